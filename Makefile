@@ -1,0 +1,85 @@
+# Every command a person needs; `make` lists them. Linux and macOS, GNU make, Python >= 3.11.
+# All that is written stays in this folder, except pip's download cache.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# The interpreters tried, in this order: 3.11 first, because requirements.lock was made with it.
+# One of your own: make setup PYTHON=/path/to/python
+PYTHON ?=
+PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
+
+UI_PORT ?= 5000
+
+# Stage commands start `python`: let it be the one of the virtual environment.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# Offline unless you say otherwise; HF_HUB_OFFLINE=0 lets a larger profile download its model.
+export HF_HUB_OFFLINE ?= 1
+# Threads that wait without spinning: with two cores shared, up to 10x faster.
+export OMP_WAIT_POLICY ?= PASSIVE
+export TRL_EXPERIMENTAL_SILENCE := 1
+# No tool reports home.
+export DO_NOT_TRACK := 1
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+# State that these tools would otherwise keep in the home folder or under /var/tmp.
+export PREFECT_HOME ?= $(CURDIR)/state/prefect
+export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
+export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint type format nano nano-eval ui clean
+
+help: ## List these targets
+	@echo "Gradus: make TARGET"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(INSTALLED) ## Create .venv from requirements.lock and install Gradus into it (at once when nothing changed)
+
+# The stamp is touched last, so that an interrupted installation goes on at the next call.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  for python in $(PYTHONS); do \
+	    if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	      echo "Creating $(VENV) with $$python"; exec "$$python" -m venv $(VENV); \
+	    fi; \
+	  done; \
+	  echo "make setup: expected Python 3.11 or newer with its venv module, found none among: $(PYTHONS)." >&2; \
+	  echo "Install one (on Debian: apt install python3 python3-venv) or name it: make setup PYTHON=/path/to/python" >&2; \
+	  exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: setup ## Run the tests that need no GPU, service or patience (make test ARGS="-m slow tests/flows")
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Check style, formatting and who imports whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+type: setup ## Check types: strict in components/, standard elsewhere
+	$(BIN)/basedpyright
+
+format: setup ## Rewrite the code in the house format and fix what can be fixed safely
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+nano: setup ## Pretrain the nano base model, or confirm that it is up to date
+	$(BIN)/dvc repro pretrain
+
+nano-eval: setup ## Measure the nano base model on worlds it has never seen
+	$(BIN)/gradus nano eval $(ARGS)
+
+ui: setup ## Open the record of runs, models and traces in MLflow (UI_PORT=5000)
+	@mkdir -p state
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(UI_PORT) \
+	  --workers 1 --backend-store-uri sqlite:///state/mlflow.db --default-artifact-root state/mlflow-artifacts
+
+clean: ## Remove caches; keeps .venv, state/, artifacts/ and models/
+	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find components flows monitoring tests -type d -name __pycache__ -prune -exec rm -rf {} +

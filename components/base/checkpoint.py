@@ -1,0 +1,75 @@
+"""Checkpoints of the pretraining: written whole or not at all, refused when they belong to other settings."""
+
+import logging
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from components.errors import TrainingError
+from components.params import PretrainParams
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """How far the training is: counts over all its processes, and the learning curve."""
+
+    step: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    answer_tokens: int = 0
+    curve: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of one training, kept in one file."""
+
+    path: Path
+    params: PretrainParams
+    model: nn.Module
+    optimisers: list[torch.optim.Optimizer]
+
+    def save(self, progress: Progress) -> None:
+        """Write the state beside the old one, then replace that in one move."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        state = {
+            "fingerprint": self.params.fingerprint(),
+            "model": self.model.state_dict(),
+            "optimisers": [one.state_dict() for one in self.optimisers],
+            "progress": vars(progress),
+        }
+        torch.save(state, part)
+        part.replace(self.path)
+
+    def load(self) -> Progress:
+        """Restore model and optimisers, or start at step 0 when there is no file.
+
+        Raises:
+            TrainingError: The file cannot be read, or belongs to other settings. Nothing is changed.
+        """
+        if not self.path.exists():
+            return Progress()
+        try:
+            state = torch.load(self.path, weights_only=True, map_location="cpu")
+            found, progress = state["fingerprint"], Progress(**state["progress"])
+        except (RuntimeError, OSError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            raise TrainingError(
+                f"expected a checkpoint, found an unreadable file at {self.path}; pass --fresh"
+            ) from error
+        if found != self.params.fingerprint():
+            raise TrainingError(
+                f"expected a checkpoint of these settings ({self.params.fingerprint()}), found one of others ({found}) "
+                f"at {self.path}; restore the settings, or pass --fresh to start anew"
+            )
+        self.model.load_state_dict(state["model"])
+        for one, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            one.load_state_dict(saved)
+        log.info("Going on from step %s.", f"{progress.step:,}")
+        return progress

@@ -1,0 +1,209 @@
+"""The examination: greedy answers on held-out worlds, scored for each skill and prompt style.
+
+Decides what is asked and when an answer counts as right. Worlds come from the generator's held-out side, so no
+schema, label, meaning or value in them was ever generated in training.
+"""
+
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from components.base import prompts, tools
+from components.base.curriculum import SKILLS
+from components.base.lexicon import Lexicon
+from components.base.skills import Lesson, Task, Turn, ask, to_json
+from components.base.worlds import Difficulty, Plan, draw_world
+from components.models import open_model
+
+CONFIDENCE = 0.95
+BATCH_TOKENS = 24_000
+
+
+@dataclass(frozen=True)
+class Question:
+    """A conversation up to an answer, the right answer, and the keys a structured one must have."""
+
+    turns: tuple[Turn, ...]
+    answer: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Share:
+    """A proportion with its 95 % interval, over `n` cases."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    skill: str
+    style: str
+    n: int
+    scores: dict[str, Share] = field(default_factory=dict[str, Share])
+
+
+def run(model_folder: Path, *, n: int, seed: int) -> list[Row]:
+    """Examine a model on `n` questions a row.
+
+    Raises:
+        EngineError: The folder holds no model that loads.
+    """
+    model, tokenizer = open_model(model_folder)
+    rows: list[Row] = []
+    plan = list(rows_to_ask())
+    for skill, style, labels in tqdm(plan, desc="examination", unit="row"):
+        asked = draw(skill, style, n, seed, labels)
+        answers = generate(model, tokenizer, [question.turns for question in asked])
+        name = f"{skill}, {labels} labels" if labels else skill
+        rows.append(Row(name, style, n, score(skill, asked, answers)))
+    return rows
+
+
+def rows_to_ask() -> Iterable[tuple[str, str, int | None]]:
+    """Skill, prompt style and, where it is fixed, the number of labels."""
+    for skill in ("extraction", "normalisation", "role", "classification"):
+        yield from ((skill, style, None) for style in prompts.STYLES)
+    yield "classification", "bullets", 8
+    yield "mixed", "bullets", None
+    yield "label_only", "list", None
+    yield "summary", "lines", None
+    yield from (("tool call", style, None) for style in tools.STYLES)
+    yield "tool answer", "json", None
+    yield "loose prompt", "loose", None
+
+
+def draw(skill: str, style: str, n: int, seed: int, labels: int | None = None) -> list[Question]:
+    """`n` questions from as many held-out worlds."""
+    rng = random.Random(f"examination/{seed}/{skill}/{style}/{labels}")
+    if skill == "loose prompt":
+        rng = random.Random(f"examination/{seed}/extraction/bullets/None")  # the messages of that row
+    found: list[Question] = []
+    while len(found) < n:
+        task = Task(Lexicon(rng, held_out=True), Difficulty(1.0), style)
+        if labels:
+            world = draw_world(task.lexicon, task.difficulty, Plan(choices=(labels,)))
+            message, answer = task.message(world)
+            turns = (Turn("system", prompts.full(world, style, rng)), ask(message, world, rng))
+            found.append(Question(turns, to_json(answer), tuple(answer)))
+        elif skill == "loose prompt":
+            found.append(
+                _loosen(SKILLS["extraction"](Task(task.lexicon, task.difficulty, "bullets")), seed, len(found))
+            )
+        elif skill.startswith("tool "):
+            found += _tool_question(SKILLS["tools"](task), skill)
+        else:
+            found.append(_question(SKILLS[skill](task)))
+    return found
+
+
+def _question(lesson: Lesson, turn: int = -1) -> Question:
+    turn %= len(lesson.turns)
+    keys = tuple(lesson.answers[0]) if lesson.skill not in ("label_only", "summary", "tools") else ()
+    return Question(lesson.turns[:turn], lesson.turns[turn].content, keys)
+
+
+def _tool_question(lesson: Lesson, skill: str) -> list[Question]:
+    """The call, or the sentence after the tool's answer if the lesson has one."""
+    called = next(at for at, turn in enumerate(lesson.turns) if turn.role == "assistant")
+    if skill == "tool call":
+        return [_question(lesson, called)]
+    return [_question(lesson)] if len(lesson.turns) > called + 1 else []
+
+
+def _loosen(lesson: Lesson, seed: int, number: int) -> Question:
+    """The same message behind a prompt that leaves the schema open."""
+    assert lesson.world is not None
+    question = _question(lesson)
+    message = question.turns[-1].content.removeprefix(lesson.turns[0].content if len(question.turns) == 1 else "")
+    prompt = prompts.loose(lesson.world, random.Random(f"{seed}/loose/{number}"))
+    return Question((Turn("system", prompt), Turn("user", message.strip())), question.answer, question.keys)
+
+
+def generate(model: Any, tokenizer: Any, conversations: list[tuple[Turn, ...]]) -> list[str]:
+    """Greedy completions in the given order, computed in batches of similar length."""
+    import torch
+
+    texts = [
+        tokenizer.apply_chat_template([vars(turn) for turn in turns], tokenize=False, add_generation_prompt=True)
+        for turns in conversations
+    ]
+    encoded: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    order = sorted(range(len(encoded)), key=lambda at: len(encoded[at]))
+    answers = [""] * len(encoded)
+    for batch in _batches(order, encoded):
+        padded = tokenizer.pad({"input_ids": [encoded[at] for at in batch]}, return_tensors="pt")
+        with torch.inference_mode():
+            produced = model.generate(**padded.to(model.device), do_sample=False)
+        new = produced[:, padded["input_ids"].shape[1] :]
+        for at, text in zip(batch, tokenizer.batch_decode(new, skip_special_tokens=True), strict=True):
+            answers[at] = text
+    return answers
+
+
+def _batches(order: list[int], encoded: list[list[int]]) -> Iterable[list[int]]:
+    """Neighbours in length, as many as fit into BATCH_TOKENS when padded to the longest."""
+    batch: list[int] = []
+    for at in order:
+        if batch and (len(batch) + 1) * len(encoded[at]) > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(at)
+    if batch:
+        yield batch
+
+
+def score(skill: str, asked: list[Question], answers: list[str]) -> dict[str, Share]:
+    """Shares for one row: whole answer right, and for JSON also validity and single values."""
+    whole = [answer == question.answer for question, answer in zip(asked, answers, strict=True)]
+    scores = {"answer": wilson(sum(whole), len(whole))}
+    if not asked[0].keys:
+        return scores
+    valid: list[bool] = []
+    right: list[int] = []
+    for question, answer in zip(asked, answers, strict=True):
+        found = parse(answer, question.keys)
+        wanted = json.loads(question.answer)
+        valid.append(found is not None)
+        right.append(sum((found or {}).get(key, ...) == value for key, value in wanted.items()))
+    scores["validity"] = wilson(sum(valid), len(valid))
+    scores["values"] = clustered(right, [len(question.keys) for question in asked])
+    return scores
+
+
+def parse(answer: str, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    """The object, if the answer is one JSON object with exactly these keys, else None."""
+    try:
+        found = json.loads(answer)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and set(found) == set(keys) else None  # pyright: ignore
+
+
+def wilson(right: int, n: int) -> Share:
+    """A proportion with its Wilson interval."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(right, n).proportion_ci(CONFIDENCE, method="wilson")
+    return Share(right / n, float(interval.low), float(interval.high), n)
+
+
+def clustered(right: list[int], sizes: list[int], resamples: int = 2_000) -> Share:
+    """A proportion of values, its interval bootstrapped over answers, whose values are not independent."""
+    hits, counts = np.array(right), np.array(sizes)
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(len(hits), size=(resamples, len(hits)))
+    shares = hits[drawn].sum(1) / counts[drawn].sum(1)
+    low, high = np.quantile(shares, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    return Share(float(hits.sum() / counts.sum()), float(low), float(high), int(counts.sum()))

@@ -1,0 +1,131 @@
+"""Words, names and made-up words to draw worlds from, and the border between training and held-out.
+
+Every label, key, definition and value is hashed: one in ten is held out and is never generated in training,
+and nothing else is generated in the examination. Single dictionary words and sentence frames are shared.
+"""
+
+import random
+import zlib
+from collections.abc import Callable
+from functools import cache
+
+HELD_OUT_SHARE = 10
+
+ENTITIES = (
+    "permit", "locker", "berth", "sample", "crate", "ward", "case", "ticket", "parcel", "vehicle", "badge",
+    "member", "lesson", "recipe", "orchard", "gallery", "tenant", "cabin", "ferry", "court", "patient", "exam",
+    "licence", "meter", "pump", "route", "shift", "stall", "studio", "survey", "tree", "valve", "visitor",
+    "voucher", "wagon", "workshop", "booking", "file", "claim", "contract", "device", "site", "trip",
+    "room", "seat", "policy", "project", "unit", "job",
+)  # fmt: skip
+
+_SYLLABLE_STARTS = (
+    "b", "br", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "pl", "qu",
+    "r", "s", "sh", "st", "t", "tr", "v", "w", "y", "z",
+)  # fmt: skip
+_SYLLABLE_ENDS = (
+    "a", "e", "i", "o", "u", "an", "el", "in", "or", "us", "ar", "en", "ix", "ol", "um", "ai", "ea", "ou", "ist",
+    "and", "ent", "ork", "ell", "im", "ot", "ub", "ek", "ash", "orn",
+)  # fmt: skip
+
+
+def is_held_out(text: str) -> bool:
+    """Whether this label, key or value belongs to the examination (one in ten, by hash, case ignored)."""
+    return zlib.crc32(text.casefold().encode()) % HELD_OUT_SHARE == 0
+
+
+def is_common(key: str) -> bool:
+    """Whether a key is one plain word, such as `amount`, which both sides use."""
+    return "_" not in key and key.islower()
+
+
+@cache
+def dictionary_words() -> tuple[str, ...]:
+    """Common English words of four letters or more (Faker's en_US list)."""
+    from faker.providers.lorem.en_US import Provider
+
+    return tuple(word for word in Provider.word_list if len(word) > 3 and word.islower())
+
+
+@cache
+def short_words() -> tuple[str, ...]:
+    """Common English words of any length, for filler sentences (Faker's en_US list)."""
+    from faker.providers.lorem.en_US import Provider
+
+    return tuple(Provider.word_list)
+
+
+@cache
+def _person_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    from faker.providers.person.en_US import Provider
+
+    return tuple(Provider.first_names), tuple(Provider.last_names)
+
+
+class Lexicon:
+    """Draws words and names with one random generator, from one side of the held-out border."""
+
+    def __init__(self, rng: random.Random, *, held_out: bool = False) -> None:
+        self.rng = rng
+        self.held_out = held_out
+
+    def draw(self, make: Callable[[], str]) -> str:
+        """Call `make` until its text lies on this lexicon's side of the border."""
+        while is_held_out(text := make()) != self.held_out:
+            pass
+        return text
+
+    def admits_key(self, key: str) -> bool:
+        """Whether a key lies on this side; keys of one plain word are common to both."""
+        return ("_" not in key and key.islower()) or is_held_out(key) == self.held_out
+
+    def word(self) -> str:
+        """One word: mostly from the dictionary, sometimes made up."""
+        return self.made_up() if self.rng.random() < 0.3 else self.rng.choice(dictionary_words())
+
+    def made_up(self) -> str:
+        """A pronounceable word that no dictionary has, of two or three syllables."""
+        rng = self.rng
+        parts = (rng.choice(_SYLLABLE_STARTS) + rng.choice(_SYLLABLE_ENDS) for _ in range(rng.choice((2, 2, 3))))
+        return "".join(parts)
+
+    def words(self, count: int) -> list[str]:
+        """`count` different words."""
+        found: dict[str, None] = {}
+        while len(found) < count:
+            found[self.word()] = None
+        return list(found)
+
+    def entity(self) -> str:
+        """What a world is about: a thing that has numbers, dates and owners."""
+        return self.rng.choice(ENTITIES) if self.rng.random() < 0.6 else self.word()
+
+    def label(self) -> str:
+        """A class label of one to three words in snake case, kebab case or plain."""
+        rng = self.rng
+        joint = rng.choice("__-") if rng.random() < 0.9 else " "
+        return self.draw(lambda: joint.join(self.words(rng.choice((1, 1, 2, 2, 3)))))
+
+    def labels(self, count: int) -> list[str]:
+        """`count` different labels."""
+        found: dict[str, None] = {}
+        while len(found) < count:
+            found[self.label()] = None
+        return list(found)
+
+    def first_name(self) -> str:
+        """A given name, or a made-up one."""
+        return self.rng.choice(_person_names()[0]) if self.rng.random() < 0.7 else self.made_up().capitalize()
+
+    def full_name(self) -> str:
+        """A given name and a family name."""
+        last = self.rng.choice(_person_names()[1]) if self.rng.random() < 0.7 else self.made_up().capitalize()
+        return f"{self.first_name()} {last}"
+
+    def sentence(self, avoid: frozenset[str] = frozenset()) -> str:
+        """A filler sentence of three to nine words that says nothing, without the words of `avoid`."""
+        rng = self.rng
+        drawn = [rng.choice(short_words()) for _ in range(rng.randint(3, 9))]
+        words = [word for word in drawn if word not in avoid] or ["well"]
+        text = " ".join(words) + rng.choice((".", ".", ".", "!", "?", ","))
+        return text[0].upper() + text[1:] if rng.random() < 0.7 else text

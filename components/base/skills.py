@@ -1,0 +1,191 @@
+"""Lessons: conversations that teach one skill each, with the answers that the loss is taken on."""
+
+import json
+import random
+from dataclasses import dataclass, field
+
+from components.base import prompts
+from components.base.lexicon import Lexicon
+from components.base.values import COPIED, NORMALISED, Amount, JsonValue
+from components.base.worlds import Difficulty, Field, Plan, World, draw_world
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a conversation; the loss is taken on assistant turns."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A conversation with what the examination needs to know of it."""
+
+    skill: str
+    style: str
+    turns: tuple[Turn, ...]
+    world: World | None = None
+    answers: tuple[dict[str, JsonValue], ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a skill is asked for: words to use, how hard, which style of prompt, how many messages."""
+
+    lexicon: Lexicon
+    difficulty: Difficulty
+    style: str
+    messages: int = 1
+
+    @property
+    def rng(self) -> random.Random:
+        """The lexicon's random generator, the only one."""
+        return self.lexicon.rng
+
+    def upto(self, low: int, high: int) -> int:
+        """A whole number from `low` to as much of `high` as the difficulty allows."""
+        return self.difficulty.upto(low, high, self.rng)
+
+    def world(self, plan: Plan) -> World:
+        """A world after the plan."""
+        return draw_world(self.lexicon, self.difficulty, plan)
+
+    def message(self, world: World) -> tuple[str, dict[str, JsonValue]]:
+        """A message of the world and the answer to all its fields."""
+        return world.message(self.lexicon, self.difficulty)
+
+
+def to_json(answer: object) -> str:
+    """The one way in which answers are written."""
+    return json.dumps(answer, ensure_ascii=False)
+
+
+def ask(message: str, world: World, rng: random.Random) -> Turn:
+    """A user turn: the message alone or behind a heading."""
+    if rng.random() < 0.75:
+        return Turn("user", message)
+    return Turn("user", f"{world.document.capitalize()}:{rng.choice((' ', chr(10)))}{message}")
+
+
+def structured(skill: str, world: World, task: Task) -> Lesson:
+    """A full-schema prompt with messages and their JSON answers; one in ten has the prompt in the user's turn."""
+    rng = task.rng
+    system = prompts.full(world, task.style, rng)
+    turns: list[Turn] = [Turn("system", system)]
+    answers: list[dict[str, JsonValue]] = []
+    for _ in range(task.messages):
+        message, answer = task.message(world)
+        turns += [ask(message, world, rng), Turn("assistant", to_json(answer))]
+        answers.append(answer)
+    if rng.random() < 0.1:
+        turns[:2] = [Turn("user", f"{system}\n\n{turns[1].content}")]
+    return Lesson(skill, task.style, tuple(turns), world, tuple(answers))
+
+
+def extraction(task: Task) -> Lesson:
+    """Slots copied into JSON with exactly the keys asked for, null where absent."""
+    return structured("extraction", task.world(Plan(slots=task.upto(1, 6), kinds=COPIED)), task)
+
+
+def normalisation(task: Task) -> Lesson:
+    """Dates, amounts, units, times, casing and phone numbers brought to the form asked for."""
+    return structured("normalisation", task.world(Plan(slots=task.upto(1, 4), kinds=NORMALISED)), task)
+
+
+def role(task: Task) -> Lesson:
+    """One of several candidates chosen by what the message says of them."""
+    return structured("role", task.world(Plan(slots=task.upto(1, 3), kinds=COPIED, role=True)), task)
+
+
+def classification(task: Task) -> Lesson:
+    """A label chosen by its meaning; early on also one that stands in the message itself."""
+    literal = task.rng.random() < 0.25 * (1 - task.difficulty.level)
+    return structured("classification", task.world(Plan(choices=(task.upto(2, 8),), literal=literal)), task)
+
+
+def mixed(task: Task) -> Lesson:
+    """What a real workload asks: choices, flags and slots in one object."""
+    rng = task.rng
+    plan = Plan(
+        slots=task.upto(1, 4),
+        choices=tuple(task.upto(2, 9) for _ in range(task.upto(1, 3))),
+        flags=task.upto(0, 2),
+        literal=rng.random() < 0.2,
+        role=rng.random() < 0.3,
+    )
+    return structured("mixed", task.world(plan), task)
+
+
+def label_only(task: Task) -> Lesson:
+    """The label alone, without JSON."""
+    rng = task.rng
+    world = task.world(Plan(choices=(task.upto(2, 8),), literal=rng.random() < 0.2))
+    choice = world.fields[0]
+    options = choice.options() or [(str(label), "") for label in choice.schema()["enum"]]  # pyright: ignore
+    listed = "\n".join(f"{label}: {meaning}" if meaning else label for label, meaning in options)
+    asks = f"Which {choice.subject}? Answer with the label."
+    lead = rng.choice(("Answer with one label only:", "Choose one label:", asks))
+    turns = [Turn("system", f"{lead}\n{listed}")]
+    answers: list[dict[str, JsonValue]] = []
+    for _ in range(task.messages):
+        message, answer = task.message(world)
+        turns += [ask(message, world, rng), Turn("assistant", str(answer[choice.key]))]
+        answers.append(answer)
+    return Lesson("label_only", "list", tuple(turns), world, tuple(answers))
+
+
+def summary(task: Task) -> Lesson:
+    """A summary in fixed lines, a dash where the message says nothing."""
+    rng = task.rng
+    texts = tuple(kind for kind in COPIED if kind is not Amount)
+    world = task.world(Plan(slots=task.upto(1, 4), kinds=texts))
+    titles = [one.subject.capitalize() for one in world.fields]
+    leads = ("Summarise in exactly these lines:", "Write a summary with these lines:", "Fill in these lines:")
+    form = "\n".join(f"{title}: {rng.choice(('...', '<text>', '-'))}" for title in titles)
+    turns = [Turn("system", f"{rng.choice(leads)}\n{form}")]
+    answers: list[dict[str, JsonValue]] = []
+    for _ in range(task.messages):
+        message, answer = task.message(world)
+        said = ("-" if value is None else value for value in answer.values())
+        text = "\n".join(f"{title}: {value}" for title, value in zip(titles, said, strict=True))
+        turns += [ask(message, world, rng), Turn("assistant", text)]
+        answers.append(answer)
+    return Lesson("summary", "lines", tuple(turns), world, tuple(answers))
+
+
+def loose(task: Task) -> Lesson:
+    """A loose prompt, answered loosely: prose, or JSON with some keys of the model's own."""
+    rng = task.rng
+    choices = (task.upto(2, 4),) if rng.random() < 0.5 else ()
+    world = task.world(Plan(slots=task.upto(1, 4), choices=choices, literal=True))
+    if rng.random() < 0.4:
+        return _partial(world, task)
+    turns = [Turn("system", prompts.loose(world, rng))]
+    for _ in range(task.messages):
+        message, answer = task.message(world)
+        turns += [ask(message, world, rng), Turn("assistant", _loosely(world, answer, rng))]
+    return Lesson("loose", "loose", tuple(turns), world)
+
+
+def _partial(world: World, task: Task) -> Lesson:
+    """A prompt that names some fields in words, answered with keys made of these words."""
+    rng = task.rng
+    wanted: list[Field] = rng.sample(world.fields, rng.randint(1, min(3, len(world.fields))))
+    turns = [Turn("system", prompts.partial(wanted, rng))]
+    for _ in range(task.messages):
+        message, answer = task.message(world)
+        named = {one.subject.replace(" ", "_"): answer[one.key] for one in wanted}
+        turns += [ask(message, world, rng), Turn("assistant", to_json(named))]
+    return Lesson("loose", "partial", tuple(turns), world)
+
+
+def _loosely(world: World, answer: dict[str, JsonValue], rng: random.Random) -> str:
+    """What a model writes that was told little: not always JSON, not always all of it."""
+    known = [(one, answer[one.key]) for one in world.fields if answer[one.key] is not None]
+    kept = known[: rng.randint(1, max(1, len(known)))]
+    if not kept:
+        return "The text gives no details."
+    if rng.random() < 0.5:
+        return to_json({one.subject.split()[-1]: value for one, value in kept})
+    return "The text gives " + " and ".join(f"{one.subject} {value}" for one, value in kept) + "."

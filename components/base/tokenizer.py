@@ -1,0 +1,73 @@
+"""The tokenizer: byte-level BPE whose cuts make copying easy, and the chat template.
+
+Digits and the capitals of identifiers are tokens of their own, and a word is cut the same way behind a blank,
+a quote or an underscore: a blank joins a lower-case word only in running text (another blank follows).
+"""
+
+from collections.abc import Iterator
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+PAD, START, END, CALL, CALL_END = "<|pad|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"
+SPECIAL = (PAD, START, END)
+TOOL_MARKS = (CALL, CALL_END)
+
+CUTS = r" ?\p{Ll}+(?= )|\p{Lu}?\p{Ll}+|\p{L}|\p{N}| ?[^\s\p{L}\p{N}]+|\n+|\s"
+
+CHAT_TEMPLATE = """\
+{%- if tools %}
+{{- '<|im_start|>system\\n' }}
+{%- if messages[0].role == 'system' %}{{- messages[0].content + '\\n' }}{% endif %}
+{{- 'You can call these tools:' }}
+{%- for tool in tools %}{{- '\\n' + ((tool.function if tool.function is defined else tool) | tojson) }}{% endfor %}
+{{- '<|im_end|>\\n' }}
+{%- endif %}
+{%- for message in messages %}
+{%- if message.role == 'assistant' %}
+{{- '<|im_start|>assistant\\n' }}
+{%- generation %}
+{{- message.content or '' }}
+{%- for call in message.tool_calls or [] %}
+{%- set called = call.function if call.function is defined else call %}
+{{- '<tool_call>{"name": "' + called.name + '", "arguments": ' }}
+{{- called.arguments if called.arguments is string else called.arguments | tojson }}{{- '}</tool_call>' }}
+{%- endfor %}
+{{- '<|im_end|>' }}
+{%- endgeneration %}
+{{- '\\n' }}
+{%- elif not (tools and loop.first and message.role == 'system') %}
+{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{% endif %}
+"""
+
+
+def train(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """Train the tokenizer on generated texts: byte alphabet, special tokens, then merges up to `vocabulary`."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([  # pyright: ignore[reportAttributeAccessIssue]
+        pre_tokenizers.Split(Regex(CUTS), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])  # fmt: skip
+    tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(TOOL_MARKS),
+        special_tokens=[*SPECIAL],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    # One token each, but text: decoding without special tokens must keep them.
+    tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in TOOL_MARKS])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        extra_special_tokens=[START],
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+        chat_template=CHAT_TEMPLATE,
+    )

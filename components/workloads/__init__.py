@@ -1,0 +1,1 @@
+"""Generators for the embedded workloads: simulated inputs, gold, imperfect demonstrations."""

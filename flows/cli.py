@@ -1,0 +1,144 @@
+"""The command line: it reads options, calls one function and reports errors in one sentence.
+
+No command decides anything. Heavy libraries are imported inside the commands, so that ``--help``
+answers at once.
+"""
+
+import logging
+import os
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.errors import ConfigError, GradusError
+
+EXIT_CODE_ERROR = 2
+
+app = typer.Typer(
+    name="gradus",
+    help="Take one LLM workload up a ladder of prompts, SFT and RL, and keep the winner running.",
+    epilog="A command that fails says why in one sentence and ends with code 2; [bold]--debug[/] adds the traceback.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+nano = typer.Typer(
+    help="The small base model that the repository ships: read, measure or pretrain it.",
+    no_args_is_help=True,
+)
+app.add_typer(nano, name="nano")
+
+ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of the model.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gradus {version('gradus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def prepare(
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", envvar="GRADUS_DEBUG", help="Show tracebacks and detailed logs."),
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Set up what all commands share: the environment's defaults, logging, debugging."""
+    for name, value in _environment_defaults(Path.cwd()).items():
+        os.environ.setdefault(name, value)
+    # Stages run as child processes and inherit the choice.
+    os.environ["GRADUS_DEBUG"] = "1" if debug else "0"
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    for package in ("components", "flows", "monitoring"):
+        logging.getLogger(package).setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def _environment_defaults(project: Path) -> dict[str, str]:
+    """What the libraries must find in the environment when nobody set it: offline and quiet."""
+    return {
+        "HF_HUB_OFFLINE": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TRL_EXPERIMENTAL_SILENCE": "1",
+        "DO_NOT_TRACK": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_HOME": str(project / "state" / "prefect"),
+        "DVC_SITE_CACHE_DIR": str(project / ".dvc" / "tmp" / "site"),
+    }
+
+
+@nano.command("pretrain", epilog="Example: [bold]gradus nano pretrain --profile nano[/]")
+def pretrain_nano(
+    profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, dropping an earlier checkpoint.")] = False,
+) -> None:
+    """Pretrain the base model on worlds generated from the profile's seed.
+
+    Uses a GPU when there is one and goes on from its last checkpoint after an interruption.
+    [bold]make nano[/] runs the same training as a DVC stage, and skips it when nothing changed.
+    """
+    from components import stages
+
+    stages.pretrain(profile, fresh=fresh)
+
+
+@nano.command("eval", epilog="Example: [bold]gradus nano eval --n 200 --json-out scores.json[/]")
+def evaluate_nano(
+    model: ModelFolder = Path("models/nano"),
+    n: Annotated[int, typer.Option("--n", min=1, help="Held-out instances for each row.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the held-out worlds.")] = 0,
+    json_out: Annotated[Path | None, typer.Option(help="Also write the table to this JSON file.")] = None,
+) -> None:
+    """Measure the base model on worlds whose schemas, labels and values it has never seen.
+
+    Prints one row for each skill and prompt style, with 95 % intervals; greedy decoding.
+    """
+    from components.base import evaluate
+
+    evaluate.run(model=model, n=n, seed=seed, json_out=json_out)
+
+
+@nano.command("card", epilog="Example: [bold]gradus nano card --model models/nano[/]")
+def show_card(model: ModelFolder = Path("models/nano")) -> None:
+    """Show the model card: data, tokens, steps, hardware, scores and limits."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    card = model / "README.md"
+    if not card.is_file():
+        raise ConfigError(f"--model must be a folder with a model card, found no {card}")
+    text = card.read_text(encoding="utf-8")
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(text))
+    else:
+        typer.echo(text)
+
+
+def main() -> None:
+    """Run the command line, the entry point of the script ``gradus``.
+
+    An error that Gradus raised on purpose becomes one sentence on standard error and exit code 2.
+    Anything else is a defect and keeps its traceback.
+    """
+    try:
+        app()
+    except GradusError as error:
+        if os.environ.get("GRADUS_DEBUG") == "1":
+            traceback.print_exc()
+        typer.echo(f"gradus: {error}", err=True)
+        raise SystemExit(EXIT_CODE_ERROR) from None
+
+
+if __name__ == "__main__":
+    main()
