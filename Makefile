@@ -31,11 +31,11 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint type format nano nano-eval ui clean
+.PHONY: help setup test lint type format nano nano-eval bench-nano-trials ui clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## Create .venv from requirements.lock and install Gradus into it (at once when nothing changed)
 
@@ -72,8 +72,11 @@ format: setup ## Rewrite the code in the house format and fix what can be fixed 
 nano: setup ## Pretrain the nano base model, or confirm that it is up to date
 	$(BIN)/dvc repro pretrain
 
-nano-eval: setup ## Measure the nano base model on worlds it has never seen
-	$(BIN)/gradus nano eval $(ARGS)
+nano-eval: setup ## Measure the nano base model on worlds it has never seen, and write its card
+	$(BIN)/dvc repro --single-item examine
+
+bench-nano-trials: setup ## Compare variants of the base model in short trainings (about 20 minutes on two cores)
+	$(BIN)/python -m benchmarks.nano_trials $(ARGS)
 
 ui: setup ## Open the record of runs, models and traces in MLflow (UI_PORT=5000)
 	@mkdir -p state

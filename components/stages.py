@@ -3,9 +3,11 @@
 Decides which settings and paths a stage gets; what it does is its component's business.
 """
 
+import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from components.params import PretrainParams, load
 PROFILES = Path("params/profiles")
 MODELS = Path("models")
 STATE = Path("state")
+BENCHMARKS = Path("benchmarks")
+EXAMINATION_N = 1000
 
 
 def pretrain(profile: str, *, fresh: bool = False) -> None:
@@ -25,7 +29,28 @@ def pretrain(profile: str, *, fresh: bool = False) -> None:
     run(params, MODELS / profile, STATE / "pretrain" / profile, fresh=fresh)
 
 
-STAGES: dict[str, Callable[[str], None]] = {"pretrain": pretrain}
+def examine(profile: str) -> None:
+    """`models/<profile>` → `benchmarks/<profile>.json` and the model card."""
+    import torch
+
+    from components.base import card, evaluate
+    from components.base.pretrain import hardware
+
+    model, scores, started = MODELS / profile, BENCHMARKS / f"{profile}.json", time.monotonic()
+    rows = evaluate.run(model, n=EXAMINATION_N, seed=0)
+    record = card.to_record(
+        rows,
+        command=f"python -m components.stages examine {profile}",
+        machine=hardware(torch.device("cpu")),
+        seed=0,
+        seconds=time.monotonic() - started,
+    )
+    scores.parent.mkdir(exist_ok=True)
+    scores.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    card.write(model, scores, BENCHMARKS / f"{profile}-trials.json")
+
+
+STAGES: dict[str, Callable[[str], None]] = {"pretrain": pretrain, "examine": examine}
 
 
 def main(arguments: list[str]) -> None:

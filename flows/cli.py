@@ -103,9 +103,29 @@ def evaluate_nano(
 
     Prints one row for each skill and prompt style, with 95 % intervals; greedy decoding.
     """
-    from components.base import evaluate
+    import json
+    import time
 
-    evaluate.run(model=model, n=n, seed=seed, json_out=json_out)
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from components.base import card, evaluate
+    from components.base.pretrain import hardware
+
+    started = time.monotonic()
+    rows = evaluate.run(model, n=n, seed=seed)
+    table = Table(*card.headings(), title=f"{model}, {n} held-out instances a row, greedy decoding")
+    for row in rows:
+        table.add_row(*card.cells(row))
+    Console().print(table)
+    if json_out is not None:
+        command = f"gradus nano eval --model {model} --n {n} --seed {seed}"
+        seconds = time.monotonic() - started
+        record = card.to_record(
+            rows, command=command, machine=hardware(torch.device("cpu")), seed=seed, seconds=seconds
+        )
+        json_out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 @nano.command("card", epilog="Example: [bold]gradus nano card --model models/nano[/]")

@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,14 @@ class Checkpoint:
         """
         if not self.path.exists():
             return Progress()
+        unreadable = TrainingError(f"expected a checkpoint, found an unreadable file at {self.path}; pass --fresh")
+        if not zipfile.is_zipfile(self.path):  # the index stands at the end: a torn file has none
+            raise unreadable
         try:
             state = torch.load(self.path, weights_only=True, map_location="cpu")
             found, progress = state["fingerprint"], Progress(**state["progress"])
-        except (RuntimeError, OSError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-            raise TrainingError(
-                f"expected a checkpoint, found an unreadable file at {self.path}; pass --fresh"
-            ) from error
+        except (RuntimeError, OSError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            raise unreadable from error
         if found != self.params.fingerprint():
             raise TrainingError(
                 f"expected a checkpoint of these settings ({self.params.fingerprint()}), found one of others ({found}) "

@@ -22,7 +22,7 @@ from components.base.worlds import Difficulty, Plan, draw_world
 from components.models import open_model
 
 CONFIDENCE = 0.95
-BATCH_TOKENS = 24_000
+BATCH_TOKENS = 65_536
 
 
 @dataclass(frozen=True)

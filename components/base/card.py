@@ -1,0 +1,174 @@
+# ruff: noqa: E501 — the card is prose, a paragraph a line
+"""The model card and the table of scores: what was measured, in words and figures, nothing that was not."""
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+from components.base.evaluate import Row, Share
+from components.errors import DataError
+
+COLUMNS = ("answer", "validity", "values")
+HEADINGS = {"answer": "whole answer right", "validity": "valid JSON, keys as asked", "values": "single values right"}
+
+
+def percent(share: Share | None) -> str:
+    """A share with its interval, such as `97.2 (96.0 to 98.1)`."""
+    if share is None:
+        return ""
+    return f"{100 * share.value:.1f} ({100 * share.low:.1f} to {100 * share.high:.1f})"
+
+
+def cells(row: Row) -> list[str]:
+    """One line of the table as text."""
+    return [row.skill, row.style, str(row.n), *(percent(row.scores.get(name)) for name in COLUMNS)]
+
+
+def headings() -> list[str]:
+    """The headings of the table."""
+    return ["skill", "prompt style", "n", *(f"{HEADINGS[name]}, %" for name in COLUMNS)]
+
+
+def to_record(rows: list[Row], *, command: str, machine: str, seed: int, seconds: float) -> dict[str, Any]:
+    """The table as a record that other programs read."""
+    return {
+        "command": command,
+        "machine": machine,
+        "date": datetime.date.today().isoformat(),
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "rows": [
+            {"skill": row.skill, "style": row.style, "n": row.n, **{k: vars(v) for k, v in row.scores.items()}}
+            for row in rows
+        ],
+    }
+
+
+def from_record(record: dict[str, Any]) -> list[Row]:
+    """The rows of a record."""
+    return [
+        Row(one["skill"], one["style"], one["n"], {name: Share(**one[name]) for name in COLUMNS if name in one})
+        for one in record["rows"]
+    ]
+
+
+def write(model: Path, scores: Path, trials: Path) -> Path:
+    """Write the model card from the training's record, the scores and the comparison of trials.
+
+    Raises:
+        DataError: One of the three files is missing or is not JSON.
+    """
+    training, measured = _read(model / "training.json"), _read(scores)
+    text = "\n\n".join((
+        _introduction(training),
+        _training(training),
+        _scores(measured),
+        _trials(_read(trials)),
+        _LIMITS,
+    ))  # fmt: skip
+    path = model / "README.md"
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"expected a JSON record for the model card, found {error} ({path})") from error
+
+
+def _introduction(training: dict[str, Any]) -> str:
+    return f"""---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: text-generation
+---
+
+# Nano
+
+A base model of {training["parameters"] / 1e6:.2f} M parameters that obeys its prompt: it reads a schema, labels with their
+meanings or tool definitions in the prompt and answers about a short message. It exists so that every rung of a ladder runs for
+real on two CPU cores without keys or downloads. It knows no facts and holds no conversation.
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("models/nano")
+tokenizer = AutoTokenizer.from_pretrained("models/nano")
+```"""
+
+
+def _training(training: dict[str, Any]) -> str:
+    speed = training["tokens"] / training["seconds"]
+    curve = "\n".join(
+        f"| {point['tokens'] / 1e6:.1f} | {point['seconds'] / 60:.0f} | {point['loss']:.4f} | "
+        + " | ".join(f"{100 * point[skill]:.0f}" for skill in _skills(training)) + " |"
+        for point in training["curve"]
+    )  # fmt: skip
+    return f"""## Training
+
+| | |
+| --- | --- |
+| data | generated from the seed while training: random small worlds (schemas, labels, names, values and wording drawn anew), nothing else |
+| tokens | {training["tokens"]:,}, of which {training["answer_tokens"]:,} in answers; the loss is taken on answers only |
+| steps | {training["step"]:,} |
+| seconds | {training["seconds"]:,.0f} |
+| speed | {speed:,.0f} tokens/s, probes on held-out lessons included |
+| hardware | {training["hardware"]} |
+| seed | {training["seed"]} |
+| torch | {training["torch"]} |
+| settings | `params/profiles/nano.yaml`, section `pretrain`, fingerprint `{training["fingerprint"]}` |
+| command | `dvc repro pretrain` |
+
+The learning curve: share of held-out lessons whose every answer token is the most likely one, %, at full difficulty.
+
+| M tokens | minutes | loss | {" | ".join(_skills(training))} |
+| --- | --- | --- | {" | ".join("---" for _ in _skills(training))} |
+{curve}"""
+
+
+def _skills(training: dict[str, Any]) -> list[str]:
+    known = {"step", "tokens", "seconds", "loss"}
+    return [name for name in training["curve"][-1] if name not in known]
+
+
+def _scores(measured: dict[str, Any]) -> str:
+    lines = "\n".join(f"| {' | '.join(cells(row))} |" for row in from_record(measured))
+    return f"""## Scores
+
+Greedy decoding on held-out worlds: no label, meaning, value or key of several words in them was ever generated in
+training. In brackets 95 % intervals (Wilson; for single values bootstrapped over answers). `{measured["command"]}`,
+{measured["date"]}, {measured["seconds"]:,.0f} s on {measured["machine"]}.
+
+| {" | ".join(headings())} |
+| --- | --- | --- | --- | --- | --- |
+{lines}"""
+
+
+def _trials(trials: dict[str, Any]) -> str:
+    parts = len(trials["trials"][0]["losses"])
+    lines = "\n".join(
+        f"| {one['name']} | {one['parameters'] / 1e6:.2f} | {one['tokens_per_second']:,} | "
+        + " | ".join(f"{loss:.3f}" for loss in one["losses"]) + " |"
+        for one in trials["trials"]
+    )  # fmt: skip
+    return f"""## What was tried
+
+Short trainings of {trials["tokens"] / 1e6:.1f} M tokens with the same seed, each with the whole curriculum squeezed into them: mean
+loss on answers in each of {parts} equal parts. They show how fast a variant starts, not where it would end.
+`{trials["command"]}`, {trials["date"]}, {trials["machine"]}.
+
+| variant | M parameters | tokens/s | {" | ".join(f"part {part + 1}" for part in range(parts))} |
+| --- | --- | --- | {" | ".join("---" for _ in range(parts))} |
+{lines}"""
+
+
+_LIMITS = """## Limits
+
+- English frames and Latin letters only. Messages of up to about 100 words, prompts of up to about 900 tokens; the context is
+  2,048 tokens, and nothing longer than 1,024 was trained.
+- Meanings are matched by their words, not understood: a message that paraphrases a label's meaning is often misread.
+- No arithmetic, no world knowledge, no safety training. It answers loosely, or wrongly, when the prompt is loose.
+- Numeric dates are read day first."""

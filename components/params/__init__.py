@@ -1,0 +1,46 @@
+"""Typed settings: every tunable value is a field of a frozen model, its value lives in YAML under params/.
+
+Decides what a valid setting is (type, bounds, unit) and says where an invalid one stands. Secrets and addresses
+are not settings: they come from the environment.
+"""
+
+from components.params.loading import Settings, load, read_yaml
+from components.params.pipeline import GateParams, Pipeline, RunParams
+from components.params.pretrain import (
+    ArchitectureParams,
+    CurriculumParams,
+    OptimisationParams,
+    PretrainParams,
+    TokenizerParams,
+)
+from components.params.profile import (
+    EngineParams,
+    LauncherParams,
+    LoraParams,
+    ModelParams,
+    Precision,
+    Profile,
+    RlParams,
+    SftParams,
+)
+from components.params.workload import (
+    Columns,
+    FieldMatch,
+    FileSource,
+    GeneratedSource,
+    HuggingFaceSource,
+    ScorerParams,
+    Shares,
+    SplitName,
+    Traffic,
+    ValidationParams,
+    Workload,
+)
+
+__all__ = [
+    "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FieldMatch", "FileSource", "GateParams",
+    "GeneratedSource", "HuggingFaceSource", "LauncherParams", "LoraParams", "ModelParams", "OptimisationParams",
+    "Pipeline", "Precision", "PretrainParams", "Profile", "RlParams", "RunParams", "ScorerParams", "Settings",
+    "SftParams", "Shares", "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "Workload", "load",
+    "read_yaml",
+]  # fmt: skip

@@ -1,0 +1,61 @@
+"""Reading settings: YAML into frozen models, with errors that name file, field, expected and found."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from components.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """A frozen group of settings that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        ConfigError: The file is missing, not UTF-8, not YAML, or no mapping.
+    """
+    if not path.is_file():
+        raise ConfigError(f"expected a YAML file, found none at {path}")
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected YAML in UTF-8, found: {error} ({path})") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"expected a mapping of settings, found {type(content).__name__} ({path})")
+    return content  # pyright: ignore[reportUnknownVariableType]
+
+
+def load(path: Path, model: type[Model], section: str | None = None) -> Model:
+    """Read a YAML file, or one section of it, into its model.
+
+    Raises:
+        ConfigError: The file cannot be read, or a value is unknown, missing or out of bounds.
+    """
+    content: Any = read_yaml(path)
+    if section is not None:
+        if section not in content:
+            raise ConfigError(f"expected a section `{section}`, found none ({path})")
+        content = content[section]
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, section, path)) from error
+
+
+def _explain(error: ValidationError, section: str | None, path: Path) -> str:
+    """The first problem in one sentence, the number of others behind it."""
+    first, *others = error.errors()
+    field = ".".join(str(part) for part in (*([section] if section else []), *first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] in ("missing", "extra_forbidden", "value_error") else f", found {first['input']!r}"
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{field}: {message[0].lower()}{message[1:]}{found} ({path}){more}"

@@ -1,0 +1,29 @@
+"""Settings of the pipeline (params/pipeline.yaml): which runs exist, with which seed, and when a challenger wins."""
+
+from pydantic import Field
+
+from components.params.loading import Settings
+
+
+class RunParams(Settings):
+    """One pair of workload and profile that the pipeline runs."""
+
+    workload: str
+    profile: str
+
+
+class GateParams(Settings):
+    """When a challenger replaces the champion on the sealed split."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    min_delta: float = Field(default=0.0, description="Least gain in accuracy, in [−1, 1].", ge=-1, le=1)
+    min_validity: float = Field(default=0.95, ge=0, le=1)
+    min_examples: int = Field(default=200, ge=1)
+
+
+class Pipeline(Settings):
+    """All runs and what they share."""
+
+    seed: int
+    runs: dict[str, RunParams]
+    gate: GateParams

@@ -1,0 +1,102 @@
+"""Settings of a profile (params/profiles/NAME.yaml): which model, at what scale, on what machine."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from components.params.loading import Settings
+from components.params.pretrain import PretrainParams
+
+Precision = Literal["auto", "bf16", "fp32"]
+
+
+class ModelParams(Settings):
+    """The model that the ladder starts from."""
+
+    path: str = Field(description="A folder, or a name on the Hugging Face hub.")
+    precision: Precision = "auto"
+
+
+class LoraParams(Settings):
+    """Low-rank adapters, merged into the model when a rung is saved."""
+
+    rank: int = Field(ge=1)
+    alpha: int = Field(ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+
+
+class EngineParams(Settings):
+    """How completions are generated."""
+
+    kind: Literal["transformers", "vllm"] = "transformers"
+    batch_tokens: int = Field(default=32_768, ge=256, description="Prompt and new tokens of one batch, padded.")
+    max_new_tokens: int = Field(default=128, ge=1)
+
+
+class SftParams(Settings):
+    """Supervised fine-tuning on demonstrations."""
+
+    lora: LoraParams | None = Field(default=None, description="None trains all weights.")
+    epochs: float = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    batch_examples: int = Field(ge=1, description="Of one optimiser step, over all devices.")
+    device_batch_examples: int = Field(ge=1)
+    warmup_share: float = Field(default=0.05, ge=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    evaluations: int = Field(default=8, ge=1, description="Checkpoints scored on dev, spread over the training.")
+    patience: int = Field(default=3, ge=1, description="Evaluations without a better dev score before it stops.")
+    dev_examples: int = Field(default=500, ge=1)
+    max_tokens: int = Field(ge=32, description="Of prompt and completion; longer examples are refused.")
+    gradient_checkpointing: bool = False
+
+
+class RlParams(Settings):
+    """GRPO on outcomes that the workload's scorers judge."""
+
+    lora: LoraParams | None = None
+    steps: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    prompts_per_step: int = Field(ge=1)
+    generations: int = Field(ge=2, description="Rollouts of one prompt: the group.")
+    device_batch_rollouts: int = Field(ge=1)
+    temperature: float = Field(default=1.0, gt=0)
+    beta: float = Field(default=0.0, ge=0, description="Weight of the KL term against the SFT rung.")
+    epsilon: float = Field(default=0.2, gt=0)
+    max_new_tokens: int = Field(ge=1)
+    warmup_share: float = Field(default=0.05, ge=0, le=1)
+    probe_prompts: int = Field(ge=0, description="Train prompts sampled from the SFT rung to find those with variance.")
+    probe_generations: int = Field(default=8, ge=2)
+    easy_share: float = Field(default=0.1, ge=0, lt=1, description="Share of prompts without variance kept in the mix.")
+    evaluations: int = Field(default=8, ge=1)
+    patience: int = Field(default=3, ge=1)
+    dev_examples: int = Field(default=500, ge=1)
+    rollouts: Literal["transformers", "vllm"] = "transformers"
+    gradient_checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> "RlParams":
+        if (self.prompts_per_step * self.generations) % self.device_batch_rollouts:
+            raise ValueError("prompts_per_step x generations must be a multiple of device_batch_rollouts")
+        return self
+
+
+class LauncherParams(Settings):
+    """How training is started: in this process, or by `accelerate launch` on several devices."""
+
+    kind: Literal["process", "accelerate"] = "process"
+    processes: int = Field(default=1, ge=1)
+    config: str | None = Field(default=None, description="An accelerate config file, for FSDP or DeepSpeed.")
+
+
+class Profile(Settings):
+    """One profile."""
+
+    name: str
+    model: ModelParams
+    machine: str = Field(description="Entry of params/prices.yaml that training and serving run on.")
+    engine: EngineParams
+    sft: SftParams
+    rl: RlParams
+    launcher: LauncherParams = LauncherParams()
+    pretrain: PretrainParams | None = Field(default=None, description="Only where the base model is our own.")

@@ -1,0 +1,133 @@
+"""Settings of a workload (params/workloads/NAME.yaml): what goes in, what must come out, how it is scored."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from components.params.loading import Settings
+
+SplitName = Literal["train", "dev", "test", "sealed"]
+
+
+class Columns(Settings):
+    """Which columns of a file mean what."""
+
+    input: tuple[str, ...] = Field(min_length=1, description="Columns that prompts may refer to.")
+    output: dict[str, str] = Field(min_length=1, description="Field of the answer → column with the demonstration.")
+    reference: dict[str, str] = Field(default={}, description="Field → column with gold, where it is another column.")
+    id: str | None = None
+    group: str | None = Field(default=None, description="Rows of one group stay in one split.")
+    slices: tuple[str, ...] = ()
+
+
+class Shares(Settings):
+    """Shares of the rows that no file assigns to a split; the rest is train."""
+
+    dev: float = Field(default=0.1, ge=0, lt=1)
+    test: float = Field(default=0.1, ge=0, lt=1)
+    sealed: float = Field(default=0.1, ge=0, lt=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> "Shares":
+        if self.dev + self.test + self.sealed >= 1:
+            raise ValueError(f"dev + test + sealed must stay below 1, found {self.dev + self.test + self.sealed:g}")
+        return self
+
+
+class GeneratedSource(Settings):
+    """Rows that a seeded function writes."""
+
+    kind: Literal["generated"]
+    generator: str = Field(pattern=r"^[\w.]+:\w+$", description="module:function, called with (n, seed).")
+    seed: int
+    sizes: dict[SplitName, Annotated[int, Field(ge=1)]]
+
+
+class FileSource(Settings):
+    """Rows of csv or jsonl files in the folder data/<workload>/."""
+
+    kind: Literal["csv", "jsonl"]
+    files: dict[Literal["all", "train", "dev", "test", "sealed"], str] = Field(min_length=1)
+    columns: Columns
+    shares: Shares = Shares()
+    encoding: str = "utf-8"
+
+
+class HuggingFaceSource(Settings):
+    """Rows of a dataset on the Hugging Face hub, or in a local folder saved by `datasets`."""
+
+    kind: Literal["hugging_face"]
+    dataset: str
+    config: str | None = None
+    revision: str | None = None
+    splits: dict[Literal["all", "train", "dev", "test", "sealed"], str] = Field(min_length=1)
+    columns: Columns
+    shares: Shares = Shares()
+
+
+Source = Annotated[GeneratedSource | FileSource | HuggingFaceSource, Field(discriminator="kind")]
+
+
+class ValidationParams(Settings):
+    """When data is refused."""
+
+    max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
+    near_duplicate_similarity: float = Field(default=0.9, gt=0, le=1, description="Jaccard, of character 5-grams.")
+    max_input_characters: int = Field(default=20_000, ge=1)
+    rare_label_share: float = Field(default=0.002, ge=0, le=1, description="Rarer labels cause a warning.")
+
+
+class FieldMatch(Settings):
+    """How one field of the answer is compared with its reference."""
+
+    match: Literal["exact", "number", "date", "set", "text"] = "exact"
+    tolerance: float = Field(default=0.0, ge=0, description="Absolute, for numbers.")
+    weight: float = Field(default=1.0, gt=0)
+
+
+class ScorerParams(Settings):
+    """The scorers and their weights; a user's own is `module:Class`."""
+
+    weighted: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    fields: dict[str, FieldMatch] = Field(default={})
+
+
+class Traffic(Settings):
+    """How much the workload is used."""
+
+    calls_per_year: int = Field(ge=1)
+
+
+class Workload(Settings):
+    """One workload."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    description: str
+    simulated: bool = False
+    source: Source
+    output: dict[str, Any] = Field(description="JSON Schema (2020-12) of the answer, an object.")
+    prompts: tuple[str, ...] = Field(min_length=1, description="Versions under params/prompts/<name>/, in order.")
+    trained_prompt: str
+    scorer: ScorerParams
+    slices: tuple[str, ...] = ()
+    validation: ValidationParams = ValidationParams()
+    traffic: Traffic
+    incumbent: str = Field(description="Model in params/prices.yaml that the workload is prompted on today.")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The keys of the answer, in the schema's order."""
+        return tuple(self.output["properties"])
+
+    @model_validator(mode="after")
+    def _is_an_object_schema(self) -> "Workload":
+        from jsonschema import Draft202012Validator, SchemaError
+
+        try:
+            Draft202012Validator.check_schema(self.output)
+        except SchemaError as error:
+            raise ValueError(f"output must be a JSON Schema, found {error.message}") from error
+        if self.output.get("type") != "object" or not self.output.get("properties"):
+            raise ValueError("output must describe an object with properties")
+        return self

@@ -1,0 +1,241 @@
+"""What flows between the components: examples, prompts, completions, scores and the record of a run.
+
+Decides their shape and how they are written; computes nothing.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from components.errors import DataError
+
+
+class Record(BaseModel):
+    """A frozen record that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class Example(Record):
+    """One case of a workload.
+
+    `input` holds the columns that prompts may refer to. `demonstration` is the completion that SFT imitates,
+    `reference` the right one: only evaluation and the verifier read it.
+    """
+
+    id: str
+    input: dict[str, str]
+    demonstration: str
+    reference: str
+    group: str
+    slices: dict[str, str] = {}
+
+
+class Usage(Record):
+    """Tokens of one call."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class Completion(Record):
+    """What a model answered to one example; `error` says why there is no answer."""
+
+    example_id: str
+    text: str
+    usage: Usage
+    latency_ms: float
+    finish_reason: Literal["stop", "length", "error"] = "stop"
+    error: str | None = None
+
+
+class Score(Record):
+    """How good a completion is: `value` in [0, 1]; `passed` when nothing is wrong; `parts` by field or scorer."""
+
+    value: float
+    passed: bool
+    reason: str = ""
+    parts: dict[str, float] = {}
+
+
+class Interval(Record):
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Comparison(Record):
+    """A rung against its parent on the same examples; `fixed` and `broken` count examples that changed sides."""
+
+    delta: float
+    low: float
+    high: float
+    p_value: float
+    fixed: int
+    broken: int
+
+
+class Latency(Record):
+    """Milliseconds a call."""
+
+    p50: float
+    p95: float
+
+
+class Cost(Record):
+    """US dollars; `measured` is False where an API was priced from tokens without being called."""
+
+    usd_per_1k_calls: float
+    usd_per_year: float
+    usd_per_1k_correct: float | None
+    measured: bool
+
+
+Method = Literal["classical", "prompt", "sft", "grpo"]
+
+
+class Rung(Record):
+    """The `result.json` in a rung's directory: what was made, from what, by which run."""
+
+    name: str
+    method: Method
+    parent: str | None
+    prompt: str | None = None
+    params_hash: str
+    data_hash: str
+    seed: int
+    git_commit: str
+    seconds: float
+    mlflow_run_id: str | None = None
+    dev_score: float | None = None
+    curves: dict[str, list[tuple[float, float]]] = {}
+
+
+class RungResult(Record):
+    """One rung on the test split, as reports read it."""
+
+    name: str
+    method: Method
+    parent: str | None
+    n: int
+    accuracy: Interval
+    validity: Interval
+    fields: dict[str, float]
+    slices: dict[str, dict[str, float]]
+    usage: dict[str, float]
+    latency_ms: Latency
+    cost: Cost
+    vs_parent: Comparison | None
+    seconds: float
+    mlflow_run_id: str | None
+
+
+class DataSummary(Record):
+    """The data of a run."""
+
+    version: str
+    train: int
+    dev: int
+    test: int
+    sealed: int
+    quarantined: int = 0
+    demonstration_accuracy: float
+
+
+class Verdict(Record):
+    """What the gate decided, and why."""
+
+    champion: str
+    challenger: str
+    decision: Literal["promoted", "kept"]
+    reasons: tuple[str, ...]
+
+
+class Ladder(Record):
+    """`artifacts/<run>/ladder.json`: what the report, the gate and other programs read."""
+
+    workload: str
+    profile: str
+    seed: int
+    simulated: bool
+    data: DataSummary
+    rungs: tuple[RungResult, ...]
+    gate: Verdict | None
+    seconds: dict[str, float]
+
+
+def to_json(answer: Any) -> str:
+    """The one way in which answers are written: whole numbers without a fraction, one line."""
+    return json.dumps(_plain(answer), ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+def write_jsonl(path: Path, records: Iterable[Record]) -> None:
+    """Write records one a line, beside the file first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text("".join(record.model_dump_json() + "\n" for record in records), encoding="utf-8")
+    part.replace(path)
+
+
+def read_jsonl(path: Path, record: type[AnyRecord]) -> list[AnyRecord]:
+    """Read records.
+
+    Raises:
+        DataError: The file is missing, or a line is no such record.
+    """
+    if not path.is_file():
+        raise DataError(f"expected a file of {record.__name__} records, found none at {path}")
+    found: list[AnyRecord] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(record.model_validate_json(line))
+        except ValidationError as error:
+            reason = error.errors()[0]
+            raise DataError(f"expected a {record.__name__}, found {reason['msg']} ({path}:{number})") from error
+    return found
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write one record as indented JSON, beside the file first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def read_record(path: Path, record: type[AnyRecord]) -> AnyRecord:
+    """Read one record.
+
+    Raises:
+        DataError: The file is missing, or holds something else.
+    """
+    if not path.is_file():
+        raise DataError(f"expected a {record.__name__}, found no file at {path}")
+    try:
+        return record.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise DataError(f"expected a {record.__name__}, found {error.errors()[0]['msg']} ({path})") from error

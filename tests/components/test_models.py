@@ -1,0 +1,74 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from components.errors import EngineError
+from components.models import open_model
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "models/nano", tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_the_shipped_model_opens_and_is_small_enough() -> None:
+    model, tokenizer = open_model(ROOT / "models/nano")
+    assert not model.training
+    assert len(tokenizer) == model.config.vocab_size
+    parts = [ROOT / "models/nano" / name for name in ("model.safetensors", "tokenizer.json")]
+    assert sum(path.stat().st_size for path in parts) <= 16e6
+
+
+def test_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="expected a model folder, found none"):
+        open_model(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(EngineError, match=f"expected {name}"):
+        open_model(folder)
+
+
+def test_missing_weights_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(EngineError, match="expected weights in safetensors, found none"):
+        open_model(folder)
+
+
+def test_torn_weights_are_refused(folder: Path) -> None:
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(EngineError, match="expected weights in safetensors"):
+        open_model(folder)
+
+
+def test_weights_of_another_model_are_never_filled_in_at_random(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    taken = next(name for name in weights if "layers.1" in name)
+    save_file({name: value for name, value in weights.items() if name != taken}, folder / "model.safetensors")
+    with pytest.raises(EngineError, match=f"missing keys: {taken}"):
+        open_model(folder)
+
+
+def test_weights_of_another_shape_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["intermediate_size"] //= 2
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(EngineError):
+        open_model(folder)
+
+
+def test_a_tokenizer_larger_than_the_embeddings_is_refused(folder: Path) -> None:
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["added_tokens"].append({**tokenizer["added_tokens"][-1], "id": 5_000, "content": "<extra>"})
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(EngineError, match="expected a vocabulary of at most"):
+        open_model(folder)
