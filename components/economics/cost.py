@@ -1,0 +1,70 @@
+"""From usage to money: what calls cost of an API by its tokens, and of an owned model by its machine's hours.
+
+An owned model costs its share of a machine: hours that the calls keep it busy, divided by the utilisation, because
+hours in which nobody calls are paid for as well. Electricity, staff and the training itself are left out.
+"""
+
+from dataclasses import dataclass
+
+from components.economics.prices import MachinePrice, ModelPrice
+from components.errors import DataError
+from components.records import Cost
+
+_SECONDS_PER_HOUR = 3600
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What is asked of a rung: calls a year, and the share of them in [0, 1] that it answers right."""
+
+    calls_per_year: int
+    accuracy: float
+
+
+def api_cost(
+    price: ModelPrice, input_tokens: float, output_tokens: float, demand: Demand, *, measured: bool = False
+) -> Cost:
+    """The cost of an API model from its mean tokens a call; `measured` only where that API gave the answers.
+
+    Raises:
+        DataError: Tokens are negative, or the accuracy is no share.
+    """
+    if input_tokens < 0 or output_tokens < 0:
+        raise DataError(f"expected tokens ≥ 0, found {input_tokens:g} in and {output_tokens:g} out")
+    usd_per_million_calls = (
+        input_tokens * price.input_usd_per_million_tokens + output_tokens * price.output_usd_per_million_tokens
+    )
+    return _cost(usd_per_million_calls / 1_000_000, demand, measured)
+
+
+def owned_cost(machine: MachinePrice, calls_per_hour: float, demand: Demand) -> Cost:
+    """The cost of an owned model from the calls that its machine was measured to answer in a busy hour.
+
+    Raises:
+        DataError: The throughput is not above 0, or the accuracy is no share.
+    """
+    if not calls_per_hour > 0:
+        raise DataError(f"expected a throughput above 0 calls an hour, found {calls_per_hour:g}")
+    return _cost(machine.usd_per_hour / (calls_per_hour * machine.utilisation), demand, measured=True)
+
+
+def calls_per_hour(calls: int, seconds: float) -> float:
+    """The throughput of calls that were answered in this wall time, batching and concurrency included.
+
+    Raises:
+        DataError: There was no call, or it took no time.
+    """
+    if calls < 1 or not seconds > 0:
+        raise DataError(f"expected calls in a time above 0 s, found {calls} in {seconds:g} s")
+    return calls / seconds * _SECONDS_PER_HOUR
+
+
+def _cost(usd_per_call: float, demand: Demand, measured: bool) -> Cost:
+    if not 0 <= demand.accuracy <= 1:
+        raise DataError(f"expected an accuracy in [0, 1], found {demand.accuracy:g}")
+    return Cost(
+        usd_per_1k_calls=1000 * usd_per_call,
+        usd_per_year=usd_per_call * demand.calls_per_year,
+        usd_per_1k_correct=1000 * usd_per_call / demand.accuracy if demand.accuracy else None,
+        measured=measured,
+    )

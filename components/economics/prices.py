@@ -1,0 +1,69 @@
+"""What tokens and machine hours cost (params/prices.yaml): each price with its source, its date and how sure it is."""
+
+from datetime import date
+from pathlib import Path
+
+from pydantic import Field
+
+from components.errors import ConfigError
+from components.params import Settings, load
+
+
+class Sourced(Settings):
+    """Where a price was read, and when."""
+
+    source: str = Field(min_length=1)
+    date: date
+    checked: bool = Field(default=True, description="False where the source could not be looked at.")
+
+
+class ModelPrice(Sourced):
+    """The list price of an API model, in US dollars; discounts for caches and batches are left out."""
+
+    provider: str
+    input_usd_per_million_tokens: float = Field(ge=0, allow_inf_nan=False)
+    output_usd_per_million_tokens: float = Field(ge=0, allow_inf_nan=False)
+
+
+class MachinePrice(Sourced):
+    """What an hour of a machine costs, in US dollars."""
+
+    description: str
+    usd_per_hour: float = Field(ge=0, allow_inf_nan=False)
+    utilisation: float = Field(gt=0, le=1, description="Share of the paid hours in which it answers calls.")
+
+
+class Prices(Settings):
+    """The price table."""
+
+    models: dict[str, ModelPrice]
+    machines: dict[str, MachinePrice]
+
+    def model(self, name: str) -> ModelPrice:
+        """The price of an API model.
+
+        Raises:
+            ConfigError: The table has none of this name.
+        """
+        if name not in self.models:
+            raise ConfigError(f"expected a model with a price ({', '.join(self.models)}), found {name}")
+        return self.models[name]
+
+    def machine(self, name: str) -> MachinePrice:
+        """The price of a machine.
+
+        Raises:
+            ConfigError: The table has none of this name.
+        """
+        if name not in self.machines:
+            raise ConfigError(f"expected a machine with a price ({', '.join(self.machines)}), found {name}")
+        return self.machines[name]
+
+
+def load_prices(path: Path) -> Prices:
+    """Read the price table.
+
+    Raises:
+        ConfigError: The file cannot be read, or a price is negative, not finite or without its source.
+    """
+    return load(path, Prices)

@@ -1,0 +1,11 @@
+"""Evaluation: what a rung is worth, how sure that is, whether it replaces its parent, and the classical floor."""
+
+from components.evaluation.classical import Classifier
+from components.evaluation.compare import Changes, Scores, changes, compare
+from components.evaluation.evaluate import Evaluation, Exam, Measured, evaluate_rung
+from components.evaluation.gate import Contender, decide
+
+__all__ = [
+    "Changes", "Classifier", "Contender", "Evaluation", "Exam", "Measured", "Scores", "changes", "compare", "decide",
+    "evaluate_rung",
+]  # fmt: skip

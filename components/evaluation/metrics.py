@@ -1,0 +1,127 @@
+"""The numbers that describe a rung, and how sure they are. Pure: scores in, numbers out; randomness from a seed."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.errors import DataError
+from components.records import Example, Interval, Latency, Score
+
+RESAMPLES = 10_000
+_BLOCK = 1_000  # resamples drawn at once: 1,000 × 10,000 distinct differences stay below 100 MB
+
+
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """A proportion in [0, 1] with its interval (Wilson 1927, without continuity correction).
+
+    Raises:
+        DataError: There is nothing to take a share of.
+    """
+    if n < 1:
+        raise DataError(f"expected at least one example for a proportion, found {n}")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # At 0 and n the bound is the proportion itself; rounding must not put it on the other side.
+    return Interval(value=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half)))
+
+
+def accuracy(scores: Iterable[Score]) -> Interval:
+    """The share of scores that passed."""
+    passed = [score.passed for score in scores]
+    return wilson(sum(passed), len(passed))
+
+
+def field_accuracy(scores: Sequence[Score], fields: Iterable[str]) -> dict[str, float]:
+    """The mean part of each field that the scorer reports on, in [0, 1]."""
+    return {
+        field: float(np.mean([score.parts[field] for score in scores]))
+        for field in fields
+        if scores and all(field in score.parts for score in scores)
+    }
+
+
+def slice_accuracy(
+    examples: Iterable[Example], scores: Mapping[str, Score], slices: Iterable[str]
+) -> dict[str, dict[str, float]]:
+    """Slice → its value → share passed; an example without the slice is left out of it."""
+    passed: dict[str, dict[str, list[bool]]] = {name: defaultdict(list) for name in slices}
+    for example in examples:
+        for name in passed.keys() & example.slices.keys():
+            passed[name][example.slices[name]].append(scores[example.id].passed)
+    return {
+        name: {value: sum(found) / len(found) for value, found in sorted(values.items())}
+        for name, values in passed.items()
+    }
+
+
+def paired_bootstrap(
+    parent: NDArray[Any], child: NDArray[Any], seed: int, resamples: int = RESAMPLES, confidence: float = 0.95
+) -> Interval:
+    """The mean of child − parent over the same n examples, with its percentile interval (Efron 1979).
+
+    Resampling pairs with replacement draws how often each distinct difference occurs, which is multinomial: for
+    right and wrong answers three counts instead of n indices.
+
+    Raises:
+        DataError: The two differ in shape, or are empty.
+    """
+    if parent.shape != child.shape or parent.ndim != 1 or not parent.size:
+        raise DataError(f"expected two equally long rows of outcomes, found shapes {parent.shape} and {child.shape}")
+    differences, counts = np.unique(child.astype(float) - parent.astype(float), return_counts=True)
+    rng = np.random.default_rng(seed)
+    n = parent.size
+    blocks = [min(_BLOCK, resamples - start) for start in range(0, resamples, _BLOCK)]
+    means = np.concatenate([rng.multinomial(n, counts / n, size=size) @ differences / n for size in blocks])
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(value=float(differences @ counts / n), low=float(low), high=float(high))
+
+
+def mcnemar_exact(fixed: int, broken: int) -> float:
+    """The two-sided exact p-value of McNemar's test (1947): fixed ~ Binomial(fixed + broken, ½) if nothing changed."""
+    from scipy.stats import binom
+
+    return min(1.0, 2 * float(binom.cdf(min(fixed, broken), fixed + broken, 0.5)))
+
+
+def latency_percentiles(latencies_ms: Iterable[float]) -> Latency:
+    """Median and 95th percentile, linearly interpolated.
+
+    Raises:
+        DataError: There is no call.
+    """
+    found = list(latencies_ms)
+    if not found:
+        raise DataError("expected the latency of at least one call, found none")
+    p50, p95 = np.percentile(found, [50, 95])
+    return Latency(p50=float(p50), p95=float(p95))
+
+
+def pass_at_k(samples: int, correct: int, k: int) -> float:
+    """The chance in [0, 1] that one of k draws without replacement is right: 1 − C(n − c, k) / C(n, k).
+
+    The unbiased estimator of Chen et al. 2021 (arXiv:2107.03374, section 2.1).
+
+    Raises:
+        DataError: Not 0 ≤ correct ≤ samples, or not 1 ≤ k ≤ samples.
+    """
+    if not (0 <= correct <= samples and 1 <= k <= samples):
+        raise DataError(f"expected correct and k of at most {samples} samples, found correct {correct} and k {k}")
+    return 1.0 - math.comb(samples - correct, k) / math.comb(samples, k)
+
+
+def zero_variance_share(rewards_P_G: NDArray[Any]) -> float:
+    """The share of P prompts whose G rewards are all equal, which teach GRPO nothing.
+
+    Raises:
+        DataError: The array is not P × G, or empty.
+    """
+    if rewards_P_G.ndim != 2 or not rewards_P_G.size:
+        raise DataError(f"expected rewards of prompts × generations, found shape {rewards_P_G.shape}")
+    return float(np.mean(rewards_P_G.max(axis=1) == rewards_P_G.min(axis=1)))

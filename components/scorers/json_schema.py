@@ -1,0 +1,60 @@
+"""Whether a completion is one JSON object that the workload's schema allows; whether its values are right is not asked.
+
+The dialect is JSON Schema 2020-12 as jsonschema reads it: `format` is an annotation and rejects nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.errors import ConfigError, ScorerError
+from components.records import Completion, Example, Score
+from components.scorers.answers import Answer, NotAnAnswer, read_answer
+from components.scorers.flat_schema import compile_flat
+
+_VALID = Score(value=1.0, passed=True)
+
+
+class JsonSchemaScorer:
+    """1 for a valid object, 0 for everything else: other text around it, a key twice, NaN, a call that failed."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """Compile the schema.
+
+        Raises:
+            ConfigError: It is no JSON Schema.
+        """
+        from jsonschema import Draft202012Validator, SchemaError
+
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            raise ConfigError(f"output must be a JSON Schema, found {error.message}") from error
+        self._validator = Draft202012Validator(schema)
+        self._surely_valid = compile_flat(schema)
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        try:
+            answer = read_answer(completion)
+        except NotAnAnswer as error:
+            return Score(value=0.0, passed=False, reason=str(error))
+        if self._surely_valid(answer):
+            return _VALID
+        reason = self._first_error(answer)
+        return _VALID if reason is None else Score(value=0.0, passed=False, reason=reason)
+
+    def _first_error(self, answer: Answer) -> str | None:
+        """What jsonschema says first, with the field it says it of.
+
+        Raises:
+            ScorerError: The schema refers to something that is not there.
+        """
+        from referencing.exceptions import Unresolvable
+
+        try:
+            error: Any = next(iter(self._validator.iter_errors(answer)), None)
+        except Unresolvable as unresolvable:
+            raise ScorerError(f"expected a schema whose references resolve, found {unresolvable}") from unresolvable
+        if error is None:
+            return None
+        place = ".".join(str(part) for part in error.absolute_path)
+        return f"{place}: {error.message}"[:300] if place else str(error.message)[:300]

@@ -1,0 +1,115 @@
+"""A rung's line in the record, from four answers."""
+
+import json
+from typing import Any
+
+import pytest
+
+from components.errors import DataError, ScorerError
+from components.evaluation import Exam, Measured, evaluate_rung
+from components.params import ScorerParams
+from components.records import Completion, Cost, Example, Rung, Usage
+from components.scorers import build
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["label", "n"],
+    "properties": {"label": {"enum": ["a", "b"]}, "n": {"type": "integer"}},
+}
+SCORER = build(ScorerParams(weighted={"json_schema": 1, "field_match": 1}), SCHEMA)
+RUNG = Rung(
+    name="short",
+    method="prompt",
+    parent="loose",
+    params_hash="p",
+    data_hash="d",
+    seed=0,
+    git_commit="c",
+    seconds=2.5,
+    mlflow_run_id="run",
+)
+EXAMPLES = [
+    Example(id=str(i), input={}, demonstration="", reference=json.dumps({"label": "a", "n": i}), group=str(i), slices=s)
+    for i, s in enumerate([{"side": "left"}, {"side": "left"}, {"side": "right"}, {"side": "right"}])
+]
+EXAM = Exam(EXAMPLES, SCORER, SCHEMA, ("side",))
+
+
+def answers(*texts: str) -> list[Completion]:
+    return [
+        Completion(
+            example_id=str(i),
+            text=text,
+            usage=Usage(input_tokens=10 + i, output_tokens=4),
+            latency_ms=10.0 * (i + 1),
+            error=None if text else "timed out",
+        )
+        for i, text in enumerate(texts)
+    ]
+
+
+# Right; a wrong label; no JSON; a call that failed.
+FOUR = answers('{"label": "a", "n": 0}', '{"label": "b", "n": 1}', "label a, n 2", "")
+
+
+def price(measured: Measured) -> Cost:
+    return Cost(
+        usd_per_1k_calls=measured.input_tokens + measured.output_tokens,
+        usd_per_year=0,
+        usd_per_1k_correct=measured.accuracy,
+        measured=False,
+    )
+
+
+def test_everything_that_reports_read_by_hand() -> None:
+    found = evaluate_rung(RUNG, FOUR, EXAM, price)
+    result = found.result
+    assert (result.name, result.method, result.parent, result.n) == ("short", "prompt", "loose", 4)
+    assert (result.seconds, result.mlflow_run_id, result.vs_parent) == (2.5, "run", None)
+    assert (result.accuracy.value, result.validity.value) == (0.25, 0.5)
+    assert result.fields == {"label": 0.25, "n": 0.5}
+    assert result.slices == {"side": {"left": 0.5, "right": 0.0}}
+    assert result.usage == {"input_tokens": 11.5, "output_tokens": 4.0}
+    assert (result.latency_ms.p50, result.latency_ms.p95) == pytest.approx((25.0, 38.5))
+    assert (result.cost.usd_per_1k_calls, result.cost.usd_per_1k_correct) == (15.5, 0.25)
+    assert found.valid == {"0": True, "1": True, "2": False, "3": False}
+    assert [key for key, score in found.scores.items() if score.passed] == ["0"]
+
+
+def test_the_order_of_completions_does_not_matter() -> None:
+    assert evaluate_rung(RUNG, FOUR[::-1], EXAM, price) == evaluate_rung(RUNG, FOUR, EXAM, price)
+
+
+def test_the_parents_scores_give_the_comparison() -> None:
+    parent = evaluate_rung(RUNG, FOUR, EXAM, price).scores
+    child = answers(*[json.dumps({"label": "a", "n": i}) for i in range(4)])
+    found = evaluate_rung(RUNG, child, EXAM, price, parent).result.vs_parent
+    assert found is not None
+    assert (found.delta, found.fixed, found.broken, found.p_value) == (0.75, 3, 0, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("completions", "words"),
+    [
+        (FOUR[:3], "found 3 completions of 3 of them; see example 3"),
+        ([*FOUR, FOUR[0]], "found 5 completions of 4 of them; see example one that comes twice"),
+        (
+            [*FOUR[:3], FOUR[3].model_copy(update={"example_id": "9"})],
+            "found 4 completions of 3 of them; see example 3",
+        ),
+    ],
+)
+def test_completions_of_other_examples_are_refused(completions: list[Completion], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        evaluate_rung(RUNG, completions, EXAM, price)
+
+
+def test_no_examples_are_refused() -> None:
+    with pytest.raises(DataError, match="unique ids"):
+        evaluate_rung(RUNG, [], Exam([], SCORER, SCHEMA), price)
+
+
+def test_a_scorer_that_cannot_decide_stops_the_evaluation() -> None:
+    broken = [EXAMPLES[0].model_copy(update={"reference": "a"}), *EXAMPLES[1:]]
+    with pytest.raises(ScorerError, match="example 0"):
+        evaluate_rung(RUNG, FOUR, Exam(broken, SCORER, SCHEMA), price)

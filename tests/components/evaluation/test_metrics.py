@@ -1,0 +1,152 @@
+"""Numbers derived by hand, and what holds for all inputs."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.errors import DataError
+from components.evaluation import metrics
+from components.records import Example, Score
+
+
+def score(passed: bool, **parts: float) -> Score:
+    return Score(value=float(passed), passed=passed, parts=parts)
+
+
+def example(name: str, **slices: str) -> Example:
+    return Example(id=name, input={}, demonstration="", reference="", group=name, slices=slices)
+
+
+# With z = 1.96: centre (0.8 + 0.19207) / 1.38415 = 0.71674, half 1.96 / 1.38415 · sqrt(0.016 + 0.0096) = 0.22657;
+# at 0 of 10 the upper bound is z² / (n + z²) = 3.8415 / 13.8415.
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"), [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0)]
+)
+def test_wilson_by_hand(successes: int, n: int, low: float, high: float) -> None:
+    found = metrics.wilson(successes, n)
+    assert (found.value, found.low, found.high) == pytest.approx((successes / n, low, high), abs=5e-5)
+
+
+@given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_holds_the_proportion_within_0_and_1_and_mirrors(counts: tuple[int, int]) -> None:
+    successes, n = counts
+    found, mirrored = metrics.wilson(successes, n), metrics.wilson(n - successes, n)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.low == pytest.approx(1 - mirrored.high, abs=1e-12)
+
+
+def test_wilson_covers_the_truth_in_about_95_of_100_samples() -> None:
+    draws = np.random.default_rng(1).binomial(200, 0.9, size=4000)
+    intervals = {int(k): metrics.wilson(int(k), 200) for k in np.unique(draws)}
+    covered = np.mean([intervals[int(k)].low <= 0.9 <= intervals[int(k)].high for k in draws])
+    assert 0.93 < covered < 0.97
+
+
+def test_a_share_of_nothing_is_refused() -> None:
+    with pytest.raises(DataError, match="at least one example"):
+        metrics.accuracy([])
+
+
+def test_accuracy_counts_what_passed_not_what_was_nearly_right() -> None:
+    assert metrics.accuracy([Score(value=0.9, passed=False), score(True)]).value == 0.5
+
+
+def test_fields_are_means_of_parts_and_unknown_ones_are_left_out() -> None:
+    scores = [score(True, intent=1.0, json_schema=1.0), score(False, intent=0.0, json_schema=1.0)]
+    assert metrics.field_accuracy(scores, ["intent", "amount"]) == {"intent": 0.5}
+
+
+def test_slices_are_shares_of_their_own_examples() -> None:
+    examples = [example("1", channel="mail"), example("2", channel="mail"), example("3", channel="chat"), example("4")]
+    scores = {"1": score(True), "2": score(False), "3": score(True), "4": score(False)}
+    expected = {"channel": {"chat": 1.0, "mail": 0.5}, "none": {}}
+    assert metrics.slice_accuracy(examples, scores, ["channel", "none"]) == expected
+
+
+def test_bootstrap_of_equal_differences_is_a_point() -> None:
+    found = metrics.paired_bootstrap(np.zeros(20), np.ones(20), seed=0)
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+
+
+def test_bootstrap_of_a_share_has_the_binomial_width() -> None:
+    # 100 of 400 fixed, none broken: standard error sqrt(0.25 · 0.75 / 400) = 0.02165, × 1.96 = 0.0424
+    child = np.arange(400) < 100
+    found = metrics.paired_bootstrap(np.zeros(400, dtype=bool), child, seed=0)
+    assert (found.value, found.low, found.high) == pytest.approx((0.25, 0.2076, 0.2924), abs=0.004)
+
+
+def test_bootstrap_by_counts_is_bootstrap_by_indices() -> None:
+    rng = np.random.default_rng(0)
+    parent, child = rng.random(50).round(1), rng.random(50).round(1)
+    picks = rng.integers(0, 50, size=(10_000, 50))
+    low, high = np.quantile((child - parent)[picks].mean(axis=1), [0.025, 0.975])
+    found = metrics.paired_bootstrap(parent, child, seed=1)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
+
+
+def test_bootstrap_covers_the_true_difference_in_about_95_of_100_samples() -> None:
+    rng = np.random.default_rng(2)
+    covered = 0
+    for seed in range(400):  # fixed with 0.15, broken with 0.05: the true difference is 0.1
+        moves = rng.choice([1, -1, 0], p=[0.15, 0.05, 0.8], size=200)
+        found = metrics.paired_bootstrap(moves < 0, moves > 0, seed, resamples=1000)
+        covered += found.low <= 0.1 <= found.high
+    assert 0.91 < covered / 400 < 0.98
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_bootstrap_mirrors_and_repeats(outcomes: list[tuple[bool, bool]]) -> None:
+    parent, child = (np.array(side) for side in zip(*outcomes, strict=True))
+    there = metrics.paired_bootstrap(parent, child, seed=3, resamples=200)
+    back = metrics.paired_bootstrap(child, parent, seed=3, resamples=200)
+    assert there == metrics.paired_bootstrap(parent, child, seed=3, resamples=200)
+    assert there.value == pytest.approx(-back.value)
+    assert -1 <= there.low <= there.high <= 1
+
+
+@pytest.mark.parametrize("shape", [((3,), (4,)), ((0,), (0,)), ((2, 2), (2, 2))])
+def test_bootstrap_refuses_what_is_not_paired(shape: tuple[Any, Any]) -> None:
+    with pytest.raises(DataError, match="equally long"):
+        metrics.paired_bootstrap(np.zeros(shape[0]), np.zeros(shape[1]), seed=0)
+
+
+# 9 against 1: 2 · (C(10,0) + C(10,1)) / 2¹⁰ = 22 / 1024; 5 against 0: 2 / 2⁵
+@pytest.mark.parametrize(
+    ("fixed", "broken", "p_value"), [(9, 1, 22 / 1024), (1, 9, 22 / 1024), (5, 0, 1 / 16), (3, 3, 1.0), (0, 0, 1.0)]
+)
+def test_mcnemar_by_hand(fixed: int, broken: int, p_value: float) -> None:
+    assert metrics.mcnemar_exact(fixed, broken) == pytest.approx(p_value)
+
+
+def test_latency_percentiles_interpolate() -> None:
+    found = metrics.latency_percentiles([50, 10, 30, 20, 40])
+    assert (found.p50, found.p95) == pytest.approx((30, 48))
+
+
+@pytest.mark.parametrize(
+    ("samples", "correct", "k", "chance"), [(4, 1, 2, 0.5), (4, 3, 2, 1.0), (5, 0, 5, 0.0), (8, 2, 1, 0.25)]
+)
+def test_pass_at_k_by_hand(samples: int, correct: int, k: int, chance: float) -> None:
+    assert metrics.pass_at_k(samples, correct, k) == pytest.approx(chance)
+
+
+@given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_at_k_is_the_share_of_draws_with_a_right_one(case: tuple[int, int, int]) -> None:
+    samples, correct, k = case
+    draws = list(itertools.combinations([index < correct for index in range(samples)], k))
+    assert metrics.pass_at_k(samples, correct, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+
+
+@pytest.mark.parametrize("case", [(4, 5, 1), (4, -1, 1), (4, 1, 5), (4, 1, 0)])
+def test_pass_at_k_refuses_impossible_counts(case: tuple[int, int, int]) -> None:
+    with pytest.raises(DataError, match="at most 4 samples"):
+        metrics.pass_at_k(*case)
+
+
+def test_groups_of_equal_rewards_have_no_variance() -> None:
+    rewards_P_G = np.array([[1.0, 1.0], [0.0, 1.0], [0.5, 0.5], [0.0, 0.0]])
+    assert metrics.zero_variance_share(rewards_P_G) == 0.75

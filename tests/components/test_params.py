@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from components.errors import ConfigError
+from components.params import GateParams, PretrainParams, Profile, Workload, load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def changed(tmp_path: Path, name: str, old: str, new: str) -> Path:
+    text = (ROOT / "params" / name).read_text()
+    assert old in text
+    path = tmp_path / Path(name).name
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+def test_a_value_out_of_bounds_is_named_with_file_field_expected_and_found(tmp_path: Path) -> None:
+    path = changed(tmp_path, "profiles/nano.yaml", "warmup_steps: 50", "warmup_steps: -3")
+    with pytest.raises(ConfigError) as caught:
+        load(path, PretrainParams, "pretrain")
+    message = str(caught.value)
+    assert "pretrain.optimisation.warmup_steps" in message
+    assert "greater than or equal to 0, found -3" in message
+    assert str(path) in message
+
+
+def test_a_misspelt_setting_is_refused(tmp_path: Path) -> None:
+    path = changed(tmp_path, "profiles/nano.yaml", "learning_rate:", "learning_rat:")
+    with pytest.raises(ConfigError, match=r"sft\.learning_rate: field required"):
+        load(path, Profile)
+
+
+def test_a_missing_section_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "profile.yaml"
+    path.write_text("name: x\n")
+    with pytest.raises(ConfigError, match="expected a section `pretrain`, found none"):
+        load(path, PretrainParams, "pretrain")
+
+
+@pytest.mark.parametrize("content", ["- a list\n", "just words", ""])
+def test_what_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match="expected a mapping of settings"):
+        load(path, GateParams)
+
+
+def test_broken_yaml_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_text("a: [1, 2")
+    with pytest.raises(ConfigError, match="expected YAML in UTF-8"):
+        load(path, GateParams)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected a YAML file, found none at"):
+        load(tmp_path / "nothing.yaml", GateParams)
+
+
+def test_an_output_that_is_no_json_schema_is_refused(tmp_path: Path) -> None:
+    path = changed(tmp_path, "workloads/triage.yaml", "type: object", "type: thing")
+    with pytest.raises(ConfigError, match="output must be a JSON Schema"):
+        load(path, Workload)
+
+
+def test_heads_that_do_not_divide_the_hidden_size_are_refused(tmp_path: Path) -> None:
+    path = changed(tmp_path, "profiles/nano.yaml", "heads: 4", "heads: 5")
+    with pytest.raises(ConfigError, match="hidden_size must be a multiple of heads"):
+        load(path, PretrainParams, "pretrain")
+
+
+def test_the_fingerprint_changes_with_every_value() -> None:
+    shipped = load(ROOT / "params/profiles/nano.yaml", PretrainParams, "pretrain")
+    assert shipped.fingerprint() == PretrainParams.model_validate(shipped.model_dump()).fingerprint()
+    assert shipped.fingerprint() != shipped.model_copy(update={"seed": 1}).fingerprint()

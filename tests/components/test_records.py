@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from components.errors import DataError
+from components.records import Example, Usage, read_jsonl, read_record, to_json, write_jsonl, write_record
+
+EXAMPLES = [
+    Example(id=str(n), input={"text": "naïve\n“x”"}, demonstration="{}", reference="{}", group="g") for n in range(3)
+]
+
+
+def test_answers_are_written_with_whole_numbers_plain() -> None:
+    assert to_json({"a": 12.0, "b": 12.5, "c": None, "d": True, "e": {"f": 1.0}}) == (
+        '{"a": 12, "b": 12.5, "c": null, "d": true, "e": {"f": 1}}'
+    )
+
+
+def test_records_survive_a_file(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "deep" / "x.jsonl", EXAMPLES)
+    assert read_jsonl(tmp_path / "deep" / "x.jsonl", Example) == EXAMPLES
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["x.jsonl"]
+
+
+def test_a_broken_line_is_named(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "x.jsonl", EXAMPLES)
+    with (tmp_path / "x.jsonl").open("a") as file:
+        file.write('{"id": "4"}\n')
+    with pytest.raises(DataError, match=r"expected a Example, found Field required \(.*x\.jsonl:4\)"):
+        read_jsonl(tmp_path / "x.jsonl", Example)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="found none at"):
+        read_jsonl(tmp_path / "x.jsonl", Example)
+    with pytest.raises(DataError, match="found no file at"):
+        read_record(tmp_path / "x.json", Usage)
+
+
+def test_one_record_survives_a_file(tmp_path: Path) -> None:
+    write_record(tmp_path / "u.json", Usage(input_tokens=1, output_tokens=2))
+    assert read_record(tmp_path / "u.json", Usage) == Usage(input_tokens=1, output_tokens=2)
+    (tmp_path / "u.json").write_text("{}")
+    with pytest.raises(DataError, match="expected a Usage"):
+        read_record(tmp_path / "u.json", Usage)
