@@ -1,0 +1,16 @@
+"""The record of runs, prompts and models in MLflow; nothing outside this package imports mlflow.
+
+Decides where the record is kept, what a run carries and when an alias moves. What is worth keeping, and which rung
+wins, is decided by the callers. Nothing is opened at import; addresses come from the environment.
+"""
+
+from components.registry.candidate import Candidate
+from components.registry.models import Champion, Check, download, register_champion, verify
+from components.registry.prompts import load_prompt, register_prompt
+from components.registry.runs import Dataset, MlflowTracker, open_run
+from components.registry.store import addresses
+
+__all__ = [
+    "Candidate", "Champion", "Check", "Dataset", "MlflowTracker", "addresses", "download", "load_prompt", "open_run",
+    "register_champion", "register_prompt", "verify",
+]  # fmt: skip

@@ -1,0 +1,106 @@
+"""What may be registered: the gate's winner, in a folder that reloads by itself.
+
+Decides which folders are refused and how a version describes itself; storing them is done elsewhere.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.errors import RegistryError
+from components.models import REQUIRED_FILES
+from components.records import Rung, Verdict
+from components.registry.redaction import redact, safe
+
+_ADAPTER_MARKS = ("base_model.", ".lora_", ".base_layer.")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The gate's winner: its folder, its `result.json`, the verdict, and the id of the run that stores it."""
+
+    workload: str
+    rung: Rung
+    folder: Path
+    verdict: Verdict
+    run_id: str
+
+
+def refuse_unfit(candidate: Candidate) -> None:
+    """Refuse a rung that did not win, an empty folder, and for trained rungs anything but a whole model.
+
+    Raises:
+        RegistryError: Says which.
+    """
+    verdict, folder = candidate.verdict, candidate.folder
+    winner = verdict.challenger if verdict.decision == "promoted" else verdict.champion
+    if candidate.rung.name != winner:
+        raise RegistryError(f"expected the gate's winner `{winner}`, found `{candidate.rung.name}` ({folder})")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        raise RegistryError(f"expected the folder of rung `{winner}`, found none or an empty one at {folder}")
+    if candidate.rung.method in ("sft", "grpo"):
+        _refuse_half_models(folder)
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of a folder's files."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()}\n{content}\n".encode())
+    return total.hexdigest()
+
+
+def version_tags(candidate: Candidate) -> dict[str, str]:
+    """Where the version comes from and what the gate said, as short texts."""
+    rung, verdict = candidate.rung, candidate.verdict
+    return safe(
+        {
+            "rung": rung.name,
+            "method": rung.method,
+            "parent": rung.parent or "",
+            "prompt": rung.prompt or "",
+            "params_hash": rung.params_hash,
+            "data_hash": rung.data_hash,
+            "git_commit": rung.git_commit,
+            "seed": rung.seed,
+            "gate.decision": verdict.decision,
+            "gate.champion": verdict.champion,
+            "gate.challenger": verdict.challenger,
+            "gate.reasons": json.dumps(verdict.reasons, ensure_ascii=False),
+        }
+    )
+
+
+def description(candidate: Candidate) -> str:
+    """The gate's reasons as Markdown, for MLflow's pages."""
+    verdict = candidate.verdict
+    outcome = "replaced" if verdict.decision == "promoted" else "did not replace"
+    lines = [f"`{verdict.challenger}` {outcome} `{verdict.champion}`:", "", *(f"- {item}" for item in verdict.reasons)]
+    return redact("\n".join(lines))
+
+
+def _refuse_half_models(folder: Path) -> None:
+    """Refuse a folder without weights or tokenizer, and weights that are still wrapped by adapters."""
+    for name in REQUIRED_FILES:
+        if not (folder / name).is_file():
+            raise RegistryError(f"expected a whole model with {name}, found none ({folder})")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise RegistryError(f"expected weights in safetensors, found none ({folder})")
+    for path in weights:
+        for key in _weight_names(path):
+            if any(mark in key for mark in _ADAPTER_MARKS):
+                raise RegistryError(f"expected adapters merged into the model, found the weight {key} ({path})")
+
+
+def _weight_names(path: Path) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise RegistryError(f"expected weights in safetensors, found {error} ({path})") from error

@@ -1,0 +1,179 @@
+"""Model versions: the gate's winner becomes `champion` only after its stored copy answers as the original did.
+
+Decides how a version is stored, when the alias moves and where its files are read. Which rung wins is the gate's
+decision; how completions are generated is the caller's. Folders are stored as they are, never a live model: a live
+PEFT model over a local base reloads with random weights and only a printed report.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import RegistryError
+from components.records import Message
+from components.registry.candidate import Candidate, description, folder_digest, refuse_unfit, version_tags
+from components.registry.store import absent, connect, told, tracking_uri
+
+CHAMPION, PREVIOUS = "champion", "previous"
+ARTIFACT = "model"
+DIGEST_TAG, VERIFIED_TAG = "gradus.digest", "gradus.verified"
+COPIES = Path("state/models")  # of versions that a server keeps
+_ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))")
+
+Generate = Callable[[Path, Sequence[Sequence[Message]]], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Conversations with the completions that a reloaded model must repeat; `generate` opens a folder and answers."""
+
+    expected: Sequence[tuple[Sequence[Message], str]]
+    generate: Generate
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A registered version; `new` is False where the alias already stood at the same files."""
+
+    workload: str
+    version: int
+    run_id: str
+    folder: Path
+    new: bool
+
+    @property
+    def uri(self) -> str:
+        """The address under which MLflow knows it."""
+        return f"models:/{self.workload}/{self.version}"
+
+
+def register_champion(candidate: Candidate, check: Check) -> Champion:
+    """Store a folder as the workload's next version, verify the stored copy, then move the alias `champion` to it.
+
+    The version that was champion gets the alias `previous`. Files that the champion already has are verified, and not
+    stored anew.
+
+    Raises:
+        RegistryError: The rung is not the gate's winner, the folder is no whole model, the stored copy answers
+            otherwise, or MLflow refuses. The alias then stays where it was.
+    """
+    refuse_unfit(candidate)
+    client, name, digest = connect(), candidate.workload, folder_digest(candidate.folder)
+    current = _champion(client, name)
+    if current is not None and current.tags.get(DIGEST_TAG) == digest:
+        folder = verify(f"models:/{name}/{current.version}", check)
+        return Champion(name, int(current.version), str(current.run_id), folder, new=False)
+    version = _store(client, candidate, digest)
+    folder = verify(f"models:/{name}/{version}", check)
+    with told(f"the alias `{CHAMPION}` of {name} to move to version {version}"):
+        client.set_model_version_tag(name, version, VERIFIED_TAG, f"{len(check.expected)} completions reproduced")
+        if current is not None:
+            client.set_registered_model_alias(name, PREVIOUS, current.version)
+        client.set_registered_model_alias(name, CHAMPION, version)
+    return Champion(name, int(version), candidate.run_id, folder, new=True)
+
+
+def verify(source: Path | str, check: Check) -> Path:
+    """Reload a folder or a `models:/` address and compare every completion; return the folder that answered.
+
+    A version's files must also be those that were registered, byte by byte.
+
+    Raises:
+        RegistryError: No completion is expected, one is missing, one differs in a single character, or files differ.
+    """
+    if not check.expected:
+        raise RegistryError(f"expected completions to reproduce, found none ({source})")
+    folder = source if isinstance(source, Path) else _fetch(source, whole=True)
+    found = check.generate(folder, [messages for messages, _ in check.expected])
+    if len(found) != len(check.expected):
+        raise RegistryError(f"expected {len(check.expected)} completions, found {len(found)} ({source})")
+    for number, ((_, expected), text) in enumerate(zip(check.expected, found, strict=True), start=1):
+        if text != expected:
+            place = f"completion {number} of {len(found)} from {source}"
+            raise RegistryError(f"expected {expected[:200]!r}, found {text[:200]!r} ({place})")
+    return folder
+
+
+def download(workload: str, alias: str = CHAMPION) -> Path:
+    """The folder of the version that an alias points to: the stored files themselves, or a copy of a server's.
+
+    Raises:
+        RegistryError: There is no such model or alias, or its files are gone.
+    """
+    return _fetch(f"models:/{workload}@{alias}")
+
+
+def _champion(client: Any, name: str) -> Any:
+    """The version that the alias points to, None where the model or the alias does not exist yet."""
+    from mlflow.exceptions import MlflowException
+
+    with told(f"the registered model {name}"):
+        try:
+            return client.get_model_version_by_alias(name, CHAMPION)
+        except MlflowException as error:
+            if absent(error):
+                return None
+            raise
+
+
+def _store(client: Any, candidate: Candidate, digest: str) -> str:
+    """Keep the files with the run and register them as the next version."""
+    from mlflow.exceptions import MlflowException
+
+    name = candidate.workload
+    tags = {**version_tags(candidate), DIGEST_TAG: digest, VERIFIED_TAG: "no"}
+    with told(f"{candidate.folder} to be stored as the next version of {name}"):
+        client.log_artifacts(candidate.run_id, str(candidate.folder), ARTIFACT)
+        source = f"{client.get_run(candidate.run_id).info.artifact_uri}/{ARTIFACT}"
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        created = client.create_model_version(name, source, candidate.run_id, tags, description=description(candidate))
+    return str(created.version)
+
+
+def _fetch(address: str, whole: bool = False) -> Path:
+    """The files of a version; with `whole`, only if they are those that were registered."""
+    parts = _ADDRESS.fullmatch(address)
+    if parts is None:
+        raise RegistryError(f"expected an address such as models:/triage@champion, found {address}")
+    client, name = connect(), parts["name"]
+    with told(f"a model at {address}"):
+        if parts["alias"]:
+            found = client.get_model_version_by_alias(name, parts["alias"])
+        else:
+            found = client.get_model_version(name, parts["version"])
+        source = client.get_model_version_download_uri(name, found.version)
+        folder = _local(source) or _copy(source, COPIES / name / str(found.version))
+    if not folder.is_dir():
+        raise RegistryError(f"expected the files of {address}, found none at {folder}")
+    if whole and folder_digest(folder) != found.tags.get(DIGEST_TAG):
+        raise RegistryError(f"expected the files that were registered as {address}, found others ({folder})")
+    return folder
+
+
+def _local(source: str) -> Path | None:
+    """The folder that an address of this machine names, None for a server's."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    scheme, colon, _ = source.partition(":")
+    return Path(local_file_uri_to_path(source)) if scheme == "file" or not colon else None
+
+
+def _copy(source: str, folder: Path) -> Path:
+    """Fetch a server's files, beside the folder first; a version's files never change."""
+    from mlflow.artifacts import download_artifacts
+
+    if folder.is_dir():
+        return folder
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    fetched = Path(download_artifacts(artifact_uri=source, dst_path=str(part), tracking_uri=tracking_uri()))
+    fetched.replace(folder)
+    shutil.rmtree(part, ignore_errors=True)
+    return folder

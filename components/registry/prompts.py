@@ -1,0 +1,94 @@
+"""Prompt versions: one registered prompt a workload, a new version only where the text changed.
+
+Decides names, versions and aliases; which prompt is best is decided by evaluation. MLflow writes a placeholder as
+`{{name}}` where Gradus writes `{name}`: only the user message has placeholders, so only it is translated.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from components.errors import RegistryError
+from components.prompts import Prompt
+from components.registry.store import absent, connect, told
+
+FILE_TAG = "gradus.file"
+TEXT_TAG = "gradus.text_hash"
+_OURS = re.compile(r"\{(\w+)\}")
+_THEIRS = re.compile(r"\{\{(\w+)\}\}")
+
+
+def registered_name(workload: str) -> str:
+    """The prompt's name in the registry; models have the workload's own, and MLflow keeps both in one list."""
+    return f"{workload}-prompt"
+
+
+def register_prompt(workload: str, prompt: Prompt, aliases: Iterable[str] = ()) -> int:
+    """Register a prompt and point aliases such as `best` or `trained` to it; return its version.
+
+    A text that is registered under the same file name keeps its version.
+
+    Raises:
+        RegistryError: MLflow refuses a name, an alias or the text, or cannot be reached.
+    """
+    client, name = connect(), registered_name(workload)
+    with told(f"the prompt `{prompt.name}` to be registered as {name}"):
+        version = _known(client, name, prompt)
+        if version is None:
+            version = int(client.register_prompt(name, to_template(prompt), prompt.name, _tags(prompt)).version)
+        for alias in aliases:
+            client.set_prompt_alias(name, alias, version)
+    return version
+
+
+def load_prompt(workload: str, alias: str) -> Prompt:
+    """The prompt that an alias points to, exactly as it was registered.
+
+    Raises:
+        RegistryError: There is no such alias, or its text is not the one that was registered.
+    """
+    client, name = connect(), registered_name(workload)
+    with told(f"a prompt with the alias `{alias}` in {name}"):
+        found = client.get_prompt_version_by_alias(name, alias)
+    prompt = from_template(found.tags.get(FILE_TAG, name), found.template)
+    if prompt.version != found.tags.get(TEXT_TAG):
+        expected = found.tags.get(TEXT_TAG)
+        raise RegistryError(f"expected the text {expected}, found {prompt.version} ({name}, version {found.version})")
+    return prompt
+
+
+def to_template(prompt: Prompt) -> list[dict[str, str]]:
+    """The prompt as MLflow's chat messages."""
+    asked = {"role": "user", "content": _OURS.sub(r"{{\1}}", prompt.user)}
+    return [{"role": "system", "content": prompt.system}, asked] if prompt.system else [asked]
+
+
+def from_template(name: str, template: Any) -> Prompt:
+    """The prompt that `to_template` wrote.
+
+    Raises:
+        RegistryError: The template is not a system message and a user message, or a user message alone.
+    """
+    roles: list[str] = [turn["role"] for turn in template] if isinstance(template, list) else []
+    if roles not in (["system", "user"], ["user"]):
+        raise RegistryError(f"expected a system and a user message, found {roles or 'plain text'} (prompt {name})")
+    system = template[0]["content"] if len(roles) == 2 else ""
+    return Prompt(name, system, _THEIRS.sub(r"{\1}", template[-1]["content"]))
+
+
+def _tags(prompt: Prompt) -> dict[str, str]:
+    return {FILE_TAG: prompt.name, TEXT_TAG: prompt.version}
+
+
+def _known(client: Any, name: str, prompt: Prompt) -> int | None:
+    """The newest version with this file name and text, None where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        versions = client.search_prompt_versions(name)
+    except MlflowException as error:
+        if not absent(error):
+            raise
+        return None
+    same = [int(found.version) for found in versions if _tags(prompt).items() <= found.tags.items()]
+    return max(same, default=None)

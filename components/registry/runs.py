@@ -1,0 +1,175 @@
+"""Runs: settings, numbers, data and files of one piece of work, kept while it goes on and closed as it ended.
+
+Decides how a run is written and how it ends; what it is called and what it records is the caller's.
+"""
+
+import json
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import RegistryError
+from components.registry.redaction import redact, safe
+from components.registry.store import artifact_location, connect, told
+
+FLUSH_SECONDS = 1.0  # numbers that come faster are written together: a write takes 3 to 20 ms
+MOST_METRICS = 1_000  # of one call, as MLflow limits it
+MOST_SETTINGS = 100
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Data that a run used: its version is the digest, its role the split."""
+
+    name: str
+    digest: str
+    split: str
+    source: Path
+    rows: int
+
+
+class MlflowTracker:
+    """An open run, as `components.tracking.Tracker` asks for it."""
+
+    def __init__(self, client: Any, run_id: str) -> None:
+        self._client = client
+        self._run_id = run_id
+        self._waiting: list[Any] = []
+        self._flushed = 0.0
+
+    @property
+    def run_id(self) -> str | None:
+        """The run's id."""
+        return self._run_id
+
+    def params(self, values: dict[str, object]) -> None:
+        """Record settings, nested ones by dotted names, secrets hidden.
+
+        Raises:
+            RegistryError: A setting of this run already has another value, or the record refuses.
+        """
+        from mlflow.entities import Param
+
+        settings = [Param(name, value) for name, value in safe(values).items()]
+        with told("settings that the run can keep"):
+            for start in range(0, len(settings), MOST_SETTINGS):
+                self._client.log_batch(self._run_id, params=settings[start : start + MOST_SETTINGS])
+
+    def metrics(self, values: dict[str, float], step: int | None = None) -> None:
+        """Record numbers named `stage/metric`; those that come within a second of each other are written together."""
+        from mlflow.entities import Metric
+
+        now_ms = int(time.time() * 1000)
+        self._waiting += [Metric(name, float(value), now_ms, step or 0) for name, value in values.items()]
+        if len(self._waiting) >= MOST_METRICS or time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the numbers that wait."""
+        waiting, self._waiting = self._waiting, []
+        with told("numbers that the run can keep"):
+            for start in range(0, len(waiting), MOST_METRICS):
+                self._client.log_batch(self._run_id, metrics=waiting[start : start + MOST_METRICS])
+        self._flushed = time.monotonic()
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Keep a file, or a folder's content, under `folder` of the run's artifacts.
+
+        Raises:
+            RegistryError: There is no such file, or it cannot be stored.
+        """
+        if not path.exists():
+            raise RegistryError(f"expected a file or folder to keep with run {self._run_id}, found none at {path}")
+        keep = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
+        with told(f"{path} to be stored"):
+            keep(self._run_id, str(path), folder)
+
+    def dataset(self, data: Dataset) -> None:
+        """Record which data the run used, in which role."""
+        from mlflow.entities import Dataset as Entity
+        from mlflow.entities import DatasetInput, InputTag
+
+        source, profile = json.dumps({"uri": str(data.source)}), json.dumps({"num_rows": data.rows})
+        entity = Entity(data.name, data.digest[:36], "local", source, profile=profile)
+        with told("data that the run can name"):
+            self._client.log_inputs(self._run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", data.split)])])
+
+    def tag(self, values: Mapping[str, str]) -> None:
+        """Set tags, secrets hidden."""
+        with told("tags that the run can keep"):
+            for name, value in safe(values).items():
+                self._client.set_tag(self._run_id, name, value)
+
+    def close(self, status: str) -> None:
+        """Write what waits and end the run as FINISHED, FAILED or KILLED."""
+        self.flush()
+        with told("a run that can be closed"):
+            self._client.set_terminated(self._run_id, status)
+
+
+@contextmanager
+def open_run(
+    experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None
+) -> Generator[MlflowTracker]:
+    """Open a run for the body; it ends FINISHED, FAILED on an exception (kept as tag `error`), KILLED on Ctrl-C.
+
+    `tags` name where the work comes from: `git_commit`, `params_hash`, `data_hash`, and more. `parent` is the id of
+    the run that this one belongs to.
+
+    Raises:
+        RegistryError: The record cannot be opened or written; what the body raises passes through.
+    """
+    client = connect()
+    tracker = MlflowTracker(client, _create(client, _experiment(client, experiment), name, _all_tags(tags, parent)))
+    try:
+        yield tracker
+    except BaseException as error:
+        _fail(tracker, error)
+        raise
+    tracker.close("FINISHED")
+
+
+def _fail(tracker: MlflowTracker, error: BaseException) -> None:
+    """Close a run as failed; where even that is refused, the body's own exception tells more."""
+    status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
+    try:
+        tracker.tag({"error": f"{type(error).__name__}: {redact(str(error))}"[:2_000]})
+        tracker.close(status)
+    except RegistryError as refused:
+        error.add_note(str(refused))
+
+
+def _all_tags(tags: Mapping[str, str], parent: str | None) -> dict[str, str]:
+    """The caller's tags, and those that MLflow's pages read."""
+    found = safe(tags)
+    if commit := found.get("git_commit"):
+        found["mlflow.source.git.commit"] = commit
+    if parent is not None:
+        found["mlflow.parentRunId"] = parent
+    return {"mlflow.source.name": "gradus", "mlflow.source.type": "PROJECT", **found}
+
+
+def _create(client: Any, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
+    with told(f"a run `{name}` to start"):
+        return str(client.create_run(experiment_id, tags=dict(tags), run_name=name).info.run_id)
+
+
+def _experiment(client: Any, name: str) -> str:
+    """The id of an experiment, created where it is missing, also by another process at the same moment."""
+    from mlflow.exceptions import MlflowException
+
+    with told(f"the experiment `{name}`"):
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(client.create_experiment(name, artifact_location=artifact_location(name)))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = client.get_experiment_by_name(name)
+    if found.lifecycle_stage != "active":
+        raise RegistryError(f"expected the experiment `{name}` to be active, found it {found.lifecycle_stage}")
+    return str(found.experiment_id)

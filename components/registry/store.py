@@ -1,0 +1,107 @@
+"""Where the record is kept: SQLite and plain files in the project folder, or what MLFLOW_TRACKING_URI names.
+
+Decides addresses and how MLflow's failures are told; what is written there is decided elsewhere.
+"""
+
+import logging
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from components.errors import RegistryError
+from components.registry.redaction import redact
+
+DATABASE = Path("state/mlflow.db")
+ARTIFACTS = "mlflow-artifacts"
+SQLITE = "sqlite:///"
+SERVERS = ("http://", "https://", "databricks")
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")  # MLflow says each of an absent alias
+_ANSWER_SECONDS = 5.0
+
+
+def addresses(environment: Mapping[str, str], folder: Path) -> tuple[str, Path | None]:
+    """The tracking address, and the folder of artifacts; None where a server decides.
+
+    Without MLFLOW_TRACKING_URI both lie under `folder`/state, as `make ui` expects; with SQLite elsewhere the
+    artifacts lie beside the database.
+    """
+    home = folder.resolve()
+    uri = environment.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{DATABASE}"
+    if uri.startswith(SQLITE):
+        database = home / uri.removeprefix(SQLITE)
+        return f"{SQLITE}{database}", database.parent / ARTIFACTS
+    return uri, None if uri.startswith(SERVERS) else home / DATABASE.parent / ARTIFACTS
+
+
+def tracking_uri() -> str:
+    """The address of this process's record."""
+    return addresses(os.environ, Path.cwd())[0]
+
+
+def connect() -> Any:
+    """The MLflow client of this process's record, created at the first use (3 to 8 s for a new SQLite file).
+
+    Raises:
+        RegistryError: The database cannot be opened, or no server answers.
+    """
+    return _client(tracking_uri())
+
+
+def artifact_location(experiment: str) -> str | None:
+    """The folder of an experiment's artifacts as MLflow wants it; None where the server decides."""
+    folder = addresses(os.environ, Path.cwd())[1]
+    return None if folder is None else (folder / experiment).as_uri()
+
+
+@contextmanager
+def told(expected: str) -> Generator[None]:
+    """Turn what MLflow raises into one sentence: what was expected, what was found, in which record.
+
+    Raises:
+        RegistryError: MLflow, its database or its files refuse.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        found = redact((str(error).strip().splitlines() or [type(error).__name__])[0][:300])
+        raise RegistryError(f"expected {expected}, found {found} ({redact(tracking_uri())})") from error
+
+
+def absent(error: BaseException | None) -> bool:
+    """Whether an error says that a run, version or alias does not exist."""
+    return getattr(error, "error_code", None) in MISSING
+
+
+@lru_cache(maxsize=8)
+def _client(uri: str) -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+    from mlflow import MlflowClient
+
+    for noisy in ("mlflow.store.db.utils", "alembic"):  # sixty lines of migrations at the first use
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if uri.startswith(SERVERS[:2]):
+        _await_answer(uri)
+    with told("a record of runs that opens"):
+        if uri.startswith(SQLITE):
+            Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)  # opens the database, and creates its tables
+    return client
+
+
+def _await_answer(uri: str) -> None:
+    """Refuse an address where nobody answers; MLflow itself would retry for minutes."""
+    import httpx
+
+    try:
+        httpx.get(uri.rstrip("/") + "/health", timeout=_ANSWER_SECONDS)
+    except httpx.HTTPError as error:
+        raise RegistryError(
+            f"expected an MLflow server at MLFLOW_TRACKING_URI, found {error} ({redact(uri)})"
+        ) from error

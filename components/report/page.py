@@ -1,0 +1,102 @@
+"""The page: a run record and its evidence become one HTML file that needs nothing beside itself.
+
+Decides what is shown in which order. The templates hold the markup, `words` the sentences, `picture` the geometry.
+Every text is escaped by the templates, and a content security policy in the page forbids all requests.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from components.errors import DataError
+from components.records import Ladder, RungResult
+from components.report import words
+from components.report.evidence import Changes, Curve, Evidence
+from components.report.examples import MOST_EXAMPLES, compare
+from components.report.picture import HEIGHT, WIDTH, Chart, chart
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(ladder: Ladder, evidence: Evidence, out: Path) -> Path:
+    """Write the page of a run to `out` and return it; equal records give equal bytes.
+
+    Raises:
+        DataError: The ladder has no rungs.
+    """
+    if not ladder.rungs:
+        raise DataError(f"expected at least one rung to report on, found none ({ladder.workload}-{ladder.profile})")
+    text = _environment().get_template("page.html.j2").render(_view(ladder, evidence))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(out.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(out)
+    return out
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("percent", "points", "usd", "p_value", "duration", "milliseconds", "relative"):
+        environment.filters[name] = getattr(words, name)
+    return environment
+
+
+def _view(ladder: Ladder, evidence: Evidence) -> dict[str, Any]:
+    """Everything that the templates refer to."""
+    return {
+        "css": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        "ladder": ladder,
+        "evidence": evidence,
+        "methods": words.METHODS,
+        "top": words.winner(ladder),
+        "prompt": words.best_prompt(ladder),
+        "headline": words.headline(ladder),
+        "verdict": words.verdict(ladder, evidence.calls_per_year, evidence.incumbent),
+        "accuracies": {rung.name: rung.accuracy.value for rung in ladder.rungs},
+        "most_changed": max((max(_moved(rung)) for rung in ladder.rungs), default=0) or 1,
+        "dearest": max(rung.cost.usd_per_year for rung in ladder.rungs) or 1.0,
+        "changes": [
+            _change(rung, evidence.changes.get(rung.name, Changes())) for rung in ladder.rungs if rung.vs_parent
+        ],
+        "fields": _rows({rung.name: rung.fields for rung in ladder.rungs}),
+        "slices": _slices(ladder.rungs),
+        "curves": {name: _charts(curves) for name, curves in evidence.curves.items() if _charts(curves)},
+        "chart_size": (WIDTH, HEIGHT),
+    }
+
+
+def _moved(rung: RungResult) -> tuple[int, int]:
+    return (rung.vs_parent.fixed, rung.vs_parent.broken) if rung.vs_parent else (0, 0)
+
+
+def _change(rung: RungResult, changes: Changes) -> dict[str, Any]:
+    """What a rung changed, with its first examples taken apart."""
+    return {
+        "rung": rung,
+        "versus": rung.vs_parent,
+        "fixed": [compare(change) for change in changes.fixed[:MOST_EXAMPLES]],
+        "broken": [compare(change) for change in changes.broken[:MOST_EXAMPLES]],
+    }
+
+
+def _rows(columns: dict[str, dict[str, float]]) -> list[tuple[str, list[float | None]]]:
+    """Rung → key → value, as rows of keys over the columns of rungs; None where a rung lacks a key."""
+    keys = dict.fromkeys(key for column in columns.values() for key in column)
+    return [(key, [column.get(key) for column in columns.values()]) for key in keys]
+
+
+def _slices(rungs: tuple[RungResult, ...]) -> list[tuple[str, list[tuple[str, list[float | None]]]]]:
+    """Each slice with its rows."""
+    names = dict.fromkeys(name for rung in rungs for name in rung.slices)
+    return [(name, _rows({rung.name: rung.slices.get(name, {}) for rung in rungs})) for name in names]
+
+
+def _charts(curves: dict[str, Curve]) -> list[Chart]:
+    return [drawn for name, curve in curves.items() if (drawn := chart(name, curve))]

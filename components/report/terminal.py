@@ -1,0 +1,48 @@
+"""The ladder as a table for the terminal."""
+
+from typing import TYPE_CHECKING
+
+from components.records import Ladder, RungResult
+from components.report.words import p_value, percent, points, usd, winner
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def table(ladder: Ladder) -> "Table":
+    """One row a rung, in order; the champion is marked by a star, prices that nobody measured by ≈."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    simulated = " (simulated)" if ladder.simulated else ""
+    found = Table(title=escape(f"{ladder.workload} on {ladder.profile}{simulated}"), title_justify="left")
+    found.add_column("rung", no_wrap=True)
+    for heading in ("right", "95 % interval", "valid", "vs parent", "fixed/broken", "ms p50", "tokens", "$ a year"):
+        found.add_column(heading, justify="right", no_wrap=True)
+    top = winner(ladder)
+    for rung in ladder.rungs:
+        found.add_row(*map(escape, _cells(rung, rung is top)), style="bold" if rung is top else None)
+    found.caption = _caption(ladder)
+    found.caption_justify = "left"
+    return found
+
+
+def _cells(rung: RungResult, top: bool) -> list[str]:
+    versus = rung.vs_parent
+    return [
+        f"{rung.name}{' ★' if top else ''}",
+        percent(rung.accuracy.value),
+        f"{100 * rung.accuracy.low:.1f}–{100 * rung.accuracy.high:.1f}",
+        percent(rung.validity.value),
+        f"{points(versus.delta)} ({p_value(versus.p_value)})" if versus else "–",
+        f"{versus.fixed}/{versus.broken}" if versus else "–",
+        f"{rung.latency_ms.p50:.0f}",
+        f"{sum(rung.usage.values()):.0f}",
+        f"{'' if rung.cost.measured else '≈ '}{usd(rung.cost.usd_per_year)}",
+    ]
+
+
+def _caption(ladder: Ladder) -> str:
+    n = max(rung.n for rung in ladder.rungs)
+    priced = "" if all(rung.cost.measured for rung in ladder.rungs) else "; ≈ priced from tokens, not measured"
+    return f"{n:,} test examples; ★ champion{priced}"

@@ -1,0 +1,161 @@
+"""The run in words, and numbers as people read them. Pure."""
+
+from decimal import Decimal
+
+from components.records import Comparison, Ladder, RungResult
+
+METHODS = {"classical": "TF-IDF + linear model", "prompt": "Prompt", "sft": "Fine-tuned (SFT)", "grpo": "RL (GRPO)"}
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] with one decimal."""
+    return f"{100 * share:.1f}%"
+
+
+def points(delta: float) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    return f"{100 * delta:+.1f}".replace("-", "−")
+
+
+def usd(amount: float) -> str:
+    """Dollars: whole from 100, cents from 1, three significant digits below."""
+    if amount >= 99.995:
+        return f"${amount:,.0f}"
+    if amount >= 0.9995 or amount == 0:
+        return f"${amount:.2f}"
+    return f"${Decimal(f'{amount:.3g}'):f}"
+
+
+def relative(was: float, now: float) -> str:
+    """The change from a positive amount, with its sign; near −100 % a decimal more, because nothing is free."""
+    change = (now - was) / was
+    return f"{change:+.{1 if -1 < change < -0.99 else 0}%}".replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """A p-value with its relation."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    whole = round(seconds)
+    if whole < 5_400:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def milliseconds(amount: float) -> str:
+    """A latency."""
+    return f"{amount / 1000:.2f} s" if amount >= 1000 else f"{amount:.0f} ms" if amount >= 10 else f"{amount:.1f} ms"
+
+
+def winner(ladder: Ladder) -> RungResult:
+    """The rung that the gate left as champion; without a gate the most accurate one, the first of equals."""
+    by_name = {rung.name: rung for rung in ladder.rungs}
+    if ladder.gate is not None:
+        name = ladder.gate.challenger if ladder.gate.decision == "promoted" else ladder.gate.champion
+        if name in by_name:
+            return by_name[name]
+    return best(ladder)
+
+
+def best(ladder: Ladder) -> RungResult:
+    """The rung with the highest accuracy on test, the first of equals: they are ordered from simple to elaborate."""
+    return max(ladder.rungs, key=lambda rung: rung.accuracy.value)
+
+
+def best_prompt(ladder: Ladder) -> RungResult | None:
+    """The most accurate prompt rung, the first of equals; None where there is none."""
+    return max(
+        (rung for rung in ladder.rungs if rung.method == "prompt"), key=lambda rung: rung.accuracy.value, default=None
+    )
+
+
+def headline(ladder: Ladder) -> str:
+    """The outcome in one sentence."""
+    top = winner(ladder)
+    if top.method == "classical":
+        return f"The classical rung wins, right in {percent(top.accuracy.value)} of cases."
+    return f"{top.name} answers {percent(top.accuracy.value)} of cases exactly right."
+
+
+def verdict(ladder: Ladder, calls_per_year: int, incumbent: str = "") -> str:
+    """The outcome in a paragraph: what the champion gained, over what, at what cost, and what the gate said."""
+    top = winner(ladder)
+    sentences = (
+        _gain(top),
+        _demonstrations(ladder, top),
+        _classical(ladder, top),
+        _money(ladder, top, f"A year of {calls_per_year:,} calls", incumbent),
+        _decision(ladder),
+    )
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _classical(ladder: Ladder, top: RungResult) -> str:
+    floor = next((rung for rung in ladder.rungs if rung.method == "classical"), None)
+    if floor is None:
+        return ""
+    if top is floor:
+        return "No rung above TF-IDF with a linear model proved better, so no language model is needed."
+    share = percent(floor.accuracy.value)
+    if floor.accuracy.value >= top.accuracy.value:
+        return (
+            f"The classical rung {floor.name} is right in {share} of cases and so no worse than {top.name}: prefer it."
+        )
+    gap = 100 * (top.accuracy.value - floor.accuracy.value)
+    return f"TF-IDF with a linear model, the honest floor, reaches {share}: {gap:.1f} points less."
+
+
+def _gain(top: RungResult) -> str:
+    found = top.vs_parent
+    if found is None or top.parent is None:
+        return ""
+    size = 100 * abs(found.delta)
+    direction = "above" if found.delta >= 0 else "below"
+    return (
+        f"{top.name} is {size:.1f} points {direction} its parent {top.parent} "
+        f"({p_value(found.p_value)}{_unsure(found)}): {found.fixed:,} answers fixed, {found.broken:,} broken."
+    )
+
+
+def _unsure(found: Comparison) -> str:
+    return "" if found.p_value < 0.05 else ", which may be chance"
+
+
+def _demonstrations(ladder: Ladder, top: RungResult) -> str:
+    if top.method not in ("sft", "grpo"):
+        return ""
+    taught = ladder.data.demonstration_accuracy
+    gap = 100 * (top.accuracy.value - taught)
+    return (
+        f"The demonstrations that it learnt from are right in {percent(taught)}, so it is {abs(gap):.1f} points "
+        f"{'better' if gap >= 0 else 'worse'} than its teachers."
+    )
+
+
+def _money(ladder: Ladder, top: RungResult, year: str, incumbent: str) -> str:
+    prompt = best_prompt(ladder)
+    own = f"{year} costs {usd(top.cost.usd_per_year)}"
+    if prompt is None or prompt is top:
+        return own + ("." if top.cost.measured else ", priced from its tokens and not measured.")
+    name = f"the best prompt, {prompt.name}" + (f" on {incumbent}" if incumbent and not prompt.cost.measured else "")
+    how = "" if prompt.cost.measured else ", priced from its tokens and not measured"
+    was, now = prompt.cost.usd_per_year, top.cost.usd_per_year
+    change = f": {relative(was, now).lstrip('+−')} {'less' if now <= was else 'more'}" if was else ""
+    return f"{own}, against {usd(was)} for {name}{how}{change}."
+
+
+def _decision(ladder: Ladder) -> str:
+    if ladder.gate is None:
+        return "No gate has decided yet."
+    gate = ladder.gate
+    if gate.decision == "promoted":
+        return f"The gate promoted {gate.challenger}."
+    if gate.champion == "none":
+        return f"The gate refused {gate.challenger}, and there is no champion."
+    return f"The gate kept {gate.champion}: {gate.challenger} did not pass."

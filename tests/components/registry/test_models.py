@@ -1,0 +1,157 @@
+"""The champion: stored, reloaded, compared, and only then pointed to."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from components.errors import RegistryError
+from components.records import Message, Rung, Verdict
+from components.registry import Candidate, Check, download, open_run, register_champion, verify
+
+PROMOTED = Verdict(champion="sft", challenger="grpo", decision="promoted", reasons=("5 points better", "p = 0.001"))
+Models: TypeAlias = tuple[Path, Path]
+Checks: TypeAlias = tuple[Check, Check]
+
+
+def candidate(workload: str, folder: Path, verdict: Verdict = PROMOTED, method: Any = "grpo") -> Candidate:
+    """The gate's winner, with a run of its own to be stored in."""
+    with open_run(workload, "gate", {}) as run:
+        run_id = run.run_id
+    assert run_id is not None
+    name = verdict.challenger if verdict.decision == "promoted" else verdict.champion
+    rung = Rung(
+        name=name, method=method, parent=None, prompt="short", params_hash="p1", data_hash="d1", seed=3,
+        git_commit="c0ffee", seconds=1.0,
+    )  # fmt: skip
+    return Candidate(workload, rung, folder, verdict, run_id)
+
+
+def changed(folder: Path, to: Path) -> Path:
+    """A copy of a model folder with one file more, and so another digest."""
+    shutil.copytree(folder, to)
+    (to / "note.txt").write_text("another version")
+    return to
+
+
+def test_a_registered_champion_reloads_and_repeats_ten_completions(record: Any, models: Models, checks: Checks) -> None:
+    champion = register_champion(candidate("first", models[0]), checks[0])
+    assert (champion.version, champion.new) == (1, True)
+    assert len(checks[0].expected) == 10
+    assert download("first") == champion.folder != models[0]
+    assert verify("models:/first@champion", checks[0]) == verify(champion.uri, checks[0]) == champion.folder
+
+
+def test_a_version_says_why_the_gate_chose_it_and_where_it_comes_from(
+    record: Any, models: Models, checks: Checks
+) -> None:
+    register_champion(candidate("reasons", models[0]), checks[0])
+    version = record.get_model_version_by_alias("reasons", "champion")
+    assert json.loads(version.tags["gate.reasons"]) == ["5 points better", "p = 0.001"]
+    assert "`grpo` replaced `sft`" in version.description and "- p = 0.001" in version.description
+    expected = {"rung": "grpo", "data_hash": "d1", "git_commit": "c0ffee", "gate.decision": "promoted"}
+    assert {**version.tags, **expected} == version.tags
+    assert version.tags["gradus.verified"] == "10 completions reproduced"
+
+
+def test_the_champion_of_before_stays_as_previous(record: Any, models: Models, checks: Checks, tmp_path: Path) -> None:
+    register_champion(candidate("moves", models[0]), checks[0])
+    second = register_champion(candidate("moves", models[1]), checks[1])
+    assert second.version == 2
+    assert record.get_model_version_by_alias("moves", "previous").version in (1, "1")
+    assert verify(download("moves", "previous"), checks[0])
+    third = register_champion(candidate("moves", changed(models[0], tmp_path / "third")), checks[0])
+    assert download("moves", "previous") == second.folder and download("moves") == third.folder
+
+
+def test_the_same_files_are_not_stored_twice(record: Any, models: Models, checks: Checks) -> None:
+    first = register_champion(candidate("again", models[0]), checks[0])
+    again = register_champion(candidate("again", models[0]), checks[0])
+    assert again == replace(first, new=False)
+    assert len(record.search_model_versions("name='again'")) == 1
+
+
+def test_a_model_that_answers_otherwise_does_not_become_champion(record: Any, models: Models, checks: Checks) -> None:
+    register_champion(candidate("kept", models[0]), checks[0])
+    with pytest.raises(RegistryError, match=r"expected '.*', found '.*' \(completion \d+ of 10 from models:/kept/2\)"):
+        register_champion(candidate("kept", models[1]), checks[0])
+    assert int(record.get_model_version_by_alias("kept", "champion").version) == 1
+    assert record.get_model_version("kept", "2").tags["gradus.verified"] == "no"
+    with pytest.raises(RegistryError, match="expected a model at models:/kept@previous"):
+        download("kept", "previous")
+
+
+def test_stored_files_that_changed_are_refused(record: Any, models: Models, checks: Checks) -> None:
+    champion = register_champion(candidate("changed", models[0]), checks[0])
+    (champion.folder / "config.json").write_text("{}")
+    with pytest.raises(RegistryError, match=r"expected the files that were registered as models:/changed@champion"):
+        verify("models:/changed@champion", checks[0])
+    shutil.rmtree(champion.folder)
+    with pytest.raises(RegistryError, match="expected the files of models:/changed@champion, found none at"):
+        download("changed")
+
+
+def test_a_kept_champion_is_the_winner_and_the_challenger_is_not(record: Any, models: Models, checks: Checks) -> None:
+    kept = PROMOTED.model_copy(update={"decision": "kept"})
+    winner = candidate("decided", models[0], kept)
+    assert winner.rung.name == "sft"
+    loser = replace(winner, rung=winner.rung.model_copy(update={"name": "grpo"}))
+    with pytest.raises(RegistryError, match="expected the gate's winner `sft`, found `grpo`"):
+        register_champion(loser, checks[0])
+    assert register_champion(winner, checks[0]).version == 1
+    assert "did not replace" in record.get_model_version_by_alias("decided", "champion").description
+
+
+@pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_half_a_model_is_refused_before_anything_is_stored(
+    record: Any, models: Models, checks: Checks, tmp_path: Path, missing: str
+) -> None:
+    half = shutil.copytree(models[0], tmp_path / "half")
+    (half / missing).unlink()
+    with pytest.raises(RegistryError, match=rf"expected .*(safetensors|{missing}), found none"):
+        register_champion(candidate("half", half), checks[0])
+    assert not record.search_model_versions("name='half'")
+
+
+def test_adapters_that_still_wrap_the_model_are_refused(
+    record: Any, models: Models, checks: Checks, tmp_path: Path
+) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    wrapped = shutil.copytree(models[0], tmp_path / "wrapped")
+    weight = {"base_model.model.lm_head.lora_A.weight": np.zeros((1, 1), dtype=np.float32)}
+    save_file(weight, wrapped / "model.safetensors")
+    with pytest.raises(RegistryError, match=r"found the weight base_model\.model\.lm_head\.lora_A\.weight"):
+        register_champion(candidate("wrapped", wrapped), checks[0])
+
+
+def test_a_prompt_rung_is_a_folder_without_weights(record: Any, tmp_path: Path) -> None:
+    (tmp_path / "prompt.md").write_text("Answer: {message}")
+    talk = [Message(role="user", content="hello")]
+
+    def read(folder: Path, conversations: Sequence[Sequence[Message]]) -> list[str]:
+        return [(folder / "prompt.md").read_text().replace("{message}", turns[-1].content) for turns in conversations]
+
+    champion = register_champion(
+        candidate("prompted", tmp_path, method="prompt"), Check([(talk, "Answer: hello")], read)
+    )
+    assert (champion.folder / "prompt.md").is_file()
+
+
+def test_a_check_without_expectations_or_with_too_few_answers_fails(models: Models, checks: Checks) -> None:
+    with pytest.raises(RegistryError, match="expected completions to reproduce, found none"):
+        verify(models[0], Check([], checks[0].generate))
+    with pytest.raises(RegistryError, match="expected 10 completions, found 0"):
+        verify(models[0], Check(checks[0].expected, lambda folder, conversations: []))
+
+
+def test_what_is_not_registered_is_named(record: Any, checks: Checks) -> None:
+    with pytest.raises(RegistryError, match="expected a model at models:/nobody@champion, found"):
+        download("nobody")
+    with pytest.raises(RegistryError, match="expected an address such as"):
+        verify("runs:/123/model", checks[0])

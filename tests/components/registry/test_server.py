@@ -1,0 +1,75 @@
+"""The same record behind a real MLflow server: files travel both ways."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from components.prompts import Prompt
+from components.records import Message, Rung, Verdict
+from components.registry import Candidate, Check, download, load_prompt, open_run, register_champion, register_prompt
+
+pytestmark = [pytest.mark.slow, pytest.mark.services]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    places = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
+    quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    quiet.pop("MLFLOW_TRACKING_URI", None)
+    process = subprocess.Popen(
+        [*command, *places], cwd=folder, env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _await_health(f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _await_health(address: str) -> None:
+    for _ in range(120):
+        try:
+            if httpx.get(f"{address}/health", timeout=1).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(1)
+    pytest.skip("the MLflow server did not start within two minutes")
+
+
+def test_a_champion_travels_to_a_server_and_back(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "rung"
+    model.mkdir()
+    (model / "answer.txt").write_text("forty-two")
+    verdict = Verdict(champion="loose", challenger="schema", decision="promoted", reasons=("better",))
+    made: dict[str, Any] = {"params_hash": "p", "data_hash": "d", "seed": 1, "git_commit": "c", "seconds": 1.0}
+    rung = Rung(name="schema", method="prompt", parent="loose", **made)
+    check = Check(
+        [([Message(role="user", content="?")], "forty-two")],
+        lambda folder, conversations: [(folder / "answer.txt").read_text() for _ in conversations],
+    )
+    with open_run("triage-nano", "gate", {}) as run:
+        run.metrics({"gate/p": 0.01})
+        assert run.run_id is not None
+        champion = register_champion(Candidate("triage", rung, model, verdict, run.run_id), check)
+    assert download("triage") == champion.folder
+    assert champion.folder.resolve() == tmp_path / "state" / "models" / "triage" / "1"
+    prompt = Prompt("loose", "", "Read: {message}")
+    register_prompt("triage", prompt, ("best",))
+    assert load_prompt("triage", "best") == prompt

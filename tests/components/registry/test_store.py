@@ -1,0 +1,64 @@
+"""Where the record lies, and what an address that does not work says."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from components.errors import RegistryError
+from components.registry import addresses, open_run
+
+
+def test_the_default_record_is_the_one_that_make_ui_opens(tmp_path: Path) -> None:
+    uri, artifacts = addresses({}, tmp_path)
+    assert uri == f"sqlite:///{tmp_path}/state/mlflow.db"
+    assert artifacts == tmp_path / "state" / "mlflow-artifacts"
+    makefile = (Path(__file__).resolve().parents[3] / "Makefile").read_text(encoding="utf-8")
+    assert "--backend-store-uri sqlite:///state/mlflow.db" in makefile
+    assert "--default-artifact-root state/mlflow-artifacts" in makefile
+
+
+def test_a_sqlite_address_keeps_its_artifacts_beside_it(tmp_path: Path) -> None:
+    assert addresses({"MLFLOW_TRACKING_URI": "sqlite:////a/b.db"}, tmp_path) == (
+        "sqlite:////a/b.db",
+        Path("/a/mlflow-artifacts"),
+    )
+    assert addresses({"MLFLOW_TRACKING_URI": "sqlite:///b.db"}, tmp_path)[0] == f"sqlite:///{tmp_path}/b.db"
+
+
+def test_a_server_decides_where_artifacts_lie_and_another_database_does_not(tmp_path: Path) -> None:
+    assert addresses({"MLFLOW_TRACKING_URI": "https://mlflow.example"}, tmp_path)[1] is None
+    database = addresses({"MLFLOW_TRACKING_URI": "postgresql://db/mlflow"}, tmp_path)
+    assert database == ("postgresql://db/mlflow", tmp_path / "state" / "mlflow-artifacts")
+
+
+def test_importing_the_registry_imports_no_mlflow_and_writes_nothing(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[3]
+    code = f"import sys; sys.path.insert(0, {str(root)!r}); import components.registry; print('mlflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_is_not_there_is_named_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:hunter22@127.0.0.1:9")
+    started = time.monotonic()
+    with (
+        pytest.raises(
+            RegistryError, match=r"expected an MLflow server at MLFLOW_TRACKING_URI, found .*127\.0\.0\.1:9"
+        ) as told,
+        open_run("x", "y", {}),
+    ):
+        pass
+    assert "hunter22" not in str(told.value)
+    assert time.monotonic() - started < 10
+
+
+def test_a_database_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mlflow.db").write_text("this is a letter, and no database" * 100)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    refused = pytest.raises(RegistryError, match=r"expected a record of runs that opens, found .*not a database")
+    with refused, open_run("x", "y", {}):
+        pass
