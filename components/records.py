@@ -210,7 +210,7 @@ def read_jsonl(path: Path, record: type[AnyRecord]) -> list[AnyRecord]:
     if not path.is_file():
         raise DataError(f"expected a file of {record.__name__} records, found none at {path}")
     found: list[AnyRecord] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):  # U+2028 is text
         try:
             found.append(record.model_validate_json(line))
         except ValidationError as error:

@@ -1,0 +1,103 @@
+"""Answers: cells into a JSON object with the types that the workload's schema wants, and what is wrong with one.
+
+Decides how text becomes a number, a boolean or null. A cell that fits no type stays as it is: validation
+quarantines its row, with the reason.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Never
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+MESSAGE_CHARACTERS = 160
+
+
+class AnswerSchema:
+    """The JSON Schema of a workload's answer, an object with properties."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        definitions = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
+        self.properties: dict[str, Any] = dict(schema["properties"])
+        self._answer = Draft202012Validator(dict(schema))
+        self._fields = {
+            name: Draft202012Validator({**definitions, **part} if isinstance(part, dict) else part)
+            for name, part in self.properties.items()
+        }
+        self._typed: dict[tuple[str, str], Any] = {}
+
+    def typed(self, field: str, cell: Any) -> Any:
+        """The cell as the field's schema wants it: text is read as JSON, as a boolean or as null where it has to be.
+
+        An empty cell is null. Text that has no reading that fits stays text.
+        """
+        if cell is None or isinstance(cell, bool | int | list | dict):
+            return cell
+        if isinstance(cell, float):
+            return cell if math.isfinite(cell) else None
+        cell = str(cell)
+        key = field, cell
+        if key not in self._typed:
+            self._typed[key] = _best(self._fields[field], _readings(clean(cell)))
+        return self._typed[key]
+
+    def problems(self, answer: Any) -> dict[str, str]:
+        """What is wrong with an answer: field → reason, "" → what concerns the whole object."""
+        found: dict[str, str] = {}
+        for error in self._answer.iter_errors(answer):
+            found.setdefault(str(error.path[0]) if error.path else "", _brief(error))
+        return found
+
+
+def clean(text: str) -> str:
+    r"""Text that every later reader can hold: line ends as `\n`, no half surrogate pairs, no white space around it."""
+    return "\n".join(text.strip().encode("utf-8", "replace").decode("utf-8").splitlines())
+
+
+def _readings(text: str) -> list[Any]:
+    """What a cell may mean, the likeliest first; the last is the cell when nothing fits."""
+    if not text:
+        return [None]
+    readings: list[Any] = []
+    with suppress(ValueError, RecursionError):
+        readings.append(json.loads(text, parse_constant=_refuse, parse_float=_finite))
+    if text.lower() in BOOLEANS:
+        readings.append(BOOLEANS[text.lower()])
+    return [*readings, text]
+
+
+def _best(field: Draft202012Validator, readings: list[Any]) -> Any:
+    """The first reading that fits; else the first of the right type, where text is not; else text."""
+
+    def of_wrong_type(value: Any) -> bool:
+        return any(error.validator == "type" for error in field.iter_errors(value))
+
+    text = readings[-1]
+    fitting = next((value for value in readings if field.is_valid(value)), text)
+    if field.is_valid(fitting) or not of_wrong_type(text):
+        return fitting
+    return next((value for value in readings if not of_wrong_type(value)), text)
+
+
+def _refuse(constant: str) -> Never:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(number: str) -> float:
+    """A number that JSON can write; 1e999 is none."""
+    value = float(number)
+    return value if math.isfinite(value) else _refuse(number)
+
+
+def _brief(error: ValidationError) -> str:
+    """The validator's message in at most a line."""
+    allowed: Any = error.validator_value
+    if error.validator == "enum":
+        message = f"{error.instance!r} is not one of the {len(allowed)} allowed values"
+    else:
+        message = error.message
+    return message if len(message) <= MESSAGE_CHARACTERS else message[: MESSAGE_CHARACTERS - 1] + "…"

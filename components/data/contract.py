@@ -1,0 +1,203 @@
+"""The contract that data has to keep, as a Great Expectations suite.
+
+Decides which rows fail, for which reason, and what is only worth a warning. It knows the table of
+`components.data.checks` and no files; the one place that imports great_expectations.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from components.data.checks import SIDES, label_sets, nullable
+from components.data.pages import offline
+from components.errors import DataError
+from components.params import Workload
+
+if TYPE_CHECKING:
+    from great_expectations.expectations import Expectation
+
+LISTED_LABELS = 10
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a row is refused: `rule` is what reports count, `reason` names the value."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the contract says of a table: failures by position, warnings in sentences, Data Docs as one HTML page."""
+
+    failures: dict[int, tuple[Failure, ...]]
+    warnings: tuple[str, ...]
+    page: str
+
+
+def validate(table: pd.DataFrame, workload: Workload) -> Findings:
+    """Hold a table of `checks.tabulate` against the workload's contract.
+
+    Raises:
+        DataError: A check could not be made; no row passes unchecked.
+    """
+    result = _run(table, [*_of_rows(table, workload), *_of_answers(table, workload), *_of_balance(table, workload)])
+    failures: dict[int, dict[Failure, None]] = {}
+    warnings: list[str] = []
+    for outcome in result.results:
+        meta: dict[str, str] = outcome.expectation_config.meta
+        if outcome.success:
+            continue
+        if "warning" in meta:
+            warnings.append(_warning(meta["warning"], table, workload))
+            continue
+        for place, value in _unexpected(outcome):
+            reason = meta["reason"].replace("{value}", str(value)).replace("{length}", f"{len(str(value)):,}")
+            failures.setdefault(place, {})[Failure(meta["rule"], reason)] = None
+    ordered = {place: tuple(failures[place]) for place in sorted(failures)}
+    return Findings(ordered, tuple(sorted(warnings)), _render(result))
+
+
+def _of_rows(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]:
+    """Columns, ids, inputs, repetitions and leaks."""
+    from great_expectations import expectations as gxe
+
+    longest = workload.validation.max_input_characters
+    needed = [name for name in table.columns if name in ("id", "input") or name.startswith("input.")]
+    yield gxe.ExpectTableColumnsToMatchSet(column_set=needed, exact_match=False, meta={"rule": "column is missing"})
+    yield gxe.ExpectColumnValuesToNotBeNull(column="id", meta=_meta("id is empty", "id is empty"))
+    yield gxe.ExpectColumnValuesToBeUnique(column="id", meta=_meta("id is repeated", "id {value} is repeated"))
+    yield gxe.ExpectColumnValuesToNotBeNull(column="input", meta=_meta("input is empty", "input is empty"))
+    yield gxe.ExpectColumnValueLengthsToBeBetween(
+        column="input",
+        max_value=longest,
+        meta=_meta("input is too long", f"input has {{length}} characters, more than {longest:,}"),
+    )
+    yield gxe.ExpectColumnValuesToBeNull(
+        column="repeats",
+        description="No row repeats the input of another.",
+        meta=_meta("input is repeated", "input {value}"),
+    )
+    yield gxe.ExpectColumnValuesToBeNull(
+        column="straddles",
+        description="No row is a near-duplicate, or of the group, of a row in a stricter split.",
+        meta=_meta("leaks into an evaluation split", "{value}"),
+    )
+
+
+def _of_answers(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]:
+    """The answers of both sides against the JSON Schema: labels natively, the rest by what a validator found."""
+    from great_expectations import expectations as gxe
+
+    labels = label_sets(workload)
+    for side in SIDES:
+        suffix = "" if side == "demonstration" else " (reference)"
+        for field in workload.fields:
+            rule = f"{field} is not as the schema says{suffix}"
+            column = f"{side}.{field}"
+            if column in table:
+                unknown = f"{field} is '{{value}}', not one of the {len(labels[field])} labels{suffix}"
+                yield gxe.ExpectColumnValuesToBeInSet(column=column, value_set=labels[field], meta=_meta(rule, unknown))
+                if not nullable(workload, field):
+                    meta = _meta(rule, f"{field} is empty{suffix}")
+                    yield gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta)
+            elif f"{side}.problem.{field}" in table:
+                yield gxe.ExpectColumnValuesToBeNull(
+                    column=f"{side}.problem.{field}",
+                    description=f"{field} is as the JSON Schema says.",
+                    meta=_meta(rule, f"{field}: {{value}}{suffix}"),
+                )
+        if f"{side}.problem" in table:
+            yield gxe.ExpectColumnValuesToBeNull(
+                column=f"{side}.problem",
+                description="The answer as a whole is as the JSON Schema says.",
+                meta=_meta(f"answer is not as the schema says{suffix}", f"answer: {{value}}{suffix}"),
+            )
+
+
+def _of_balance(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]:
+    """Empty inputs beside others, labels that are rare or absent: warnings."""
+    from great_expectations import expectations as gxe
+    from great_expectations.expectations.metadata_types import FailureSeverity
+
+    warning = FailureSeverity.WARNING
+    inputs = [name for name in table.columns if name.startswith("input.")]
+    for name in inputs if len(inputs) > 1 else ():
+        meta = {"warning": name}
+        yield gxe.ExpectColumnValuesToNotBeNull(column=name, severity=warning, meta=meta)
+    for field, labels in label_sets(workload).items():
+        column = f"demonstration.{field}"
+        rarest, meta = workload.validation.rare_label_share, {"warning": column}
+        yield gxe.ExpectColumnDistinctValuesToContainSet(
+            column=column, value_set=labels, severity=warning, meta={"warning": f"{column}.absent"}
+        )
+        yield gxe.ExpectColumnValuesToBeBetween(column=f"{column}.share", min_value=rarest, severity=warning, meta=meta)
+
+
+def _meta(rule: str, reason: str) -> dict[str, str]:
+    """What a failing row of an expectation is told; {value} and {length} stand for the cell."""
+    return {"rule": rule, "reason": reason}
+
+
+def _run(table: pd.DataFrame, expectations: list["Expectation"]) -> Any:
+    """The suite's validation result, complete with the positions of failing rows."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when the library is imported
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    # It reports each temporary folder; the module has set its own level while it was imported.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
+    context: Any = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("source").add_dataframe_asset("rows")
+    batch = asset.add_batch_definition_whole_dataframe("all")
+    suite = context.suites.add(gx.ExpectationSuite("contract", expectations=expectations))
+    definition: Any = gx.ValidationDefinition(name="contract", data=batch, suite=suite)
+    complete = {"result_format": "COMPLETE", "unexpected_index_column_names": ["row", "where"]}
+    return context.validation_definitions.add(definition).run(
+        batch_parameters={"dataframe": table}, result_format=complete
+    )
+
+
+def _unexpected(outcome: Any) -> Iterator[tuple[int, Any]]:
+    """Position and value of each row that failed one expectation."""
+    rows = outcome.result.get("unexpected_index_list")
+    if not rows:
+        check = f"{outcome.expectation_config.type} {outcome.expectation_config.kwargs.get('column', '')}"
+        raise DataError(f"expected the check {check} to name failing rows, found none: {outcome.exception_info}")
+    for found in rows:
+        yield int(found["row"]), next((value for name, value in found.items() if name not in ("row", "where")), None)
+
+
+def _warning(subject: str, table: pd.DataFrame, workload: Workload) -> str:
+    """One sentence on inputs that are partly empty, labels that are absent, or labels that are rare."""
+    n = len(table)
+    if subject.startswith("input."):
+        return f"{subject.removeprefix('input.')}: empty in {int(table[subject].isna().sum()):,} of {n:,} rows"
+    column = subject.removesuffix(".absent")
+    field = column.removeprefix("demonstration.")
+    counts: dict[str, int] = table[column].value_counts().to_dict()
+    labels = label_sets(workload)[field]
+    if subject.endswith(".absent"):
+        return f"{field}: no row has {_listed([label for label in labels if label not in counts])}"
+    rarest = workload.validation.rare_label_share
+    rare = [f"{label} ({counts[label]})" for label in labels if 0 < counts.get(label, 0) < rarest * n]
+    return f"{field}: fewer than {rarest:.2%} of {n:,} rows have {_listed(rare)}"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - LISTED_LABELS
+    return ", ".join(names[:LISTED_LABELS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _render(result: Any) -> str:
+    """The Data Docs page of a validation result, readable without a network."""
+    from great_expectations.render.renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    return offline(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result)))

@@ -1,0 +1,207 @@
+"""The stage `data`: a workload's source into four files of examples, what was refused, and a report.
+
+Decides the order of the steps and when a source is refused as a whole; each step is a module of its own. Until all
+is done, everything is written beside the output, so that a failure leaves what was there.
+"""
+
+import hashlib
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.data.checks import repeated_inputs, similar_rows, tabulate
+from components.data.contract import Failure, Findings, validate
+from components.data.similarity import Link
+from components.data.sources import Row, read
+from components.data.split import SPLITS, Places, TooFewRowsError, assign
+from components.errors import DataError
+from components.params import GeneratedSource, Workload
+from components.records import DataSummary, Example, Record, write_jsonl, write_record
+from components.tracking import Tracker
+
+# Rows drawn from a generator, as a multiple of its sizes: groups and refused rows cost some of them.
+SURPLUSES = (1.05, 1.5, 4.0)
+logger = logging.getLogger(__name__)
+
+
+class Quarantined(Record):
+    """A row that was refused: `where` is its file and line."""
+
+    where: str
+    example: Example
+    reasons: tuple[str, ...]
+
+
+class DataReport(Record):
+    """What became of a source.
+
+    `rows` were read; `quarantined` counts them by rule, a row under each rule that it breaks; `near_duplicates` are
+    pairs, which were kept on one side. `summary.demonstration_accuracy` is the share of the four splits' rows whose
+    demonstration equals the reference.
+    """
+
+    workload: str
+    rows: int
+    summary: DataSummary
+    quarantined: dict[str, int]
+    near_duplicates: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A source, checked and split: positions in `rows`."""
+
+    rows: Sequence[Row]
+    findings: Findings
+    links: Sequence[Link]
+    splits: Places
+
+
+def prepare(workload: Workload, folder: Path, out: Path, tracker: Tracker) -> DataReport:
+    """Read, check and split a workload's data; `folder` is data/<workload>/.
+
+    Writes to `out`: {train,dev,test,sealed}.jsonl, quarantine.jsonl, report.json and data_docs/index.html.
+
+    Raises:
+        ConfigError: The source's settings do not fit its data.
+        DataError: The source cannot be read, more rows are refused than the workload allows, or a split is empty.
+            Nothing is written then.
+    """
+    prepared = _prepare(workload, folder)
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+    try:
+        report = _write(prepared, workload, part)
+        _replace(out, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    _tell(report, out, tracker)
+    return report
+
+
+def _prepare(workload: Workload, folder: Path) -> Prepared:
+    """Read, check and split; from a generator, as many rows as it takes to fill the sizes."""
+    if not isinstance(workload.source, GeneratedSource):
+        return _check_and_split(read(workload, folder), workload, folder)
+    for surplus in SURPLUSES[:-1]:
+        try:
+            return _check_and_split(read(workload, folder, surplus), workload, folder)
+        except TooFewRowsError as error:
+            logger.info("Generating more rows: %s.", error)
+    return _check_and_split(read(workload, folder, SURPLUSES[-1]), workload, folder)
+
+
+def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path) -> Prepared:
+    repeats = repeated_inputs(rows)
+    links = similar_rows(rows, repeats, workload.validation.near_duplicate_similarity)
+    findings = validate(tabulate(rows, repeats, links, workload), workload)
+    _refuse_too_many(findings, rows, workload, folder)
+    kept = [place for place in range(len(rows)) if place not in findings.failures]
+    position = {place: index for index, place in enumerate(kept)}
+    among_kept = [
+        Link(position[link.first], position[link.second], link.similarity)
+        for link in links
+        if link.first in position and link.second in position
+    ]
+    splits = assign([rows[place] for place in kept], among_kept, workload)
+    original: Places = {split: [kept[index] for index in indices] for split, indices in splits.items()}
+    return Prepared(rows, findings, links, original)
+
+
+def _refuse_too_many(findings: Findings, rows: Sequence[Row], workload: Workload, folder: Path) -> None:
+    """Stop when the share of refused rows says that the source, not a few of its rows, is wrong."""
+    most, n = workload.validation.max_quarantined_share, len(findings.failures)
+    if n <= most * len(rows):
+        return
+    first: dict[str, str] = {}
+    for place, failures in findings.failures.items():
+        for failure in failures:
+            first.setdefault(failure.rule, f"{failure.reason} at {rows[place].where}")
+    counts = ", ".join(f"{rule}: {count:,} ({first[rule]})" for rule, count in _counts(findings).items())
+    raise DataError(
+        f"expected at most {most:.1%} of the rows to be refused (validation.max_quarantined_share), "
+        f"found {n:,} of {len(rows):,}: {counts} ({folder})"
+    )
+
+
+def _counts(findings: Findings) -> dict[str, int]:
+    """Refused rows by rule, the most frequent first."""
+    rules = Counter(rule for failures in findings.failures.values() for rule in {failure.rule for failure in failures})
+    return dict(sorted(rules.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _write(prepared: Prepared, workload: Workload, folder: Path) -> DataReport:
+    """Write all outputs into a new folder."""
+    rows, findings = prepared.rows, prepared.findings
+    for split, places in prepared.splits.items():
+        write_jsonl(folder / f"{split}.jsonl", [rows[place].example for place in places])
+    write_jsonl(folder / "quarantine.jsonl", _quarantined(rows, findings.failures))
+    (folder / "data_docs").mkdir()
+    (folder / "data_docs" / "index.html").write_text(findings.page, encoding="utf-8")
+    report = DataReport(
+        workload=workload.name,
+        rows=len(rows),
+        summary=_summary(prepared, folder),
+        quarantined=_counts(findings),
+        near_duplicates=len(prepared.links),
+        warnings=findings.warnings,
+    )
+    write_record(folder / "report.json", report)
+    return report
+
+
+def _quarantined(rows: Sequence[Row], failures: dict[int, tuple[Failure, ...]]) -> list[Quarantined]:
+    return [
+        Quarantined(where=rows[place].where, example=rows[place].example, reasons=tuple(f.reason for f in found))
+        for place, found in failures.items()
+    ]
+
+
+def _summary(prepared: Prepared, folder: Path) -> DataSummary:
+    examples = [prepared.rows[place].example for places in prepared.splits.values() for place in places]
+    right = sum(example.demonstration == example.reference for example in examples)
+    sizes = {split: len(places) for split, places in prepared.splits.items()}
+    return DataSummary(
+        version=_version(folder / f"{split}.jsonl" for split in SPLITS),
+        **sizes,
+        quarantined=len(prepared.findings.failures),
+        demonstration_accuracy=right / len(examples),
+    )
+
+
+def _version(files: Iterable[Path]) -> str:
+    """A hash of the files' names and contents."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()};".encode())
+    return digest.hexdigest()[:16]
+
+
+def _replace(out: Path, part: Path) -> None:
+    """Put a finished folder in the place of an older one."""
+    old = out.with_name(out.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.replace(old)
+    part.replace(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _tell(report: DataReport, out: Path, tracker: Tracker) -> None:
+    """Log a sentence, the warnings, and the numbers of the record."""
+    summary = report.summary
+    sizes = {split: int(getattr(summary, split)) for split in SPLITS}
+    listed = ", ".join(f"{n:,} {split}" for split, n in sizes.items())
+    logger.info("%s: %s; %s rows refused (%s).", report.workload, listed, summary.quarantined, out / "quarantine.jsonl")
+    for warning in report.warnings:
+        logger.warning("%s: %s.", report.workload, warning)
+    numbers = {**sizes, "rows": report.rows, "quarantined": summary.quarantined}
+    tracker.params({"data.version": summary.version})
+    tracker.metrics({f"data/{name}": float(n) for name, n in numbers.items()})
+    tracker.metrics({"data/demonstration_accuracy": summary.demonstration_accuracy})
+    tracker.artifact(out / "report.json", "data")
+    tracker.artifact(out / "data_docs", "data")

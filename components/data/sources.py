@@ -1,0 +1,161 @@
+"""Sources: what a workload names (files, a dataset, a generator) as rows, each an example and the split it comes from.
+
+Decides ids, groups and the types of answers. Wrong labels and empty texts pass: validation quarantines them. What
+makes the source as a whole unreadable does not: a file, a column or an id.
+"""
+
+import importlib
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from components.data.answers import AnswerSchema, clean
+from components.data.datasets import Part, read_datasets
+from components.data.tables import Table, read_table
+from components.errors import ConfigError, DataError
+from components.params import Columns, FileSource, GeneratedSource, HuggingFaceSource, Workload
+from components.records import Example, to_json
+
+TICKET_FIELDS = ("id", "gold", "demonstration", "slices", "group")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example, the part of the source it comes from ("all" where the source assigns none) and its place there."""
+
+    example: Example
+    part: Part
+    where: str
+
+
+def read(workload: Workload, folder: Path, surplus: float = 1.0) -> list[Row]:
+    """Read all rows of a workload's source; `folder` is data/<workload>/.
+
+    A generated source yields `surplus` times the rows that its sizes add up to, since splitting may drop some.
+
+    Raises:
+        ConfigError: A column belongs to no field of the answer, or the generator is none.
+        DataError: A file is missing, empty, in another encoding or damaged; a column is missing; an id comes twice.
+    """
+    source = workload.source
+    if isinstance(source, GeneratedSource):
+        rows = list(_generated(workload, source, math.ceil(sum(source.sizes.values()) * surplus)))
+    else:
+        rows = list(_tabular(workload, source, folder))
+    _refuse_repeated_ids(rows)
+    return rows
+
+
+def input_columns(workload: Workload) -> tuple[str, ...]:
+    """The columns that the prompts of a workload may refer to."""
+    source = workload.source
+    if not isinstance(source, GeneratedSource):
+        return source.columns.input
+    return tuple(next(iter(_generated(workload, source, 1))).example.input)
+
+
+def _generated(workload: Workload, source: GeneratedSource, n: int) -> Iterator[Row]:
+    """Rows of `module:function`, which yields objects with the attributes of a triage ticket."""
+    module, _, name = source.generator.partition(":")
+    try:
+        generate = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"source.generator must be module:function, found {source.generator!r} ({error})") from error
+    drawn: Iterable[Any] = generate(n, source.seed)
+    for item in islice(drawn, n):
+        names = _attributes(item)
+        if missing := [name for name in TICKET_FIELDS if name not in names]:
+            raise DataError(f"expected rows with {missing[0]}, found {', '.join(names)} ({source.generator})")
+        texts = {name: getattr(item, name) for name in names if name not in TICKET_FIELDS}
+        example = Example(
+            id=item.id,
+            input={name: clean(text) for name, text in texts.items() if isinstance(text, str)},
+            demonstration=_answer(workload.fields, item.demonstration),
+            reference=_answer(workload.fields, item.gold),
+            group=item.group,
+            slices=item.slices,
+        )
+        yield Row(example, "all", f"{source.generator}:{item.id}")
+
+
+def _attributes(item: Any) -> list[str]:
+    """The names of an object's attributes, in order."""
+    return [field.name for field in fields(item)] if is_dataclass(item) else list(vars(item))
+
+
+def _answer(names: Iterable[str], cells: dict[str, Any]) -> str:
+    """The answer's JSON, its fields in the schema's order."""
+    return to_json({name: cells[name] for name in names if name in cells})
+
+
+def _tabular(workload: Workload, source: FileSource | HuggingFaceSource, folder: Path) -> Iterator[Row]:
+    """Rows of files or of a dataset's splits, the columns mapped to inputs and fields."""
+    _refuse_unknown_fields(workload, source.columns)
+    schema = AnswerSchema(workload.output)
+    tables: dict[Part, Table] = {}
+    if isinstance(source, HuggingFaceSource):
+        tables |= read_datasets(source, folder)
+    else:
+        tables |= {part: read_table(folder / name, source.kind, source.encoding) for part, name in source.files.items()}
+    for part, table in tables.items():
+        _refuse_missing_columns(table, source.columns)
+        yield from _rows(workload, source.columns, schema, part, table)
+
+
+def _rows(workload: Workload, columns: Columns, schema: AnswerSchema, part: Part, table: Table) -> Iterator[Row]:
+    width = len(str(len(table.rows)))
+    gold = columns.output | columns.reference
+    for number, (cells, line) in enumerate(zip(table.rows, table.lines, strict=True), start=1):
+
+        def read_fields(wanted: dict[str, str], cells: dict[str, Any] = cells) -> str:
+            typed = {field: schema.typed(field, cells.get(column)) for field, column in wanted.items()}
+            return _answer(workload.fields, typed)
+
+        name = f"{part}-{number:0{width}d}" if columns.id is None else _text(cells.get(columns.id))
+        demonstration = read_fields(columns.output)
+        example = Example(
+            id=name,
+            input={column: _text(cells.get(column)) for column in columns.input},
+            demonstration=demonstration,
+            reference=read_fields(gold) if columns.reference else demonstration,
+            group=(_text(cells.get(columns.group)) if columns.group else "") or name,
+            slices={column: _text(cells.get(column)) for column in columns.slices},
+        )
+        yield Row(example, part, f"{table.path.name}:{line}")
+
+
+def _text(cell: Any) -> str:
+    """A cell as prompts show it."""
+    if cell is None:
+        return ""
+    return clean(cell if isinstance(cell, str) else to_json(cell))
+
+
+def _refuse_unknown_fields(workload: Workload, columns: Columns) -> None:
+    for group, mapping in (("output", columns.output), ("reference", columns.reference)):
+        for field in mapping:
+            if field not in workload.fields:
+                known = ", ".join(workload.fields)
+                raise ConfigError(f"source.columns.{group} must name fields of output ({known}), found {field!r}")
+    for field in workload.output.get("required", ()):
+        if field not in columns.output:
+            raise ConfigError(f"source.columns.output must have every required field, found none for {field!r}")
+
+
+def _refuse_missing_columns(table: Table, columns: Columns) -> None:
+    optional = [name for name in (columns.id, columns.group) if name is not None]
+    for name in (*columns.input, *columns.output.values(), *columns.reference.values(), *optional, *columns.slices):
+        if name not in table.columns:
+            raise DataError(f"expected the column `{name}`, found {', '.join(table.columns)} ({table.path})")
+
+
+def _refuse_repeated_ids(rows: list[Row]) -> None:
+    places: dict[str, str] = {}
+    for row in rows:
+        name = row.example.id
+        if name and name in places:
+            raise DataError(f"expected ids that occur once, found `{name}` at {places[name]} and {row.where}")
+        places[name] = row.where

@@ -1,0 +1,77 @@
+"""The contract as a suite: what it holds against a table, and that a check which cannot be made is no pass."""
+
+import pytest
+
+from components.data.checks import label_sets, nullable, tabulate
+from components.data.contract import Failure, validate
+from components.data.pages import offline
+from components.data.sources import Row
+from components.errors import DataError
+from components.records import Example
+from tests.components.data.conftest import MakeWorkload
+
+
+def row(name: str, text: str, answer: str) -> Row:
+    return Row(Example(id=name, input={"text": text}, demonstration=answer, reference=answer, group=name), "all", name)
+
+
+def test_a_row_lists_all_its_failures(make_workload: MakeWorkload) -> None:
+    workload = make_workload()
+    rows = [
+        row("a", "hello", '{"intent": "refund", "amount": 1}'),
+        row("", "", '{"intent": 5, "amount": true, "more": 1}'),
+    ]
+    findings = validate(tabulate(rows, {}, [], workload), workload)
+    assert findings.failures.keys() == {1}
+    assert set(findings.failures[1]) == {
+        Failure("id is empty", "id is empty"),
+        Failure("input is empty", "input is empty"),
+        Failure("intent is not as the schema says", "intent is '5', not one of the 2 labels"),
+        Failure("amount is not as the schema says", "amount: True is not of type 'number', 'null'"),
+        Failure(
+            "answer is not as the schema says",
+            "answer: Additional properties are not allowed ('more' was unexpected)",
+        ),
+    }
+
+
+def test_a_missing_field_is_a_failure_and_an_allowed_null_is_none(make_workload: MakeWorkload) -> None:
+    output = make_workload().model_dump()["output"]
+    output["properties"]["intent"]["enum"] = ["refund", "delivery", None]
+    workload = make_workload(output=output)
+    assert nullable(workload, "intent")
+    rows = [row("a", "hello", '{"intent": null, "amount": null}'), row("b", "you", '{"intent": "refund"}')]
+    findings = validate(tabulate(rows, {}, [], workload), workload)
+    assert findings.failures == {
+        1: (Failure("answer is not as the schema says", "answer: 'amount' is a required property"),)
+    }
+
+
+def test_only_plain_choices_of_text_are_label_sets(make_workload: MakeWorkload) -> None:
+    properties = {
+        "a": {"enum": ["x", "y", None]},
+        "b": {"type": "string", "enum": ["x"]},
+        "c": {"enum": [1, 2]},
+        "d": {"enum": ["x"], "minLength": 1},
+        "e": {"type": "string"},
+    }
+    workload = make_workload(output={"type": "object", "properties": properties})
+    assert label_sets(workload) == {"a": ["x", "y"], "b": ["x"]}
+
+
+def test_a_check_that_cannot_be_made_lets_no_row_pass(make_workload: MakeWorkload) -> None:
+    workload = make_workload()
+    table = tabulate([row("a", "hello", '{"intent": "refund", "amount": 1}')], {}, [], workload)
+    with pytest.raises(DataError, match=r"expected the check expect_column_values_to_be_null straddles to name"):
+        validate(table.drop(columns="straddles"), workload)
+
+
+def test_an_offline_page_keeps_its_text_and_loses_what_is_remote() -> None:
+    page = (
+        '<html><head><link href="https://a/b.css"><script src="https://a/b.js"></script></head>'
+        "<body><script>$('x')</script><p>kept</p></body></html>"
+    )
+    found = offline(page)
+    assert "<p>kept</p>" in found
+    assert "https://" not in found
+    assert "$('x')" not in found

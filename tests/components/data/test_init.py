@@ -1,0 +1,186 @@
+"""A first workload from a file: what is guessed, and that it runs as it is."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.data.columns import code_pattern, schema_of
+from components.data.drafts import _scalar  # pyright: ignore[reportPrivateUsage]
+from components.data.init import init_workload
+from components.data.prepare import prepare
+from components.errors import ConfigError, DataError
+from components.params import FileSource, Workload, load
+from components.prompts import load_prompt
+from components.tracking import NullTracker
+from tests.components.data.conftest import sentence
+
+HEADER = (
+    "ticket_id",
+    "created_at",
+    "customer_id",
+    "channel",
+    "body",
+    "topic",
+    "order_no",
+    "sum",
+    "urgent",
+    "stars",
+    "tenant",
+)
+
+
+def rows() -> list[list[Any]]:
+    return [
+        [
+            f"T{number:03d}",
+            f"2024-05-{number % 28 + 1:02d}",
+            f"C{number % 30}",
+            "mail" if number % 3 else "chat",
+            sentence(number),
+            ["refund", "delivery", "no"][number % 3],
+            f"XK-{10_000 + number}" if number % 5 else "",
+            f"{number}.50" if number % 2 else "",
+            "yes" if number % 4 else "no",
+            number % 5 + 1,
+            "acme",
+        ]
+        for number in range(60)
+    ]
+
+
+def write(path: Path, delimiter: str = ",") -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([HEADER, *rows()])
+    return path
+
+
+def test_columns_of_each_kind_are_recognised_and_the_workload_runs(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    written = init_workload("shop", write(tmp_path / "export 2024.csv", ";"), root)
+    assert [str(path.relative_to(root)) for path in written] == [
+        "params/workloads/shop.yaml",
+        "params/prompts/shop/loose.md",
+        "params/prompts/shop/schema.md",
+        "params/prompts/shop/short.md",
+        "data/shop/export 2024.csv",
+    ]
+    workload = load(written[0], Workload)
+    assert isinstance(workload.source, FileSource)
+    columns = workload.source.columns
+    assert (columns.input, columns.id, columns.group, columns.slices) == (
+        ("body",),
+        "ticket_id",
+        "customer_id",
+        ("channel",),
+    )
+    assert workload.output["properties"] == {
+        "topic": {"enum": ["delivery", "no", "refund"]},
+        "order_no": {"type": ["string", "null"], "pattern": r"^[A-Z]{2}-\d{5}$"},
+        "sum": {"type": ["number", "null"]},
+        "urgent": {"type": "boolean"},
+        "stars": {"enum": [1, 2, 3, 4, 5]},
+    }
+    for name in (*workload.prompts, workload.trained_prompt):
+        assert load_prompt(root / "params" / "prompts" / "shop", name, columns.input).placeholders == ("body",)
+    report = prepare(workload, root / "data" / "shop", tmp_path / "out", NullTracker())
+    assert (report.rows, report.quarantined) == (60, {})
+
+
+def test_the_settings_say_what_was_left_out(tmp_path: Path) -> None:
+    settings = init_workload("shop", write(tmp_path / "a.csv"), tmp_path)[0].read_text(encoding="utf-8")
+    assert "# left out: tenant, the same value in every row" in settings
+    assert "# left out: created_at, a time stamp" in settings
+    assert "gradus init shop --from a.csv" in settings
+
+
+def test_a_jsonl_file_with_two_texts_and_nested_values_works(tmp_path: Path) -> None:
+    lines = [
+        {"subject": f"S {number}", "text": sentence(number), "label": bool(number % 2), "meta": {"a": 1}}
+        for number in range(40)
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    settings, loose, *_ = init_workload("mails", tmp_path / "a.jsonl", tmp_path)
+    workload = load(settings, Workload)
+    assert isinstance(workload.source, FileSource)
+    assert workload.source.kind == "jsonl"
+    assert set(workload.source.columns.input) == {"text", "subject"}
+    assert workload.output["properties"] == {"label": {"type": "boolean"}}
+    assert loose.read_text(encoding="utf-8").endswith("text: {text}\nsubject: {subject}\n")
+
+
+@pytest.mark.parametrize("there", ["params/workloads/shop.yaml", "params/prompts/shop/short.md", "data/shop/a.csv"])
+def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
+    root = tmp_path / "project"
+    (root / there).parent.mkdir(parents=True)
+    (root / there).write_text("mine")
+    with pytest.raises(ConfigError, match="expected a new name, found a file of the workload 'shop' at"):
+        init_workload("shop", write(tmp_path / "a.csv"), root)
+    assert [path.read_text() for path in root.rglob("*") if path.is_file()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected rows, found an empty file"),
+        (b"text,label\n", "expected rows, found an empty file"),
+        (b"text,label\ncaf\xe9,x\n", "expected text in utf-8, found byte 0xe9"),
+        (b"a,b\n1,2\n3,4\n", "expected a column of varied text, found none among a, b"),
+        (b"text\nhello you\nand you there\n", "expected a column with the answer .* found no other column"),
+        (
+            b"my text,label\nhello,1\nand you,2\n",
+            "expected a column name of letters, digits and _ for the text, found `my",
+        ),
+    ],
+)
+def test_a_file_that_gives_no_workload_is_refused_and_nothing_written(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "bad.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        init_workload("shop", tmp_path / "bad.csv", tmp_path / "project")
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize("name", ["Shop", "../shop", "", "a b"])
+def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="name must be of lower-case letters"):
+        init_workload(name, write(tmp_path / "a.csv"), tmp_path / "project")
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "schema"),
+    [
+        (["a", "b"] * 3, {"enum": ["a", "b"]}),
+        (["a", None, "b"] * 3, {"enum": ["a", "b", None]}),
+        (["a", "b", "c"], {"type": "string"}),
+        (["True", "false"], {"type": "boolean"}),
+        ([True, False, None], {"type": ["boolean", "null"]}),
+        (["1", "2", "3"], {"type": "integer"}),
+        ([1, 2.5, 3], {"type": "number"}),
+        (["007", "008", "019"], {"type": "string", "pattern": r"^\d{3}$"}),
+        ([None, None], None),
+        ([["a"], ["b"]], None),
+    ],
+)
+def test_a_schema_follows_from_the_values(values: list[Any], schema: dict[str, Any] | None) -> None:
+    assert schema_of(values) == schema
+
+
+def test_codes_share_a_pattern_and_prose_does_not() -> None:
+    assert code_pattern(["AB-1", "CD-123"]) == r"^[A-Z]{2}-\d{1,3}$"
+    assert code_pattern(["2024-05-01", "2023-11-30"]) == r"^\d{4}-\d{2}-\d{2}$"
+    assert code_pattern(["v1.2", "v10.3"]) == r"^[a-z]\d{1,2}\.\d$"
+    assert code_pattern(["room 12", "room 13"]) is None
+    assert code_pattern(["AB-1", "12-AB"]) is None
+
+
+@given(st.text() | st.sampled_from(["no", "null", "1e3", "a: b", "- a", "2024-01-01", "it's", "a #b"]))
+def test_yaml_reads_back_what_was_written(value: str) -> None:
+    assert yaml.safe_load(f"[{_scalar(value)}]") == [value]

@@ -1,0 +1,157 @@
+"""Splits: exact sizes, nothing that belongs together on two sides, the same every time."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.data.similarity import Link
+from components.data.sources import Row
+from components.data.split import SPLITS, TooFewRowsError, assign, straddling
+from components.errors import ConfigError, DataError
+from components.params import Workload
+from components.records import Example
+from tests.components.data.conftest import OUTPUT
+
+COLUMNS = {"input": ["text"], "output": {"intent": "label", "amount": "sum"}}
+
+
+def row(number: int, group: str = "", part: Any = "all") -> Row:
+    name = f"r{number}"
+    example = Example(id=name, input={"text": name}, demonstration="{}", reference="{}", group=group or name)
+    return Row(example, part, f"rows.csv:{number}")
+
+
+def workload(source: dict[str, Any]) -> Workload:
+    return Workload.model_validate(
+        {
+            "name": "shop",
+            "description": "",
+            "source": source,
+            "output": OUTPUT,
+            "prompts": ["loose"],
+            "trained_prompt": "short",
+            "scorer": {"weighted": {"json_schema": 1.0}},
+            "traffic": {"calls_per_year": 1},
+            "incumbent": "m",
+        }
+    )
+
+
+def generated(**sizes: int) -> Workload:
+    return workload({"kind": "generated", "generator": "a:b", "seed": 1, "sizes": sizes})
+
+
+def from_files(files: dict[str, str], **shares: float) -> Workload:
+    return workload({"kind": "csv", "files": files, "columns": COLUMNS, "shares": shares})
+
+
+GROUPS = st.lists(st.integers(0, 30), min_size=60, max_size=120)
+PAIRS = st.lists(st.tuples(st.integers(0, 59), st.integers(0, 59)), max_size=5)
+
+
+@given(GROUPS, PAIRS, st.integers(0, 5))
+def test_groups_and_near_duplicates_stay_on_one_side(
+    groups: list[int], pairs: list[tuple[int, int]], seed: int
+) -> None:
+    rows = [row(number, f"g{group}") for number, group in enumerate(groups)]
+    links = [Link(min(pair), max(pair), 0.95) for pair in pairs if pair[0] != pair[1]]
+    try:
+        splits = assign(rows, links, from_files({"all": "a.csv"}, dev=0.2, test=0.2, sealed=0.2, seed=seed))
+    except DataError:  # one bundle may hold nearly all rows
+        return
+    side = {place: split for split, places in splits.items() for place in places}
+    assert sorted(side) == list(range(len(rows)))
+    for first in range(len(rows)):
+        for second in range(first):
+            assert groups[first] != groups[second] or side[first] == side[second]
+    assert all(side[link.first] == side[link.second] for link in links)
+
+
+def test_generated_sizes_are_exact_although_groups_are_whole() -> None:
+    # Pairs of rows: a split of three rows needs a single row to be full.
+    rows = [row(number, f"g{number // 2}") for number in range(20)] + [row(number) for number in range(20, 30)]
+    splits = assign(rows, [], generated(train=7, dev=3, test=3, sealed=3))
+    assert {split: len(places) for split, places in splits.items()} == {"train": 7, "dev": 3, "test": 3, "sealed": 3}
+
+
+def test_a_larger_train_split_leaves_the_others_as_they_are() -> None:
+    rows = [row(number) for number in range(100)]
+    small = assign(rows, [], generated(train=20, dev=5, test=10, sealed=10))
+    large = assign(rows, [], generated(train=60, dev=5, test=10, sealed=10))
+    assert all(small[split] == large[split] for split in ("dev", "test", "sealed"))
+    assert set(small["train"]) < set(large["train"])
+
+
+def test_too_few_generated_rows_are_told() -> None:
+    with pytest.raises(TooFewRowsError, match=r"expected 9 rows for train, found 7 \(a:b\)"):
+        assign([row(number) for number in range(10)], [], generated(train=9, dev=1, test=1, sealed=1))
+
+
+def test_a_generated_source_needs_a_size_for_each_split() -> None:
+    with pytest.raises(ConfigError, match=r"source\.sizes must name train, dev, test and sealed, found no sealed"):
+        assign([row(0)], [], generated(train=1, dev=1, test=1))
+
+
+def test_shares_are_of_the_rows_without_a_split_and_follow_the_seed() -> None:
+    rows = [row(number) for number in range(200)]
+    shares = {"dev": 0.05, "test": 0.1, "sealed": 0.15}
+    first = assign(rows, [], from_files({"all": "a.csv"}, **shares, seed=1))
+    assert {split: len(places) for split, places in first.items()} == {
+        "train": 140,
+        "dev": 10,
+        "test": 20,
+        "sealed": 30,
+    }
+    assert assign(rows, [], from_files({"all": "a.csv"}, **shares, seed=1)) == first
+    assert assign(rows, [], from_files({"all": "a.csv"}, **shares, seed=2)) != first
+
+
+def test_splits_without_a_file_are_cut_from_train_and_those_with_one_stay() -> None:
+    rows = [row(number, part="train") for number in range(100)] + [
+        row(number, part="test") for number in range(100, 120)
+    ]
+    files = {"train": "a.csv", "test": "b.csv"}
+    splits = assign(rows, [], from_files(files, dev=0.1, test=0.3, sealed=0.2))
+    assert splits["test"] == list(range(100, 120))
+    assert {split: len(places) for split, places in splits.items()} == {
+        "train": 70,
+        "dev": 10,
+        "test": 20,
+        "sealed": 20,
+    }
+
+
+def test_rows_like_those_of_a_train_file_go_to_train() -> None:
+    rows = [row(number) for number in range(40)] + [row(number, part="train") for number in range(40, 50)]
+    links = [Link(place, 40, 0.9) for place in range(20)]
+    splits = assign(rows, links, from_files({"all": "a.csv", "train": "b.csv"}, dev=0.1, test=0.1, sealed=0.1))
+    assert set(range(20)) | set(range(40, 50)) <= set(splits["train"])
+    assert sum(len(places) for places in splits.values()) == 50
+
+
+@pytest.mark.parametrize("empty", ["dev", "test", "sealed"])
+def test_a_split_without_rows_is_refused(empty: str) -> None:
+    shares = {"dev": 0.1, "test": 0.1, "sealed": 0.1} | {empty: 0.0}
+    with pytest.raises(DataError, match=f"found none for {empty}"):
+        assign([row(number) for number in range(30)], [], from_files({"all": "a.csv"}, **shares))
+
+
+def test_the_row_of_the_stricter_split_stays() -> None:
+    rows = [row(0, part="train"), row(1, part="test"), row(2, part="sealed"), row(3, "g", "dev"), row(4, "g", "train")]
+    links = [Link(0, 1, 0.9), Link(1, 2, 0.9)]
+    assert straddling(rows, links) == {
+        0: "near-duplicate of r1 in test",
+        1: "near-duplicate of r2 in sealed",
+        4: "of the group of r3 in dev",
+    }
+
+
+def test_rows_of_one_file_do_not_straddle() -> None:
+    rows = [row(0, "g", "train"), row(1, "g", "train"), row(2, part="test"), row(3, part="test")]
+    assert straddling(rows, [Link(0, 1, 1.0), Link(2, 3, 1.0)]) == {}
+
+
+def test_all_splits_are_named() -> None:
+    assert SPLITS == ("train", "dev", "test", "sealed")
