@@ -77,6 +77,22 @@ def _environment_defaults(project: Path) -> dict[str, str]:
     }
 
 
+@app.command("init", epilog="Example: [bold]gradus init complaints --from complaints.csv[/]")
+def init_workload(
+    name: Annotated[str, typer.Argument(help="Name of the new workload: small letters, digits, - and _.")],
+    file: Annotated[Path, typer.Option("--from", help="A csv or jsonl file with inputs and right answers.")],
+    encoding: Annotated[str, typer.Option(help="Encoding of the file.")] = "utf-8",
+) -> None:
+    """Draft a workload from a file: its YAML and first prompts, ready to be read and edited.
+
+    Looks at the columns to tell inputs from answers. Nothing that exists is overwritten.
+    """
+    from components.data.init import init_workload as draft
+
+    for path in draft(name, file, Path.cwd(), encoding):
+        typer.echo(path)
+
+
 @nano.command("pretrain", epilog="Example: [bold]gradus nano pretrain --profile nano[/]")
 def pretrain_nano(
     profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",

@@ -23,6 +23,7 @@ from components.models import open_model
 
 CONFIDENCE = 0.95
 BATCH_TOKENS = 65_536
+MOST_NEW_TOKENS = 256  # twice the longest right answer: what runs on is wrong anyway
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def generate(model: Any, tokenizer: Any, conversations: list[tuple[Turn, ...]]) 
     for batch in _batches(order, encoded):
         padded = tokenizer.pad({"input_ids": [encoded[at] for at in batch]}, return_tensors="pt")
         with torch.inference_mode():
-            produced = model.generate(**padded.to(model.device), do_sample=False)
+            produced = model.generate(**padded.to(model.device), do_sample=False, max_new_tokens=MOST_NEW_TOKENS)
         new = produced[:, padded["input_ids"].shape[1] :]
         for at, text in zip(batch, tokenizer.batch_decode(new, skip_special_tokens=True), strict=True):
             answers[at] = text

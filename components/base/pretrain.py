@@ -176,6 +176,7 @@ def save(
     (part / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     out.mkdir(parents=True, exist_ok=True)
     for file in part.iterdir():
+        file.chmod(0o644)  # safetensors writes for the owner alone
         file.replace(out / file.name)
     part.rmdir()
 

@@ -1,0 +1,241 @@
+"""Training speed: SFT examples/s and GRPO rollouts/s of this project against bare TRL scripts.
+
+Both sides have the same data, weights, prompts, optimiser settings, precision and numbers of steps; the bare side is
+TRL with its own batching, generation, loss and logging, without activation checkpointing, which it has on by default.
+Timed is `trainer.train()`, no dev scoring and no checkpoint on either side, in turns, after one step of each that is
+not timed. What is compared is the ratio of medians: seconds depend on what else the machine does.
+
+GRPO starts from a model that SFT has trained here for a few minutes, as it does on the ladder: how many groups differ,
+and how long completions are, decides its speed.
+"""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from components.models import open_model
+from components.params import Profile, RlParams, SftParams, Workload, load
+from components.prompts import load_prompt
+from components.records import Example, to_json
+from components.tracking import NullTracker
+from components.training import TrainingTask, train_sft
+from components.training.encode import encode_examples
+from components.training.precision import Compute
+from components.training.rl import Rewarded, rl_job
+from components.training.run import starting_model
+from components.training.sft import sft_job
+from components.workloads.triage import generate
+
+log = logging.getLogger(__name__)
+ROOT = Path(__file__).resolve().parents[1]
+SEED = 20240501
+
+
+def triage(n: int) -> list[Example]:
+    """Tickets with their imperfect demonstrations."""
+    return [
+        Example(
+            id=ticket.id,
+            input={"message": ticket.message},
+            demonstration=to_json(dict(ticket.demonstration)),
+            reference=to_json(dict(ticket.gold)),
+            group=ticket.group,
+        )
+        for ticket in generate(n, SEED)
+    ]
+
+
+def reward(examples: list[Example], completions: list[str]) -> list[float]:
+    """The share of fields that are right; 0 for what is no JSON object."""
+    return [share(json.loads(example.reference), text) for example, text in zip(examples, completions, strict=True)]
+
+
+def share(reference: dict[str, Any], completion: str) -> float:
+    """How much of a reference a completion has right, in [0, 1]."""
+    try:
+        found: Any = json.loads(completion)
+    except ValueError:
+        return 0.0
+    right = sum(found.get(key) == value for key, value in reference.items()) if isinstance(found, dict) else 0
+    return right / len(reference)
+
+
+def common(task: TrainingTask, compute: Compute) -> dict[str, Any]:
+    """What a bare script says to train on the same device in the same precision, and to write nothing."""
+    return {
+        "output_dir": str(task.work), "use_cpu": compute.cpu, "bf16": compute.bf16, "seed": task.seed,
+        "activation_checkpointing": False, "report_to": "none", "save_strategy": "no", "disable_tqdm": True,
+    }  # fmt: skip
+
+
+def quiet(trainer: Any) -> Any:
+    """A trainer that does not print its logs."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def bare_sft(task: TrainingTask, params: SftParams, compute: Compute) -> Any:
+    """What the first page of TRL's documentation does, with these settings."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    steps = round(params.epochs * len(task.train) / params.batch_examples)
+    model, tokenizer = open_model(task.model)
+    rows = {
+        "prompt": [[message.model_dump() for message in task.prompt.messages(one)] for one in task.train],
+        "completion": [[{"role": "assistant", "content": one.demonstration}] for one in task.train],
+    }
+    settings = SFTConfig(
+        **common(task, compute), max_steps=steps, per_device_train_batch_size=params.device_batch_examples,
+        gradient_accumulation_steps=params.batch_examples // params.device_batch_examples,
+        learning_rate=params.learning_rate, lr_scheduler_type="cosine", weight_decay=params.weight_decay,
+        warmup_steps=params.warmup_share, max_length=params.max_tokens,
+    )  # fmt: skip
+    return SFTTrainer(model=model, args=settings, train_dataset=Dataset.from_dict(rows), processing_class=tokenizer)
+
+
+def our_sft(task: TrainingTask, params: SftParams, compute: Compute) -> Any:
+    """This project's trainer."""
+    opened = starting_model(task, params.lora, compute)
+    encoded = encode_examples(opened[1], task.prompt, task.train, params.max_tokens)
+    return sft_job(task, params, opened, encoded, compute).trainer
+
+
+def bare_grpo(task: TrainingTask, params: RlParams, compute: Compute) -> Any:
+    """What the first page of TRL's documentation does, with these settings, on the same prompts in the same order."""
+    from trl import GRPOConfig, GRPOTrainer
+
+    model, tokenizer = open_model(task.model)
+    rewarded = Rewarded(task, list(range(len(task.train))), reward)
+    rollouts = params.prompts_per_step * params.generations
+    settings = GRPOConfig(
+        **common(task, compute), max_steps=params.steps, per_device_train_batch_size=params.device_batch_rollouts,
+        gradient_accumulation_steps=rollouts // params.device_batch_rollouts, num_generations=params.generations,
+        max_completion_length=params.max_new_tokens, temperature=params.temperature, shuffle_dataset=False,
+        learning_rate=params.learning_rate, warmup_steps=params.warmup_share, beta=params.beta,
+    )  # fmt: skip
+    return GRPOTrainer(
+        model=model, args=settings, reward_funcs=rewarded.function, train_dataset=rewarded.dataset(),
+        processing_class=tokenizer,
+    )  # fmt: skip
+
+
+def our_grpo(task: TrainingTask, params: RlParams, compute: Compute) -> Any:
+    """This project's trainer, its KL measurements included."""
+    opened = starting_model(task, params.lora, compute)
+    rewarded = Rewarded(task, list(range(len(task.train))), reward)
+    return rl_job(task, params, opened, rewarded, compute).trainer
+
+
+def seconds_of(build: Callable[[], Any], compute: Compute, *, ours: bool) -> tuple[float, float, Any]:
+    """Seconds of one training by the clock and of all processors together, and its trainer."""
+    from contextlib import nullcontext
+
+    trainer = quiet(build())
+    with compute.fast_convolutions() if ours else nullcontext():
+        began, worked = time.perf_counter(), time.process_time()
+        trainer.train()
+        return time.perf_counter() - began, time.process_time() - worked, trainer
+
+
+def in_turns(sides: dict[str, Callable[[], Any]], items: int, rounds: int, compute: Compute) -> dict[str, Any]:
+    """Items a second of each side, and the ratio of ours to the bare one."""
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    work: dict[str, list[float]] = {name: [] for name in sides}
+    for turn in range(rounds):
+        for name, build in sides.items():
+            seconds, worked, trainer = seconds_of(build, compute, ours=name == "ours")
+            rates[name].append(items / seconds)
+            work[name].append(worked)
+            log.info("%s, round %d: %.2f/s (%s)", name, turn + 1, rates[name][-1], last_log(trainer))
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    return {
+        **{f"{name}_per_s": round(value, 2) for name, value in medians.items()},
+        "ratio": round(medians["ours"] / medians["bare"], 3),
+        # The same by processor time, which a busy machine does not change.
+        "processor_ratio": round(statistics.median(work["bare"]) / statistics.median(work["ours"]), 3),
+        "rounds": {name: [round(value, 2) for value in found] for name, found in rates.items()},
+    }
+
+
+def last_log(trainer: Any) -> str:
+    """What a reader needs to see that both sides do the same work."""
+    found = {key: value for entry in trainer.state.log_history for key, value in entry.items()}
+    names = ("loss", "reward", "frac_reward_zero_std", "completions/mean_length")
+    return ", ".join(f"{name} {found[name]:.3g}" for name in names if name in found)
+
+
+def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Both comparisons."""
+    profile = load(ROOT / f"params/profiles/{args.profile}.yaml", Profile)
+    workload = load(ROOT / "params/workloads/triage.yaml", Workload)
+    prompt = load_prompt(ROOT / "params/prompts/triage", workload.trained_prompt, ("message",))
+    compute = Compute.choose(profile.model.precision)
+    sft = profile.sft.model_copy(update={"epochs": 1, "evaluations": 1})
+    task = TrainingTask(args.model, triage(args.examples), prompt, lambda *_: 0.0, SEED, folder / "w", folder / "out")
+    warm = replace(task, train=task.train[: sft.batch_examples])
+    for build in (bare_sft, our_sft):
+        quiet(build(warm, sft, compute)).train()
+    found = {"sft": in_turns(
+        {"bare": lambda: bare_sft(task, sft, compute), "ours": lambda: our_sft(task, sft, compute)},
+        len(task.train), args.rounds, compute,
+    )}  # fmt: skip
+    rl = profile.rl.model_copy(update={"steps": args.steps, "evaluations": 1})
+    rung = args.rung or warm_start(task, profile, args.warm_examples, folder)
+    learner = replace(task, model=rung, train=triage(args.steps * rl.prompts_per_step))
+    found["grpo"] = in_turns(
+        {"bare": lambda: bare_grpo(learner, rl, compute), "ours": lambda: our_grpo(learner, rl, compute)},
+        args.steps * rl.prompts_per_step * rl.generations, args.rounds, compute,
+    )  # fmt: skip
+    return found
+
+
+def warm_start(task: TrainingTask, profile: Profile, n: int, folder: Path) -> Path:
+    """A rung that knows the workload about as well as its demonstrations teach it."""
+    params = profile.sft.model_copy(update={"epochs": 2, "evaluations": 1})
+    rung = replace(task, train=triage(n), work=folder / "warm-work", out=folder / "warm")
+    train_sft(rung, params, NullTracker())
+    return rung.out
+
+
+def main() -> None:
+    """Run the comparison and write its record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=ROOT / "models/nano")
+    parser.add_argument(
+        "--rung", type=Path, help="start of GRPO; by default the model is trained on the workload first"
+    )
+    parser.add_argument("--profile", default="nano")
+    parser.add_argument("--examples", type=int, default=512, help="of SFT, one epoch")
+    parser.add_argument("--warm-examples", type=int, default=2000, help="of the SFT before GRPO, two epochs")
+    parser.add_argument("--steps", type=int, default=4, help="of GRPO")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/training_speed.json")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(args, Path(folder))
+    record = {
+        "command": "python -m benchmarks.training_speed", "date": date.today().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f}",
+        "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)), "profile": args.profile,
+        "sft_examples": args.examples, "grpo_steps": args.steps, **found,
+    }  # fmt: skip
+    args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    log.info(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

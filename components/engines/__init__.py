@@ -1,0 +1,10 @@
+"""Engines: local transformers, any OpenAI-compatible API, vLLM, behind one protocol.
+
+Decides how completions are computed; what is asked and how answers are judged is decided elsewhere.
+"""
+
+from components.engines.base import Ask, Engine, Sampling
+from components.engines.factory import open_engine
+from components.engines.openai_params import ApiParams
+
+__all__ = ["ApiParams", "Ask", "Engine", "Sampling", "open_engine"]

@@ -1,0 +1,55 @@
+"""What every engine offers: messages in, completions out, in order.
+
+Decides the shape of a question and of sampling; how answers are computed is each engine's own matter.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import Field
+
+from components.records import Completion, Message, Record, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One conversation that waits for an answer."""
+
+    example_id: str
+    messages: list[Message]
+
+
+class Sampling(Record):
+    """How tokens are chosen.
+
+    With a temperature above 0 an answer depends on `seed`, the example's id and the number of the sample alone, as
+    far as the engine can promise it: neither on the batch nor on the order of the asks.
+    """
+
+    temperature: float = Field(default=0.0, ge=0, description="0 takes the likeliest token.")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="Share of the probability that is sampled from.")
+    max_new_tokens: int = Field(default=128, ge=1)
+    n: int = Field(default=1, ge=1, description="Completions of one prompt.")
+    seed: int = Field(default=0, ge=0)
+
+
+class Engine(Protocol):
+    """Something that answers."""
+
+    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+        """Answer every prompt: `n` completions in a row for each, in the order of the prompts.
+
+        A prompt that cannot be answered yields completions with `finish_reason` "error" and the reason in `error`.
+
+        Raises:
+            EngineError: Nothing can be answered at all.
+        """
+        ...
+
+
+def failed(ask: Ask, reason: str) -> Completion:
+    """The completion of a prompt without an answer."""
+    usage = Usage(input_tokens=0, output_tokens=0)
+    return Completion(
+        example_id=ask.example_id, text="", usage=usage, latency_ms=0.0, finish_reason="error", error=reason
+    )

@@ -1,0 +1,73 @@
+"""Token by token: filled prompts to completions; rows that have finished leave the batch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from components.engines.base import Sampling
+from components.engines.batch import Batch
+from components.engines.sampling import choose
+
+# Leaving finished rows behind copies the others: with fewer finished ones the copy costs more than it saves.
+FINISHED_SHARE = 0.125
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One completion to compute: its limit of tokens, and a random number for each of them."""
+
+    limit: int
+    uniforms: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A row at its end; `tokens` include the one that ended it."""
+
+    row: int
+    tokens: list[int]
+    reason: Literal["stop", "length"]
+
+
+def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], chooser: "Chooser") -> Iterator[Finished]:
+    """Complete the rows, and tell of each at the step in which it ends.
+
+    `logits_RV` are those of each row's first new token.
+    """
+    tokens: list[list[int]] = [[] for _ in rows]
+    alive = list(range(len(rows)))  # the row at each place of the batch
+    open_rows = set(alive)
+    for step in range(max(row.limit for row in rows)):
+        chosen_R = chooser.choose(logits_RV, alive, step)
+        for row, token in zip(alive, chosen_R.tolist(), strict=True):
+            if row not in open_rows:
+                continue
+            tokens[row].append(token)
+            if token in chooser.ends or len(tokens[row]) == rows[row].limit:
+                open_rows.remove(row)
+                yield Finished(row, tokens[row], "stop" if token in chooser.ends else "length")
+        if not open_rows:
+            return
+        if len(open_rows) <= (1 - FINISHED_SHARE) * len(alive):
+            kept = [place for place, row in enumerate(alive) if row in open_rows]
+            alive = [alive[place] for place in kept]
+            chosen_R = batch.keep(kept, chosen_R)
+        logits_RV = batch.step(model, chosen_R)
+
+
+class Chooser:
+    """How the next token of each row is chosen, and which tokens end a row."""
+
+    def __init__(self, rows: Sequence[Row], sampling: Sampling, ends: frozenset[int]) -> None:
+        self.sampling, self.ends = sampling, ends
+        self.uniforms_RT = torch.from_numpy(np.stack([row.uniforms for row in rows])) if sampling.temperature else None
+
+    def choose(self, logits_RV: Tensor, rows: list[int], step: int) -> Tensor:
+        """The next token of these rows."""
+        if self.uniforms_RT is None:
+            return logits_RV.argmax(-1)
+        return choose(logits_RV, self.uniforms_RT[rows, step].to(logits_RV.device), self.sampling)

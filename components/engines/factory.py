@@ -1,0 +1,29 @@
+"""Choosing an engine by its settings. An engine's libraries are imported only when it is opened."""
+
+from pathlib import Path
+
+from components.engines.base import Engine
+from components.engines.openai_params import ApiParams
+from components.params import EngineParams, Precision
+
+
+def open_engine(settings: EngineParams | ApiParams, model: str | Path, precision: Precision = "auto") -> Engine:
+    """Open the engine that the settings ask for.
+
+    `model` is a folder; for vLLM it may be a name on the Hugging Face hub, for an API it is the API's name of the
+    model, and `precision` is the API's own matter.
+
+    Raises:
+        EngineError: The model cannot be opened, the engine's library is not installed, or the API's key is missing.
+    """
+    if isinstance(settings, ApiParams):
+        from components.engines.openai_engine import OpenAIEngine
+
+        return OpenAIEngine(str(model), settings)
+    if settings.kind == "vllm":
+        from components.engines.vllm_engine import VllmEngine
+
+        return VllmEngine(str(model), precision)
+    from components.engines.transformers_engine import TransformersEngine
+
+    return TransformersEngine.open(Path(model), settings.batch_tokens, precision)

@@ -1,0 +1,154 @@
+"""Completions by any OpenAI-compatible API, many at a time.
+
+Decides pace, failures and what is read from a response. Retries are the client's own: exponential backoff from 0.5 to
+8 s with jitter, or as long as the server says. The key is read from the environment, and kept out of every message.
+"""
+
+import asyncio
+import os
+from typing import Any
+
+from tqdm import tqdm
+
+from components.engines.base import Ask, Sampling, failed
+from components.engines.openai_params import ApiParams
+from components.errors import EngineError
+from components.records import Completion, Usage
+
+NO_KEY = "none"
+
+
+class OpenAIEngine:
+    """A model behind an API.
+
+    `latency_ms` is the time from sending the request that was answered to the end of its response: neither waiting
+    for a free slot nor earlier attempts are in it. `usage` is what the API reports.
+    """
+
+    def __init__(self, model: str, params: ApiParams) -> None:
+        self.model, self.params, self._key = model, params, _key(params.key_variable)
+
+    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+        """Answer every prompt: `n` completions in a row for each, one request each, in the order of the prompts.
+
+        Raises:
+            EngineError: The API refuses the key or does not know the model, or not one request was answered.
+        """
+        answers = asyncio.run(self._answer_all(prompts, sampling))
+        if answers and all(answer.finish_reason == "error" for answer in answers):
+            raise EngineError(
+                f"expected answers from {self.model}, found {len(answers):,} failures: {answers[0].error}"
+            )
+        return answers
+
+    async def _answer_all(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+        pace = Pace(self.params.requests_per_minute)
+        slots = asyncio.Semaphore(self.params.concurrency)
+        # The hook runs before every attempt, so that retries keep the pace as well.
+        http = DefaultAsyncHttpxClient(event_hooks={"request": [pace.wait]}, timeout=self.params.timeout_s)
+        async with AsyncOpenAI(
+            api_key=self._key,
+            base_url=self.params.base_url,
+            timeout=self.params.timeout_s,
+            max_retries=self.params.max_retries,
+            http_client=http,
+        ) as client:
+            with tqdm(total=len(prompts) * sampling.n, desc=self.model, unit="answer") as bar:
+
+                async def answer(ask: Ask, sample: int) -> Completion:
+                    async with slots:
+                        found = await self._answer(client, ask, self._request(ask, sampling, sample))
+                    bar.update()
+                    return found
+
+                return await _all([answer(ask, sample) for ask in prompts for sample in range(sampling.n)])
+
+    def _request(self, ask: Ask, sampling: Sampling, sample: int) -> dict[str, Any]:
+        chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed + sample}
+        return {
+            "model": self.model,
+            "messages": [message.model_dump() for message in ask.messages],
+            self.params.limit_field: sampling.max_new_tokens,
+            **{name: value for name, value in chosen.items() if name not in self.params.omit},
+            "extra_body": self.params.extra_body or None,
+        }
+
+    async def _answer(self, client: Any, ask: Ask, request: dict[str, Any]) -> Completion:
+        """One completion, or why there is none."""
+        from openai import AuthenticationError, NotFoundError, OpenAIError, PermissionDeniedError
+
+        try:
+            raw = await client.chat.completions.with_raw_response.create(**request)
+            return read_reply(ask, raw.parse(), raw.elapsed.total_seconds() * 1e3)
+        except (AuthenticationError, NotFoundError, PermissionDeniedError) as error:
+            # Every other request would end in the same way.
+            raise EngineError(f"expected an API that serves {self.model}, found {self._explain(error)}") from None
+        except (OpenAIError, ValueError) as error:
+            return failed(ask, self._explain(error))
+
+    def _explain(self, error: Exception) -> str:
+        """A library's message without the key, which some servers repeat."""
+        message = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+        return message.replace(self._key, "…") if self._key != NO_KEY else message
+
+
+class Pace:
+    """Evenly spaced starts: at most `per_minute` in any minute, none limited where it is None."""
+
+    def __init__(self, per_minute: float | None) -> None:
+        self.gap_s = 60 / per_minute if per_minute else 0.0
+        self.next_s = 0.0
+
+    async def wait(self, _: object = None) -> None:
+        """Sleep until it is this caller's turn."""
+        if not self.gap_s:
+            return
+        now = asyncio.get_running_loop().time()
+        turn = max(now, self.next_s)
+        self.next_s = turn + self.gap_s
+        await asyncio.sleep(turn - now)
+
+
+def read_reply(ask: Ask, reply: Any, latency_ms: float) -> Completion:
+    """A chat completion as a record.
+
+    Raises:
+        ValueError: It is none, it lacks its usage, or the API withheld the answer.
+    """
+    try:
+        choice, used = reply.choices[0], reply.usage
+        text, reason = choice.message.content, choice.finish_reason
+        usage = Usage(input_tokens=used.prompt_tokens, output_tokens=used.completion_tokens)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        raise ValueError(f"expected a chat completion with its usage, found {str(reply)[:200]!r}") from None
+    if text is None or reason == "content_filter":
+        raise ValueError(f"expected an answer in text, found none (finish_reason {reason})")
+    return Completion(
+        example_id=ask.example_id,
+        text=text,
+        usage=usage,
+        latency_ms=latency_ms,
+        finish_reason="length" if reason == "length" else "stop",
+    )
+
+
+async def _all(waiting: list[Any]) -> list[Completion]:
+    """All results in order; the first exception ends the others."""
+    tasks = [asyncio.ensure_future(one) for one in waiting]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _key(variable: str | None) -> str:
+    """The key in the environment."""
+    if variable is None:
+        return NO_KEY
+    if not (key := os.environ.get(variable)):
+        raise EngineError(f"expected an API key in the environment variable {variable}, found none")
+    return key

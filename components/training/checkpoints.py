@@ -1,0 +1,128 @@
+"""The folder of a running training, and the model folder it ends in.
+
+Decides which checkpoint a killed training goes on from, whose it must be, and what a result folder holds. A checkpoint
+is whole once its trainer state, which is written last, can be read.
+"""
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from components.errors import TrainingError
+from components.models import open_model
+
+IDENTITY = "identity.json"
+STATE = "trainer_state.json"
+# What stays as it is when weights are trained; cards and records of the base are not the result's.
+KEPT_FILES = (
+    "config.json", "generation_config.json", "chat_template.jinja", "chat_template.json", "tokenizer.json",
+    "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "vocab.txt", "merges.txt",
+)  # fmt: skip
+
+
+def claim(work: Path, identity: str) -> None:
+    """Mark a work folder as this training's.
+
+    Raises:
+        TrainingError: The folder holds checkpoints of other settings, data or starting weights.
+    """
+    mark = work / IDENTITY
+    found = json.loads(mark.read_text(encoding="utf-8"))["identity"] if mark.is_file() else None
+    if found != identity and (found is not None or any(work.glob("checkpoint-*"))):
+        raise TrainingError(
+            f"expected checkpoints of these settings, data and weights ({identity}), found others ({found}) in {work}; "
+            "remove the folder to start anew"
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    if found is None:
+        write_json(mark, {"identity": identity})
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object beside the file first, under a name of this process."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def read_state(checkpoint: Path) -> dict[str, Any] | None:
+    """The trainer state of a whole checkpoint, None where it was torn."""
+    try:
+        return json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def last_checkpoint(work: Path) -> Path | None:
+    """The latest whole checkpoint, after torn ones have been removed."""
+    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    whole = [path for path in found if read_state(path)]
+    for path in found:
+        if path not in whole:
+            shutil.rmtree(path)
+    return whole[-1] if whole else None
+
+
+def best_folder(work: Path, step: int) -> Path:
+    """Where the weights of a step that scored best are kept."""
+    return work / f"best-{step}"
+
+
+def drop_other_best(work: Path, step: int) -> None:
+    """Remove the weights of earlier best steps, once a checkpoint that no longer needs them is whole."""
+    for path in work.glob("best-*"):
+        if path != best_folder(work, step):
+            shutil.rmtree(path)
+
+
+def publish(base: Path, best: Path, out: Path) -> None:
+    """Write the base with the trained weights, adapters merged, in the base's stored precision; then move it to `out`.
+
+    Raises:
+        EngineError: One of the folders does not open as a model.
+    """
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    model = _trained_model(base, best)
+    _to_stored_precision(model, base)
+    model.save_pretrained(part)
+    for name in KEPT_FILES:
+        if (base / name).is_file():
+            shutil.copyfile(base / name, part / name)
+    if out.exists():
+        shutil.rmtree(out)
+    part.rename(out)
+
+
+def _trained_model(base: Path, best: Path) -> Any:
+    """The model whose weights are kept in a `best` folder, whole or as an adapter of the base."""
+    if not (best / "adapter_config.json").is_file():
+        return open_model(best)[0]
+    from peft import PeftModel
+
+    adapted: Any = PeftModel.from_pretrained(open_model(base)[0], str(best))
+    return adapted.merge_and_unload()
+
+
+def _to_stored_precision(model: Any, base: Path) -> None:
+    """Cast each weight to the type that the base's file stores it in, which its config may not name."""
+    from safetensors.torch import safe_open
+
+    stored: dict[str, Any] = {}
+    for path in base.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            stored |= {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 — no mapping
+    usual = Counter(stored.values()).most_common(1)[0][0]
+    for name, weight in model.named_parameters():
+        weight.data = weight.data.to(_torch_dtype(stored.get(name, usual)))
+
+
+def _torch_dtype(name: str) -> Any:
+    """The torch type of a name in a safetensors header."""
+    import torch
+
+    return {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}[name]

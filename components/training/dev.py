@@ -1,0 +1,153 @@
+"""Scoring on dev during a training: when, which weights are kept, and when it is no longer worth going on.
+
+The scores stand in the trainer's own log history, which every checkpoint holds, so a resumed training knows them.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from components.tracking import Tracker
+from components.training.checkpoints import best_folder, drop_other_best
+
+LOG_POINTS = 100  # of a loss curve
+
+Curves = dict[str, list[tuple[float, float]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps after which dev is scored, and how many scores in a row may bring nothing new."""
+
+    steps: frozenset[int]
+    patience: int
+
+    @classmethod
+    def spread(cls, total: int, evaluations: int, patience: int, *, first: bool = False) -> "Plan":
+        """`evaluations` steps at equal distances, the last at the end; `first` adds the start."""
+        steps = {math.ceil(total * part / evaluations) for part in range(1, evaluations + 1)}
+        return cls(frozenset({0, *steps} if first else steps), patience)
+
+
+def dev_scores(history: Iterable[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """(step, score) in a log history, in order."""
+    return [(int(entry["step"]), float(entry["dev_score"])) for entry in history if "dev_score" in entry]
+
+
+def best_of(scores: list[tuple[int, float]]) -> tuple[int, float]:
+    """The earliest of the highest scores."""
+    return max(scores, key=lambda score: (score[1], -score[0]))
+
+
+def exhausted(scores: list[tuple[int, float]], patience: int) -> bool:
+    """Whether the last `patience` scores are none better than one before them."""
+    return bool(scores) and len(scores) - 1 - scores.index(best_of(scores)) >= patience
+
+
+def training_seconds(history: Iterable[Mapping[str, Any]]) -> float:
+    """Seconds of training, without scoring, up to the last dev score in a log history."""
+    return max((float(entry["seconds"]) for entry in history if "dev_score" in entry), default=0.0)
+
+
+def curves_of(history: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> Curves:
+    """The curves of a log history, by our name; `names` maps the trainer's names to ours."""
+    found: Curves = {}
+    for entry in history:
+        for theirs, ours in names.items():
+            if theirs in entry:
+                found.setdefault(ours, []).append((float(entry["step"]), float(entry[theirs])))
+    return found
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the callback needs of its trainer: a dev score of the current weights, and a way to keep them."""
+
+    score: Callable[[], float]
+    keep: Callable[[Path], None]
+    work: Path
+
+
+class BestOnDev(TrainerCallback):
+    """Scores dev as planned, keeps the best weights, asks for a checkpoint, and stops when patience ends."""
+
+    def __init__(self, plan: Plan, hooks: Hooks) -> None:
+        self._plan, self._hooks = plan, hooks
+        self._began = 0.0
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Start the clock where the last checkpoint left it; score the start where that is planned."""
+        self._began = time.perf_counter() - training_seconds(state.log_history)
+        if state.global_step == 0 and 0 in self._plan.steps:
+            self._evaluate(state)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Score after a planned step."""
+        if state.global_step not in self._plan.steps:
+            return
+        self._evaluate(state)
+        control.should_log = control.should_save = True
+        if exhausted(dev_scores(state.log_history), self._plan.patience):
+            control.should_training_stop = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Drop best weights that only earlier checkpoints needed."""
+        if state.is_world_process_zero:
+            drop_other_best(self._hooks.work, best_of(dev_scores(state.log_history))[0])
+
+    def _evaluate(self, state: TrainerState) -> None:
+        """Score, note it in the history, and keep the weights if they are the best yet."""
+        seconds = time.perf_counter() - self._began
+        entry = {"step": state.global_step, "dev_score": self._hooks.score(), "seconds": seconds}
+        state.log_history.append(entry)
+        if best_of(dev_scores(state.log_history))[0] == state.global_step:
+            self._hooks.keep(best_folder(self._hooks.work, state.global_step))
+        self._began = time.perf_counter() - seconds
+
+
+class Report(TrainerCallback):
+    """A progress bar for people, and numbers for the tracker as `stage/metric`."""
+
+    def __init__(self, stage: str, names: Mapping[str, str], tracker: Tracker) -> None:
+        self._stage, self._names, self._tracker = stage, names, tracker
+        self._bar: Any = None
+        self._told = 0
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Open the bar at the step that a checkpoint brought; its history is told anew, to a record of its own."""
+        if state.is_world_process_zero:
+            self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self._stage, unit="step")
+            self._tell(state)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Move the bar, and tell what is new."""
+        if state.is_world_process_zero:
+            self._bar.update(1)
+            self._tell(state)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Tell what is new."""
+        if state.is_world_process_zero:
+            self._tell(state)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Close the bar."""
+        if state.is_world_process_zero:
+            self._tell(state)
+            self._bar.close()
+
+    def _tell(self, state: TrainerState) -> None:
+        """Give the tracker the history's new entries, and show the latest loss and dev score."""
+        fresh, self._told = state.log_history[self._told :], len(state.log_history)
+        for entry in fresh:
+            told = {f"{self._stage}/{ours}": float(entry[name]) for name, ours in self._names.items() if name in entry}
+            if told:
+                self._tracker.metrics(told, step=int(entry["step"]))
+                shown = {name.partition("/")[2]: f"{value:.3g}" for name, value in told.items()}
+                self._bar.set_postfix({key: shown[key] for key in ("loss", "reward", "dev_score") if key in shown})

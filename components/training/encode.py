@@ -1,0 +1,81 @@
+"""Examples to token ids: the prompt by the model's chat template, then the answer and the tokenizer's end token.
+
+Decides where the trained completion begins and ends: directly behind the template's generation prompt, which is where
+every engine starts to generate, and with the end-of-sequence token that stops it. How a template renders finished
+assistant turns plays no part. Nothing is cut: what is too long is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.errors import DataError, TrainingError
+from components.prompts import Prompt
+from components.records import Example, Message
+
+IGNORED = -100  # the label that torch's cross-entropy leaves out
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example as token ids; the completion ends with the tokenizer's end token."""
+
+    id: str
+    prompt: tuple[int, ...]
+    completion: tuple[int, ...]
+
+    @property
+    def input_ids(self) -> list[int]:
+        """Prompt and completion."""
+        return [*self.prompt, *self.completion]
+
+    @property
+    def labels(self) -> list[int]:
+        """The completion's ids at their places, `IGNORED` over the prompt."""
+        return [*([IGNORED] * len(self.prompt)), *self.completion]
+
+
+def encode_prompts(tokenizer: Any, conversations: Sequence[list[Message]]) -> list[list[int]]:
+    """Token ids of each conversation up to where the assistant's answer begins.
+
+    Raises:
+        TrainingError: The tokenizer has no chat template.
+    """
+    if not tokenizer.chat_template:
+        raise TrainingError(f"expected a chat template in the tokenizer, found none ({tokenizer.name_or_path})")
+    turns = [[message.model_dump() for message in conversation] for conversation in conversations]
+    return tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)["input_ids"]
+
+
+def encode_examples(tokenizer: Any, prompt: Prompt, examples: Sequence[Example], max_tokens: int) -> list[Encoded]:
+    """Token ids of each example's prompt and demonstration, in order.
+
+    Raises:
+        DataError: There is no example, or one has more than `max_tokens` tokens.
+        TrainingError: The tokenizer has no chat template or no end token.
+    """
+    if not examples:
+        raise DataError("expected at least one example to train on, found none")
+    if tokenizer.eos_token_id is None:
+        raise TrainingError(
+            f"expected an end-of-sequence token in the tokenizer, found none ({tokenizer.name_or_path})"
+        )
+    prompts = encode_prompts(tokenizer, [prompt.messages(example) for example in examples])
+    answers = tokenizer([example.demonstration for example in examples], add_special_tokens=False)["input_ids"]
+    encoded = [
+        Encoded(example.id, tuple(asked), (*answer, tokenizer.eos_token_id))
+        for example, asked, answer in zip(examples, prompts, answers, strict=True)
+    ]
+    _refuse_too_long(encoded, max_tokens)
+    return encoded
+
+
+def _refuse_too_long(encoded: list[Encoded], max_tokens: int) -> None:
+    """Name the first example that is longer than the limit, and count them."""
+    lengths = {one.id: len(one.prompt) + len(one.completion) for one in encoded}
+    long = [name for name, length in lengths.items() if length > max_tokens]
+    if long:
+        raise DataError(
+            f"expected examples of at most {max_tokens:,} tokens (sft.max_tokens), found {lengths[long[0]]:,} in "
+            f"example {long[0]}; {len(long):,} of {len(encoded):,} examples are too long"
+        )

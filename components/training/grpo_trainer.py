@@ -1,0 +1,123 @@
+"""TRL's GRPO trainer with cheaper rollouts and cheaper steps that have the same gradient.
+
+Where TRL generates by transformers, completions are drawn by `sampling`. Where the loss is the plain clipped objective
+(no KL term, no correction for another sampler) and the policy is the one that sampled, the gradient is linear in the
+advantages: a completion without one adds nothing, and equal completions of a prompt add up. So each distinct completion
+with an advantage is computed once; TRL's normaliser, the number of all completion tokens, stays. Logits are computed
+for completions alone. KL against the starting policy is measured, not only where it is part of the loss. Left out: the
+balancing loss of mixture-of-experts models.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from trl import GRPOTrainer
+from trl.models import unwrap_model_for_generation
+
+from components.training.guard import Guarded
+from components.training.precision import without_autocast
+from components.training.sampling import Sampling, draw_completions
+
+KL_ROLLOUTS = 32  # of one step, on which the KL is estimated
+
+
+def distinct_rows(ids: Tensor, advantages: Tensor) -> tuple[Tensor, Tensor]:
+    """(first index, summed advantage) of each distinct row of (B, T) ids that has any advantage.
+
+    Where none has, the first row with advantage zero: every process must compute something.
+    """
+    useful = (advantages != 0).nonzero()[:, 0]
+    if not len(useful):
+        return torch.zeros(1, dtype=torch.long, device=ids.device), advantages[:1]
+    _, group = torch.unique(ids[useful], dim=0, return_inverse=True)
+    kinds = int(group.max()) + 1
+    first = useful.new_full((kinds,), len(useful)).scatter_reduce_(
+        0, group, torch.arange(len(useful), device=ids.device), "amin"
+    )
+    return useful[first], advantages.new_zeros(kinds).index_add_(0, group, advantages[useful])
+
+
+def cropped(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The same rows without columns that are padding in all of them."""
+    prompt, completion = inputs["prompt_mask"].any(0), inputs["completion_mask"].any(0)
+    start, end = int(prompt.int().argmax()), int(completion.sum())
+    left = {name: inputs[name][:, start:] for name in ("prompt_ids", "prompt_mask")}
+    right = {name: inputs[name][:, :end] for name in ("completion_ids", "completion_mask")}
+    return {**inputs, **left, **right}
+
+
+class RolloutTrainer(Guarded, GRPOTrainer):
+    """GRPO; `reference` scores completions with the starting policy, at the steps for which `measure` is true."""
+
+    reference: Callable[..., Tensor]
+    measure: Callable[[int], bool]
+
+    def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        if self.use_vllm:
+            return super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        # TRL repeats each prompt for its group, in a row, as far as the process's share of the batch goes.
+        own: Any = self  # its attributes are typed by the union of all that a caller may pass
+        unique, n = _groups(prompt_ids, own.num_generations)
+        stops, pad = tuple(own.eos_token_ids), own._tokenizer.pad_token_id
+        sampling = Sampling(n, self.temperature, own.max_completion_length, stops, pad)
+        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, without_autocast(model):
+            training = model.training
+            drawn = draw_completions(model.eval(), unique, sampling)
+            model.train(training)
+        self._drawn_entropy = drawn.entropy
+        return drawn.completions, None
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        if model.training and self.beta == 0.0 and self.measure(self.state.global_step + 1):
+            self._metrics["train"]["kl"].append(self._measured_kl(model, inputs))
+        corrected = self.beta != 0.0 or self.num_iterations > 1 or "old_per_token_logps" in inputs
+        if corrected or self.use_vllm or not model.training:
+            return super()._compute_loss(model, inputs)
+        self._metrics["train"]["entropy"].append(self._drawn_entropy)
+        return self._on_policy_loss(model, inputs)
+
+    def _on_policy_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        """The clipped objective where the policy is the one that sampled: its ratio is 1, inside of every clip."""
+        rows, advantages = distinct_rows(_joined(inputs)[0], inputs["advantages"])
+        names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
+        inputs = cropped({**inputs, **{name: inputs[name][rows] for name in names}})
+        ids, mask, width = _joined(inputs)
+        log_p = self._score(model, ids, mask, width)
+        gained = (log_p - log_p.detach()).exp() * advantages[:, None] * inputs["completion_mask"]
+        # As in TRL: tokens of the whole generation batch, rescaled to one accumulation window of one process.
+        settings: Any = self.args
+        windows = self.current_gradient_accumulation_steps / settings.steps_per_generation
+        tokens = inputs["num_items_in_batch"].clamp(min=1) / self.accelerator.num_processes * windows
+        return -gained.sum() / tokens
+
+    def _score(self, model: Any, ids: Tensor, mask: Tensor, width: int) -> Tensor:
+        """Log-probabilities (B, C) of the last C = `width` tokens at the sampling temperature."""
+        with self.accelerator.autocast():
+            logits = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=width + 1).logits[:, :-1]
+        return (logits.float() / self.temperature).log_softmax(-1).gather(-1, ids[:, -width:, None])[..., 0]
+
+    @torch.no_grad()
+    def _measured_kl(self, model: Any, inputs: dict[str, Any]) -> float:
+        """Mean over tokens of exp(r) - r - 1, r the log-ratio of reference to policy (Schulman's k3, as in GRPO)."""
+        few = cropped({name: value[:KL_ROLLOUTS] for name, value in inputs.items() if name.endswith(("ids", "mask"))})
+        batch = _joined(few)
+        ratio = self.reference(self._score, *batch) - self._score(model, *batch)
+        weights = few["completion_mask"]
+        return float(((ratio.exp() - ratio - 1) * weights).sum() / weights.sum())
+
+
+def _joined(inputs: dict[str, Any]) -> tuple[Tensor, Tensor, int]:
+    """(ids, mask) (B, P + C) of prompts and completions, and C."""
+    ids, mask = (torch.cat([inputs[f"prompt_{kind}"], inputs[f"completion_{kind}"]], 1) for kind in ("ids", "mask"))
+    return ids, mask, inputs["completion_ids"].shape[1]
+
+
+def _groups(prompts: list[list[int]], generations: int) -> tuple[list[list[int]], int]:
+    """(prompts, completions of each): whole groups where the batch consists of them, single rows otherwise."""
+    starts = range(0, len(prompts), generations)
+    whole = len(prompts) % generations == 0
+    if whole and all(prompts[i] == prompts[i + k] for i in starts for k in range(generations)):
+        return [prompts[i] for i in starts], generations
+    return prompts, 1

@@ -1,0 +1,26 @@
+"""What both trainers share: a loss that is not finite ends the training, and checkpoints come without model cards."""
+
+from typing import Any
+
+import torch
+
+from components.errors import TrainingError
+
+
+class Guarded:
+    """Goes before a trainer's class among the bases."""
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """One forward and backward pass.
+
+        Raises:
+            TrainingError: The loss is not finite.
+        """
+        loss: torch.Tensor = super().training_step(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+        if not torch.isfinite(loss):
+            step: int = self.state.global_step + 1  # pyright: ignore[reportAttributeAccessIssue]
+            raise TrainingError(f"expected a finite loss, found {loss.item()} at step {step}; lower the learning rate")
+        return loss
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Checkpoints are read by this package alone."""

@@ -1,0 +1,63 @@
+"""Where a training runs: in this process, or in several that `accelerate launch` starts.
+
+Decides the command, and what of a profile a machine without an accelerator runs. What the processes do is theirs: each
+runs the same stage, and the main one writes the results.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+from components.errors import TrainingError
+from components.params import LauncherParams, Profile
+
+WORKER = "GRADUS_TRAINING_WORKER"  # set in the processes that were launched, so that none launches others
+
+
+def launch(params: LauncherParams, module: str, arguments: Sequence[str], here: Callable[[], None]) -> None:
+    """Run `here` in this process, or `python -m module arguments` in several; returns when all have ended.
+
+    In a launched process it runs `here`, so a stage calls it whichever process it is in.
+
+    Raises:
+        TrainingError: A launched process failed.
+    """
+    if params.kind == "process" or os.environ.get(WORKER):
+        here()
+        return
+    command = launch_command(params, module, arguments)
+    code = subprocess.run(command, env={**os.environ, WORKER: "1"}, check=False).returncode
+    if code:
+        raise TrainingError(
+            f"expected the launched training to end with exit code 0, found {code} ({' '.join(command)})"
+        )
+
+
+def launch_command(params: LauncherParams, module: str, arguments: Sequence[str]) -> list[str]:
+    """The argument list of `accelerate launch`; what an accelerate config file says stands behind what is given here.
+
+    Precision is the trainer's own setting, so accelerate is told none.
+    """
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    if params.config is not None:
+        command += ["--config_file", params.config]
+    else:
+        command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+        command += ["--multi_gpu"] if params.processes > 1 else []
+    return [*command, "--num_processes", str(params.processes), "--module", module, *arguments]
+
+
+def without_accelerator(profile: Profile) -> Profile:
+    """The same profile on a machine without an accelerator, for trials: the rule is that only what needs one changes.
+
+    Precision `bf16` becomes `auto`, rollouts by vLLM become rollouts by transformers, and one process does the work.
+    """
+    return profile.model_copy(
+        update={
+            "model": profile.model.model_copy(update={"precision": "auto"}),
+            "rl": profile.rl.model_copy(update={"rollouts": "transformers"}),
+            "engine": profile.engine.model_copy(update={"kind": "transformers"}),
+            "launcher": LauncherParams(),
+        }
+    )

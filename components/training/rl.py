@@ -1,0 +1,166 @@
+"""Reinforcement learning on outcomes: GRPO (Shao et al. 2024, arXiv 2402.03300) from a trained rung."""
+
+import math
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+from components.params import RlParams
+from components.records import Example
+from components.tracking import Tracker
+from components.training.checkpoints import claim
+from components.training.encode import encode_prompts
+from components.training.precision import Compute
+from components.training.probe import Probe, own_sample, selected
+from components.training.run import Job, accumulation, adapter, finish, shared_settings, starting_model
+from components.training.selection import schedule
+from components.training.task import Reward, Sample, Trained, TrainingTask
+
+SERVER = "GRADUS_VLLM_SERVER"  # address of a vLLM server that TRL drives; without it vLLM shares the training's GPUs
+COLOCATED_SHARE = (
+    0.4  # of a GPU's memory for vLLM's weights and cache: 32 of 80 GB hold 8 billion weights and 16 GB more
+)
+NAMES = {
+    "loss": "loss",
+    "reward": "reward",
+    "reward_std": "reward_std",
+    "kl": "kl",
+    "entropy": "entropy",
+    "frac_reward_zero_std": "zero_variance_share",
+    "completions/mean_length": "completion_tokens",
+    "completions/clipped_ratio": "clipped_share",
+    "dev_score": "dev_score",
+}
+
+
+def train_rl(
+    task: TrainingTask, params: RlParams, reward: Reward, tracker: Tracker, sample: Sample | None = None
+) -> Trained:
+    """Train a model on the rewards of its own completions, and write the best weights by dev score to `task.out`.
+
+    Before the first step the model answers `probe_prompts` train prompts several times, and prompts whose rewards vary
+    are chosen; `sample` draws those answers, by default this package. Step 0 is scored too: where nothing is better,
+    the result is the starting model. A killed training goes on from the last checkpoint in `task.work`.
+
+    Raises:
+        DataError: No examples.
+        EngineError: `task.model` is no model folder.
+        TrainingError: `task.work` belongs to another training, or the loss is not finite.
+    """
+    compute = Compute.choose(task.precision)
+    opened = starting_model(task, params.lora, compute)
+    claim(task.work, task.identity(params))
+    with compute.fast_convolutions():
+        mix = selected(task, params, opened, Probe(reward, sample or own_sample(params), compute))
+    rows = schedule(mix, params.steps * params.prompts_per_step, random.Random(task.seed))
+    return finish(rl_job(task, params, opened, Rewarded(task, rows, reward), compute), tracker, compute)
+
+
+class Rewarded:
+    """The data of a GRPO trainer: prompts by row, and the reward of completions by row."""
+
+    def __init__(self, task: TrainingTask, rows: list[int], reward: Reward) -> None:
+        self._examples, self._rows, self._reward, self._prompt = task.train, rows, reward, task.prompt
+
+    def dataset(self) -> Any:
+        """One row for each prompt of each step, in training order."""
+        from datasets import Dataset
+
+        turns = {
+            row: [message.model_dump() for message in self._prompt.messages(self._examples[row])]
+            for row in set(self._rows)
+        }
+        return Dataset.from_dict({"prompt": [turns[row] for row in self._rows], "row": self._rows})
+
+    def longest_prompt(self, tokenizer: Any) -> int:
+        """Tokens of the longest prompt in the training order."""
+        chosen = [self._examples[row] for row in sorted(set(self._rows))]
+        return max(map(len, encode_prompts(tokenizer, [self._prompt.messages(example) for example in chosen])))
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The reward as TRL calls it, under the name that it logs."""
+
+        def outcome(completions: list[Any], row: list[int], **_: Any) -> list[float]:
+            examples: list[Example] = [self._examples[index] for index in row]
+            return self._reward(examples, [completion[0]["content"] for completion in completions])
+
+        return outcome
+
+
+def rl_job(task: TrainingTask, params: RlParams, opened: tuple[Any, Any], rewarded: Rewarded, compute: Compute) -> Job:
+    """The trainer of these settings, before its first step."""
+    from trl import GRPOConfig
+
+    from components.training.dev import Plan
+    from components.training.grpo_trainer import RolloutTrainer
+
+    model, tokenizer = opened
+    rollouts = params.prompts_per_step * params.generations
+    settings = GRPOConfig(
+        **shared_settings(task, compute),
+        **rollout_settings(params, rewarded.longest_prompt(tokenizer)),
+        max_steps=params.steps,
+        per_device_train_batch_size=params.device_batch_rollouts,
+        gradient_accumulation_steps=accumulation(
+            rollouts, params.device_batch_rollouts, compute, "rl.prompts_per_step x rl.generations"
+        ),
+        num_generations=params.generations,
+        max_completion_length=params.max_new_tokens,
+        temperature=params.temperature,
+        learning_rate=params.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=math.ceil(params.warmup_share * params.steps),
+        loss_type="dapo",
+        beta=params.beta,
+        epsilon=params.epsilon,
+        activation_checkpointing=params.gradient_checkpointing,
+        logging_steps=1,
+        shuffle_dataset=False,
+    )
+    trainer = RolloutTrainer(
+        model=model,
+        reward_funcs=rewarded.function,
+        args=settings,
+        train_dataset=rewarded.dataset(),
+        processing_class=tokenizer,
+        peft_config=adapter(params.lora),
+    )
+    plan = Plan.spread(params.steps, params.evaluations, params.patience, first=True)
+    trainer.measure = plan.steps.__contains__
+    trainer.reference = starting_policy(task, trainer)
+    return Job("rl", task, trainer, plan, NAMES, rollouts)
+
+
+def rollout_settings(params: RlParams, longest_prompt: int) -> dict[str, Any]:
+    """TRL's settings for vLLM: a server where its address is in the environment, the training's GPUs otherwise."""
+    if params.rollouts == "transformers":
+        return {}
+    if server := os.environ.get(SERVER):
+        return {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": server}
+    return {
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "vllm_enable_sleep_mode": True,
+        "vllm_gpu_memory_utilization": COLOCATED_SHARE,
+        "vllm_max_model_length": longest_prompt + params.max_new_tokens,
+    }
+
+
+def starting_policy(task: TrainingTask, trainer: Any) -> Callable[..., Any]:
+    """A function that scores with the model as it was: adapters off, or a copy of it, opened when first needed."""
+    from components.models import open_model
+
+    opened: list[Any] = []
+
+    def score(how: Callable[..., Any], *batch: Any) -> Any:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if hasattr(model, "disable_adapter"):
+            with model.disable_adapter():
+                return how(trainer.model, *batch)
+        if not opened:
+            opened.append(open_model(task.model)[0].to(trainer.model.device).requires_grad_(False))
+        return how(opened[0], *batch)
+
+    return score

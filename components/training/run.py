@@ -1,0 +1,168 @@
+"""One training from its task to its result folder, whatever trainer does the work.
+
+Decides the order of things: claim the work folder, go on from its last checkpoint, train, publish the best weights.
+"""
+
+import logging
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from components.errors import ConfigError, TrainingError
+from components.models import open_model
+from components.params import LoraParams
+from components.tracking import Tracker
+from components.training.checkpoints import best_folder, last_checkpoint, publish, read_state
+from components.training.precision import Compute, without_autocast
+from components.training.task import Trained, TrainingTask
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trainer and what is to be done with it; `items` are examples or rollouts of one step."""
+
+    stage: str
+    task: TrainingTask
+    trainer: Any
+    plan: Any
+    names: Mapping[str, str]
+    items: int
+
+
+def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
+    """Train, or go on, until the plan is done, and publish the best weights.
+
+    Raises:
+        TrainingError: The loss is not finite.
+    """
+    from transformers import PrinterCallback
+
+    from components.training.dev import BestOnDev, Hooks, Report, dev_scores, exhausted
+
+    trainer, work = job.trainer, job.task.work
+    checkpoint = last_checkpoint(work)
+    history: list[dict[str, Any]] = (read_state(checkpoint) or {})["log_history"] if checkpoint else []
+    done = {step for step, _ in dev_scores(history)}
+    if max(job.plan.steps) in done or exhausted(dev_scores(history), job.plan.patience):
+        log.info("The training in %s was finished before; its best weights are published again.", work)
+    else:
+        score = synchronised(trainer, job.task.score_dev)
+        hooks = Hooks(score, lambda folder: trainer.save_model(str(folder), _internal_call=True), work)
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(BestOnDev(job.plan, hooks))
+        trainer.add_callback(Report(job.stage, job.names, tracker))
+        with compute.fast_convolutions(), one_bar():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        history = trainer.state.log_history
+    return _publish(job, history)
+
+
+def _publish(job: Job, history: list[dict[str, Any]]) -> Trained:
+    """Write the result folder once, by the main process, and describe the training."""
+    from components.training.dev import best_of, curves_of, dev_scores, training_seconds
+
+    scores = dev_scores(history)
+    step, score = best_of(scores)
+    if job.trainer.is_world_process_zero():
+        publish(job.task.model, best_folder(job.task.work, step), job.task.out)
+    job.trainer.accelerator.wait_for_everyone()
+    steps, seconds = scores[-1][0], training_seconds(history)
+    return Trained(
+        best_step=step,
+        dev_score=score,
+        steps=steps,
+        seconds=seconds,
+        examples_per_second=job.items * steps / seconds if seconds else 0.0,
+        curves=curves_of(history, job.names),
+    )
+
+
+@contextmanager
+def one_bar() -> Generator[None]:
+    """No bars of transformers for each file it reads or writes, between the steps of the training's own."""
+    from transformers.utils import logging as library
+
+    shown = library.is_progress_bar_enabled()
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            library.enable_progress_bar()
+
+
+def synchronised(trainer: Any, score_dev: Callable[[Any, Any], float]) -> Callable[[], float]:
+    """The dev score of a trainer's current weights, the main process's on all: each decides alike when to stop."""
+    from accelerate.utils import broadcast_object_list
+    from trl.models import unwrap_model_for_generation
+
+    def score() -> float:
+        import torch
+
+        with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
+            training = model.training
+            with torch.no_grad(), without_autocast(model):
+                found = [float(score_dev(model.eval(), trainer.processing_class))]
+            model.train(training)
+        return float(broadcast_object_list(found)[0])
+
+    return score
+
+
+def starting_model(task: TrainingTask, lora: LoraParams | None, compute: Compute) -> tuple[Any, Any]:
+    """(model, tokenizer) on this process's device: float32 where all weights are trained, as stored under LoRA.
+
+    Raises:
+        EngineError: The folder does not open as a model.
+        TrainingError: The tokenizer names neither an end nor a padding token.
+    """
+    model, tokenizer = open_model(task.model)
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise TrainingError(f"expected an end or padding token in the tokenizer, found none ({task.model})")
+        tokenizer.pad_token = tokenizer.eos_token
+    return (model if lora else model.float()).to(compute.state().device).train(), tokenizer
+
+
+def adapter(lora: LoraParams | None) -> Any:
+    """The PEFT configuration of the settings, None where all weights are trained."""
+    if lora is None:
+        return None
+    from peft import LoraConfig
+
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    return LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+    )
+
+
+def accumulation(items: int, per_device: int, compute: Compute, names: str) -> int:
+    """Micro-batches of one optimiser step on each process.
+
+    Raises:
+        ConfigError: The step's items do not divide evenly over processes and micro-batches.
+    """
+    processes: int = compute.state().num_processes
+    if items % (per_device * processes):
+        raise ConfigError(f"{names} must divide evenly, found {items} over {per_device} on {processes} processes")
+    return items // (per_device * processes)
+
+
+def shared_settings(task: TrainingTask, compute: Compute) -> dict[str, Any]:
+    """Trainer settings that do not depend on the method: checkpoints and reports are this package's own."""
+    return {
+        "output_dir": str(task.work),
+        "seed": task.seed,
+        "use_cpu": compute.cpu,
+        "bf16": compute.bf16,
+        "save_strategy": "no",
+        "save_total_limit": 1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_nan_inf_filter": False,
+        "ddp_find_unused_parameters": False,
+        "dataloader_pin_memory": not compute.cpu,
+    }

@@ -1,0 +1,73 @@
+"""Supervised fine-tuning on demonstrations."""
+
+import math
+from functools import partial
+from typing import Any
+
+from components.params import SftParams
+from components.tracking import Tracker
+from components.training.checkpoints import claim
+from components.training.encode import Encoded, encode_examples
+from components.training.precision import Compute
+from components.training.run import Job, accumulation, adapter, finish, shared_settings, starting_model
+from components.training.task import Trained, TrainingTask
+
+NAMES = {"loss": "loss", "dev_score": "dev_score", "learning_rate": "learning_rate"}
+
+
+def train_sft(task: TrainingTask, params: SftParams, tracker: Tracker) -> Trained:
+    """Train a model on the demonstrations of its task, and write the best weights by dev score to `task.out`.
+
+    A killed training goes on from the last checkpoint in `task.work` and ends with the same weights.
+
+    Raises:
+        DataError: No examples, or one that is too long.
+        EngineError: `task.model` is no model folder.
+        TrainingError: `task.work` belongs to another training, or the loss is not finite.
+    """
+    compute = Compute.choose(task.precision)
+    model, tokenizer = starting_model(task, params.lora, compute)
+    encoded = encode_examples(tokenizer, task.prompt, task.train, params.max_tokens)
+    claim(task.work, task.identity(params))
+    return finish(sft_job(task, params, (model, tokenizer), encoded, compute), tracker, compute)
+
+
+def sft_job(
+    task: TrainingTask, params: SftParams, opened: tuple[Any, Any], encoded: list[Encoded], compute: Compute
+) -> Job:
+    """The trainer of these settings, before its first step."""
+    from datasets import Dataset
+    from trl import SFTConfig
+
+    from components.training.batches import collate
+    from components.training.dev import LOG_POINTS, Plan
+    from components.training.sft_trainer import AnswerTrainer
+
+    steps = math.ceil(params.epochs * math.ceil(len(encoded) / params.batch_examples))
+    device_batch = min(params.device_batch_examples, params.batch_examples)
+    settings = SFTConfig(
+        **shared_settings(task, compute),
+        max_steps=steps,
+        per_device_train_batch_size=device_batch,
+        gradient_accumulation_steps=accumulation(params.batch_examples, device_batch, compute, "sft.batch_examples"),
+        learning_rate=params.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=math.ceil(params.warmup_share * steps),
+        weight_decay=params.weight_decay,
+        activation_checkpointing=params.gradient_checkpointing,
+        logging_steps=max(1, steps // LOG_POINTS),
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    model, tokenizer = opened
+    rows = {"input_ids": [one.input_ids for one in encoded], "labels": [one.labels for one in encoded]}
+    trainer = AnswerTrainer(
+        model=model,
+        args=settings,
+        data_collator=partial(collate, pad=tokenizer.pad_token_id),
+        train_dataset=Dataset.from_dict(rows),
+        processing_class=tokenizer,
+        peft_config=adapter(params.lora),
+    )
+    plan = Plan.spread(steps, params.evaluations, params.patience)
+    return Job("sft", task, trainer, plan, NAMES, params.batch_examples)

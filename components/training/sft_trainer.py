@@ -1,0 +1,48 @@
+"""TRL's SFT trainer with batches of similar length and logits of the answers alone.
+
+TRL 1.16 computes logits, entropy and accuracy at every position on a CPU and draws batches at random. The loss here is
+the same mean negative log-likelihood of the answer tokens, without those costs. Left out: the balancing loss of
+mixture-of-experts models.
+"""
+
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.data import Sampler
+from trl import SFTTrainer
+
+from components.training.batches import LengthSampler
+from components.training.encode import IGNORED
+from components.training.guard import Guarded
+
+
+class AnswerTrainer(Guarded, SFTTrainer):
+    """SFT on answers."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        dataset: Any = self.train_dataset
+        lengths = [len(row) for row in dataset["input_ids"]]
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.accelerator.num_processes
+        return LengthSampler(lengths, batch, self.args.seed)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """Negative log-likelihood of the answer tokens, over all of the step's answer tokens."""
+        labels = inputs["labels"][:, 1:]
+        logits = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            use_cache=False,
+            logits_to_keep=labels.shape[1] + 1,
+        ).logits[:, :-1]
+        total = cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+        if num_items_in_batch is None:
+            return total / (labels != IGNORED).sum()
+        # The trainer counts the tokens of all processes, over which gradients are averaged.
+        return total * self.accelerator.num_processes / num_items_in_batch
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log what the base trainer logs: there are no metrics of TRL's own to add."""
+        super(SFTTrainer, self).log(logs, start_time)

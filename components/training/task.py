@@ -1,0 +1,63 @@
+"""What every training is given and what it returns, whatever its method."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.params import Precision, Settings
+from components.prompts import Prompt
+from components.records import Example, Message, Record
+
+# (model, tokenizer) → score of greedy completions on dev, in [0, 1]. Called on every process, in evaluation mode.
+ScoreDev = Callable[[Any, Any], float]
+# (examples, completions) → one reward each.
+Reward = Callable[[list[Example], list[str]], list[float]]
+# (model, tokenizer, prompts, n, temperature) → n completions of each prompt.
+Sample = Callable[[Any, Any, list[list[Message]], int, float], list[list[str]]]
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What is trained on what, and where the result goes.
+
+    `work` holds checkpoints; it stays when the training is done, so that a caller that is killed before it has
+    recorded the result trains nothing twice, and it is the caller's to remove. `out` is replaced as a whole.
+    """
+
+    model: Path
+    train: Sequence[Example]
+    prompt: Prompt
+    score_dev: ScoreDev
+    seed: int
+    work: Path
+    out: Path
+    precision: Precision = "auto"
+
+    def identity(self, params: Settings) -> str:
+        """A hash of all that a checkpoint depends on: settings, prompt, data, seed, precision and starting weights."""
+        digest = hashlib.sha256()
+        for part in (type(params).__name__, params.model_dump_json(), self.prompt.version, self.seed, self.precision):
+            digest.update(f"{part}\n".encode())
+        for example in self.train:
+            digest.update(f"{example.model_dump_json()}\n".encode())
+        for weights in sorted(self.model.glob("*.safetensors")):
+            with weights.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()[:16]
+
+
+class Trained(Record):
+    """A finished training: `out` holds the weights of `best_step`.
+
+    `steps` were taken in all; `seconds` counts them without scoring, over all processes that worked on them, and
+    `examples_per_second` counts demonstrations (SFT) or rollouts (RL). `curves` are (step, value) by name.
+    """
+
+    best_step: int
+    dev_score: float
+    steps: int
+    seconds: float
+    examples_per_second: float
+    curves: dict[str, list[tuple[float, float]]]

@@ -1,0 +1,183 @@
+"""Against a real HTTP server in this process that misbehaves as it is told to."""
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from components.engines import ApiParams, Ask, Sampling
+from components.engines.openai_engine import OpenAIEngine
+from components.errors import EngineError
+
+KEY = "sk-secret-123"
+SOON = {"retry-after-ms": "10"}
+
+
+def reply(text: str | None, finish_reason: str = "stop", **changes: Any) -> JSONResponse:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
+    usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
+    body = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+    return JSONResponse(body | changes)
+
+
+@dataclass
+class Api:
+    """Answers by what the user message says, and remembers what it was asked."""
+
+    url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    keys: list[str] = field(default_factory=list[str])
+    times: list[float] = field(default_factory=list[float])
+    tries: Counter[str] = field(default_factory=Counter[str])
+    now: int = 0
+    most: int = 0
+
+    async def answer(self, request: Request) -> Response:
+        import asyncio
+
+        body = await request.json()
+        said = str(body["messages"][-1]["content"])
+        self.bodies.append(body)
+        self.times.append(time.monotonic())
+        self.keys.append(request.headers["authorization"])
+        self.tries[said] += 1
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(3 if said == "slow once" and self.tries[said] == 1 else 0.02)
+        self.now -= 1
+        return self.respond(said)
+
+    def respond(self, said: str) -> Response:
+        first = self.tries[said] == 1
+        if said in ("429 once", "500 once") and first:
+            return JSONResponse({"error": {"message": "later"}}, int(said[:3]), SOON)
+        if said.startswith("always"):
+            return JSONResponse({"error": {"message": f"no, {KEY}"}}, int(said.split()[1]), SOON)
+        special = {
+            "malformed": Response('{"choices": [', media_type="application/json"),
+            "html": Response("<html>hello</html>", media_type="text/html"),
+            "no choices": reply("x", choices=[]),
+            "no usage": reply("x", usage=None),
+            "filtered": reply(None, "content_filter"),
+            "long": reply("cut", "length"),
+        }
+        return special.get(said) or reply(f"re: {said}")
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    state, app = Api(), FastAPI()
+    app.post("/v1/chat/completions")(state.answer)
+    listener = socket.create_server(("127.0.0.1", 0))
+    state.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield state
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def make_engine(api: Api) -> Callable[..., OpenAIEngine]:
+    return lambda **changes: OpenAIEngine("m", ApiParams.model_validate({"base_url": api.url} | changes))
+
+
+MakeEngine = Callable[..., OpenAIEngine]
+MakeAsk = Callable[..., Ask]
+
+
+def test_answers_keep_the_order_and_report_the_usage(api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
+    asks = [make_ask(f"T{at}", f"message {at}") for at in range(12)]
+    found = make_engine(concurrency=4).generate(asks, Sampling(max_new_tokens=9, n=2, seed=5))
+    assert [completion.example_id for completion in found] == [ask.example_id for ask in asks for _ in range(2)]
+    assert [completion.text for completion in found[::2]] == [f"re: message {at}" for at in range(12)]
+    assert {(completion.usage.input_tokens, completion.usage.output_tokens) for completion in found} == {(11, 3)}
+    assert all(completion.latency_ms >= 20 for completion in found)
+    assert api.most <= 4
+    assert {body["seed"] for body in api.bodies} == {5, 6}
+    assert {body["max_tokens"] for body in api.bodies} == {9}
+    assert set(api.keys) == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("said", ["429 once", "500 once", "slow once"])
+def test_a_passing_failure_is_tried_again(said: str, api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
+    (found,) = make_engine(timeout_s=1.5).generate([make_ask("a", said)], Sampling())
+    assert (found.text, found.error) == (f"re: {said}", None)
+    assert api.tries[said] == 2
+    assert found.latency_ms < 1500  # of the attempt that was answered
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("always 500", "500"),
+        ("always 400", "400"),
+        ("malformed", "Expecting value"),
+        ("html", "expected a chat completion with its usage, found '<html>hello</html>'"),
+        ("no choices", "expected a chat completion with its usage"),
+        ("no usage", "expected a chat completion with its usage"),
+        ("filtered", "expected an answer in text, found none (finish_reason content_filter)"),
+    ],
+)
+def test_a_lasting_failure_is_told_on_its_item_alone(
+    said: str, reason: str, make_engine: MakeEngine, make_ask: MakeAsk
+) -> None:
+    asks = [make_ask("a", "hello"), make_ask("b", said), make_ask("c", "long")]
+    found = make_engine(max_retries=1).generate(asks, Sampling())
+    assert [completion.finish_reason for completion in found] == ["stop", "error", "length"]
+    assert reason in str(found[1].error)
+    assert KEY not in str(found[1].error)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_an_api_that_refuses_everyone_ends_the_call_at_once(
+    status: int, api: Api, make_engine: MakeEngine, make_ask: MakeAsk
+) -> None:
+    asks = [make_ask(str(at), f"always {status}") for at in range(50)]
+    with pytest.raises(EngineError, match=f"expected an API that serves m, found .*{status}") as raised:
+        make_engine(concurrency=2).generate(asks, Sampling())
+    assert len(api.bodies) < 10
+    assert KEY not in str(raised.value)
+
+
+def test_an_api_that_answers_nothing_is_an_error(make_ask: MakeAsk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+    engine = OpenAIEngine("m", ApiParams(base_url=url, max_retries=0))
+    with pytest.raises(EngineError, match="expected answers from m, found 2 failures: Connection error"):
+        engine.generate([make_ask("a", "x"), make_ask("b", "y")], Sampling())
+
+
+def test_requests_keep_the_pace_retries_included(api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
+    asks = [make_ask(str(at), f"message {at}") for at in range(3)] + [make_ask("r", "429 once")]
+    make_engine(requests_per_minute=600).generate(asks, Sampling())  # one every 100 ms
+    assert len(api.times) == 5
+    assert max(api.times) - min(api.times) >= 0.4 - 0.05
+
+
+def test_what_an_api_refuses_is_left_out(api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
+    engine = make_engine(
+        omit=("temperature", "top_p", "seed"),
+        limit_field="max_completion_tokens",
+        extra_body={"reasoning_effort": "low"},
+    )
+    engine.generate([make_ask("a", "x")], Sampling(max_new_tokens=7))
+    assert set(api.bodies[0]) == {"model", "messages", "max_completion_tokens", "reasoning_effort"}
+
+
+def test_a_server_without_keys_gets_none_of_ours(api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
+    make_engine(key_variable=None).generate([make_ask("a", "x")], Sampling())
+    assert KEY not in api.keys[0]

@@ -1,0 +1,184 @@
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from components.engines import Ask, Sampling
+from components.engines.prefill import read_prefix
+from components.engines.transformers_engine import TransformersEngine
+from components.errors import EngineError
+from components.params import Precision
+from components.records import Completion, Message
+
+MakeModel = Callable[..., Any]
+MakeAsk = Callable[..., Ask]
+SYSTEM = "read the ticket and answer with one object, as short as you can."
+WORDS = ("order", "arrived", "broken", "refund", "2", "days late", "wrong", "invoice", "37", "vacuum")
+ENDLESS = 100_000
+
+
+def tickets(make_ask: MakeAsk, n: int, system: str, seed: int = 0) -> list[Ask]:
+    """Messages of 1 to 12 words."""
+    rng = random.Random(seed)
+    return [make_ask(f"T{at}", " ".join(rng.choices(WORDS, k=rng.randint(1, 12))), system) for at in range(n)]
+
+
+def one_by_one(model: Any, tokenizer: Any, asks: list[Ask], new_tokens: int) -> list[tuple[str, int]]:
+    """Text and number of tokens of `generate` for each prompt alone."""
+    found: list[tuple[str, int]] = []
+    for ask in asks:
+        turns = [turn.model_dump() for turn in ask.messages]
+        prompt = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )["input_ids"]
+        answer = model.generate(
+            prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=new_tokens
+        )
+        tokens = answer[0, prompt.shape[1] :]
+        found.append((tokenizer.decode(tokens, skip_special_tokens=True), len(tokens)))
+    return found
+
+
+def outcome(completions: list[Completion]) -> list[tuple[str, int]]:
+    return [(completion.text, completion.usage.output_tokens) for completion in completions]
+
+
+@pytest.mark.parametrize("system", [SYSTEM, ""])
+@pytest.mark.parametrize("kind", ["lfm2", "llama", "qwen3"])
+def test_batched_answers_are_those_of_generate_one_by_one(
+    kind: str, system: str, make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk
+) -> None:
+    model, asks = make_model(kind), tickets(make_ask, 14, system)
+    expected = one_by_one(model, tokenizer, asks, 12)
+    assert len({count for _, count in expected}) > 3  # rows leave the batch at different steps
+    for batch_tokens in (400, 900, ENDLESS):
+        found = TransformersEngine(model, tokenizer, batch_tokens).generate(asks, Sampling(max_new_tokens=12))
+        assert outcome(found) == expected
+        assert [completion.example_id for completion in found] == [ask.example_id for ask in asks]
+
+
+@pytest.mark.parametrize("shared", [0, 2, 30])
+@pytest.mark.parametrize("kind", ["lfm2", "lfm2 with bias", "llama"])
+def test_prompts_of_all_lengths_read_together_have_the_logits_of_each_alone(
+    kind: str, shared: int, make_model: MakeModel, tokenizer: Any
+) -> None:
+    # A convolution with a bias takes padding for input: rows that would need some are read apart.
+    model = make_model("lfm2", conv_bias=True) if "bias" in kind else make_model(kind)
+    rng = random.Random(shared)
+    prompts = [[7] * shared + rng.choices(range(3, 40), k=length) for length in (1, 2, 3, 5, 9, 20)]
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("bias"):
+                weight.normal_(std=0.5)
+        alone_RV = torch.stack([model(input_ids=torch.tensor([prompt])).logits[0, -1] for prompt in prompts])
+        _, together_RV = TransformersEngine(model, tokenizer)._fill(read_prefix(model, [7] * shared), prompts, 1)
+    assert torch.allclose(together_RV, alone_RV, atol=1e-4)
+
+
+def test_prompts_with_nothing_in_common_and_one_prompt_alone_are_answered(
+    make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk
+) -> None:
+    model = make_model("lfm2")
+    engine, sampling = TransformersEngine(model, tokenizer), Sampling(max_new_tokens=6)
+    apart = [Ask("a", [Message(role="user", content="hello")]), Ask("b", [Message(role="assistant", content="you")])]
+    assert outcome(engine.generate(apart, sampling)) == one_by_one(model, tokenizer, apart, 6)
+    assert outcome(engine.generate(apart[:1], sampling)) == one_by_one(model, tokenizer, apart[:1], 6)
+    assert engine.generate([], sampling) == []
+
+
+def test_usage_counts_the_whole_prompt_and_the_end_token(
+    make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk
+) -> None:
+    engine = TransformersEngine(make_model("llama"), tokenizer)
+    found = engine.generate(tickets(make_ask, 8, SYSTEM), Sampling(max_new_tokens=5))
+    for ask, completion in zip(tickets(make_ask, 8, SYSTEM), found, strict=True):
+        # <|im_start|>role\n…<|im_end|>\n is 4 tokens and the role's letters; then <|im_start|>assistant\n.
+        letters = sum(len(turn.role) + len(turn.content) + 4 for turn in ask.messages)
+        assert completion.usage.input_tokens == letters + len("assistant") + 2
+        assert completion.latency_ms > 0
+    assert {completion.finish_reason for completion in found} == {"stop", "length"}
+    for completion in found:
+        assert (completion.usage.output_tokens == 5) or completion.finish_reason == "stop"
+
+
+def test_samples_follow_their_prompt_and_depend_on_seed_and_example_alone(
+    make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk
+) -> None:
+    model, asks = make_model("lfm2"), tickets(make_ask, 6, SYSTEM)
+    sampling = Sampling(temperature=1.0, top_p=0.95, max_new_tokens=8, n=3, seed=7)
+    together = TransformersEngine(model, tokenizer).generate(asks, sampling)
+    assert [completion.example_id for completion in together] == [ask.example_id for ask in asks for _ in range(3)]
+    in_small_batches = TransformersEngine(model, tokenizer, 300).generate(asks[::-1], sampling)
+    by_example = {ask.example_id: [c for c in together if c.example_id == ask.example_id] for ask in asks}
+    for ask in asks:
+        again = [completion for completion in in_small_batches if completion.example_id == ask.example_id]
+        assert outcome(again) == outcome(by_example[ask.example_id])
+    other = TransformersEngine(model, tokenizer).generate(asks, sampling.model_copy(update={"seed": 8}))
+    assert outcome(other) != outcome(together)
+    assert len({text for text, _ in outcome(together)}) > len(asks)
+
+
+def test_a_prompt_that_cannot_be_answered_fails_alone(make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk) -> None:
+    model = make_model("lfm2")
+    good = tickets(make_ask, 3, "")
+    long, tool = make_ask("long", "x" * 300), Ask("tool", [Message(role="tool", content="x")])
+    found = TransformersEngine(model, tokenizer).generate([good[0], long, good[1], tool, good[2]], Sampling(n=2))
+    assert [completion.finish_reason == "error" for completion in found] == [
+        *[False, False, True, True] * 2,
+        *[False] * 2,
+    ]
+    assert "1 to 255 tokens, found 3" in str(found[2].error)
+    assert "no tools here" in str(found[6].error)
+
+
+def test_an_answer_ends_where_the_context_does(make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk) -> None:
+    model = make_model("llama")
+    model.generation_config.eos_token_id = []
+    prompt = make_ask("long", "x" * 200)
+    found = TransformersEngine(model, tokenizer).generate([prompt, make_ask("short", "x")], Sampling(max_new_tokens=60))
+    usages = [completion.usage for completion in found]
+    assert usages[0].input_tokens + usages[0].output_tokens == 256
+    assert usages[1].output_tokens == 60
+    assert [completion.finish_reason for completion in found] == ["length", "length"]
+
+
+def test_a_model_in_training_is_left_as_it_was(make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk) -> None:
+    model = make_model("lfm2").train()
+    before = model.config._attn_implementation
+    TransformersEngine(model, tokenizer).generate(tickets(make_ask, 2, SYSTEM), Sampling(max_new_tokens=2))
+    assert model.training
+    assert model.config._attn_implementation == before
+    assert all(weight.grad_fn is None and weight.requires_grad for weight in model.parameters())
+
+
+def test_a_folder_is_opened_in_float32_on_the_cpu_unless_asked(
+    make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk, tmp_path: Path
+) -> None:
+    make_model("lfm2").to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    asks = tickets(make_ask, 3, SYSTEM)
+    expected: dict[Precision, torch.dtype] = {"auto": torch.float32, "fp32": torch.float32, "bf16": torch.bfloat16}
+    for precision, dtype in expected.items():
+        engine = TransformersEngine.open(tmp_path, 4096, precision)
+        if engine.model.device.type == "cpu":
+            assert engine.model.dtype == dtype
+        found = engine.generate(asks, Sampling(max_new_tokens=4))
+        assert all(completion.error is None for completion in found)
+
+
+def test_layers_that_the_engine_does_not_know_are_refused(make_model: MakeModel, tokenizer: Any) -> None:
+    sliding = make_model("qwen3", use_sliding_window=True, sliding_window=8, max_window_layers=1)
+    with pytest.raises(EngineError, match="layers of conv or full_attention, found sliding_attention"):
+        TransformersEngine(sliding, tokenizer)
+
+
+def test_a_tokenizer_without_chat_template_is_refused(make_model: MakeModel, tokenizer: Any) -> None:
+    import copy
+
+    plain = copy.deepcopy(tokenizer)
+    plain.chat_template = None
+    with pytest.raises(EngineError, match="expected a chat template"):
+        TransformersEngine(make_model("llama"), plain)

@@ -1,0 +1,41 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.training.batches import LengthSampler, collate, length_batches
+from components.training.encode import IGNORED
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=200), st.integers(1, 9), st.integers(0, 99))
+def test_every_example_comes_once_and_runs_are_sorted_slices(lengths: list[int], batch: int, seed: int) -> None:
+    order = length_batches(lengths, batch, torch.Generator().manual_seed(seed))
+    assert sorted(order) == list(range(len(lengths)))
+    for start in range(0, len(order), batch):
+        run = [lengths[index] for index in order[start : start + batch]]
+        assert run == sorted(run)
+
+
+def test_batches_of_one_window_do_not_overlap_in_length() -> None:
+    lengths = [7, 1, 5, 3, 8, 2, 6, 4]
+    order = length_batches(lengths, 2, torch.Generator().manual_seed(0))
+    pairs = {tuple(lengths[index] for index in order[start : start + 2]) for start in range(0, 8, 2)}
+    assert pairs == {(1, 2), (3, 4), (5, 6), (7, 8)}
+
+
+def test_the_order_depends_on_the_epoch_and_on_nothing_else() -> None:
+    sampler = LengthSampler(list(range(40)), 4, seed=3)
+    first, again = list(sampler), list(sampler)
+    sampler.set_epoch(1)
+    assert first == again
+    assert list(sampler) != first
+
+
+def test_padding_is_on_the_left_and_labels_keep_the_longest_answer_and_one_column() -> None:
+    rows = [
+        {"input_ids": [1, 2, 3], "labels": [IGNORED, IGNORED, 3]},
+        {"input_ids": [4, 5, 6, 7, 8], "labels": [IGNORED, IGNORED, IGNORED, 7, 8]},
+    ]
+    batch = collate(rows, pad=0)
+    assert batch["input_ids"].tolist() == [[0, 0, 1, 2, 3], [4, 5, 6, 7, 8]]
+    assert batch["attention_mask"].tolist() == [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]
+    assert batch["labels"].tolist() == [[IGNORED, IGNORED, 3], [IGNORED, 7, 8]]

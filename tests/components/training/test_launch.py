@@ -1,0 +1,49 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.errors import TrainingError
+from components.params import LauncherParams, Profile, load
+from components.training.launch import WORKER, launch, launch_command, without_accelerator
+
+ROOT = Path(__file__).resolve().parents[3]
+FOUR = LauncherParams(kind="accelerate", processes=4)
+
+
+def test_four_processes_run_the_stage_as_a_module() -> None:
+    assert launch_command(FOUR, "components.stages", ["sft", "triage-llama"]) == [
+        sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1", "--mixed_precision", "no",
+        "--dynamo_backend", "no", "--multi_gpu", "--num_processes", "4", "--module", "components.stages", "sft",
+        "triage-llama",
+    ]  # fmt: skip
+
+
+def test_an_accelerate_file_stands_in_for_what_it_says() -> None:
+    command = launch_command(FOUR.model_copy(update={"config": "fsdp.yaml"}), "m", [])
+    assert command[3:] == ["--config_file", "fsdp.yaml", "--num_processes", "4", "--module", "m"]
+
+
+def test_one_process_and_launched_processes_do_the_work_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    launch(LauncherParams(), "no.such.module", [], lambda: done.append("here"))
+    monkeypatch.setenv(WORKER, "1")
+    launch(FOUR, "no.such.module", [], lambda: done.append("worker"))
+    assert done == ["here", "worker"]
+
+
+@pytest.mark.slow
+def test_a_launched_module_that_fails_is_an_error() -> None:
+    one = LauncherParams(kind="accelerate", processes=1)
+    launch(one, "json.tool", ["--help"], lambda: None)
+    with pytest.raises(TrainingError, match="exit code 0, found 1"):
+        launch(one, "no.such.module", [], lambda: None)
+
+
+def test_a_machine_without_an_accelerator_changes_only_what_needs_one() -> None:
+    profile = load(ROOT / "params/profiles/llama-3.1-8b.yaml", Profile)
+    here = without_accelerator(profile)
+    assert (here.model.precision, here.rl.rollouts, here.launcher.kind) == ("auto", "transformers", "process")
+    assert here.engine.kind == "transformers"
+    assert here.sft == profile.sft
+    assert here.rl.model_copy(update={"rollouts": "vllm"}) == profile.rl

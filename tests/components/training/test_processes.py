@@ -1,0 +1,67 @@
+"""Two processes on one machine, over gloo: what several GPUs do, without them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+SCRIPT = """
+import json, os, sys
+from pathlib import Path
+from components.params import RlParams, SftParams
+from components.prompts import Prompt
+from components.records import Example
+from components.tracking import NullTracker
+from components.training import TrainingTask, train_rl, train_sft
+
+base, work = map(Path, sys.argv[1:])
+rank = int(os.environ.get("LOCAL_RANK", 0))
+rows = [Example(id=str(n), input={"text": "box " * (n + 1)}, demonstration=str(n), reference="", group=str(n))
+        for n in range(8)]
+
+def task(name):
+    score = lambda model, tokenizer: 0.1 + rank  # only the main process's counts
+    return TrainingTask(base, rows, Prompt("p", "", "{text}"), score, 1, work / name, work / (name + "-out"), "fp32")
+
+def reward(examples, completions):
+    return [sum(letter.isalpha() for letter in text) / 6 for text in completions]
+
+sft = train_sft(task("sft"), SftParams(epochs=2, learning_rate=0.01, batch_examples=4, device_batch_examples=2,
+                                       evaluations=2, max_tokens=200), NullTracker())
+rl = train_rl(task("rl"), RlParams(steps=3, learning_rate=0.01, prompts_per_step=2, generations=4,
+                                   device_batch_rollouts=4, max_new_tokens=6, probe_prompts=6, evaluations=3),
+              reward, NullTracker())
+if rank == 0:
+    (work / "trained.json").write_text(json.dumps([sft.model_dump(), rl.model_dump()]))
+"""
+
+
+def trained(command: list[str], base: Path, work: Path) -> list[dict[str, Any]]:
+    work.mkdir()
+    (work / "script.py").write_text(SCRIPT)
+    subprocess.run(
+        [sys.executable, *command, str(work / "script.py"), str(base), str(work)],
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
+    return json.loads((work / "trained.json").read_text())
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does(model_folder: Callable[..., Path], tmp_path: Path) -> None:
+    one = trained([], model_folder(), tmp_path / "one")
+    two = trained(
+        ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"], model_folder(), tmp_path / "two"
+    )
+    for alone, together in zip(one, two, strict=True):
+        assert together["dev_score"] == alone["dev_score"] == 0.1
+        assert together["steps"] == alone["steps"]
+    losses = [[value for _, value in run[0]["curves"]["loss"]] for run in (one, two)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert two[1]["curves"].keys() == one[1]["curves"].keys()

@@ -1,0 +1,40 @@
+"""The larger profiles train: their settings on two layers of their architecture, one step each."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.models import open_model
+from components.params import Profile, load
+from components.records import Example
+from components.tracking import NullTracker
+from components.training import TrainingTask, train_rl, train_sft
+from components.training.launch import without_accelerator
+
+ROOT = Path(__file__).resolve().parents[3]
+PROFILES = {"qwen3-0.6b": "Qwen3", "llama-3.1-8b": "Llama"}
+
+
+def outcome(examples: list[Example], completions: list[str]) -> list[float]:
+    return [len(text) / 10 for text in completions]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_one_step_of_sft(name: str, make_task: Callable[..., TrainingTask], model_folder: Callable[..., Path]) -> None:
+    profile = without_accelerator(load(ROOT / f"params/profiles/{name}.yaml", Profile))
+    task = make_task(model=model_folder(PROFILES[name], bf16=True), precision=profile.model.precision)
+    trained = train_sft(task, profile.sft.model_copy(update={"epochs": 1}), NullTracker())
+    assert trained.steps == 1
+    open_model(task.out)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_one_step_of_grpo(name: str, make_task: Callable[..., TrainingTask], model_folder: Callable[..., Path]) -> None:
+    profile = without_accelerator(load(ROOT / f"params/profiles/{name}.yaml", Profile))
+    task = make_task(model=model_folder(PROFILES[name], bf16=True), precision=profile.model.precision)
+    # Of the settings, only sizes are cut: one step, 4 prompts, 8 tokens.
+    small = {"steps": 1, "prompts_per_step": 4, "max_new_tokens": 8, "probe_generations": 2}
+    trained = train_rl(task, profile.rl.model_copy(update=small), outcome, NullTracker())
+    assert trained.steps == 1
+    open_model(task.out)

@@ -1,0 +1,139 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from components.models import open_model
+from components.params import LoraParams, RlParams
+from components.records import Example
+from components.tracking import NullTracker
+from components.training import TrainingTask, train_rl
+
+PARAMS = RlParams(
+    steps=4,
+    learning_rate=0.01,
+    prompts_per_step=2,
+    generations=4,
+    device_batch_rollouts=8,
+    max_new_tokens=6,
+    probe_prompts=6,
+    probe_generations=4,
+    evaluations=2,
+    patience=4,
+)
+MakeTask = Callable[..., TrainingTask]
+
+
+def reward(examples: list[Example], completions: list[str]) -> list[float]:
+    """How many of a completion's bytes are letters: easy to raise, and never the same for long."""
+    assert len(examples) == len(completions)
+    return [sum(letter.isalpha() for letter in text) / 6 for text in completions]
+
+
+class Judge:
+    """Scores in a given order; stops the run where the order ends."""
+
+    def __init__(self, *scores: float) -> None:
+        self.left = list(scores)
+
+    def __call__(self, model: Any, tokenizer: Any) -> float:
+        if not self.left:
+            raise KeyboardInterrupt
+        return self.left.pop(0)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_run_records_its_curves_and_leaves_a_model_folder(make_task: MakeTask) -> None:
+    task = make_task(score_dev=Judge(0.1, 0.2, 0.3))
+    trained = train_rl(task, PARAMS, reward, NullTracker())
+    curves = trained.curves
+    assert curves["dev_score"] == [(0, 0.1), (2, 0.2), (4, 0.3)]
+    assert [step for step, _ in curves["reward"]] == [1, 2, 3, 4]
+    assert [step for step, _ in curves["kl"]] == [2, 4]
+    assert 0 < curves["kl"][-1][1] < 10
+    assert all(0 <= share <= 1 for _, share in curves["zero_variance_share"])
+    assert all(1 <= tokens <= 6 for _, tokens in curves["completion_tokens"])
+    assert curves["entropy"][0][1] == pytest.approx(torch.tensor(264.0).log().item(), rel=0.05)  # random weights
+    open_model(task.out)
+
+
+def test_the_reward_rises(make_task: MakeTask) -> None:
+    longer = PARAMS.model_copy(
+        update={"steps": 12, "prompts_per_step": 4, "device_batch_rollouts": 16, "evaluations": 1}
+    )
+    rewards = [value for _, value in train_rl(make_task(), longer, reward, NullTracker()).curves["reward"]]
+    assert sum(rewards[-3:]) > sum(rewards[:3])
+
+
+def test_where_nothing_is_better_the_result_is_the_starting_model(make_task: MakeTask) -> None:
+    task = make_task(score_dev=Judge(0.9, 0.2, 0.3))
+    assert train_rl(task, PARAMS, reward, NullTracker()).best_step == 0
+    for name, tensor in weights(task.model).items():
+        torch.testing.assert_close(weights(task.out)[name], tensor, rtol=0, atol=0)
+
+
+def test_a_killed_training_ends_with_the_same_weights(make_task: MakeTask, tmp_path: Path) -> None:
+    train_rl(make_task(score_dev=Judge(0.1, 0.2, 0.3), work=tmp_path / "a"), PARAMS, reward, NullTracker())
+    whole = weights(tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        train_rl(make_task(score_dev=Judge(0.1, 0.2)), PARAMS, reward, NullTracker())
+    train_rl(make_task(score_dev=Judge(0.3)), PARAMS, reward, NullTracker())
+    for name, tensor in weights(tmp_path / "out").items():
+        torch.testing.assert_close(tensor, whole[name], rtol=0, atol=0)
+
+
+def test_prompts_are_probed_with_the_callers_sampler_and_chosen_by_variance(make_task: MakeTask) -> None:
+    task = make_task()
+
+    def sample(model: Any, tokenizer: Any, prompts: Any, n: int, temperature: float) -> list[list[str]]:
+        assert (len(prompts), n, temperature) == (8, 4, 1.0)
+        odd = [prompt[-1].content.endswith(("1", "3")) for prompt in prompts]
+        return [["a", "bb", "a", "a"] if varied else ["a"] * n for varied in odd]
+
+    all_probed = PARAMS.model_copy(update={"probe_prompts": 100, "easy_share": 0.0})
+    train_rl(task, all_probed, reward, NullTracker(), sample)
+    kept = json.loads((task.work / "selection.json").read_text())
+    assert kept == {"probed": 8, "varied": [1, 3], "easy": []}
+
+
+def test_the_reward_gets_the_example_of_each_completion(make_task: MakeTask) -> None:
+    seen: list[str] = []
+
+    def watch(examples: list[Example], completions: list[str]) -> list[float]:
+        seen.extend(example.id for example in examples)
+        return [float(len(text) % 3) for text in completions]
+
+    unprobed = PARAMS.model_copy(update={"probe_prompts": 0})
+    train_rl(make_task(), unprobed, watch, NullTracker())
+    groups = [seen[start : start + 4] for start in range(0, len(seen), 4)]
+    assert all(len(set(group)) == 1 for group in groups)
+    assert sorted(group[0] for group in groups) == [f"E{n}" for n in range(8)]  # 4 steps of 2 prompts: one pass
+
+
+def test_adapters_train_and_are_merged(make_task: MakeTask, model_folder: Callable[..., Path]) -> None:
+    task = make_task(model=model_folder("Llama"))
+    trained = train_rl(task, PARAMS.model_copy(update={"lora": LoraParams(rank=2, alpha=4)}), reward, NullTracker())
+    assert trained.curves["kl"][0][1] >= 0
+    assert weights(task.out).keys() == weights(task.model).keys()
+
+
+def test_rollouts_by_vllm_are_asked_of_trl(monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.training.rl import rollout_settings
+
+    vllm = PARAMS.model_copy(update={"rollouts": "vllm"})
+    assert rollout_settings(PARAMS, 100) == {}
+    colocated = rollout_settings(vllm, 100)
+    assert (colocated["vllm_mode"], colocated["vllm_max_model_length"]) == ("colocate", 106)
+    monkeypatch.setenv("GRADUS_VLLM_SERVER", "http://10.0.0.2:8000")
+    assert rollout_settings(vllm, 100) == {
+        "use_vllm": True,
+        "vllm_mode": "server",
+        "vllm_server_base_url": "http://10.0.0.2:8000",
+    }

@@ -1,0 +1,158 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from components.errors import ConfigError, TrainingError
+from components.models import open_model
+from components.params import LoraParams, SftParams
+from components.tracking import NullTracker
+from components.training import TrainingTask, train_sft
+
+PARAMS = SftParams(
+    epochs=3,
+    learning_rate=0.01,
+    batch_examples=4,
+    device_batch_examples=4,
+    evaluations=3,
+    patience=3,
+    max_tokens=200,
+)
+MakeTask = Callable[..., TrainingTask]
+
+
+class Ledger(NullTracker):
+    """A tracker that remembers."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int | None, dict[str, float]]] = []
+
+    def metrics(self, values: dict[str, float], step: int | None = None) -> None:
+        self.told.append((step, values))
+
+
+class Judge:
+    """Scores in a given order; stops the run where the order ends."""
+
+    def __init__(self, *scores: float) -> None:
+        self.left = list(scores)
+
+    def __call__(self, model: Any, tokenizer: Any) -> float:
+        assert not model.training
+        if not self.left:
+            raise KeyboardInterrupt
+        return self.left.pop(0)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def test_training_lowers_the_loss_and_leaves_a_model_folder(make_task: MakeTask) -> None:
+    task, ledger = make_task(score_dev=Judge(0.1, 0.2, 0.3)), Ledger()
+    trained = train_sft(task, PARAMS, ledger)
+    losses = [value for _, value in trained.curves["loss"]]
+    assert losses[-1] < 0.8 * losses[0]
+    assert (trained.best_step, trained.dev_score, trained.steps) == (6, 0.3, 6)
+    assert trained.curves["dev_score"] == [(2, 0.1), (4, 0.2), (6, 0.3)]
+    assert [v["sft/dev_score"] for _, v in ledger.told if "sft/dev_score" in v] == [0.1, 0.2, 0.3]
+    model, tokenizer = open_model(task.out)
+    assert tokenizer.chat_template
+    assert not torch.equal(model.lm_head.weight, open_model(task.model)[0].lm_head.weight)
+
+
+def test_the_best_weights_are_kept_and_patience_ends_the_training(make_task: MakeTask, tmp_path: Path) -> None:
+    judged = make_task(score_dev=Judge(0.9, 0.1), work=tmp_path / "a", out=tmp_path / "best")
+    trained = train_sft(judged, PARAMS.model_copy(update={"patience": 1}), NullTracker())
+    assert (trained.best_step, trained.steps) == (2, 4)
+    cut = make_task(score_dev=Judge(0.9), work=tmp_path / "b", out=tmp_path / "cut")
+    with pytest.raises(KeyboardInterrupt):
+        train_sft(cut, PARAMS, NullTracker())
+    for name, tensor in weights(tmp_path / "best").items():
+        torch.testing.assert_close(tensor, weights(tmp_path / "b" / "best-2")[name], rtol=0, atol=0)
+
+
+def test_a_killed_training_ends_with_the_same_weights(make_task: MakeTask, tmp_path: Path) -> None:
+    train_sft(make_task(score_dev=Judge(0.1, 0.2, 0.3), work=tmp_path / "a"), PARAMS, NullTracker())
+    whole = weights(tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        train_sft(make_task(score_dev=Judge(0.1)), PARAMS, NullTracker())
+    (tmp_path / "work" / "checkpoint-3").mkdir()  # as a kill while writing leaves it
+    trained = train_sft(make_task(score_dev=Judge(0.2, 0.3)), PARAMS, NullTracker())
+    assert trained.curves["dev_score"] == [(2, 0.1), (4, 0.2), (6, 0.3)]
+    for name, tensor in weights(tmp_path / "out").items():
+        torch.testing.assert_close(tensor, whole[name], rtol=0, atol=0)
+
+
+def test_a_finished_training_is_published_again_without_a_step(make_task: MakeTask, tmp_path: Path) -> None:
+    first = train_sft(make_task(score_dev=Judge(0.1, 0.2, 0.3)), PARAMS, NullTracker())
+    shutil.rmtree(tmp_path / "out")
+    assert train_sft(make_task(score_dev=Judge()), PARAMS, NullTracker()) == first
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_checkpoints_of_other_settings_or_data_are_refused(make_task: MakeTask, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train_sft(make_task(score_dev=Judge(0.1)), PARAMS, NullTracker())
+    with pytest.raises(TrainingError, match="remove the folder"):
+        train_sft(make_task(), PARAMS.model_copy(update={"learning_rate": 0.02}), NullTracker())
+    with pytest.raises(TrainingError, match="remove the folder"):
+        train_sft(make_task(train=make_task().train[:7]), PARAMS, NullTracker())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_and_leaves_the_old_result(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(TrainingError, match=r"finite loss, found (nan|inf)"):
+        train_sft(make_task(), PARAMS.model_copy(update={"learning_rate": 1e38}), NullTracker())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_loss_is_the_one_that_trl_computes(make_task: MakeTask, tmp_path: Path) -> None:
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    one = PARAMS.model_copy(update={"batch_examples": 8, "device_batch_examples": 8, "epochs": 1, "evaluations": 1})
+    ours = train_sft(make_task(), one, NullTracker()).curves["loss"]
+    halves = one.model_copy(update={"device_batch_examples": 4})
+    accumulated = train_sft(make_task(work=tmp_path / "b"), halves, NullTracker()).curves["loss"]
+    task = make_task()
+    model, tokenizer = open_model(task.model)
+    rows = {
+        "prompt": [[m.model_dump() for m in task.prompt.messages(e)] for e in task.train],
+        "completion": [e.demonstration + "<|im_end|>" for e in task.train],
+    }
+    rows["prompt"] = tokenizer.apply_chat_template(rows["prompt"], add_generation_prompt=True, tokenize=False)
+    settings = SFTConfig(
+        output_dir=str(tmp_path / "trl"), max_steps=1, per_device_train_batch_size=8, use_cpu=True, bf16=False,
+        report_to="none", logging_steps=1, save_strategy="no", activation_checkpointing=False,
+    )  # fmt: skip
+    theirs = SFTTrainer(model=model, args=settings, train_dataset=Dataset.from_dict(rows), processing_class=tokenizer)
+    theirs.train()
+    expected = theirs.state.log_history[0]["loss"]
+    assert ours[0][1] == pytest.approx(expected, rel=1e-5)
+    assert accumulated[0][1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_adapters_train_and_are_merged(make_task: MakeTask, model_folder: Callable[..., Path]) -> None:
+    base = model_folder("Qwen3", bf16=True)
+    lora = PARAMS.model_copy(update={"lora": LoraParams(rank=2, alpha=4)})
+    task = make_task(model=base)
+    train_sft(task, lora, NullTracker())
+    before, after = weights(base), weights(task.out)
+    assert {name: tensor.dtype for name, tensor in before.items()} == {n: t.dtype for n, t in after.items()}
+    changed = {name.split(".")[-2] for name in before if not torch.equal(before[name], after[name])}
+    assert changed <= {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    assert changed
+
+
+def test_a_batch_that_does_not_divide_is_refused(make_task: MakeTask, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sft.batch_examples must divide evenly, found 4 over 3 on 1"):
+        train_sft(make_task(), PARAMS.model_copy(update={"device_batch_examples": 3}), NullTracker())
+    assert not (tmp_path / "out").exists()
