@@ -64,7 +64,7 @@ def main() -> None:
         "mean_prompt_tokens": statistics.mean(usage.input_tokens for usage in usages),
         "mean_output_tokens": statistics.mean(usage.output_tokens for usage in usages),
         "one_by_one_asks": len(few),
-        "model": str(options.model),
+        "model": os.path.relpath(options.model, ROOT),
         "threads": options.threads,
     }
     show(record)
@@ -176,7 +176,7 @@ def machine() -> dict[str, Any]:
         "machine": {"cpu": cpu, "cores": os.cpu_count(), "load_average": os.getloadavg()[0]},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "python -m benchmarks.engine_speed " + " ".join(sys.argv[1:]),
+        "command": " ".join(["python -m benchmarks.engine_speed", *sys.argv[1:]]),
     }
 
 

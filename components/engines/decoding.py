@@ -68,6 +68,5 @@ class Chooser:
 
     def choose(self, logits_RV: Tensor, rows: list[int], step: int) -> Tensor:
         """The next token of these rows."""
-        if self.uniforms_RT is None:
-            return logits_RV.argmax(-1)
-        return choose(logits_RV, self.uniforms_RT[rows, step].to(logits_RV.device), self.sampling)
+        uniforms_R = None if self.uniforms_RT is None else self.uniforms_RT[rows, step].to(logits_RV.device)
+        return choose(logits_RV, uniforms_R, self.sampling)

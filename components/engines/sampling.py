@@ -24,7 +24,7 @@ def choose(logits_RV: Tensor, uniforms_R: Tensor | None, sampling: Sampling) -> 
     `top_p` keeps the smallest set of likeliest tokens whose probability reaches it (Holtzman et al. 2020,
     arXiv:1904.09751). Without uniforms, or at temperature 0, the likeliest token is taken.
     """
-    if sampling.temperature == 0 or uniforms_R is None:
+    if uniforms_R is None or sampling.temperature == 0:
         return logits_RV.argmax(-1)
     chances_RV, tokens_RV = (logits_RV.float() / sampling.temperature).softmax(-1).sort(-1, descending=True)
     reached_RV = chances_RV.cumsum(-1)

@@ -1,8 +1,8 @@
 """Completions by a local model: similar lengths together, the shared prefix once, finished rows dropped.
 
 Decides batches, limits and how failures are told; reading prompts and decoding have modules of their own. In float32
-the answers are those of one-by-one `generate`, token for token. Of a model's own generation settings only the end
-tokens count: top-k and penalties are not applied.
+the answers are those of one-by-one `generate`, token for token, unless two tokens are equally likely up to rounding.
+Of a model's own generation settings only the end tokens count: top-k and penalties are not applied.
 """
 
 import time

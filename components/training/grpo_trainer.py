@@ -39,6 +39,12 @@ def distinct_rows(ids: Tensor, advantages: Tensor) -> tuple[Tensor, Tensor]:
     return useful[first], advantages.new_zeros(kinds).index_add_(0, group, advantages[useful])
 
 
+def merged_advantages(ids: Tensor, advantages: Tensor) -> Tensor:
+    """Advantages (B,) in which one of each set of equal rows has the sum, and the others have none."""
+    rows, sums = distinct_rows(ids, advantages)
+    return torch.zeros_like(advantages).index_copy_(0, rows, sums)
+
+
 def cropped(inputs: dict[str, Any]) -> dict[str, Any]:
     """The same rows without columns that are padding in all of them."""
     prompt, completion = inputs["prompt_mask"].any(0), inputs["completion_mask"].any(0)
@@ -69,11 +75,22 @@ class RolloutTrainer(Guarded, GRPOTrainer):
         self._drawn_entropy = drawn.entropy
         return drawn.completions, None
 
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        """Rollouts with advantages, those of equal ones on one of them: TRL shuffles before it cuts micro-batches."""
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        if self._on_policy(output):
+            output["advantages"] = merged_advantages(_joined(output)[0], output["advantages"])
+        return output
+
+    def _on_policy(self, inputs: dict[str, Any]) -> bool:
+        """Whether the objective is the plain one and the policy the one that sampled, with this package's sampler."""
+        corrected = self.beta != 0.0 or self.num_iterations > 1 or "old_per_token_logps" in inputs
+        return not corrected and not self.use_vllm
+
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         if model.training and self.beta == 0.0 and self.measure(self.state.global_step + 1):
             self._metrics["train"]["kl"].append(self._measured_kl(model, inputs))
-        corrected = self.beta != 0.0 or self.num_iterations > 1 or "old_per_token_logps" in inputs
-        if corrected or self.use_vllm or not model.training:
+        if not self._on_policy(inputs):
             return super()._compute_loss(model, inputs)
         self._metrics["train"]["entropy"].append(self._drawn_entropy)
         return self._on_policy_loss(model, inputs)

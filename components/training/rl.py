@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from components.errors import DataError
 from components.params import RlParams
 from components.records import Example
 from components.tracking import Tracker
@@ -48,6 +49,8 @@ def train_rl(
         EngineError: `task.model` is no model folder.
         TrainingError: `task.work` belongs to another training, or the loss is not finite.
     """
+    if not task.train:
+        raise DataError("expected at least one example to train on, found none")
     compute = Compute.choose(task.precision)
     opened = starting_model(task, params.lora, compute)
     claim(task.work, task.identity(params))

@@ -149,11 +149,10 @@ def test_a_batch_depends_on_seed_and_step_alone_and_no_lesson_sees_another(tiny_
 
 def test_packed_logits_equal_those_of_a_lesson_alone(tiny_model: Path) -> None:
     tokenizer, params = AutoTokenizer.from_pretrained(tiny_model), tiny_params()
-    batch = Steps(pretrain.make_curriculum(params), tokenizer, params)[3]
+    data = Steps(pretrain.make_curriculum(params), tokenizer, params)
+    batch = next(one for one in (data[step] for step in range(4)) if len(one.lessons_B_T[0].unique()) > 2)
     model = AutoModelForCausalLM.from_pretrained(tiny_model)
     second = batch.lessons_B_T[0] == batch.lessons_B_T[0, 0] + 1
-    if not second.any():
-        pytest.skip("the first row holds one lesson")
     mask = {"full_attention": batch.mask(), "conv": None}
     with torch.no_grad():
         packed = model.model(

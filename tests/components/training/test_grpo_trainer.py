@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from components.models import open_model
-from components.training.grpo_trainer import RolloutTrainer, cropped, distinct_rows
+from components.training.grpo_trainer import RolloutTrainer, cropped, distinct_rows, merged_advantages
 
 
 def test_equal_rows_are_one_and_their_advantages_add_up() -> None:
@@ -46,32 +46,59 @@ def batch() -> dict[str, Any]:
     }
 
 
-def gradient(trainer: Any) -> torch.Tensor:
-    trainer.current_gradient_accumulation_steps = 1
+def gradient(trainer: Any, *micro_batches: dict[str, Any]) -> torch.Tensor:
+    trainer.current_gradient_accumulation_steps = len(micro_batches)
     trainer.model.train()
     trainer.model.zero_grad()
-    trainer._compute_loss(trainer.model, batch()).backward()
+    for inputs in micro_batches:
+        trainer._compute_loss(trainer.model, inputs).backward()
     return torch.cat([weight.grad.flatten() for weight in trainer.model.parameters() if weight.grad is not None])
+
+
+@pytest.fixture
+def build(model_folder: Callable[..., Path], tmp_path: Path) -> Callable[..., Any]:
+    """A trainer of a kind on an architecture, whose steps have six rollouts in some micro-batches."""
+    from datasets import Dataset
+    from trl import GRPOConfig
+
+    def make(kind: type[Any], architecture: str, micro_batches: int = 1) -> Any:
+        model, tokenizer = open_model(model_folder(architecture))
+        settings = GRPOConfig(
+            output_dir=str(tmp_path), per_device_train_batch_size=6 // micro_batches, num_generations=3, use_cpu=True,
+            gradient_accumulation_steps=micro_batches, bf16=False, report_to="none", temperature=0.8,
+            activation_checkpointing=False,
+        )  # fmt: skip
+        trainer = kind(
+            model=model, reward_funcs=lambda completions, **_: [0.0] * len(completions), args=settings,
+            train_dataset=Dataset.from_dict({"prompt": ["a", "b"]}), processing_class=tokenizer,
+        )  # fmt: skip
+        trainer.measure, trainer._drawn_entropy = (lambda step: False), 0.0
+        return trainer
+
+    return make
 
 
 @pytest.mark.parametrize("architecture", ["Lfm2", "Llama"])
 def test_the_gradient_is_the_one_that_trl_computes_on_all_rollouts(
-    architecture: str, model_folder: Callable[..., Path], tmp_path: Path
+    architecture: str, build: Callable[..., Any]
 ) -> None:
-    from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
+    from trl import GRPOTrainer
 
-    def build(kind: type[Any]) -> Any:
-        model, tokenizer = open_model(model_folder(architecture))
-        settings = GRPOConfig(
-            output_dir=str(tmp_path), per_device_train_batch_size=6, num_generations=3, use_cpu=True, bf16=False,
-            report_to="none", temperature=0.8, activation_checkpointing=False,
-        )  # fmt: skip
-        return kind(
-            model=model, reward_funcs=lambda completions, **_: [0.0] * len(completions), args=settings,
-            train_dataset=Dataset.from_dict({"prompt": ["a", "b"]}), processing_class=tokenizer,
-        )  # fmt: skip
+    ours, theirs = build(RolloutTrainer, architecture), build(GRPOTrainer, architecture)
+    torch.testing.assert_close(gradient(ours, batch()), gradient(theirs, batch()), rtol=1e-4, atol=1e-6)
 
-    ours = build(RolloutTrainer)
-    ours.measure, ours._drawn_entropy = (lambda step: False), 0.0
-    torch.testing.assert_close(gradient(ours), gradient(build(GRPOTrainer)), rtol=1e-4, atol=1e-6)
+
+def test_equal_rollouts_in_different_micro_batches_are_computed_once(build: Callable[..., Any]) -> None:
+    from trl import GRPOTrainer
+
+    whole = batch()
+    order = torch.tensor([0, 3, 4, 1, 2, 5])  # rows 0 and 1 are equal
+    ids = torch.cat([whole["prompt_ids"], whole["completion_ids"]], dim=1)
+    merged = {**whole, "advantages": merged_advantages(ids, whole["advantages"])}
+    assert merged["advantages"].tolist() == pytest.approx([1.4, 0.0, -1.4, 0.0, 0.0, 0.0])
+    halves = [
+        {name: value[part] if value.dim() else value for name, value in merged.items()}
+        for part in (order[:3], order[3:])
+    ]
+    found = gradient(build(RolloutTrainer, "Lfm2", micro_batches=2), *halves)
+    torch.testing.assert_close(found, gradient(build(GRPOTrainer, "Lfm2"), whole), rtol=1e-4, atol=1e-6)

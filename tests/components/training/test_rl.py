@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from components.errors import DataError
 from components.models import open_model
 from components.params import LoraParams, RlParams
 from components.records import Example
@@ -122,6 +123,13 @@ def test_adapters_train_and_are_merged(make_task: MakeTask, model_folder: Callab
     trained = train_rl(task, PARAMS.model_copy(update={"lora": LoraParams(rank=2, alpha=4)}), reward, NullTracker())
     assert trained.curves["kl"][0][1] >= 0
     assert weights(task.out).keys() == weights(task.model).keys()
+
+
+def test_no_examples_are_refused_before_anything_is_written(make_task: MakeTask) -> None:
+    task = make_task(train=[])
+    with pytest.raises(DataError, match="at least one example"):
+        train_rl(task, PARAMS, reward, NullTracker())
+    assert not task.work.exists()
 
 
 def test_rollouts_by_vllm_are_asked_of_trl(monkeypatch: pytest.MonkeyPatch) -> None:
