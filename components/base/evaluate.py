@@ -127,9 +127,9 @@ def _loosen(lesson: Lesson, seed: int, number: int) -> Question:
     """The same message behind a prompt that leaves the schema open."""
     assert lesson.world is not None
     question = _question(lesson)
-    message = question.turns[-1].content.removeprefix(lesson.turns[0].content if len(question.turns) == 1 else "")
+    message = question.turns[-1].content.rpartition("\n\n")[2]  # some lessons have the prompt before the message
     prompt = prompts.loose(lesson.world, random.Random(f"{seed}/loose/{number}"))
-    return Question((Turn("system", prompt), Turn("user", message.strip())), question.answer, question.keys)
+    return Question((Turn("system", prompt), Turn("user", message)), question.answer, question.keys)
 
 
 def generate(model: Any, tokenizer: Any, conversations: list[tuple[Turn, ...]]) -> list[str]:
