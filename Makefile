@@ -31,7 +31,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint type format nano nano-eval bench-nano-trials ui clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-nano-trials ui clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -54,6 +54,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+demo: setup ## Climb the ladder on the embedded workload triage: prompts, SFT, RL, gate, report
+	$(BIN)/gradus run triage --profile nano
+
 test: setup ## Run the tests that need no GPU, service or patience (make test ARGS="-m slow tests/flows")
 	$(BIN)/python -m pytest $(ARGS)
 
@@ -70,10 +73,21 @@ format: setup ## Rewrite the code in the house format and fix what can be fixed 
 	$(BIN)/ruff format
 
 nano: setup ## Pretrain the nano base model, or confirm that it is up to date
-	$(BIN)/dvc repro pretrain
+	$(BIN)/dvc repro midtrain
 
 nano-eval: setup ## Measure the nano base model on worlds it has never seen, and write its card
 	$(BIN)/dvc repro --single-item examine
+
+bench: bench-engine bench-training bench-ladder ## All benchmarks but the trials (about an hour on two cores)
+
+bench-ladder: setup ## Three climbs with three seeds: accuracy, cost, time, overhead, memory (ARGS="--seeds 4 5")
+	$(BIN)/python -m benchmarks.ladder $(ARGS)
+
+bench-engine: setup ## Output tokens a second against generate and pipeline
+	$(BIN)/python -m benchmarks.engine_speed $(ARGS)
+
+bench-training: setup ## SFT and GRPO against bare TRL scripts
+	$(BIN)/python -m benchmarks.training_speed $(ARGS)
 
 bench-nano-trials: setup ## Compare variants of the base model in short trainings (about 20 minutes on two cores)
 	$(BIN)/python -m benchmarks.nano_trials $(ARGS)

@@ -177,6 +177,7 @@ class Ladder(Record):
     data: DataSummary
     rungs: tuple[RungResult, ...]
     gate: Verdict | None
+    climb: tuple[Verdict, ...] = ()
     seconds: dict[str, float]
 
 

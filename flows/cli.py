@@ -66,15 +66,44 @@ def _environment_defaults(project: Path) -> dict[str, str]:
     """What the libraries must find in the environment when nobody set it: offline and quiet."""
     return {
         "HF_HUB_OFFLINE": "1",
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # a stage says what went wrong itself
         "OMP_WAIT_POLICY": "PASSIVE",
         "TRL_EXPERIMENTAL_SILENCE": "1",
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",  # its 20 s are not enough where the cores are busy
         "PREFECT_HOME": str(project / "state" / "prefect"),
         "DVC_SITE_CACHE_DIR": str(project / ".dvc" / "tmp" / "site"),
     }
+
+
+@app.command("run", epilog="Example: [bold]gradus run triage --profile nano[/]")
+def climb_ladder(
+    workload: Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")],
+    profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
+) -> None:
+    """Climb the ladder: data, classical, prompts, SFT, RL, evaluation, gate and report.
+
+    What did not change since the last run is not done again; a run that was stopped goes on where it was. Prints a
+    table, the path of the report, and the command that opens the record.
+    """
+    from rich.console import Console
+
+    from components.records import Ladder, read_record
+    from components.report import table
+    from components.stages.run import Run
+
+    run = Run.load(f"{workload}-{profile}")
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # Prefect looks for it when it is imported
+    from flows.ladder import climb
+
+    climb(run)
+    console = Console(width=max(120, Console().width))
+    console.print(table(read_record(run.report / "ladder.json", Ladder)))
+    typer.echo(f"\nReport: {(run.report / 'report.html').resolve()}")
+    typer.echo("Record: make ui, then http://127.0.0.1:5000")
 
 
 @app.command("init", epilog="Example: [bold]gradus init complaints --from complaints.csv[/]")
@@ -83,9 +112,10 @@ def init_workload(
     file: Annotated[Path, typer.Option("--from", help="A csv or jsonl file with inputs and right answers.")],
     encoding: Annotated[str, typer.Option(help="Encoding of the file.")] = "utf-8",
 ) -> None:
-    """Draft a workload from a file: its YAML and first prompts, ready to be read and edited.
+    """Draft a workload from a file: its YAML and first prompts, ready to be read, edited and run.
 
-    Looks at the columns to tell inputs from answers. Nothing that exists is overwritten.
+    Looks at the columns to tell inputs from answers, and enters the run in params/pipeline.yaml. Nothing that exists
+    is overwritten.
     """
     from components.data.init import init_workload as draft
 
@@ -98,14 +128,15 @@ def pretrain_nano(
     profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, dropping an earlier checkpoint.")] = False,
 ) -> None:
-    """Pretrain the base model on worlds generated from the profile's seed.
+    """Train the base model on worlds generated from the profile's seed: tidy ones first, then untidy ones.
 
     Uses a GPU when there is one and goes on from its last checkpoint after an interruption.
-    [bold]make nano[/] runs the same training as a DVC stage, and skips it when nothing changed.
+    [bold]make nano[/] runs the same trainings as DVC stages, and skips them when nothing changed.
     """
-    from components import stages
+    from components.stages.base_model import midtrain, pretrain
 
-    stages.pretrain(profile, fresh=fresh)
+    pretrain(profile, fresh=fresh)
+    midtrain(profile, fresh=fresh)
 
 
 @nano.command("eval", epilog="Example: [bold]gradus nano eval --n 200 --json-out scores.json[/]")
@@ -170,6 +201,8 @@ def main() -> None:
     try:
         app()
     except GradusError as error:
+        if not str(error):  # told before
+            raise SystemExit(EXIT_CODE_ERROR) from None
         if os.environ.get("GRADUS_DEBUG") == "1":
             traceback.print_exc()
         typer.echo(f"gradus: {error}", err=True)

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from components.base.curriculum import Curriculum, segments
 from components.base.skills import Lesson
-from components.params import PretrainParams
+from components.params import MidtrainParams, PretrainParams
 
 ANSWER_BLOCK = 512  # answers are padded to a multiple, so that few shapes occur
 
@@ -44,19 +44,21 @@ class Batch:
         same = self.lessons_B_T[:, None, :, None] == self.lessons_B_T[:, None, None, :]
         return same & torch.ones(same.shape[-2:], dtype=torch.bool, device=same.device).tril()
 
+    def pin_memory(self) -> "Batch":
+        """The same batch in memory that a GPU reads while the program goes on."""
+        return Batch(*(part.pin_memory() for part in vars(self).values()))
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        return Batch(*(part.to(device) for part in vars(self).values()))
+        return Batch(*(part.to(device, non_blocking=True) for part in vars(self).values()))
 
 
 def encode(lesson: Lesson, tokenizer: PreTrainedTokenizerBase) -> Encoded:
     """Token ids of a lesson, and which of them are answers."""
-    ids: list[int] = []
-    answers: list[bool] = []
-    for text, is_answer in segments(lesson):
-        piece = tokenizer.encode(text, add_special_tokens=False)
-        ids += piece
-        answers += [is_answer] * len(piece)
+    texts, are_answers = zip(*segments(lesson), strict=True)
+    pieces = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    ids = [token for piece in pieces for token in piece]
+    answers = [answer for piece, answer in zip(pieces, are_answers, strict=True) for _ in piece]
     return ids, answers
 
 
@@ -95,7 +97,9 @@ def pack(rows: list[Row], row_tokens: int) -> Batch:
 class Steps(Dataset[Batch]):
     """The batches of a training, by step number."""
 
-    def __init__(self, curriculum: Curriculum, tokenizer: PreTrainedTokenizerBase, params: PretrainParams) -> None:
+    def __init__(
+        self, curriculum: Curriculum, tokenizer: PreTrainedTokenizerBase, params: PretrainParams | MidtrainParams
+    ) -> None:
         self.curriculum, self.tokenizer, self.params = curriculum, tokenizer, params
         chosen = params.optimisation
         self.steps = max(1, chosen.tokens // (chosen.rows * chosen.row_tokens))

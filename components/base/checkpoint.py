@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from components.errors import TrainingError
-from components.params import PretrainParams
+from components.params import MidtrainParams, PretrainParams
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Checkpoint:
     """The state of one training, kept in one file."""
 
     path: Path
-    params: PretrainParams
+    params: PretrainParams | MidtrainParams
     model: nn.Module
     optimisers: list[torch.optim.Optimizer]
 

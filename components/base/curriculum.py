@@ -22,7 +22,9 @@ SKILLS: dict[str, Callable[[Task], Lesson]] = {
     "role": skills.role,
     "classification": skills.classification,
     "mixed": skills.mixed,
+    "vague": skills.vague,
     "label_only": skills.label_only,
+    "lookup": skills.lookup,
     "summary": skills.summary,
     "tools": tools.tools,
     "loose": skills.loose,
@@ -36,6 +38,7 @@ class Curriculum:
     weights: dict[str, float]
     full_difficulty_at: float
     most_messages: int
+    rough_share: float = 0.0
 
     def lesson(self, rng: random.Random, progress: float, *, held_out: bool = False) -> Lesson:
         """One lesson at `progress` in [0, 1] of the training: never harder than allowed, often easier."""
@@ -44,7 +47,8 @@ class Curriculum:
         name = rng.choices(list(self.weights), weights=list(self.weights.values()))[0]
         style = rng.choice(tools.STYLES) if name == "tools" else rng.choices(STYLES, weights=STYLE_WEIGHTS)[0]
         messages = rng.randint(1, self.most_messages)
-        return SKILLS[name](Task(Lexicon(rng, held_out=held_out), difficulty, style, messages))
+        rough = self.rough_share > 0 and rng.random() < self.rough_share
+        return SKILLS[name](Task(Lexicon(rng, held_out=held_out, rough=rough), difficulty, style, messages))
 
 
 def segments(lesson: Lesson) -> list[tuple[str, bool]]:

@@ -17,9 +17,12 @@ from tqdm import tqdm
 from components.base import prompts, tools
 from components.base.curriculum import SKILLS
 from components.base.lexicon import Lexicon
-from components.base.skills import Lesson, Task, Turn, ask, to_json
-from components.base.worlds import Difficulty, Plan, draw_world
-from components.models import open_model
+from components.base.skills import Lesson, Task, Turn, ask
+from components.base.worlds import Difficulty, draw_world
+from components.base.worlds import Plan as Wish
+from components.engines import Ask, Engine, Sampling, open_engine
+from components.params import EngineParams
+from components.records import Message, to_json
 
 CONFIDENCE = 0.95
 BATCH_TOKENS = 65_536
@@ -61,42 +64,67 @@ def run(model_folder: Path, *, n: int, seed: int) -> list[Row]:
     Raises:
         EngineError: The folder holds no model that loads.
     """
-    model, tokenizer = open_model(model_folder)
+    engine = open_engine(EngineParams(batch_tokens=BATCH_TOKENS), model_folder)
     rows: list[Row] = []
-    plan = list(rows_to_ask())
-    for skill, style, labels in tqdm(plan, desc="examination", unit="row"):
-        asked = draw(skill, style, n, seed, labels)
-        answers = generate(model, tokenizer, [question.turns for question in asked])
-        name = f"{skill}, {labels} labels" if labels else skill
-        rows.append(Row(name, style, n, score(skill, asked, answers)))
+    for plan in tqdm(list(rows_to_ask()), desc="examination", unit="row"):
+        asked = draw(plan, n, seed)
+        answers = generate(engine, [question.turns for question in asked])
+        rows.append(Row(plan.name, plan.said_style, n, score(asked, answers)))
     return rows
 
 
-def rows_to_ask() -> Iterable[tuple[str, str, int | None]]:
-    """Skill, prompt style and, where it is fixed, the number of labels."""
+@dataclass(frozen=True)
+class Plan:
+    """What one row asks: `labels` where their number is fixed; `rough` where prompts and messages are untidy."""
+
+    skill: str
+    style: str
+    labels: int | None = None
+    rough: bool = False
+
+    @property
+    def name(self) -> str:
+        """The skill as the table names it."""
+        return f"{self.skill}, {self.labels} labels" if self.labels else self.skill
+
+    @property
+    def said_style(self) -> str:
+        """The style as the table names it."""
+        return f"{self.style}, untidy" if self.rough else self.style
+
+
+def rows_to_ask() -> Iterable[Plan]:
+    """The rows of the examination."""
     for skill in ("extraction", "normalisation", "role", "classification"):
-        yield from ((skill, style, None) for style in prompts.STYLES)
-    yield "classification", "bullets", 8
-    yield "mixed", "bullets", None
-    yield "label_only", "list", None
-    yield "summary", "lines", None
-    yield from (("tool call", style, None) for style in tools.STYLES)
-    yield "tool answer", "json", None
-    yield "loose prompt", "loose", None
+        yield from (Plan(skill, style) for style in prompts.STYLES)
+    yield Plan("classification", "bullets", 8)
+    yield Plan("mixed", "bullets")
+    yield from (
+        Plan(skill, "bullets", rough=True) for skill in ("extraction", "normalisation", "classification", "mixed")
+    )
+    yield Plan("label_only", "list")
+    yield Plan("summary", "lines")
+    yield from (Plan("tool call", style) for style in tools.STYLES)
+    yield Plan("tool answer", "json")
+    yield Plan("loose prompt", "loose")
 
 
-def draw(skill: str, style: str, n: int, seed: int, labels: int | None = None) -> list[Question]:
+def draw(plan: Plan, n: int, seed: int) -> list[Question]:
     """`n` questions from as many held-out worlds."""
-    rng = random.Random(f"examination/{seed}/{skill}/{style}/{labels}")
+    skill, style, labels = plan.skill, plan.style, plan.labels
+    rng = random.Random(f"examination/{seed}/{skill}/{style}/{labels}{'/rough' if plan.rough else ''}")
     if skill == "loose prompt":
         rng = random.Random(f"examination/{seed}/extraction/bullets/None")  # the messages of that row
     found: list[Question] = []
     while len(found) < n:
-        task = Task(Lexicon(rng, held_out=True), Difficulty(1.0), style)
+        task = Task(Lexicon(rng, held_out=True, rough=plan.rough), Difficulty(1.0), style)
         if labels:
-            world = draw_world(task.lexicon, task.difficulty, Plan(choices=(labels,)))
+            world = draw_world(task.lexicon, task.difficulty, Wish(choices=(labels,)))
             message, answer = task.message(world)
-            turns = (Turn("system", prompts.full(world, style, rng)), ask(message, world, rng))
+            turns = (
+                Turn("system", prompts.full(world, style, task.lexicon, task.difficulty)),
+                ask(message, world, rng),
+            )
             found.append(Question(turns, to_json(answer), tuple(answer)))
         elif skill == "loose prompt":
             found.append(
@@ -132,40 +160,16 @@ def _loosen(lesson: Lesson, seed: int, number: int) -> Question:
     return Question((Turn("system", prompt), Turn("user", message)), question.answer, question.keys)
 
 
-def generate(model: Any, tokenizer: Any, conversations: list[tuple[Turn, ...]]) -> list[str]:
-    """Greedy completions in the given order, computed in batches of similar length."""
-    import torch
-
-    texts = [
-        tokenizer.apply_chat_template([vars(turn) for turn in turns], tokenize=False, add_generation_prompt=True)
-        for turns in conversations
+def generate(engine: Engine, conversations: list[tuple[Turn, ...]]) -> list[str]:
+    """Greedy completions in the given order."""
+    asks = [
+        Ask(str(number), [Message.model_validate(vars(turn)) for turn in turns])
+        for number, turns in enumerate(conversations)
     ]
-    encoded: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    order = sorted(range(len(encoded)), key=lambda at: len(encoded[at]))
-    answers = [""] * len(encoded)
-    for batch in _batches(order, encoded):
-        padded = tokenizer.pad({"input_ids": [encoded[at] for at in batch]}, return_tensors="pt")
-        with torch.inference_mode():
-            produced = model.generate(**padded.to(model.device), do_sample=False, max_new_tokens=MOST_NEW_TOKENS)
-        new = produced[:, padded["input_ids"].shape[1] :]
-        for at, text in zip(batch, tokenizer.batch_decode(new, skip_special_tokens=True), strict=True):
-            answers[at] = text
-    return answers
+    return [completion.text for completion in engine.generate(asks, Sampling(max_new_tokens=MOST_NEW_TOKENS))]
 
 
-def _batches(order: list[int], encoded: list[list[int]]) -> Iterable[list[int]]:
-    """Neighbours in length, as many as fit into BATCH_TOKENS when padded to the longest."""
-    batch: list[int] = []
-    for at in order:
-        if batch and (len(batch) + 1) * len(encoded[at]) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(at)
-    if batch:
-        yield batch
-
-
-def score(skill: str, asked: list[Question], answers: list[str]) -> dict[str, Share]:
+def score(asked: list[Question], answers: list[str]) -> dict[str, Share]:
     """Shares for one row: whole answer right, and for JSON also validity and single values."""
     whole = [answer == question.answer for question, answer in zip(asked, answers, strict=True)]
     scores = {"answer": wilson(sum(whole), len(whole))}

@@ -5,6 +5,7 @@ and nothing else is generated in the examination. Single dictionary words and se
 """
 
 import random
+import re
 import zlib
 from collections.abc import Callable
 from functools import cache
@@ -56,6 +57,25 @@ def short_words() -> tuple[str, ...]:
 
 
 @cache
+def uncommon_words() -> tuple[str, ...]:
+    """Some 10,000 rarer words: trades, catchphrases, family names, and lower-case words of other languages (Faker).
+
+    Real messages are full of words that a list of common ones lacks; what matters here is how they are cut into tokens.
+    """
+    from faker.providers.color.en_US import Provider as Colors
+    from faker.providers.company.en_US import Provider as Companies
+    from faker.providers.job.en_US import Provider as Jobs
+    from faker.providers.lorem import cs_CZ, da_DK, de_DE, es_ES, fr_FR, it_IT, nl_NL, pl_PL
+
+    texts: list[str] = [*Jobs.jobs, *Colors.all_colors, *_person_names()[1]]
+    texts += [word for part in (*Companies.bsWords, *Companies.catch_phrase_words) for word in part]
+    for language in (cs_CZ, da_DK, de_DE, es_ES, fr_FR, it_IT, nl_NL, pl_PL):
+        texts += language.Provider.word_list
+    found = {word for text in texts for word in re.findall("[a-z]+", text.lower()) if text.isascii()}
+    return tuple(sorted(word for word in found - set(dictionary_words()) if 4 <= len(word) <= 14))
+
+
+@cache
 def _person_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
     from faker.providers.person.en_US import Provider
 
@@ -63,11 +83,15 @@ def _person_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 class Lexicon:
-    """Draws words and names with one random generator, from one side of the held-out border."""
+    """Draws words and names with one random generator, from one side of the held-out border.
 
-    def __init__(self, rng: random.Random, *, held_out: bool = False) -> None:
+    `rough` says that prompts and messages are to be as untidy as real ones: rarer words, remarks, distractors.
+    """
+
+    def __init__(self, rng: random.Random, *, held_out: bool = False, rough: bool = False) -> None:
         self.rng = rng
         self.held_out = held_out
+        self.rough = rough
 
     def draw(self, make: Callable[[], str]) -> str:
         """Call `make` until its text lies on this lexicon's side of the border."""
@@ -79,9 +103,12 @@ class Lexicon:
         """Whether a key lies on this side; keys of one plain word are common to both."""
         return ("_" not in key and key.islower()) or is_held_out(key) == self.held_out
 
-    def word(self) -> str:
-        """One word: mostly from the dictionary, sometimes made up."""
-        return self.made_up() if self.rng.random() < 0.3 else self.rng.choice(dictionary_words())
+    def word(self, strangeness: float = 1.0) -> str:
+        """One word: mostly from the dictionary, with some strangeness in [0, 1] also made up or, when rough, rarer."""
+        drawn = self.rng.random()
+        if drawn < 0.3 * strangeness:
+            return self.made_up()
+        return self.rng.choice(uncommon_words() if self.rough and drawn < 0.5 else dictionary_words())
 
     def made_up(self) -> str:
         """A pronounceable word that no dictionary has, of two or three syllables."""
@@ -89,28 +116,29 @@ class Lexicon:
         parts = (rng.choice(_SYLLABLE_STARTS) + rng.choice(_SYLLABLE_ENDS) for _ in range(rng.choice((2, 2, 3))))
         return "".join(parts)
 
-    def words(self, count: int) -> list[str]:
+    def words(self, count: int, strangeness: float = 1.0) -> list[str]:
         """`count` different words."""
         found: dict[str, None] = {}
         while len(found) < count:
-            found[self.word()] = None
+            found[self.word(strangeness)] = None
         return list(found)
 
     def entity(self) -> str:
         """What a world is about: a thing that has numbers, dates and owners."""
         return self.rng.choice(ENTITIES) if self.rng.random() < 0.6 else self.word()
 
-    def label(self) -> str:
-        """A class label of one to three words in snake case, kebab case or plain."""
+    def label(self, strangeness: float = 1.0) -> str:
+        """A class label: one word, or with some strangeness up to three in snake case, kebab case or plain."""
         rng = self.rng
         joint = rng.choice("__-") if rng.random() < 0.9 else " "
-        return self.draw(lambda: joint.join(self.words(rng.choice((1, 1, 2, 2, 3)))))
+        longest = 1 + round(2 * strangeness)
+        return self.draw(lambda: joint.join(self.words(rng.choice((1, rng.randint(1, longest))), strangeness)))
 
-    def labels(self, count: int) -> list[str]:
+    def labels(self, count: int, strangeness: float = 1.0) -> list[str]:
         """`count` different labels."""
         found: dict[str, None] = {}
         while len(found) < count:
-            found[self.label()] = None
+            found[self.label(strangeness)] = None
         return list(found)
 
     def first_name(self) -> str:
@@ -125,7 +153,11 @@ class Lexicon:
     def sentence(self, avoid: frozenset[str] = frozenset()) -> str:
         """A filler sentence of three to nine words that says nothing, without the words of `avoid`."""
         rng = self.rng
-        drawn = [rng.choice(short_words()) for _ in range(rng.randint(3, 9))]
+        rare = rng.choice((0.0, 0.1, 0.4)) if self.rough else 0.0
+        drawn = [
+            rng.choice(uncommon_words() if rare and rng.random() < rare else short_words())
+            for _ in range(rng.randint(3, 9))
+        ]
         words = [word for word in drawn if word not in avoid] or ["well"]
         text = " ".join(words) + rng.choice((".", ".", ".", "!", "?", ","))
         return text[0].upper() + text[1:] if rng.random() < 0.7 else text

@@ -1,13 +1,12 @@
 """The architecture, a configuration of transformers' own LFM2 or Llama, and how it is computed fast."""
 
 import shutil
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     Lfm2Config,
     Lfm2ForCausalLM,
@@ -77,30 +76,3 @@ def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]
-
-
-@contextmanager
-def fused_convolutions() -> Generator[None]:
-    """Let LFM2 compute its short convolutions as sums of shifted products, which compile into one loop.
-
-    Equal to the reference up to rounding. Its gradient, PyTorch's for a depthwise convolution, takes 0.3 s a layer on
-    8,192 tokens and two cores, more than the rest of the step together.
-    """
-    from transformers.models.lfm2 import modeling_lfm2
-
-    reference = modeling_lfm2.causal_conv1d_fn
-    modeling_lfm2.causal_conv1d_fn = shifted_convolution
-    try:
-        yield
-    finally:
-        modeling_lfm2.causal_conv1d_fn = reference
-
-
-def shifted_convolution(states: Tensor, weight: Tensor, bias: Tensor | None = None, **_: object) -> Tensor:
-    """Causal depthwise convolution of (B, C, T) states with (C, K) weights."""
-    width, length = weight.shape[-1], states.shape[-1]
-    padded = nn.functional.pad(states, (width - 1, 0))
-    total = torch.zeros_like(states)
-    for k in range(width):
-        total = total + weight[:, k, None] * padded[:, :, k : k + length]
-    return total if bias is None else total + bias[:, None]

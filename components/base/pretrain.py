@@ -1,4 +1,4 @@
-"""Pretraining of the base model: from a seed to a folder that transformers loads.
+"""Training of the base model: from a seed, or from the weights of an earlier training, to a folder to load.
 
 Decides the loop only; what is taught is `curriculum`, how it is laid out `batches`. A killed run goes on from its
 last checkpoint, and the result folder is replaced only when the training has ended.
@@ -11,10 +11,12 @@ import platform
 import random
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -23,13 +25,18 @@ from components.base import tokenizer as tokenizers
 from components.base.batches import Batch, Steps
 from components.base.checkpoint import Checkpoint, Progress
 from components.base.curriculum import Curriculum, segments
-from components.base.model import Network, build, fused_convolutions
+from components.base.model import Network, build
 from components.base.probe import make_probe, measure
-from components.params import OptimisationParams, PretrainParams
+from components.models import fused_convolutions, open_model
+from components.params import MidtrainParams, OptimisationParams, PretrainParams, RoughCurriculumParams
 
 log = logging.getLogger(__name__)
 
+Params = PretrainParams | MidtrainParams
+
 MOST_NEW_TOKENS = 512
+MOST_WORKERS = 16  # processes that generate batches for a GPU
+SHOW_EVERY_STEPS = 20  # a GPU would wait for a look at every loss
 
 
 def run(params: PretrainParams, out: Path, work: Path, *, fresh: bool = False) -> None:
@@ -38,24 +45,51 @@ def run(params: PretrainParams, out: Path, work: Path, *, fresh: bool = False) -
     Raises:
         TrainingError: `work` holds a checkpoint of other settings, or one that cannot be read; nothing is changed.
     """
+    torch.manual_seed(params.seed)
+    tokenizer = make_tokenizer(params)
+    _run(params, Start(build(params.architecture, tokenizer), tokenizer), out, work, fresh=fresh)
+
+
+def midtrain(params: MidtrainParams, start: Path, out: Path, work: Path, *, fresh: bool = False) -> None:
+    """Train a model folder further, or go on where `work` stopped, and write the result to `out`.
+
+    Raises:
+        EngineError: `start` is no model folder.
+        TrainingError: `work` holds a checkpoint of other settings, or one that cannot be read; nothing is changed.
+    """
+    torch.manual_seed(params.seed)
+    record = json.loads((start / "training.json").read_text(encoding="utf-8"))
+    _run(params, Start(*open_model(start), record), out, work, fresh=fresh)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from; `record` is that of the training before it."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    record: dict[str, Any] | None = None
+
+
+def _run(params: Params, start: Start, out: Path, work: Path, *, fresh: bool) -> None:
+    """Train what was opened, or go on, and write the result."""
     if fresh and work.exists():
         shutil.rmtree(work)
-    torch.manual_seed(params.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = make_tokenizer(params)
-    model = build(params.architecture, tokenizer).to(device)  # pyright: ignore[reportArgumentType]
+    model, tokenizer = start.model.train().to(device), start.tokenizer  # pyright: ignore[reportArgumentType]
     checkpoint = Checkpoint(work / "checkpoint.pt", params, model, make_optimisers(model, params.optimisation))
     progress = checkpoint.load()
     with fused_convolutions():
         train(model, tokenizer, checkpoint, progress)
-    save(model, tokenizer, progress, params, out)
+    save(start, progress, params, out)
     log.info("The model is in %s.", out)
 
 
-def make_curriculum(params: PretrainParams) -> Curriculum:
+def make_curriculum(params: Params) -> Curriculum:
     """The curriculum of these settings."""
     chosen = params.curriculum
-    return Curriculum(chosen.weights, chosen.full_difficulty_at, chosen.most_messages)
+    rough = chosen.rough_share if isinstance(chosen, RoughCurriculumParams) else 0.0
+    return Curriculum(chosen.weights, chosen.full_difficulty_at, chosen.most_messages, rough)
 
 
 def make_tokenizer(params: PretrainParams) -> PreTrainedTokenizerBase:
@@ -97,10 +131,12 @@ def train(
         f"{chosen.rows * chosen.row_tokens:,}", "bf16" if network.bf16 else "fp32", hardware(model.device),
     )  # fmt: skip
     # A GPU would wait for the generator, so workers prepare its batches; a CPU has no core to spare.
-    workers = max(1, (os.cpu_count() or 2) - 1) if model.device.type == "cuda" else 0
-    todo = DataLoader(data, batch_size=None, sampler=range(progress.step, data.steps), num_workers=workers)
+    gpu = model.device.type == "cuda"
+    workers = min(MOST_WORKERS, (os.cpu_count() or 2) - 1) if gpu else 0
+    steps = range(progress.step, data.steps)
+    todo = DataLoader(data, batch_size=None, sampler=steps, num_workers=workers, pin_memory=gpu)
     bar = tqdm(todo, total=data.steps, initial=progress.step, unit="step", desc="pretrain", mininterval=5)
-    losses: list[float] = []
+    losses: list[Tensor] = []
     started = time.monotonic() - progress.seconds
     for batch in bar:
         factor = learning_rate_factor(progress.step, data.steps, chosen)
@@ -109,9 +145,9 @@ def train(
         progress.tokens += int((batch.lessons_B_T > 0).sum())
         progress.answer_tokens += int((batch.targets_N >= 0).sum())
         progress.seconds = time.monotonic() - started
-        recent = losses[-50:]
-        speed = f"{progress.tokens / progress.seconds:,.0f} tokens/s"
-        bar.set_postfix_str(f"loss {sum(recent) / len(recent):.3f}, {speed}", refresh=False)
+        if progress.step % SHOW_EVERY_STEPS == 0:
+            loss, speed = mean(losses[-SHOW_EVERY_STEPS:]), progress.tokens / progress.seconds
+            bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
         if progress.step % chosen.probe_every_steps == 0 or progress.step == data.steps:
             note(progress, losses, measure(network, probe))
             losses = []
@@ -121,8 +157,8 @@ def train(
 
 def update(
     network: Network, batch: Batch, optimisers: list[torch.optim.Optimizer], factor: float, params: OptimisationParams
-) -> float:
-    """One step on the mean cross-entropy of the answer tokens; returns it, in nats."""
+) -> Tensor:
+    """One step on the mean cross-entropy of the answer tokens; returns it, in nats, without waiting for a GPU."""
     loss = nn.functional.cross_entropy(network.answer_logits(batch), batch.targets_N)
     loss.backward()
     nn.utils.clip_grad_norm_(network.model.parameters(), params.max_grad_norm)
@@ -131,12 +167,17 @@ def update(
             group["lr"] = rate * factor
         one.step()
         one.zero_grad(set_to_none=True)
-    return loss.item()
+    return loss.detach()
 
 
-def note(progress: Progress, losses: list[float], shares: dict[str, float]) -> None:
+def mean(losses: list[Tensor]) -> float:
+    """The mean of some losses; waits until they are computed."""
+    return torch.stack(losses).mean().item() if losses else 0.0
+
+
+def note(progress: Progress, losses: list[Tensor], shares: dict[str, float]) -> None:
     """Keep a point of the learning curve, and say it."""
-    loss = round(sum(losses) / max(1, len(losses)), 4)
+    loss = round(mean(losses), 4)
     point = {"step": progress.step, "tokens": progress.tokens, "seconds": round(progress.seconds, 1), "loss": loss}
     progress.curve.append({**point, **shares})
     right = ", ".join(f"{skill} {share:.0%}" for skill, share in shares.items())
@@ -146,10 +187,9 @@ def note(progress: Progress, losses: list[float], shares: dict[str, float]) -> N
     )
 
 
-def save(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, progress: Progress, params: PretrainParams, out: Path
-) -> None:
+def save(start: Start, progress: Progress, params: Params, out: Path) -> None:
     """Write model, tokenizer, generation config and the record of the training, first beside `out`, then into it."""
+    model, tokenizer = start.model, start.tokenizer
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     ran_on = hardware(model.device)
@@ -173,6 +213,8 @@ def save(
         "torch": torch.__version__,
         **vars(progress),
     }
+    if start.record is not None:
+        record["before"] = start.record
     (part / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     out.mkdir(parents=True, exist_ok=True)
     for file in part.iterdir():

@@ -11,10 +11,10 @@ from transformers import PreTrainedTokenizerBase
 from components.base.batches import Batch, Row, encode, pack, place
 from components.base.curriculum import Curriculum
 from components.base.model import Network
-from components.params import PretrainParams
+from components.params import MidtrainParams, PretrainParams
 
 
-def make_probe(params: PretrainParams, tokenizer: PreTrainedTokenizerBase) -> dict[str, Batch]:
+def make_probe(params: PretrainParams | MidtrainParams, tokenizer: PreTrainedTokenizerBase) -> dict[str, Batch]:
     """For each skill one batch of held-out lessons at full difficulty with one message each."""
     chosen = params.optimisation
     probe: dict[str, Batch] = {}

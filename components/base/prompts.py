@@ -3,7 +3,9 @@
 import json
 import random
 
-from components.base.worlds import Choice, Field, World
+from components.base.lexicon import Lexicon
+from components.base.values import Count
+from components.base.worlds import Choice, Difficulty, Field, World
 
 STYLES = ("bullets", "template", "sentence", "table", "json_schema")
 
@@ -15,6 +17,25 @@ _LEADS = (
     "Fields to fill in, answer as a single JSON object:",
     "Give back one JSON object, no other text. Keys:",
     "From each {d}, fill in:",
+)  # fmt: skip
+# What the work is, how the answer looks, and how many keys it has.
+_TASKS = (
+    "You handle {d}s for a {t} team.", "You are given one {d}.", "Each {d} is about a {t}.", "You are the {t} desk.",
+    "You {x} {d}s.", "You {x} the {t} {d}s of a {x}.", "Here comes a {d}.", "Task: {x} {t}s.", "A {d} follows.", "",
+)  # fmt: skip
+_FORMATS = (
+    "Reply with one line of JSON.", "Only JSON, no explanation.", "One JSON object, nothing around it.",
+    "The answer is a single JSON object.", "Write JSON and stop.", "Return a JSON object and no words beside it.",
+    "Respond in JSON on a single line.", "Your reply must be JSON.",
+)  # fmt: skip
+_COUNTS = (
+    "The keys are:", "Use these {n} keys, as they are ordered here:", "Keys, all of them required:", "Its {n} keys:",
+    "There are {n} keys:", "No key more and none less than these {n}:", "All {n} keys must be there, in this order:",
+)  # fmt: skip
+_REMARKS = (
+    "{z}.", "Leave out {x}.", "{x} and {y} do not matter.", "{x}, {y} or {z}.", "Never guess.", "It may be {x} or {y}.",
+    "If there are two, take the one that is meant.", "the first that fits.", "without {x}", "e.g. for {x}", "see {x}",
+    "This is what the {x} needs, not the {y}.", "from the {x} or the {y}", "{z} or {x}", "Not the {x}.",
 )  # fmt: skip
 _TEMPLATE_LEADS = (
     "Answer in exactly this form:", "Return JSON like this:", "Fill in this JSON object:", "Output format:",
@@ -32,37 +53,59 @@ _LOOSE = (
 )  # fmt: skip
 
 
-def full(world: World, style: str, rng: random.Random) -> str:
+def full(world: World, style: str, lexicon: Lexicon, difficulty: Difficulty) -> str:
     """A system prompt that names every key, its form, its labels and their meanings."""
+    rng = lexicon.rng
     if style == "json_schema":
         return _json_schema(world, rng)
     if style == "template":
         return _template(world, rng)
-    lead = rng.choice(_LEADS).format(d=world.document, t=world.topic)
+    lead = _lead(world, lexicon, difficulty)
     if style == "sentence":
-        keys = "; ".join(f"{one.key} ({one.describe(rng)})" for one in world.fields)
+        keys = "; ".join(f"{one.key} ({_described(one, lexicon, difficulty)})" for one in world.fields)
         return f"{lead} {keys}." + _meanings(world, rng)
     if style == "table":
-        rows = "\n".join(f"{one.key} | {one.describe(rng)}" for one in world.fields)
+        rows = "\n".join(f"{one.key} | {_described(one, lexicon, difficulty)}" for one in world.fields)
         return f"{lead}\n{rows}" + _meanings(world, rng)
     mark = rng.choice(("- ", "* ", "", "- "))
-    lines = []
-    for one in world.fields:
-        lines.append(f"{mark}{one.key}: {_bullet(one, rng)}")
-    return f"{lead}\n" + "\n".join(lines)
+    return f"{lead}\n" + "\n".join(f"{mark}{one.key}: {_bullet(one, lexicon, difficulty)}" for one in world.fields)
 
 
-def _bullet(one: Field, rng: random.Random) -> str:
+def _lead(world: World, lexicon: Lexicon, difficulty: Difficulty) -> str:
+    """What stands above the keys: a fixed sentence, or several put together."""
+    rng = lexicon.rng
+    if not (lexicon.rough and difficulty.chance(0.6, rng)):
+        return rng.choice(_LEADS).format(d=world.document, t=world.topic)
+    number = len(world.fields)
+    spelled = Count.spelled[number] if number < len(Count.spelled) and rng.random() < 0.5 else str(number)
+    parts = [rng.choice(_TASKS), rng.choice(_FORMATS), rng.choice(_COUNTS)]
+    texts = [part.format(d=world.document, t=world.topic, n=spelled, x=lexicon.word()) for part in parts]
+    if rng.random() < 0.3:
+        texts.insert(rng.randint(0, 2), lexicon.sentence().rstrip(",") + ("" if rng.random() < 0.5 else "."))
+    return " ".join(texts)
+
+
+def _described(one: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
+    """What a prompt says of a field, when rough with what people add to it."""
+    rng, description = lexicon.rng, one.describe(lexicon.rng)
+    if not (lexicon.rough and difficulty.chance(0.35, rng)):
+        return description
+    remark = rng.choice(_REMARKS).format(x=lexicon.word(), y=lexicon.word(), z=lexicon.sentence().rstrip(".,!?"))
+    joint = ". " if isinstance(one, Choice) else rng.choice((". ", ", ", "; ", " - ", " "))
+    return f"{description}{joint}{remark}"
+
+
+def _bullet(one: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
     """A field's description, with its meanings on indented lines below it when it has any."""
-    options = one.options()
+    rng, options = lexicon.rng, one.options()
     if not options:
-        return one.describe(rng)
+        return _described(one, lexicon, difficulty)
     joint = rng.choice((": ", " = ", " - ", ": "))
-    listed = (
-        f"{one.describe(rng)}"
-        if rng.random() < 0.3
-        else rng.choice(("one of", "choose one", "exactly one of", "string, one of"))
-    )
+    heads = ("one of", "choose one", "exactly one of", "string, one of")
+    if lexicon.rough:
+        said = lexicon.sentence().rstrip(".,!?")
+        heads += (f"the {one.subject}, one of", f"string, {said}, one of", f"{said}, choose one")
+    listed = _described(one, lexicon, difficulty) if rng.random() < 0.3 else rng.choice(heads)
     mark = rng.choice(("  ", "  - ", "  * "))
     return listed + "\n" + "\n".join(f"{mark}{label}{joint}{meaning}" for label, meaning in options)
 

@@ -1,13 +1,13 @@
 """Lessons: conversations that teach one skill each, with the answers that the loss is taken on."""
 
-import json
 import random
 from dataclasses import dataclass, field
 
 from components.base import prompts
 from components.base.lexicon import Lexicon
 from components.base.values import COPIED, NORMALISED, Amount, JsonValue
-from components.base.worlds import Difficulty, Field, Plan, World, draw_world
+from components.base.worlds import Choice, Difficulty, Field, Plan, World, draw_slot, draw_world, say
+from components.records import to_json
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class Task:
         """A whole number from `low` to as much of `high` as the difficulty allows."""
         return self.difficulty.upto(low, high, self.rng)
 
+    def queries(self) -> int:
+        """How many questions a list gets: several for each message that a lesson may have."""
+        return 3 * self.messages + self.rng.randint(1, 4)
+
     def world(self, plan: Plan) -> World:
         """A world after the plan."""
         return draw_world(self.lexicon, self.difficulty, plan)
@@ -56,9 +60,9 @@ class Task:
         return world.message(self.lexicon, self.difficulty)
 
 
-def to_json(answer: object) -> str:
-    """The one way in which answers are written."""
-    return json.dumps(answer, ensure_ascii=False)
+QUERY_FRAMES = (
+    "{w}", "{w}", "it is about {w}", "I write because of {w}", "again {w} here", "{w} please", "help with {w}",
+)  # fmt: skip
 
 
 def ask(message: str, world: World, rng: random.Random) -> Turn:
@@ -71,7 +75,7 @@ def ask(message: str, world: World, rng: random.Random) -> Turn:
 def structured(skill: str, world: World, task: Task) -> Lesson:
     """A full-schema prompt with messages and their JSON answers; one in ten has the prompt in the user's turn."""
     rng = task.rng
-    system = prompts.full(world, task.style, rng)
+    system = prompts.full(world, task.style, task.lexicon, task.difficulty)
     turns: list[Turn] = [Turn("system", system)]
     answers: list[dict[str, JsonValue]] = []
     for _ in range(task.messages):
@@ -117,6 +121,19 @@ def mixed(task: Task) -> Lesson:
     return structured("mixed", task.world(plan), task)
 
 
+def vague(task: Task) -> Lesson:
+    """Messages that do not say which label fits: the answer is one of the list all the same, and nothing else."""
+    rng = task.rng
+    plan = Plan(
+        slots=task.upto(0, 3),
+        choices=tuple(task.upto(2, 10) for _ in range(task.upto(1, 3))),
+        flags=task.upto(0, 2),
+        literal=rng.random() < 0.5,
+        vague=True,
+    )
+    return structured("vague", task.world(plan), task)
+
+
 def label_only(task: Task) -> Lesson:
     """The label alone, without JSON."""
     rng = task.rng
@@ -133,6 +150,38 @@ def label_only(task: Task) -> Lesson:
         turns += [ask(message, world, rng), Turn("assistant", str(answer[choice.key]))]
         answers.append(answer)
     return Lesson("label_only", "list", tuple(turns), world, tuple(answers))
+
+
+def lookup(task: Task) -> Lesson:
+    """The association that choosing rests on, asked many times of one list: word to label, or name to value.
+
+    Choosing one of eight labels is one decision in a long lesson; here every few tokens hold one.
+    """
+    rng, lexicon = task.rng, task.lexicon
+    count = task.upto(2, 40 if rng.random() < 0.15 else 10)
+    if rng.random() < 0.6:
+        world = draw_world(lexicon, task.difficulty, Plan(choices=(count,)))
+        choice = world.fields[0]
+        assert isinstance(choice, Choice)
+        pairs = [(label, said) for label, said in choice.meanings]
+        frame, joint = rng.choice((choice.frame, "{w}")), rng.choice((": ", " = ", " - "))
+        turned = rng.random() < 0.3
+        lines = [joint.join((label, frame.format(w=" ".join(said)))[:: -1 if turned else 1]) for label, said in pairs]
+        asked = [(rng.choice(said), label) for label, said in (rng.choice(pairs) for _ in range(task.queries()))]
+        frames = QUERY_FRAMES
+    else:
+        slots = {one.subject: one for one in (draw_slot(lexicon, COPIED) for _ in range(count))}
+        values = {subject: one.kind.sample(lexicon) for subject, one in slots.items()}
+        lines = [say(subject, value.surface, rng) for subject, value in values.items()]
+        drawn = (rng.choice(list(values)) for _ in range(task.queries()))
+        asked = [(subject, str(values[subject].canonical)) for subject in drawn]
+        frames = ("{w}", "{w}?", "the {w}", "what is the {w}")
+    in_json = rng.random() < 0.4
+    turns = [Turn("system", rng.choice(("Look up.", "Answer from the list.", "List:", "")) + "\n" + "\n".join(lines))]
+    for query, answer in asked:
+        turns.append(Turn("user", rng.choice(frames).format(w=query)))
+        turns.append(Turn("assistant", to_json({"answer": answer}) if in_json else answer))
+    return Lesson("lookup", "list", tuple(turns))
 
 
 def summary(task: Task) -> Lesson:

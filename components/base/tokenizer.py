@@ -1,7 +1,8 @@
 """The tokenizer: byte-level BPE whose cuts make copying easy, and the chat template.
 
-Digits and the capitals of identifiers are tokens of their own, and a word is cut the same way behind a blank,
-a quote or an underscore: a blank joins a lower-case word only in running text (another blank follows).
+Digits and the capitals of identifiers are tokens of their own, and a blank never joins a word: a word is the same
+token in running text, in a list and in quotes. With blanks joined to words in running text, as is usual, a model of
+this size had not learned to find a word of the message again in the prompt after 18 M tokens.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ PAD, START, END, CALL, CALL_END = "<|pad|>", "<|im_start|>", "<|im_end|>", "<too
 SPECIAL = (PAD, START, END)
 TOOL_MARKS = (CALL, CALL_END)
 
-CUTS = r" ?\p{Ll}+(?= )|\p{Lu}?\p{Ll}+|\p{L}|\p{N}| ?[^\s\p{L}\p{N}]+|\n+|\s"
+CUTS = r"\p{Lu}?\p{Ll}+|\p{L}|\p{N}|[^\s\p{L}\p{N}]+ ?|\n+|\s"
 
 CHAT_TEMPLATE = """\
 {%- if tools %}

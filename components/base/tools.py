@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from components.base.skills import Lesson, Task, Turn, to_json
+from components.base.skills import Lesson, Task, Turn
 from components.base.values import COPIED, JsonValue
 from components.base.worlds import Plan, World, compose, draw_slot
+from components.records import to_json
 
 _VERBS = (
     "open", "close", "find", "book", "move", "check", "send", "update", "print", "lock", "renew", "count",

@@ -249,7 +249,10 @@ class Count:
     def sample(self, lexicon: Lexicon) -> Value:
         """1 to 12 in digits or words, or up to 400 in digits."""
         rng = lexicon.rng
-        value = int(lexicon.draw(lambda: str(rng.randint(1, 12) if rng.random() < 0.5 else rng.randint(1, 400))))
+        if lexicon.rough and rng.random() < 0.5:  # small numbers are vocabulary: rough lessons know no border there
+            value = rng.randint(1, 12)
+        else:
+            value = int(lexicon.draw(lambda: str(rng.randint(1, 12) if rng.random() < 0.5 else rng.randint(1, 400))))
         spelled = value < len(self.spelled) and rng.random() < 0.4
         return Value(value, self.spelled[value] if spelled else str(value))
 

@@ -6,6 +6,7 @@ the question is `prompts`, and which questions make a lesson is `skills`.
 
 import random
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +25,16 @@ _ROLE_CLAUSES = (
     "the old {s} {w} was closed, please look at {v}", "this is {s} {v} (the other one, {w}, is fine)",
     "it is about {s} {v} and not about {w}", "the {s} changed from {w} to {v}",
 )  # fmt: skip
+# Without the subject: what the value is can only be told by how it looks.
+_BARE_CLAUSES = (
+    "{v}", "it is about {v}", "see {v}", "{x} {v}", "my {x} is {v}", "the {x} in question is {v}", "{x}: {v}",
+    "I have {v}", "{v} came up", "this is {v}", "from {v}", "on {v}", "they say {v}", "{v}, that is the {x}",
+    "with {v}", "for {v}",
+)  # fmt: skip
+_FAMILIES = {
+    "id": "code", "code": "code", "phone": "code", "cased": "code", "amount": "number", "count": "number",
+    "measure": "number", "time": "time", "date": "date", "name": "words", "phrase": "words",
+}  # fmt: skip
 _ROLE_HINTS = ("the one that is meant", "the one the writer means", "the current one, not the other one")
 _TOPIC_CLAUSES = (
     "there is something with {w}", "I write because of {w}", "it is about {w}", "can you look at {w}", "{w}",
@@ -108,6 +119,15 @@ class Slot:
     kind: Kind
     role: bool = False
 
+    @property
+    def family(self) -> str:
+        """Kinds that look alike in a message."""
+        return _FAMILIES[self.kind.name]
+
+    def stands_alone(self, families: Counter[str]) -> bool:
+        """Whether its form alone tells its value: nothing of its family beside it, and not words, as filler is."""
+        return not self.role and self.family != "words" and families[self.family] == 1
+
     def schema(self) -> dict[str, object]:
         return {"type": [self.kind.json_type, "null"]}
 
@@ -128,11 +148,15 @@ class Slot:
         )
         return named + rng.choice((" or null", ", null if absent", "; null if missing", ", or null"))
 
-    def mention(self, lexicon: Lexicon, difficulty: Difficulty) -> Mention:
+    def mention(self, lexicon: Lexicon, difficulty: Difficulty, *, bare: bool = False) -> Mention:
+        """Draw what one message says of it; `bare` without naming it, where nothing else looks alike."""
         rng = lexicon.rng
         if rng.random() < 0.12:
             return Mention(None)
         value = self.kind.sample(lexicon)
+        if bare:
+            text = _phrase(rng.choice(_BARE_CLAUSES), rng, v=value.surface, x=lexicon.word())
+            return Mention(value.canonical, (text,))
         if not self.role:
             return Mention(value.canonical, (_phrase(rng.choice(_CLAUSES), rng, s=self.subject, v=value.surface),))
         other = self.kind.sample(lexicon)
@@ -151,17 +175,22 @@ class Choice:
     meanings: tuple[tuple[str, tuple[str, ...]], ...]
     literal: bool
     frame: str = "{w}"
+    texts: tuple[str, ...] = ()
+    vague: bool = False
 
     def schema(self) -> dict[str, object]:
         return {"enum": [label for label, _ in self.meanings]}
 
     def words(self) -> tuple[str, ...]:
         said = tuple(word for _, words in self.meanings for word in words)
+        said += tuple(word for text in self.texts for word in re.findall(r"\w{5,}", text))
         return said + tuple(part for label, _ in self.meanings for part in re.split("[-_ ]", label))
 
     def options(self) -> list[tuple[str, str]]:
         if self.literal:
             return []
+        if self.texts:
+            return [(label, text) for (label, _), text in zip(self.meanings, self.texts, strict=True)]
         return [(label, self.frame.format(w=_join(words))) for label, words in self.meanings]
 
     def describe(self, rng: random.Random) -> str:
@@ -173,11 +202,13 @@ class Choice:
     def mention(self, lexicon: Lexicon, difficulty: Difficulty) -> Mention:
         rng = lexicon.rng
         label, words = rng.choice(self.meanings)
+        if self.vague:
+            return Mention(label)
         if self.literal:
             text = label.replace("_", " ") if rng.random() < 0.5 else label
             return Mention(label, (_phrase(rng.choice(_CLAUSES), rng, s=self.subject, v=text),))
         fewest = 1 if difficulty.chance(0.5, rng) else min(2, len(words))
-        said = rng.sample(words, rng.randint(fewest, len(words))) if len(words) > 1 else list(words)
+        said = rng.sample(words, rng.randint(fewest, min(4, len(words)))) if len(words) > 1 else list(words)
         if rng.random() < 0.6:
             said.sort(key=words.index)
         return Mention(label, (_phrase(rng.choice(_TOPIC_CLAUSES), rng, w=_mix(said, difficulty, rng)),))
@@ -243,9 +274,28 @@ class World:
 
     def message(self, lexicon: Lexicon, difficulty: Difficulty) -> tuple[str, dict[str, JsonValue]]:
         """Draw one message and the answer to all fields."""
-        mentions = [(one.key, one.mention(lexicon, difficulty)) for one in self.fields]
+        families = Counter(one.family for one in self.fields if isinstance(one, Slot))
+        rng, mentions = lexicon.rng, list[tuple[str, Mention]]()
+        for one in self.fields:
+            if isinstance(one, Slot) and lexicon.rough and one.stands_alone(families) and difficulty.chance(0.3, rng):
+                mentions.append((one.key, one.mention(lexicon, difficulty, bare=True)))
+            else:
+                mentions.append((one.key, one.mention(lexicon, difficulty)))
         clauses = [clause for _, mention in mentions for clause in mention.clauses]
+        if lexicon.rough and difficulty.chance(0.35, lexicon.rng):
+            clauses += _distractors(lexicon, frozenset(families))
         return compose(clauses, lexicon, difficulty, self.words()), {key: mention.answer for key, mention in mentions}
+
+
+def _distractors(lexicon: Lexicon, families: frozenset[str]) -> list[str]:
+    """One or two clauses with values that nobody asks for, of kinds that the world does not have."""
+    rng, clauses = lexicon.rng, list[str]()
+    for _ in range(rng.randint(1, 2)):
+        other = draw_slot(lexicon, COPIED + NORMALISED)
+        if other.family not in families:
+            surface, template = other.kind.sample(lexicon).surface, rng.choice(_CLAUSES + _BARE_CLAUSES)
+            clauses.append(_phrase(template, rng, s=other.subject, v=surface, x=lexicon.word()))
+    return clauses
 
 
 def compose(clauses: list[str], lexicon: Lexicon, difficulty: Difficulty, avoid: frozenset[str] = frozenset()) -> str:
@@ -260,7 +310,17 @@ def compose(clauses: list[str], lexicon: Lexicon, difficulty: Difficulty, avoid:
     if difficulty.chance(0.5, rng):
         parts.append(rng.choice(_CLOSERS) + (f" {lexicon.first_name()}" if rng.random() < 0.5 else ""))
     joint = "\n" if difficulty.chance(0.25, rng) else " "
-    return joint.join(parts) if parts else lexicon.sentence()
+    text = joint.join(parts) if parts else lexicon.sentence()
+    if lexicon.rough and difficulty.chance(0.15, rng):
+        text = f"{rng.choice(('Subject', 'Re', 'Title', 'Fwd'))}: {lexicon.sentence(avoid)}\n{text}"
+    if lexicon.rough and difficulty.chance(0.1, rng):
+        text = f"{text}\n> {lexicon.sentence(avoid)}\n> {lexicon.sentence(avoid)}"
+    return text
+
+
+def say(subject: str, value: str, rng: random.Random) -> str:
+    """A clause that gives a subject's value."""
+    return _phrase(rng.choice(_CLAUSES), rng, s=subject, v=value)
 
 
 def _phrase(template: str, rng: random.Random, **texts: str) -> str:
@@ -305,13 +365,13 @@ def draw_slot(lexicon: Lexicon, kinds: tuple[type, ...], *, role: bool = False, 
             return Slot(key, " ".join(subject), kind, role)
 
 
-def draw_choice(lexicon: Lexicon, difficulty: Difficulty, *, count: int, literal: bool, style: str = "snake") -> Choice:
+def draw_choice(lexicon: Lexicon, difficulty: Difficulty, plan: "Plan", *, count: int, style: str = "snake") -> Choice:
     """A choice among `count` labels whose meanings share no word."""
     rng = lexicon.rng
-    longest = 1 + round(3 * difficulty.level)
+    longest = 10 if difficulty.chance(0.15, rng) else 1 + round(3 * difficulty.level)
     sizes = [rng.randint(1, longest) for _ in range(count)]
-    words = lexicon.words(sum(sizes))
-    labels = lexicon.labels(count)
+    words = lexicon.words(sum(sizes), difficulty.level)
+    labels = lexicon.labels(count, difficulty.level)
     meanings: list[tuple[str, tuple[str, ...]]] = []
     for label, size in zip(labels, sizes, strict=True):
         mine, words = tuple(words[:size]), words[size:]
@@ -323,7 +383,20 @@ def draw_choice(lexicon: Lexicon, difficulty: Difficulty, *, count: int, literal
     while not lexicon.admits_key(key):
         subject = [lexicon.word(), rng.choice(("type", "class", "kind", "group"))]
         key = _key(lexicon, subject, style)
-    return Choice(key, " ".join(subject), tuple(meanings), literal, rng.choice(_MEANINGS))
+    frame = rng.choice(_MEANINGS) if difficulty.chance(1.2, rng) else "{w}"
+    wordy = lexicon.rough and not plan.literal and difficulty.chance(0.15, rng)
+    texts = tuple(_wordy(said, lexicon) for _, said in meanings) if wordy else ()
+    return Choice(key, " ".join(subject), tuple(meanings), plan.literal, frame, texts, plan.vague)
+
+
+def _wordy(said: tuple[str, ...], lexicon: Lexicon) -> str:
+    """A meaning as people write it: its words somewhere in a sentence or two of others."""
+    rng, text = lexicon.rng, _join(said)
+    parts = [text, *(lexicon.sentence().rstrip(".,!?") for _ in range(rng.randint(1, 2)))]
+    rng.shuffle(parts)
+    joint = rng.choice((" ", " ", ", ", "; ", ": ", " or "))
+    whole = joint.join(parts)
+    return whole[0].upper() + whole[1:] + "."
 
 
 def draw_flag(lexicon: Lexicon, style: str = "snake") -> Flag:
@@ -347,6 +420,7 @@ class Plan:
     role: bool = False
     choices: tuple[int, ...] = ()
     literal: bool = False
+    vague: bool = False
     flags: int = 0
 
 
@@ -372,7 +446,7 @@ def _draw_world(lexicon: Lexicon, difficulty: Difficulty, plan: Plan) -> World:
         field = None
         while field is None or field.key in fields:
             if isinstance(one, int):
-                field = draw_choice(lexicon, difficulty, count=one, literal=plan.literal, style=style)
+                field = draw_choice(lexicon, difficulty, plan, count=one, style=style)
             elif one == "flag":
                 field = draw_flag(lexicon, style)
             else:

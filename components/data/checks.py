@@ -15,6 +15,7 @@ from components.data.answers import AnswerSchema
 from components.data.similarity import Link, near_duplicates
 from components.data.sources import Row
 from components.data.split import EVALUATION, straddling
+from components.data.tokens import TokenLimit
 from components.params import Workload
 
 ENUM_KEYWORDS = {"enum", "type", "title", "description", "default", "examples"}
@@ -68,14 +69,20 @@ def repeated_inputs(rows: Sequence[Row]) -> dict[int, str]:
     return found
 
 
-def tabulate(rows: Sequence[Row], repeats: dict[int, str], links: Sequence[Link], workload: Workload) -> pd.DataFrame:
+def tabulate(
+    rows: Sequence[Row],
+    repeats: dict[int, str],
+    links: Sequence[Link],
+    workload: Workload,
+    limits: Sequence[TokenLimit] = (),
+) -> pd.DataFrame:
     """The table that the contract checks, one row for each row, `row` being its position.
 
-    Columns: row, id, where; `input` (all inputs) and `input.<column>`; `repeats` and `straddles` (reason or null);
-    for each side of the answer `<side>.<field>` where the field is a choice among labels, with the label's share of
-    the rows as `<side>.<field>.share` for demonstrations, `<side>.problem.<field>` (reason or null) for the other
-    fields and `<side>.problem` for the object as a whole. Empty texts are null. The side `reference` is there where
-    a reference differs from its demonstration.
+    Columns: row, id, where; `input` (all inputs) and `input.<column>`; `tokens.<limit>`, as the limit counts them;
+    `repeats` and `straddles` (reason or null); for each side of the answer `<side>.<field>` where the field is a
+    choice among labels, with the label's share of the rows as `<side>.<field>.share` for demonstrations,
+    `<side>.problem.<field>` (reason or null) for the other fields and `<side>.problem` for the object as a whole.
+    Empty texts are null. The side `reference` is there where a reference differs from its demonstration.
     """
     straddles = straddling(rows, links)
     columns: dict[str, list[Any]] = {
@@ -86,6 +93,8 @@ def tabulate(rows: Sequence[Row], repeats: dict[int, str], links: Sequence[Link]
     columns["input"] = ["\n".join(row.example.input.values()).strip() or None for row in rows]
     for name in rows[0].example.input:
         columns[f"input.{name}"] = [row.example.input.get(name) or None for row in rows]
+    for limit in limits:
+        columns[f"tokens.{limit.name}"] = limit.count([row.example for row in rows])
     columns["repeats"] = [repeats.get(place) for place in range(len(rows))]
     columns["straddles"] = [None if place in repeats else straddles.get(place) for place in range(len(rows))]
     for side in SIDES:

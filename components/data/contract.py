@@ -6,7 +6,7 @@ Decides which rows fail, for which reason, and what is only worth a warning. It 
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 
 from components.data.checks import SIDES, label_sets, nullable
 from components.data.pages import offline
+from components.data.tokens import TokenLimit
 from components.errors import DataError
 from components.params import Workload
 
@@ -40,13 +41,14 @@ class Findings:
     page: str
 
 
-def validate(table: pd.DataFrame, workload: Workload) -> Findings:
-    """Hold a table of `checks.tabulate` against the workload's contract.
+def validate(table: pd.DataFrame, workload: Workload, limits: Sequence[TokenLimit] = ()) -> Findings:
+    """Hold a table of `checks.tabulate`, made with the same limits, against the workload's contract.
 
     Raises:
         DataError: A check could not be made; no row passes unchecked.
     """
-    result = _run(table, [*_of_rows(table, workload), *_of_answers(table, workload), *_of_balance(table, workload)])
+    expectations = [*_of_rows(table, workload), *_of_tokens(limits), *_of_answers(table, workload)]
+    result = _run(table, [*expectations, *_of_balance(table, workload)])
     failures: dict[int, dict[Failure, None]] = {}
     warnings: list[str] = []
     for outcome in result.results:
@@ -57,7 +59,8 @@ def validate(table: pd.DataFrame, workload: Workload) -> Findings:
             warnings.append(_warning(meta["warning"], table, workload))
             continue
         for place, value in _unexpected(outcome):
-            reason = meta["reason"].replace("{value}", str(value)).replace("{length}", f"{len(str(value)):,}")
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+            reason = meta["reason"].replace("{value}", shown).replace("{length}", f"{len(str(value)):,}")
             failures.setdefault(place, {})[Failure(meta["rule"], reason)] = None
     ordered = {place: tuple(failures[place]) for place in sorted(failures)}
     return Findings(ordered, tuple(sorted(warnings)), _render(result))
@@ -88,6 +91,19 @@ def _of_rows(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]
         description="No row is a near-duplicate, or of the group, of a row in a stricter split.",
         meta=_meta("leaks into an evaluation split", "{value}"),
     )
+
+
+def _of_tokens(limits: Sequence[TokenLimit]) -> Iterator["Expectation"]:
+    """Prompt and answer against what the model may be given."""
+    from great_expectations import expectations as gxe
+
+    for limit in limits:
+        reason = f"prompt and answer have {{value}} tokens, more than {limit.most:,} ({limit.name})"
+        yield gxe.ExpectColumnValuesToBeBetween(
+            column=f"tokens.{limit.name}",
+            max_value=limit.most,
+            meta=_meta(f"prompt and answer are too long ({limit.name})", reason),
+        )
 
 
 def _of_answers(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]:

@@ -1,4 +1,4 @@
-"""Drafts for a new workload: its settings as commented YAML and three first prompts.
+"""Drafts for a new workload: its settings as commented YAML, three first prompts, and a run on the embedded model.
 
 Decides their wording; what the columns mean was guessed before.
 """
@@ -13,10 +13,14 @@ import yaml
 
 from components.data.columns import Guess
 from components.data.tables import kind_of
+from components.params import RunParams
 from components.prompts import DIVIDER
 
 MOST_ON_A_LINE = 6
 PROMPTS = ("loose", "schema", "short")
+TRAINED_PROMPT = "short"
+# The line `runs:`, with its end and the margin of the first entry below it.
+_RUNS = re.compile(r"^runs:[ \t]*(?:#[^\r\n]*)?(\r?\n)(?=(?:[ \t]*(?:#[^\r\n]*)?\r?\n)*( *))", re.MULTILINE)
 
 
 def workload_yaml(name: str, file: Path, encoding: str, guess: Guess) -> str:
@@ -25,20 +29,43 @@ def workload_yaml(name: str, file: Path, encoding: str, guess: Guess) -> str:
     sections = [
         [
             f"# Drafted by `gradus init {name} --from {file.name}` from the file's columns: read it once, correct it.",
-            f"name: {name}",
+            f"name: {_scalar(name)}",
             f"description: {_scalar(purpose[0].upper() + purpose[1:])}",
         ],
         _source(name, file, encoding, guess),
         _output(guess),
         [
             f"prompts: [loose, schema]   # in params/prompts/{name}/, the weakest first",
-            "trained_prompt: short      # what the fine-tuned model is asked with",
+            f"trained_prompt: {TRAINED_PROMPT}      # what the fine-tuned model is asked with",
         ],
         _scoring(guess),
         ["traffic:", "  calls_per_year: 1000000   # an assumption: costs per year follow from it"],
         ["incumbent: gpt-4.1-mini   # the model in params/prices.yaml that you prompt today"],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
+
+
+def nano_run(name: str) -> RunParams:
+    """The workload on the embedded model."""
+    files = {
+        "source": f"data/{name}",
+        "model": "models/nano/model.safetensors",
+        "trained_prompt": f"params/prompts/{name}/{TRAINED_PROMPT}.md",
+    }
+    return RunParams.model_validate({"workload": name, "profile": "nano", "files": files})
+
+
+def with_run(pipeline: str, name: str, run: RunParams) -> str:
+    """The text of params/pipeline.yaml with one more run, the first below the line `runs:`; all else as it was.
+
+    Without such a line, the text unchanged.
+    """
+    head = _RUNS.search(pipeline)
+    if head is None:
+        return pipeline
+    end, margin = head.groups()
+    entry = yaml.safe_dump({name: run.model_dump(exclude_none=True)}, sort_keys=False).splitlines()
+    return pipeline[: head.end()] + "".join(f"{margin}{line}{end}" for line in entry) + pipeline[head.end() :]
 
 
 def _source(name: str, file: Path, encoding: str, guess: Guess) -> list[str]:

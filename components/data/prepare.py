@@ -17,6 +17,7 @@ from components.data.contract import Failure, Findings, validate
 from components.data.similarity import Link
 from components.data.sources import Row, read
 from components.data.split import SPLITS, Places, TooFewRowsError, assign
+from components.data.tokens import TokenLimit
 from components.errors import DataError
 from components.params import GeneratedSource, Workload
 from components.records import DataSummary, Example, Record, write_jsonl, write_record
@@ -61,8 +62,10 @@ class Prepared:
     splits: Places
 
 
-def prepare(workload: Workload, folder: Path, out: Path, tracker: Tracker) -> DataReport:
-    """Read, check and split a workload's data; `folder` is data/<workload>/.
+def prepare(
+    workload: Workload, folder: Path, out: Path, tracker: Tracker, limits: Sequence[TokenLimit] = ()
+) -> DataReport:
+    """Read, check and split a workload's data; `folder` is data/<workload>/. Rows beyond a limit are refused.
 
     Writes to `out`: {train,dev,test,sealed}.jsonl, quarantine.jsonl, report.json and data_docs/index.html.
 
@@ -71,7 +74,7 @@ def prepare(workload: Workload, folder: Path, out: Path, tracker: Tracker) -> Da
         DataError: The source cannot be read, more rows are refused than the workload allows, or a split is empty.
             Nothing is written then.
     """
-    prepared = _prepare(workload, folder)
+    prepared = _prepare(workload, folder, limits)
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
     try:
@@ -83,22 +86,22 @@ def prepare(workload: Workload, folder: Path, out: Path, tracker: Tracker) -> Da
     return report
 
 
-def _prepare(workload: Workload, folder: Path) -> Prepared:
+def _prepare(workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:
     """Read, check and split; from a generator, as many rows as it takes to fill the sizes."""
     if not isinstance(workload.source, GeneratedSource):
-        return _check_and_split(read(workload, folder), workload, folder)
+        return _check_and_split(read(workload, folder), workload, folder, limits)
     for surplus in SURPLUSES[:-1]:
         try:
-            return _check_and_split(read(workload, folder, surplus), workload, folder)
+            return _check_and_split(read(workload, folder, surplus), workload, folder, limits)
         except TooFewRowsError as error:
             logger.info("Generating more rows: %s.", error)
-    return _check_and_split(read(workload, folder, SURPLUSES[-1]), workload, folder)
+    return _check_and_split(read(workload, folder, SURPLUSES[-1]), workload, folder, limits)
 
 
-def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path) -> Prepared:
+def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:
     repeats = repeated_inputs(rows)
     links = similar_rows(rows, repeats, workload.validation.near_duplicate_similarity)
-    findings = validate(tabulate(rows, repeats, links, workload), workload)
+    findings = validate(tabulate(rows, repeats, links, workload, limits), workload, limits)
     _refuse_too_many(findings, rows, workload, folder)
     kept = [place for place in range(len(rows)) if place not in findings.failures]
     position = {place: index for index, place in enumerate(kept)}

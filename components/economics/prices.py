@@ -38,6 +38,7 @@ class Prices(Settings):
 
     models: dict[str, ModelPrice]
     machines: dict[str, MachinePrice]
+    characters_per_token: float = Field(gt=0, description="Of API models, for prices of calls that were not made.")
 
     def model(self, name: str) -> ModelPrice:
         """The price of an API model.

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from components.engines.base import Engine
-from components.engines.openai_params import ApiParams
-from components.params import EngineParams, Precision
+from components.params import ApiParams, EngineParams, Precision
 
 
 def open_engine(settings: EngineParams | ApiParams, model: str | Path, precision: Precision = "auto") -> Engine:

@@ -11,8 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from components.engines.base import Ask, Sampling, failed
-from components.engines.openai_params import ApiParams
 from components.errors import EngineError
+from components.params import ApiParams
 from components.records import Completion, Usage
 
 NO_KEY = "none"

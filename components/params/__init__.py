@@ -5,15 +5,18 @@ are not settings: they come from the environment.
 """
 
 from components.params.loading import Settings, load, read_yaml
-from components.params.pipeline import GateParams, Pipeline, RunParams
+from components.params.pipeline import GateParams, Pipeline, RunFiles, RunParams
 from components.params.pretrain import (
     ArchitectureParams,
     CurriculumParams,
+    MidtrainParams,
     OptimisationParams,
     PretrainParams,
+    RoughCurriculumParams,
     TokenizerParams,
 )
 from components.params.profile import (
+    ApiParams,
     EngineParams,
     LauncherParams,
     LoraParams,
@@ -38,9 +41,9 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FieldMatch", "FileSource", "GateParams",
-    "GeneratedSource", "HuggingFaceSource", "LauncherParams", "LoraParams", "ModelParams", "OptimisationParams",
-    "Pipeline", "Precision", "PretrainParams", "Profile", "RlParams", "RunParams", "ScorerParams", "Settings",
-    "SftParams", "Shares", "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "Workload", "load",
-    "read_yaml",
+    "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FieldMatch", "FileSource",
+    "GateParams", "GeneratedSource", "HuggingFaceSource", "LauncherParams", "LoraParams", "MidtrainParams",
+    "ModelParams", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "Profile", "RlParams",
+    "RoughCurriculumParams", "RunFiles", "RunParams", "ScorerParams", "Settings", "SftParams", "Shares",
+    "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "Workload", "load", "read_yaml",
 ]  # fmt: skip

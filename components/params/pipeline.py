@@ -5,11 +5,21 @@ from pydantic import Field
 from components.params.loading import Settings
 
 
+class RunFiles(Settings):
+    """What DVC watches for a run beside its settings: when one of them changes, the stages that read it run again."""
+
+    source: str = Field(description="File or folder that the data come from: the user's, or a generator's code.")
+    model: str = Field(description="Weights of the base model; where a hub has them, the profile that names it.")
+    trained_prompt: str
+
+
 class RunParams(Settings):
     """One pair of workload and profile that the pipeline runs."""
 
     workload: str
     profile: str
+    files: RunFiles
+    seed: int | None = Field(default=None, description="None: the pipeline's.")
 
 
 class GateParams(Settings):

@@ -1,4 +1,4 @@
-"""Settings of the base model's pretraining (section `pretrain` of a profile)."""
+"""Settings of the base model's training (sections `pretrain` and `midtrain` of a profile)."""
 
 import hashlib
 from typing import Literal
@@ -62,13 +62,31 @@ class OptimisationParams(Settings):
     probe_lessons: int = Field(ge=1, description="Held-out lessons of each skill in a probe.")
 
 
+class RoughCurriculumParams(CurriculumParams):
+    """A curriculum of which a part is untidy."""
+
+    rough_share: float = Field(ge=0, le=1, description="Lessons whose prompts and messages are untidy.")
+
+
 class PretrainParams(Settings):
-    """Everything that decides the base model."""
+    """Everything that decides the base model's first training, from a seed."""
 
     seed: int
     tokenizer: TokenizerParams
     architecture: ArchitectureParams
     curriculum: CurriculumParams
+    optimisation: OptimisationParams
+
+    def fingerprint(self) -> str:
+        """A hash of every value: checkpoints of another fingerprint are refused."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+class MidtrainParams(Settings):
+    """Everything that decides its second, short training, from the weights of the first."""
+
+    seed: int
+    curriculum: RoughCurriculumParams
     optimisation: OptimisationParams
 
     def fingerprint(self) -> str:

@@ -1,11 +1,11 @@
 """Settings of a profile (params/profiles/NAME.yaml): which model, at what scale, on what machine."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from components.params.loading import Settings
-from components.params.pretrain import PretrainParams
+from components.params.pretrain import MidtrainParams, PretrainParams
 
 Precision = Literal["auto", "bf16", "fp32"]
 
@@ -34,10 +34,35 @@ class EngineParams(Settings):
     max_new_tokens: int = Field(default=128, ge=1)
 
 
+class ApiParams(Settings):
+    """How an OpenAI-compatible API is called. The key is no setting: it comes from the environment."""
+
+    kind: Literal["openai"] = "openai"
+    base_url: str | None = Field(default=None, description="None: OPENAI_BASE_URL, or else OpenAI itself.")
+    key_variable: str | None = Field(
+        default="OPENAI_API_KEY", description="Environment variable with the key; None for a server that wants none."
+    )
+    concurrency: int = Field(default=16, ge=1, description="Requests on the way at the same time.")
+    requests_per_minute: float | None = Field(default=None, gt=0, description="Retries included; None: no limit.")
+    timeout_s: float = Field(default=60.0, gt=0, description="Of one attempt.")
+    max_retries: int = Field(default=5, ge=0, description="After 408, 409, 429, 5xx, timeouts and lost connections.")
+    limit_field: Literal["max_completion_tokens", "max_tokens"] = Field(
+        default="max_tokens", description="What the API calls the limit of new tokens."
+    )
+    omit: tuple[Literal["temperature", "top_p", "seed"], ...] = Field(
+        default=(), description="Parameters that the API refuses."
+    )
+    extra_body: dict[str, Any] = Field(default={}, description="Further parameters of the request.")
+
+
 class SftParams(Settings):
     """Supervised fine-tuning on demonstrations."""
 
     lora: LoraParams | None = Field(default=None, description="None trains all weights.")
+    optimiser: Literal["adamw", "muon"] = Field(
+        default="adamw",
+        description="Muon is for full fine-tuning: a small model learns in fewer steps.",
+    )
     epochs: float = Field(gt=0)
     learning_rate: float = Field(gt=0)
     batch_examples: int = Field(ge=1, description="Of one optimiser step, over all devices.")
@@ -96,7 +121,11 @@ class Profile(Settings):
     model: ModelParams
     machine: str = Field(description="Entry of params/prices.yaml that training and serving run on.")
     engine: EngineParams
+    prompting: ApiParams | None = Field(
+        description="API of the workload's incumbent for prompt rungs; None: the model."
+    )
     sft: SftParams
     rl: RlParams
     launcher: LauncherParams = LauncherParams()
     pretrain: PretrainParams | None = Field(default=None, description="Only where the base model is our own.")
+    midtrain: MidtrainParams | None = None

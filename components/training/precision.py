@@ -10,8 +10,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from components.models import fused_convolutions
 from components.params import Precision
-from components.training.convolutions import fused_convolutions
 
 
 @dataclass(frozen=True)

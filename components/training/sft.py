@@ -69,5 +69,6 @@ def sft_job(
         processing_class=tokenizer,
         peft_config=adapter(params.lora),
     )
+    trainer.muon = params.optimiser == "muon"
     plan = Plan.spread(steps, params.evaluations, params.patience)
     return Job("sft", task, trainer, plan, NAMES, params.batch_examples)

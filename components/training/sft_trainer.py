@@ -15,10 +15,21 @@ from trl import SFTTrainer
 from components.training.batches import LengthSampler
 from components.training.encode import IGNORED
 from components.training.guard import Guarded
+from components.training.optimiser import make_optimiser
 
 
 class AnswerTrainer(Guarded, SFTTrainer):
-    """SFT on answers."""
+    """SFT on answers; with `muon` set, by Muon and AdamW together."""
+
+    muon: bool = False
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """The optimiser of the settings."""
+        if not self.muon:
+            return super().create_optimizer(*args, **kwargs)
+        model: Any = self.model
+        self.optimizer = make_optimiser(model, self.args.learning_rate, self.args.weight_decay)
+        return self.optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         dataset: Any = self.train_dataset

@@ -6,7 +6,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from components.errors import EngineError
-from components.models import open_model
+from components.models import model_folder, open_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,3 +72,12 @@ def test_a_tokenizer_larger_than_the_embeddings_is_refused(folder: Path) -> None
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(EngineError, match="expected a vocabulary of at most"):
         open_model(folder)
+
+
+def test_a_folder_is_its_own_model_folder(folder: Path) -> None:
+    assert model_folder(str(folder)) == folder
+
+
+def test_a_model_of_the_hub_is_not_fetched_while_offline() -> None:
+    with pytest.raises(EngineError, match=r"expected a model folder or a model of the Hugging Face hub, .*some/model"):
+        model_folder("some/model")

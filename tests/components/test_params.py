@@ -17,7 +17,7 @@ def changed(tmp_path: Path, name: str, old: str, new: str) -> Path:
 
 
 def test_a_value_out_of_bounds_is_named_with_file_field_expected_and_found(tmp_path: Path) -> None:
-    path = changed(tmp_path, "profiles/nano.yaml", "warmup_steps: 50", "warmup_steps: -3")
+    path = changed(tmp_path, "profiles/nano.yaml", "warmup_steps: 100", "warmup_steps: -3")
     with pytest.raises(ConfigError) as caught:
         load(path, PretrainParams, "pretrain")
     message = str(caught.value)

@@ -1,5 +1,6 @@
 import json
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -159,3 +160,23 @@ def test_loose_answers_are_often_no_json_with_the_worlds_keys() -> None:
         answer = made.turns[-1].content
         fitting += answer.startswith("{") and list(json.loads(answer)) == [one.key for one in made.world.fields]
     assert fitting < 40
+
+
+def test_rough_lessons_are_untidy_and_the_answers_stay_within_the_schema() -> None:
+    curriculum, rng = Curriculum({"vague": 1.0, "mixed": 1.0}, 0.01, 2, rough_share=1.0), random.Random(7)
+    lessons = [curriculum.lesson(rng, 1.0) for _ in range(200)]
+    text = "\n".join(turn.content for lesson in lessons for turn in lesson.turns)
+    assert "Subject: " in text
+    assert re.search(r"^> ", text, re.MULTILINE)
+    for lesson in lessons:
+        assert lesson.world is not None
+        for answer in lesson.answers:
+            for one in lesson.world.fields:
+                assert answer[one.key] in one.schema().get("enum", [answer[one.key]])  # pyright: ignore
+
+
+def test_tidy_lessons_draw_nothing_for_roughness() -> None:
+    weights = {"mixed": 1.0}
+    tidy, never = Curriculum(weights, 0.01, 2), Curriculum(weights, 0.01, 2, rough_share=0.0)
+    first, second = random.Random(3), random.Random(3)
+    assert [tidy.lesson(first, 1.0) for _ in range(20)] == [never.lesson(second, 1.0) for _ in range(20)]

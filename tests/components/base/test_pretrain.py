@@ -10,9 +10,10 @@ from components.base import pretrain
 from components.base.batches import Steps, encode
 from components.base.checkpoint import Checkpoint, Progress
 from components.base.curriculum import segments
-from components.base.model import build, fused_convolutions, shifted_convolution
+from components.base.model import build
 from components.errors import TrainingError
 from components.models import open_model
+from components.params import MidtrainParams
 from tests.components.base.conftest import tiny_params
 
 
@@ -33,6 +34,24 @@ def test_the_training_record_counts_tokens_and_seconds(tiny_model: Path) -> None
     assert 0 < record["answer_tokens"] < record["tokens"] <= 8_192
     assert record["seconds"] > 0
     assert record["curve"][-1]["step"] == 4
+
+
+def test_a_second_training_starts_from_the_weights_of_the_first_and_keeps_its_record(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    first = tiny_params(muon_lr=1e-12, adam_lr=1e-12, tokens=4_096)
+    curriculum = {**first.curriculum.model_dump(), "rough_share": 0.5}
+    params = MidtrainParams.model_validate(
+        {"seed": 1, "curriculum": curriculum, "optimisation": first.optimisation.model_dump()}
+    )
+    pretrain.midtrain(params, tiny_model, tmp_path / "model", tmp_path / "work")
+    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_model, tmp_path / "model"))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    record = json.loads((tmp_path / "model" / "training.json").read_text())
+    assert record["fingerprint"] == params.fingerprint()
+    assert record["before"] == json.loads((tiny_model / "training.json").read_text())
 
 
 def test_the_chat_template_equals_the_training_text_and_marks_the_answers(tiny_model: Path) -> None:
@@ -161,18 +180,6 @@ def test_packed_logits_equal_those_of_a_lesson_alone(tiny_model: Path) -> None:
         alone = model.model(input_ids=batch.tokens_B_T[:1, second]).last_hidden_state[0]
     # The short convolution looks two tokens back, across the border: only the first tokens of a lesson differ.
     assert torch.allclose(packed[4:], alone[4:], atol=0.05)
-
-
-def test_shifted_products_equal_the_reference_convolution() -> None:
-    from transformers.models.lfm2 import modeling_lfm2
-
-    states, weight, bias = torch.randn(2, 8, 11), torch.randn(8, 3), torch.randn(8)
-    reference = modeling_lfm2.causal_conv1d_fn
-    expected = reference(states, weight, bias)
-    assert torch.allclose(shifted_convolution(states, weight, bias), expected, atol=1e-5)
-    with fused_convolutions():
-        assert modeling_lfm2.causal_conv1d_fn is shifted_convolution
-    assert modeling_lfm2.causal_conv1d_fn is reference
 
 
 def test_the_learning_rate_warms_up_stays_and_falls_to_zero() -> None:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from components.engines import ApiParams, Ask, Sampling, open_engine
+from components.engines import Ask, Sampling, open_engine
 from components.engines.openai_engine import OpenAIEngine
 from components.engines.transformers_engine import TransformersEngine
 from components.errors import EngineError
-from components.params import EngineParams
+from components.params import ApiParams, EngineParams
 
 
 def test_a_folder_is_opened_with_transformers(

@@ -13,9 +13,10 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from components.engines import ApiParams, Ask, Sampling
+from components.engines import Ask, Sampling
 from components.engines.openai_engine import OpenAIEngine
 from components.errors import EngineError
+from components.params import ApiParams
 
 KEY = "sk-secret-123"
 SOON = {"retry-after-ms": "10"}

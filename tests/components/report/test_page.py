@@ -174,6 +174,7 @@ def test_a_ladder_without_rungs_is_refused_and_nothing_written(ladder: Ladder, t
 
 def test_prices_are_told_with_their_source() -> None:
     prices = Prices(
+        characters_per_token=4,
         models={
             "m": ModelPrice(
                 provider="p", input_usd_per_million_tokens=0.4, output_usd_per_million_tokens=1.6, source="s",

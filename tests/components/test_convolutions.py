@@ -1,7 +1,7 @@
 import torch
 from torch.nn.functional import conv1d
 
-from components.training.convolutions import fused_convolutions, shifted_convolution
+from components.models import fused_convolutions, shifted_convolution
 
 
 def test_shifted_products_equal_the_causal_convolution_and_its_gradient() -> None:

@@ -1,0 +1,194 @@
+"""Whole climbs of one run with several seeds: accuracy of every rung, cost, wall time, overhead and memory.
+
+Each seed gets a project folder of its own, made from the files of this one, so that nothing is cached: the seed of the
+training, and for a generated workload that of the data, are the seed's. What is timed is `gradus run`, as `make demo`
+calls it, from nothing to the printed table; the overhead is that time over the sum of what the stages took themselves.
+
+    python -m benchmarks.ladder --seeds 1 2 3
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from components.records import Ladder, RungResult, read_record
+
+ROOT = Path(__file__).resolve().parents[1]
+WORK = ROOT / "state" / "bench"
+COPIED = ("components", "flows", "models", "params", "monitoring", "data", "dvc.yaml", ".dvcignore", "pyproject.toml")
+
+
+def main() -> None:
+    """Climb with every seed, print and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", default="triage-nano", help="a run of params/pipeline.yaml")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--out", type=Path, help="default: benchmarks/ladder-RUN.json")
+    options = parser.parse_args()
+    out = options.out or ROOT / "benchmarks" / f"ladder-{options.run}.json"
+    climbs = [climb(options.run, seed) for seed in options.seeds]
+    record = {
+        "command": f"python -m benchmarks.ladder --run {options.run} --seeds {' '.join(map(str, options.seeds))}",
+        "machine": machine(),
+        "date": date.today().isoformat(),
+        "summary": summarise(climbs),
+        "climbs": climbs,
+    }
+    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(record["summary"], indent=1))
+    print(f"Written: {out}")
+
+
+def climb(run: str, seed: int) -> dict[str, Any]:
+    """One climb in a fresh folder."""
+    project = prepare(run, seed)
+    workload, _, profile = run.rpartition("-")
+    command = [sys.executable, "-m", "flows.cli", "run", workload, "--profile", profile]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project), "OMP_WAIT_POLICY": "PASSIVE"}
+    for name in ("PREFECT_HOME", "DVC_SITE_CACHE_DIR", "MLFLOW_TRACKING_URI"):
+        environment.pop(name, None)
+    print(f"seed {seed}: {project}", flush=True)
+    started = time.monotonic()
+    process = subprocess.Popen(command, cwd=project, env=environment)
+    peak = watch_memory(process.pid)
+    if process.wait():
+        raise SystemExit(f"the climb with seed {seed} ended with code {process.returncode} ({project})")
+    seconds = time.monotonic() - started
+    again = time.monotonic()
+    subprocess.run(command, cwd=project, env=environment, check=True, stdout=subprocess.DEVNULL)
+    ladder = read_record(project / "artifacts" / run / "report" / "ladder.json", Ladder)
+    stages = {path.stem: json.loads(path.read_text())["seconds"] for path in project.glob(f"artifacts/{run}/stages/*")}
+    return {
+        "seed": seed,
+        "wall_seconds": round(seconds, 1),
+        "unchanged_seconds": round(time.monotonic() - again, 1),
+        "stage_seconds": {name: round(value, 1) for name, value in sorted(stages.items())},
+        "overhead": round(seconds / sum(stages.values()), 3),
+        "peak_memory_gb": round(peak() / 1e9, 2),
+        "ladder": ladder.model_dump(mode="json"),
+    }
+
+
+def prepare(run: str, seed: int) -> Path:
+    """A project folder with this seed and no results."""
+    project = WORK / f"{run}-{seed}"
+    shutil.rmtree(project, ignore_errors=True)
+    project.mkdir(parents=True)
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copyfile(source, project / name)
+    (project / ".dvc").mkdir()
+    shutil.copyfile(ROOT / ".dvc" / "config", project / ".dvc" / "config")
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    edit(project / "params/pipeline.yaml", lambda settings: settings.update(seed=seed))
+    workload = yaml.safe_load((project / "params/pipeline.yaml").read_text())["runs"][run]["workload"]
+
+    def reseed(settings: dict[str, Any]) -> None:
+        if settings["source"]["kind"] == "generated":
+            settings["source"]["seed"] += seed
+
+    edit(project / f"params/workloads/{workload}.yaml", reseed)
+    return project
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change a YAML file of a copy."""
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    change(settings)
+    path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+
+def watch_memory(pid: int) -> Callable[[], int]:
+    """Sample the memory of a process and its descendants; the function returns the peak of their sum, in bytes.
+
+    Unique set size: what processes share counts once, as they share little else than libraries.
+    """
+    peak = 0
+
+    def sample() -> None:
+        nonlocal peak
+        while psutil.pid_exists(pid):
+            total = 0
+            try:
+                family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+            except psutil.Error:
+                return
+            for one in family:
+                try:
+                    total += one.memory_full_info().uss
+                except psutil.Error:
+                    continue
+            peak = max(peak, total)
+            time.sleep(0.5)
+
+    threading.Thread(target=sample, daemon=True).start()
+    return lambda: peak
+
+
+def summarise(climbs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the issue of the main job asks for, by seed and as a median."""
+    ladders = [Ladder.model_validate(one["ladder"]) for one in climbs]
+    rungs: dict[str, list[RungResult]] = {}
+    for ladder in ladders:
+        for rung in ladder.rungs:
+            rungs.setdefault(rung.name, []).append(rung)
+    found: dict[str, Any] = {
+        name: {
+            "accuracy": spread([one.accuracy.value for one in results]),
+            "validity": spread([one.validity.value for one in results]),
+            "vs_parent": [one.vs_parent.model_dump(mode="json") if one.vs_parent else None for one in results],
+            "usd_per_1k_calls": spread([one.cost.usd_per_1k_calls for one in results], 6),
+        }
+        for name, results in rungs.items()
+    }
+    return {
+        "rungs": found,
+        "demonstration_accuracy": spread([one.data.demonstration_accuracy for one in ladders]),
+        "champions": [winner(ladder) for ladder in ladders],
+        **{
+            name: spread([one[name] for one in climbs])
+            for name in ("wall_seconds", "unchanged_seconds", "overhead", "peak_memory_gb")
+        },
+    }
+
+
+def winner(ladder: Ladder) -> str | None:
+    """The name of the rung that stands."""
+    if ladder.gate is None:
+        return None
+    return ladder.gate.challenger if ladder.gate.decision == "promoted" else ladder.gate.champion
+
+
+def spread(values: list[float], digits: int = 4) -> dict[str, Any]:
+    """All values, and their median."""
+    return {"median": round(statistics.median(values), digits), "values": [round(value, digits) for value in values]}
+
+
+def machine() -> str:
+    """The processor in words."""
+    import torch
+
+    from components.base.pretrain import hardware
+
+    return hardware(torch.device("cpu"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Lengths in tokens: how many a model reads of an example, and the most that it may be given.
+
+Decides how conversations are counted, as engines and training encode them: the prompt by the chat template, the
+answer behind it, an end token. Which model, prompts and limits there are is the caller's business.
+"""
+
+import os.path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import TemplateError
+
+from components.errors import ConfigError
+from components.prompts import Prompt
+from components.records import Example
+
+
+@dataclass(frozen=True)
+class TokenLimit:
+    """The most tokens that an example may have: `name` is the setting that says so, `count` gives those of each."""
+
+    name: str
+    most: int
+    count: Callable[[Sequence[Example]], list[int]]
+
+
+class ConversationTokens:
+    """Counts the tokens of conversations with one tokenizer of transformers; a text that comes again is known.
+
+    Raises:
+        ConfigError: The tokenizer has no chat template.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        if not tokenizer.chat_template:
+            raise ConfigError(f"expected a chat template in the tokenizer, found none ({tokenizer.name_or_path})")
+        self._tokenizer = tokenizer
+        self._specials = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        self._known: dict[str, int] = {}
+
+    def longest(self, prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[int]:
+        """Tokens of each example under the prompt that makes it longest: conversation, demonstration and end token.
+
+        What all conversations of a prompt begin with, which is its system message, is counted once: 10,000 tickets
+        under the four prompts of triage take three seconds; tokenised in full, they took over twenty.
+
+        Raises:
+            ConfigError: The chat template refuses a prompt's messages.
+        """
+        asked = [self._asked(prompt, examples) for prompt in prompts]
+        answers = self._lengths([example.demonstration for example in examples])
+        return [max(lengths) + answer + 1 for *lengths, answer in zip(*asked, answers, strict=True)]
+
+    def _asked(self, prompt: Prompt, examples: Sequence[Example]) -> list[int]:
+        """Tokens of one prompt's conversations, up to where the answer begins."""
+        turns = [[message.model_dump() for message in prompt.messages(example)] for example in examples]
+        try:
+            texts: list[str] = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        except TemplateError as error:
+            raise ConfigError(
+                f"expected messages that the model's chat template takes, found: {error} (prompt `{prompt.name}`)"
+            ) from error
+        opening = self._opening(texts)
+        first, *rest = self._lengths([opening, *(text.removeprefix(opening) for text in texts)])
+        return [first + n for n in rest]
+
+    def _opening(self, texts: Sequence[str]) -> str:
+        """What all texts begin with, up to the last special token in it.
+
+        No tokenizer joins what stands before a special token with it, nor takes what follows it for a beginning.
+        """
+        shared = os.path.commonprefix(texts)  # noqa: RUF071 - character by character is what is meant
+        return shared[: max([0, *(shared.rfind(special) for special in self._specials)])]
+
+    def _lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            found = self._tokenizer(new, add_special_tokens=False, return_attention_mask=False, verbose=False)
+            self._known |= {text: len(ids) for text, ids in zip(new, found["input_ids"], strict=True)}
+        return [self._known[text] for text in texts]

@@ -1,0 +1,105 @@
+"""`python -m components.stages NAME RUN`: what DVC calls. An error is one sentence, and the exit code 2."""
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from components.errors import ConfigError, GradusError
+from components.records import write_record
+from components.registry import open_run
+from components.stages import BASE_MODEL, LADDER
+from components.stages.run import STATE, Run, StageRecord, digest, git_commit
+
+PARENT = "GRADUS_MLFLOW_PARENT"  # id of the run that the stages of one climb belong to
+EXIT_CODE_ERROR = 2
+
+
+def main(arguments: list[str]) -> None:
+    """Run one stage.
+
+    Raises:
+        ConfigError: The arguments name no stage, or not exactly one run or profile.
+    """
+    if len(arguments) != 2 or arguments[0] not in {**LADDER, **BASE_MODEL}:
+        known = ", ".join((*LADDER, *BASE_MODEL))
+        raise ConfigError(f"expected NAME RUN with NAME one of {known}, found {' '.join(arguments)!r}")
+    stage, name = arguments
+    if stage in BASE_MODEL:
+        BASE_MODEL[stage](name)
+        return
+    if os.environ.get("RANK", "0") == "0":
+        with alone(f"{name}-{stage}"):
+            climb(stage, name)
+    else:  # one of the processes that the main one launched
+        from components.tracking import NullTracker
+
+        LADDER[stage](Run.load(name), NullTracker())
+
+
+def climb(stage: str, name: str) -> None:
+    """Run a stage of a run as a run of the record, and write down how it went."""
+    run, started = Run.load(name), time.monotonic()
+    tags = {
+        "run": name,
+        "stage": stage,
+        "git_commit": git_commit(),
+        "params_hash": digest(run.workload, run.profile, run.seed),
+    }
+    with open_run(run.workload.name, f"{name}/{stage}", tags, os.environ.get(PARENT)) as tracker:
+        tracker.params({"workload": run.workload.name, "profile": run.profile.name, "seed": run.seed})
+        LADDER[stage](run, tracker)
+        seconds = time.monotonic() - started
+        tracker.metrics({f"{stage}/stage_seconds": seconds})
+    done = StageRecord(stage=stage, seconds=seconds, mlflow_run_id=tracker.run_id)
+    write_record(run.folder / "stages" / f"{stage}.json", done)
+
+
+@contextmanager
+def alone(name: str) -> Generator[None]:
+    """Refuse to run a stage twice at the same time.
+
+    Raises:
+        ConfigError: Another process runs it.
+    """
+    path = STATE / "locks" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"expected to run {name} alone, found another process that runs it ({path})") from None
+        yield
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone: what nobody waits for must not hold locks and cores."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("components").setLevel(logging.INFO)
+    end_with_parent()
+    try:
+        main(sys.argv[1:])
+    except GradusError as error:
+        if os.environ.get("GRADUS_DEBUG") == "1":
+            raise
+        print(f"gradus: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE_ERROR)

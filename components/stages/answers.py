@@ -1,0 +1,83 @@
+"""How a rung answers: the one place that knows what lies behind each method.
+
+Decides which engine, folder and prompt answer for a rung, and what is kept of the answers.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.engines import Ask, Engine, Sampling, open_engine
+from components.evaluation import Scores, by_example, classical
+from components.models import model_folder
+from components.prompts import Prompt
+from components.records import Completion, Example, Rung
+from components.scorers import Scorer, build
+from components.stages.run import Run
+
+MODEL = "model"  # the folder inside a trained rung's folder
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Completions in the order of the examples, and the wall time that they took together, loading not counted."""
+
+    completions: list[Completion]
+    seconds: float
+
+
+def answer(run: Run, rung: Rung, examples: Sequence[Example], folder: Path | None = None) -> Answers:
+    """Let a rung answer examples greedily; `folder` replaces its own, for a stored copy of it."""
+    if rung.method == "classical":
+        classifier = classical.load(folder or run.rung_folder(rung.name))
+        return _timed(lambda: classifier.predict(examples))
+    if rung.method == "prompt":
+        return _timed_engine(run, prompting_engine(run), run.prompt(rung.name), examples)
+    model = folder or run.rung_folder(rung.name) / MODEL
+    engine = open_engine(run.profile.engine, model, run.profile.model.precision)
+    return _timed_engine(run, engine, run.trained_prompt, examples)
+
+
+def prompting_engine(run: Run) -> Engine:
+    """What answers prompts: the incumbent's API where the profile names one, else the profile's base model."""
+    if run.profile.prompting is not None:
+        return open_engine(run.profile.prompting, run.workload.incumbent)
+    return open_engine(run.profile.engine, model_folder(run.profile.model.path), run.profile.model.precision)
+
+
+def _timed_engine(run: Run, engine: Engine, prompt: Prompt, examples: Sequence[Example]) -> Answers:
+    asks = [Ask(example.id, prompt.messages(example)) for example in examples]
+    sampling = Sampling(max_new_tokens=run.profile.engine.max_new_tokens, seed=run.seed)
+    return _timed(lambda: engine.generate(asks, sampling))
+
+
+def _timed(make: Callable[[], list[Completion]]) -> Answers:
+    started = time.perf_counter()
+    completions = make()
+    return Answers(completions, time.perf_counter() - started)
+
+
+def scorer(run: Run) -> Scorer:
+    """The workload's scorer."""
+    return build(run.workload.scorer, run.workload.output)
+
+
+def score(run: Run, examples: Sequence[Example], completions: Sequence[Completion]) -> Scores:
+    """Example id → score, in the order of the examples."""
+    judge, answers = scorer(run), by_example(examples, completions)
+    return {example.id: judge.score(example, answers[example.id]) for example in examples}
+
+
+def dev_score(run: Run, examples: Sequence[Example]) -> Callable[[Any, Any], float]:
+    """What training asks of a model: the share of dev examples that it answers right, greedily, in [0, 1]."""
+    from components.engines.transformers_engine import TransformersEngine
+
+    def measure(model: Any, tokenizer: Any) -> float:
+        engine = TransformersEngine(model, tokenizer, run.profile.engine.batch_tokens)
+        found = _timed_engine(run, engine, run.trained_prompt, examples).completions
+        scores = score(run, examples, found)
+        return sum(one.passed for one in scores.values()) / len(scores)
+
+    return measure

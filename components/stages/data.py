@@ -1,0 +1,45 @@
+"""The stage `data`: a source, validated and split."""
+
+from functools import partial
+
+from components.data.prepare import prepare
+from components.data.tokens import ConversationTokens, TokenLimit
+from components.errors import EngineError
+from components.models import model_folder
+from components.stages.run import Run
+from components.tracking import Tracker
+
+
+def data(run: Run, tracker: Tracker) -> None:
+    """Source → train, dev, test and sealed examples, the quarantine, a report and Data Docs."""
+    prepare(run.workload, run.data_source, run.folder / "data", tracker, token_limits(run))
+
+
+def token_limits(run: Run) -> list[TokenLimit]:
+    """How long an example may be: by sft.max_tokens under the trained prompt, by the model's context under every one.
+
+    They hold for the rows of all splits, so that what is measured is what was trained on. Prompts that go to an API
+    need not fit the model, and a model whose config names no context has no such limit.
+
+    Raises:
+        ConfigError: The model's tokenizer has no chat template.
+        EngineError: The profile's model is missing, or its tokenizer or config is unreadable.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = model_folder(run.profile.model.path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder).get_text_config(decoder=True)
+    except Exception as error:  # transformers raises a dozen kinds, each the folder's fault
+        found = f"{type(error).__name__}: {error}"[:200]
+        raise EngineError(
+            f"expected a tokenizer and a config that transformers loads, found {found} ({folder})"
+        ) from error
+    tokens, trained = ConversationTokens(tokenizer), run.trained_prompt
+    tried = () if run.profile.prompting else (run.prompt(name) for name in run.workload.prompts)
+    limits = [TokenLimit("sft.max_tokens", run.profile.sft.max_tokens, partial(tokens.longest, [trained]))]
+    context: int | None = getattr(config, "max_position_embeddings", None)
+    if context is not None:
+        limits.append(TokenLimit("max_position_embeddings", context, partial(tokens.longest, [*tried, trained])))
+    return limits

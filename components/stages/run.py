@@ -1,0 +1,134 @@
+"""A run: a workload on a profile, and where everything of it lies.
+
+Decides names and paths, and what a stage's record is tagged with; every other module of this package reads its
+settings here.
+"""
+
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from components.data.sources import input_columns
+from components.economics import Prices, load_prices
+from components.errors import ConfigError
+from components.params import GateParams, Pipeline, Profile, Settings, SplitName, Workload, load
+from components.prompts import Prompt, load_prompt
+from components.records import Example, Record, read_jsonl
+from components.scorers import build
+
+PIPELINE = Path("params/pipeline.yaml")
+WORKLOADS = Path("params/workloads")
+PROFILES = Path("params/profiles")
+PROMPTS = Path("params/prompts")
+PRICES = Path("params/prices.yaml")
+DATA = Path("data")
+ARTIFACTS = Path("artifacts")
+STATE = Path("state")
+
+
+class StageRecord(Record):
+    """How a stage went: written by the stage that ran, kept with its outputs."""
+
+    stage: str
+    seconds: float
+    mlflow_run_id: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """The settings of a run. Paths are relative to the project's folder."""
+
+    name: str
+    workload: Workload
+    profile: Profile
+    seed: int
+    gate: GateParams
+
+    @classmethod
+    def load(cls, name: str) -> "Run":
+        """Read the settings of a run, and its prompts, so that a mistake in any of them is told before work begins.
+
+        Raises:
+            ConfigError: There is no such run, or a file of its settings is missing or wrong.
+        """
+        pipeline = load(PIPELINE, Pipeline)
+        if name not in pipeline.runs:
+            raise ConfigError(f"expected one of the runs {', '.join(pipeline.runs)}, found {name} ({PIPELINE})")
+        chosen = pipeline.runs[name]
+        run = cls(
+            name=name,
+            workload=load(WORKLOADS / f"{chosen.workload}.yaml", Workload),
+            profile=load(PROFILES / f"{chosen.profile}.yaml", Profile),
+            seed=pipeline.seed if chosen.seed is None else chosen.seed,
+            gate=pipeline.gate,
+        )
+        for prompt in (*run.workload.prompts, run.workload.trained_prompt):
+            run.prompt(prompt)
+        run.prices.model(run.workload.incumbent)
+        run.prices.machine(run.profile.machine)
+        build(run.workload.scorer, run.workload.output)
+        return run
+
+    @property
+    def report(self) -> Path:
+        """The folder of `ladder.json` and `report.html`."""
+        return self.folder / "report"
+
+    @property
+    def folder(self) -> Path:
+        """Where the outputs of all stages lie."""
+        return ARTIFACTS / self.name
+
+    def rung_folder(self, rung: str) -> Path:
+        """Where a rung lies: its `result.json`, and its model or prompt."""
+        prompts = self.folder / "prompts" / rung
+        return prompts if rung in self.workload.prompts else self.folder / rung
+
+    def work(self, stage: str) -> Path:
+        """Where a stage keeps checkpoints: outside its outputs, which DVC removes before it runs."""
+        return STATE / "training" / self.name / stage
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The input columns that prompts may refer to."""
+        return input_columns(self.workload)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """The price table."""
+        return load_prices(PRICES)
+
+    def prompt(self, name: str) -> Prompt:
+        """One of the workload's prompts."""
+        return load_prompt(PROMPTS / self.workload.name, name, self.columns)
+
+    @property
+    def trained_prompt(self) -> Prompt:
+        """The prompt of trained rungs, short because the schema lives in their weights."""
+        return self.prompt(self.workload.trained_prompt)
+
+    def examples(self, split: SplitName) -> list[Example]:
+        """The examples of a split."""
+        return read_jsonl(self.folder / "data" / f"{split}.jsonl", Example)
+
+    @property
+    def data_source(self) -> Path:
+        """The folder that file sources lie in."""
+        return DATA / self.workload.name
+
+
+def digest(*settings: Settings | str | int) -> str:
+    """A hash of settings and texts."""
+    texts = (one.model_dump_json() if isinstance(one, Settings) else str(one) for one in settings)
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+def git_commit() -> str:
+    """The commit of the code, with a mark where files differ from it; "unknown" outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", "no-tag-is-called-this"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

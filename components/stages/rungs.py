@@ -1,0 +1,191 @@
+"""The stages that make rungs: classical, prompts, SFT and RL. Each leaves a folder with a `result.json`.
+
+Decides what each rung is made from and which prompt counts as the best; how it is made is its component's business.
+"""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.data.prepare import DataReport
+from components.engines import Ask, Sampling
+from components.errors import DataError
+from components.evaluation import accuracy
+from components.evaluation import classical as classifiers
+from components.models import model_folder
+from components.params import Settings
+from components.prompts import Prompt
+from components.records import Completion, Example, Record, Rung, Usage, read_record, write_record
+from components.registry import register_prompt
+from components.stages.answers import MODEL, dev_score, prompting_engine, score, scorer
+from components.stages.run import PROMPTS, Run, digest, git_commit
+from components.tracking import Tracker
+from components.training import Trained, TrainingTask, train_rl, train_sft
+from components.training.launch import launch
+
+RESULT = "result.json"
+CLASSICAL, SFT, GRPO = "classical", "sft", "grpo"
+log = logging.getLogger(__name__)
+
+
+class PromptChoice(Record):
+    """Accuracy and validity of each prompt on dev, in the order of the workload, and the best one's name."""
+
+    best: str
+    dev_accuracy: dict[str, float]
+
+
+def rung(run: Run, name: str) -> Rung:
+    """A rung that was made."""
+    return read_record(run.rung_folder(name) / RESULT, Rung)
+
+
+def best_prompt(run: Run) -> str:
+    """The prompt that was most accurate on dev."""
+    return read_record(run.folder / "prompts" / "choice.json", PromptChoice).best
+
+
+def classical(run: Run, tracker: Tracker) -> None:
+    """TF-IDF and a linear model on the demonstrations: the honest floor."""
+    started = time.monotonic()
+    fitted = classifiers.fit(run.examples("train"), run.workload.output, run.columns)
+    folder = run.rung_folder(CLASSICAL)
+    fitted.save(folder)
+    seconds = time.monotonic() - started
+    dev = run.examples("dev")
+    found = accuracy(score(run, dev, fitted.predict(dev)).values()).value
+    _write(run, tracker, name=CLASSICAL, method="classical", parent=None, seconds=seconds, dev_score=found)
+    tracker.metrics({"classical/dev_accuracy": found})
+
+
+def prompts(run: Run, tracker: Tracker) -> None:
+    """Every prompt version on dev, the best one chosen; all registered with MLflow, the best as alias `best`."""
+    dev = run.examples("dev")[: run.profile.sft.dev_examples]
+    engine, parent = prompting_engine(run), None
+    found: dict[str, float] = {}
+    for name in run.workload.prompts:
+        started, prompt = time.monotonic(), run.prompt(name)
+        sampling = Sampling(max_new_tokens=run.profile.engine.max_new_tokens, seed=run.seed)
+        log.info("Prompt %s: %s dev examples.", name, f"{len(dev):,}")
+        completions = engine.generate([Ask(example.id, prompt.messages(example)) for example in dev], sampling)
+        found[name] = accuracy(score(run, dev, completions).values()).value
+        seconds = time.monotonic() - started
+        folder = run.rung_folder(name)
+        _write(
+            run, tracker, prompt=prompt,
+            name=name, method="prompt", parent=parent, seconds=seconds, dev_score=found[name],
+        )  # fmt: skip
+        shutil.copyfile(PROMPTS / run.workload.name / f"{name}.md", folder / "prompt.md")
+        parent = name
+    # Of equals the last: the later version says more, which is what SFT's parent is compared with.
+    best = max(reversed(found), key=found.__getitem__)
+    write_record(run.folder / "prompts" / "choice.json", PromptChoice(best=best, dev_accuracy=found))
+    for name in run.workload.prompts:
+        register_prompt(run.workload.name, run.prompt(name), ("best",) if name == best else ())
+    register_prompt(run.workload.name, run.trained_prompt, ("trained",))
+    tracker.params({"prompts.best": best})
+    tracker.metrics({f"prompts/dev_accuracy/{name}": value for name, value in found.items()})
+
+
+def sft(run: Run, tracker: Tracker) -> None:
+    """The base model, trained on demonstrations."""
+    params = run.profile.sft
+    task = _task(run, SFT, model_folder(run.profile.model.path), params.dev_examples)
+
+    def train() -> None:
+        trained = train_sft(task, params, tracker)
+        _keep(run, tracker, trained, params, name=SFT, method="sft", parent=None)
+
+    launch(run.profile.launcher, "components.stages", ["sft", run.name], train)
+
+
+def rl(run: Run, tracker: Tracker) -> None:
+    """The SFT rung, trained by GRPO on the workload's scorers."""
+    params = run.profile.rl
+    task = _task(run, GRPO, run.rung_folder(SFT) / MODEL, params.dev_examples)
+
+    def train() -> None:
+        trained = train_rl(task, params, reward(run), tracker)
+        _keep(run, tracker, trained, params, name=GRPO, method="grpo", parent=SFT)
+
+    launch(run.profile.launcher, "components.stages", ["rl", run.name], train)
+
+
+def reward(run: Run) -> Callable[[list[Example], list[str]], list[float]]:
+    """The workload's scorer as RL asks for it: one value in [0, 1] for each completion."""
+    judge = scorer(run)
+
+    def rewards(examples: list[Example], texts: list[str]) -> list[float]:
+        return [
+            judge.score(example, _completion(example, text)).value
+            for example, text in zip(examples, texts, strict=True)
+        ]
+
+    return rewards
+
+
+def _completion(example: Example, text: str) -> Completion:
+    usage = Usage(input_tokens=0, output_tokens=0)
+    return Completion(example_id=example.id, text=text, usage=usage, latency_ms=0.0)
+
+
+def _task(run: Run, stage: str, model: Path, dev_examples: int) -> TrainingTask:
+    """What a training of this run is given."""
+    return TrainingTask(
+        model=model,
+        train=run.examples("train"),
+        prompt=run.trained_prompt,
+        score_dev=dev_score(run, _some(run.examples("dev"), dev_examples)),
+        seed=run.seed,
+        work=run.work(stage),
+        out=run.rung_folder(stage) / MODEL,
+        precision=run.profile.model.precision,
+    )
+
+
+def _some(examples: Sequence[Example], most: int) -> Sequence[Example]:
+    if not examples:
+        raise DataError("expected dev examples to choose checkpoints by, found none")
+    return examples[:most]
+
+
+def _keep(run: Run, tracker: Tracker, trained: Trained, params: Settings, **made: Any) -> None:
+    """Write a trained rung's `result.json`; only then its checkpoints may go."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    name = made["name"]
+    model = run.rung_folder(name) / MODEL
+    shutil.copyfile(PROMPTS / run.workload.name / f"{run.workload.trained_prompt}.md", model / "prompt.md")
+    _write(
+        run, tracker, params, run.profile.model, prompt=run.trained_prompt,
+        seconds=trained.seconds, dev_score=trained.dev_score, curves=trained.curves, **made,
+    )  # fmt: skip
+    shutil.rmtree(run.work(name), ignore_errors=True)
+    numbers = {
+        "dev_score": trained.dev_score,
+        "best_step": trained.best_step,
+        "seconds": trained.seconds,
+        "examples_per_second": trained.examples_per_second,
+    }
+    tracker.metrics({f"{name}/{key}": float(value) for key, value in numbers.items()})
+    score, step = 100 * trained.dev_score, trained.best_step
+    log.info("%s: best dev score %.1f %% at step %s of %s.", name, score, step, trained.steps)
+
+
+def _write(run: Run, tracker: Tracker, *settings: Settings, prompt: Prompt | None = None, **made: Any) -> None:
+    """Write the `result.json` of a rung that these settings made; `made` are its other fields."""
+    report = read_record(run.folder / "data" / "report.json", DataReport)
+    record = Rung(
+        prompt=prompt.name if prompt else None,
+        params_hash=digest(*settings, prompt.version if prompt else "", run.seed),
+        data_hash=report.summary.version,
+        seed=run.seed,
+        git_commit=git_commit(),
+        mlflow_run_id=tracker.run_id,
+        **made,
+    )
+    write_record(run.rung_folder(record.name) / RESULT, record)

@@ -1,0 +1,41 @@
+"""The ladder: data → classical → prompts → SFT → RL → evaluation → gate → report."""
+
+import os
+
+from prefect import flow
+
+from components.models import model_folder
+from components.registry import open_run
+from components.stages import LADDER
+from components.stages.__main__ import PARENT
+from components.stages.run import Run, git_commit
+from flows.tasks import stage, unchanged
+
+
+@flow(name="ladder", flow_run_name="{run}")
+def ladder(run: str) -> None:
+    """Climb with one workload on one profile; stages whose inputs did not change are skipped."""
+    stage("data", run)
+    stage("classical", run)
+    stage("prompts", run)
+    stage("sft", run)
+    stage("rl", run)
+    stage("evaluate", run)
+    stage("gate", run)
+    stage("report", run)
+
+
+def climb(run: Run) -> None:
+    """Climb as one run of the record; at once where nothing changed.
+
+    Raises:
+        GradusError: The data or the model are wrong, or a stage failed.
+    """
+    model_folder(run.profile.model.path)
+    if unchanged([f"{one}@{run.name}" for one in LADDER]):
+        return
+    tags = {"run": run.name, "stage": "ladder", "git_commit": git_commit()}
+    with open_run(run.workload.name, run.name, tags) as tracker:
+        os.environ[PARENT] = str(tracker.run_id)
+        ladder(run.name)
+        tracker.artifact(run.report, "report")

@@ -1,0 +1,54 @@
+"""What Prefect runs: one stage of a run, reproduced by DVC."""
+
+import logging
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from components.errors import GradusError
+
+log = logging.getLogger(__name__)
+
+
+class StageFailedError(GradusError):
+    """A stage ended with an error that it has told itself, so that there is nothing more to say."""
+
+
+@task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE)
+def stage(name: str, run: str) -> None:
+    """Reproduce one stage, or find that nothing changed.
+
+    Raises:
+        StageFailedError: The stage failed; it has said why on standard error.
+        ConfigError: DVC cannot start it: a file that it needs is missing, or another process works here.
+    """
+    reproduce(f"{name}@{run}")
+
+
+def reproduce(target: str) -> None:
+    """Run a stage of dvc.yaml if its inputs or outputs changed."""
+    from dvc.exceptions import DvcException, ReproductionError
+    from dvc.repo import Repo
+    from dvc.stage.exceptions import StageCmdFailedError
+
+    from components.errors import ConfigError
+
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # its hints on git would stand between the stages' own lines
+    try:
+        with Repo(".") as repo:
+            ran = repo.reproduce(targets=[target], single_item=True)  # pyright: ignore[reportCallIssue] — bound at import
+    except (DvcException, ReproductionError) as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, StageCmdFailedError):
+            raise StageFailedError from error
+        raise ConfigError(f"expected DVC to run {target}, found {cause}") from error
+    if not ran:
+        log.info("%s: nothing changed.", target)
+
+
+def unchanged(targets: list[str]) -> bool:
+    """Whether none of these stages has anything to do."""
+    from dvc.repo import Repo
+
+    with Repo(".") as repo:
+        return not repo.status(targets=targets)

@@ -1,0 +1,97 @@
+"""The climb on the sealed split: who stands, who stays standing, and what is registered."""
+
+import json
+from typing import Any
+
+import pytest
+
+from components.errors import RegistryError
+from components.records import Completion, Rung, Usage, read_record, write_record
+from components.registry import open_run
+from components.stages.evaluate import Evaluations, keep
+from components.stages.gate import GateRecord, gate
+from components.stages.run import Run
+from components.stages.rungs import RESULT, classical
+from components.tracking import NullTracker
+from tests.components.stages.conftest import PROMPTS, Api, MakeRun, example
+
+METHODS: dict[str, Any] = {"classical": "classical", "one": "prompt", "sft": "sft", "grpo": "grpo"}
+
+
+def answered(run: Run, name: str, right: int) -> None:
+    """Completions of a rung on the sealed split: the first are right, the others valid and wrong."""
+
+    def text(number: int) -> str:
+        if number < right:
+            return example(number).reference
+        reference = json.loads(example(number).reference)
+        return json.dumps({**reference, "urgent": not reference["urgent"]})
+
+    usage = Usage(input_tokens=1, output_tokens=1)
+    keep(run, "sealed", name, [
+        Completion(example_id=f"sealed-{number:03}", text=text(number), usage=usage, latency_ms=1.0)
+        for number in range(60)
+    ])  # fmt: skip
+
+
+def climbed(run: Run, right: dict[str, int]) -> None:
+    """What the stages before the gate left: rungs, with so many right answers of sixty each."""
+    classical(run, NullTracker())
+    for name, n in right.items():
+        answered(run, name, n)
+        if name != "classical":
+            made = Rung(
+                name=name, method=METHODS[name], parent=None, params_hash="p", data_hash="d1", seed=7,
+                git_commit="c", seconds=1.0,
+            )  # fmt: skip
+            write_record(run.rung_folder(name) / RESULT, made)
+    done = Evaluations(rungs=(), contenders=tuple(right))
+    write_record(run.folder / "evaluation" / "evaluation.json", done)
+
+
+def decided(run: Run) -> GateRecord:
+    with open_run(run.workload.name, "gate", {}) as tracker:
+        gate(run, tracker)
+    return read_record(run.folder / "gate" / "gate.json", GateRecord)
+
+
+def test_each_rung_has_to_beat_the_one_that_stands(make_run: MakeRun, api: Api, record: Any) -> None:
+    api.understood = {PROMPTS["one"]}
+    run = make_run("climbs", api, min_examples=60)
+    # 24 more are right: p far below 0.05; 2 more: p = 0.5; 14 fewer: worse
+    climbed(run, {"classical": 30, "one": 54, "sft": 56, "grpo": 40})
+    found = decided(run)
+    assert [(one.champion, one.challenger, one.decision) for one in found.verdicts] == [
+        ("none", "classical", "promoted"), ("classical", "one", "promoted"), ("one", "sft", "kept"),
+        ("one", "grpo", "kept"),
+    ]  # fmt: skip
+    assert (found.champion, found.version, found.reproduced) == ("one", 1, 10)
+    version = record.get_model_version_by_alias("climbs", "champion")
+    assert (version.tags["rung"], version.tags["gradus.verified"]) == ("one", "10 completions reproduced")
+    # what is told of it is the last verdict that it won, here as the champion who stayed
+    assert (version.tags["gate.decision"], version.tags["gate.challenger"]) == ("kept", "grpo")
+
+
+def test_a_second_climb_to_the_same_files_registers_nothing_new(make_run: MakeRun, record: Any) -> None:
+    run = make_run("again", min_examples=60)
+    climbed(run, {"classical": 30, "one": 31})
+    first, second = decided(run), decided(run)
+    assert first == second
+    assert (second.champion, second.version) == ("classical", 1)
+
+
+def test_where_nobody_passes_the_bounds_nobody_is_registered(make_run: MakeRun, record: Any) -> None:
+    run = make_run("nobody", min_examples=61)
+    climbed(run, {"classical": 60, "one": 60})
+    found = decided(run)
+    assert [one.decision for one in found.verdicts] == ["kept", "kept"]
+    assert (found.champion, found.version, found.reproduced) == (None, None, 0)
+    assert not record.search_registered_models("name = 'nobody'")
+
+
+def test_a_champion_is_not_registered_without_a_run_to_register_it_with(make_run: MakeRun) -> None:
+    run = make_run(min_examples=60)
+    climbed(run, {"classical": 60})
+    with pytest.raises(RegistryError, match="expected a run to register the champion with"):
+        gate(run, NullTracker())
+    assert not (run.folder / "gate").exists()

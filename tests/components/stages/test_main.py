@@ -1,0 +1,51 @@
+"""What DVC calls: one stage by its name, alone."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from components.errors import ConfigError
+from components.stages.__main__ import alone, main
+
+HOLD = """
+import fcntl, sys
+with open(sys.argv[1], "a") as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    input()
+"""
+
+
+@contextmanager
+def another_process_holds(lock: Path) -> Iterator[None]:
+    """Another process holds a lock until the block ends, and is then killed."""
+    lock.parent.mkdir(parents=True)
+    command = [sys.executable, "-c", HOLD, str(lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"held\n"
+        yield
+        process.kill()
+
+
+def test_a_stage_that_another_process_runs_is_refused_until_that_one_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lock = Path("state/locks/shop-nano-sft.lock")
+    with another_process_holds(lock):
+        with pytest.raises(ConfigError, match=f"expected to run shop-nano-sft alone.*{lock}"), alone("shop-nano-sft"):
+            pytest.fail("two processes run one stage")
+        with alone("shop-nano-rl"):
+            pass
+    with alone("shop-nano-sft"):
+        pass
+
+
+@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "triage-nano", "more"], ["flight", "triage-nano"]])
+def test_what_names_no_stage_and_run_is_refused_with_the_names(arguments: list[str]) -> None:
+    with pytest.raises(ConfigError, match="expected NAME RUN with NAME one of data, classical, prompts, sft"):
+        main(arguments)

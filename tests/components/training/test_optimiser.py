@@ -1,0 +1,54 @@
+"""Muon and AdamW behind one optimiser."""
+
+import torch
+from torch import nn
+
+from components.training.optimiser import make_optimiser
+
+
+def small_model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.ModuleDict({"embed": nn.Embedding(5, 4), "layer": nn.Linear(4, 4), "norm": nn.LayerNorm(4)})
+
+
+def take_step(model: nn.Module, optimiser: torch.optim.Optimizer, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for weight in model.parameters():
+        weight.grad = torch.randn(weight.shape, generator=generator)
+    optimiser.step()
+    optimiser.zero_grad()
+
+
+def test_matrices_of_layers_go_to_muon_and_everything_else_to_adamw() -> None:
+    model = small_model()
+    muon, adamw = make_optimiser(model, 0.01, 0.0).parts
+    assert [tuple(weight.shape) for weight in muon.param_groups[0]["params"]] == [(4, 4)]
+    assert len(adamw.param_groups[0]["params"]) == 4  # embeddings, two biases, a norm
+
+
+def test_frozen_weights_are_left_out() -> None:
+    model = small_model()
+    model["layer"].bias.requires_grad_(False)  # pyright: ignore[reportIndexIssue]
+    _, adamw = make_optimiser(model, 0.01, 0.0).parts
+    assert len(adamw.param_groups[0]["params"]) == 3
+
+
+def test_a_schedule_moves_the_learning_rates_of_both() -> None:
+    optimiser = make_optimiser(small_model(), 0.01, 0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.5**step)
+    optimiser.step()
+    schedule.step()
+    assert [part.param_groups[0]["lr"] for part in optimiser.parts] == [0.005, 0.005]
+
+
+def test_a_restored_optimiser_goes_on_exactly() -> None:
+    model, twin = small_model(), small_model()
+    ours, theirs = make_optimiser(model, 0.01, 0.1), make_optimiser(twin, 0.01, 0.1)
+    take_step(model, ours, 1)
+    take_step(twin, theirs, 1)
+    fresh = make_optimiser(twin, 0.01, 0.1)
+    fresh.load_state_dict(theirs.state_dict())
+    take_step(model, ours, 2)
+    take_step(twin, fresh, 2)
+    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(one, other)

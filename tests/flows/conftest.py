@@ -1,0 +1,151 @@
+"""A small project in a temporary folder: the real code, graph and settings, tiny sizes and a model of two layers.
+
+Commands are run as a person runs them, in a process of their own, with the project as the working folder.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.records import read_record
+from components.stages import LADDER
+from components.stages.run import StageRecord
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = "triage-nano"
+COPIED = ("components", "flows", "params", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config")
+TOKENIZER = ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json")
+WORKLOAD = {"source": {"sizes": {"train": 120, "dev": 24, "test": 40, "sealed": 40}}}
+PROFILE: dict[str, Any] = {
+    "engine": {"max_new_tokens": 32},
+    "sft": {"epochs": 2, "evaluations": 2, "dev_examples": 8},
+    "rl": {
+        "steps": 2, "prompts_per_step": 4, "generations": 4, "device_batch_rollouts": 16, "max_new_tokens": 16,
+        "probe_prompts": 8, "probe_generations": 2, "evaluations": 1, "dev_examples": 8,
+    },
+}  # fmt: skip
+# A random model gives no valid answer: the bound on validity would leave nobody standing.
+PIPELINE = {"gate": {"min_examples": 20, "min_validity": 0.0}}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with all that a climb needs."""
+
+    folder: Path
+
+    @property
+    def artifacts(self) -> Path:
+        return self.folder / "artifacts" / RUN
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `make` gives a command; the record and Prefect's state lie in the project, where they lie by default."""
+        inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        return {
+            **inherited,
+            "GRADUS_DEBUG": "0",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PREFECT_HOME": str(self.folder / "state" / "prefect"),
+            "PYTHONPATH": str(self.folder),
+        }
+
+    def start(self, module: str, *arguments: str, output: Path | None = None) -> subprocess.Popen[bytes]:
+        """`python -m module arguments` in a process group of its own, its output in a file."""
+        command = [sys.executable, "-m", module, *arguments]
+        with (output or Path(os.devnull)).open("wb") as file:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=file, stderr=file, start_new_session=True
+            )
+
+    def call(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`python -m module arguments`, waited for."""
+        command = [sys.executable, "-m", module, *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    def climb(self) -> subprocess.CompletedProcess[str]:
+        """`gradus run triage`."""
+        return self.call("flows.cli", "run", "triage")
+
+    def set(self, path: str, changes: dict[str, Any]) -> None:
+        """Change settings in one of the YAML files under params/, nested ones by nested mappings."""
+        file = self.folder / "params" / path
+        settings = merged(yaml.safe_load(file.read_text(encoding="utf-8")), changes)
+        file.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def stages(self) -> dict[str, StageRecord]:
+        """The records of the stages that are done, by name."""
+        found = {stage: self.artifacts / "stages" / f"{stage}.json" for stage in LADDER}
+        return {stage: read_record(path, StageRecord) for stage, path in found.items() if path.is_file()}
+
+
+def wait_until(holds: Callable[[], Any], most_s: float = 600) -> None:
+    """Look 50 times a second until a condition holds; machines that are busy are waited for."""
+    ends = time.monotonic() + most_s
+    while not holds():
+        assert time.monotonic() < ends, f"waited {most_s:g} s in vain"
+        time.sleep(0.02)
+
+
+def merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The settings with the changes; a mapping changes only the keys that it names."""
+    nested = {
+        key: merged(settings[key], value) for key, value in changes.items() if isinstance(settings.get(key), dict)
+    }
+    return {**settings, **changes, **nested}
+
+
+def save_tiny_model(folder: Path) -> None:
+    """The nano model's architecture and tokenizer, with two layers and random weights, always the same."""
+    import torch
+    from transformers import AutoTokenizer, Lfm2Config, Lfm2ForCausalLM
+
+    folder.mkdir(parents=True)
+    for name in TOKENIZER:
+        shutil.copyfile(ROOT / "models" / "nano" / name, folder / name)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    torch.manual_seed(0)
+    config = Lfm2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, layer_types=["conv", "full_attention"], block_auto_adjust_ff_dim=False,
+        max_position_embeddings=2048, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    Lfm2ForCausalLM(config).save_pretrained(folder)
+
+
+def commit(folder: Path) -> None:
+    """Make the folder a git repository with one commit."""
+    git = ["git", "-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "init.defaultBranch=main"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "A small project"]):
+        subprocess.run([*git, *words], cwd=folder, check=True)
+
+
+@pytest.fixture(scope="session")
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
+    """A new project at each call."""
+    template = tmp_path_factory.mktemp("template")
+    for name in COPIED:
+        source, to = ROOT / name, template / name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, to, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(source, to)
+    save_tiny_model(template / "models" / "nano")
+    Project(template).set("workloads/triage.yaml", WORKLOAD)
+    Project(template).set("profiles/nano.yaml", PROFILE)
+    Project(template).set("pipeline.yaml", PIPELINE)
+    commit(template)
+    return lambda: Project(shutil.copytree(template, tmp_path_factory.mktemp("project"), dirs_exist_ok=True))

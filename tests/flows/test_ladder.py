@@ -1,0 +1,176 @@
+"""The whole ladder, as a person climbs it: once, again with nothing changed, with other RL settings, with bad data."""
+
+import json
+import re
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.records import Ladder, read_record
+from components.stages import LADDER
+from components.stages.run import StageRecord
+from tests.flows.conftest import RUN, Project
+
+RUNGS = ["classical", "loose", "schema", "schema_definitions", "sft", "grpo"]
+
+
+@dataclass(frozen=True)
+class Climb:
+    """A command that was run: how it ended, how long it took, and what lay under artifacts/ then."""
+
+    project: Project
+    code: int
+    out: str
+    error: str
+    seconds: float
+    cpu_seconds: float
+    stages: dict[str, StageRecord]
+    written_ns: dict[Path, int]
+
+
+def cpu_seconds() -> float:
+    """Of all processes that this one has waited for; unlike the wall's, it is the same on a busy machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def climb(project: Project) -> Climb:
+    began, used = time.monotonic(), cpu_seconds()
+    result = project.climb()
+    seconds, used = time.monotonic() - began, cpu_seconds() - used
+    print(f"gradus run triage: {seconds:.1f} s, {used:.1f} s of a core")
+    files = {path: path.stat().st_mtime_ns for path in project.artifacts.rglob("*") if path.is_file()}
+    return Climb(project, result.returncode, result.stdout, result.stderr, seconds, used, project.stages(), files)
+
+
+@pytest.fixture(scope="module")
+def first(make_project: Callable[[], Project]) -> Climb:
+    return climb(make_project())
+
+
+@pytest.fixture(scope="module")
+def again(first: Climb) -> Climb:
+    return climb(first.project)
+
+
+@pytest.fixture(scope="module")
+def retuned(again: Climb) -> Climb:
+    again.project.set("profiles/nano.yaml", {"rl": {"learning_rate": 0.0002}})
+    return climb(again.project)
+
+
+@pytest.fixture(scope="module")
+def refused(retuned: Climb) -> Climb:
+    retuned.project.set("workloads/triage.yaml", {"validation": {"max_input_characters": 5}})
+    return climb(retuned.project)
+
+
+@pytest.fixture(scope="module")
+def ladder(first: Climb) -> Ladder:
+    return read_record(first.project.artifacts / "report" / "ladder.json", Ladder)
+
+
+@pytest.fixture(scope="module")
+def record(first: Climb) -> Any:
+    """The client of the project's record, opened as MLflow's own pages open it."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{first.project.folder}/state/mlflow.db")
+
+
+def test_a_climb_ends_with_a_table_the_report_and_the_way_to_the_record(first: Climb) -> None:
+    assert first.code == 0, first.error
+    table, _, last = first.out.partition("Report: ")
+    for rung in RUNGS:
+        assert f" {rung} " in table
+    assert Path(last.splitlines()[0]) == (first.project.artifacts / "report" / "report.html").resolve()
+    assert "make ui" in last
+
+
+def test_every_stage_leaves_its_record_with_its_run(first: Climb) -> None:
+    assert list(first.stages) == list(LADDER)
+    assert len({record.mlflow_run_id for record in first.stages.values()} - {None}) == len(LADDER)
+    assert all(record.seconds > 0 for record in first.stages.values())
+
+
+def test_the_ladder_is_one_record_of_all_rungs(first: Climb, ladder: Ladder) -> None:
+    assert [rung.name for rung in ladder.rungs] == RUNGS
+    assert (ladder.data.train, ladder.data.dev, ladder.data.test, ladder.data.sealed) == (120, 24, 40, 40)
+    assert ladder.seconds.keys() == LADDER.keys() - {"report"}
+    made_by = {"classical": "classical", "loose": "prompts", "sft": "sft", "grpo": "rl"}
+    runs = {rung.name: rung.mlflow_run_id for rung in ladder.rungs}
+    assert {name: runs[name] for name in made_by} == {
+        name: first.stages[stage].mlflow_run_id for name, stage in made_by.items()
+    }
+    assert ladder.gate is not None and ladder.gate == ladder.climb[-1] and len(ladder.climb) == 4
+
+
+def test_prompts_are_priced_and_owned_rungs_measured(ladder: Ladder) -> None:
+    measured = {rung.name for rung in ladder.rungs if rung.cost.measured}
+    assert measured == {"classical", "sft", "grpo"}
+
+
+def test_the_report_fetches_nothing(first: Climb) -> None:
+    page = (first.project.artifacts / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Content-Security-Policy" in page and "default-src 'none'" in page
+    assert not re.findall(r"<(?:script|link|img|iframe|object|embed)\b|\b(?:src|href|srcset)\s*=|url\(|@import", page)
+
+
+def test_the_record_holds_one_run_with_a_child_for_each_stage(first: Climb, record: Any) -> None:
+    children = {name: record.get_run(done.mlflow_run_id) for name, done in first.stages.items()}
+    assert {name: run.info.run_name for name, run in children.items()} == {name: f"{RUN}/{name}" for name in LADDER}
+    (parent_id,) = {run.data.tags["mlflow.parentRunId"] for run in children.values()}
+    parent = record.get_run(parent_id)
+    assert (parent.info.run_name, parent.data.tags["stage"]) == (RUN, "ladder")
+    assert {run.info.status for run in [parent, *children.values()]} == {"FINISHED"}
+    everything = record.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent_id}'")
+    assert len(everything) == len(LADDER)
+    assert {path.path for path in record.list_artifacts(parent_id, "report")} == {
+        "report/ladder.json", "report/report.html",
+    }  # fmt: skip
+
+
+def test_all_prompts_are_registered_the_best_and_the_trained_one_by_alias(first: Climb, record: Any) -> None:
+    best = json.loads((first.project.artifacts / "prompts" / "choice.json").read_text())["best"]
+    by_alias = {
+        alias: record.get_prompt_version_by_alias("triage-prompt", alias).tags["gradus.file"]
+        for alias in ("best", "trained")
+    }
+    assert by_alias == {"best": best, "trained": "short"}
+    assert len(record.search_prompt_versions("triage-prompt")) == 4
+
+
+def test_the_champion_is_a_version_that_was_verified(first: Climb, record: Any) -> None:
+    version = record.get_model_version_by_alias("triage", "champion")
+    assert version.tags["gradus.verified"] == "10 completions reproduced"
+    gate = json.loads((first.project.artifacts / "gate" / "gate.json").read_text())
+    assert (version.tags["rung"], int(version.version)) == (gate["champion"], gate["version"])
+
+
+def test_nothing_changed_starts_nothing(first: Climb, again: Climb) -> None:
+    assert (again.code, again.out) == (0, first.out)
+    assert again.written_ns == first.written_ns
+    assert again.cpu_seconds < 20
+
+
+def test_other_rl_settings_run_rl_and_what_follows_again(again: Climb, retuned: Climb) -> None:
+    assert retuned.code == 0, retuned.error
+    ran = {stage for stage in LADDER if retuned.stages[stage] != again.stages[stage]}
+    assert ran == {"rl", "evaluate", "gate", "report"}
+
+
+def test_a_stage_that_fails_ends_the_climb_in_one_sentence(retuned: Climb, refused: Climb) -> None:
+    assert (refused.code, refused.out) == (2, "")
+    assert "Traceback" not in refused.error
+    (sentence,) = re.findall(r"^gradus: .*", refused.error, flags=re.MULTILINE)
+    assert "validation.max_quarantined_share" in sentence and "input has" in sentence
+    assert refused.error.rstrip().endswith(sentence)
+    untouched = LADDER.keys() - {"data"}
+    assert {stage: refused.stages[stage] for stage in untouched} == {
+        stage: retuned.stages[stage] for stage in untouched
+    }
