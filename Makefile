@@ -73,7 +73,7 @@ format: setup ## Rewrite the code in the house format and fix what can be fixed 
 	$(BIN)/ruff format
 
 nano: setup ## Pretrain the nano base model, or confirm that it is up to date
-	$(BIN)/dvc repro midtrain
+	$(BIN)/dvc repro --single-item pretrain
 
 nano-eval: setup ## Measure the nano base model on worlds it has never seen, and write its card
 	$(BIN)/dvc repro --single-item examine

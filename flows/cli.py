@@ -131,12 +131,11 @@ def pretrain_nano(
     """Train the base model on worlds generated from the profile's seed: tidy ones first, then untidy ones.
 
     Uses a GPU when there is one and goes on from its last checkpoint after an interruption.
-    [bold]make nano[/] runs the same trainings as DVC stages, and skips them when nothing changed.
+    [bold]make nano[/] runs the same as a DVC stage, and skips it when nothing changed.
     """
-    from components.stages.base_model import midtrain, pretrain
+    from components.stages.base_model import pretrain
 
     pretrain(profile, fresh=fresh)
-    midtrain(profile, fresh=fresh)
 
 
 @nano.command("eval", epilog="Example: [bold]gradus nano eval --n 200 --json-out scores.json[/]")

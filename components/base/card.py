@@ -115,7 +115,6 @@ def _training(training: dict[str, Any]) -> str:
         "seed": [str(one["seed"]) for _, one in parts],
         "torch": [one["torch"] for _, one in parts],
         "fingerprint of the settings": [f"`{one['fingerprint']}`" for _, one in parts],
-        "command": [f"`dvc repro {name}`" for name, _ in parts],
     }
     table = "\n".join(f"| {name} | {' | '.join(values)} |" for name, values in rows.items())
     return f"""## Training
@@ -123,7 +122,7 @@ def _training(training: dict[str, Any]) -> str:
 All data is generated from the seed while training: random small worlds (schemas, labels, names, values and wording drawn anew),
 nothing else. After the first training on tidy prompts a second, short one has prompts and messages as untidy as real ones in part
 of the lessons: rarer words, remarks, wordy definitions, values without their names, values that nobody asks for, and messages
-that do not say which label fits. Settings: `params/profiles/nano.yaml`, sections `pretrain` and `midtrain`.
+that do not say which label fits. Settings: `params/profiles/nano.yaml`, sections `pretrain` and `midtrain`; `make nano` trains both parts.
 
 | | {" | ".join(name for name, _ in parts)} |
 | --- | {" | ".join("---" for _ in parts)} |

@@ -62,6 +62,12 @@ def midtrain(params: MidtrainParams, start: Path, out: Path, work: Path, *, fres
     _run(params, Start(*open_model(start), record), out, work, fresh=fresh)
 
 
+def was_made_by(params: Params, folder: Path) -> bool:
+    """Whether a folder holds the result of a training with these settings."""
+    record = folder / "training.json"
+    return record.is_file() and json.loads(record.read_text(encoding="utf-8"))["fingerprint"] == params.fingerprint()
+
+
 @dataclass(frozen=True)
 class Start:
     """What a training starts from; `record` is that of the training before it."""

@@ -6,7 +6,7 @@ is its component's business.
 
 from collections.abc import Callable
 
-from components.stages.base_model import examine, midtrain, pretrain
+from components.stages.base_model import examine, pretrain
 from components.stages.data import data
 from components.stages.evaluate import evaluate
 from components.stages.gate import gate
@@ -27,5 +27,5 @@ LADDER: dict[str, Callable[[Run, Tracker], None]] = {
 }
 """The stages of a run, in the order in which they climb."""
 
-BASE_MODEL: dict[str, Callable[[str], None]] = {"pretrain": pretrain, "midtrain": midtrain, "examine": examine}
+BASE_MODEL: dict[str, Callable[[str], None]] = {"pretrain": pretrain, "examine": examine}
 """The stages of the embedded base model; their argument is a profile."""

@@ -9,26 +9,20 @@ from components.params import MidtrainParams, PretrainParams, load
 PROFILES = Path("params/profiles")
 MODELS = Path("models")
 STATE = Path("state")
-ARTIFACTS = Path("artifacts")
 BENCHMARKS = Path("benchmarks")
 EXAMINATION_N = 1000
 
 
 def pretrain(profile: str, *, fresh: bool = False) -> None:
-    """Profile → `artifacts/<profile>/pretrained`: the base model, from its seed."""
-    params = load(PROFILES / f"{profile}.yaml", PretrainParams, "pretrain")
-    from components.base.pretrain import run
+    """Profile → `models/<profile>`: the base model from its seed, on tidy worlds first and on untidy ones then."""
+    path, work = PROFILES / f"{profile}.yaml", STATE / "pretrain" / profile
+    tidy, untidy = load(path, PretrainParams, "pretrain"), load(path, MidtrainParams, "midtrain")
+    from components.base.pretrain import midtrain, run, was_made_by
 
-    run(params, ARTIFACTS / profile / "pretrained", STATE / "pretrain" / profile, fresh=fresh)
-
-
-def midtrain(profile: str, *, fresh: bool = False) -> None:
-    """`artifacts/<profile>/pretrained` → `models/<profile>`: the base model after its second, short training."""
-    params = load(PROFILES / f"{profile}.yaml", MidtrainParams, "midtrain")
-    from components.base import pretrain
-
-    start = ARTIFACTS / profile / "pretrained"
-    pretrain.midtrain(params, start, MODELS / profile, STATE / "midtrain" / profile, fresh=fresh)
+    first = work / "tidy-model"
+    if fresh or not was_made_by(tidy, first):
+        run(tidy, first, work / "tidy", fresh=fresh)
+    midtrain(untidy, first, MODELS / profile, work / "untidy", fresh=fresh)
 
 
 def examine(profile: str) -> None:
