@@ -27,7 +27,9 @@ TOKENIZER = ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json")
 WORKLOAD = {"source": {"sizes": {"train": 120, "dev": 24, "test": 40, "sealed": 40}}}
 PROFILE: dict[str, Any] = {
     "engine": {"max_new_tokens": 32},
-    "sft": {"epochs": 2, "evaluations": 2, "dev_examples": 8},
+    "sft": {
+        "epochs": 2, "batch_examples": 30, "device_batch_examples": 15, "evaluations": 2, "dev_examples": 8,
+    },
     "rl": {
         "steps": 2, "prompts_per_step": 4, "generations": 4, "device_batch_rollouts": 16, "max_new_tokens": 16,
         "probe_prompts": 8, "probe_generations": 2, "evaluations": 1, "dev_examples": 8,
@@ -53,6 +55,7 @@ class Project:
         inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
         return {
             **inherited,
+            "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc" / "tmp" / "site"),
             "GRADUS_DEBUG": "0",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PREFECT_HOME": str(self.folder / "state" / "prefect"),

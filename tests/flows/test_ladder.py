@@ -59,15 +59,27 @@ def again(first: Climb) -> Climb:
 
 
 @pytest.fixture(scope="module")
-def retuned(again: Climb) -> Climb:
+def retuned(again: Climb) -> Project:
+    """The project with other RL settings, before a climb with them."""
     again.project.set("profiles/nano.yaml", {"rl": {"learning_rate": 0.0002}})
-    return climb(again.project)
+    return again.project
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A climb whose data stage failed, and the records of the stages before it."""
+
+    climb: Climb
+    before: dict[str, StageRecord]
 
 
 @pytest.fixture(scope="module")
-def refused(retuned: Climb) -> Climb:
-    retuned.project.set("workloads/triage.yaml", {"validation": {"max_input_characters": 5}})
-    return climb(retuned.project)
+def refused(again: Climb) -> Refused:
+    before = again.project.stages()
+    again.project.set("workloads/triage.yaml", {"validation": {"max_input_characters": 5}})
+    found = climb(again.project)
+    again.project.set("workloads/triage.yaml", {"validation": {"max_input_characters": 20_000}})
+    return Refused(found, before)
 
 
 @pytest.fixture(scope="module")
@@ -158,19 +170,25 @@ def test_nothing_changed_starts_nothing(first: Climb, again: Climb) -> None:
     assert again.cpu_seconds < 20
 
 
-def test_other_rl_settings_run_rl_and_what_follows_again(again: Climb, retuned: Climb) -> None:
-    assert retuned.code == 0, retuned.error
-    ran = {stage for stage in LADDER if retuned.stages[stage] != again.stages[stage]}
+def test_other_rl_settings_concern_the_rl_stage_and_no_earlier_one(retuned: Project) -> None:
+    result = retuned.call("dvc", "status", "--json", *(f"{stage}@{RUN}" for stage in LADDER))
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout).keys() == {f"rl@{RUN}"}
+
+
+@pytest.mark.slow
+def test_other_rl_settings_run_rl_and_what_follows_again(again: Climb, retuned: Project) -> None:
+    found = climb(retuned)
+    assert found.code == 0, found.error
+    ran = {stage for stage in LADDER if found.stages[stage] != again.stages[stage]}
     assert ran == {"rl", "evaluate", "gate", "report"}
 
 
-def test_a_stage_that_fails_ends_the_climb_in_one_sentence(retuned: Climb, refused: Climb) -> None:
-    assert (refused.code, refused.out) == (2, "")
-    assert "Traceback" not in refused.error
-    (sentence,) = re.findall(r"^gradus: .*", refused.error, flags=re.MULTILINE)
+def test_a_stage_that_fails_ends_the_climb_in_one_sentence(refused: Refused) -> None:
+    found = refused.climb
+    assert (found.code, found.out) == (2, "")
+    assert "Traceback" not in found.error
+    (sentence,) = re.findall(r"^gradus: .*", found.error, flags=re.MULTILINE)
     assert "validation.max_quarantined_share" in sentence and "input has" in sentence
-    assert refused.error.rstrip().endswith(sentence)
-    untouched = LADDER.keys() - {"data"}
-    assert {stage: refused.stages[stage] for stage in untouched} == {
-        stage: retuned.stages[stage] for stage in untouched
-    }
+    assert found.error.rstrip().endswith(sentence)
+    assert found.stages == {stage: done for stage, done in refused.before.items() if stage != "data"}

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from components.stages import LADDER
 from components.stages.run import StageRecord
 from tests.flows.conftest import RUN, Project, wait_until
 
-# Long enough to be killed in the middle, with a checkpoint every 20 of 400 steps; never stopped before its time.
-SFT = {"epochs": 100, "evaluations": 20, "patience": 20, "dev_examples": 2}
+# Long enough to be killed in the middle: 200 steps of 30 examples, a checkpoint every 20; no end before its time.
+SFT = {"epochs": 50, "evaluations": 10, "patience": 10, "dev_examples": 2}
+STEPS = 200
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def killed(make_project: Callable[[], Project]) -> Killed:
 
 
 @contextmanager
-def started(project: Project, module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def started(project: Project, module: str, *arguments: str) -> Generator[subprocess.Popen[bytes]]:
     """A command that runs until the block ends; then all of its processes are killed."""
     with project.start(module, *arguments) as process:
         try:
@@ -71,14 +72,14 @@ def is_free(lock: Path) -> bool:
 
 def first_step_shown(output: str) -> int:
     """Where the progress bar of SFT began."""
-    found = re.search(r"sft: .*?\| (\d+)/400 \[", output)
+    found = re.search(rf"sft: .*?\| (\d+)/{STEPS} \[", output)
     assert found, output
     return int(found[1])
 
 
 def test_what_was_done_before_the_kill_is_recorded_and_nothing_else(killed: Killed) -> None:
     assert list(killed.stages) == ["data", "classical", "prompts"]
-    assert 0 < killed.step < 400
+    assert 0 < killed.step < STEPS
     assert not (killed.project.artifacts / "sft" / "model").exists()
 
 

@@ -19,6 +19,7 @@ MACHINE = MachinePrice.model_validate(SOURCE | {"description": "d", "usd_per_hou
 DEMAND = Demand(calls_per_year=5_000_000, accuracy=0.8)
 
 TABLE = """
+characters_per_token: 4
 models:
   m:
     provider: p

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ with open(sys.argv[1], "a") as file:
 
 
 @contextmanager
-def another_process_holds(lock: Path) -> Iterator[None]:
+def another_process_holds(lock: Path) -> Generator[None]:
     """Another process holds a lock until the block ends, and is then killed."""
     lock.parent.mkdir(parents=True)
     command = [sys.executable, "-c", HOLD, str(lock)]
