@@ -1,7 +1,9 @@
 """Muon for the matrices of the layers, AdamW for everything else, behind one optimiser.
 
 On 3,000 triage tickets one epoch of Muon (nano, batches of 16, rate 0.002) brought dev accuracy to 0.55; AdamW (nano
-before its second training, batches of 32, rate 0.001) had 0.12 after one and 0.44 after two. Left out: sharded parameters.
+before its second training, batches of 32, rate 0.001) had 0.12 after one and 0.44 after two.
+
+Left out: sharded parameters.
 """
 
 from collections.abc import Callable
