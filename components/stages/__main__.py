@@ -15,6 +15,7 @@ from components.records import write_record
 from components.registry import open_run
 from components.stages import BASE_MODEL, LADDER
 from components.stages.run import STATE, Run, StageRecord, digest, git_commit
+from components.training.launch import WORKER
 
 PARENT = "GRADUS_MLFLOW_PARENT"  # id of the run that the stages of one climb belong to
 EXIT_CODE_ERROR = 2
@@ -33,10 +34,12 @@ def main(arguments: list[str]) -> None:
     if stage in BASE_MODEL:
         BASE_MODEL[stage](name)
         return
-    if os.environ.get("RANK", "0") == "0":
+    if not os.environ.get(WORKER):
         with alone(f"{name}-{stage}"):
             climb(stage, name)
-    else:  # one of the processes that the main one launched
+    elif os.environ.get("RANK", "0") == "0":  # of the processes that the one above launched, the main one
+        climb(stage, name)
+    else:
         from components.tracking import NullTracker
 
         LADDER[stage](Run.load(name), NullTracker())
@@ -53,6 +56,7 @@ def climb(stage: str, name: str) -> None:
     }
     with open_run(run.workload.name, f"{name}/{stage}", tags, os.environ.get(PARENT)) as tracker:
         tracker.params({"workload": run.workload.name, "profile": run.profile.name, "seed": run.seed})
+        os.environ[PARENT] = str(tracker.run_id)  # processes that this stage launches record below it
         LADDER[stage](run, tracker)
         seconds = time.monotonic() - started
         tracker.metrics({f"{stage}/stage_seconds": seconds})

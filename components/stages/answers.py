@@ -34,10 +34,10 @@ def answer(run: Run, rung: Rung, examples: Sequence[Example], folder: Path | Non
         classifier = classical.load(folder or run.rung_folder(rung.name))
         return _timed(lambda: classifier.predict(examples))
     if rung.method == "prompt":
-        return _timed_engine(run, prompting_engine(run), run.prompt(rung.name), examples)
+        return ask(run, prompting_engine(run), run.prompt(rung.name), examples)
     model = folder or run.rung_folder(rung.name) / MODEL
     engine = open_engine(run.profile.engine, model, run.profile.model.precision)
-    return _timed_engine(run, engine, run.trained_prompt, examples)
+    return ask(run, engine, run.trained_prompt, examples)
 
 
 def prompting_engine(run: Run) -> Engine:
@@ -47,7 +47,8 @@ def prompting_engine(run: Run) -> Engine:
     return open_engine(run.profile.engine, model_folder(run.profile.model.path), run.profile.model.precision)
 
 
-def _timed_engine(run: Run, engine: Engine, prompt: Prompt, examples: Sequence[Example]) -> Answers:
+def ask(run: Run, engine: Engine, prompt: Prompt, examples: Sequence[Example]) -> Answers:
+    """Let an engine answer a prompt about each example, greedily."""
     asks = [Ask(example.id, prompt.messages(example)) for example in examples]
     sampling = Sampling(max_new_tokens=run.profile.engine.max_new_tokens, seed=run.seed)
     return _timed(lambda: engine.generate(asks, sampling))
@@ -76,7 +77,7 @@ def dev_score(run: Run, examples: Sequence[Example]) -> Callable[[Any, Any], flo
 
     def measure(model: Any, tokenizer: Any) -> float:
         engine = TransformersEngine(model, tokenizer, run.profile.engine.batch_tokens)
-        found = _timed_engine(run, engine, run.trained_prompt, examples).completions
+        found = ask(run, engine, run.trained_prompt, examples).completions
         scores = score(run, examples, found)
         return sum(one.passed for one in scores.values()) / len(scores)
 

@@ -7,13 +7,11 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from components.data.prepare import DataReport
-from components.engines import Ask, Sampling
-from components.errors import DataError
 from components.evaluation import accuracy
 from components.evaluation import classical as classifiers
 from components.models import model_folder
@@ -21,7 +19,8 @@ from components.params import Settings
 from components.prompts import Prompt
 from components.records import Completion, Example, Record, Rung, Usage, read_record, write_record
 from components.registry import register_prompt
-from components.stages.answers import MODEL, dev_score, prompting_engine, score, scorer
+from components.scorers import JsonSchemaScorer
+from components.stages.answers import MODEL, ask, dev_score, prompting_engine, score, scorer
 from components.stages.run import PROMPTS, Run, digest, git_commit
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask, train_rl, train_sft
@@ -37,6 +36,7 @@ class PromptChoice(Record):
 
     best: str
     dev_accuracy: dict[str, float]
+    dev_validity: dict[str, float]
 
 
 def rung(run: Run, name: str) -> Rung:
@@ -45,7 +45,7 @@ def rung(run: Run, name: str) -> Rung:
 
 
 def best_prompt(run: Run) -> str:
-    """The prompt that was most accurate on dev."""
+    """The prompt that was best on dev."""
     return read_record(run.folder / "prompts" / "choice.json", PromptChoice).best
 
 
@@ -63,16 +63,21 @@ def classical(run: Run, tracker: Tracker) -> None:
 
 
 def prompts(run: Run, tracker: Tracker) -> None:
-    """Every prompt version on dev, the best one chosen; all registered with MLflow, the best as alias `best`."""
+    """Every prompt version on dev: the most accurate one is chosen, of equally accurate ones the most valid.
+
+    All are registered; in MLflow's prompt registry the chosen one has the alias `best`, that of trained rungs `trained`.
+    """
     dev = run.examples("dev")[: run.profile.sft.dev_examples]
     engine, parent = prompting_engine(run), None
+    schema = JsonSchemaScorer(run.workload.output)
     found: dict[str, float] = {}
+    valid: dict[str, float] = {}
     for name in run.workload.prompts:
         started, prompt = time.monotonic(), run.prompt(name)
-        sampling = Sampling(max_new_tokens=run.profile.engine.max_new_tokens, seed=run.seed)
         log.info("Prompt %s: %s dev examples.", name, f"{len(dev):,}")
-        completions = engine.generate([Ask(example.id, prompt.messages(example)) for example in dev], sampling)
+        completions = ask(run, engine, prompt, dev).completions
         found[name] = accuracy(score(run, dev, completions).values()).value
+        valid[name] = accuracy(schema.score(*pair) for pair in zip(dev, completions, strict=True)).value
         seconds = time.monotonic() - started
         folder = run.rung_folder(name)
         _write(
@@ -82,8 +87,9 @@ def prompts(run: Run, tracker: Tracker) -> None:
         shutil.copyfile(PROMPTS / run.workload.name / f"{name}.md", folder / "prompt.md")
         parent = name
     # Of equals the last: the later version says more, which is what SFT's parent is compared with.
-    best = max(reversed(found), key=found.__getitem__)
-    write_record(run.folder / "prompts" / "choice.json", PromptChoice(best=best, dev_accuracy=found))
+    best = max(reversed(found), key=lambda name: (found[name], valid[name]))
+    choice = PromptChoice(best=best, dev_accuracy=found, dev_validity=valid)
+    write_record(run.folder / "prompts" / "choice.json", choice)
     for name in run.workload.prompts:
         register_prompt(run.workload.name, run.prompt(name), ("best",) if name == best else ())
     register_prompt(run.workload.name, run.trained_prompt, ("trained",))
@@ -139,18 +145,12 @@ def _task(run: Run, stage: str, model: Path, dev_examples: int) -> TrainingTask:
         model=model,
         train=run.examples("train"),
         prompt=run.trained_prompt,
-        score_dev=dev_score(run, _some(run.examples("dev"), dev_examples)),
+        score_dev=dev_score(run, run.examples("dev")[:dev_examples]),
         seed=run.seed,
         work=run.work(stage),
         out=run.rung_folder(stage) / MODEL,
         precision=run.profile.model.precision,
     )
-
-
-def _some(examples: Sequence[Example], most: int) -> Sequence[Example]:
-    if not examples:
-        raise DataError("expected dev examples to choose checkpoints by, found none")
-    return examples[:most]
 
 
 def _keep(run: Run, tracker: Tracker, trained: Trained, params: Settings, **made: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from components.errors import ConfigError
 from components.stages.__main__ import alone, main
+from components.training.launch import WORKER
 
 HOLD = """
 import fcntl, sys
@@ -29,6 +30,18 @@ def another_process_holds(lock: Path) -> Generator[None]:
         assert process.stdout is not None and process.stdout.readline() == b"held\n"
         yield
         process.kill()
+
+
+def test_a_process_that_the_stage_itself_launched_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(WORKER, "1")
+    with (
+        another_process_holds(Path("state/locks/shop-nano-sft.lock")),
+        pytest.raises(ConfigError, match="found none at params/pipeline.yaml"),  # it gets as far as its settings
+    ):
+        main(["sft", "shop-nano"])
 
 
 def test_a_stage_that_another_process_runs_is_refused_until_that_one_is_gone(
