@@ -65,7 +65,7 @@ def classical(run: Run, tracker: Tracker) -> None:
 def prompts(run: Run, tracker: Tracker) -> None:
     """Every prompt version on dev: the most accurate one is chosen, of equally accurate ones the most valid.
 
-    All are registered; in MLflow's prompt registry the chosen one has the alias `best`, that of trained rungs `trained`.
+    All are registered in MLflow, the chosen one as `best`, that of trained rungs as `trained`.
     """
     dev = run.examples("dev")[: run.profile.sft.dev_examples]
     engine, parent = prompting_engine(run), None

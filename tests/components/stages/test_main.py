@@ -39,7 +39,7 @@ def test_a_process_that_the_stage_itself_launched_is_not_refused(
     monkeypatch.setenv(WORKER, "1")
     with (
         another_process_holds(Path("state/locks/shop-nano-sft.lock")),
-        pytest.raises(ConfigError, match="found none at params/pipeline.yaml"),  # it gets as far as its settings
+        pytest.raises(ConfigError, match=r"found none at params/pipeline\.yaml"),  # it gets as far as its settings
     ):
         main(["sft", "shop-nano"])
 
