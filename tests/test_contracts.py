@@ -48,7 +48,7 @@ def test_the_graph_and_the_code_have_the_same_stages() -> None:
 @pytest.mark.parametrize("stage", GRAPH)
 def test_every_command_of_the_graph_calls_the_stage_of_its_name(stage: str) -> None:
     argument = "${key}" if stage in LADDER else "nano"
-    assert of_a_run(stage)["cmd"] == f"python -m components.stages {stage} {argument}"
+    assert of_a_run(stage)["cmd"] == f"exec python -m components.stages {stage} {argument}"
 
 
 @pytest.mark.parametrize("stage", LADDER)
