@@ -4,7 +4,7 @@ Decides the shape of a question and of sampling; how answers are computed is eac
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import Field
 
@@ -31,6 +31,9 @@ class Sampling(Record):
     max_new_tokens: int = Field(default=128, ge=1)
     n: int = Field(default=1, ge=1, description="Completions of one prompt.")
     seed: int = Field(default=0, ge=0)
+    answer_schema: dict[str, Any] | None = Field(
+        default=None, description="JSON Schema that answers are held to while they are written; None: they are free."
+    )
 
 
 class Engine(Protocol):

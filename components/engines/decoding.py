@@ -10,6 +10,7 @@ from torch import Tensor
 
 from components.engines.base import Sampling
 from components.engines.batch import Batch
+from components.engines.constraint import Constraint
 from components.engines.sampling import choose
 
 # Leaving finished rows behind copies the others: with fewer finished ones the copy costs more than it saves.
@@ -62,11 +63,17 @@ def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], cho
 class Chooser:
     """How the next token of each row is chosen, and which tokens end a row."""
 
-    def __init__(self, rows: Sequence[Row], sampling: Sampling, ends: frozenset[int]) -> None:
-        self.sampling, self.ends = sampling, ends
+    def __init__(
+        self, rows: Sequence[Row], sampling: Sampling, ends: frozenset[int], constraint: Constraint | None = None
+    ) -> None:
+        self.sampling, self.ends, self.constraint = sampling, ends, constraint
         self.uniforms_RT = torch.from_numpy(np.stack([row.uniforms for row in rows])) if sampling.temperature else None
 
     def choose(self, logits_RV: Tensor, rows: list[int], step: int) -> Tensor:
         """The next token of these rows."""
         uniforms_R = None if self.uniforms_RT is None else self.uniforms_RT[rows, step].to(logits_RV.device)
-        return choose(logits_RV, uniforms_R, self.sampling)
+        if self.constraint is None:
+            return choose(logits_RV, uniforms_R, self.sampling)
+        chosen_R = choose(self.constraint.masked(logits_RV, rows), uniforms_R, self.sampling)
+        self.constraint.take(rows, chosen_R.tolist())
+        return chosen_R

@@ -72,6 +72,7 @@ class OpenAIEngine:
             "messages": [message.model_dump() for message in ask.messages],
             self.params.limit_field: sampling.max_new_tokens,
             **{name: value for name, value in chosen.items() if name not in self.params.omit},
+            **({"response_format": response_format(sampling.answer_schema)} if sampling.answer_schema else {}),
             "extra_body": self.params.extra_body or None,
         }
 
@@ -92,6 +93,11 @@ class OpenAIEngine:
         """A library's message without the key, which some servers repeat."""
         message = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
         return message.replace(self._key, "…") if self._key != NO_KEY else message
+
+
+def response_format(schema: dict[str, Any]) -> dict[str, Any]:
+    """The field of a request that holds the answer to a schema."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
 
 
 class Pace:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from components.engines.base import Ask, Sampling, failed
 from components.engines.batch import ATTENTION, Batch, assemble, attention
+from components.engines.constraint import Grammar
 from components.engines.decoding import Chooser, Row, decode
 from components.engines.planning import plan_batches, plan_reads
 from components.engines.prefill import Prefix, common_prefix, read_prefix, read_prompts
@@ -101,16 +102,20 @@ class TransformersEngine:
         shared = common_prefix([job.tokens for job in jobs])
         prefix = read_prefix(self.model, jobs[0].tokens[:shared])
         lengths = [len(job.tokens) for job in jobs]
+        grammar = self._grammar(sampling.answer_schema) if sampling.answer_schema is not None else None
         for batch in plan_batches(lengths, shared, sampling.max_new_tokens, self.batch_tokens):
-            yield from self._complete_batch(prefix, [jobs[at] for at in batch], sampling)
+            yield from self._complete_batch(prefix, [jobs[at] for at in batch], sampling, grammar)
 
-    def _complete_batch(self, prefix: Prefix, jobs: list[Job], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
+    def _complete_batch(
+        self, prefix: Prefix, jobs: list[Job], sampling: Sampling, grammar: Grammar | None
+    ) -> Iterator[tuple[int, Completion]]:
         """The completions of one batch."""
         started = time.perf_counter()
         rows = [self._row(job, sampling) for job in jobs]
+        chooser = Chooser(rows, sampling, self.ends, grammar.constraint(len(rows)) if grammar else None)
         batch, logits_RV = self._fill(prefix, [job.tokens for job in jobs], max(row.limit for row in rows))
         with attention(self.model, ATTENTION):
-            for end in decode(self.model, batch, logits_RV, rows, Chooser(rows, sampling, self.ends)):
+            for end in decode(self.model, batch, logits_RV, rows, chooser):
                 job = jobs[end.row]
                 answer = Completion(
                     example_id=job.ask.example_id,
@@ -120,6 +125,11 @@ class TransformersEngine:
                     finish_reason=end.reason,
                 )
                 yield job.place, answer
+
+    def _grammar(self, schema: dict[str, Any]) -> Grammar:
+        """A schema over this model's tokens."""
+        vocabulary = self.model.config.get_text_config(decoder=True).vocab_size
+        return Grammar(self.tokenizer, vocabulary, sorted(self.ends), schema)
 
     def _fill(self, prefix: Prefix, prompts: list[list[int]], new_tokens: int) -> tuple[Batch, Tensor]:
         """A batch that has read these prompts, each once, however many of its samples stand in a row."""

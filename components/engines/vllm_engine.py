@@ -43,6 +43,12 @@ class VllmEngine:
                 return [failed(prompts[0], str(error))] * sampling.n
             return [answer for ask in prompts for answer in self.generate([ask], sampling)]
 
+    def _structure(self, schema: dict[str, Any] | None) -> dict[str, Any]:
+        """The setting for answers that are held to a schema."""
+        if schema is None:
+            return {}
+        return {"structured_outputs": self.vllm.sampling_params.StructuredOutputsParams(json=schema)}
+
     def _chat(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
         settings = self.vllm.SamplingParams(
             temperature=sampling.temperature,
@@ -50,6 +56,7 @@ class VllmEngine:
             max_tokens=sampling.max_new_tokens,
             n=sampling.n,
             seed=sampling.seed,
+            **self._structure(sampling.answer_schema),
         )
         started = time.perf_counter()
         replies = self.llm.chat([[turn.model_dump() for turn in ask.messages] for ask in prompts], settings)

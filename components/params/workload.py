@@ -108,6 +108,10 @@ class Workload(Settings):
     source: Source
     output: dict[str, Any] = Field(description="JSON Schema (2020-12) of the answer, an object.")
     prompts: tuple[str, ...] = Field(min_length=1, description="Versions under params/prompts/<name>/, in order.")
+    constrained: tuple[str, ...] = Field(
+        default=(),
+        description="Those of `prompts` whose answers are held to `output` while they are written (`response_format`).",
+    )
     trained_prompt: str
     scorer: ScorerParams
     slices: tuple[str, ...] = ()
@@ -128,6 +132,8 @@ class Workload(Settings):
             Draft202012Validator.check_schema(self.output)
         except SchemaError as error:
             raise ValueError(f"output must be a JSON Schema, found {error.message}") from error
+        if unknown := set(self.constrained) - set(self.prompts):
+            raise ValueError(f"constrained must name some of prompts, found {sorted(unknown)[0]}")
         if self.output.get("type") != "object" or not self.output.get("properties"):
             raise ValueError("output must describe an object with properties")
         return self

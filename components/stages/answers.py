@@ -13,9 +13,10 @@ from components.engines import Ask, Engine, Sampling, open_engine
 from components.evaluation import Scores, by_example, classical
 from components.models import model_folder
 from components.prompts import Prompt
-from components.records import Completion, Example, Rung
+from components.records import Completion, Example, Message, Rung
 from components.scorers import Scorer, build
 from components.stages.run import Run
+from components.training import Sample
 
 MODEL = "model"  # the folder inside a trained rung's folder
 
@@ -50,7 +51,8 @@ def prompting_engine(run: Run) -> Engine:
 def ask(run: Run, engine: Engine, prompt: Prompt, examples: Sequence[Example]) -> Answers:
     """Let an engine answer a prompt about each example, greedily."""
     asks = [Ask(example.id, prompt.messages(example)) for example in examples]
-    sampling = Sampling(max_new_tokens=run.profile.engine.max_new_tokens, seed=run.seed)
+    schema = run.workload.output if prompt.name in run.workload.constrained else None
+    sampling = Sampling(max_new_tokens=run.profile.engine.max_new_tokens, seed=run.seed, answer_schema=schema)
     return _timed(lambda: engine.generate(asks, sampling))
 
 
@@ -69,6 +71,21 @@ def score(run: Run, examples: Sequence[Example], completions: Sequence[Completio
     """Example id → score, in the order of the examples."""
     judge, answers = scorer(run), by_example(examples, completions)
     return {example.id: judge.score(example, answers[example.id]) for example in examples}
+
+
+def draw(run: Run) -> Sample:
+    """How RL draws several completions of each prompt to find the prompts worth training on: by the engine."""
+
+    def sample(model: Any, tokenizer: Any, prompts: list[list[Message]], n: int, temperature: float) -> list[list[str]]:
+        from components.engines.transformers_engine import TransformersEngine
+
+        engine = TransformersEngine(model, tokenizer, run.profile.engine.batch_tokens)
+        asks = [Ask(str(number), messages) for number, messages in enumerate(prompts)]
+        wanted = Sampling(temperature=temperature, n=n, max_new_tokens=run.profile.rl.max_new_tokens, seed=run.seed)
+        texts = [completion.text for completion in engine.generate(asks, wanted)]
+        return [texts[start : start + n] for start in range(0, len(texts), n)]
+
+    return sample
 
 
 def dev_score(run: Run, examples: Sequence[Example]) -> Callable[[Any, Any], float]:

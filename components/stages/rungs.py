@@ -20,7 +20,7 @@ from components.prompts import Prompt
 from components.records import Completion, Example, Record, Rung, Usage, read_record, write_record
 from components.registry import register_prompt
 from components.scorers import JsonSchemaScorer
-from components.stages.answers import MODEL, ask, dev_score, prompting_engine, score, scorer
+from components.stages.answers import MODEL, ask, dev_score, draw, prompting_engine, score, scorer
 from components.stages.run import PROMPTS, Run, digest, git_commit
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask, train_rl, train_sft
@@ -115,7 +115,7 @@ def rl(run: Run, tracker: Tracker) -> None:
     task = _task(run, GRPO, run.rung_folder(SFT) / MODEL, params.dev_examples)
 
     def train() -> None:
-        trained = train_rl(task, params, reward(run), tracker)
+        trained = train_rl(task, params, reward(run), tracker, draw(run))
         _keep(run, tracker, trained, params, name=GRPO, method="grpo", parent=SFT)
 
     launch(run.profile.launcher, "components.stages", ["rl", run.name], train)

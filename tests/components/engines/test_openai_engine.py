@@ -179,6 +179,18 @@ def test_what_an_api_refuses_is_left_out(api: Api, make_engine: MakeEngine, make
     assert set(api.bodies[0]) == {"model", "messages", "max_completion_tokens", "reasoning_effort"}
 
 
+def test_a_schema_is_sent_as_the_response_format_and_only_where_one_is_asked_for(
+    api: Api, make_engine: MakeEngine, make_ask: MakeAsk
+) -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "boolean"}}}
+    make_engine().generate([make_ask("a", "one")], Sampling(answer_schema=schema))
+    make_engine().generate([make_ask("b", "two")], Sampling())
+    held, free = api.bodies
+    assert held["response_format"]["type"] == "json_schema"
+    assert held["response_format"]["json_schema"]["schema"] == schema
+    assert "response_format" not in free
+
+
 def test_a_server_without_keys_gets_none_of_ours(api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
     make_engine(key_variable=None).generate([make_ask("a", "x")], Sampling())
     assert KEY not in api.keys[0]

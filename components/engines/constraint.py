@@ -1,0 +1,74 @@
+"""Constrained decoding: only tokens after which an answer can still obey a JSON Schema.
+
+Decides how the grammar library is called; which answers are held to a schema is the caller's decision. The library
+(llguidance, also one of vLLM's) reads draft 2020-12 with a few exceptions.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from components.errors import EngineError
+
+# JSON on one line, as json.dumps writes it: a model that may put blanks anywhere may also never stop doing so.
+FORM: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+BITS = 32  # of a word of the library's masks
+
+
+class Grammar:
+    """A JSON Schema as a grammar over the tokens of a model, made once for many answers.
+
+    Raises:
+        EngineError: The tokenizer or the schema is one that the library cannot read.
+    """
+
+    def __init__(self, tokenizer: Any, vocabulary: int, ends: Sequence[int], schema: dict[str, Any]) -> None:
+        from llguidance import LLMatcher
+        from llguidance.hf import from_tokenizer
+
+        try:
+            self._tokens = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
+            self._grammar = LLMatcher.grammar_from_json_schema(schema, overrides=FORM)
+        except ValueError as error:
+            raise EngineError(f"expected a tokenizer for constrained decoding, found: {error}") from error
+        if problem := LLMatcher.validate_grammar(self._grammar, self._tokens):
+            raise EngineError(f"expected a schema for constrained decoding, found: {problem.splitlines()[0]}")
+        self._vocabulary, self._ends = vocabulary, list(ends)
+
+    def constraint(self, rows: int) -> "Constraint":
+        """The state of so many answers, none of them begun."""
+        from llguidance import LLMatcher
+
+        return Constraint([LLMatcher(self._tokens, self._grammar) for _ in range(rows)], self._vocabulary, self._ends)
+
+
+class Constraint:
+    """How far each answer of a batch has come in the grammar."""
+
+    def __init__(self, matchers: list[Any], vocabulary: int, ends: list[int]) -> None:
+        self._matchers, self._vocabulary, self._ends = matchers, vocabulary, ends
+        self._words = -(-vocabulary // BITS)
+
+    def masked(self, logits_RV: Tensor, rows: Sequence[int]) -> Tensor:
+        """Logits of these rows, -inf where a token would lead out of the grammar; what is complete may only end."""
+        from llguidance.numpy import fill_next_token_bitmask
+
+        words_RW = np.full((len(rows), self._words), -1, dtype=np.int32)
+        for place, row in enumerate(rows):
+            if not self._matchers[row].is_stopped():
+                fill_next_token_bitmask(self._matchers[row], words_RW, place)
+        bits_RV = np.unpackbits(words_RW.view(np.uint8), axis=1, bitorder="little")[:, : self._vocabulary]
+        complete = [place for place, row in enumerate(rows) if self._matchers[row].is_stopped()]
+        bits_RV[complete] = 0
+        bits_RV[np.ix_(complete, self._ends)] = 1
+        allowed_RV = torch.from_numpy(bits_RV.astype(bool)).to(logits_RV.device)
+        return logits_RV.masked_fill(~allowed_RV, float("-inf"))
+
+    def take(self, rows: Sequence[int], tokens: Sequence[int]) -> None:
+        """Go on by the token that was chosen in each of these rows."""
+        for row, token in zip(rows, tokens, strict=True):
+            if not self._matchers[row].is_stopped():
+                self._matchers[row].consume_token(token)

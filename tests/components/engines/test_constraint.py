@@ -1,0 +1,58 @@
+"""Answers that are held to a schema: a model of random weights, which knows nothing of it, cannot break it."""
+
+import json
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from components.engines import Ask, Sampling
+from components.engines.transformers_engine import TransformersEngine
+from components.errors import EngineError
+from components.models import open_model
+from components.records import Message
+from tests.flows.conftest import save_tiny_model
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["kind", "id", "urgent"],
+    "properties": {
+        "kind": {"enum": ["refund", "delivery", "other"]},
+        "id": {"type": ["string", "null"], "pattern": "^[A-Z]{2}-[0-9]{5}$"},
+        "urgent": {"type": "boolean"},
+    },
+}
+ASKS = [Ask(str(number), [Message(role="user", content=f"ticket {number}")]) for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    save_tiny_model(folder)
+    return TransformersEngine(*open_model(folder))
+
+
+def test_every_answer_obeys_the_schema_and_ends(engine: TransformersEngine) -> None:
+    drawn = engine.generate(ASKS, Sampling(temperature=1.0, n=5, max_new_tokens=80, seed=3, answer_schema=SCHEMA))
+    assert [answer.finish_reason for answer in drawn] == ["stop"] * 30
+    answers = [json.loads(answer.text) for answer in drawn]
+    assert [answer for answer in answers if not Draft202012Validator(SCHEMA).is_valid(answer)] == []
+    assert {answer["kind"] for answer in answers} == {"refund", "delivery", "other"}  # the choice stays the model's
+
+
+def test_without_a_schema_the_same_model_obeys_none(engine: TransformersEngine) -> None:
+    free = engine.generate(ASKS, Sampling(max_new_tokens=20, seed=3))
+    assert not any(answer.text.startswith("{") for answer in free)
+
+
+def test_an_answer_does_not_depend_on_its_batch(engine: TransformersEngine) -> None:
+    sampling = Sampling(temperature=1.0, max_new_tokens=80, seed=3, answer_schema=SCHEMA)
+    together = [answer.text for answer in engine.generate(ASKS, sampling)]
+    assert together == [engine.generate([ask], sampling)[0].text for ask in ASKS]
+
+
+def test_what_the_grammar_cannot_hold_to_is_refused_before_anything_is_answered(engine: TransformersEngine) -> None:
+    schema = {"type": "object", "properties": {"x": {"type": "string", "pattern": "(unclosed"}}, "required": ["x"]}
+    with pytest.raises(EngineError, match="expected a schema for constrained decoding, found: "):
+        engine.generate(ASKS, Sampling(answer_schema=schema))
