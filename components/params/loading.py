@@ -28,7 +28,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"expected YAML in UTF-8, found: {error} ({path})") from error
+        raise ConfigError(f"expected YAML in UTF-8, found {_found(error)} ({path})") from error
     if not isinstance(content, dict):
         raise ConfigError(f"expected a mapping of settings, found {type(content).__name__} ({path})")
     return content  # pyright: ignore[reportUnknownVariableType]
@@ -51,11 +51,24 @@ def load(path: Path, model: type[Model], section: str | None = None) -> Model:
         raise ConfigError(_explain(error, section, path)) from error
 
 
+def _found(error: Exception) -> str:
+    """What is wrong and where, on one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
+    return str(error).splitlines()[0]
+
+
 def _explain(error: ValidationError, section: str | None, path: Path) -> str:
     """The first problem in one sentence, the number of others behind it."""
     first, *others = error.errors()
     field = ".".join(str(part) for part in (*([section] if section else []), *first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] in ("missing", "extra_forbidden", "value_error") else f", found {first['input']!r}"
+    found = (
+        ""
+        if not field or first["type"] in ("missing", "extra_forbidden", "value_error")
+        else f", found {first['input']!r}"
+    )
     more = f" (and {len(others)} more)" if others else ""
-    return f"{field}: {message[0].lower()}{message[1:]}{found} ({path}){more}"
+    said = f"{message[0].lower()}{message[1:]}{found} ({path}){more}"
+    return f"{field}: {said}" if field else said

@@ -54,6 +54,21 @@ def test_broken_yaml_is_refused(tmp_path: Path) -> None:
         load(path, GateParams)
 
 
+def test_broken_yaml_is_told_on_one_line_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_text("alpha: 0.05\nmin_delta: [1, 2\nmin_validity: 0.9")
+    with pytest.raises(ConfigError) as caught:
+        load(path, GateParams)
+    assert str(caught.value).startswith("expected YAML in UTF-8, found expected ',' or ']'")
+    assert "in line 3, column 13" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_mistake_of_no_single_field_has_no_colon_before_it(tmp_path: Path) -> None:
+    path = changed(tmp_path, "workloads/triage.yaml", "  type: object", "  type: 7")
+    with pytest.raises(ConfigError, match=r"^output must be a JSON Schema, found .* \(.*triage\.yaml\)$"):
+        load(path, Workload)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected a YAML file, found none at"):
         load(tmp_path / "nothing.yaml", GateParams)

@@ -7,13 +7,15 @@ import pytest
 
 from components.errors import RegistryError
 from components.records import Completion, Rung, Usage, read_record, write_record
-from components.registry import open_run
+from components.registry import download, open_run
+from components.stages.answers import MODEL
 from components.stages.evaluate import Evaluations, keep
 from components.stages.gate import GateRecord, gate
 from components.stages.run import Run
 from components.stages.rungs import RESULT, classical
 from components.tracking import NullTracker
 from tests.components.stages.conftest import PROMPTS, Api, MakeRun, example
+from tests.flows.conftest import save_tiny_model
 
 METHODS: dict[str, Any] = {"classical": "classical", "one": "prompt", "sft": "sft", "grpo": "grpo"}
 
@@ -70,6 +72,18 @@ def test_each_rung_has_to_beat_the_one_that_stands(make_run: MakeRun, api: Api, 
     assert (version.tags["rung"], version.tags["gradus.verified"]) == ("one", "10 completions reproduced")
     # what is told of it is the last verdict that it won, here as the champion who stayed
     assert (version.tags["gate.decision"], version.tags["gate.challenger"]) == ("kept", "grpo")
+
+
+@pytest.mark.parametrize("name", ["sft", "grpo"])
+def test_a_trained_champion_is_registered_with_its_model_and_prompt(make_run: MakeRun, record: Any, name: str) -> None:
+    run = make_run(f"trained_{name}", min_examples=60)
+    climbed(run, {"classical": 30, name: 54})
+    save_tiny_model(run.rung_folder(name) / MODEL)
+    (run.rung_folder(name) / MODEL / "prompt.md").write_text(PROMPTS["short"], encoding="utf-8")
+    found = decided(run)
+    assert (found.champion, found.version, found.reproduced) == (name, 1, 10)
+    assert record.get_model_version_by_alias(run.workload.name, "champion").tags["rung"] == name
+    assert {"model.safetensors", "prompt.md"} <= {path.name for path in download(run.workload.name).iterdir()}
 
 
 def test_a_second_climb_to_the_same_files_registers_nothing_new(make_run: MakeRun, record: Any) -> None:
