@@ -58,8 +58,8 @@ def climb(run: str, seed: int) -> dict[str, Any]:
     workload, _, profile = run.rpartition("-")
     command = [sys.executable, "-m", "flows.cli", "run", workload, "--profile", profile]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project), "OMP_WAIT_POLICY": "PASSIVE"}
-    for name in ("PREFECT_HOME", "DVC_SITE_CACHE_DIR", "MLFLOW_TRACKING_URI"):
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project)}
+    for name in ("PREFECT_HOME", "DVC_SITE_CACHE_DIR", "MLFLOW_TRACKING_URI", "OMP_WAIT_POLICY"):
         environment.pop(name, None)
     print(f"seed {seed}: {project}", flush=True)
     started = time.monotonic()

@@ -132,6 +132,18 @@ def open_run(
     tracker.close("FINISHED")
 
 
+@contextmanager
+def joined_run(run_id: str) -> Generator[MlflowTracker]:
+    """Record in a run that another process opened and will close.
+
+    Raises:
+        RegistryError: The record cannot be opened or written; what the body raises passes through.
+    """
+    tracker = MlflowTracker(connect(), run_id)
+    yield tracker
+    tracker.flush()
+
+
 def _fail(tracker: MlflowTracker, error: BaseException) -> None:
     """Close a run as failed; where even that is refused, the body's own exception tells more."""
     status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"

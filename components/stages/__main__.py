@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from components.errors import ConfigError, GradusError
 from components.records import write_record
-from components.registry import open_run
+from components.registry import joined_run, open_run
 from components.stages import BASE_MODEL, LADDER
 from components.stages.run import STATE, Run, StageRecord, digest, git_commit
 from components.training.launch import WORKER
@@ -38,7 +38,8 @@ def main(arguments: list[str]) -> None:
         with alone(f"{name}-{stage}"):
             climb(stage, name)
     elif os.environ.get("RANK", "0") == "0":  # of the processes that the one above launched, the main one
-        climb(stage, name)
+        with joined_run(os.environ[PARENT]) as tracker:
+            LADDER[stage](Run.load(name), tracker)
     else:
         from components.tracking import NullTracker
 
@@ -56,7 +57,7 @@ def climb(stage: str, name: str) -> None:
     }
     with open_run(run.workload.name, f"{name}/{stage}", tags, os.environ.get(PARENT)) as tracker:
         tracker.params({"workload": run.workload.name, "profile": run.profile.name, "seed": run.seed})
-        os.environ[PARENT] = str(tracker.run_id)  # processes that this stage launches record below it
+        os.environ[PARENT] = str(tracker.run_id)  # processes that this stage launches record in it
         LADDER[stage](run, tracker)
         seconds = time.monotonic() - started
         tracker.metrics({f"{stage}/stage_seconds": seconds})
@@ -97,8 +98,12 @@ if __name__ == "__main__":
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((STATE / "compiled").resolve()))
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("components").setLevel(logging.INFO)
+    if os.environ.get("RANK", "0") == "0":
+        logging.getLogger("components").setLevel(logging.INFO)
+    else:  # of several processes one tells people how it goes
+        os.environ["TQDM_DISABLE"] = "1"
     end_with_parent()
     try:
         main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Where a training runs: in this process, or in several that `accelerate launch` starts.
+"""Where a training runs: in this process, or in several that torch's elastic launcher or `accelerate launch` starts.
 
 Decides the command, and what of a profile a machine without an accelerator runs. What the processes do is theirs: each
 runs the same stage, and the main one writes the results.
@@ -26,12 +26,48 @@ def launch(params: LauncherParams, module: str, arguments: Sequence[str], here: 
     if params.kind == "process" or os.environ.get(WORKER):
         here()
         return
+    if params.kind == "torch":
+        launch_elastic(params.processes, module, arguments)
+        return
     command = launch_command(params, module, arguments)
     code = subprocess.run(command, env={**os.environ, WORKER: "1"}, check=False).returncode
     if code:
         raise TrainingError(
             f"expected the launched training to end with exit code 0, found {code} ({' '.join(command)})"
         )
+
+
+def launch_elastic(processes: int, module: str, arguments: Sequence[str]) -> None:
+    """Run `python -m module arguments` in several processes of this machine, children of this one, on loopback.
+
+    Cores are shared out evenly. Without a GPU the processes compute on CPUs and talk over gloo.
+
+    Raises:
+        TrainingError: A process failed; the others are then ended.
+    """
+    import torch
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = {WORKER: "1", "OMP_NUM_THREADS": str(max(1, cores // processes)), "OMP_WAIT_POLICY": "PASSIVE"}
+    if not torch.cuda.is_available():
+        loopback = "lo0" if sys.platform == "darwin" else "lo"
+        given |= {"ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": loopback}
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=processes, rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0",
+        local_addr="127.0.0.1", max_restarts=0, run_id=f"gradus-{os.getpid()}",
+    )  # fmt: skip
+    before = dict(os.environ)
+    os.environ.update(given)
+    try:
+        elastic_launch(config, sys.executable)("-m", module, *arguments)
+    except ChildFailedError as error:
+        code = error.get_first_failure()[1].exitcode
+        raise TrainingError(f"expected the launched training to end with exit code 0, found {code}") from error
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def launch_command(params: LauncherParams, module: str, arguments: Sequence[str]) -> list[str]:

@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """A trainer and what is to be done with it; `items` are examples or rollouts of one step."""
+    """A trainer and what is to be done with it; `items` are examples or rollouts of one step, on average."""
 
     stage: str
     task: TrainingTask
     trainer: Any
     plan: Any
     names: Mapping[str, str]
-    items: int
+    items: float
 
 
 def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:

@@ -4,6 +4,7 @@ import math
 from functools import partial
 from typing import Any
 
+from components.errors import ConfigError
 from components.params import SftParams
 from components.tracking import Tracker
 from components.training.checkpoints import claim
@@ -41,15 +42,23 @@ def sft_job(
 
     from components.training.batches import collate
     from components.training.dev import LOG_POINTS, Plan
+    from components.training.packing import Packing
     from components.training.sft_trainer import AnswerTrainer
 
-    steps = math.ceil(params.epochs * math.ceil(len(encoded) / params.batch_examples))
     device_batch = min(params.device_batch_examples, params.batch_examples)
+    several = accumulation(params.batch_examples, device_batch, compute, "sft.batch_examples")
+    packing = None
+    if params.packed_tokens is not None:
+        if compute.state().num_processes > 1:
+            raise ConfigError("sft.packed_tokens is for one process, found several (launcher.processes)")
+        packing = Packing.plan(encoded, params.packed_tokens, device_batch, task.seed)
+    a_step = several * packing.rows if packing else params.batch_examples
+    steps = math.ceil(params.epochs * math.ceil((packing.epoch_rows if packing else len(encoded)) / a_step))
     settings = SFTConfig(
         **shared_settings(task, compute),
         max_steps=steps,
-        per_device_train_batch_size=device_batch,
-        gradient_accumulation_steps=accumulation(params.batch_examples, device_batch, compute, "sft.batch_examples"),
+        per_device_train_batch_size=packing.rows if packing else device_batch,
+        gradient_accumulation_steps=several,
         learning_rate=params.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=math.ceil(params.warmup_share * steps),
@@ -69,6 +78,6 @@ def sft_job(
         processing_class=tokenizer,
         peft_config=adapter(params.lora),
     )
-    trainer.muon = params.optimiser == "muon"
+    trainer.muon, trainer.packing = params.optimiser == "muon", packing
     plan = Plan.spread(steps, params.evaluations, params.patience)
-    return Job("sft", task, trainer, plan, NAMES, params.batch_examples)
+    return Job("sft", task, trainer, plan, NAMES, len(encoded) * params.epochs / steps)

@@ -16,12 +16,15 @@ from components.training.batches import LengthSampler
 from components.training.encode import IGNORED
 from components.training.guard import Guarded
 from components.training.optimiser import make_optimiser
+from components.training.packing import Packing, compiled, packed_states
 
 
 class AnswerTrainer(Guarded, SFTTrainer):
-    """SFT on answers; with `muon` set, by Muon and AdamW together."""
+    """SFT on answers; with `muon` set, by Muon and AdamW together; with `packing` set, on packed rows, compiled."""
 
     muon: bool = False
+    packing: Packing | None = None
+    _layers: Any = None
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         """The optimiser of the settings."""
@@ -30,6 +33,14 @@ class AnswerTrainer(Guarded, SFTTrainer):
         model: Any = self.model
         self.optimizer = make_optimiser(model, self.args.learning_rate, self.args.weight_decay)
         return self.optimizer
+
+    def get_train_dataloader(self) -> Any:
+        """Batches of similar length, or packed rows."""
+        if self.packing is None:
+            return super().get_train_dataloader()
+        return self.accelerator.prepare(
+            self.packing.loader(self.args.max_steps * self.args.gradient_accumulation_steps)
+        )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         dataset: Any = self.train_dataset
@@ -41,6 +52,8 @@ class AnswerTrainer(Guarded, SFTTrainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """Negative log-likelihood of the answer tokens, over all of the step's answer tokens."""
+        if self.packing is not None:
+            return self._packed_loss(model, inputs, num_items_in_batch)
         labels = inputs["labels"][:, 1:]
         logits = model(
             input_ids=inputs["input_ids"],
@@ -53,6 +66,18 @@ class AnswerTrainer(Guarded, SFTTrainer):
             return total / (labels != IGNORED).sum()
         # The trainer counts the tokens of all processes, over which gradients are averaged.
         return total * self.accelerator.num_processes / num_items_in_batch
+
+    def _packed_loss(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
+        """The same of packed rows; left out are models that change logits behind their output embeddings."""
+        if self._layers is None:
+            self._layers = compiled(model.base_model)
+        labels = inputs["labels"][:, 1:]
+        answers = labels != IGNORED
+        with self.accelerator.autocast():
+            states = packed_states(model, self._layers, inputs)[:, :-1][answers]
+            logits = model.get_output_embeddings()(states).float()
+        total = cross_entropy(logits, labels[answers], reduction="sum")
+        return total / (answers.sum() if num_items_in_batch is None else num_items_in_batch)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log what the base trainer logs: there are no metrics of TRL's own to add."""

@@ -27,6 +27,7 @@ TOKENIZER = ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json")
 WORKLOAD = {"source": {"sizes": {"train": 120, "dev": 24, "test": 40, "sealed": 40}}}
 PROFILE: dict[str, Any] = {
     "engine": {"max_new_tokens": 32},
+    "launcher": {"kind": "process", "processes": 1},  # others take longer to start than all of this to run
     "sft": {
         "epochs": 2, "batch_examples": 30, "device_batch_examples": 15, "evaluations": 2, "dev_examples": 8,
     },

@@ -1,0 +1,115 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.errors import ConfigError
+from components.params import LoraParams, SftParams
+from components.tracking import NullTracker
+from components.training import TrainingTask, train_sft
+from components.training.encode import IGNORED, Encoded
+from components.training.packing import Packing, lay_out, packed_rows, packed_states, visible
+from tests.components.training.test_sft import PARAMS, Judge, weights
+
+MakeTask = Callable[..., TrainingTask]
+PACKED = PARAMS.model_copy(update={"packed_tokens": 200})
+ROW_TOKENS = 60
+
+
+def encoded(lengths: list[int]) -> list[Encoded]:
+    """Examples of these lengths, the last token of each the answer."""
+    return [Encoded(str(at), tuple(range(1, length)), (at,)) for at, length in enumerate(lengths)]
+
+
+@pytest.fixture
+def without_compiling() -> Iterator[None]:
+    """Compilation takes half a minute and changes no result beyond rounding."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+@given(st.lists(st.integers(1, ROW_TOKENS), min_size=1, max_size=200), st.integers(0, 99))
+def test_every_example_comes_once_and_no_row_overflows(lengths: list[int], seed: int) -> None:
+    rows = packed_rows(lengths, ROW_TOKENS, torch.Generator().manual_seed(seed))
+    assert sorted(index for row in rows for index in row) == list(range(len(lengths)))
+    assert all(sum(lengths[index] for index in row) <= ROW_TOKENS for row in rows)
+
+
+def test_rows_are_nearly_full() -> None:
+    lengths = [15 + at % 10 for at in range(300)]
+    rows = packed_rows(lengths, ROW_TOKENS, torch.Generator().manual_seed(0))
+    assert sum(lengths) / (len(rows) * ROW_TOKENS) > 0.9
+
+
+def test_micro_batches_hold_the_rows_of_one_epoch_after_the_other() -> None:
+    packing = Packing.plan(encoded([30] * 8), ROW_TOKENS, batch=4, seed=5)
+    assert (packing.rows, packing.epoch_rows) == (2, 4)  # two examples fill a row
+    batches = list(packing.loader(4))
+    assert [batch["input_ids"].shape for batch in batches] == [(2, ROW_TOKENS)] * 4
+    answers = [batch["labels"][batch["labels"] != IGNORED].tolist() for batch in batches]
+    assert sorted(answers[0] + answers[1]) == sorted(answers[2] + answers[3]) == list(range(8))
+    assert answers[:2] != answers[2:]
+    again = [batch["labels"][batch["labels"] != IGNORED].tolist() for batch in packing.loader(4)]
+    assert again == answers
+
+
+def test_a_row_is_laid_out_example_by_example() -> None:
+    batch = lay_out([[Encoded("a", (7, 8), (9,)), Encoded("b", (), (4, 5))]], 6)
+    assert batch["input_ids"].tolist() == [[7, 8, 9, 4, 5, 0]]
+    assert batch["labels"].tolist() == [[IGNORED, IGNORED, 9, IGNORED, 5, IGNORED]]
+    assert batch["positions"].tolist() == [[0, 1, 2, 0, 1, 0]]
+    assert batch["numbers"].tolist() == [[1, 1, 1, 2, 2, 0]]
+
+
+def test_an_example_sees_its_own_earlier_tokens_alone() -> None:
+    assert visible(torch.tensor([[1, 1, 2]]))[0, 0].tolist() == [
+        [True, False, False],
+        [True, True, False],
+        [False, False, True],
+    ]
+
+
+def test_packed_examples_have_the_states_that_they_have_alone(tokenizer: Any) -> None:
+    from tests.components.training.conftest import tiny_model
+
+    model = tiny_model("Llama", tokenizer).eval()
+    examples = [Encoded("a", (5, 6, 7), (8, 9)), Encoded("b", (10, 11), (12,))]
+    packed = packed_states(model, model.base_model, lay_out([examples], 12))[0]
+    alone = [model.base_model(torch.tensor([one.input_ids])).last_hidden_state[0] for one in examples]
+    torch.testing.assert_close(packed[:8], torch.cat(alone), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("without_compiling")
+def test_training_on_packed_rows_learns_and_goes_on_after_a_kill_with_the_same_weights(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    whole = train_sft(make_task(score_dev=Judge(0.1, 0.2, 0.3), work=tmp_path / "a"), PACKED, NullTracker())
+    losses = [value for _, value in whole.curves["loss"]]
+    assert losses[-1] < 0.8 * losses[0]
+    kept = weights(tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        train_sft(make_task(score_dev=Judge(0.1)), PACKED, NullTracker())
+    train_sft(make_task(score_dev=Judge(0.2, 0.3)), PACKED, NullTracker())
+    for name, tensor in weights(tmp_path / "out").items():
+        torch.testing.assert_close(tensor, kept[name], rtol=0, atol=0)
+
+
+def test_rows_that_are_too_short_and_lora_are_refused() -> None:
+    with pytest.raises(ValueError, match="packed_tokens must be at least max_tokens"):
+        SftParams.model_validate({**PARAMS.model_dump(), "packed_tokens": 100})
+    lora = LoraParams(rank=2, alpha=4).model_dump()
+    with pytest.raises(ValueError, match="full fine-tuning"):
+        SftParams.model_validate({**PARAMS.model_dump(), "packed_tokens": 200, "lora": lora})
+
+
+def test_several_processes_are_refused(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate import PartialState
+
+    PartialState(cpu=True)
+    monkeypatch.setitem(PartialState._shared_state, "num_processes", 2)
+    with pytest.raises(ConfigError, match=r"sft\.packed_tokens is for one process"):
+        train_sft(make_task(), PACKED.model_copy(update={"device_batch_examples": 2}), NullTracker())
