@@ -17,8 +17,6 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Offline unless you say otherwise; HF_HUB_OFFLINE=0 lets a larger profile download its model.
 export HF_HUB_OFFLINE ?= 1
-# Threads that wait without spinning: with two cores shared, up to 10x faster.
-export OMP_WAIT_POLICY ?= PASSIVE
 export TRL_EXPERIMENTAL_SILENCE := 1
 # No tool reports home.
 export DO_NOT_TRACK := 1

@@ -67,7 +67,6 @@ def _environment_defaults(project: Path) -> dict[str, str]:
     return {
         "HF_HUB_OFFLINE": "1",
         "PREFECT_LOGGING_LEVEL": "CRITICAL",  # a stage says what went wrong itself
-        "OMP_WAIT_POLICY": "PASSIVE",
         "TRL_EXPERIMENTAL_SILENCE": "1",
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",

@@ -50,7 +50,7 @@ def launch_elastic(processes: int, module: str, arguments: Sequence[str]) -> Non
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = {WORKER: "1", "OMP_NUM_THREADS": str(max(1, cores // processes)), "OMP_WAIT_POLICY": "PASSIVE"}
+    given = {WORKER: "1", "OMP_NUM_THREADS": str(max(1, cores // processes))}
     if not torch.cuda.is_available():
         loopback = "lo0" if sys.platform == "darwin" else "lo"
         given |= {"ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": loopback}
