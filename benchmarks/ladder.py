@@ -25,6 +25,7 @@ import psutil
 import yaml
 
 from components.records import Ladder, RungResult, read_record
+from components.stages.run import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "state" / "bench"
@@ -39,17 +40,31 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="default: benchmarks/ladder-RUN.json")
     options = parser.parse_args()
     out = options.out or ROOT / "benchmarks" / f"ladder-{options.run}.json"
-    climbs = [climb(options.run, seed) for seed in options.seeds]
+    commit, part = git_commit(), WORK / f"ladder-{options.run}.json"
+    climbs = finished(part, commit)
+    for seed in options.seeds:
+        if seed not in climbs:
+            climbs[seed] = {"git_commit": commit, **climb(options.run, seed)}
+            part.write_text(json.dumps(list(climbs.values())), encoding="utf-8")
+    wanted = [climbs[seed] for seed in options.seeds]
     record = {
         "command": f"python -m benchmarks.ladder --run {options.run} --seeds {' '.join(map(str, options.seeds))}",
         "machine": machine(),
         "date": date.today().isoformat(),
-        "summary": summarise(climbs),
-        "climbs": climbs,
+        "summary": summarise(wanted),
+        "climbs": wanted,
     }
     out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record["summary"], indent=1))
     print(f"Written: {out}")
+
+
+def finished(part: Path, commit: str) -> dict[int, dict[str, Any]]:
+    """The climbs of an earlier call that was stopped, by seed: those of this commit, if no file differs from it."""
+    if not part.exists() or commit.endswith("-dirty"):
+        return {}
+    climbs = json.loads(part.read_text(encoding="utf-8"))
+    return {one["seed"]: one for one in climbs if one["git_commit"] == commit}
 
 
 def climb(run: str, seed: int) -> dict[str, Any]:
@@ -71,7 +86,9 @@ def climb(run: str, seed: int) -> dict[str, Any]:
     again = time.monotonic()
     subprocess.run(command, cwd=project, env=environment, check=True, stdout=subprocess.DEVNULL)
     ladder = read_record(project / "artifacts" / run / "report" / "ladder.json", Ladder)
-    stages = {path.stem: json.loads(path.read_text())["seconds"] for path in project.glob(f"artifacts/{run}/stages/*")}
+    stages = {
+        path.stem: json.loads(path.read_text())["seconds"] for path in project.glob(f"artifacts/{run}/stages/*.json")
+    }
     return {
         "seed": seed,
         "wall_seconds": round(seconds, 1),
