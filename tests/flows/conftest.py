@@ -29,7 +29,8 @@ PROFILE: dict[str, Any] = {
     "engine": {"max_new_tokens": 32},
     "launcher": {"kind": "process", "processes": 1},  # others take longer to start than all of this to run
     "sft": {
-        "epochs": 2, "batch_examples": 30, "device_batch_examples": 15, "evaluations": 2, "dev_examples": 8,
+        "epochs": 2, "batch_examples": 30, "device_batch_examples": 15, "packed_tokens": None,  # compiles for long
+        "evaluations": 2, "dev_examples": 8,
     },
     "rl": {
         "steps": 2, "prompts_per_step": 4, "generations": 4, "device_batch_rollouts": 16, "max_new_tokens": 16,
