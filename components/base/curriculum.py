@@ -12,7 +12,7 @@ from components.base.lexicon import Lexicon
 from components.base.prompts import STYLES
 from components.base.skills import Lesson, Task
 from components.base.tokenizer import END, START
-from components.base.wording import Difficulty
+from components.base.worlds import Difficulty
 
 STYLE_WEIGHTS = (5, 3, 2, 2, 1)  # of prompts.STYLES; a JSON Schema is long and says little more
 

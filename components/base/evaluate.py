@@ -18,9 +18,8 @@ from components.base import prompts, tools
 from components.base.curriculum import SKILLS
 from components.base.lexicon import Lexicon
 from components.base.skills import Lesson, Task, Turn, ask
-from components.base.wording import Difficulty
+from components.base.worlds import Difficulty, draw_world
 from components.base.worlds import Plan as Wish
-from components.base.worlds import draw_world
 from components.engines import Ask, Engine, Sampling, open_engine
 from components.params import EngineParams
 from components.records import Message, to_json

@@ -3,11 +3,9 @@
 import json
 import random
 
-from components.base.fields import Choice, Field
 from components.base.lexicon import Lexicon
 from components.base.values import Count
-from components.base.wording import Difficulty
-from components.base.worlds import World
+from components.base.worlds import Choice, Difficulty, Field, World
 
 STYLES = ("bullets", "template", "sentence", "table", "json_schema")
 

@@ -4,11 +4,9 @@ import random
 from dataclasses import dataclass, field
 
 from components.base import prompts
-from components.base.fields import Choice, Field
 from components.base.lexicon import Lexicon
 from components.base.values import COPIED, NORMALISED, Amount, JsonValue
-from components.base.wording import Difficulty, say
-from components.base.worlds import Plan, World, draw_slot, draw_world
+from components.base.worlds import Choice, Difficulty, Field, Plan, World, draw_slot, draw_world, say
 from components.records import to_json
 
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from components.base.skills import Lesson, Task, Turn
 from components.base.values import COPIED, JsonValue
-from components.base.wording import compose
-from components.base.worlds import Plan, World, draw_slot
+from components.base.worlds import Plan, World, compose, draw_slot
 from components.records import to_json
 
 _VERBS = (

@@ -25,20 +25,9 @@ class Value:
 class Kind(Protocol):
     """How values of one field look."""
 
-    @property
-    def name(self) -> str:
-        """What it is called here."""
-        ...
-
-    @property
-    def nouns(self) -> tuple[str, ...]:
-        """Words that name such values in prompts and messages."""
-        ...
-
-    @property
-    def json_type(self) -> str:
-        """Its type in the answer, as JSON Schema names it."""
-        ...
+    name: str
+    nouns: tuple[str, ...]
+    json_type: str
 
     def sample(self, lexicon: Lexicon) -> Value:
         """Draw one value on the lexicon's side of the held-out border."""
@@ -62,7 +51,6 @@ class Identifier:
     separator: str
     digits: int
     letters_first: bool
-    spelled: bool = False
     name: str = "id"
     nouns: tuple[str, ...] = ("id", "number", "code", "reference", "ref", "no")
     json_type: str = "string"
@@ -86,46 +74,10 @@ class Identifier:
         return Value(text, text)
 
     def hint(self, rng: random.Random) -> str:
-        """By example, by pattern, or in words; always so that it tells the form where that is spelled out."""
-        if self.spelled:
-            return self._form(rng)
+        """By example, by pattern, or in words."""
         shape = [f"{self.letters} capital letters", f"{self.digits} digits"][:: 1 if self.letters_first else -1]
         words = " and ".join(shape) if self.letters else f"{self.digits} digits"
         return rng.choice((f"like {self.text(rng)}", f"e.g. {self.text(rng)}", words, "copied exactly", "text"))
-
-    @property
-    def has_form(self) -> bool:
-        """Whether prompts tell a form that other values do not have: letters, a separator and digits."""
-        return self.spelled and self.letters > 0 and self.separator != ""
-
-    def _form(self, rng: random.Random) -> str:
-        """The form as people spell it out: its parts in words, a pattern, a regular expression, an example."""
-        spelled = rng.random() < 0.5
-        letters, digits = (Count.spelled[n] if spelled else str(n) for n in (self.letters, self.digits))
-        large = rng.choice(("capital letters", "upper-case letters", "capitals"))
-        parts = [f"{letters} {large if self.letters > 1 else large[:-1]}"] if self.letters else []
-        parts += [rng.choice(SEPARATORS[self.separator])] if parts and self.separator else []
-        parts += [f"{digits} {rng.choice(('digits', 'digits', 'figures'))}"]
-        patterns = ["A" * self.letters, self.separator if self.letters else "", rng.choice("09") * self.digits]
-        classes = [f"[A-Z]{{{self.letters}}}" if self.letters else "", patterns[1], f"[0-9]{{{self.digits}}}"]
-        order = 1 if self.letters_first or not self.letters else -1
-        words = rng.choice((", ", " + ", ", then ")).join(parts[::order])
-        if rng.random() < 0.5 and len(parts) > 1:
-            words = f"{', '.join(parts[::order][:-1])} and {parts[::order][-1]}"
-        example, kind = self.text(rng), rng.choice(("", "", "string of ", "text of "))
-        return rng.choice((
-            f"{kind}{words}", f"{kind}{words}", f"{words}, such as {example}", f"such as {example}: {words}",
-            f"format {''.join(patterns[::order])}", f"pattern {''.join(classes[::order])}", f"like {example}",
-            f"e.g. {example}", f"string like {example}",
-        ))  # fmt: skip
-
-
-SEPARATORS = {
-    "-": ("a dash", "a hyphen", "a minus"),
-    "/": ("a slash",),
-    ".": ("a dot", "a full stop"),
-    "#": ("a number sign", "a hash"),
-}
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 
 from components.base import prompts, skills, tools
 from components.base.curriculum import SKILLS, Curriculum
-from components.base.fields import Choice, Flag, Slot
 from components.base.lexicon import Lexicon, is_common, is_held_out
 from components.base.skills import Lesson, Task
 from components.base.values import COPIED, NORMALISED, Amount, Clock, Date, Measure, Phone
-from components.base.wording import Difficulty
+from components.base.worlds import Choice, Difficulty, Flag, Slot
 
 SEEDS = st.integers(min_value=0, max_value=2**32)
 
