@@ -38,8 +38,9 @@ def main(arguments: list[str]) -> None:
         with alone(f"{name}-{stage}"):
             climb(stage, name)
     elif os.environ.get("RANK", "0") == "0":  # of the processes that the one above launched, the main one
+        run = Run.load(name)
         with joined_run(os.environ[PARENT]) as tracker:
-            LADDER[stage](Run.load(name), tracker)
+            LADDER[stage](run, tracker)
     else:
         from components.tracking import NullTracker
 
