@@ -128,7 +128,7 @@ class Rung(Record):
 
 
 class RungResult(Record):
-    """One rung on the test split, as reports read it."""
+    """One rung on the test split, as reports read it; `slices` hold accuracies, `slice_sizes` of how many examples."""
 
     name: str
     method: Method
@@ -138,6 +138,7 @@ class RungResult(Record):
     validity: Interval
     fields: dict[str, float]
     slices: dict[str, dict[str, float]]
+    slice_sizes: dict[str, dict[str, int]] = {}
     usage: dict[str, float]
     latency_ms: Latency
     cost: Cost

@@ -11,7 +11,14 @@ from tqdm import tqdm
 
 from components.errors import DataError
 from components.evaluation.compare import Scores, compare
-from components.evaluation.metrics import accuracy, field_accuracy, latency_percentiles, slice_accuracy, wilson
+from components.evaluation.metrics import (
+    accuracy,
+    field_accuracy,
+    latency_percentiles,
+    slice_accuracy,
+    slice_sizes,
+    wilson,
+)
 from components.records import Completion, Cost, Example, Rung, RungResult
 from components.scorers import JsonSchemaScorer, Scorer
 
@@ -79,6 +86,7 @@ def evaluate_rung(
         validity=wilson(sum(valid.values()), len(valid)),
         fields=field_accuracy(list(scores.values()), exam.schema["properties"]),
         slices=slice_accuracy(exam.examples, scores, exam.slices),
+        slice_sizes=slice_sizes(exam.examples, exam.slices),
         usage={"input_tokens": measured.input_tokens, "output_tokens": measured.output_tokens},
         latency_ms=latency_percentiles(completion.latency_ms for completion in completions),
         cost=cost(measured),

@@ -1,7 +1,7 @@
 """The numbers that describe a rung, and how sure they are. Pure: scores in, numbers out; randomness from a seed."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Any
@@ -59,6 +59,15 @@ def slice_accuracy(
         name: {value: sum(found) / len(found) for value, found in sorted(values.items())}
         for name, values in passed.items()
     }
+
+
+def slice_sizes(examples: Iterable[Example], slices: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Slice → its value → number of examples; an example without the slice is left out of it."""
+    found = {name: Counter[str]() for name in slices}
+    for example in examples:
+        for name in found.keys() & example.slices.keys():
+            found[name][example.slices[name]] += 1
+    return {name: dict(sorted(values.items())) for name, values in found.items()}
 
 
 def paired_bootstrap(

@@ -93,9 +93,17 @@ def _rows(columns: dict[str, dict[str, float]]) -> list[tuple[str, list[float | 
 
 
 def _slices(rungs: tuple[RungResult, ...]) -> list[tuple[str, list[tuple[str, list[float | None]]]]]:
-    """Each slice with its rows."""
+    """Each slice with its rows, named by their value and the number of their examples."""
     names = dict.fromkeys(name for rung in rungs for name in rung.slices)
-    return [(name, _rows({rung.name: rung.slices.get(name, {}) for rung in rungs})) for name in names]
+    sizes = {name: size for rung in rungs for name, size in rung.slice_sizes.items()}
+
+    def named(name: str, value: str) -> str:
+        return f"{value} ({sizes[name][value]:,})" if value in sizes.get(name, {}) else value
+
+    def column(rung: RungResult, name: str) -> dict[str, float]:
+        return {named(name, value): share for value, share in rung.slices.get(name, {}).items()}
+
+    return [(name, _rows({rung.name: column(rung, name) for rung in rungs})) for name in names]
 
 
 def _charts(curves: dict[str, Curve]) -> list[Chart]:

@@ -69,6 +69,7 @@ def test_everything_that_reports_read_by_hand() -> None:
     assert (result.accuracy.value, result.validity.value) == (0.25, 0.5)
     assert result.fields == {"label": 0.25, "n": 0.5}
     assert result.slices == {"side": {"left": 0.5, "right": 0.0}}
+    assert result.slice_sizes == {"side": {"left": 2, "right": 2}}
     assert result.usage == {"input_tokens": 11.5, "output_tokens": 4.0}
     assert (result.latency_ms.p50, result.latency_ms.p95) == pytest.approx((25.0, 38.5))
     assert (result.cost.usd_per_1k_calls, result.cost.usd_per_1k_correct) == (15.5, 0.25)

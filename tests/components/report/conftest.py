@@ -67,6 +67,7 @@ def rung(line: tuple[Any, ...]) -> RungResult:
             "difficulty": {value: min(1.0, share * (1.06 - 0.07 * at)) for at, value in enumerate(DIFFICULTIES)},
             "intent": {value: min(1.0, share * (1.04 - 0.025 * at)) for at, value in enumerate(INTENTS)},
         },
+        slice_sizes={"channel": dict(zip(CHANNELS, (500, 300, 200), strict=True))},
         usage={"input_tokens": tokens_in, "output_tokens": tokens_out},
         latency_ms=Latency(p50=latency, p95=2.1 * latency),
         cost=cost(tokens_in, tokens_out, measured, right),

@@ -99,7 +99,7 @@ def test_the_verdict_the_data_the_gate_and_the_prices_are_there(page: Page) -> N
         "grpo was promoted over sft.",
         "McNemar's exact p = 2.2e-11", "near-duplicate of a training row", "refund_status is rare", "90.9%",
         "model_catalog/openai.json, 2026-08-17", "2026-06-17 (not checked)", "make ui", "two_orders", "wants_refund",
-        "Zero-variance groups", "run-of-grpo",
+        "Zero-variance groups", "run-of-grpo", "chat (500)",
     ):  # fmt: skip
         assert expected in page.text, expected
 
