@@ -15,7 +15,8 @@ Signal = Literal["danger", "threat", "deadline", "repeat", "no_hurry"]
 Value = str | int | float | bool | None
 Fields = dict[str, Value]
 
-FIELD_NAMES = ("intent", "priority", "product", "order_id", "amount", "wants_refund")
+# What follows from other fields comes last: a model that writes its answer from left to right has them by then.
+FIELD_NAMES = ("intent", "product", "order_id", "amount", "wants_refund", "priority")
 ORDER_ID_PATTERN = r"^[A-Z]{2}-\d{5}$"
 HIGH_AMOUNT = 500
 LOW_INTENTS = frozenset({"order_status", "change_order"})

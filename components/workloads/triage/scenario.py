@@ -85,11 +85,11 @@ class Scenario:
         """Return the six fields that a careful reader of the written rules fills in."""
         return {
             "intent": self.intent,
-            "priority": priority(self.intent, self.amount, frozenset(self.signals)),
             "product": self.product,
             "order_id": self.order_id,
             "amount": self.amount,
             "wants_refund": self.intent == "refund_status" or self.wish == "refund",
+            "priority": priority(self.intent, self.amount, frozenset(self.signals)),
         }
 
 
