@@ -23,12 +23,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from components.engines import Sampling
+from components.engines.transformers_engine import TransformersEngine
 from components.models import open_model
 from components.params import Profile, RlParams, SftParams, Workload, load
 from components.prompts import load_prompt
 from components.records import Example, to_json
 from components.tracking import NullTracker
-from components.training import TrainingTask, train_sft
+from components.training import Draws, TrainingTask, train_sft
 from components.training.encode import encode_examples
 from components.training.precision import Compute
 from components.training.rl import Rewarded, rl_job
@@ -39,6 +41,7 @@ from components.workloads.triage import generate
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20240501
+BATCH_TOKENS = 32_768  # engine.batch_tokens of the profiles
 
 
 def triage(n: int) -> list[Example]:
@@ -58,6 +61,12 @@ def triage(n: int) -> list[Example]:
 def reward(examples: list[Example], completions: list[str]) -> list[float]:
     """The share of fields that are right; 0 for what is no JSON object."""
     return [share(json.loads(example.reference), text) for example, text in zip(examples, completions, strict=True)]
+
+
+def sample(model: Any, tokenizer: Any, prompts: list[list[int]], draws: Draws) -> list[list[list[int]]]:
+    """Completions by the engine, as the stages draw them."""
+    wanted = Sampling(temperature=draws.temperature, n=draws.n, max_new_tokens=draws.max_new_tokens, seed=draws.seed)
+    return TransformersEngine.of_trained(model, tokenizer, BATCH_TOKENS).draw(prompts, wanted)
 
 
 def share(reference: dict[str, Any], completion: str) -> float:
@@ -118,7 +127,7 @@ def bare_grpo(task: TrainingTask, params: RlParams, compute: Compute) -> Any:
     from trl import GRPOConfig, GRPOTrainer
 
     model, tokenizer = open_model(task.model)
-    rewarded = Rewarded(task, list(range(len(task.train))), reward)
+    rewarded = Rewarded(task, list(range(len(task.train))), reward, sample)
     rollouts = params.prompts_per_step * params.generations
     settings = GRPOConfig(
         **common(task, compute), max_steps=params.steps, per_device_train_batch_size=params.device_batch_rollouts,
@@ -135,7 +144,7 @@ def bare_grpo(task: TrainingTask, params: RlParams, compute: Compute) -> Any:
 def our_grpo(task: TrainingTask, params: RlParams, compute: Compute) -> Any:
     """This project's trainer, its KL measurements included."""
     opened = starting_model(task, params.lora, compute)
-    rewarded = Rewarded(task, list(range(len(task.train))), reward)
+    rewarded = Rewarded(task, list(range(len(task.train))), reward, sample)
     return rl_job(task, params, opened, rewarded, compute).trainer
 
 

@@ -84,6 +84,15 @@ def check_files(folder: Path) -> None:
             raise EngineError(f"expected weights in safetensors, found {_brief(error)} ({path})") from error
 
 
+def computes_bf16() -> bool:
+    """Whether matrix products in bfloat16 are fast here: on the GPU, or on the CPU where there is none."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported())  # pyright: ignore[reportPrivateUsage]
+
+
 def _brief(error: Exception) -> str:
     """The first line of a library's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -64,7 +64,7 @@ def run(model_folder: Path, *, n: int, seed: int) -> list[Row]:
     Raises:
         EngineError: The folder holds no model that loads.
     """
-    engine = open_engine(EngineParams(batch_tokens=BATCH_TOKENS), model_folder)
+    engine = open_engine(EngineParams(batch_tokens=BATCH_TOKENS), model_folder, "fp32")  # alike on every machine
     rows: list[Row] = []
     for plan in tqdm(list(rows_to_ask()), desc="examination", unit="row"):
         asked = draw(plan, n, seed)

@@ -122,6 +122,8 @@ def attend(
     batch: Batch = settings["batch"]
     rows, heads, own, size = key.shape
     query_RHGD = (query * settings["scaling"]).view(rows, heads, -1, size)
+    if query.dtype == torch.bfloat16 and query.device.type == "cpu":
+        return _attend_in_halves(query_RHGD, key, value, batch, batch.shared.get(module.layer_idx)), None
     scores = query_RHGD @ key.transpose(-1, -2) + batch.hidden_RL[:, None, None, :own].to(query.dtype)
     if module.layer_idx not in batch.shared:
         out_RHGD = scores.float().softmax(-1).to(value.dtype) @ value
@@ -134,6 +136,30 @@ def attend(
     from_shared_HXD = to_shared.transpose(0, 1).reshape(heads, -1, keys_HDP.shape[-1]) @ values_HPD
     out_RHGD = to_own @ value + from_shared_HXD.view(heads, rows, -1, size).transpose(0, 1)
     return out_RHGD.reshape(rows, 1, -1, size), None
+
+
+def _attend_in_halves(
+    query_RHGD: Tensor, key: Tensor, value: Tensor, batch: Batch, shared: tuple[Tensor, Tensor] | None
+) -> Tensor:
+    """The same in bfloat16 on a CPU, where batched products would copy the keys at every step.
+
+    Own tokens by the kernel that reads them where they are, the prefix apart, joined by the logarithms of their sums.
+    """
+    rows, heads, groups, size = query_RHGD.shape
+    hidden_RL = batch.hidden_RL[:, None, None, : key.shape[2]].to(query_RHGD.dtype)
+    own_RHGD, own_RHG = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query_RHGD, key, value, attn_mask=hidden_RL, scale=1.0
+    )
+    if shared is None:
+        return own_RHGD.reshape(rows, 1, -1, size)
+    keys_HDP, values_HPD = shared
+    scores_HXP = (query_RHGD.transpose(0, 1).reshape(heads, -1, size) @ keys_HDP).float()
+    prefix_HX = scores_HXP.logsumexp(-1)
+    prefix_HXD = (scores_HXP - prefix_HX[..., None]).exp().to(values_HPD.dtype) @ values_HPD
+    share_RHG1 = torch.sigmoid(own_RHG - prefix_HX.view(heads, rows, groups).transpose(0, 1))[..., None]
+    prefix_RHGD = prefix_HXD.view(heads, rows, groups, size).transpose(0, 1)
+    joined = torch.lerp(prefix_RHGD.float(), own_RHGD.float(), share_RHG1)
+    return joined.to(value.dtype).reshape(rows, 1, -1, size)
 
 
 @contextmanager

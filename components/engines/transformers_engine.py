@@ -1,17 +1,18 @@
 """Completions by a local model: similar lengths together, the shared prefix once, finished rows dropped.
 
 Decides batches, limits and how failures are told; reading prompts and decoding have modules of their own. In float32
-the answers are those of one-by-one `generate`, token for token, unless two tokens are equally likely up to rounding.
+the answers are those of one-by-one `generate`, token for token, unless two tokens are equally likely up to rounding;
+in bfloat16, where rounding is coarse, up to such rounding.
 Of a model's own generation settings only the end tokens count: top-k and penalties are not applied.
 """
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from components.engines.planning import plan_batches, plan_reads
 from components.engines.prefill import Prefix, common_prefix, read_prefix, read_prompts
 from components.engines.sampling import uniforms
 from components.errors import EngineError
-from components.models import open_model
+from components.models import computes_bf16, open_model
 from components.params import Precision
 from components.records import Completion, Usage
 
@@ -34,12 +35,22 @@ KNOWN_LAYERS = {"full_attention", "conv"}
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One completion to compute, and its place among the answers."""
+    """One completion to compute: its place among the answers, its prompt, and what its random numbers depend on."""
 
     place: int
-    ask: Ask
+    name: str
     sample: int
     tokens: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A computed completion; `tokens` include the one that ended it, `milliseconds` run from its batch's start."""
+
+    job: Job
+    tokens: list[int]
+    reason: Literal["stop", "length"]
+    milliseconds: float
 
 
 class TransformersEngine:
@@ -58,16 +69,32 @@ class TransformersEngine:
 
     @classmethod
     def open(cls, folder: Path, batch_tokens: int, precision: Precision = "auto") -> "TransformersEngine":
-        """Open a model folder, on a GPU where there is one. "auto" is bfloat16 there and float32 on the CPU.
+        """Open a model folder, on a GPU where there is one. "auto" is bfloat16 where that is fast, else float32.
 
         Raises:
             EngineError: The folder holds no model that loads, or one that this engine cannot run.
         """
         model, tokenizer = open_model(folder)
-        gpu = torch.cuda.is_available()
-        half = precision == "bf16" or (precision == "auto" and gpu)
-        model.to(device="cuda" if gpu else "cpu", dtype=torch.bfloat16 if half else torch.float32)
+        model.to(device="cuda" if torch.cuda.is_available() else "cpu", dtype=_dtype(precision))
         return cls(model, tokenizer, batch_tokens)
+
+    @classmethod
+    def of_trained(
+        cls, model: Any, tokenizer: Any, batch_tokens: int, precision: Precision = "auto"
+    ) -> "TransformersEngine":
+        """The engine that `open` would give if this model's weights were saved: in bfloat16 it works on a copy.
+
+        Under adapters it is the model itself, whose other weights are stored as they are served.
+        """
+        from transformers import AutoModelForCausalLM
+
+        wanted = _dtype(precision)
+        if wanted in (torch.float32, model.dtype) or hasattr(model, "peft_config"):
+            return cls(model, tokenizer, batch_tokens)
+        copy: Any = AutoModelForCausalLM.from_config(model.config, dtype=wanted).to(model.device)
+        copy.load_state_dict(model.state_dict())
+        copy.generation_config = model.generation_config
+        return cls(copy.eval(), tokenizer, batch_tokens)
 
     def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
         """Answer every prompt: `n` completions in a row for each, in the order of the prompts.
@@ -75,40 +102,60 @@ class TransformersEngine:
         Raises:
             EngineError: A batch does not fit into the memory of the device.
         """
-        answers: dict[int, Completion] = {}
-        try:
-            with tqdm(total=len(prompts) * sampling.n, desc="completions", unit="answer") as bar, _ready(self.model):
-                for place, completion in self._complete(prompts, sampling):
-                    answers[place] = completion
-                    bar.update()
-        except torch.OutOfMemoryError as error:
-            raise EngineError(
-                f"engine.batch_tokens must fit into memory, found {self.batch_tokens}: {error}"
-            ) from error
-        return [answers[place] for place in range(len(prompts) * sampling.n)]
-
-    def _complete(self, prompts: list[Ask], sampling: Sampling) -> Iterator[tuple[int, Completion]]:
-        """Completions and their places, in the order in which they end."""
+        total = len(prompts) * sampling.n
+        answers: list[Completion | None] = [None] * total
         jobs: list[Job] = []
         for at, (ask, tokens) in enumerate(zip(prompts, self._encode(prompts), strict=True)):
             for sample in range(sampling.n):
                 place = at * sampling.n + sample
                 if isinstance(tokens, str):
-                    yield place, failed(ask, tokens)
+                    answers[place] = failed(ask, tokens)
                 else:
-                    jobs.append(Job(place, ask, sample, tokens))
+                    jobs.append(Job(place, ask.example_id, sample, tokens))
+        with tqdm(total=total, initial=total - len(jobs), desc="completions", unit="answer") as bar:
+            for drawn in self._draw(jobs, sampling):
+                answers[drawn.job.place] = self._completion(drawn)
+                bar.update()
+        return [answer for answer in answers if answer is not None]
+
+    def draw(self, prompts: Sequence[list[int]], sampling: Sampling) -> list[list[list[int]]]:
+        """`sampling.n` completions of each prompt as token ids, with the token that ended them.
+
+        Random numbers depend on the seed, the prompt's place and the number of the sample.
+
+        Raises:
+            EngineError: A batch does not fit into the memory of the device, or a prompt not into the context.
+        """
+        if longest := max((len(prompt) for prompt in prompts if len(prompt) >= self.context), default=0):
+            raise EngineError(f"expected prompts of at most {self.context - 1:,} tokens, found {longest:,}")
+        n = sampling.n
+        jobs = [Job(at * n + k, str(at), k, tokens) for at, tokens in enumerate(prompts) for k in range(n)]
+        found: list[list[int]] = [[] for _ in jobs]
+        bar = tqdm(self._draw(jobs, sampling), "completions", len(jobs), leave=False, delay=5, unit="answer")
+        for drawn in bar:
+            found[drawn.job.place] = drawn.tokens
+        return [found[start : start + n] for start in range(0, len(found), n)]
+
+    def _draw(self, jobs: list[Job], sampling: Sampling) -> Iterator[Drawn]:
+        """Completions in the order in which they end."""
         if not jobs:
             return
-        shared = common_prefix([job.tokens for job in jobs])
-        prefix = read_prefix(self.model, jobs[0].tokens[:shared])
-        lengths = [len(job.tokens) for job in jobs]
         grammar = self._grammar(sampling.answer_schema) if sampling.answer_schema is not None else None
-        for batch in plan_batches(lengths, shared, sampling.max_new_tokens, self.batch_tokens):
-            yield from self._complete_batch(prefix, [jobs[at] for at in batch], sampling, grammar)
+        shared = common_prefix([job.tokens for job in jobs])
+        lengths = [len(job.tokens) for job in jobs]
+        try:
+            with _ready(self.model):
+                prefix = read_prefix(self.model, jobs[0].tokens[:shared])
+                for batch in plan_batches(lengths, shared, sampling.max_new_tokens, self.batch_tokens):
+                    yield from self._draw_batch(prefix, [jobs[at] for at in batch], sampling, grammar)
+        except torch.OutOfMemoryError as error:
+            raise EngineError(
+                f"engine.batch_tokens must fit into memory, found {self.batch_tokens}: {error}"
+            ) from error
 
-    def _complete_batch(
+    def _draw_batch(
         self, prefix: Prefix, jobs: list[Job], sampling: Sampling, grammar: Grammar | None
-    ) -> Iterator[tuple[int, Completion]]:
+    ) -> Iterator[Drawn]:
         """The completions of one batch."""
         started = time.perf_counter()
         rows = [self._row(job, sampling) for job in jobs]
@@ -116,15 +163,17 @@ class TransformersEngine:
         batch, logits_RV = self._fill(prefix, [job.tokens for job in jobs], max(row.limit for row in rows))
         with attention(self.model, ATTENTION):
             for end in decode(self.model, batch, logits_RV, rows, chooser):
-                job = jobs[end.row]
-                answer = Completion(
-                    example_id=job.ask.example_id,
-                    text=self.tokenizer.decode(end.tokens, skip_special_tokens=True),
-                    usage=Usage(input_tokens=len(job.tokens), output_tokens=len(end.tokens)),
-                    latency_ms=(time.perf_counter() - started) * 1e3,
-                    finish_reason=end.reason,
-                )
-                yield job.place, answer
+                yield Drawn(jobs[end.row], end.tokens, end.reason, (time.perf_counter() - started) * 1e3)
+
+    def _completion(self, drawn: Drawn) -> Completion:
+        """A completion as callers read it."""
+        return Completion(
+            example_id=drawn.job.name,
+            text=self.tokenizer.decode(drawn.tokens, skip_special_tokens=True),
+            usage=Usage(input_tokens=len(drawn.job.tokens), output_tokens=len(drawn.tokens)),
+            latency_ms=drawn.milliseconds,
+            finish_reason=drawn.reason,
+        )
 
     def _grammar(self, schema: dict[str, Any]) -> Grammar:
         """A schema over this model's tokens."""
@@ -147,7 +196,7 @@ class TransformersEngine:
     def _row(self, job: Job, sampling: Sampling) -> Row:
         """What decoding needs to know of a job."""
         limit = min(sampling.max_new_tokens, self.context - len(job.tokens))
-        return Row(limit, uniforms(job.ask.example_id, job.sample, sampling))
+        return Row(limit, uniforms(job.name, job.sample, sampling))
 
     def _encode(self, prompts: list[Ask]) -> list[list[int] | str]:
         """Tokens of each prompt, or why there are none."""
@@ -177,6 +226,12 @@ def _ready(model: Any) -> Generator[None]:
         stack.enter_context(attention(model, "sdpa"))
         stack.enter_context(torch.inference_mode())
         yield
+
+
+def _dtype(precision: Precision) -> torch.dtype:
+    """What a model is served in."""
+    half = precision == "bf16" or (precision == "auto" and computes_bf16())
+    return torch.bfloat16 if half else torch.float32
 
 
 def _check(model: Any, tokenizer: Any) -> None:

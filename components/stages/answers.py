@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.engines import Ask, Engine, Sampling, open_engine
 from components.evaluation import Scores, by_example, classical
-from components.models import model_folder
 from components.prompts import Prompt
-from components.records import Completion, Example, Message, Rung
+from components.records import Completion, Example, Rung
 from components.scorers import Scorer, build
 from components.stages.run import Run
-from components.training import Sample
+from components.training import Draws, Sample
+
+if TYPE_CHECKING:
+    from components.engines.transformers_engine import TransformersEngine
 
 MODEL = "model"  # the folder inside a trained rung's folder
 
@@ -45,7 +47,7 @@ def prompting_engine(run: Run) -> Engine:
     """What answers prompts: the incumbent's API where the profile names one, else the profile's base model."""
     if run.profile.prompting is not None:
         return open_engine(run.profile.prompting, run.workload.incumbent)
-    return open_engine(run.profile.engine, model_folder(run.profile.model.path), run.profile.model.precision)
+    return open_engine(run.profile.engine, run.base_model, run.profile.model.precision)
 
 
 def ask(run: Run, engine: Engine, prompt: Prompt, examples: Sequence[Example]) -> Answers:
@@ -74,28 +76,30 @@ def score(run: Run, examples: Sequence[Example], completions: Sequence[Completio
 
 
 def draw(run: Run) -> Sample:
-    """How RL draws several completions of each prompt to find the prompts worth training on: by the engine."""
+    """How RL draws completions: by the engine, as they will be served."""
 
-    def sample(model: Any, tokenizer: Any, prompts: list[list[Message]], n: int, temperature: float) -> list[list[str]]:
-        from components.engines.transformers_engine import TransformersEngine
-
-        engine = TransformersEngine(model, tokenizer, run.profile.engine.batch_tokens)
-        asks = [Ask(str(number), messages) for number, messages in enumerate(prompts)]
-        wanted = Sampling(temperature=temperature, n=n, max_new_tokens=run.profile.rl.max_new_tokens, seed=run.seed)
-        texts = [completion.text for completion in engine.generate(asks, wanted)]
-        return [texts[start : start + n] for start in range(0, len(texts), n)]
+    def sample(model: Any, tokenizer: Any, prompts: list[list[int]], draws: Draws) -> list[list[list[int]]]:
+        wanted = Sampling(
+            temperature=draws.temperature, n=draws.n, max_new_tokens=draws.max_new_tokens, seed=draws.seed
+        )
+        return _engine(run, model, tokenizer).draw(prompts, wanted)
 
     return sample
 
 
 def dev_score(run: Run, examples: Sequence[Example]) -> Callable[[Any, Any], float]:
     """What training asks of a model: the share of dev examples that it answers right, greedily, in [0, 1]."""
-    from components.engines.transformers_engine import TransformersEngine
 
     def measure(model: Any, tokenizer: Any) -> float:
-        engine = TransformersEngine(model, tokenizer, run.profile.engine.batch_tokens)
-        found = ask(run, engine, run.trained_prompt, examples).completions
+        found = ask(run, _engine(run, model, tokenizer), run.trained_prompt, examples).completions
         scores = score(run, examples, found)
         return sum(one.passed for one in scores.values()) / len(scores)
 
     return measure
+
+
+def _engine(run: Run, model: Any, tokenizer: Any) -> "TransformersEngine":
+    """An engine over a model in training."""
+    from components.engines.transformers_engine import TransformersEngine
+
+    return TransformersEngine.of_trained(model, tokenizer, run.profile.engine.batch_tokens, run.profile.model.precision)

@@ -6,6 +6,6 @@ by the caller. Only this package imports trl.
 
 from components.training.rl import train_rl
 from components.training.sft import train_sft
-from components.training.task import Reward, Sample, ScoreDev, Trained, TrainingTask
+from components.training.task import Draws, Reward, Sample, ScoreDev, Trained, TrainingTask
 
-__all__ = ["Reward", "Sample", "ScoreDev", "Trained", "TrainingTask", "train_rl", "train_sft"]
+__all__ = ["Draws", "Reward", "Sample", "ScoreDev", "Trained", "TrainingTask", "train_rl", "train_sft"]

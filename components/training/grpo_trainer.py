@@ -1,11 +1,11 @@
 """TRL's GRPO trainer with cheaper rollouts and cheaper steps that have the same gradient.
 
-Where TRL generates by transformers, completions are drawn by `sampling`. Where the loss is the plain clipped objective
-(no KL term, no correction for another sampler) and the policy is the one that sampled, the gradient is linear in the
-advantages: a completion without one adds nothing, and equal completions of a prompt add up. So each distinct completion
-with an advantage is computed once; TRL's normaliser, the number of all completion tokens, stays. Logits are computed
-for completions alone. KL against the starting policy is measured, not only where it is part of the loss. Left out: the
-balancing loss of mixture-of-experts models.
+Where TRL generates by transformers, the caller's engine draws the completions. Where the loss is the plain clipped
+objective (no KL term, no correction for another sampler) and the policy is the one that sampled, the gradient is linear
+in the advantages: a completion without one adds nothing, and equal completions of a prompt add up. So each distinct
+completion with an advantage is computed once; TRL's normaliser, the number of all completion tokens, stays. Logits are
+computed for completions alone. KL against the starting policy is measured, not only where it is part of the loss;
+entropy is that of completions with an advantage. Left out: the balancing loss of mixture-of-experts models.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
+from trl.trainer.utils import entropy_from_logits
 
 from components.training.guard import Guarded
 from components.training.precision import without_autocast
-from components.training.sampling import Sampling, draw_completions
+from components.training.task import Draws, Sample, seed_of
 
 KL_ROLLOUTS = 32  # of one step, on which the KL is estimated
 
@@ -55,8 +56,9 @@ def cropped(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 class RolloutTrainer(Guarded, GRPOTrainer):
-    """GRPO; `reference` scores completions with the starting policy, at the steps for which `measure` is true."""
+    """GRPO; `sample` draws completions, `reference` scores them with the starting policy at the steps of `measure`."""
 
+    sample: Sample
     reference: Callable[..., Tensor]
     measure: Callable[[int], bool]
 
@@ -66,14 +68,11 @@ class RolloutTrainer(Guarded, GRPOTrainer):
         # TRL repeats each prompt for its group, in a row, as far as the process's share of the batch goes.
         own: Any = self  # its attributes are typed by the union of all that a caller may pass
         unique, n = _groups(prompt_ids, own.num_generations)
-        stops, pad = tuple(own.eos_token_ids), own._tokenizer.pad_token_id
-        sampling = Sampling(n, self.temperature, own.max_completion_length, stops, pad)
+        seed = seed_of(self.args.seed, self.state.global_step + 1, self.accelerator.process_index)
+        draws = Draws(n, self.temperature, own.max_completion_length, seed)
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, without_autocast(model):
-            training = model.training
-            drawn = draw_completions(model.eval(), unique, sampling)
-            model.train(training)
-        self._drawn_entropy = drawn.entropy
-        return drawn.completions, None
+            groups = self.sample(model, own._tokenizer, unique, draws)
+        return [completion for group in groups for completion in group], None
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         """Rollouts with advantages, those of equal ones on one of them: TRL shuffles before it cuts micro-batches."""
@@ -92,7 +91,6 @@ class RolloutTrainer(Guarded, GRPOTrainer):
             self._metrics["train"]["kl"].append(self._measured_kl(model, inputs))
         if not self._on_policy(inputs):
             return super()._compute_loss(model, inputs)
-        self._metrics["train"]["entropy"].append(self._drawn_entropy)
         return self._on_policy_loss(model, inputs)
 
     def _on_policy_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
@@ -101,7 +99,8 @@ class RolloutTrainer(Guarded, GRPOTrainer):
         names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
         inputs = cropped({**inputs, **{name: inputs[name][rows] for name in names}})
         ids, mask, width = _joined(inputs)
-        log_p = self._score(model, ids, mask, width)
+        log_p, entropy = self._score(model, ids, mask, width)
+        self._metrics["train"]["entropy"].append(_mean(entropy, inputs["completion_mask"]))
         gained = (log_p - log_p.detach()).exp() * advantages[:, None] * inputs["completion_mask"]
         # As in TRL: tokens of the whole generation batch, rescaled to one accumulation window of one process.
         settings: Any = self.args
@@ -109,20 +108,27 @@ class RolloutTrainer(Guarded, GRPOTrainer):
         tokens = inputs["num_items_in_batch"].clamp(min=1) / self.accelerator.num_processes * windows
         return -gained.sum() / tokens
 
-    def _score(self, model: Any, ids: Tensor, mask: Tensor, width: int) -> Tensor:
-        """Log-probabilities (B, C) of the last C = `width` tokens at the sampling temperature."""
+    def _score(self, model: Any, ids: Tensor, mask: Tensor, width: int) -> tuple[Tensor, Tensor]:
+        """Log-probabilities and entropies in nats (B, C) of the last C = `width` tokens at the sampling temperature."""
         with self.accelerator.autocast():
             logits = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=width + 1).logits[:, :-1]
-        return (logits.float() / self.temperature).log_softmax(-1).gather(-1, ids[:, -width:, None])[..., 0]
+        log_p = (logits.float() / self.temperature).log_softmax(-1)
+        with torch.no_grad():
+            entropy = entropy_from_logits(log_p)
+        return log_p.gather(-1, ids[:, -width:, None])[..., 0], entropy
 
     @torch.no_grad()
     def _measured_kl(self, model: Any, inputs: dict[str, Any]) -> float:
         """Mean over tokens of exp(r) - r - 1, r the log-ratio of reference to policy (Schulman's k3, as in GRPO)."""
         few = cropped({name: value[:KL_ROLLOUTS] for name, value in inputs.items() if name.endswith(("ids", "mask"))})
         batch = _joined(few)
-        ratio = self.reference(self._score, *batch) - self._score(model, *batch)
-        weights = few["completion_mask"]
-        return float(((ratio.exp() - ratio - 1) * weights).sum() / weights.sum())
+        ratio = self.reference(self._score, *batch)[0] - self._score(model, *batch)[0]
+        return _mean(ratio.exp() - ratio - 1, few["completion_mask"])
+
+
+def _mean(values: Tensor, weights: Tensor) -> float:
+    """The weighted mean."""
+    return float((values * weights).sum() / weights.sum())
 
 
 def _joined(inputs: dict[str, Any]) -> tuple[Tensor, Tensor, int]:

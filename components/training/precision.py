@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from components.models import fused_convolutions
+from components.models import computes_bf16, fused_convolutions
 from components.params import Precision
 
 
@@ -26,9 +26,7 @@ class Compute:
         """What this machine offers; `fp32` and `bf16` are taken at their word."""
         import torch
 
-        cpu = not torch.cuda.is_available()
-        native = torch.cpu._is_avx512_bf16_supported() if cpu else torch.cuda.is_bf16_supported()  # pyright: ignore[reportPrivateUsage]
-        return cls(cpu, precision == "bf16" or (precision == "auto" and bool(native)))
+        return cls(not torch.cuda.is_available(), precision == "bf16" or (precision == "auto" and computes_bf16()))
 
     def state(self) -> Any:
         """Accelerate's view of the processes; asked without the kind of device, it finds no others on a CPU."""

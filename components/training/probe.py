@@ -15,7 +15,7 @@ from components.training.checkpoints import write_json
 from components.training.encode import encode_prompts
 from components.training.precision import Compute
 from components.training.selection import Mix, choose
-from components.training.task import Reward, Sample, TrainingTask
+from components.training.task import Draws, Reward, Sample, TrainingTask, seed_of
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +33,15 @@ class Probe:
     def rewards(self, task: TrainingTask, params: RlParams, opened: tuple[Any, Any], probed: list[int]) -> Any:
         """Rewards (P, G) of `probe_generations` completions of each probed example; processes share the work."""
         from accelerate.utils import gather_object
-        from transformers import set_seed
 
-        state, n = self.compute.state(), params.probe_generations
-        set_seed(task.seed + state.process_index)
+        (model, tokenizer), state, n = opened, self.compute.state(), params.probe_generations
         mine = list(range(state.process_index, len(probed), state.num_processes))
         examples = [task.train[probed[place]] for place in mine]
-        texts = self.sample(*opened, [task.prompt.messages(one) for one in examples], n, params.temperature)
-        flat = self.reward([one for one in examples for _ in range(n)], [text for group in texts for text in group])
+        prompts = encode_prompts(tokenizer, [task.prompt.messages(one) for one in examples])
+        draws = Draws(n, params.temperature, params.max_new_tokens, seed_of(task.seed, 0, state.process_index))
+        drawn = [row for group in self.sample(model, tokenizer, prompts, draws) for row in group]
+        texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
+        flat = self.reward([one for one in examples for _ in range(n)], texts)
         found = dict(gather_object([(place, flat[k * n : (k + 1) * n]) for k, place in enumerate(mine)]))
         return [found[place] for place in range(len(probed))]
 
@@ -63,25 +64,3 @@ def selected(task: TrainingTask, params: RlParams, opened: tuple[Any, Any], prob
     log.info("Of %s probed prompts, %s vary in reward.", f"{len(probed):,}", f"{len(mix.varied):,}")
     write_json(kept, {"probed": len(probed), "varied": mix.varied, "easy": mix.easy})
     return mix
-
-
-def own_sample(params: RlParams) -> Sample:
-    """The sampler of this package, with the settings' longest completion and batch."""
-
-    def sample(model: Any, tokenizer: Any, prompts: Any, n: int, temperature: float) -> list[list[str]]:
-        from components.training.sampling import Sampling, draw_many
-
-        stops = stop_tokens(model, tokenizer)
-        sampling = Sampling(n, temperature, params.max_new_tokens, stops, tokenizer.pad_token_id)
-        batch = max(1, params.device_batch_rollouts // n)
-        groups = draw_many(model, encode_prompts(tokenizer, prompts), sampling, batch)
-        return [tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
-
-    return sample
-
-
-def stop_tokens(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """Every token that ends a completion: the tokenizer's end token and those of the generation settings."""
-    more: Any = model.generation_config.eos_token_id
-    several: list[int] = more if isinstance(more, list) else [] if more is None else [more]
-    return tuple(sorted({tokenizer.eos_token_id, *several}))

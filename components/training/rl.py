@@ -13,7 +13,7 @@ from components.tracking import Tracker
 from components.training.checkpoints import claim
 from components.training.encode import encode_prompts
 from components.training.precision import Compute
-from components.training.probe import Probe, own_sample, selected
+from components.training.probe import Probe, selected
 from components.training.run import Job, accumulation, adapter, finish, shared_settings, starting_model
 from components.training.selection import schedule
 from components.training.task import Reward, Sample, Trained, TrainingTask
@@ -35,14 +35,12 @@ NAMES = {
 }
 
 
-def train_rl(
-    task: TrainingTask, params: RlParams, reward: Reward, tracker: Tracker, sample: Sample | None = None
-) -> Trained:
+def train_rl(task: TrainingTask, params: RlParams, reward: Reward, tracker: Tracker, sample: Sample) -> Trained:
     """Train a model on the rewards of its own completions, and write the best weights by dev score to `task.out`.
 
     Before the first step the model answers `probe_prompts` train prompts several times, and prompts whose rewards vary
-    are chosen; `sample` draws those answers, by default this package. Step 0 is scored too: where nothing is better,
-    the result is the starting model. A killed training goes on from the last checkpoint in `task.work`.
+    are chosen. `sample` draws those answers, and the steps' own unless vLLM does. Step 0 is scored too: where nothing
+    is better, the result is the starting model. A killed training goes on from the last checkpoint in `task.work`.
 
     Raises:
         DataError: No examples.
@@ -55,16 +53,17 @@ def train_rl(
     opened = starting_model(task, params.lora, compute)
     claim(task.work, task.identity(params))
     with compute.fast_convolutions():
-        mix = selected(task, params, opened, Probe(reward, sample or own_sample(params), compute))
+        mix = selected(task, params, opened, Probe(reward, sample, compute))
     rows = schedule(mix, params.steps * params.prompts_per_step, random.Random(task.seed))
-    return finish(rl_job(task, params, opened, Rewarded(task, rows, reward), compute), tracker, compute)
+    return finish(rl_job(task, params, opened, Rewarded(task, rows, reward, sample), compute), tracker, compute)
 
 
 class Rewarded:
-    """The data of a GRPO trainer: prompts by row, and the reward of completions by row."""
+    """The data of a GRPO trainer: prompts by row, how they are answered, and the reward of completions by row."""
 
-    def __init__(self, task: TrainingTask, rows: list[int], reward: Reward) -> None:
+    def __init__(self, task: TrainingTask, rows: list[int], reward: Reward, sample: Sample) -> None:
         self._examples, self._rows, self._reward, self._prompt = task.train, rows, reward, task.prompt
+        self.sample = sample
 
     def dataset(self) -> Any:
         """One row for each prompt of each step, in training order."""
@@ -131,7 +130,7 @@ def rl_job(task: TrainingTask, params: RlParams, opened: tuple[Any, Any], reward
         peft_config=adapter(params.lora),
     )
     plan = Plan.spread(params.steps, params.evaluations, params.patience, first=True)
-    trainer.measure = plan.steps.__contains__
+    trainer.sample, trainer.measure = rewarded.sample, plan.steps.__contains__
     trainer.reference = starting_policy(task, trainer)
     return Job("rl", task, trainer, plan, NAMES, rollouts)
 

@@ -4,18 +4,39 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from components.params import Precision, Settings
 from components.prompts import Prompt
-from components.records import Example, Message, Record
+from components.records import Example, Record
 
 # (model, tokenizer) → score of greedy completions on dev, in [0, 1]. Called on every process, in evaluation mode.
 ScoreDev = Callable[[Any, Any], float]
 # (examples, completions) → one reward each.
 Reward = Callable[[list[Example], list[str]], list[float]]
-# (model, tokenizer, prompts, n, temperature) → n completions of each prompt.
-Sample = Callable[[Any, Any, list[list[Message]], int, float], list[list[str]]]
+
+
+class Sample(Protocol):
+    """How completions are drawn: an engine's business, which whoever starts a training brings along."""
+
+    def __call__(self, model: Any, tokenizer: Any, prompts: list[list[int]], draws: "Draws") -> list[list[list[int]]]:
+        """`draws.n` completions of each prompt (token ids), each with the token that ended it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """How many completions of a prompt are drawn, and how; equal `seed`s draw equal ones."""
+
+    n: int
+    temperature: float
+    max_new_tokens: int
+    seed: int
+
+
+def seed_of(seed: int, step: int, process: int) -> int:
+    """The seed of the completions that one process draws at one step, 0 before the first."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {step} {process}".encode()).digest()[:6])
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from components.engines import Ask, Sampling
 from components.engines.prefill import read_prefix
 from components.engines.transformers_engine import TransformersEngine
 from components.errors import EngineError
+from components.models import computes_bf16
 from components.params import Precision
 from components.records import Completion, Message
 
@@ -121,6 +122,41 @@ def test_samples_follow_their_prompt_and_depend_on_seed_and_example_alone(
     assert len({text for text, _ in outcome(together)}) > len(asks)
 
 
+def test_drawn_tokens_are_those_of_the_answers_and_follow_the_distribution(
+    make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk
+) -> None:
+    model = make_model("lfm2")
+    engine = TransformersEngine(model, tokenizer)
+    prompts = [[7, 9, 4, 4], [12, 30], [7, 9, 4, 4, 5, 6]]
+    for prompt, group in zip(prompts, engine.draw(prompts, Sampling(n=2, max_new_tokens=9)), strict=True):
+        alone = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=9)[0, len(prompt) :].tolist()
+        assert group == [alone, alone]
+    drawn = engine.draw(prompts[:1], Sampling(n=4000, temperature=1.0, max_new_tokens=1))[0]
+    with torch.no_grad():
+        p = model(torch.tensor(prompts[:1])).logits[0, -1].softmax(-1)
+    counts = torch.bincount(torch.tensor(drawn).flatten(), minlength=len(p)) / 4000
+    assert float((counts - p).abs().max()) < 5 * (0.25 / 4000) ** 0.5  # five standard errors
+    with pytest.raises(EngineError, match="prompts of at most 255 tokens, found 300"):
+        engine.draw([[5] * 300], Sampling())
+
+
+@pytest.mark.parametrize("shared", [0, 30])
+@pytest.mark.parametrize("kind", ["lfm2", "qwen3"])
+def test_in_bfloat16_logits_differ_by_rounding_alone(
+    kind: str, shared: int, make_model: MakeModel, tokenizer: Any
+) -> None:
+    exact = make_model(kind, initializer_range=0.1)
+    rng = random.Random(shared)
+    prompts = [[7] * shared + rng.choices(range(3, 40), k=length) for length in (1, 2, 3, 5, 9, 20, 31)]
+    engine = TransformersEngine.of_trained(exact, tokenizer, ENDLESS, "bf16")
+    assert (engine.model.dtype, exact.dtype) == (torch.bfloat16, torch.float32)
+    for prompt, (said,) in zip(prompts, engine.draw(prompts, Sampling(max_new_tokens=12)), strict=True):
+        with torch.no_grad():
+            logits = exact(torch.tensor([prompt + said])).logits[0, len(prompt) - 1 : -1]
+        behind = logits.max(-1).values - logits.gather(-1, torch.tensor(said)[:, None])[:, 0]
+        assert float(behind.max()) < 0.1 * float(logits.std())  # what was chosen is as good as the best
+
+
 def test_a_prompt_that_cannot_be_answered_fails_alone(make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk) -> None:
     model = make_model("lfm2")
     good = tickets(make_ask, 3, "")
@@ -154,17 +190,17 @@ def test_a_model_in_training_is_left_as_it_was(make_model: MakeModel, tokenizer:
     assert all(weight.grad_fn is None and weight.requires_grad for weight in model.parameters())
 
 
-def test_a_folder_is_opened_in_float32_on_the_cpu_unless_asked(
+def test_a_folder_is_opened_in_the_precision_that_is_asked_for(
     make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk, tmp_path: Path
 ) -> None:
     make_model("lfm2").to(torch.bfloat16).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     asks = tickets(make_ask, 3, SYSTEM)
-    expected: dict[Precision, torch.dtype] = {"auto": torch.float32, "fp32": torch.float32, "bf16": torch.bfloat16}
+    fast = torch.bfloat16 if computes_bf16() else torch.float32
+    expected: dict[Precision, torch.dtype] = {"auto": fast, "fp32": torch.float32, "bf16": torch.bfloat16}
     for precision, dtype in expected.items():
         engine = TransformersEngine.open(tmp_path, 4096, precision)
-        if engine.model.device.type == "cpu":
-            assert engine.model.dtype == dtype
+        assert engine.model.dtype == dtype
         found = engine.generate(asks, Sampling(max_new_tokens=4))
         assert all(completion.error is None for completion in found)
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from components.engines import Sampling
+from components.engines.transformers_engine import TransformersEngine
 from components.prompts import Prompt
 from components.records import Example
-from components.training import TrainingTask
+from components.training import Draws, Sample, TrainingTask
 
 TEMPLATE = (
     "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
@@ -95,6 +97,17 @@ def model_folder(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Ca
         return made[key]
 
     return make
+
+
+def draw(model: Any, tokenizer: Any, prompts: list[list[int]], draws: Draws) -> list[list[list[int]]]:
+    """Completions by the local engine, as the stages draw them."""
+    sampling = Sampling(temperature=draws.temperature, n=draws.n, max_new_tokens=draws.max_new_tokens, seed=draws.seed)
+    return TransformersEngine(model, tokenizer).draw(prompts, sampling)
+
+
+@pytest.fixture(scope="session")
+def sample() -> Sample:
+    return draw
 
 
 @pytest.fixture

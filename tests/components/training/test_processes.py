@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
+from components.engines import Sampling
+from components.engines.transformers_engine import TransformersEngine
 from components.params import RlParams, SftParams
 from components.prompts import Prompt
 from components.records import Example
@@ -32,11 +34,15 @@ def task(name):
 def reward(examples, completions):
     return [sum(letter.isalpha() for letter in text) / 6 for text in completions]
 
+def sample(model, tokenizer, prompts, draws):
+    sampling = Sampling(temperature=draws.temperature, n=draws.n, max_new_tokens=draws.max_new_tokens, seed=draws.seed)
+    return TransformersEngine(model, tokenizer).draw(prompts, sampling)
+
 sft = train_sft(task("sft"), SftParams(epochs=2, learning_rate=0.01, batch_examples=4, device_batch_examples=2,
                                        evaluations=2, max_tokens=200), NullTracker())
 rl = train_rl(task("rl"), RlParams(steps=3, learning_rate=0.01, prompts_per_step=2, generations=4,
                                    device_batch_rollouts=4, max_new_tokens=6, probe_prompts=6, evaluations=3),
-              reward, NullTracker())
+              reward, NullTracker(), sample)
 if rank == 0:
     (work / "trained.json").write_text(json.dumps([sft.model_dump(), rl.model_dump()]))
 """

@@ -9,7 +9,7 @@ from components.models import open_model
 from components.params import Profile, load
 from components.records import Example
 from components.tracking import NullTracker
-from components.training import TrainingTask, train_rl, train_sft
+from components.training import Sample, TrainingTask, train_rl, train_sft
 from components.training.launch import without_accelerator
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,11 +30,13 @@ def test_one_step_of_sft(name: str, make_task: Callable[..., TrainingTask], mode
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_one_step_of_grpo(name: str, make_task: Callable[..., TrainingTask], model_folder: Callable[..., Path]) -> None:
+def test_one_step_of_grpo(
+    name: str, make_task: Callable[..., TrainingTask], model_folder: Callable[..., Path], sample: Sample
+) -> None:
     profile = without_accelerator(load(ROOT / f"params/profiles/{name}.yaml", Profile))
     task = make_task(model=model_folder(PROFILES[name], bf16=True), precision=profile.model.precision)
     # Of the settings, only sizes are cut: one step, 4 prompts, 8 tokens.
     small = {"steps": 1, "prompts_per_step": 4, "max_new_tokens": 8, "probe_generations": 2}
-    trained = train_rl(task, profile.rl.model_copy(update=small), outcome, NullTracker())
+    trained = train_rl(task, profile.rl.model_copy(update=small), outcome, NullTracker(), sample)
     assert trained.steps == 1
     open_model(task.out)

@@ -12,7 +12,7 @@ from components.models import open_model
 from components.params import LoraParams, RlParams
 from components.records import Example
 from components.tracking import NullTracker
-from components.training import TrainingTask, train_rl
+from components.training import Draws, Sample, TrainingTask, train_rl
 
 PARAMS = RlParams(
     steps=4,
@@ -51,9 +51,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def test_a_run_records_its_curves_and_leaves_a_model_folder(make_task: MakeTask) -> None:
+def test_a_run_records_its_curves_and_leaves_a_model_folder(make_task: MakeTask, sample: Sample) -> None:
     task = make_task(score_dev=Judge(0.1, 0.2, 0.3))
-    trained = train_rl(task, PARAMS, reward, NullTracker())
+    trained = train_rl(task, PARAMS, reward, NullTracker(), sample)
     curves = trained.curves
     assert curves["dev_score"] == [(0, 0.1), (2, 0.2), (4, 0.3)]
     assert [step for step, _ in curves["reward"]] == [1, 2, 3, 4]
@@ -65,46 +65,52 @@ def test_a_run_records_its_curves_and_leaves_a_model_folder(make_task: MakeTask)
     open_model(task.out)
 
 
-def test_the_reward_rises(make_task: MakeTask) -> None:
+def test_the_reward_rises(make_task: MakeTask, sample: Sample) -> None:
     longer = PARAMS.model_copy(
         update={"steps": 12, "prompts_per_step": 4, "device_batch_rollouts": 16, "evaluations": 1}
     )
-    rewards = [value for _, value in train_rl(make_task(), longer, reward, NullTracker()).curves["reward"]]
+    rewards = [value for _, value in train_rl(make_task(), longer, reward, NullTracker(), sample).curves["reward"]]
     assert sum(rewards[-3:]) > sum(rewards[:3])
 
 
-def test_where_nothing_is_better_the_result_is_the_starting_model(make_task: MakeTask) -> None:
+def test_where_nothing_is_better_the_result_is_the_starting_model(make_task: MakeTask, sample: Sample) -> None:
     task = make_task(score_dev=Judge(0.9, 0.2, 0.3))
-    assert train_rl(task, PARAMS, reward, NullTracker()).best_step == 0
+    assert train_rl(task, PARAMS, reward, NullTracker(), sample).best_step == 0
     for name, tensor in weights(task.model).items():
         torch.testing.assert_close(weights(task.out)[name], tensor, rtol=0, atol=0)
 
 
-def test_a_killed_training_ends_with_the_same_weights(make_task: MakeTask, tmp_path: Path) -> None:
-    train_rl(make_task(score_dev=Judge(0.1, 0.2, 0.3), work=tmp_path / "a"), PARAMS, reward, NullTracker())
+def test_a_killed_training_ends_with_the_same_weights(make_task: MakeTask, sample: Sample, tmp_path: Path) -> None:
+    train_rl(make_task(score_dev=Judge(0.1, 0.2, 0.3), work=tmp_path / "a"), PARAMS, reward, NullTracker(), sample)
     whole = weights(tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
-        train_rl(make_task(score_dev=Judge(0.1, 0.2)), PARAMS, reward, NullTracker())
-    train_rl(make_task(score_dev=Judge(0.3)), PARAMS, reward, NullTracker())
+        train_rl(make_task(score_dev=Judge(0.1, 0.2)), PARAMS, reward, NullTracker(), sample)
+    train_rl(make_task(score_dev=Judge(0.3)), PARAMS, reward, NullTracker(), sample)
     for name, tensor in weights(tmp_path / "out").items():
         torch.testing.assert_close(tensor, whole[name], rtol=0, atol=0)
 
 
-def test_prompts_are_probed_with_the_callers_sampler_and_chosen_by_variance(make_task: MakeTask) -> None:
+def test_prompts_are_probed_with_the_callers_sampler_and_chosen_by_variance(
+    make_task: MakeTask, sample: Sample
+) -> None:
     task = make_task()
 
-    def sample(model: Any, tokenizer: Any, prompts: Any, n: int, temperature: float) -> list[list[str]]:
-        assert (len(prompts), n, temperature) == (8, 4, 1.0)
-        odd = [prompt[-1].content.endswith(("1", "3")) for prompt in prompts]
-        return [["a", "bb", "a", "a"] if varied else ["a"] * n for varied in odd]
+    def answer(model: Any, tokenizer: Any, prompts: list[list[int]], draws: Draws) -> list[list[list[int]]]:
+        texts = tokenizer.batch_decode(prompts, skip_special_tokens=True)
+        if len(prompts) < 8:
+            return sample(model, tokenizer, prompts, draws)
+        assert (draws.n, draws.temperature, draws.max_new_tokens) == (4, 1.0, 6)
+        varied = [text.split("\nassistant")[0].endswith(("1", "3")) for text in texts]
+        letters: list[list[int]] = tokenizer(["a", "bb", "a", "a"])["input_ids"]
+        return [letters if one else [letters[0]] * 4 for one in varied]
 
     all_probed = PARAMS.model_copy(update={"probe_prompts": 100, "easy_share": 0.0})
-    train_rl(task, all_probed, reward, NullTracker(), sample)
+    train_rl(task, all_probed, reward, NullTracker(), answer)
     kept = json.loads((task.work / "selection.json").read_text())
     assert kept == {"probed": 8, "varied": [1, 3], "easy": []}
 
 
-def test_the_reward_gets_the_example_of_each_completion(make_task: MakeTask) -> None:
+def test_the_reward_gets_the_example_of_each_completion(make_task: MakeTask, sample: Sample) -> None:
     seen: list[str] = []
 
     def watch(examples: list[Example], completions: list[str]) -> list[float]:
@@ -112,23 +118,25 @@ def test_the_reward_gets_the_example_of_each_completion(make_task: MakeTask) -> 
         return [float(len(text) % 3) for text in completions]
 
     unprobed = PARAMS.model_copy(update={"probe_prompts": 0})
-    train_rl(make_task(), unprobed, watch, NullTracker())
+    train_rl(make_task(), unprobed, watch, NullTracker(), sample)
     groups = [seen[start : start + 4] for start in range(0, len(seen), 4)]
     assert all(len(set(group)) == 1 for group in groups)
     assert sorted(group[0] for group in groups) == [f"E{n}" for n in range(8)]  # 4 steps of 2 prompts: one pass
 
 
-def test_adapters_train_and_are_merged(make_task: MakeTask, model_folder: Callable[..., Path]) -> None:
+def test_adapters_train_and_are_merged(make_task: MakeTask, sample: Sample, model_folder: Callable[..., Path]) -> None:
     task = make_task(model=model_folder("Llama"))
-    trained = train_rl(task, PARAMS.model_copy(update={"lora": LoraParams(rank=2, alpha=4)}), reward, NullTracker())
+    trained = train_rl(
+        task, PARAMS.model_copy(update={"lora": LoraParams(rank=2, alpha=4)}), reward, NullTracker(), sample
+    )
     assert trained.curves["kl"][0][1] >= 0
     assert weights(task.out).keys() == weights(task.model).keys()
 
 
-def test_no_examples_are_refused_before_anything_is_written(make_task: MakeTask) -> None:
+def test_no_examples_are_refused_before_anything_is_written(make_task: MakeTask, sample: Sample) -> None:
     task = make_task(train=[])
     with pytest.raises(DataError, match="at least one example"):
-        train_rl(task, PARAMS, reward, NullTracker())
+        train_rl(task, PARAMS, reward, NullTracker(), sample)
     assert not task.work.exists()
 
 
