@@ -6,6 +6,9 @@ standard type that fits it, so code that knows nothing of Gradus can catch it as
 another library raises is translated only where Gradus can say more than the library did.
 """
 
+EXIT_CODE_ERROR = 2
+EXIT_CODE_STOPPED = 130  # 128 and the number of SIGINT, as shells have it
+
 
 class GradusError(Exception):
     """The common ancestor, for the edge of the program: it ends a command with one sentence."""

@@ -5,7 +5,7 @@ import logging
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from components.errors import GradusError
+from components.errors import EXIT_CODE_STOPPED, GradusError
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ def stage(name: str, run: str) -> None:
 
     Raises:
         StageFailedError: The stage failed; it has said why on standard error.
+        KeyboardInterrupt: Ctrl-C ended it, which DVC lets only the stage feel.
         ConfigError: DVC cannot start it: a file that it needs is missing, or another process works here.
     """
     reproduce(f"{name}@{run}")
@@ -40,7 +41,8 @@ def reproduce(target: str) -> None:
     except (DvcException, ReproductionError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, StageCmdFailedError):
-            raise StageFailedError from error
+            stopped = str(cause).endswith(f"exited with {EXIT_CODE_STOPPED}")
+            raise (KeyboardInterrupt if stopped else StageFailedError) from error
         raise ConfigError(f"expected DVC to run {target}, found {cause}") from error
     if not ran:
         log.info("%s: nothing changed.", target)

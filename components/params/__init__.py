@@ -4,7 +4,7 @@ Decides what a valid setting is (type, bounds, unit) and says where an invalid o
 are not settings: they come from the environment.
 """
 
-from components.params.loading import Settings, load, read_yaml
+from components.params.loading import Settings, changed, load, read_yaml
 from components.params.pipeline import GateParams, Pipeline, RunFiles, RunParams
 from components.params.pretrain import (
     ArchitectureParams,
@@ -45,5 +45,5 @@ __all__ = [
     "GateParams", "GeneratedSource", "HuggingFaceSource", "LauncherParams", "LoraParams", "MidtrainParams",
     "ModelParams", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "Profile", "RlParams",
     "RoughCurriculumParams", "RunFiles", "RunParams", "ScorerParams", "Settings", "SftParams", "Shares",
-    "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "Workload", "load", "read_yaml",
+    "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Reading settings: YAML into frozen models, with errors that name file, field, expected and found."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,6 +50,18 @@ def load(path: Path, model: type[Model], section: str | None = None) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         raise ConfigError(_explain(error, section, path)) from error
+
+
+def changed(settings: Model, changes: Mapping[str, Any], field: str, path: Path) -> Model:
+    """Settings with some of them replaced; `field` of `path` is where the changes stand.
+
+    Raises:
+        ConfigError: A change is unknown or out of bounds.
+    """
+    try:
+        return type(settings).model_validate({**settings.model_dump(), **changes})
+    except ValidationError as error:
+        raise ConfigError(_explain(error, field, path)) from error
 
 
 def _found(error: Exception) -> str:

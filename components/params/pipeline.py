@@ -1,6 +1,8 @@
 """Settings of the pipeline (params/pipeline.yaml): which runs exist, with which seed, and when a challenger wins."""
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, field_validator
 
 from components.params.loading import Settings
 
@@ -19,7 +21,16 @@ class RunParams(Settings):
     workload: str
     profile: str
     files: RunFiles
+    sft: dict[str, Any] = Field(default={}, description="What differs from the profile's settings of SFT.")
+    rl: dict[str, Any] = Field(default={}, description="What differs from the profile's settings of RL.")
     seed: int | None = Field(default=None, description="None: the pipeline's.")
+
+    @field_validator("sft")
+    @classmethod
+    def _leaves_the_data_alone(cls, changes: dict[str, Any]) -> dict[str, Any]:
+        if found := sorted({"max_tokens", "dev_examples"} & changes.keys()):
+            raise ValueError(f"{found[0]} is the profile's to set: other stages than SFT read it")
+        return changes
 
 
 class GateParams(Settings):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from components.errors import ConfigError, GradusError
+from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
 from components.records import write_record
 from components.registry import joined_run, open_run
 from components.stages import BASE_MODEL, LADDER
@@ -18,7 +18,6 @@ from components.stages.run import STATE, Run, StageRecord, digest, git_commit
 from components.training.launch import WORKER
 
 PARENT = "GRADUS_MLFLOW_PARENT"  # id of the run that the stages of one climb belong to
-EXIT_CODE_ERROR = 2
 
 
 def main(arguments: list[str]) -> None:
@@ -113,3 +112,5 @@ if __name__ == "__main__":
             raise
         print(f"gradus: {error}", file=sys.stderr)
         sys.exit(EXIT_CODE_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_CODE_STOPPED)

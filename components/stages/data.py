@@ -5,7 +5,6 @@ from functools import partial
 from components.data.prepare import prepare
 from components.data.tokens import ConversationTokens, TokenLimit
 from components.errors import EngineError
-from components.models import model_folder
 from components.stages.run import Run
 from components.tracking import Tracker
 
@@ -27,7 +26,7 @@ def token_limits(run: Run) -> list[TokenLimit]:
     """
     from transformers import AutoConfig, AutoTokenizer
 
-    folder = model_folder(run.profile.model.path)
+    folder = run.base_model
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         config = AutoConfig.from_pretrained(folder).get_text_config(decoder=True)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from components.data.sources import input_columns
 from components.economics import Prices, load_prices
-from components.errors import ConfigError
-from components.params import GateParams, Pipeline, Profile, Settings, SplitName, Workload, load
+from components.errors import ConfigError, EngineError
+from components.models import model_folder
+from components.params import GateParams, Pipeline, Profile, Settings, SplitName, Workload, changed, load
 from components.prompts import Prompt, load_prompt
 from components.records import Example, Record, read_jsonl
 from components.scorers import build
@@ -57,10 +58,13 @@ class Run:
         if name not in pipeline.runs:
             raise ConfigError(f"expected one of the runs {', '.join(pipeline.runs)}, found {name} ({PIPELINE})")
         chosen = pipeline.runs[name]
+        profile = load(PROFILES / f"{chosen.profile}.yaml", Profile)
+        sft = changed(profile.sft, chosen.sft, f"runs.{name}.sft", PIPELINE)
+        rl = changed(profile.rl, chosen.rl, f"runs.{name}.rl", PIPELINE)
         run = cls(
             name=name,
             workload=load(WORKLOADS / f"{chosen.workload}.yaml", Workload),
-            profile=load(PROFILES / f"{chosen.profile}.yaml", Profile),
+            profile=profile.model_copy(update={"sft": sft, "rl": rl}),
             seed=pipeline.seed if chosen.seed is None else chosen.seed,
             gate=pipeline.gate,
         )
@@ -89,6 +93,18 @@ class Run:
     def work(self, stage: str) -> Path:
         """Where a stage keeps checkpoints: outside its outputs, which DVC removes before it runs."""
         return STATE / "training" / self.name / stage
+
+    @cached_property
+    def base_model(self) -> Path:
+        """The folder of the base model.
+
+        Raises:
+            ConfigError: `model.path` names none that can be read.
+        """
+        try:
+            return model_folder(self.profile.model.path)
+        except EngineError as error:
+            raise ConfigError(f"model.path: {error} ({PROFILES / self.profile.name}.yaml)") from error
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from typing import Any
 from components.data.prepare import DataReport
 from components.evaluation import accuracy
 from components.evaluation import classical as classifiers
-from components.models import model_folder
 from components.params import Settings
 from components.prompts import Prompt
 from components.records import Completion, Example, Record, Rung, Usage, read_record, write_record
@@ -100,7 +99,7 @@ def prompts(run: Run, tracker: Tracker) -> None:
 def sft(run: Run, tracker: Tracker) -> None:
     """The base model, trained on demonstrations."""
     params = run.profile.sft
-    task = _task(run, SFT, model_folder(run.profile.model.path), params.dev_examples)
+    task = _task(run, SFT, run.base_model, params.dev_examples)
 
     def train() -> None:
         trained = train_sft(task, params, tracker)

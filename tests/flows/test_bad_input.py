@@ -183,7 +183,8 @@ def test_a_model_folder_that_is_none_is_refused_before_the_climb(project: Projec
     (project.folder / "models" / "nano" / "tokenizer.json").unlink()
     result = project.climb()
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "gradus: expected tokenizer.json in the model folder, found none (models/nano)\n"
+    told = "gradus: model.path: expected tokenizer.json in the model folder, found none (models/nano) "
+    assert result.stderr == f"{told}(params/profiles/nano.yaml)\n"
     assert not (project.folder / "artifacts").exists()
 
 

@@ -40,9 +40,11 @@ def killed(make_project: Callable[[], Project]) -> Killed:
 
 
 @contextmanager
-def started(project: Project, module: str, *arguments: str) -> Generator[subprocess.Popen[bytes]]:
+def started(
+    project: Project, module: str, *arguments: str, output: Path | None = None
+) -> Generator[subprocess.Popen[bytes]]:
     """A command that runs until the block ends; then all of its processes are killed."""
-    with project.start(module, *arguments) as process:
+    with project.start(module, *arguments, output=output) as process:
         try:
             yield process
         finally:
@@ -81,6 +83,18 @@ def test_what_was_done_before_the_kill_is_recorded_and_nothing_else(killed: Kill
     assert list(killed.stages) == ["data", "classical", "prompts"]
     assert 0 < killed.step < STEPS
     assert not (killed.project.artifacts / "sft" / "model").exists()
+
+
+def test_ctrl_c_ends_a_climb_with_one_sentence(make_project: Callable[[], Project], tmp_path: Path) -> None:
+    project = make_project()
+    project.set("profiles/nano.yaml", {"sft": SFT})
+    with started(project, "flows.cli", "run", "triage", output=tmp_path / "said") as process:
+        wait_until(lambda: checkpoint(project))
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+    said = (tmp_path / "said").read_text()
+    assert "Traceback" not in said
+    assert said.rstrip().endswith("gradus: stopped; the same command goes on from the last finished stage.")
 
 
 def test_a_stage_ends_when_the_process_that_started_it_is_killed(killed: Killed) -> None:

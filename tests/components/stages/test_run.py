@@ -1,13 +1,19 @@
 """What a run is known by: the hash of its settings, the commit of its code."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from components.errors import ConfigError
 from components.params import GateParams
-from components.stages.run import digest, git_commit
+from components.stages.run import Run, digest, git_commit
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def git(*words: str) -> None:
@@ -38,3 +44,41 @@ def test_the_commit_is_marked_where_files_differ_from_it(tmp_path: Path, monkeyp
     assert re.fullmatch("[0-9a-f]{40}", clean)
     Path("code.py").write_text("a = 2\n")
     assert git_commit() == f"{clean}-dirty"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings of this repository, copied; the file that names the runs."""
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "params" / "pipeline.yaml"
+
+
+def change_run(path: Path, **changes: Any) -> None:
+    content = yaml.safe_load(path.read_text())
+    content["runs"]["triage-nano"].update(changes)
+    path.write_text(yaml.safe_dump(content))
+
+
+def test_a_run_may_train_otherwise_than_its_profile_says(settings: Path) -> None:
+    plain = Run.load("triage-nano").profile
+    change_run(settings, sft={"epochs": 7}, rl={"steps": 3})
+    found = Run.load("triage-nano").profile
+    assert (found.sft.epochs, found.rl.steps) == (7, 3)
+    assert found.sft.model_copy(update={"epochs": plain.sft.epochs}) == plain.sft
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"sft": {"epoch": 7}}, "runs.triage-nano.sft.epoch: extra inputs are not permitted (params/pipeline.yaml)"),
+        ({"rl": {"steps": 0}}, "runs.triage-nano.rl.steps: input should be greater than or equal to 1, found 0"),
+        ({"sft": {"max_tokens": 9}}, "runs.triage-nano.sft: max_tokens is the profile's to set"),
+    ],
+)
+def test_a_run_that_changes_what_is_not_there_or_not_its_own_is_refused(
+    settings: Path, changes: dict[str, Any], told: str
+) -> None:
+    change_run(settings, **changes)
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        Run.load("triage-nano")
