@@ -5,6 +5,9 @@ training, and for a generated workload that of the data, are the seed's. What is
 calls it, from nothing to the printed table; the overhead is that time over the sum of what the stages took themselves.
 
     python -m benchmarks.ladder --seeds 1 2 3
+
+With --go-on a climb goes on in the folder of an earlier call, with today's code and settings: DVC repeats what they
+change. Its times are then those of a part, and are left out.
 """
 
 import argparse
@@ -37,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", default="triage-nano", help="a run of params/pipeline.yaml")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--go-on", type=int, nargs="*", default=[], help="seeds whose folders are kept")
     parser.add_argument("--out", type=Path, help="default: benchmarks/ladder-RUN.json")
     options = parser.parse_args()
     out = options.out or ROOT / "benchmarks" / f"ladder-{options.run}.json"
@@ -44,11 +48,11 @@ def main() -> None:
     climbs = finished(part, commit)
     for seed in options.seeds:
         if seed not in climbs:
-            climbs[seed] = {"git_commit": commit, **climb(options.run, seed)}
+            climbs[seed] = {"git_commit": commit, **climb(options.run, seed, go_on=seed in options.go_on)}
             part.write_text(json.dumps(list(climbs.values())), encoding="utf-8")
     wanted = [climbs[seed] for seed in options.seeds]
     record = {
-        "command": f"python -m benchmarks.ladder --run {options.run} --seeds {' '.join(map(str, options.seeds))}",
+        "command": " ".join(["python -m benchmarks.ladder", *sys.argv[1:]]),
         "machine": machine(),
         "date": date.today().isoformat(),
         "summary": summarise(wanted),
@@ -67,9 +71,9 @@ def finished(part: Path, commit: str) -> dict[int, dict[str, Any]]:
     return {one["seed"]: one for one in climbs if one["git_commit"] == commit}
 
 
-def climb(run: str, seed: int) -> dict[str, Any]:
-    """One climb in a fresh folder."""
-    project = prepare(run, seed)
+def climb(run: str, seed: int, *, go_on: bool) -> dict[str, Any]:
+    """One climb, in a fresh folder unless it goes on in an earlier one."""
+    project = prepare(run, seed, keep=go_on)
     workload, _, profile = run.rpartition("-")
     command = [sys.executable, "-m", "flows.cli", "run", workload, "--profile", profile]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -91,6 +95,7 @@ def climb(run: str, seed: int) -> dict[str, Any]:
     }
     return {
         "seed": seed,
+        "whole": not go_on,
         "wall_seconds": round(seconds, 1),
         "unchanged_seconds": round(time.monotonic() - again, 1),
         "stage_seconds": {name: round(value, 1) for name, value in sorted(stages.items())},
@@ -100,18 +105,20 @@ def climb(run: str, seed: int) -> dict[str, Any]:
     }
 
 
-def prepare(run: str, seed: int) -> Path:
-    """A project folder with this seed and no results."""
+def prepare(run: str, seed: int, *, keep: bool = False) -> Path:
+    """A project folder with this seed; without results, unless those of an earlier call are to be kept."""
     project = WORK / f"{run}-{seed}"
-    shutil.rmtree(project, ignore_errors=True)
-    project.mkdir(parents=True)
+    if not keep:
+        shutil.rmtree(project, ignore_errors=True)
+    project.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
+            shutil.rmtree(project / name, ignore_errors=True)
             shutil.copytree(source, project / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copyfile(source, project / name)
-    (project / ".dvc").mkdir()
+    (project / ".dvc").mkdir(exist_ok=True)
     shutil.copyfile(ROOT / ".dvc" / "config", project / ".dvc" / "config")
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     edit(project / "params/pipeline.yaml", lambda settings: settings.update(seed=seed))
@@ -180,8 +187,9 @@ def summarise(climbs: list[dict[str, Any]]) -> dict[str, Any]:
         "demonstration_accuracy": spread([one.data.demonstration_accuracy for one in ladders]),
         "champions": [winner(ladder) for ladder in ladders],
         **{
-            name: spread([one[name] for one in climbs])
+            name: spread([one[name] for one in climbs if one["whole"]])
             for name in ("wall_seconds", "unchanged_seconds", "overhead", "peak_memory_gb")
+            if any(one["whole"] for one in climbs)
         },
     }
 
