@@ -63,6 +63,35 @@ class Completion(Record):
     error: str | None = None
 
 
+class Trace(Record):
+    """One answered request of production: who answered what, how long it took, and whether the answer was valid.
+
+    `at` is the time in seconds since 1970, UTC; `valid` says whether the answer obeys the workload's schema.
+    """
+
+    id: str
+    at: float
+    workload: str
+    version: int
+    method: str
+    messages: tuple[Message, ...]
+    text: str
+    finish_reason: str
+    usage: Usage
+    latency_ms: float
+    valid: bool
+
+
+class Feedback(Record):
+    """What became of an answer, by the id of its trace: a score in [0, 1], the right answer, or both."""
+
+    trace_id: str
+    at: float
+    workload: str
+    score: float | None = None
+    corrected: str | None = None
+
+
 class Score(Record):
     """How good a completion is: `value` in [0, 1]; `passed` when nothing is wrong; `parts` by field or scorer."""
 

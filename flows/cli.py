@@ -15,6 +15,9 @@ import typer
 
 from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
 
+LOCAL = "127.0.0.1"
+LOOPBACK = frozenset({LOCAL, "::1", "localhost"})
+
 app = typer.Typer(
     name="gradus",
     help="Take one LLM workload up a ladder of prompts, SFT and RL, and keep the winner running.",
@@ -133,6 +136,49 @@ def init_workload(
 
     for path in draft(name, file, Path.cwd(), encoding):
         typer.echo(path)
+
+
+@app.command("serve", epilog="Example: [bold]gradus serve triage --port 8000[/]")
+def serve_champion(
+    workload: Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")],
+    profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's want API keys.")] = LOCAL,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+) -> None:
+    """Serve a workload's champion as OpenAI's API does, and follow the registry to new ones.
+
+    A single user message is put into the champion's own prompt; other conversations are asked as they are. API keys
+    are read as SHA-256 hashes from GRADUS_API_KEYS or the file GRADUS_API_KEYS_FILE; [bold]gradus key[/] makes one.
+    """
+    from functools import partial
+
+    import uvicorn
+
+    from components.registry import champion
+    from components.serving import Follower, Journal, Keys, Server, create_app, open_served
+    from components.stages.run import STATE, Run
+    from monitoring.lake import Lake
+
+    run, keys = Run.load(f"{workload}-{profile}"), Keys.read()
+    if host not in LOOPBACK and not keys.hashes:
+        raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
+    os.environ["TQDM_DISABLE"] = "1"  # a bar for every batch
+    open_version = partial(open_served, workload=run.workload, profile=run.profile)
+    follower = Follower(partial(champion, workload), open_version, run.workload.serving.follow_s)
+    lake, spool = Lake(STATE / "lake"), STATE / "spool" / workload
+    journal = Journal(workload, run.workload.output, spool, lake.store, run.workload.serving.store_s)
+    typer.echo(f"{workload} on http://{host}:{port}/v1")
+    application = create_app(Server(workload, follower, run.workload.serving, keys, journal))
+    uvicorn.run(application, host=host, port=port, log_level="warning", access_log=False)
+
+
+@app.command("key")
+def make_key() -> None:
+    """Make an API key for [bold]gradus serve[/]: the key, for whoever asks, and its hash, for the server."""
+    from components.serving import new_key
+
+    key, its_hash = new_key()
+    typer.echo(f"key   {key}\nhash  {its_hash}")
 
 
 @nano.command("pretrain", epilog="Example: [bold]gradus nano pretrain --profile nano[/]")

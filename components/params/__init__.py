@@ -26,6 +26,7 @@ from components.params.profile import (
     RlParams,
     SftParams,
 )
+from components.params.serving import ServingParams
 from components.params.workload import (
     Columns,
     FieldMatch,
@@ -44,6 +45,6 @@ __all__ = [
     "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FieldMatch", "FileSource",
     "GateParams", "GeneratedSource", "HuggingFaceSource", "LauncherParams", "LoraParams", "MidtrainParams",
     "ModelParams", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "Profile", "RlParams",
-    "RoughCurriculumParams", "RunFiles", "RunParams", "ScorerParams", "Settings", "SftParams", "Shares",
-    "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "Workload", "changed", "load", "read_yaml",
+    "RoughCurriculumParams", "RunFiles", "RunParams", "ScorerParams", "ServingParams", "Settings", "SftParams",
+    "Shares", "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from components.params.loading import Settings
+from components.params.serving import ServingParams
 
 SplitName = Literal["train", "dev", "test", "sealed"]
 
@@ -117,6 +118,7 @@ class Workload(Settings):
     slices: tuple[str, ...] = ()
     validation: ValidationParams = ValidationParams()
     traffic: Traffic
+    serving: ServingParams = ServingParams()
     incumbent: str = Field(description="Model in params/prices.yaml that the workload is prompted on today.")
 
     @property

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import RegistryError
-from components.records import Message
+from components.records import Message, Method
 from components.registry.candidate import Candidate, description, folder_digest, refuse_unfit, version_tags
 from components.registry.store import absent, connect, told, tracking_uri
 
@@ -48,6 +48,26 @@ class Champion:
     def uri(self) -> str:
         """The address under which MLflow knows it."""
         return f"models:/{self.workload}/{self.version}"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version to be served: how it was made, the name of its prompt, and its files."""
+
+    number: int
+    method: Method
+    prompt: str
+    folder: Path
+
+
+def champion(workload: str) -> Version:
+    """The version that the alias `champion` points to, its files fetched where a server keeps them.
+
+    Raises:
+        RegistryError: There is no such model or alias, its files are gone, or the record is away.
+    """
+    folder, found = _fetched(f"models:/{workload}@{CHAMPION}")
+    return Version(int(found.version), found.tags["method"], found.tags["prompt"], folder)
 
 
 def register_champion(candidate: Candidate, check: Check) -> Champion:
@@ -139,6 +159,14 @@ def _store(client: Any, candidate: Candidate, digest: str) -> str:
 
 def _fetch(address: str, whole: bool = False) -> Path:
     """The files of a version; with `whole`, only if they are those that were registered."""
+    folder, found = _fetched(address)
+    if whole and folder_digest(folder) != found.tags.get(DIGEST_TAG):
+        raise RegistryError(f"expected the files that were registered as {address}, found others ({folder})")
+    return folder
+
+
+def _fetched(address: str) -> tuple[Path, Any]:
+    """The files of a version, and what the record says of it."""
     parts = _ADDRESS.fullmatch(address)
     if parts is None:
         raise RegistryError(f"expected an address such as models:/triage@champion, found {address}")
@@ -152,9 +180,7 @@ def _fetch(address: str, whole: bool = False) -> Path:
         folder = _local(source) or _copy(source, COPIES / name / str(found.version))
     if not folder.is_dir():
         raise RegistryError(f"expected the files of {address}, found none at {folder}")
-    if whole and folder_digest(folder) != found.tags.get(DIGEST_TAG):
-        raise RegistryError(f"expected the files that were registered as {address}, found others ({folder})")
-    return folder
+    return folder, found
 
 
 def _local(source: str) -> Path | None:

@@ -22,7 +22,7 @@ from components.stages.run import StageRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "triage-nano"
-COPIED = ("components", "flows", "params", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config")
+COPIED = ("components", "flows", "monitoring", "params", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config")
 TOKENIZER = ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json")
 WORKLOAD = {"source": {"sizes": {"train": 120, "dev": 24, "test": 40, "sealed": 40}}}
 PROFILE: dict[str, Any] = {

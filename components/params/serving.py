@@ -1,0 +1,19 @@
+"""Settings of serving, in a workload's YAML under `serving`."""
+
+from pydantic import Field
+
+from components.params.loading import Settings
+
+
+class ServingParams(Settings):
+    """How the champion of a workload is served."""
+
+    most_batched: int = Field(default=64, ge=1, description="Requests that are answered together at most.")
+    wait_ms: float = Field(default=5.0, ge=0, description="How long a request waits for others to share its batch.")
+    most_request_bytes: int = Field(default=262_144, ge=1024)
+    requests_per_minute: float | None = Field(
+        default=None, gt=0, description="Of one key, or of one address where no key is asked for; None: no limit."
+    )
+    timeout_s: float = Field(default=60.0, gt=0, description="Until a request is given up with status 504.")
+    follow_s: float = Field(default=5.0, gt=0, description="How often the registry is asked for a new champion.")
+    store_s: float = Field(default=5.0, gt=0, description="How often traces are moved from the spool to the lake.")

@@ -1,0 +1,12 @@
+"""Serving the champion over HTTP, as OpenAI's API does.
+
+Decides what a request may ask, who may ask, and which version answers; how answers are computed is the engines'
+business, and which version is champion the registry's.
+"""
+
+from components.serving.access import Keys, new_key
+from components.serving.app import Server, create_app
+from components.serving.champion import Follower, Served, open_served
+from components.serving.journal import Journal
+
+__all__ = ["Follower", "Journal", "Keys", "Served", "Server", "create_app", "new_key", "open_served"]

@@ -1,0 +1,87 @@
+"""Who may ask, and how often: API keys by their SHA-256, and a bucket of requests for each caller.
+
+Keys are random and long, so that a plain hash cannot be guessed back; the server never holds a key.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from components.errors import ConfigError
+
+VARIABLE = "GRADUS_API_KEYS"  # hashes, separated by commas
+FILE_VARIABLE = "GRADUS_API_KEYS_FILE"  # one hash a line; what follows a blank names its owner
+_HASH_LENGTH = 64
+_MOST_CALLERS = 10_000  # remembered at once; the longest silent is forgotten
+
+
+def new_key() -> tuple[str, str]:
+    """A new key, and the hash by which a server knows it."""
+    key = f"gradus-{secrets.token_urlsafe(32)}"
+    return key, key_hash(key)
+
+
+def key_hash(key: str) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The hashes that are let in; without any, everyone is."""
+
+    hashes: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> "Keys":
+        """The hashes of the environment and of the file that it names.
+
+        Raises:
+            ConfigError: The file is missing, or something is no SHA-256.
+        """
+        lines = [(VARIABLE, line) for line in environment.get(VARIABLE, "").split(",")]
+        if name := environment.get(FILE_VARIABLE):
+            path = Path(name)
+            if not path.is_file():
+                raise ConfigError(f"{FILE_VARIABLE}: expected a file of key hashes, found none at {path}")
+            lines += [(str(path), line) for line in path.read_text(encoding="utf-8").splitlines()]
+        hashes: list[str] = []
+        for source, line in lines:
+            if found := line.split("#")[0].split():
+                if len(found[0]) != _HASH_LENGTH or set(found[0].lower()) - set("0123456789abcdef"):
+                    raise ConfigError(f"expected SHA-256 hashes of keys, found something else ({source})")
+                hashes.append(found[0].lower())
+        return cls(tuple(hashes))
+
+    def caller(self, authorization: str | None) -> str | None:
+        """The hash of the key in an `Authorization` header, None where it is not let in. All hashes are compared."""
+        scheme, _, key = (authorization or "").partition(" ")
+        asked = key_hash(key.strip())
+        known = [hmac.compare_digest(asked, one) for one in self.hashes]
+        return asked if any(known) and scheme.lower() == "bearer" else None
+
+
+@dataclass
+class Limit:
+    """At most `per_minute` requests a minute of one caller, a minute's worth at once; None is no limit."""
+
+    per_minute: float | None
+    _left: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+
+    def wait_s(self, caller: str, now: float | None = None) -> float:
+        """Take one request of a caller: 0, or the seconds until there is one to take."""
+        if self.per_minute is None:
+            return 0.0
+        now = time.monotonic() if now is None else now
+        left, then = self._left.pop(caller, (self.per_minute, now))
+        left = min(self.per_minute, left + (now - then) * self.per_minute / 60)
+        taken = left >= 1
+        self._left[caller] = (left - taken, now)
+        if len(self._left) > _MOST_CALLERS:
+            self._left.pop(next(iter(self._left)))
+        return 0.0 if taken else (1 - left) * 60 / self.per_minute

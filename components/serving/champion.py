@@ -1,0 +1,138 @@
+"""Which version answers: the registry's champion, followed as it changes, and kept while the registry is away."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.data.sources import input_columns
+from components.engines import Ask, Engine, Sampling, open_engine
+from components.evaluation import classical
+from components.models import model_folder
+from components.params import Profile, Workload
+from components.prompts import Prompt, load_prompt
+from components.records import Completion, Example, Message
+from components.registry import Version
+from components.serving.protocol import RequestError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A version that is ready to answer: its engine, its prompt, and what holds where a request says nothing."""
+
+    version: int
+    method: str
+    engine: Engine
+    prompt: Prompt | None
+    max_new_tokens: int
+    answer_schema: dict[str, Any] | None = None
+
+    def conversation(self, turns: Sequence[Message]) -> list[Message]:
+        """What the engine is asked: one user message alone is an input, put into the version's own prompt.
+
+        A conversation with a system prompt or several turns is asked as it is. Where the prompt has several inputs,
+        the message is a JSON object of them.
+
+        Raises:
+            RequestError: The message lacks an input.
+        """
+        if self.prompt is None or len(turns) > 1 or turns[0].role != "user":
+            return list(turns)
+        return self.prompt.messages(_example(_inputs(self.prompt.placeholders, turns[0].content)))
+
+
+def open_served(version: Version, workload: Workload, profile: Profile) -> Served:
+    """Open a registered version.
+
+    Raises:
+        EngineError: Its model does not open.
+        ConfigError: Its prompt is not there.
+    """
+    columns, limit = input_columns(workload), profile.engine.max_new_tokens
+    if version.method == "classical":
+        engine = ClassicalEngine(classical.load(version.folder), columns)
+        return Served(version.number, version.method, engine, None, limit)
+    prompt = load_prompt(version.folder, "prompt", columns)
+    if version.method != "prompt":
+        engine = open_engine(profile.engine, version.folder, profile.model.precision)
+        return Served(version.number, version.method, engine, prompt, limit)
+    if profile.prompting is not None:
+        engine = open_engine(profile.prompting, workload.incumbent)
+    else:
+        engine = open_engine(profile.engine, model_folder(profile.model.path), profile.model.precision)
+    schema = workload.output if version.prompt in workload.constrained else None
+    return Served(version.number, version.method, engine, prompt, limit, schema)
+
+
+class Follower:
+    """Keeps the newest champion open. `served` is replaced at once, when the new version is ready."""
+
+    def __init__(self, find: Callable[[], Version], open_version: Callable[[Version], Served], every_s: float) -> None:
+        self.served: Served | None = None
+        self._find, self._open, self._every_s = find, open_version, every_s
+        self._stop = threading.Event()
+        self._trouble = ""
+        self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
+
+    def look(self) -> None:
+        """Ask the registry once, and open what is new; trouble is told when it begins, and changes nothing."""
+        try:
+            version = self._find()
+            if self.served is None or version.number != self.served.version:
+                self.served = self._open(version)
+                log.info("Version %s (%s) answers.", version.number, version.method)
+            self._trouble = ""
+        except Exception as error:  # of any kind: a thread that ends would never see the next champion
+            if str(error) != self._trouble:
+                kept = f"version {self.served.version} is kept" if self.served else "there is none to answer"
+                log.warning("%s; %s.", error, kept)
+            self._trouble = str(error)
+
+    def start(self) -> None:
+        """Follow in a thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Follow no more."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.look()
+            self._stop.wait(self._every_s)
+
+
+class ClassicalEngine:
+    """A classifier as an engine: the last message is its input."""
+
+    def __init__(self, classifier: classical.Classifier, columns: tuple[str, ...]) -> None:
+        self._classifier, self._columns = classifier, columns
+
+    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+        """One answer each, `n` times: there is nothing to draw."""
+        asked = [_example(_inputs(self._columns, ask.messages[-1].content), ask.example_id) for ask in prompts]
+        return [found for found in self._classifier.predict(asked) for _ in range(sampling.n)]
+
+
+def _inputs(names: Sequence[str], content: str) -> dict[str, str]:
+    """The inputs that a user message holds."""
+    import json
+
+    if len(set(names)) == 1:
+        return {names[0]: content}
+    wanted = ", ".join(dict.fromkeys(names))
+    try:
+        found: Any = json.loads(content)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not set(names) <= found.keys():  # pyright: ignore[reportUnknownMemberType]
+        raise RequestError(400, f"expected a JSON object with {wanted} as user message", param="messages")
+    return {name: str(found[name]) for name in names}  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _example(inputs: dict[str, str], name: str = "") -> Example:
+    return Example(id=name, input=inputs, demonstration="", reference="", group="")

@@ -1,0 +1,111 @@
+"""A write-ahead spool: records are on disk before an answer leaves, and are stored elsewhere when that is possible.
+
+A record is one line, written in one call, so that a process that is killed loses none that was acknowledged and
+leaves at most one half line, which nobody was told of. Files are segments; the one that is being written is locked,
+so that another process never takes it for finished. Left out: power failure (nothing waits for the disk itself).
+"""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from components.records import Record
+
+log = logging.getLogger(__name__)
+
+Store = Callable[[str, list[str]], None]  # (name of the segment, its lines); storing a name again replaces it
+
+
+class Spool:
+    """The segments in a folder; this process appends to one of them."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._lock, self._lines = folder, threading.Lock(), 0
+        self._file = self._open()
+
+    def append(self, record: Record) -> None:
+        """Write a record; when this returns, a kill no longer loses it."""
+        line = f"{record.model_dump_json()}\n".encode()
+        with self._lock:
+            written = os.write(self._file, line)
+            if written != len(line):  # a full disk
+                raise OSError(f"expected {len(line)} bytes to be written to {self._folder}, found {written}")
+            self._lines += 1
+
+    def close(self) -> None:
+        """Finish the segment; nothing can be appended any more."""
+        with self._lock:
+            os.close(self._file)
+
+    def drain(self, store: Store) -> int:
+        """Store all finished segments, the oldest first, and remove them; the number of records.
+
+        A segment that could not be stored stays, and so do those after it: the error goes to the caller.
+        """
+        self._rotate()
+        stored = 0
+        for path in sorted(self._folder.glob("*.jsonl")):
+            with path.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:  # a living process writes it
+                    continue
+                whole = file.read().split(b"\n")[:-1]  # behind the last line end: nothing, or a half line
+            if whole:
+                store(path.stem, [line.decode() for line in whole])
+            path.unlink()
+            stored += len(whole)
+        return stored
+
+    def _rotate(self) -> None:
+        """Go on in a new segment if there is anything in this one."""
+        with self._lock:
+            if self._lines:
+                os.close(self._file)
+                self._file, self._lines = self._open(), 0
+
+    def _open(self) -> int:
+        path = self._folder / f"{time.time_ns()}-{os.getpid()}.jsonl"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return file
+
+
+class Drain:
+    """A thread that empties a spool again and again; trouble is told when it begins, and nothing is lost by it."""
+
+    def __init__(self, spool: Spool, store: Store, every_s: float) -> None:
+        self._spool, self._store, self._every_s = spool, store, every_s
+        self._stop = threading.Event()
+        self._trouble = ""
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Empty the spool once more, then end."""
+        self._stop.set()
+        self._thread.join()
+        self.once()
+        self._spool.close()
+
+    def once(self) -> None:
+        """Empty the spool as far as that goes."""
+        try:
+            self._spool.drain(self._store)
+            self._trouble = ""
+        except Exception as error:  # of any kind: a thread that ends would store nothing any more
+            if str(error) != self._trouble:
+                log.warning("Traces wait in the spool: %s", error)
+            self._trouble = str(error)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            self.once()

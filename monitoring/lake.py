@@ -1,0 +1,76 @@
+"""The lake: every trace of production and every feedback, as Parquet files in folders by workload and day.
+
+Decides where records lie and how they are read back; what they mean is decided where they are used. A file has the
+name of the spool's segment that it came from, so that storing a segment twice changes nothing.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from components.errors import DataError
+from components.records import Feedback, Record, Trace
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback"}
+
+
+class Lake:
+    """The files under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def store(self, segment: str, lines: list[str]) -> None:
+        """Keep the records of a spool's segment; a second time it replaces the first.
+
+        Raises:
+            DataError: A line is no record.
+            OSError: The disk refuses.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        days: dict[Path, list[dict[str, Any]]] = {}
+        for line in lines:
+            record = _parsed(line, segment)
+            day = datetime.fromtimestamp(record.at, UTC).date().isoformat()
+            folder = self.folder / KINDS[type(record)] / f"workload={record.workload}" / f"day={day}"
+            days.setdefault(folder, []).append(record.model_dump(mode="json"))
+        for folder, rows in days.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f".{segment}.part"
+            pq.write_table(pa.Table.from_pylist(rows), part, compression="zstd")
+            part.replace(folder / f"{segment}.parquet")
+
+    def read(
+        self, kind: type[AnyRecord], workload: str, since: float = 0.0, until: float = float("inf")
+    ) -> list[AnyRecord]:
+        """The records of a workload from a window of time [since, until), oldest first."""
+        rows = [row for path in self._files(kind, workload, since, until) for row in _rows(path)]
+        inside = [row for row in rows if since <= row["at"] < until]
+        return [kind.model_validate(row) for row in sorted(inside, key=lambda row: row["at"])]
+
+    def _files(self, kind: type[Record], workload: str, since: float, until: float) -> Iterator[Path]:
+        """The files of the days that the window touches."""
+        for folder in sorted((self.folder / KINDS[kind] / f"workload={workload}").glob("day=*")):
+            start = datetime.fromisoformat(f"{folder.name.removeprefix('day=')}T00:00:00+00:00").timestamp()
+            if start + 86_400 > since and start < until:
+                yield from sorted(folder.glob("*.parquet"))
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(path).to_pylist()
+
+
+def _parsed(line: str, segment: str) -> Trace | Feedback:
+    """The record that a line is."""
+    try:
+        content: Any = json.loads(line)
+        return (Feedback if "trace_id" in content else Trace).model_validate(content)
+    except ValueError as error:
+        raise DataError(f"expected a trace or a feedback, found {line[:80]!r} (segment {segment})") from error

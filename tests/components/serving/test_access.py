@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.errors import ConfigError
+from components.serving.access import Keys, Limit, key_hash, new_key
+
+
+def test_a_new_key_is_let_in_by_its_hash_and_no_other_is() -> None:
+    key, its_hash = new_key()
+    keys = Keys((key_hash("another"), its_hash))
+    assert keys.caller(f"Bearer {key}") == its_hash
+    assert [keys.caller(header) for header in (None, "", key, f"Basic {key}", f"Bearer {key}x", "Bearer ")] == [
+        None
+    ] * 6
+
+
+def test_hashes_are_read_from_the_environment_and_a_file_with_names(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"# who may ask\n{key_hash('b')} billing\n\n{key_hash('c').upper()}\n")
+    environment = {"GRADUS_API_KEYS": f" {key_hash('a')},", "GRADUS_API_KEYS_FILE": str(tmp_path / "keys")}
+    assert Keys.read(environment).hashes == (key_hash("a"), key_hash("b"), key_hash("c"))
+    assert Keys.read({}).hashes == ()
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"GRADUS_API_KEYS": "gradus-secret"}, "expected SHA-256 hashes of keys, found something else"),
+        ({"GRADUS_API_KEYS_FILE": "nowhere"}, "expected a file of key hashes, found none at nowhere"),
+    ],
+)
+def test_what_is_no_hash_is_refused_and_never_repeated(environment: dict[str, str], told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as raised:
+        Keys.read(environment)
+    assert "gradus-secret" not in str(raised.value)
+
+
+def test_a_minutes_worth_of_requests_is_there_at_once_and_comes_back_evenly() -> None:
+    limit = Limit(3)
+    assert [limit.wait_s("a", 0.0) for _ in range(4)] == [0, 0, 0, 20]
+    assert limit.wait_s("b", 0.0) == 0  # callers do not share
+    assert limit.wait_s("a", 10.0) == pytest.approx(10)
+    assert limit.wait_s("a", 20.0) == 0
+    assert Limit(None).wait_s("a") == 0
+
+
+@given(st.lists(st.floats(0, 30), min_size=1, max_size=60), st.integers(1, 20))
+def test_no_minute_has_more_than_twice_the_limit(gaps: list[float], per_minute: int) -> None:
+    limit, now, taken = Limit(per_minute), 0.0, list[float]()
+    for gap in gaps:
+        now += gap
+        if not limit.wait_s("a", now):
+            taken.append(now)
+    assert all(sum(start <= at < start + 60 for at in taken) <= 2 * per_minute for start in taken)

@@ -1,0 +1,92 @@
+"""Batches, with an engine that waits until it is let go."""
+
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from components.engines import Ask, Sampling
+from components.records import Completion, Message, Usage
+from components.serving.batching import Batcher, Request
+from components.serving.champion import Served
+
+
+@dataclass
+class Echo:
+    """Answers with the question, once it may."""
+
+    go: threading.Event = field(default_factory=threading.Event)
+    batches: list[int] = field(default_factory=list[int])
+
+    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+        self.batches.append(len(prompts))
+        assert self.go.wait(10)
+        if prompts[0].example_id == "bad":
+            raise RuntimeError("no")
+        usage = Usage(input_tokens=1, output_tokens=1)
+        return [
+            Completion(example_id=ask.example_id, text=f"{ask.messages[0].content}{k}", usage=usage, latency_ms=1.0)
+            for ask in prompts
+            for k in range(sampling.n)
+        ]
+
+
+def request(engine: Echo, text: str, name: str = "x", version: int = 1, **sampling: Any) -> Request:
+    served = Served(version, "grpo", engine, None, 8)
+    return Request(served, Ask(name, [Message(role="user", content=text)]), Sampling(**sampling))
+
+
+def texts(done: "Future[list[Completion]]") -> list[str]:
+    return [one.text for one in done.result(10)]
+
+
+def test_what_waits_is_answered_together_and_each_gets_its_own() -> None:
+    engine, sizes = Echo(), list[int]()
+    batcher = Batcher(3, 0, sizes.append)
+    first = batcher.submit(request(engine, "a"))
+    while not engine.batches:  # until the thread is busy
+        pass
+    others = [batcher.submit(request(engine, text, n=2)) for text in "bcde"]
+    engine.go.set()
+    assert texts(first) == ["a0"]
+    assert [texts(other) for other in others] == [["b0", "b1"], ["c0", "c1"], ["d0", "d1"], ["e0", "e1"]]
+    batcher.close()
+    assert engine.batches == sizes == [1, 3, 1]
+
+
+def test_other_versions_and_other_sampling_are_other_batches() -> None:
+    engine = Echo()
+    batcher = Batcher(8, 200)
+    engine.go.set()
+    kinds = [request(engine, "a"), request(engine, "b", version=2), request(engine, "c", seed=3), request(engine, "d")]
+    waiting = [batcher.submit(one) for one in kinds]
+    assert [texts(one) for one in waiting] == [["a0"], ["b0"], ["c0"], ["d0"]]
+    batcher.close()
+    assert engine.batches == [2, 1, 1]
+
+
+def test_a_failure_is_told_to_its_batch_alone_and_the_thread_goes_on() -> None:
+    engine = Echo()
+    engine.go.set()
+    batcher = Batcher(1, 0)
+    bad = batcher.submit(request(engine, "a", "bad"))
+    with pytest.raises(RuntimeError, match="no"):
+        bad.result(10)
+    assert texts(batcher.submit(request(engine, "b"))) == ["b0"]
+    batcher.close()
+
+
+def test_a_request_that_was_given_up_is_not_computed() -> None:
+    engine = Echo()
+    batcher = Batcher(1, 0)
+    first = batcher.submit(request(engine, "a"))
+    while not engine.batches:
+        pass
+    given_up = batcher.submit(request(engine, "b"))
+    assert given_up.cancel()
+    engine.go.set()
+    assert texts(first) == ["a0"]
+    batcher.close()
+    assert engine.batches == [1]

@@ -1,0 +1,55 @@
+"""`gradus serve`, as a person runs it: on what a climb registered, killed in the middle, started again."""
+
+import socket
+from collections.abc import Callable
+
+import httpx
+import openai
+import pytest
+
+from components.records import Trace
+from monitoring.lake import Lake
+from tests.flows.conftest import Project, wait_until
+from tests.flows.test_resume import started
+
+
+@pytest.fixture(scope="module")
+def climbed(make_project: Callable[[], Project]) -> Project:
+    project = make_project()
+    assert project.climb().returncode == 0
+    return project
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_the_champion_is_served_and_a_kill_loses_no_trace(climbed: Project, port: int) -> None:
+    ticket: openai.types.chat.ChatCompletionUserMessageParam = {"role": "user", "content": "Where is DK-20418?"}
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none")
+    command = ("flows.cli", "serve", "triage", "--port", str(port))
+    with started(climbed, *command):
+        wait_until(lambda: ready(port), most_s=60)
+        answers = [client.chat.completions.create(model="triage", messages=[ticket]) for _ in range(3)]
+    lake = Lake(climbed.folder / "state" / "lake")
+    with started(climbed, *command):
+        wait_until(lambda: len(lake.read(Trace, "triage")) == 3, most_s=60)
+    assert {trace.id: trace.text for trace in lake.read(Trace, "triage")} == {
+        answer.id: answer.choices[0].message.content for answer in answers
+    }
+
+
+def test_listening_beyond_this_machine_wants_keys(climbed: Project) -> None:
+    result = climbed.call("flows.cli", "serve", "triage", "--host", "0.0.0.0")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("gradus: --host 0.0.0.0: expected API keys in GRADUS_API_KEYS")
