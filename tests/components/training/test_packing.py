@@ -12,7 +12,7 @@ from components.params import LoraParams, SftParams
 from components.tracking import NullTracker
 from components.training import TrainingTask, train_sft
 from components.training.encode import IGNORED, Encoded
-from components.training.packing import Packing, lay_out, packed_rows, packed_states, visible
+from components.training.packing import Packing, compiled, lay_out, packed_rows, packed_states, visible
 from tests.components.training.test_sft import PARAMS, Judge, weights
 
 MakeTask = Callable[..., TrainingTask]
@@ -81,6 +81,21 @@ def test_packed_examples_have_the_states_that_they_have_alone(tokenizer: Any) ->
     packed = packed_states(model, model.base_model, lay_out([examples], 12))[0]
     alone = [model.base_model(torch.tensor([one.input_ids])).last_hidden_state[0] for one in examples]
     torch.testing.assert_close(packed[:8], torch.cat(alone), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_compiled_layers_have_the_states_and_the_gradients_of_the_others(tokenizer: Any) -> None:
+    from tests.components.training.conftest import tiny_model
+
+    batch = lay_out([[Encoded("a", (5, 6, 7), (8, 9)), Encoded("b", (10, 11), (12,))]], 12)
+    found: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for kind in ("plain", "compiled"):
+        model = tiny_model("Lfm2", tokenizer)
+        states = packed_states(model, compiled(model.base_model) if kind == "compiled" else model.base_model, batch)
+        states[:, :8].square().sum().backward()
+        found.append((states.detach(), torch.cat([weight.grad.flatten() for weight in model.base_model.parameters()])))
+    for plain, fast in zip(*found, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.usefixtures("without_compiling")
