@@ -63,9 +63,13 @@ class Completion(Record):
     error: str | None = None
 
 
-class Trace(Record):
-    """One answered request of production: who answered what, how long it took, and whether the answer was valid.
+RouteName = Literal["champion", "canary", "shadow", "fallback"]
 
+
+class Trace(Record):
+    """One answer of production: who answered what on which route, how long it took, and whether it was valid.
+
+    The answer that the caller got has the id that the caller knows; others have the route behind it.
     `at` is the time in seconds since 1970, UTC; `valid` says whether the answer obeys the workload's schema.
     """
 
@@ -80,6 +84,8 @@ class Trace(Record):
     usage: Usage
     latency_ms: float
     valid: bool
+    route: RouteName = "champion"
+    returned: bool = True
 
 
 class Feedback(Record):

@@ -154,8 +154,8 @@ def serve_champion(
 
     import uvicorn
 
-    from components.registry import champion
-    from components.serving import Follower, Journal, Keys, Server, create_app, open_served
+    from components.registry import version
+    from components.serving import Follower, Journal, Keys, Server, create_app, open_fallback, open_served
     from components.stages.run import STATE, Run
     from monitoring.lake import Lake
 
@@ -163,13 +163,25 @@ def serve_champion(
     if host not in LOOPBACK and not keys.hashes:
         raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
     os.environ["TQDM_DISABLE"] = "1"  # a bar for every batch
-    open_version = partial(open_served, workload=run.workload, profile=run.profile)
-    follower = Follower(partial(champion, workload), open_version, run.workload.serving.follow_s)
+    settings, routing = run.workload.serving, run.workload.serving.routing
+    opened = partial(open_served, workload=run.workload, profile=run.profile)
+
+    def follow(alias: str) -> Follower:
+        return Follower(partial(version, workload, alias), opened, settings.follow_s)
+
     lake, spool = Lake(STATE / "lake"), STATE / "spool" / workload
-    journal = Journal(workload, run.workload.output, spool, lake.store, run.workload.serving.store_s)
+    server = Server(
+        workload,
+        follow("champion"),
+        settings,
+        keys,
+        Journal(workload, run.workload.output, spool, lake.store, settings.store_s),
+        canary=follow("canary") if routing.canary_share else None,
+        shadow=follow("shadow") if routing.shadow_share else None,
+        fallback=open_fallback(run.workload, run.prompt(routing.fallback.prompt)) if routing.fallback else None,
+    )
     typer.echo(f"{workload} on http://{host}:{port}/v1")
-    application = create_app(Server(workload, follower, run.workload.serving, keys, journal))
-    uvicorn.run(application, host=host, port=port, log_level="warning", access_log=False)
+    uvicorn.run(create_app(server), host=host, port=port, log_level="warning", access_log=False)
 
 
 @app.command("key")

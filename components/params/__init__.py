@@ -26,7 +26,7 @@ from components.params.profile import (
     RlParams,
     SftParams,
 )
-from components.params.serving import ServingParams
+from components.params.serving import FallbackParams, RoutingParams, ServingParams
 from components.params.workload import (
     Columns,
     FieldMatch,
@@ -42,9 +42,10 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FieldMatch", "FileSource",
-    "GateParams", "GeneratedSource", "HuggingFaceSource", "LauncherParams", "LoraParams", "MidtrainParams",
-    "ModelParams", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "Profile", "RlParams",
-    "RoughCurriculumParams", "RunFiles", "RunParams", "ScorerParams", "ServingParams", "Settings", "SftParams",
-    "Shares", "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "Workload", "changed", "load", "read_yaml",
+    "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FallbackParams", "FieldMatch",
+    "FileSource", "GateParams", "GeneratedSource", "HuggingFaceSource", "LauncherParams", "LoraParams",
+    "MidtrainParams", "ModelParams", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "Profile",
+    "RlParams", "RoughCurriculumParams", "RoutingParams", "RunFiles", "RunParams", "ScorerParams", "ServingParams",
+    "Settings", "SftParams", "Shares", "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "Workload",
+    "changed", "load", "read_yaml",
 ]  # fmt: skip

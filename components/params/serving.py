@@ -3,6 +3,23 @@
 from pydantic import Field
 
 from components.params.loading import Settings
+from components.params.profile import ApiParams
+
+
+class FallbackParams(Settings):
+    """A second model, asked where an answer breaks the workload's schema."""
+
+    model: str = Field(description="The API's name of it.")
+    prompt: str = Field(description="The version under params/prompts/<workload>/ that it is asked with.")
+    api: ApiParams
+
+
+class RoutingParams(Settings):
+    """Who answers besides the champion. The canary and the shadow are the versions with these aliases."""
+
+    canary_share: float = Field(default=0.0, ge=0, le=1, description="Of the requests, answered by the canary instead.")
+    shadow_share: float = Field(default=0.0, ge=0, le=1, description="Of the requests, answered unseen by the shadow.")
+    fallback: FallbackParams | None = None
 
 
 class ServingParams(Settings):
@@ -17,3 +34,4 @@ class ServingParams(Settings):
     timeout_s: float = Field(default=60.0, gt=0, description="Until a request is given up with status 504.")
     follow_s: float = Field(default=5.0, gt=0, description="How often the registry is asked for a new champion.")
     store_s: float = Field(default=5.0, gt=0, description="How often traces are moved from the spool to the lake.")
+    routing: RoutingParams = RoutingParams()

@@ -60,13 +60,13 @@ class Version:
     folder: Path
 
 
-def champion(workload: str) -> Version:
-    """The version that the alias `champion` points to, its files fetched where a server keeps them.
+def version(workload: str, alias: str = CHAMPION) -> Version:
+    """The version that an alias points to, its files fetched where a server keeps them.
 
     Raises:
         RegistryError: There is no such model or alias, its files are gone, or the record is away.
     """
-    folder, found = _fetched(f"models:/{workload}@{CHAMPION}")
+    folder, found = _fetched(f"models:/{workload}@{alias}")
     return Version(int(found.version), found.tags["method"], found.tags["prompt"], folder)
 
 

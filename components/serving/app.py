@@ -1,13 +1,12 @@
-"""The HTTP server: `/v1/chat/completions` and `/v1/models` as OpenAI's API has them, health and metrics.
+"""The HTTP server: `/v1/chat/completions` and `/v1/models` as OpenAI's API has them, feedback, health and metrics.
 
-Decides what happens to a request between its first byte and its last; `Follower` decides which version answers it.
+Decides addresses, statuses and shapes; what happens to a request in between is the `Server`'s business.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -15,15 +14,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from components.engines import Ask
-from components.errors import EngineError
-from components.params import ServingParams
-from components.records import Completion
-from components.serving import batching
-from components.serving.access import Keys, Limit
-from components.serving.champion import Follower, Served
-from components.serving.journal import Journal
-from components.serving.metrics import Metrics
 from components.serving.protocol import (
     ChatRequest,
     FeedbackRequest,
@@ -33,92 +23,7 @@ from components.serving.protocol import (
     stream_lines,
     usage,
 )
-
-
-@dataclass
-class Server:
-    """What one server is made of; `model` is the name that clients ask for."""
-
-    model: str
-    follower: Follower
-    params: ServingParams = field(default_factory=ServingParams)
-    keys: Keys = field(default_factory=Keys)
-    journal: Journal | None = None
-    metrics: Metrics = field(default_factory=Metrics)
-
-    def __post_init__(self) -> None:
-        self.limit = Limit(self.params.requests_per_minute)
-        self.batcher = batching.Batcher(self.params.most_batched, self.params.wait_ms, self.metrics.batches.observe)
-
-    @property
-    def served(self) -> Served:
-        """The version that answers.
-
-        Raises:
-            RequestError: There is none yet.
-        """
-        if self.follower.served is None:
-            raise RequestError(503, f"{self.model} has no champion that is ready", code="not_ready")
-        return self.follower.served
-
-    def admit(self, request: Request) -> None:
-        """Let a caller in.
-
-        Raises:
-            RequestError: The key is unknown, or its requests are used up.
-        """
-        caller = request.client.host if request.client else ""
-        if self.keys.hashes:
-            found = self.keys.caller(request.headers.get("authorization"))
-            if found is None:
-                raise RequestError(401, "expected a known API key as bearer token", code="invalid_api_key")
-            caller = found
-        if wait_s := self.limit.wait_s(caller):
-            raise RequestError(
-                429, f"expected at most {self.params.requests_per_minute:g} requests a minute; "
-                f"the next one in {wait_s:.1f} s", code="rate_limit_exceeded",
-            )  # fmt: skip
-
-    async def read(self, request: Request) -> bytes:
-        """The body, read no further than it may be long.
-
-        Raises:
-            RequestError: It is longer.
-        """
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > self.params.most_request_bytes:
-                most = self.params.most_request_bytes
-                raise RequestError(413, f"expected a request of at most {most:,} bytes", code="request_too_large")
-        return bytes(body)
-
-    async def answer(self, name: str, asked: ChatRequest) -> list[Completion]:
-        """The completions of a request, written down under its name.
-
-        Raises:
-            RequestError: It cannot be answered, or not in time.
-        """
-        if asked.model != self.model:
-            raise RequestError(404, f"expected the model {self.model}, found {asked.model}", code="model_not_found")
-        asked.refuse_unknown()
-        served = self.served
-        # What is drawn depends on the seed and the ask's name: requests without a seed differ.
-        messages = served.conversation([turn.message for turn in asked.messages])
-        ask = Ask(name if asked.seed is None else "", messages)
-        sampling = asked.sampling(served.max_new_tokens, served.answer_schema)
-        waiting = asyncio.wrap_future(self.batcher.submit(batching.Request(served, ask, sampling)))
-        try:
-            found = await asyncio.wait_for(waiting, self.params.timeout_s)
-        except TimeoutError:
-            raise RequestError(504, f"no answer within {self.params.timeout_s:g} s", code="timeout") from None
-        except EngineError as error:
-            raise RequestError(400, str(error)) from error
-        if error := next((one.error for one in found if one.error is not None), None):
-            raise RequestError(400, error, param="messages")
-        if self.journal is not None:
-            self.journal.answered(name, served, messages, found)
-        return found
+from components.serving.server import Server
 
 
 def create_app(server: Server) -> FastAPI:
@@ -126,12 +31,14 @@ def create_app(server: Server) -> FastAPI:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncGenerator[None]:
-        server.follower.start()
+        for follower in server.followers:
+            follower.start()
         if server.journal is not None:
             server.journal.start()
         yield
-        await asyncio.to_thread(server.follower.close)
-        await asyncio.to_thread(server.batcher.close)
+        for part in (*server.followers, server.batcher, server.second_batcher):
+            if part is not None:
+                await asyncio.to_thread(part.close)
         if server.journal is not None:
             await asyncio.to_thread(server.journal.close)
 

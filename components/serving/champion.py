@@ -17,6 +17,7 @@ from components.registry import Version
 from components.serving.protocol import RequestError
 
 log = logging.getLogger(__name__)
+MOST_FALLBACK_TOKENS = 1024  # of an answer, unless the request says how many
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,18 @@ def open_served(version: Version, workload: Workload, profile: Profile) -> Serve
         engine = open_engine(profile.engine, model_folder(profile.model.path), profile.model.precision)
     schema = workload.output if version.prompt in workload.constrained else None
     return Served(version.number, version.method, engine, prompt, limit, schema)
+
+
+def open_fallback(workload: Workload, prompt: Prompt) -> Served:
+    """The second model of a workload's settings, asked with one of its prompts; its answers are held to the schema.
+
+    Raises:
+        EngineError: The API's key is missing.
+    """
+    params = workload.serving.routing.fallback
+    assert params is not None
+    engine = open_engine(params.api, params.model)
+    return Served(0, "api", engine, prompt, MOST_FALLBACK_TOKENS, workload.output)
 
 
 class Follower:

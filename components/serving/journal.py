@@ -4,14 +4,14 @@ A record is in the spool before its caller is answered; it reaches the store whe
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from components.records import Completion, Example, Feedback, Message, Trace
 from components.scorers import JsonSchemaScorer
-from components.serving.champion import Served
 from components.serving.masking import mask
+from components.serving.routing import Answer
 from components.serving.spool import Drain, Spool, Store
 
 _NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
@@ -34,10 +34,15 @@ class Journal:
         """Empty it once more and finish."""
         self._drain.close()
 
-    def answered(self, name: str, served: Served, asked: Sequence[Message], found: Sequence[Completion]) -> None:
-        """Write the traces of a request's completions; the first has the request's own name."""
-        masked = tuple(Message(role=message.role, content=mask(message.content)) for message in asked)
-        for index, one in enumerate(found):
+    def valid(self, completion: Completion) -> bool:
+        """Whether an answer obeys the workload's schema."""
+        return self._schema.score(_NOBODY, completion).passed
+
+    def answered(self, name: str, answer: Answer, *, returned: bool = True) -> None:
+        """Write the traces of an answer; the first completion that the caller gets has the request's own name."""
+        name, served = name if returned else f"{name}~{answer.route}", answer.served
+        masked = tuple(Message(role=message.role, content=mask(message.content)) for message in answer.messages)
+        for index, one in enumerate(answer.completions):
             trace = Trace(
                 id=f"{name}-{index}" if index else name,
                 at=time.time(),
@@ -49,7 +54,9 @@ class Journal:
                 finish_reason=one.finish_reason,
                 usage=one.usage,
                 latency_ms=one.latency_ms,
-                valid=self._schema.score(_NOBODY, one).passed,
+                valid=self.valid(one),
+                route=answer.route,
+                returned=returned,
             )
             self._spool.append(trace)
 

@@ -1,0 +1,178 @@
+"""What happens to a request between its first byte and its last: admitted, routed, answered, written down.
+
+Decides the order of these; who is let in, what is asked, and how requests share a batch is decided by the modules
+named after it. HTTP is `app`'s business.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from components.engines import Ask
+from components.errors import EngineError
+from components.params import ServingParams
+from components.records import Completion, RouteName
+from components.serving import batching
+from components.serving.access import Keys, Limit
+from components.serving.champion import Follower, Served
+from components.serving.journal import Journal
+from components.serving.metrics import Metrics
+from components.serving.protocol import ChatRequest, RequestError
+from components.serving.routing import Answer, falls_in
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Server:
+    """What one server is made of; `model` is the name that clients ask for."""
+
+    model: str
+    follower: Follower
+    params: ServingParams = field(default_factory=ServingParams)
+    keys: Keys = field(default_factory=Keys)
+    journal: Journal | None = None
+    canary: Follower | None = None
+    shadow: Follower | None = None
+    fallback: Served | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        self.limit = Limit(self.params.requests_per_minute)
+        most, wait_ms = self.params.most_batched, self.params.wait_ms
+        self.batcher = batching.Batcher(most, wait_ms, self.metrics.batches.observe)
+        # One of its own: what waits for another model's API must not keep others waiting.
+        self.second_batcher = batching.Batcher(most, wait_ms) if self.fallback else None
+
+    @property
+    def followers(self) -> list[Follower]:
+        """All that follow the registry."""
+        return [one for one in (self.follower, self.canary, self.shadow) if one is not None]
+
+    @property
+    def served(self) -> Served:
+        """The version that answers.
+
+        Raises:
+            RequestError: There is none yet.
+        """
+        if self.follower.served is None:
+            raise RequestError(503, f"{self.model} has no champion that is ready", code="not_ready")
+        return self.follower.served
+
+    def admit(self, request: Request) -> None:
+        """Let a caller in.
+
+        Raises:
+            RequestError: The key is unknown, or its requests are used up.
+        """
+        caller = request.client.host if request.client else ""
+        if self.keys.hashes:
+            found = self.keys.caller(request.headers.get("authorization"))
+            if found is None:
+                raise RequestError(401, "expected a known API key as bearer token", code="invalid_api_key")
+            caller = found
+        if wait_s := self.limit.wait_s(caller):
+            raise RequestError(
+                429, f"expected at most {self.params.requests_per_minute:g} requests a minute; "
+                f"the next one in {wait_s:.1f} s", code="rate_limit_exceeded",
+            )  # fmt: skip
+
+    async def read(self, request: Request) -> bytes:
+        """The body, read no further than it may be long.
+
+        Raises:
+            RequestError: It is longer.
+        """
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > self.params.most_request_bytes:
+                most = self.params.most_request_bytes
+                raise RequestError(413, f"expected a request of at most {most:,} bytes", code="request_too_large")
+        return bytes(body)
+
+    async def answer(self, name: str, asked: ChatRequest) -> Sequence[Completion]:
+        """The completions of a request, written down under its name.
+
+        Raises:
+            RequestError: It cannot be answered, or not in time.
+        """
+        if asked.model != self.model:
+            raise RequestError(404, f"expected the model {self.model}, found {asked.model}", code="model_not_found")
+        asked.refuse_unknown()
+        route, served = self._route(name)
+        answer = await self._ask(self.batcher, route, served, name, asked)
+        if self._falls_back(answer, asked):
+            answer = await self._second(answer, name, asked)
+        if self.journal is not None:
+            self.journal.answered(name, answer)
+        self._shadow(name, asked)
+        return answer.completions
+
+    def _route(self, name: str) -> tuple[RouteName, Served]:
+        """The canary for its share of the requests while there is one, else the champion."""
+        share = self.params.routing.canary_share
+        if self.canary is not None and self.canary.served is not None and falls_in(share, "canary", name):
+            return "canary", self.canary.served
+        return "champion", self.served
+
+    async def _ask(
+        self, batcher: batching.Batcher, route: RouteName, served: Served, name: str, asked: ChatRequest
+    ) -> Answer:
+        """The answer of a version."""
+        request = self._request(served, name, asked)
+        try:
+            waiting = asyncio.wrap_future(batcher.submit(request))
+            found = await asyncio.wait_for(waiting, self.params.timeout_s)
+        except TimeoutError:
+            raise RequestError(504, f"no answer within {self.params.timeout_s:g} s", code="timeout") from None
+        except EngineError as error:
+            raise RequestError(400, str(error)) from error
+        if error := next((one.error for one in found if one.error is not None), None):
+            raise RequestError(400, error, param="messages")
+        return Answer(route, served, request.ask.messages, found)
+
+    def _request(self, served: Served, name: str, asked: ChatRequest) -> batching.Request:
+        """What a version is asked. Draws depend on the seed and the ask's name: requests without a seed differ."""
+        messages = served.conversation([turn.message for turn in asked.messages])
+        ask = Ask(name if asked.seed is None else "", messages)
+        return batching.Request(served, ask, asked.sampling(served.max_new_tokens, served.answer_schema))
+
+    def _falls_back(self, answer: Answer, asked: ChatRequest) -> bool:
+        """Whether the second model is to be asked; not where the caller named a form of its own."""
+        if self.fallback is None or self.journal is None or asked.response_format is not None:
+            return False
+        return not all(map(self.journal.valid, answer.completions))
+
+    async def _second(self, first: Answer, name: str, asked: ChatRequest) -> Answer:
+        """The second model's answer; the first one where it has none."""
+        assert self.fallback is not None and self.second_batcher is not None and self.journal is not None
+        try:
+            second = await self._ask(self.second_batcher, "fallback", self.fallback, name, asked)
+        except RequestError as error:
+            log.warning("The fallback did not answer: %s", error)
+            return first
+        self.journal.answered(name, first, returned=False)
+        return second
+
+    def _shadow(self, name: str, asked: ChatRequest) -> None:
+        """Let the shadow answer its share of the requests; nobody waits for it."""
+        journal, share = self.journal, self.params.routing.shadow_share
+        if journal is None or self.shadow is None or self.shadow.served is None or not falls_in(share, "shadow", name):
+            return
+        try:
+            request = self._request(self.shadow.served, name, asked)
+        except RequestError:  # its prompt takes other inputs than the champion's
+            return
+
+        def write(done: "Future[list[Completion]]") -> None:
+            if not done.cancelled() and done.exception() is None:
+                answer = Answer("shadow", request.served, request.ask.messages, done.result())
+                journal.answered(name, answer, returned=False)
+
+        self.batcher.submit(request).add_done_callback(write)

@@ -1,0 +1,152 @@
+"""Canary, shadow and fallback: who answered stands on the trace, and the caller gets one answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.engines import Ask, Sampling
+from components.params import RoutingParams, ServingParams
+from components.records import Completion, Trace, Usage
+from components.serving import Follower, Journal, Served
+from components.serving.routing import falls_in
+from tests.components.serving.conftest import PROMPT
+from tests.components.serving.test_app import SCHEMA, ask
+
+VALID = '{"intent": "refund", "late": true}'
+RunServer = Callable[..., Any]
+
+
+@dataclass
+class Says:
+    """An engine with one answer."""
+
+    text: str
+    error: str | None = None
+    asked: list[str] = field(default_factory=list[str])
+
+    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+        self.asked += [ask.messages[-1].content for ask in prompts]
+        usage = Usage(input_tokens=3, output_tokens=2)
+        return [
+            Completion(
+                example_id=one.example_id, text=self.text, usage=usage, latency_ms=1.0, error=self.error,
+                finish_reason="error" if self.error else "stop",
+            )
+            for one in prompts
+            for _ in range(sampling.n)
+        ]  # fmt: skip
+
+
+class Written:
+    """A journal whose store is a list."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lines = list[str]()
+        self.journal = Journal("triage", SCHEMA, folder, lambda segment, lines: self.lines.extend(lines), every_s=60)
+
+    @property
+    def traces(self) -> list[Trace]:
+        return [Trace.model_validate_json(line) for line in self.lines]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    return Written(tmp_path)
+
+
+def routed(**shares: Any) -> ServingParams:
+    return ServingParams(routing=RoutingParams(**shares))
+
+
+def text_of(found: Any) -> str:
+    return found.choices[0].message.content
+
+
+def test_a_share_is_drawn_by_name_alike_each_time_and_routes_draw_apart() -> None:
+    names = [f"chatcmpl-{number}" for number in range(4000)]
+    canary, shadow = ([falls_in(0.25, route, name) for name in names] for route in ("canary", "shadow"))
+    assert canary == [falls_in(0.25, "canary", name) for name in names]
+    assert 0.22 < sum(canary) / 4000 < 0.28  # four standard errors
+    assert 0.04 < sum(a and b for a, b in zip(canary, shadow, strict=True)) / 4000 < 0.085
+    assert not any(falls_in(0.0, "canary", name) for name in names)
+    assert all(falls_in(1.0, "canary", name) for name in names)
+
+
+def test_the_canary_answers_its_share_and_the_champion_the_rest(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    canary = follow(lambda: 2, lambda _: Says("canary"))
+    champion = follow(lambda: 1, lambda _: Says("champion"))
+    with run_server(champion, canary=canary, params=routed(canary_share=0.5), journal=written.journal) as address:
+        while canary.served is None:
+            pass
+        answers = {found.id: text_of(found) for found in (ask(address) for _ in range(40))}
+    assert set(answers.values()) == {"canary", "champion"}
+    assert {trace.id: trace.text for trace in written.traces} == answers
+    assert all(
+        (trace.route, trace.version) == (trace.text, 2 if trace.text == "canary" else 1) for trace in written.traces
+    )
+    assert all(falls_in(0.5, "canary", name) == (text == "canary") for name, text in answers.items())
+
+
+def test_the_shadow_answers_unseen(run_server: RunServer, follow: Callable[..., Follower], written: Written) -> None:
+    shadow = follow(lambda: 2, lambda _: Says("shadow"))
+    champion = follow(lambda: 1, lambda _: Says(VALID))
+    with run_server(champion, shadow=shadow, params=routed(shadow_share=1), journal=written.journal) as address:
+        while shadow.served is None:
+            pass
+        found = ask(address)
+    assert text_of(found) == VALID
+    told = {trace.id: (trace.route, trace.text, trace.returned, trace.valid) for trace in written.traces}
+    assert told == {
+        found.id: ("champion", VALID, True, True),
+        f"{found.id}~shadow": ("shadow", "shadow", False, False),
+    }
+
+
+def test_an_answer_that_breaks_the_schema_is_replaced_by_the_second_models(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    second = Says(VALID)
+    fallback = Served(0, "api", second, PROMPT, 64, SCHEMA)
+    with run_server(follow(opened=lambda _: Says("no JSON")), fallback=fallback, journal=written.journal) as address:
+        found = ask(address, "Where is it?")
+        free = ask(address, "Say hello.", response_format={"type": "text"})
+    assert (text_of(found), text_of(free), second.asked) == (VALID, "no JSON", ["Ticket: Where is it?"])
+    told = {trace.id: (trace.route, trace.returned, trace.valid) for trace in written.traces}
+    assert told == {
+        f"{found.id}~champion": ("champion", False, False),
+        found.id: ("fallback", True, True),
+        free.id: ("champion", True, False),
+    }
+
+
+def test_valid_answers_ask_no_second_model_and_one_that_fails_leaves_the_first_answer(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    second = Says("", error="out of order")
+    fallback = Served(0, "api", second, PROMPT, 64, SCHEMA)
+    answers = [VALID, "no JSON"]
+    champion = follow(opened=lambda _: Says(answers[0]))
+    with run_server(champion, fallback=fallback, journal=written.journal) as address:
+        assert text_of(ask(address)) == VALID and second.asked == []
+        assert champion.served is not None
+        champion.served.engine.text = answers[1]  # type: ignore[attr-defined]
+        assert text_of(ask(address)) == "no JSON" and len(second.asked) == 1
+    assert [trace.route for trace in written.traces] == ["champion", "champion"]
+
+
+def test_without_a_canary_that_is_ready_the_champion_answers_all(
+    run_server: RunServer, follow: Callable[..., Follower]
+) -> None:
+    from components.errors import RegistryError
+
+    def none() -> int:
+        raise RegistryError("expected a model at models:/triage@canary, found none")
+
+    with run_server(canary=follow(none), params=routed(canary_share=1.0)) as address:
+        found = ask(address)
+    assert found.choices[0].message.content is not None
