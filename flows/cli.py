@@ -154,7 +154,7 @@ def serve_champion(
 
     import uvicorn
 
-    from components.registry import version
+    from components.registry import registered
     from components.serving import Follower, Journal, Keys, Server, create_app, open_fallback, open_served
     from components.stages.run import STATE, Run
     from monitoring.lake import Lake
@@ -167,7 +167,7 @@ def serve_champion(
     opened = partial(open_served, workload=run.workload, profile=run.profile)
 
     def follow(alias: str) -> Follower:
-        return Follower(partial(version, workload, alias), opened, settings.follow_s)
+        return Follower(partial(registered, workload, alias), opened, settings.follow_s)
 
     lake, spool = Lake(STATE / "lake"), STATE / "spool" / workload
     server = Server(
@@ -182,6 +182,29 @@ def serve_champion(
     )
     typer.echo(f"{workload} on http://{host}:{port}/v1")
     uvicorn.run(create_app(server), host=host, port=port, log_level="warning", access_log=False)
+
+
+@app.command("promote", epilog="Example: [bold]gradus promote triage 3[/]")
+def promote_version(
+    workload: Annotated[str, typer.Argument(help="Name of the registered model: the workload's.")],
+    version_number: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version to become champion.")],
+) -> None:
+    """Make a registered version the champion by hand; the one that was champion stays as `previous`."""
+    from components.registry import promote
+
+    promoted = promote(workload, version_number)
+    typer.echo(f"{workload}: version {promoted.number} ({promoted.method}) is champion")
+
+
+@app.command("rollback", epilog="Example: [bold]gradus rollback triage[/]")
+def roll_back(
+    workload: Annotated[str, typer.Argument(help="Name of the registered model: the workload's.")],
+) -> None:
+    """Make the version that was champion before champion again; a server that runs follows within seconds."""
+    from components.registry import rollback
+
+    restored = rollback(workload)
+    typer.echo(f"{workload}: version {restored.number} ({restored.method}) is champion")
 
 
 @app.command("key")

@@ -64,7 +64,7 @@ def with_run(pipeline: str, name: str, run: RunParams) -> str:
     if head is None:
         return pipeline
     end, margin = head.groups()
-    entry = yaml.safe_dump({name: run.model_dump(exclude_none=True)}, sort_keys=False).splitlines()
+    entry = yaml.safe_dump({name: run.model_dump(exclude_defaults=True)}, sort_keys=False).splitlines()
     return pipeline[: head.end()] + "".join(f"{margin}{line}{end}" for line in entry) + pipeline[head.end() :]
 
 

@@ -5,12 +5,37 @@ wins, is decided by the callers. Nothing is opened at import; addresses come fro
 """
 
 from components.registry.candidate import Candidate
-from components.registry.models import Champion, Check, Version, download, register_champion, verify, version
+from components.registry.models import (
+    Champion,
+    Check,
+    Version,
+    download,
+    promote,
+    register_champion,
+    registered,
+    rollback,
+    verify,
+)
 from components.registry.prompts import load_prompt, register_prompt
 from components.registry.runs import Dataset, MlflowTracker, joined_run, open_run
 from components.registry.store import addresses
 
 __all__ = [
-    "Candidate", "Champion", "Check", "Dataset", "MlflowTracker", "Version", "addresses", "download",
-    "joined_run", "load_prompt", "open_run", "register_champion", "register_prompt", "verify", "version",
+    "Candidate",
+    "Champion",
+    "Check",
+    "Dataset",
+    "MlflowTracker",
+    "Version",
+    "addresses",
+    "download",
+    "joined_run",
+    "load_prompt",
+    "open_run",
+    "promote",
+    "register_champion",
+    "register_prompt",
+    "registered",
+    "rollback",
+    "verify",
 ]  # fmt: skip

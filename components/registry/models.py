@@ -60,7 +60,7 @@ class Version:
     folder: Path
 
 
-def version(workload: str, alias: str = CHAMPION) -> Version:
+def registered(workload: str, alias: str = CHAMPION) -> Version:
     """The version that an alias points to, its files fetched where a server keeps them.
 
     Raises:
@@ -88,12 +88,44 @@ def register_champion(candidate: Candidate, check: Check) -> Champion:
         return Champion(name, int(current.version), str(current.run_id), folder, new=False)
     version = _store(client, candidate, digest)
     folder = verify(f"models:/{name}/{version}", check)
-    with told(f"the alias `{CHAMPION}` of {name} to move to version {version}"):
+    with told(f"version {version} of {name} to be marked as verified"):
         client.set_model_version_tag(name, version, VERIFIED_TAG, f"{len(check.expected)} completions reproduced")
+    _point(client, name, current, version)
+    return Champion(name, int(version), candidate.run_id, folder, new=True)
+
+
+def promote(workload: str, number: int) -> Version:
+    """Make a version the champion by hand; the one that was gets the alias `previous`.
+
+    Raises:
+        RegistryError: There is no such version, it was never verified, its files are gone, or it is the champion.
+    """
+    folder, found = _fetched(f"models:/{workload}/{number}")
+    if found.tags.get(VERIFIED_TAG, "no") == "no":
+        raise RegistryError(f"expected a version that was verified, found models:/{workload}/{number}, which was not")
+    client = connect()
+    current = _champion(client, workload)
+    if current is not None and int(current.version) == number:
+        raise RegistryError(f"expected another version than the champion, found models:/{workload}/{number}")
+    _point(client, workload, current, str(number))
+    return Version(number, found.tags["method"], found.tags["prompt"], folder)
+
+
+def rollback(workload: str) -> Version:
+    """Make the version that was champion before champion again; a second time undoes the first.
+
+    Raises:
+        RegistryError: There was none before, or its files are gone.
+    """
+    return promote(workload, registered(workload, PREVIOUS).number)
+
+
+def _point(client: Any, name: str, current: Any, version: str) -> None:
+    """Move the alias `champion` to a version, and `previous` to where it stood."""
+    with told(f"the alias `{CHAMPION}` of {name} to move to version {version}"):
         if current is not None:
             client.set_registered_model_alias(name, PREVIOUS, current.version)
         client.set_registered_model_alias(name, CHAMPION, version)
-    return Champion(name, int(version), candidate.run_id, folder, new=True)
 
 
 def verify(source: Path | str, check: Check) -> Path:

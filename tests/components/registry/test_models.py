@@ -11,7 +11,17 @@ import pytest
 
 from components.errors import RegistryError
 from components.records import Message, Rung, Verdict
-from components.registry import Candidate, Check, download, open_run, register_champion, verify
+from components.registry import (
+    Candidate,
+    Check,
+    download,
+    open_run,
+    promote,
+    register_champion,
+    registered,
+    rollback,
+    verify,
+)
 
 PROMOTED = Verdict(champion="sft", challenger="grpo", decision="promoted", reasons=("5 points better", "p = 0.001"))
 Models: TypeAlias = tuple[Path, Path]
@@ -66,6 +76,22 @@ def test_the_champion_of_before_stays_as_previous(record: Any, models: Models, c
     assert verify(download("moves", "previous"), checks[0])
     third = register_champion(candidate("moves", changed(models[0], tmp_path / "third")), checks[0])
     assert download("moves", "previous") == second.folder and download("moves") == third.folder
+
+
+def test_a_version_is_promoted_by_hand_and_rolled_back(record: Any, models: Models, checks: Checks) -> None:
+    for model, check in zip(models, checks, strict=True):
+        register_champion(candidate("hands", model), check)
+    assert (registered("hands").number, registered("hands", "previous").number) == (2, 1)
+    assert (promote("hands", 1).number, registered("hands").number, registered("hands", "previous").number) == (1, 1, 2)
+    assert (rollback("hands").number, rollback("hands").number) == (2, 1)
+    assert (registered("hands").method, registered("hands").prompt) == ("grpo", "short")
+    with pytest.raises(RegistryError, match="expected another version than the champion, found models:/hands/1"):
+        promote("hands", 1)
+    with pytest.raises(RegistryError, match="expected a model at models:/hands/9"):
+        promote("hands", 9)
+    record.set_model_version_tag("hands", "2", "gradus.verified", "no")
+    with pytest.raises(RegistryError, match="expected a version that was verified"):
+        promote("hands", 2)
 
 
 def test_the_same_files_are_not_stored_twice(record: Any, models: Models, checks: Checks) -> None:
