@@ -6,6 +6,7 @@ answers at once.
 
 import logging
 import os
+import signal
 import traceback
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
+from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 
 LOCAL = "127.0.0.1"
 LOOPBACK = frozenset({LOCAL, "::1", "localhost"})
@@ -98,27 +99,14 @@ def climb_ladder(
     run = Run.load(f"{workload}-{profile}")
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # Prefect looks for it when it is imported
     from flows.ladder import climb
+    from flows.tasks import stop
 
-    try:
-        climb(run)
-    except BaseException as error:
-        if not _interrupted(error):
-            raise
-        typer.echo("gradus: stopped; the same command goes on from the last finished stage.", err=True)
-        raise SystemExit(EXIT_CODE_STOPPED) from None
+    signal.signal(signal.SIGINT, stop)
+    climb(run)
     console = Console(width=max(120, Console().width))
     console.print(table(read_record(run.report / "ladder.json", Ladder)))
     typer.echo(f"\nReport: {(run.report / 'report.html').resolve()}")
     typer.echo("Record: make ui, then http://127.0.0.1:5000")
-
-
-def _interrupted(error: BaseException | None) -> bool:
-    """Whether an error is Ctrl-C, or came of it: Prefect tells its server, which the same Ctrl-C has ended."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 @app.command("init", epilog="Example: [bold]gradus init complaints --from complaints.csv[/]")

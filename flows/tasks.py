@@ -1,6 +1,9 @@
 """What Prefect runs: one stage of a run, reproduced by DVC."""
 
 import logging
+import os
+import sys
+from typing import NoReturn
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -20,7 +23,6 @@ def stage(name: str, run: str) -> None:
 
     Raises:
         StageFailedError: The stage failed; it has said why on standard error.
-        KeyboardInterrupt: Ctrl-C ended it, which DVC lets only the stage feel.
         ConfigError: DVC cannot start it: a file that it needs is missing, or another process works here.
     """
     reproduce(f"{name}@{run}")
@@ -41,11 +43,21 @@ def reproduce(target: str) -> None:
     except (DvcException, ReproductionError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, StageCmdFailedError):
-            stopped = str(cause).endswith(f"exited with {EXIT_CODE_STOPPED}")
-            raise (KeyboardInterrupt if stopped else StageFailedError) from error
+            if str(cause).endswith(f"exited with {EXIT_CODE_STOPPED}"):
+                stop()  # Ctrl-C, which DVC lets only the stage feel
+            raise StageFailedError from error
         raise ConfigError(f"expected DVC to run {target}, found {cause}") from error
     if not ran:
         log.info("%s: nothing changed.", target)
+
+
+def stop(*_: object) -> NoReturn:
+    """End this process at Ctrl-C with one sentence.
+
+    At once: Prefect would tell its server, which the same Ctrl-C has ended, again and again for minutes.
+    """
+    print("gradus: stopped; the same command goes on from the last finished stage.", file=sys.stderr, flush=True)
+    os._exit(EXIT_CODE_STOPPED)
 
 
 def unchanged(targets: list[str]) -> bool:
