@@ -61,7 +61,7 @@ def again(first: Climb) -> Climb:
 @pytest.fixture(scope="module")
 def retuned(again: Climb) -> Project:
     """The project with other RL settings, before a climb with them."""
-    again.project.set("profiles/nano.yaml", {"rl": {"learning_rate": 0.0002}})
+    again.project.set("profiles/nano.yaml", {"rl": {"learning_rate": 0.0007}})
     return again.project
 
 
