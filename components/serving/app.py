@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from components.serving.protocol import (
@@ -118,8 +119,6 @@ def _model(server: Server) -> dict[str, Any]:
 
 def _refusal(error: Exception) -> RequestError:
     """Any error as one that clients read; what nobody foresaw is not told to them."""
-    from pydantic import ValidationError
-
     match error:
         case RequestError():
             return error
@@ -139,8 +138,6 @@ def _add_errors(app: FastAPI) -> None:
     async def tell(_: Request, error: Exception) -> JSONResponse:
         refusal = _refusal(error)
         return JSONResponse(refusal.body, status_code=refusal.status)
-
-    from pydantic import ValidationError
 
     for kind in (RequestError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, tell)

@@ -1,5 +1,6 @@
 """Which version answers: the registry's champion, followed as it changes, and kept while the registry is away."""
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -52,11 +53,10 @@ def open_served(version: Version, workload: Workload, profile: Profile) -> Serve
         EngineError: Its model does not open.
         ConfigError: Its prompt is not there.
     """
-    columns, limit = input_columns(workload), profile.engine.max_new_tokens
+    limit = profile.engine.max_new_tokens
     if version.method == "classical":
-        engine = ClassicalEngine(classical.load(version.folder), columns)
-        return Served(version.number, version.method, engine, None, limit)
-    prompt = load_prompt(version.folder, "prompt", columns)
+        return Served(version.number, version.method, ClassicalEngine(classical.load(version.folder)), None, limit)
+    prompt = load_prompt(version.folder, "prompt", input_columns(workload))
     if version.method != "prompt":
         engine = open_engine(profile.engine, version.folder, profile.model.precision)
         return Served(version.number, version.method, engine, prompt, limit)
@@ -122,19 +122,19 @@ class Follower:
 class ClassicalEngine:
     """A classifier as an engine: the last message is its input."""
 
-    def __init__(self, classifier: classical.Classifier, columns: tuple[str, ...]) -> None:
-        self._classifier, self._columns = classifier, columns
+    def __init__(self, classifier: classical.Classifier) -> None:
+        self._classifier = classifier
 
     def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
         """One answer each, `n` times: there is nothing to draw."""
-        asked = [_example(_inputs(self._columns, ask.messages[-1].content), ask.example_id) for ask in prompts]
+        asked = [
+            _example(_inputs(self._classifier.columns, ask.messages[-1].content), ask.example_id) for ask in prompts
+        ]
         return [found for found in self._classifier.predict(asked) for _ in range(sampling.n)]
 
 
 def _inputs(names: Sequence[str], content: str) -> dict[str, str]:
     """The inputs that a user message holds."""
-    import json
-
     if len(set(names)) == 1:
         return {names[0]: content}
     wanted = ", ".join(dict.fromkeys(names))

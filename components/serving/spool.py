@@ -33,7 +33,8 @@ class Spool:
         line = f"{record.model_dump_json()}\n".encode()
         with self._lock:
             written = os.write(self._file, line)
-            if written != len(line):  # a full disk
+            if written != len(line):  # a full disk; the next record must not be joined to half of this one
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
                 raise OSError(f"expected {len(line)} bytes to be written to {self._folder}, found {written}")
             self._lines += 1
 
@@ -56,10 +57,10 @@ class Spool:
                 except OSError:  # a living process writes it
                     continue
                 whole = file.read().split(b"\n")[:-1]  # behind the last line end: nothing, or a half line
-            if whole:
-                store(path.stem, [line.decode() for line in whole])
-            path.unlink()
-            stored += len(whole)
+                if whole:
+                    store(path.stem, [line.decode() for line in whole])
+                path.unlink()  # under the lock: whoever is about to write here sees that it is gone
+                stored += len(whole)
         return stored
 
     def _rotate(self) -> None:
@@ -70,10 +71,14 @@ class Spool:
                 self._file, self._lines = self._open(), 0
 
     def _open(self) -> int:
-        path = self._folder / f"{time.time_ns()}-{os.getpid()}.jsonl"
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        fcntl.flock(file, fcntl.LOCK_EX)
-        return file
+        """A new segment, locked; another process may have emptied and removed it before the lock was there."""
+        while True:
+            path = self._folder / f"{time.time_ns()}-{os.getpid()}.jsonl"
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file).st_nlink:
+                return file
+            os.close(file)
 
 
 class Drain:
