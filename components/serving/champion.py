@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from components.prompts import Prompt, load_prompt
 from components.records import Completion, Example, Message
 from components.registry import Version
 from components.serving.protocol import RequestError
+from components.serving.repeating import Repeated
 
 log = logging.getLogger(__name__)
 MOST_FALLBACK_TOKENS = 1024  # of an answer, unless the request says how many
@@ -85,38 +85,19 @@ class Follower:
 
     def __init__(self, find: Callable[[], Version], open_version: Callable[[Version], Served], every_s: float) -> None:
         self.served: Served | None = None
-        self._find, self._open, self._every_s = find, open_version, every_s
-        self._stop = threading.Event()
-        self._trouble = ""
-        self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
+        self._find, self._open = find, open_version
+        repeated = Repeated(self._look, every_s, self._kept)
+        self.start, self.close = repeated.start, repeated.close
 
-    def look(self) -> None:
-        """Ask the registry once, and open what is new; trouble is told when it begins, and changes nothing."""
-        try:
-            version = self._find()
-            if self.served is None or version.number != self.served.version:
-                self.served = self._open(version)
-                log.info("Version %s (%s) answers.", version.number, version.method)
-            self._trouble = ""
-        except Exception as error:  # of any kind: a thread that ends would never see the next champion
-            if str(error) != self._trouble:
-                kept = f"version {self.served.version} is kept" if self.served else "there is none to answer"
-                log.warning("%s; %s.", error, kept)
-            self._trouble = str(error)
+    def _look(self) -> None:
+        """Ask the registry once, and open what is new."""
+        version = self._find()
+        if self.served is None or version.number != self.served.version:
+            self.served = self._open(version)
+            log.info("Version %s (%s) answers.", version.number, version.method)
 
-    def start(self) -> None:
-        """Follow in a thread."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Follow no more."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self.look()
-            self._stop.wait(self._every_s)
+    def _kept(self) -> str:
+        return f"version {self.served.version} is kept" if self.served else "there is none to answer"
 
 
 class ClassicalEngine:

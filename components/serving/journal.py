@@ -11,8 +11,9 @@ from typing import Any
 from components.records import Completion, Example, Feedback, Message, Trace
 from components.scorers import JsonSchemaScorer
 from components.serving.masking import mask
+from components.serving.repeating import Repeated
 from components.serving.routing import Answer
-from components.serving.spool import Drain, Spool, Store
+from components.serving.spool import Spool, Store
 
 _NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
 
@@ -24,7 +25,7 @@ class Journal:
         """`schema` is the workload's output: whether an answer obeys it stands on its trace."""
         self._workload, self._schema = workload, JsonSchemaScorer(schema)
         self._spool = Spool(folder)
-        self._drain = Drain(self._spool, store, every_s)
+        self._drain = Repeated(lambda: self._spool.drain(store), every_s, lambda: "traces wait in the spool")
 
     def start(self) -> None:
         """Begin to empty the spool, what an earlier process left included."""
@@ -33,6 +34,8 @@ class Journal:
     def close(self) -> None:
         """Empty it once more and finish."""
         self._drain.close()
+        self._drain.once()
+        self._spool.close()
 
     def valid(self, completion: Completion) -> bool:
         """Whether an answer obeys the workload's schema."""

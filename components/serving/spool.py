@@ -6,7 +6,6 @@ so that another process never takes it for finished. Left out: power failure (no
 """
 
 import fcntl
-import logging
 import os
 import threading
 import time
@@ -14,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from components.records import Record
-
-log = logging.getLogger(__name__)
 
 Store = Callable[[str, list[str]], None]  # (name of the segment, its lines); storing a name again replaces it
 
@@ -79,38 +76,3 @@ class Spool:
             if os.fstat(file).st_nlink:
                 return file
             os.close(file)
-
-
-class Drain:
-    """A thread that empties a spool again and again; trouble is told when it begins, and nothing is lost by it."""
-
-    def __init__(self, spool: Spool, store: Store, every_s: float) -> None:
-        self._spool, self._store, self._every_s = spool, store, every_s
-        self._stop = threading.Event()
-        self._trouble = ""
-        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Empty the spool once more, then end."""
-        self._stop.set()
-        self._thread.join()
-        self.once()
-        self._spool.close()
-
-    def once(self) -> None:
-        """Empty the spool as far as that goes."""
-        try:
-            self._spool.drain(self._store)
-            self._trouble = ""
-        except Exception as error:  # of any kind: a thread that ends would store nothing any more
-            if str(error) != self._trouble:
-                log.warning("Traces wait in the spool: %s", error)
-            self._trouble = str(error)
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._every_s):
-            self.once()

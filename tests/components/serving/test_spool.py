@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from components.records import Feedback
-from components.serving.spool import Drain, Spool
+from components.serving.repeating import Repeated
+from components.serving.spool import Spool
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = """
@@ -60,14 +61,13 @@ def test_records_are_stored_in_order_and_their_segments_removed(tmp_path: Path) 
 
 def test_what_a_store_that_is_down_did_not_take_is_stored_later(tmp_path: Path) -> None:
     spool, kept = Spool(tmp_path), Kept()
-    drain = Drain(spool, kept, every_s=60)
     kept.down = True
     for name in "ab":
         spool.append(feedback(name))
-        drain.once()
-    assert kept.ids == []
+        with pytest.raises(OSError, match="away"):
+            spool.drain(kept)
     kept.down = False
-    drain.once()
+    spool.drain(kept)
     assert kept.ids == ["a", "b"]
 
 
@@ -79,14 +79,17 @@ def test_a_living_process_keeps_its_segment(tmp_path: Path) -> None:
     assert mine.drain(kept) == 1
 
 
-def test_a_trouble_that_lasts_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_trouble_that_lasts_is_told_once_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spool, kept = Spool(tmp_path), Kept()
     kept.down = True
     spool.append(feedback("a"))
-    drain = Drain(spool, kept, every_s=60)
-    drain.once()
-    drain.once()
-    assert caplog.text.count("Traces wait in the spool: the lake is away") == 1
+    repeated = Repeated(lambda: spool.drain(kept), 60, lambda: "traces wait in the spool")
+    repeated.once()
+    repeated.once()
+    assert caplog.text.count("the lake is away; traces wait in the spool.") == 1
+    kept.down = False
+    repeated.once()
+    assert kept.ids == ["a"]
 
 
 @pytest.mark.parametrize("after", [1, 40, 400])

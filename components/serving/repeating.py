@@ -1,0 +1,42 @@
+"""A function called again and again in a thread, whatever goes wrong with it."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+
+class Repeated:
+    """Calls `work` at once and then every `every_s` seconds; trouble is logged when it begins, and what `kept` says."""
+
+    def __init__(self, work: Callable[[], object], every_s: float, kept: Callable[[], str]) -> None:
+        self._work, self._every_s, self._kept = work, every_s, kept
+        self._stop = threading.Event()
+        self._trouble = ""
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Call no more; what has begun is finished."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def once(self) -> None:
+        """One call."""
+        try:
+            self._work()
+            self._trouble = ""
+        except Exception as error:  # of any kind: a thread that ends would never work again
+            if str(error) != self._trouble:
+                log.warning("%s; %s.", error, self._kept())
+            self._trouble = str(error)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.once()
+            self._stop.wait(self._every_s)
