@@ -4,6 +4,6 @@ Decides how completions are computed; what is asked and how answers are judged i
 """
 
 from components.engines.base import Ask, Engine, Sampling
-from components.engines.factory import open_engine
+from components.engines.factory import open_engine, open_prompting
 
-__all__ = ["Ask", "Engine", "Sampling", "open_engine"]
+__all__ = ["Ask", "Engine", "Sampling", "open_engine", "open_prompting"]

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from components.engines.base import Engine
-from components.params import ApiParams, EngineParams, Precision
+from components.models import model_folder
+from components.params import ApiParams, EngineParams, Precision, Profile
 
 
 def open_engine(settings: EngineParams | ApiParams, model: str | Path, precision: Precision = "auto") -> Engine:
@@ -26,3 +27,14 @@ def open_engine(settings: EngineParams | ApiParams, model: str | Path, precision
     from components.engines.transformers_engine import TransformersEngine
 
     return TransformersEngine.open(Path(model), settings.batch_tokens, precision)
+
+
+def open_prompting(profile: Profile, incumbent: str) -> Engine:
+    """What answers prompts: the incumbent's API where the profile names one, else the profile's base model.
+
+    Raises:
+        EngineError: As `open_engine`.
+    """
+    if profile.prompting is not None:
+        return open_engine(profile.prompting, incumbent)
+    return open_engine(profile.engine, model_folder(profile.model.path), profile.model.precision)

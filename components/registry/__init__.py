@@ -9,7 +9,6 @@ from components.registry.models import (
     Champion,
     Check,
     Version,
-    download,
     promote,
     register_champion,
     registered,
@@ -28,7 +27,7 @@ __all__ = [
     "MlflowTracker",
     "Version",
     "addresses",
-    "download",
+    
     "joined_run",
     "load_prompt",
     "open_run",

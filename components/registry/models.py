@@ -149,15 +149,6 @@ def verify(source: Path | str, check: Check) -> Path:
     return folder
 
 
-def download(workload: str, alias: str = CHAMPION) -> Path:
-    """The folder of the version that an alias points to: the stored files themselves, or a copy of a server's.
-
-    Raises:
-        RegistryError: There is no such model or alias, or its files are gone.
-    """
-    return _fetch(f"models:/{workload}@{alias}")
-
-
 def _champion(client: Any, name: str) -> Any:
     """The version that the alias points to, None where the model or the alias does not exist yet."""
     from mlflow.exceptions import MlflowException

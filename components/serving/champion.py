@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.data.sources import input_columns
-from components.engines import Ask, Engine, Sampling, open_engine
+from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
 from components.evaluation import classical
-from components.models import model_folder
 from components.params import Profile, Workload
 from components.prompts import Prompt, load_prompt
 from components.records import Completion, Example, Message
@@ -60,10 +59,7 @@ def open_served(version: Version, workload: Workload, profile: Profile) -> Serve
     if version.method != "prompt":
         engine = open_engine(profile.engine, version.folder, profile.model.precision)
         return Served(version.number, version.method, engine, prompt, limit)
-    if profile.prompting is not None:
-        engine = open_engine(profile.prompting, workload.incumbent)
-    else:
-        engine = open_engine(profile.engine, model_folder(profile.model.path), profile.model.precision)
+    engine = open_prompting(profile, workload.incumbent)
     schema = workload.output if version.prompt in workload.constrained else None
     return Served(version.number, version.method, engine, prompt, limit, schema)
 

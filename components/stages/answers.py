@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.engines import Ask, Engine, Sampling, open_engine
+from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
 from components.evaluation import Scores, by_example, classical
 from components.prompts import Prompt
 from components.records import Completion, Example, Rung
@@ -37,17 +37,10 @@ def answer(run: Run, rung: Rung, examples: Sequence[Example], folder: Path | Non
         classifier = classical.load(folder or run.rung_folder(rung.name))
         return _timed(lambda: classifier.predict(examples))
     if rung.method == "prompt":
-        return ask(run, prompting_engine(run), run.prompt(rung.name), examples)
+        return ask(run, open_prompting(run.profile, run.workload.incumbent), run.prompt(rung.name), examples)
     model = folder or run.rung_folder(rung.name) / MODEL
     engine = open_engine(run.profile.engine, model, run.profile.model.precision)
     return ask(run, engine, run.trained_prompt, examples)
-
-
-def prompting_engine(run: Run) -> Engine:
-    """What answers prompts: the incumbent's API where the profile names one, else the profile's base model."""
-    if run.profile.prompting is not None:
-        return open_engine(run.profile.prompting, run.workload.incumbent)
-    return open_engine(run.profile.engine, run.base_model, run.profile.model.precision)
 
 
 def ask(run: Run, engine: Engine, prompt: Prompt, examples: Sequence[Example]) -> Answers:

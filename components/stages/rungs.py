@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.data.prepare import DataReport
+from components.engines import open_prompting
 from components.evaluation import accuracy
 from components.evaluation import classical as classifiers
 from components.params import Settings
@@ -19,7 +20,7 @@ from components.prompts import Prompt
 from components.records import Completion, Example, Record, Rung, Usage, read_record, write_record
 from components.registry import register_prompt
 from components.scorers import JsonSchemaScorer
-from components.stages.answers import MODEL, ask, dev_score, draw, prompting_engine, score, scorer
+from components.stages.answers import MODEL, ask, dev_score, draw, score, scorer
 from components.stages.run import PROMPTS, Run, digest, git_commit
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask, train_rl, train_sft
@@ -67,7 +68,7 @@ def prompts(run: Run, tracker: Tracker) -> None:
     All are registered in MLflow, the chosen one as `best`, that of trained rungs as `trained`.
     """
     dev = run.examples("dev")[: run.profile.sft.dev_examples]
-    engine, parent = prompting_engine(run), None
+    engine, parent = open_prompting(run.profile, run.workload.incumbent), None
     schema = JsonSchemaScorer(run.workload.output)
     found: dict[str, float] = {}
     valid: dict[str, float] = {}

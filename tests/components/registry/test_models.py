@@ -14,7 +14,6 @@ from components.records import Message, Rung, Verdict
 from components.registry import (
     Candidate,
     Check,
-    download,
     open_run,
     promote,
     register_champion,
@@ -52,7 +51,7 @@ def test_a_registered_champion_reloads_and_repeats_ten_completions(record: Any, 
     champion = register_champion(candidate("first", models[0]), checks[0])
     assert (champion.version, champion.new) == (1, True)
     assert len(checks[0].expected) == 10
-    assert download("first") == champion.folder != models[0]
+    assert registered("first").folder == champion.folder != models[0]
     assert verify("models:/first@champion", checks[0]) == verify(champion.uri, checks[0]) == champion.folder
 
 
@@ -73,9 +72,9 @@ def test_the_champion_of_before_stays_as_previous(record: Any, models: Models, c
     second = register_champion(candidate("moves", models[1]), checks[1])
     assert second.version == 2
     assert record.get_model_version_by_alias("moves", "previous").version in (1, "1")
-    assert verify(download("moves", "previous"), checks[0])
+    assert verify(registered("moves", "previous").folder, checks[0])
     third = register_champion(candidate("moves", changed(models[0], tmp_path / "third")), checks[0])
-    assert download("moves", "previous") == second.folder and download("moves") == third.folder
+    assert registered("moves", "previous").folder == second.folder and registered("moves").folder == third.folder
 
 
 def test_a_version_is_promoted_by_hand_and_rolled_back(record: Any, models: Models, checks: Checks) -> None:
@@ -108,7 +107,7 @@ def test_a_model_that_answers_otherwise_does_not_become_champion(record: Any, mo
     assert int(record.get_model_version_by_alias("kept", "champion").version) == 1
     assert record.get_model_version("kept", "2").tags["gradus.verified"] == "no"
     with pytest.raises(RegistryError, match="expected a model at models:/kept@previous"):
-        download("kept", "previous")
+        registered("kept", "previous")
 
 
 def test_stored_files_that_changed_are_refused(record: Any, models: Models, checks: Checks) -> None:
@@ -118,7 +117,7 @@ def test_stored_files_that_changed_are_refused(record: Any, models: Models, chec
         verify("models:/changed@champion", checks[0])
     shutil.rmtree(champion.folder)
     with pytest.raises(RegistryError, match="expected the files of models:/changed@champion, found none at"):
-        download("changed")
+        registered("changed")
 
 
 def test_a_kept_champion_is_the_winner_and_the_challenger_is_not(record: Any, models: Models, checks: Checks) -> None:
@@ -178,6 +177,6 @@ def test_a_check_without_expectations_or_with_too_few_answers_fails(models: Mode
 
 def test_what_is_not_registered_is_named(record: Any, checks: Checks) -> None:
     with pytest.raises(RegistryError, match="expected a model at models:/nobody@champion, found"):
-        download("nobody")
+        registered("nobody")
     with pytest.raises(RegistryError, match="expected an address such as"):
         verify("runs:/123/model", checks[0])

@@ -14,7 +14,7 @@ import pytest
 
 from components.prompts import Prompt
 from components.records import Message, Rung, Verdict
-from components.registry import Candidate, Check, download, load_prompt, open_run, register_champion, register_prompt
+from components.registry import Candidate, Check, load_prompt, open_run, register_champion, register_prompt, registered
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
 
@@ -68,7 +68,7 @@ def test_a_champion_travels_to_a_server_and_back(server: str, tmp_path: Path, mo
         run.metrics({"gate/p": 0.01})
         assert run.run_id is not None
         champion = register_champion(Candidate("triage", rung, model, verdict, run.run_id), check)
-    assert download("triage") == champion.folder
+    assert registered("triage").folder == champion.folder
     assert champion.folder.resolve() == tmp_path / "state" / "models" / "triage" / "1"
     prompt = Prompt("loose", "", "Read: {message}")
     register_prompt("triage", prompt, ("best",))

@@ -7,7 +7,7 @@ import pytest
 
 from components.errors import RegistryError
 from components.records import Completion, Rung, Usage, read_record, write_record
-from components.registry import download, open_run
+from components.registry import open_run, registered
 from components.stages.answers import MODEL
 from components.stages.evaluate import Evaluations, keep
 from components.stages.gate import GateRecord, gate
@@ -83,7 +83,7 @@ def test_a_trained_champion_is_registered_with_its_model_and_prompt(make_run: Ma
     found = decided(run)
     assert (found.champion, found.version, found.reproduced) == (name, 1, 10)
     assert record.get_model_version_by_alias(run.workload.name, "champion").tags["rung"] == name
-    assert {"model.safetensors", "prompt.md"} <= {path.name for path in download(run.workload.name).iterdir()}
+    assert {"model.safetensors", "prompt.md"} <= {path.name for path in registered(run.workload.name).folder.iterdir()}
 
 
 def test_a_second_climb_to_the_same_files_registers_nothing_new(make_run: MakeRun, record: Any) -> None:
