@@ -41,7 +41,7 @@ from components.workloads.triage import generate
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20240501
-BATCH_TOKENS = 32_768  # engine.batch_tokens of the profiles
+BATCH_TOKENS = 49_152  # engine.batch_tokens of the profile nano
 
 
 def triage(n: int) -> list[Example]:
