@@ -53,7 +53,10 @@ class Usage(Record):
 
 
 class Completion(Record):
-    """What a model answered to one example; `error` says why there is no answer."""
+    """What a model answered to one example; `error` says why there is no answer.
+
+    `confidence` is the probability in [0, 1] that the model gave the whole answer, None where an engine does not tell.
+    """
 
     example_id: str
     text: str
@@ -61,6 +64,7 @@ class Completion(Record):
     latency_ms: float
     finish_reason: Literal["stop", "length", "error"] = "stop"
     error: str | None = None
+    confidence: float | None = None
 
 
 RouteName = Literal["champion", "canary", "shadow", "fallback"]
@@ -71,6 +75,8 @@ class Trace(Record):
 
     The answer that the caller got has the id that the caller knows; others have the route behind it.
     `at` is the time in seconds since 1970, UTC; `valid` says whether the answer obeys the workload's schema.
+    `input` holds the workload's input columns where the request named them, and is empty for a conversation of the
+    caller's own; `cost_usd` is what the answer cost at the measured or listed price.
     """
 
     id: str
@@ -78,12 +84,15 @@ class Trace(Record):
     workload: str
     version: int
     method: str
+    input: dict[str, str] = {}
     messages: tuple[Message, ...]
     text: str
     finish_reason: str
     usage: Usage
     latency_ms: float
     valid: bool
+    confidence: float | None = None
+    cost_usd: float | None = None
     route: RouteName = "champion"
     returned: bool = True
 

@@ -158,6 +158,8 @@ def serve_champion(
         return Follower(partial(registered, workload, alias), opened, settings.follow_s)
 
     lake, spool = Lake(STATE / "lake"), STATE / "spool" / workload
+    named = routing.fallback
+    second = open_fallback(run.workload, run.prompt(named.prompt), run.prices) if named else None
     server = Server(
         workload,
         follow("champion"),
@@ -166,7 +168,7 @@ def serve_champion(
         Journal(workload, run.workload.output, spool, lake.store, settings.store_s),
         canary=follow("canary") if routing.canary_share else None,
         shadow=follow("shadow") if routing.shadow_share else None,
-        fallback=open_fallback(run.workload, run.prompt(routing.fallback.prompt)) if routing.fallback else None,
+        fallback=second,
     )
     typer.echo(f"{workload} on http://{host}:{port}/v1")
     uvicorn.run(create_app(server), host=host, port=port, log_level="warning", access_log=False)

@@ -31,10 +31,7 @@ def api_cost(
     """
     if input_tokens < 0 or output_tokens < 0:
         raise DataError(f"expected tokens ≥ 0, found {input_tokens:g} in and {output_tokens:g} out")
-    usd_per_million_calls = (
-        input_tokens * price.input_usd_per_million_tokens + output_tokens * price.output_usd_per_million_tokens
-    )
-    return _cost(usd_per_million_calls / 1_000_000, demand, measured)
+    return _cost(price.usd(input_tokens, output_tokens), demand, measured)
 
 
 def owned_cost(machine: MachinePrice, calls_per_hour: float, demand: Demand) -> Cost:

@@ -24,6 +24,11 @@ class ModelPrice(Sourced):
     input_usd_per_million_tokens: float = Field(ge=0, allow_inf_nan=False)
     output_usd_per_million_tokens: float = Field(ge=0, allow_inf_nan=False)
 
+    def usd(self, input_tokens: float, output_tokens: float) -> float:
+        """What a call of so many tokens costs."""
+        asked, told = self.input_usd_per_million_tokens, self.output_usd_per_million_tokens
+        return (input_tokens * asked + output_tokens * told) / 1_000_000
+
 
 class MachinePrice(Sourced):
     """What an hour of a machine costs, in US dollars."""

@@ -27,11 +27,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A row at its end; `tokens` include the one that ended it."""
+    """A row at its end; `tokens` include the one that ended it, `logprob` is the sum of theirs."""
 
     row: int
     tokens: list[int]
     reason: Literal["stop", "length"]
+    logprob: float
 
 
 def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], chooser: "Chooser") -> Iterator[Finished]:
@@ -39,25 +40,34 @@ def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], cho
 
     `logits_RV` are those of each row's first new token.
     """
+    logprobs_R = torch.zeros(len(rows), device=logits_RV.device)
     tokens: list[list[int]] = [[] for _ in rows]
     alive = list(range(len(rows)))  # the row at each place of the batch
     open_rows = set(alive)
     for step in range(max(row.limit for row in rows)):
         chosen_R = chooser.choose(logits_RV, alive, step)
-        for row, token in zip(alive, chosen_R.tolist(), strict=True):
+        logprobs_R = logprobs_R + logprobs(logits_RV, chosen_R)
+        for place, (row, token) in enumerate(zip(alive, chosen_R.tolist(), strict=True)):
             if row not in open_rows:
                 continue
             tokens[row].append(token)
             if token in chooser.ends or len(tokens[row]) == rows[row].limit:
                 open_rows.remove(row)
-                yield Finished(row, tokens[row], "stop" if token in chooser.ends else "length")
+                reason = "stop" if token in chooser.ends else "length"
+                yield Finished(row, tokens[row], reason, float(logprobs_R[place]))
         if not open_rows:
             return
         if len(open_rows) <= (1 - FINISHED_SHARE) * len(alive):
             kept = [place for place, row in enumerate(alive) if row in open_rows]
-            alive = [alive[place] for place in kept]
+            alive, logprobs_R = [alive[place] for place in kept], logprobs_R[kept]
             chosen_R = batch.keep(kept, chosen_R)
         logits_RV = batch.step(model, chosen_R)
+
+
+def logprobs(logits_RV: Tensor, chosen_R: Tensor) -> Tensor:
+    """The model's own log-probability of each chosen token, whatever temperature or schema narrowed the choice."""
+    found_RV = logits_RV.float()
+    return found_RV.gather(-1, chosen_R[:, None])[:, 0] - found_RV.logsumexp(-1)
 
 
 class Chooser:

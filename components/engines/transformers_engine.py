@@ -6,13 +6,14 @@ in bfloat16, where rounding is coarse, up to such rounding.
 Of a model's own generation settings only the end tokens count: top-k and penalties are not applied.
 """
 
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from components.engines.base import Ask, Sampling, failed
 from components.engines.batch import ATTENTION, Batch, assemble, attention
 from components.engines.constraint import Grammar
-from components.engines.decoding import Chooser, Row, decode
+from components.engines.decoding import Chooser, Finished, Row, decode
 from components.engines.planning import plan_batches, plan_reads
 from components.engines.prefill import Prefix, common_prefix, read_prefix, read_prompts
 from components.engines.sampling import uniforms
@@ -45,11 +46,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A computed completion; `tokens` include the one that ended it, `milliseconds` run from its batch's start."""
+    """A computed completion, as decoding ended it; `milliseconds` run from its batch's start."""
 
     job: Job
-    tokens: list[int]
-    reason: Literal["stop", "length"]
+    end: Finished
     milliseconds: float
 
 
@@ -133,7 +133,7 @@ class TransformersEngine:
         found: list[list[int]] = [[] for _ in jobs]
         bar = tqdm(self._draw(jobs, sampling), "completions", len(jobs), leave=False, delay=5, unit="answer")
         for drawn in bar:
-            found[drawn.job.place] = drawn.tokens
+            found[drawn.job.place] = drawn.end.tokens
         return [found[start : start + n] for start in range(0, len(found), n)]
 
     def _draw(self, jobs: list[Job], sampling: Sampling) -> Iterator[Drawn]:
@@ -163,16 +163,17 @@ class TransformersEngine:
         batch, logits_RV = self._fill(prefix, [job.tokens for job in jobs], max(row.limit for row in rows))
         with attention(self.model, ATTENTION):
             for end in decode(self.model, batch, logits_RV, rows, chooser):
-                yield Drawn(jobs[end.row], end.tokens, end.reason, (time.perf_counter() - started) * 1e3)
+                yield Drawn(jobs[end.row], end, (time.perf_counter() - started) * 1e3)
 
     def _completion(self, drawn: Drawn) -> Completion:
         """A completion as callers read it."""
         return Completion(
             example_id=drawn.job.name,
-            text=self.tokenizer.decode(drawn.tokens, skip_special_tokens=True),
-            usage=Usage(input_tokens=len(drawn.job.tokens), output_tokens=len(drawn.tokens)),
+            text=self.tokenizer.decode(drawn.end.tokens, skip_special_tokens=True),
+            usage=Usage(input_tokens=len(drawn.job.tokens), output_tokens=len(drawn.end.tokens)),
             latency_ms=drawn.milliseconds,
-            finish_reason=drawn.reason,
+            finish_reason=drawn.end.reason,
+            confidence=math.exp(drawn.end.logprob),
         )
 
     def _grammar(self, schema: dict[str, Any]) -> Grammar:

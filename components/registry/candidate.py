@@ -13,6 +13,7 @@ from components.models import REQUIRED_FILES
 from components.records import Rung, Verdict
 from components.registry.redaction import redact, safe
 
+COST_TAG = "gradus.usd_per_call"
 _ADAPTER_MARKS = ("base_model.", ".lora_", ".base_layer.")
 
 
@@ -25,6 +26,7 @@ class Candidate:
     folder: Path
     verdict: Verdict
     run_id: str
+    usd_per_call: float | None = None
 
 
 def refuse_unfit(candidate: Candidate) -> None:
@@ -66,6 +68,7 @@ def version_tags(candidate: Candidate) -> dict[str, str]:
             "data_hash": rung.data_hash,
             "git_commit": rung.git_commit,
             "seed": rung.seed,
+            COST_TAG: "" if candidate.usd_per_call is None else candidate.usd_per_call,
             "gate.decision": verdict.decision,
             "gate.champion": verdict.champion,
             "gate.challenger": verdict.challenger,

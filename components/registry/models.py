@@ -14,7 +14,7 @@ from typing import Any
 
 from components.errors import RegistryError
 from components.records import Message, Method
-from components.registry.candidate import Candidate, description, folder_digest, refuse_unfit, version_tags
+from components.registry.candidate import COST_TAG, Candidate, description, folder_digest, refuse_unfit, version_tags
 from components.registry.store import absent, connect, told, tracking_uri
 
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -52,12 +52,14 @@ class Champion:
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version to be served: how it was made, the name of its prompt, and its files."""
+    """A registered version: how it was made, its prompt, its files, and what an answer costs."""
 
     number: int
     method: Method
     prompt: str
     folder: Path
+    usd_per_call: float | None = None
+    run_id: str = ""
 
 
 def registered(workload: str, alias: str = CHAMPION) -> Version:
@@ -67,7 +69,14 @@ def registered(workload: str, alias: str = CHAMPION) -> Version:
         RegistryError: There is no such model or alias, its files are gone, or the record is away.
     """
     folder, found = _fetched(f"models:/{workload}@{alias}")
-    return Version(int(found.version), found.tags["method"], found.tags["prompt"], folder)
+    return _version(found, folder)
+
+
+def _version(found: Any, folder: Path) -> Version:
+    """MLflow's version as ours."""
+    tags = found.tags
+    usd = float(tags[COST_TAG]) if tags.get(COST_TAG) else None
+    return Version(int(found.version), tags["method"], tags["prompt"], folder, usd, str(found.run_id))
 
 
 def register_champion(candidate: Candidate, check: Check) -> Champion:
@@ -108,7 +117,7 @@ def promote(workload: str, number: int) -> Version:
     if current is not None and int(current.version) == number:
         raise RegistryError(f"expected another version than the champion, found models:/{workload}/{number}")
     _point(client, workload, current, str(number))
-    return Version(number, found.tags["method"], found.tags["prompt"], folder)
+    return _version(found, folder)
 
 
 def rollback(workload: str) -> Version:

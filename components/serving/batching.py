@@ -6,7 +6,7 @@ Decides which requests share a batch; the thread belongs to the engine, which co
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -22,6 +22,7 @@ class Request:
     served: Served
     ask: Ask
     sampling: Sampling
+    input: Mapping[str, str] = field(default_factory=dict[str, str])
     done: "Future[list[Completion]]" = field(default_factory=Future)
 
     @property

@@ -4,14 +4,16 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from components.data.sources import input_columns
+from components.economics import Prices
 from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
 from components.evaluation import classical
 from components.params import Profile, Workload
 from components.prompts import Prompt, load_prompt
-from components.records import Completion, Example, Message
+from components.records import Completion, Example, Message, Usage
 from components.registry import Version
 from components.serving.protocol import RequestError
 from components.serving.repeating import Repeated
@@ -30,19 +32,25 @@ class Served:
     prompt: Prompt | None
     max_new_tokens: int
     answer_schema: dict[str, Any] | None = None
+    price: Callable[[Usage], float | None] = lambda usage: None  # US dollars of an answer, where they are known
 
-    def conversation(self, turns: Sequence[Message]) -> list[Message]:
-        """What the engine is asked: one user message alone is an input, put into the version's own prompt.
+    def conversation(self, turns: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
+        """What the engine is asked, and the inputs in it: one user message alone is put into the version's own prompt.
 
-        A conversation with a system prompt or several turns is asked as it is. Where the prompt has several inputs,
-        the message is a JSON object of them.
+        A conversation with a system prompt or several turns is asked as it is, and has no inputs that are known. Where
+        the prompt has several inputs, the message is a JSON object of them; a classifier's are its columns.
 
         Raises:
             RequestError: The message lacks an input.
         """
-        if self.prompt is None or len(turns) > 1 or turns[0].role != "user":
-            return list(turns)
-        return self.prompt.messages(_example(_inputs(self.prompt.placeholders, turns[0].content)))
+        if len(turns) > 1 or turns[0].role != "user":
+            return list(turns), {}
+        if isinstance(self.engine, ClassicalEngine):
+            return list(turns), _inputs(self.engine.columns, turns[0].content)
+        if self.prompt is None:
+            return list(turns), {}
+        inputs = _inputs(self.prompt.placeholders, turns[0].content)
+        return self.prompt.messages(_example(inputs)), inputs
 
 
 def open_served(version: Version, workload: Workload, profile: Profile) -> Served:
@@ -52,20 +60,21 @@ def open_served(version: Version, workload: Workload, profile: Profile) -> Serve
         EngineError: Its model does not open.
         ConfigError: Its prompt is not there.
     """
-    limit = profile.engine.max_new_tokens
+    limit, usd = profile.engine.max_new_tokens, version.usd_per_call
+    served = partial(Served, version.number, version.method, max_new_tokens=limit, price=lambda usage: usd)
     if version.method == "classical":
-        return Served(version.number, version.method, ClassicalEngine(classical.load(version.folder)), None, limit)
+        return served(engine=ClassicalEngine(classical.load(version.folder)), prompt=None)
     prompt = load_prompt(version.folder, "prompt", input_columns(workload))
     if version.method != "prompt":
-        engine = open_engine(profile.engine, version.folder, profile.model.precision)
-        return Served(version.number, version.method, engine, prompt, limit)
-    engine = open_prompting(profile, workload.incumbent)
+        return served(engine=open_engine(profile.engine, version.folder, profile.model.precision), prompt=prompt)
     schema = workload.output if version.prompt in workload.constrained else None
-    return Served(version.number, version.method, engine, prompt, limit, schema)
+    return served(engine=open_prompting(profile, workload.incumbent), prompt=prompt, answer_schema=schema)
 
 
-def open_fallback(workload: Workload, prompt: Prompt) -> Served:
+def open_fallback(workload: Workload, prompt: Prompt, prices: Prices) -> Served:
     """The second model of a workload's settings, asked with one of its prompts; its answers are held to the schema.
+
+    What it costs is known where the price table has it.
 
     Raises:
         EngineError: The API's key is missing.
@@ -73,7 +82,12 @@ def open_fallback(workload: Workload, prompt: Prompt) -> Served:
     params = workload.serving.routing.fallback
     assert params is not None
     engine = open_engine(params.api, params.model)
-    return Served(0, "api", engine, prompt, MOST_FALLBACK_TOKENS, workload.output)
+    listed = prices.models.get(params.model)
+
+    def price(usage: Usage) -> float | None:
+        return None if listed is None else listed.usd(usage.input_tokens, usage.output_tokens)
+
+    return Served(0, "api", engine, prompt, MOST_FALLBACK_TOKENS, workload.output, price)
 
 
 class Follower:
@@ -100,7 +114,7 @@ class ClassicalEngine:
     """A classifier as an engine: the last message is its input."""
 
     def __init__(self, classifier: classical.Classifier) -> None:
-        self._classifier = classifier
+        self._classifier, self.columns = classifier, classifier.columns
 
     def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
         """One answer each, `n` times: there is nothing to draw."""

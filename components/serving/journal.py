@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.data.masking import mask
 from components.records import Completion, Example, Feedback, Message, Trace
 from components.scorers import JsonSchemaScorer
-from components.serving.masking import mask
 from components.serving.repeating import Repeated
 from components.serving.routing import Answer
 from components.serving.spool import Spool, Store
@@ -45,6 +45,7 @@ class Journal:
         """Write the traces of an answer; the first completion that the caller gets has the request's own name."""
         name, served = name if returned else f"{name}~{answer.route}", answer.served
         masked = tuple(Message(role=message.role, content=mask(message.content)) for message in answer.messages)
+        inputs = {column: mask(value) for column, value in answer.input.items()}
         for index, one in enumerate(answer.completions):
             trace = Trace(
                 id=f"{name}-{index}" if index else name,
@@ -52,12 +53,15 @@ class Journal:
                 workload=self._workload,
                 version=served.version,
                 method=served.method,
+                input=inputs,
                 messages=masked,
                 text=mask(one.text),
                 finish_reason=one.finish_reason,
                 usage=one.usage,
                 latency_ms=one.latency_ms,
                 valid=self.valid(one),
+                confidence=one.confidence,
+                cost_usd=served.price(one.usage),
                 route=answer.route,
                 returned=returned,
             )

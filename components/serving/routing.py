@@ -4,7 +4,7 @@ Decides by a hash of the request's name, so that the choice needs no memory and 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from components.records import Completion, Message, RouteName
@@ -18,6 +18,7 @@ class Answer:
     route: RouteName
     served: Served
     messages: Sequence[Message]
+    input: Mapping[str, str]
     completions: Sequence[Completion]
 
 

@@ -135,13 +135,13 @@ class Server:
             raise RequestError(400, str(error)) from error
         if error := next((one.error for one in found if one.error is not None), None):
             raise RequestError(400, error, param="messages")
-        return Answer(route, served, request.ask.messages, found)
+        return Answer(route, served, request.ask.messages, request.input, found)
 
     def _request(self, served: Served, name: str, asked: ChatRequest) -> batching.Request:
         """What a version is asked. Draws depend on the seed and the ask's name: requests without a seed differ."""
-        messages = served.conversation([turn.message for turn in asked.messages])
+        messages, inputs = served.conversation([turn.message for turn in asked.messages])
         ask = Ask(name if asked.seed is None else "", messages)
-        return batching.Request(served, ask, asked.sampling(served.max_new_tokens, served.answer_schema))
+        return batching.Request(served, ask, asked.sampling(served.max_new_tokens, served.answer_schema), inputs)
 
     def _falls_back(self, answer: Answer, asked: ChatRequest) -> bool:
         """Whether the second model is to be asked; not where the caller named a form of its own."""
@@ -172,7 +172,7 @@ class Server:
 
         def write(done: "Future[list[Completion]]") -> None:
             if not done.cancelled() and done.exception() is None:
-                answer = Answer("shadow", request.served, request.ask.messages, done.result())
+                answer = Answer("shadow", request.served, request.ask.messages, request.input, done.result())
                 journal.answered(name, answer, returned=False)
 
         self.batcher.submit(request).add_done_callback(write)

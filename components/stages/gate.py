@@ -34,17 +34,19 @@ class GateRecord(Record):
 def gate(run: Run, tracker: Tracker) -> None:
     """Climb, register the last to stand, and verify the registered copy."""
     sealed = run.examples("sealed")
-    names = read_record(run.folder / "evaluation" / "evaluation.json", Evaluations).contenders
+    found = read_record(run.folder / "evaluation" / "evaluation.json", Evaluations)
     verdicts: list[Verdict] = []
     champion: Contender | None = None
-    for name in names:
+    for name in found.contenders:
         challenger = contender(run, name, sealed)
         verdict = decide(run.gate, challenger, champion, run.seed)
         verdicts.append(verdict)
         champion = challenger if verdict.decision == "promoted" else champion
         for reason in verdict.reasons:
             log.info("%s: %s", verdict.decision, reason)
-    version = register(run, rung(run, champion.name), verdicts, tracker) if champion else None
+    costs = {one.name: one.cost.usd_per_1k_calls / 1000 for one in found.rungs}
+    made = rung(run, champion.name) if champion else None
+    version = register(run, made, verdicts, tracker, costs.get(made.name)) if made else None
     record = GateRecord(
         verdicts=tuple(verdicts),
         champion=champion.name if champion else None,
@@ -64,7 +66,9 @@ def contender(run: Run, name: str, sealed: Sequence[Example]) -> Contender:
     return Contender(name, score(run, sealed, completions), valid)
 
 
-def register(run: Run, made: Rung, verdicts: Sequence[Verdict], tracker: Tracker) -> int:
+def register(
+    run: Run, made: Rung, verdicts: Sequence[Verdict], tracker: Tracker, usd_per_call: float | None = None
+) -> int:
     """Make a rung the registry's champion; its stored copy must repeat ten completions exactly."""
     if tracker.run_id is None:
         raise RegistryError("expected a run to register the champion with, found none")
@@ -78,7 +82,7 @@ def register(run: Run, made: Rung, verdicts: Sequence[Verdict], tracker: Tracker
     asked = [[Message(role="user", content=value) for value in example.input.values()] for example in examples]
     expected = list(zip(asked, generate(folder, asked), strict=True))
     decisive = next(one for one in reversed(verdicts) if _winner(one) == made.name)
-    candidate = Candidate(run.workload.name, made, folder, decisive, tracker.run_id)
+    candidate = Candidate(run.workload.name, made, folder, decisive, tracker.run_id, usd_per_call)
     champion = register_champion(candidate, Check(expected, generate))
     state = "registered" if champion.new else "was registered before"
     log.info("%s %s as %s; %s completions reproduced.", made.name, state, champion.uri, REPRODUCED)

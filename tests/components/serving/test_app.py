@@ -249,7 +249,8 @@ def test_a_prompt_with_several_inputs_takes_them_as_an_object() -> None:
 
     prompt = replace(PROMPT, user="{subject}: {text}")
     served = Served(1, "grpo", None, prompt, 8)  # type: ignore[arg-type]
-    asked = served.conversation([Message(role="user", content='{"subject": "Late", "text": "Where?"}')])
+    asked, inputs = served.conversation([Message(role="user", content='{"subject": "Late", "text": "Where?"}')])
+    assert inputs == {"subject": "Late", "text": "Where?"}
     assert asked[-1].content == "Late: Where?"
     with pytest.raises(RequestError, match="a JSON object with subject, text"):
         served.conversation([Message(role="user", content="Where?")])

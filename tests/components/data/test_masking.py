@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.serving.masking import luhn, mask
+from components.data.masking import luhn, mask
 
 
 @pytest.mark.parametrize(
