@@ -107,6 +107,32 @@ class Feedback(Record):
     corrected: str | None = None
 
 
+class Scored(Record):
+    """How good an answer of production was, in [0, 1], and who says so; `passed` when nothing was wrong."""
+
+    trace_id: str
+    at: float
+    workload: str
+    source: Literal["scorer", "feedback", "judge"]
+    value: float
+    passed: bool
+    reason: str = ""
+
+
+class Observation(Record):
+    """An input and its answer as the watch compares them; personal data masked, as in traces.
+
+    `score` in [0, 1] where it is known.
+    """
+
+    input: dict[str, str]
+    text: str
+    output_tokens: int
+    valid: bool
+    confidence: float | None = None
+    score: float | None = None
+
+
 class Score(Record):
     """How good a completion is: `value` in [0, 1]; `passed` when nothing is wrong; `parts` by field or scorer."""
 

@@ -1,4 +1,4 @@
-"""The lake: every trace of production and every feedback, as Parquet files in folders by workload and day.
+"""The lake: every trace of production, every feedback and every score, as Parquet files in folders by workload and day.
 
 Decides where records lie and how they are read back; what they mean is decided where they are used. A file has the
 name of the spool's segment that it came from, so that storing a segment twice changes nothing.
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from components.errors import DataError
-from components.records import Feedback, Record, Trace
+from components.records import Feedback, Record, Scored, Trace
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
-KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback"}
+KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback", Scored: "scores"}
 
 
 class Lake:
@@ -67,10 +67,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return pq.read_table(path).to_pylist()
 
 
-def _parsed(line: str, segment: str) -> Trace | Feedback:
+def _parsed(line: str, segment: str) -> Trace | Feedback | Scored:
     """The record that a line is."""
     try:
         content: Any = json.loads(line)
-        return (Feedback if "trace_id" in content else Trace).model_validate(content)
+        kind = Trace if "trace_id" not in content else Scored if "source" in content else Feedback
+        return kind.model_validate(content)
     except ValueError as error:
-        raise DataError(f"expected a trace or a feedback, found {line[:80]!r} (segment {segment})") from error
+        raise DataError(f"expected a trace, a feedback or a score, found {line[:80]!r} (segment {segment})") from error
