@@ -8,10 +8,13 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.errors import DataError
 from components.records import Feedback, Record, Scored, Trace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback", Scored: "scores"}
@@ -33,16 +36,17 @@ class Lake:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        days: dict[Path, list[dict[str, Any]]] = {}
+        days: dict[tuple[type[Record], Path], list[dict[str, Any]]] = {}
         for line in lines:
             record = _parsed(line, segment)
             day = datetime.fromtimestamp(record.at, UTC).date().isoformat()
-            folder = self.folder / KINDS[type(record)] / f"workload={record.workload}" / f"day={day}"
-            days.setdefault(folder, []).append(record.model_dump(mode="json"))
-        for folder, rows in days.items():
+            kind = type(record)
+            folder = self.folder / KINDS[kind] / f"workload={record.workload}" / f"day={day}"
+            days.setdefault((kind, folder), []).append(record.model_dump(mode="json"))
+        for (kind, folder), rows in days.items():
             folder.mkdir(parents=True, exist_ok=True)
             part = folder / f".{segment}.part"
-            pq.write_table(pa.Table.from_pylist(rows), part, compression="zstd")
+            pq.write_table(pa.Table.from_pylist(rows, arrow_schema(kind)), part, compression="zstd")
             part.replace(folder / f"{segment}.parquet")
 
     def read(
@@ -61,10 +65,34 @@ class Lake:
                 yield from sorted(folder.glob("*.parquet"))
 
 
+def arrow_schema(kind: type[Record]) -> "pa.Schema":
+    """The columns of a kind's files: the same in every file, whatever its records leave out."""
+    import pyarrow as pa
+
+    text, number, truth = pa.string(), pa.float64(), pa.bool_()
+    message = pa.struct([("role", text), ("content", text)])
+    usage = pa.struct([("input_tokens", pa.int64()), ("output_tokens", pa.int64())])
+    shared = [("at", number), ("workload", text)]
+    columns: dict[type[Record], list[tuple[str, pa.DataType]]] = {
+        Trace: [
+            ("id", text), *shared, ("version", pa.int64()), ("method", text), ("input", pa.map_(text, text)),
+            ("messages", pa.list_(message)), ("text", text), ("finish_reason", text), ("usage", usage),
+            ("latency_ms", number), ("valid", truth), ("confidence", number), ("cost_usd", number), ("route", text),
+            ("returned", truth),
+        ],
+        Feedback: [("trace_id", text), *shared, ("score", number), ("corrected", text)],
+        Scored: [
+            ("trace_id", text), *shared, ("source", text), ("value", number), ("passed", truth), ("reason", text),
+        ],
+    }  # fmt: skip
+    return pa.schema(columns[kind])
+
+
 def _rows(path: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    return pq.read_table(path).to_pylist()
+    rows = pq.read_table(path).to_pylist()
+    return [row | {"input": dict(row["input"])} if "input" in row else row for row in rows]
 
 
 def _parsed(line: str, segment: str) -> Trace | Feedback | Scored:

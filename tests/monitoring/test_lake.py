@@ -50,6 +50,6 @@ def test_files_are_plain_parquet_in_folders_by_workload_and_day(tmp_path: Path) 
 
 
 def test_what_is_no_record_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"expected a trace or a feedback, found '\{\"x\": 1\}' \(segment 1\)"):
+    with pytest.raises(DataError, match=r"expected a trace, a feedback or a score, found '\{\"x\": 1\}' \(segment 1\)"):
         Lake(tmp_path).store("1", [*lines(trace("a", 1.0)), '{"x": 1}'])
     assert not list(tmp_path.iterdir())
