@@ -4,14 +4,16 @@ Decides where records lie and how they are read back; what they mean is decided 
 name of the spool's segment that it came from, so that storing a segment twice changes nothing.
 """
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from zlib import crc32
 
 from components.errors import DataError
-from components.records import Feedback, Record, Scored, Trace
+from components.records import Feedback, Production, Record, Scored, Trace, production_record
+
+_BATCH_ROWS = 16_384
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +59,38 @@ class Lake:
         inside = [row for row in rows if since <= row["at"] < until]
         return [kind.model_validate(row) for row in sorted(inside, key=lambda row: row["at"])]
 
+    def sample(self, workload: str, version: int, window: tuple[float, float], most: int) -> tuple[list[Trace], int]:
+        """A random sample of what callers got from a version in a window of time [since, until), and of how many.
+
+        The same traces are drawn at every call (bottom-k of a hash of the id). Files are read piece by piece, so that
+        a window of millions takes no more memory than one of thousands.
+        """
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.dataset as ds
+
+        since, until = window
+        files = [str(path) for path in self._files(Trace, workload, since, until)]
+        if not files:
+            return [], 0
+        asked = (
+            (pc.field("at") >= since) & (pc.field("at") < until) & (pc.field("version") == version)
+            & pc.field("returned") & (pc.field("route") == "champion")
+        )  # fmt: skip
+        kept, ranks, total = None, np.empty(0, np.int64), 0
+        for batch in ds.dataset(files, schema=arrow_schema(Trace)).to_batches(filter=asked, batch_size=_BATCH_ROWS):
+            total += len(batch)
+            found = np.fromiter((crc32(name.encode()) for name in batch["id"].to_pylist()), np.int64)
+            near = np.flatnonzero(found < (ranks.max() if len(ranks) == most else 2**32))
+            piece = pa.Table.from_batches([batch]).take(near)
+            kept, ranks = piece if kept is None else pa.concat_tables([kept, piece]), np.append(ranks, found[near])
+            if len(ranks) > most:
+                best = np.sort(np.argpartition(ranks, most)[:most])
+                kept, ranks = kept.take(best).combine_chunks(), ranks[best]
+        rows = [] if kept is None else _plain(kept.to_pylist())
+        return [Trace.model_validate(row) for row in sorted(rows, key=lambda row: row["at"])], total
+
     def _files(self, kind: type[Record], workload: str, since: float, until: float) -> Iterator[Path]:
         """The files of the days that the window touches."""
         for folder in sorted((self.folder / KINDS[kind] / f"workload={workload}").glob("day=*")):
@@ -91,15 +125,16 @@ def arrow_schema(kind: type[Record]) -> "pa.Schema":
 def _rows(path: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(path).to_pylist()
+    return _plain(pq.read_table(path).to_pylist())
+
+
+def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Arrow gives a map as pairs."""
     return [row | {"input": dict(row["input"])} if "input" in row else row for row in rows]
 
 
-def _parsed(line: str, segment: str) -> Trace | Feedback | Scored:
-    """The record that a line is."""
+def _parsed(line: str, segment: str) -> Production:
     try:
-        content: Any = json.loads(line)
-        kind = Trace if "trace_id" not in content else Scored if "source" in content else Feedback
-        return kind.model_validate(content)
-    except ValueError as error:
-        raise DataError(f"expected a trace, a feedback or a score, found {line[:80]!r} (segment {segment})") from error
+        return production_record(line)
+    except DataError as error:
+        raise DataError(f"{error} (segment {segment})") from error

@@ -5,7 +5,7 @@ are not settings: they come from the environment.
 """
 
 from components.params.loading import Settings, changed, load, read_yaml
-from components.params.pipeline import GateParams, Pipeline, RunFiles, RunParams
+from components.params.pipeline import GateParams, Pipeline, RunFiles, RunParams, WatchParams
 from components.params.pretrain import (
     ArchitectureParams,
     CurriculumParams,
@@ -46,6 +46,6 @@ __all__ = [
     "FileSource", "GateParams", "GeneratedSource", "HuggingFaceSource", "LauncherParams", "LoraParams",
     "MidtrainParams", "ModelParams", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "Profile",
     "RlParams", "RoughCurriculumParams", "RoutingParams", "RunFiles", "RunParams", "ScorerParams", "ServingParams",
-    "Settings", "SftParams", "Shares", "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "Workload",
-    "changed", "load", "read_yaml",
+    "Settings", "SftParams", "Shares", "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
+    "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.params.loading import Settings
 
@@ -42,9 +42,29 @@ class GateParams(Settings):
     min_examples: int = Field(default=200, ge=1)
 
 
+class WatchParams(Settings):
+    """How a window of production is compared with what the champion was made from."""
+
+    window_hours: float = Field(default=24.0, gt=0, description="How far back a window reaches at most.")
+    window_rows: int = Field(default=1000, ge=50, description="Answers of a window; of more, a sample of so many.")
+    min_rows: int = Field(default=200, ge=30, description="With fewer answers a window is not judged.")
+    false_alarms: float = Field(
+        default=0.002, gt=0, lt=0.5, description="Share of windows without drift that may be called drifted."
+    )
+    resamples: int = Field(default=2000, ge=100, description="Of the reference, to see how far chance goes.")
+    embedding_columns: int = Field(default=8, ge=0, description="Principal components of the inputs' embeddings.")
+
+    @model_validator(mode="after")
+    def _resolves_false_alarms(self) -> "WatchParams":
+        if self.resamples * self.false_alarms < 1:
+            raise ValueError(f"resamples must be at least {1 / self.false_alarms:g} for false_alarms")
+        return self
+
+
 class Pipeline(Settings):
     """All runs and what they share."""
 
     seed: int
     runs: dict[str, RunParams]
     gate: GateParams
+    watch: WatchParams = WatchParams()

@@ -6,10 +6,13 @@ wins, is decided by the callers. Nothing is opened at import; addresses come fro
 
 from components.registry.candidate import Candidate
 from components.registry.models import (
+    REFERENCE,
+    REFERENCE_FOLDER,
     Champion,
     Check,
     Version,
     promote,
+    reference_of,
     register_champion,
     registered,
     rollback,
@@ -18,8 +21,11 @@ from components.registry.models import (
 from components.registry.prompts import load_prompt, register_prompt
 from components.registry.runs import Dataset, MlflowTracker, joined_run, open_run
 from components.registry.store import addresses
+from components.registry.traces import assess, store_traces
 
 __all__ = [
+    "REFERENCE",
+    "REFERENCE_FOLDER",
     "Candidate",
     "Champion",
     "Check",
@@ -27,14 +33,16 @@ __all__ = [
     "MlflowTracker",
     "Version",
     "addresses",
-    
+    "assess",
     "joined_run",
     "load_prompt",
     "open_run",
     "promote",
+    "reference_of",
     "register_champion",
     "register_prompt",
     "registered",
     "rollback",
+    "store_traces",
     "verify",
 ]  # fmt: skip

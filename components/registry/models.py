@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import RegistryError
-from components.records import Message, Method
+from components.records import Message, Method, Observation, read_jsonl
 from components.registry.candidate import COST_TAG, Candidate, description, folder_digest, refuse_unfit, version_tags
 from components.registry.store import absent, connect, told, tracking_uri
 
 CHAMPION, PREVIOUS = "champion", "previous"
 ARTIFACT = "model"
+REFERENCE_FOLDER, REFERENCE = "reference", "reference.jsonl"
 DIGEST_TAG, VERIFIED_TAG = "gradus.digest", "gradus.verified"
 COPIES = Path("state/models")  # of versions that a server keeps
 _ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))")
@@ -70,6 +71,18 @@ def registered(workload: str, alias: str = CHAMPION) -> Version:
     """
     folder, found = _fetched(f"models:/{workload}@{alias}")
     return _version(found, folder)
+
+
+def reference_of(version: Version) -> list[Observation]:
+    """What a version answered before it became champion: the usual, for the watch.
+
+    Raises:
+        RegistryError: The run that registered it kept none, or the record is away.
+    """
+    client = connect()
+    with told(f"the reference of version {version.number}"):
+        folder = client.download_artifacts(version.run_id, REFERENCE_FOLDER)
+    return read_jsonl(Path(folder) / REFERENCE, Observation)
 
 
 def _version(found: Any, folder: Path) -> Version:

@@ -7,10 +7,21 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from components.data.masking import mask
 from components.errors import RegistryError
 from components.evaluation import Contender, decide
-from components.records import Example, Message, Record, Rung, Verdict, read_record, write_record
-from components.registry import Candidate, Check, register_champion
+from components.records import (
+    Example,
+    Message,
+    Observation,
+    Record,
+    Rung,
+    Verdict,
+    read_record,
+    write_jsonl,
+    write_record,
+)
+from components.registry import REFERENCE, REFERENCE_FOLDER, Candidate, Check, register_champion
 from components.scorers import JsonSchemaScorer
 from components.stages.answers import MODEL, answer, score
 from components.stages.evaluate import Evaluations, kept
@@ -47,6 +58,9 @@ def gate(run: Run, tracker: Tracker) -> None:
     costs = {one.name: one.cost.usd_per_1k_calls / 1000 for one in found.rungs}
     made = rung(run, champion.name) if champion else None
     version = register(run, made, verdicts, tracker, costs.get(made.name)) if made else None
+    if made:
+        write_jsonl(run.folder / "gate" / REFERENCE, reference(run, made.name))
+        tracker.artifact(run.folder / "gate" / REFERENCE, REFERENCE_FOLDER)
     record = GateRecord(
         verdicts=tuple(verdicts),
         champion=champion.name if champion else None,
@@ -55,6 +69,36 @@ def gate(run: Run, tracker: Tracker) -> None:
     )
     write_record(run.folder / "gate" / "gate.json", record)
     tracker.artifact(run.folder / "gate" / "gate.json", "gate")
+
+
+def reference(run: Run, name: str) -> list[Observation]:
+    """What a rung answered on the splits that it never saw, as the watch will see its answers in production."""
+    schema, columns = JsonSchemaScorer(run.workload.output), inputs_of(run, rung(run, name))
+    found: list[Observation] = []
+    for split in ("test", "sealed"):
+        examples, completions = run.examples(split), kept(run, split, name)
+        scores = score(run, examples, completions)
+        asked = {example.id: example for example in examples}
+        found += [
+            Observation(
+                input={column: mask(asked[one.example_id].input[column]) for column in columns},
+                text=mask(one.text),
+                output_tokens=one.usage.output_tokens,
+                valid=schema.score(asked[one.example_id], one).passed,
+                confidence=one.confidence,
+                score=float(scores[one.example_id].passed),
+            )
+            for one in completions
+        ]
+    return found
+
+
+def inputs_of(run: Run, made: Rung) -> tuple[str, ...]:
+    """The input columns that a rung reads: a server is told no others."""
+    if made.method == "classical":
+        return run.columns
+    prompt = run.prompt(made.name) if made.method == "prompt" else run.trained_prompt
+    return tuple(dict.fromkeys(prompt.placeholders))
 
 
 def contender(run: Run, name: str, sealed: Sequence[Example]) -> Contender:

@@ -6,7 +6,7 @@ settings here.
 
 import hashlib
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from components.data.sources import input_columns
 from components.economics import Prices, load_prices
 from components.errors import ConfigError, EngineError
 from components.models import model_folder
-from components.params import GateParams, Pipeline, Profile, Settings, SplitName, Workload, changed, load
+from components.params import GateParams, Pipeline, Profile, Settings, SplitName, WatchParams, Workload, changed, load
 from components.prompts import Prompt, load_prompt
 from components.records import Example, Record, read_jsonl
 from components.scorers import build
@@ -46,6 +46,7 @@ class Run:
     profile: Profile
     seed: int
     gate: GateParams
+    watch: WatchParams = field(default_factory=WatchParams)
 
     @classmethod
     def load(cls, name: str) -> "Run":
@@ -67,6 +68,7 @@ class Run:
             profile=profile.model_copy(update={"sft": sft, "rl": rl}),
             seed=pipeline.seed if chosen.seed is None else chosen.seed,
             gate=pipeline.gate,
+            watch=pipeline.watch,
         )
         for prompt in (*run.workload.prompts, run.workload.trained_prompt):
             run.prompt(prompt)

@@ -1,0 +1,85 @@
+"""The watch: a window of production against what the champion was made from; what moved becomes an event."""
+
+import time
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+
+from components.records import write_record
+from components.registry import Version, open_run, reference_of, registered
+from components.stages.run import STATE, Run
+from monitoring.lake import Lake
+from monitoring.reference import embedded, reference_vectors
+from monitoring.watch import Sides, Watched
+from monitoring.watch import watch as compare
+from monitoring.windows import current_window
+
+DRIFT = "drift.detected"
+SECONDS_PER_HOUR = 3600
+
+
+@flow(name="watch", flow_run_name="{workload}")
+def watch(workload: str, profile: str = "nano") -> Watched:
+    """Look at the newest window; where it drifted, record it and emit `drift.detected`."""
+    run = Run.load(f"{workload}-{profile}")
+    found = look(run)
+    if found.drifted:
+        emit_event(
+            DRIFT,
+            resource={"prefect.resource.id": resource(workload), "prefect.resource.name": workload},
+            payload={
+                "workload": workload,
+                "profile": profile,
+                "kind": "+".join(found.kinds),
+                "severity": found.severity,
+                "window": {"since": found.since, "until": found.until, "rows": found.rows},
+            },
+        )
+    return found
+
+
+def resource(workload: str) -> str:
+    """The name by which Prefect's events speak of a workload."""
+    return f"gradus.workload.{workload}"
+
+
+@task(name="look", cache_policy=NO_CACHE)
+def look(run: Run) -> Watched:
+    """Compare the newest window with the champion's reference; both are written to state/watch/ and to the record."""
+    name, folder = run.workload.name, STATE / "watch" / run.workload.name
+    version, until = registered(name), time.time()
+    window = current_window(
+        Lake(STATE / "lake"), name, version.number,
+        (until - SECONDS_PER_HOUR * run.watch.window_hours, until), run.watch.window_rows,
+    )  # fmt: skip
+    usual = reference_of(version)
+    model = embedding_model(run, version)
+    vectors = None
+    if model is not None and len(window.observations) >= run.watch.min_rows:
+        kept = folder / str(version.number)
+        vectors = reference_vectors(model, usual, kept), embedded(model, window.observations)
+    page = folder / "drift.html"
+    found = compare(Sides(name, run.workload.output, usual, window, vectors), run.watch, page)
+    write_record(folder / "watched.json", found)
+    if found.judged:
+        record(run, found, page)
+    return found
+
+
+def embedding_model(run: Run, version: Version) -> Path | None:
+    """The local model whose embeddings inputs are compared in; None where there is none to ask."""
+    if version.method in ("sft", "grpo"):
+        return version.folder
+    return run.base_model if version.method == "prompt" and run.profile.prompting is None else None
+
+
+def record(run: Run, found: Watched, page: Path) -> None:
+    """Keep a look in MLflow: its numbers, and where something moved, the page."""
+    tags = {"run": run.name, "stage": "watch", "version": str(found.version), "drift": "+".join(found.kinds) or "none"}
+    with open_run(run.workload.name, f"{run.name}/watch", tags) as tracker:
+        tracker.metrics({"watch/severity": found.severity, "watch/rows": float(found.rows)})
+        tracker.artifact(page.with_name("watched.json"), "watch")
+        if found.drifted:
+            tracker.artifact(page, "watch")

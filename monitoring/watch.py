@@ -1,0 +1,147 @@
+"""One look at production: has anything moved, what, how far beyond chance, and where.
+
+Decides which columns have drifted and what is told of it; reads no clock and starts nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from components.params import WatchParams
+from components.records import Observation, Record
+from monitoring.calibration import limits
+from monitoring.columns import Table, compare
+from monitoring.drift import distances
+from monitoring.windows import Window
+
+Kind = Literal["input", "output", "quality"]
+KINDS: tuple[Kind, ...] = ("input", "output", "quality")
+SLICES_TOLD = 3
+FEWEST_OF_A_SLICE = 15
+
+
+class Moved(Record):
+    """A column beyond its limit: its distance from the reference, and what chance allows."""
+
+    column: str
+    distance: float
+    limit: float
+    reference: str
+    current: str
+
+
+class SliceShift(Record):
+    """A part of the traffic, by a label of its answers: its share and its mean of a column that moved, then and now."""
+
+    slice: str
+    reference_share: float
+    current_share: float
+    reference_value: float
+    current_value: float
+    column: str
+
+
+class Watched(Record):
+    """What a look at a window found. `severity` is the largest distance over its limit: above 1 is drift."""
+
+    workload: str
+    version: int
+    since: float
+    until: float
+    total: int
+    rows: int
+    judged: bool
+    kinds: tuple[Kind, ...] = ()
+    severity: float = 0.0
+    moved: tuple[Moved, ...] = ()
+    slices: tuple[SliceShift, ...] = ()
+    columns: int = 0
+
+    @property
+    def drifted(self) -> bool:
+        """Whether anything moved beyond chance."""
+        return bool(self.moved)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What is compared: what the champion answered on data of its training's source, and a window of production.
+
+    `schema` is the workload's output, `vectors` embed the inputs of the reference and of the window, if anything can.
+    """
+
+    workload: str
+    schema: Mapping[str, Any]
+    reference: Sequence[Observation]
+    window: Window
+    vectors: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def watch(sides: Sides, params: WatchParams, page: Path, seed: int = 0) -> Watched:
+    """Compare both sides; writes Evidently's page where the window has enough rows to be judged.
+
+    Raises:
+        DataError: The reference is empty.
+    """
+    window = sides.window
+    found = Watched(
+        workload=sides.workload, version=window.version, since=window.since, until=window.until, total=window.total,
+        rows=len(window.observations), judged=len(window.observations) >= params.min_rows,
+    )  # fmt: skip
+    if not found.judged:
+        return found
+    table = compare(sides.reference, window.observations, sides.schema, sides.vectors, params.embedding_columns)
+    allowed = limits(table, params.false_alarms, params.resamples, seed)
+    measured = distances(table, allowed, page)
+    ratios = {name: measured[name] / allowed[name] for name in table.columns}
+    beyond = sorted((name for name in ratios if ratios[name] > 1), key=lambda name: -ratios[name])
+    told = {
+        "columns": len(table.columns),
+        "kinds": tuple(kind for kind in KINDS if any(name.startswith(f"{kind}.") for name in beyond)),
+        "severity": max(ratios.values()),
+        "moved": tuple(_moved(table, name, measured[name], allowed[name]) for name in beyond),
+        "slices": _slices(table, beyond),
+    }
+    return found.model_copy(update=told)
+
+
+def _moved(table: Table, name: str, distance: float, limit: float) -> Moved:
+    """A column with what was usual and what is now: means of numbers, the label whose share changed most."""
+    before, now = table.reference[name], table.current[name]
+    if name in table.numbers:
+        told = f"mean {before.mean():.3g}", f"mean {now.mean():.3g}"
+    else:
+        shares, later = before.value_counts(normalize=True), now.value_counts(normalize=True)
+        label = later.sub(shares, fill_value=0).abs().idxmax()
+        told = f"{label} {shares.get(label, 0):.1%}", f"{label} {later.get(label, 0):.1%}"
+    return Moved(column=name, distance=distance, limit=limit, reference=told[0], current=told[1])
+
+
+def _slices(table: Table, beyond: Sequence[str]) -> tuple[SliceShift, ...]:
+    """The labels of answers among which the first column that moved has moved most; of labels, those that grew most."""
+    if not beyond:
+        return ()
+    column, shifts = beyond[0], list[tuple[float, SliceShift]]()
+    for name in table.labels if column in table.numbers else [column]:
+        for label, rows in table.current.groupby(name):
+            before = table.reference.loc[table.reference[name] == label]
+            if min(len(rows), len(before)) >= FEWEST_OF_A_SLICE:
+                title = f"{name.removeprefix('output.')}={label}"
+                shift = _slice(table, title, column, (before, rows))
+                weight = (shift.current_value - shift.reference_value) * len(rows) ** 0.5
+                shifts.append((abs(weight), shift))
+    return tuple(shift for _, shift in sorted(shifts, key=lambda pair: -pair[0])[:SLICES_TOLD])
+
+
+def _slice(table: Table, name: str, column: str, rows: tuple[pd.DataFrame, pd.DataFrame]) -> SliceShift:
+    """A slice before and now: the mean of a number, the share of a label."""
+    before, now = len(rows[0]) / len(table.reference), len(rows[1]) / len(table.current)
+    means = [float(side[column].mean()) for side in rows] if column in table.numbers else [before, now]
+    return SliceShift(
+        slice=name, reference_share=before, current_share=now, column=column, reference_value=means[0],
+        current_value=means[1],
+    )  # fmt: skip

@@ -1,0 +1,49 @@
+"""The two sides of a watch: what the champion answered lately, and what it answered before it was let out.
+
+Decides which answers belong to a window and which score counts; how they are compared is decided elsewhere.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from components.records import Observation, Scored, Trace
+from monitoring.lake import Lake
+
+SOURCES = ("scorer", "judge", "feedback")  # of scores, the most trusted last
+
+
+@dataclass(frozen=True)
+class Window:
+    """Answers of a version in a stretch of time [since, until), in seconds since 1970; `total` before sampling."""
+
+    version: int
+    since: float
+    until: float
+    total: int
+    observations: tuple[Observation, ...]
+
+
+def current_window(lake: Lake, workload: str, version: int, window: tuple[float, float], most: int) -> Window:
+    """What callers got from a version, at most so many answers, with scores; those to their own prompts left out."""
+    traces, total = lake.sample(workload, version, window, most)
+    scores = best_scores(lake.read(Scored, workload, window[0]))
+    observations = tuple(observed(trace, scores.get(trace.id)) for trace in traces if trace.input)
+    return Window(version, *window, total, observations)
+
+
+def observed(trace: Trace, score: float | None) -> Observation:
+    """A trace as the watch sees it."""
+    return Observation(
+        input=trace.input,
+        text=trace.text,
+        output_tokens=trace.usage.output_tokens,
+        valid=trace.valid,
+        confidence=trace.confidence,
+        score=score,
+    )
+
+
+def best_scores(found: Iterable[Scored]) -> dict[str, float]:
+    """Whether nothing was wrong (1 or 0), by trace; of several scores the most trusted one, of equals the latest."""
+    ranked = sorted(found, key=lambda one: (SOURCES.index(one.source), one.at))
+    return {one.trace_id: float(one.passed) for one in ranked}

@@ -1,0 +1,134 @@
+"""What counts as drift: nothing moves by chance beyond the limits, and what has moved is named."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import wasserstein_distance
+
+from components.errors import DataError
+from components.params import WatchParams
+from components.records import Observation
+from monitoring.calibration import jensen_shannon, limits, wasserstein
+from monitoring.columns import compare
+from monitoring.drift import distances
+from monitoring.watch import Sides, Watched, watch
+from monitoring.windows import Window
+from tests.monitoring.conftest import SCHEMA, Draw
+
+PARAMS = WatchParams(min_rows=100, resamples=500, false_alarms=0.01)
+
+
+def window(rows: list[Observation]) -> Window:
+    return Window(3, 0.0, 60.0, len(rows), tuple(rows))
+
+
+def looked(reference: list[Observation], current: list[Observation], page: Path) -> Watched:
+    return watch(Sides("shop", SCHEMA, reference, window(current)), PARAMS, page)
+
+
+def test_distances_of_weights_are_those_of_the_samples() -> None:
+    rng = np.random.default_rng(0)
+    values, weights = rng.normal(size=30), rng.integers(0, 4, (2, 30)).astype(float)
+    first, second = (np.repeat(values, side.astype(int)) for side in weights)
+    assert wasserstein(values, weights[:1], weights[1:])[0] == pytest.approx(
+        wasserstein_distance(first, second) / first.std()
+    )
+    labels = rng.choice(list("abc"), 30)
+    shares = [np.array([np.repeat(labels, side.astype(int)).tolist().count(one) for one in "abc"]) for side in weights]
+    assert jensen_shannon(labels, weights[:1], weights[1:])[0] == pytest.approx(jensenshannon(shares[0], shares[1]), abs=1e-6)
+
+
+def test_evidently_measures_the_same_distances(draw: Draw, tmp_path: Path) -> None:
+    table = compare(draw(400, 1), draw(200, 2, (0.3, 0.3, 0.4)), SCHEMA, None, 0)
+    found = distances(table, dict.fromkeys(table.columns, 0.1), tmp_path / "page.html")
+    weights = np.repeat([[1.0, 0.0]], 1, 0).repeat([400, 200], 1)
+    for name in table.numbers:
+        both = pd.concat([table.reference[name], table.current[name]]).to_numpy(float)
+        assert found[name] == pytest.approx(wasserstein(both, weights, 1 - weights)[0]), name
+    for name in table.labels:
+        both = pd.concat([table.reference[name], table.current[name]]).to_numpy(str)
+        assert found[name] == pytest.approx(jensen_shannon(both, weights, 1 - weights)[0], abs=1e-6), name
+    assert "https://" not in (tmp_path / "page.html").read_text(encoding="utf-8")[:2000]
+
+
+def test_windows_without_drift_pass_the_limits_as_often_as_allowed(draw: Draw) -> None:
+    reference, alarms = draw(800, 1), 0
+    weights = np.array([[1.0, 0.0]]).repeat([800, 300], 1)
+    allowed = limits(compare(reference, draw(300, 2), SCHEMA, None, 0), 0.05, 400, seed=0)
+    for seed in range(100, 200):
+        table = compare(reference, draw(300, seed), SCHEMA, None, 0)
+        alarms += any(
+            wasserstein(pd.concat([table.reference[name], table.current[name]]).to_numpy(float), weights, 1 - weights)[
+                0
+            ]
+            > allowed[name]
+            for name in table.numbers
+        ) or any(
+            jensen_shannon(pd.concat([table.reference[name], table.current[name]]).to_numpy(str), weights, 1 - weights)[
+                0
+            ]
+            > allowed[name]
+            for name in table.labels
+        )
+    assert alarms <= 12  # of 100 windows, 5 expected; more than 12 would happen once in a thousand times
+
+
+def test_a_shifted_mix_is_an_output_drift_with_its_label(draw: Draw, tmp_path: Path) -> None:
+    found = looked(draw(800, 1), draw(300, 2, (0.2, 0.3, 0.5)), tmp_path / "page.html")
+    assert (found.kinds, found.moved[0].column) == (("output",), "output.kind")
+    assert found.severity > 1
+    assert {"kind=late", "kind=bill"} <= {one.slice for one in found.slices}
+
+
+def test_longer_messages_are_an_input_drift(draw: Draw, tmp_path: Path) -> None:
+    found = looked(draw(800, 1), draw(300, 2, words=20), tmp_path / "page.html")
+    assert found.kinds == ("input",)
+    assert {one.column for one in found.moved} >= {"input.words", "input.characters"}
+    assert (tmp_path / "page.html").stat().st_size > 100_000
+
+
+def test_worse_answers_are_a_quality_drift(draw: Draw, tmp_path: Path) -> None:
+    assert looked(draw(800, 1), draw(300, 2, right=0.6), tmp_path / "page.html").kinds == ("quality",)
+
+
+def test_quality_is_not_judged_by_a_handful_of_scores(draw: Draw, tmp_path: Path) -> None:
+    rows = [one.model_copy(update={"score": 0.0 if at < 40 else None}) for at, one in enumerate(draw(300, 2))]
+    assert not looked(draw(800, 1), rows, tmp_path / "page.html").drifted
+
+
+def test_inputs_of_another_kind_lie_far_off_in_the_embeddings(draw: Draw, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    reference, current = rng.normal(size=(800, 16)), rng.normal(size=(300, 16))
+    current[:60, 0] += 4  # a fifth of the window
+    sides = Sides("shop", SCHEMA, draw(800, 1), window(draw(300, 2)), (reference, current))
+    found = watch(sides, PARAMS, tmp_path / "page.html")
+    assert found.kinds == ("input",)
+    assert all(one.column.startswith(("input.embedding", "input.distance")) for one in found.moved)
+
+
+def test_words_that_only_one_row_of_the_reference_has_count_as_unseen_on_both_sides() -> None:
+    def of(text: str) -> Observation:
+        return Observation(input={"message": text}, text=json.dumps({"kind": "late"}), output_tokens=1, valid=True)
+
+    table = compare([of("a lamp"), of("a table")], [of("a chair"), of("a lamp")], SCHEMA, None, 0)
+    assert table.reference["input.unseen_words"].tolist() == [0.5, 0.5]
+    assert table.current["input.unseen_words"].tolist() == [0.5, 0.0]
+
+
+def test_few_answers_are_not_judged(draw: Draw, tmp_path: Path) -> None:
+    found = looked(draw(800, 1), draw(99, 2, (0.0, 0.0, 1.0)), tmp_path / "page.html")
+    assert (found.judged, found.drifted, (tmp_path / "page.html").exists()) == (False, False, False)
+
+
+def test_a_reference_without_answers_is_refused(draw: Draw, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="found 0 of reference and 300 of now"):
+        looked([], draw(300, 2), tmp_path / "page.html")
+
+
+def test_false_alarms_rarer_than_resamples_tell_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"resamples must be at least 500 for false_alarms"):
+        WatchParams(false_alarms=0.002, resamples=200)
