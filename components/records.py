@@ -6,9 +6,9 @@ Decides their shape and how they are written; computes nothing.
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.errors import DataError
 
@@ -68,6 +68,7 @@ class Completion(Record):
 
 
 RouteName = Literal["champion", "canary", "shadow", "fallback"]
+Moment = Annotated[float, Field(ge=0, le=253_402_300_799)]  # seconds since 1970, UTC, to the end of the year 9999
 
 
 class Trace(Record):
@@ -80,7 +81,7 @@ class Trace(Record):
     """
 
     id: str
-    at: float
+    at: Moment
     workload: str
     version: int
     method: str
@@ -97,11 +98,16 @@ class Trace(Record):
     returned: bool = True
 
 
+def request_id(trace_id: str) -> str:
+    """The id of the request that a trace belongs to: what stands before the route."""
+    return trace_id.partition("~")[0]
+
+
 class Feedback(Record):
     """What became of an answer, by the id of its trace: a score in [0, 1], the right answer, or both."""
 
     trace_id: str
-    at: float
+    at: Moment
     workload: str
     score: float | None = None
     corrected: str | None = None
@@ -111,12 +117,29 @@ class Scored(Record):
     """How good an answer of production was, in [0, 1], and who says so; `passed` when nothing was wrong."""
 
     trace_id: str
-    at: float
+    at: Moment
     workload: str
     source: Literal["scorer", "feedback", "judge"]
     value: float
     passed: bool
     reason: str = ""
+
+
+Production = Trace | Feedback | Scored
+
+
+def production_record(line: str) -> Production:
+    """The record of production that a line of JSON is.
+
+    Raises:
+        DataError: It is none.
+    """
+    try:
+        content: Any = json.loads(line)
+        kind = Trace if "trace_id" not in content else Scored if "source" in content else Feedback
+        return kind.model_validate(content)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DataError(f"expected a trace, a feedback or a score, found {line[:80]!r}") from error
 
 
 class Observation(Record):

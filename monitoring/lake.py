@@ -76,7 +76,7 @@ class Lake:
             return [], 0
         asked = (
             (pc.field("at") >= since) & (pc.field("at") < until) & (pc.field("version") == version)
-            & pc.field("returned") & (pc.field("route") == "champion")
+            & pc.field("returned")
         )  # fmt: skip
         kept, ranks, total = None, np.empty(0, np.int64), 0
         for batch in ds.dataset(files, schema=arrow_schema(Trace)).to_batches(filter=asked, batch_size=_BATCH_ROWS):

@@ -110,9 +110,19 @@ def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limi
         for link in links
         if link.first in position and link.second in position
     ]
-    splits = assign([rows[place] for place in kept], among_kept, workload)
+    splits = _assign([rows[place] for place in kept], among_kept, workload)
     original: Places = {split: [kept[index] for index in indices] for split, indices in splits.items()}
     return Prepared(rows, findings, links, original)
+
+
+def _assign(rows: Sequence[Row], links: Sequence[Link], workload: Workload) -> Places:
+    """The source's own rows as if there were no others, so that a harvest moves none; harvested ones as told."""
+    own = next(
+        (place for place, row in enumerate(rows) if row.harvested), len(rows)
+    )  # harvests stand behind the source
+    splits = assign(rows[:own], [link for link in links if link.second < own], workload)
+    added = {split: [at for at in range(own, len(rows)) if rows[at].part == split] for split in SPLITS}
+    return {split: [*splits[split], *added[split]] for split in SPLITS}
 
 
 def _refuse_too_many(findings: Findings, rows: Sequence[Row], workload: Workload, folder: Path) -> None:

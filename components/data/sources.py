@@ -14,21 +14,26 @@ from typing import Any
 
 from components.data.answers import AnswerSchema, clean
 from components.data.datasets import Part, read_datasets
+from components.data.harvest import HARVEST, Harvested
 from components.data.tables import Table, read_table
 from components.errors import ConfigError, DataError
 from components.params import Columns, FileSource, GeneratedSource, HuggingFaceSource, Workload
-from components.records import Example, to_json
+from components.records import Example, read_jsonl, to_json
 
 TICKET_FIELDS = ("id", "gold", "demonstration", "slices", "group")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example, the part of the source it comes from ("all" where the source assigns none) and its place there."""
+    """One example, the part of the source it comes from ("all" where the source assigns none) and its place there.
+
+    A harvested row comes from production's answers instead, and has the split that its file gives it.
+    """
 
     example: Example
     part: Part
     where: str
+    harvested: bool = False
 
 
 def read(workload: Workload, folder: Path, surplus: float = 1.0) -> list[Row]:
@@ -45,8 +50,20 @@ def read(workload: Workload, folder: Path, surplus: float = 1.0) -> list[Row]:
         rows = list(_generated(workload, source, math.ceil(sum(source.sizes.values()) * surplus)))
     else:
         rows = list(_tabular(workload, source, folder))
+    rows += _harvested(workload, folder)
     _refuse_repeated_ids(rows)
     return rows
+
+
+def _harvested(workload: Workload, folder: Path) -> Iterator[Row]:
+    """Rows of the workload's harvests; inputs that the champion was not told are empty."""
+    columns = input_columns(workload) if workload.harvest else ()
+    for name in workload.harvest:
+        path = folder / HARVEST / name
+        for number, one in enumerate(read_jsonl(path, Harvested), start=1):
+            inputs = {column: one.example.input.get(column, "") for column in columns}
+            example = one.example.model_copy(update={"input": inputs})
+            yield Row(example, one.split, f"{path}:{number}", harvested=True)
 
 
 def input_columns(workload: Workload) -> tuple[str, ...]:
@@ -66,19 +83,27 @@ def _generated(workload: Workload, source: GeneratedSource, n: int) -> Iterator[
         raise ConfigError(f"source.generator must be module:function, found {source.generator!r} ({error})") from error
     drawn: Iterable[Any] = generate(n, source.seed)
     for item in islice(drawn, n):
-        names = _attributes(item)
-        if missing := [name for name in TICKET_FIELDS if name not in names]:
-            raise DataError(f"expected rows with {missing[0]}, found {', '.join(names)} ({source.generator})")
-        texts = {name: getattr(item, name) for name in names if name not in TICKET_FIELDS}
-        example = Example(
-            id=item.id,
-            input={name: clean(text) for name, text in texts.items() if isinstance(text, str)},
-            demonstration=_answer(workload.fields, item.demonstration),
-            reference=_answer(workload.fields, item.gold),
-            group=item.group,
-            slices=item.slices,
-        )
-        yield Row(example, "all", f"{source.generator}:{item.id}")
+        yield Row(generated_example(workload, item), "all", f"{source.generator}:{item.id}")
+
+
+def generated_example(workload: Workload, item: Any) -> Example:
+    """What a generator yields as an example: its texts are the inputs.
+
+    Raises:
+        DataError: It lacks an attribute of a triage ticket.
+    """
+    names = _attributes(item)
+    if missing := [name for name in TICKET_FIELDS if name not in names]:
+        raise DataError(f"expected rows with {missing[0]}, found {', '.join(names)} (the generator of {workload.name})")
+    texts = {name: getattr(item, name) for name in names if name not in TICKET_FIELDS}
+    return Example(
+        id=item.id,
+        input={name: clean(text) for name, text in texts.items() if isinstance(text, str)},
+        demonstration=_answer(workload.fields, item.demonstration),
+        reference=_answer(workload.fields, item.gold),
+        group=item.group,
+        slices=item.slices,
+    )
 
 
 def _attributes(item: Any) -> list[str]:

@@ -5,7 +5,16 @@ are not settings: they come from the environment.
 """
 
 from components.params.loading import Settings, changed, load, read_yaml
-from components.params.pipeline import GateParams, Pipeline, RunFiles, RunParams, WatchParams
+from components.params.pipeline import (
+    GateParams,
+    HarvestParams,
+    Pipeline,
+    ReleaseParams,
+    RetrainingParams,
+    RunFiles,
+    RunParams,
+    WatchParams,
+)
 from components.params.pretrain import (
     ArchitectureParams,
     CurriculumParams,
@@ -42,10 +51,11 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FallbackParams", "FieldMatch",
-    "FileSource", "GateParams", "GeneratedSource", "HuggingFaceSource", "LauncherParams", "LoraParams",
-    "MidtrainParams", "ModelParams", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "Profile",
-    "RlParams", "RoughCurriculumParams", "RoutingParams", "RunFiles", "RunParams", "ScorerParams", "ServingParams",
-    "Settings", "SftParams", "Shares", "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
-    "Workload", "changed", "load", "read_yaml",
+    "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FallbackParams",
+    "FieldMatch", "FileSource", "GateParams", "GeneratedSource", "HarvestParams", "HuggingFaceSource",
+    "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "OptimisationParams", "Pipeline", "Precision",
+    "PretrainParams", "Profile", "ReleaseParams", "RetrainingParams", "RlParams", "RoughCurriculumParams",
+    "RoutingParams", "RunFiles", "RunParams", "ScorerParams", "ServingParams", "Settings", "SftParams", "Shares",
+    "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load",
+    "read_yaml",
 ]  # fmt: skip

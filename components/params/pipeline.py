@@ -61,6 +61,42 @@ class WatchParams(Settings):
         return self
 
 
+class HarvestParams(Settings):
+    """Which answers of production join the data, and which split each of them serves."""
+
+    window_hours: float = Field(default=168.0, gt=0, description="How far back answers are looked for.")
+    min_examples: int = Field(default=100, ge=1, description="With fewer answers nothing is retrained.")
+    min_score: float = Field(default=1.0, gt=0, le=1, description="Of an uncorrected answer that counts as right.")
+    most_corrected: int = Field(default=2000, ge=0, description="Corrected answers, at most.")
+    most_scored: int = Field(default=1000, ge=0, description="Answers that were scored as right, at most.")
+    dev: float = Field(default=0.1, ge=0, lt=1)
+    test: float = Field(default=0.15, ge=0, lt=1)
+    sealed: float = Field(default=0.2, ge=0, lt=1, description="Share that only the gate sees; the rest is train.")
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> "HarvestParams":
+        if self.dev + self.test + self.sealed >= 1:
+            raise ValueError(f"dev + test + sealed must stay below 1, found {self.dev + self.test + self.sealed:g}")
+        return self
+
+
+class ReleaseParams(Settings):
+    """How the winner of a retraining becomes champion."""
+
+    approval: bool = Field(default=False, description="A person has to say yes in Prefect's pages first.")
+    canary_answers: int = Field(default=200, ge=1, description="That the canary gives before it is judged.")
+    canary_hours: float = Field(default=24.0, gt=0, description="After which it is judged by what it has given.")
+    alpha: float = Field(default=0.05, gt=0, lt=1, description="Of the test by which a canary is found to be worse.")
+
+
+class RetrainingParams(Settings):
+    """When production's own answers make a new candidate."""
+
+    cooldown_hours: float = Field(default=24.0, ge=0, description="After a retraining, until drift starts another one.")
+    harvest: HarvestParams = HarvestParams()
+    release: ReleaseParams = ReleaseParams()
+
+
 class Pipeline(Settings):
     """All runs and what they share."""
 
@@ -68,3 +104,4 @@ class Pipeline(Settings):
     runs: dict[str, RunParams]
     gate: GateParams
     watch: WatchParams = WatchParams()
+    retraining: RetrainingParams = RetrainingParams()

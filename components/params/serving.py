@@ -7,11 +7,17 @@ from components.params.profile import ApiParams
 
 
 class FallbackParams(Settings):
-    """A second model, asked where an answer breaks the workload's schema."""
+    """A second model, asked where an answer breaks the workload's schema or the first model is not sure of it.
+
+    No answer is streamed then before it is complete: what has left cannot be taken back.
+    """
 
     model: str = Field(description="The API's name of it.")
     prompt: str = Field(description="The version under params/prompts/<workload>/ that it is asked with.")
     api: ApiParams
+    min_confidence: float | None = Field(
+        default=None, ge=0, le=1, description="Of the whole answer's probability; None: only the schema decides."
+    )
 
 
 class RoutingParams(Settings):
@@ -22,16 +28,23 @@ class RoutingParams(Settings):
     fallback: FallbackParams | None = None
 
 
+class TraceParams(Settings):
+    """Where traces go besides the lake, which gets all of them."""
+
+    mlflow_share: float = Field(default=0.05, ge=0, le=1, description="Of the requests, recorded in MLflow too.")
+
+
 class ServingParams(Settings):
     """How the champion of a workload is served."""
 
     most_batched: int = Field(default=64, ge=1, description="Requests that are answered together at most.")
-    wait_ms: float = Field(default=5.0, ge=0, description="How long a request waits for others to share its batch.")
+    wait_ms: float = Field(default=5.0, ge=0, description="How long a batch waits for each request that is expected.")
     most_request_bytes: int = Field(default=262_144, ge=1024)
     requests_per_minute: float | None = Field(
         default=None, gt=0, description="Of one key, or of one address where no key is asked for; None: no limit."
     )
     timeout_s: float = Field(default=60.0, gt=0, description="Until a request is given up with status 504.")
     follow_s: float = Field(default=5.0, gt=0, description="How often the registry is asked for a new champion.")
-    store_s: float = Field(default=5.0, gt=0, description="How often traces are moved from the spool to the lake.")
+    store_s: float = Field(default=5.0, gt=0, description="How often traces are moved from the spools to their stores.")
+    traces: TraceParams = TraceParams()
     routing: RoutingParams = RoutingParams()

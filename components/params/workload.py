@@ -116,6 +116,9 @@ class Workload(Settings):
     trained_prompt: str
     scorer: ScorerParams
     slices: tuple[str, ...] = ()
+    harvest: tuple[str, ...] = Field(
+        default=(), description="Files of production's answers under data/<name>/harvest/ that joined the data."
+    )
     validation: ValidationParams = ValidationParams()
     traffic: Traffic
     serving: ServingParams = ServingParams()

@@ -8,24 +8,30 @@ from components.registry.candidate import Candidate
 from components.registry.models import (
     REFERENCE,
     REFERENCE_FOLDER,
+    WINNER_ALIAS,
+    Alias,
     Champion,
     Check,
     Version,
     promote,
     reference_of,
-    register_champion,
+    register_winner,
     registered,
     rollback,
+    standing,
     verify,
+    withdraw,
 )
 from components.registry.prompts import load_prompt, register_prompt
 from components.registry.runs import Dataset, MlflowTracker, joined_run, open_run
-from components.registry.store import addresses
+from components.registry.store import addresses, tracking_uri
 from components.registry.traces import assess, store_traces
 
 __all__ = [
     "REFERENCE",
     "REFERENCE_FOLDER",
+    "WINNER_ALIAS",
+    "Alias",
     "Candidate",
     "Champion",
     "Check",
@@ -39,10 +45,13 @@ __all__ = [
     "open_run",
     "promote",
     "reference_of",
-    "register_champion",
     "register_prompt",
+    "register_winner",
     "registered",
     "rollback",
+    "standing",
     "store_traces",
+    "tracking_uri",
     "verify",
+    "withdraw",
 ]  # fmt: skip

@@ -10,14 +10,16 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from components.errors import RegistryError
 from components.records import Message, Method, Observation, read_jsonl
 from components.registry.candidate import COST_TAG, Candidate, description, folder_digest, refuse_unfit, version_tags
 from components.registry.store import absent, connect, told, tracking_uri
 
-CHAMPION, PREVIOUS = "champion", "previous"
+Alias = Literal["champion", "canary"]
+CHAMPION, CANARY, PREVIOUS = "champion", "canary", "previous"
+WINNER_ALIAS = "GRADUS_WINNER_ALIAS"  # of the environment: "canary" where a release decides what becomes champion
 ARTIFACT = "model"
 REFERENCE_FOLDER, REFERENCE = "reference", "reference.jsonl"
 DIGEST_TAG, VERIFIED_TAG = "gradus.digest", "gradus.verified"
@@ -61,6 +63,7 @@ class Version:
     folder: Path
     usd_per_call: float | None = None
     run_id: str = ""
+    git_commit: str = ""
 
 
 def registered(workload: str, alias: str = CHAMPION) -> Version:
@@ -89,14 +92,15 @@ def _version(found: Any, folder: Path) -> Version:
     """MLflow's version as ours."""
     tags = found.tags
     usd = float(tags[COST_TAG]) if tags.get(COST_TAG) else None
-    return Version(int(found.version), tags["method"], tags["prompt"], folder, usd, str(found.run_id))
+    commit = tags.get("git_commit", "").removesuffix("-dirty")
+    return Version(int(found.version), tags["method"], tags["prompt"], folder, usd, str(found.run_id), commit)
 
 
-def register_champion(candidate: Candidate, check: Check) -> Champion:
-    """Store a folder as the workload's next version, verify the stored copy, then move the alias `champion` to it.
+def register_winner(candidate: Candidate, check: Check, alias: Alias = CHAMPION) -> Champion:
+    """Store a folder as the workload's next version, verify the stored copy, then move an alias to it.
 
-    The version that was champion gets the alias `previous`. Files that the champion already has are verified, and not
-    stored anew.
+    The version that was champion before gets the alias `previous`. Files that the champion already has are verified,
+    and not stored anew.
 
     Raises:
         RegistryError: The rung is not the gate's winner, the folder is no whole model, the stored copy answers
@@ -112,8 +116,30 @@ def register_champion(candidate: Candidate, check: Check) -> Champion:
     folder = verify(f"models:/{name}/{version}", check)
     with told(f"version {version} of {name} to be marked as verified"):
         client.set_model_version_tag(name, version, VERIFIED_TAG, f"{len(check.expected)} completions reproduced")
-    _point(client, name, current, version)
+    if alias == CANARY:
+        with told(f"the alias `{CANARY}` of {name} to move to version {version}"):
+            client.set_registered_model_alias(name, CANARY, version)
+    else:
+        _point(client, name, current, version)
     return Champion(name, int(version), candidate.run_id, folder, new=True)
+
+
+def standing(workload: str, folder: Path) -> Version | None:
+    """The champion that a folder would replace; None where there is none, or where it has the same files.
+
+    Raises:
+        RegistryError: The champion's files are gone, or the record is away.
+    """
+    current = _champion(connect(), workload)
+    if current is None or current.tags.get(DIGEST_TAG) == folder_digest(folder):
+        return None
+    return registered(workload)
+
+
+def withdraw(workload: str, alias: Alias) -> None:
+    """Take an alias away; nothing happens where nobody has it."""
+    with told(f"the alias `{alias}` of {workload} to be taken away"):
+        connect().delete_registered_model_alias(workload, alias)
 
 
 def promote(workload: str, number: int) -> Version:
@@ -148,6 +174,8 @@ def _point(client: Any, name: str, current: Any, version: str) -> None:
         if current is not None:
             client.set_registered_model_alias(name, PREVIOUS, current.version)
         client.set_registered_model_alias(name, CHAMPION, version)
+        if client.get_registered_model(name).aliases.get(CANARY) == version:  # it has become champion
+            client.delete_registered_model_alias(name, CANARY)
 
 
 def verify(source: Path | str, check: Check) -> Path:

@@ -123,7 +123,7 @@ def open_run(
         RegistryError: The record cannot be opened or written; what the body raises passes through.
     """
     client = connect()
-    tracker = MlflowTracker(client, _create(client, _experiment(client, experiment), name, _all_tags(tags, parent)))
+    tracker = MlflowTracker(client, _create(client, experiment_id(client, experiment), name, _all_tags(tags, parent)))
     try:
         yield tracker
     except BaseException as error:
@@ -169,7 +169,7 @@ def _create(client: Any, experiment_id: str, name: str, tags: Mapping[str, str])
         return str(client.create_run(experiment_id, tags=dict(tags), run_name=name).info.run_id)
 
 
-def _experiment(client: Any, name: str) -> str:
+def experiment_id(client: Any, name: str) -> str:
     """The id of an experiment, created where it is missing, also by another process at the same moment."""
     from mlflow.exceptions import MlflowException
 

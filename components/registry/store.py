@@ -47,7 +47,10 @@ def connect() -> Any:
     Raises:
         RegistryError: The database cannot be opened, or no server answers.
     """
-    return _client(tracking_uri())
+    uri = tracking_uri()
+    if uri.startswith(SERVERS[:2]):
+        _await_answer(uri)
+    return _client(uri)
 
 
 def artifact_location(experiment: str) -> str | None:
@@ -85,8 +88,6 @@ def _client(uri: str) -> Any:
 
     for noisy in ("mlflow.store.db.utils", "alembic"):  # sixty lines of migrations at the first use
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    if uri.startswith(SERVERS[:2]):
-        _await_answer(uri)
     with told("a record of runs that opens"):
         if uri.startswith(SQLITE):
             Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)

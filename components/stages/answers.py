@@ -5,14 +5,15 @@ Decides which engine, folder and prompt answer for a rung, and what is kept of t
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
 from components.evaluation import Scores, by_example, classical
-from components.prompts import Prompt
+from components.prompts import Prompt, load_prompt
 from components.records import Completion, Example, Rung
+from components.registry import Version
 from components.scorers import Scorer, build
 from components.stages.run import Run
 from components.training import Draws, Sample
@@ -41,6 +42,18 @@ def answer(run: Run, rung: Rung, examples: Sequence[Example], folder: Path | Non
     model = folder or run.rung_folder(rung.name) / MODEL
     engine = open_engine(run.profile.engine, model, run.profile.model.precision)
     return ask(run, engine, run.trained_prompt, examples)
+
+
+def answer_registered(run: Run, version: Version, examples: Sequence[Example]) -> Answers:
+    """Let a registered version answer examples greedily, with the prompt that it was registered with."""
+    if version.method == "classical":
+        classifier = classical.load(version.folder)
+        return _timed(lambda: classifier.predict(examples))
+    prompt = load_prompt(version.folder, "prompt", run.columns)
+    if version.method == "prompt":  # constrained by the name of its file
+        engine = open_prompting(run.profile, run.workload.incumbent)
+        return ask(run, engine, replace(prompt, name=version.prompt), examples)
+    return ask(run, open_engine(run.profile.engine, version.folder, run.profile.model.precision), prompt, examples)
 
 
 def ask(run: Run, engine: Engine, prompt: Prompt, examples: Sequence[Example]) -> Answers:

@@ -4,6 +4,7 @@ Decides who challenges whom; when a challenger wins is decided in `components.ev
 """
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from components.data.masking import mask
 from components.errors import RegistryError
 from components.evaluation import Contender, decide
 from components.records import (
+    Completion,
     Example,
     Message,
     Observation,
@@ -21,9 +23,19 @@ from components.records import (
     write_jsonl,
     write_record,
 )
-from components.registry import REFERENCE, REFERENCE_FOLDER, Candidate, Check, register_champion
+from components.registry import (
+    REFERENCE,
+    REFERENCE_FOLDER,
+    WINNER_ALIAS,
+    Alias,
+    Candidate,
+    Check,
+    Version,
+    register_winner,
+    standing,
+)
 from components.scorers import JsonSchemaScorer
-from components.stages.answers import MODEL, answer, score
+from components.stages.answers import MODEL, answer, answer_registered, score
 from components.stages.evaluate import Evaluations, kept
 from components.stages.run import Run
 from components.stages.rungs import rung
@@ -34,16 +46,20 @@ log = logging.getLogger(__name__)
 
 
 class GateRecord(Record):
-    """All verdicts in order, who stands at the end, and as which version it is registered (None: nobody stands)."""
+    """All verdicts in order, who stands at the end, and as which version it is registered (None: nobody stands).
+
+    `alias` is what the version became; None where the champion of an earlier climb stayed.
+    """
 
     verdicts: tuple[Verdict, ...]
     champion: str | None
     version: int | None
     reproduced: int
+    alias: Alias | None = None
 
 
 def gate(run: Run, tracker: Tracker) -> None:
-    """Climb, register the last to stand, and verify the registered copy."""
+    """Climb, let the last to stand challenge the registry's champion, register who wins and verify the stored copy."""
     sealed = run.examples("sealed")
     found = read_record(run.folder / "evaluation" / "evaluation.json", Evaluations)
     verdicts: list[Verdict] = []
@@ -53,22 +69,49 @@ def gate(run: Run, tracker: Tracker) -> None:
         verdict = decide(run.gate, challenger, champion, run.seed)
         verdicts.append(verdict)
         champion = challenger if verdict.decision == "promoted" else champion
-        for reason in verdict.reasons:
-            log.info("%s: %s", verdict.decision, reason)
-    costs = {one.name: one.cost.usd_per_1k_calls / 1000 for one in found.rungs}
     made = rung(run, champion.name) if champion else None
-    version = register(run, made, verdicts, tracker, costs.get(made.name)) if made else None
+    before = standing(run.workload.name, model_of(run, made)) if made else None
+    if champion and before:
+        verdicts.append(decide(run.gate, champion, registered_contender(run, before, sealed), run.seed))
+        if verdicts[-1].decision == "kept":
+            _tell(run, tracker, GateRecord(
+                verdicts=tuple(verdicts), champion=verdicts[-1].champion, version=before.number, reproduced=0
+            ))  # fmt: skip
+            return
+    alias: Alias = "canary" if before and os.environ.get(WINNER_ALIAS) == "canary" else "champion"
+    version = register(run, made, verdicts, tracker, alias) if made else None
     if made:
         write_jsonl(run.folder / "gate" / REFERENCE, reference(run, made.name))
         tracker.artifact(run.folder / "gate" / REFERENCE, REFERENCE_FOLDER)
-    record = GateRecord(
+    _tell(run, tracker, GateRecord(
         verdicts=tuple(verdicts),
-        champion=champion.name if champion else None,
+        champion=made.name if made else None,
         version=version,
-        reproduced=REPRODUCED if champion else 0,
-    )
+        reproduced=REPRODUCED if made else 0,
+        alias=alias if made else None,
+    ))  # fmt: skip
+
+
+def _tell(run: Run, tracker: Tracker, record: GateRecord) -> None:
+    """Write the record, and the verdicts as sentences."""
+    for verdict in record.verdicts:
+        for reason in verdict.reasons:
+            log.info("%s: %s", verdict.decision, reason)
     write_record(run.folder / "gate" / "gate.json", record)
     tracker.artifact(run.folder / "gate" / "gate.json", "gate")
+
+
+def registered_contender(run: Run, version: Version, sealed: Sequence[Example]) -> Contender:
+    """The champion of an earlier climb on today's sealed split, which it answers for the first time."""
+    completions = answer_registered(run, version, sealed).completions
+    write_jsonl(run.folder / "gate" / f"version_{version.number}.jsonl", completions)
+    return _contender(run, f"version {version.number} ({version.method})", sealed, completions)
+
+
+def model_of(run: Run, made: Rung) -> Path:
+    """The folder of a rung that is registered."""
+    folder = run.rung_folder(made.name)
+    return folder / MODEL if made.method in ("sft", "grpo") else folder
 
 
 def reference(run: Run, name: str) -> list[Observation]:
@@ -103,17 +146,18 @@ def inputs_of(run: Run, made: Rung) -> tuple[str, ...]:
 
 def contender(run: Run, name: str, sealed: Sequence[Example]) -> Contender:
     """A rung's scores on the sealed split, from the completions that were kept."""
-    completions = kept(run, "sealed", name)
+    return _contender(run, name, sealed, kept(run, "sealed", name))
+
+
+def _contender(run: Run, name: str, sealed: Sequence[Example], completions: Sequence[Completion]) -> Contender:
     schema = JsonSchemaScorer(run.workload.output)
     by_id = {completion.example_id: completion for completion in completions}
     valid = sum(schema.score(example, by_id[example.id]).passed for example in sealed)
     return Contender(name, score(run, sealed, completions), valid)
 
 
-def register(
-    run: Run, made: Rung, verdicts: Sequence[Verdict], tracker: Tracker, usd_per_call: float | None = None
-) -> int:
-    """Make a rung the registry's champion; its stored copy must repeat ten completions exactly."""
+def register(run: Run, made: Rung, verdicts: Sequence[Verdict], tracker: Tracker, alias: Alias) -> int:
+    """Register a rung under an alias; its stored copy must repeat ten completions exactly."""
     if tracker.run_id is None:
         raise RegistryError("expected a run to register the champion with, found none")
     examples = run.examples("test")[:REPRODUCED]
@@ -121,15 +165,16 @@ def register(
     def generate(folder: Path, _: Sequence[Sequence[Message]]) -> list[str]:
         return [completion.text for completion in answer(run, made, examples, folder).completions]
 
-    folder = run.rung_folder(made.name)
-    folder = folder / MODEL if made.method in ("sft", "grpo") else folder
+    folder = model_of(run, made)
     asked = [[Message(role="user", content=value) for value in example.input.values()] for example in examples]
     expected = list(zip(asked, generate(folder, asked), strict=True))
     decisive = next(one for one in reversed(verdicts) if _winner(one) == made.name)
-    candidate = Candidate(run.workload.name, made, folder, decisive, tracker.run_id, usd_per_call)
-    champion = register_champion(candidate, Check(expected, generate))
+    evaluated = read_record(run.folder / "evaluation" / "evaluation.json", Evaluations).rungs
+    cost = next((one.cost.usd_per_1k_calls / 1000 for one in evaluated if one.name == made.name), None)
+    candidate = Candidate(run.workload.name, made, folder, decisive, tracker.run_id, cost)
+    champion = register_winner(candidate, Check(expected, generate), alias)
     state = "registered" if champion.new else "was registered before"
-    log.info("%s %s as %s; %s completions reproduced.", made.name, state, champion.uri, REPRODUCED)
+    log.info("%s %s as %s, the %s; %s completions reproduced.", made.name, state, champion.uri, alias, REPRODUCED)
     return champion.version
 
 

@@ -14,7 +14,18 @@ from components.data.sources import input_columns
 from components.economics import Prices, load_prices
 from components.errors import ConfigError, EngineError
 from components.models import model_folder
-from components.params import GateParams, Pipeline, Profile, Settings, SplitName, WatchParams, Workload, changed, load
+from components.params import (
+    GateParams,
+    Pipeline,
+    Profile,
+    RetrainingParams,
+    Settings,
+    SplitName,
+    WatchParams,
+    Workload,
+    changed,
+    load,
+)
 from components.prompts import Prompt, load_prompt
 from components.records import Example, Record, read_jsonl
 from components.scorers import build
@@ -47,6 +58,7 @@ class Run:
     seed: int
     gate: GateParams
     watch: WatchParams = field(default_factory=WatchParams)
+    retraining: RetrainingParams = field(default_factory=RetrainingParams)
 
     @classmethod
     def load(cls, name: str) -> "Run":
@@ -69,6 +81,7 @@ class Run:
             seed=pipeline.seed if chosen.seed is None else chosen.seed,
             gate=pipeline.gate,
             watch=pipeline.watch,
+            retraining=pipeline.retraining,
         )
         for prompt in (*run.workload.prompts, run.workload.trained_prompt):
             run.prompt(prompt)

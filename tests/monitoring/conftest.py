@@ -17,28 +17,7 @@ SCHEMA: dict[str, Any] = {
         "order": {"type": ["string", "null"]},
     },
 }
-WORDS = [
-    "my",
-    "order",
-    "is",
-    "late",
-    "and",
-    "the",
-    "lamp",
-    "came",
-    "broken",
-    "please",
-    "send",
-    "a",
-    "new",
-    "one",
-    "or",
-    "the",
-    "money",
-    "back",
-    "by",
-    "friday",
-]
+WORDS = ("my", "order", "is", "late", "and", "the", "lamp", "came", "broken", "please", "send", "money", "by", "friday")
 Draw = Callable[..., list[Observation]]
 
 

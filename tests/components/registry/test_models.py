@@ -16,7 +16,7 @@ from components.registry import (
     Check,
     open_run,
     promote,
-    register_champion,
+    register_winner,
     registered,
     rollback,
     verify,
@@ -48,7 +48,7 @@ def changed(folder: Path, to: Path) -> Path:
 
 
 def test_a_registered_champion_reloads_and_repeats_ten_completions(record: Any, models: Models, checks: Checks) -> None:
-    champion = register_champion(candidate("first", models[0]), checks[0])
+    champion = register_winner(candidate("first", models[0]), checks[0])
     assert (champion.version, champion.new) == (1, True)
     assert len(checks[0].expected) == 10
     assert registered("first").folder == champion.folder != models[0]
@@ -58,7 +58,7 @@ def test_a_registered_champion_reloads_and_repeats_ten_completions(record: Any, 
 def test_a_version_says_why_the_gate_chose_it_and_where_it_comes_from(
     record: Any, models: Models, checks: Checks
 ) -> None:
-    register_champion(candidate("reasons", models[0]), checks[0])
+    register_winner(candidate("reasons", models[0]), checks[0])
     version = record.get_model_version_by_alias("reasons", "champion")
     assert json.loads(version.tags["gate.reasons"]) == ["5 points better", "p = 0.001"]
     assert "`grpo` replaced `sft`" in version.description and "- p = 0.001" in version.description
@@ -68,18 +68,18 @@ def test_a_version_says_why_the_gate_chose_it_and_where_it_comes_from(
 
 
 def test_the_champion_of_before_stays_as_previous(record: Any, models: Models, checks: Checks, tmp_path: Path) -> None:
-    register_champion(candidate("moves", models[0]), checks[0])
-    second = register_champion(candidate("moves", models[1]), checks[1])
+    register_winner(candidate("moves", models[0]), checks[0])
+    second = register_winner(candidate("moves", models[1]), checks[1])
     assert second.version == 2
     assert record.get_model_version_by_alias("moves", "previous").version in (1, "1")
     assert verify(registered("moves", "previous").folder, checks[0])
-    third = register_champion(candidate("moves", changed(models[0], tmp_path / "third")), checks[0])
+    third = register_winner(candidate("moves", changed(models[0], tmp_path / "third")), checks[0])
     assert registered("moves", "previous").folder == second.folder and registered("moves").folder == third.folder
 
 
 def test_a_version_is_promoted_by_hand_and_rolled_back(record: Any, models: Models, checks: Checks) -> None:
     for model, check in zip(models, checks, strict=True):
-        register_champion(candidate("hands", model), check)
+        register_winner(candidate("hands", model), check)
     assert (registered("hands").number, registered("hands", "previous").number) == (2, 1)
     assert (promote("hands", 1).number, registered("hands").number, registered("hands", "previous").number) == (1, 1, 2)
     assert (rollback("hands").number, rollback("hands").number) == (2, 1)
@@ -94,16 +94,16 @@ def test_a_version_is_promoted_by_hand_and_rolled_back(record: Any, models: Mode
 
 
 def test_the_same_files_are_not_stored_twice(record: Any, models: Models, checks: Checks) -> None:
-    first = register_champion(candidate("again", models[0]), checks[0])
-    again = register_champion(candidate("again", models[0]), checks[0])
+    first = register_winner(candidate("again", models[0]), checks[0])
+    again = register_winner(candidate("again", models[0]), checks[0])
     assert again == replace(first, new=False)
     assert len(record.search_model_versions("name='again'")) == 1
 
 
 def test_a_model_that_answers_otherwise_does_not_become_champion(record: Any, models: Models, checks: Checks) -> None:
-    register_champion(candidate("kept", models[0]), checks[0])
+    register_winner(candidate("kept", models[0]), checks[0])
     with pytest.raises(RegistryError, match=r"expected '.*', found '.*' \(completion \d+ of 10 from models:/kept/2\)"):
-        register_champion(candidate("kept", models[1]), checks[0])
+        register_winner(candidate("kept", models[1]), checks[0])
     assert int(record.get_model_version_by_alias("kept", "champion").version) == 1
     assert record.get_model_version("kept", "2").tags["gradus.verified"] == "no"
     with pytest.raises(RegistryError, match="expected a model at models:/kept@previous"):
@@ -111,7 +111,7 @@ def test_a_model_that_answers_otherwise_does_not_become_champion(record: Any, mo
 
 
 def test_stored_files_that_changed_are_refused(record: Any, models: Models, checks: Checks) -> None:
-    champion = register_champion(candidate("changed", models[0]), checks[0])
+    champion = register_winner(candidate("changed", models[0]), checks[0])
     (champion.folder / "config.json").write_text("{}")
     with pytest.raises(RegistryError, match=r"expected the files that were registered as models:/changed@champion"):
         verify("models:/changed@champion", checks[0])
@@ -126,8 +126,8 @@ def test_a_kept_champion_is_the_winner_and_the_challenger_is_not(record: Any, mo
     assert winner.rung.name == "sft"
     loser = replace(winner, rung=winner.rung.model_copy(update={"name": "grpo"}))
     with pytest.raises(RegistryError, match="expected the gate's winner `sft`, found `grpo`"):
-        register_champion(loser, checks[0])
-    assert register_champion(winner, checks[0]).version == 1
+        register_winner(loser, checks[0])
+    assert register_winner(winner, checks[0]).version == 1
     assert "did not replace" in record.get_model_version_by_alias("decided", "champion").description
 
 
@@ -138,7 +138,7 @@ def test_half_a_model_is_refused_before_anything_is_stored(
     half = shutil.copytree(models[0], tmp_path / "half")
     (half / missing).unlink()
     with pytest.raises(RegistryError, match=rf"expected .*(safetensors|{missing}), found none"):
-        register_champion(candidate("half", half), checks[0])
+        register_winner(candidate("half", half), checks[0])
     assert not record.search_model_versions("name='half'")
 
 
@@ -152,7 +152,7 @@ def test_adapters_that_still_wrap_the_model_are_refused(
     weight = {"base_model.model.lm_head.lora_A.weight": np.zeros((1, 1), dtype=np.float32)}
     save_file(weight, wrapped / "model.safetensors")
     with pytest.raises(RegistryError, match=r"found the weight base_model\.model\.lm_head\.lora_A\.weight"):
-        register_champion(candidate("wrapped", wrapped), checks[0])
+        register_winner(candidate("wrapped", wrapped), checks[0])
 
 
 def test_a_prompt_rung_is_a_folder_without_weights(record: Any, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_prompt_rung_is_a_folder_without_weights(record: Any, tmp_path: Path) 
     def read(folder: Path, conversations: Sequence[Sequence[Message]]) -> list[str]:
         return [(folder / "prompt.md").read_text().replace("{message}", turns[-1].content) for turns in conversations]
 
-    champion = register_champion(
+    champion = register_winner(
         candidate("prompted", tmp_path, method="prompt"), Check([(talk, "Answer: hello")], read)
     )
     assert (champion.folder / "prompt.md").is_file()

@@ -12,9 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from components.errors import RegistryError
 from components.prompts import Prompt
-from components.records import Message, Rung, Verdict
-from components.registry import Candidate, Check, load_prompt, open_run, register_champion, register_prompt, registered
+from components.records import Feedback, Message, Rung, Trace, Usage, Verdict
+from components.registry import Candidate, Check, load_prompt, open_run, register_prompt, register_winner, registered
+from components.registry.store import connect
+from components.registry.traces import store_traces
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
 
@@ -67,9 +70,35 @@ def test_a_champion_travels_to_a_server_and_back(server: str, tmp_path: Path, mo
     with open_run("triage-nano", "gate", {}) as run:
         run.metrics({"gate/p": 0.01})
         assert run.run_id is not None
-        champion = register_champion(Candidate("triage", rung, model, verdict, run.run_id), check)
+        champion = register_winner(Candidate("triage", rung, model, verdict, run.run_id), check)
     assert registered("triage").folder == champion.folder
     assert champion.folder.resolve() == tmp_path / "state" / "models" / "triage" / "1"
     prompt = Prompt("loose", "", "Read: {message}")
     register_prompt("triage", prompt, ("best",))
     assert load_prompt("triage", "best") == prompt
+
+
+def test_traces_travel_to_a_server_once_and_a_server_that_is_away_is_told_at_once(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = Usage(input_tokens=5, output_tokens=2)
+    trace = Trace(
+        id="chatcmpl-1", at=1_700_000_000.0, workload="served", version=1, method="grpo", text="état",
+        messages=(Message(role="user", content="Hi"),), finish_reason="stop", usage=usage, latency_ms=20.0, valid=True,
+    )  # fmt: skip
+    told = Feedback(trace_id=trace.id, at=1_700_000_001.0, workload="served", score=0.5, corrected="été")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    for _ in range(2):
+        store_traces("1", [trace.model_dump_json(), told.model_dump_json()])
+    place = connect().get_experiment_by_name("served").experiment_id
+    (found,) = connect().search_traces(locations=[place])
+    assert (found.info.client_request_id, found.info.execution_duration) == ("chatcmpl-1", 20)
+    assert found.data.spans[0].outputs["choices"][0]["message"]["content"] == "état"
+    assert sorted(one.name for one in found.info.assessments) == ["expected_response", "feedback"]
+    with socket.socket() as free:  # bound, and nobody answers
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free.getsockname()[1]}")
+        started = time.monotonic()
+        with pytest.raises(RegistryError, match="expected an MLflow server"):
+            store_traces("2", [trace.model_dump_json()])
+        assert time.monotonic() - started < 10

@@ -7,7 +7,7 @@ import pytest
 
 from components.errors import RegistryError
 from components.records import Completion, Rung, Usage, read_record, write_record
-from components.registry import open_run, registered
+from components.registry import WINNER_ALIAS, open_run, promote, reference_of, registered
 from components.stages.answers import MODEL
 from components.stages.evaluate import Evaluations, keep
 from components.stages.gate import GateRecord, gate
@@ -21,7 +21,7 @@ METHODS: dict[str, Any] = {"classical": "classical", "one": "prompt", "sft": "sf
 
 
 def answered(run: Run, name: str, right: int) -> None:
-    """Completions of a rung on the sealed split: the first are right, the others valid and wrong."""
+    """Completions of a rung on both splits that it is judged by: the first are right, the others valid and wrong."""
 
     def text(number: int) -> str:
         if number < right:
@@ -30,10 +30,11 @@ def answered(run: Run, name: str, right: int) -> None:
         return json.dumps({**reference, "urgent": not reference["urgent"]})
 
     usage = Usage(input_tokens=1, output_tokens=1)
-    keep(run, "sealed", name, [
-        Completion(example_id=f"sealed-{number:03}", text=text(number), usage=usage, latency_ms=1.0)
-        for number in range(60)
-    ])  # fmt: skip
+    for split in ("test", "sealed"):
+        keep(run, split, name, [
+            Completion(example_id=f"{split}-{number:03}", text=text(number), usage=usage, latency_ms=1.0)
+            for number in range(60)
+        ])  # fmt: skip
 
 
 def climbed(run: Run, right: dict[str, int]) -> None:
@@ -109,3 +110,45 @@ def test_a_champion_is_not_registered_without_a_run_to_register_it_with(make_run
     with pytest.raises(RegistryError, match="expected a run to register the champion with"):
         gate(run, NullTracker())
     assert not (run.folder / "gate").exists()
+
+
+def test_the_champion_of_an_earlier_climb_has_to_be_beaten_as_well(make_run: MakeRun, api: Api, record: Any) -> None:
+    api.understood = {PROMPTS["one"]}
+    run = make_run("stays", api, min_examples=60)
+    climbed(run, {"classical": 54})
+    assert decided(run).version == 1
+    # The classifier reads these texts without a mistake, so the prompt's 54 of 60 are worse.
+    climbed(run, {"classical": 30, "one": 54})
+    found = decided(run)
+    last = found.verdicts[-1]
+    assert (last.champion, last.challenger, last.decision) == ("version 1 (classical)", "one", "kept")
+    assert (found.champion, found.version, found.alias, found.reproduced) == ("version 1 (classical)", 1, None, 0)
+    assert len(record.search_model_versions("name = 'stays'")) == 1
+
+
+def test_a_winner_may_become_canary_and_the_champion_stays(
+    make_run: MakeRun, record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run("careful", min_examples=60)
+    climbed(run, {"sft": 30})
+    save_tiny_model(run.rung_folder("sft") / MODEL)  # answers nothing right
+    (run.rung_folder("sft") / MODEL / "prompt.md").write_text("Say it.\n---user---\n{text}", encoding="utf-8")
+    monkeypatch.setenv(WINNER_ALIAS, "canary")
+    assert decided(run).alias == "champion"  # nobody stood before it
+    climbed(run, {"classical": 54})
+    found = decided(run)
+    assert (found.champion, found.version, found.alias) == ("classical", 2, "canary")
+    aliases = {alias: int(number) for alias, number in record.get_registered_model("careful").aliases.items()}
+    assert aliases == {"champion": 1, "canary": 2}
+    assert promote("careful", 2).number == 2
+    aliases = {alias: int(number) for alias, number in record.get_registered_model("careful").aliases.items()}
+    assert aliases == {"champion": 2, "previous": 1}
+
+
+def test_what_a_champion_answered_is_kept_as_the_watchs_reference(make_run: MakeRun, record: Any) -> None:
+    run = make_run("usual", min_examples=60)
+    climbed(run, {"classical": 54})
+    decided(run)
+    usual = reference_of(registered("usual"))
+    assert (len(usual), sum(one.score or 0 for one in usual)) == (120, 108)  # test and sealed, 54 of 60 right in each
+    assert usual[0].input == example(0).input

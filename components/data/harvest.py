@@ -1,0 +1,86 @@
+"""The harvest: which of production's answers join a workload's data, and which split each of them serves.
+
+Decides what is kept: right answers only, corrected ones before those that were merely scored, none that the data has
+already in other words, and no more than a cap of each kind. Where the answers come from is the caller's business.
+"""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+from components.data.similarity import near_duplicates
+from components.params import HarvestParams, SplitName
+from components.records import Example, Record
+
+HARVEST = "harvest"  # the folder under data/<workload>/
+ORIGIN = "origin"  # the slice that tells harvested examples from others
+Source = Literal["corrected", "scored"]
+
+
+class Candidate(Record):
+    """An answer of production that is known to be right: as people corrected it, or as it was scored."""
+
+    trace_id: str
+    input: dict[str, str]
+    answer: str
+    source: Source
+    moved: bool = False
+
+
+class Harvested(Record):
+    """An example from production and the split that it serves."""
+
+    example: Example
+    split: SplitName
+    source: Source
+
+
+def harvest(
+    candidates: Sequence[Candidate], known: Collection[Example], similarity: float, params: HarvestParams
+) -> list[Harvested]:
+    """The candidates to keep, in their order. `known` are the examples of all splits.
+
+    Of near-duplicates (a Jaccard index of at least `similarity`) the first one stays, and none of a known example
+    does: neither is anything learnt from them, nor may an evaluation split be trained on. Under a cap, those of the
+    slices that moved come first.
+    """
+    ranked = sorted(candidates, key=lambda one: (one.source != "corrected", not one.moved))
+    fresh = _without_repeats(ranked, known, similarity)
+    caps = {"corrected": params.most_corrected, "scored": params.most_scored}
+    kept = {one.trace_id for source, most in caps.items() for one in [x for x in fresh if x.source == source][:most]}
+    return [_example(one, params) for one in candidates if one.trace_id in kept]
+
+
+def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], similarity: float) -> list[Candidate]:
+    """The candidates that no known example and no candidate before them resembles."""
+    texts = ["\n".join(example.input[name] for name in _columns(ranked, example)) for example in known]
+    links = near_duplicates([*texts, *("\n".join(one.input.values()) for one in ranked)], similarity)
+    repeats: set[int] = set()
+    for first, second, _ in links:  # in order: whoever stays is decided before those after it
+        if second >= len(texts) and first not in repeats:
+            repeats.add(second)
+    return [one for place, one in enumerate(ranked, start=len(texts)) if place not in repeats]
+
+
+def _columns(ranked: Sequence[Candidate], example: Example) -> list[str]:
+    """The columns of an example that production's answers name."""
+    named = set(ranked[0].input) if ranked else set[str]()
+    return [name for name in example.input if name in named]
+
+
+def _example(one: Candidate, params: HarvestParams) -> Harvested:
+    example = Example(
+        id=f"P-{one.trace_id}", input=one.input, demonstration=one.answer, reference=one.answer,
+        group=f"P-{one.trace_id}", slices={ORIGIN: "production"},
+    )  # fmt: skip
+    return Harvested(example=example, split=_split(one.trace_id, params), source=one.source)
+
+
+def _split(name: str, params: HarvestParams) -> SplitName:
+    """By a hash of the name: the same answer serves the same split in every harvest."""
+    drawn = int.from_bytes(hashlib.sha256(f"split {name}".encode()).digest()[:8]) / 2**64
+    if drawn < params.sealed:
+        return "sealed"
+    if drawn < params.sealed + params.test:
+        return "test"
+    return "dev" if drawn < params.sealed + params.test + params.dev else "train"

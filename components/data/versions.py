@@ -1,0 +1,162 @@
+"""A new version of a workload's data: production's answers, added by DVC and committed on a branch of their own.
+
+The branch is checked out beside the project (a git worktree), so that what people have open stays as it is. Decides
+where a version starts and what is in its commit; which answers it takes is decided elsewhere.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.data.harvest import HARVEST, Harvested
+from components.errors import ConfigError, DataError
+from components.records import write_jsonl
+
+CODE = ("components", "flows", "monitoring", "params", "models", "dvc.yaml")
+AUTHOR = ("-c", "user.name=Gradus", "-c", "user.email=gradus@localhost")  # where the repository names nobody
+
+
+@dataclass(frozen=True)
+class DataVersion:
+    """A checked-out branch; `file` is its new harvest."""
+
+    folder: Path
+    branch: str
+    commit: str
+    file: Path
+
+
+def new_version(
+    project: Path, workload: str, harvested: Sequence[Harvested], name: str, earlier: str = ""
+) -> DataVersion:
+    """Commit a harvest on the branch retrain/<workload>/<name>, checked out under state/retrain/<workload>.
+
+    It starts at `earlier`, the commit of the champion, where that has all that the project's HEAD has, so that earlier
+    harvests stay; else at HEAD. Data go to DVC's remote, and the branch to git's, where these are set.
+
+    Raises:
+        ConfigError: The project is no git repository, or has changes that are not committed.
+        DataError: git or DVC refuse.
+    """
+    _refuse_changes(project)
+    folder, branch = project / "state" / "retrain" / workload, f"retrain/{workload}/{name}"
+    _check_out(project, folder, branch, _start(project, earlier))
+    _share(project, folder, workload)
+    file = folder / "data" / workload / HARVEST / f"{name}.jsonl"
+    write_jsonl(file, harvested)
+    with _dvc(folder) as dvc:
+        dvc.add(str(file))
+    _name(folder / "params" / "workloads" / f"{workload}.yaml", file.name)
+    commit = _commit(folder, workload, len(harvested), name)
+    _push(folder, file, branch)
+    return DataVersion(folder, branch, commit, file)
+
+
+def _refuse_changes(project: Path) -> None:
+    """What is not committed would be missing on the branch."""
+    try:
+        changed = _git(project, "status", "--porcelain", "--untracked-files=all", "--", *CODE)
+    except DataError as error:
+        raise ConfigError(f"expected a git repository at {project}, found none: {error}") from error
+    if changed:
+        first = changed.splitlines()[0][3:]
+        raise ConfigError(
+            f"expected all settings and code to be committed before a retraining, found changes in {first}"
+        )
+
+
+def _start(project: Path, earlier: str) -> str:
+    """The commit that the branch starts at."""
+    newer = subprocess.run(
+        ["git", "merge-base", "--is-ancestor", "HEAD", earlier or "HEAD"], cwd=project, capture_output=True, check=False
+    )
+    return earlier if earlier and newer.returncode == 0 else "HEAD"
+
+
+def _check_out(project: Path, folder: Path, branch: str, start: str) -> None:
+    """A new worktree in the place of an older one."""
+    if folder.exists():
+        subprocess.run(
+            ["git", "worktree", "remove", "--force", str(folder)], cwd=project, check=False, capture_output=True
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+    _git(project, "worktree", "prune")
+    _git(project, "worktree", "add", "--quiet", "-B", branch, str(folder), start)
+
+
+def _share(project: Path, folder: Path, workload: str) -> None:
+    """What the worktree takes from the project: DVC's cache and remotes, earlier harvests, the workload's own files."""
+    settings = project / ".dvc" / "config.local"
+    if settings.is_file():
+        shutil.copyfile(settings, folder / ".dvc" / "config.local")
+    harvests = folder / "data" / workload / HARVEST
+    with _dvc(folder) as dvc, dvc.config.edit("local") as local:
+        local["cache"] = {"dir": str(project / ".dvc" / "cache")}
+    with _dvc(folder) as dvc:
+        known = [str(path) for path in sorted(harvests.glob("*.dvc"))]
+        if known:
+            (dvc.pull if dvc.config["remote"] else dvc.checkout)(targets=known)
+    harvests.mkdir(parents=True, exist_ok=True)
+    own = project / "data" / workload
+    for path in own.iterdir() if own.is_dir() else ():
+        if path.name != HARVEST and not (harvests.parent / path.name).exists():
+            (harvests.parent / path.name).symlink_to(path)
+
+
+def _name(path: Path, harvest: str) -> None:
+    """Enter a harvest in the workload's settings, everything else as it was."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes, yaml.width = True, 4096
+    settings = yaml.load(path)
+    settings["harvest"] = [*settings.get("harvest", ()), harvest]
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(settings, file)
+
+
+def _commit(folder: Path, workload: str, n: int, name: str) -> str:
+    _git(folder, "add", "--", f"data/{workload}/{HARVEST}", f"params/workloads/{workload}.yaml")
+    author = () if _configured(folder) else AUTHOR
+    _git(folder, *author, "commit", "--quiet", "--no-verify", "-m", f"{workload}: {n} answers of production ({name})")
+    return _git(folder, "rev-parse", "HEAD")
+
+
+def _push(folder: Path, file: Path, branch: str) -> None:
+    with _dvc(folder) as dvc:
+        if dvc.config["remote"]:
+            dvc.push(targets=[f"{file}.dvc"])
+    if remotes := _git(folder, "remote").split():
+        _git(folder, "push", "--quiet", remotes[0], branch)
+
+
+def _configured(folder: Path) -> bool:
+    return subprocess.run(["git", "config", "user.email"], cwd=folder, capture_output=True, check=False).returncode == 0
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = str(getattr(error, "stderr", "") or error).strip().splitlines()
+        raise DataError(
+            f"expected `git {words[0]}` to succeed, found {said[-1] if said else error} ({folder})"
+        ) from error
+    return done.stdout.rstrip()
+
+
+@contextmanager
+def _dvc(folder: Path) -> Generator[Any]:
+    """The worktree as DVC sees it."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(folder)) as repo:
+            yield repo
+    except DvcException as error:
+        raise DataError(f"expected DVC to keep a harvest, found {error} ({folder})") from error

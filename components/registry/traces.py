@@ -1,0 +1,185 @@
+"""Traces of production in MLflow, and the assessments of them: what people and scorers said of an answer.
+
+Decides how a trace and a judgement look there. Their ids follow from our own records', so that writing one again
+changes nothing. MLflow's own tracing writes in the background and drops what a server that is away does not take;
+here the caller hears of it, and comes again. Which traces are worth keeping here is the caller's decision.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from components.records import Feedback, Scored, Trace, production_record
+from components.registry.runs import experiment_id
+from components.registry.store import connect, told, tracking_uri
+
+MOST_LOOKED_UP = 200  # traces of one question
+PREVIEW_CHARACTERS = 1_000  # what MLflow's list of traces shows
+SOURCES = {"scorer": "CODE", "feedback": "HUMAN", "judge": "LLM_JUDGE"}
+
+
+def store_traces(segment: str, lines: list[str]) -> None:
+    """Write a spool's segment: traces into the experiment of their workload, then what is said of them.
+
+    Raises:
+        DataError: A line is no record.
+        RegistryError: The record of runs is away, or refuses.
+    """
+    records = [production_record(line) for line in lines]
+    traces = [record for record in records if isinstance(record, Trace)]
+    client = connect()
+    with told(f"traces to be recorded (segment {segment})"):
+        for workload in {trace.workload for trace in traces}:
+            _write(experiment_id(client, workload), [trace for trace in traces if trace.workload == workload])
+    assess([record for record in records if not isinstance(record, Trace)])
+
+
+def assess(records: Sequence[Feedback | Scored]) -> int:
+    """Write what is said of traces that are recorded, unless it stands there; the number of assessments written.
+
+    Raises:
+        RegistryError: The record of runs is away, or refuses.
+    """
+    connect()
+    client, written = _tracing(), 0
+    for start in range(0, len(records), MOST_LOOKED_UP):
+        piece = records[start : start + MOST_LOOKED_UP]
+        with told("assessments to be recorded"):
+            infos = client.store.batch_get_trace_infos(list({mlflow_trace_id(record.trace_id) for record in piece}))
+            there = {info.trace_id: {one.assessment_id for one in info.assessments} for info in infos}
+            for assessment in (one for record in piece for one in _assessments(record)):
+                known = there.get(assessment.trace_id)
+                if known is not None and assessment.assessment_id not in known:
+                    client.log_assessment(assessment.trace_id, assessment)
+                    known.add(assessment.assessment_id)
+                    written += 1
+    return written
+
+
+def mlflow_trace_id(name: str) -> str:
+    """The id under which MLflow has a trace of ours."""
+    return f"tr-{_digest('trace', name)[:32]}"
+
+
+def _tracing() -> Any:
+    """MLflow's client of traces, the one whose calls raise."""
+    from mlflow.tracing.client import TracingClient
+
+    return TracingClient(tracking_uri())
+
+
+def _write(experiment: str, traces: Sequence[Trace]) -> None:
+    """Traces and their spans. A trace that is there keeps what it has, a span is replaced."""
+    client = _tracing()
+    for trace in traces:
+        client.start_trace(_info(experiment, trace))
+    client.log_spans(experiment, [_span(trace) for trace in traces])
+
+
+def _info(experiment: str, trace: Trace) -> Any:
+    """What MLflow's list of traces shows and searches."""
+    from mlflow.entities import TraceInfo, TraceLocation, TraceState
+    from mlflow.tracing.constant import TraceMetadataKey, TraceTagKey
+
+    start_ns, end_ns = _lasted(trace)
+    metadata = {TraceMetadataKey.TOKEN_USAGE: json.dumps(_usage(trace))}
+    if trace.cost_usd is not None:
+        metadata[TraceMetadataKey.COST] = json.dumps({"total_cost": trace.cost_usd})
+    return TraceInfo(
+        trace_id=mlflow_trace_id(trace.id),
+        trace_location=TraceLocation.from_experiment_id(experiment),
+        request_time=start_ns // 1_000_000,
+        execution_duration=(end_ns - start_ns) // 1_000_000,
+        state=TraceState.OK,
+        request_preview=trace.messages[-1].content[:PREVIEW_CHARACTERS],
+        response_preview=trace.text[:PREVIEW_CHARACTERS],
+        client_request_id=trace.id,
+        trace_metadata=metadata,
+        tags={TraceTagKey.TRACE_NAME: trace.workload, **{key: str(value) for key, value in _facts(trace).items()}},
+    )
+
+
+def _span(trace: Trace) -> Any:
+    """The trace's one span: the call of the model, as MLflow's pages show a conversation."""
+    from mlflow.entities import Span, SpanType
+    from mlflow.tracing.constant import SpanAttributeKey
+
+    start_ns, end_ns = _lasted(trace)
+    digest = _digest("trace", trace.id)
+    answer = {"message": {"role": "assistant", "content": trace.text}, "finish_reason": trace.finish_reason}
+    attributes: dict[str, Any] = {
+        SpanAttributeKey.REQUEST_ID: mlflow_trace_id(trace.id),
+        SpanAttributeKey.SPAN_TYPE: SpanType.CHAT_MODEL,
+        SpanAttributeKey.INPUTS: {"messages": [message.model_dump() for message in trace.messages]},
+        SpanAttributeKey.OUTPUTS: {"choices": [answer]},
+        SpanAttributeKey.MESSAGE_FORMAT: "openai",
+        SpanAttributeKey.CHAT_USAGE: _usage(trace),
+        SpanAttributeKey.MODEL: f"{trace.workload}/{trace.version}",
+        **_facts(trace),
+    }
+    if trace.cost_usd is not None:
+        attributes[SpanAttributeKey.LLM_COST] = {"total_cost": trace.cost_usd}
+    return Span.from_dict(
+        {
+            "trace_id": base64.b64encode(bytes.fromhex(digest[:32])).decode(),
+            "span_id": base64.b64encode(bytes.fromhex(digest[32:48])).decode(),
+            "parent_span_id": None,
+            "name": trace.workload,
+            "start_time_unix_nano": start_ns,
+            "end_time_unix_nano": end_ns,
+            "status": {"code": "STATUS_CODE_OK", "message": ""},
+            "attributes": {key: json.dumps(value, ensure_ascii=False) for key, value in attributes.items()},
+        }
+    )
+
+
+def _facts(trace: Trace) -> dict[str, str | int | float | bool]:
+    """What else is known of an answer, by the names under which it can be searched."""
+    facts = {
+        "version": trace.version, "method": trace.method, "route": trace.route, "returned": trace.returned,
+        "valid": trace.valid, "finish_reason": trace.finish_reason, "latency_ms": trace.latency_ms,
+        "confidence": trace.confidence, "cost_usd": trace.cost_usd,
+    }  # fmt: skip
+    return {f"gradus.{name}": value for name, value in facts.items() if value is not None}
+
+
+def _assessments(record: Feedback | Scored) -> list[Any]:
+    """A record as MLflow has it: people's score and corrected answer are two."""
+    from mlflow.entities import AssessmentSource, Expectation
+    from mlflow.entities import Feedback as Judgement
+
+    told_by = "feedback" if isinstance(record, Feedback) else record.source
+    shared: dict[str, Any] = {
+        "source": AssessmentSource(SOURCES[told_by], told_by),
+        "trace_id": mlflow_trace_id(record.trace_id),
+        "create_time_ms": int(record.at * 1000),
+    }
+    found: list[Any] = []
+    if isinstance(record, Scored):
+        passed = {"passed": str(record.passed)}
+        found.append(Judgement("score", record.value, rationale=record.reason or None, metadata=passed, **shared))
+    if isinstance(record, Feedback) and record.score is not None:
+        found.append(Judgement("feedback", record.score, **shared))
+    if isinstance(record, Feedback) and record.corrected is not None:
+        found.append(Expectation("expected_response", record.corrected, **shared))
+    for one in found:
+        one.assessment_id = f"a-{_digest(one.name, told_by, record.trace_id, str(record.at))[:32]}"
+    return found
+
+
+def _lasted(trace: Trace) -> tuple[int, int]:
+    """When the model began and ended, in nanoseconds: a trace is written at the end, to the millisecond."""
+    end_ns = round(trace.at * 1e3) * 1_000_000
+    return end_ns - int(trace.latency_ms * 1e6), end_ns
+
+
+def _usage(trace: Trace) -> dict[str, int]:
+    usage = trace.usage
+    total = usage.input_tokens + usage.output_tokens
+    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "total_tokens": total}
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

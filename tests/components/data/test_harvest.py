@@ -1,0 +1,59 @@
+"""What joins the data: right answers that it has not yet, each for one split, no more than the caps."""
+
+from collections import Counter
+
+from components.data.harvest import Candidate, harvest
+from components.params import HarvestParams
+from components.records import Example
+
+PARAMS = HarvestParams(dev=0.1, test=0.1, sealed=0.2)
+
+
+def candidate(number: int, text: str = "", *, source: str = "corrected", moved: bool = False) -> Candidate:
+    text = text or f"{number * 7919 % 9973} parcels of customer {number} are still at {number * 31} Main Street"
+    return Candidate.model_validate(
+        {"trace_id": str(number), "input": {"message": text}, "answer": "{}", "source": source, "moved": moved}
+    )
+
+
+def known(text: str) -> Example:
+    return Example(id="K", input={"message": text, "channel": "mail"}, demonstration="", reference="", group="K")
+
+
+def test_what_the_data_has_in_other_words_does_not_join_it() -> None:
+    said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
+    found = harvest([candidate(1, said + "!"), candidate(2)], [known(said)], 0.9, PARAMS)
+    assert [one.example.id for one in found] == ["P-2"]
+
+
+def test_of_near_duplicates_the_corrected_one_stays() -> None:
+    said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
+    found = harvest([candidate(1, said, source="scored"), candidate(2, said + "!")], [], 0.9, PARAMS)
+    assert [(one.example.id, one.source) for one in found] == [("P-2", "corrected")]
+
+
+def test_a_cap_keeps_what_moved() -> None:
+    params = HarvestParams(most_corrected=2)
+    found = harvest([candidate(1), candidate(2, moved=True), candidate(3, moved=True)], [], 0.9, params)
+    assert [one.example.id for one in found] == ["P-2", "P-3"]
+
+
+def test_each_source_has_its_own_cap() -> None:
+    params = HarvestParams(most_corrected=1, most_scored=0)
+    found = harvest([candidate(1), candidate(2), candidate(3, source="scored")], [], 0.9, params)
+    assert [one.example.id for one in found] == ["P-1"]
+
+
+def test_splits_have_their_shares_and_an_answer_always_the_same() -> None:
+    found = harvest([candidate(number) for number in range(1000)], [], 0.99, PARAMS)
+    counts = Counter(one.split for one in found)
+    assert 160 < counts["sealed"] < 240  # 200 expected, three standard deviations are 38
+    assert 70 < counts["dev"] < 130
+    again = harvest([candidate(number) for number in range(500, 600)], [], 0.99, PARAMS)
+    assert {one.example.id: one.split for one in again}.items() <= {one.example.id: one.split for one in found}.items()
+
+
+def test_the_correction_is_what_is_learnt() -> None:
+    [one] = harvest([candidate(1).model_copy(update={"answer": '{"a": 1}'})], [], 0.9, PARAMS)
+    assert (one.example.demonstration, one.example.reference) == ('{"a": 1}', '{"a": 1}')
+    assert one.example.slices == {"origin": "production"}

@@ -1,0 +1,87 @@
+"""A data version in a real repository: a branch of its own, data in DVC's cache and remote, nothing else touched."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.data.harvest import Harvested
+from components.data.versions import new_version
+from components.errors import ConfigError
+from components.records import Example
+
+GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "init.defaultBranch=main")
+
+
+def run(folder: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "params" / "workloads").mkdir(parents=True)
+    (folder / "params" / "workloads" / "shop.yaml").write_text("# Orders.\nname: shop   # short\n", encoding="utf-8")
+    (folder / ".gitignore").write_text("/state/\n/data/*\n!/data/*/\n/data/*/*\n!/data/*/harvest/\n", encoding="utf-8")
+    (folder / "data" / "shop").mkdir(parents=True)
+    (folder / "data" / "shop" / "orders.csv").write_text("text\nhello\n", encoding="utf-8")
+    run(folder, *GIT, "init", "--quiet")
+    run(folder, sys.executable, "-m", "dvc", "init", "--quiet")
+    run(folder, sys.executable, "-m", "dvc", "remote", "add", "--default", "--local", "store", str(tmp_path / "store"))
+    run(folder, *GIT, "add", ".")
+    run(folder, *GIT, "commit", "--quiet", "-m", "A project")
+    run(folder, "git", "init", "--quiet", "--bare", str(tmp_path / "origin"))
+    run(folder, "git", "remote", "add", "origin", str(tmp_path / "origin"))
+    return folder
+
+
+def harvested(name: str) -> list[Harvested]:
+    example = Example(id=name, input={"text": name}, demonstration="{}", reference="{}", group=name)
+    return [Harvested(example=example, split="train", source="corrected")]
+
+
+def test_a_version_is_a_commit_beside_the_project(project: Path, tmp_path: Path) -> None:
+    head = run(project, "git", "rev-parse", "HEAD")
+    found = new_version(project, "shop", harvested("a"), "one")
+    assert (run(project, "git", "rev-parse", "HEAD"), run(project, "git", "status", "--porcelain")) == (head, "")
+    assert run(project, "git", "rev-parse", f"{found.commit}^") == head
+    settings = (found.folder / "params" / "workloads" / "shop.yaml").read_text(encoding="utf-8")
+    assert settings.startswith("# Orders.\nname: shop   # short\n")
+    assert yaml.safe_load(settings)["harvest"] == ["one.jsonl"]
+    assert (found.folder / "data" / "shop" / "orders.csv").read_text(encoding="utf-8") == "text\nhello\n"
+    assert list((tmp_path / "store").rglob("*"))  # pushed to DVC's remote
+    assert run(tmp_path / "origin", "git", "rev-parse", found.branch) == found.commit
+
+
+def test_a_later_version_of_the_champions_commit_has_the_earlier_harvest(project: Path) -> None:
+    first = new_version(project, "shop", harvested("a"), "one")
+    second = new_version(project, "shop", harvested("b"), "two", first.commit)
+    harvests = {path.name for path in (second.folder / "data" / "shop" / "harvest").glob("*.jsonl")}
+    assert harvests == {"one.jsonl", "two.jsonl"}
+    third = new_version(project, "shop", harvested("c"), "three")
+    assert {path.name for path in (third.folder / "data" / "shop" / "harvest").glob("*.jsonl")} == {"three.jsonl"}
+
+
+def test_a_commit_that_lacks_what_the_project_has_since_is_no_start(project: Path) -> None:
+    first = new_version(project, "shop", harvested("a"), "one")
+    (project / "params" / "more.yaml").write_text("a: 1\n", encoding="utf-8")
+    run(project, "git", "add", ".")
+    run(project, *GIT, "commit", "--quiet", "-m", "More")
+    second = new_version(project, "shop", harvested("b"), "two", first.commit)
+    assert (second.folder / "params" / "more.yaml").is_file()
+    assert not (second.folder / "data" / "shop" / "harvest" / "one.jsonl").exists()
+
+
+def test_what_is_not_committed_is_named_and_nothing_is_made(project: Path) -> None:
+    (project / "params" / "workloads" / "shop.yaml").write_text("name: other\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"found changes in params/workloads/shop\.yaml"):
+        new_version(project, "shop", harvested("a"), "one")
+    assert not (project / "state").exists()
+
+
+def test_a_folder_without_a_repository_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected a git repository"):
+        new_version(tmp_path, "shop", harvested("a"), "one")

@@ -1,0 +1,122 @@
+"""Traces of production in a real record: whole, once, with what was said of them."""
+
+from typing import Any
+
+import pytest
+
+from components.errors import DataError
+from components.records import Feedback, Message, Scored, Trace, Usage
+from components.registry import assess, store_traces
+from components.registry.traces import MOST_LOOKED_UP, mlflow_trace_id
+
+START = 1_700_000_000.25
+
+
+def trace(name: str, workload: str = "traced", **changes: Any) -> Trace:
+    whole: dict[str, Any] = {
+        "id": name, "at": START, "workload": workload, "version": 3, "method": "grpo",
+        "messages": (Message(role="system", content="Be brief."), Message(role="user", content="Où est-il?")),
+        "text": '{"intent": "état"}', "finish_reason": "stop", "usage": Usage(input_tokens=50, output_tokens=4),
+        "latency_ms": 120.5, "valid": True, "confidence": 0.75, "cost_usd": 2e-5, "route": "canary",
+    }  # fmt: skip
+    return Trace(**{**whole, **changes})
+
+
+def store(*records: Trace | Feedback | Scored) -> None:
+    store_traces("1", [record.model_dump_json() for record in records])
+
+
+def feedback(name: str, score: float | None = 0.5, corrected: str | None = None, at: float = START + 60) -> Feedback:
+    return Feedback(trace_id=name, at=at, workload="traced", score=score, corrected=corrected)
+
+
+def scored(name: str, at: float = START + 90) -> Scored:
+    return Scored(
+        trace_id=name, at=at, workload="traced", source="scorer", value=0.25, passed=False, reason="intent: expected x"
+    )
+
+
+def found(record: Any, name: str) -> Any:
+    return record.get_trace(mlflow_trace_id(name))
+
+
+def said(record: Any, name: str) -> list[tuple[str, Any, str]]:
+    there = found(record, name).info.assessments
+    return sorted((one.name, (one.feedback or one.expectation).value, one.source.source_type) for one in there)
+
+
+def test_a_trace_has_all_that_we_know_of_an_answer(record: Any) -> None:
+    store(trace("whole"))
+    there = found(record, "whole")
+    info, (span,) = there.info, there.data.spans
+    assert info.client_request_id == "whole"
+    assert span.inputs == {"messages": [message.model_dump() for message in trace("whole").messages]}
+    assert span.outputs["choices"][0]["message"]["content"] == '{"intent": "état"}'
+    facts = {"version": 3, "method": "grpo", "route": "canary", "valid": True, "confidence": 0.75, "cost_usd": 2e-5}
+    assert {name: span.attributes[f"gradus.{name}"] for name in facts} == facts
+    assert {name: info.tags[f"gradus.{name}"] for name in facts} == {key: str(value) for key, value in facts.items()}
+    assert info.token_usage == {"input_tokens": 50, "output_tokens": 4, "total_tokens": 54}
+    assert info.cost["total_cost"] == 2e-5
+
+
+def test_a_trace_ends_when_it_was_written_and_lasted_as_long_as_the_answer(record: Any) -> None:
+    store(trace("timed"))
+    there = found(record, "timed")
+    assert there.info.execution_duration == 120
+    assert there.info.request_time == 1_700_000_000_129  # 250 ms less 120.5 ms
+    assert there.data.spans[0].end_time_ns == 1_700_000_000_250_000_000
+    assert there.data.spans[0].start_time_ns == 1_700_000_000_129_500_000
+
+
+def test_traces_are_found_by_route_version_and_validity(record: Any) -> None:
+    store(trace("left", "searched", route="champion"), trace("right", "searched", valid=False))
+    place = record.get_experiment_by_name("searched").experiment_id
+    search = "tag.`gradus.route` = 'canary' AND tag.`gradus.valid` = 'False' AND tag.`gradus.version` = '3'"
+    names = [one.info.client_request_id for one in record.search_traces(locations=[place], filter_string=search)]
+    assert names == ["right"]
+
+
+def test_a_segment_that_comes_again_changes_nothing(record: Any) -> None:
+    segment = [trace("first", "again"), trace("second", "again"), feedback("first"), scored("second")]
+    store(*segment[:1])  # as far as it came the first time
+    for _ in range(2):
+        store(*segment)
+    place = record.get_experiment_by_name("again").experiment_id
+    there = record.search_traces(locations=[place])
+    assert sorted(one.info.client_request_id for one in there) == ["first", "second"]
+    assert [len(one.info.assessments) for one in there] == [1, 1]
+    assert [len(found(record, name).data.spans) for name in ("first", "second")] == [1, 1]
+
+
+def test_what_people_say_are_a_feedback_and_an_expectation(record: Any) -> None:
+    store(trace("told"), feedback("told", 0.5, '{"intent": "x"}'))
+    assert said(record, "told") == [
+        ("expected_response", '{"intent": "x"}', "HUMAN"), ("feedback", 0.5, "HUMAN"),
+    ]  # fmt: skip
+
+
+def test_what_people_say_later_stands_beside_what_they_said_before(record: Any) -> None:
+    store(trace("twice"), feedback("twice", 0.0))
+    store(feedback("twice", 1.0, at=START + 120))
+    assert said(record, "twice") == [("feedback", 0.0, "HUMAN"), ("feedback", 1.0, "HUMAN")]
+
+
+def test_a_score_tells_its_source_its_reason_and_whether_the_answer_passed(record: Any) -> None:
+    store(trace("scored"))
+    assert assess([scored("scored")]) == 1
+    assert said(record, "scored") == [("score", 0.25, "CODE")]
+    (there,) = found(record, "scored").info.assessments
+    assert (there.rationale, there.metadata["passed"]) == ("intent: expected x", "False")
+
+
+def test_only_traces_that_are_recorded_are_assessed_and_each_once(record: Any) -> None:
+    names = [f"sampled-{number}" for number in range(3)]
+    store(*(trace(name) for name in names))
+    others = [scored(f"elsewhere-{number}") for number in range(MOST_LOOKED_UP + 1)]
+    assert assess([*others, *map(scored, names)]) == 3
+    assert assess([*others, *map(scored, names)]) == 0
+
+
+def test_what_is_no_record_is_refused(record: Any) -> None:
+    with pytest.raises(DataError, match="expected a trace, a feedback or a score"):
+        store_traces("1", ["{}"])
