@@ -1,5 +1,6 @@
 """The embedded workload `triage`: simulated tickets to one JSON object of six fields."""
 
+from components.workloads.triage.drifts import DRIFTS, drifted
 from components.workloads.triage.rules import DEFINITIONS, LABELS
 from components.workloads.triage.tickets import Ticket, generate
 from components.workloads.triage.wording import STATEMENTS
@@ -8,4 +9,4 @@ PHRASINGS: tuple[str, ...] = tuple(
     template for wording in STATEMENTS.values() for template in (*wording.plain, *wording.lookalikes)
 )
 
-__all__ = ["DEFINITIONS", "LABELS", "PHRASINGS", "Ticket", "generate"]
+__all__ = ["DEFINITIONS", "DRIFTS", "LABELS", "PHRASINGS", "Ticket", "drifted", "generate"]

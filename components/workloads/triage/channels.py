@@ -6,6 +6,7 @@ Typos and abbreviations never touch a token with a digit, so ids and amounts sta
 import random
 
 from components.workloads.triage import phrases
+from components.workloads.triage.population import Population
 from components.workloads.triage.rules import Channel
 from components.workloads.triage.scenario import Scenario, fill
 
@@ -16,7 +17,7 @@ DISTRACTOR_SHARE = 0.07
 TYPO_RATES = (0.0, 0.0, 0.01, 0.02, 0.05)
 
 
-def write_message(scenario: Scenario, channel: Channel, rng: random.Random) -> str:
+def write_message(scenario: Scenario, channel: Channel, population: Population, rng: random.Random) -> str:
     """Word a scenario for a channel: 15 to 90 words, with the writer's own rate of typos."""
     labelled = channel == "web_form" and rng.random() < 0.7
     quoted = channel == "mail" and scenario.other_order is not None and rng.random() < 0.3
@@ -24,7 +25,7 @@ def write_message(scenario: Scenario, channel: Channel, rng: random.Random) -> s
     typo_rate = rng.choice(TYPO_RATES)
     fillers = rng.choice(FILLER_COUNTS)
     while True:
-        sentences = _case(scenario, labelled, quoted, rng) + _remarks(scenario, fillers, rng)
+        sentences = _case(scenario, labelled, quoted, rng) + _remarks(scenario, population, fillers, rng)
         body = add_typos(" ".join(sentences), typo_rate, rng)
         message = dress(scenario, body, labelled or quoted, rng)
         words = len(message.split())
@@ -71,11 +72,11 @@ def _case(scenario: Scenario, labelled: bool, quoted: bool, rng: random.Random) 
     return case
 
 
-def _remarks(scenario: Scenario, fillers: int, rng: random.Random) -> list[str]:
+def _remarks(scenario: Scenario, population: Population, fillers: int, rng: random.Random) -> list[str]:
     """Return signals, wish and remarks that belong to no field, in any order."""
-    remarks = [_say(scenario, phrases.SIGNALS[signal], rng) for signal in scenario.signals]
+    remarks = [_say(scenario, population.signals[signal], rng) for signal in scenario.signals]
     if scenario.wish != "none":
-        remarks.append(_say(scenario, phrases.WISHES[scenario.wish], rng))
+        remarks.append(_say(scenario, population.wishes[scenario.wish], rng))
     for templates in (phrases.OTHER_AMOUNTS, phrases.OTHER_PRODUCTS):
         if rng.random() < DISTRACTOR_SHARE:
             remarks.append(_say(scenario, templates, rng))

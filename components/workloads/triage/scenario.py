@@ -4,28 +4,21 @@ A scenario fixes the gold object. Tickets that share a scenario are near-duplica
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from components.workloads.triage import phrases
-from components.workloads.triage.rules import INTENTS, PRODUCTS, Fields, Signal, priority
+from components.workloads.triage.population import Population
+from components.workloads.triage.rules import Fields, Signal, priority
 from components.workloads.triage.slots import draw_slots
-from components.workloads.triage.wording import STATEMENTS
 
 LOOKALIKE_SHARE = 0.22
 ORDER_SHARE = 0.84
 SECOND_ORDER_SHARE = 0.15
 AMOUNT_SHARE = 0.5
-SIGNAL_SHARES: dict[Signal, float] = {
-    "threat": 0.04,
-    "deadline": 0.12,
-    "repeat": 0.10,
-    "no_hurry": 0.10,
-}
 DANGER_SHARE = 0.10
 DANGER_INTENTS = frozenset({"damaged_item", "defective_item"})
 
-_INTENT_LABELS = tuple(INTENTS)
-_PRODUCT_LABELS = tuple(PRODUCTS)
 _REFUND_LATER = ("refund_later", "refund_refused")
 _REPLACE = (
     "refund",
@@ -93,18 +86,18 @@ class Scenario:
         }
 
 
-def draw_scenario(rng: random.Random) -> Scenario:
+def draw_scenario(rng: random.Random, population: Population) -> Scenario:
     """Draw one case: the intent, its statement, then the values that the statement allows."""
-    intent, product = rng.choice(_INTENT_LABELS), rng.choice(_PRODUCT_LABELS)
+    intent, product = rng.choice(population.intents), rng.choice(population.products)
     lookalike = rng.random() < LOOKALIKE_SHARE
-    wording = STATEMENTS[intent]
+    wording = population.statements[intent]
     template = rng.choice(wording.lookalikes if lookalike else wording.plain)
     amount_inline = "{amount}" in template
     amount = draw_amount(rng) if amount_inline or rng.random() < AMOUNT_SHARE else None
     order_id = draw_order_id(rng) if rng.random() < ORDER_SHARE else None
     has_other = order_id is not None and rng.random() < SECOND_ORDER_SHARE
     other_order = draw_order_id(rng) if has_other else None
-    slots = draw_slots(rng, product)
+    slots = draw_slots(rng, product, population.surfaces)
     slots["amount"] = "" if amount is None else write_amount(amount, rng)
     slots["order_id"], slots["other"] = order_id or "", other_order or ""
     slots["order"] = rng.choice(phrases.ORDER_PHRASES).format_map(slots) if order_id else "my order"
@@ -115,7 +108,7 @@ def draw_scenario(rng: random.Random) -> Scenario:
         order_id=order_id,
         other_order=other_order,
         amount=amount,
-        signals=draw_signals(rng, intent),
+        signals=draw_signals(rng, intent, population.signal_shares),
         wish=rng.choice(WISHES_BY_INTENT[intent]),
         statement=fill(template, slots),
         order_inline="{order}" in template,
@@ -147,9 +140,9 @@ def write_amount(amount: int | float, rng: random.Random) -> str:
     return rng.choice(("${0:,.2f}", "{0:.2f} USD", "€{0:.2f}", "EUR {0:.2f}", "{0:,.2f}", "£{0:,.2f}")).format(amount)
 
 
-def draw_signals(rng: random.Random, intent: str) -> tuple[Signal, ...]:
+def draw_signals(rng: random.Random, intent: str, shares: Mapping[Signal, float]) -> tuple[Signal, ...]:
     """Draw the facts that move priority; a deadline and "no hurry" never meet in one ticket."""
-    signals: list[Signal] = [signal for signal, share in SIGNAL_SHARES.items() if rng.random() < share]
+    signals: list[Signal] = [signal for signal, share in shares.items() if rng.random() < share]
     if intent in DANGER_INTENTS and rng.random() < DANGER_SHARE:
         signals.insert(0, "danger")
     if len(signals) > 1 and "no_hurry" in signals:

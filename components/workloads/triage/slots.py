@@ -4,15 +4,16 @@ Order ids and amounts are drawn with the case itself (`scenario.py`), because go
 """
 
 import random
+from collections.abc import Mapping
 
 from components.workloads.triage import phrases
 from components.workloads.triage.rules import PRODUCTS
 
 
-def draw_slots(rng: random.Random, product: str) -> dict[str, str]:
+def draw_slots(rng: random.Random, product: str, surfaces: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Draw the words for every slot that does not depend on the order or the amount."""
     return {
-        **_draw_product_words(rng, product),
+        **_draw_product_words(rng, product, surfaces),
         **_draw_places_and_times(rng),
         **_draw_irrelevant_numbers(rng),
     }
@@ -25,16 +26,16 @@ def draw_date(rng: random.Random) -> str:
     return rng.choice((f"{day} {name}", f"{name} {day}", f"{day:02d}/{month + 1:02d}", f"{day} {name[:3]}"))
 
 
-def _draw_product_words(rng: random.Random, product: str) -> dict[str, str]:
+def _draw_product_words(rng: random.Random, product: str, surfaces: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Draw what the customer calls the product, and what may be wrong with it."""
-    item = rng.choice(phrases.SURFACES[product])
+    item = rng.choice(surfaces[product])
     other_product = rng.choice([label for label in PRODUCTS if label != product])
     colour, other_colour = rng.sample(phrases.COLOURS, 2)
     faults = phrases.FAULTS[product] if rng.random() < 0.5 else phrases.GENERIC_FAULTS
     return {
         "item": item,
         "a_item": f"{'an' if item[0] in 'aeiou' else 'a'} {item}",
-        "other_item": rng.choice(phrases.SURFACES[other_product]),
+        "other_item": rng.choice(surfaces[other_product]),
         "colour": colour,
         "other_colour": other_colour,
         "fault": rng.choice(faults),

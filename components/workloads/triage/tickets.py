@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from components.workloads.triage.channels import CHANNELS, write_message
 from components.workloads.triage.demonstrations import demonstrate
+from components.workloads.triage.population import USUAL, Population
 from components.workloads.triage.rules import Channel, Fields
 from components.workloads.triage.scenario import Scenario, draw_scenario
 
@@ -44,13 +45,13 @@ def generate(n: int, seed: int) -> Iterator[Ticket]:
     return (make_ticket(index, seed) for index in range(n))
 
 
-def make_ticket(index: int, seed: int) -> Ticket:
+def make_ticket(index: int, seed: int, population: Population = USUAL) -> Ticket:
     """Return ticket number `index` of a seed."""
     base = base_index(index, seed)
-    scenario = draw_scenario(random.Random(f"triage/{seed}/case/{base}"))
+    scenario = draw_scenario(random.Random(f"triage/{seed}/case/{base}"), population)
     rng = random.Random(f"triage/{seed}/ticket/{index}")
     channel = rng.choice(CHANNELS)
-    message = write_message(scenario, channel, rng)
+    message = write_message(scenario, channel, population, rng)
     return Ticket(
         id=f"T{index:06d}",
         message=message,

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from components.workloads.triage import DEFINITIONS, LABELS, PHRASINGS, Ticket, generate
 from components.workloads.triage.channels import add_typos
 from components.workloads.triage.demonstrations import CONFUSED_INTENTS, habits_for
+from components.workloads.triage.population import USUAL
 from components.workloads.triage.rules import (
     FIELD_NAMES,
     INTENTS,
@@ -149,7 +150,7 @@ def test_within_every_kind_of_confusable_ticket_the_majority_is_right(
 ) -> None:
     outcomes: dict[str, list[bool]] = defaultdict(list)
     for ticket in tickets:
-        scenario = draw_scenario(Random(f"triage/{SEED}/case/{int(ticket.group[1:])}"))
+        scenario = draw_scenario(Random(f"triage/{SEED}/case/{int(ticket.group[1:])}"), USUAL)
         for habit in habits_for(scenario, ticket.channel, ticket.message):
             outcomes[habit.name].append(ticket.gold == ticket.demonstration)
             if habit.name == "intent_by_vocabulary":
@@ -161,7 +162,7 @@ def test_within_every_kind_of_confusable_ticket_the_majority_is_right(
 
 def test_tickets_without_a_habit_are_demonstrated_correctly(tickets: list[Ticket]) -> None:
     for ticket in tickets[:3000]:
-        scenario = draw_scenario(Random(f"triage/{SEED}/case/{int(ticket.group[1:])}"))
+        scenario = draw_scenario(Random(f"triage/{SEED}/case/{int(ticket.group[1:])}"), USUAL)
         if not habits_for(scenario, ticket.channel, ticket.message):
             assert ticket.demonstration == ticket.gold
 
