@@ -12,6 +12,13 @@ PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
 
 UI_PORT ?= 5000
 
+# Of `make up`.
+WORKLOAD ?= triage
+PROFILE ?= nano
+PREFECT_PORT ?= 4200
+MLFLOW_PORT ?= 5000
+SERVE_PORT ?= 8000
+
 # Stage commands start `python`: let it be the one of the virtual environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -29,7 +36,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-nano-trials ui clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-watch bench-serve bench-nano-trials ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -87,6 +94,15 @@ bench-engine: setup ## Output tokens a second against generate and pipeline
 bench-training: setup ## SFT and GRPO against bare TRL scripts
 	$(BIN)/python -m benchmarks.training_speed $(ARGS)
 
+bench-traces: setup ## Requests against a server that is killed again and again: is every answer in the lake, once?
+	$(BIN)/python -m benchmarks.traces $(ARGS)
+
+bench-serve: setup ## Requests a second and waiting times against transformers serve (ARGS="--model FOLDER")
+	$(BIN)/python -m benchmarks.serving $(ARGS)
+
+bench-watch: setup ## False alarms and delays of the watch on streams of simulated tickets; a million rows (after make demo)
+	$(BIN)/python -m benchmarks.watch $(ARGS)
+
 bench-nano-trials: setup ## Compare variants of the base model in short trainings (about 20 minutes on two cores)
 	$(BIN)/python -m benchmarks.nano_trials $(ARGS)
 
@@ -94,6 +110,22 @@ ui: setup ## Open the record of runs, models and traces in MLflow (UI_PORT=5000)
 	@mkdir -p state
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(UI_PORT) \
 	  --workers 1 --backend-store-uri sqlite:///state/mlflow.db --default-artifact-root state/mlflow-artifacts
+
+up: setup ## Start Prefect, its worker, MLflow and the champion in the background (WORKLOAD=triage PREFECT_PORT=4200 …)
+	@$(BIN)/gradus up $(WORKLOAD) --profile $(PROFILE) --prefect-port $(PREFECT_PORT) \
+	  --mlflow-port $(MLFLOW_PORT) --serve-port $(SERVE_PORT)
+
+down: setup ## Stop all of them; nothing is left behind
+	@$(BIN)/gradus down
+
+demo-drift: setup ## Play the whole loop: traffic, drift, event, retraining, gate, new champion (half an hour and more)
+	$(BIN)/gradus demo-drift $(WORKLOAD) --profile $(PROFILE) $(ARGS)
+
+status: setup ## Say how each of them is
+	@$(BIN)/gradus status
+
+logs: ## Follow their logs (state/logs/)
+	@tail -n 20 -F state/logs/*.log
 
 clean: ## Remove caches; keeps .venv, state/, artifacts/ and models/
 	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

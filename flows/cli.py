@@ -15,6 +15,8 @@ from typing import Annotated
 import typer
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
+from flows.machine import machine
+from flows.production import production
 
 LOCAL = "127.0.0.1"
 LOOPBACK = frozenset({LOCAL, "::1", "localhost"})
@@ -33,6 +35,8 @@ nano = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(nano, name="nano")
+app.add_typer(production)
+app.add_typer(machine)
 
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of the model.")]
 
@@ -142,8 +146,8 @@ def serve_champion(
 
     import uvicorn
 
-    from components.registry import registered
-    from components.serving import Follower, Journal, Keys, Server, create_app, open_fallback, open_served
+    from components.registry import registered, store_traces
+    from components.serving import Follower, Journal, Keys, Outlet, Server, create_app, open_fallback, open_served
     from components.stages.run import STATE, Run
     from monitoring.lake import Lake
 
@@ -157,7 +161,9 @@ def serve_champion(
     def follow(alias: str) -> Follower:
         return Follower(partial(registered, workload, alias), opened, settings.follow_s)
 
-    lake, spool = Lake(STATE / "lake"), STATE / "spool" / workload
+    spools, every_s = STATE / "spool" / workload, settings.store_s
+    lake = Outlet(spools / "lake", Lake(STATE / "lake").store, every_s)
+    record = Outlet(spools / "mlflow", store_traces, every_s, settings.traces.mlflow_share)
     named = routing.fallback
     second = open_fallback(run.workload, run.prompt(named.prompt), run.prices) if named else None
     server = Server(
@@ -165,13 +171,29 @@ def serve_champion(
         follow("champion"),
         settings,
         keys,
-        Journal(workload, run.workload.output, spool, lake.store, settings.store_s),
+        Journal(workload, run.workload.output, lake, record),
         canary=follow("canary") if routing.canary_share else None,
         shadow=follow("shadow") if routing.shadow_share else None,
         fallback=second,
     )
     typer.echo(f"{workload} on http://{host}:{port}/v1")
     uvicorn.run(create_app(server), host=host, port=port, log_level="warning", access_log=False)
+
+
+@app.command("score", epilog="Example: [bold]gradus score triage --hours 24[/]")
+def score_traces(
+    workload: Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")],
+    profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
+    hours: Annotated[float, typer.Option(min=0, help="Traces of the last so many hours.")] = 24,
+) -> None:
+    """Score traces by what people said of them: against their corrected answers, or as they scored them.
+
+    Scores go to the lake and, as assessments, to MLflow's traces. A trace that was scored is not scored again.
+    """
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # Prefect looks for it when it is imported
+    from flows.score import score
+
+    score(workload, profile, hours)
 
 
 @app.command("promote", epilog="Example: [bold]gradus promote triage 3[/]")

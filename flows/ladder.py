@@ -3,6 +3,7 @@
 import os
 
 from prefect import flow
+from prefect.concurrency.sync import concurrency
 
 from components.registry import open_run
 from components.stages import LADDER
@@ -10,18 +11,27 @@ from components.stages.__main__ import PARENT
 from components.stages.run import Run, git_commit
 from flows.tasks import stage, unchanged
 
+TRAINER = "trainer"  # the limit by which a server lets one climb train at a time; without a server there is none
+
+
+@flow(name="scheduled", flow_run_name="{workload}")
+def scheduled(workload: str, profile: str) -> None:
+    """Climb with a workload on a profile, as a deployment does."""
+    climb(Run.load(f"{workload}-{profile}"))
+
 
 @flow(name="ladder", flow_run_name="{run}")
 def ladder(run: str) -> None:
     """Climb with one workload on one profile; stages whose inputs did not change are skipped."""
-    stage("data", run)
-    stage("classical", run)
-    stage("prompts", run)
-    stage("sft", run)
-    stage("rl", run)
-    stage("evaluate", run)
-    stage("gate", run)
-    stage("report", run)
+    with concurrency(TRAINER, occupy=1):
+        stage("data", run)
+        stage("classical", run)
+        stage("prompts", run)
+        stage("sft", run)
+        stage("rl", run)
+        stage("evaluate", run)
+        stage("gate", run)
+        stage("report", run)
 
 
 def climb(run: Run) -> None:

@@ -6,7 +6,7 @@ Decides which columns have drifted and what is told of it; reads no clock and st
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,13 @@ import pandas as pd
 from components.params import WatchParams
 from components.records import Observation, Record
 from monitoring.calibration import limits
-from monitoring.columns import Table, compare
+from monitoring.columns import Table as Columns
+from monitoring.columns import compare
 from monitoring.drift import distances
 from monitoring.windows import Window
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Kind = Literal["input", "output", "quality"]
 KINDS: tuple[Kind, ...] = ("input", "output", "quality")
@@ -109,7 +113,7 @@ def watch(sides: Sides, params: WatchParams, page: Path, seed: int = 0) -> Watch
     return found.model_copy(update=told)
 
 
-def _moved(table: Table, name: str, distance: float, limit: float) -> Moved:
+def _moved(table: Columns, name: str, distance: float, limit: float) -> Moved:
     """A column with what was usual and what is now: means of numbers, the label whose share changed most."""
     before, now = table.reference[name], table.current[name]
     if name in table.numbers:
@@ -121,7 +125,7 @@ def _moved(table: Table, name: str, distance: float, limit: float) -> Moved:
     return Moved(column=name, distance=distance, limit=limit, reference=told[0], current=told[1])
 
 
-def _slices(table: Table, beyond: Sequence[str]) -> tuple[SliceShift, ...]:
+def _slices(table: Columns, beyond: Sequence[str]) -> tuple[SliceShift, ...]:
     """The labels of answers among which the first column that moved has moved most; of labels, those that grew most."""
     if not beyond:
         return ()
@@ -137,7 +141,7 @@ def _slices(table: Table, beyond: Sequence[str]) -> tuple[SliceShift, ...]:
     return tuple(shift for _, shift in sorted(shifts, key=lambda pair: -pair[0])[:SLICES_TOLD])
 
 
-def _slice(table: Table, name: str, column: str, rows: tuple[pd.DataFrame, pd.DataFrame]) -> SliceShift:
+def _slice(table: Columns, name: str, column: str, rows: tuple[pd.DataFrame, pd.DataFrame]) -> SliceShift:
     """A slice before and now: the mean of a number, the share of a label."""
     before, now = len(rows[0]) / len(table.reference), len(rows[1]) / len(table.current)
     means = [float(side[column].mean()) for side in rows] if column in table.numbers else [before, now]
@@ -145,3 +149,20 @@ def _slice(table: Table, name: str, column: str, rows: tuple[pd.DataFrame, pd.Da
         slice=name, reference_share=before, current_share=now, column=column, reference_value=means[0],
         current_value=means[1],
     )  # fmt: skip
+
+
+def table(found: Watched) -> "Table":
+    """What a look found, for a terminal."""
+    from rich.table import Table
+
+    state = "too few answers to judge" if not found.judged else "drift" if found.drifted else "nothing moved"
+    drawn = Table(
+        "column", "distance", "limit", "reference", "now",
+        title=f"{found.workload}, version {found.version}: {found.rows:,} of {found.total:,} answers, {state}",
+    )  # fmt: skip
+    for one in found.moved:
+        drawn.add_row(one.column, f"{one.distance:.3f}", f"{one.limit:.3f}", one.reference, one.current)
+    for one in found.slices:
+        shares = f"{one.reference_share:.1%} of answers", f"{one.current_share:.1%} of answers"
+        drawn.add_row(f"slice {one.slice}", "", "", *shares)
+    return drawn

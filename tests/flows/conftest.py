@@ -22,7 +22,7 @@ from components.stages.run import StageRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "triage-nano"
-COPIED = ("components", "flows", "monitoring", "params", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config")
+COPIED = ("components", "flows", "infra", "monitoring", "params", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config")
 TOKENIZER = ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json")
 WORKLOAD = {"source": {"sizes": {"train": 120, "dev": 24, "test": 40, "sealed": 40}}}
 PROFILE: dict[str, Any] = {
@@ -135,6 +135,21 @@ def commit(folder: Path) -> None:
     git = ["git", "-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "init.defaultBranch=main"]
     for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "A small project"]):
         subprocess.run([*git, *words], cwd=folder, check=True)
+
+
+@pytest.fixture(scope="session")
+def climbed_once(make_project: Callable[[], "Project"]) -> Project:
+    """A project that has climbed, with a champion; tests take copies."""
+    project = make_project()
+    done = project.climb()
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture(scope="module")
+def climbed(climbed_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of it. What was registered keeps its place in the original: only new files are the copy's own."""
+    return Project(shutil.copytree(climbed_once.folder, tmp_path_factory.mktemp("climbed"), dirs_exist_ok=True))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -13,13 +12,6 @@ from components.records import Trace
 from monitoring.lake import Lake
 from tests.flows.conftest import Project, wait_until
 from tests.flows.test_resume import started
-
-
-@pytest.fixture(scope="module")
-def climbed(make_project: Callable[[], Project]) -> Project:
-    project = make_project()
-    assert project.climb().returncode == 0
-    return project
 
 
 @pytest.fixture

@@ -1,0 +1,217 @@
+"""The whole loop, to be watched: serve → traffic → drift → event → retraining → gate → release → new champion.
+
+Decides what is sent when, and what is told of it. Everything that reacts is what runs in production: the services of
+`gradus up`, their deployments, and the automation that starts a retraining when drift is detected.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from components.errors import GradusError, RegistryError
+from components.records import Record, read_record
+from components.registry import registered
+from components.stages.run import STATE, Run
+from flows.health import Services
+from monitoring.traffic import Plan, Reply, Target, replay
+from monitoring.watch import Watched
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+MOST_SECONDS = 3 * 3600  # of a retraining: the ladder
+STORED_S = 12.0  # until traces have left the spool for the lake
+LOOK_S = 5.0
+CANARY_BATCH = 100  # requests at once while a canary is tried
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is played: the drift, requests before it and after it, and the share that people correct."""
+
+    drift: str
+    before: int
+    after: int
+    feedback_share: float
+    seed: int
+    clients: int = 8
+
+
+class Chapter(Record):
+    """Something that happened, and when, in seconds since the beginning."""
+
+    at_s: float
+    what: str
+
+
+class Ending(Record):
+    """The timeline, and the shares of right answers that the story is about; None where nothing was asked."""
+
+    drift: str
+    timeline: tuple[Chapter, ...]
+    accuracy_before: float
+    accuracy_during: float
+    accuracy_after: float
+    accuracy_old_traffic: float
+    requests: int
+    failures: int
+    version_before: int
+    version_after: int
+
+    @property
+    def regained(self) -> float:
+        """The share of what the drift cost that the new champion regained."""
+        lost = self.accuracy_before - self.accuracy_during
+        return (self.accuracy_after - self.accuracy_during) / lost if lost > 0 else 0.0
+
+
+class Stage:
+    """The running services, and what has happened so far."""
+
+    def __init__(self, run: Run, services: Services, story: Story, told: Callable[[str], None]) -> None:
+        self.run, self.story, self._told = run, story, told
+        self.target = Target(
+            f"{services.addresses['serve']}/v1", run.workload.name,
+            tuple(dict.fromkeys(run.trained_prompt.placeholders)), story.clients,
+        )  # fmt: skip
+        self.started, self.chapters, self.replies = time.time(), list[Chapter](), list[Reply]()
+
+    def happens(self, what: str) -> None:
+        """Write a chapter."""
+        self.chapters.append(Chapter(at_s=round(time.time() - self.started, 1), what=what))
+        self._told(f"{datetime.now(UTC):%H:%M:%S}  {what}")
+
+    def send(self, plan: Plan) -> list[Reply]:
+        """Play a part of the traffic."""
+        found = replay(self.run.workload, plan, self.target)
+        self.replies += found
+        return found
+
+
+def play(run: Run, services: Services, story: Story, told: Callable[[str], None]) -> Ending:
+    """Play the loop against services that run.
+
+    Raises:
+        GradusError: A flow fails, or drift is not noticed.
+    """
+    stage, first = Stage(run, services, story, told), registered(run.workload.name).number
+    stage.happens(f"version {first} is champion; {story.before} usual tickets are sent")
+    usual = Plan(story.before, "none", story.before, story.feedback_share, story.seed)
+    before = stage.send(usual)
+    stage.happens(f"{right(before):.1%} right; the drift {story.drift} begins")
+    drifted = Plan(story.after, story.drift, 0, story.feedback_share, story.seed + 1)
+    during = stage.send(drifted)
+    stage.happens(f"{right(during):.1%} right on {story.after} drifted tickets")
+    time.sleep(STORED_S)
+    noticed = noticed_drift(stage)
+    stage.happens(noticed)
+    ends = wait_for(stage, "retrain", since=stage.started)
+    stage.happens(f"the retraining ended: {ends}")
+    version = registered(run.workload.name).number
+    time.sleep(2 * run.workload.serving.follow_s)
+    after = stage.send(replace(drifted, seed=story.seed + 2, feedback_share=0.0))
+    stage.happens(f"version {version} answers: {right(after):.1%} right on drifted tickets")
+    old = stage.send(replace(usual, seed=story.seed + 3, feedback_share=0.0))
+    stage.happens(f"{right(old):.1%} right on usual ones")
+    return Ending(
+        drift=story.drift, timeline=tuple(stage.chapters), accuracy_before=right(before), accuracy_during=right(during),
+        accuracy_after=right(after), accuracy_old_traffic=right(old), requests=len(stage.replies),
+        failures=sum(one.error is not None for one in stage.replies), version_before=first, version_after=version,
+    )  # fmt: skip
+
+
+def noticed_drift(stage: Stage) -> str:
+    """Let the deployed flows score and look, as their schedules would within the hour."""
+    from prefect.deployments import run_deployment
+
+    name = stage.run.workload.name
+    run_deployment(f"score/{name}", timeout=None)
+    looked: Any = run_deployment(f"watch/{name}", timeout=None)
+    if not looked.state or not looked.state.is_completed():
+        raise GradusError(f"expected the watch to complete, found {looked.state}")
+    found = read_record(STATE / "watch" / name / "watched.json", Watched)
+    if not found.drifted:
+        raise GradusError(f"expected the watch to notice {stage.story.drift}, found nothing that moved")
+    moved = ", ".join(one.column for one in found.moved[:4])
+    return f"drift.detected: {'+'.join(found.kinds)} ({moved}), {found.severity:.1f} times the limit"
+
+
+def wait_for(stage: Stage, flow: str, since: float) -> str:
+    """Wait until a flow that an event started has ended; while a canary is tried, it is asked."""
+    ends = time.time() + MOST_SECONDS
+    number = 0
+    while time.time() < ends:
+        state = state_of(flow, since)
+        if state in DONE:
+            return state.lower()
+        if has_canary(stage.run.workload.name):
+            number += 1
+            plan = Plan(CANARY_BATCH, stage.story.drift, 0, stage.story.feedback_share, stage.story.seed + 100 + number)
+            stage.send(plan)
+            if number == 1:
+                stage.happens("a canary answers its share of the traffic")
+        time.sleep(LOOK_S)
+    raise GradusError(f"expected the flow {flow} to end within {MOST_SECONDS / 3600:g} hours, found it running")
+
+
+def state_of(flow: str, since: float) -> str | None:
+    """The state of the newest run of a flow since a time, None where there is none yet."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterStartTime
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    after: Any = datetime.fromtimestamp(since, UTC)
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=[flow])),
+            flow_run_filter=FlowRunFilter(start_time=FlowRunFilterStartTime(after_=after)),
+            sort=FlowRunSort.START_TIME_DESC,
+            limit=1,
+        )
+    return str(runs[0].state_type.value) if runs and runs[0].state_type else None
+
+
+def has_canary(workload: str) -> bool:
+    """Whether a version is being tried."""
+    try:
+        registered(workload, "canary")
+    except RegistryError:
+        return False
+    return True
+
+
+def right(replies: list[Reply]) -> float:
+    """The share of answered tickets that were answered right."""
+    answered = [one.right for one in replies if one.error is None]
+    return sum(answered) / len(answered) if answered else 0.0
+
+
+def ensure_champion(run: Run) -> None:
+    """Climb the ladder where nobody is champion yet."""
+    try:
+        registered(run.workload.name)
+    except RegistryError:
+        command = [sys.executable, "-m", "flows.cli", "run", run.workload.name, "--profile", run.profile.name]
+        if code := subprocess.run(command, check=False).returncode:
+            raise GradusError(f"expected the ladder to be climbed, found that it ended with code {code}") from None
+
+
+def endings(ending: Ending) -> "Table":
+    """The quality before, during and after, for a terminal."""
+    from rich.table import Table
+
+    table = Table(
+        "traffic", "champion", "right", title=f"Drift {ending.drift}: {ending.regained:.0%} of the loss regained"
+    )
+    old, new = f"version {ending.version_before}", f"version {ending.version_after}"
+    table.add_row("usual, before", old, f"{ending.accuracy_before:.1%}")
+    table.add_row("drifted, before the retraining", old, f"{ending.accuracy_during:.1%}")
+    table.add_row("drifted, after it", new, f"{ending.accuracy_after:.1%}")
+    table.add_row("usual, after it", new, f"{ending.accuracy_old_traffic:.1%}")
+    table.add_row(f"failed requests, of {ending.requests:,}", "", str(ending.failures))
+    return table

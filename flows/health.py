@@ -1,0 +1,100 @@
+"""How the services of one machine are: each is asked over HTTP, the worker through its server."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from components.records import Record
+
+LOCAL = "127.0.0.1"
+POOL = "gradus"
+_ANSWER_S = 3.0
+
+
+class Services(Record):
+    """What runs: the workload and profile that are served, and the port of each server."""
+
+    workload: str
+    profile: str
+    prefect_port: int
+    mlflow_port: int
+    serve_port: int
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each service is found, in the order in which they start; the worker listens nowhere."""
+        return {
+            "prefect": f"http://{LOCAL}:{self.prefect_port}",
+            "mlflow": f"http://{LOCAL}:{self.mlflow_port}",
+            "worker": "",
+            "serve": f"http://{LOCAL}:{self.serve_port}",
+        }
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a service is. "not ready" is a server that is well and has no champion to serve yet."""
+
+    name: str
+    address: str
+    state: Literal["healthy", "not ready", "not healthy"]
+    says: str
+
+
+def ask(name: str, services: Services, process: str) -> Health:
+    """Ask one service; `process` is what supervisord says of it."""
+    import httpx
+
+    address = services.addresses[name]
+    if process != "RUNNING":
+        return Health(name, address, "not healthy", process.lower())
+    try:
+        state, says = _QUESTIONS[name](services)
+    except (httpx.HTTPError, ValueError) as error:
+        state, says = "not healthy", str(error) or type(error).__name__
+    return Health(name, address, state, says)
+
+
+Answer = tuple[Literal["healthy", "not ready", "not healthy"], str]
+
+
+def _prefect(services: Services) -> Answer:
+    _get(f"{services.addresses['prefect']}/api/health")
+    return "healthy", "flows and their schedules"
+
+
+def _mlflow(services: Services) -> Answer:
+    _get(f"{services.addresses['mlflow']}/health")
+    return "healthy", "runs, models, traces"
+
+
+def _worker(services: Services) -> Answer:
+    import httpx
+
+    url = f"{services.addresses['prefect']}/api/work_pools/{POOL}/workers/filter"
+    found: Any = httpx.post(url, json={}, timeout=_ANSWER_S).raise_for_status().json()
+    online = any(one["name"] == services.workload and one["status"] == "ONLINE" for one in found)
+    return ("healthy", f"takes runs of the pool {POOL}") if online else ("not healthy", "its server does not know it")
+
+
+def _serve(services: Services) -> Answer:
+    import httpx
+
+    address = services.addresses["serve"]
+    _get(f"{address}/healthz")
+    answer = httpx.get(f"{address}/readyz", timeout=_ANSWER_S)
+    told: Any = answer.json()
+    if answer.is_success:
+        return "healthy", f"{told['model']}, version {told['version']} ({told['method']})"
+    return "not ready", str(told["error"]["message"])
+
+
+def _get(url: str) -> None:
+    import httpx
+
+    httpx.get(url, timeout=_ANSWER_S).raise_for_status()
+
+
+_QUESTIONS: dict[str, Callable[[Services], Answer]] = {
+    "prefect": _prefect, "mlflow": _mlflow, "worker": _worker, "serve": _serve,
+}  # fmt: skip

@@ -1,0 +1,131 @@
+"""Commands of everything on one machine: up, down, how it is, and traffic to watch it by."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.production import Profile, Workload
+
+if TYPE_CHECKING:
+    from flows.health import Health
+
+machine = typer.Typer(add_completion=False)
+
+
+@machine.command("up", epilog="Example: [bold]gradus up triage --serve-port 8000[/]")
+def bring_up(
+    workload: Workload,
+    profile: Profile = "nano",
+    prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's server.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's server.")] = 5000,
+    serve_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the champion.")] = 8000,
+) -> None:
+    """Start everything on this machine, in the background: Prefect's server and worker, MLflow's server, the champion.
+
+    All listen on loopback; logs are in state/logs/. What runs already goes on.
+    """
+    from components.stages.run import Run
+    from flows.health import Services
+    from flows.services import up
+
+    Run.load(f"{workload}-{profile}")
+    services = Services(
+        workload=workload, profile=profile, prefect_port=prefect_port, mlflow_port=mlflow_port, serve_port=serve_port
+    )
+    _show(up(services, lambda line: typer.echo(line, err=True)))
+
+
+@machine.command("down")
+def take_down() -> None:
+    """Stop everything that `up` started; nothing is left behind."""
+    from flows.services import down
+
+    typer.echo("Everything is down." if down() else "Nothing was up.")
+
+
+@machine.command("status")
+def show_status() -> None:
+    """Say how each service of `up` is; ends with code 1 where one is not healthy."""
+    from flows.services import status
+
+    found = status()
+    if not found:
+        typer.echo("Nothing is up; make up starts it.")
+    elif not _show(found):
+        raise typer.Exit(1)
+
+
+@machine.command("demo-drift", epilog="Example: [bold]gradus demo-drift triage --drift new-product[/]")
+def demonstrate_drift(
+    workload: Workload = "triage",
+    profile: Profile = "nano",
+    drift: Annotated[str, typer.Option(help="new-wording, new-product or broken-field.")] = "new-product",
+    before: Annotated[int, typer.Option(min=300, help="Usual tickets, before the drift.")] = 600,
+    after: Annotated[int, typer.Option(min=300, help="Drifted tickets, before it is noticed.")] = 1500,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the tickets.")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Let the services run on afterwards.")] = False,
+) -> None:
+    """Play the whole loop: serve, traffic, drift, event, retraining, gate, release, new champion. Prints the timeline.
+
+    Climbs the ladder first where there is no champion. Half of the answers are corrected by simulated people.
+    """
+    from rich.console import Console
+
+    from components.records import write_record
+    from components.stages.run import STATE, Run
+    from flows.demo import Story, endings, ensure_champion, play
+    from flows.health import Services
+    from flows.services import down, up
+
+    run = Run.load(f"{workload}-{profile}")
+    ensure_champion(run)
+    services = Services(workload=workload, profile=profile, prefect_port=4200, mlflow_port=5000, serve_port=8000)
+    up(services, typer.echo)
+    try:
+        ending = play(run, services, Story(drift, before, after, 0.5, seed), typer.echo)
+    finally:
+        if not keep:
+            down()
+    write_record(STATE / "demo-drift.json", ending)
+    Console(width=120).print(endings(ending))
+
+
+def _show(services: "Sequence[Health]") -> bool:
+    """Print the services as a table; whether all are well."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("service", "address", "state", "", "log")
+    for one in services:
+        table.add_row(one.name, one.address, one.state, one.says, f"state/logs/{one.name}.log")
+    Console(width=max(120, Console().width)).print(table)
+    return all(one.state != "not healthy" for one in services)
+
+
+@machine.command("simulate", epilog="Example: [bold]gradus simulate triage --drift new-product --drift-at 1000[/]")
+def simulate_traffic(
+    workload: Workload,
+    profile: Profile = "nano",
+    drift: Annotated[str, typer.Option(help="new-wording, new-product, shifted-mix, broken-field or none.")] = "none",
+    requests: Annotated[int, typer.Option(min=1, help="Tickets to send.")] = 2000,
+    drift_at: Annotated[int, typer.Option(min=0, help="Number of the ticket that the drift begins with.")] = 1000,
+    url: Annotated[str, typer.Option(help="Address of the server.")] = "http://127.0.0.1:8000/v1",
+    clients: Annotated[int, typer.Option(min=1, max=256, help="Clients that ask at once.")] = 8,
+    feedback_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the answers that people look at and correct.")
+    ] = 0.3,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the tickets.")] = 1,
+) -> None:
+    """Send simulated tickets to a server that runs, with a drift from a known ticket on, and say how many it got right.
+
+    For a share of the answers the server is told the right one. The server's key is read from OPENAI_API_KEY.
+    """
+    from components.stages.run import Run
+    from monitoring.traffic import Plan, Target, replay, summary
+
+    run = Run.load(f"{workload}-{profile}")
+    plan = Plan(requests, drift, drift_at, feedback_share, seed)
+    target = Target(url, workload, tuple(dict.fromkeys(run.trained_prompt.placeholders)), clients)
+    for line in summary(plan, replay(run.workload, plan, target)):
+        typer.echo(line)

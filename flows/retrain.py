@@ -1,0 +1,135 @@
+"""The retraining: what production taught → a new data version → the ladder → the gate → a release."""
+
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+
+from components.data.harvest import Harvested, harvest
+from components.data.split import SPLITS
+from components.data.versions import DataVersion, new_version
+from components.errors import GradusError
+from components.records import Record, read_record, write_record
+from components.registry import WINNER_ALIAS, open_run, registered, tracking_uri
+from components.stages.__main__ import alone
+from components.stages.gate import GateRecord
+from components.stages.run import STATE, Run
+from flows.release import release
+from monitoring.candidates import candidates
+from monitoring.lake import Lake
+from monitoring.watch import Watched
+
+BY_HAND = "by hand"
+SECONDS_PER_HOUR = 3600
+
+
+class Retrained(Record):
+    """What became of a retraining; `outcome` is a sentence."""
+
+    workload: str
+    reason: str
+    started: float
+    outcome: str
+    examples: int = 0
+    branch: str = ""
+    version: int | None = None
+
+
+@flow(name="retrain", flow_run_name="{workload}")
+def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retrained:
+    """Make a candidate of production's right answers, and release it if the gate lets it through."""
+    run, started = Run.load(f"{workload}-{profile}"), time.time()
+    with alone(f"{workload}-retrain"):
+        if wait_h := cooling_h(run, reason, started):
+            return told(run, Retrained(
+                workload=workload, reason=reason, started=started, outcome=f"Cooling down for {wait_h:.1f} h more."
+            ))  # fmt: skip
+        found = gather(run, started)
+        if len(found) < (least := run.retraining.harvest.min_examples):
+            return told(run, Retrained(
+                workload=workload, reason=reason, started=started, examples=len(found),
+                outcome=f"Expected at least {least} right answers to learn from, found {len(found)}.",
+            ))  # fmt: skip
+        data = version_data(run, found, started)
+        gate = climb_in(data.folder, run)
+        judged = release(workload, profile) if gate.alias == "canary" else None
+        kept = gate.alias is None or (judged is not None and judged.decision == "withdrawn")
+        last = judged.reasons if judged else gate.verdicts[-1].reasons
+        return told(run, Retrained(
+            workload=workload, reason=reason, started=started, examples=len(found), branch=data.branch,
+            version=gate.version,
+            outcome=f"{'The old champion stays' if kept else f'Version {gate.version} is champion'}: {' '.join(last)}",
+        ))  # fmt: skip
+
+
+def cooling_h(run: Run, reason: str, now: float) -> float:
+    """Hours until drift may start a retraining again; 0 for one that a person starts."""
+    path = record_path(run)
+    if reason == BY_HAND or not path.is_file():
+        return 0.0
+    since_h = (now - read_record(path, Retrained).started) / SECONDS_PER_HOUR
+    return max(0.0, run.retraining.cooldown_hours - since_h)
+
+
+def record_path(run: Run) -> Path:
+    """Where the last retraining that went beyond its cooldown is written down."""
+    return STATE / "retrain" / f"{run.workload.name}.json"
+
+
+def told(run: Run, found: Retrained) -> Retrained:
+    """Say and keep what became of it."""
+    get_run_logger().info(found.outcome)
+    if found.branch:
+        write_record(record_path(run), found)
+    tags = {
+        "run": run.name,
+        "stage": "retrain",
+        "reason": found.reason,
+        "branch": found.branch,
+        "outcome": found.outcome,
+    }
+    with open_run(run.workload.name, f"{run.name}/retrain", tags) as tracker:
+        tracker.metrics({"retrain/examples": float(found.examples)})
+    return found
+
+
+@task(name="harvest", cache_policy=NO_CACHE)
+def gather(run: Run, now: float) -> list[Harvested]:
+    """Right answers of production that the data has not yet, in no evaluation split and not twice."""
+    name, params = run.workload.name, run.retraining.harvest
+    since = now - SECONDS_PER_HOUR * params.window_hours
+    watched = STATE / "watch" / name / "watched.json"
+    moved = [one.slice for one in read_record(watched, Watched).slices] if watched.is_file() else []
+    found = candidates(Lake(STATE / "lake"), name, since, params.min_score, moved)
+    known = [example for split in SPLITS for example in run.examples(split)]
+    return harvest(found, known, run.workload.validation.near_duplicate_similarity, params)
+
+
+@task(name="data version", cache_policy=NO_CACHE)
+def version_data(run: Run, found: list[Harvested], now: float) -> DataVersion:
+    """A commit on a branch of its own, checked out under state/retrain/."""
+    name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
+    return new_version(Path.cwd(), run.workload.name, found, name, registered(run.workload.name).git_commit)
+
+
+@task(name="ladder", cache_policy=NO_CACHE)
+def climb_in(folder: Path, run: Run) -> GateRecord:
+    """`gradus run` in the checked-out branch, with this project's record; its winner becomes canary."""
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": tracking_uri(),
+        "PREFECT_API_URL": str(get_client(sync_client=True).api_url),
+        "PYTHONPATH": str(folder),
+        "TORCHINDUCTOR_CACHE_DIR": str((STATE / "compiled").resolve()),
+        WINNER_ALIAS: "canary",
+    }
+    command = [sys.executable, "-m", "flows.cli", "run", run.workload.name, "--profile", run.profile.name]
+    if code := subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
+        raise GradusError(f"expected the ladder to be climbed, found that it ended with code {code} ({folder})")
+    return read_record(folder / run.folder / "gate" / "gate.json", GateRecord)

@@ -1,0 +1,46 @@
+"""Scoring: the traces of the last hours → scores in the lake → assessments in MLflow."""
+
+import logging
+import time
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from components.records import Scored
+from components.registry import assess
+from components.scorers import build
+from components.stages.run import STATE, Run
+from monitoring.lake import Lake
+from monitoring.scoring import Scoring, score_window
+
+log = logging.getLogger(__name__)
+HOUR_S = 3600.0
+
+
+@flow(name="score", flow_run_name="{workload}")
+def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
+    """Score the traces of the last hours by what people said of them; where it was done before, nothing is added."""
+    run, now = Run.load(f"{workload}-{profile}"), time.time()
+    since = now - hours * HOUR_S
+    found = into_lake(run, since, now)
+    log.info("Traces of the last %g hours: %s.", hours, found)
+    log.info("New assessments in MLflow: %s.", f"{into_mlflow(workload, since):,}")
+    return found
+
+
+@task(cache_policy=NO_CACHE)
+def into_lake(run: Run, since: float, until: float) -> Scoring:
+    """Score what has evidence and no score yet."""
+    workload = run.workload
+    scorer = build(workload.scorer, workload.output)
+    return score_window(Lake(STATE / "lake"), workload.name, scorer, since, until)
+
+
+@task(cache_policy=NO_CACHE)
+def into_mlflow(workload: str, since: float) -> int:
+    """Assess the traces that MLflow has: all scores of the window, so that what it missed while it was away is added.
+
+    Raises:
+        RegistryError: It is away; the scores stay in the lake, and the next run comes again.
+    """
+    return assess(Lake(STATE / "lake").read(Scored, workload, since))

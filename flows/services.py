@@ -1,0 +1,176 @@
+"""The services of one machine, up and down together: Prefect's server and worker, MLflow's server, and the champion.
+
+Decides ports, paths and order; supervisord (infra/supervisord.conf) starts, restarts and stops the processes.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from components.errors import ConfigError, GradusError, RegistryError
+from components.records import read_record, write_record
+from flows.health import LOCAL, Health, Services, ask
+from flows.supervisor import MARK, SOCKET, ServiceError, control, processes, runs, sweep
+
+CONFIGURATION = Path("infra/supervisord.conf")
+UP, LOGS = Path("state/up"), Path("state/logs")
+RECORD, PID = UP / "services.json", UP / "supervisord.pid"
+SERVERS, CLIENTS = ("prefect", "mlflow"), ("worker", "serve")  # these start when those are healthy
+MOST_START_S, MOST_LOAD_S, MOST_STOP_S = 300.0, 60.0, 120.0
+_LOOK_S = 0.5
+_MOST_TOLD = 300  # characters of a log
+_ENDED = ("BACKOFF", "EXITED", "FATAL")  # as supervisord calls a process that ended by itself
+
+
+def up(services: Services, told: Callable[[str], None]) -> list[Health]:
+    """Start the services and wait until they are healthy; those that run already go on. `told` hears of each.
+
+    Raises:
+        ConfigError: Others run here already, or a port is taken: nothing was started. Or Prefect refuses a deployment.
+        ServiceError: A service does not become healthy. All were taken down again.
+    """
+    folder = Path.cwd()
+    os.environ.update(environment(services, folder))
+    if not _is_up(services):
+        sweep(folder)
+        _refuse_taken(services)
+        _supervise(services, folder)
+    try:
+        _bring(services, SERVERS, told)
+        from flows.deploy import close_lost_runs, deploy  # imports Prefect, which reads the environment then
+
+        if processes().get("worker") != "RUNNING":
+            close_lost_runs()
+        deploy()
+        told("deployments: known to Prefect")
+        _bring(services, CLIENTS, told)
+        _let_load(services)
+    except (GradusError, KeyboardInterrupt):
+        down()
+        raise
+    return status()
+
+
+def down() -> bool:
+    """Stop all services and whatever they started; False where there was nothing to stop.
+
+    Raises:
+        ServiceError: Something does not end.
+    """
+    pid = control("getPID")
+    if pid is not None:
+        control("shutdown")
+        ends = time.monotonic() + MOST_STOP_S
+        while runs(pid) and time.monotonic() < ends:
+            time.sleep(_LOOK_S)
+    swept = sweep(Path.cwd())
+    for path in (SOCKET, PID, RECORD):
+        path.unlink(missing_ok=True)
+    return pid is not None or swept
+
+
+def status() -> list[Health]:
+    """How each service is; none where nothing was started."""
+    if not RECORD.is_file():
+        return []
+    services, found = read_record(RECORD, Services), processes()
+    return [ask(name, services, found.get(name, "gone")) for name in services.addresses]
+
+
+def environment(services: Services, folder: Path) -> dict[str, str]:
+    """What every service finds in its environment: where the others are, and what infra/ asks for."""
+    own = {f"GRADUS_{name.upper()}": str(value) for name, value in services.model_dump().items()}
+    return own | {
+        MARK: str(folder),
+        "GRADUS_PYTHON": sys.executable,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # stages start `python`
+        "MLFLOW_TRACKING_URI": services.addresses["mlflow"],
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PREFECT_API_URL": f"{services.addresses['prefect']}/api",
+        # A home of its own: `gradus run` without a server has another database than one that runs.
+        "PREFECT_HOME": str(folder / UP / "prefect"),
+        "PREFECT_LOGGING_LEVEL": "INFO",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "components,flows,monitoring",
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait would slow all the others
+    }
+
+
+def _is_up(services: Services) -> bool:
+    """Whether these services run here.
+
+    Raises:
+        ConfigError: Others do.
+    """
+    if control("getPID") is None:
+        return False
+    found = read_record(RECORD, Services)
+    if found != services:
+        said = ", ".join(f"{name}={value}" for name, value in found.model_dump().items())
+        raise ConfigError(f"expected nothing else to run here, found {said}; `make down` ends it")
+    return True
+
+
+def _refuse_taken(services: Services) -> None:
+    """Refuse ports on which others listen, before anything is started."""
+    for name in (*SERVERS, "serve"):
+        port = int(services.addresses[name].rpartition(":")[2])
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind((LOCAL, port))
+            except OSError as error:
+                raise ConfigError(
+                    f"expected a free port for {name}, found {port} taken; "
+                    f"choose another: make up {name.upper()}_PORT={port + 1}"
+                ) from error
+
+
+def _supervise(services: Services, folder: Path) -> None:
+    """Start supervisord, which starts the servers."""
+    for path in (UP / "prefect", LOGS):
+        path.mkdir(parents=True, exist_ok=True)
+    write_record(RECORD, services)
+    command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(folder / CONFIGURATION)]
+    started = subprocess.run(command, capture_output=True, text=True, check=False)
+    if started.returncode:
+        RECORD.unlink()
+        raise ServiceError(f"expected supervisord to start, found {' '.join(started.stderr.split())}")
+
+
+def _bring(services: Services, names: Sequence[str], told: Callable[[str], None]) -> None:
+    """Start some services and wait until they are healthy."""
+    for name in names:
+        if processes().get(name) not in ("RUNNING", "STARTING"):
+            control("startProcess", name, False)
+    ends = time.monotonic() + MOST_START_S
+    for name in names:
+        while (found := ask(name, services, processes().get(name, "gone"))).state == "not healthy":
+            if found.says.upper() in _ENDED or time.monotonic() > ends:
+                raise ServiceError(f"expected {name} to become healthy, found {found.says}; {_log_end(name)}")
+            time.sleep(_LOOK_S)
+        told(f"{name}: {found.state}, {found.says}")
+
+
+def _let_load(services: Services) -> None:
+    """Where there is a champion, give its server the time to open it."""
+    from components.registry import registered
+
+    try:
+        registered(services.workload)
+    except RegistryError:
+        return
+    ends = time.monotonic() + MOST_LOAD_S
+    while time.monotonic() < ends and any(one.state == "not ready" for one in status()):
+        time.sleep(_LOOK_S)
+
+
+def _log_end(name: str) -> str:
+    """The end of a service's log, and where the rest is."""
+    log = LOGS / f"{name}.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
+    last = " ".join(line.strip() for line in lines if line.strip())[-_MOST_TOLD:]
+    return f"its log ends with {last!r} ({log})" if last else f"its log is empty ({log})"

@@ -1,0 +1,62 @@
+"""Which answers of production are known to be right: corrected by people, or scored as right by somebody.
+
+Decides what counts; how many are kept, and for which split, is the harvest's business.
+"""
+
+from collections.abc import Collection, Sequence
+
+from components.data.harvest import Candidate
+from components.records import Feedback, Scored, Trace
+from components.scorers.answers import NotAnAnswer, read_object
+from monitoring.lake import Lake
+from monitoring.windows import best_scores
+
+
+def candidates(
+    lake: Lake, workload: str, since: float, min_score: float, moved: Collection[str] = ()
+) -> list[Candidate]:
+    """The right answers since a time, oldest first; `moved` are slices as `field=label`, whose answers are marked.
+
+    Answers to prompts of a caller's own teach nothing about the workload, and are left out; so is a correction that
+    is no JSON object.
+    """
+    corrected = {one.trace_id: one.corrected for one in lake.read(Feedback, workload, since) if one.corrected}
+    scores = best_scores(lake.read(Scored, workload, since))
+    found: list[Candidate] = []
+    for trace in lake.read(Trace, workload, since):
+        if not (trace.returned and trace.input):
+            continue
+        answer = corrected.get(trace.id)
+        right = answer is None and trace.valid and scores.get(trace.id, 0.0) >= min_score
+        if (answer is not None and _is_object(answer)) or right:
+            found.append(
+                Candidate(
+                    trace_id=trace.id,
+                    input=trace.input,
+                    answer=trace.text if answer is None else answer,
+                    source="scored" if answer is None else "corrected",
+                    moved=_in_slices(trace, moved),
+                )
+            )
+    return found
+
+
+def _is_object(text: str) -> bool:
+    try:
+        read_object(text)
+    except NotAnAnswer:
+        return False
+    return True
+
+
+def _in_slices(trace: Trace, slices: Collection[str]) -> bool:
+    try:
+        answer = read_object(trace.text)
+    except NotAnAnswer:
+        return "valid=invalid" in slices
+    return any(f"{field}={value}" in slices for field, value in answer.items())
+
+
+def sources(found: Sequence[Candidate]) -> dict[str, int]:
+    """How many candidates each source gave."""
+    return {source: sum(one.source == source for one in found) for source in ("corrected", "scored")}

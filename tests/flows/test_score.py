@@ -1,0 +1,49 @@
+"""`gradus score`, as a person runs it: what people said becomes scores in the lake and assessments in MLflow, once."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from components.records import Feedback, Message, Scored, Trace, Usage
+from components.registry import store_traces
+from components.registry.store import connect
+from components.registry.traces import mlflow_trace_id
+from monitoring.lake import Lake
+from tests.flows.conftest import Project
+
+pytestmark = pytest.mark.slow  # two commands, each of which starts Prefect
+RIGHT = (
+    '{"intent": "order_status", "product": "smart_watch", "order_id": null, "amount": null, "wants_refund": false, '
+    '"priority": "low"}'
+)
+
+
+def test_scores_are_in_the_lake_and_on_recorded_traces_once(
+    make_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, now = make_project(), time.time()
+    usage = Usage(input_tokens=5, output_tokens=4)
+    traces = [
+        Trace(
+            id=name, at=now - 60, workload="triage", version=1, method="grpo", text=text, finish_reason="stop",
+            messages=(Message(role="user", content="Where is it?"),), usage=usage, latency_ms=12.0, valid=True,
+        )
+        for name, text in (("right", RIGHT), ("wrong", RIGHT.replace("low", "high")), ("silent", RIGHT))
+    ]  # fmt: skip
+    told = [Feedback(trace_id=name, at=now - 30, workload="triage", corrected=RIGHT) for name in ("right", "wrong")]
+    lake = Lake(project.folder / "state" / "lake")
+    lake.store("1", [record.model_dump_json() for record in (*traces, *told)])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.folder}/state/mlflow.db")
+    store_traces("1", [trace.model_dump_json() for trace in traces if trace.id != "right"])
+
+    first, second = (project.call("flows.cli", "score", "triage") for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "2 scored against a corrected answer, 0 as people scored them, 0 scored before, 1 without" in first.stderr
+    assert "New assessments in MLflow: 1." in first.stderr
+    assert "0 scored against a corrected answer, 0 as people scored them, 2 scored before, 1 without" in second.stderr
+    assert "New assessments in MLflow: 0." in second.stderr
+
+    assert {one.trace_id: one.passed for one in lake.read(Scored, "triage")} == {"right": True, "wrong": False}
+    (said,) = connect().get_trace(mlflow_trace_id("wrong")).info.assessments
+    assert (said.name, said.rationale) == ("score", "priority: expected 'low', found 'high'")

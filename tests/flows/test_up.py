@@ -1,0 +1,210 @@
+"""Everything on one machine: really up on free ports, and down again with nothing left."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from flows.supervisor import MARK
+from tests.flows.conftest import Project, wait_until
+
+COMMAND = ("flows.cli", "up", "triage")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A project and the ports of its services."""
+
+    project: Project
+    ports: dict[str, int]
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        return self.project.call(*COMMAND, *(f"--{name}-port={port}" for name, port in self.ports.items()))
+
+    def down(self) -> subprocess.CompletedProcess[str]:
+        return self.project.call("flows.cli", "down")
+
+    @property
+    def pid(self) -> int:
+        """Of supervisord."""
+        return int((self.project.folder / "state/up/supervisord.pid").read_text())
+
+    def asked(self, path: str, **content: Any) -> Any:
+        """What Prefect's server answers."""
+        url = f"http://127.0.0.1:{self.ports['prefect']}/api/{path}"
+        return httpx.post(url, json=content, timeout=10).raise_for_status().json()
+
+    def processes(self) -> list[psutil.Process]:
+        """All that live and were started by `up`, whatever their parent."""
+        return [process for process in psutil.process_iter() if marked(process, self.project.folder)]
+
+
+def marked(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
+
+
+def free_ports() -> dict[str, int]:
+    ports: dict[str, int] = {}
+    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
+        for name, found in zip(("prefect", "mlflow", "serve"), (one, two, three), strict=True):
+            found.bind(("127.0.0.1", 0))
+            ports[name] = found.getsockname()[1]
+    return ports
+
+
+@pytest.fixture(scope="module")
+def machine(make_project: Callable[[], Project]) -> Generator[Machine]:
+    """A machine on which everything is up, until a test takes it down."""
+    machine = Machine(make_project(), free_ports())
+    try:
+        result = machine.up()
+        assert result.returncode == 0, result.stderr
+        yield machine
+    finally:
+        machine.down()
+
+
+@pytest.mark.slow
+def test_all_services_come_up_and_without_a_champion_the_server_says_so(machine: Machine) -> None:
+    result = machine.project.call("flows.cli", "status")
+    assert result.returncode == 0, result.stderr
+    states = {
+        line.split("│")[1].strip(): line.split("│")[3].strip() for line in result.stdout.splitlines() if "│" in line
+    }
+    assert states == {"prefect": "healthy", "mlflow": "healthy", "worker": "healthy", "serve": "not ready"}
+    assert "triage has no champion that is ready" in result.stdout
+    assert {path.name for path in (machine.project.folder / "state/logs").iterdir()} == {
+        "mlflow.log", "prefect.log", "serve.log", "supervisord.log", "worker.log",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_deployments_are_there_and_only_one_may_train(machine: Machine) -> None:
+    flows = {one["id"]: one["name"] for one in machine.asked("flows/filter")}
+    found = {flows[one["flow_id"]]: one for one in machine.asked("deployments/filter")}
+    assert found.keys() == {"scheduled", "score", "watch", "retrain", "release"}
+    assert {one["name"] for one in found.values()} == {"triage"}
+    cron = {name: one["schedules"][0]["schedule"]["cron"] for name, one in found.items() if one["schedules"]}
+    assert cron == {"scheduled": "0 3 * * 0", "score": "0 * * * *", "watch": "10 * * * *"}
+    (trainer,) = [one for one in machine.asked("v2/concurrency_limits/filter") if one["name"] == "trainer"]
+    assert trainer["limit"] == 1
+
+
+@pytest.mark.slow
+def test_a_second_up_is_harmless(machine: Machine) -> None:
+    before = {process.pid for process in machine.processes()}
+    assert machine.up().returncode == 0
+    assert {process.pid for process in machine.processes()} == before
+    assert len(machine.asked("automations/filter")) == 1
+
+
+@pytest.mark.slow
+def test_other_ports_are_refused_while_it_is_up(machine: Machine) -> None:
+    result = Machine(machine.project, free_ports()).up()
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("gradus: expected nothing else to run here, found workload=triage")
+
+
+@pytest.mark.slow
+def test_a_drift_starts_a_retraining_with_what_the_event_says(machine: Machine) -> None:
+    event = {
+        "id": "0b5c6f2e-2f5e-4a50-9d0c-0a4a8d2f6a11",
+        "occurred": "2026-01-01T00:00:00Z",
+        "event": "drift.detected",
+        "resource": {"prefect.resource.id": "gradus.workload.triage"},
+        "payload": {"workload": "triage", "profile": "nano", "kind": "input+quality"},
+    }
+    url = f"http://127.0.0.1:{machine.ports['prefect']}/api/events"
+    httpx.post(url, json=[event], timeout=10).raise_for_status()
+
+    def retrainings() -> list[dict[str, Any]]:
+        (flow,) = machine.asked("flows/filter", flows={"name": {"any_": ["retrain"]}})
+        runs = machine.asked("flow_runs/filter")
+        return [one["parameters"] for one in runs if one["flow_id"] == flow["id"]]
+
+    wait_until(retrainings, most_s=60)
+    assert retrainings() == [{"workload": "triage", "profile": "nano", "reason": "drift: input+quality"}]
+
+
+@pytest.mark.slow
+def test_a_service_that_was_killed_comes_back(machine: Machine) -> None:
+    (serving,) = [one for one in machine.processes() if "serve" in one.cmdline() and "flows.cli" in one.cmdline()]
+    serving.kill()
+    url = f"http://127.0.0.1:{machine.ports['serve']}/healthz"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(url).is_success
+        except httpx.TransportError:
+            return False
+
+    wait_until(lambda: not serving.is_running() or serving.status() == psutil.STATUS_ZOMBIE, most_s=10)
+    wait_until(answers, most_s=120)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True], ids=["supervised", "after its supervisor was killed"])
+def test_down_leaves_nothing(machine: Machine, killed: bool) -> None:
+    if not machine.processes():
+        assert machine.up().returncode == 0
+    if killed:
+        os.kill(machine.pid, signal.SIGKILL)
+        assert machine.project.call("flows.cli", "status").returncode == 1
+    result = machine.down()
+    assert (result.returncode, result.stdout) == (0, "Everything is down.\n"), result.stderr
+    assert machine.processes() == []
+    assert [path.name for path in (machine.project.folder / "state/up").iterdir()] == ["prefect"]
+    for port in machine.ports.values():
+        with socket.socket() as found:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind(("127.0.0.1", port))
+
+
+@pytest.fixture(scope="module")
+def project(make_project: Callable[[], Project]) -> Project:
+    return make_project()
+
+
+def test_a_taken_port_is_one_sentence_and_nothing_is_started(project: Project) -> None:
+    ports = free_ports()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", ports["mlflow"]))
+        other.listen()
+        result = Machine(project, ports).up()
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"gradus: expected a free port for mlflow, found {ports['mlflow']} taken; "
+        f"choose another: make up MLFLOW_PORT={ports['mlflow'] + 1}\n"
+    )
+    assert Machine(project, ports).processes() == [] and not (project.folder / "state/up/services.json").exists()
+
+
+def test_where_nothing_is_up_status_and_down_say_so(project: Project) -> None:
+    for command, said in (("status", "Nothing is up; make up starts it.\n"), ("down", "Nothing was up.\n")):
+        result = project.call("flows.cli", command)
+        assert (result.returncode, result.stdout, result.stderr) == (0, said, "")
+
+
+@pytest.mark.slow
+def test_a_service_that_fails_is_named_with_its_log_and_the_others_go_down(project: Project) -> None:
+    record = project.folder / "state/mlflow.db"
+    record.parent.mkdir(exist_ok=True)
+    record.write_bytes(b"This is no database." * 500)
+    machine = Machine(project, free_ports())
+    result = machine.up()
+    assert (result.returncode, result.stdout) == (2, "")
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("gradus: expected mlflow to become healthy, found ")
+    assert last.endswith("(state/logs/mlflow.log)") and "file is not a database" in last
+    assert machine.processes() == []

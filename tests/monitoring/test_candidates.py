@@ -1,0 +1,63 @@
+"""Which answers teach: corrected ones, and those scored as right."""
+
+from pathlib import Path
+
+from components.records import Feedback, Message, Record, Scored, Trace, Usage
+from monitoring.candidates import candidates
+from monitoring.lake import Lake
+
+
+def answered(name: str, text: str = '{"kind": "late"}', **settings: object) -> Trace:
+    return Trace.model_validate({
+        "id": name, "at": 100.0, "workload": "shop", "version": 1, "method": "sft", "input": {"message": name},
+        "messages": (Message(role="user", content=name),), "text": text, "finish_reason": "stop",
+        "usage": Usage(input_tokens=1, output_tokens=1), "latency_ms": 1.0, "valid": True, **settings,
+    })  # fmt: skip
+
+
+def scored(name: str, value: float) -> Scored:
+    return Scored(trace_id=name, at=101.0, workload="shop", source="feedback", value=value, passed=value >= 1)
+
+
+def lake(folder: Path, *records: Record) -> Lake:
+    found = Lake(folder)
+    found.store("1", [one.model_dump_json() for one in records])
+    return found
+
+
+def test_corrected_and_right_answers_teach(tmp_path: Path) -> None:
+    told = Feedback(trace_id="a", at=101.0, workload="shop", corrected='{"kind": "bill"}')
+    found = candidates(
+        lake(tmp_path, answered("a"), answered("b"), answered("c"), answered("d"), told, scored("a", 0.0),
+             scored("b", 1.0), scored("c", 0.5)),
+        "shop", 0.0, 1.0, ["kind=late"],
+    )  # fmt: skip
+    assert [(one.trace_id, one.answer, one.source) for one in found] == [
+        ("a", '{"kind": "bill"}', "corrected"), ("b", '{"kind": "late"}', "scored"),
+    ]  # fmt: skip
+    assert all(one.moved for one in found)
+
+
+def test_unseen_answers_free_conversations_and_broken_corrections_do_not(tmp_path: Path) -> None:
+    told = [Feedback(trace_id=name, at=101.0, workload="shop", corrected=text)
+            for name, text in {"shadow": "{}", "free": "{}", "broken": "a lamp"}.items()]  # fmt: skip
+    found = candidates(
+        lake(tmp_path, answered("shadow", returned=False), answered("free", input={}), answered("broken"), *told),
+        "shop", 0.0, 1.0,
+    )  # fmt: skip
+    assert found == []
+
+
+def test_a_sample_of_a_window_is_the_same_each_time_and_counts_all(tmp_path: Path) -> None:
+    store = Lake(tmp_path)
+    for part in range(3):
+        traces = [answered(f"{part}-{number}", at=100.0 + part) for number in range(500)]
+        store.store(str(part), [one.model_dump_json() for one in traces])
+    other = answered("other", version=2)
+    store.store("other", [other.model_dump_json()])
+    rows, total = store.sample("shop", 1, (0.0, 103.0), 100)
+    assert (len(rows), total) == (100, 1500)
+    assert store.sample("shop", 1, (0.0, 103.0), 100) == (rows, total)
+    assert {row.id.split("-")[0] for row in rows} == {"0", "1", "2"}
+    assert store.sample("shop", 1, (101.0, 102.0), 1000)[1] == 500
+    assert store.sample("shop", 3, (0.0, 103.0), 100) == ([], 0)
