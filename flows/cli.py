@@ -146,7 +146,7 @@ def serve_champion(
 
     import uvicorn
 
-    from components.registry import registered, store_traces
+    from components.registry import registered, registered_if_any, store_traces
     from components.serving import Follower, Journal, Keys, Outlet, Server, create_app, open_fallback, open_served
     from components.stages.run import STATE, Run
     from monitoring.lake import Lake
@@ -159,7 +159,8 @@ def serve_champion(
     opened = partial(open_served, workload=run.workload, profile=run.profile)
 
     def follow(alias: str) -> Follower:
-        return Follower(partial(registered, workload, alias), opened, settings.follow_s)
+        found = registered if alias == "champion" else registered_if_any
+        return Follower(partial(found, workload, alias), opened, settings.follow_s)
 
     spools, every_s = STATE / "spool" / workload, settings.store_s
     lake = Outlet(spools / "lake", Lake(STATE / "lake").store, every_s)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import GradusError, RegistryError
 from components.records import Record, read_record
-from components.registry import registered
+from components.registry import registered, registered_if_any
 from components.stages.run import STATE, Run
 from flows.health import Services
 from monitoring.traffic import Plan, Reply, Target, replay
@@ -149,7 +149,7 @@ def wait_for(stage: Stage, flow: str, since: float) -> str:
         state = state_of(flow, since)
         if state in DONE:
             return state.lower()
-        if has_canary(stage.run.workload.name):
+        if registered_if_any(stage.run.workload.name, "canary"):
             number += 1
             plan = Plan(CANARY_BATCH, stage.story.drift, 0, stage.story.feedback_share, stage.story.seed + 100 + number)
             stage.send(plan)
@@ -174,15 +174,6 @@ def state_of(flow: str, since: float) -> str | None:
             limit=1,
         )
     return str(runs[0].state_type.value) if runs and runs[0].state_type else None
-
-
-def has_canary(workload: str) -> bool:
-    """Whether a version is being tried."""
-    try:
-        registered(workload, "canary")
-    except RegistryError:
-        return False
-    return True
 
 
 def right(replies: list[Reply]) -> float:

@@ -76,6 +76,20 @@ def registered(workload: str, alias: str = CHAMPION) -> Version:
     return _version(found, folder)
 
 
+def registered_if_any(workload: str, alias: str) -> Version | None:
+    """The version that an alias points to, None where nobody has it.
+
+    Raises:
+        RegistryError: Its files are gone, or the record is away.
+    """
+    try:
+        return registered(workload, alias)
+    except RegistryError as error:
+        if absent(error.__cause__):
+            return None
+        raise
+
+
 def reference_of(version: Version) -> list[Observation]:
     """What a version answered before it became champion: the usual, for the watch.
 

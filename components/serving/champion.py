@@ -91,9 +91,14 @@ def open_fallback(workload: Workload, prompt: Prompt, prices: Prices) -> Served:
 
 
 class Follower:
-    """Keeps the newest champion open. `served` is replaced at once, when the new version is ready."""
+    """Keeps the newest version open. `served` is replaced at once, when the new version is ready.
 
-    def __init__(self, find: Callable[[], Version], open_version: Callable[[Version], Served], every_s: float) -> None:
+    While the registry is away the last one stays; where it says that there is none any more, none is.
+    """
+
+    def __init__(
+        self, find: Callable[[], Version | None], open_version: Callable[[Version], Served], every_s: float
+    ) -> None:
         self.served: Served | None = None
         self._find, self._open = find, open_version
         repeated = Repeated(self._look, every_s, self._kept)
@@ -102,7 +107,9 @@ class Follower:
     def _look(self) -> None:
         """Ask the registry once, and open what is new."""
         version = self._find()
-        if self.served is None or version.number != self.served.version:
+        if version is None:
+            self.served = None
+        elif self.served is None or version.number != self.served.version:
             self.served = self._open(version)
             log.info("Version %s (%s) answers.", version.number, version.method)
 
