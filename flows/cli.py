@@ -155,6 +155,7 @@ def serve_champion(
     if host not in LOOPBACK and not keys.hashes:
         raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
     os.environ["TQDM_DISABLE"] = "1"  # a bar for every batch
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # between batches, threads must not spin
     settings, routing = run.workload.serving, run.workload.serving.routing
     opened = partial(open_served, workload=run.workload, profile=run.profile)
 

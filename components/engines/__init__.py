@@ -3,7 +3,7 @@
 Decides how completions are computed; what is asked and how answers are judged is decided elsewhere.
 """
 
-from components.engines.base import Ask, Engine, Sampling
+from components.engines.base import Ask, Engine, Listeners, Sampling, StreamingEngine
 from components.engines.factory import open_engine, open_prompting
 
-__all__ = ["Ask", "Engine", "Sampling", "open_engine", "open_prompting"]
+__all__ = ["Ask", "Engine", "Listeners", "Sampling", "StreamingEngine", "open_engine", "open_prompting"]

@@ -3,8 +3,9 @@
 Decides the shape of a question and of sampling; how answers are computed is each engine's own matter.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -43,6 +44,22 @@ class Engine(Protocol):
         """Answer every prompt: `n` completions in a row for each, in the order of the prompts.
 
         A prompt that cannot be answered yields completions with `finish_reason` "error" and the reason in `error`.
+
+        Raises:
+            EngineError: Nothing can be answered at all.
+        """
+        ...
+
+
+Listeners = Mapping[int, Callable[[str], None]]  # by a completion's place; each is told what its text goes on by
+
+
+@runtime_checkable
+class StreamingEngine(Engine, Protocol):
+    """An engine that tells of answers while it writes them."""
+
+    def stream(self, prompts: list[Ask], sampling: Sampling, listeners: Listeners) -> list[Completion]:
+        """As `generate`; a listener has been told the beginning of its completion's text, in whole characters.
 
         Raises:
             EngineError: Nothing can be answered at all.

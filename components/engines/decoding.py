@@ -1,6 +1,6 @@
 """Token by token: filled prompts to completions; rows that have finished leave the batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,10 +19,11 @@ FINISHED_SHARE = 0.125
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One completion to compute: its limit of tokens, and a random number for each of them."""
+    """One completion to compute: its limit of tokens, a random number for each of them, and who is told each."""
 
     limit: int
     uniforms: np.ndarray
+    hear: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], cho
             if row not in open_rows:
                 continue
             tokens[row].append(token)
+            if (hear := rows[row].hear) is not None:
+                hear(token)
             if token in chooser.ends or len(tokens[row]) == rows[row].limit:
                 open_rows.remove(row)
                 reason = "stop" if token in chooser.ends else "length"

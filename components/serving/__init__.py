@@ -7,7 +7,18 @@ business, and which version is champion the registry's.
 from components.serving.access import Keys, new_key
 from components.serving.app import create_app
 from components.serving.champion import Follower, Served, open_fallback, open_served
-from components.serving.journal import Journal
+from components.serving.journal import Journal, Outlet
 from components.serving.server import Server
 
-__all__ = ["Follower", "Journal", "Keys", "Served", "Server", "create_app", "new_key", "open_fallback", "open_served"]
+__all__ = [
+    "Follower",
+    "Journal",
+    "Keys",
+    "Outlet",
+    "Served",
+    "Server",
+    "create_app",
+    "new_key",
+    "open_fallback",
+    "open_served",
+]

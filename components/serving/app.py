@@ -4,6 +4,7 @@ Decides addresses, statuses and shapes; what happens to a request in between is 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -17,14 +18,19 @@ from starlette.exceptions import HTTPException
 
 from components.serving.protocol import (
     ChatRequest,
+    Events,
     FeedbackRequest,
     RequestError,
     answer_body,
     new_id,
-    stream_lines,
+    refusal,
     usage,
 )
 from components.serving.server import Server
+from components.serving.streaming import Stream
+
+log = logging.getLogger(__name__)
+CLIENT_LEFT = 499  # a status that no client sees: nginx's, for the metrics
 
 
 def create_app(server: Server) -> FastAPI:
@@ -40,6 +46,7 @@ def create_app(server: Server) -> FastAPI:
         for part in (*server.followers, server.batcher, server.second_batcher):
             if part is not None:
                 await asyncio.to_thread(part.close)
+        await asyncio.gather(*server.answering, return_exceptions=True)  # whose callers went away
         if server.journal is not None:
             await asyncio.to_thread(server.journal.close)
 
@@ -59,6 +66,7 @@ def create_app(server: Server) -> FastAPI:
     async def metrics() -> Response:
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+        server.metrics.corrupt.set(server.journal.corrupt if server.journal else 0)
         server.metrics.version.set(server.follower.served.version if server.follower.served else 0)
         return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -80,21 +88,14 @@ def create_app(server: Server) -> FastAPI:
         try:
             server.admit(request)
             asked = ChatRequest.model_validate_json(await server.read(request))
+            if asked.stream:
+                return await _streamed(server, name, asked, started)
             found = await server.answer(name, asked)
         except Exception as error:
-            server.metrics.requests.labels(str(_refusal(error).status)).inc()
+            server.metrics.refused(refusal(error).status)
             raise
-        server.metrics.requests.labels("200").inc()
-        server.metrics.latency.observe(time.perf_counter() - started)
-        spent = usage(found)
-        server.metrics.tokens.labels("prompt").inc(spent["prompt_tokens"])
-        server.metrics.tokens.labels("completion").inc(spent["completion_tokens"])
-        if not asked.stream:
-            return JSONResponse(answer_body(name, server.model, found))
-        counted = bool(asked.stream_options and asked.stream_options.include_usage)
-        return StreamingResponse(
-            stream_lines(name, server.model, found, include_usage=counted), media_type="text/event-stream"
-        )
+        server.metrics.answered(time.perf_counter() - started, usage(found))
+        return JSONResponse(answer_body(name, server.model, found))
 
     @app.post("/v1/feedback")
     async def feedback(request: Request) -> dict[str, str]:
@@ -117,27 +118,41 @@ def _model(server: Server) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _refusal(error: Exception) -> RequestError:
-    """Any error as one that clients read; what nobody foresaw is not told to them."""
-    match error:
-        case RequestError():
-            return error
-        case ValidationError() | RequestValidationError():
-            first = error.errors()[0]
-            field_name = ".".join(str(part) for part in first["loc"])
-            return RequestError(400, f"{field_name}: {first['msg']}" if field_name else first["msg"], param=field_name)
-        case HTTPException():
-            return RequestError(error.status_code, str(error.detail))
-        case _:
-            return RequestError(500, "the server failed; its log says why")
+async def _streamed(server: Server, name: str, asked: ChatRequest, started: float) -> Response:
+    """An answer as it is written, from its first piece on: what goes wrong before has a status of its own."""
+    stream = Stream()
+    answer = server.begin(name, asked, stream.hear)
+    pieces = stream.pieces(answer)
+    first = await anext(pieces, None)
+    server.metrics.first_token.observe(time.perf_counter() - started)
+    events, counted = Events(name, server.model), bool(asked.stream_options and asked.stream_options.include_usage)
+
+    async def lines() -> AsyncGenerator[str]:
+        try:
+            yield "".join(events.role(index) for index in range(asked.n)) + (events.text(*first) if first else "")
+            async for piece in pieces:
+                yield events.text(*piece)
+            found = answer.result()
+        except (asyncio.CancelledError, GeneratorExit):  # the caller went away; the answer is written down without it
+            server.metrics.refused(CLIENT_LEFT)
+            raise
+        except Exception as error:  # of any kind: the status has left
+            log.exception("A stream ended before its time.")
+            server.metrics.refused(refusal(error).status)
+            yield events.broken(refusal(error))
+            return
+        server.metrics.answered(time.perf_counter() - started, usage(found))
+        yield events.ends(found, include_usage=counted)
+
+    return StreamingResponse(lines(), media_type="text/event-stream")
 
 
 def _add_errors(app: FastAPI) -> None:
     """Every error in OpenAI's shape."""
 
     async def tell(_: Request, error: Exception) -> JSONResponse:
-        refusal = _refusal(error)
-        return JSONResponse(refusal.body, status_code=refusal.status)
+        told = refusal(error)
+        return JSONResponse(told.body, status_code=told.status)
 
     for kind in (RequestError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, tell)

@@ -1,28 +1,36 @@
 """Requests that come together are answered together: one thread, one batch after the other.
 
-Decides which requests share a batch; the thread belongs to the engine, which computes one batch at a time.
+Decides which requests share a batch, and how long it waits for more: nobody waits who is alone. The thread belongs to
+the engine, which computes one batch at a time.
 """
 
 import queue
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
-from components.engines import Ask, Sampling
+from components.engines import Ask, Sampling, StreamingEngine
 from components.records import Completion
 from components.serving.champion import Served
+
+Heard = Callable[[int, str], None]  # the number of a completion, and what its text goes on by
 
 
 @dataclass
 class Request:
-    """A conversation that waits, for the version that was champion when it came."""
+    """A conversation that waits, for the version that was champion when it came.
+
+    `heard` is called in the batches' thread while the answer is written, where the engine can tell it: with the
+    beginnings of the completions' texts, so that `done` may hold more.
+    """
 
     served: Served
     ask: Ask
     sampling: Sampling
     input: Mapping[str, str] = field(default_factory=dict[str, str])
+    heard: Heard | None = None
     done: "Future[list[Completion]]" = field(default_factory=Future)
 
     @property
@@ -35,8 +43,9 @@ class Batcher:
     """A thread that answers requests in the order in which they come, as many at once as wait."""
 
     def __init__(self, most: int, wait_ms: float, told: Callable[[int], None] = lambda size: None) -> None:
-        """At most `most` a batch; `told` hears the size of each."""
+        """At most `most` a batch; `wait_ms` is the time for each that is expected; `told` hears the size of each."""
         self._most, self._wait_s, self._told = most, wait_ms / 1e3, told
+        self._expected = 1
         self._waiting: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
@@ -60,13 +69,15 @@ class Batcher:
             requests, going = self._gather(first)
             for kind in dict.fromkeys(request.kind for request in requests):
                 self._answer([request for request in requests if request.kind == kind])
+            # Those who have their answers now are likely to ask again: they and who waits already share a batch then.
+            self._expected = len(requests) + self._waiting.qsize()
 
     def _gather(self, first: Request) -> tuple[list[Request], bool]:
-        """What waits already, or comes in a moment; and whether more may come after it."""
-        found, ends = [first], time.monotonic() + self._wait_s
+        """What waits already, and soon comes where more is expected; and whether more may come after it."""
+        found = [first]
         while len(found) < self._most:
             try:
-                request = self._waiting.get(timeout=max(0.0, ends - time.monotonic()))
+                request = self._waiting.get(timeout=self._wait_s if len(found) < self._expected else 0)
             except queue.Empty:
                 break
             if request is None:
@@ -80,12 +91,26 @@ class Batcher:
         if not started:
             return
         self._told(len(started))
-        sampling, engine = started[0].sampling, started[0].served.engine
+        n = started[0].sampling.n
         try:
-            completions = engine.generate([request.ask for request in started], sampling)
+            completions = _completions(started)
         except Exception as error:  # of any kind: a thread that ends would leave all later requests waiting
             for request in started:
                 request.done.set_exception(error)
             return
         for place, request in enumerate(started):
-            request.done.set_result(completions[place * sampling.n : (place + 1) * sampling.n])
+            request.done.set_result(completions[place * n : (place + 1) * n])
+
+
+def _completions(requests: list[Request]) -> list[Completion]:
+    """What the engine answers, told on the way to those who listen."""
+    sampling, engine, asks = requests[0].sampling, requests[0].served.engine, [request.ask for request in requests]
+    listeners = {
+        place * sampling.n + number: partial(request.heard, number)
+        for place, request in enumerate(requests)
+        if request.heard is not None
+        for number in range(sampling.n)
+    }
+    if listeners and isinstance(engine, StreamingEngine):
+        return engine.stream(asks, sampling, listeners)
+    return engine.generate(asks, sampling)

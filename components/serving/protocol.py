@@ -6,10 +6,12 @@ What this server cannot honour is refused by name; what changes no answer (`user
 import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from starlette.exceptions import HTTPException
 
 from components.engines import Sampling
 from components.records import Completion, Message
@@ -31,6 +33,21 @@ class RequestError(Exception):
         kinds = {401: "authentication_error", 429: "rate_limit_error"}
         kind = kinds.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
         return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
+
+
+def refusal(error: Exception) -> RequestError:
+    """Any error as one that clients read; what nobody foresaw is not told to them."""
+    match error:
+        case RequestError():
+            return error
+        case ValidationError() | RequestValidationError():
+            first = error.errors()[0]
+            field_name = ".".join(str(part) for part in first["loc"])
+            return RequestError(400, f"{field_name}: {first['msg']}" if field_name else first["msg"], param=field_name)
+        case HTTPException():
+            return RequestError(error.status_code, str(error.detail))
+        case _:
+            return RequestError(500, "the server failed; its log says why")
 
 
 class TextPart(BaseModel):
@@ -167,27 +184,44 @@ def answer_body(name: str, model: str, completions: Sequence[Completion]) -> dic
     return {**_head("chat.completion", name, model), "choices": choices, "usage": usage(completions)}
 
 
-def stream_lines(name: str, model: str, completions: Sequence[Completion], *, include_usage: bool) -> Iterator[str]:
-    """The same as server-sent events: for each choice its role, its text and its end, then the usage if asked for."""
-    head = _head("chat.completion.chunk", name, model)
+class Events:
+    """The same as server-sent events: for each choice its role, its text in pieces and its end; then the usage."""
 
-    def event(content: dict[str, Any]) -> str:
-        return f"data: {json.dumps({**head, **content}, ensure_ascii=False)}\n\n"
+    def __init__(self, name: str, model: str) -> None:
+        self._head = _head("chat.completion.chunk", name, model)
 
-    for index, one in enumerate(completions):
-        for delta, reason in (
-            ({"role": "assistant", "content": ""}, None), ({"content": one.text}, None), ({}, one.finish_reason),
-        ):  # fmt: skip
-            yield event({"choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}]})
-    if include_usage:
-        yield event({"choices": [], "usage": usage(completions)})
-    yield "data: [DONE]\n\n"
+    def role(self, index: int) -> str:
+        """A choice begins."""
+        return self._choice(index, {"role": "assistant", "content": ""}, None)
+
+    def text(self, index: int, piece: str) -> str:
+        """A choice goes on."""
+        return self._choice(index, {"content": piece}, None)
+
+    def ends(self, completions: Sequence[Completion], *, include_usage: bool) -> str:
+        """All choices end, and so does the stream."""
+        events = [self._choice(index, {}, one.finish_reason) for index, one in enumerate(completions)]
+        if include_usage:
+            events.append(_event({**self._head, "choices": [], "usage": usage(completions)}))
+        return "".join([*events, "data: [DONE]\n\n"])
+
+    def broken(self, error: RequestError) -> str:
+        """The stream ends before its time."""
+        return _event(error.body)
+
+    def _choice(self, index: int, delta: dict[str, str], reason: str | None) -> str:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return _event({**self._head, "choices": [choice]})
 
 
 def usage(completions: Sequence[Completion]) -> dict[str, int]:
     """Tokens of a request."""
     asked, told = completions[0].usage.input_tokens, sum(one.usage.output_tokens for one in completions)
     return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
+
+
+def _event(content: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
 
 
 def _head(kind: str, name: str, model: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Answer:
     completions: Sequence[Completion]
 
 
-def falls_in(share: float, route: RouteName, name: str) -> bool:
-    """Whether a request belongs to the share of a route, in [0, 1]; routes draw independently of each other."""
-    drawn = int.from_bytes(hashlib.sha256(f"{route} {name}".encode()).digest()[:8])
-    return drawn / 2**64 < share
+def falls_in(share: float, purpose: str, name: str) -> bool:
+    """Whether a request belongs to a share, in [0, 1]; routes and stores draw independently of each other."""
+    drawn = int.from_bytes(hashlib.sha256(f"{purpose} {name}".encode()).digest()[:8])
+    return drawn < share * 2**64

@@ -42,6 +42,7 @@ class Server:
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
+        self.answering = set["asyncio.Task[Sequence[Completion]]"]()  # goes on when the caller of a stream goes away
         self.limit = Limit(self.params.requests_per_minute)
         most, wait_ms = self.params.most_batched, self.params.wait_ms
         self.batcher = batching.Batcher(most, wait_ms, self.metrics.batches.observe)
@@ -96,8 +97,22 @@ class Server:
                 raise RequestError(413, f"expected a request of at most {most:,} bytes", code="request_too_large")
         return bytes(body)
 
-    async def answer(self, name: str, asked: ChatRequest) -> Sequence[Completion]:
+    def begin(self, name: str, asked: ChatRequest, heard: batching.Heard) -> "asyncio.Task[Sequence[Completion]]":
+        """`answer` as a task that ends by itself, whoever waits for it."""
+        task = asyncio.create_task(self.answer(name, asked, heard))
+        self.answering.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[Sequence[Completion]]") -> None:
+        self.answering.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.debug("A streamed request was not answered: %s", error)
+
+    async def answer(self, name: str, asked: ChatRequest, heard: batching.Heard | None = None) -> Sequence[Completion]:
         """The completions of a request, written down under its name.
+
+        `heard` is told of them while they are written, unless they may be replaced by the second model's.
 
         Raises:
             RequestError: It cannot be answered, or not in time.
@@ -106,8 +121,10 @@ class Server:
             raise RequestError(404, f"expected the model {self.model}, found {asked.model}", code="model_not_found")
         asked.refuse_unknown()
         route, served = self._route(name)
-        answer = await self._ask(self.batcher, route, served, name, asked)
-        if self._falls_back(answer, asked):
+        may_fall_back = self._may_fall_back(asked)
+        request = self._request(served, name, asked, None if may_fall_back else heard)
+        answer = await self._ask(self.batcher, route, request)
+        if may_fall_back and not all(map(self._good, answer.completions)):
             answer = await self._second(answer, name, asked)
         if self.journal is not None:
             self.journal.answered(name, answer)
@@ -121,11 +138,8 @@ class Server:
             return "canary", self.canary.served
         return "champion", self.served
 
-    async def _ask(
-        self, batcher: batching.Batcher, route: RouteName, served: Served, name: str, asked: ChatRequest
-    ) -> Answer:
+    async def _ask(self, batcher: batching.Batcher, route: RouteName, request: batching.Request) -> Answer:
         """The answer of a version."""
-        request = self._request(served, name, asked)
         try:
             waiting = asyncio.wrap_future(batcher.submit(request))
             found = await asyncio.wait_for(waiting, self.params.timeout_s)
@@ -135,27 +149,40 @@ class Server:
             raise RequestError(400, str(error)) from error
         if error := next((one.error for one in found if one.error is not None), None):
             raise RequestError(400, error, param="messages")
-        return Answer(route, served, request.ask.messages, request.input, found)
+        return Answer(route, request.served, request.ask.messages, request.input, found)
 
-    def _request(self, served: Served, name: str, asked: ChatRequest) -> batching.Request:
+    def _request(
+        self, served: Served, name: str, asked: ChatRequest, heard: batching.Heard | None = None
+    ) -> batching.Request:
         """What a version is asked. Draws depend on the seed and the ask's name: requests without a seed differ."""
         messages, inputs = served.conversation([turn.message for turn in asked.messages])
         ask = Ask(name if asked.seed is None else "", messages)
-        return batching.Request(served, ask, asked.sampling(served.max_new_tokens, served.answer_schema), inputs)
+        sampling = asked.sampling(served.max_new_tokens, served.answer_schema)
+        return batching.Request(served, ask, sampling, inputs, heard)
 
-    def _falls_back(self, answer: Answer, asked: ChatRequest) -> bool:
-        """Whether the second model is to be asked; not where the caller named a form of its own."""
-        if self.fallback is None or self.journal is None or asked.response_format is not None:
-            return False
-        return not all(map(self.journal.valid, answer.completions))
+    def _may_fall_back(self, asked: ChatRequest) -> bool:
+        """Whether the second model may be asked; not where the caller named a form of its own."""
+        return self.fallback is not None and self.journal is not None and asked.response_format is None
+
+    def _good(self, completion: Completion) -> bool:
+        """Whether an answer needs no second model's: it obeys the schema, and the first model is sure enough of it."""
+        assert self.journal is not None
+        named = self.params.routing.fallback
+        least, sure = named and named.min_confidence, completion.confidence
+        return self.journal.valid(completion) and (least is None or sure is None or sure >= least)
 
     async def _second(self, first: Answer, name: str, asked: ChatRequest) -> Answer:
-        """The second model's answer; the first one where it has none."""
+        """The second model's answer; the first one where it has none, or only the first one obeys the schema."""
         assert self.fallback is not None and self.second_batcher is not None and self.journal is not None
         try:
-            second = await self._ask(self.second_batcher, "fallback", self.fallback, name, asked)
+            request = self._request(self.fallback, name, asked)
+            second = await self._ask(self.second_batcher, "fallback", request)
         except RequestError as error:
             log.warning("The fallback did not answer: %s", error)
+            return first
+        valid = self.journal.valid
+        if all(map(valid, first.completions)) and not all(map(valid, second.completions)):
+            self.journal.answered(name, second, returned=False)
             return first
         self.journal.answered(name, first, returned=False)
         return second

@@ -16,7 +16,7 @@ from components.engines import Ask, Engine, Sampling
 from components.errors import RegistryError
 from components.params import ServingParams
 from components.records import Completion, Feedback, Message, Trace
-from components.serving import Follower, Journal, Keys, new_key
+from components.serving import Follower, Journal, Keys, Outlet, new_key
 from tests.components.serving.conftest import PROMPT
 
 RunServer = Callable[..., Any]
@@ -151,7 +151,7 @@ def test_requests_beyond_the_limit_are_told_to_wait(run_server: RunServer) -> No
 
 def test_every_answer_and_what_is_said_of_it_reach_the_store_masked(run_server: RunServer, tmp_path: Path) -> None:
     stored = list[str]()
-    journal = Journal("triage", SCHEMA, tmp_path, lambda segment, lines: stored.extend(lines), every_s=60)
+    journal = Journal("triage", SCHEMA, Outlet(tmp_path, lambda segment, lines: stored.extend(lines), every_s=60))
     with run_server(journal=journal) as address:
         found = ask(address, "I am jo@example.com", n=2, temperature=1.0)
         told = {"id": found.id, "score": 0.5, "corrected": "to jo@example.com"}

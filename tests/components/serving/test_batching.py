@@ -58,13 +58,35 @@ def test_what_waits_is_answered_together_and_each_gets_its_own() -> None:
 
 def test_other_versions_and_other_sampling_are_other_batches() -> None:
     engine = Echo()
-    batcher = Batcher(8, 200)
-    engine.go.set()
+    batcher = Batcher(8, 0)
+    first = batcher.submit(request(engine, "x"))
+    while not engine.batches:
+        pass
     kinds = [request(engine, "a"), request(engine, "b", version=2), request(engine, "c", seed=3), request(engine, "d")]
     waiting = [batcher.submit(one) for one in kinds]
-    assert [texts(one) for one in waiting] == [["a0"], ["b0"], ["c0"], ["d0"]]
+    engine.go.set()
+    assert [texts(one) for one in [first, *waiting]] == [["x0"], ["a0"], ["b0"], ["c0"], ["d0"]]
     batcher.close()
-    assert engine.batches == [2, 1, 1]
+    assert engine.batches == [1, 2, 1, 1]
+
+
+def test_who_is_alone_waits_for_nobody_and_those_who_had_answers_together_are_waited_for() -> None:
+    engine, minute_ms = Echo(), 60_000.0
+    engine.go.set()
+    batcher = Batcher(8, minute_ms)
+    assert texts(batcher.submit(request(engine, "a"))) == ["a0"]  # at once, or the test would take a minute
+    engine.go.clear()
+    first = batcher.submit(request(engine, "b"))
+    while len(engine.batches) < 2:
+        pass
+    second = batcher.submit(request(engine, "c"))
+    engine.go.set()
+    assert texts(first) == ["b0"]
+    third = batcher.submit(request(engine, "d"))  # the second one waits for it
+    assert [texts(second), texts(third)] == [["c0"], ["d0"]]
+    batcher.submit(request(engine, "e"))
+    batcher.close()
+    assert engine.batches == [1, 1, 2, 1]
 
 
 def test_a_failure_is_told_to_its_batch_alone_and_the_thread_goes_on() -> None:

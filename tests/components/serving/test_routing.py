@@ -1,5 +1,6 @@
 """Canary, shadow and fallback: who answered stands on the trace, and the caller gets one answer."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,14 +9,18 @@ from typing import Any
 import pytest
 
 from components.engines import Ask, Sampling
-from components.params import RoutingParams, ServingParams
+from components.errors import RegistryError
+from components.params import ApiParams, FallbackParams, RoutingParams, ServingParams
 from components.records import Completion, Trace, Usage
-from components.serving import Follower, Journal, Served
+from components.registry import Version
+from components.serving import Follower, Journal, Outlet, Served
 from components.serving.routing import falls_in
 from tests.components.serving.conftest import PROMPT
 from tests.components.serving.test_app import SCHEMA, ask
 
 VALID = '{"intent": "refund", "late": true}'
+SECOND = FallbackParams(model="second", prompt="short", api=ApiParams(key_variable=None), min_confidence=0.9)
+UNSURE = ServingParams(routing=RoutingParams(fallback=SECOND))
 RunServer = Callable[..., Any]
 
 
@@ -26,6 +31,7 @@ class Says:
     text: str
     error: str | None = None
     asked: list[str] = field(default_factory=list[str])
+    confidence: float | None = None
 
     def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
         self.asked += [ask.messages[-1].content for ask in prompts]
@@ -33,7 +39,7 @@ class Says:
         return [
             Completion(
                 example_id=one.example_id, text=self.text, usage=usage, latency_ms=1.0, error=self.error,
-                finish_reason="error" if self.error else "stop",
+                finish_reason="error" if self.error else "stop", confidence=self.confidence,
             )
             for one in prompts
             for _ in range(sampling.n)
@@ -45,7 +51,9 @@ class Written:
 
     def __init__(self, folder: Path) -> None:
         self.lines = list[str]()
-        self.journal = Journal("triage", SCHEMA, folder, lambda segment, lines: self.lines.extend(lines), every_s=60)
+        self.journal = Journal(
+            "triage", SCHEMA, Outlet(folder, lambda segment, lines: self.lines.extend(lines), every_s=60)
+        )
 
     @property
     def traces(self) -> list[Trace]:
@@ -139,6 +147,37 @@ def test_valid_answers_ask_no_second_model_and_one_that_fails_leaves_the_first_a
     assert [trace.route for trace in written.traces] == ["champion", "champion"]
 
 
+@pytest.mark.parametrize(("confidence", "asks"), [(0.95, False), (0.9, False), (0.4, True), (None, False)])
+def test_an_answer_that_the_first_model_is_not_sure_of_is_replaced_and_both_are_paid(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written, confidence: float | None, asks: bool
+) -> None:
+    unsure, other = Says(VALID, confidence=confidence), VALID.replace("true", "false")
+    champion = Follower(
+        lambda: Version(1, "grpo", "short", Path()),
+        lambda _: Served(1, "grpo", unsure, PROMPT, 12, price=lambda usage: 0.5),
+        every_s=60,
+    )
+    fallback = Served(0, "api", Says(other), PROMPT, 64, SCHEMA, price=lambda usage: 2.0)
+    with run_server(champion, fallback=fallback, params=UNSURE, journal=written.journal) as address:
+        found = ask(address)
+    told = {trace.id: (trace.text, trace.returned, trace.cost_usd, trace.confidence) for trace in written.traces}
+    first = (VALID, not asks, 0.5, confidence)
+    assert text_of(found) == (other if asks else VALID)
+    assert told == ({f"{found.id}~champion": first, found.id: (other, True, 2.0, None)} if asks else {found.id: first})
+
+
+def test_an_unsure_answer_that_obeys_the_schema_is_kept_where_the_second_one_breaks_it(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    champion = follow(opened=lambda _: Says(VALID, confidence=0.1))
+    fallback = Served(0, "api", Says("no JSON"), PROMPT, 64, SCHEMA)
+    with run_server(champion, fallback=fallback, params=UNSURE, journal=written.journal) as address:
+        found = ask(address)
+    told = {trace.id: (trace.route, trace.returned) for trace in written.traces}
+    assert text_of(found) == VALID
+    assert told == {found.id: ("champion", True), f"{found.id}~fallback": ("fallback", False)}
+
+
 def test_without_a_canary_that_is_ready_the_champion_answers_all(
     run_server: RunServer, follow: Callable[..., Follower]
 ) -> None:
@@ -150,3 +189,24 @@ def test_without_a_canary_that_is_ready_the_champion_answers_all(
     with run_server(canary=follow(none), params=routed(canary_share=1.0)) as address:
         found = ask(address)
     assert found.choices[0].message.content is not None
+
+
+def test_a_canary_that_is_withdrawn_answers_no_more_and_one_whose_registry_is_away_does() -> None:
+    version: list[Version | Exception | None] = [Version(2, "grpo", "short", Path()), RegistryError("away"), None]
+
+    def find() -> Version | None:
+        found = version[0] if len(version) == 1 else version.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    served: list[int | None] = []
+    canary = Follower(find, lambda found: Served(found.number, found.method, Says(VALID), PROMPT, 12), every_s=0.01)
+    canary.start()
+    ends = time.monotonic() + 20
+    while canary.served is not None or not served or len(version) > 1:
+        served.append(canary.served.version if canary.served else None)
+        assert time.monotonic() < ends
+        time.sleep(0.001)
+    canary.close()
+    assert 2 in served
