@@ -142,6 +142,8 @@ def serve_champion(
     A single user message is put into the champion's own prompt; other conversations are asked as they are. API keys
     are read as SHA-256 hashes from GRADUS_API_KEYS or the file GRADUS_API_KEYS_FILE; [bold]gradus key[/] makes one.
     """
+    os.environ["TQDM_DISABLE"] = "1"  # no bar for every batch; tqdm and torch read these once
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # between batches, threads must not spin
     from functools import partial
 
     import uvicorn
@@ -154,8 +156,6 @@ def serve_champion(
     run, keys = Run.load(f"{workload}-{profile}"), Keys.read()
     if host not in LOOPBACK and not keys.hashes:
         raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
-    os.environ["TQDM_DISABLE"] = "1"  # a bar for every batch
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # between batches, threads must not spin
     settings, routing = run.workload.serving, run.workload.serving.routing
     opened = partial(open_served, workload=run.workload, profile=run.profile)
 

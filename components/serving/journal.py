@@ -1,41 +1,60 @@
 """What is written down of production: a trace of every answer, and what people say of it later. Personal data masked.
 
-A record is in the spool before its caller is answered; it reaches the store when that is possible.
+A record is in a spool before its caller is answered; it reaches its store when that is possible. Which stores there
+are (the lake for all of them, MLflow for a share) is the caller's decision.
 """
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.data.masking import mask
-from components.records import Completion, Example, Feedback, Message, Trace
+from components.records import Completion, Example, Feedback, Message, Record, Trace, request_id
 from components.scorers import JsonSchemaScorer
 from components.serving.repeating import Repeated
-from components.serving.routing import Answer
+from components.serving.routing import Answer, falls_in
 from components.serving.spool import Spool, Store
 
 _NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
 
 
-class Journal:
-    """The spool of one workload and the thread that empties it into a store."""
+@dataclass(frozen=True)
+class Outlet:
+    """A store, the share in [0, 1] of the requests that it gets, and the folder where records wait for it."""
 
-    def __init__(self, workload: str, schema: Mapping[str, Any], folder: Path, store: Store, every_s: float) -> None:
+    folder: Path
+    store: Store
+    every_s: float
+    share: float = 1.0
+
+
+class Journal:
+    """The spools of one workload, and for each the thread that empties it; none waits for another."""
+
+    def __init__(self, workload: str, schema: Mapping[str, Any], *outlets: Outlet) -> None:
         """`schema` is the workload's output: whether an answer obeys it stands on its trace."""
         self._workload, self._schema = workload, JsonSchemaScorer(schema)
-        self._spool = Spool(folder)
-        self._drain = Repeated(lambda: self._spool.drain(store), every_s, lambda: "traces wait in the spool")
+        self._spools = [(Spool(outlet.folder), outlet) for outlet in outlets]
+        self._drains = [_emptied(spool, outlet) for spool, outlet in self._spools]
+
+    @property
+    def corrupt(self) -> int:
+        """Segments of the spools that were set aside because they hold what is no record."""
+        return sum(len(spool.corrupt) for spool, _ in self._spools)
 
     def start(self) -> None:
-        """Begin to empty the spool, what an earlier process left included."""
-        self._drain.start()
+        """Begin to empty the spools, what an earlier process left included."""
+        for drain in self._drains:
+            drain.start()
 
     def close(self) -> None:
-        """Empty it once more and finish."""
-        self._drain.close()
-        self._drain.once()
-        self._spool.close()
+        """Empty them once more and finish."""
+        for drain, (spool, _) in zip(self._drains, self._spools, strict=True):
+            if drain.close():
+                drain.once()
+            spool.close()
 
     def valid(self, completion: Completion) -> bool:
         """Whether an answer obeys the workload's schema."""
@@ -65,11 +84,21 @@ class Journal:
                 route=answer.route,
                 returned=returned,
             )
-            self._spool.append(trace)
+            self._write(trace.id, trace)
 
     def told(self, trace_id: str, score: float | None, corrected: str | None) -> None:
         """Write what became of an answer."""
         text = None if corrected is None else mask(corrected)
-        self._spool.append(
-            Feedback(trace_id=trace_id, at=time.time(), workload=self._workload, score=score, corrected=text)
-        )
+        told = Feedback(trace_id=trace_id, at=time.time(), workload=self._workload, score=score, corrected=text)
+        self._write(trace_id, told)
+
+    def _write(self, trace_id: str, record: Record) -> None:
+        """Write a record for every store whose share its request falls in; all routes of a request go together."""
+        for spool, outlet in self._spools:
+            if falls_in(outlet.share, "store", request_id(trace_id)):
+                spool.append(record)
+
+
+def _emptied(spool: Spool, outlet: Outlet) -> Repeated:
+    """What empties a spool again and again."""
+    return Repeated(lambda: spool.drain(outlet.store), outlet.every_s, lambda: f"traces wait in {outlet.folder}")

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
+MOST_AWAITED_S = 10.0  # of what has begun when all ends: a store that does not answer must not hold up the end
 
 
 class Repeated:
@@ -20,11 +21,12 @@ class Repeated:
         """Begin."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Call no more; what has begun is finished."""
+    def close(self) -> bool:
+        """Call no more; whether what had begun is finished, for which the end does not wait long."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(MOST_AWAITED_S)
+        return not self._thread.is_alive()
 
     def once(self) -> None:
         """One call."""

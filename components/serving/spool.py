@@ -2,19 +2,25 @@
 
 A record is one line, written in one call, so that a process that is killed loses none that was acknowledged and
 leaves at most one half line, which nobody was told of. Files are segments; the one that is being written is locked,
-so that another process never takes it for finished. Left out: power failure (nothing waits for the disk itself).
+so that another process never takes it for finished. What is no record is set aside with its segment, and blocks
+nothing. Left out: power failure (nothing waits for the disk itself).
 """
 
 import fcntl
+import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
-from components.records import Record
+from components.records import Record, production_record
 
+log = logging.getLogger(__name__)
 Store = Callable[[str, list[str]], None]  # (name of the segment, its lines); storing a name again replaces it
+CORRUPT = ".corrupt"  # behind the name of a segment that was set aside
 
 
 class Spool:
@@ -23,7 +29,13 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._lock, self._lines = folder, threading.Lock(), 0
+        self._stamp = max((_stamp(path) for path in folder.iterdir()), default=0)
         self._file = self._open()
+
+    @property
+    def corrupt(self) -> list[Path]:
+        """Segments that were set aside, and wait for somebody to look at them."""
+        return sorted(self._folder.glob(f"*{CORRUPT}"))
 
     def append(self, record: Record) -> None:
         """Write a record; when this returns, a kill no longer loses it."""
@@ -39,25 +51,21 @@ class Spool:
         """Finish the segment; nothing can be appended any more."""
         with self._lock:
             os.close(self._file)
+            self._file, self._lines = -1, 0  # whoever comes late gets an error, and not somebody else's file
 
     def drain(self, store: Store) -> int:
         """Store all finished segments, the oldest first, and remove them; the number of records.
 
-        A segment that could not be stored stays, and so do those after it: the error goes to the caller.
+        A segment that could not be stored stays, and so do those after it: the error goes to the caller. One that holds
+        what is no record is set aside after its records are stored; so is one whose content the store refuses.
         """
         self._rotate()
         stored = 0
         for path in sorted(self._folder.glob("*.jsonl")):
-            with path.open("rb") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:  # a living process writes it
+            with _finished(path) as content:
+                if content is None:
                     continue
-                whole = file.read().split(b"\n")[:-1]  # behind the last line end: nothing, or a half line
-                if whole:
-                    store(path.stem, [line.decode() for line in whole])
-                path.unlink()  # under the lock: whoever is about to write here sees that it is gone
-                stored += len(whole)
+                stored += _moved(path, content, store)
         return stored
 
     def _rotate(self) -> None:
@@ -68,11 +76,72 @@ class Spool:
                 self._file, self._lines = self._open(), 0
 
     def _open(self) -> int:
-        """A new segment, locked; another process may have emptied and removed it before the lock was there."""
+        """A new segment, locked; another process may have emptied and removed it before the lock was there.
+
+        Its name is later than all before it, whatever the clock says, and is never given twice: what the lake has
+        under the name of another segment would be replaced.
+        """
         while True:
-            path = self._folder / f"{time.time_ns()}-{os.getpid()}.jsonl"
+            self._stamp = max(time.time_ns(), self._stamp + 1)
+            path = self._folder / f"{self._stamp:020d}-{uuid.uuid4().hex[:12]}.jsonl"
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file).st_nlink:
                 return file
             os.close(file)
+
+
+def _stamp(path: Path) -> int:
+    """The moment in a segment's name, in nanoseconds; 0 for other files."""
+    digits = path.name.partition("-")[0]
+    return int(digits) if digits.isdecimal() else 0
+
+
+@contextmanager
+def _finished(path: Path) -> Generator[bytes | None]:
+    """A segment's content, locked for the body; None where a process writes it, or another one has stored it."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        file = None
+    if file is None:
+        yield None
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield None
+            return
+        yield file.read() if path.exists() else None  # who removes it or renames it has the lock
+
+
+def _moved(path: Path, content: bytes, store: Store) -> int:
+    """Store a segment's records and remove it, or set it aside; the number of records."""
+    lines, strange = _sorted_out(content)
+    trouble = f"expected records, found {strange} lines that are none" if strange else ""
+    try:
+        if lines:
+            store(path.stem, lines)
+    except (ValueError, ArithmeticError) as error:  # a value that no column takes; coming again would not help
+        lines, trouble = [], f"expected records that can be stored, found {error}"
+    if trouble:
+        path.rename(path.with_name(path.name + CORRUPT))
+        log.warning("%s: %s; set aside.", path, trouble)
+    else:
+        path.unlink()
+    return len(lines)
+
+
+def _sorted_out(content: bytes) -> tuple[list[str], int]:
+    """The lines that are records, and how many are not; behind the last line end is nothing, or half a line."""
+    *lines, rest = content.split(b"\n")
+    records: list[str] = []
+    for line in lines:
+        try:
+            text = line.decode()
+            production_record(text)
+        except ValueError:  # a DataError is one, and what is no UTF-8
+            continue
+        records.append(text)
+    return records, len(lines) - len(records) + bool(rest)

@@ -2,13 +2,18 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from components.records import Feedback
+from components.records import Feedback, Trace, Usage
 from components.serving.repeating import Repeated
 from components.serving.spool import Spool
+from monitoring.lake import Lake
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = """
@@ -106,9 +111,104 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, after: int) 
     assert len(kept.ids) <= len(acknowledged) + 1  # one may have been written and not yet told
 
 
-def test_a_half_line_was_told_to_nobody_and_is_dropped(tmp_path: Path) -> None:
-    whole = feedback("a").model_dump_json()
-    (tmp_path / "1-1.jsonl").write_text(f'{whole}\n{{"trace_id": "b", ')
-    kept = Kept()
-    assert [Spool(tmp_path).drain(kept) for _ in range(2)] == [1, 0]
+def written(*lines: bytes, to: Path) -> None:
+    to.write_bytes(b"".join(lines))
+
+
+WHOLE = [feedback(name).model_dump_json().encode() + b"\n" for name in "abc"]
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [b"{]\n", b"\xff\xfe\x00\n", b"\n", b"17\n", b'{"trace_id": "x"}\n', WHOLE[1][:20] + b"\n", b"[" * 100_000 + b"\n"],
+    ids=["not JSON", "not UTF-8", "empty", "a number", "no record", "cut", "too deep"],
+)
+def test_a_corrupt_segment_is_set_aside_and_holds_up_nothing(
+    tmp_path: Path, strange: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = tmp_path / "1-1.jsonl", tmp_path / "2-1.jsonl"
+    written(WHOLE[0], strange, WHOLE[1], to=first)
+    written(WHOLE[2], to=second)
+    spool, kept = Spool(tmp_path), Kept()
+    assert spool.drain(kept) == 3
+    assert kept.ids == ["a", "b", "c"]
+    assert [path.name for path in spool.corrupt] == ["1-1.jsonl.corrupt"]
+    assert spool.corrupt[0].read_bytes() == WHOLE[0] + strange + WHOLE[1]
+    assert f"{first}: expected records, found 1 lines that are none; set aside." in caplog.text
+    assert spool.drain(kept) == 0
+
+
+@given(st.binary(max_size=200), st.integers(0, 300))
+def test_whatever_bytes_a_segment_holds_later_ones_are_stored(damage: bytes, place: int) -> None:
+    with TemporaryDirectory() as folder:
+        content = b"".join(WHOLE[:2])
+        written(content[:place], damage, content[place:], to=Path(folder) / "1-1.jsonl")
+        written(WHOLE[2], to=Path(folder) / "2-1.jsonl")
+        kept = Kept()
+        Spool(Path(folder)).drain(kept)
+        assert kept.ids[-1] == "c"
+
+
+def test_a_value_that_the_lake_cannot_hold_holds_up_nothing(tmp_path: Path) -> None:
+    huge = Usage(input_tokens=10**30, output_tokens=1)
+    strange = Trace(
+        id="a", at=0.0, workload="w", version=1, method="sft", messages=(), text="", finish_reason="stop", usage=huge,
+        latency_ms=1.0, valid=True,
+    )  # fmt: skip
+    written(strange.model_dump_json().encode() + b"\n", to=tmp_path / "1-1.jsonl")
+    written(WHOLE[2], to=tmp_path / "2-1.jsonl")
+    spool, lake = Spool(tmp_path), Lake(tmp_path / "lake")
+    assert spool.drain(lake.store) == 1
+    assert len(spool.corrupt) == 1
+    assert [one.trace_id for one in lake.read(Feedback, "w")] == ["c"]
+
+
+def test_half_a_line_at_the_end_is_set_aside_too(tmp_path: Path) -> None:
+    written(WHOLE[0], WHOLE[1][:12], to=tmp_path / "1-1.jsonl")
+    spool, kept = Spool(tmp_path), Kept()
+    assert [spool.drain(kept) for _ in range(2)] == [1, 0]
     assert kept.ids == ["a"]
+    assert len(spool.corrupt) == 1
+
+
+def test_a_clock_that_jumps_back_neither_reuses_a_name_nor_changes_the_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter([5_000, 4_000, 4_000, 10, 0])  # 0: a machine that begins at 1970
+    monkeypatch.setattr(time, "time_ns", lambda: next(moments))
+    spool, kept = Spool(tmp_path), Kept()
+    kept.down = True
+    for name in "abc":
+        spool.append(feedback(name))
+        with pytest.raises(OSError, match="away"):
+            spool.drain(kept)
+    spool.close()
+    kept.down = False
+    later = Spool(tmp_path)  # another process, begun after the clock went back once more
+    later.append(feedback("d"))
+    later.close()
+    monkeypatch.undo()
+    Spool(tmp_path).drain(kept)
+    assert kept.ids == list("abcd")
+    assert len(kept.segments) == 4
+
+
+def test_a_segment_that_another_process_has_stored_is_left_alone(tmp_path: Path) -> None:
+    first, second, kept = Spool(tmp_path), Spool(tmp_path), Kept()
+    first.append(feedback("a"))
+    first.close()
+
+    def drain_too(segment: str, lines: list[str]) -> None:
+        assert second.drain(kept) == 0  # the one that is being stored is locked
+        kept(segment, lines)
+
+    assert Spool(tmp_path).drain(drain_too) == 1
+    assert second.drain(kept) == 0
+    assert kept.ids == ["a"]
+
+
+def test_what_is_written_after_the_end_is_refused(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        spool.append(feedback("late"))
