@@ -18,9 +18,6 @@ from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from flows.machine import machine
 from flows.production import production
 
-LOCAL = "127.0.0.1"
-LOOPBACK = frozenset({LOCAL, "::1", "localhost"})
-
 app = typer.Typer(
     name="gradus",
     help="Take one LLM workload up a ladder of prompts, SFT and RL, and keep the winner running.",
@@ -77,6 +74,7 @@ def _environment_defaults(project: Path) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",  # its 20 s are not enough where the cores are busy
         "PREFECT_HOME": str(project / "state" / "prefect"),
@@ -128,106 +126,6 @@ def init_workload(
 
     for path in draft(name, file, Path.cwd(), encoding):
         typer.echo(path)
-
-
-@app.command("serve", epilog="Example: [bold]gradus serve triage --port 8000[/]")
-def serve_champion(
-    workload: Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")],
-    profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's want API keys.")] = LOCAL,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
-) -> None:
-    """Serve a workload's champion as OpenAI's API does, and follow the registry to new ones.
-
-    A single user message is put into the champion's own prompt; other conversations are asked as they are. API keys
-    are read as SHA-256 hashes from GRADUS_API_KEYS or the file GRADUS_API_KEYS_FILE; [bold]gradus key[/] makes one.
-    """
-    os.environ["TQDM_DISABLE"] = "1"  # no bar for every batch; tqdm and torch read these once
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # between batches, threads must not spin
-    from functools import partial
-
-    import uvicorn
-
-    from components.registry import registered, registered_if_any, store_traces
-    from components.serving import Follower, Journal, Keys, Outlet, Server, create_app, open_fallback, open_served
-    from components.stages.run import STATE, Run
-    from monitoring.lake import Lake
-
-    run, keys = Run.load(f"{workload}-{profile}"), Keys.read()
-    if host not in LOOPBACK and not keys.hashes:
-        raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
-    settings, routing = run.workload.serving, run.workload.serving.routing
-    opened = partial(open_served, workload=run.workload, profile=run.profile)
-
-    def follow(alias: str) -> Follower:
-        found = registered if alias == "champion" else registered_if_any
-        return Follower(partial(found, workload, alias), opened, settings.follow_s)
-
-    spools, every_s = STATE / "spool" / workload, settings.store_s
-    lake = Outlet(spools / "lake", Lake(STATE / "lake").store, every_s)
-    record = Outlet(spools / "mlflow", store_traces, every_s, settings.traces.mlflow_share)
-    named = routing.fallback
-    second = open_fallback(run.workload, run.prompt(named.prompt), run.prices) if named else None
-    server = Server(
-        workload,
-        follow("champion"),
-        settings,
-        keys,
-        Journal(workload, run.workload.output, lake, record),
-        canary=follow("canary") if routing.canary_share else None,
-        shadow=follow("shadow") if routing.shadow_share else None,
-        fallback=second,
-    )
-    typer.echo(f"{workload} on http://{host}:{port}/v1")
-    uvicorn.run(create_app(server), host=host, port=port, log_level="warning", access_log=False)
-
-
-@app.command("score", epilog="Example: [bold]gradus score triage --hours 24[/]")
-def score_traces(
-    workload: Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")],
-    profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
-    hours: Annotated[float, typer.Option(min=0, help="Traces of the last so many hours.")] = 24,
-) -> None:
-    """Score traces by what people said of them: against their corrected answers, or as they scored them.
-
-    Scores go to the lake and, as assessments, to MLflow's traces. A trace that was scored is not scored again.
-    """
-    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # Prefect looks for it when it is imported
-    from flows.score import score
-
-    score(workload, profile, hours)
-
-
-@app.command("promote", epilog="Example: [bold]gradus promote triage 3[/]")
-def promote_version(
-    workload: Annotated[str, typer.Argument(help="Name of the registered model: the workload's.")],
-    version_number: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version to become champion.")],
-) -> None:
-    """Make a registered version the champion by hand; the one that was champion stays as `previous`."""
-    from components.registry import promote
-
-    promoted = promote(workload, version_number)
-    typer.echo(f"{workload}: version {promoted.number} ({promoted.method}) is champion")
-
-
-@app.command("rollback", epilog="Example: [bold]gradus rollback triage[/]")
-def roll_back(
-    workload: Annotated[str, typer.Argument(help="Name of the registered model: the workload's.")],
-) -> None:
-    """Make the version that was champion before champion again; a server that runs follows within seconds."""
-    from components.registry import rollback
-
-    restored = rollback(workload)
-    typer.echo(f"{workload}: version {restored.number} ({restored.method}) is champion")
-
-
-@app.command("key")
-def make_key() -> None:
-    """Make an API key for [bold]gradus serve[/]: the key, for whoever asks, and its hash, for the server."""
-    from components.serving import new_key
-
-    key, its_hash = new_key()
-    typer.echo(f"key   {key}\nhash  {its_hash}")
 
 
 @nano.command("pretrain", epilog="Example: [bold]gradus nano pretrain --profile nano[/]")

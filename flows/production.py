@@ -1,10 +1,15 @@
-"""Commands of a champion in production: watched, retrained, released."""
+"""Commands of a champion in production: served, scored, watched, retrained, released, moved by hand."""
 
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from components.errors import ConfigError
+
+LOCAL = "127.0.0.1"
+LOOPBACK = frozenset({LOCAL, "::1", "localhost"})
 
 production = typer.Typer(add_completion=False)
 
@@ -15,6 +20,50 @@ Profile = Annotated[str, typer.Option(help="Name of a profile under params/profi
 def _prefect_home() -> None:
     """Prefect looks for its folder when it is imported."""
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+
+
+@production.command("serve", epilog="Example: [bold]gradus serve triage --port 8000[/]")
+def serve_champion(
+    workload: Workload,
+    profile: Profile = "nano",
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's want API keys.")] = LOCAL,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+) -> None:
+    """Serve a workload's champion as OpenAI's API does, and follow the registry to new ones.
+
+    A single user message is put into the champion's own prompt; other conversations are asked as they are. API keys
+    are read as SHA-256 hashes from GRADUS_API_KEYS or the file GRADUS_API_KEYS_FILE; [bold]gradus key[/] makes one.
+    """
+    os.environ["TQDM_DISABLE"] = "1"  # no bar for every batch; tqdm and torch read these once
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # between batches, threads must not spin
+    import uvicorn
+
+    from components.serving import Keys
+    from components.stages.run import Run
+    from flows.serve import application
+
+    run, keys = Run.load(f"{workload}-{profile}"), Keys.read()
+    if host not in LOOPBACK and not keys.hashes:
+        raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
+    served = application(run, keys)
+    typer.echo(f"{workload} on http://{host}:{port}/v1")
+    uvicorn.run(served, host=host, port=port, log_level="warning", access_log=False)
+
+
+@production.command("score", epilog="Example: [bold]gradus score triage --hours 24[/]")
+def score_traces(
+    workload: Workload,
+    profile: Profile = "nano",
+    hours: Annotated[float, typer.Option(min=0, help="Traces of the last so many hours.")] = 24,
+) -> None:
+    """Score traces by what people said of them: against their corrected answers, or as they scored them.
+
+    Scores go to the lake and, as assessments, to MLflow's traces. A trace that was scored is not scored again.
+    """
+    _prefect_home()
+    from flows.score import score
+
+    score(workload, profile, hours)
 
 
 @production.command("watch", epilog="Example: [bold]gradus watch triage[/]")
@@ -29,11 +78,12 @@ def watch_production(workload: Workload, profile: Profile = "nano") -> None:
 
     from components.stages.run import STATE
     from flows.watch import watch
-    from monitoring.watch import table
+    from monitoring.watch import sentence, table
 
     found = watch(workload, profile)
-    console = Console(width=max(120, Console().width))
-    console.print(table(found))
+    typer.echo(sentence(found))
+    if found.drifted:
+        Console(width=max(120, Console().width)).print(table(found))
     if found.judged:
         typer.echo(f"Page: {(STATE / 'watch' / workload / 'drift.html').resolve()}")
 
@@ -67,3 +117,35 @@ def release_canary(workload: Workload, profile: Profile = "nano") -> None:
     found = release(workload, profile)
     for reason in found.reasons:
         typer.echo(f"{found.decision}: {reason}")
+
+
+@production.command("promote", epilog="Example: [bold]gradus promote triage 3[/]")
+def promote_version(
+    workload: Workload,
+    version_number: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version to become champion.")],
+) -> None:
+    """Make a registered version the champion by hand; the one that was champion stays as `previous`."""
+    from components.registry import promote
+
+    promoted = promote(workload, version_number)
+    typer.echo(f"{workload}: version {promoted.number} ({promoted.method}) is champion")
+
+
+@production.command("rollback", epilog="Example: [bold]gradus rollback triage[/]")
+def roll_back(
+    workload: Workload,
+) -> None:
+    """Make the version that was champion before champion again; a server that runs follows within seconds."""
+    from components.registry import rollback
+
+    restored = rollback(workload)
+    typer.echo(f"{workload}: version {restored.number} ({restored.method}) is champion")
+
+
+@production.command("key")
+def make_key() -> None:
+    """Make an API key for [bold]gradus serve[/]: the key, for whoever asks, and its hash, for the server."""
+    from components.serving import new_key
+
+    key, its_hash = new_key()
+    typer.echo(f"key   {key}\nhash  {its_hash}")

@@ -151,15 +151,19 @@ def _slice(table: Columns, name: str, column: str, rows: tuple[pd.DataFrame, pd.
     )  # fmt: skip
 
 
+def sentence(found: Watched) -> str:
+    """What a look found, in a few words."""
+    state = "too few answers to judge" if not found.judged else "nothing moved"
+    if found.drifted:
+        state = f"drift in {' and '.join(found.kinds)}, {found.severity:.1f} times what chance allows"
+    return f"{found.workload}, version {found.version}: {found.rows:,} of {found.total:,} answers, {state}."
+
+
 def table(found: Watched) -> "Table":
-    """What a look found, for a terminal."""
+    """The columns that moved, and the slices in which they moved most, for a terminal."""
     from rich.table import Table
 
-    state = "too few answers to judge" if not found.judged else "drift" if found.drifted else "nothing moved"
-    drawn = Table(
-        "column", "distance", "limit", "reference", "now",
-        title=f"{found.workload}, version {found.version}: {found.rows:,} of {found.total:,} answers, {state}",
-    )  # fmt: skip
+    drawn = Table("column", "distance", "limit", "reference", "now")
     for one in found.moved:
         drawn.add_row(one.column, f"{one.distance:.3f}", f"{one.limit:.3f}", one.reference, one.current)
     for one in found.slices:

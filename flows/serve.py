@@ -1,0 +1,40 @@
+"""A workload's server: the registry's versions, the spools and what they empty into, put together."""
+
+from functools import partial
+
+from fastapi import FastAPI
+
+from components.registry import registered, registered_if_any, store_traces
+from components.serving import Follower, Journal, Keys, Outlet, Server, create_app, open_fallback, open_served
+from components.stages.run import STATE, Run
+from monitoring.lake import Lake
+
+
+def application(run: Run, keys: Keys) -> FastAPI:
+    """The HTTP application that serves a run's workload; it opens its champion when it starts.
+
+    Raises:
+        EngineError: The API key of the second model is missing.
+    """
+    name, settings, routing = run.workload.name, run.workload.serving, run.workload.serving.routing
+    opened = partial(open_served, workload=run.workload, profile=run.profile)
+
+    def follow(alias: str) -> Follower:
+        found = registered if alias == "champion" else registered_if_any
+        return Follower(partial(found, name, alias), opened, settings.follow_s)
+
+    spools, every_s = STATE / "spool" / name, settings.store_s
+    lake = Outlet(spools / "lake", Lake(STATE / "lake").store, every_s)
+    record = Outlet(spools / "mlflow", store_traces, every_s, settings.traces.mlflow_share)
+    second = routing.fallback
+    server = Server(
+        name,
+        follow("champion"),
+        settings,
+        keys,
+        Journal(name, run.workload.output, lake, record),
+        canary=follow("canary") if routing.canary_share else None,
+        shadow=follow("shadow") if routing.shadow_share else None,
+        fallback=open_fallback(run.workload, run.prompt(second.prompt), run.prices) if second else None,
+    )
+    return create_app(server)
