@@ -17,7 +17,8 @@ _CHUNK = 250  # resamples at once: memory
 def limits(table: Table, false_alarms: float, resamples: int, seed: int) -> dict[str, float]:
     """The distance of each column that a window without drift passes, in any column, with this probability.
 
-    A resample draws both sides from the reference, so that the noise of either is in the distance.
+    A resample draws both sides from the reference, so that the noise of either is in the distance: rows for numbers,
+    so that columns that go together do so here; labels by their smoothed shares.
     """
     rng = np.random.default_rng(seed)
     found = {name: np.concatenate(parts) for name, parts in _drawn(table, resamples, rng).items()}
@@ -40,7 +41,9 @@ def _drawn(table: Table, resamples: int, rng: np.random.Generator) -> dict[str, 
             now_BR = _thinned(second_BR, float(table.current[name].notna().mean()), rng)
             found[name].append(wasserstein(table.reference[name].to_numpy(float), first_BR, now_BR))
         for name in table.labels:
-            found[name].append(jensen_shannon(table.reference[name].to_numpy(str), first_BR, second_BR))
+            shares_L = _smoothed(table.reference[name].to_numpy(str), table.current[name].to_numpy(str))
+            first_BL, second_BL = (rng.multinomial(size, shares_L, number) for size in sizes)
+            found[name].append(jensen_shannon_of(first_BL, second_BL))
     return found
 
 
@@ -62,6 +65,15 @@ def measured(table: Table) -> dict[str, float]:
     return {name: float(values[0]) for name, values in (numbers | labels).items()}
 
 
+def _smoothed(reference_R: np.ndarray, current_R: np.ndarray) -> np.ndarray:
+    """The share of each label of either side in the reference, half a row added to each (Jeffreys).
+
+    A label that the reference never had is rare, not impossible: one invalid answer is no drift.
+    """
+    counts_L = (reference_R[:, None] == np.union1d(reference_R, current_R)).sum(0) + 0.5
+    return counts_L / counts_L.sum()
+
+
 def wasserstein(values_R: np.ndarray, first_BR: np.ndarray, second_BR: np.ndarray) -> np.ndarray:
     """Normed Wasserstein distances of weighted samples of the same values, missing ones left out.
 
@@ -80,7 +92,12 @@ def wasserstein(values_R: np.ndarray, first_BR: np.ndarray, second_BR: np.ndarra
 def jensen_shannon(labels_R: np.ndarray, first_BR: np.ndarray, second_BR: np.ndarray) -> np.ndarray:
     """Jensen-Shannon distances (natural logarithm) of weighted samples of the same labels; weights [pairs, rows]."""
     labels_RL = (labels_R[:, None] == np.unique(labels_R)).astype(np.float32)
-    first_BL, second_BL = _shares(first_BR @ labels_RL), _shares(second_BR @ labels_RL)
+    return jensen_shannon_of(first_BR @ labels_RL, second_BR @ labels_RL)
+
+
+def jensen_shannon_of(first_BL: np.ndarray, second_BL: np.ndarray) -> np.ndarray:
+    """Jensen-Shannon distances of pairs of counts by label."""
+    first_BL, second_BL = _shares(first_BL), _shares(second_BL)
     middle_BL = (first_BL + second_BL) / 2
 
     def divergence(side_BL: np.ndarray) -> np.ndarray:

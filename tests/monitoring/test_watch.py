@@ -65,6 +65,16 @@ def test_a_shifted_mix_is_an_output_drift_with_its_label(draw: Draw, tmp_path: P
     assert {"kind=late", "kind=bill"} <= {one.slice for one in found.slices}
 
 
+def test_one_invalid_answer_where_there_never_was_one_is_no_drift(draw: Draw, tmp_path: Path) -> None:
+    always, later = ([one.model_copy(update={"valid": True}) for one in draw(*drawn)] for drawn in ((800, 1), (300, 2)))
+    one = [later[0].model_copy(update={"valid": False}), *later[1:]]
+    assert not looked(always, one, tmp_path / "page.html").drifted
+    many = [row.model_copy(update={"valid": False}) for row in later[:30]]
+    assert [moved.column for moved in looked(always, [*many, *later[30:]], tmp_path / "page.html").moved] == [
+        "output.valid"
+    ]
+
+
 def test_longer_messages_are_an_input_drift(draw: Draw, tmp_path: Path) -> None:
     found = looked(draw(800, 1), draw(300, 2, words=20), tmp_path / "page.html")
     assert found.kinds == ("input",)
