@@ -57,3 +57,7 @@ class RegistryError(GradusError, RuntimeError):
     Raised when an alias, version or run is missing, and when a reloaded model differs from the one
     that was logged.
     """
+
+
+class ServiceError(GradusError, RuntimeError):
+    """A service of one machine does not come up, does not do its part, or does not go down."""

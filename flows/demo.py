@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from components.errors import GradusError, RegistryError
+from components.errors import RegistryError, ServiceError
 from components.records import Record, read_record
 from components.registry import registered, registered_if_any
 from components.stages.run import STATE, Run
@@ -97,7 +97,7 @@ def play(run: Run, services: Services, story: Story, told: Callable[[str], None]
     """Play the loop against services that run.
 
     Raises:
-        GradusError: A flow fails, or drift is not noticed.
+        ServiceError: A flow fails, or drift is not noticed.
     """
     stage, first = Stage(run, services, story, told), registered(run.workload.name).number
     stage.happens(f"version {first} is champion; {story.before} usual tickets are sent")
@@ -133,10 +133,10 @@ def noticed_drift(stage: Stage) -> str:
     run_deployment(f"score/{name}", timeout=None)
     looked: Any = run_deployment(f"watch/{name}", timeout=None)
     if not looked.state or not looked.state.is_completed():
-        raise GradusError(f"expected the watch to complete, found {looked.state}")
+        raise ServiceError(f"expected the watch to complete, found {looked.state}")
     found = read_record(STATE / "watch" / name / "watched.json", Watched)
     if not found.drifted:
-        raise GradusError(f"expected the watch to notice {stage.story.drift}, found nothing that moved")
+        raise ServiceError(f"expected the watch to notice {stage.story.drift}, found nothing that moved")
     moved = ", ".join(one.column for one in found.moved[:4])
     return f"drift.detected: {'+'.join(found.kinds)} ({moved}), {found.severity:.1f} times the limit"
 
@@ -156,7 +156,7 @@ def wait_for(stage: Stage, flow: str, since: float) -> str:
             if number == 1:
                 stage.happens("a canary answers its share of the traffic")
         time.sleep(LOOK_S)
-    raise GradusError(f"expected the flow {flow} to end within {MOST_SECONDS / 3600:g} hours, found it running")
+    raise ServiceError(f"expected the flow {flow} to end within {MOST_SECONDS / 3600:g} hours, found it running")
 
 
 def state_of(flow: str, since: float) -> str | None:
@@ -189,7 +189,7 @@ def ensure_champion(run: Run) -> None:
     except RegistryError:
         command = [sys.executable, "-m", "flows.cli", "run", run.workload.name, "--profile", run.profile.name]
         if code := subprocess.run(command, check=False).returncode:
-            raise GradusError(f"expected the ladder to be climbed, found that it ended with code {code}") from None
+            raise ServiceError(f"expected the ladder to be climbed, found that it ended with code {code}") from None
 
 
 def endings(ending: Ending) -> "Table":

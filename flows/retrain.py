@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 from components.data.harvest import Harvested, harvest
 from components.data.split import SPLITS
 from components.data.versions import DataVersion, new_version
-from components.errors import GradusError
+from components.errors import ServiceError
 from components.records import Record, read_record, write_record
 from components.registry import WINNER_ALIAS, open_run, registered, tracking_uri
 from components.stages.__main__ import alone
@@ -131,5 +131,5 @@ def climb_in(folder: Path, run: Run) -> GateRecord:
     }
     command = [sys.executable, "-m", "flows.cli", "run", run.workload.name, "--profile", run.profile.name]
     if code := subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
-        raise GradusError(f"expected the ladder to be climbed, found that it ended with code {code} ({folder})")
+        raise ServiceError(f"expected the ladder to be climbed, found that it ended with code {code} ({folder})")
     return read_record(folder / run.folder / "gate" / "gate.json", GateRecord)

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from components.errors import ConfigError, GradusError, RegistryError
+from components.errors import ConfigError, GradusError, RegistryError, ServiceError
 from components.records import read_record, write_record
 from flows.health import LOCAL, Health, Services, ask
-from flows.supervisor import MARK, SOCKET, ServiceError, control, processes, runs, sweep
+from flows.supervisor import MARK, SOCKET, control, processes, runs, sweep
 
 CONFIGURATION = Path("infra/supervisord.conf")
 UP, LOGS = Path("state/up"), Path("state/logs")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xmlrpc.client import ProtocolError, ServerProxy
 
-from components.errors import GradusError
+from components.errors import ServiceError
 
 if TYPE_CHECKING:
     import psutil
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 SOCKET = Path("state/up/control.sock")
 MARK = "GRADUS_UP"
 MOST_END_S = 10.0  # of a process that was asked to end, before it is killed
-
-
-class ServiceError(GradusError, RuntimeError):
-    """A service does not come up, or does not go down."""
 
 
 def processes() -> dict[str, str]:

@@ -188,7 +188,7 @@ def _point(client: Any, name: str, current: Any, version: str) -> None:
         if current is not None:
             client.set_registered_model_alias(name, PREVIOUS, current.version)
         client.set_registered_model_alias(name, CHAMPION, version)
-        if client.get_registered_model(name).aliases.get(CANARY) == version:  # it has become champion
+        if str(client.get_registered_model(name).aliases.get(CANARY)) == version:  # it has become champion
             client.delete_registered_model_alias(name, CANARY)
 
 

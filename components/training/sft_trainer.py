@@ -8,7 +8,7 @@ mixture-of-experts models.
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 from torch.utils.data import Sampler
 from trl import SFTTrainer
 
@@ -17,6 +17,16 @@ from components.training.encode import IGNORED
 from components.training.guard import Guarded
 from components.training.optimiser import make_optimiser
 from components.training.packing import Packing, compiled, packed_states
+
+# Every number of answer tokens would be a shape of its own, for which the CPU's library builds and keeps kernels.
+ANSWER_BLOCK = 256
+
+
+def answer_places(labels_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The places of the answers' tokens and their labels, as many as fill whole blocks; what fills up is ignored."""
+    places = (labels_N != IGNORED).nonzero()[:, 0]
+    missing = -len(places) % ANSWER_BLOCK
+    return pad(places, (0, missing)), pad(labels_N[places], (0, missing), value=IGNORED)
 
 
 class AnswerTrainer(Guarded, SFTTrainer):
@@ -71,13 +81,13 @@ class AnswerTrainer(Guarded, SFTTrainer):
         """The same of packed rows; left out are models that change logits behind their output embeddings."""
         if self._layers is None:
             self._layers = compiled(model.base_model)
-        labels = inputs["labels"][:, 1:]
-        answers = labels != IGNORED
+        labels = inputs["labels"][:, 1:].flatten()
+        places, wanted = answer_places(labels)
         with self.accelerator.autocast():
-            states = packed_states(model, self._layers, inputs)[:, :-1][answers]
+            states = packed_states(model, self._layers, inputs)[:, :-1].flatten(0, 1)[places]
             logits = model.get_output_embeddings()(states).float()
-        total = cross_entropy(logits, labels[answers], reduction="sum")
-        return total / (answers.sum() if num_items_in_batch is None else num_items_in_batch)
+        total = cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="sum")
+        return total / ((wanted != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log what the base trainer logs: there are no metrics of TRL's own to add."""

@@ -9,6 +9,7 @@ from components.errors import (
     GradusError,
     RegistryError,
     ScorerError,
+    ServiceError,
     TrainingError,
 )
 
@@ -19,6 +20,7 @@ STANDARD_TYPES: list[tuple[type[GradusError], type[Exception]]] = [
     (ScorerError, RuntimeError),
     (TrainingError, RuntimeError),
     (RegistryError, RuntimeError),
+    (ServiceError, RuntimeError),
 ]
 
 

@@ -162,9 +162,7 @@ def test_a_prompt_rung_is_a_folder_without_weights(record: Any, tmp_path: Path) 
     def read(folder: Path, conversations: Sequence[Sequence[Message]]) -> list[str]:
         return [(folder / "prompt.md").read_text().replace("{message}", turns[-1].content) for turns in conversations]
 
-    champion = register_winner(
-        candidate("prompted", tmp_path, method="prompt"), Check([(talk, "Answer: hello")], read)
-    )
+    champion = register_winner(candidate("prompted", tmp_path, method="prompt"), Check([(talk, "Answer: hello")], read))
     assert (champion.folder / "prompt.md").is_file()
 
 
