@@ -4,6 +4,7 @@ Decides what counts as a model folder, and how a layer of it is computed whose r
 opened, and what for, is decided elsewhere.
 """
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 REQUIRED_FILES = ("config.json", "tokenizer.json")
+# How many kernels the CPU's library keeps, one set for each shape that it meets. Its default of 1,024 takes up to a
+# gigabyte where shapes vary, as they do when answers end one by one; with 128 a short RL stage took 2.27 GB instead of
+# 2.68, and 6 % more processor time.
+KEPT_KERNELS = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
 
 
 def open_model(folder: Path) -> tuple[Any, Any]:
@@ -27,6 +32,7 @@ def open_model(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_files(folder)
+    os.environ.setdefault(*KEPT_KERNELS)  # read when the first kernel is built
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)

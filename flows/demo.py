@@ -160,7 +160,7 @@ def wait_for(stage: Stage, flow: str, since: float) -> str:
 
 
 def state_of(flow: str, since: float) -> str | None:
-    """The state of the newest run of a flow since a time, None where there is none yet."""
+    """The state of the first run of a flow since a time, None where there is none yet; later ones are cancelled."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterStartTime
     from prefect.client.schemas.sorting import FlowRunSort
@@ -170,7 +170,7 @@ def state_of(flow: str, since: float) -> str | None:
         runs = client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=[flow])),
             flow_run_filter=FlowRunFilter(start_time=FlowRunFilterStartTime(after_=after)),
-            sort=FlowRunSort.START_TIME_DESC,
+            sort=FlowRunSort.START_TIME_ASC,
             limit=1,
         )
     return str(runs[0].state_type.value) if runs and runs[0].state_type else None
