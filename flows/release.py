@@ -8,11 +8,13 @@ from prefect.input import RunInput
 
 from components.registry import Version, promote, registered, withdraw
 from components.stages.run import STATE, Run
+from flows.score import score
 from monitoring.canary import Judged, judge
 from monitoring.lake import Lake
 from monitoring.windows import Window, current_window
 
 LOOK_S = 15.0
+MOST_ANSWERS = 20_000  # of each side; of more, a sample
 SECONDS_PER_HOUR = 3600
 
 
@@ -27,8 +29,12 @@ class Approval(RunInput):
 def release(workload: str, profile: str = "nano") -> Judged:
     """Let the version with the alias `canary` become champion, unless a person says no or it turns out to be worse."""
     run, version, champion = Run.load(f"{workload}-{profile}"), registered(workload, "canary"), registered(workload)
-    refusal = refused(version) if run.retraining.release.approval else None
-    found = refusal or tried(run, version, champion)
+    found = refused(version) if run.retraining.release.approval else None
+    if found is None:
+        started = time.time()
+        await_answers(run, version, started)
+        score(workload, profile, hours=(time.time() - started) / SECONDS_PER_HOUR)
+        found = compared(run, version, champion, started)
     if found.decision == "promoted":
         promote(workload, version.number)
     else:
@@ -47,16 +53,26 @@ def refused(version: Version) -> Judged | None:
 
 
 @task(name="canary", cache_policy=NO_CACHE)
-def tried(run: Run, version: Version, champion: Version) -> Judged:
-    """Wait for the canary's answers, and compare them with the champion's of the same time."""
-    name, params, started = run.workload.name, run.retraining.release, time.time()
+def await_answers(run: Run, version: Version, started: float) -> None:
+    """Wait until the canary has given enough answers, or has had its time; not at all where it gets no requests."""
+    params = run.retraining.release
+    if not run.workload.serving.routing.canary_share:
+        return
+    while answers(run, version, started).total < params.canary_answers:
+        if time.time() > started + SECONDS_PER_HOUR * params.canary_hours:
+            return
+        time.sleep(LOOK_S)
+
+
+@task(name="compare", cache_policy=NO_CACHE)
+def compared(run: Run, version: Version, champion: Version, started: float) -> Judged:
+    """The canary's answers against the champion's of the same time."""
     if not run.workload.serving.routing.canary_share:
         return Judged(decision="promoted", reasons=("No share of the traffic is a canary's (serving.routing).",))
-    lake, ends = Lake(STATE / "lake"), started + SECONDS_PER_HOUR * params.canary_hours
+    before, now = (answers(run, one, started).observations for one in (champion, version))
+    return judge(before, now, run.retraining.release.alpha)
 
-    def answers(number: int) -> Window:
-        return current_window(lake, name, number, (started, time.time()), 100_000)
 
-    while answers(version.number).total < params.canary_answers and time.time() < ends:
-        time.sleep(LOOK_S)
-    return judge(answers(champion.number).observations, answers(version.number).observations, params.alpha)
+def answers(run: Run, version: Version, since: float) -> Window:
+    """What callers got from a version since a time."""
+    return current_window(Lake(STATE / "lake"), run.workload.name, version.number, (since, time.time()), MOST_ANSWERS)

@@ -21,6 +21,7 @@ from components.stages.__main__ import alone
 from components.stages.gate import GateRecord
 from components.stages.run import STATE, Run
 from flows.release import release
+from flows.score import score
 from monitoring.candidates import candidates
 from monitoring.lake import Lake
 from monitoring.watch import Watched
@@ -50,6 +51,7 @@ def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retr
             return told(run, Retrained(
                 workload=workload, reason=reason, started=started, outcome=f"Cooling down for {wait_h:.1f} h more."
             ))  # fmt: skip
+        score(workload, profile, hours=run.retraining.harvest.window_hours)
         found = gather(run, started)
         if len(found) < (least := run.retraining.harvest.min_examples):
             return told(run, Retrained(

@@ -6,7 +6,7 @@ Decides what counts; how many are kept, and for which split, is the harvest's bu
 from collections.abc import Collection, Sequence
 
 from components.data.harvest import Candidate
-from components.records import Feedback, Scored, Trace
+from components.records import Feedback, Scored, Trace, request_id
 from components.scorers.answers import NotAnAnswer, read_object
 from monitoring.lake import Lake
 from monitoring.windows import best_scores
@@ -23,7 +23,8 @@ def candidates(
     corrected = {one.trace_id: one.corrected for one in lake.read(Feedback, workload, since) if one.corrected}
     scores = best_scores(lake.read(Scored, workload, since))
     found: list[Candidate] = []
-    for trace in lake.read(Trace, workload, since):
+    known = {request_id(name) for name in (*corrected, *scores)}
+    for trace in lake.about(workload, known, (since, float("inf")))[0]:
         if not (trace.returned and trace.input):
             continue
         answer = corrected.get(trace.id)

@@ -4,22 +4,22 @@ Decides where records lie and how they are read back; what they mean is decided 
 name of the spool's segment that it came from, so that storing a segment twice changes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zlib import crc32
 
 from components.errors import DataError
-from components.records import Feedback, Production, Record, Scored, Trace, production_record
-
-_BATCH_ROWS = 16_384
+from components.records import Feedback, Production, Record, Scored, Trace, production_record, request_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback", Scored: "scores"}
+_BATCH_ROWS = 16_384
 
 
 class Lake:
@@ -62,24 +62,15 @@ class Lake:
     def sample(self, workload: str, version: int, window: tuple[float, float], most: int) -> tuple[list[Trace], int]:
         """A random sample of what callers got from a version in a window of time [since, until), and of how many.
 
-        The same traces are drawn at every call (bottom-k of a hash of the id). Files are read piece by piece, so that
-        a window of millions takes no more memory than one of thousands.
+        The same traces are drawn at every call (bottom-k of a hash of the id).
         """
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
-        import pyarrow.dataset as ds
 
-        since, until = window
-        files = [str(path) for path in self._files(Trace, workload, since, until)]
-        if not files:
-            return [], 0
-        asked = (
-            (pc.field("at") >= since) & (pc.field("at") < until) & (pc.field("version") == version)
-            & pc.field("returned")
-        )  # fmt: skip
+        wanted = (pc.field("version") == version) & pc.field("returned")
         kept, ranks, total = None, np.empty(0, np.int64), 0
-        for batch in ds.dataset(files, schema=arrow_schema(Trace)).to_batches(filter=asked, batch_size=_BATCH_ROWS):
+        for batch in self._batches(workload, window, wanted):
             total += len(batch)
             found = np.fromiter((crc32(name.encode()) for name in batch["id"].to_pylist()), np.int64)
             near = np.flatnonzero(found < (ranks.max() if len(ranks) == most else 2**32))
@@ -88,8 +79,31 @@ class Lake:
             if len(ranks) > most:
                 best = np.sort(np.argpartition(ranks, most)[:most])
                 kept, ranks = kept.take(best).combine_chunks(), ranks[best]
-        rows = [] if kept is None else _plain(kept.to_pylist())
-        return [Trace.model_validate(row) for row in sorted(rows, key=lambda row: row["at"])], total
+        return _traces([] if kept is None else kept.to_pylist()), total
+
+    def about(self, workload: str, requests: Collection[str], window: tuple[float, float]) -> tuple[list[Trace], int]:
+        """All answers to these requests in a window of time [since, until), and how many answers there were to any."""
+        rows: list[dict[str, Any]] = []
+        total = 0
+        for batch in self._batches(workload, window):
+            total += len(batch)
+            places = [at for at, name in enumerate(batch["id"].to_pylist()) if request_id(name) in requests]
+            rows += batch.take(places).to_pylist() if places else []
+        return _traces(rows), total
+
+    def _batches(
+        self, workload: str, window: tuple[float, float], wanted: "pc.Expression | None" = None
+    ) -> "Iterator[pa.RecordBatch]":
+        """Traces of a window, piece by piece: a window of millions takes no more memory than one of thousands."""
+        import pyarrow.compute as pc
+        import pyarrow.dataset as ds
+
+        since, until = window
+        inside = (pc.field("at") >= since) & (pc.field("at") < until)
+        files = [str(path) for path in self._files(Trace, workload, since, until)]
+        if files:
+            asked = inside if wanted is None else inside & wanted
+            yield from ds.dataset(files, schema=arrow_schema(Trace)).to_batches(filter=asked, batch_size=_BATCH_ROWS)
 
     def _files(self, kind: type[Record], workload: str, since: float, until: float) -> Iterator[Path]:
         """The files of the days that the window touches."""
@@ -126,6 +140,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     return _plain(pq.read_table(path).to_pylist())
+
+
+def _traces(rows: list[dict[str, Any]]) -> list[Trace]:
+    """Rows as records, oldest first."""
+    return [Trace.model_validate(row) for row in sorted(_plain(rows), key=lambda row: row["at"])]
 
 
 def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

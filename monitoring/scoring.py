@@ -50,7 +50,9 @@ def score_window(lake: Lake, workload: str, scorer: Scorer, since: float, until:
     told = evidence(lake.read(Feedback, workload, since))
     done = {(one.trace_id, one.source) for one in lake.read(Scored, workload, since)}
     counts, found = dict.fromkeys(Scoring.model_fields, 0), list[Scored]()
-    for trace in lake.read(Trace, workload, since, until):
+    traces, total = lake.about(workload, {request_id(name) for name in told}, (since, until))
+    counts["silent"] = total - len(traces)
+    for trace in traces:
         try:
             outcome, score = scored(trace, told, done, scorer)
         except ScorerError as error:
