@@ -1,5 +1,6 @@
 """The release: approval, a canary beside the champion, then champion or withdrawn."""
 
+import logging
 import time
 
 from prefect import flow, get_run_logger, pause_flow_run, task
@@ -13,6 +14,7 @@ from monitoring.canary import Judged, judge
 from monitoring.lake import Lake
 from monitoring.windows import Window, current_window
 
+log = logging.getLogger(__name__)
 LOOK_S = 15.0
 MOST_ANSWERS = 20_000  # of each side; of more, a sample
 SECONDS_PER_HOUR = 3600
@@ -58,6 +60,10 @@ def await_answers(run: Run, version: Version, started: float) -> None:
     params = run.retraining.release
     if not run.workload.serving.routing.canary_share:
         return
+    log.info(
+        "Version %s is the canary: waiting for %s of its answers, at most %g hours.",
+        version.number, params.canary_answers, params.canary_hours,
+    )  # fmt: skip
     while answers(run, version, started).total < params.canary_answers:
         if time.time() > started + SECONDS_PER_HOUR * params.canary_hours:
             return

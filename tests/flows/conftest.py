@@ -38,7 +38,11 @@ PROFILE: dict[str, Any] = {
     },
 }  # fmt: skip
 # A random model gives no valid answer: the bound on validity would leave nobody standing.
-PIPELINE = {"gate": {"min_examples": 20, "min_validity": 0.0}}
+# Nobody asks a canary here: it is judged after seconds.
+PIPELINE = {
+    "gate": {"min_examples": 20, "min_validity": 0.0},
+    "retraining": {"release": {"canary_hours": 0.002}},
+}
 
 
 @dataclass(frozen=True)

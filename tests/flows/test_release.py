@@ -50,6 +50,7 @@ def answer(project: Project, version: int, valid: int, n: int = 250) -> None:
 
 def test_a_canary_that_breaks_the_schema_is_withdrawn(climbed: Project, record: Any, tmp_path: Path) -> None:
     before, canary = aliases(record)["champion"], aliases(record)["canary"]
+    climbed.set("pipeline.yaml", {"retraining": {"release": {"canary_hours": 1}}})
     with started(climbed, "flows.cli", "release", "triage", output=tmp_path / "out") as process:
         time.sleep(20)  # until it waits for answers
         answer(climbed, before, 250)
