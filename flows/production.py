@@ -34,8 +34,7 @@ def serve_champion(
     A single user message is put into the champion's own prompt; other conversations are asked as they are. API keys
     are read as SHA-256 hashes from GRADUS_API_KEYS or the file GRADUS_API_KEYS_FILE; [bold]gradus key[/] makes one.
     """
-    os.environ["TQDM_DISABLE"] = "1"  # no bar for every batch; tqdm and torch read these once
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # between batches, threads must not spin
+    os.environ["TQDM_DISABLE"] = "1"  # no bar for every batch; tqdm reads it once
     import uvicorn
 
     from components.serving import Keys

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -110,7 +111,10 @@ class Follower:
         if version is None:
             self.served = None
         elif self.served is None or version.number != self.served.version:
-            self.served = self._open(version)
+            # In a thread that ends: one that lived on would keep OpenMP threads, and with more of them than cores none
+            # of them spins, so that an answer of nano took 720 ms instead of 220.
+            with ThreadPoolExecutor(1) as opener:
+                self.served = opener.submit(self._open, version).result()
             log.info("Version %s (%s) answers.", version.number, version.method)
 
     def _kept(self) -> str:
