@@ -18,6 +18,7 @@ PROFILE ?= nano
 PREFECT_PORT ?= 4200
 MLFLOW_PORT ?= 5000
 SERVE_PORT ?= 8000
+PORTS = --prefect-port $(PREFECT_PORT) --mlflow-port $(MLFLOW_PORT) --serve-port $(SERVE_PORT)
 
 # Stage commands start `python`: let it be the one of the virtual environment.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -112,14 +113,13 @@ ui: setup ## Open the record of runs, models and traces in MLflow (UI_PORT=5000)
 	  --workers 1 --backend-store-uri sqlite:///state/mlflow.db --default-artifact-root state/mlflow-artifacts
 
 up: setup ## Start Prefect, its worker, MLflow and the champion in the background (WORKLOAD=triage PREFECT_PORT=4200 …)
-	@$(BIN)/gradus up $(WORKLOAD) --profile $(PROFILE) --prefect-port $(PREFECT_PORT) \
-	  --mlflow-port $(MLFLOW_PORT) --serve-port $(SERVE_PORT)
+	@$(BIN)/gradus up $(WORKLOAD) --profile $(PROFILE) $(PORTS)
 
 down: setup ## Stop all of them; nothing is left behind
 	@$(BIN)/gradus down
 
 demo-drift: setup ## Play the whole loop: traffic, drift, event, retraining, gate, new champion (half an hour and more)
-	$(BIN)/gradus demo-drift $(WORKLOAD) --profile $(PROFILE) $(ARGS)
+	$(BIN)/gradus demo-drift $(WORKLOAD) --profile $(PROFILE) $(PORTS) $(ARGS)
 
 status: setup ## Say how each of them is
 	@$(BIN)/gradus status

@@ -16,7 +16,7 @@ import typer
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from flows.machine import machine
-from flows.production import production
+from flows.production import prefect_home, production
 
 app = typer.Typer(
     name="gradus",
@@ -99,7 +99,7 @@ def climb_ladder(
     from components.stages.run import Run
 
     run = Run.load(f"{workload}-{profile}")
-    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)  # Prefect looks for it when it is imported
+    prefect_home()
     from flows.ladder import climb
     from flows.tasks import stop
 

@@ -50,7 +50,7 @@ class Chapter(Record):
 
 
 class Ending(Record):
-    """The timeline, and the shares of right answers that the story is about; None where nothing was asked."""
+    """The timeline, and the shares of right answers that the story is about."""
 
     drift: str
     timeline: tuple[Chapter, ...]

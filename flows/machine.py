@@ -10,6 +10,10 @@ from flows.production import Profile, Workload
 if TYPE_CHECKING:
     from flows.health import Health
 
+PrefectPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's server.")]
+MlflowPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's server.")]
+ServePort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the champion.")]
+
 machine = typer.Typer(add_completion=False)
 
 
@@ -17,9 +21,9 @@ machine = typer.Typer(add_completion=False)
 def bring_up(
     workload: Workload,
     profile: Profile = "nano",
-    prefect_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's server.")] = 4200,
-    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of MLflow's server.")] = 5000,
-    serve_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the champion.")] = 8000,
+    prefect_port: PrefectPort = 4200,
+    mlflow_port: MlflowPort = 5000,
+    serve_port: ServePort = 8000,
 ) -> None:
     """Start everything on this machine, in the background: Prefect's server and worker, MLflow's server, the champion.
 
@@ -65,6 +69,9 @@ def demonstrate_drift(
     after: Annotated[int, typer.Option(min=300, help="Drifted tickets, before it is noticed.")] = 1500,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the tickets.")] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Let the services run on afterwards.")] = False,
+    prefect_port: PrefectPort = 4200,
+    mlflow_port: MlflowPort = 5000,
+    serve_port: ServePort = 8000,
 ) -> None:
     """Play the whole loop: serve, traffic, drift, event, retraining, gate, release, new champion. Prints the timeline.
 
@@ -80,7 +87,9 @@ def demonstrate_drift(
 
     run = Run.load(f"{workload}-{profile}")
     ensure_champion(run)
-    services = Services(workload=workload, profile=profile, prefect_port=4200, mlflow_port=5000, serve_port=8000)
+    services = Services(
+        workload=workload, profile=profile, prefect_port=prefect_port, mlflow_port=mlflow_port, serve_port=serve_port
+    )
     up(services, typer.echo)
     try:
         ending = play(run, services, Story(drift, before, after, 0.5, seed), typer.echo)

@@ -17,7 +17,7 @@ Workload = Annotated[str, typer.Argument(help="Name of a workload under params/w
 Profile = Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")]
 
 
-def _prefect_home() -> None:
+def prefect_home() -> None:
     """Prefect looks for its folder when it is imported."""
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
 
@@ -59,7 +59,7 @@ def score_traces(
 
     Scores go to the lake and, as assessments, to MLflow's traces. A trace that was scored is not scored again.
     """
-    _prefect_home()
+    prefect_home()
     from flows.score import score
 
     score(workload, profile, hours)
@@ -72,7 +72,7 @@ def watch_production(workload: Workload, profile: Profile = "nano") -> None:
     Looks at inputs (texts, the model's embeddings of them), outputs (labels, validity, length, confidence) and scores.
     Limits come from resamples of the reference (params/pipeline.yaml, `watch`). Drift becomes the event drift.detected.
     """
-    _prefect_home()
+    prefect_home()
     from rich.console import Console
 
     from components.stages.run import STATE
@@ -94,7 +94,7 @@ def retrain_champion(workload: Workload, profile: Profile = "nano") -> None:
     Corrected answers and those scored as right join the data as a new version: added by DVC and committed on a branch,
     which is checked out under state/retrain/. The project's own files stay as they are.
     """
-    _prefect_home()
+    prefect_home()
     from flows.retrain import retrain
 
     found = retrain(workload, profile)
@@ -110,7 +110,7 @@ def release_canary(workload: Workload, profile: Profile = "nano") -> None:
     Waits for the canary's answers (params/pipeline.yaml, `retraining.release`), and first for a person's approval in
     Prefect's pages where that is asked for.
     """
-    _prefect_home()
+    prefect_home()
     from flows.release import release
 
     found = release(workload, profile)

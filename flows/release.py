@@ -12,12 +12,11 @@ from components.stages.run import STATE, Run
 from flows.score import score
 from monitoring.canary import Judged, judge
 from monitoring.lake import Lake
-from monitoring.windows import Window, current_window
+from monitoring.windows import HOUR_S, Window, current_window
 
 log = logging.getLogger(__name__)
 LOOK_S = 15.0
 MOST_ANSWERS = 20_000  # of each side; of more, a sample
-SECONDS_PER_HOUR = 3600
 
 
 class Approval(RunInput):
@@ -35,7 +34,7 @@ def release(workload: str, profile: str = "nano") -> Judged:
     if found is None:
         started = time.time()
         await_answers(run, version, started)
-        score(workload, profile, hours=(time.time() - started) / SECONDS_PER_HOUR)
+        score(workload, profile, hours=(time.time() - started) / HOUR_S)
         found = compared(run, version, champion, started)
     if found.decision == "promoted":
         promote(workload, version.number)
@@ -65,7 +64,7 @@ def await_answers(run: Run, version: Version, started: float) -> None:
         version.number, params.canary_answers, params.canary_hours,
     )  # fmt: skip
     while answers(run, version, started).total < params.canary_answers:
-        if time.time() > started + SECONDS_PER_HOUR * params.canary_hours:
+        if time.time() > started + HOUR_S * params.canary_hours:
             return
         time.sleep(LOOK_S)
 

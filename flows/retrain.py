@@ -25,9 +25,9 @@ from flows.score import score
 from monitoring.candidates import candidates
 from monitoring.lake import Lake
 from monitoring.watch import Watched
+from monitoring.windows import HOUR_S
 
 BY_HAND = "by hand"
-SECONDS_PER_HOUR = 3600
 
 
 class Retrained(Record):
@@ -75,7 +75,7 @@ def cooling_h(run: Run, reason: str, now: float) -> float:
     path = record_path(run)
     if reason == BY_HAND or not path.is_file():
         return 0.0
-    since_h = (now - read_record(path, Retrained).started) / SECONDS_PER_HOUR
+    since_h = (now - read_record(path, Retrained).started) / HOUR_S
     return max(0.0, run.retraining.cooldown_hours - since_h)
 
 
@@ -105,7 +105,7 @@ def told(run: Run, found: Retrained) -> Retrained:
 def gather(run: Run, now: float) -> list[Harvested]:
     """Right answers of production that the data has not yet, in no evaluation split and not twice."""
     name, params = run.workload.name, run.retraining.harvest
-    since = now - SECONDS_PER_HOUR * params.window_hours
+    since = now - HOUR_S * params.window_hours
     watched = STATE / "watch" / name / "watched.json"
     moved = [one.slice for one in read_record(watched, Watched).slices] if watched.is_file() else []
     found = candidates(Lake(STATE / "lake"), name, since, params.min_score, moved)

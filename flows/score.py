@@ -12,9 +12,9 @@ from components.scorers import build
 from components.stages.run import STATE, Run
 from monitoring.lake import Lake
 from monitoring.scoring import Scoring, score_window
+from monitoring.windows import HOUR_S
 
 log = logging.getLogger(__name__)
-HOUR_S = 3600.0
 
 
 @flow(name="score", flow_run_name="{workload}")

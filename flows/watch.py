@@ -14,10 +14,9 @@ from monitoring.lake import Lake
 from monitoring.reference import embedded, reference_vectors
 from monitoring.watch import Sides, Watched
 from monitoring.watch import watch as compare
-from monitoring.windows import current_window
+from monitoring.windows import HOUR_S, current_window
 
 DRIFT = "drift.detected"
-SECONDS_PER_HOUR = 3600
 
 
 @flow(name="watch", flow_run_name="{workload}")
@@ -52,7 +51,7 @@ def look(run: Run) -> Watched:
     version, until = registered(name), time.time()
     window = current_window(
         Lake(STATE / "lake"), name, version.number,
-        (until - SECONDS_PER_HOUR * run.watch.window_hours, until), run.watch.window_rows,
+        (until - HOUR_S * run.watch.window_hours, until), run.watch.window_rows,
     )  # fmt: skip
     usual = reference_of(version)
     model = embedding_model(run, version)

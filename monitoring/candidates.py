@@ -3,7 +3,7 @@
 Decides what counts; how many are kept, and for which split, is the harvest's business.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from components.data.harvest import Candidate
 from components.records import Feedback, Scored, Trace, request_id
@@ -28,7 +28,8 @@ def candidates(
         if not (trace.returned and trace.input):
             continue
         answer = corrected.get(trace.id)
-        right = answer is None and trace.valid and scores.get(trace.id, 0.0) >= min_score
+        score = scores.get(trace.id)
+        right = answer is None and trace.valid and score is not None and score.value >= min_score
         if (answer is not None and _is_object(answer)) or right:
             found.append(
                 Candidate(
@@ -56,8 +57,3 @@ def _in_slices(trace: Trace, slices: Collection[str]) -> bool:
     except NotAnAnswer:
         return "valid=invalid" in slices
     return any(f"{field}={value}" in slices for field, value in answer.items())
-
-
-def sources(found: Sequence[Candidate]) -> dict[str, int]:
-    """How many candidates each source gave."""
-    return {source: sum(one.source == source for one in found) for source in ("corrected", "scored")}

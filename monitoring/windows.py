@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from components.records import Observation, Scored, Trace
 from monitoring.lake import Lake
 
+HOUR_S = 3600.0
 SOURCES = ("scorer", "judge", "feedback")  # of scores, the most trusted last
 
 
@@ -31,19 +32,18 @@ def current_window(lake: Lake, workload: str, version: int, window: tuple[float,
     return Window(version, *window, total, observations)
 
 
-def observed(trace: Trace, score: float | None) -> Observation:
-    """A trace as the watch sees it."""
+def observed(trace: Trace, score: Scored | None) -> Observation:
+    """A trace as the watch sees it; its score is 1 where nothing was wrong, else 0."""
     return Observation(
         input=trace.input,
         text=trace.text,
         output_tokens=trace.usage.output_tokens,
         valid=trace.valid,
         confidence=trace.confidence,
-        score=score,
+        score=None if score is None else float(score.passed),
     )
 
 
-def best_scores(found: Iterable[Scored]) -> dict[str, float]:
-    """Whether nothing was wrong (1 or 0), by trace; of several scores the most trusted one, of equals the latest."""
-    ranked = sorted(found, key=lambda one: (SOURCES.index(one.source), one.at))
-    return {one.trace_id: float(one.passed) for one in ranked}
+def best_scores(found: Iterable[Scored]) -> dict[str, Scored]:
+    """The score of each trace: of several the most trusted one, of equals the latest."""
+    return {one.trace_id: one for one in sorted(found, key=lambda one: (SOURCES.index(one.source), one.at))}

@@ -44,14 +44,17 @@ class Served:
         Raises:
             RequestError: The message lacks an input.
         """
-        if len(turns) > 1 or turns[0].role != "user":
+        if not self.columns or len(turns) > 1 or turns[0].role != "user":
             return list(turns), {}
-        if isinstance(self.engine, ClassicalEngine):
-            return list(turns), _inputs(self.engine.columns, turns[0].content)
-        if self.prompt is None:
-            return list(turns), {}
-        inputs = _inputs(self.prompt.placeholders, turns[0].content)
-        return self.prompt.messages(_example(inputs)), inputs
+        inputs = _inputs(self.columns, turns[0].content)
+        return self.prompt.messages(_example(inputs)) if self.prompt else list(turns), inputs
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The inputs that a user message alone stands for; none where it is asked as it is."""
+        if self.prompt is not None:
+            return self.prompt.placeholders
+        return self.engine.columns if isinstance(self.engine, ClassicalEngine) else ()
 
 
 def open_served(version: Version, workload: Workload, profile: Profile) -> Served:
@@ -129,9 +132,7 @@ class ClassicalEngine:
 
     def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
         """One answer each, `n` times: there is nothing to draw."""
-        asked = [
-            _example(_inputs(self._classifier.columns, ask.messages[-1].content), ask.example_id) for ask in prompts
-        ]
+        asked = [_example(_inputs(self.columns, ask.messages[-1].content), ask.example_id) for ask in prompts]
         return [found for found in self._classifier.predict(asked) for _ in range(sampling.n)]
 
 

@@ -11,7 +11,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
-from components.models import KEPT_KERNELS
 from components.records import write_record
 from components.registry import joined_run, open_run
 from components.stages import BASE_MODEL, LADDER
@@ -99,7 +98,6 @@ if __name__ == "__main__":
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault(*KEPT_KERNELS)
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str((STATE / "compiled").resolve()))
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if os.environ.get("RANK", "0") == "0":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
 from components.evaluation import Scores, by_example, classical
 from components.prompts import Prompt, load_prompt
-from components.records import Completion, Example, Rung
+from components.records import Completion, Example, Method, Rung
 from components.registry import Version
 from components.scorers import Scorer, build
 from components.stages.run import Run
@@ -34,26 +34,37 @@ class Answers:
 
 def answer(run: Run, rung: Rung, examples: Sequence[Example], folder: Path | None = None) -> Answers:
     """Let a rung answer examples greedily; `folder` replaces its own, for a stored copy of it."""
+    folder = folder or model_of(run, rung)
     if rung.method == "classical":
-        classifier = classical.load(folder or run.rung_folder(rung.name))
-        return _timed(lambda: classifier.predict(examples))
-    if rung.method == "prompt":
-        return ask(run, open_prompting(run.profile, run.workload.incumbent), run.prompt(rung.name), examples)
-    model = folder or run.rung_folder(rung.name) / MODEL
-    engine = open_engine(run.profile.engine, model, run.profile.model.precision)
-    return ask(run, engine, run.trained_prompt, examples)
+        return _classified(folder, examples)
+    prompt = run.prompt(rung.name) if rung.method == "prompt" else run.trained_prompt
+    return ask(run, _opened(run, rung.method, folder), prompt, examples)
 
 
 def answer_registered(run: Run, version: Version, examples: Sequence[Example]) -> Answers:
     """Let a registered version answer examples greedily, with the prompt that it was registered with."""
     if version.method == "classical":
-        classifier = classical.load(version.folder)
-        return _timed(lambda: classifier.predict(examples))
-    prompt = load_prompt(version.folder, "prompt", run.columns)
-    if version.method == "prompt":  # constrained by the name of its file
-        engine = open_prompting(run.profile, run.workload.incumbent)
-        return ask(run, engine, replace(prompt, name=version.prompt), examples)
-    return ask(run, open_engine(run.profile.engine, version.folder, run.profile.model.precision), prompt, examples)
+        return _classified(version.folder, examples)
+    prompt = replace(load_prompt(version.folder, "prompt", run.columns), name=version.prompt)
+    return ask(run, _opened(run, version.method, version.folder), prompt, examples)
+
+
+def model_of(run: Run, rung: Rung) -> Path:
+    """The folder of a rung that answers and is registered."""
+    folder = run.rung_folder(rung.name)
+    return folder / MODEL if rung.method in ("sft", "grpo") else folder
+
+
+def _classified(folder: Path, examples: Sequence[Example]) -> Answers:
+    classifier = classical.load(folder)
+    return _timed(lambda: classifier.predict(examples))
+
+
+def _opened(run: Run, method: Method, folder: Path) -> Engine:
+    """What answers for a prompt, or a trained model in a folder."""
+    if method == "prompt":
+        return open_prompting(run.profile, run.workload.incumbent)
+    return open_engine(run.profile.engine, folder, run.profile.model.precision)
 
 
 def ask(run: Run, engine: Engine, prompt: Prompt, examples: Sequence[Example]) -> Answers:

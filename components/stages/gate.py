@@ -35,7 +35,7 @@ from components.registry import (
     standing,
 )
 from components.scorers import JsonSchemaScorer
-from components.stages.answers import MODEL, answer, answer_registered, score
+from components.stages.answers import answer, answer_registered, model_of, score
 from components.stages.evaluate import Evaluations, kept
 from components.stages.run import Run
 from components.stages.rungs import rung
@@ -78,17 +78,15 @@ def gate(run: Run, tracker: Tracker) -> None:
                 verdicts=tuple(verdicts), champion=verdicts[-1].champion, version=before.number, reproduced=0
             ))  # fmt: skip
             return
+    if made is None:
+        _tell(run, tracker, GateRecord(verdicts=tuple(verdicts), champion=None, version=None, reproduced=0))
+        return
     alias: Alias = "canary" if before and os.environ.get(WINNER_ALIAS) == "canary" else "champion"
-    version = register(run, made, verdicts, tracker, alias) if made else None
-    if made:
-        write_jsonl(run.folder / "gate" / REFERENCE, reference(run, made.name))
-        tracker.artifact(run.folder / "gate" / REFERENCE, REFERENCE_FOLDER)
+    version = register(run, candidate(run, made, verdicts, found, tracker), alias)
+    write_jsonl(run.folder / "gate" / REFERENCE, reference(run, made))
+    tracker.artifact(run.folder / "gate" / REFERENCE, REFERENCE_FOLDER)
     _tell(run, tracker, GateRecord(
-        verdicts=tuple(verdicts),
-        champion=made.name if made else None,
-        version=version,
-        reproduced=REPRODUCED if made else 0,
-        alias=alias if made else None,
+        verdicts=tuple(verdicts), champion=made.name, version=version, reproduced=REPRODUCED, alias=alias
     ))  # fmt: skip
 
 
@@ -108,18 +106,12 @@ def registered_contender(run: Run, version: Version, sealed: Sequence[Example]) 
     return _contender(run, f"version {version.number} ({version.method})", sealed, completions)
 
 
-def model_of(run: Run, made: Rung) -> Path:
-    """The folder of a rung that is registered."""
-    folder = run.rung_folder(made.name)
-    return folder / MODEL if made.method in ("sft", "grpo") else folder
-
-
-def reference(run: Run, name: str) -> list[Observation]:
+def reference(run: Run, made: Rung) -> list[Observation]:
     """What a rung answered on the splits that it never saw, as the watch will see its answers in production."""
-    schema, columns = JsonSchemaScorer(run.workload.output), inputs_of(run, rung(run, name))
+    schema, columns = JsonSchemaScorer(run.workload.output), inputs_of(run, made)
     found: list[Observation] = []
     for split in ("test", "sealed"):
-        examples, completions = run.examples(split), kept(run, split, name)
+        examples, completions = run.examples(split), kept(run, split, made.name)
         scores = score(run, examples, completions)
         asked = {example.id: example for example in examples}
         found += [
@@ -156,26 +148,28 @@ def _contender(run: Run, name: str, sealed: Sequence[Example], completions: Sequ
     return Contender(name, score(run, sealed, completions), valid)
 
 
-def register(run: Run, made: Rung, verdicts: Sequence[Verdict], tracker: Tracker, alias: Alias) -> int:
-    """Register a rung under an alias; its stored copy must repeat ten completions exactly."""
+def candidate(run: Run, made: Rung, verdicts: Sequence[Verdict], evaluated: Evaluations, tracker: Tracker) -> Candidate:
+    """What is registered: a rung's files, the last verdict that it won, and what one of its answers costs."""
     if tracker.run_id is None:
         raise RegistryError("expected a run to register the champion with, found none")
+    decisive = next(one for one in reversed(verdicts) if _winner(one) == made.name)
+    cost = next((one.cost.usd_per_1k_calls / 1000 for one in evaluated.rungs if one.name == made.name), None)
+    return Candidate(run.workload.name, made, model_of(run, made), decisive, tracker.run_id, cost)
+
+
+def register(run: Run, found: Candidate, alias: Alias) -> int:
+    """Register a rung under an alias; its stored copy must repeat ten completions exactly."""
     examples = run.examples("test")[:REPRODUCED]
 
     def generate(folder: Path, _: Sequence[Sequence[Message]]) -> list[str]:
-        return [completion.text for completion in answer(run, made, examples, folder).completions]
+        return [completion.text for completion in answer(run, found.rung, examples, folder).completions]
 
-    folder = model_of(run, made)
     asked = [[Message(role="user", content=value) for value in example.input.values()] for example in examples]
-    expected = list(zip(asked, generate(folder, asked), strict=True))
-    decisive = next(one for one in reversed(verdicts) if _winner(one) == made.name)
-    evaluated = read_record(run.folder / "evaluation" / "evaluation.json", Evaluations).rungs
-    cost = next((one.cost.usd_per_1k_calls / 1000 for one in evaluated if one.name == made.name), None)
-    candidate = Candidate(run.workload.name, made, folder, decisive, tracker.run_id, cost)
-    champion = register_winner(candidate, Check(expected, generate), alias)
-    state = "registered" if champion.new else "was registered before"
-    log.info("%s %s as %s, the %s; %s completions reproduced.", made.name, state, champion.uri, alias, REPRODUCED)
-    return champion.version
+    expected = list(zip(asked, generate(found.folder, asked), strict=True))
+    winner = register_winner(found, Check(expected, generate), alias)
+    state = "registered" if winner.new else "was registered before"
+    log.info("%s %s as %s, the %s; %s completions reproduced.", found.rung.name, state, winner.uri, alias, REPRODUCED)
+    return winner.version
 
 
 def _winner(verdict: Verdict) -> str:

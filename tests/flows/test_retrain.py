@@ -7,7 +7,8 @@ import time
 import pytest
 
 from components.data.harvest import Harvested
-from components.records import Example, Feedback, Message, Record, Trace, Usage, read_jsonl
+from components.records import Example, Feedback, Message, Record, Trace, Usage, read_jsonl, write_record
+from components.stages.run import Run
 from monitoring.lake import Lake
 from tests.flows.conftest import RUN, Project
 
@@ -78,3 +79,17 @@ def test_what_production_taught_climbs_on_a_branch_of_its_own(climbed: Project) 
     own = {one.id for one in read_jsonl(climbed.artifacts / "data" / "sealed.jsonl", Example)}
     new = {one.id for one in read_jsonl(there / "artifacts" / RUN / "data" / "sealed.jsonl", Example)}
     assert own < new
+
+
+def test_drift_waits_for_the_cooldown_and_a_person_does_not(climbed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.retrain import BY_HAND, Retrained, cooling_h, record_path
+
+    monkeypatch.chdir(climbed.folder)
+    run = Run.load(RUN)
+    assert cooling_h(run, "drift: input", 0.0) == 0  # there was none before
+    last = Retrained(workload="triage", reason=BY_HAND, started=3600.0, outcome="Version 2 is champion.")
+    write_record(record_path(run), last)
+    assert cooling_h(run, "drift: input", 3 * 3600.0) == 22  # two of its 24 hours are over
+    assert cooling_h(run, BY_HAND, 3 * 3600.0) == 0
+    assert cooling_h(run, "drift: input", 25 * 3600.0) == 0
+    record_path(run).unlink()

@@ -61,3 +61,8 @@ def test_a_sample_of_a_window_is_the_same_each_time_and_counts_all(tmp_path: Pat
     assert {row.id.split("-")[0] for row in rows} == {"0", "1", "2"}
     assert store.sample("shop", 1, (101.0, 102.0), 1000)[1] == 500
     assert store.sample("shop", 3, (0.0, 103.0), 100) == ([], 0)
+
+
+def test_the_least_score_is_of_the_value(tmp_path: Path) -> None:
+    store = lake(tmp_path, answered("a"), answered("b"), scored("a", 0.9), scored("b", 0.7))
+    assert [one.trace_id for one in candidates(store, "shop", 0.0, 0.8)] == ["a"]
