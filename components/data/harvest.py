@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from components.data.similarity import near_duplicates
-from components.params import HarvestParams, SplitName
+from components.params import HarvestParams, SplitName, SplitShares
 from components.records import Example, Record
 
 HARVEST = "harvest"  # the folder under data/<workload>/
@@ -73,14 +73,14 @@ def _example(one: Candidate, params: HarvestParams) -> Harvested:
         id=f"P-{one.trace_id}", input=one.input, demonstration=one.answer, reference=one.answer,
         group=f"P-{one.trace_id}", slices={ORIGIN: "production"},
     )  # fmt: skip
-    return Harvested(example=example, split=_split(one.trace_id, params), source=one.source)
+    return Harvested(example=example, split=_split(one.trace_id, params.splits), source=one.source)
 
 
-def _split(name: str, params: HarvestParams) -> SplitName:
+def _split(name: str, shares: SplitShares) -> SplitName:
     """By a hash of the name: the same answer serves the same split in every harvest."""
     drawn = int.from_bytes(hashlib.sha256(f"split {name}".encode()).digest()[:8]) / 2**64
-    if drawn < params.sealed:
+    if drawn < shares.sealed:
         return "sealed"
-    if drawn < params.sealed + params.test:
+    if drawn < shares.sealed + shares.test:
         return "test"
-    return "dev" if drawn < params.sealed + params.test + params.dev else "train"
+    return "dev" if drawn < shares.sealed + shares.test + shares.dev else "train"

@@ -45,6 +45,7 @@ from components.params.workload import (
     ScorerParams,
     Shares,
     SplitName,
+    SplitShares,
     Traffic,
     ValidationParams,
     Workload,
@@ -56,6 +57,6 @@ __all__ = [
     "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "OptimisationParams", "Pipeline", "Precision",
     "PretrainParams", "Profile", "ReleaseParams", "RetrainingParams", "RlParams", "RoughCurriculumParams",
     "RoutingParams", "RunFiles", "RunParams", "ScorerParams", "ServingParams", "Settings", "SftParams", "Shares",
-    "SplitName", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load",
-    "read_yaml",
+    "SplitName", "SplitShares", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload",
+    "changed", "load", "read_yaml",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from components.params.loading import Settings
+from components.params.workload import SplitShares
 
 
 class RunFiles(Settings):
@@ -69,15 +70,7 @@ class HarvestParams(Settings):
     min_score: float = Field(default=1.0, gt=0, le=1, description="Of an uncorrected answer that counts as right.")
     most_corrected: int = Field(default=2000, ge=0, description="Corrected answers, at most.")
     most_scored: int = Field(default=1000, ge=0, description="Answers that were scored as right, at most.")
-    dev: float = Field(default=0.1, ge=0, lt=1)
-    test: float = Field(default=0.15, ge=0, lt=1)
-    sealed: float = Field(default=0.2, ge=0, lt=1, description="Share that only the gate sees; the rest is train.")
-
-    @model_validator(mode="after")
-    def _leaves_train(self) -> "HarvestParams":
-        if self.dev + self.test + self.sealed >= 1:
-            raise ValueError(f"dev + test + sealed must stay below 1, found {self.dev + self.test + self.sealed:g}")
-        return self
+    splits: SplitShares = SplitShares(dev=0.1, test=0.15, sealed=0.2)
 
 
 class ReleaseParams(Settings):

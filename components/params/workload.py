@@ -21,19 +21,24 @@ class Columns(Settings):
     slices: tuple[str, ...] = ()
 
 
-class Shares(Settings):
-    """Shares of the rows that no file assigns to a split; the rest is train."""
+class SplitShares(Settings):
+    """Shares of rows that serve evaluation; the rest is train."""
 
     dev: float = Field(default=0.1, ge=0, lt=1)
     test: float = Field(default=0.1, ge=0, lt=1)
     sealed: float = Field(default=0.1, ge=0, lt=1)
-    seed: int = 0
 
     @model_validator(mode="after")
-    def _leaves_train(self) -> "Shares":
+    def _leaves_train(self) -> "SplitShares":
         if self.dev + self.test + self.sealed >= 1:
             raise ValueError(f"dev + test + sealed must stay below 1, found {self.dev + self.test + self.sealed:g}")
         return self
+
+
+class Shares(SplitShares):
+    """Of the rows that no file assigns to a split, drawn with a seed."""
+
+    seed: int = 0
 
 
 class GeneratedSource(Settings):

@@ -3,10 +3,10 @@
 from collections import Counter
 
 from components.data.harvest import Candidate, harvest
-from components.params import HarvestParams
+from components.params import HarvestParams, SplitShares
 from components.records import Example
 
-PARAMS = HarvestParams(dev=0.1, test=0.1, sealed=0.2)
+PARAMS = HarvestParams(splits=SplitShares(dev=0.1, test=0.1, sealed=0.2))
 
 
 def candidate(number: int, text: str = "", *, source: str = "corrected", moved: bool = False) -> Candidate:

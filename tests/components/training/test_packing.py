@@ -13,6 +13,7 @@ from components.tracking import NullTracker
 from components.training import TrainingTask, train_sft
 from components.training.encode import IGNORED, Encoded
 from components.training.packing import Packing, compiled, lay_out, packed_rows, packed_states, visible
+from components.training.sft_trainer import answer_places
 from tests.components.training.test_sft import PARAMS, Judge, weights
 
 MakeTask = Callable[..., TrainingTask]
@@ -128,3 +129,13 @@ def test_several_processes_are_refused(make_task: MakeTask, monkeypatch: pytest.
     monkeypatch.setitem(PartialState._shared_state, "num_processes", 2)
     with pytest.raises(ConfigError, match=r"sft\.packed_tokens is for one process"):
         train_sft(make_task(), PACKED.model_copy(update={"device_batch_examples": 2}), NullTracker())
+
+
+def test_answers_fill_whole_blocks_and_what_fills_them_up_is_ignored() -> None:
+    labels = torch.full((1000,), IGNORED)
+    labels[100:400] = torch.arange(300)
+    places, wanted = answer_places(labels)
+    assert len(places) == len(wanted) == 512
+    assert places[:300].tolist() == list(range(100, 400))
+    assert wanted[:300].tolist() == list(range(300))
+    assert (wanted[300:] == IGNORED).all()
