@@ -34,7 +34,8 @@ class Example(Record):
     """One case of a workload.
 
     `input` holds the columns that prompts may refer to. `demonstration` is the completion that SFT imitates,
-    `reference` the right one: only evaluation and the verifier read it.
+    `reference` the right one: only evaluation and the verifier read it. `evidence` is what a verifier needs beside
+    it, such as unit tests: no prompt ever shows it.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Example(Record):
     reference: str
     group: str
     slices: dict[str, str] = {}
+    evidence: dict[str, str] = {}
 
 
 class Usage(Record):

@@ -21,6 +21,7 @@ from components.params import Columns, FileSource, GeneratedSource, HuggingFaceS
 from components.records import Example, read_jsonl, to_json
 
 TICKET_FIELDS = ("id", "gold", "demonstration", "slices", "group")
+EVIDENCE = "evidence"  # of a generator whose answers a verifier checks by more than their reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def generated_example(workload: Workload, item: Any) -> Example:
     names = _attributes(item)
     if missing := [name for name in TICKET_FIELDS if name not in names]:
         raise DataError(f"expected rows with {missing[0]}, found {', '.join(names)} (the generator of {workload.name})")
-    texts = {name: getattr(item, name) for name in names if name not in TICKET_FIELDS}
+    texts = {name: getattr(item, name) for name in names if name not in (*TICKET_FIELDS, EVIDENCE)}
     return Example(
         id=item.id,
         input={name: clean(text) for name, text in texts.items() if isinstance(text, str)},
@@ -103,6 +104,7 @@ def generated_example(workload: Workload, item: Any) -> Example:
         reference=_answer(workload.fields, item.gold),
         group=item.group,
         slices=item.slices,
+        evidence=getattr(item, EVIDENCE, {}),
     )
 
 
