@@ -35,14 +35,21 @@ from components.params.profile import (
     RlParams,
     SftParams,
 )
+from components.params.scoring import (
+    FieldMatch,
+    FormatRulesParams,
+    HttpParams,
+    JudgeParams,
+    ScorerParams,
+    SqlExecutionParams,
+    TextRules,
+)
 from components.params.serving import FallbackParams, RoutingParams, ServingParams
 from components.params.workload import (
     Columns,
-    FieldMatch,
     FileSource,
     GeneratedSource,
     HuggingFaceSource,
-    ScorerParams,
     Shares,
     SplitName,
     SplitShares,
@@ -52,11 +59,11 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FallbackParams",
-    "FieldMatch", "FileSource", "GateParams", "GeneratedSource", "HarvestParams", "HuggingFaceSource",
-    "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "OptimisationParams", "Pipeline", "Precision",
-    "PretrainParams", "Profile", "ReleaseParams", "RetrainingParams", "RlParams", "RoughCurriculumParams",
-    "RoutingParams", "RunFiles", "RunParams", "ScorerParams", "ServingParams", "Settings", "SftParams", "Shares",
-    "SplitName", "SplitShares", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload",
-    "changed", "load", "read_yaml",
+    "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FallbackParams", "FieldMatch",
+    "FileSource", "FormatRulesParams", "GateParams", "GeneratedSource", "HarvestParams", "HttpParams",
+    "HuggingFaceSource", "JudgeParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",
+    "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "Profile", "ReleaseParams", "RetrainingParams",
+    "RlParams", "RoughCurriculumParams", "RoutingParams", "RunFiles", "RunParams", "ScorerParams", "ServingParams",
+    "Settings", "SftParams", "Shares", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
+    "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from components.params.loading import Settings
+from components.params.scoring import ScorerParams
 from components.params.serving import ServingParams
 
 SplitName = Literal["train", "dev", "test", "sealed"]
@@ -84,21 +85,6 @@ class ValidationParams(Settings):
     rare_label_share: float = Field(default=0.002, ge=0, le=1, description="Rarer labels cause a warning.")
 
 
-class FieldMatch(Settings):
-    """How one field of the answer is compared with its reference."""
-
-    match: Literal["exact", "number", "date", "set", "text"] = "exact"
-    tolerance: float = Field(default=0.0, ge=0, description="Absolute, for numbers.")
-    weight: float = Field(default=1.0, gt=0)
-
-
-class ScorerParams(Settings):
-    """The scorers and their weights; a user's own is `module:Class`."""
-
-    weighted: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=1)
-    fields: dict[str, FieldMatch] = Field(default={})
-
-
 class Traffic(Settings):
     """How much the workload is used."""
 
@@ -120,6 +106,9 @@ class Workload(Settings):
     )
     trained_prompt: str
     scorer: ScorerParams
+    sealed_scorer: ScorerParams | None = Field(
+        default=None, description="What RL is watched by, and never rewarded with."
+    )
     slices: tuple[str, ...] = ()
     harvest: tuple[str, ...] = Field(
         default=(), description="Files of production's answers under data/<name>/harvest/ that joined the data."
