@@ -68,6 +68,7 @@ def version_tags(candidate: Candidate) -> dict[str, str]:
             "data_hash": rung.data_hash,
             "git_commit": rung.git_commit,
             "seed": rung.seed,
+            "dev_score": "" if rung.dev_score is None else rung.dev_score,
             COST_TAG: "" if candidate.usd_per_call is None else candidate.usd_per_call,
             "gate.decision": verdict.decision,
             "gate.champion": verdict.champion,

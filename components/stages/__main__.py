@@ -14,7 +14,7 @@ from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, G
 from components.records import write_record
 from components.registry import joined_run, open_run
 from components.stages import BASE_MODEL, LADDER
-from components.stages.run import STATE, Run, StageRecord, digest, git_commit
+from components.stages.run import STATE, Run, StageRecord, digest, git_commit, threads
 from components.training.launch import WORKER
 
 PARENT = "GRADUS_MLFLOW_PARENT"  # id of the run that the stages of one climb belong to
@@ -54,6 +54,7 @@ def climb(stage: str, name: str) -> None:
         "stage": stage,
         "git_commit": git_commit(),
         "params_hash": digest(run.workload, run.profile, run.seed),
+        "threads": str(threads()),  # sums are rounded by how they are shared out: others give other weights
     }
     with open_run(run.workload.name, f"{name}/{stage}", tags, os.environ.get(PARENT)) as tracker:
         tracker.params({"workload": run.workload.name, "profile": run.profile.name, "seed": run.seed})

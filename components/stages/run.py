@@ -5,6 +5,7 @@ settings here.
 """
 
 import hashlib
+import os
 import subprocess
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -163,3 +164,10 @@ def git_commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def threads() -> int:
+    """The threads that a computation of this process is shared out to: OMP_NUM_THREADS, or one for each core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return int(wanted) if wanted.isdigit() else cores
