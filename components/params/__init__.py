@@ -4,6 +4,8 @@ Decides what a valid setting is (type, bounds, unit) and says where an invalid o
 are not settings: they come from the environment.
 """
 
+from components.params.advice import AdviceParams
+from components.params.economics import EconomicsParams
 from components.params.loading import Settings, changed, load, read_yaml
 from components.params.pipeline import (
     GateParams,
@@ -59,7 +61,8 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EngineParams", "FallbackParams", "FieldMatch",
+    "AdviceParams", "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EconomicsParams", "EngineParams",
+    "FallbackParams", "FieldMatch",
     "FileSource", "FormatRulesParams", "GateParams", "GeneratedSource", "HarvestParams", "HttpParams",
     "HuggingFaceSource", "JudgeParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",
     "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "Profile", "ReleaseParams", "RetrainingParams",

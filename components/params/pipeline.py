@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from components.params.advice import AdviceParams
 from components.params.loading import Settings
 from components.params.workload import SplitShares
 
@@ -96,5 +97,6 @@ class Pipeline(Settings):
     seed: int
     runs: dict[str, RunParams]
     gate: GateParams
+    advice: AdviceParams = AdviceParams()
     watch: WatchParams = WatchParams()
     retraining: RetrainingParams = RetrainingParams()

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from components.params.economics import EconomicsParams
 from components.params.loading import Settings
 from components.params.scoring import ScorerParams
 from components.params.serving import ServingParams
@@ -88,7 +89,8 @@ class ValidationParams(Settings):
 class Traffic(Settings):
     """How much the workload is used."""
 
-    calls_per_year: int = Field(ge=1)
+    calls_per_year: int = Field(ge=1, description="Today.")
+    growth_per_year: float = Field(default=0.0, gt=-1, description="Share by which the calls grow in a year.")
 
 
 class Workload(Settings):
@@ -115,6 +117,10 @@ class Workload(Settings):
     )
     validation: ValidationParams = ValidationParams()
     traffic: Traffic
+    economics: EconomicsParams = EconomicsParams()
+    dated_by: str | None = Field(
+        default=None, description="Input column or slice with each example's ISO date; None: examples have no date."
+    )
     serving: ServingParams = ServingParams()
     incumbent: str = Field(description="Model in params/prices.yaml that the workload is prompted on today.")
 

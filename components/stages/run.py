@@ -16,6 +16,7 @@ from components.economics import Prices, load_prices
 from components.errors import ConfigError, EngineError
 from components.models import model_folder
 from components.params import (
+    AdviceParams,
     GateParams,
     Pipeline,
     Profile,
@@ -58,6 +59,7 @@ class Run:
     profile: Profile
     seed: int
     gate: GateParams
+    advice: AdviceParams = field(default_factory=AdviceParams)
     watch: WatchParams = field(default_factory=WatchParams)
     retraining: RetrainingParams = field(default_factory=RetrainingParams)
 
@@ -81,6 +83,7 @@ class Run:
             profile=profile.model_copy(update={"sft": sft, "rl": rl}),
             seed=pipeline.seed if chosen.seed is None else chosen.seed,
             gate=pipeline.gate,
+            advice=pipeline.advice,
             watch=pipeline.watch,
             retraining=pipeline.retraining,
         )
