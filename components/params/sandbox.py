@@ -1,0 +1,45 @@
+"""Settings of the sandbox in which generated programs run, and of the scorer that tests them.
+
+Decides what a program may use up; how that is enforced, components/scorers/sandbox decides.
+"""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from components.params.loading import Settings
+
+Isolation = Literal["auto", "bubblewrap", "unshare", "none_i_trust_the_code"]
+
+
+class SandboxParams(Settings):
+    """How programs are isolated, how many run at once, and the limits of each; each is one process without children."""
+
+    isolation: Isolation = Field(
+        default="auto",
+        description="auto: bubblewrap where it works, else unshare (util-linux), else a refusal. "
+        "none_i_trust_the_code: limits only; programs read and write what this user may.",
+    )
+    workers: int = Field(default=2, ge=1, le=256, description="Programs that run at the same time.")
+    cpu_seconds: int = Field(default=2, ge=1, description="Of one program, all of its tests together.")
+    wall_seconds: float = Field(default=10.0, gt=0, description="Longer than cpu_seconds: a busy machine is no fault.")
+    memory_mb: int = Field(default=512, ge=64, description="Address space, megabytes of 2^20 bytes.")
+    scratch_mb: int = Field(default=16, ge=1, description="Its folder /tmp, empty at the start, in memory.")
+    open_files: int = Field(default=64, ge=16)
+    threads: int = Field(default=16, ge=1, description="Of one program; not enforced for root, memory is.")
+    answer_kb: int = Field(default=1024, ge=1, description="What it returns, all tests together; 2^10 bytes.")
+
+    @model_validator(mode="after")
+    def _scratch_fits(self) -> "SandboxParams":
+        if self.scratch_mb > self.memory_mb:
+            raise ValueError(f"scratch_mb must be ≤ memory_mb = {self.memory_mb}, found {self.scratch_mb}")
+        return self
+
+
+class UnitTestsParams(Settings):
+    """Where the program stands in the answer, where its tests stand in the evidence, and where it runs."""
+
+    field: str = Field(default="code", description="Of the answer; its text is Python.")
+    evidence: str = Field(default="tests", description='JSON: [{"call": "f", "args": [1], "expected": 2}, …].')
+    tolerance: float = Field(default=1e-9, ge=0, description="Relative, for numbers with a fraction.")
+    sandbox: SandboxParams = SandboxParams()
