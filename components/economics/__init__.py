@@ -1,6 +1,14 @@
-"""Economics: usage × prices → cost per call, per year and per correct call."""
+"""Economics: usage × prices → cost per call, per year and per correct call; what was spent, and when it pays back."""
 
+from components.economics.account import Account, Calls, Payback, RungAccount, Setting, case, draw_up
+from components.economics.breakeven import MOST_YEARS, Case, calls_in_year, net_usd, payback_years
+from components.economics.catalogue import Checked, check
 from components.economics.cost import Demand, api_cost, calls_per_hour, owned_cost
 from components.economics.prices import MachinePrice, ModelPrice, Prices, load_prices
+from components.economics.sensitivity import Swing
 
-__all__ = ["Demand", "MachinePrice", "ModelPrice", "Prices", "api_cost", "calls_per_hour", "load_prices", "owned_cost"]
+__all__ = [
+    "MOST_YEARS", "Account", "Calls", "Case", "Checked", "Demand", "MachinePrice", "ModelPrice", "Payback", "Prices",
+    "RungAccount", "Setting", "Swing", "api_cost", "calls_in_year", "calls_per_hour", "case", "check", "draw_up",
+    "load_prices", "net_usd", "owned_cost", "payback_years",
+]  # fmt: skip

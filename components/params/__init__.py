@@ -47,6 +47,7 @@ from components.params.scoring import (
     TextRules,
 )
 from components.params.serving import FallbackParams, RoutingParams, ServingParams
+from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
 from components.params.workload import (
     Columns,
     FileSource,
@@ -61,12 +62,12 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "AdviceParams", "ApiParams", "ArchitectureParams", "Columns", "CurriculumParams", "EconomicsParams", "EngineParams",
-    "FallbackParams", "FieldMatch",
-    "FileSource", "FormatRulesParams", "GateParams", "GeneratedSource", "HarvestParams", "HttpParams",
+    "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "Columns",
+    "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams", "FieldMatch", "FileSource",
+    "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
     "HuggingFaceSource", "JudgeParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",
-    "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "Profile", "ReleaseParams", "RetrainingParams",
-    "RlParams", "RoughCurriculumParams", "RoutingParams", "RunFiles", "RunParams", "ScorerParams", "ServingParams",
-    "Settings", "SftParams", "Shares", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
+    "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile", "ReleaseParams",
+    "RetrainingParams", "RlParams", "RoughCurriculumParams", "RoutingParams", "RunFiles", "RunParams", "ScorerParams",
+    "ServingParams", "Settings", "SftParams", "Shares", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
     "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

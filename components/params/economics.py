@@ -9,7 +9,7 @@ from components.params.loading import Settings
 
 
 class EconomicsParams(Settings):
-    """What a year of the workload costs beyond tokens and machine hours, and how far ahead an investment is looked at."""
+    """What a workload costs beyond tokens and machine hours, and within which time an investment must pay."""
 
     usd_per_label: float = Field(default=0.0, ge=0, description="A demonstration; 0: they were there already.")
     usd_per_error: float = Field(default=0.0, ge=0, description="To put a wrong answer right; 0: nobody pays for it.")
@@ -21,6 +21,6 @@ class EconomicsParams(Settings):
         default=0.05,
         ge=0,
         lt=1,
-        description="Relative standard deviation between measurements of a machine's throughput: 4 % over three climbs.",
+        description="Relative standard deviation between measurements of a throughput: 4 % over three climbs.",
     )
     horizon_years: float = Field(default=2.0, gt=0, le=10, description="Within which an investment has to pay back.")

@@ -1,0 +1,232 @@
+"""The account of a workload: what a call of each rung costs, what was spent once, and when an owned rung pays back.
+
+Intervals are 95 % by bootstrap: test examples are drawn with replacement, the same for all rungs, which moves tokens
+and accuracies; a machine's throughput moves by the spread between its measurements. Prices are taken as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.economics.breakeven import Case, calls_in_year, net_usd, payback_years
+from components.economics.prices import MachinePrice
+from components.economics.sensitivity import Swing, swings
+from components.errors import DataError
+from components.params import EconomicsParams, Traffic
+from components.records import Interval, Method, Record
+
+DRAWS = 2000
+YEARS = (1, 2, 3)
+_DAYS_PER_YEAR = 365.25
+_BLOCK = 250  # draws at once: 250 × 10,000 examples stay below 20 MB
+Array = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A rung on the test split: dollars and right or wrong (1 or 0) of each call, in the order of the examples.
+
+    `owned` says that a machine answered, so that the cost moves with its throughput; `measured` is False where nobody
+    asked the model that was priced, so that nothing is known of its errors.
+    """
+
+    name: str
+    method: Method
+    usd: Array
+    right: Array
+    owned: bool
+    measured: bool = True
+    spent_usd: Mapping[str, float] = field(default_factory=dict)
+
+
+class Payback(Record):
+    """When an owned rung has paid for itself, in years from now (None: never), and what is left at the horizon.
+
+    `likely` is the share of draws in which it pays back within the horizon.
+    """
+
+    years: float | None
+    low: float | None
+    high: float | None
+    date: str | None
+    date_low: str | None
+    date_high: str | None
+    net_usd: Interval
+    likely: float
+
+
+class RungAccount(Record):
+    """One rung's money; `spent_usd` names what was paid once, earlier rungs that it was made from included."""
+
+    name: str
+    method: Method
+    measured: bool
+    usd_per_1k_calls: Interval
+    usd_per_1k_correct: Interval | None
+    usd_per_year: dict[int, Interval]
+    spent_usd: dict[str, float]
+    payback: Payback | None = None
+    sensitivity: tuple[Swing, ...] = ()
+
+
+class Account(Record):
+    """All rungs against the incumbent; `notes` say what is not in the numbers."""
+
+    incumbent: str
+    today: str
+    calls_per_year: int
+    growth_per_year: float
+    horizon_years: float
+    rungs: tuple[RungAccount, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an account is drawn up under: traffic, the workload's prices, the machine, the day and a seed."""
+
+    traffic: Traffic
+    economics: EconomicsParams
+    machine: MachinePrice
+    today: date
+    seed: int
+
+
+def draw_up(calls: Sequence[Calls], incumbent: str, setting: Setting) -> Account:
+    """The account of these rungs; `incumbent` names the one that the workload is answered by today.
+
+    Raises:
+        DataError: There is no such rung, or the rungs answered different numbers of examples.
+    """
+    by_name = {one.name: one for one in calls}
+    if incumbent not in by_name:
+        raise DataError(f"expected one of the rungs {', '.join(by_name)} as incumbent, found {incumbent}")
+    if len({one.usd.size for one in calls} | {one.right.size for one in calls}) != 1:
+        raise DataError("expected all rungs to have answered the same examples, found different numbers of them")
+    drawn = {one.name: _draws(one, setting) for one in calls}
+    rungs = tuple(_rung(one, by_name[incumbent], drawn, setting) for one in calls)
+    return Account(
+        incumbent=incumbent,
+        today=setting.today.isoformat(),
+        calls_per_year=setting.traffic.calls_per_year,
+        growth_per_year=setting.traffic.growth_per_year,
+        horizon_years=setting.economics.horizon_years,
+        rungs=rungs,
+        notes=_notes(by_name[incumbent], setting),
+    )
+
+
+def case(owned: Calls, incumbent: Calls, setting: Setting) -> Case:
+    """The case of an owned rung against the incumbent, at its measured values."""
+    return _case(
+        (owned, owned.usd.mean(), owned.right.mean()),
+        (incumbent, incumbent.usd.mean(), incumbent.right.mean()),
+        setting,
+    )
+
+
+def interval(value: float, draws: Array) -> Interval:
+    """An estimate with the middle 95 % of its draws."""
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Interval(value=value, low=float(low), high=float(high))
+
+
+def _rung(one: Calls, incumbent: Calls, drawn: Mapping[str, tuple[Array, Array]], setting: Setting) -> RungAccount:
+    usd, right = drawn[one.name]
+    per_call, accuracy = float(one.usd.mean()), float(one.right.mean())
+    found = RungAccount(
+        name=one.name,
+        method=one.method,
+        measured=one.measured,
+        usd_per_1k_calls=interval(1000 * per_call, 1000 * usd),
+        usd_per_1k_correct=_per_correct(per_call, accuracy, usd, right) if one.measured else None,
+        usd_per_year={year: _year(per_call, usd, year, setting) for year in YEARS},
+        spent_usd=dict(one.spent_usd),
+    )
+    if not one.owned or one is incumbent:
+        return found
+    at = case(one, incumbent, setting)
+    moved = _case((one, usd, right), (incumbent, *drawn[incumbent.name]), setting)
+    shown = swings(at, setting.economics.horizon_years, setting.machine.utilisation)
+    return found.model_copy(update={"payback": _payback(at, moved, setting), "sensitivity": shown})
+
+
+def _draws(one: Calls, setting: Setting) -> tuple[Array, Array]:
+    """Dollars a call and share right in each draw; equal seeds draw equal examples, whichever the rung."""
+    rng, n = np.random.default_rng(setting.seed), one.usd.size
+    both = np.stack([one.usd, one.right.astype(float)], axis=1)
+    blocks = [rng.multinomial(n, np.full(n, 1 / n), size=_BLOCK) @ both / n for _ in range(DRAWS // _BLOCK)]
+    usd, right = np.concatenate(blocks).T
+    if one.owned:
+        usd = usd * np.exp(rng.normal(0.0, setting.economics.throughput_spread, size=usd.shape))
+    return usd, right
+
+
+def _case(owned: tuple[Calls, Any, Any], incumbent: tuple[Calls, Any, Any], setting: Setting) -> Case:
+    """A case from dollars a call and share right, single numbers or draws."""
+    economics, known = setting.economics, incumbent[0].measured
+    return Case(
+        incumbent_usd=incumbent[1],
+        owned_usd=owned[1],
+        calls_per_year=float(setting.traffic.calls_per_year),
+        growth_per_year=setting.traffic.growth_per_year,
+        investment_usd=sum(owned[0].spent_usd.values()),
+        machine_usd_per_hour=setting.machine.usd_per_hour if economics.own_machine else 0.0,
+        usd_per_error=economics.usd_per_error if known else 0.0,
+        incumbent_error=1 - incumbent[2],
+        owned_error=1 - owned[2],
+    )
+
+
+def _per_correct(per_call: float, accuracy: float, usd: Array, right: Array) -> Interval | None:
+    if not accuracy or not right.min():
+        return None
+    return interval(1000 * per_call / accuracy, 1000 * usd / right)
+
+
+def _year(per_call: float, usd: Array, year: int, setting: Setting) -> Interval:
+    traffic = setting.traffic
+    calls = calls_in_year(Case(0.0, 0.0, float(traffic.calls_per_year), 0.0, traffic.growth_per_year), year)
+    return interval(per_call * float(calls), usd * float(calls))
+
+
+def _payback(at: Case, moved: Case, setting: Setting) -> Payback:
+    years, drawn, horizon = float(payback_years(at)), payback_years(moved), setting.economics.horizon_years
+    low, high = (float(np.quantile(drawn, share, method="nearest")) for share in (0.025, 0.975))  # inf − inf is none
+    return Payback(
+        years=_finite(years),
+        low=_finite(low),
+        high=_finite(high),
+        date=_day(years, setting),
+        date_low=_day(low, setting),
+        date_high=_day(high, setting),
+        net_usd=interval(float(net_usd(at, horizon)), net_usd(moved, horizon)),
+        likely=float(np.mean(drawn <= horizon)),
+    )
+
+
+def _finite(years: float) -> float | None:
+    return None if years == float("inf") else years
+
+
+def _day(years: float, setting: Setting) -> str | None:
+    if years == float("inf"):
+        return None
+    return (setting.today + timedelta(days=round(years * _DAYS_PER_YEAR))).isoformat()
+
+
+def _notes(incumbent: Calls, setting: Setting) -> tuple[str, ...]:
+    """What the numbers leave out."""
+    economics = setting.economics
+    left_out = {
+        f"{incumbent.name} was priced from its tokens and never asked: its errors are unknown.": not incumbent.measured,
+        "A demonstration costs nothing (economics.usd_per_label).": not economics.usd_per_label,
+        "A wrong answer costs nothing (economics.usd_per_error).": not economics.usd_per_error,
+        "People's work for training and operation costs nothing (economics.usd_setup).": not economics.usd_setup,
+        "The machine is shared with other work, at its utilisation in params/prices.yaml.": not economics.own_machine,
+    }
+    return tuple(note for note, holds in left_out.items() if holds)

@@ -1,0 +1,78 @@
+"""Which assumption matters: one number of a case at a time, at a low and a high value, and what is then left.
+
+Decides the ranges, which are round factors around what was measured or listed and no forecast.
+"""
+
+from collections.abc import Callable
+
+from components.economics.breakeven import Case, net_usd, payback_years
+from components.records import Record
+
+Change = tuple[str, Callable[[Case], Case]]  # in words, and what it makes of a case
+
+
+class Swing(Record):
+    """One assumption: what is left over the horizon, and years to payback (None: never), at a low and a high value."""
+
+    name: str
+    low: str
+    high: str
+    net_usd_low: float
+    net_usd_high: float
+    payback_low: float | None
+    payback_high: float | None
+
+    @property
+    def width(self) -> float:
+        """How far apart the two outcomes lie, in dollars."""
+        return abs(self.net_usd_high - self.net_usd_low)
+
+
+def swings(case: Case, horizon_years: float, utilisation: float) -> tuple[Swing, ...]:
+    """All assumptions of a case, the one that matters most first."""
+    found = [_swing(case, name, low, high, horizon_years) for name, low, high in assumptions(case, utilisation)]
+    return tuple(sorted(found, key=lambda swing: -swing.width))
+
+
+def assumptions(case: Case, utilisation: float) -> list[tuple[str, Change, Change]]:
+    """Name, low value and high value of each assumption that a case rests on."""
+    busiest = 0.9
+    found: list[tuple[str, Change, Change]] = [
+        _factors("incumbent's price", ("incumbent_usd",), 0.5, 2.0),
+        _factors("calls a year", ("calls_per_year",), 0.1, 10.0),
+        _factors("machine's price", ("owned_usd", "machine_usd_per_hour"), 0.5, 2.0),
+        (
+            "utilisation",
+            (f"{utilisation / 2:.0%}", lambda one: one.changed(owned_usd=one.owned_usd * 2)),
+            (f"{busiest:.0%}", lambda one: one.changed(owned_usd=one.owned_usd * utilisation / busiest)),
+        ),
+        _factors("one-off costs", ("investment_usd",), 0.5, 2.0),
+        (
+            "growth a year",
+            ("−50%", lambda one: one.changed(growth_per_year=-0.5)),
+            ("+100%", lambda one: one.changed(growth_per_year=1.0)),
+        ),
+    ]
+    if case.usd_per_error:
+        found.append(_factors("cost of an error", ("usd_per_error",), 0.5, 2.0))
+    return found
+
+
+def _factors(name: str, fields: tuple[str, ...], low: float, high: float) -> tuple[str, Change, Change]:
+    """Some fields of a case, times a low and a high factor."""
+
+    def times(factor: float) -> Change:
+        return f"× {factor:g}", lambda case: case.changed(**{one: factor * getattr(case, one) for one in fields})
+
+    return name, times(low), times(high)
+
+
+def _swing(case: Case, name: str, low: Change, high: Change, horizon_years: float) -> Swing:
+    ends = [change(case) for _, change in (low, high)]
+    nets = [float(net_usd(end, horizon_years)) for end in ends]
+    years = [float(payback_years(end)) for end in ends]
+    finite = [None if year == float("inf") else year for year in years]
+    return Swing(
+        name=name, low=low[0], high=high[0],
+        net_usd_low=nets[0], net_usd_high=nets[1], payback_low=finite[0], payback_high=finite[1],
+    )  # fmt: skip

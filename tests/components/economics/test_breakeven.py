@@ -1,0 +1,151 @@
+"""Paybacks derived by hand, and intervals that hold the truth."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.economics import (
+    MOST_YEARS,
+    Calls,
+    Case,
+    MachinePrice,
+    Setting,
+    calls_in_year,
+    draw_up,
+    net_usd,
+    payback_years,
+)
+from components.economics.sensitivity import swings
+from components.errors import DataError
+from components.params import EconomicsParams, Traffic
+
+SOURCE = {"source": "a list", "date": date(2026, 1, 1)}
+MACHINE = MachinePrice.model_validate(SOURCE | {"description": "d", "usd_per_hour": 0.9, "utilisation": 0.5})
+# A million calls save 0.0008 dollars each, 800 a year; 1,000 dollars are back after 1.25 years.
+CASE = Case(incumbent_usd=0.001, owned_usd=0.0002, calls_per_year=1e6, investment_usd=1000.0)
+
+
+def test_an_investment_is_back_when_savings_have_reached_it() -> None:
+    assert payback_years(CASE) == pytest.approx(1.25)
+    assert net_usd(CASE, 2.0) == pytest.approx(600)
+    assert payback_years(CASE.changed(investment_usd=0.0)) == 0.0
+
+
+def test_growing_traffic_pays_back_earlier() -> None:
+    # Traffic that doubles every year: 1e6 · (2^t − 1) / ln 2 calls by t, 1.25e6 of them at log2(1 + 1.25 ln 2)
+    growing = CASE.changed(growth_per_year=1.0)
+    assert payback_years(growing) == pytest.approx(np.log2(1 + 1.25 * np.log(2)), abs=1e-3)
+    assert calls_in_year(growing, 1) == pytest.approx(1e6 / np.log(2))
+    assert calls_in_year(growing, 2) == pytest.approx(2e6 / np.log(2))
+    assert calls_in_year(CASE, 3) == pytest.approx(1e6)
+
+
+def test_a_dearer_model_never_pays_back() -> None:
+    assert payback_years(CASE.changed(owned_usd=0.002)) == np.inf
+    assert payback_years(CASE.changed(investment_usd=1e9)) == np.inf  # in more than MOST_YEARS
+    assert payback_years(CASE.changed(investment_usd=800 * MOST_YEARS * 1.01)) == np.inf
+
+
+def test_a_machine_of_its_own_is_paid_around_the_clock() -> None:
+    # 0.05 dollars an hour are 438.30 a year, more than the calls' share of 200: 561.70 of 1,000 are saved
+    assert payback_years(CASE.changed(machine_usd_per_hour=0.05)) == pytest.approx(1000 / 561.7, rel=1e-4)
+    assert payback_years(CASE.changed(machine_usd_per_hour=0.01)) == pytest.approx(1.25)  # its hours do not suffice
+
+
+def test_errors_cost_on_both_sides() -> None:
+    # 5 points fewer errors at 0.01 dollars are 0.0005 a call more: 1,300 a year
+    better = CASE.changed(usd_per_error=0.01, incumbent_error=0.10, owned_error=0.05)
+    assert payback_years(better) == pytest.approx(1000 / 1300)
+
+
+def test_draws_are_computed_beside_each_other() -> None:
+    found = payback_years(CASE.changed(incumbent_usd=np.array([0.001, 0.0006, 0.0001])))
+    assert found.tolist() == pytest.approx([1.25, 2.5, np.inf])
+
+
+@given(st.floats(1e-6, 1e-2), st.floats(0, 1e4), st.floats(-0.5, 2.0))
+def test_the_balance_is_zero_at_the_payback(usd: float, investment: float, growth: float) -> None:
+    case = CASE.changed(incumbent_usd=usd, owned_usd=0.0, investment_usd=investment, growth_per_year=growth)
+    years = float(payback_years(case))
+    if 0.1 < years < MOST_YEARS:
+        assert float(net_usd(case, years)) == pytest.approx(0.0, abs=2e-3 * investment + 1e-6)
+
+
+def calls(name: str, usd: float, right: list[int], *, owned: bool, spent: float = 0.0) -> Calls:
+    rows = np.full(len(right), usd)
+    return Calls(name, "sft" if owned else "prompt", rows, np.array(right), owned, spent_usd={"training": spent})
+
+
+def setting(**economics: float) -> Setting:
+    traffic = Traffic(calls_per_year=1_000_000)
+    return Setting(traffic, EconomicsParams(**economics), MACHINE, date(2026, 11, 23), 7)  # pyright: ignore[reportArgumentType]
+
+
+def test_an_account_names_the_day_of_the_payback() -> None:
+    right = [1, 0] * 100
+    prompt = calls("schema", 0.001, right, owned=False)
+    owned = calls("sft", 0.0002, right, owned=True, spent=400.0)
+    found = {one.name: one for one in draw_up([prompt, owned], "schema", setting()).rungs}
+    assert found["schema"].payback is None
+    payback = found["sft"].payback
+    assert payback is not None and payback.years == pytest.approx(0.5)
+    assert payback.date == "2027-05-25"  # 182.6 days later
+    assert payback.low is not None and payback.high is not None and payback.low < 0.5 < payback.high
+    assert payback.likely == 1.0
+    assert payback.net_usd.value == pytest.approx(1200)
+    correct = found["sft"].usd_per_1k_correct
+    assert correct is not None and correct.value == pytest.approx(0.4)
+    assert correct.low < 0.4 < correct.high
+    assert found["sft"].usd_per_year[1].value == pytest.approx(200)
+
+
+def test_what_never_pays_back_has_no_day() -> None:
+    right = [1] * 50
+    found = draw_up([calls("a", 1e-6, right, owned=False), calls("b", 1e-3, right, owned=True)], "a", setting())
+    payback = found.rungs[1].payback
+    assert payback is not None
+    assert (payback.years, payback.date, payback.likely) == (None, None, 0.0)
+
+
+def test_an_account_says_what_it_leaves_out() -> None:
+    right = [1] * 50
+    prompt = Calls("a", "prompt", np.full(50, 1e-3), np.array(right), owned=False, measured=False)
+    notes = " ".join(draw_up([prompt], "a", setting()).notes)
+    assert "never asked" in notes and "usd_per_label" in notes
+    full = setting(usd_per_label=1, usd_per_error=1, usd_setup=1, own_machine=True)
+    assert draw_up([calls("a", 1e-3, right, owned=False)], "a", full).notes == ()
+
+
+def test_rungs_of_different_examples_are_refused() -> None:
+    one, other = calls("a", 1e-3, [1] * 3, owned=False), calls("b", 1e-3, [1] * 4, owned=True)
+    with pytest.raises(DataError, match="same examples"):
+        draw_up([one, other], "a", setting())
+    with pytest.raises(DataError, match="one of the rungs a as incumbent, found c"):
+        draw_up([one], "c", setting())
+
+
+def test_intervals_of_the_cost_of_a_right_call_hold_the_truth() -> None:
+    # 300 accounts of 200 calls, right with chance 0.7: the interval should hold 0.001 / 0.7 dollars in 95 % of them.
+    rng, held = np.random.default_rng(3), 0
+    for number in range(300):
+        one = calls("a", 0.001, (rng.random(200) < 0.7).astype(int).tolist(), owned=False)
+        found = draw_up([one], "a", Setting(setting().traffic, EconomicsParams(), MACHINE, date(2026, 1, 1), number))
+        interval = found.rungs[0].usd_per_1k_correct
+        assert interval is not None
+        held += interval.low <= 1 / 0.7 <= interval.high
+    assert 0.92 <= held / 300 <= 0.98
+
+
+def test_the_assumption_that_moves_most_comes_first() -> None:
+    found = swings(CASE, 2.0, 0.5)
+    by_name = {swing.name: swing for swing in found}
+    assert found[0].name == "calls a year"
+    # ten times the calls: 8,000 a year, 16,000 in two years, less 1,000
+    assert by_name["calls a year"].net_usd_high == pytest.approx(15_000)
+    assert by_name["calls a year"].payback_low is None  # 80 dollars a year, 12.5 years
+    # at half the utilisation a call takes twice the hours: 0.0006 saved
+    assert by_name["utilisation"].net_usd_low == pytest.approx(200)
+    assert [swing.width for swing in found] == sorted((swing.width for swing in found), reverse=True)

@@ -1,0 +1,21 @@
+"""The shipped prices beside the catalogue of a kept library."""
+
+from pathlib import Path
+
+from components.economics import check, load_prices
+
+PRICES = load_prices(Path(__file__).resolve().parents[3] / "params" / "prices.yaml")
+
+
+def test_the_shipped_prices_are_those_of_the_catalogue() -> None:
+    found = check(PRICES)
+    assert {one.model for one in found} == PRICES.models.keys()
+    assert [one for one in found if one.verdict == "differs"] == []
+
+
+def test_a_price_that_differs_and_a_model_that_nobody_lists_are_told_apart() -> None:
+    known = PRICES.models["gpt-4.1-mini"]
+    wrong = known.model_copy(update={"output_usd_per_million_tokens": 1.7})
+    table = PRICES.model_copy(update={"models": {"gpt-4.1-mini": wrong, "nobody-lists-this": known}})
+    assert [one.verdict for one in check(table)] == ["differs", "unknown"]
+    assert check(table)[0].catalogue == (0.4, 1.6)
