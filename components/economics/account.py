@@ -107,7 +107,7 @@ def draw_up(calls: Sequence[Calls], incumbent: str, setting: Setting) -> Account
         raise DataError(f"expected one of the rungs {', '.join(by_name)} as incumbent, found {incumbent}")
     if len({one.usd.size for one in calls} | {one.right.size for one in calls}) != 1:
         raise DataError("expected all rungs to have answered the same examples, found different numbers of them")
-    drawn = {one.name: _draws(one, setting) for one in calls}
+    drawn = _draws(calls, setting)
     rungs = tuple(_rung(one, by_name[incumbent], drawn, setting) for one in calls)
     return Account(
         incumbent=incumbent,
@@ -155,15 +155,23 @@ def _rung(one: Calls, incumbent: Calls, drawn: Mapping[str, tuple[Array, Array]]
     return found.model_copy(update={"payback": _payback(at, moved, setting), "sensitivity": shown})
 
 
-def _draws(one: Calls, setting: Setting) -> tuple[Array, Array]:
-    """Dollars a call and share right in each draw; equal seeds draw equal examples, whichever the rung."""
-    rng, n = np.random.default_rng(setting.seed), one.usd.size
-    both = np.stack([one.usd, one.right.astype(float)], axis=1)
-    blocks = [rng.multinomial(n, np.full(n, 1 / n), size=_BLOCK) @ both / n for _ in range(DRAWS // _BLOCK)]
-    usd, right = np.concatenate(blocks).T
-    if one.owned:
-        usd = usd * np.exp(rng.normal(0.0, setting.economics.throughput_spread, size=usd.shape))
-    return usd, right
+def _draws(calls: Sequence[Calls], setting: Setting) -> dict[str, tuple[Array, Array]]:
+    """By rung, dollars a call and share right in each draw.
+
+    How often each example is drawn is multinomial; examples that all rungs answered alike are counted together.
+    """
+    rng = np.random.default_rng(setting.seed)
+    columns = np.stack([column for one in calls for column in (one.usd, one.right.astype(float))], axis=1)
+    rows, counts = np.unique(columns, axis=0, return_counts=True)
+    n = counts.sum()
+    means = np.concatenate(
+        [rng.multinomial(n, counts / n, size=_BLOCK) @ rows / n for _ in range(DRAWS // _BLOCK)]
+    ).T  # rungs × (dollars, right) × draws
+    speed = np.exp(rng.normal(0.0, setting.economics.throughput_spread, size=DRAWS))  # of the machine, for all alike
+    return {
+        one.name: (means[2 * at] * speed if one.owned else means[2 * at], means[2 * at + 1])
+        for at, one in enumerate(calls)
+    }
 
 
 def _case(owned: tuple[Calls, Any, Any], incumbent: tuple[Calls, Any, Any], setting: Setting) -> Case:
