@@ -1,7 +1,7 @@
 """Scorers: how good a completion is. The same object evaluates rungs, rewards RL and scores production traffic."""
 
 from components.scorers.json_schema import JsonSchemaScorer
-from components.scorers.protocol import Scorer
+from components.scorers.protocol import BatchScorer, Outcome, Pair, Scorer, decided, score_all
 from components.scorers.registry import build
 
-__all__ = ["JsonSchemaScorer", "Scorer", "build"]
+__all__ = ["BatchScorer", "JsonSchemaScorer", "Outcome", "Pair", "Scorer", "build", "decided", "score_all"]
