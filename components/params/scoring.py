@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from components.params.loading import Settings
 from components.params.profile import ApiParams
+from components.params.sandbox import UnitTestsParams
 
 Imported = Annotated[str, Field(pattern=r"^[\w.]+:\w+$", description="module:name")]
 
@@ -125,6 +126,7 @@ class ScorerParams(Settings):
     )
     fields: dict[str, FieldMatch] = Field(default={})
     sql_execution: SqlExecutionParams | None = None
+    unit_tests: UnitTestsParams = UnitTestsParams()
     judge: JudgeParams | None = None
     format_rules: FormatRulesParams | None = None
     http: HttpParams | None = None

@@ -12,7 +12,7 @@ from components.scorers.json_schema import JsonSchemaScorer
 from components.scorers.protocol import Scorer
 from components.scorers.weighted import WeightedScorer
 
-NAMES = ("json_schema", "field_match", "exact")
+NAMES = ("json_schema", "field_match", "exact", "sql_execution")
 
 
 def build(params: ScorerParams, schema: Mapping[str, Any]) -> Scorer:
@@ -24,7 +24,8 @@ def build(params: ScorerParams, schema: Mapping[str, Any]) -> Scorer:
     Raises:
         ConfigError: A scorer is unknown or does not load, or `fields` names what is no property.
     """
-    return WeightedScorer({name: (_one(name, params, schema), weight) for name, weight in params.weighted.items()})
+    scorers = {name: (_one(name, params, schema), weight) for name, weight in params.weighted.items()}
+    return WeightedScorer(scorers, params.gates)
 
 
 def _one(name: str, params: ScorerParams, schema: Mapping[str, Any]) -> Scorer:
@@ -35,6 +36,10 @@ def _one(name: str, params: ScorerParams, schema: Mapping[str, Any]) -> Scorer:
             return FieldMatchScorer(_compared(params.fields, schema))
         case "exact":
             return ExactScorer()
+        case "sql_execution" if params.sql_execution:
+            from components.scorers.sql_execution import SqlExecutionScorer
+
+            return SqlExecutionScorer(params.sql_execution, schema)
         case _:
             return _own(name, schema)
 

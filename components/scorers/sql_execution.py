@@ -1,0 +1,100 @@
+"""Whether a query returns what the reference's query returns, on every one of several databases.
+
+Right by luck on one database is not right on others. What is the same is decided in `sql_results`, what a query may do
+in `sql_databases`. A limit or an error is the query's own fault; where the reference fails, nothing can be decided.
+"""
+
+import threading
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from components.errors import ConfigError, ScorerError
+from components.params import SqlExecutionParams
+from components.records import Completion, Example, Score
+from components.scorers.answers import NotAnAnswer, read_answer, read_reference
+from components.scorers.sql_databases import Database, QueryFailed, openers
+from components.scorers.sql_results import Expected, orders, with_keys
+
+REMEMBERED = 20_000  # results of reference queries
+
+
+class SqlExecutionScorer:
+    """1 where the answer's query returns the reference's rows on all databases, 0 otherwise."""
+
+    def __init__(self, params: SqlExecutionParams, schema: Mapping[str, Any]) -> None:
+        """Build the databases; each thread opens them for itself.
+
+        Raises:
+            ConfigError: The field is no property of the schema, or a database cannot be had.
+        """
+        if params.field not in schema["properties"]:
+            raise ConfigError(
+                f"sql_execution.field: expected one of {', '.join(schema['properties'])}, found {params.field}"
+            )
+        self._params = params
+        self._openers = openers(params)
+        self._own = threading.local()
+        self._expected = lru_cache(maxsize=REMEMBERED)(self._reference_rows)
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        expected = self._expecteds(example)
+        try:
+            query = _query(read_answer(completion), self._params.field)
+            for number, (database, right) in enumerate(zip(self._databases, expected, strict=True), start=1):
+                found = database.rows(query)
+                if not right.equals(found, self._params.tolerance):
+                    return _wrong(f"other rows than the reference's {right.rows:,} (database {number})")
+        except (NotAnAnswer, QueryFailed) as error:
+            return _wrong(str(error)[:300])
+        return Score(value=1.0, passed=True)
+
+    def _expecteds(self, example: Example) -> list[Expected]:
+        """What the reference returns on each database.
+
+        Raises:
+            ScorerError: The reference has no query, or its query fails.
+        """
+        try:
+            query = _query(read_reference(example), self._params.field)
+            return [self._expected(query, place) for place in range(len(self._openers))]
+        except (NotAnAnswer, QueryFailed) as error:
+            raise ScorerError(f"expected a reference whose query runs, found {error} (example {example.id})") from error
+
+    def _reference_rows(self, query: str, place: int) -> Expected:
+        params, database = self._params, self._databases[place]
+        rows = database.rows(query)
+        ordered = orders(query, params.dialect) if params.order == "reference" else params.order == "always"
+        if not ordered:
+            return Expected.unordered(rows)
+        return (params.order == "reference" and self._tied(query, rows, database)) or Expected.ordered(rows)
+
+    def _tied(self, query: str, rows: list[tuple[Any, ...]], database: Database) -> Expected | None:
+        """The reference's rows in blocks of ties; None where sqlglot cannot tell them."""
+        keyed = with_keys(query, self._params.dialect)
+        if keyed is None:
+            return None
+        try:
+            longer = database.rows(keyed[0])
+        except QueryFailed:
+            return None
+        same = [row[: -keyed[1]] for row in longer] == rows
+        return Expected.tied(longer, keyed[1]) if same else None
+
+    @property
+    def _databases(self) -> list[Database]:
+        """This thread's connections."""
+        if not hasattr(self._own, "databases"):
+            self._own.databases = [opened() for opened in self._openers]
+        return self._own.databases
+
+
+def _query(answer: Mapping[str, Any], field: str) -> str:
+    query = answer.get(field)
+    if not isinstance(query, str) or not query.strip():
+        raise NotAnAnswer(f"{field}: expected a query, found {query!r:.60}")
+    return query
+
+
+def _wrong(reason: str) -> Score:
+    return Score(value=0.0, passed=False, reason=reason)
