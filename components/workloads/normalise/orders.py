@@ -1,0 +1,100 @@
+"""Simulated order lines: message, canonical object and an imperfect demonstration.
+
+A line names goods, a day and an address, in the wording and the notation of its country. Order i of a seed is always
+the same, however many are drawn. The clerk who wrote the demonstrations is wrong in habits, not at random: a habit
+strikes some orders of its kind and misses more, so that of every kind the majority is right.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from components.workloads.normalise import wording
+from components.workloads.normalise.codes import draw_code
+from components.workloads.normalise.dates import draw_date
+from components.workloads.normalise.places import COUNTRIES, Country, draw_place
+from components.workloads.normalise.quantities import draw_quantity
+from components.workloads.normalise.written import Fields, Written
+
+FIELD_NAMES = ("street", "postcode", "city", "date", "quantity", "unit", "code")
+HABIT_SHARE = 0.42  # of the orders of a habit's kind
+
+
+class Line(NamedTuple):
+    """What an order says, part by part."""
+
+    place: Written
+    day: Written
+    quantity: Written
+    code: Written
+
+    def gold(self) -> Fields:
+        """The canonical object."""
+        found: Fields = {}
+        for part in self:
+            found |= part.fields
+        return {name: found[name] for name in FIELD_NAMES}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order line: `gold` is canonical, `demonstration` is what a clerk wrote."""
+
+    id: str
+    message: str
+    gold: Fields
+    demonstration: Fields
+    slices: dict[str, str]
+    group: str
+
+
+def generate(n: int, seed: int) -> Iterator[Order]:
+    """Yield orders 0 to n - 1 of a seed.
+
+    Raises:
+        ValueError: if `n` is negative.
+    """
+    if n < 0:
+        raise ValueError(f"n must be ≥ 0, found {n}")
+    return (make_order(index, seed) for index in range(n))
+
+
+def make_order(index: int, seed: int) -> Order:
+    """Return order number `index` of a seed."""
+    rng = random.Random(f"normalise/{seed}/{index}")
+    country = rng.choice(COUNTRIES)
+    line = Line(draw_place(country, rng), draw_date(country, rng), draw_quantity(country, rng), draw_code(rng))
+    message = write_message(line, country, rng)
+    return Order(
+        id=f"O{index:06d}",
+        message=message,
+        gold=line.gold(),
+        demonstration=_demonstrate(line, rng),
+        slices={"country": country, "difficulty": next((part.habit for part in line if part.habit), "plain")},
+        group=f"G{index:06d}",
+    )
+
+
+def write_message(line: Line, country: Country, rng: random.Random) -> str:
+    """Word an order: its three parts in any order, sometimes with words and figures that belong to no field."""
+    words = wording.GERMAN if country == "de" and rng.random() < 0.5 else wording.ENGLISH
+    item = rng.choice(words.items)
+    parts = [
+        rng.choice(words.goods).format(quantity=line.quantity.text, code=line.code.text, item=item),
+        rng.choice(words.days).format(day=line.day.text),
+        rng.choice(words.places).format(place=line.place.text),
+    ]
+    rng.shuffle(parts)
+    if rng.random() < 0.3:
+        parts.insert(rng.randrange(4), rng.choice(words.remarks).format(number=rng.randrange(10_000, 100_000)))
+    message = rng.choice((", ", ". ", "; ", "\n", " - ")).join(parts)
+    return f"{rng.choice(words.openings)}{message}{rng.choice(words.closings)}"
+
+
+def _demonstrate(line: Line, rng: random.Random) -> Fields:
+    """The clerk's object: gold, or gold with one habit's slip."""
+    slips = [part.slip for part in line if part.slip]
+    if not slips or rng.random() >= HABIT_SHARE:
+        return line.gold()
+    return {**line.gold(), **rng.choice(slips)}
