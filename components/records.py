@@ -205,6 +205,40 @@ class Cost(Record):
 Method = Literal["classical", "prompt", "sft", "grpo"]
 
 
+class DivergedAnswer(Record):
+    """An answer on dev that earned more and was worth less; pairs: the best earlier checkpoint's, the last's."""
+
+    example_id: str
+    before: str
+    after: str
+    reward: tuple[float, float]
+    sealed: tuple[float, float]
+
+
+class Divergence(Record):
+    """Reward hacking: means on dev at `best_step` and at `step`, where training stopped.
+
+    `p_value` is that of a falling sealed score (one-sided, paired), to be at most `limit`.
+    """
+
+    step: int
+    best_step: int
+    reward: tuple[float, float]
+    sealed: tuple[float, float]
+    p_value: float
+    limit: float
+    examples: tuple[DivergedAnswer, ...] = ()
+
+
+class RewardWatch(Record):
+    """How RL was watched by a sealed scorer; `failed` counts answers on which that could not decide."""
+
+    looks: int
+    examples: int
+    failed: int = 0
+    stopped: Divergence | None = None
+
+
 class Rung(Record):
     """The `result.json` in a rung's directory: what was made, from what, by which run."""
 
@@ -220,10 +254,14 @@ class Rung(Record):
     mlflow_run_id: str | None = None
     dev_score: float | None = None
     curves: dict[str, list[tuple[float, float]]] = {}
+    watch: RewardWatch | None = None
 
 
 class RungResult(Record):
-    """One rung on the test split, as reports read it; `slices` hold accuracies, `slice_sizes` of how many examples."""
+    """One rung on the test split, as reports read it; `slices` hold accuracies, `slice_sizes` of how many examples.
+
+    `n` counts the answers that the scorer could decide, `scorer_errors` the others: they are neither right nor wrong.
+    """
 
     name: str
     method: Method
@@ -240,6 +278,7 @@ class RungResult(Record):
     vs_parent: Comparison | None
     seconds: float
     mlflow_run_id: str | None
+    scorer_errors: int = 0
 
 
 class DataSummary(Record):

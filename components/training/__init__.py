@@ -4,8 +4,9 @@ Decides how a model is trained and which weights are kept; what a completion is 
 by the caller. Only this package imports trl.
 """
 
+from components.training.hacking_watch import Look
 from components.training.rl import train_rl
 from components.training.sft import train_sft
 from components.training.task import Draws, Reward, Sample, ScoreDev, Trained, TrainingTask
 
-__all__ = ["Draws", "Reward", "Sample", "ScoreDev", "Trained", "TrainingTask", "train_rl", "train_sft"]
+__all__ = ["Draws", "Look", "Reward", "Sample", "ScoreDev", "Trained", "TrainingTask", "train_rl", "train_sft"]

@@ -72,10 +72,10 @@ def best_folder(work: Path, step: int) -> Path:
     return work / f"best-{step}"
 
 
-def drop_other_best(work: Path, step: int) -> None:
-    """Remove the weights of earlier best steps, once a checkpoint that no longer needs them is whole."""
+def drop_other_best(work: Path, steps: set[int]) -> None:
+    """Remove the weights of other steps, once a checkpoint that no longer needs them is whole."""
     for path in work.glob("best-*"):
-        if path != best_folder(work, step):
+        if path not in {best_folder(work, step) for step in steps}:
             shutil.rmtree(path)
 
 

@@ -1,19 +1,21 @@
-"""Scoring on dev during a training: when, which weights are kept, and when it is no longer worth going on.
+"""Scoring on dev during a training: when, which weights are kept, and when it is no longer worth going on, or hacking.
 
 The scores stand in the trainer's own log history, which every checkpoint holds, so a resumed training knows them.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from components.params import HackingParams
 from components.tracking import Tracker
+from components.training import hacking_watch
 from components.training.checkpoints import best_folder, drop_other_best
 
 LOG_POINTS = 100  # of a loss curve
@@ -45,9 +47,20 @@ def best_of(scores: list[tuple[int, float]]) -> tuple[int, float]:
     return max(scores, key=lambda score: (score[1], -score[0]))
 
 
+def best_steps(history: Sequence[Mapping[str, Any]]) -> set[int]:
+    """The steps whose weights are kept: the best by dev score, and the best by the sealed score where there is one."""
+    sealed = hacking_watch.best_sealed(hacking_watch.looks(history))
+    return {best_of(dev_scores(history))[0], *((sealed[0],) if sealed else ())}
+
+
 def exhausted(scores: list[tuple[int, float]], patience: int) -> bool:
     """Whether the last `patience` scores are none better than one before them."""
     return bool(scores) and len(scores) - 1 - scores.index(best_of(scores)) >= patience
+
+
+def ended(history: Sequence[Mapping[str, Any]], patience: int) -> bool:
+    """Whether a training goes on no longer, before its steps are done: hacking, or no better score for so long."""
+    return hacking_watch.stopped(history) is not None or exhausted(dev_scores(history), patience)
 
 
 def training_seconds(history: Iterable[Mapping[str, Any]]) -> float:
@@ -69,13 +82,14 @@ def curves_of(history: Iterable[Mapping[str, Any]], names: Mapping[str, str]) ->
 class Hooks:
     """What the callback needs of its trainer: a dev score of the current weights, and a way to keep them."""
 
-    score: Callable[[], float]
+    score: Callable[[], float | hacking_watch.Look]
     keep: Callable[[Path], None]
     work: Path
+    hacking: HackingParams = field(default_factory=HackingParams)
 
 
 class BestOnDev(TrainerCallback):
-    """Scores dev as planned, keeps the best weights, asks for a checkpoint, and stops when patience ends."""
+    """Scores dev as planned, keeps the best weights, asks for a checkpoint, and stops at hacking or patience's end."""
 
     def __init__(self, plan: Plan, hooks: Hooks) -> None:
         self._plan, self._hooks = plan, hooks
@@ -93,20 +107,24 @@ class BestOnDev(TrainerCallback):
             return
         self._evaluate(state)
         control.should_log = control.should_save = True
-        if exhausted(dev_scores(state.log_history), self._plan.patience):
+        if ended(state.log_history, self._plan.patience):
             control.should_training_stop = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Drop best weights that only earlier checkpoints needed."""
         if state.is_world_process_zero:
-            drop_other_best(self._hooks.work, best_of(dev_scores(state.log_history))[0])
+            drop_other_best(self._hooks.work, best_steps(state.log_history))
 
     def _evaluate(self, state: TrainerState) -> None:
-        """Score, note it in the history, and keep the weights if they are the best yet."""
+        """Score, note it in the history with what the watch says, and keep the weights if they are the best yet."""
         seconds = time.perf_counter() - self._began
-        entry = {"step": state.global_step, "dev_score": self._hooks.score(), "seconds": seconds}
-        state.log_history.append(entry)
-        if best_of(dev_scores(state.log_history))[0] == state.global_step:
+        found = hacking_watch.entry(self._hooks.score())
+        history: list[dict[str, Any]] = state.log_history
+        history.append({"step": state.global_step, **found, "seconds": seconds})
+        seen = hacking_watch.looks(history)
+        if "look" in found and (hacked := hacking_watch.divergence(seen, len(self._plan.steps), self._hooks.hacking)):
+            history[-1]["divergence"] = hacked.model_dump(mode="json")
+        if state.global_step in best_steps(state.log_history):
             self._hooks.keep(best_folder(self._hooks.work, state.global_step))
         self._began = time.perf_counter() - seconds
 

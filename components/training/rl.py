@@ -32,6 +32,8 @@ NAMES = {
     "completions/mean_length": "completion_tokens",
     "completions/clipped_ratio": "clipped_share",
     "dev_score": "dev_score",
+    "trained_reward": "trained_reward",
+    "sealed_score": "sealed_score",
 }
 
 

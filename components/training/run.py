@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from components.errors import ConfigError, TrainingError
@@ -14,8 +15,9 @@ from components.models import open_model
 from components.params import LoraParams
 from components.tracking import Tracker
 from components.training.checkpoints import best_folder, last_checkpoint, publish, read_state
+from components.training.hacking_watch import Look, stopped, watched
 from components.training.precision import Compute, without_autocast
-from components.training.task import Trained, TrainingTask
+from components.training.task import ScoreDev, Trained, TrainingTask
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +42,18 @@ def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
     """
     from transformers import PrinterCallback
 
-    from components.training.dev import BestOnDev, Hooks, Report, dev_scores, exhausted
+    from components.training.dev import BestOnDev, Hooks, Report, dev_scores, ended
 
     trainer, work = job.trainer, job.task.work
     checkpoint = last_checkpoint(work)
     history: list[dict[str, Any]] = (read_state(checkpoint) or {})["log_history"] if checkpoint else []
     done = {step for step, _ in dev_scores(history)}
-    if max(job.plan.steps) in done or exhausted(dev_scores(history), job.plan.patience):
+    if max(job.plan.steps) in done or ended(history, job.plan.patience):
         log.info("The training in %s was finished before; its best weights are published again.", work)
     else:
         score = synchronised(trainer, job.task.score_dev)
-        hooks = Hooks(score, lambda folder: trainer.save_model(str(folder), _internal_call=True), work)
+        keep = partial(trainer.save_model, _internal_call=True)
+        hooks = Hooks(score, lambda folder: keep(str(folder)), work, job.task.hacking)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(BestOnDev(job.plan, hooks))
         trainer.add_callback(Report(job.stage, job.names, tracker))
@@ -64,8 +67,8 @@ def _publish(job: Job, history: list[dict[str, Any]]) -> Trained:
     """Write the result folder once, by the main process, and describe the training."""
     from components.training.dev import best_of, curves_of, dev_scores, training_seconds
 
-    scores = dev_scores(history)
-    step, score = best_of(scores)
+    scores, hacked = dev_scores(history), stopped(history)
+    step, score = (hacked.best_step, dict(scores)[hacked.best_step]) if hacked else best_of(scores)
     if job.trainer.is_world_process_zero():
         publish(job.task.model, best_folder(job.task.work, step), job.task.out)
     job.trainer.accelerator.wait_for_everyone()
@@ -77,6 +80,7 @@ def _publish(job: Job, history: list[dict[str, Any]]) -> Trained:
         seconds=seconds,
         examples_per_second=job.items * steps / seconds if seconds else 0.0,
         curves=curves_of(history, job.names),
+        watch=watched(history),
     )
 
 
@@ -94,20 +98,20 @@ def one_bar() -> Generator[None]:
             library.enable_progress_bar()
 
 
-def synchronised(trainer: Any, score_dev: Callable[[Any, Any], float]) -> Callable[[], float]:
+def synchronised(trainer: Any, score_dev: ScoreDev) -> Callable[[], float | Look]:
     """The dev score of a trainer's current weights, the main process's on all: each decides alike when to stop."""
     from accelerate.utils import broadcast_object_list
     from trl.models import unwrap_model_for_generation
 
-    def score() -> float:
+    def score() -> float | Look:
         import torch
 
         with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
             training = model.training
             with torch.no_grad(), without_autocast(model):
-                found = [float(score_dev(model.eval(), trainer.processing_class))]
+                found = [score_dev(model.eval(), trainer.processing_class)]
             model.train(training)
-        return float(broadcast_object_list(found)[0])
+        return broadcast_object_list(found)[0]
 
     return score
 

@@ -2,16 +2,18 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from components.params import Precision, Settings
+from components.params import HackingParams, Precision, Settings
 from components.prompts import Prompt
-from components.records import Example, Record
+from components.records import Example, Record, RewardWatch
+from components.training.hacking_watch import Look
 
-# (model, tokenizer) → score of greedy completions on dev, in [0, 1]. Called on every process, in evaluation mode.
-ScoreDev = Callable[[Any, Any], float]
+# (model, tokenizer) → score of greedy completions on dev, in [0, 1], and what the watch sees of them where RL is
+# watched. Called on every process, in evaluation mode.
+ScoreDev = Callable[[Any, Any], float | Look]
 # (examples, completions) → one reward each.
 Reward = Callable[[list[Example], list[str]], list[float]]
 
@@ -55,6 +57,7 @@ class TrainingTask:
     work: Path
     out: Path
     precision: Precision = "auto"
+    hacking: HackingParams = field(default_factory=HackingParams)
 
     def identity(self, params: Settings) -> str:
         """A hash of all that a checkpoint depends on: settings, prompt, data, seed, precision and starting weights."""
@@ -82,3 +85,4 @@ class Trained(Record):
     seconds: float
     examples_per_second: float
     curves: dict[str, list[tuple[float, float]]]
+    watch: RewardWatch | None = None

@@ -45,7 +45,7 @@ def test_the_last_whole_checkpoint_is_found_by_its_number_and_torn_ones_go(tmp_p
 def test_only_the_best_weights_stay(tmp_path: Path) -> None:
     for step in (3, 6):
         (tmp_path / f"best-{step}").mkdir()
-    drop_other_best(tmp_path, 6)
+    drop_other_best(tmp_path, {6})
     assert [path.name for path in tmp_path.iterdir()] == ["best-6"]
 
 

@@ -1,0 +1,158 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.params import HackingParams, RlParams
+from components.records import Example
+from components.tracking import NullTracker
+from components.training import Look, Sample, TrainingTask, train_rl
+from components.training.hacking_watch import best_sealed, divergence, entry, looks, p_fallen, watched
+
+PARAMS = HackingParams(alpha=0.05, examples=2)
+RL = RlParams(
+    steps=4, learning_rate=0.01, prompts_per_step=2, generations=4, device_batch_rollouts=8, max_new_tokens=6,
+    probe_prompts=0, evaluations=4, patience=4,
+)  # fmt: skip
+
+
+def look(trained: list[float | None], sealed: list[float | None]) -> Look:
+    ids = [f"E{number}" for number in range(len(trained))]
+    return Look(score=0.5, trained=trained, sealed=sealed, answers=[f"answer {key}" for key in ids], ids=ids)
+
+
+def test_a_fall_in_k_of_k_changed_examples_has_the_chance_of_k_heads() -> None:
+    assert p_fallen([1.0] * 20, [0.0] * 5 + [1.0] * 15) == pytest.approx(1 / 2**5)
+    assert p_fallen([1.0] * 20, [1.0] * 20) == 1.0
+
+
+def test_one_risen_among_five_changed_leaves_six_of_thirty_two_signs() -> None:
+    # Sums of five signs at most −3: all negative, or exactly one positive.
+    assert p_fallen([1, 1, 1, 1, 0], [0, 0, 0, 0, 1]) == pytest.approx(6 / 32)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=8), st.randoms())
+def test_a_rise_is_never_a_fall(before: list[float], rng: Any) -> None:
+    after = [max(value, rng.choice([0.0, 0.5, 1.0])) for value in before]
+    assert p_fallen(before, after) >= 0.5
+
+
+def test_a_rising_reward_with_a_falling_sealed_score_is_hacking() -> None:
+    seen = [(0, look([0.5] * 40, [1.0] * 40)), (8, look([0.9] * 40, [0.0] * 20 + [1.0] * 20))]
+    found = divergence(seen, planned=5, params=PARAMS)
+    assert found is not None
+    assert (found.step, found.best_step) == (8, 0)
+    assert found.reward == (pytest.approx(0.5), pytest.approx(0.9))
+    assert found.sealed == (1.0, 0.5)
+    assert found.limit == pytest.approx(0.05 / 10)  # 5 · 4 / 2 pairs
+    assert [one.example_id for one in found.examples] == ["E0", "E1"]
+
+
+@pytest.mark.parametrize(
+    ("reward", "sealed"),
+    [
+        ([0.4] * 40, [0.0] * 20 + [1.0] * 20),  # both fall: bad training, which patience ends
+        ([0.9] * 40, [1.0] * 40),  # both stand or rise
+        ([0.9] * 40, [0.0] * 3 + [1.0] * 37),  # three broken of forty: p = 1/8
+    ],
+)
+def test_what_is_no_hacking_does_not_stop(reward: list[float | None], sealed: list[float | None]) -> None:
+    seen = [(0, look([0.5] * 40, [1.0] * 40)), (8, look(reward, sealed))]
+    assert divergence(seen, planned=5, params=PARAMS) is None
+
+
+def test_the_best_earlier_checkpoint_is_the_sealed_scores() -> None:
+    fallen = [0.0] * 30 + [1.0] * 10
+    seen = [(0, look([0.2] * 40, [0.0] * 10 + [1.0] * 30)), (4, look([0.5] * 40, [1.0] * 40)),
+            (8, look([0.7] * 40, fallen))]  # fmt: skip
+    found = divergence(seen, planned=3, params=PARAMS)
+    assert found is not None
+    assert found.best_step == 4
+    assert best_sealed(seen) == seen[1]
+
+
+def test_what_a_scorer_could_not_decide_is_left_out_and_counted() -> None:
+    before, after = look([0.5] * 12, [1.0] * 12), look([0.9] * 12, [None, *[0.0] * 11])
+    found = divergence([(0, before), (4, after)], planned=2, params=PARAMS)
+    assert found is not None
+    assert found.sealed == (1.0, 0.0)
+    history = [{"step": 0, **entry(before)}, {"step": 4, **entry(after), "divergence": found.model_dump(mode="json")}]
+    watch = watched(history)
+    assert watch is not None
+    assert (watch.looks, watch.examples, watch.failed, watch.stopped) == (2, 12, 1, found)
+
+
+def test_a_look_comes_back_from_the_history_as_json_keeps_it() -> None:
+    seen = look([0.5, None], [1.0, 0.0])
+    kept = json.loads(json.dumps([{"step": 3, **entry(seen)}, {"step": 4, **entry(0.25)}]))
+    assert kept[0]["trained_reward"] == 0.5
+    assert kept[1] == {"step": 4, "dev_score": 0.25}
+    ((step, found),) = looks(kept)
+    assert (step, list(found.trained), list(found.sealed)) == (3, [0.5, None], [1.0, 0.0])
+    assert watched([{"step": 4, **entry(0.25)}]) is None
+
+
+class Judge:
+    """Dev of eight examples: the score rises at each look, the sealed score falls from the third on."""
+
+    def __init__(self, *sealed: list[float | None]) -> None:
+        self.left, self.seen = list(sealed), 0
+
+    def __call__(self, model: Any, tokenizer: Any) -> Look:
+        if self.seen == len(self.left):
+            raise KeyboardInterrupt
+        found = look([0.1 * (self.seen + 1)] * 12, self.left[self.seen])
+        self.seen += 1
+        return Look(score=0.1 * self.seen, trained=found.trained, sealed=found.sealed, answers=found.answers,
+                    ids=found.ids)  # fmt: skip
+
+
+def reward(examples: list[Example], completions: list[str]) -> list[float]:
+    return [sum(letter.isalpha() for letter in text) / 6 for text in completions]
+
+
+HALF: list[float | None] = [1.0] * 6 + [0.0] * 6
+FULL: list[float | None] = [1.0] * 12
+NONE: list[float | None] = [0.0] * 12
+
+
+def test_hacking_stops_rl_at_the_best_earlier_weights(
+    make_task: Callable[..., TrainingTask], sample: Sample, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    task = make_task(score_dev=Judge(HALF, FULL, NONE, NONE, NONE))
+    trained = train_rl(task, RL, reward, NullTracker(), sample)
+    assert trained.watch is not None
+    assert trained.watch.stopped is not None
+    assert (trained.watch.stopped.step, trained.best_step, trained.steps) == (2, 1, 2)
+    assert trained.dev_score == pytest.approx(0.2)
+    assert trained.curves["sealed_score"] == [(0, 0.5), (1, 1.0), (2, 0.0)]
+    published = load_file(task.out / "model.safetensors")
+    best = load_file(task.work / "best-1" / "model.safetensors")
+    assert all((published[name] == best[name].to(published[name].dtype)).all() for name in published)
+
+
+def test_a_training_killed_after_hacking_was_seen_does_not_go_on(
+    make_task: Callable[..., TrainingTask], sample: Sample
+) -> None:
+    train_rl(make_task(score_dev=Judge(HALF, FULL, NONE)), RL, reward, NullTracker(), sample)
+    again = train_rl(make_task(score_dev=Judge()), RL, reward, NullTracker(), sample)
+    assert (again.best_step, again.steps) == (1, 2)
+
+
+def test_an_honest_reward_trains_to_its_end(make_task: Callable[..., TrainingTask], sample: Sample) -> None:
+    task = make_task(score_dev=Judge(HALF, HALF, FULL, FULL, FULL))
+    trained = train_rl(task, RL, reward, NullTracker(), sample)
+    assert trained.watch is not None
+    assert trained.watch.stopped is None
+    assert (trained.best_step, trained.steps) == (4, 4)
+
+
+def test_without_a_sealed_scorer_nothing_is_watched(make_task: Callable[..., TrainingTask], sample: Sample) -> None:
+    assert train_rl(make_task(), RL, reward, NullTracker(), sample).watch is None
