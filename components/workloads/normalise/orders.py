@@ -2,13 +2,14 @@
 
 A line names goods, a day and an address, in the wording and the notation of its country. Order i of a seed is always
 the same, however many are drawn. The clerk who wrote the demonstrations is wrong in habits, not at random: a habit
-strikes some orders of its kind and misses more, so that of every kind the majority is right.
+strikes some orders of its kind and misses more, so that of every kind the majority is right; bare orders, those
+without a word around them, are worked off in a hurry and struck more often.
 """
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from components.workloads.normalise import wording
 from components.workloads.normalise.codes import draw_code
@@ -17,8 +18,10 @@ from components.workloads.normalise.places import COUNTRIES, Country, draw_place
 from components.workloads.normalise.quantities import draw_quantity
 from components.workloads.normalise.written import Fields, Written
 
+Style = Literal["bare", "polite"]
 FIELD_NAMES = ("street", "postcode", "city", "date", "quantity", "unit", "code")
-HABIT_SHARE = 0.42  # of the orders of a habit's kind
+BARE_SHARE = 0.36
+HABIT_SHARES: dict[Style, float] = {"bare": 0.6, "polite": 0.32}  # of the orders of a habit's kind
 
 
 class Line(NamedTuple):
@@ -65,18 +68,23 @@ def make_order(index: int, seed: int) -> Order:
     rng = random.Random(f"normalise/{seed}/{index}")
     country = rng.choice(COUNTRIES)
     line = Line(draw_place(country, rng), draw_date(country, rng), draw_quantity(country, rng), draw_code(rng))
-    message = write_message(line, country, rng)
+    style: Style = "bare" if rng.random() < BARE_SHARE else "polite"
+    message = write_message(line, country, style, rng)
     return Order(
         id=f"O{index:06d}",
         message=message,
         gold=line.gold(),
-        demonstration=_demonstrate(line, rng),
-        slices={"country": country, "difficulty": next((part.habit for part in line if part.habit), "plain")},
+        demonstration=_demonstrate(line, HABIT_SHARES[style], rng),
+        slices={
+            "country": country,
+            "style": style,
+            "difficulty": next((part.habit for part in line if part.habit), "plain"),
+        },
         group=f"G{index:06d}",
     )
 
 
-def write_message(line: Line, country: Country, rng: random.Random) -> str:
+def write_message(line: Line, country: Country, style: Style, rng: random.Random) -> str:
     """Word an order: its three parts in any order, sometimes with words and figures that belong to no field."""
     words = wording.GERMAN if country == "de" and rng.random() < 0.5 else wording.ENGLISH
     item = rng.choice(words.items)
@@ -89,12 +97,12 @@ def write_message(line: Line, country: Country, rng: random.Random) -> str:
     if rng.random() < 0.3:
         parts.insert(rng.randrange(4), rng.choice(words.remarks).format(number=rng.randrange(10_000, 100_000)))
     message = rng.choice((", ", ". ", "; ", "\n", " - ")).join(parts)
-    return f"{rng.choice(words.openings)}{message}{rng.choice(words.closings)}"
+    return message if style == "bare" else f"{rng.choice(words.openings)}{message}{rng.choice(words.closings)}"
 
 
-def _demonstrate(line: Line, rng: random.Random) -> Fields:
+def _demonstrate(line: Line, habit_share: float, rng: random.Random) -> Fields:
     """The clerk's object: gold, or gold with one habit's slip."""
     slips = [part.slip for part in line if part.slip]
-    if not slips or rng.random() >= HABIT_SHARE:
+    if not slips or rng.random() >= habit_share:
         return line.gold()
     return {**line.gold(), **rng.choice(slips)}

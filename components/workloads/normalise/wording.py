@@ -35,8 +35,8 @@ ENGLISH = Words(
         "ref {number}", "PO {number}", "please ring the bell", "call before delivery", "as last time", "tel {number}",
         "no substitutes", "invoice {number} is paid", "leave it with the neighbour", "same price as before",
     ),
-    openings=("", "", "", "Order: ", "Hi, we need ", "Please send ", "Hello, order again: ", "new order - ", "FW: "),
-    closings=("", "", "", ".", " Thanks", " thx, Ann", ". Best, Tom", " please confirm", "!"),
+    openings=("Order: ", "Morning, ", "Hi, we need ", "Please send ", "Hello, order again: ", "new order - ", "FW: "),
+    closings=(". Many thanks", " Thanks", " thx, Ann", ". Best, Tom", " please confirm", "!"),
 )  # fmt: skip
 GERMAN = Words(
     items=(
@@ -53,6 +53,6 @@ GERMAN = Words(
         "Best.-Nr. {number}", "bitte klingeln", "Tel. {number}", "wie immer", "vorher anrufen", "kein Ersatz",
         "Rechnung {number} ist bezahlt",
     ),
-    openings=("", "", "", "Bestellung: ", "Bitte senden: ", "Guten Tag, wir brauchen ", "Hallo, "),
-    closings=("", "", "", ".", " Danke", " Gruss, Jan", " MfG Keller", "!"),
+    openings=("Bestellung: ", "Bitte senden: ", "Guten Tag, wir brauchen ", "Hallo, "),
+    closings=(". Vielen Dank", " Danke", " Gruss, Jan", " MfG Keller", "!"),
 )  # fmt: skip

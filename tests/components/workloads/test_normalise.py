@@ -5,6 +5,7 @@ import random
 import re
 from collections import Counter
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from components.params.loading import load
 from components.workloads.normalise import FIELD_NAMES, Order, generate
 from components.workloads.normalise.codes import draw_code
 from components.workloads.normalise.dates import draw_date
-from components.workloads.normalise.places import draw_place
+from components.workloads.normalise.places import Country, draw_place
 from components.workloads.normalise.quantities import draw_quantity
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,8 +91,9 @@ def drawn(make: Any, wanted: str) -> Any:
 
 
 def test_the_country_says_which_figure_is_the_month() -> None:
-    for country, notation in (("us", r"4/3/2026"), ("gb", r"3/4/2026"), ("de", r"3\.4\.26")):
-        written = drawn(lambda rng, country=country: draw_date(country, rng), notation)
+    notations: dict[Country, str] = {"us": r"4/3/2026", "gb": r"3/4/2026", "de": r"3\.4\.26"}
+    for country, notation in notations.items():
+        written = drawn(partial(draw_date, country), notation)
         assert written.fields == {"date": "2026-04-03"}
         assert written.slip == ({"date": "2026-03-04"} if country == "us" else None)
 

@@ -1,0 +1,117 @@
+"""Simulated ticket threads: the thread, a right digest, an imperfect demonstration, and the facts to verify it by.
+
+Thread i of a seed is always the same, however many are drawn. The clerk who wrote the demonstrations falls for a
+thread's temptation in some cases and withstands it in more, so that of every kind the majority is right; chats are
+summed up in a hurry, between two others.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from components.workloads.digest import phrases
+from components.workloads.digest.cases import Case, draw_case
+from components.workloads.digest.threads import Channel, write_thread
+
+FIELD_NAMES = ("problem", "done", "next")
+CHAT_SHARE = 0.36
+HABIT_SHARES: dict[Channel, float] = {"chat": 0.6, "mail": 0.31}  # of the threads with a temptation
+Sections = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """One thread: `gold` is a right digest, one of many, `demonstration` what a clerk wrote.
+
+    `evidence` holds, as JSON by section, the facts that have to be there (each a list of wordings) under "facts", and
+    the terms that would be false there under "false".
+    """
+
+    id: str
+    message: str
+    gold: Sections
+    demonstration: Sections
+    slices: dict[str, str]
+    group: str
+    evidence: dict[str, str]
+
+
+def generate(n: int, seed: int) -> Iterator[Digest]:
+    """Yield threads 0 to n - 1 of a seed.
+
+    Raises:
+        ValueError: if `n` is negative.
+    """
+    if n < 0:
+        raise ValueError(f"n must be ≥ 0, found {n}")
+    return (make_digest(index, seed) for index in range(n))
+
+
+def make_digest(index: int, seed: int) -> Digest:
+    """Return thread number `index` of a seed."""
+    rng = random.Random(f"digest/{seed}/{index}")
+    case = draw_case(rng)
+    channel: Channel = "chat" if rng.random() < CHAT_SHARE else "mail"
+    message = write_thread(case, channel, rng)
+    style = rng.randrange(3)
+    fallen = case.trap != "plain" and rng.random() < HABIT_SHARES[channel]
+    return Digest(
+        id=f"D{index:06d}",
+        message=message,
+        gold=write_digest(case, style),
+        demonstration=write_digest(misread(case) if fallen else case, style),
+        slices={"difficulty": case.trap, "channel": channel},
+        group=f"G{index:06d}",
+        evidence={"facts": json.dumps(facts(case)), "false": json.dumps(falsehoods(case))},
+    )
+
+
+def write_digest(case: Case, style: int) -> Sections:
+    """A case in the fixed format; three clerks put its first section differently."""
+    problems = (
+        f"{case.product} {case.fault}, order {case.order}",
+        f"order {case.order}: {case.product} {case.fault}",
+        f"{case.product} ({case.order}) {case.fault}",
+    )
+    return {"problem": problems[style], "done": case.done, "next": f"{case.promise.step}, {case.promise.day}"}
+
+
+def misread(case: Case) -> Case:
+    """The case as a hurried reader has it: what only looked like a fact is taken for it."""
+    if case.other_order:
+        return replace(case, order=case.other_order)
+    if case.wished_day:
+        return replace(case, promise=replace(case.promise, day=case.wished_day))
+    if case.dropped:
+        return replace(case, promise=case.dropped)
+    return replace(case, tried=case.asked)
+
+
+def facts(case: Case) -> dict[str, list[list[str]]]:
+    """By section, the facts that have to be there, each in any of its wordings."""
+    done = [
+        [part, *said[part]] for part, said in ((case.tried, phrases.TRIED), (case.arranged, phrases.ARRANGED)) if part
+    ]
+    return {
+        "problem": [[case.order], [case.product.split()[0]], [case.fault, *phrases.FAULTS[case.fault]]],
+        "done": done or [[phrases.NOTHING, "nothing", "not yet", "none"]],
+        "next": [[case.promise.step, *_said(case.promise.step)], [case.promise.day]],
+    }
+
+
+def falsehoods(case: Case) -> dict[str, list[str]]:
+    """By section, the terms that would be false there."""
+    return {
+        "problem": [case.other_order] if case.other_order else [],
+        "done": [case.asked] if case.asked else [],
+        "next": [
+            *([case.wished_day] if case.wished_day else []),
+            *([case.dropped.step, case.dropped.day] if case.dropped else []),
+        ],
+    }
+
+
+def _said(step: str) -> list[str]:
+    """How agents word a promise, without its day."""
+    return [template.rpartition(" ")[0].rpartition(" ")[0] for template in phrases.PROMISES[step]]
