@@ -10,9 +10,10 @@ from components.scorers.exact import ExactScorer
 from components.scorers.field_match import FieldMatchScorer
 from components.scorers.json_schema import JsonSchemaScorer
 from components.scorers.protocol import Scorer
+from components.scorers.unit_tests import UnitTestsScorer
 from components.scorers.weighted import WeightedScorer
 
-NAMES = ("json_schema", "field_match", "exact", "sql_execution")
+NAMES = ("json_schema", "field_match", "exact", "sql_execution", "unit_tests")
 
 
 def build(params: ScorerParams, schema: Mapping[str, Any]) -> Scorer:
@@ -40,6 +41,8 @@ def _one(name: str, params: ScorerParams, schema: Mapping[str, Any]) -> Scorer:
             from components.scorers.sql_execution import SqlExecutionScorer
 
             return SqlExecutionScorer(params.sql_execution, schema)
+        case "unit_tests":
+            return UnitTestsScorer(params.unit_tests)
         case _:
             return _own(name, schema)
 
