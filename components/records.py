@@ -293,13 +293,49 @@ class DataSummary(Record):
     demonstration_accuracy: float
 
 
+class SliceComparison(Comparison):
+    """A challenger against the champion on the examples of one slice, named as `channel=chat`."""
+
+    name: str
+    n: int
+
+
+class GateNumbers(Record):
+    """Everything that the gate decides by: a challenger on the sealed split, beside the champion where there is one.
+
+    `level` is what the contenders are compared by, in [0, 1]: accuracy, or the mean score. `p_value` belongs to the
+    test that was declared (two-sided, or twice a one-sided one), `deviation` is that of one example's difference.
+    """
+
+    n: int
+    validity: float
+    level: Interval
+    failed_cases: tuple[str, ...] = ()
+    latency_ms_p95: float | None = None
+    usd_per_1k_calls: float | None = None
+    champion_level: float | None = None
+    versus: Comparison | None = None
+    p_value: float | None = None
+    deviation: float | None = None
+    slices: tuple[SliceComparison, ...] = ()
+
+
 class Verdict(Record):
-    """What the gate decided, and why."""
+    """What the gate decided, and why.
+
+    `alpha` is the level at which this comparison was tested: that of the `look` at the sealed split, corrected for the
+    other comparisons of the climb. Where more examples could settle it, `more_examples` says how many.
+    """
 
     champion: str
     challenger: str
     decision: Literal["promoted", "kept"]
     reasons: tuple[str, ...]
+    undecided: bool = False
+    more_examples: int = 0
+    alpha: float | None = None
+    look: int = 1
+    numbers: GateNumbers | None = None
 
 
 class Ladder(Record):

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from components.errors import DataError
-from components.evaluation.compare import Scores, compare
+from components.evaluation.compare import Scores, common, compare
 from components.evaluation.metrics import (
     accuracy,
     field_accuracy,
@@ -20,7 +20,9 @@ from components.evaluation.metrics import (
     wilson,
 )
 from components.records import Completion, Cost, Example, Rung, RungResult
-from components.scorers import JsonSchemaScorer, Scorer
+from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all, scores_of
+
+BATCH = 256  # answers that are scored between two moves of the bar
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Exam:
     schema: Mapping[str, Any]
     slices: tuple[str, ...] = ()
     seed: int = 0
+    max_failed_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,20 @@ def evaluate_rung(
 ) -> Evaluation:
     """Score a rung's completions, in any order; `parent` holds the parent's scores on the same examples.
 
-    A call that failed counts as a wrong answer. Tokens are means a call.
+    A call that failed counts as a wrong answer, an answer that the scorer cannot decide counts as none: it is left
+    out of everything that is told of scores, and counted. Tokens are means a call.
 
     Raises:
         DataError: The completions are not one for each example, or the parent was scored on others.
-        ScorerError: The scorer cannot decide on a completion.
+        ScorerError: The scorer cannot decide on more than `max_failed_share`.
     """
     answers = by_example(exam.examples, completions)
-    scores = {e.id: exam.scorer.score(e, answers[e.id]) for e in tqdm(exam.examples, f"score {rung.name}", leave=False)}
+    if parent is not None and (foreign := parent.keys() - answers.keys()):
+        raise DataError(f"expected a parent scored on the same examples, found others, such as {min(foreign)}")
+    outcomes = _outcomes(rung.name, exam, answers)
+    failed = Failures(exam.max_failed_share).add(outcomes)
+    scores = scores_of([example.id for example in exam.examples], outcomes)
+    judged = [example for example in exam.examples if example.id in scores]
     validator = JsonSchemaScorer(exam.schema)
     valid = {example.id: validator.score(example, answers[example.id]).passed for example in exam.examples}
     right = accuracy(scores.values())
@@ -85,16 +94,28 @@ def evaluate_rung(
         accuracy=right,
         validity=wilson(sum(valid.values()), len(valid)),
         fields=field_accuracy(list(scores.values()), exam.schema["properties"]),
-        slices=slice_accuracy(exam.examples, scores, exam.slices),
-        slice_sizes=slice_sizes(exam.examples, exam.slices),
+        slices=slice_accuracy(judged, scores, exam.slices),
+        slice_sizes=slice_sizes(judged, exam.slices),
         usage={"input_tokens": measured.input_tokens, "output_tokens": measured.output_tokens},
         latency_ms=latency_percentiles(completion.latency_ms for completion in completions),
         cost=cost(measured),
-        vs_parent=None if parent is None else compare(parent, scores, exam.seed),
+        vs_parent=None if parent is None else compare(*common(parent, scores), exam.seed),
+        scorer_errors=failed,
         seconds=rung.seconds,
         mlflow_run_id=rung.mlflow_run_id,
     )
     return Evaluation(result, scores, valid)
+
+
+def _outcomes(name: str, exam: Exam, answers: Mapping[str, Completion]) -> list[Outcome]:
+    """What the scorer says of each answer, in the order of the examples."""
+    pairs = [(example, answers[example.id]) for example in exam.examples]
+    found: list[Outcome] = []
+    with tqdm(total=len(pairs), desc=f"score {name}", leave=False) as bar:
+        for start in range(0, len(pairs), BATCH):
+            found += score_all(exam.scorer, pairs[start : start + BATCH])
+            bar.update(len(found) - bar.n)
+    return found
 
 
 def by_example(examples: Sequence[Example], completions: Sequence[Completion]) -> dict[str, Completion]:

@@ -16,7 +16,7 @@ RESAMPLES = 10_000
 _BLOCK = 1_000  # resamples drawn at once: 1,000 × 10,000 distinct differences stay below 100 MB
 
 
-def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """A proportion in [0, 1] with its interval (Wilson 1927, without continuity correction).
 
     Raises:
@@ -39,11 +39,11 @@ def accuracy(scores: Iterable[Score]) -> Interval:
 
 
 def field_accuracy(scores: Sequence[Score], fields: Iterable[str]) -> dict[str, float]:
-    """The mean part of each field that the scorer reports on, in [0, 1]."""
+    """The mean part of each field that the scorer reports on, in [0, 1]; behind a gate that did not pass none is."""
     return {
-        field: float(np.mean([score.parts[field] for score in scores]))
+        field: float(np.mean([score.parts.get(field, 0.0) for score in scores]))
         for field in fields
-        if scores and all(field in score.parts for score in scores)
+        if any(field in score.parts for score in scores)
     }
 
 

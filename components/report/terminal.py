@@ -45,4 +45,9 @@ def _cells(rung: RungResult, top: bool) -> list[str]:
 def _caption(ladder: Ladder) -> str:
     n = max(rung.n for rung in ladder.rungs)
     priced = "" if all(rung.cost.measured for rung in ladder.rungs) else "; ≈ priced from tokens, not measured"
-    return f"{n:,} test examples; ★ champion{priced}"
+    failed = "".join(
+        f"; {rung.name}: the scorer could not decide on {rung.scorer_errors:,} answers, which are left out"
+        for rung in ladder.rungs
+        if rung.scorer_errors
+    )
+    return f"{n:,} test examples; ★ champion{priced}{failed}"

@@ -3,18 +3,21 @@
 Decides which engine, folder and prompt answer for a rung, and what is kept of the answers.
 """
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
 from components.evaluation import Scores, by_example, classical
+from components.params import ScorerParams
 from components.prompts import Prompt, load_prompt
 from components.records import Completion, Example, Method, Rung
 from components.registry import Version
-from components.scorers import Scorer, build
+from components.scorers import Failures, Scorer, build, score_all, scores_of
 from components.stages.run import Run
 from components.training import Draws, Sample
 
@@ -83,13 +86,30 @@ def _timed(make: Callable[[], list[Completion]]) -> Answers:
 
 def scorer(run: Run) -> Scorer:
     """The workload's scorer."""
-    return build(run.workload.scorer, run.workload.output)
+    return _opened_scorer(run.workload.scorer.model_dump_json(), json.dumps(run.workload.output))
+
+
+def sealed_scorer(run: Run) -> Scorer | None:
+    """The workload's scorer that RL is watched by and never rewarded with; None where it has none."""
+    params = run.workload.sealed_scorer
+    return None if params is None else _opened_scorer(params.model_dump_json(), json.dumps(run.workload.output))
+
+
+@lru_cache(maxsize=8)  # databases, sandboxes and connections stay open while the process lasts
+def _opened_scorer(params: str, schema: str) -> Scorer:
+    return build(ScorerParams.model_validate_json(params), json.loads(schema))
 
 
 def score(run: Run, examples: Sequence[Example], completions: Sequence[Completion]) -> Scores:
-    """Example id → score, in the order of the examples."""
-    judge, answers = scorer(run), by_example(examples, completions)
-    return {example.id: judge.score(example, answers[example.id]) for example in examples}
+    """Example id → score, in the order of the examples; those that the scorer cannot decide are left out.
+
+    Raises:
+        ScorerError: They are more than `scorer.max_failed_share`.
+    """
+    answers = by_example(examples, completions)
+    outcomes = score_all(scorer(run), [(example, answers[example.id]) for example in examples])
+    Failures(run.workload.scorer.max_failed_share).add(outcomes)
+    return scores_of([example.id for example in examples], outcomes)
 
 
 def draw(run: Run) -> Sample:

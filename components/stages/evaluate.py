@@ -5,6 +5,7 @@ Decides what answers cost: an owned model by its measured throughput, the incumb
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from components.economics import Demand, api_cost, calls_per_hour, owned_cost
 from components.evaluation import Evaluation, Exam, Measured, Scores, evaluate_rung
@@ -25,6 +26,8 @@ from components.stages.run import Run
 from components.stages.rungs import CLASSICAL, GRPO, SFT, best_prompt, rung
 from components.tracking import Tracker
 
+Pinned = Literal["must_pass"]  # cases of the workload's YAML, kept beside the splits
+MUST_PASS: Pinned = "must_pass"
 log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,8 @@ class Evaluations(Record):
 def evaluate(run: Run, tracker: Tracker) -> None:
     """Completions of each rung, and a line of the record for each."""
     test, sealed = run.examples("test"), run.examples("sealed")
-    exam = Exam(test, scorer(run), run.workload.output, run.workload.slices, run.seed)
+    allowed = run.workload.scorer.max_failed_share
+    exam = Exam(test, scorer(run), run.workload.output, run.workload.slices, run.seed, allowed)
     contenders = (CLASSICAL, best_prompt(run), SFT, GRPO)
     names = (CLASSICAL, *run.workload.prompts, SFT, GRPO)
     scores: dict[str, Scores] = {}
@@ -56,16 +60,18 @@ def evaluate(run: Run, tracker: Tracker) -> None:
         _tell(found.result, tracker)
         if name in contenders:
             keep(run, "sealed", name, answer(run, made, sealed).completions)
+            if cases := run.must_pass:
+                keep(run, MUST_PASS, name, answer(run, made, cases).completions)
     done = Evaluations(rungs=tuple(results), contenders=contenders)
     write_record(run.folder / "evaluation" / "evaluation.json", done)
 
 
-def keep(run: Run, split: SplitName, name: str, completions: Sequence[Completion]) -> None:
+def keep(run: Run, split: SplitName | Pinned, name: str, completions: Sequence[Completion]) -> None:
     """Write a rung's completions on a split."""
     write_jsonl(run.folder / "evaluation" / split / f"{name}.jsonl", completions)
 
 
-def kept(run: Run, split: SplitName, name: str) -> list[Completion]:
+def kept(run: Run, split: SplitName | Pinned, name: str) -> list[Completion]:
     """A rung's completions on a split."""
     return read_jsonl(run.folder / "evaluation" / split / f"{name}.jsonl", Completion)
 
@@ -100,6 +106,7 @@ def _tell(result: RungResult, tracker: Tracker) -> None:
     numbers = {
         "accuracy": result.accuracy.value,
         "validity": result.validity.value,
+        "scorer_errors": result.scorer_errors,
         "usd_per_year": result.cost.usd_per_year,
         "usd_per_1k_calls": result.cost.usd_per_1k_calls,
         "latency_ms_p50": result.latency_ms.p50,

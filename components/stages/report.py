@@ -1,7 +1,7 @@
 """The stage `report`: everything that a run left, as one record and one page."""
 
 from components.data.prepare import DataReport
-from components.evaluation import changes
+from components.evaluation import changes, common
 from components.records import Completion, Example, Ladder, read_record, write_record
 from components.report import Change, Changes, Evidence, price_lines, render
 from components.stages.answers import score
@@ -57,7 +57,8 @@ def _changes(run: Run, child: str, parent: str) -> Changes:
     """The first examples that a rung fixed, and the first that it broke."""
     examples = {example.id: example for example in run.examples("test")}
     before, after = kept(run, "test", parent), kept(run, "test", child)
-    found = changes(score(run, list(examples.values()), before), score(run, list(examples.values()), after))
+    scores = [score(run, list(examples.values()), answers) for answers in (before, after)]
+    found = changes(*common(*scores))
     was, now = ({one.example_id: one for one in answers} for answers in (before, after))
 
     def shown(ids: tuple[str, ...]) -> tuple[Change, ...]:

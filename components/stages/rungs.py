@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from components.evaluation import accuracy
 from components.evaluation import classical as classifiers
 from components.params import Settings
 from components.prompts import Prompt
-from components.records import Completion, Example, Record, Rung, Usage, read_record, write_record
+from components.records import Record, Rung, read_record, write_record
 from components.registry import register_prompt
 from components.scorers import JsonSchemaScorer
-from components.stages.answers import MODEL, ask, dev_score, draw, score, scorer
+from components.stages.answers import MODEL, ask, dev_score, draw, score
+from components.stages.rewards import reward
 from components.stages.run import PROMPTS, Run, digest, git_commit
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask, train_rl, train_sft
@@ -115,28 +115,10 @@ def rl(run: Run, tracker: Tracker) -> None:
     task = _task(run, GRPO, run.rung_folder(SFT) / MODEL, params.dev_examples)
 
     def train() -> None:
-        trained = train_rl(task, params, reward(run), tracker, draw(run))
+        trained = train_rl(task, params, reward(run, tracker), tracker, draw(run))
         _keep(run, tracker, trained, params, name=GRPO, method="grpo", parent=SFT)
 
     launch(params.launcher or run.profile.launcher, "components.stages", ["rl", run.name], train)
-
-
-def reward(run: Run) -> Callable[[list[Example], list[str]], list[float]]:
-    """The workload's scorer as RL asks for it: one value in [0, 1] for each completion."""
-    judge = scorer(run)
-
-    def rewards(examples: list[Example], texts: list[str]) -> list[float]:
-        return [
-            judge.score(example, _completion(example, text)).value
-            for example, text in zip(examples, texts, strict=True)
-        ]
-
-    return rewards
-
-
-def _completion(example: Example, text: str) -> Completion:
-    usage = Usage(input_tokens=0, output_tokens=0)
-    return Completion(example_id=example.id, text=text, usage=usage, latency_ms=0.0)
 
 
 def _task(run: Run, stage: str, model: Path, dev_examples: int) -> TrainingTask:

@@ -114,3 +114,31 @@ def test_a_scorer_that_cannot_decide_stops_the_evaluation() -> None:
     broken = [EXAMPLES[0].model_copy(update={"reference": "a"}), *EXAMPLES[1:]]
     with pytest.raises(ScorerError, match="example 0"):
         evaluate_rung(RUNG, FOUR, Exam(broken, SCORER, SCHEMA), price)
+
+
+def test_an_answer_that_the_scorer_cannot_decide_is_left_out_and_counted() -> None:
+    broken = [EXAMPLES[0].model_copy(update={"reference": "a"}), *EXAMPLES[1:]]
+    exam = Exam(broken, SCORER, SCHEMA, ("side",), max_failed_share=0.25)
+    parent = evaluate_rung(RUNG, FOUR, EXAM, price).scores  # right on 0 alone, which the child has no score for
+    child = answers("", *[json.dumps({"label": "a", "n": i}) for i in (1, 2)], "")
+    found = evaluate_rung(RUNG, child, exam, price, parent)
+    assert (found.result.n, found.result.scorer_errors) == (3, 1)
+    assert found.result.accuracy.value == pytest.approx(2 / 3)
+    assert found.result.slices == {"side": {"left": 1.0, "right": 0.5}}
+    assert found.result.slice_sizes == {"side": {"left": 1, "right": 2}}
+    versus = found.result.vs_parent
+    assert versus is not None
+    assert (versus.delta, versus.fixed, versus.broken) == (pytest.approx(2 / 3), 2, 0)
+
+
+def test_a_parent_scored_on_other_examples_is_refused() -> None:
+    parent = {"elsewhere": evaluate_rung(RUNG, FOUR, EXAM, price).scores["0"]}
+    with pytest.raises(DataError, match="such as elsewhere"):
+        evaluate_rung(RUNG, FOUR, EXAM, price, parent)
+
+
+def test_fields_behind_a_gate_are_not_right() -> None:
+    gated = build(ScorerParams(weighted={"json_schema": 1, "field_match": 1}, gates=("json_schema",)), SCHEMA)
+    mixed = answers('{"label": "a", "n": 0}', '{"label": "c", "n": 1}', "no", "")
+    found = evaluate_rung(RUNG, mixed, Exam(EXAMPLES, gated, SCHEMA), price).result
+    assert found.fields == {"label": 0.25, "n": 0.25}

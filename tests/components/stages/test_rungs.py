@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from components.records import Completion, Usage, read_record
+from components.errors import ScorerError
+from components.records import Completion, Score, Usage, read_record
 from components.stages.answers import scorer
-from components.stages.rungs import PromptChoice, best_prompt, classical, prompts, reward, rung
+from components.stages.rewards import reward, without_failures
+from components.stages.rungs import PromptChoice, best_prompt, classical, prompts, rung
 from components.tracking import NullTracker
 from tests.components.stages.conftest import PROMPTS, Api, MakeRun, example
 
@@ -78,10 +80,35 @@ def test_the_reward_is_the_scorers_value(make_run: MakeRun, text: str, value: fl
     completion = Completion(
         example_id=asked.id, text=text, usage=Usage(input_tokens=3, output_tokens=4), latency_ms=5.0
     )
-    assert reward(run)([asked], [text]) == [scorer(run).score(asked, completion).value] == [pytest.approx(value)]
+    assert (
+        reward(run, NullTracker())([asked], [text])
+        == [scorer(run).score(asked, completion).value]
+        == [pytest.approx(value)]
+    )
 
 
 def test_rewards_come_in_the_order_of_the_completions(make_run: MakeRun) -> None:
     asked = [example(number) for number in range(4)]
     texts = [one.reference if number % 2 else "no" for number, one in enumerate(asked)]
-    assert reward(make_run())(asked, texts) == [0.0, 1.0, 0.0, 1.0]
+    assert reward(make_run(), NullTracker())(asked, texts) == [0.0, 1.0, 0.0, 1.0]
+
+
+def test_a_failed_reward_is_its_groups_mean_which_is_no_advantage() -> None:
+    examples = [example(0)] * 4 + [example(1)] * 2
+    values = [Score(value=value, passed=False) for value in (0.2, 0.8, 0.5)]
+    failed = ScorerError("away")
+    found = without_failures(examples, [values[0], failed, values[1], values[2], failed, failed])
+    assert found == [0.2, pytest.approx(0.5), 0.8, 0.5, pytest.approx(0.5), pytest.approx(0.5)]
+    with pytest.raises(ScorerError, match="away"):
+        without_failures(examples[:2], [failed, failed])
+
+
+def test_failed_rewards_are_counted_and_too_many_stop_the_training(make_run: MakeRun) -> None:
+    notes = Notes()
+    rewards = reward(make_run(), notes)
+    broken = example(0).model_copy(update={"reference": "not JSON"})
+    asked = [example(1)] * 3 + [broken]
+    assert rewards(asked, [example(1).reference] * 4) == [1.0] * 4
+    assert notes.numbers == {"rl/scorer_errors": 1.0}
+    with pytest.raises(ScorerError, match=r"at most 2.0% of answers .*found 21 of 24, first: .*as reference"):
+        rewards([broken] * 20, ["{}"] * 20)

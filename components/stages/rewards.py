@@ -1,0 +1,56 @@
+"""What RL is rewarded with: the workload's scorer, and what stands for its failures."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+from components.records import Completion, Example, Score, Usage
+from components.scorers import Failures, Outcome, decided, score_all
+from components.stages.answers import scorer
+from components.stages.run import Run
+from components.tracking import Tracker
+
+FEW = 1_000  # completions; a step alone has too few to tell an outage from a stray failure
+
+
+def reward(run: Run, tracker: Tracker) -> Callable[[list[Example], list[str]], list[float]]:
+    """The workload's scorer as RL asks for it: one value in [0, 1] for each completion.
+
+    Failures of the scorer are counted as `rl/scorer_errors`; as a share they count of at least `FEW` completions.
+    """
+    judge, failures = scorer(run), Failures(run.workload.scorer.max_failed_share, of_at_least=FEW)
+
+    def rewards(examples: list[Example], texts: list[str]) -> list[float]:
+        pairs = [(example, _completion(example, text)) for example, text in zip(examples, texts, strict=True)]
+        outcomes = score_all(judge, pairs)
+        if failures.add(outcomes):
+            tracker.metrics({"rl/scorer_errors": float(failures.failed)})
+        return without_failures(examples, outcomes)
+
+    return rewards
+
+
+def without_failures(examples: Sequence[Example], outcomes: Sequence[Outcome]) -> list[float]:
+    """The value of each outcome; one without has the mean of its group's others, which is no advantage.
+
+    Raises:
+        ScorerError: Not one was decided.
+    """
+    groups: dict[str, list[float]] = defaultdict(list)
+    for example, outcome in zip(examples, outcomes, strict=True):
+        if isinstance(outcome, Score):
+            groups[example.id].append(outcome.value)
+    if outcomes and not groups:
+        decided(outcomes[0])
+    # Of a group that failed as a whole, any value gives nobody an advantage.
+    overall = fmean(value for values in groups.values() for value in values) if groups else 0.0
+    means = {key: fmean(values) for key, values in groups.items()}
+    return [
+        outcome.value if isinstance(outcome, Score) else means.get(example.id, overall)
+        for example, outcome in zip(examples, outcomes, strict=True)
+    ]
+
+
+def _completion(example: Example, text: str) -> Completion:
+    usage = Usage(input_tokens=0, output_tokens=0)
+    return Completion(example_id=example.id, text=text, usage=usage, latency_ms=0.0)
