@@ -1,53 +1,48 @@
 """From a workload's settings to its scorer: the names that are known, and a user's own as `module:Class`."""
 
 import importlib
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 from components.errors import ConfigError
 from components.params import FieldMatch, ScorerParams
 from components.scorers.exact import ExactScorer
 from components.scorers.field_match import FieldMatchScorer
+from components.scorers.format_rules import FormatRulesScorer
 from components.scorers.json_schema import JsonSchemaScorer
 from components.scorers.protocol import Scorer
+from components.scorers.sql_execution import SqlExecutionScorer
 from components.scorers.unit_tests import UnitTestsScorer
 from components.scorers.weighted import WeightedScorer
 
-NAMES = ("json_schema", "field_match", "exact", "sql_execution", "unit_tests")
+Schema = Mapping[str, Any]
+Section = TypeVar("Section")
 
 
-def build(params: ScorerParams, schema: Mapping[str, Any]) -> Scorer:
+def build(params: ScorerParams, schema: Schema) -> Scorer:
     """The weighted scorer of a workload whose answers obey this JSON Schema (an object with properties).
 
     Without `fields`, field_match compares every property exactly; with them, only those named. A user's class is
     called with the schema.
 
     Raises:
-        ConfigError: A scorer is unknown or does not load, or `fields` names what is no property.
+        ConfigError: A scorer is unknown or does not load, or its settings do not fit the schema or this machine.
     """
     scorers = {name: (_one(name, params, schema), weight) for name, weight in params.weighted.items()}
     return WeightedScorer(scorers, params.gates)
 
 
-def _one(name: str, params: ScorerParams, schema: Mapping[str, Any]) -> Scorer:
-    match name:
-        case "json_schema":
-            return JsonSchemaScorer(schema)
-        case "field_match":
-            return FieldMatchScorer(_compared(params.fields, schema))
-        case "exact":
-            return ExactScorer()
-        case "sql_execution" if params.sql_execution:
-            from components.scorers.sql_execution import SqlExecutionScorer
-
-            return SqlExecutionScorer(params.sql_execution, schema)
-        case "unit_tests":
-            return UnitTestsScorer(params.unit_tests)
-        case _:
-            return _own(name, schema)
+def _one(name: str, params: ScorerParams, schema: Schema) -> Scorer:
+    return MAKERS[name](params, schema) if name in MAKERS else _own(name, schema)
 
 
-def _compared(fields: Mapping[str, FieldMatch], schema: Mapping[str, Any]) -> Mapping[str, FieldMatch]:
+def _given(section: Section | None) -> Section:
+    """A section of the settings, which `ScorerParams` asks for where its scorer is named."""
+    assert section is not None
+    return section
+
+
+def _compared(fields: Mapping[str, FieldMatch], schema: Schema) -> Mapping[str, FieldMatch]:
     properties: Mapping[str, Any] = schema["properties"]
     for name in fields:
         if name not in properties:
@@ -55,11 +50,11 @@ def _compared(fields: Mapping[str, FieldMatch], schema: Mapping[str, Any]) -> Ma
     return fields or {name: FieldMatch() for name in properties}
 
 
-def _own(name: str, schema: Mapping[str, Any]) -> Scorer:
+def _own(name: str, schema: Schema) -> Scorer:
     """A user's scorer."""
     module, colon, attribute = name.partition(":")
     if not colon:
-        raise ConfigError(f"scorer.weighted: expected {', '.join(NAMES)} or module:Class, found {name}")
+        raise ConfigError(f"scorer.weighted: expected {', '.join(MAKERS)} or module:Class, found {name}")
     try:
         found: Any = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
@@ -67,3 +62,13 @@ def _own(name: str, schema: Mapping[str, Any]) -> Scorer:
     if not callable(getattr(found, "score", None)):
         raise ConfigError(f"scorer.weighted: expected a class with a method `score`, found none ({name})")
     return cast(Scorer, found(schema))
+
+
+MAKERS: dict[str, Callable[[ScorerParams, Schema], Scorer]] = {
+    "json_schema": lambda _, schema: JsonSchemaScorer(schema),
+    "field_match": lambda params, schema: FieldMatchScorer(_compared(params.fields, schema)),
+    "exact": lambda _, __: ExactScorer(),
+    "sql_execution": lambda params, schema: SqlExecutionScorer(_given(params.sql_execution), schema),
+    "unit_tests": lambda params, _: UnitTestsScorer(params.unit_tests),
+    "format_rules": lambda params, schema: FormatRulesScorer(_given(params.format_rules), schema),
+}
