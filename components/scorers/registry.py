@@ -9,6 +9,7 @@ from components.params import FieldMatch, ScorerParams
 from components.scorers.exact import ExactScorer
 from components.scorers.field_match import FieldMatchScorer
 from components.scorers.format_rules import FormatRulesScorer
+from components.scorers.http import HttpScorer
 from components.scorers.json_schema import JsonSchemaScorer
 from components.scorers.protocol import Scorer
 from components.scorers.sql_execution import SqlExecutionScorer
@@ -71,4 +72,5 @@ MAKERS: dict[str, Callable[[ScorerParams, Schema], Scorer]] = {
     "sql_execution": lambda params, schema: SqlExecutionScorer(_given(params.sql_execution), schema),
     "unit_tests": lambda params, _: UnitTestsScorer(params.unit_tests),
     "format_rules": lambda params, schema: FormatRulesScorer(_given(params.format_rules), schema),
+    "http": lambda params, _: HttpScorer(_given(params.http)),
 }

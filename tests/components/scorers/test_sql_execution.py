@@ -31,7 +31,8 @@ def databases() -> Sequence[str]:
 
 
 def scorer(dialect: Dialect, **changes: Any) -> Scorer:
-    params = SqlExecutionParams(**{"databases": f"{__name__}:databases", "dialect": dialect, **changes})
+    settings: dict[str, Any] = {"databases": f"{__name__}:databases", "dialect": dialect, **changes}
+    params = SqlExecutionParams(**settings)
     return build(ScorerParams(weighted={"sql_execution": 1}, sql_execution=params), SCHEMA)
 
 

@@ -1,0 +1,194 @@
+"""A real reward server on loopback: batches, signatures, retries, and every way in which it can go wrong."""
+
+import hashlib
+import hmac
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from components.errors import ScorerError
+from components.params import HttpParams, ScorerParams
+from components.records import Completion, Example, Score, Usage
+from components.scorers import Pair, Scorer, build, http, score_all
+
+SECRET = "a secret for tests"
+Reply = tuple[int, dict[str, str], bytes | None]  # status, headers, body; None: the connection is cut
+
+
+def judge(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Right is what equals the reference."""
+    return [{"value": float(one["text"] == one["reference"]), "passed": one["text"] == one["reference"]}
+            for one in body["items"]]  # fmt: skip
+
+
+def scores(body: dict[str, Any]) -> Reply:
+    return 200, {}, json.dumps({"scores": judge(body)}).encode()
+
+
+class Server(ThreadingHTTPServer):
+    """Answers with `reply`, or with the next of `first` while there is one."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Turn)
+        self.reply: Callable[[dict[str, Any]], Reply] = scores
+        self.first: list[Reply] = []
+        self.seen: list[tuple[dict[str, str], bytes]] = []
+        self.lock = threading.Lock()
+
+
+class Turn(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        server = self.server
+        assert isinstance(server, Server)
+        content = self.rfile.read(int(self.headers["content-length"]))
+        with server.lock:
+            server.seen.append(({key.lower(): value for key, value in self.headers.items()}, content))
+            prepared = server.first.pop(0) if server.first else None
+        status, headers, body = prepared or server.reply(json.loads(content))
+        if body is None:
+            self.connection.close()
+            return
+        self.send_response(status)
+        for key, value in {**headers, "content-length": str(len(body))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are no news."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(http, "BACKOFF_S", (0.01, 0.05))
+    found = Server()
+    thread = threading.Thread(target=found.serve_forever, args=(0.01,))
+    thread.start()
+    yield found
+    found.shutdown()
+    thread.join()
+    found.server_close()
+
+
+def scorer(server: Server, **changes: Any) -> Scorer:
+    settings: dict[str, Any] = {"url": f"http://127.0.0.1:{server.server_port}/score", "timeout_s": 5.0, **changes}
+    return build(ScorerParams(weighted={"http": 1}, http=HttpParams(**settings)), {"type": "object", "properties": {}})
+
+
+def pair(text: str, error: str | None = None) -> Pair:
+    usage = Usage(input_tokens=0, output_tokens=0)
+    example = Example(
+        id="e", input={"q": "?"}, demonstration="never sent", reference="yes", group="g", evidence={"tests": "[]"}
+    )
+    return example, Completion(example_id="e", text=text, usage=usage, latency_ms=0.0, error=error)
+
+
+def test_batches_come_back_in_order(server: Server) -> None:
+    pairs = [pair("yes" if number % 3 else "no") for number in range(50)]
+    found = score_all(scorer(server, batch=8, concurrency=3), pairs)
+    assert [one.passed for one in found if isinstance(one, Score)] == [bool(number % 3) for number in range(50)]
+    assert sorted(len(json.loads(content)["items"]) for _, content in server.seen) == [2, 8, 8, 8, 8, 8, 8]
+
+
+def test_the_server_is_told_what_it_needs_and_nothing_of_the_demonstration(server: Server) -> None:
+    scorer(server).score(*pair("yes"))
+    (headers, content), = server.seen  # fmt: skip
+    assert json.loads(content) == {
+        "items": [{"input": {"q": "?"}, "reference": "yes", "evidence": {"tests": "[]"}, "text": "yes"}]
+    }
+    assert "x-gradus-signature" not in headers
+
+
+def test_requests_are_signed_with_the_secret_of_the_environment(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUR_SECRET", SECRET)
+    scorer(server, secret_variable="OUR_SECRET").score(*pair("yes"))
+    headers, content = server.seen[0]
+    moment = headers["x-gradus-timestamp"]
+    assert abs(int(moment) - time.time()) < 60
+    expected = hmac.new(SECRET.encode(), f"{moment}.{content.decode()}".encode(), hashlib.sha256).hexdigest()
+    assert headers["x-gradus-signature"] == expected
+    assert SECRET.encode() not in content and SECRET not in str(headers)
+
+
+def test_a_secret_that_is_missing_is_named(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OUR_SECRET", raising=False)
+    with pytest.raises(ScorerError, match="environment variable OUR_SECRET, found none"):
+        scorer(server, secret_variable="OUR_SECRET").score(*pair("yes"))
+    assert not server.seen
+
+
+@pytest.mark.parametrize("trouble", [(503, {}, b"busy"), (429, {"retry-after": "0"}, b"slow down"), (200, {}, None)])
+def test_trouble_that_passes_is_outlived(server: Server, trouble: Reply) -> None:
+    server.first = [trouble, trouble]
+    assert scorer(server, max_retries=2).score(*pair("yes")).passed
+    assert len(server.seen) == 3
+
+
+def test_trouble_that_stays_is_an_error_for_each_answer_and_no_zero(server: Server) -> None:
+    server.reply = lambda _: (500, {}, b"out of memory")
+    found = score_all(scorer(server, max_retries=1, batch=2), [pair("yes")] * 3)
+    assert [type(one) for one in found] == [ScorerError] * 3
+    assert "status 500: 'out of memory' in the last of 2 attempts (http://127" in str(found[0])
+    assert len(server.seen) == 4
+
+
+def test_a_request_that_is_refused_is_not_repeated(server: Server) -> None:
+    server.reply = lambda _: (401, {}, b"who are you?")
+    with pytest.raises(ScorerError, match="status 401"):
+        scorer(server).score(*pair("yes"))
+    assert len(server.seen) == 1
+
+
+def test_a_server_that_is_too_slow_or_away_is_an_error(server: Server) -> None:
+    server.reply = lambda body: (time.sleep(0.5), scores(body))[1]
+    with pytest.raises(ScorerError, match="timed out in the last of 1 attempts"):
+        scorer(server, timeout_s=0.05, max_retries=0).score(*pair("yes"))
+    with pytest.raises(ScorerError, match="refused"):
+        scorer(server, url="http://127.0.0.1:1/score", max_retries=0).score(*pair("yes"))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("right", "Invalid JSON"),
+        ('{"scores": []}', "expected 1 scores .* found 0"),
+        ('{"scores": [{"value": 1, "passed": true}, {"value": 1, "passed": true}]}', "found 2"),
+        ('{"scores": [{"value": 1.5, "passed": true}]}', "less than or equal to 1"),
+        ('{"scores": [{"value": NaN, "passed": true}]}', "finite"),
+        ('{"scores": [{"value": "1", "passed": true}]}', "valid number"),
+        ('{"scores": [{"value": 1, "passed": 1}]}', "valid boolean"),
+        ('{"scores": [{"value": 1}]}', "Field required"),
+        ('{"scores": [{"value": 1, "passed": true, "mark": 3}]}', "Extra inputs"),
+        ('{"scores": [{"value": 1, "passed": true}], "more": 1}', "Extra inputs"),
+        ('[{"value": 1, "passed": true}]', "object"),
+    ],
+)
+def test_anything_but_scores_is_an_error(server: Server, body: str, words: str) -> None:
+    server.reply = lambda _: (200, {}, body.encode())
+    with pytest.raises(ScorerError, match=words):
+        scorer(server).score(*pair("yes"))
+
+
+def test_the_server_may_give_reasons_and_parts_or_say_that_it_cannot_decide(server: Server) -> None:
+    told = [{"value": 0.5, "passed": False, "reason": "half", "parts": {"tone": 0.5}}, {"error": "no such order"}]
+    server.reply = lambda _: (200, {}, json.dumps({"scores": told}).encode())
+    first, second = score_all(scorer(server), [pair("yes"), pair("no")])
+    assert isinstance(first, Score)
+    assert (first.value, first.reason, first.parts["tone"]) == (0.5, "half", 0.5)
+    assert isinstance(second, ScorerError) and "could not decide: no such order" in str(second)
+
+
+def test_a_failed_call_is_a_wrong_answer_that_nobody_is_asked_about(server: Server) -> None:
+    first, second = score_all(scorer(server), [pair("", error="timed out"), pair("yes")])
+    assert isinstance(first, Score) and isinstance(second, Score)
+    assert (first.value, first.reason, second.value) == (0.0, "no answer: timed out", 1.0)
+    assert len(json.loads(server.seen[0][1])["items"]) == 1
