@@ -1,12 +1,15 @@
 """Evaluation: what a rung is worth, how sure that is, whether it replaces its parent, and the classical floor."""
 
+from components.evaluation.checks import Level
 from components.evaluation.classical import Classifier
-from components.evaluation.compare import Changes, Scores, changes, compare
+from components.evaluation.compare import Changes, Scores, changes, common, compare, compare_slices
 from components.evaluation.evaluate import Evaluation, Exam, Measured, by_example, evaluate_rung
-from components.evaluation.gate import Contender, decide
+from components.evaluation.gate import Contender, decide, judge, measure, repeated
+from components.evaluation.looks import NO_CHAMPION, alpha_of_look, holm_climb, shared, sketch
 from components.evaluation.metrics import accuracy
 
 __all__ = [
-    "Changes", "Classifier", "Contender", "Evaluation", "Exam", "Measured", "Scores", "accuracy", "by_example",
-    "changes", "compare", "decide", "evaluate_rung",
+    "NO_CHAMPION", "Changes", "Classifier", "Contender", "Evaluation", "Exam", "Level", "Measured", "Scores",
+    "accuracy", "alpha_of_look", "by_example", "changes", "common", "compare", "compare_slices", "decide",
+    "evaluate_rung", "holm_climb", "judge", "measure", "repeated", "shared", "sketch",
 ]  # fmt: skip

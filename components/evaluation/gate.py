@@ -1,101 +1,145 @@
 """The decision: a challenger replaces the champion only if it is significantly better on the sealed split.
 
-Decides, and says why in sentences with the numbers; loads, registers and deploys nothing.
+First everything is counted (`measure`), then it is judged by those numbers alone (`judge`), so that a kept decision
+can be made again. Says why in sentences; loads, registers and deploys nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from components.evaluation.compare import Scores, compare
-from components.evaluation.metrics import accuracy, wilson
-from components.params import GateParams
-from components.records import Verdict
+import numpy as np
 
-NO_CHAMPION = "none"
+from components.errors import DataError
+from components.evaluation import checks
+from components.evaluation.checks import Check, Level
+from components.evaluation.compare import Scores, common, compare, compare_slices, differences, level_of
+from components.evaluation.looks import NO_CHAMPION
+from components.evaluation.metrics import wilson
+from components.evaluation.paired import sign_flip, tango_p_not_worse
+from components.params import GateParams
+from components.records import Comparison, GateNumbers, Verdict
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A rung on the sealed split: example id → score, and how many of its answers the schema allows."""
+    """A rung on the sealed split: example id → score, how many of its answers the schema allows, what a call takes.
+
+    `failed_cases` are the must-pass cases that it does not answer right.
+    """
 
     name: str
     scores: Scores
     valid: int
+    latency_ms_p95: float | None = None
+    usd_per_1k_calls: float | None = None
+    failed_cases: tuple[str, ...] = ()
 
 
-def decide(params: GateParams, challenger: Contender, champion: Contender | None, seed: int = 0) -> Verdict:
-    """Promote or keep; without a champion the bounds on validity and examples decide alone.
+Slices = Mapping[str, Mapping[str, str]]  # example id → slice → value
+
+
+def decide(
+    params: GateParams, challenger: Contender, champion: Contender | None, seed: int = 0, slices: Slices | None = None
+) -> Verdict:
+    """Promote or keep at the first look; without a champion the bounds and the must-pass cases decide alone.
 
     Raises:
-        DataError: There are no sealed scores, or the two contenders were scored on different examples.
+        DataError: There are no sealed scores.
     """
-    checks = [_enough_examples(params, challenger), _valid_enough(params, challenger)]
-    checks += _first(challenger) if champion is None else _better(params, challenger, champion, seed)
+    numbers = measure(params, challenger, champion, slices or {}, seed)
+    names = (challenger.name, champion.name if champion else NO_CHAMPION)
+    return judge(params, names, numbers, Level(1, params.alpha))
+
+
+def measure(
+    params: GateParams, challenger: Contender, champion: Contender | None, slices: Slices, seed: int
+) -> GateNumbers:
+    """Count everything that the gate decides by, on the examples that were scored for both.
+
+    Raises:
+        DataError: There are no sealed scores.
+    """
+    if not challenger.scores:
+        raise DataError("expected at least one example for a proportion, found 0")
+    before, after = common(champion.scores if champion else challenger.scores, challenger.scores)
+    alone = GateNumbers(
+        n=len(after),
+        validity=wilson(challenger.valid, len(challenger.scores)).value,
+        level=level_of(after, params.measure, seed),
+        failed_cases=challenger.failed_cases,
+        latency_ms_p95=challenger.latency_ms_p95,
+        usd_per_1k_calls=challenger.usd_per_1k_calls,
+    )
+    if champion is None:
+        return alone
+    versus = compare(before, after, seed, params.measure)
+    return alone.model_copy(
+        update={
+            "champion_level": level_of(before, params.measure, seed).value,
+            "versus": versus,
+            "p_value": _p_value(params, before, after, versus, seed),
+            "deviation": float(np.std(differences(before, after, params.measure))),
+            "slices": compare_slices(before, after, slices, seed, params.measure),
+        }
+    )
+
+
+def judge(params: GateParams, names: tuple[str, str], numbers: GateNumbers, level: Level) -> Verdict:
+    """The verdict that numbers lead to; `names` are the challenger's and the champion's."""
+    challenger, champion = names
+    found = [checks.enough_examples(params, numbers), *checks.bounds(params, numbers, challenger)]
+    found += [_first(numbers, challenger)] if champion == NO_CHAMPION else checks.better(params, numbers, names, level)
+    found += [*checks.slices(params, numbers), *checks.pinned_cases(numbers, challenger)]
+    failed = [check for check in found if not check.passed]
+    needed = [check.needed for check in failed if check.needed is not None]
+    undecided = bool(failed) and len(needed) == len(failed)
+    more = max(1, max(needed) - numbers.n) if undecided else 0
     return Verdict(
-        champion=champion.name if champion else NO_CHAMPION,
-        challenger=challenger.name,
-        decision="promoted" if all(passed for passed, _ in checks) else "kept",
-        reasons=tuple(reason for _, reason in checks),
+        champion=champion,
+        challenger=challenger,
+        decision="kept" if failed else "promoted",
+        reasons=(*(check.reason for check in found), *([_asked(params, numbers, more)] if undecided else [])),
+        undecided=undecided,
+        more_examples=more,
+        alpha=None if champion == NO_CHAMPION else level.alpha,
+        look=level.look,
+        numbers=numbers,
     )
 
 
-Check = tuple[bool, str]
+def repeated(params: GateParams, verdict: Verdict) -> Verdict:
+    """The verdict that a kept one's numbers lead to today.
+
+    Raises:
+        DataError: It was made before numbers were kept.
+    """
+    if verdict.numbers is None:
+        raise DataError(f"expected the numbers of a decision, found none ({verdict.challenger})")
+    level = Level(verdict.look, params.alpha if verdict.alpha is None else verdict.alpha)
+    return judge(params, (verdict.challenger, verdict.champion), verdict.numbers, level)
 
 
-def _enough_examples(params: GateParams, challenger: Contender) -> Check:
-    n, least = len(challenger.scores), params.min_examples
-    passed = n >= least
-    return passed, f"{n:,} sealed examples, {_at_least(passed)} the {least:,} that the gate asks for."
-
-
-def _valid_enough(params: GateParams, challenger: Contender) -> Check:
-    share = wilson(challenger.valid, len(challenger.scores)).value
-    passed = share >= params.min_validity
-    return passed, (
-        f"{share:.1%} of {challenger.name}'s answers are valid, {_at_least(passed)} the {params.min_validity:.1%} "
-        "that the gate asks for."
+def _first(numbers: GateNumbers, challenger: str) -> Check:
+    found = numbers.level
+    return Check(
+        True,
+        f"{challenger} is right on {found.value:.1%} (95 % interval {found.low:.1%} to {found.high:.1%}), "
+        "and there is no champion to compare it with.",
     )
 
 
-def _first(challenger: Contender) -> list[Check]:
-    found = accuracy(challenger.scores.values())
-    return [
-        (
-            True,
-            f"{challenger.name} is right on {found.value:.1%} (95 % interval {found.low:.1%} to {found.high:.1%}), "
-            "and there is no champion to compare it with.",
-        )
-    ]
+def _p_value(params: GateParams, before: Scores, after: Scores, versus: Comparison, seed: int) -> float:
+    """Of the declared test; a one-sided one is doubled, so that every level is that of a two-sided test."""
+    if params.test == "superiority":
+        return versus.p_value
+    if params.measure == "accuracy":
+        return min(1.0, 2 * tango_p_not_worse(versus.fixed, versus.broken, len(after), params.margin))
+    return min(1.0, 2 * sign_flip(differences(before, after, params.measure), seed, params.margin)[1])
 
 
-def _better(params: GateParams, challenger: Contender, champion: Contender, seed: int) -> list[Check]:
-    found = compare(champion.scores, challenger.scores, seed)
-    before, after = (accuracy(contender.scores.values()).value for contender in (champion, challenger))
-    gains = found.delta >= params.min_delta
-    significant = found.p_value < params.alpha and found.fixed > found.broken
-    return [
-        (
-            gains,
-            f"{challenger.name} is right on {after:.1%}, {champion.name} on {before:.1%}: {_points(found.delta)} "
-            f"points (95 % interval {_points(found.low)} to {_points(found.high)}), {_at_least(gains)} the "
-            f"{_points(params.min_delta)} that the gate asks for.",
-        ),
-        (
-            significant,
-            f"{found.fixed:,} examples fixed and {found.broken:,} broken: McNemar's exact p = {found.p_value:.2g} "
-            f"at alpha {params.alpha:g}, so {challenger.name} is {_outcome(found.delta, found.p_value, params.alpha)}.",
-        ),
-    ]
-
-
-def _outcome(delta: float, p_value: float, alpha: float) -> str:
-    if p_value >= alpha:
-        return "not significantly different"
-    return "significantly better" if delta > 0 else "significantly worse"
-
-
-def _at_least(passed: bool) -> str:
-    return "at least" if passed else "below"
-
-
-def _points(delta: float) -> str:
-    return f"{100 * delta:+.1f}"
+def _asked(params: GateParams, numbers: GateNumbers, more: int) -> str:
+    found = "a gain" if params.test == "superiority" else "a loss of less than"
+    return (
+        f"Undecided: {found} of {100 * params.margin:g} points would be found in {numbers.n + more:,} sealed examples "
+        f"with a chance of {params.power:.0%}; that are {more:,} more."
+    )

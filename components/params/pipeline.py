@@ -1,11 +1,12 @@
 """Settings of the pipeline (params/pipeline.yaml): which runs exist, with which seed, and when a challenger wins."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from components.params.advice import AdviceParams
 from components.params.loading import Settings
+from components.params.trust import AuditParams, CertificateParams, HackingParams
 from components.params.workload import SplitShares
 
 
@@ -25,6 +26,7 @@ class RunParams(Settings):
     files: RunFiles
     sft: dict[str, Any] = Field(default={}, description="What differs from the profile's settings of SFT.")
     rl: dict[str, Any] = Field(default={}, description="What differs from the profile's settings of RL.")
+    gate: dict[str, Any] = Field(default={}, description="What differs from the pipeline's gate.")
     seed: int | None = Field(default=None, description="None: the pipeline's.")
 
     @field_validator("sft")
@@ -35,13 +37,41 @@ class RunParams(Settings):
         return changes
 
 
+class SliceGateParams(Settings):
+    """When a challenger that is better on the whole is refused for what it does to a slice."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=1, description="Of the tests for slices that got worse, Holm over all.")
+    margin: float = Field(
+        default=0.1, gt=0, le=1, description="A loss so large must be ruled out on every large slice (95 % interval)."
+    )
+    large_share: float = Field(default=0.1, gt=0, le=1, description="Of the sealed split, from which a slice is large.")
+
+
 class GateParams(Settings):
     """When a challenger replaces the champion on the sealed split."""
 
-    alpha: float = Field(default=0.05, gt=0, lt=1)
-    min_delta: float = Field(default=0.0, description="Least gain in accuracy, in [−1, 1].", ge=-1, le=1)
+    test: Literal["superiority", "non_inferiority"] = Field(
+        default="superiority", description="Better than the champion, or not worse by the margin."
+    )
+    measure: Literal["accuracy", "score"] = Field(
+        default="accuracy", description="Answers that are right in whole (McNemar), or mean scores (permutation)."
+    )
+    margin: float = Field(
+        default=0.02, gt=0, lt=1, description="Gain worth finding (superiority), or loss that is tolerated."
+    )
+    power: float = Field(
+        default=0.9, gt=0, lt=1, description="Chance to find such a gain with the examples that the gate asks for."
+    )
+    alpha: float = Field(
+        default=0.05, gt=0, lt=1, description="Two-sided, at the first look at a sealed split; the later ones share it."
+    )
+    looks: int = Field(default=10, ge=1, description="Challenges that one sealed split may decide.")
+    min_delta: float = Field(default=0.0, description="Least gain that was measured, in [−1, 1].", ge=-1, le=1)
     min_validity: float = Field(default=0.95, ge=0, le=1)
     min_examples: int = Field(default=200, ge=1)
+    max_latency_ms_p95: float | None = Field(default=None, gt=0, description="None: no bound.")
+    max_usd_per_1k_calls: float | None = Field(default=None, gt=0, description="None: no bound.")
+    slices: SliceGateParams = SliceGateParams()
 
 
 class WatchParams(Settings):
@@ -98,5 +128,8 @@ class Pipeline(Settings):
     runs: dict[str, RunParams]
     gate: GateParams
     advice: AdviceParams = AdviceParams()
+    certificate: CertificateParams = CertificateParams()
+    hacking: HackingParams = HackingParams()
+    audit: AuditParams = AuditParams()
     watch: WatchParams = WatchParams()
     retraining: RetrainingParams = RetrainingParams()

@@ -8,6 +8,7 @@ from components.params.economics import EconomicsParams
 from components.params.loading import Settings
 from components.params.scoring import ScorerParams
 from components.params.serving import ServingParams
+from components.params.trust import ProbeParams
 
 SplitName = Literal["train", "dev", "test", "sealed"]
 
@@ -93,6 +94,15 @@ class Traffic(Settings):
     growth_per_year: float = Field(default=0.0, gt=-1, description="Share by which the calls grow in a year.")
 
 
+class MustPass(Settings):
+    """A case that every version has to answer right, whatever it gains elsewhere."""
+
+    name: str = Field(pattern=r"^[\w-]+$")
+    input: dict[str, str]
+    expected: dict[str, Any] = Field(description="The right answer.")
+    evidence: dict[str, str] = Field(default={}, description="What a verifier needs beside it, such as unit tests.")
+
+
 class Workload(Settings):
     """One workload."""
 
@@ -111,7 +121,11 @@ class Workload(Settings):
     sealed_scorer: ScorerParams | None = Field(
         default=None, description="What RL is watched by, and never rewarded with."
     )
+    probes: ProbeParams = ProbeParams()
     slices: tuple[str, ...] = ()
+    must_pass: tuple[MustPass, ...] = Field(
+        default=(), description="Cases that the gate refuses a challenger for, whichever of them it breaks."
+    )
     harvest: tuple[str, ...] = Field(
         default=(), description="Files of production's answers under data/<name>/harvest/ that joined the data."
     )

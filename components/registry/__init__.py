@@ -5,6 +5,7 @@ wins, is decided by the callers. Nothing is opened at import; addresses come fro
 """
 
 from components.registry.candidate import Candidate
+from components.registry.looks import MORE_EXAMPLES, count_look, examples_asked_for
 from components.registry.models import (
     REFERENCE,
     REFERENCE_FOLDER,
@@ -29,6 +30,7 @@ from components.registry.store import addresses, tracking_uri
 from components.registry.traces import assess, store_traces
 
 __all__ = [
+    "MORE_EXAMPLES",
     "REFERENCE",
     "REFERENCE_FOLDER",
     "WINNER_ALIAS",
@@ -41,6 +43,8 @@ __all__ = [
     "Version",
     "addresses",
     "assess",
+    "count_look",
+    "examples_asked_for",
     "joined_run",
     "load_prompt",
     "open_run",

@@ -17,7 +17,10 @@ from components.errors import ConfigError, EngineError
 from components.models import model_folder
 from components.params import (
     AdviceParams,
+    AuditParams,
+    CertificateParams,
     GateParams,
+    HackingParams,
     Pipeline,
     Profile,
     RetrainingParams,
@@ -29,7 +32,7 @@ from components.params import (
     load,
 )
 from components.prompts import Prompt, load_prompt
-from components.records import Example, Record, read_jsonl
+from components.records import Example, Record, read_jsonl, to_json
 from components.scorers import build
 
 PIPELINE = Path("params/pipeline.yaml")
@@ -60,6 +63,9 @@ class Run:
     seed: int
     gate: GateParams
     advice: AdviceParams = field(default_factory=AdviceParams)
+    certificate: CertificateParams = field(default_factory=CertificateParams)
+    hacking: HackingParams = field(default_factory=HackingParams)
+    audit: AuditParams = field(default_factory=AuditParams)
     watch: WatchParams = field(default_factory=WatchParams)
     retraining: RetrainingParams = field(default_factory=RetrainingParams)
 
@@ -82,8 +88,11 @@ class Run:
             workload=load(WORKLOADS / f"{chosen.workload}.yaml", Workload),
             profile=profile.model_copy(update={"sft": sft, "rl": rl}),
             seed=pipeline.seed if chosen.seed is None else chosen.seed,
-            gate=pipeline.gate,
+            gate=changed(pipeline.gate, chosen.gate, f"runs.{name}.gate", PIPELINE),
             advice=pipeline.advice,
+            certificate=pipeline.certificate,
+            hacking=pipeline.hacking,
+            audit=pipeline.audit,
             watch=pipeline.watch,
             retraining=pipeline.retraining,
         )
@@ -147,6 +156,17 @@ class Run:
     def examples(self, split: SplitName) -> list[Example]:
         """The examples of a split."""
         return read_jsonl(self.folder / "data" / f"{split}.jsonl", Example)
+
+    @property
+    def must_pass(self) -> list[Example]:
+        """The workload's must-pass cases, as examples."""
+        return [
+            Example(
+                id=case.name, input=case.input, demonstration=to_json(case.expected), reference=to_json(case.expected),
+                group=case.name, evidence=case.evidence,
+            )
+            for case in self.workload.must_pass
+        ]  # fmt: skip
 
     @property
     def data_source(self) -> Path:
