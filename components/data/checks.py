@@ -81,7 +81,7 @@ def tabulate(
     Columns: row, id, where; `input` (all inputs) and `input.<column>`; `tokens.<limit>`, as the limit counts them;
     `repeats` and `straddles` (reason or null); for each side of the answer `<side>.<field>` where the field is a
     choice among labels, with the label's share of the rows as `<side>.<field>.share` for demonstrations,
-    `<side>.problem.<field>` (reason or null) for the other fields and `<side>.problem` for the object as a whole.
+    `problem.<side>.<field>` (reason or null) for the other fields and `problem.<side>` for the object as a whole.
     Empty texts are null. The side `reference` is there where a reference differs from its demonstration.
     """
     straddles = straddling(rows, links)
@@ -112,14 +112,14 @@ def _answer_columns(side: str, answers: Sequence[str], workload: Workload) -> di
     columns: dict[str, list[Any]] = {}
     for field in workload.fields:
         if field not in labels:
-            columns[f"{side}.problem.{field}"] = [problems[answer].get(field) for answer in answers]
+            columns[f"problem.{side}.{field}"] = [problems[answer].get(field) for answer in answers]
             continue
         values = [_label(parsed[answer].get(field)) for answer in answers]
         columns[f"{side}.{field}"] = values
         if side == "demonstration":
             counts = Counter(values)
             columns[f"{side}.{field}.share"] = [counts[value] / len(values) for value in values]
-    columns[f"{side}.problem"] = [problems[answer].get("") for answer in answers]
+    columns[f"problem.{side}"] = [problems[answer].get("") for answer in answers]
     return columns
 
 

@@ -122,15 +122,15 @@ def _of_answers(table: pd.DataFrame, workload: Workload) -> Iterator["Expectatio
                 if not nullable(workload, field):
                     meta = _meta(rule, f"{field} is empty{suffix}")
                     yield gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta)
-            elif f"{side}.problem.{field}" in table:
+            elif f"problem.{side}.{field}" in table:
                 yield gxe.ExpectColumnValuesToBeNull(
-                    column=f"{side}.problem.{field}",
+                    column=f"problem.{side}.{field}",
                     description=f"{field} is as the JSON Schema says.",
                     meta=_meta(rule, f"{field}: {{value}}{suffix}"),
                 )
-        if f"{side}.problem" in table:
+        if f"problem.{side}" in table:
             yield gxe.ExpectColumnValuesToBeNull(
-                column=f"{side}.problem",
+                column=f"problem.{side}",
                 description="The answer as a whole is as the JSON Schema says.",
                 meta=_meta(f"answer is not as the schema says{suffix}", f"answer: {{value}}{suffix}"),
             )

@@ -59,6 +59,19 @@ def test_only_plain_choices_of_text_are_label_sets(make_workload: MakeWorkload) 
     assert label_sets(workload) == {"a": ["x", "y"], "b": ["x"]}
 
 
+def test_a_field_may_be_called_as_the_contract_calls_its_own_columns(make_workload: MakeWorkload) -> None:
+    properties = {"problem": {"type": "string", "maxLength": 5}, "share": {"enum": ["yes", "no"]}}
+    workload = make_workload(output={"type": "object", "properties": properties})
+    rows = [
+        row("a", "hello", '{"problem": "leaks", "share": "yes"}'),
+        row("b", "you", '{"problem": "too long", "share": "no"}'),
+    ]
+    findings = validate(tabulate(rows, {}, [], workload), workload)
+    assert findings.failures == {
+        1: (Failure("problem is not as the schema says", "problem: 'too long' is too long"),),
+    }
+
+
 def test_a_check_that_cannot_be_made_lets_no_row_pass(make_workload: MakeWorkload) -> None:
     workload = make_workload()
     table = tabulate([row("a", "hello", '{"intent": "refund", "amount": 1}')], {}, [], workload)
