@@ -1,0 +1,115 @@
+"""Answers made from a right one: the same answer written otherwise, and the answer with one field wrong.
+
+Decides what counts as the same (JSON's spacing, key order, number and character notation, synonyms that a workload
+names) and what surely is wrong (another label, another number, another example's text). Works on any JSON object.
+"""
+
+import json
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from components.records import to_json
+from components.scorers.answers import NotAnAnswer, read_object
+
+Answer = Mapping[str, Any]
+
+
+def rewritten(text: str, synonyms: Mapping[str, str]) -> dict[str, str]:
+    """Kind → the same answer written otherwise; kinds that would change nothing are left out."""
+    try:
+        answer = read_object(text)
+    except NotAnAnswer:
+        return {"spacing": f"\n {text} \n"}
+    kinds = {
+        "line_breaks": json.dumps(answer, ensure_ascii=False, indent=2),
+        "no_spaces": json.dumps(answer, ensure_ascii=False, separators=(",", ":")),
+        "key_order": to_json(dict(reversed(list(answer.items())))),
+        "number_format": json.dumps(_mapped(answer, _as_float), ensure_ascii=False),
+        "character_escapes": json.dumps(answer),
+        "synonyms": to_json(_mapped(answer, lambda value: _with_synonyms(value, synonyms))),
+    }
+    return {kind: found for kind, found in kinds.items() if found != text}
+
+
+def mistakes(text: str, schema: Answer, donors: Sequence[Answer], rng: random.Random) -> dict[str, str]:
+    """Field → the answer with this field alone wrong: valid where the schema's labels and the donors allow it.
+
+    `donors` are other right answers. A field of which no other value is known is left out.
+    """
+    try:
+        answer = read_object(text)
+    except NotAnAnswer:
+        return {}
+    found: dict[str, str] = {}
+    for field, described in schema["properties"].items():
+        others = [other for other in _others(described, field, donors) if differs(answer.get(field), other)]
+        if others:
+            found[field] = to_json({**answer, field: rng.choice(others)})
+    return found
+
+
+def differs(one: Any, other: Any) -> bool:
+    """Whether two values surely mean something else, whatever the scorer's tolerance: False where that is unclear."""
+    if _is_number(one) and _is_number(other):
+        return abs(one - other) > 0.1 * max(abs(one), abs(other)) + 0.5
+    if isinstance(one, str) and isinstance(other, str):
+        return _letters(one) != _letters(other)
+    return type(one) is not type(other) or one != other
+
+
+def is_closed(described: Answer) -> bool:
+    """Whether a field's values can be told right from wrong by comparing them: labels, numbers, patterned strings."""
+    types = described.get("type", ())
+    kinds = {types} if isinstance(types, str) else set(types)
+    free = "string" in kinds and not {"pattern", "format"} & described.keys()
+    return bool({"enum", "const"} & described.keys()) or not (free or {"array", "object"} & kinds or not kinds)
+
+
+def surely_wrong(text: str, reference: str, schema: Answer) -> bool:
+    """Whether an answer is wrong in a field that can be compared; of free texts it says nothing."""
+    try:
+        answer, right = read_object(text), read_object(reference)
+    except NotAnAnswer:
+        return True
+    closed = [field for field, described in schema["properties"].items() if is_closed(described)]
+    return any(differs(answer.get(field), right.get(field)) for field in closed)
+
+
+def _others(described: Answer, field: str, donors: Sequence[Answer]) -> list[Any]:
+    """Values that the field may have instead."""
+    if "enum" in described:
+        return list(described["enum"])
+    if described.get("type") == "boolean":
+        return [True, False]
+    values = {to_json(donor[field]): donor[field] for donor in donors if field in donor}
+    return [values[key] for key in sorted(values)]
+
+
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _mapped(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_mapped(item, change) for item in value]
+    return change(value)
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if _is_number(value) and abs(value) < 2**53 else value
+
+
+def _with_synonyms(value: Any, synonyms: Mapping[str, str]) -> Any:
+    if not isinstance(value, str):
+        return value
+    for word, other in synonyms.items():
+        value = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", other, value)
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _letters(value: str) -> str:
+    return re.sub(r"[\W_]+", "", value.casefold())

@@ -1,0 +1,252 @@
+import json
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.errors import DataError, ScorerError
+from components.evaluation.agreement import cohens_kappa, krippendorffs_alpha, share
+from components.evaluation.certificate import Certificate
+from components.evaluation.certify import Trial, certify
+from components.evaluation.exploits import exploits
+from components.evaluation.labelled import Label, Labelled, built, of_people
+from components.evaluation.perturbations import differs, mistakes, rewritten, surely_wrong
+from components.params import CertificateParams, FieldMatch, ProbeParams, ScorerParams
+from components.records import Completion, Example, Score, to_json
+from components.scorers import Outcome, Pair, Scorer, build, score_all
+from components.scorers.answers import read_object
+
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["label", "amount", "note", "urgent"],
+    "properties": {
+        "label": {"enum": ["a", "b", "c"]},
+        "amount": {"type": ["number", "null"]},
+        "note": {"type": "string"},
+        "urgent": {"type": "boolean"},
+    },
+}
+FIELDS = {"label": FieldMatch(), "amount": FieldMatch(match="number"), "note": FieldMatch(), "urgent": FieldMatch()}
+EXACT = ScorerParams(weighted={"json_schema": 0.2, "field_match": 0.8}, fields=FIELDS)
+PARAMS = CertificateParams(examples=60, probes=60, repetitions=2, max_false_positive=0.07, min_repeatable=0.93)
+
+
+def example(number: int) -> Example:
+    answer = to_json(
+        {"label": "abc"[number % 3], "amount": 10.0 * number, "note": f"box {number}", "urgent": number % 2 == 0}
+    )
+    return Example(id=f"E{number}", input={"text": f"Box {number}!"}, demonstration=answer, reference=answer, group="g")
+
+
+EXAMPLES = [example(number) for number in range(60)]
+
+
+def trial(sample: Sequence[Labelled] | None = None, workload: str = "boxes") -> Trial:
+    found = built(EXAMPLES, {}, SCHEMA, {}, random.Random(1)) if sample is None else sample
+    return Trial(
+        workload=workload, schema=SCHEMA, sample=found, source="built", examples=EXAMPLES,
+        asked=lambda one: one.input["text"], answers=[one.demonstration for one in EXAMPLES], probes=ProbeParams(),
+        seed=1,
+    )  # fmt: skip
+
+
+def certified(scorer: Scorer, params: CertificateParams = PARAMS, workload: str = "boxes") -> Certificate:
+    def judge(pairs: Sequence[Pair]) -> list[Outcome]:
+        return score_all(scorer, pairs)
+
+    return certify(trial(workload=workload), judge, params)
+
+
+def test_kappa_of_a_two_by_two_table() -> None:
+    # 4 and 3 agreements of 10; by chance 0.6·0.5 + 0.4·0.5 = 0.5: (0.7 − 0.5) / 0.5.
+    some = [True] * 4 + [True] * 2 + [False] * 1 + [False] * 3
+    others = [True] * 4 + [False] * 2 + [True] * 1 + [False] * 3
+    assert cohens_kappa(some, others) == pytest.approx(0.4)
+    assert cohens_kappa([True, True], [True, True]) == 1.0
+
+
+def test_alpha_counts_disagreement_against_chance() -> None:
+    # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", binary data of two observers: alpha = 0.095.
+    meg = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]
+    owen = [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
+    rows = [{"meg": bool(one), "owen": bool(other)} for one, other in zip(meg, owen, strict=True)]
+    assert krippendorffs_alpha(rows) == pytest.approx(0.095, abs=0.001)
+    assert krippendorffs_alpha([{"meg": True}, {"owen": False}]) is None
+
+
+def test_a_share_of_independent_answers_has_wilsons_interval() -> None:
+    found = share([(str(number), number < 5) for number in range(50)])
+    assert (found.value, found.n) == (0.1, 50)
+    assert (found.low, found.high) == (pytest.approx(0.0435, abs=1e-4), pytest.approx(0.2136, abs=1e-4))
+
+
+def test_answers_that_are_copies_tell_no_more_than_their_examples() -> None:
+    once = share([(str(number), number < 10) for number in range(40)])
+    thrice = share([(str(number), number < 10) for number in range(40) for _ in range(3)])
+    assert thrice.value == once.value
+    # The variance between clusters has the divisor k − 1: 39 examples' worth instead of 40.
+    assert thrice.high - thrice.low == pytest.approx(once.high - once.low, rel=0.02)
+
+
+def test_a_share_of_nothing_is_refused() -> None:
+    with pytest.raises(DataError, match="at least one answer"):
+        share([])
+
+
+def test_a_rewritten_answer_is_the_same_object() -> None:
+    text = to_json({"label": "a", "amount": 12, "note": "a café", "urgent": True})
+    found = rewritten(text, {"café": "coffee house"})
+    same = {kind: one for kind, one in found.items() if kind != "synonyms"}
+    assert set(same) == {"line_breaks", "no_spaces", "key_order", "number_format", "character_escapes"}
+    assert all(read_object(one) == read_object(text) for one in same.values())
+    assert '"amount": 12.0' in found["number_format"]
+    assert read_object(found["synonyms"])["note"] == "a coffee house"
+
+
+@given(st.integers(0, 59), st.randoms())
+def test_a_mistake_changes_one_field_and_keeps_the_schema(number: int, rng: random.Random) -> None:
+    donors = [read_object(one.reference) for one in EXAMPLES]
+    right = read_object(EXAMPLES[number].reference)
+    found = mistakes(EXAMPLES[number].reference, SCHEMA, donors, rng)
+    assert set(found) == set(right)
+    for field, text in found.items():
+        wrong = read_object(text)
+        assert [key for key in right if right[key] != wrong[key]] == [field]
+        assert differs(right[field], wrong[field])
+        if field == "label":
+            assert wrong["label"] in ("a", "b", "c")
+
+
+def test_values_that_a_tolerance_may_forgive_are_not_surely_different() -> None:
+    assert not differs(100, 100.4)
+    assert not differs("SC-1", "sc 1")
+    assert differs(100, 200)
+    assert differs(None, "x")
+    assert differs(True, 1)
+
+
+def test_a_free_text_that_differs_is_not_surely_wrong() -> None:
+    reference = EXAMPLES[0].reference
+    other = {**read_object(reference), "note": "something else"}
+    assert not surely_wrong(to_json(other), reference, SCHEMA)
+    assert surely_wrong(to_json({**other, "label": "b"}), reference, SCHEMA)
+    assert surely_wrong("no JSON", reference, SCHEMA)
+
+
+def test_tricks_need_no_reading() -> None:
+    found = exploits("Box 3!", SCHEMA, [one.demonstration for one in EXAMPLES])
+    assert found["empty"] == ""
+    assert found["prompt_echoed"] == "Box 3!"
+    assert json.loads(found["prompt_echoed_in_fields"])["note"] == "Box 3!"
+    assert json.loads(found["all_labels"])["label"] == ["a", "b", "c"]
+    assert json.loads(found["schema_defaults"]) == {"label": "a", "amount": None, "note": "", "urgent": False}
+    assert len(set(found.values())) == len(found)
+
+
+def test_a_built_sample_has_a_right_and_a_wrong_answer_of_each_example() -> None:
+    answers = {
+        "sft": {"E0": to_json({**read_object(EXAMPLES[0].reference), "label": "c"}), "E1": EXAMPLES[1].reference}
+    }
+    found = built(EXAMPLES, answers, SCHEMA, {}, random.Random(3))
+    assert sum(one.right for one in found) == sum(not one.right for one in found) == 60
+    assert all(read_object(one.text) == read_object(one.example.reference) for one in found if one.right)
+    assert "answer of sft" not in {one.origin for one in found if one.example.id != "E0"}
+
+
+def test_people_decide_by_majority_and_ties_are_left_out() -> None:
+    labels = [
+        Label(example_id="E1", answer="x", right=right, annotator=who)
+        for who, right in (("ann", True), ("bob", True), ("cem", False))
+    ]
+    tie = [Label(input={"text": "Box 2!"}, answer="y", right=right, annotator=str(right)) for right in (True, False)]
+    (found,) = of_people([*labels, *tie], EXAMPLES)
+    assert (found.example.id, found.text, found.right, len(found.people)) == ("E1", "x", True, 3)
+    with pytest.raises(DataError, match="train or dev, found E99"):
+        of_people([Label(example_id="E99", answer="x", right=True)], EXAMPLES)
+
+
+def test_a_sound_scorer_is_above_the_floor() -> None:
+    found = certified(build(EXACT, SCHEMA))
+    assert found.reasons == ()
+    assert found.passed
+    assert found.false_positive is not None
+    assert (found.false_positive.value, found.kappa, found.alpha) == (0.0, 1.0, 1.0)
+    assert set(found.sensitive) == {"label", "amount", "note", "urgent"}
+
+
+class Lenient:
+    """Passes whatever names a label, and cares for nothing else."""
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        good = any(f'"{label}"' in completion.text for label in "abc")
+        return Score(value=float(good), passed=good)
+
+
+def test_a_scorer_that_any_label_pleases_is_below_it_and_says_why() -> None:
+    found = certified(Lenient())
+    assert not found.passed
+    assert found.false_positive is not None
+    assert found.false_positive.value == 1.0
+    assert any("wrong answers that pass" in reason for reason in found.reasons)
+    assert any("score lower with amount wrong" in reason for reason in found.reasons)
+    assert found.exploits["all_labels"].value == 1.0
+    assert found.exploits["empty"].value == 0.0
+
+
+def test_the_floor_is_overridden_only_in_writing() -> None:
+    said = "The pilot runs for a day and people look at each answer."
+    params = PARAMS.model_copy(update={"override": {"boxes": said}})
+    assert certified(Lenient(), params).passed
+    assert certified(Lenient(), params).override == said
+    assert not certified(Lenient(), params, workload="others").passed
+    with pytest.raises(ValueError, match="at least 20 characters"):
+        CertificateParams(override={"boxes": "yes"})
+
+
+def test_a_scorer_of_texts_is_not_indifferent_to_spacing() -> None:
+    found = certified(build(ScorerParams(weighted={"exact": 1.0}), SCHEMA))
+    assert found.indifferent["line_breaks"].value == 0.0
+    assert any("the same with line_breaks" in reason for reason in found.reasons)
+
+
+class Moody:
+    """Another verdict at every second call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        self.calls += 1
+        return Score(value=self.calls % 7 / 7, passed=self.calls % 2 == 0)
+
+
+def test_a_scorer_that_changes_its_mind_is_not_repeatable() -> None:
+    found = certified(Moody())
+    assert found.repeatable is not None
+    assert found.repeatable.value < 0.5
+    assert any("score the same again" in reason for reason in found.reasons)
+
+
+class Broken:
+    """Cannot decide on every third answer."""
+
+    def __init__(self) -> None:
+        self.sound, self.calls = build(EXACT, SCHEMA), 0
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        self.calls += 1
+        if self.calls % 3 == 0:
+            raise ScorerError("expected a verdict, found the line dead")
+        return self.sound.score(example, completion)
+
+
+def test_failures_are_counted_and_are_no_verdicts() -> None:
+    found = certified(Broken())
+    assert found.false_positive is not None
+    assert (found.false_positive.value, found.false_positive.n) == (0.0, 40)
+    assert found.failed == found.scored // 3
+    assert found.failure == "expected a verdict, found the line dead"
+    assert found.reasons[-1] == "answers on which the scorer fails: 0.333, at most 0.02 allowed"
