@@ -1,0 +1,69 @@
+"""How simulated people ask for something: in two styles, with misspellings, and now and then the same thing again.
+
+Shared by the workloads whose input is one request (`text2sql`, `snippets`).
+"""
+
+import random
+import re
+from collections.abc import Container
+from typing import Literal
+
+Style = Literal["terse", "written"]
+STYLES: tuple[Style, ...] = ("terse", "terse", "written", "written", "written")
+TYPO_RATES: dict[Style, tuple[float, ...]] = {"terse": (0.0, 0.02, 0.06), "written": (0.0, 0.0, 0.02)}
+# How often an annotator slips where a habit can strike: requests typed in a hurry are answered in one. In all, two
+# thirds of each habit's cases are right.
+SLIP_SHARES: dict[Style, float] = {"terse": 0.62, "written": 0.16}
+REPEAT_SHARE = 0.1
+REPEAT_REACH = 40
+
+OPENERS = (
+    "Hi,", "Hello,", "Good morning,", "For the weekly report:", "Quick question:", "For the board:", "Dear team,",
+    "For our newsletter:", "For the audit:", "Next one:", "From sales:", "From the warehouse:", "Another one:",
+    "Before the meeting:", "Ticket from finance:", "Follow-up:",
+)  # fmt: skip
+CLOSERS = ("Thanks!", "Thank you.", "It is for the report.", "No hurry.", "Today, please.", "Cheers.", "Best, Kim")
+_WORD = re.compile(r"\b[a-z]{5,}\b")
+
+
+def base_index(label: str, index: int, seed: int) -> int:
+    """The number of the request whose case request `index` asks for: itself, or in one of ten an earlier one."""
+    while index > 0:
+        rng = random.Random(f"{label}/{seed}/base/{index}")
+        if rng.random() >= REPEAT_SHARE:
+            return index
+        index -= rng.randrange(1, min(index, REPEAT_REACH) + 1)
+    return index
+
+
+def dressed(text: str, style: Style, kept: Container[str], rng: random.Random) -> str:
+    """A request as somebody in a hurry types it, or as people write; words that are `kept` are spelt right."""
+    text = misspelt(text, rng.choice(TYPO_RATES[style]), kept, rng)
+    if style == "terse":
+        return text.rstrip("?")
+    text = text if text.endswith("?") else f"{text}."
+    if rng.random() < 0.6:
+        text = f"{rng.choice(OPENERS)} {text}"
+    elif text[1].isalpha():  # a name such as f(x) keeps its case
+        text = text[0].upper() + text[1:]
+    return f"{text} {rng.choice(CLOSERS)}" if rng.random() < 0.35 else text
+
+
+def misspelt(text: str, rate: float, kept: Container[str], rng: random.Random) -> str:
+    """Misspell a share `rate` in [0, 1] of the longer lower-case words, but none that is `kept`.
+
+    A letter is dropped, doubled or swapped with the next one; digits and short words stay.
+    """
+
+    def spell(found: re.Match[str]) -> str:
+        word = found[0]
+        if word in kept or rng.random() >= rate:
+            return word
+        at = rng.randrange(1, len(word) - 2)
+        return rng.choice((
+            word[:at] + word[at + 1 :],
+            word[:at] + word[at] + word[at:],
+            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+        ))  # fmt: skip
+
+    return text if rate == 0.0 else _WORD.sub(spell, text)

@@ -1,0 +1,55 @@
+"""Queries in parts, some of which annotators get wrong in a habit: the right text, and the text with the slip.
+
+Decides how SQL is written here: lower case, joins by `using`, one space between words.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Habit = Literal["bound", "month_end", "cancelled", "duplicates", "quantity", "no_match", "rank"]
+HABITS: dict[Habit, str] = {
+    "bound": "`at least` and `at most` are read as `more than` and `less than`.",
+    "month_end": "A month runs to the first day of the next one.",
+    "cancelled": "Cancelled orders are counted as sold.",
+    "duplicates": "A customer with two orders is listed, or counted, twice.",
+    "quantity": "The value of an item is taken for that of one piece.",
+    "no_match": "What has no order at all is lost in the join.",
+    "rank": "The third is looked for behind the third.",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a query; `slip` is what stands there instead when its habit strikes, nothing where it is empty."""
+
+    sql: str
+    habit: Habit | None = None
+    slip: str = ""
+
+    def text(self, habit: Habit | None) -> str:
+        """The piece, as somebody writes it whom this habit has struck."""
+        return self.slip if habit and habit == self.habit else self.sql
+
+
+@dataclass(frozen=True)
+class Query:
+    """One select: what, from where, under which conditions, and what follows them (groups, order, limit)."""
+
+    select: Part
+    source: Part
+    where: tuple[Part, ...] = ()
+    rest: tuple[Part, ...] = ()
+
+    @property
+    def habits(self) -> tuple[Habit, ...]:
+        """The habits that may strike, each once."""
+        parts = (self.select, self.source, *self.where, *self.rest)
+        return tuple(dict.fromkeys(part.habit for part in parts if part.habit))
+
+    def sql(self, habit: Habit | None = None) -> str:
+        """The query, right or with one habit's slip."""
+        conditions = [text for part in self.where if (text := part.text(habit))]
+        words = ["select", self.select.text(habit), "from", self.source.text(habit)]
+        if conditions:
+            words += ["where", " and ".join(conditions)]
+        return " ".join((*words, *(part.text(habit) for part in self.rest)))

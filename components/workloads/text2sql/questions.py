@@ -1,0 +1,71 @@
+"""Simulated questions over the shop's database: text, the right query and an imperfect demonstration.
+
+Question i of a seed is always the same, however many are drawn. About one question in ten asks an earlier one anew,
+in other words, and shares its group.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.workloads.asking import SLIP_SHARES, STYLES, Style, base_index, dressed
+from components.workloads.text2sql.cases import WORDS_KEPT, Case, draw_case
+from components.workloads.text2sql.queries import Query
+from components.workloads.text2sql.shop import tells_apart
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question: `gold` is the right answer, `demonstration` what an annotator wrote.
+
+    Questions of one `group` ask for the same query and must stay in one split.
+    """
+
+    id: str
+    question: str
+    gold: dict[str, str]
+    demonstration: dict[str, str]
+    slices: dict[str, str]
+    group: str
+
+
+def generate(n: int, seed: int) -> Iterator[Question]:
+    """Yield questions 0 to n - 1 of a seed.
+
+    Raises:
+        ValueError: if `n` is negative.
+    """
+    if n < 0:
+        raise ValueError(f"n must be ≥ 0, found {n}")
+    return (make_question(index, seed) for index in range(n))
+
+
+def make_question(index: int, seed: int) -> Question:
+    """Return question number `index` of a seed."""
+    base = base_index("text2sql", index, seed)
+    case = draw_case(random.Random(f"text2sql/{seed}/case/{base}"))
+    rng = random.Random(f"text2sql/{seed}/question/{index}")
+    style = rng.choice(STYLES)
+    return Question(
+        id=f"Q{index:06d}",
+        question=dressed(asked(case, rng), style, WORDS_KEPT, rng),
+        gold={"sql": case.query.sql()},
+        demonstration={"sql": demonstrate(case.query, style, rng)},
+        slices={"kind": case.kind, "style": style},
+        group=f"G{base:06d}",
+    )
+
+
+def asked(case: Case, rng: random.Random) -> str:
+    """Ask for a case in one of its ways."""
+    filled = rng.choice(case.sentences).format_map({name: rng.choice(ways) for name, ways in case.slots.items()})
+    return " ".join(filled.split())
+
+
+def demonstrate(query: Query, style: Style, rng: random.Random) -> str:
+    """Return the annotator's query: the right one, or one with a single habit's slip that changes what it returns."""
+    right = query.sql()
+    if query.habits and rng.random() < SLIP_SHARES[style]:
+        slip = query.sql(rng.choice(query.habits))
+        return slip if tells_apart(right, slip) else right
+    return right
