@@ -26,6 +26,7 @@ from components.scorers.protocol import Outcome, Pair, decided
 if TYPE_CHECKING:
     import httpx
 
+OK, TOO_MANY, SERVER_ERRORS = 200, 429, 500
 BACKOFF_S = (0.5, 8.0)  # before the first retry, doubled for each further one; at most
 
 
@@ -96,14 +97,15 @@ class HttpScorer:
         """
         import httpx
 
+        problem = ""
         for attempt in range(self._params.max_retries + 1):
             pause: float | None = None
             try:
                 response = client.post(self._params.url, content=body, headers=self._headers(body))
-                if response.status_code == httpx.codes.OK:
+                if response.status_code == OK:
                     return response.content
                 problem = f"status {response.status_code}: {response.text[:200]!r}"
-                if response.status_code != httpx.codes.TOO_MANY_REQUESTS and response.status_code < 500:
+                if response.status_code != TOO_MANY and response.status_code < SERVER_ERRORS:
                     raise ScorerError(f"expected scores from the reward server, found {problem}")
                 pause = _seconds(response.headers.get("retry-after"))
             except httpx.TransportError as error:

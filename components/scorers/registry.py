@@ -11,6 +11,7 @@ from components.scorers.field_match import FieldMatchScorer
 from components.scorers.format_rules import FormatRulesScorer
 from components.scorers.http import HttpScorer
 from components.scorers.json_schema import JsonSchemaScorer
+from components.scorers.judge import JudgeScorer
 from components.scorers.protocol import Scorer
 from components.scorers.sql_execution import SqlExecutionScorer
 from components.scorers.unit_tests import UnitTestsScorer
@@ -72,5 +73,6 @@ MAKERS: dict[str, Callable[[ScorerParams, Schema], Scorer]] = {
     "sql_execution": lambda params, schema: SqlExecutionScorer(_given(params.sql_execution), schema),
     "unit_tests": lambda params, _: UnitTestsScorer(params.unit_tests),
     "format_rules": lambda params, schema: FormatRulesScorer(_given(params.format_rules), schema),
+    "judge": lambda params, _: JudgeScorer(_given(params.judge)),
     "http": lambda params, _: HttpScorer(_given(params.http)),
 }

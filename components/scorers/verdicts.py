@@ -1,0 +1,146 @@
+"""Asking a model for verdicts: structured, several times each, and not twice about the same.
+
+What was asked and answered is kept on disk by its content, so that a verdict that a gate, a report and a test read is
+one and the same. Tokens of the answers that had to be paid for are counted; what they cost is known elsewhere.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.errors import EngineError, ScorerError
+from components.params import JudgeParams
+from components.records import Completion, Message
+from components.scorers.answers import NotAnAnswer, read_answer
+
+if TYPE_CHECKING:
+    from components.engines.openai_engine import OpenAIEngine
+
+Verdict = Mapping[str, Any]
+Conversation = Sequence[Message]
+
+
+@dataclass
+class Spent:
+    """What verdicts took: those asked for and those remembered, and the tokens of the former."""
+
+    asked: int = 0
+    remembered: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Verdicts:
+    """Verdicts by one model that obey one JSON Schema."""
+
+    def __init__(self, params: JudgeParams, schema: dict[str, Any]) -> None:
+        from jsonschema import Draft202012Validator
+
+        self._params, self._schema = params, schema
+        self._validator = Draft202012Validator(schema)
+        self._lock = threading.Lock()
+        self.spent = Spent()
+
+    def ask(self, questions: Sequence[Conversation]) -> list[list[Verdict] | ScorerError]:
+        """For each question its valid verdicts, more than half of the votes, or why there are not so many."""
+        keys = [self._key(question) for question in questions]
+        found: dict[str, list[Verdict] | ScorerError] = {}
+        new: dict[str, Conversation] = {}
+        for key, question in zip(keys, questions, strict=True):
+            kept = self._kept(key)
+            if kept is not None:
+                found[key] = kept
+            else:
+                new[key] = question
+        self._count(remembered=len(keys) - len(new))
+        found.update(self._asked(new))
+        return [found[key] for key in keys]
+
+    @cached_property
+    def _engine(self) -> "OpenAIEngine":
+        """Opened with the first question: what is never asked needs no key."""
+        from components.engines.openai_engine import OpenAIEngine
+
+        return OpenAIEngine(self._params.model, self._params.api)
+
+    def _asked(self, questions: Mapping[str, Conversation]) -> dict[str, list[Verdict] | ScorerError]:
+        from components.engines import Ask, Sampling
+
+        if not questions:
+            return {}
+        votes = self._params.votes
+        sampling = Sampling(
+            temperature=self._params.temperature,
+            max_new_tokens=self._params.max_new_tokens,
+            n=votes,
+            answer_schema=self._schema,
+        )
+        try:
+            asks = [Ask(key, list(question)) for key, question in questions.items()]
+            answers = self._engine.generate(asks, sampling)
+        except EngineError as error:
+            return {key: ScorerError(f"expected verdicts of a judge, found {error}") for key in questions}
+        self._count(asked=answers)
+        return {
+            key: self._settled(key, answers[place * votes : (place + 1) * votes]) for place, key in enumerate(questions)
+        }
+
+    def _settled(self, key: str, answers: Sequence[Completion]) -> list[Verdict] | ScorerError:
+        """The valid verdicts among the votes on one question; only a full set is kept."""
+        found, problem = list[Verdict](), ""
+        for answer in answers:
+            try:
+                found.append(self._read(answer))
+            except NotAnAnswer as error:
+                problem = str(error)
+        if len(found) == len(answers):
+            self._keep(key, found)
+        if 2 * len(found) <= len(answers):
+            given = f"{len(found)} of {len(answers)} votes"
+            return ScorerError(f"expected valid verdicts of {self._params.model}, found {given}: {problem}")
+        return found
+
+    def _read(self, answer: Completion) -> Verdict:
+        verdict = read_answer(answer)
+        if (error := next(iter(self._validator.iter_errors(verdict)), None)) is not None:  # pyright: ignore[reportUnknownMemberType]
+            raise NotAnAnswer(str(error.message)[:200])
+        return verdict
+
+    def _count(self, remembered: int = 0, asked: Sequence[Completion] = ()) -> None:
+        with self._lock:
+            self.spent.remembered += remembered
+            self.spent.asked += len(asked)
+            self.spent.input_tokens += sum(one.usage.input_tokens for one in asked)
+            self.spent.output_tokens += sum(one.usage.output_tokens for one in asked)
+
+    def _key(self, question: Conversation) -> str:
+        """A hash of everything that a verdict depends on."""
+        params = self._params.model_dump(include={"model", "votes", "temperature", "max_new_tokens", "api"})
+        content = [params, self._schema, [message.model_dump() for message in question]]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _path(self, key: str) -> Path | None:
+        return None if self._params.cache is None else Path(self._params.cache) / key[:2] / f"{key}.json"
+
+    def _kept(self, key: str) -> list[Verdict] | None:
+        """Verdicts that are remembered; a file that somebody damaged is none."""
+        path = self._path(key)
+        try:
+            found: Any = json.loads(path.read_text(encoding="utf-8")) if path else None
+        except (OSError, ValueError):
+            return None
+        whole = isinstance(found, list) and len(found) == self._params.votes
+        return found if whole and all(map(self._validator.is_valid, found)) else None
+
+    def _keep(self, key: str, verdicts: Sequence[Verdict]) -> None:
+        if (path := self._path(key)) is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{threading.get_ident()}.part")
+        part.write_text(json.dumps(list(verdicts), ensure_ascii=False), encoding="utf-8")
+        part.replace(path)
