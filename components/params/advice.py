@@ -22,8 +22,8 @@ class AdviceParams(Settings):
     sampled_examples: int = Field(default=200, ge=20, description="Dev examples that the current rung answers again.")
     samples: int = Field(default=8, ge=2, description="Answers of each: k of pass@k.")
     temperature: float = Field(default=1.0, gt=0, description="At which they are drawn.")
-    subsets: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(500, 1000, 2000), description="Demonstrations of the trial trainings; none: SFT is not tried."
+    trial_demonstrations: int = Field(
+        default=2000, ge=0, description="Of the largest trial training; others take a half and a quarter. 0: none."
     )
     closed_by_rl: tuple[Share, Share, Share] = Field(
         default=(0.2, 0.5, 0.8),

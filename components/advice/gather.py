@@ -1,0 +1,182 @@
+"""Gathering the evidence: which questions are put to a workload, in which order, and what is made of the answers.
+
+Knows a workload only as a `Workbench`: a real run is one, a simulated world another.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from components.advice.curve import learning
+from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Scoring, Standing
+from components.advice.measure import Second, headroom, learnt_errors, same_answers, scoring, writing
+from components.advice.measure import movement as moved
+from components.economics import Case, payback_years
+from components.advice.rule import trusted
+from components.evaluation.metrics import wilson
+from components.params import AdviceParams
+from components.records import Example, Interval
+
+_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training on a subset: passes on dev, what it took, and how many calls an hour the result answers."""
+
+    passed: Sequence[bool]
+    seconds: float
+    calls_per_hour: float
+
+
+class Workbench(Protocol):
+    """What a workload can be asked at any point of its climb; whatever it cannot say is None or empty."""
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """The keys of an answer."""
+        ...
+
+    def examples(self, split: Literal["train", "dev"]) -> Sequence[Example]:
+        """A split."""
+        ...
+
+    def judge(self, examples: Sequence[Example], answers: Sequence[str]) -> Sequence[bool | None]:
+        """Whether each answer passes; None where the scorer cannot decide."""
+        ...
+
+    def seconds(self) -> Sequence[Second]:
+        """Examples with another person's answer to the same input."""
+        ...
+
+    def standing(self) -> Standing:
+        """The rung that stands."""
+        ...
+
+    def prompts(self) -> Mapping[str, Sequence[bool]]:
+        """Passes on dev by prompt version."""
+        ...
+
+    def answers(self) -> Sequence[str] | None:
+        """The standing rung's greedy answers to dev, where it is a trained one."""
+        ...
+
+    def sample(self, examples: Sequence[Example], n: int) -> Sequence[Sequence[str]] | None:
+        """`n` drawn answers of the standing rung to each example."""
+        ...
+
+    def learn(self, size: int) -> Trial | None:
+        """Train on the first `size` demonstrations."""
+        ...
+
+    def certified(self) -> Scoring | None:
+        """The scorer's errors by its certificate."""
+        ...
+
+    def case(self, rung: Literal["sft", "rl"], trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
+        """The rung's money against the incumbent, the spread of its throughput, and the horizon in years."""
+        ...
+
+    def dated_by(self) -> str | None:
+        """Where examples have their date."""
+        ...
+
+    def watch(self) -> str:
+        """What the watch over production said last, in words."""
+        ...
+
+
+def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
+    """Ask a workload everything that the rule wants to know; what takes long shows how far it is.
+
+    A scorer that makes too many errors is not asked whether people agree: answers are then compared as they are.
+    """
+    train, dev = bench.examples("train"), bench.examples("dev")
+    standing, tried = bench.standing(), bench.prompts()
+    scored = bench.certified() or scoring(bench.judge, dev[: params.checked_examples], seed)
+    judge = bench.judge if scored and trusted(scored, params) else same_answers
+    found = writing(judge, train, dev, bench.seconds())
+    if (answers := bench.answers()) is not None and found.demonstrations is not None:
+        found = found.model_copy(update={"learnt_errors": learnt_errors(judge, dev, answers)})
+    trials = _trials(bench, params, len(train))
+    return Evidence(
+        standing=standing,
+        writing=found,
+        scoring=scored,
+        headroom=_headroom(bench, params, seed),
+        learning=_learning(trials, len(train), seed),
+        prompts={name: wilson(sum(passed), len(passed)) for name, passed in tried.items()},
+        prompt_examples=min(map(len, tried.values()), default=0),
+        movement=_movement(bench, seed),
+        paying=_paying(bench, trials, seed),
+    )
+
+
+def none_standing() -> Standing:
+    """Before the first rung."""
+    return Standing(name="none", method=None, accuracy=Interval(value=0.0, low=0.0, high=0.0), n=0)
+
+
+def _trials(bench: Workbench, params: AdviceParams, demonstrations: int) -> dict[int, Trial]:
+    """Trainings on a quarter, a half and all of what a trial may use."""
+    largest = min(params.trial_demonstrations, demonstrations)
+    sizes = sorted({size for size in (largest // 4, largest // 2, largest) if size})
+    tried = {size: bench.learn(size) for size in tqdm(sizes, "trial trainings", leave=False)}
+    return {size: trial for size, trial in tried.items() if trial is not None}
+
+
+def _learning(trials: Mapping[int, Trial], demonstrations: int, seed: int) -> Learning | None:
+    if not trials:
+        return None
+    return learning({size: trial.passed for size, trial in trials.items()}, demonstrations, seed)
+
+
+def _headroom(bench: Workbench, params: AdviceParams, seed: int) -> Headroom | None:
+    examples = bench.examples("dev")[: params.sampled_examples]
+    drawn = bench.sample(examples, params.samples)
+    if drawn is None:
+        return None
+    flat = [one for one in examples for _ in range(params.samples)]
+    passed = bench.judge(flat, [text for texts in drawn for text in texts])
+    return headroom(np.array([bool(one) for one in passed]).reshape(len(examples), params.samples), seed)
+
+
+def _movement(bench: Workbench, seed: int) -> Movement | None:
+    name = bench.dated_by()
+    found = moved([*bench.examples("train"), *bench.examples("dev")], name, bench.fields, seed) if name else None
+    return found.model_copy(update={"watch": bench.watch()}) if found else None
+
+
+def _paying(bench: Workbench, trials: Mapping[int, Trial], seed: int) -> dict[Literal["sft", "rl"], Paying]:
+    found: dict[Literal["sft", "rl"], Paying] = {}
+    rungs: tuple[Literal["sft", "rl"], ...] = ("sft", "rl")
+    for rung in rungs:
+        known = bench.case(rung, trials)
+        if known is not None:
+            found[rung] = _pays(*known, seed)
+    return found
+
+
+def _pays(case: Case, spread: float, horizon_years: float, seed: int) -> Paying:
+    """Years to payback with the interval that the throughput's spread leaves."""
+    rng = np.random.default_rng(seed)
+    years = float(payback_years(case))
+    drawn = payback_years(case.changed(owned_usd=case.owned_usd * np.exp(rng.normal(0.0, spread, size=_DRAWS))))
+    low, high = (float(np.quantile(drawn, share, method="nearest")) for share in (0.025, 0.975))
+    wrong = case.usd_per_error * (case.incumbent_error - case.owned_error)
+    return Paying(
+        years=_finite(years),
+        low=_finite(low),
+        high=_finite(high),
+        likely=float(np.mean(drawn <= horizon_years)),
+        investment_usd=float(case.investment_usd),
+        saved_usd_per_year=float(case.calls_per_year * (case.incumbent_usd + wrong - case.owned_usd)),
+        horizon_years=horizon_years,
+    )
+
+
+def _finite(years: float) -> float | None:
+    return None if years == float("inf") else years

@@ -1,0 +1,196 @@
+"""How the evidence is measured: agreement, a scorer's errors, headroom, movement. Pure: answers and scores in."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.advice.evidence import Headroom, Movement, Scoring, Writing
+from components.errors import DataError
+from components.evaluation.metrics import pass_at_k, wilson, zero_variance_share
+from components.records import Example, Interval, to_json
+
+RESAMPLES = 2000
+# (examples, answers) → whether each passes, None where the scorer could not decide.
+Judge = Callable[[Sequence[Example], Sequence[str]], Sequence[bool | None]]
+Second = tuple[Example, str]  # an example, and another person's answer to the same input
+
+
+def writing(judge: Judge, train: Sequence[Example], dev: Sequence[Example], seconds: Sequence[Second]) -> Writing:
+    """How far people agree on the answer, and how often demonstrations are right where a reference says so."""
+    agreed = [bool(one) for one in judge([first for first, _ in seconds], [text for _, text in seconds])]
+    told = [one for one in dev if one.demonstration != one.reference]
+    right = None
+    if told:  # somebody else than the demonstrator says what is right
+        passed = judge(dev, [one.demonstration for one in dev])
+        right = wilson(sum(map(bool, passed)), len(dev))
+    return Writing(
+        examples=len(train),
+        agreement=wilson(sum(agreed), len(agreed)) if agreed else None,
+        pairs=len(agreed),
+        by_field=_by_field(seconds),
+        demonstrations=right,
+    )
+
+
+def same_answers(examples: Sequence[Example], answers: Sequence[str]) -> list[bool | None]:
+    """A judge that trusts the reference alone: the same object, or the same text."""
+    return [_same(answer, one.reference) for one, answer in zip(examples, answers, strict=True)]
+
+
+def learnt_errors(judge: Judge, dev: Sequence[Example], answers: Sequence[str]) -> Interval:
+    """The share of dev examples that are answered wrong, and exactly as the wrong demonstration has it."""
+    passed = judge(dev, answers)
+    alike = [
+        not right and _same(answer, one.demonstration) and not _same(one.demonstration, one.reference)
+        for one, answer, right in zip(dev, answers, passed, strict=True)
+    ]
+    return wilson(sum(alike), len(alike))
+
+
+def scoring(judge: Judge, examples: Sequence[Example], seed: int) -> Scoring | None:
+    """A scorer's errors on references (which are right) and on references with one field of another example (wrong).
+
+    None where there are no references to try it on.
+    """
+    wrong = [found for one in examples for found in wrong_answers(one, examples, seed)]
+    if not wrong:
+        return None
+    refused = judge(examples, [one.reference for one in examples])
+    passed = judge([one for one, _, _ in wrong], [text for _, _, text in wrong])
+    # The right answers again, beside a reference that is none: a scorer that reads it now refuses them.
+    exchanged = [one.model_copy(update={"reference": text}) for one, _, text in wrong]
+    blind = judge(exchanged, [one.reference for one, _, _ in wrong])
+    seen = [one for one in refused if one is not None]
+    told = [(field, one) for (_, field, _), one in zip(wrong, passed, strict=True) if one is not None]
+    if not seen or not told:
+        return None
+    return Scoring(
+        false_negatives=wilson(sum(not one for one in seen), len(seen)),
+        false_positives=wilson(sum(one for _, one in told), len(told)),
+        n=len(seen) + len(told),
+        source="references, and references with one field exchanged",
+        reads_reference=sum(map(bool, blind)) / len(blind) < sum(seen) / len(seen) / 2,
+        unseen=_unseen(told),
+        failures=1 - (len(seen) + len(told)) / (len(refused) + len(passed)),
+    )
+
+
+def wrong_answers(example: Example, others: Sequence[Example], seed: int) -> list[tuple[Example, str, str]]:
+    """(example, field, answer) with one field of the reference exchanged for another example's, each field in turn."""
+    answer, rng = _object(example.reference), random.Random(f"{seed} {example.id}")
+    found: list[tuple[Example, str, str]] = []
+    for field, value in answer.items():
+        for other in rng.sample(list(others), min(10, len(others))):
+            theirs = _object(other.reference)
+            if field in theirs and theirs[field] != value:
+                found.append((example, field, to_json({**answer, field: theirs[field]})))
+                break
+    return found
+
+
+def headroom(passed_P_K: NDArray[Any], seed: int) -> Headroom:
+    """What k answers to each of P prompts say, right or wrong; intervals by drawing prompts with replacement.
+
+    Raises:
+        DataError: The array is not P × K with at least two of each.
+    """
+    if passed_P_K.ndim != 2 or min(passed_P_K.shape) < 2:
+        raise DataError(f"expected several answers to several prompts, found shape {passed_P_K.shape}")
+    n, k = passed_P_K.shape
+    right = passed_P_K.sum(axis=1)
+    ones, ks = right / k, np.array([pass_at_k(k, int(one), k) for one in right])
+    drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+    return Headroom(
+        k=k,
+        n=n,
+        pass_1=_interval(ones, drawn),
+        pass_k=_interval(ks, drawn),
+        gap=_interval(ks - ones, drawn),
+        zero_variance=wilson(round(n * zero_variance_share(passed_P_K)), n),
+    )
+
+
+def movement(examples: Sequence[Example], dated_by: str, fields: Sequence[str], seed: int) -> Movement | None:
+    """How far the labels of dated examples moved between the earlier and the later half; the field that moved most.
+
+    The p-value is that of a permutation of dates, corrected for the number of fields (Bonferroni). None where fewer
+    than 40 examples have a date.
+    """
+    dated = sorted(
+        ((when, _object(one.reference)) for one in examples if (when := _date(one, dated_by))), key=lambda row: row[0]
+    )
+    if len(dated) < 40 or dated[0][0] == dated[-1][0]:
+        return None
+    rng, span = np.random.default_rng(seed), (dated[-1][0] - dated[0][0]).days / 365.25
+    found: list[Movement] = []
+    for field in fields:
+        values = [to_json(answer.get(field)) for _, answer in dated]
+        if len(set(values)) > len(values) / 5:  # free values, each almost of its own
+            continue
+        codes = np.unique(values, return_inverse=True)[1]
+        distance, beyond = _moved(codes), 0
+        for _ in range(200):
+            beyond += _moved(rng.permutation(codes)) >= distance
+        p_value = min(1.0, len(fields) * (beyond + 1) / 201)
+        half = len(values) // 2
+        new = tuple(sorted(set(values[half:]) - set(values[:half])))
+        found.append(Movement(field=field, distance=distance, p_value=p_value, span_years=span, new_labels=new))
+    return max(found, key=lambda one: (-one.p_value, one.distance), default=None)
+
+
+def _moved(codes: NDArray[Any]) -> float:
+    """Total variation between the label shares of the first and the second half."""
+    half, n = len(codes) // 2, codes.max() + 1
+    before, after = (np.bincount(part, minlength=n) / len(part) for part in (codes[:half], codes[half:]))
+    return float(np.abs(before - after).sum() / 2)
+
+
+def _interval(values: NDArray[Any], drawn: NDArray[Any]) -> Interval:
+    """A mean over prompts with its 95 % bootstrap interval."""
+    means = values[drawn].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(value=float(values.mean()), low=float(low), high=float(high))
+
+
+def _by_field(seconds: Sequence[Second]) -> dict[str, float]:
+    """How often two people wrote the same value, by field, the least agreed first."""
+    same: dict[str, list[bool]] = {}
+    for first, second in seconds:
+        one, other = _object(first.reference), _object(second)
+        for field in one:
+            same.setdefault(field, []).append(field in other and one[field] == other[field])
+    shares = {field: sum(found) / len(found) for field, found in same.items()}
+    return dict(sorted(shares.items(), key=lambda item: item[1]))
+
+
+def _unseen(told: Sequence[tuple[str, bool]]) -> tuple[str, ...]:
+    """Fields whose change passed in more than half of the tries."""
+    tries, passes = Counter(field for field, _ in told), Counter(field for field, passed in told if passed)
+    return tuple(field for field, n in tries.items() if passes[field] > n / 2)
+
+
+def _same(one: str, other: str) -> bool:
+    return one == other or (bool(_object(one)) and _object(one) == _object(other))
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    """The JSON object that a text is, an empty one where it is none."""
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _date(example: Example, name: str) -> date | None:
+    text = example.input.get(name) or example.slices.get(name, "")
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        return None

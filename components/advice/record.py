@@ -1,0 +1,122 @@
+"""The advice as it is kept, and afterwards whether it was right."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from components.advice.evidence import Evidence
+from components.advice.rule import Choice, choose
+from components.advice.words import Line, changes, headline, table, to_define
+from components.params import AdviceParams
+from components.records import Interval, Record, RungResult
+
+_METHODS = {"prompt": ("prompt",), "sft": ("sft",), "rl": ("grpo",), "label": ("sft", "grpo")}
+
+
+class Outcome(Record):
+    """What became of an advice: the rung that was made next, what it gained on test, and whether that was foretold."""
+
+    rung: str
+    gain: Interval
+    right: bool
+    sentence: str
+
+
+class Advice(Record):
+    """`artifacts/<run>/advice/advice.json`: what was advised when, on what evidence, and what became of it."""
+
+    workload: str
+    profile: str
+    at: str
+    data_version: str
+    headline: str
+    choice: Choice
+    table: tuple[Line, ...]
+    changes: tuple[str, ...]
+    define: tuple[str, ...]
+    evidence: Evidence
+    mlflow_run_id: str | None = None
+    outcome: Outcome | None = None
+
+
+class Asked(Record):
+    """Where and when advice was asked for."""
+
+    workload: str
+    profile: str
+    at: str
+    data_version: str
+    mlflow_run_id: str | None
+
+
+def advise(evidence: Evidence, params: AdviceParams, asked: Asked) -> Advice:
+    """The advice that this evidence gives."""
+    choice = choose(evidence, params)
+    return Advice(
+        **asked.model_dump(),
+        headline=headline(choice),
+        choice=choice,
+        table=table(evidence, params),
+        changes=changes(evidence, params),
+        define=to_define(evidence, params),
+        evidence=evidence,
+    )
+
+
+def outcome(advice: Advice, rungs: Iterable[RungResult], min_gain: float) -> Outcome | None:
+    """Whether the advice was right, by what was measured on test since; None while nothing was.
+
+    A rung was well advised when what it gained lies in the interval that was foretold. Advice to stay was right when
+    no later rung gained, with its whole interval, as much as is worth a rung.
+    """
+    found = {rung.name: rung for rung in rungs}
+    before = found.get(advice.evidence.standing.name)
+    later = list(found.values())[list(found).index(before.name) + 1 :] if before else list(found.values())
+    if advice.choice.rung in ("stay", "define"):
+        return _stayed(later, min_gain)
+    made = [one for one in later if one.method in _METHODS[advice.choice.rung]]
+    if not made:
+        return None
+    rung, gain = made[-1], _gain(made[-1], before)
+    foretold = advice.choice.gain
+    right = foretold.low <= gain.value <= foretold.high
+    return Outcome(
+        rung=rung.name, gain=gain, right=right,
+        sentence=f"{rung.name} gained {_points(gain)} points on test, {'within' if right else 'outside'} the "
+        f"{_points(foretold)} that were foretold.",
+    )  # fmt: skip
+
+
+def _gain(rung: RungResult, before: RungResult | None) -> Interval:
+    """What a rung gained on test: against its parent by the paired interval, else against the rung that stood."""
+    if rung.vs_parent is not None and (before is None or rung.parent == before.name):
+        versus = rung.vs_parent
+        return Interval(value=versus.delta, low=versus.low, high=versus.high)
+    base = before.accuracy if before else Interval(value=0.0, low=0.0, high=0.0)
+    return Interval(
+        value=rung.accuracy.value - base.value,
+        low=rung.accuracy.low - base.high,
+        high=rung.accuracy.high - base.low,
+    )
+
+
+def _stayed(later: list[RungResult], min_gain: float) -> Outcome | None:
+    gains = {one.name: one.vs_parent for one in later if one.vs_parent}
+    if not gains:
+        return None
+    name, best = max(gains.items(), key=lambda item: item[1].delta)
+    gain = Interval(value=best.delta, low=best.low, high=best.high)
+    right = best.low < min_gain
+    verb = "gained no more than chance allows" if right else "was worth it"
+    return Outcome(rung=name, gain=gain, right=right, sentence=f"{name} {verb}: {_points(gain)} points on test.")
+
+
+def _points(found: Interval) -> str:
+    return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+
+
+Rated = Literal["right", "wrong", "open"]
+
+
+def rated(advice: Advice) -> Rated:
+    """One word for what became of an advice."""
+    return "open" if advice.outcome is None else "right" if advice.outcome.right else "wrong"

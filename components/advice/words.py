@@ -1,0 +1,214 @@
+"""The advice in words: the evidence as a table, what would change the advice, and what to define first. Pure."""
+
+from collections.abc import Iterator
+
+from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Rung, Scoring, Writing
+from components.advice.rule import Choice, choose, scorable, writable
+from components.params import AdviceParams
+from components.records import Interval, Record
+
+NAMES: dict[Rung, str] = {
+    "define": "define what a right answer is",
+    "prompt": "another prompt",
+    "sft": "SFT on the demonstrations",
+    "rl": "RL on the scorer",
+    "label": "better demonstrations",
+    "stay": "stay where you are",
+}
+UNKNOWN = "not measured"
+
+
+class Line(Record):
+    """One line of the evidence: what was asked, what was found, and what follows."""
+
+    question: str
+    finding: str
+    reading: str
+
+
+def headline(choice: Choice) -> str:
+    """The advice in a sentence."""
+    if choice.rung in ("define", "stay"):
+        return f"Advice: {NAMES[choice.rung]}."
+    return f"Advice: {NAMES[choice.rung]}, expected to gain {points(choice.gain)} points of accuracy."
+
+
+def table(evidence: Evidence, params: AdviceParams) -> tuple[Line, ...]:
+    """The evidence, a line for each question of the decision rule."""
+    moved = evidence.movement
+    return (
+        _writing(evidence.writing, writable(evidence, params), params),
+        _scoring(evidence.scoring, scorable(evidence, params), params),
+        _prompts(evidence),
+        _learning(evidence.learning, evidence.writing),
+        _headroom(evidence.headroom),
+        *(_paying(rung, found) for rung, found in evidence.paying.items()),
+        _movement(moved, params),
+    )
+
+
+def share(found: Interval) -> str:
+    """A share with its interval."""
+    return f"{100 * found.value:.1f}% ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+def points(found: Interval) -> str:
+    """A gain in points with its interval."""
+    return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+
+
+def changes(evidence: Evidence, params: AdviceParams) -> tuple[str, ...]:
+    """What would change the advice: the rule, asked again with one thing otherwise."""
+    now = choose(evidence, params).rung
+    found = ((said, choose(other, params)) for said, other in _otherwise(evidence))
+    return tuple(f"{said}: then {NAMES[then.rung]}." for said, then in found if then.rung != now)
+
+
+def to_define(evidence: Evidence, params: AdviceParams) -> tuple[str, ...]:
+    """What to define first, concretely, where answers can neither be written nor scored."""
+    if writable(evidence, params) or scorable(evidence, params):
+        return ()
+    known, found = evidence.writing, list[str]()
+    if known.examples == 0:
+        found.append(
+            "Have 200 inputs answered by somebody who knows, each by two people who do not talk to each other."
+        )
+    if known.agreement is not None:
+        worst = [field for field, agreed in known.by_field.items() if agreed < params.min_agreement][:3]
+        named = f" of {', '.join(worst)}" if worst else ""
+        found.append(
+            f"Write a rule for the value{named}: settle ten cases where two people differ, add them to it, and "
+            f"go on until two people agree on at least {params.min_agreement:.0%} of 200 new inputs."
+        )
+    scoring = evidence.scoring
+    if scoring is None:
+        found.append(
+            "Write a scorer that needs no reference (tests, a query's result, rules): 200 labelled answers try it."
+        )
+    elif scoring.reads_reference:
+        found.append("The scorer compares with references, so it can be no better than the agreement on them.")
+    elif scoring.unseen:
+        found.append(f"Let the scorer look at {', '.join(scoring.unseen)}: it does not notice when they are wrong.")
+    else:
+        found.append("Label 200 answers as right or wrong, and change the scorer until it agrees with them.")
+    return tuple(found)
+
+
+def _writing(known: Writing, yes: bool, params: AdviceParams) -> Line:
+    agreed = "nobody answered an input twice" if known.agreement is None else (
+        f"second answers agree in {share(known.agreement)} of {known.pairs:,}"
+    )  # fmt: skip
+    taught = (
+        "" if known.demonstrations is None else f"; demonstrations are right in {share(known.demonstrations)} of dev"
+    )
+    reading = "yes" if yes else f"no: below {params.min_agreement:.0%}, or no demonstrations"
+    return Line(
+        question="Can the answer be written?",
+        finding=f"{known.examples:,} demonstrations, {agreed}{taught}",
+        reading=reading,
+    )
+
+
+def _scoring(known: Scoring | None, yes: bool, params: AdviceParams) -> Line:
+    if known is None:
+        return Line(question="Can it be scored?", finding=UNKNOWN, reading="no, until it is tried")
+    finding = (
+        f"wrong answers pass in {share(known.false_positives)}, right ones are refused in "
+        f"{share(known.false_negatives)} of {known.n:,} tries ({known.source})"
+    )
+    unseen = f"; it does not see {', '.join(known.unseen)}" if known.unseen else ""
+    return Line(question="Can it be scored?", finding=finding + unseen, reading="yes" if yes else "not for RL")
+
+
+def _prompts(evidence: Evidence) -> Line:
+    question = "Is there headroom for prompts?"
+    if not evidence.prompts:
+        return Line(question=question, finding=UNKNOWN, reading="unknown")
+    tried = ", ".join(f"{name} {100 * found.value:.1f}%" for name, found in evidence.prompts.items())
+    values = [found.value for found in evidence.prompts.values()]
+    return Line(
+        question=question, finding=f"{tried} of {evidence.prompt_examples:,} dev examples",
+        reading=f"{100 * (max(values) - min(values)):.1f} points between versions",
+    )  # fmt: skip
+
+
+def _learning(found: Learning | None, known: Writing) -> Line:
+    question = "Is there headroom for SFT?"
+    ceiling = (
+        "" if known.demonstrations is None else f"; the demonstrations' own ceiling is {share(known.demonstrations)}"
+    )
+    if known.learnt_errors is not None:
+        ceiling += f"; {share(known.learnt_errors)} of dev is wrong as the demonstrations have it"
+    if found is None:
+        return Line(question=question, finding=UNKNOWN + ceiling, reading="unknown")
+    tried = ", ".join(f"{n:,}: {100 * one.value:.1f}%" for n, one in found.points)
+    return Line(
+        question=question, finding=f"right after so many demonstrations: {tried}{ceiling}",
+        reading=f"all of them: {share(found.full)}; as many again: {points(found.doubling)} points",
+    )  # fmt: skip
+
+
+def _headroom(found: Headroom | None) -> Line:
+    question = "Is there headroom for RL?"
+    if found is None:
+        return Line(question=question, finding=UNKNOWN, reading="unknown")
+    return Line(
+        question=question,
+        finding=f"pass@1 {share(found.pass_1)}, pass@{found.k} {share(found.pass_k)}, on {found.n:,} dev examples; "
+        f"all {found.k} answers alike in {share(found.zero_variance)}",
+        reading=f"{points(found.gap)} points between them",
+    )
+
+
+def _paying(rung: str, found: Paying) -> Line:
+    when = "never" if found.years is None else f"after {found.years:.2f} years"
+    if found.years is not None:
+        when += f" ({_years(found.low)} to {_years(found.high)})"
+    return Line(
+        question=f"Does volume pay for {rung.upper()}?",
+        finding=f"${found.investment_usd:,.2f} once, ${found.saved_usd_per_year:,.2f} a year saved over the incumbent",
+        reading=f"pays back {when}; it has {found.horizon_years:g} years",
+    )
+
+
+def _movement(found: Movement | None, params: AdviceParams) -> Line:
+    question = "Is the task still moving?"
+    if found is None:
+        return Line(question=question, finding="examples have no date (dated_by), or none moved", reading="unknown")
+    watch = f"; {found.watch}" if found.watch else ""
+    new = f"; new: {', '.join(found.new_labels[:5])}" if found.new_labels else ""
+    years = found.stable_years(params.most_movement)
+    reading = "no" if years == float("inf") else f"yes: another task after about {years:.1f} years"
+    finding = f"{found.field} moved by {found.distance:.1%} in {found.span_years:.1f} years (p = {found.p_value:.3f})"
+    return Line(question=question, finding=finding + new + watch, reading=reading)
+
+
+def _years(years: float | None) -> str:
+    return "never" if years is None else f"{years:.2f}"
+
+
+def _otherwise(evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
+    """The same evidence with one thing otherwise, in words and as evidence."""
+    known, scoring = evidence.writing, evidence.scoring
+    sure, no_errors = Interval(value=1.0, low=1.0, high=1.0), Interval(value=0.0, low=0.0, high=0.0)
+    if known.agreement is not None:
+        yield (
+            "If people agreed on the answers",
+            evidence.model_copy(update={"writing": known.model_copy(update={"agreement": sure})}),
+        )
+    exact = Scoring(false_positives=no_errors, false_negatives=no_errors, n=0, source="assumed", reads_reference=False)
+    yield "If the scorer made no errors", evidence.model_copy(update={"scoring": exact})
+    if scoring is not None:
+        blind = scoring.model_copy(update={"false_positives": sure})
+        yield "If the scorer let wrong answers pass", evidence.model_copy(update={"scoring": blind})
+    free = {rung: one.model_copy(update={"years": 0.0}) for rung, one in evidence.paying.items()}
+    lost = {rung: one.model_copy(update={"years": None}) for rung, one in evidence.paying.items()}
+    if free:
+        yield "If volume paid for training at once", evidence.model_copy(update={"paying": free, "movement": None})
+        yield "If volume never paid for training", evidence.model_copy(update={"paying": lost})
+    if evidence.learning is not None:
+        poor = evidence.learning.model_copy(update={"full": evidence.learning.points[0][1]})
+        yield "If SFT reached no more than on its smallest subset", evidence.model_copy(update={"learning": poor})
+    if evidence.headroom is not None:
+        wide = evidence.headroom.model_copy(update={"gap": Interval(value=0.1, low=0.1, high=0.1)})
+        yield "If pass@k were 10 points above pass@1", evidence.model_copy(update={"headroom": wide})
