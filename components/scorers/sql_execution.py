@@ -16,7 +16,7 @@ from components.scorers.answers import NotAnAnswer, read_answer, read_reference
 from components.scorers.sql_databases import Database, QueryFailed, openers
 from components.scorers.sql_results import Expected, orders, with_keys
 
-REMEMBERED = 20_000  # results of reference queries
+REMEMBERED = 20_000  # results of reference queries, and what became of answers: rollouts of a group are often equal
 
 
 class SqlExecutionScorer:
@@ -36,30 +36,40 @@ class SqlExecutionScorer:
         self._openers = openers(params)
         self._own = threading.local()
         self._expected = lru_cache(maxsize=REMEMBERED)(self._reference_rows)
+        self._judged = lru_cache(maxsize=REMEMBERED)(self._judge)
 
     def score(self, example: Example, completion: Completion) -> Score:
-        expected = self._expecteds(example)
+        reference = self._reference(example)
         try:
-            query = _query(read_answer(completion), self._params.field)
-            for number, (database, right) in enumerate(zip(self._databases, expected, strict=True), start=1):
-                found = database.rows(query)
-                if not right.equals(found, self._params.tolerance):
-                    return _wrong(f"other rows than the reference's {right.rows:,} (database {number})")
+            return self._judged(reference, _query(read_answer(completion), self._params.field))
         except (NotAnAnswer, QueryFailed) as error:
             return _wrong(str(error)[:300])
-        return Score(value=1.0, passed=True)
 
-    def _expecteds(self, example: Example) -> list[Expected]:
-        """What the reference returns on each database.
+    def _judge(self, reference: str, query: str) -> Score:
+        """Whether two queries return the same on each database.
 
         Raises:
-            ScorerError: The reference has no query, or its query fails.
+            QueryFailed: The second does not return rows within its limits.
+        """
+        for place, database in enumerate(self._databases):
+            right = self._expected(reference, place)
+            if not right.equals(database.rows(query), self._params.tolerance):
+                return _wrong(f"other rows than the reference's {right.rows:,} (database {place + 1})")
+        return Score(value=1.0, passed=True)
+
+    def _reference(self, example: Example) -> str:
+        """The reference's query, which runs on each database.
+
+        Raises:
+            ScorerError: There is none, or it fails.
         """
         try:
             query = _query(read_reference(example), self._params.field)
-            return [self._expected(query, place) for place in range(len(self._openers))]
+            for place in range(len(self._openers)):
+                self._expected(query, place)
         except (NotAnAnswer, QueryFailed) as error:
             raise ScorerError(f"expected a reference whose query runs, found {error} (example {example.id})") from error
+        return query
 
     def _reference_rows(self, query: str, place: int) -> Expected:
         params, database = self._params, self._databases[place]

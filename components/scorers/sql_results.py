@@ -58,6 +58,7 @@ def orders(query: str, dialect: str) -> bool:
     return "order" in query.lower() and (tree := _parsed(query, dialect)) is not None and bool(tree.args.get("order"))
 
 
+@lru_cache(maxsize=4096)
 def with_keys(query: str, dialect: str) -> tuple[str, int] | None:
     """The query with what it orders by as further columns, and their number; None where that cannot be said."""
     from sqlglot import exp
