@@ -56,6 +56,17 @@ def new_version(
     return DataVersion(folder, branch, commit, file)
 
 
+def check_out(project: Path, workload: str, commit: str, folder: Path) -> None:
+    """An earlier commit in a clean folder beside the project, with the data that it had.
+
+    Raises:
+        DataError: git does not know the commit, or DVC has not its data.
+    """
+    _remove(project, folder)
+    _git(project, "worktree", "add", "--quiet", "--detach", str(folder), commit)
+    _share(project, folder, workload)
+
+
 def _refuse_changes(project: Path) -> None:
     """What is not committed would be missing on the branch."""
     try:
@@ -79,13 +90,17 @@ def _start(project: Path, earlier: str) -> str:
 
 def _check_out(project: Path, folder: Path, branch: str, start: str) -> None:
     """A new worktree in the place of an older one."""
+    _remove(project, folder)
+    _git(project, "worktree", "add", "--quiet", "-B", branch, str(folder), start)
+
+
+def _remove(project: Path, folder: Path) -> None:
     if folder.exists():
         subprocess.run(
             ["git", "worktree", "remove", "--force", str(folder)], cwd=project, check=False, capture_output=True
         )
         shutil.rmtree(folder, ignore_errors=True)
     _git(project, "worktree", "prune")
-    _git(project, "worktree", "add", "--quiet", "-B", branch, str(folder), start)
 
 
 def _share(project: Path, folder: Path, workload: str) -> None:

@@ -4,6 +4,7 @@ The honest floor of the ladder: what it answers is complete and comparable, it l
 and where it wins a language model is not needed. It extracts nothing: fields of free values get one constant.
 """
 
+import hashlib
 import json
 import time
 from collections import Counter
@@ -54,6 +55,17 @@ class Classifier:
         latency_ms = 1000 * (time.perf_counter() - started)
         usage = Usage(input_tokens=0, output_tokens=0)
         return Completion(example_id=example.id, text=text, usage=usage, latency_ms=latency_ms)
+
+    def digest(self) -> str:
+        """SHA-256 of what was learnt: fields, features, labels and coefficients."""
+        learnt = hashlib.sha256(repr((self.columns, self.fields, sorted(self.constants.items()))).encode())
+        for _, part in self.features.transformer_list if self.features is not None else ():
+            learnt.update(repr(sorted((term, int(at)) for term, at in part.vocabulary_.items())).encode())
+            learnt.update(part.idf_.tobytes())
+        for field, model in sorted(self.models.items()):
+            learnt.update(f"{field} {list(model.classes_)}".encode())
+            learnt.update(model.coef_.tobytes() + model.intercept_.tobytes())
+        return learnt.hexdigest()
 
     def save(self, folder: Path) -> None:
         """Write `classical.skops` (a zip of arrays and names, no pickle), beside the file first."""

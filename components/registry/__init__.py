@@ -25,6 +25,7 @@ from components.registry.models import (
     withdraw,
 )
 from components.registry.prompts import load_prompt, register_prompt
+from components.registry.recipes import Recipe, recipe
 from components.registry.runs import Dataset, MlflowTracker, joined_run, open_run
 from components.registry.store import addresses, tracking_uri
 from components.registry.traces import assess, store_traces
@@ -40,6 +41,7 @@ __all__ = [
     "Check",
     "Dataset",
     "MlflowTracker",
+    "Recipe",
     "Version",
     "addresses",
     "assess",
@@ -49,6 +51,7 @@ __all__ = [
     "load_prompt",
     "open_run",
     "promote",
+    "recipe",
     "reference_of",
     "register_prompt",
     "register_winner",

@@ -76,6 +76,16 @@ def registered(workload: str, alias: str = CHAMPION) -> Version:
     return _version(found, folder)
 
 
+def registered_number(workload: str, number: int) -> Version:
+    """A version by its number, its files fetched where a server keeps them.
+
+    Raises:
+        RegistryError: There is no such version, its files are gone, or the record is away.
+    """
+    folder, found = _fetched(f"models:/{workload}/{number}")
+    return _version(found, folder)
+
+
 def registered_if_any(workload: str, alias: str) -> Version | None:
     """The version that an alias points to, None where nobody has it.
 

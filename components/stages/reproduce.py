@@ -1,0 +1,205 @@
+"""Making a registered version again: its commit in a clean folder, all stages up to the evaluation, and a comparison.
+
+Nothing of an earlier run is used: the folder has no outputs, the stages run without DVC's cache, and their record is
+one of their own. Sums are rounded by how they are shared out, so as many threads compute as did then. What another
+machine or other versions of libraries round otherwise shows as a difference.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from components.data.masking import mask
+from components.data.versions import check_out
+from components.errors import TrainingError
+from components.records import Completion, Observation, Record, read_jsonl
+from components.registry import Recipe, recipe, reference_of
+from components.stages.run import ARTIFACTS, STATE
+
+LAST = "evaluate"  # what comes after it decides, and makes nothing
+INHERITED = ("MLFLOW_TRACKING_URI", "GRADUS_MLFLOW_PARENT", "GRADUS_WINNER_ALIAS")
+log = logging.getLogger(__name__)
+
+
+class Compared(Record):
+    """One thing that was recorded, and what came out now."""
+
+    what: str
+    recorded: str
+    found: str
+    same: bool
+
+
+class Reproduced(Record):
+    """A version that was made again; `notes` say what may explain a difference."""
+
+    workload: str
+    version: int
+    rung: str
+    commit: str
+    threads: int | None
+    identical: bool
+    compared: tuple[Compared, ...]
+    notes: tuple[str, ...]
+
+
+def reproduce(workload: str, number: int, project: Path) -> Reproduced:
+    """Make a version again and compare it with what was registered.
+
+    Raises:
+        RegistryError: There is no such version, or its commit is unknown.
+        DataError: git does not know the commit, or the data are gone.
+        TrainingError: A stage fails.
+    """
+    made = recipe(workload, number)
+    folder = project / STATE / "reproduce" / f"{workload}-{number}"
+    check_out(project, workload, made.commit, folder)
+    environment = _environment(made, folder, project)
+    stages = _stages(folder, environment)
+    for stage in tqdm(stages, f"version {number}", unit="stage"):
+        _run(stage, made.run, folder, environment)
+    compared = tuple(compare(made, folder / ARTIFACTS / made.run, reference_of(made.version)))
+    return Reproduced(
+        workload=workload,
+        version=number,
+        rung=made.rung,
+        commit=made.commit,
+        threads=made.threads,
+        identical=all(one.same for one in compared),
+        compared=compared,
+        notes=_notes(made),
+    )
+
+
+def compare(made: Recipe, outputs: Path, answered: list[Observation]) -> Iterator[Compared]:
+    """What was recorded of a version beside the outputs of a run that made it again."""
+    trained = made.version.method in ("sft", "grpo")
+    is_prompt = made.version.method == "prompt"
+    rung = outputs / "prompts" / made.rung if is_prompt else outputs / made.rung
+    result = _json(rung / "result.json")
+    yield _line("data version", made.data_hash, _json(outputs / "data" / "report.json")["summary"]["version"])
+    yield _line("settings", made.params_hash, result["params_hash"])
+    yield _line("seed", made.seed, result["seed"])
+    if made.dev_score is not None:
+        yield _line("score on dev", made.dev_score, result["dev_score"])
+    yield from _answers(answered, outputs, made.rung)
+    yield from _files(made.version.folder, rung / "model" if trained else rung)
+
+
+def _answers(answered: list[Observation], outputs: Path, rung: str) -> Iterator[Compared]:
+    """Accuracy on test, and every answer to the splits that the rung never saw."""
+    evaluation = outputs / "evaluation"
+    line = next(one for one in _json(evaluation / "evaluation.json")["rungs"] if one["name"] == rung)
+    test = [one for one in answered[: line["n"]] if one.score is not None]
+    scores = [one.score for one in test if one.score is not None]
+    yield _line("accuracy on test", round(sum(scores) / len(scores), 12), round(line["accuracy"]["value"], 12))
+    valid = sum(one.valid for one in test) / len(test)
+    yield _line("validity on test", round(valid, 12), round(line["validity"]["value"], 12))
+    found = [
+        one for split in ("test", "sealed") for one in read_jsonl(evaluation / split / f"{rung}.jsonl", Completion)
+    ]
+    pairs = list(zip(answered, found, strict=False))
+    alike = sum(was.text == mask(now.text) and was.output_tokens == now.usage.output_tokens for was, now in pairs)
+    yield Compared(
+        what="answers to test and sealed", recorded=f"{len(answered):,}", found=f"{alike:,} alike of {len(found):,}",
+        same=alike == len(answered) == len(found),
+    )  # fmt: skip
+    apart = [abs(was.confidence - (now.confidence or 0.0)) for was, now in pairs if was.confidence is not None]
+    if apart:
+        yield Compared(
+            what="confidence of the answers", recorded="-", found=f"at most {max(apart):.3g} apart", same=not max(apart)
+        )
+
+
+def _files(registered: Path, made: Path) -> Iterator[Compared]:
+    """Each registered file beside the one that was made now."""
+    for path in sorted(one for one in registered.rglob("*") if one.is_file()):
+        name = path.relative_to(registered)
+        if path.name == "result.json":  # names its own run, moment and duration
+            continue
+        if not (made / name).is_file():
+            yield Compared(what=str(name), recorded=_digest(path)[:16], found="no such file", same=False)
+            continue
+        now, was = _digest(made / name), _digest(path)
+        found = now[:16] if now == was or path.suffix != ".safetensors" else f"{now[:16]}, {_apart(path, made / name)}"
+        yield Compared(what=str(name), recorded=was[:16], found=found, same=now == was)
+
+
+def _apart(one: Path, other: Path) -> str:
+    """How far two files of weights are apart, at most, and in how many tensors."""
+    from safetensors.numpy import load_file
+
+    was, now = load_file(one), load_file(other)
+    if was.keys() != now.keys() or any(was[key].shape != now[key].shape for key in was):
+        return "other tensors"
+    distances = {key: float(abs(was[key].astype("float64") - now[key].astype("float64")).max()) for key in was}
+    differing = sum(distance > 0 for distance in distances.values())
+    return f"at most {max(distances.values()):.3g} apart, in {differing} of {len(distances)} tensors"
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; of a classifier (a zip, which holds moments and addresses), of what it has learnt."""
+    if path.suffix == ".skops":
+        from components.evaluation import classical
+
+        return classical.load(path.parent).digest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _environment(made: Recipe, folder: Path, project: Path) -> dict[str, str]:
+    """The environment of the stages: the folder's own code and record, the recorded number of threads."""
+    kept = {name: value for name, value in os.environ.items() if name not in INHERITED}
+    threads = {"OMP_NUM_THREADS": str(made.threads)} if made.threads else {}
+    return {
+        **kept,
+        **threads,
+        "PYTHONPATH": str(folder),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "TORCHINDUCTOR_CACHE_DIR": str((project / STATE / "compiled").resolve()),
+    }
+
+
+def _stages(folder: Path, environment: dict[str, str]) -> list[str]:
+    """The stages that the commit has, up to the evaluation."""
+    ask = [sys.executable, "-c", "from components.stages import LADDER; print(*LADDER)"]
+    done = subprocess.run(ask, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    names = done.stdout.split()
+    if LAST not in names:
+        raise TrainingError(f"expected the stages of the commit, found {done.stderr.strip()[-200:]!r} ({folder})")
+    return names[: names.index(LAST) + 1]
+
+
+def _run(stage: str, run: str, folder: Path, environment: dict[str, str]) -> None:
+    """One stage as DVC calls it; what it says goes to a log beside the folder."""
+    path = folder.with_suffix(".log")
+    with path.open("a", encoding="utf-8") as said:
+        command = [sys.executable, "-m", "components.stages", stage, run]
+        code = subprocess.run(command, cwd=folder, env=environment, stdout=said, stderr=said, check=False).returncode
+    if code:
+        raise TrainingError(f"expected the stage {stage} to succeed, found that it ended with code {code} ({path})")
+
+
+def _notes(made: Recipe) -> tuple[str, ...]:
+    found: list[str] = []
+    if made.dirty:
+        found.append(f"Files differed from {made.commit[:12]} when it was made: what they had is not known.")
+    if made.threads is None:
+        found.append("How many threads computed it is not recorded: other numbers round otherwise.")
+    return tuple(found)
+
+
+def _line(what: str, recorded: object, found: object) -> Compared:
+    return Compared(what=what, recorded=str(recorded), found=str(found), same=recorded == found)
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
