@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from components.workloads.text2sql import conditions as on
 from components.workloads.text2sql.conditions import Condition, draw_conditions
 from components.workloads.text2sql.queries import Part, Query
-from components.workloads.text2sql.shop import CATEGORIES, STATUSES, TITLES
+from components.workloads.text2sql.shop import CATEGORIES, STATUSES, TITLES, has_answer
 
 
 @dataclass(frozen=True)
@@ -277,8 +277,12 @@ WORDS_KEPT = frozenset({*CATEGORIES, *STATUSES})
 
 
 def draw_case(rng: random.Random) -> Case:
-    """Draw a question's case; queries that are long are drawn anew, so that a small model's answer holds them."""
+    """Draw a question's case; drawn anew are queries that a small model's answer does not hold or that find nothing.
+
+    Two queries that find nothing return the same: no verifier could tell them apart.
+    """
     while True:
         case = rng.choice(KINDS)(rng)
-        if len(case.query.sql()) <= LONGEST:
+        sql = case.query.sql()
+        if len(sql) <= LONGEST and has_answer(sql):
             return case

@@ -35,6 +35,7 @@ STOCKS = range(0, 100, 5)
 FIRST_DAY, DAYS = date(2023, 7, 1), 730
 SEEDS, SEALED_SEEDS = (11, 12, 13), (21, 22)
 ORDERS = 600
+NOTHING: tuple[list[tuple[object, ...]], ...] = ([], [(None,)], [(0,)])
 
 
 @cache
@@ -55,6 +56,11 @@ def tells_apart(first: str, second: str) -> bool:
         sorted(map(repr, shop.execute(first).fetchall())) != sorted(map(repr, shop.execute(second).fetchall()))
         for shop in _opened()
     )
+
+
+def has_answer(query: str) -> bool:
+    """Whether a query of this package returns more than nothing, null or 0 on one of the databases."""
+    return any(shop.execute(query).fetchall() not in NOTHING for shop in _opened())
 
 
 @cache

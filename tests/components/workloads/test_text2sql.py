@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -27,7 +28,7 @@ SEED = 7
 
 @pytest.fixture(scope="module")
 def questions() -> list[Question]:
-    return list(generate(6000, SEED))
+    return list(generate(3000, SEED))
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,13 @@ def scorer() -> Scorer:
     return build(WORKLOAD.scorer, WORKLOAD.output)
 
 
+@cache
+def case(group: str) -> Case:
+    return draw_case(Random(f"text2sql/{SEED}/case/{int(group[1:])}"))
+
+
 def case_of(question: Question) -> Case:
-    return draw_case(Random(f"text2sql/{SEED}/case/{int(question.group[1:])}"))
+    return case(question.group)
 
 
 def passes(scorer: Scorer, example: Example, text: str) -> bool:
@@ -82,13 +88,13 @@ def test_within_every_habit_the_majority_is_right(questions: list[Question]) -> 
             right[habit].append(question.gold == question.demonstration)
     assert right.keys() == HABITS.keys()
     for habit, found in right.items():
-        assert len(found) > 60, habit
+        assert len(found) > 30, habit
         assert 0.5 < sum(found) / len(found) < 0.8, habit
 
 
 def test_the_verifier_sees_through_most_slips_of_every_habit(questions: list[Question], scorer: Scorer) -> None:
     seen: dict[str, list[bool]] = defaultdict(list)
-    for question in questions[:2500]:
+    for question in questions[:1200]:
         example, query = generated_example(WORKLOAD, question), case_of(question).query
         for habit in query.habits:
             seen[habit].append(not passes(scorer, example, f'{{"sql": "{query.sql(habit)}"}}'))
