@@ -91,14 +91,20 @@ def _cost(run: Run, made: Rung, answers: Answers, examples: Sequence[Example]) -
         price = run.prices.model(run.workload.incumbent)
         if run.profile.prompting is not None:
             return api_cost(price, measured.input_tokens, measured.output_tokens, demand, measured=True)
-        prompt = run.prompt(made.name)
-        asked = [sum(len(message.content) for message in prompt.messages(example)) for example in examples]
-        # Not what our model wrote: an API is priced for answers as long as the right ones.
-        told = [len(example.reference) for example in examples]
-        of_a_token = run.prices.characters_per_token
-        return api_cost(price, sum(asked) / len(asked) / of_a_token, sum(told) / len(told) / of_a_token, demand)
+        sent, told = listed_tokens(run, made.name, examples)
+        return api_cost(price, sum(sent) / len(sent), sum(told) / len(told), demand)
 
     return cost
+
+
+def listed_tokens(run: Run, prompt: str, examples: Sequence[Example]) -> tuple[list[float], list[float]]:
+    """Tokens in and out of calls that nobody made, by the length of their texts.
+
+    Not of what our model wrote: an API is priced for answers as long as the right ones.
+    """
+    asked, of_a_token = run.prompt(prompt), run.prices.characters_per_token
+    sent = [sum(len(message.content) for message in asked.messages(example)) / of_a_token for example in examples]
+    return sent, [len(example.reference) / of_a_token for example in examples]
 
 
 def _tell(result: RungResult, tracker: Tracker) -> None:
