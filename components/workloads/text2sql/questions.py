@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from components.workloads.asking import SLIP_SHARES, STYLES, Style, base_index, dressed
-from components.workloads.text2sql.cases import WORDS_KEPT, Case, draw_case
+from components.workloads.text2sql.cases import WORDS_KEPT, draw_case
 from components.workloads.text2sql.queries import Query
 from components.workloads.text2sql.shop import tells_apart
+from components.workloads.text2sql.wording import Case
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from components.scorers import build
 from components.scorers.protocol import Scorer
 from components.workloads.asking import OPENERS, base_index, misspelt
 from components.workloads.text2sql import Question, databases, generate, sealed_databases
-from components.workloads.text2sql.cases import Case, draw_case, ordinal
+from components.workloads.text2sql.cases import draw_case, ordinal
 from components.workloads.text2sql.queries import HABITS, Part, Query
 from components.workloads.text2sql.shop import CATEGORIES, CITIES, SCHEMA, STATUSES, TITLES
+from components.workloads.text2sql.wording import Case
 
 ROOT = Path(__file__).resolve().parents[3]
 WORKLOAD = load(ROOT / "params/workloads/text2sql.yaml", Workload)
