@@ -1,4 +1,4 @@
-"""The ladder: data → classical → prompts → SFT → RL → evaluation → gate → report."""
+"""The ladder: data → classical → prompts → SFT → certificate → RL → evaluation → gate → report."""
 
 import os
 
@@ -28,6 +28,7 @@ def ladder(run: str) -> None:
         stage("classical", run)
         stage("prompts", run)
         stage("sft", run)
+        stage("certify", run)
         stage("rl", run)
         stage("evaluate", run)
         stage("gate", run)

@@ -68,13 +68,13 @@ def below_floor(found: Certificate, params: CertificateParams) -> list[str]:
     if found.kappa is not None:
         hold("Cohen's kappa with the labels", found.kappa, params.min_kappa, least=True)
     if found.repeatable is not None:
-        hold("answers that score the same again, lower end", found.repeatable.low, params.min_repeatable, least=True)
+        hold("answers that score the same again", found.repeatable.value, params.min_repeatable, least=True)
     for kind, same in found.indifferent.items():
-        hold(f"right answers that score the same with {kind}, lower end", same.low, params.min_indifferent, least=True)
+        hold(f"right answers that score the same with {kind}", same.value, params.min_indifferent, least=True)
     for field, lower in found.sensitive.items():
-        hold(f"answers that score lower with {field} wrong, lower end", lower.low, params.min_sensitive, least=True)
+        hold(f"answers that score lower with {field} wrong", lower.value, params.min_sensitive, least=True)
     for name, trick in found.exploits.items():
         hold(f"mean value of the trick {name}", trick.value, params.max_exploit)
-        hold(f"passing share of the trick {name}, upper end", trick.passed.high, params.max_false_positive)
+        hold(f"passing share of the trick {name}", trick.passed.value, params.max_false_positive)
     hold("answers on which the scorer fails", found.failed / max(1, found.scored), params.max_failed)
     return reasons

@@ -15,7 +15,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class CertificateParams(Settings):
     """What a scorer is tried on before it rewards RL, and how wrong it may be.
 
-    A bound holds for the worse end of the 95 % interval, so that too small a sample fails it.
+    Bounds of error rates hold for the upper end of their 95 % interval, so that too small a sample fails them.
     """
 
     examples: int = Field(default=300, ge=30, description="Whose known answers give the error rates.")

@@ -7,6 +7,7 @@ is its component's business.
 from collections.abc import Callable
 
 from components.stages.base_model import examine, pretrain
+from components.stages.certify import certify
 from components.stages.data import data
 from components.stages.evaluate import evaluate
 from components.stages.gate import gate
@@ -20,6 +21,7 @@ LADDER: dict[str, Callable[[Run, Tracker], None]] = {
     "classical": classical,
     "prompts": prompts,
     "sft": sft,
+    "certify": certify,
     "rl": rl,
     "evaluate": evaluate,
     "gate": gate,

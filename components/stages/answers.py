@@ -15,11 +15,11 @@ from components.engines import Ask, Engine, Sampling, open_engine, open_promptin
 from components.evaluation import Scores, by_example, classical
 from components.params import ScorerParams
 from components.prompts import Prompt, load_prompt
-from components.records import Completion, Example, Method, Rung
+from components.records import Completion, Example, Method, Rung, Score
 from components.registry import Version
 from components.scorers import Failures, Scorer, build, score_all, scores_of
 from components.stages.run import Run
-from components.training import Draws, Sample
+from components.training import Draws, Look, Sample, ScoreDev
 
 if TYPE_CHECKING:
     from components.engines.transformers_engine import TransformersEngine
@@ -133,6 +133,28 @@ def dev_score(run: Run, examples: Sequence[Example]) -> Callable[[Any, Any], flo
         return sum(one.passed for one in scores.values()) / len(scores)
 
     return measure
+
+
+def dev_look(run: Run, examples: Sequence[Example]) -> ScoreDev:
+    """The same, with the reward and the sealed score of each answer where the workload has a sealed scorer."""
+    sealed = sealed_scorer(run)
+    if sealed is None:
+        return dev_score(run, examples)
+
+    def look(model: Any, tokenizer: Any) -> Look:
+        found = by_example(examples, ask(run, _engine(run, model, tokenizer), run.trained_prompt, examples).completions)
+        pairs = [(example, found[example.id]) for example in examples]
+        rewards, worths = score_all(scorer(run), pairs), score_all(sealed, pairs)
+        passed = [one.passed for one in rewards if isinstance(one, Score)]
+        return Look(
+            score=sum(passed) / max(1, len(passed)),
+            trained=[one.value if isinstance(one, Score) else None for one in rewards],
+            sealed=[one.value if isinstance(one, Score) else None for one in worths],
+            answers=[completion.text for _, completion in pairs],
+            ids=[example.id for example in examples],
+        )
+
+    return look
 
 
 def _engine(run: Run, model: Any, tokenizer: Any) -> "TransformersEngine":

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from components.prompts import Prompt
 from components.records import Record, Rung, read_record, write_record
 from components.registry import register_prompt
 from components.scorers import JsonSchemaScorer
-from components.stages.answers import MODEL, ask, dev_score, draw, score
+from components.stages.answers import MODEL, ask, dev_look, dev_score, draw, score
+from components.stages.certified import require_permit
 from components.stages.rewards import reward
 from components.stages.run import PROMPTS, Run, digest, git_commit
 from components.tracking import Tracker
@@ -28,6 +30,7 @@ from components.training.launch import launch
 
 RESULT = "result.json"
 CLASSICAL, SFT, GRPO = "classical", "sft", "grpo"
+HACKED = "%s: stopped at step %s: reward %.3f to %.3f, sealed score %.3f to %.3f; the weights of step %s are kept."
 log = logging.getLogger(__name__)
 
 
@@ -110,9 +113,17 @@ def sft(run: Run, tracker: Tracker) -> None:
 
 
 def rl(run: Run, tracker: Tracker) -> None:
-    """The SFT rung, trained by GRPO on the workload's scorers."""
-    params = run.profile.rl
-    task = _task(run, GRPO, run.rung_folder(SFT) / MODEL, params.dev_examples)
+    """The SFT rung, trained by GRPO on the workload's scorers: certified before, and watched by the sealed scorer.
+
+    Raises:
+        TrainingError: The scorer's certificate is below the floor.
+    """
+    require_permit(run)
+    params, dev = run.profile.rl, run.examples("dev")[: run.profile.rl.dev_examples]
+    task = replace(
+        _task(run, GRPO, run.rung_folder(SFT) / MODEL, params.dev_examples),
+        score_dev=dev_look(run, dev), hacking=run.hacking,
+    )  # fmt: skip
 
     def train() -> None:
         trained = train_rl(task, params, reward(run, tracker), tracker, draw(run))
@@ -144,7 +155,7 @@ def _keep(run: Run, tracker: Tracker, trained: Trained, params: Settings, **made
     shutil.copyfile(PROMPTS / run.workload.name / f"{run.workload.trained_prompt}.md", model / "prompt.md")
     _write(
         run, tracker, params, run.profile.model, prompt=run.trained_prompt,
-        seconds=trained.seconds, dev_score=trained.dev_score, curves=trained.curves, **made,
+        seconds=trained.seconds, dev_score=trained.dev_score, curves=trained.curves, watch=trained.watch, **made,
     )  # fmt: skip
     shutil.rmtree(run.work(name), ignore_errors=True)
     numbers = {
@@ -154,6 +165,8 @@ def _keep(run: Run, tracker: Tracker, trained: Trained, params: Settings, **made
         "examples_per_second": trained.examples_per_second,
     }
     tracker.metrics({f"{name}/{key}": float(value) for key, value in numbers.items()})
+    if trained.watch and (hacked := trained.watch.stopped):
+        log.warning(HACKED, name, hacked.step, *hacked.reward, *hacked.sealed, hacked.best_step)
     score, step = 100 * trained.dev_score, trained.best_step
     log.info("%s: best dev score %.1f %% at step %s of %s.", name, score, step, trained.steps)
 
