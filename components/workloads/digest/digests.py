@@ -7,7 +7,7 @@ summed up in a hurry, between two others.
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from components.workloads.digest import phrases
@@ -101,15 +101,21 @@ def facts(case: Case) -> dict[str, list[list[str]]]:
 
 
 def falsehoods(case: Case) -> dict[str, list[str]]:
-    """By section, the terms that would be false there."""
+    """By section, the terms that would be false there: what only looks like a fact, and all that is not the case."""
+    done = [part for part in (case.tried, case.arranged) if part] or [phrases.NOTHING]
     return {
-        "problem": [case.other_order] if case.other_order else [],
-        "done": [case.asked] if case.asked else [],
+        "problem": [*_others(phrases.FAULTS, case.fault), *([case.other_order] if case.other_order else [])],
+        "done": _others((*phrases.TRIED, *phrases.ARRANGED, phrases.NOTHING), *done),
         "next": [
+            *_others(phrases.PROMISES, case.promise.step),
             *([case.wished_day] if case.wished_day else []),
-            *([case.dropped.step, case.dropped.day] if case.dropped else []),
+            *([case.dropped.day] if case.dropped else []),
         ],
     }
+
+
+def _others(terms: Iterable[str], *true: str) -> list[str]:
+    return [term for term in terms if term not in true]
 
 
 def _said(step: str) -> list[str]:

@@ -94,6 +94,14 @@ def test_the_verifier_passes_gold_and_refuses_every_slip(digests: list[Digest]) 
         assert coverage(example, digest.demonstration).passed == (digest.gold == digest.demonstration)
 
 
+def test_an_action_that_was_not_taken_is_false_beside_those_that_were(digests: list[Digest]) -> None:
+    digest = next(one for one in digests if one.gold["done"] == "cleaned")
+    assert coverage(example_of(digest), digest.gold | {"done": "cleaned, carrier asked"}).reason == (
+        "done: 'carrier asked' is false"
+    )
+    assert not coverage(example_of(digest), digest.gold | {"done": "nothing yet, cleaned"}).passed
+
+
 def test_about_a_tenth_of_the_demonstrations_is_wrong_and_a_majority_of_every_kind_right(digests: list[Digest]) -> None:
     wrong = [one for one in digests if one.gold != one.demonstration]
     assert 0.075 < len(wrong) / len(digests) < 0.115
