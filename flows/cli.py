@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
+from flows.advice import advice
 from flows.machine import machine
 from flows.production import prefect_home, production
 
@@ -34,6 +35,7 @@ nano = typer.Typer(
 app.add_typer(nano, name="nano")
 app.add_typer(production)
 app.add_typer(machine)
+app.add_typer(advice)
 
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of the model.")]
 

@@ -81,7 +81,6 @@ class Movement(Record):
     p_value: float
     span_years: float
     new_labels: tuple[str, ...] = ()
-    watch: str = ""
 
     def stable_years(self, most: float) -> float:
         """Years until the labels have moved by `most`, at the speed at which they did between the halves' middles."""
@@ -103,7 +102,7 @@ class Paying(Record):
 
 
 class Evidence(Record):
-    """Everything that the rule reads."""
+    """Everything that is known; `watch` is what the watch over production said last, in words."""
 
     standing: Standing
     writing: Writing
@@ -113,4 +112,5 @@ class Evidence(Record):
     prompts: dict[str, Interval] = Field(default={})
     prompt_examples: int = 0
     movement: Movement | None = None
+    watch: str = ""
     paying: dict[Literal["sft", "rl"], Paying] = Field(default={})

@@ -14,8 +14,8 @@ from components.advice.curve import learning
 from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Scoring, Standing
 from components.advice.measure import Second, headroom, learnt_errors, same_answers, scoring, writing
 from components.advice.measure import movement as moved
-from components.economics import Case, payback_years
 from components.advice.rule import trusted
+from components.economics import Case, payback_years
 from components.evaluation.metrics import wilson
 from components.params import AdviceParams
 from components.records import Example, Interval
@@ -111,6 +111,7 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
         prompts={name: wilson(sum(passed), len(passed)) for name, passed in tried.items()},
         prompt_examples=min(map(len, tried.values()), default=0),
         movement=_movement(bench, seed),
+        watch=bench.watch(),
         paying=_paying(bench, trials, seed),
     )
 
@@ -146,8 +147,7 @@ def _headroom(bench: Workbench, params: AdviceParams, seed: int) -> Headroom | N
 
 def _movement(bench: Workbench, seed: int) -> Movement | None:
     name = bench.dated_by()
-    found = moved([*bench.examples("train"), *bench.examples("dev")], name, bench.fields, seed) if name else None
-    return found.model_copy(update={"watch": bench.watch()}) if found else None
+    return moved([*bench.examples("train"), *bench.examples("dev")], name, bench.fields, seed) if name else None
 
 
 def _paying(bench: Workbench, trials: Mapping[int, Trial], seed: int) -> dict[Literal["sft", "rl"], Paying]:

@@ -40,7 +40,7 @@ def choose(evidence: Evidence, params: AdviceParams) -> Choice:
     gains: dict[Rung, Interval] = {one.rung: one.gain for one in automatic if not one.out and one.gain}
     if gains:
         most = max(gain.value for gain in gains.values())
-        enough = [rung for rung, gain in gains.items() if gain.value >= most - params.min_gain]
+        enough: list[Rung] = [rung for rung, gain in gains.items() if gain.value >= most - params.min_gain]
         return Choice(rung=enough[0], gain=gains[enough[0]], options=options)
     if not label.out and label.gain:
         return Choice(rung="label", gain=label.gain, options=options)

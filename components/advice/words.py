@@ -35,7 +35,6 @@ def headline(choice: Choice) -> str:
 
 def table(evidence: Evidence, params: AdviceParams) -> tuple[Line, ...]:
     """The evidence, a line for each question of the decision rule."""
-    moved = evidence.movement
     return (
         _writing(evidence.writing, writable(evidence, params), params),
         _scoring(evidence.scoring, scorable(evidence, params), params),
@@ -43,7 +42,7 @@ def table(evidence: Evidence, params: AdviceParams) -> tuple[Line, ...]:
         _learning(evidence.learning, evidence.writing),
         _headroom(evidence.headroom),
         *(_paying(rung, found) for rung, found in evidence.paying.items()),
-        _movement(moved, params),
+        _movement(evidence.movement, evidence.watch, params),
     )
 
 
@@ -171,16 +170,16 @@ def _paying(rung: str, found: Paying) -> Line:
     )
 
 
-def _movement(found: Movement | None, params: AdviceParams) -> Line:
+def _movement(found: Movement | None, watch: str, params: AdviceParams) -> Line:
     question = "Is the task still moving?"
     if found is None:
-        return Line(question=question, finding="examples have no date (dated_by), or none moved", reading="unknown")
-    watch = f"; {found.watch}" if found.watch else ""
+        finding = "no dated examples (dated_by)" + (f"; {watch}" if watch else "")
+        return Line(question=question, finding=finding, reading="look at the watch" if watch else "unknown")
     new = f"; new: {', '.join(found.new_labels[:5])}" if found.new_labels else ""
+    finding = f"{found.field} moved by {found.distance:.1%} in {found.span_years:.1f} years (p = {found.p_value:.3f})"
     years = found.stable_years(params.most_movement)
     reading = "no" if years == float("inf") else f"yes: another task after about {years:.1f} years"
-    finding = f"{found.field} moved by {found.distance:.1%} in {found.span_years:.1f} years (p = {found.p_value:.3f})"
-    return Line(question=question, finding=finding + new + watch, reading=reading)
+    return Line(question=question, finding=finding + new + (f"; {watch}" if watch else ""), reading=reading)
 
 
 def _years(years: float | None) -> str:
