@@ -56,7 +56,7 @@ def main() -> None:
     show(measured)
     record = {
         "answers_per_second": measured, "rounds": options.rounds, "seed": SEED, "workers": options.workers,
-        "load_average": os.getloadavg()[0], "machine": machine(),
+        "cores": os.cpu_count(), "load_average": os.getloadavg()[0], "machine": machine(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.scorers", *sys.argv[1:]]),
     }  # fmt: skip

@@ -14,6 +14,7 @@ from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, G
 from components.records import write_record
 from components.registry import joined_run, open_run
 from components.stages import BASE_MODEL, LADDER
+from components.stages.judging import tell_judge
 from components.stages.run import STATE, Run, StageRecord, digest, git_commit, threads
 from components.training.launch import WORKER
 
@@ -62,7 +63,8 @@ def climb(stage: str, name: str) -> None:
         LADDER[stage](run, tracker)
         seconds = time.monotonic() - started
         tracker.metrics({f"{stage}/stage_seconds": seconds})
-    done = StageRecord(stage=stage, seconds=seconds, mlflow_run_id=tracker.run_id)
+        judge_usd = tell_judge(run, tracker)
+    done = StageRecord(stage=stage, seconds=seconds, mlflow_run_id=tracker.run_id, judge_usd=judge_usd)
     write_record(run.folder / "stages" / f"{stage}.json", done)
 
 

@@ -46,11 +46,12 @@ STATE = Path("state")
 
 
 class StageRecord(Record):
-    """How a stage went: written by the stage that ran, kept with its outputs."""
+    """How a stage went, and what a judge's verdicts cost it: written by the stage that ran, kept with its outputs."""
 
     stage: str
     seconds: float
     mlflow_run_id: str | None
+    judge_usd: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class Run:
             run.prompt(prompt)
         run.prices.model(run.workload.incumbent)
         run.prices.machine(run.profile.machine)
-        build(run.workload.scorer, run.workload.output)
+        for params in filter(None, (run.workload.scorer, run.workload.sealed_scorer)):
+            build(params, run.workload.output)
         return run
 
     @property

@@ -1,0 +1,62 @@
+"""A judge's verdicts in a stage: asked once, told to the record with their price."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from components.params import ScorerParams
+from components.records import Completion, Usage
+from components.stages.answers import score
+from components.stages.judging import tell_judge
+from components.tracking import NullTracker
+from tests.components.scorers.judge_server import RUBRIC, judging
+from tests.components.stages.conftest import MakeRun, example
+
+
+class Notes(NullTracker):
+    """A tracker that remembers."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, float] = {}
+
+    def metrics(self, values: dict[str, float], step: int | None = None) -> None:
+        self.numbers |= values
+
+
+def judged_by(port: int, tmp_path: Path, model: str) -> ScorerParams:
+    (tmp_path / "rubric.md").write_text(RUBRIC)
+    api = {"base_url": f"http://127.0.0.1:{port}/v1", "key_variable": None, "max_retries": 0}
+    judge = {"model": model, "rubric": str(tmp_path / "rubric.md"), "api": api, "cache": str(tmp_path / "judge")}
+    return ScorerParams.model_validate({"weighted": {"json_schema": 1, "judge": 1}, "judge": judge})
+
+
+@pytest.mark.parametrize(("model", "usd"), [("big", 2 * (100 * 2 + 10 * 8) / 1e6), ("unpriced", 0.0)])
+def test_verdicts_are_told_with_their_price_and_repeated_for_nothing(
+    make_run: MakeRun, tmp_path: Path, model: str, usd: float
+) -> None:
+    run = make_run()
+    examples = [example(number) for number in range(2)]
+    usage = Usage(input_tokens=1, output_tokens=1)
+    texts = [json.dumps({"intent": "refund", "urgent": True}), "thank you"]
+    completions = [
+        Completion(example_id=one.id, text=text, usage=usage, latency_ms=1.0)
+        for one, text in zip(examples, texts, strict=True)
+    ]
+    with judging() as server:
+        params = judged_by(server.server_port, tmp_path, model)
+        run = replace(run, workload=run.workload.model_copy(update={"scorer": params}))
+        found = [score(run, examples, completions) for _ in range(2)]
+    assert [one.value for one in found[1].values()] == [0.5, 0.5]  # valid without thanks; thanks that are no object
+    notes = Notes()
+    assert tell_judge(run, notes) == pytest.approx(usd)
+    assert notes.numbers == {
+        "judge/verdicts": 2, "judge/remembered": 2, "judge/input_tokens": 200, "judge/output_tokens": 20,
+        "judge/usd": pytest.approx(usd),
+    }  # fmt: skip
+
+
+def test_without_a_judge_nothing_is_told(make_run: MakeRun) -> None:
+    notes = Notes()
+    assert (tell_judge(make_run(), notes), notes.numbers) == (0.0, {})
