@@ -28,7 +28,7 @@ while [ "$1" != -- ]; do
   shift
 done
 shift
-mount -o remount,ro,nosuid,nodev /sys
+mount -o remount,bind,ro,nosuid,nodev /sys
 cd /sys
 pivot_root . old
 exec "$@"

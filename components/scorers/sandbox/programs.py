@@ -5,12 +5,14 @@ Whatever a program wrote is read here as data that an enemy wrote: sizes, shapes
 
 import json
 import signal
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 
 from components.params.sandbox import SandboxParams
 from components.records import Record
+
+_MOST_LEVELS = 100  # of lists and objects in an answer: comparing and showing it recurses
 
 
 class Call(Record):
@@ -27,6 +29,11 @@ class Program(Record):
     calls: tuple[Call, ...]
 
 
+def _printable(text: str) -> str:
+    """A program's words about itself, harmless where they are shown or stored."""
+    return "".join(character if character.isprintable() else "�" for character in text[:200])
+
+
 class Answer(Record):
     """What a call came to: a JSON value, or the built-in exception that it `raised`; else `reason` says why neither.
 
@@ -35,7 +42,7 @@ class Answer(Record):
 
     value: Any = None
     raised: str | None = None
-    reason: str | None = None
+    reason: Annotated[str, AfterValidator(_printable)] | None = None
 
 
 class End(Record):
@@ -68,7 +75,22 @@ def read_execution(program: Program, end: End, written: bytes, params: SandboxPa
     if len(answers) != len(program.calls):
         failure = f"gave {len(answers)} answers to {len(program.calls)} calls"
         return Execution(failure=failure, cpu_seconds=end.cpu_seconds)
+    if any(_nested(answer.value) for answer in answers):
+        return Execution(failure=f"returned more than {_MOST_LEVELS} levels of nesting", cpu_seconds=end.cpu_seconds)
     return Execution(answers=answers, cpu_seconds=end.cpu_seconds)
+
+
+def _nested(value: Any) -> bool:
+    """Whether a value is nested deeper than it may be, found without recursion."""
+    level: list[Any] = [value]
+    for _ in range(_MOST_LEVELS):
+        level = [
+            child
+            for node in level
+            if isinstance(node, list | dict)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+    return bool(level)
 
 
 def _failure(end: End, written: bytes, params: SandboxParams) -> str | None:

@@ -125,8 +125,7 @@ class Worker:
         self._process.kill()
         _, said = self._process.communicate()
         self._control.close()
-        lines = said.decode(errors="replace").strip().splitlines()
-        return lines[-1][:200] if lines else "it said nothing"
+        return " ".join(said.decode(errors="replace").split())[-200:] or "it said nothing"
 
 
 def _settings(params: SandboxParams, wall: Wall) -> dict[str, object]:
