@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from components.advice import Advice
     from components.economics import Account, Checked
+    from components.records import Interval
     from components.stages.reproduce import Reproduced
 
 advice = typer.Typer(add_completion=False)
@@ -128,25 +129,29 @@ def account_table(found: "Account") -> "Table":
     """A row for each rung."""
     from rich.table import Table
 
+    from components.report.economics import payback
     from components.report.words import usd
+
+    def interval(found: "Interval") -> str:
+        return f"{usd(found.value)}\n{usd(found.low)}–{usd(found.high)}"
 
     shown = Table(title=f"{found.calls_per_year:,} calls a year, growing by {found.growth_per_year:.0%}")
     shown.add_column("rung", no_wrap=True)
-    for name in ("$ per 1,000 calls", "95 %", "per 1,000 right", "first year", "third year", "spent once", "pays back"):
+    for name in ("1,000 calls", "1,000 right ones", "first year", "third year", "once", "pays from", "has paid back"):
         shown.add_column(name, justify="right")
     for one in found.rungs:
-        calls, right, payback = one.usd_per_1k_calls, one.usd_per_1k_correct, one.payback
+        paid = one.payback
         shown.add_row(
             one.name if one.measured else f"{one.name} ≈",
-            usd(calls.value),
-            f"{usd(calls.low)}–{usd(calls.high)}",
-            usd(right.value) if right else "–",
+            interval(one.usd_per_1k_calls),
+            interval(one.usd_per_1k_correct) if one.usd_per_1k_correct else "–",
             usd(one.usd_per_year[1].value),
             usd(one.usd_per_year[3].value),
             usd(sum(one.spent_usd.values())),
-            "–" if payback is None else payback.date or "never",
+            "–" if paid is None else "never" if paid.calls_to_pay is None else f"{paid.calls_to_pay:,.0f} a year",
+            payback(paid),
         )
-    shown.caption = f"≈ priced, not measured; payback against {found.incumbent}"
+    shown.caption = f"95 % intervals; ≈ priced, not measured; payback against {found.incumbent}"
     return shown
 
 

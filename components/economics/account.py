@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.economics.breakeven import Case, calls_in_year, net_usd, payback_years
+from components.economics.breakeven import Case, calls_in_year, calls_to_pay, net_usd, payback_years
 from components.economics.prices import MachinePrice
 from components.economics.sensitivity import Swing, swings
 from components.errors import DataError
@@ -46,7 +46,8 @@ class Calls:
 class Payback(Record):
     """When an owned rung has paid for itself, in years from now (None: never), and what is left at the horizon.
 
-    `likely` is the share of draws in which it pays back within the horizon.
+    `likely` is the share of draws in which it pays back within the horizon; `calls_to_pay` are the calls a year from
+    which it does, None where more calls never help.
     """
 
     years: float | None
@@ -57,6 +58,7 @@ class Payback(Record):
     date_high: str | None
     net_usd: Interval
     likely: float
+    calls_to_pay: float | None
 
 
 class RungAccount(Record):
@@ -214,11 +216,12 @@ def _payback(at: Case, moved: Case, setting: Setting) -> Payback:
         date_high=_day(high, setting),
         net_usd=interval(float(net_usd(at, horizon)), net_usd(moved, horizon)),
         likely=float(np.mean(drawn <= horizon)),
+        calls_to_pay=_finite(calls_to_pay(at, horizon)),
     )
 
 
-def _finite(years: float) -> float | None:
-    return None if years == float("inf") else years
+def _finite(amount: float) -> float | None:
+    return None if amount == float("inf") else amount
 
 
 def _day(years: float, setting: Setting) -> str | None:

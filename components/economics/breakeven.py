@@ -58,6 +58,17 @@ def payback_years(case: Case) -> NDArray[np.floating[Any]]:
     return np.where(last < 0, 0.0, np.where(last == balance.shape[-1] - 1, np.inf, crossing))
 
 
+def calls_to_pay(case: Case, years: float) -> float:
+    """Calls a year, today, from which a case pays back in so many years; infinite where more calls never help."""
+    low, high = 1.0, 1e12
+    if float(net_usd(case.changed(calls_per_year=high), years)) < 0:
+        return float("inf")
+    while high > low * (1 + 1e-6):
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if float(net_usd(case.changed(calls_per_year=middle), years)) >= 0 else (middle, high)
+    return high
+
+
 def calls_in_year(case: Case, year: int) -> Amount:
     """Calls of a whole year, 1 for the first: the integral of a traffic that grows continuously."""
     return case.calls_per_year * (_integral(case.growth_per_year, year) - _integral(case.growth_per_year, year - 1))

@@ -39,7 +39,7 @@ def assumptions(case: Case, utilisation: float) -> list[tuple[str, Change, Chang
     busiest = 0.9
     found: list[tuple[str, Change, Change]] = [
         _factors("incumbent's price", ("incumbent_usd",), 0.5, 2.0),
-        _factors("calls a year", ("calls_per_year",), 0.1, 10.0),
+        _factors("calls a year", ("calls_per_year",), 0.5, 2.0),
         _factors("machine's price", ("owned_usd", "machine_usd_per_hour"), 0.5, 2.0),
         (
             "utilisation",

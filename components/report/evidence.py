@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
-from components.economics import Prices
+from components.advice import Advice
+from components.economics import Account, Prices
 from components.records import Record
 
 Curve = list[tuple[float, float]]  # (step, value)
@@ -49,6 +50,8 @@ class Evidence(Record):
     quarantine: dict[str, int] = Field(default={}, description="Rows by reason.")
     warnings: tuple[str, ...] = ()
     prices: tuple[PriceLine, ...] = ()
+    account: Account | None = None
+    advice: Advice | None = None
 
 
 def price_lines(prices: Prices, models: Iterable[str], machines: Iterable[str]) -> tuple[PriceLine, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.errors import DataError
 from components.records import Ladder, RungResult
-from components.report import words
+from components.report import economics, words
 from components.report.evidence import Changes, Curve, Evidence
 from components.report.examples import MOST_EXAMPLES, compare
 from components.report.picture import HEIGHT, WIDTH, Chart, chart
@@ -45,6 +45,7 @@ def _environment() -> Any:
     )
     for name in ("percent", "points", "usd", "p_value", "duration", "milliseconds", "relative"):
         environment.filters[name] = getattr(words, name)
+    environment.filters["money"] = economics.money
     return environment
 
 
@@ -69,6 +70,8 @@ def _view(ladder: Ladder, evidence: Evidence) -> dict[str, Any]:
         "slices": _slices(ladder.rungs),
         "curves": {name: _charts(curves) for name, curves in evidence.curves.items() if _charts(curves)},
         "chart_size": (WIDTH, HEIGHT),
+        "advice": evidence.advice,
+        **economics.view(evidence.account, words.winner(ladder).name),
     }
 
 

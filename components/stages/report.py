@@ -1,10 +1,14 @@
 """The stage `report`: everything that a run left, as one record and one page."""
 
+from datetime import date
+
 from components.data.prepare import DataReport
 from components.evaluation import changes, common
 from components.records import Completion, Example, Ladder, read_record, write_record
 from components.report import Change, Changes, Evidence, price_lines, render
+from components.stages.advise import settle
 from components.stages.answers import score
+from components.stages.economics import account
 from components.stages.evaluate import Evaluations, kept
 from components.stages.gate import GateRecord
 from components.stages.run import Run, StageRecord
@@ -15,10 +19,13 @@ SHOWN = 5  # examples that a rung fixed, and as many that it broke
 
 
 def report(run: Run, tracker: Tracker) -> None:
-    """`ladder.json`, which programs read, and `report.html`, which people do."""
+    """`ladder.json` and `economics.json`, which programs read, and `report.html`, which people do."""
     ladder, folder = _ladder(run), run.report
     write_record(folder / "ladder.json", ladder)
-    render(ladder, _evidence(run, ladder), folder / "report.html")
+    counted, advice = account(run, date.today()), settle(run, ladder, tracker)
+    write_record(folder / "economics.json", counted)
+    evidence = _evidence(run, ladder).model_copy(update={"account": counted, "advice": advice})
+    render(ladder, evidence, folder / "report.html")
     tracker.artifact(folder, "report")
 
 

@@ -18,6 +18,7 @@ from components.economics import (
     net_usd,
     payback_years,
 )
+from components.economics.breakeven import calls_to_pay
 from components.economics.sensitivity import swings
 from components.errors import DataError
 from components.params import EconomicsParams, Traffic
@@ -53,6 +54,12 @@ def test_a_machine_of_its_own_is_paid_around_the_clock() -> None:
     # 0.05 dollars an hour are 438.30 a year, more than the calls' share of 200: 561.70 of 1,000 are saved
     assert payback_years(CASE.changed(machine_usd_per_hour=0.05)) == pytest.approx(1000 / 561.7, rel=1e-4)
     assert payback_years(CASE.changed(machine_usd_per_hour=0.01)) == pytest.approx(1.25)  # its hours do not suffice
+
+
+def test_the_volume_from_which_it_pays_is_where_nothing_is_left() -> None:
+    # 1,000 dollars in two years at 0.0008 a call: 625,000 calls a year
+    assert calls_to_pay(CASE, 2.0) == pytest.approx(625_000, rel=1e-4)
+    assert calls_to_pay(CASE.changed(owned_usd=0.002), 2.0) == float("inf")
 
 
 def test_errors_cost_on_both_sides() -> None:
@@ -142,10 +149,12 @@ def test_intervals_of_the_cost_of_a_right_call_hold_the_truth() -> None:
 def test_the_assumption_that_moves_most_comes_first() -> None:
     found = swings(CASE, 2.0, 0.5)
     by_name = {swing.name: swing for swing in found}
-    assert found[0].name == "calls a year"
-    # ten times the calls: 8,000 a year, 16,000 in two years, less 1,000
-    assert by_name["calls a year"].net_usd_high == pytest.approx(15_000)
-    assert by_name["calls a year"].payback_low is None  # 80 dollars a year, 12.5 years
+    assert found[0].name == "incumbent's price"  # twice: 0.0018 a call, 1,800 a year
+    assert found[0].net_usd_high == pytest.approx(2600)
+    assert by_name["incumbent's price"].payback_low == pytest.approx(1000 / 300)
+    # twice the calls: 1,600 a year, 3,200 in two years, less 1,000
+    assert by_name["calls a year"].net_usd_high == pytest.approx(2200)
+    assert by_name["calls a year"].payback_low == pytest.approx(2.5)
     # at half the utilisation a call takes twice the hours: 0.0006 saved
     assert by_name["utilisation"].net_usd_low == pytest.approx(200)
     assert [swing.width for swing in found] == sorted((swing.width for swing in found), reverse=True)
