@@ -57,7 +57,8 @@ def score_traces(
 ) -> None:
     """Score traces by what people said of them: against their corrected answers, or as they scored them.
 
-    Scores go to the lake and, as assessments, to MLflow's traces. A trace that was scored is not scored again.
+    Where the workload's YAML has a `serving.judge_share`, so many are marked by its judge as well. Scores go to the
+    lake and, as assessments, to MLflow's traces. A trace that was scored is not scored again.
     """
     prefect_home()
     from flows.score import score

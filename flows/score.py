@@ -1,4 +1,4 @@
-"""Scoring: the traces of the last hours → scores in the lake → assessments in MLflow."""
+"""Scoring: the traces of the last hours → scores in the lake, a judge's among them → assessments in MLflow."""
 
 import logging
 import time
@@ -9,7 +9,9 @@ from prefect.cache_policies import NO_CACHE
 from components.records import Scored
 from components.registry import assess
 from components.scorers import build
+from components.stages.judging import judge_of, judge_usd
 from components.stages.run import STATE, Run
+from monitoring.judging import Bench, Judged, judge_window
 from monitoring.lake import Lake
 from monitoring.scoring import Scoring, score_window
 from monitoring.windows import HOUR_S
@@ -24,6 +26,8 @@ def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
     since = now - hours * HOUR_S
     found = into_lake(run, since, now)
     log.info("Traces of the last %g hours: %s.", hours, found)
+    if run.workload.serving.judge_share:
+        log.info("Of a share of %g: %s.", run.workload.serving.judge_share, by_judge(run, since, now))
     log.info("New assessments in MLflow: %s.", f"{into_mlflow(workload, since):,}")
     return found
 
@@ -34,6 +38,16 @@ def into_lake(run: Run, since: float, until: float) -> Scoring:
     workload = run.workload
     scorer = build(workload.scorer, workload.output)
     return score_window(Lake(STATE / "lake"), workload.name, scorer, since, until)
+
+
+@task(cache_policy=NO_CACHE)
+def by_judge(run: Run, since: float, until: float) -> Judged:
+    """Let the workload's judge mark a share of the answers, and tell what that cost."""
+    judge = judge_of(run)
+    bench = Bench(run.workload.name, judge, run.workload.serving.judge_share)
+    found = judge_window(Lake(STATE / "lake"), bench, since, until)
+    log.info("The judge's verdicts cost $%.4f.", judge_usd(run, judge))
+    return found
 
 
 @task(cache_policy=NO_CACHE)

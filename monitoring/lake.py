@@ -81,6 +81,16 @@ class Lake:
                 kept, ranks = kept.take(best).combine_chunks(), ranks[best]
         return _traces([] if kept is None else kept.to_pylist()), total
 
+    def share(self, workload: str, share: float, window: tuple[float, float]) -> list[Trace]:
+        """A share in [0, 1] of what callers got in a window of time [since, until), the same ones at every call."""
+        import pyarrow.compute as pc
+
+        rows: list[dict[str, Any]] = []
+        for batch in self._batches(workload, window, pc.field("returned")):
+            places = [at for at, name in enumerate(batch["id"].to_pylist()) if crc32(name.encode()) < share * 2**32]
+            rows += batch.take(places).to_pylist() if places else []
+        return _traces(rows)
+
     def about(self, workload: str, requests: Collection[str], window: tuple[float, float]) -> tuple[list[Trace], int]:
         """All answers to these requests in a window of time [since, until), and how many answers there were to any."""
         rows: list[dict[str, Any]] = []

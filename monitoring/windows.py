@@ -10,7 +10,7 @@ from components.records import Observation, Scored, Trace
 from monitoring.lake import Lake
 
 HOUR_S = 3600.0
-SOURCES = ("scorer", "judge", "feedback")  # of scores, the most trusted last
+SOURCES = ("judge", "scorer", "feedback")  # of scores, the most trusted last: a scorer has a corrected answer
 
 
 @dataclass(frozen=True)

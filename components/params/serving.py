@@ -46,5 +46,8 @@ class ServingParams(Settings):
     timeout_s: float = Field(default=60.0, gt=0, description="Until a request is given up with status 504.")
     follow_s: float = Field(default=5.0, gt=0, description="How often the registry is asked for a new champion.")
     store_s: float = Field(default=5.0, gt=0, description="How often traces are moved from the spools to their stores.")
+    judge_share: float = Field(
+        default=0.0, ge=0, le=1, description="Of the answers that callers got, judged by the workload's `scorer.judge`."
+    )
     traces: TraceParams = TraceParams()
     routing: RoutingParams = RoutingParams()

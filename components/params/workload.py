@@ -155,4 +155,6 @@ class Workload(Settings):
             raise ValueError(f"constrained must name some of prompts, found {sorted(unknown)[0]}")
         if self.output.get("type") != "object" or not self.output.get("properties"):
             raise ValueError("output must describe an object with properties")
+        if self.serving.judge_share and self.scorer.judge is None:
+            raise ValueError("serving.judge_share must be 0 where scorer has no section `judge`")
         return self

@@ -2,6 +2,7 @@
 
 import logging
 
+from components.errors import ConfigError
 from components.scorers import Scorer
 from components.scorers.judge import JudgeScorer
 from components.scorers.weighted import WeightedScorer
@@ -19,7 +20,7 @@ def tell_judge(run: Run, tracker: Tracker) -> float:
         return 0.0
     found = [judge for one in (scorer(run), sealed_scorer(run)) if one is not None for judge in judges(one)]
     spent = [one for judge in found for one in judge.spent]
-    cost = sum(_usd(run, judge) for judge in found)
+    cost = sum(judge_usd(run, judge) for judge in found)
     numbers = {
         "judge/verdicts": sum(one.asked for one in spent),
         "judge/remembered": sum(one.remembered for one in spent),
@@ -39,7 +40,18 @@ def judges(scorer: Scorer) -> list[JudgeScorer]:
     return [one for one in members if isinstance(one, JudgeScorer)]
 
 
-def _usd(run: Run, judge: JudgeScorer) -> float:
+def judge_of(run: Run) -> JudgeScorer:
+    """The workload's judge alone, for production.
+
+    Raises:
+        ConfigError: The workload has none, or its rubric is missing.
+    """
+    if run.workload.scorer.judge is None:
+        raise ConfigError(f"expected a section `scorer.judge`, found none ({run.workload.name})")
+    return JudgeScorer(run.workload.scorer.judge)
+
+
+def judge_usd(run: Run, judge: JudgeScorer) -> float:
     """What a judge's tokens cost at list price."""
     price = run.prices.models.get(judge.params.model)
     if price is None:

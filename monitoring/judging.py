@@ -1,0 +1,91 @@
+"""What a judge says of production's answers, whether anybody else spoke of them or not.
+
+Decides which answers a judge is shown: a share of those that callers got, the same ones at every call, so that none is
+paid for twice. It sees no reference, because production has none; of all scores its are the least trusted.
+"""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from components.errors import ScorerError
+from components.records import Completion, Example, Record, Scored, Trace
+from components.scorers import Outcome, Pair, Scorer, score_all
+from monitoring.lake import Lake
+
+BATCH = 64  # verdicts between two writes: so many are lost at most where it is stopped
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The judge of a workload, and the share in [0, 1] of its answers that it is shown."""
+
+    workload: str
+    judge: Scorer
+    share: float
+
+
+class Judged(Record):
+    """What became of the share: `judged` have new scores, `before` had them, on `failed` ones there is no verdict."""
+
+    judged: int = 0
+    before: int = 0
+    failed: int = 0
+
+    def __str__(self) -> str:
+        """The counts in words."""
+        return f"{self.judged:,} judged, {self.before:,} judged before, {self.failed:,} without a verdict"
+
+
+def judge_window(lake: Lake, bench: Bench, since: float, until: float) -> Judged:
+    """Judge the share of a window [since, until), in seconds since 1970, and keep the scores in the lake.
+
+    Raises:
+        OSError: The lake is away.
+    """
+    traces = lake.share(bench.workload, bench.share, (since, until))
+    done = {one.trace_id for one in lake.read(Scored, bench.workload, since) if one.source == "judge"}
+    new = [trace for trace in traces if trace.id not in done]
+    failed = 0
+    for start in range(0, len(new), BATCH):
+        batch = new[start : start + BATCH]
+        outcomes = score_all(bench.judge, [_pair(trace) for trace in batch])
+        failed += _told([one for one in outcomes if isinstance(one, ScorerError)])
+        _keep(lake, batch, outcomes)
+    return Judged(judged=len(new) - failed, before=len(traces) - len(new), failed=failed)
+
+
+def _pair(trace: Trace) -> Pair:
+    """A trace as scorers see it: what was asked, without an answer that would be right."""
+    asked = trace.input or {message.role: message.content for message in trace.messages[-1:]}
+    example = Example(id=trace.id, input=asked, demonstration="", reference="", group="")
+    return example, Completion(example_id=trace.id, text=trace.text, usage=trace.usage, latency_ms=trace.latency_ms)
+
+
+def _told(errors: Sequence[ScorerError]) -> int:
+    if errors:
+        log.warning("%s; %s answers have no verdict.", errors[0], f"{len(errors):,}")
+    return len(errors)
+
+
+def _keep(lake: Lake, traces: Sequence[Trace], outcomes: Sequence[Outcome]) -> None:
+    """Store the scores under a name that follows from what is judged: stored again, they replace themselves."""
+    found = [
+        Scored(
+            trace_id=trace.id,
+            at=trace.at,
+            workload=trace.workload,
+            source="judge",
+            value=outcome.value,
+            passed=outcome.passed,
+            reason=outcome.reason,
+        )
+        for trace, outcome in zip(traces, outcomes, strict=True)
+        if not isinstance(outcome, ScorerError)
+    ]
+    if found:
+        named = "\n".join(one.trace_id for one in found)
+        segment = f"verdicts-{hashlib.sha256(named.encode()).hexdigest()[:32]}"
+        lake.store(segment, [one.model_dump_json() for one in found])
