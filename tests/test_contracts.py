@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.data.sources import input_columns
 from components.params import MidtrainParams, Pipeline, PretrainParams, Profile, Workload, load
 from components.prompts import load_prompt
 from components.stages import BASE_MODEL, LADDER
@@ -85,7 +86,7 @@ def test_the_flow_calls_the_stages_of_the_ladder_in_order() -> None:
 def test_every_workload_is_valid_and_has_its_prompts(path: Path) -> None:
     workload = load(path, Workload)
     assert workload.name == path.stem
-    columns = ("message",) if workload.source.kind == "generated" else workload.source.columns.input
+    columns = input_columns(workload)
     for name in (*workload.prompts, workload.trained_prompt):
         assert load_prompt(ROOT / "params/prompts" / workload.name, name, columns).placeholders
 
