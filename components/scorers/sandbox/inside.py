@@ -108,8 +108,9 @@ def _wait(program: int, wall_seconds: float) -> dict[str, Any]:
     timed_out = list[bool]()
 
     def end_it(*_: object) -> None:
-        timed_out.append(True)
-        os.kill(program, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended in this very moment
+            os.kill(program, signal.SIGKILL)
+            timed_out.append(True)
 
     signal.signal(signal.SIGALRM, end_it)
     signal.setitimer(signal.ITIMER_REAL, wall_seconds)
@@ -133,15 +134,15 @@ def _fresh_namespaces(scratch: int) -> None:
 
 def _become_program(settings: dict[str, Any], task: int, answers: int, say_ready: int) -> NoReturn:
     """Give up everything but two pipes, then run."""
+    leave = os._exit
     try:
         os.setsid()
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         os.dup2(1, 0)  # /dev/null: nothing to read, and nobody reads what is printed
         os.dup2(1, 2)
-        for number in range(3, 256):
-            if number not in (task, answers, say_ready):
-                with contextlib.suppress(OSError):
-                    os.close(number)
+        kept = sorted((task, answers, say_ready))
+        for before, after in zip([2, *kept], [*kept, 256], strict=True):
+            os.closerange(before + 1, after)
         for name, limit in settings["limits"].items():
             resource.setrlimit(getattr(resource, name), (limit, limit))
         if settings["filter"]:
@@ -151,8 +152,12 @@ def _become_program(settings: dict[str, Any], task: int, answers: int, say_ready
         os.close(say_ready)
     except BaseException as error:
         os.write(say_ready, str(error).encode()[:300])
-        os._exit(1)
-    _run(task, answers)
+        leave(1)
+    try:
+        _run(task, answers)
+        leave(0)
+    finally:  # whatever a program did to the interpreter, it gets no further than this
+        leave(1)
 
 
 def _put_on_filter(steps: bytes) -> None:
@@ -171,9 +176,9 @@ def _ask(result: int, what: str) -> None:
         raise OSError(error, f"could not {what}: {os.strerror(error)}")
 
 
-def _run(task: int, answers: int) -> NoReturn:
-    """Define the program's functions, make the calls, write an answer a line, and leave with nothing run after."""
-    leave, write = os._exit, os.write
+def _run(task: int, answers: int) -> None:
+    """Define the program's functions, make the calls, write an answer a line."""
+    write = os.write
     with os.fdopen(task, "rb") as pipe:
         program = json.load(pipe)
     module = types.ModuleType("program")
@@ -188,7 +193,6 @@ def _run(task: int, answers: int) -> NoReturn:
         left = memoryview(line.encode() + b"\n")
         while left:
             left = left[write(answers, left) :]
-    leave(0)
 
 
 def _answer(names: dict[str, Any], call: dict[str, Any]) -> str:

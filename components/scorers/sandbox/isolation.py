@@ -70,5 +70,5 @@ def shut_in(wall: Wall, script: list[str]) -> list[str]:
 def _readable() -> list[str]:
     """The folders that a program may read: the system's libraries and the interpreter's."""
     wanted = ["/usr", "/lib", "/lib64", "/bin", "/sbin", sys.base_prefix]
-    found = [path for path in wanted if Path(path).is_dir()]
+    found = [path for path in wanted if Path(path).is_dir() and path != "/"]
     return [path for path in found if path == "/usr" or not path.startswith("/usr/")]

@@ -39,7 +39,7 @@ class Worker:
         reason = missing(wall)
         if reason is not None:
             raise ScorerError(reason)
-        self._control, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control, inside = socket.socketpair()
         source = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
         with inside:
             self._process = subprocess.Popen(
@@ -62,12 +62,12 @@ class Worker:
         """
         self._deadline = time.monotonic() + self._params.wall_seconds + _GRACE_SECONDS
         (task, to_task), (from_answers, answers) = os.pipe(), os.pipe()
-        with open(from_answers, "rb", buffering=0) as answered, open(to_task, "wb") as tasked:
-            with open(task, "rb"), open(answers, "wb"):  # the worker's ends, closed here once it has them
-                self._send(task, answers)
-            with suppress(BrokenPipeError):  # its process ended before it read all; how, the worker tells
+        with open(from_answers, "rb", buffering=0) as answered:
+            # A broken pipe: the process ended before it read all of its task; how, the worker tells.
+            with suppress(BrokenPipeError), open(to_task, "wb") as tasked:
+                with open(task, "rb"), open(answers, "wb"):  # the worker's ends, closed here once it has them
+                    self._send(task, answers)
                 tasked.write(program.model_dump_json().encode())
-                tasked.close()
             written = self._read(answered)
         end = End.model_validate_json(self._hear())
         if end.broken is not None:
@@ -107,7 +107,11 @@ class Worker:
         return bytes(written)
 
     def _hear(self) -> bytes:
-        """One line of the worker."""
+        """One line of the worker.
+
+        Raises:
+            WorkerLost: It ended, or the deadline passed.
+        """
         heard = b""
         while not heard.endswith(b"\n"):
             self._control.settimeout(max(self._deadline - time.monotonic(), 0.01))

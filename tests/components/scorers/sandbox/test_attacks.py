@@ -134,9 +134,9 @@ def attack_all(isolation: Isolation, target: Target, wall_seconds: float) -> Non
         for _ in range(5):  # such short a time may be over before a busy machine gets round to it
             tired = [one for one in honest if isinstance(one, Execution) and "did not end" in (one.failure or "")]
             honest = [one for one in honest if one not in tired] + sandbox.run_many([HONEST] * len(tired))
-    failed = [name for name, one in zip(names, executions[::2], strict=True) if isinstance(one, ScorerError)]
+    failed = {name: str(one) for name, one in zip(names, executions[::2], strict=True) if isinstance(one, ScorerError)}
     found = {name: one for name, one in zip(names, executions[::2], strict=True) if isinstance(one, Execution)}
-    assert failed == [], "what an attack does is never the sandbox's failure"
+    assert failed == {}, "what an attack does is never the sandbox's failure"
     assert [name for name, one in found.items() if verdict(tests, one, 0.0).value > 0] == []
     got_out = [name for name, one in found.items() if "ESCAPED" in repr(one) or target.secret in repr(one)]
     assert got_out == []

@@ -70,6 +70,7 @@ def test_an_exception_comes_out_as_the_built_in_one_that_it_is(sandbox: Sandbox)
         ("import sqlite3\ndef f(): return sqlite3.connect(':memory:').execute('select 3 + 4').fetchone()[0]", 7),
         ("import re, json, decimal, fractions, datetime, statistics, heapq\n"
          "def f(): return statistics.mean([6, 8])", 7),
+        ("# " + "x" * 300_000 + "\ndef f(): return 7", 7),  # more than a pipe holds
         ("def f(): return (7, [None, True, 1.5, {'a': 'é'}])", [7, [None, True, 1.5, {"a": "é"}]]),
     ],
 )  # fmt: skip
