@@ -34,8 +34,8 @@ def learning(passes: Mapping[int, Sequence[bool]], demonstrations: int, seed: in
     rng, at = np.random.default_rng(seed), np.array([demonstrations, 2 * demonstrations], dtype=float)
     chance = _smoothed(right, n)
     drawn = rng.binomial(n, chance, size=(_DRAWS, len(n))) / n
-    fits = np.array([extrapolate(sizes, one, at, floors) for one in drawn for floors in _FORMS])
-    best = np.mean([extrapolate(sizes, right / n, at, floors) for floors in _FORMS], axis=0)
+    fits = np.concatenate([extrapolate(sizes, drawn, at, floors) for floors in _FORMS])
+    best = np.mean([extrapolate(sizes, (right / n)[None], at, floors)[0] for floors in _FORMS], axis=0)
     noise = rng.normal(0.0, np.sqrt(chance[-1] * (1 - chance[-1]) / n[-1]), size=len(fits))
     return Learning(
         points=tuple((int(size), wilson(int(r), int(m))) for size, r, m in zip(sizes, right, n, strict=True)),
@@ -45,23 +45,26 @@ def learning(passes: Mapping[int, Sequence[bool]], demonstrations: int, seed: in
     )
 
 
-def extrapolate(sizes: NDArray[Any], accuracies: NDArray[Any], at: NDArray[Any], floors: NDArray[Any]) -> NDArray[Any]:
-    """Accuracy at other sizes by the least squares fit of the power law; of fewer than three points the last."""
+def extrapolate(
+    sizes: NDArray[Any], accuracies_D_S: NDArray[Any], at: NDArray[Any], floors: NDArray[Any]
+) -> NDArray[Any]:
+    """Accuracies (D, A) at other sizes by the least squares fit of the power law to each of D curves over S sizes.
+
+    Of fewer than three sizes nothing is extrapolated: the last accuracy stands.
+    """
     if len(sizes) < 3:
-        return np.full(len(at), accuracies[-1])
-    errors = 1 - accuracies
-    scaled, wanted = sizes / sizes[-1], at / sizes[-1]
-    best, found = np.inf, np.full(len(at), accuracies[-1])
-    for power in _POWERS:
-        shape = scaled[:, None] ** -power
-        rest = errors[:, None] - floors[None, :]
-        slopes = np.clip((shape * rest).sum(axis=0) / (shape**2).sum(axis=0), 0.0, None)  # an error that never rises
-        losses = ((rest - shape * slopes) ** 2).sum(axis=0)
-        place = int(np.argmin(losses))
-        if losses[place] < best - 1e-12:
-            best = losses[place]
-            found = 1 - (floors[place] + slopes[place] * wanted**-power)
-    return np.clip(found, 0.0, 1.0)
+        return np.repeat(accuracies_D_S[:, -1:], len(at), axis=1)
+    errors = 1 - accuracies_D_S
+    shapes_P_S, wanted_P_A = ((x / sizes[-1]) ** -_POWERS[:, None] for x in (sizes, at))
+    # Sums over sizes give the slope and the loss of every power, floor and curve at once.
+    squares, rest = (shapes_P_S**2).sum(axis=1), errors[None, None] - floors[None, :, None, None]
+    products = np.einsum("ps,fds->pfd", shapes_P_S, rest[0])
+    slopes = np.clip(products / squares[:, None, None], 0.0, None)  # an error that never rises
+    losses = (rest**2).sum(axis=3) - 2 * slopes * products + slopes**2 * squares[:, None, None]
+    best = losses.reshape(-1, len(errors)).argmin(axis=0)
+    power, floor = np.unravel_index(best, losses.shape[:2])
+    slope = slopes[power, floor, np.arange(len(errors))]
+    return np.clip(1 - (floors[floor, None] + slope[:, None] * wanted_P_A[power]), 0.0, 1.0)
 
 
 def _smoothed(right: NDArray[Any], n: NDArray[Any]) -> NDArray[Any]:

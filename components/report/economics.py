@@ -8,7 +8,7 @@ from components.report.picture import Tick, ticks
 from components.report.words import usd
 
 TORNADO_WIDTH, ROW = 640.0, 26.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 130.0, 16.0, 8.0, 24.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 130.0, 36.0, 8.0, 24.0
 
 
 @dataclass(frozen=True)

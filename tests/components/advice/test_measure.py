@@ -1,0 +1,146 @@
+"""What is measured, on answers whose truth is known."""
+
+import numpy as np
+import pytest
+
+from components.advice.curve import extrapolate, learning
+from components.advice.measure import (
+    Second,
+    headroom,
+    learnt_errors,
+    movement,
+    same_answers,
+    scoring,
+    writing,
+    wrong_answers,
+)
+from components.errors import DataError
+from components.records import Example, to_json
+
+
+def example(number: int, label: str = "a", taught: str = "", when: str = "") -> Example:
+    answer = to_json({"label": label, "size": number % 7})
+    return Example(
+        id=f"e{number}", input={"text": f"case {number}", "date": when}, reference=answer,
+        demonstration=to_json({"label": taught or label, "size": number % 7}), group=f"e{number}",
+    )  # fmt: skip
+
+
+EXAMPLES = [example(number, "abc"[number % 3]) for number in range(60)]
+
+
+def test_agreement_is_how_often_second_answers_pass_and_names_the_fields_that_do_not() -> None:
+    again: list[Second] = [(one, one.reference) for one in EXAMPLES[:30]]
+    again += [(one, to_json({"label": "z", "size": int(one.id[1:]) % 7})) for one in EXAMPLES[30:40]]
+    found = writing(same_answers, EXAMPLES, EXAMPLES, again)
+    assert found.agreement is not None and found.agreement.value == 0.75
+    assert found.by_field == {"label": 0.75, "size": 1.0}
+    assert list(found.by_field) == ["label", "size"]  # the least agreed first
+    assert found.demonstrations is None  # nobody else says what is right
+
+
+def test_errors_that_were_learnt_are_told_from_others() -> None:
+    taught = [example(number, "a", taught="b" if number < 20 else "") for number in range(50)]
+    answers = [one.demonstration for one in taught[:10]] + [to_json({"label": "c", "size": 0})] * 5
+    answers += [one.reference for one in taught[15:]]
+    assert learnt_errors(same_answers, taught, answers).value == 0.2  # ten of fifty; the five are its own
+    found = writing(same_answers, taught, taught, [])
+    assert found.demonstrations is not None and found.demonstrations.value == 0.6
+
+
+def test_a_wrong_answer_differs_from_the_reference_in_one_field() -> None:
+    for _, field, text in wrong_answers(EXAMPLES[0], EXAMPLES, 1):
+        right, wrong = EXAMPLES[0].reference, text
+        assert wrong != right and field in ("label", "size")
+    assert {field for _, field, _ in wrong_answers(EXAMPLES[0], EXAMPLES, 1)} == {"label", "size"}
+
+
+def test_a_scorer_that_overlooks_a_field_is_found_out() -> None:
+    import json
+
+    def looks_at_label(examples: list[Example], answers: list[str]) -> list[bool | None]:
+        return [json.loads(one.reference)["label"] == json.loads(text)["label"]
+                for one, text in zip(examples, answers, strict=True)]  # fmt: skip
+
+    exact, half = scoring(same_answers, EXAMPLES, 1), scoring(looks_at_label, EXAMPLES, 1)  # pyright: ignore[reportArgumentType]
+    assert exact is not None and (exact.false_positives.value, exact.false_negatives.value) == (0.0, 0.0)
+    assert exact.unseen == () and exact.reads_reference
+    assert half is not None and half.unseen == ("size",)
+    assert half.false_positives.value == pytest.approx(0.5)
+
+
+def test_a_scorer_that_needs_no_reference_is_told_apart_and_its_failures_are_no_errors() -> None:
+    fails = scoring(
+        lambda examples, answers: [None if at % 4 == 0 else True for at, _ in enumerate(answers)], EXAMPLES, 1
+    )
+    assert fails is not None and not fails.reads_reference
+    assert fails.false_positives.value == 1.0
+    assert fails.failures == pytest.approx(0.25, abs=0.02)
+    assert scoring(same_answers, [], 1) is None
+
+
+def test_headroom_is_pass_at_k_above_pass_at_1() -> None:
+    # half of the prompts are always right, a quarter half of the time, a quarter never
+    passed = np.zeros((40, 4), dtype=bool)
+    passed[:20], passed[20:30, :2] = True, True
+    found = headroom(passed, 1)
+    assert found.pass_1.value == pytest.approx(0.625)
+    assert found.pass_k.value == pytest.approx(0.75)  # of four draws one is right wherever any is
+    assert found.gap.value == pytest.approx(0.125)
+    assert found.gap.low < 0.125 < found.gap.high
+    assert found.zero_variance.value == 0.75
+    with pytest.raises(DataError, match=r"several answers to several prompts, found shape \(40,\)"):
+        headroom(passed[:, 0], 1)
+
+
+def test_labels_that_came_up_in_the_later_half_are_movement() -> None:
+    moved = [
+        example(number, label, when=f"20{24 + number // 50}-{1 + number % 12:02}-01")
+        for number, label in enumerate(["a"] * 50 + ["a"] * 25 + ["b"] * 25)
+    ]
+    found = movement(moved, "date", ("label", "size"), 1)
+    assert found is not None and found.field == "label"
+    assert found.distance == pytest.approx(0.5)  # half of the later half
+    assert found.p_value < 0.02 and found.new_labels == ('"b"',)
+    assert found.span_years == pytest.approx(1.9, abs=0.1)
+
+
+def test_labels_that_stay_are_none() -> None:
+    rng = np.random.default_rng(2)
+    still = [
+        example(number, "abc"[rng.integers(3)], when=f"2025-{1 + number % 12:02}-{1 + number % 28:02}")
+        for number in range(200)
+    ]
+    found = movement(still, "date", ("label",), 1)
+    assert found is not None and found.p_value > 0.01
+    assert found.stable_years(0.1) == float("inf")
+    assert movement(still[:20], "date", ("label",), 1) is None
+    assert movement(EXAMPLES, "nothing", ("label",), 1) is None
+
+
+def test_a_power_law_is_found_again() -> None:
+    sizes = np.array([250.0, 500.0, 1000.0, 2000.0])
+    law = 1 - 3 * sizes**-0.5
+    assert extrapolate(sizes, law[None], np.array([8000.0]), np.zeros(1))[0, 0] == pytest.approx(
+        1 - 3 * 8000**-0.5, abs=0.004
+    )
+    flat = extrapolate(sizes, np.full((1, 4), 0.8), np.array([8000.0, 16000.0]), np.linspace(0, 1, 41))
+    assert flat[0] == pytest.approx([0.8, 0.8])
+
+
+def test_intervals_of_an_extrapolation_hold_the_truth() -> None:
+    # 100 curves from trials of 500, 1,000 and 2,000 on 400 dev examples: the accuracy after 8,000 is known
+    rng, held = np.random.default_rng(5), 0
+    for number in range(100):
+        floor, rise = rng.uniform(0.0, 0.1), rng.uniform(2.0, 6.0)
+        curve = lambda n, floor=floor, rise=rise: 1 - floor - rise * n**-0.5  # noqa: E731 — the curve's own formula
+        passes = {n: (rng.random(400) < curve(n)).tolist() for n in (500, 1000, 2000)}
+        found = learning(passes, 8000, number).full
+        held += found.low <= curve(8000) <= found.high
+    assert held >= 88
+
+
+def test_a_curve_without_points_is_refused() -> None:
+    with pytest.raises(DataError, match="at least one subset"):
+        learning({}, 100, 1)
+    assert learning({100: [True, False] * 20}, 100, 1).full.value == 0.5  # of one point nothing is extrapolated

@@ -1,0 +1,177 @@
+"""The rule on evidence whose answer is plain, and what it never does."""
+
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.advice import (
+    Evidence,
+    Headroom,
+    Learning,
+    Movement,
+    Paying,
+    Scoring,
+    Standing,
+    Writing,
+    advise,
+    choose,
+)
+from components.advice.record import Asked
+from components.advice.rule import scorable, writable
+from components.params import AdviceParams
+from components.records import Interval
+
+PARAMS = AdviceParams()
+
+
+def near(value: float, spread: float = 0.02) -> Interval:
+    return Interval(value=value, low=value - spread, high=value + spread)
+
+
+def stands(accuracy: float, method: Literal["prompt", "sft", "grpo"] = "prompt") -> Standing:
+    return Standing(name=method, method=method, accuracy=near(accuracy), n=500)
+
+
+def scores(false_positives: float = 0.01, false_negatives: float = 0.01, reads: bool = True) -> Scoring:
+    return Scoring(
+        false_positives=near(false_positives, 0.01), false_negatives=near(false_negatives, 0.01), n=400,
+        source="by hand", reads_reference=reads,
+    )  # fmt: skip
+
+
+def learns(full: float, doubling: float = 0.0) -> Learning:
+    points = ((500, near(full - 0.1)), (1000, near(full - 0.05)), (2000, near(full - 0.02)))
+    return Learning(points=points, full=near(full), doubled=near(full + doubling), doubling=near(doubling, 0.01))
+
+
+def room(gap: float) -> Headroom:
+    return Headroom(k=8, n=200, pass_1=near(0.8), pass_k=near(0.8 + gap), gap=near(gap, 0.01), zero_variance=near(0.5))
+
+
+def pays(years: float | None) -> Paying:
+    return Paying(
+        years=years, low=years, high=years, likely=float(years is not None), investment_usd=100.0,
+        saved_usd_per_year=100.0 / years if years else -1.0, horizon_years=2.0,
+    )  # fmt: skip
+
+
+def known(**changes: Any) -> Evidence:
+    """Prompts at 70 %, 8,000 demonstrations on which people agree, SFT that reaches 90 %, a scorer that hardly errs."""
+    found: dict[str, Any] = {
+        "standing": stands(0.7), "writing": Writing(examples=8000, agreement=near(0.95), pairs=200),
+        "scoring": scores(), "headroom": room(0.1), "learning": learns(0.9),
+        "prompts": {"a": near(0.69), "b": near(0.7)}, "prompt_examples": 500,
+        "paying": {"sft": pays(0.5), "rl": pays(0.5)},
+    }  # fmt: skip
+    return Evidence(**{**found, **changes})
+
+
+def advised(**changes: Any) -> str:
+    return choose(known(**changes), PARAMS).rung
+
+
+DISPUTED = Writing(examples=8000, agreement=near(0.5), pairs=200, by_field={"priority": 0.4, "product": 0.95})
+
+
+def test_demonstrations_that_teach_are_learnt_first() -> None:
+    found = choose(known(), PARAMS)
+    assert found.rung == "sft"
+    assert found.gain.value == pytest.approx(0.2)
+    # two independent intervals of ±2 points: ±2.83 together
+    assert found.gain.high == pytest.approx(0.2 + 0.02 * 2**0.5)
+
+
+def test_rl_starts_where_sft_ended_and_closes_half_of_the_gap() -> None:
+    found = choose(known(standing=stands(0.9, "sft"), learning=None), PARAMS)
+    assert found.rung == "rl"
+    assert found.gain.value == pytest.approx(0.5 * 0.98 * 0.1)  # half, times 1 − FP − FN, times the gap
+
+
+def test_no_outcome_that_can_be_scored_means_no_rl() -> None:
+    after_sft = {"standing": stands(0.9, "sft"), "learning": None}
+    assert advised(**after_sft, scoring=scores(false_positives=0.3)) == "stay"
+    assert advised(**after_sft, scoring=scores(false_negatives=0.4)) == "stay"
+    assert advised(**after_sft, scoring=None) == "stay"
+    assert advised(writing=DISPUTED, scoring=scores(reads=True)) != "rl"
+
+
+def test_a_verifier_that_needs_no_reference_makes_up_for_people_who_disagree() -> None:
+    assert advised(writing=DISPUTED, scoring=scores(reads=False)) == "rl"
+
+
+def test_neither_written_nor_scored_asks_for_a_definition_that_names_the_field() -> None:
+    evidence = known(writing=DISPUTED)
+    found = advise(evidence, PARAMS, Asked(workload="w", profile="p", at="", data_version="", mlflow_run_id=None))
+    assert found.choice.rung == "define"
+    assert "priority" in found.define[0] and "product" not in found.define[0]
+    assert any("RL on the scorer" in line or "SFT" in line for line in found.changes)
+
+
+def test_learnt_errors_ask_for_better_demonstrations_where_no_scorer_can_help() -> None:
+    wrong = Writing(examples=8000, agreement=near(0.95), pairs=200, learnt_errors=near(0.08))
+    found = choose(known(standing=stands(0.9, "sft"), writing=wrong, scoring=scores(0.4)), PARAMS)
+    assert found.rung == "label"
+    assert (found.gain.value, found.gain.high) == (0.08, pytest.approx(0.12))  # at most all errors: 1 − 0.88
+
+
+def test_training_that_does_not_pay_is_not_advised() -> None:
+    assert advised(paying={"sft": pays(None), "rl": pays(None)}) == "stay"
+    assert advised(paying={"sft": pays(2.5), "rl": pays(2.5)}) == "stay"
+
+
+def test_a_task_that_moves_on_before_training_has_paid_is_not_trained() -> None:
+    # 20 % of labels in half a year between the halves' middles: 10 % every quarter
+    moving = Movement(field="label", distance=0.2, p_value=0.005, span_years=1.0)
+    assert moving.stable_years(0.1) == pytest.approx(0.25)
+    assert advised(movement=moving) == "stay"
+    assert advised(movement=moving.model_copy(update={"p_value": 0.2})) == "sft"  # chance
+    assert advised(movement=moving, paying={"sft": pays(0.1)}) == "sft"
+
+
+def test_as_good_at_a_lower_price_is_reason_enough() -> None:
+    assert advised(learning=learns(0.7)) == "sft"
+    assert advised(learning=learns(0.65)) != "sft"
+
+
+def test_prompts_that_differ_promise_a_better_one() -> None:
+    spread = {"a": near(0.4), "b": near(0.55), "c": near(0.7)}
+    found = choose(known(prompts=spread, learning=None, headroom=None, paying={}), PARAMS)
+    assert found.rung == "prompt"
+    # X ~ N(0.55, 0.15² − 0.23/500) beside 0.7: (μ − b) Φ(z) + σ φ(z) with σ = 0.1483, z = −1.0115
+    assert found.gain.value == pytest.approx(0.01206, abs=2e-4)
+
+
+def test_what_nobody_measured_rules_nothing_out_but_rl() -> None:
+    found = choose(known(paying={}, movement=None, prompts={}), PARAMS)
+    assert found.rung == "sft"
+
+
+def test_what_would_change_the_advice_is_the_rule_asked_again() -> None:
+    found = advise(known(), PARAMS, Asked(workload="w", profile="p", at="", data_version="", mlflow_run_id=None))
+    assert "If volume never paid for training: then stay where you are." in found.changes
+
+
+SHARES = st.floats(0, 1)
+
+
+SCORERS = st.builds(scores, SHARES, SHARES, st.booleans())
+WRITINGS = st.builds(
+    lambda n, agreed: Writing(examples=n, agreement=near(agreed), pairs=100), st.integers(0, 9), SHARES
+)
+
+
+@given(SCORERS, WRITINGS, st.sampled_from(["prompt", "sft", "grpo"]), SHARES)
+def test_rl_is_never_advised_without_a_scorer_that_can_be_trusted(
+    scorer: Scoring, written: Writing, method: Any, accuracy: float
+) -> None:
+    evidence = known(standing=stands(accuracy, method), scoring=scorer, writing=written)
+    rung = choose(evidence, PARAMS).rung
+    if rung == "rl":
+        assert scorable(evidence, PARAMS)
+        assert scorer.false_positives.high <= PARAMS.max_false_positives
+        assert scorer.false_negatives.high <= PARAMS.max_false_negatives
+        assert writable(evidence, PARAMS) or not scorer.reads_reference
+    if not scorable(evidence, PARAMS) and not writable(evidence, PARAMS):
+        assert rung == "define"
