@@ -20,6 +20,9 @@ from components.params import SqlExecutionParams
 Row = tuple[Any, ...]
 READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 LONGEST_VALUE = 1_000_000  # bytes of a text, a blob or a query
+LARGEST_RESULT = 10_000_000  # characters of all rows together
+MOST_COLUMNS = 100
+ROWS_AT_ONCE = 100  # so that no result fills the memory before it is found to be too large
 STEPS_BETWEEN_LOOKS = 5_000  # of SQLite's machine, a fraction of a millisecond
 DUCKDB: dict[str, Any] = {
     "enable_external_access": "false", "python_enable_replacements": "false", "threads": "1",
@@ -105,6 +108,7 @@ class SqliteDatabase:
         self._connection, self._params, self._until = connection, params, 0.0
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
         connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, LONGEST_VALUE)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, MOST_COLUMNS)
         connection.execute("PRAGMA query_only = ON")
         connection.set_authorizer(_may_only_read)
         connection.set_progress_handler(lambda: time.monotonic() > self._until, STEPS_BETWEEN_LOOKS)
@@ -113,14 +117,13 @@ class SqliteDatabase:
         self._until = time.monotonic() + self._params.time_limit_s
         try:
             cursor = self._connection.execute(query)
-            found = cursor.fetchmany(self._params.max_rows + 1)
+            found = _fetched(cursor, self._params)
         except (sqlite3.Error, sqlite3.Warning, ValueError, UnicodeError) as error:
             late = isinstance(error, sqlite3.OperationalError) and str(error) == "interrupted"
             raise QueryFailed(_late(self._params) if late else str(error)) from error
         if cursor.description is None:
             raise QueryFailed("no query")
-        cursor.close()
-        return _few(found, self._params)
+        return found
 
 
 def _may_only_read(action: int, _: object, function: str | None, *__: object) -> int:
@@ -160,8 +163,8 @@ class DuckDatabase:
             if [one.type for one in statements] != [duckdb.StatementType.SELECT]:
                 raise QueryFailed("not exactly one SELECT statement")
             self._cursor.execute("BEGIN TRANSACTION READ ONLY")
-            found = self._cursor.execute(statements[0]).fetchmany(self._params.max_rows + 1)
-            return _few([tuple(map(_hashable, row)) for row in found], self._params)
+            found = _fetched(self._cursor.execute(statements[0]), self._params)
+            return [tuple(map(_hashable, row)) for row in found]
         except duckdb.InterruptException:
             raise QueryFailed(_late(self._params)) from None
         except (duckdb.Error, RuntimeError, ValueError) as error:
@@ -185,10 +188,19 @@ def _hashable(cell: Any) -> Any:
     return str(cell) if isinstance(cell, list | dict) else cell
 
 
-def _few(rows: list[Row], params: SqlExecutionParams) -> list[Row]:
-    if len(rows) > params.max_rows:
-        raise QueryFailed(f"more than {params.max_rows:,} rows")
-    return rows
+def _fetched(cursor: Any, params: SqlExecutionParams) -> list[Row]:
+    """All rows, unless there are too many of them or too much is in them."""
+    found, size = list[Row](), 0
+    while True:
+        rows = cursor.fetchmany(ROWS_AT_ONCE)
+        found += rows
+        size += sum(len(cell) for row in rows for cell in row if isinstance(cell, str | bytes))
+        if len(found) > params.max_rows:
+            raise QueryFailed(f"more than {params.max_rows:,} rows")
+        if size > LARGEST_RESULT:
+            raise QueryFailed(f"more than {LARGEST_RESULT:,} characters")
+        if len(rows) < ROWS_AT_ONCE:
+            return found
 
 
 def _late(params: SqlExecutionParams) -> str:

@@ -151,8 +151,13 @@ def test_more_rows_than_the_limit_are_wrong_and_huge_values_refused(dialect: Dia
     few = scorer(dialect, max_rows=3)
     assert judged(few, "SELECT id FROM goods", "SELECT id FROM goods").passed
     assert "more than 3 rows" in judged(few, "SELECT 1 FROM goods, goods AS g", "SELECT id FROM goods").reason
+    wide = f"SELECT {', '.join(['1'] * 500)} FROM goods"
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) SELECT '{}' FROM n"
+    whole = scorer(dialect)
+    assert "10,000,000 characters" in judged(whole, many.format("x" * 9000), "SELECT id FROM goods").reason
     if dialect == "sqlite":
         assert "too big" in judged(few, "SELECT zeroblob(2000000000)", "SELECT id FROM goods").reason
+        assert "too many" in judged(few, wide, "SELECT id FROM goods").reason
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
