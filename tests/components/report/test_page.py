@@ -109,6 +109,14 @@ def test_prices_that_nobody_measured_are_marked(page: Page) -> None:
     assert "≈ $1,868" in page.text and "≈ $5.67" not in page.text
 
 
+def test_answers_that_the_scorer_could_not_decide_are_told(ladder: Ladder, page: Page, tmp_path: Path) -> None:
+    undecided = ladder.rungs[1].model_copy(update={"n": 990, "scorer_errors": 10})
+    told = ladder.model_copy(update={"rungs": (ladder.rungs[0], undecided, *ladder.rungs[2:])})
+    shown = read(render(told, Evidence(calls_per_year=1_000), tmp_path / "report.html"))
+    assert f"{undecided.name}: the scorer could not decide on 10 of 1,000 answers" in shown.text
+    assert "could not decide" not in page.text
+
+
 def test_at_most_five_examples_of_each_kind_are_shown(evidence: Evidence, page: Page) -> None:
     assert len(evidence.changes["grpo"].fixed) == 7
     # schema 5 + 2, sft 5 + 0, grpo 5 + 3

@@ -33,3 +33,10 @@ def test_the_table_says_what_is_simulated_and_what_is_priced(ladder: Ladder) -> 
 def test_markup_in_a_name_is_text(ladder: Ladder) -> None:
     named = ladder.rungs[0].model_copy(update={"name": "[red]a[/red]"})
     assert "[red]a[/red]" in shown(ladder.model_copy(update={"rungs": (named, *ladder.rungs[1:])}))
+
+
+def test_answers_that_the_scorer_could_not_decide_are_told(ladder: Ladder) -> None:
+    undecided = ladder.rungs[0].model_copy(update={"scorer_errors": 7})
+    text = " ".join(shown(ladder.model_copy(update={"rungs": (undecided, *ladder.rungs[1:])})).split())
+    assert f"{undecided.name}: the scorer could not decide on 7 answers, which are left out" in text
+    assert "could not decide" not in shown(ladder)
