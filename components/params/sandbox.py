@@ -18,7 +18,7 @@ class SandboxParams(Settings):
     isolation: Isolation = Field(
         default="auto",
         description="auto: bubblewrap where it works, else unshare (util-linux), else a refusal. "
-        "none_i_trust_the_code: limits only; programs read and write what this user may.",
+        "none_i_trust_the_code: limits only; programs read and write whatever this user may.",
     )
     workers: int = Field(default=2, ge=1, le=256, description="Programs that run at the same time.")
     cpu_seconds: int = Field(default=2, ge=1, description="Of one program, all of its tests together.")

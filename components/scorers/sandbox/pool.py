@@ -41,7 +41,8 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End all workers; the sandbox is of no more use."""
+        """Let running programs end, then end all workers; the sandbox is of no more use."""
+        self._threads.shutdown()
         self._close()
 
     @property
@@ -122,6 +123,6 @@ class Sandbox:
 
 
 def _close(threads: ThreadPoolExecutor, idle: deque[Worker]) -> None:
-    threads.shutdown()
+    threads.shutdown(wait=False)  # the last reference may be gone in one of the threads, which cannot wait for itself
     while idle:
         idle.pop().close()
