@@ -1,7 +1,7 @@
 """A rung against its parent on the same examples: by how much, how sure, and which examples changed sides."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import DataError
-from components.evaluation.metrics import accuracy, mcnemar_exact, paired_bootstrap
+from components.evaluation.metrics import mcnemar_exact, paired_bootstrap, wilson
 from components.evaluation.paired import sign_flip, tango
 from components.records import Comparison, Interval, Score, SliceComparison
 
@@ -48,55 +48,60 @@ def changes(parent: Scores, child: Scores) -> Changes:
 def compare(parent: Scores, child: Scores, seed: int = 0, measure: Measure = "accuracy") -> Comparison:
     """The difference (child − parent) with its 95 % interval and the two-sided p-value of no difference.
 
-    Accuracies by Tango's score interval and McNemar's exact test; mean scores by the paired bootstrap and the
-    permutation test, which draw from the seed.
-
     Raises:
         DataError: The two were not scored on the same examples, or on none.
     """
-    moved = changes(parent, child)
-    fixed, broken = len(moved.fixed), len(moved.broken)
+    _check_same_examples(parent, child)
+    return compare_values(values(parent, parent, measure), values(child, parent, measure), seed, measure)
+
+
+def compare_values(before: NDArray[Any], after: NDArray[Any], seed: int, measure: Measure) -> Comparison:
+    """The same of n values each; `fixed` counts those that rose, `broken` those that fell.
+
+    Accuracies by Tango's score interval and McNemar's exact test, mean scores by the paired bootstrap and the
+    permutation test, which draw from the seed.
+    """
+    fixed, broken = int(np.sum(after > before)), int(np.sum(after < before))
     if measure == "accuracy":
-        delta, p_value = tango(fixed, broken, len(parent)), mcnemar_exact(fixed, broken)
+        delta, p_value = tango(fixed, broken, len(before)), mcnemar_exact(fixed, broken)
     else:
-        change = differences(parent, child, measure)
-        delta, p_value = paired_bootstrap(np.zeros_like(change), change, seed), sign_flip(change, seed)[0]
+        delta, p_value = paired_bootstrap(before, after, seed), sign_flip(after - before, seed)[0]
     return Comparison(
         delta=delta.value, low=delta.low, high=delta.high, p_value=p_value, fixed=fixed, broken=broken
     )  # fmt: skip
 
 
 def compare_slices(
-    parent: Scores, child: Scores, slices: Mapping[str, Mapping[str, str]], seed: int, measure: Measure
+    before: NDArray[Any], after: NDArray[Any], members: Mapping[str, NDArray[Any]], seed: int, measure: Measure
 ) -> tuple[SliceComparison, ...]:
-    """The comparison on each slice by itself, named `slice=value`; `slices` maps example id → slice → value."""
-    members: dict[str, list[str]] = defaultdict(list)
-    for key in child:
+    """The comparison on each slice by itself; `members` maps a slice's name to the places of its examples."""
+    return tuple(
+        SliceComparison(
+            name=name, n=len(at), **compare_values(before[at], after[at], seed, measure).model_dump()
+        )
+        for name, at in members.items()
+    )  # fmt: skip
+
+
+def slice_members(keys: Iterable[str], slices: Mapping[str, Mapping[str, str]]) -> dict[str, NDArray[Any]]:
+    """Slices, named as `channel=chat`, and the places of their examples; `slices` maps example id → slice → value."""
+    members: dict[str, list[int]] = defaultdict(list)
+    for place, key in enumerate(keys):
         for name, value in slices.get(key, {}).items():
-            members[f"{name}={value}"].append(key)
-    found: list[SliceComparison] = []
-    for name, keys in sorted(members.items()):
-        versus = compare({key: parent[key] for key in keys}, {key: child[key] for key in keys}, seed, measure)
-        found.append(SliceComparison(name=name, n=len(keys), **versus.model_dump()))
-    return tuple(found)
+            members[f"{name}={value}"].append(place)
+    return {name: np.array(places) for name, places in sorted(members.items())}
 
 
-def differences(parent: Scores, child: Scores, measure: Measure) -> NDArray[Any]:
-    """Child − parent for each of n examples, in [−1, 1]."""
-    values = [(_value(child[key], measure), _value(score, measure)) for key, score in parent.items()]
-    return np.array([after - before for after, before in values])
+def values(scores: Scores, order: Iterable[str], measure: Measure) -> NDArray[Any]:
+    """What is compared, in the order of these ids: 1 for an answer that passed and 0 for others, or the score."""
+    return np.array([float(scores[key].passed) if measure == "accuracy" else scores[key].value for key in order])
 
 
-def level_of(scores: Scores, measure: Measure, seed: int) -> Interval:
+def level_of(found: NDArray[Any], measure: Measure, seed: int) -> Interval:
     """The accuracy by Wilson's interval, or the mean score by the bootstrap."""
     if measure == "accuracy":
-        return accuracy(scores.values())
-    values = np.array([score.value for score in scores.values()])
-    return paired_bootstrap(np.zeros_like(values), values, seed)
-
-
-def _value(score: Score, measure: Measure) -> float:
-    return float(score.passed) if measure == "accuracy" else score.value
+        return wilson(int(found.sum()), len(found))
+    return paired_bootstrap(np.zeros_like(found), found, seed)
 
 
 def _check_same_examples(parent: Scores, child: Scores) -> None:

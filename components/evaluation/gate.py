@@ -6,13 +6,23 @@ can be made again. Says why in sentences; loads, registers and deploys nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.errors import DataError
 from components.evaluation import checks
 from components.evaluation.checks import Check, Level
-from components.evaluation.compare import Scores, common, compare, compare_slices, differences, level_of
+from components.evaluation.compare import (
+    Scores,
+    common,
+    compare_slices,
+    compare_values,
+    level_of,
+    slice_members,
+    values,
+)
 from components.evaluation.looks import NO_CHAMPION
 from components.evaluation.metrics import wilson
 from components.evaluation.paired import sign_flip, tango_p_not_worse
@@ -62,24 +72,38 @@ def measure(
     if not challenger.scores:
         raise DataError("expected at least one example for a proportion, found 0")
     before, after = common(champion.scores if champion else challenger.scores, challenger.scores)
+    now = values(after, after, params.measure)
     alone = GateNumbers(
-        n=len(after),
+        n=len(now),
         validity=wilson(challenger.valid, len(challenger.scores)).value,
-        level=level_of(after, params.measure, seed),
+        level=level_of(now, params.measure, seed),
         failed_cases=challenger.failed_cases,
         latency_ms_p95=challenger.latency_ms_p95,
         usd_per_1k_calls=challenger.usd_per_1k_calls,
     )
     if champion is None:
         return alone
-    versus = compare(before, after, seed, params.measure)
+    was, members = values(before, after, params.measure), slice_members(after, slices)
+    return against(params, alone, (was, now), members, seed)
+
+
+def against(
+    params: GateParams,
+    alone: GateNumbers,
+    outcomes: tuple[NDArray[Any], NDArray[Any]],
+    members: Mapping[str, NDArray[Any]],
+    seed: int,
+) -> GateNumbers:
+    """A challenger's numbers with those of the comparison: `outcomes` are the champion's and its own on n examples."""
+    was, now = outcomes
+    versus = compare_values(was, now, seed, params.measure)
     return alone.model_copy(
         update={
-            "champion_level": level_of(before, params.measure, seed).value,
+            "champion_level": float(was.mean()),
             "versus": versus,
-            "p_value": _p_value(params, before, after, versus, seed),
-            "deviation": float(np.std(differences(before, after, params.measure))),
-            "slices": compare_slices(before, after, slices, seed, params.measure),
+            "p_value": _p_value(params, versus, now - was, seed),
+            "deviation": float(np.std(now - was)),
+            "slices": compare_slices(was, now, members, seed, params.measure),
         }
     )
 
@@ -128,13 +152,13 @@ def _first(numbers: GateNumbers, challenger: str) -> Check:
     )
 
 
-def _p_value(params: GateParams, before: Scores, after: Scores, versus: Comparison, seed: int) -> float:
+def _p_value(params: GateParams, versus: Comparison, change: NDArray[Any], seed: int) -> float:
     """Of the declared test; a one-sided one is doubled, so that every level is that of a two-sided test."""
     if params.test == "superiority":
         return versus.p_value
     if params.measure == "accuracy":
-        return min(1.0, 2 * tango_p_not_worse(versus.fixed, versus.broken, len(after), params.margin))
-    return min(1.0, 2 * sign_flip(differences(before, after, params.measure), seed, params.margin)[1])
+        return min(1.0, 2 * tango_p_not_worse(versus.fixed, versus.broken, len(change), params.margin))
+    return min(1.0, 2 * sign_flip(change, seed, params.margin)[1])
 
 
 def _asked(params: GateParams, numbers: GateNumbers, more: int) -> str:

@@ -78,13 +78,16 @@ def sign_flip(differences: NDArray[Any], seed: int, shift: float = 0.0) -> tuple
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted so that the chance of any false rejection stays at the level (Holm 1979)."""
-    from statsmodels.stats.multitest import multipletests
+    """The p-values adjusted so that the chance of any false rejection stays at the level (Holm 1979).
 
-    if not p_values:
-        return []
-    adjusted: Any = multipletests(p_values, method="holm")
-    return [float(p) for p in adjusted[1]]
+    The i-th smallest of m is multiplied by m − i + 1, and is no smaller than the one before it. (statsmodels' function
+    collects garbage at each call, which takes longer than all the rest of a verdict.)
+    """
+    adjusted, so_far = [0.0] * len(p_values), 0.0
+    for place, at in enumerate(sorted(range(len(p_values)), key=lambda one: p_values[one])):
+        so_far = max(so_far, min(1.0, (len(p_values) - place) * p_values[at]))
+        adjusted[at] = so_far
+    return adjusted
 
 
 def _bound(inside: float, outside: float, holds: Any) -> float:

@@ -1,0 +1,401 @@
+"""Whether the gate's verdicts can be believed: simulated challengers of known quality, judged by the product.
+
+Simulated are the answers, right or wrong with known chances on examples of unlike difficulty; counted, tested and
+judged are they by the code of `components/evaluation`, with the settings of params/pipeline.yaml. Shown are: equal
+challengers that are promoted, one by one, ten after another on one sealed split, and in whole climbs; challengers that
+are better by the margin, at the sample size that the gate asked for; what the slice veto catches and what it costs;
+and how often each interval that a report prints holds the truth.
+
+    python -m benchmarks.verdicts            # all of it with its seed, some minutes on one core
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from benchmarks.ladder import machine
+from components.evaluation import (
+    NO_CHAMPION,
+    Level,
+    against,
+    alpha_of_look,
+    holm_climb,
+    judge,
+)
+from components.evaluation.metrics import mcnemar_exact, paired_bootstrap, wilson
+from components.evaluation.paired import tango
+from components.params import GateParams, Pipeline, load
+from components.records import GateNumbers, Verdict
+from components.stages.run import git_commit
+
+ROOT = Path(__file__).resolve().parents[1]
+Members = dict[str, NDArray[Any]]  # slice → the places of its examples
+# Share of hard examples and the chances to be right on easy and hard ones: 4, 12 and 22 % of examples change sides
+# between two contenders of equal quality.
+WORLDS = {"few": (0.05, 0.99, 0.6), "some": (0.2, 0.99, 0.55), "many": (0.4, 0.98, 0.6)}
+# The shares of a slice's values; the second value of `region` is the one of 15 %.
+SLICED = {"region": (0.4, 0.15, 0.25, 0.2), "channel": (0.5, 0.3, 0.2), "kind": (0.05,) * 20}
+
+
+def main() -> None:
+    """Run all sections, print and write the record."""
+    options = parse()
+    params, started = load(ROOT / "params/pipeline.yaml", Pipeline).gate, time.monotonic()
+    bench = Bench(params, options)
+    record: dict[str, Any] = {
+        "command": " ".join(["python -m benchmarks.verdicts", *sys.argv[1:]]),
+        "machine": machine(), "date": date.today().isoformat(), "git_commit": git_commit(), "seed": options.seed,
+        "simulated": True, "settings": params.model_dump(), "worlds": WORLDS, "slices": SLICED,
+    }  # fmt: skip
+    for name, section in bench.sections().items():
+        record[name] = section()
+        print(f"{name}: {json.dumps(record[name])}", flush=True)
+    record["seconds"] = round(time.monotonic() - started, 1)
+    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"Written: {options.out}")
+
+
+def parse() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--challengers", type=int, default=2000, help="of each kind")
+    parser.add_argument("--examples", type=int, default=1000, help="of a sealed split")
+    parser.add_argument("--seed", type=int, default=20261123)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "verdicts.json")
+    return parser.parse_args()
+
+
+class World:
+    """Examples of unlike difficulty, and contenders whose chance to answer them is known."""
+
+    def __init__(self, rng: np.random.Generator, n: int, kind: str) -> None:
+        hard, easy_chance, hard_chance = WORLDS[kind]
+        self.rng, self.n = rng, n
+        self.chance = np.where(rng.random(n) < hard, hard_chance, easy_chance)
+        self.labels = {name: rng.choice(len(shares), n, p=np.array(shares) / sum(shares))
+                       for name, shares in SLICED.items()}  # fmt: skip
+
+    @property
+    def members(self) -> dict[str, NDArray[Any]]:
+        """Slice → the places of its examples."""
+        return {f"{name}={value}": np.flatnonzero(found == value)
+                for name, found in self.labels.items() for value in np.unique(found)}  # fmt: skip
+
+    def right(self, gain: NDArray[Any] | float = 0.0) -> NDArray[Any]:
+        """Whether a contender answers each example right, whose chance is higher by `gain` on average.
+
+        A gain mends wrong answers and a loss spoils right ones; the share of either gives the difference exactly.
+        """
+        base, draws = self.rng.random(self.n) < self.chance, self.rng.random(self.n)
+        change = np.broadcast_to(gain, base.shape)
+        mended = ~base & (draws < np.maximum(change, 0) / (1 - self.chance.mean()))
+        spoiled = base & (draws < np.maximum(-change, 0) / self.chance.mean())
+        return (base | mended) & ~spoiled
+
+
+class Bench:
+    """All sections; each draws from a generator of its own, so that they can be run alone."""
+
+    def __init__(self, params: GateParams, options: argparse.Namespace) -> None:
+        self.params, self.n, self.times, self.seed = params, options.examples, options.challengers, options.seed
+
+    def sections(self) -> dict[str, Callable[[], dict[str, Any]]]:
+        """Name → what measures it."""
+        return {
+            "equal_challengers": self.equal, "ten_looks": self.ten_looks, "ten_climbs": self.ten_climbs,
+            "better_by_the_margin": self.better, "not_worse": self.not_worse, "slices": self.slices,
+            "coverage": self.coverage,
+        }  # fmt: skip
+
+    def rng(self, section: int) -> np.random.Generator:
+        """The generator of a section."""
+        return np.random.default_rng([self.seed, section])
+
+    def verdict(self, world: World, challenger: NDArray[Any], champion: NDArray[Any], **how: Any) -> Verdict:
+        """The gate's, at a look, with or without slices."""
+        params, look = how.get("params", self.params), how.get("look", 1)
+        numbers = self.numbers(params, challenger, champion, world.members if how.get("sliced") else {})
+        return judge(params, ("challenger", "champion"), numbers, Level(look, alpha_of_look(params, look)))
+
+    def numbers(
+        self, params: GateParams, challenger: NDArray[Any], champion: NDArray[Any] | None, members: Members
+    ) -> GateNumbers:
+        """What the gate counts; every answer is valid."""
+        alone = GateNumbers(n=len(challenger), validity=1.0, level=wilson(int(challenger.sum()), len(challenger)))
+        if champion is None:
+            return alone
+        return against(params, alone, (champion.astype(float), challenger.astype(float)), members, self.seed)
+
+    def equal(self) -> dict[str, Any]:
+        """Equal challengers, each on a sealed split of its own."""
+        rng, found = self.rng(1), dict[str, Any]()
+        for kind in WORLDS:
+            promoted = 0
+            for _ in tqdm(range(self.times), f"equal, {kind}", leave=False):
+                world = World(rng, self.n, kind)
+                promoted += self.verdict(world, world.right(), world.right()).decision == "promoted"
+            found[kind] = share(promoted, self.times)
+        return found
+
+    def ten_looks(self) -> dict[str, Any]:
+        """Ten equal challengers after another on one sealed split; a promoted one becomes champion.
+
+        And other ways to share alpha out, by the same comparisons: what they promote of equal challengers in ten looks,
+        and how many that are better by the margin at a look, the ones before it having been equal.
+        """
+        rng, looks, found = self.rng(2), self.params.looks, dict[str, Any]()
+        for kind in WORLDS:
+            promoted, equal, gains = 0, [], []
+            for _ in tqdm(range(self.times), f"ten looks, {kind}", leave=False):
+                world = World(rng, self.n, kind)
+                champion, any_promoted, row = world.right(), False, []
+                first = champion
+                for look in range(1, looks + 1):
+                    challenger = world.right()
+                    row.append(p_better(first, challenger))
+                    if self.verdict(world, challenger, champion, look=look).decision == "promoted":
+                        champion, any_promoted = challenger, True
+                promoted += any_promoted
+                equal.append(row)
+                gains.append(p_better(first, world.right(self.params.margin * 2)))
+            found[kind] = {**share(promoted, self.times), "other_ways": ways(np.array(equal), np.array(gains))}
+        return found
+
+    def ten_climbs(self) -> dict[str, Any]:
+        """Ten whole climbs on one sealed split: four equal contenders, and the champion of the climb before."""
+        rng, times, found = self.rng(3), max(1, self.times // 4), dict[str, Any]()
+        for kind in WORLDS:
+            anywhere = replaced = 0
+            for _ in tqdm(range(times), f"ten climbs, {kind}", leave=False):
+                world, any_won, any_replaced = World(rng, self.n, kind), False, False
+                outcomes: dict[str, NDArray[Any]] = {}
+                registered = NO_CHAMPION
+                for look in range(1, self.params.looks + 1):
+                    rungs = [f"{look}.{rung}" for rung in range(4)]
+                    outcomes |= {rung: world.right() for rung in rungs}
+                    won = [one for one in self.climb(outcomes, rungs, registered, look) if one.decision == "promoted"]
+                    over = registered != NO_CHAMPION and won[-1].champion == registered
+                    any_won |= any(one.champion != NO_CHAMPION for one in won)
+                    any_replaced |= over
+                    registered = won[-1].challenger if over or registered == NO_CHAMPION else registered
+                anywhere, replaced = anywhere + any_won, replaced + any_replaced
+            found[kind] = {"any_rung": share(anywhere, times), "champion_replaced": share(replaced, times)}
+        return found
+
+    def climb(
+        self, outcomes: dict[str, NDArray[Any]], rungs: list[str], registered: str, look: int
+    ) -> Sequence[Verdict]:
+        """What `components/stages/climb.py` does with a run's rungs, on these."""
+
+        @cache
+        def counted(challenger: str, champion: str) -> GateNumbers:
+            return self.numbers(self.params, outcomes[challenger], outcomes.get(champion), {})
+
+        def walk(alpha: float) -> list[Verdict]:
+            champion, found = NO_CHAMPION, list[Verdict]()
+            for names in [(rung, None) for rung in rungs] + [(None, registered)] * (registered != NO_CHAMPION):
+                pair = names[0] or champion, names[1] or champion
+                found.append(judge(self.params, pair, counted(*pair), Level(look, alpha)))
+                champion = pair[0] if found[-1].decision == "promoted" else champion
+            return found
+
+        return holm_climb(alpha_of_look(self.params, look), len(rungs), walk)
+
+    def better(self) -> dict[str, Any]:
+        """Challengers better by the margin: a first look at few examples, a second at as many as it asked for.
+
+        The second look has the first one's examples among its own and counts as the second, with slices judged.
+        """
+        rng, times, found = self.rng(4), max(1, self.times // 2), dict[str, Any]()
+        for kind in WORLDS:
+            at_first = at_second = unasked = 0
+            sizes: list[int] = []
+            for _ in tqdm(range(times), f"better, {kind}", leave=False):
+                first = World(rng, self.n // 2, kind)
+                sides = first.right(self.params.margin), first.right()
+                verdict = self.verdict(first, *sides, sliced=True)
+                at_first += verdict.decision == "promoted"
+                unasked += verdict.decision == "kept" and not verdict.undecided
+                if verdict.undecided:
+                    sizes.append(first.n + verdict.more_examples)
+                    both = joined(first, World(rng, verdict.more_examples, kind), sides, self.params.margin)
+                    at_second += self.verdict(*both, look=2, sliced=True).decision == "promoted"
+            found[kind] = {
+                "promoted": share(at_first + at_second, times), "at_first_look": at_first, "asked": len(sizes),
+                "of_those_asked": share(at_second, len(sizes)), "kept_for_good": unasked,
+                "first_examples": self.n // 2, "median_examples_asked": float(np.median(sizes)),
+            }  # fmt: skip
+        return found
+
+    def not_worse(self) -> dict[str, Any]:
+        """Non-inferiority: challengers that are worse by the margin, and equal ones at the size that is asked for."""
+        rng, times, found = self.rng(5), max(1, self.times // 2), dict[str, Any]()
+        params = self.params.model_copy(update={"test": "non_inferiority"})
+        for kind in WORLDS:
+            passed = {"worse_by_the_margin": 0, "equal_at_first_or_asked": 0}
+            for _ in tqdm(range(times), f"not worse, {kind}", leave=False):
+                world = World(rng, self.n, kind)
+                worse = self.verdict(world, world.right(-params.margin), world.right(), params=params)
+                passed["worse_by_the_margin"] += worse.decision == "promoted"
+                first = World(rng, self.n // 2, kind)
+                sides = first.right(), first.right()
+                verdict = self.verdict(first, *sides, params=params)
+                if verdict.undecided:
+                    both = joined(first, World(rng, verdict.more_examples, kind), sides, 0.0)
+                    verdict = self.verdict(*both, params=params, look=2)
+                passed["equal_at_first_or_asked"] += verdict.decision == "promoted"
+            found[kind] = {name: share(count, times) for name, count in passed.items()}
+        return found
+
+    def slices(self) -> dict[str, Any]:
+        """Better by 3 points on the whole and worse by 10 on a slice of 15 %; and what the veto costs others."""
+        rng, times, found = self.rng(6), max(1, self.times // 2), dict[str, Any]()
+        for n in (self.n // 2, self.n, 2 * self.n):
+            for kind in WORLDS:
+                vetoed: Counter[str] = Counter(harmful=0, equal=0, better=0)
+                promoted = 0
+                for _ in tqdm(range(times), f"slices, {n}, {kind}", leave=False):
+                    world = World(rng, n, kind)
+                    hurt = world.labels["region"] == 1
+                    # 0.03 = 0.85 · gain − 0.15 · 0.1
+                    gains = {"harmful": np.where(hurt, -0.1, 0.045 / 0.85), "equal": 0.0, "better": 0.03}
+                    champion = world.right()
+                    for name, gain in gains.items():
+                        verdict = self.verdict(world, world.right(gain), champion, sliced=True)
+                        vetoed[name] += vetoes(verdict)
+                        promoted += name == "harmful" and verdict.decision == "promoted"
+                found[f"{n} examples, {kind}"] = {
+                    **{name: share(count, times) for name, count in vetoed.items()},
+                    "harmful_promoted": share(promoted, times),
+                }
+        return found
+
+    def coverage(self) -> dict[str, Any]:
+        """How often 95 % intervals hold the truth, over truths drawn from where rungs are found."""
+        rng, times = self.rng(7), 10 * self.times
+        found: dict[str, Any] = {}
+        for n in (200, 500, self.n):
+            found[f"accuracy, Wilson, n = {n}"] = covered_shares(rng, n, (0.5, 0.99), times)
+            found[f"validity, Wilson, n = {n}"] = covered_shares(rng, n, (0.95, 0.9999), times)
+        for n in (50, 100, 200, 500, self.n):
+            found[f"difference, Tango, n = {n}"] = covered_differences(rng, n, times, tango_ends)
+        for n in (100, self.n):
+            found[f"difference, percentile bootstrap (not used), n = {n}"] = covered_differences(
+                rng, n, max(1, times // 20), bootstrap_ends
+            )
+            found[f"difference of mean scores, bootstrap, n = {n}"] = covered_means(rng, n, max(1, times // 20))
+        return found
+
+
+def joined(first: World, more: World, sides: tuple[NDArray[Any], NDArray[Any]], gain: float) -> Any:
+    """A world with more examples, and what challenger and champion answer on all of them."""
+    both = more
+    more_sides = more.right(gain), more.right()
+    both.n += first.n
+    both.chance = np.concatenate([first.chance, more.chance])
+    both.labels = {name: np.concatenate([first.labels[name], more.labels[name]]) for name in SLICED}
+    return both, *(np.concatenate([old, new]) for old, new in zip(sides, more_sides, strict=True))
+
+
+def p_better(champion: NDArray[Any], challenger: NDArray[Any]) -> float:
+    """McNemar's p-value where the challenger is better, 1 where it is not."""
+    fixed, broken = int(np.sum(challenger & ~champion)), int(np.sum(champion & ~challenger))
+    return mcnemar_exact(fixed, broken) if fixed > broken else 1.0
+
+
+def ways(equal: NDArray[Any], gains: NDArray[Any]) -> dict[str, Any]:
+    """What ways to share alpha 0.05 out over ten looks promote: of equal challengers, and of better ones by look."""
+    look = np.arange(1, equal.shape[1] + 1)
+    levels = {
+        "no correction": np.full(len(look), 0.05),
+        "Bonferroni": np.full(len(look), 0.05 / len(look)),
+        "Bonferroni, one-sided 0.05": np.full(len(look), 0.1 / len(look)),
+        "6 / (pi look)^2": 0.05 * 6 / (np.pi * look) ** 2,
+        "1 / (look (look + 1))": 0.05 / (look * (look + 1)),
+        "the gate's": np.array([alpha_of_look(GateParams(looks=len(look)), int(at)) for at in look]),
+    }
+    return {
+        name: {
+            "equal_promoted": round(float(np.mean((equal < level).any(axis=1))), 4),
+            "better_by_twice_the_margin_promoted": {
+                f"look {at}": round(float(np.mean(gains < level[at - 1])), 3) for at in (1, 2, 5, len(look))
+            },
+        }
+        for name, level in levels.items()
+    }
+
+
+def vetoes(verdict: Verdict) -> bool:
+    """Whether a slice speaks against the challenger."""
+    return any("points is not ruled out" in one or "significantly worse (p" in one for one in verdict.reasons)
+
+
+def share(count: int, n: int) -> dict[str, Any]:
+    """A share with its interval."""
+    found = wilson(int(count), n)
+    return {"share": round(found.value, 4), "low": round(found.low, 4), "high": round(found.high, 4), "n": n}
+
+
+def covered_shares(rng: np.random.Generator, n: int, truths: tuple[float, float], times: int) -> dict[str, Any]:
+    """Wilson's interval: over truths, and the worst of thirty of them."""
+    ends = [wilson(k, n) for k in range(n + 1)]
+    low, high = np.array([one.low for one in ends]), np.array([one.high for one in ends])
+
+    def coverage(truth: NDArray[Any]) -> float:
+        drawn = rng.binomial(n, truth)
+        return float(np.mean((low[drawn] <= truth) & (truth <= high[drawn])))
+
+    worst = min(coverage(np.full(times, truth)) for truth in np.linspace(*truths, 30))
+    return {"covered": round(coverage(rng.uniform(*truths, times)), 4), "worst_truth": round(worst, 4), "n": times}
+
+
+def covered_differences(
+    rng: np.random.Generator, n: int, times: int, ends: Callable[[int, int, int], tuple[float, float]]
+) -> dict[str, Any]:
+    """An interval of a difference: discordance from 3 to 30 %, gains from none to all of it."""
+    held = 0
+    for _ in tqdm(range(times), f"coverage, {n}", leave=False):
+        discordant, tilt = rng.uniform(0.03, 0.3), rng.uniform(0.1, 0.9)
+        fixed, broken, _ = rng.multinomial(n, [discordant * tilt, discordant * (1 - tilt), 1 - discordant])
+        low, high = ends(int(fixed), int(broken), n)
+        held += low <= discordant * (2 * tilt - 1) <= high
+    return {"covered": round(held / times, 4), "n": times}
+
+
+def covered_means(rng: np.random.Generator, n: int, times: int) -> dict[str, Any]:
+    """The bootstrap of differences of graded scores: two thirds of them 0, the others spread to both sides."""
+    held = 0
+    for seed in tqdm(range(times), f"coverage of means, {n}", leave=False):
+        gain = rng.uniform(-0.1, 0.1)
+        change = np.where(rng.random(n) < 1 / 3, np.clip(rng.normal(gain, 0.2, n), -1, 1), 0.0).round(2)
+        found = paired_bootstrap(np.zeros(n), change, seed, resamples=2000)
+        held += found.low <= gain / 3 <= found.high
+    return {"covered": round(held / times, 4), "n": times}
+
+
+def tango_ends(fixed: int, broken: int, n: int) -> tuple[float, float]:
+    """Of the interval that is used."""
+    found = tango(fixed, broken, n)
+    return found.low, found.high
+
+
+def bootstrap_ends(fixed: int, broken: int, n: int) -> tuple[float, float]:
+    """Of the one that lost."""
+    change = np.repeat([1.0, -1.0, 0.0], [fixed, broken, n - fixed - broken])
+    found = paired_bootstrap(np.zeros(n), change, seed=0, resamples=2000)
+    return found.low, found.high
+
+
+if __name__ == "__main__":
+    main()
