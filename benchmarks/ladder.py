@@ -7,7 +7,8 @@ calls it, from nothing to the printed table; the overhead is that time over the 
     python -m benchmarks.ladder --seeds 1 2 3
 
 With --go-on a climb goes on in the folder of an earlier call, with today's code and settings: DVC repeats what they
-change. Its times are then those of a part, and are left out.
+change. Its times are then those of a part, and are left out. With --made nothing is climbed: the records of project
+folders whose stages were run one by one are read, and their wall times left out as well.
 """
 
 import argparse
@@ -41,16 +42,11 @@ def main() -> None:
     parser.add_argument("--run", default="triage-nano", help="a run of params/pipeline.yaml")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--go-on", type=int, nargs="*", default=[], help="seeds whose folders are kept")
+    parser.add_argument("--made", type=Path, nargs="+", help="project folders that hold the run: read, not climbed")
     parser.add_argument("--out", type=Path, help="default: benchmarks/ladder-RUN.json")
     options = parser.parse_args()
     out = options.out or ROOT / "benchmarks" / f"ladder-{options.run}.json"
-    commit, part = git_commit(), WORK / f"ladder-{options.run}.json"
-    climbs = finished(part, commit)
-    for seed in options.seeds:
-        if seed not in climbs:
-            climbs[seed] = {"git_commit": commit, **climb(options.run, seed, go_on=seed in options.go_on)}
-            part.write_text(json.dumps(list(climbs.values())), encoding="utf-8")
-    wanted = [climbs[seed] for seed in options.seeds]
+    wanted = [made(options.run, folder) for folder in options.made] if options.made else climbed(options)
     record = {
         "command": " ".join(["python -m benchmarks.ladder", *sys.argv[1:]]),
         "machine": machine(),
@@ -61,6 +57,35 @@ def main() -> None:
     out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record["summary"], indent=1))
     print(f"Written: {out}")
+
+
+def climbed(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A climb for each seed; those of an earlier call of the same commit are not repeated."""
+    commit, part = git_commit(), WORK / f"ladder-{options.run}.json"
+    climbs = finished(part, commit)
+    for seed in options.seeds:
+        if seed not in climbs:
+            climbs[seed] = {"git_commit": commit, **climb(options.run, seed, go_on=seed in options.go_on)}
+            part.write_text(json.dumps(list(climbs.values())), encoding="utf-8")
+    return [climbs[seed] for seed in options.seeds]
+
+
+def made(run: str, project: Path) -> dict[str, Any]:
+    """What is known of a climb whose stages were run one by one in a project folder."""
+    found = result(run, project)
+    return {"seed": found["ladder"]["seed"], "whole": False, **found}
+
+
+def result(run: str, project: Path) -> dict[str, Any]:
+    """The record of a climb, and what each of its stages took."""
+    ladder = read_record(project / "artifacts" / run / "report" / "ladder.json", Ladder)
+    stages = {
+        path.stem: json.loads(path.read_text())["seconds"] for path in project.glob(f"artifacts/{run}/stages/*.json")
+    }
+    return {
+        "stage_seconds": {name: round(value, 1) for name, value in sorted(stages.items())},
+        "ladder": ladder.model_dump(mode="json"),
+    }
 
 
 def finished(part: Path, commit: str) -> dict[int, dict[str, Any]]:
@@ -89,19 +114,15 @@ def climb(run: str, seed: int, *, go_on: bool) -> dict[str, Any]:
     seconds = time.monotonic() - started
     again = time.monotonic()
     subprocess.run(command, cwd=project, env=environment, check=True, stdout=subprocess.DEVNULL)
-    ladder = read_record(project / "artifacts" / run / "report" / "ladder.json", Ladder)
-    stages = {
-        path.stem: json.loads(path.read_text())["seconds"] for path in project.glob(f"artifacts/{run}/stages/*.json")
-    }
+    found = result(run, project)
     return {
         "seed": seed,
         "whole": not go_on,
         "wall_seconds": round(seconds, 1),
         "unchanged_seconds": round(time.monotonic() - again, 1),
-        "stage_seconds": {name: round(value, 1) for name, value in sorted(stages.items())},
-        "overhead": round(seconds / sum(stages.values()), 3),
+        "overhead": round(seconds / sum(found["stage_seconds"].values()), 3),
         "peak_memory_gb": round(peak() / 1e9, 2),
-        "ladder": ladder.model_dump(mode="json"),
+        **found,
     }
 
 
