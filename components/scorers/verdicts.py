@@ -8,7 +8,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,16 @@ class Spent:
     output_tokens: int = 0
 
 
+_TOTALS: dict[str, Spent] = {}  # by model, of this process
+_COUNTING = threading.Lock()
+
+
+def spent_by_model() -> dict[str, Spent]:
+    """What all verdicts of this process took, whichever scorer asked for them."""
+    with _COUNTING:
+        return {model: replace(spent) for model, spent in _TOTALS.items()}
+
+
 class Verdicts:
     """Verdicts by one model that obey one JSON Schema."""
 
@@ -43,7 +53,6 @@ class Verdicts:
 
         self._params, self._schema = params, schema
         self._validator = Draft202012Validator(schema)
-        self._lock = threading.Lock()
         self.spent = Spent()
 
     def ask(self, questions: Sequence[Conversation]) -> list[list[Verdict] | ScorerError]:
@@ -112,11 +121,12 @@ class Verdicts:
         return verdict
 
     def _count(self, remembered: int = 0, asked: Sequence[Completion] = ()) -> None:
-        with self._lock:
-            self.spent.remembered += remembered
-            self.spent.asked += len(asked)
-            self.spent.input_tokens += sum(one.usage.input_tokens for one in asked)
-            self.spent.output_tokens += sum(one.usage.output_tokens for one in asked)
+        with _COUNTING:
+            for spent in (self.spent, _TOTALS.setdefault(self._params.model, Spent())):
+                spent.remembered += remembered
+                spent.asked += len(asked)
+                spent.input_tokens += sum(one.usage.input_tokens for one in asked)
+                spent.output_tokens += sum(one.usage.output_tokens for one in asked)
 
     def _key(self, question: Conversation) -> str:
         """A hash of everything that a verdict depends on."""

@@ -21,7 +21,6 @@ class WeightedScorer:
     def __init__(self, scorers: Mapping[str, tuple[Scorer, float]], gates: Collection[str] = ()) -> None:
         """Name → (scorer, weight above 0), at least one; `gates` are some of the names."""
         total = math.fsum(weight for _, weight in scorers.values())
-        self.members = {name: scorer for name, (scorer, _) in scorers.items()}
         self._shares = {name: weight / total for name, (_, weight) in scorers.items()}
         order = sorted(scorers, key=lambda name: name not in gates)  # stable: gates first, as they are listed
         self._scorers = [(name, scorers[name][0], name in gates) for name in order]

@@ -1,12 +1,10 @@
-"""What a judge took during a stage: verdicts, tokens and money, told to the record of runs."""
+"""What judges took during a stage: verdicts, tokens and money, told to the record of runs."""
 
 import logging
 
 from components.errors import ConfigError
-from components.scorers import Scorer
 from components.scorers.judge import JudgeScorer
-from components.scorers.weighted import WeightedScorer
-from components.stages.answers import scorer, sealed_scorer
+from components.scorers.verdicts import Spent, spent_by_model
 from components.stages.run import Run
 from components.tracking import Tracker
 
@@ -14,30 +12,21 @@ log = logging.getLogger(__name__)
 
 
 def tell_judge(run: Run, tracker: Tracker) -> float:
-    """Record what the workload's judges took in this process; returns US dollars, 0 for a judge without a price."""
-    asked = [run.workload.scorer, run.workload.sealed_scorer]
-    if not any(params is not None and "judge" in params.weighted for params in asked):
+    """Record what judges took in this process; returns US dollars at list prices, 0 for a model without one."""
+    if not (spent := spent_by_model()):
         return 0.0
-    found = [judge for one in (scorer(run), sealed_scorer(run)) if one is not None for judge in judges(one)]
-    spent = [one for judge in found for one in judge.spent]
-    cost = sum(judge_usd(run, judge) for judge in found)
+    cost = sum(_usd(run, model, one) for model, one in spent.items())
     numbers = {
-        "judge/verdicts": sum(one.asked for one in spent),
-        "judge/remembered": sum(one.remembered for one in spent),
-        "judge/input_tokens": sum(one.input_tokens for one in spent),
-        "judge/output_tokens": sum(one.output_tokens for one in spent),
+        "judge/verdicts": sum(one.asked for one in spent.values()),
+        "judge/remembered": sum(one.remembered for one in spent.values()),
+        "judge/input_tokens": sum(one.input_tokens for one in spent.values()),
+        "judge/output_tokens": sum(one.output_tokens for one in spent.values()),
         "judge/usd": cost,
     }
     tracker.metrics({name: float(value) for name, value in numbers.items()})
     verdicts, remembered = numbers["judge/verdicts"], numbers["judge/remembered"]
     log.info("The judge gave %s verdicts for $%.4f; %s were remembered.", f"{verdicts:,}", cost, f"{remembered:,}")
     return cost
-
-
-def judges(scorer: Scorer) -> list[JudgeScorer]:
-    """The judges among the scorers of a weighted one."""
-    members = scorer.members.values() if isinstance(scorer, WeightedScorer) else (scorer,)
-    return [one for one in members if isinstance(one, JudgeScorer)]
 
 
 def judge_of(run: Run) -> JudgeScorer:
@@ -52,9 +41,13 @@ def judge_of(run: Run) -> JudgeScorer:
 
 
 def judge_usd(run: Run, judge: JudgeScorer) -> float:
-    """What a judge's tokens cost at list price."""
-    price = run.prices.models.get(judge.params.model)
+    """What one judge's verdicts cost."""
+    return sum(_usd(run, judge.params.model, one) for one in judge.spent)
+
+
+def _usd(run: Run, model: str, spent: Spent) -> float:
+    price = run.prices.models.get(model)
     if price is None:
-        log.warning("The judge %s has no price in params/prices.yaml; it counts as free.", judge.params.model)
+        log.warning("The judge %s has no price in params/prices.yaml; it counts as free.", model)
         return 0.0
-    return sum(price.usd(one.input_tokens, one.output_tokens) for one in judge.spent)
+    return price.usd(spent.input_tokens, spent.output_tokens)

@@ -8,6 +8,7 @@ import pytest
 
 from components.params import ScorerParams
 from components.records import Completion, Usage
+from components.scorers import verdicts
 from components.stages.answers import score
 from components.stages.judging import tell_judge
 from components.tracking import NullTracker
@@ -25,6 +26,12 @@ class Notes(NullTracker):
         self.numbers |= values
 
 
+@pytest.fixture
+def totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process in which no judge has spoken."""
+    monkeypatch.setattr(verdicts, "_TOTALS", {})
+
+
 def judged_by(port: int, tmp_path: Path, model: str) -> ScorerParams:
     (tmp_path / "rubric.md").write_text(RUBRIC)
     api = {"base_url": f"http://127.0.0.1:{port}/v1", "key_variable": None, "max_retries": 0}
@@ -34,7 +41,7 @@ def judged_by(port: int, tmp_path: Path, model: str) -> ScorerParams:
 
 @pytest.mark.parametrize(("model", "usd"), [("big", 2 * (100 * 2 + 10 * 8) / 1e6), ("unpriced", 0.0)])
 def test_verdicts_are_told_with_their_price_and_repeated_for_nothing(
-    make_run: MakeRun, tmp_path: Path, model: str, usd: float
+    make_run: MakeRun, totals: None, tmp_path: Path, model: str, usd: float
 ) -> None:
     run = make_run()
     examples = [example(number) for number in range(2)]
@@ -57,6 +64,6 @@ def test_verdicts_are_told_with_their_price_and_repeated_for_nothing(
     }  # fmt: skip
 
 
-def test_without_a_judge_nothing_is_told(make_run: MakeRun) -> None:
+def test_without_a_judge_nothing_is_told(make_run: MakeRun, totals: None) -> None:
     notes = Notes()
     assert (tell_judge(make_run(), notes), notes.numbers) == (0.0, {})
