@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-watch bench-scorers bench-serve bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-watch bench-scorers bench-serve bench-verdicts bench-nano-trials ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -106,6 +106,9 @@ bench-watch: setup ## False alarms and delays of the watch on streams of simulat
 
 bench-scorers: setup ## Answers a second of the schema, SQL and unit tests in the sandbox
 	$(BIN)/python -m benchmarks.scorers $(ARGS)
+
+bench-verdicts: setup ## The gate's verdicts on simulated challengers of known quality; coverage of intervals (minutes, one core)
+	$(BIN)/python -m benchmarks.verdicts $(ARGS)
 
 bench-nano-trials: setup ## Compare variants of the base model in short trainings (about 20 minutes on two cores)
 	$(BIN)/python -m benchmarks.nano_trials $(ARGS)

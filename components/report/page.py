@@ -12,6 +12,7 @@ from components.records import Ladder, RungResult
 from components.report import economics, words
 from components.report.evidence import Changes, Curve, Evidence
 from components.report.examples import MOST_EXAMPLES, compare
+from components.report.gate import slice_picture
 from components.report.picture import HEIGHT, WIDTH, Chart, chart
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -69,6 +70,7 @@ def _view(ladder: Ladder, evidence: Evidence) -> dict[str, Any]:
         "fields": _rows({rung.name: rung.fields for rung in ladder.rungs}),
         "slices": _slices(ladder.rungs),
         "curves": {name: _charts(curves) for name, curves in evidence.curves.items() if _charts(curves)},
+        "gate_slices": slice_picture(ladder.climb),
         "chart_size": (WIDTH, HEIGHT),
         "advice": evidence.advice,
         **economics.view(evidence.account, words.winner(ladder).name),

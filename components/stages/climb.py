@@ -90,8 +90,7 @@ class Climb:
 
     @cached_property
     def _slices(self) -> dict[str, dict[str, str]]:
-        names = self.run.workload.slices
-        return {one.id: {name: one.slices[name] for name in names if name in one.slices} for one in self.sealed}
+        return self.run.slices_of(self.sealed)
 
     @cached_property
     def _contenders(self) -> dict[str, Contender]:

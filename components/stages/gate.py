@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.data.masking import mask
-from components.errors import RegistryError
+from components.errors import DataError, RegistryError
+from components.evaluation import repeated
 from components.params import GateParams
 from components.records import (
     Message,
@@ -79,6 +80,17 @@ def gate(run: Run, tracker: Tracker) -> None:
     tracker.artifact(run.folder / "gate" / REFERENCE, REFERENCE_FOLDER)
     won = {"champion": made.name, "version": version, "reproduced": REPRODUCED, "alias": alias}
     _tell(run, tracker, record.model_copy(update=won))
+
+
+def replayed(record: GateRecord) -> list[tuple[Verdict, Verdict]]:
+    """Each verdict of a record, and what its numbers lead to today under the settings that decided.
+
+    Raises:
+        DataError: The record was made before settings and numbers were kept.
+    """
+    if record.params is None:
+        raise DataError("expected a record of the gate with its settings, found one of an earlier version")
+    return [(verdict, repeated(record.params, verdict)) for verdict in record.verdicts]
 
 
 def _tell(run: Run, tracker: Tracker, record: GateRecord) -> None:

@@ -7,6 +7,7 @@ settings here.
 import hashlib
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -158,6 +159,11 @@ class Run:
     def examples(self, split: SplitName) -> list[Example]:
         """The examples of a split."""
         return read_jsonl(self.folder / "data" / f"{split}.jsonl", Example)
+
+    def slices_of(self, examples: Sequence[Example]) -> dict[str, dict[str, str]]:
+        """Example id → slice → value, of the workload's slices."""
+        names = self.workload.slices
+        return {one.id: {name: one.slices[name] for name in names if name in one.slices} for one in examples}
 
     @property
     def must_pass(self) -> list[Example]:

@@ -1,0 +1,79 @@
+"""The gate on the page: a line for each decision of the climb, and the slices of the last comparison as a picture.
+
+Decides what of a verdict is shown and where its marks lie; every number comes from the verdict. Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from components.records import Verdict
+from components.report.picture import Tick, ticks
+
+MOST_SLICES = 24
+WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 640.0, 22.0, 190.0, 110.0, 8.0, 26.0
+
+
+@dataclass(frozen=True)
+class SliceMark:
+    """A slice's difference and its interval in the coordinates of an SVG, and both in words."""
+
+    name: str
+    n: int
+    y: float
+    low: float
+    at: float
+    high: float
+    worse: bool
+    summary: str
+
+
+@dataclass(frozen=True)
+class SlicePicture:
+    """The slices of a comparison, the worst first, over an axis of percentage points."""
+
+    challenger: str
+    champion: str
+    marks: tuple[SliceMark, ...]
+    ticks: tuple[Tick, ...]
+    zero: float
+    width: float
+    height: float
+    left: float
+    right: float
+    hidden: int
+
+
+def slice_picture(verdicts: Sequence[Verdict]) -> SlicePicture | None:
+    """The last comparison that has slices; None where none has. Of more than MOST_SLICES the worst are drawn."""
+    found = [one for one in verdicts if one.numbers and one.numbers.slices]
+    if not found:
+        return None
+    verdict = found[-1]
+    assert verdict.numbers is not None
+    worst = sorted(verdict.numbers.slices, key=lambda one: (one.delta, one.name))
+    shown = worst[:MOST_SLICES]
+    axis = ticks(min(0.0, *(one.low for one in shown)), max(0.0, *(one.high for one in shown)))
+    scale = (WIDTH - LEFT - RIGHT) / (axis[-1] - axis[0])
+
+    def x(delta: float) -> float:
+        return LEFT + (delta - axis[0]) * scale
+
+    return SlicePicture(
+        challenger=verdict.challenger,
+        champion=verdict.champion,
+        marks=tuple(
+            SliceMark(
+                one.name, one.n, TOP + ROW * place, x(one.low), x(one.delta), x(one.high), one.high < 0,
+                f"{one.name}, {one.n:,} examples: {100 * one.delta:+.1f} points, {100 * one.low:+.1f} to "
+                f"{100 * one.high:+.1f}",
+            )
+            for place, one in enumerate(shown)
+        ),
+        ticks=tuple(Tick(x(value), f"{100 * value:+.0f}") for value in axis),
+        zero=x(0.0),
+        width=WIDTH,
+        height=TOP + ROW * len(shown) + BOTTOM,
+        left=LEFT,
+        right=WIDTH - RIGHT,
+        hidden=len(worst) - len(shown),
+    )  # fmt: skip

@@ -1,0 +1,151 @@
+"""Two versions of a run side by side: what the second fixed, what it broke, on which slices, with examples.
+
+Decides what a version may be: a rung of the run, a registered version by number or alias, a prompt of the workload.
+Looks at dev or test, never at the sealed split.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from components.engines import open_prompting
+from components.evaluation import changes, common, compare, compare_slices, slice_members, values
+from components.evaluation.paired import holm
+from components.records import Comparison, Completion, Example, Record, SliceComparison, read_jsonl, write_jsonl
+from components.registry import registered, registered_number
+from components.stages.answers import answer, answer_registered, ask, score
+from components.stages.run import PROMPTS, STATE, Run, digest
+from components.stages.rungs import RESULT, rung
+
+Split = Literal["dev", "test"]
+
+
+class ChangedAnswer(Record):
+    """An example that changed sides: its input, both answers and the right one."""
+
+    example_id: str
+    input: dict[str, str]
+    before: str
+    after: str
+    reference: str
+
+
+class SliceChange(SliceComparison):
+    """A slice, with its p-value corrected for all slices that were looked at (Holm)."""
+
+    adjusted_p: float
+
+
+class VersionComparison(Record):
+    """What a version changed on a split; `failed_cases` are the must-pass cases that it does not answer right."""
+
+    before: str
+    after: str
+    split: Split
+    n: int
+    accuracy: tuple[float, float]
+    overall: Comparison
+    slices: tuple[SliceChange, ...]
+    fixed: tuple[ChangedAnswer, ...]
+    broken: tuple[ChangedAnswer, ...]
+    failed_cases: tuple[str, ...]
+
+
+def compare_versions(run: Run, names: tuple[str, str], split: Split = "test") -> VersionComparison:
+    """The second version against the first, which answers where no answers of it are kept.
+
+    Raises:
+        RegistryError: A name is no rung or prompt of the run, and no version or alias either.
+    """
+    examples = run.examples(split)
+    answers = [answers_of(run, name, split, examples) for name in names]
+    was, now = common(*(score(run, examples, found) for found in answers))
+    before, after = (values(scores, was, "accuracy") for scores in (was, now))
+    of_slices = compare_slices(before, after, slice_members(was, run.slices_of(examples)), run.seed, "accuracy")
+    moved = changes(was, now)
+    return VersionComparison(
+        before=names[0],
+        after=names[1],
+        split=split,
+        n=len(was),
+        accuracy=(float(before.mean()), float(after.mean())),
+        overall=compare(was, now),
+        slices=tuple(
+            SliceChange(adjusted_p=p, **one.model_dump())
+            for one, p in zip(of_slices, holm([one.p_value for one in of_slices]), strict=True)
+        ),
+        fixed=_changed(examples, answers, moved.fixed),
+        broken=_changed(examples, answers, moved.broken),
+        failed_cases=_failed_cases(run, names[1]),
+    )
+
+
+def answers_of(
+    run: Run, name: str, split: Literal["dev", "test", "must_pass"], examples: Sequence[Example]
+) -> list[Completion]:
+    """A version's completions: those that the evaluation kept, or those that it gives now, kept for the next time."""
+    path = _kept(run, name, split)
+    if not _answers(path, examples):
+        write_jsonl(path, _ask(run, name, examples))
+    return read_jsonl(path, Completion)
+
+
+def _kept(run: Run, name: str, split: str) -> Path:
+    """Where a version's answers lie: the evaluation's, or those of an earlier comparison of the same version."""
+    evaluated = run.folder / "evaluation" / split / f"{name}.jsonl"
+    if evaluated.is_file():
+        return evaluated
+    if _is_rung(run, name):
+        label = f"{name}-{digest(rung(run, name).model_dump_json())}"
+    elif (number := _version(run, name)) is not None:
+        label = f"version-{number}"
+    else:
+        label = f"{name}-{run.prompt(name).version}"
+    return STATE / "compare" / run.name / split / f"{label}.jsonl"
+
+
+def _version(run: Run, name: str) -> int | None:
+    """The number of a registered version, which an alias may name; None where the name is a rung's or a prompt's."""
+    if _is_rung(run, name) or (PROMPTS / run.workload.name / f"{name}.md").is_file():
+        return None
+    return int(name) if name.isdigit() else registered(run.workload.name, name).number
+
+
+def _ask(run: Run, name: str, examples: Sequence[Example]) -> list[Completion]:
+    if _is_rung(run, name):
+        return answer(run, rung(run, name), examples).completions
+    if (number := _version(run, name)) is not None:
+        return answer_registered(run, registered_number(run.workload.name, number), examples).completions
+    return ask(run, open_prompting(run.profile, run.workload.incumbent), run.prompt(name), examples).completions
+
+
+def _is_rung(run: Run, name: str) -> bool:
+    return (run.rung_folder(name) / RESULT).is_file()
+
+
+def _answers(path: Path, examples: Sequence[Example]) -> bool:
+    """Whether a file holds an answer to each of these examples."""
+    if not path.is_file():
+        return False
+    return {one.example_id for one in read_jsonl(path, Completion)} == {one.id for one in examples}
+
+
+def _failed_cases(run: Run, name: str) -> tuple[str, ...]:
+    if not (cases := run.must_pass):
+        return ()
+    scores = score(run, cases, answers_of(run, name, "must_pass", cases))
+    return tuple(case.id for case in cases if case.id not in scores or not scores[case.id].passed)
+
+
+def _changed(
+    examples: Sequence[Example], answers: Sequence[Sequence[Completion]], ids: Sequence[str]
+) -> tuple[ChangedAnswer, ...]:
+    known = {one.id: one for one in examples}
+    before, after = ({one.example_id: one.text for one in found} for found in answers)
+    return tuple(
+        ChangedAnswer(
+            example_id=key, input=known[key].input, before=before[key], after=after[key],
+            reference=known[key].reference,
+        )
+        for key in ids
+    )  # fmt: skip

@@ -1,0 +1,137 @@
+"""Commands about verdicts: what one version changed against another, and whether a kept decision can be made again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from flows.production import Profile, Workload
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from components.records import Verdict
+    from components.stages.versions import ChangedAnswer, VersionComparison
+
+verdicts = typer.Typer(add_completion=False)
+MOST_CHARACTERS = 400  # of an input or an answer
+
+
+@verdicts.command("compare", epilog="Example: [bold]gradus compare triage sft grpo[/]")
+def compare_two(
+    workload: Workload,
+    before: Annotated[str, typer.Argument(help="A rung, a prompt, a version's number, or an alias.")],
+    after: Annotated[str, typer.Argument(help="Another one, which is looked at for what it changed.")],
+    profile: Profile = "nano",
+    split: Annotated[Literal["dev", "test"], typer.Option(help="Which examples.")] = "test",
+    examples: Annotated[int, typer.Option(min=0, help="Shown of those fixed, and of those broken.")] = 3,
+    json_out: Annotated[Path | None, typer.Option(help="Also write everything, all examples, to this file.")] = None,
+) -> None:
+    """Show what a version fixed and broke against another, on which slices, with examples.
+
+    Answers that the evaluation kept are used; a version without them answers now. The sealed split is not read. Names
+    any must-pass case of the workload that the second version fails.
+    """
+    from rich.console import Console
+
+    from components.records import write_record
+    from components.stages.run import Run
+    from components.stages.versions import compare_versions
+
+    found = compare_versions(Run.load(f"{workload}-{profile}"), (before, after), split)
+    console = Console(width=max(120, Console().width))
+    typer.echo(sentence(found))
+    if found.slices:
+        console.print(slice_table(found))
+    for title, changed in (("Fixed", found.fixed), ("Broken", found.broken)):
+        for one in changed[:examples]:
+            typer.echo(f"\n{title}: {told(one)}")
+    if json_out is not None:
+        write_record(json_out, found)
+        typer.echo(f"\nWritten: {json_out}")
+
+
+@verdicts.command("replay", epilog="Example: [bold]gradus replay triage[/]")
+def replay_gate(
+    workload: Workload,
+    profile: Profile = "nano",
+    file: Annotated[Path | None, typer.Option(help="A gate.json; without it that of the run's last climb.")] = None,
+) -> None:
+    """Make the gate's kept decisions again from their numbers and settings; ends with code 1 if one differs.
+
+    A decision keeps everything that it was made by: counts, intervals, p-values, slices, the look and the level.
+    """
+    from rich.console import Console
+
+    from components.records import read_record
+    from components.stages.gate import GateRecord, replayed
+    from components.stages.run import Run
+
+    path = file or Run.load(f"{workload}-{profile}").folder / "gate" / "gate.json"
+    pairs = replayed(read_record(path, GateRecord))
+    Console(width=max(120, Console().width)).print(replay_table(pairs))
+    if any(kept != again for kept, again in pairs):
+        raise typer.Exit(1)
+
+
+def sentence(found: "VersionComparison") -> str:
+    """The comparison in words."""
+    overall, (was, now) = found.overall, found.accuracy
+    failed = f" {found.after} fails what it must pass: {', '.join(found.failed_cases)}." if found.failed_cases else ""
+    return (
+        f"{found.after} is right on {now:.1%} of {found.n:,} {found.split} examples, {found.before} on {was:.1%}: "
+        f"{100 * overall.delta:+.1f} points (95 % interval {100 * overall.low:+.1f} to {100 * overall.high:+.1f}, "
+        f"p = {overall.p_value:.2g}), {overall.fixed:,} fixed and {overall.broken:,} broken.{failed}"
+    )
+
+
+def slice_table(found: "VersionComparison") -> "Table":
+    """A row for each slice, the worst change first."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="By slice, the worst first", title_justify="left")
+    table.add_column("slice")
+    for heading in ("examples", "fixed", "broken", "points", "95 % interval", "p (Holm)"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in sorted(found.slices, key=lambda slice_: slice_.delta):
+        worse = one.delta < 0 and one.adjusted_p < 0.05
+        table.add_row(
+            escape(one.name), f"{one.n:,}", str(one.fixed), str(one.broken), f"{100 * one.delta:+.1f}",
+            f"{100 * one.low:+.1f} to {100 * one.high:+.1f}", f"{one.adjusted_p:.2g}",
+            style="bold red" if worse else None,
+        )  # fmt: skip
+    return table
+
+
+def told(one: "ChangedAnswer") -> str:
+    """An example that changed sides."""
+    lines = ["\n".join(one.input.values()), f"before:    {one.before}", f"after:     {one.after}"]
+    lines = [*lines, f"reference: {one.reference}"]
+    return f"{one.example_id}\n" + "\n".join(f"  {_short(line)}" for line in lines)
+
+
+def replay_table(pairs: "list[tuple[Verdict, Verdict]]") -> "Table":
+    """A row for each decision, with what it comes to today."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="Decisions, made again from their numbers", title_justify="left")
+    for heading in ("challenger", "against", "look", "alpha", "p", "kept decision", "again", ""):
+        table.add_column(heading, no_wrap=True)
+    for kept, again in pairs:
+        p = kept.numbers.p_value if kept.numbers else None
+        table.add_row(
+            escape(kept.challenger), escape(kept.champion), str(kept.look), _number(kept.alpha), _number(p),
+            kept.decision, again.decision, "the same" if kept == again else "[bold red]differs[/]",
+        )  # fmt: skip
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
+
+
+def _short(text: str) -> str:
+    flat = text.replace("\n", "\n  ")
+    return flat if len(flat) <= MOST_CHARACTERS else flat[:MOST_CHARACTERS].rstrip() + " …"
