@@ -3,6 +3,7 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -92,6 +93,7 @@ def paired_bootstrap(
     return Interval(value=float(differences @ counts / n), low=float(low), high=float(high))
 
 
+@lru_cache(maxsize=4096)
 def mcnemar_exact(fixed: int, broken: int) -> float:
     """The two-sided exact p-value of McNemar's test (1947): fixed ~ Binomial(fixed + broken, ½) if nothing changed."""
     from scipy.stats import binom

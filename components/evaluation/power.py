@@ -1,6 +1,7 @@
 """How many examples a comparison takes: the chance to find a difference, and the least n that gives it. Pure."""
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 
 
@@ -20,6 +21,7 @@ def mcnemar_power(n: int, discordant: float, delta: float, alpha: float) -> floa
     return float(np.sum(binom.pmf(m, n, discordant) * won))
 
 
+@lru_cache(maxsize=4096)
 def mcnemar_examples(discordant: float, delta: float, alpha: float, power: float) -> int:
     """The number of examples with that power, to within half a percent; of the discordant share at least `delta`.
 
