@@ -98,7 +98,7 @@ def _output(guess: Guess) -> list[str]:
 
 def _scoring(guess: Guess) -> list[str]:
     return [
-        "scorer:   # there are also exact, sql_execution, unit_tests, format_rules, judge, http, and your own module:Class",
+        "scorer:   # also: exact, sql_execution, unit_tests, format_rules, judge, http, and your own module:Class",
         "  weighted: {json_schema: 0.2, field_match: 0.8}",
         "  fields:",
         *(f"    {_scalar(field)}: {_match(schema)}" for field, (_, schema) in guess.output.items()),
