@@ -11,9 +11,6 @@ from typing import Literal
 Style = Literal["terse", "written"]
 STYLES: tuple[Style, ...] = ("terse", "terse", "written", "written", "written")
 TYPO_RATES: dict[Style, tuple[float, ...]] = {"terse": (0.0, 0.02, 0.06), "written": (0.0, 0.0, 0.02)}
-# How often an annotator slips where a habit can strike: requests typed in a hurry are answered in one. In all, two
-# thirds of each habit's cases are right.
-SLIP_SHARES: dict[Style, float] = {"terse": 0.62, "written": 0.16}
 REPEAT_SHARE = 0.1
 REPEAT_REACH = 40
 
