@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-watch bench-scorers bench-serve bench-verdicts bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-nano-trials ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -84,7 +84,7 @@ nano: setup ## Pretrain the nano base model, or confirm that it is up to date
 nano-eval: setup ## Measure the nano base model on worlds it has never seen, and write its card
 	$(BIN)/dvc repro --single-item examine
 
-bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-watch bench-scorers ## All benchmarks but the trials (two hours on two cores)
+bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-watch bench-scorers bench-advice ## All benchmarks but the trials (two hours on two cores)
 
 bench-ladder: setup ## Three climbs with three seeds: accuracy, cost, time, overhead, memory (ARGS="--seeds 4 5")
 	$(BIN)/python -m benchmarks.ladder $(ARGS)
@@ -109,6 +109,9 @@ bench-scorers: setup ## Answers a second of the schema, SQL and unit tests in th
 
 bench-verdicts: setup ## The gate's verdicts on simulated challengers of known quality; coverage of intervals (minutes, one core)
 	$(BIN)/python -m benchmarks.verdicts $(ARGS)
+
+bench-advice: setup ## Is the advice right? Simulated workloads whose best next rung is known (two minutes)
+	$(BIN)/python -m benchmarks.advice $(ARGS)
 
 bench-nano-trials: setup ## Compare variants of the base model in short trainings (about 20 minutes on two cores)
 	$(BIN)/python -m benchmarks.nano_trials $(ARGS)

@@ -42,7 +42,6 @@ class World:
     """A simulated workload: what is known of it, what its people and scorer do, and where its climb stands."""
 
     name: str
-    best: str = ""  # what its author expects; not used, only compared
     stands: Literal["prompt", "sft", "grpo"] = "prompt"
     demonstrations: int = 8000
     dev: int = 500
@@ -63,29 +62,30 @@ class World:
 
 
 WORLDS = (
-    World("good demonstrations, nothing trained", "sft"),
-    World("good demonstrations, prompts as good", "sft", prompts=(0.90, 0.94, 0.97)),
-    World("no headroom, low volume", "stay", prompts=(0.955, 0.96, 0.965), calls_per_year=20_000),
-    World("low volume, prompts differ", "prompt", prompts=(0.35, 0.55, 0.75), calls_per_year=150_000),
-    World("demonstrations wrong where prompts are right", "rl", prompts=(0.70, 0.75, 0.78), wrong_kinds=0.45),
-    World("noisy demonstrations learnt, scorer exact", "rl", stands="sft", wrong_kinds=0.3, wrong_share=0.7),
-    World("noisy demonstrations learnt, scorer lets errors pass", "label", stands="sft", wrong_kinds=0.3,
+    World("good demonstrations, nothing trained"),
+    World("good demonstrations, prompts as good", prompts=(0.90, 0.94, 0.97)),
+    World("no headroom, low volume", prompts=(0.955, 0.96, 0.965), calls_per_year=20_000),
+    World("training is dear, prompts differ", prompts=(0.35, 0.55, 0.75), calls_per_year=1_000_000,
+          usd_setup=20_000.0),
+    World("demonstrations wrong where prompts are right", prompts=(0.70, 0.75, 0.78), wrong_kinds=0.45),
+    World("noisy demonstrations learnt, scorer exact", stands="sft", wrong_kinds=0.3, wrong_share=0.7),
+    World("noisy demonstrations learnt, scorer lets errors pass", stands="sft", wrong_kinds=0.3,
           false_positives=0.4),
-    World("noisy demonstrations learnt, scorer refuses right answers", "label", stands="sft", wrong_kinds=0.3,
+    World("noisy demonstrations learnt, scorer refuses right answers", stands="sft", wrong_kinds=0.3,
           false_negatives=0.5),
-    World("errors learnt for good: no answer is ever right", "label", stands="sft", wrong_kinds=0.25,
+    World("errors learnt for good: no answer is ever right", stands="sft", wrong_kinds=0.25,
           wrong_share=1.0, slips=0.0),
-    World("trained on clean demonstrations", "stay", stands="sft", slips=0.0, demonstrations=20_000),
-    World("trained by RL, nothing left", "stay", stands="grpo", wrong_kinds=0.3),
-    World("few demonstrations, scorer lets errors pass", "label", stands="sft", demonstrations=400,
+    World("trained on clean demonstrations", stands="sft", slips=0.0, demonstrations=20_000),
+    World("trained by RL, nothing left", stands="grpo", wrong_kinds=0.3),
+    World("few demonstrations, scorer lets errors pass", stands="sft", demonstrations=400,
           false_positives=0.4, usd_per_label=0.2),
-    World("people disagree, a verifier decides", "rl", disputed=0.8, reads_reference=False, prompts=(0.4, 0.5, 0.6)),
-    World("people disagree, the scorer reads references", "define", disputed=0.8),
-    World("people disagree, the scorer is blind", "define", disputed=0.8, reads_reference=False, false_positives=0.5),
-    World("no demonstrations, the scorer is blind", "define", demonstrations=0, reads_reference=False,
+    World("people disagree, a verifier decides", disputed=0.8, reads_reference=False, prompts=(0.4, 0.5, 0.6)),
+    World("people disagree, the scorer reads references", disputed=0.8),
+    World("people disagree, the scorer is blind", disputed=0.8, reads_reference=False, false_positives=0.5),
+    World("no demonstrations, the scorer is blind", demonstrations=0, reads_reference=False,
           false_positives=0.5),
-    World("no demonstrations, a verifier decides", "rl", demonstrations=0, reads_reference=False),
-    World("the task moves faster than training pays", "prompt", prompts=(0.45, 0.6, 0.75), moves_per_year=1.5),
+    World("no demonstrations, a verifier decides", demonstrations=0, reads_reference=False),
+    World("the task moves faster than training pays", prompts=(0.45, 0.6, 0.75), moves_per_year=1.5),
 )  # fmt: skip
 
 
@@ -227,39 +227,41 @@ class Simulated:
 
     # --- what is best -----------------------------------------------------------------------------------------------
 
-    def worth(self) -> dict[str, float]:
-        """Dollars over the horizon of each next rung that can be made, over staying."""
-        stands, w = self.accuracy(self.standing_table), self.world
-        trained = w.stands != "prompt"
-        found = {"stay": 0.0}
-        if not trained:
-            again = [self.accuracy(self.prompt(strength)) for strength in self._strengths()]
-            gains = [max(0.0, one - stands) for one in again]
-            found["prompt"] = self._dollars(float(np.mean(gains)), PROMPT_USD, owned=False)
-            if w.demonstrations:
-                found["sft"] = self._dollars(
-                    self._lasting(self.sft(w.demonstrations)) - stands, TRAIN_USD + w.usd_setup
-                )
-        after = self._lasting(self.rl(self.standing_table))
-        found["rl"] = self._dollars(after - stands, TRAIN_USD + (0.0 if trained else w.usd_setup), owned=not trained)
-        if trained and w.demonstrations:
-            better = self.accuracy(self.sft(w.demonstrations, corrected=True))
-            more = self.accuracy(self.sft(2 * w.demonstrations))
-            gain = max(better, more) - stands
-            found["label"] = self._dollars(gain, w.usd_per_label * w.demonstrations, owned=False)
+    @cached_property
+    def reached(self) -> dict[str, tuple[float, float]]:
+        """By rung that can be made next: its true accuracy now, and on average over the horizon."""
+        w = self.world
+        stands = self.accuracy(self.standing_table)
+        after = self.rl(self.standing_table)
+        found = {"stay": (stands, stands), "rl": (self.accuracy(after), self._lasting(after))}
+        if w.stands == "prompt":
+            tried = [max(stands, self.accuracy(self.prompt(strength))) for strength in self._strengths()]
+            found["prompt"] = (float(np.mean(tried)),) * 2  # a prompt is changed whenever the task moves
+        if w.demonstrations and w.stands == "prompt":
+            trained = self.sft(w.demonstrations)
+            found["sft"] = (self.accuracy(trained), self._lasting(trained))
+        elif w.demonstrations:
+            better = [self.sft(w.demonstrations, corrected=True), self.sft(2 * w.demonstrations)]
+            found["label"] = (max(map(self.accuracy, better)), max(map(self._lasting, better)))
         return found
 
-    def gained(self, rung: str) -> float:
-        """The true gain in accuracy of making a rung."""
-        w, stands = self.world, self.accuracy(self.standing_table)
-        made = {
-            "prompt": lambda: float(np.mean([max(stands, self.accuracy(self.prompt(s))) for s in self._strengths()])),
-            "sft": lambda: self.accuracy(self.sft(w.demonstrations)),
-            "rl": lambda: self.accuracy(self.rl(self.standing_table)),
-            "label": lambda: max(self.accuracy(self.sft(w.demonstrations, corrected=True)),
-                                 self.accuracy(self.sft(2 * w.demonstrations))),
-        }  # fmt: skip
-        return made[rung]() - stands
+    def worth(self) -> dict[str, float]:
+        """Dollars over the horizon of each next rung that can be made, over staying."""
+        w, lasting = self.world, {name: one[1] - self.reached["stay"][1] for name, one in self.reached.items()}
+        first = w.stands == "prompt"  # then an owned model saves the incumbent's price
+        once = {
+            "stay": 0.0,
+            "prompt": PROMPT_USD,
+            "sft": TRAIN_USD + w.usd_setup,
+            "rl": TRAIN_USD + (w.usd_setup if first else 0.0),
+            "label": w.usd_per_label * w.demonstrations,
+        }
+        saves = {"sft", "rl"} if first else set[str]()
+        return {name: self._dollars(gain, once[name], owned=name in saves) for name, gain in lasting.items()}
+
+    def gained(self, rung: str) -> float | None:
+        """The true gain in accuracy of making a rung; None where it cannot be made."""
+        return self.reached[rung][0] - self.reached["stay"][0] if rung in self.reached else None
 
     def best(self) -> str:
         """The next rung that is worth most; to define what is right, where nothing says so."""
@@ -294,10 +296,10 @@ class Simulated:
     # --- how it is drawn --------------------------------------------------------------------------------------------
 
     def _strengths(self) -> list[float]:
-        """Twenty prompts that somebody might still write: as good as those that were tried are, and as different."""
+        """A hundred prompts that might still be written: as good as those that were tried are, and as different."""
         tried = self.world.prompts
         return list(np.clip(np.random.default_rng([self.world.seed, 3]).normal(
-            np.mean(tried), np.std(tried, ddof=1) if len(tried) > 1 else 0.0, size=20), 0.01, 0.99))  # fmt: skip
+            np.mean(tried), np.std(tried, ddof=1) if len(tried) > 1 else 0.0, size=100), 0.01, 0.99))  # fmt: skip
 
     def _later(self) -> Table:
         """Years from now at which each kind gets another right label."""
@@ -399,7 +401,7 @@ def judged(world: World, params: AdviceParams) -> dict[str, Any]:
         "gain": choice.gain.model_dump(),
         "worth_usd": {name: round(value) for name, value in worth.items()},
         "scorable": world.false_positives <= 0.1 and world.false_negatives <= 0.2,
-        "gain_made": simulated.gained(choice.rung) if choice.rung in ("prompt", "sft", "rl", "label") else None,
+        "gain_made": None if choice.rung == "stay" else simulated.gained(choice.rung),
     }
 
 

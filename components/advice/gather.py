@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from components.advice.curve import learning
 from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Scoring, Standing
-from components.advice.measure import Second, headroom, learnt_errors, same_answers, scoring, writing
+from components.advice.measure import Second, errors, headroom, same_answers, scoring, writing
 from components.advice.measure import movement as moved
 from components.advice.rule import trusted
 from components.economics import Case, payback_years
@@ -100,7 +100,8 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
     judge = bench.judge if scored and trusted(scored, params) else same_answers
     found = writing(judge, train, dev, bench.seconds())
     if (answers := bench.answers()) is not None and found.demonstrations is not None:
-        found = found.model_copy(update={"learnt_errors": learnt_errors(judge, dev, answers)})
+        wrong, learnt = errors(judge, dev, answers)
+        found = found.model_copy(update={"errors": wrong, "learnt_errors": learnt})
     trials = _trials(bench, params, len(train))
     return Evidence(
         standing=standing,

@@ -43,14 +43,14 @@ def same_answers(examples: Sequence[Example], answers: Sequence[str]) -> list[bo
     return [_same(answer, one.reference) for one, answer in zip(examples, answers, strict=True)]
 
 
-def learnt_errors(judge: Judge, dev: Sequence[Example], answers: Sequence[str]) -> Interval:
-    """The share of dev examples that are answered wrong, and exactly as the wrong demonstration has it."""
-    passed = judge(dev, answers)
-    alike = [
-        not right and _same(answer, one.demonstration) and not _same(one.demonstration, one.reference)
-        for one, answer, right in zip(dev, answers, passed, strict=True)
+def errors(judge: Judge, dev: Sequence[Example], answers: Sequence[str]) -> tuple[Interval, Interval]:
+    """The shares of dev examples that are answered wrong, and wrong exactly as the demonstration has it."""
+    wrong = [not one for one in judge(dev, answers)]
+    learnt = [
+        odd and _same(answer, one.demonstration) and not _same(one.demonstration, one.reference)
+        for one, answer, odd in zip(dev, answers, wrong, strict=True)
     ]
-    return wilson(sum(alike), len(alike))
+    return wilson(sum(wrong), len(wrong)), wilson(sum(learnt), len(learnt))
 
 
 def scoring(judge: Judge, examples: Sequence[Example], seed: int) -> Scoring | None:

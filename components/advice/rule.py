@@ -166,10 +166,11 @@ def _label(evidence: Evidence, params: AdviceParams) -> Option:
 
 def _unlearnt(evidence: Evidence) -> Interval | None:
     """What correcting demonstrations brings: at least the errors that were learnt, at most all errors there are."""
-    learnt = evidence.writing.learnt_errors
-    if learnt is None:
+    known = evidence.writing
+    if known.learnt_errors is None or known.errors is None:
         return None
-    return Interval(value=learnt.value, low=learnt.low, high=max(learnt.high, 1 - evidence.standing.accuracy.low))
+    learnt = known.learnt_errors
+    return Interval(value=learnt.value, low=learnt.low, high=max(learnt.high, known.errors.high))
 
 
 def _too_little(gain: Interval, params: AdviceParams) -> str:

@@ -6,8 +6,8 @@ import pytest
 from components.advice.curve import extrapolate, learning
 from components.advice.measure import (
     Second,
+    errors,
     headroom,
-    learnt_errors,
     movement,
     same_answers,
     scoring,
@@ -43,7 +43,8 @@ def test_errors_that_were_learnt_are_told_from_others() -> None:
     taught = [example(number, "a", taught="b" if number < 20 else "") for number in range(50)]
     answers = [one.demonstration for one in taught[:10]] + [to_json({"label": "c", "size": 0})] * 5
     answers += [one.reference for one in taught[15:]]
-    assert learnt_errors(same_answers, taught, answers).value == 0.2  # ten of fifty; the five are its own
+    wrong, learnt = errors(same_answers, taught, answers)
+    assert (wrong.value, learnt.value) == (0.3, 0.2)  # ten of fifty were learnt; the five others are its own
     found = writing(same_answers, taught, taught, [])
     assert found.demonstrations is not None and found.demonstrations.value == 0.6
 

@@ -1,0 +1,95 @@
+"""A run's money from what its stages left, derived by hand."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from components.params import EconomicsParams
+from components.records import (
+    Completion,
+    Cost,
+    Example,
+    Interval,
+    Latency,
+    Rung,
+    RungResult,
+    Usage,
+    write_record,
+)
+from components.stages.economics import account, spent_usd
+from components.stages.evaluate import Evaluations, keep
+from components.stages.run import Run
+from components.stages.rungs import RESULT, PromptChoice
+from tests.components.stages.conftest import MakeRun
+
+SURE = Interval(value=0.5, low=0.5, high=0.5)
+
+
+def made(run: Run, name: str, method: Any, seconds: float) -> None:
+    rung = Rung(
+        name=name, method=method, parent=None, params_hash="", data_hash="", seed=7, git_commit="", seconds=seconds
+    )
+    write_record(run.rung_folder(name) / RESULT, rung)
+
+
+def result(name: str, method: Any, usd_per_call: float, measured: bool) -> RungResult:
+    cost = Cost(usd_per_1k_calls=1000 * usd_per_call, usd_per_year=0, usd_per_1k_correct=None, measured=measured)
+    return RungResult(
+        name=name, method=method, parent=None, n=60, accuracy=SURE, validity=SURE, fields={}, slices={}, usage={},
+        latency_ms=Latency(p50=1, p95=1), cost=cost, vs_parent=None, seconds=1.0, mlflow_run_id=None,
+    )  # fmt: skip
+
+
+def answered(example: Example, right: bool) -> Completion:
+    text = example.reference if right else "{}"
+    return Completion(example_id=example.id, text=text, usage=Usage(input_tokens=1000, output_tokens=100), latency_ms=1)
+
+
+@pytest.fixture
+def run(make_run: MakeRun) -> Run:
+    """A prompt that is right on half of the calls, SFT on three quarters, made in an hour."""
+    run = make_run()
+    write_record(
+        run.folder / "prompts" / "choice.json", PromptChoice(best="one", dev_accuracy={"one": 1}, dev_validity={})
+    )
+    made(run, "sft", "sft", 3600.0)
+    made(run, "grpo", "grpo", 1800.0)
+    lines = (result("one", "prompt", 0.0, True), result("sft", "sft", 1e-4, True))
+    write_record(run.folder / "evaluation" / "evaluation.json", Evaluations(rungs=lines, contenders=()))
+    test = run.examples("test")
+    keep(run, "test", "one", [answered(one, at % 2 == 0) for at, one in enumerate(test)])
+    keep(run, "test", "sft", [answered(one, at % 4 != 0) for at, one in enumerate(test)])
+    return run
+
+
+def test_an_account_is_drawn_up_from_what_was_kept(run: Run) -> None:
+    found = {one.name: one for one in account(run, date(2026, 11, 23)).rungs}
+    # 1,000 × 2 + 100 × 8 = 2,800 µ$ a call of the API; half are right
+    assert found["one"].usd_per_1k_calls.value == pytest.approx(2.8)
+    right = found["one"].usd_per_1k_correct
+    assert right is not None and right.value == pytest.approx(5.6)
+    assert found["sft"].usd_per_year[1].value == pytest.approx(100.0)  # a million calls
+    # an hour at 0.72 dollars, of which a year saves 2,700
+    payback = found["sft"].payback
+    assert payback is not None and payback.years == pytest.approx(0.72 / 2700, rel=1e-3)
+    assert payback.date == "2026-11-23"
+
+
+def test_a_rung_costs_what_it_was_made_from_as_well(run: Run) -> None:
+    economics = EconomicsParams(usd_per_label=0.1, usd_setup=50)
+    dear = run.workload.model_copy(update={"economics": economics})
+    from dataclasses import replace
+
+    found = spent_usd(replace(run, workload=dear), "grpo")
+    assert found == pytest.approx({"training": 1.08, "labels": 6.0, "set-up": 50.0, "judging": 0.0})
+    assert spent_usd(run, "one") == {}
+
+
+def test_errors_that_cost_make_accuracy_pay(run: Run) -> None:
+    from dataclasses import replace
+
+    dear = run.workload.model_copy(update={"economics": EconomicsParams(usd_per_error=0.01)})
+    found = account(replace(run, workload=dear), date(2026, 11, 23)).rungs[1].payback
+    # a quarter fewer errors at 0.01 dollars: 2,500 a year more, in two years 10,400 less 0.72
+    assert found is not None and found.net_usd.value == pytest.approx(2 * (2700 + 2500) - 0.72)

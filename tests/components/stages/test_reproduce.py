@@ -1,0 +1,98 @@
+"""What a version that was made again is compared by: equal outputs are identical, each difference is named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from components.records import Completion, Observation, Usage, write_jsonl
+from components.registry import Recipe, Version
+from components.stages.reproduce import compare
+
+USAGE = Usage(input_tokens=5, output_tokens=2)
+TEXTS = ["yes", "no", "yes", "mail jo@example.com"]
+
+
+def outputs(folder: Path, texts: list[str], shift: float = 0.0, dev_score: float = 0.75) -> Path:
+    """What the stages of a run leave of an SFT rung that is right on two of three test examples."""
+    for name, content in {
+        "data/report.json": {"summary": {"version": "d1"}},
+        "sft/result.json": {"params_hash": "p1", "seed": 7, "dev_score": dev_score},
+        "evaluation/evaluation.json": {
+            "rungs": [{"name": "sft", "n": 3, "accuracy": {"value": 2 / 3}, "validity": {"value": 1.0}}]
+        },
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    answers = [
+        Completion(
+            example_id=str(at), text=text, usage=Usage(input_tokens=5, output_tokens=2), latency_ms=1, confidence=0.5
+        )
+        for at, text in enumerate(texts)
+    ]
+    write_jsonl(folder / "evaluation" / "test" / "sft.jsonl", answers[:3])
+    write_jsonl(folder / "evaluation" / "sealed" / "sft.jsonl", answers[3:])
+    model = folder / "sft" / "model"
+    model.mkdir()
+    save_file(
+        {"w": np.ones(4, dtype="float32") + shift, "b": np.zeros(2, dtype="float32")}, model / "model.safetensors"
+    )
+    (model / "prompt.md").write_text("Sort.", encoding="utf-8")
+    return folder
+
+
+def observed() -> list[Observation]:
+    """What was registered, personal data masked."""
+    texts = [*TEXTS[:3], "mail <EMAIL>"]
+    from components.data.masking import mask
+
+    texts[3] = mask(TEXTS[3])
+    return [
+        Observation(input={}, text=text, output_tokens=2, valid=True, confidence=0.5, score=float(at != 1))
+        for at, text in enumerate(texts)
+    ]
+
+
+def recipe(registered: Path, **changes: Any) -> Recipe:
+    version = Version(3, "sft", "short", registered / "sft" / "model")
+    made: dict[str, Any] = {
+        "version": version, "rung": "sft", "run": "shop-nano", "commit": "c", "dirty": False, "data_hash": "d1",
+        "params_hash": "p1", "seed": 7, "dev_score": 0.75, "threads": 1,
+    }  # fmt: skip
+    return Recipe(**{**made, **changes})
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> Path:
+    return outputs(tmp_path / "registered", TEXTS)
+
+
+def test_the_same_outputs_are_identical(registered: Path, tmp_path: Path) -> None:
+    found = list(compare(recipe(registered), outputs(tmp_path / "again", TEXTS), observed()))
+    assert all(one.same for one in found), [one for one in found if not one.same]
+    assert {one.what for one in found} >= {
+        "data version", "settings", "seed", "score on dev", "accuracy on test", "answers to test and sealed",
+        "confidence of the answers", "model.safetensors", "prompt.md",
+    }  # fmt: skip
+
+
+def test_weights_that_differ_are_measured(registered: Path, tmp_path: Path) -> None:
+    found = compare(recipe(registered), outputs(tmp_path / "again", TEXTS, shift=0.25), observed())
+    (odd,) = [one for one in found if not one.same]
+    assert odd.what == "model.safetensors"
+    assert odd.found.endswith("at most 0.25 apart, in 1 of 2 tensors")
+
+
+def test_an_answer_that_differs_is_counted(registered: Path, tmp_path: Path) -> None:
+    found = compare(recipe(registered), outputs(tmp_path / "again", [*TEXTS[:3], "other"]), observed())
+    (odd,) = [one for one in found if not one.same]
+    assert (odd.what, odd.found) == ("answers to test and sealed", "3 alike of 4")
+
+
+def test_other_data_settings_and_scores_are_named(registered: Path, tmp_path: Path) -> None:
+    other = recipe(registered, data_hash="d0", params_hash="p0", seed=8)
+    found = compare(other, outputs(tmp_path / "again", TEXTS, dev_score=0.5), observed())
+    assert [one.what for one in found if not one.same] == ["data version", "settings", "seed", "score on dev"]
