@@ -15,6 +15,7 @@ from components.params.pipeline import (
     RetrainingParams,
     RunFiles,
     RunParams,
+    SliceGateParams,
     WatchParams,
 )
 from components.params.pretrain import (
@@ -53,6 +54,7 @@ from components.params.workload import (
     FileSource,
     GeneratedSource,
     HuggingFaceSource,
+    MustPass,
     Shares,
     SplitName,
     SplitShares,
@@ -65,9 +67,10 @@ __all__ = [
     "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "Columns",
     "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams", "FieldMatch", "FileSource",
     "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
-    "HuggingFaceSource", "JudgeParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",
+    "HuggingFaceSource", "JudgeParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass",
     "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile", "ReleaseParams",
     "RetrainingParams", "RlParams", "RoughCurriculumParams", "RoutingParams", "RunFiles", "RunParams", "ScorerParams",
-    "ServingParams", "Settings", "SftParams", "Shares", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
-    "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
+    "ServingParams", "Settings", "SftParams", "Shares", "SliceGateParams", "SplitName", "SplitShares",
+    "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
+    "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

@@ -1,16 +1,18 @@
 """The climb on the sealed split: who stands, who stays standing, and what is registered."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from components.errors import RegistryError
+from components.errors import DataError, RegistryError
+from components.params import MustPass
 from components.records import Completion, Rung, Usage, read_record, write_record
 from components.registry import WINNER_ALIAS, open_run, promote, reference_of, registered
 from components.stages.answers import MODEL
-from components.stages.evaluate import Evaluations, keep
-from components.stages.gate import GateRecord, gate
+from components.stages.evaluate import MUST_PASS, Evaluations, keep
+from components.stages.gate import GateRecord, gate, replayed
 from components.stages.run import Run
 from components.stages.rungs import RESULT, classical
 from components.tracking import NullTracker
@@ -152,3 +154,40 @@ def test_what_a_champion_answered_is_kept_as_the_watchs_reference(make_run: Make
     usual = reference_of(registered("usual"))
     assert (len(usual), sum(one.score or 0 for one in usual)) == (120, 108)  # test and sealed, 54 of 60 right in each
     assert usual[0].input == example(0).input
+
+
+def test_a_challenge_with_other_answers_is_another_look_at_a_stricter_level(make_run: MakeRun, record: Any) -> None:
+    run = make_run("looked_at", min_examples=60)
+    climbed(run, {"classical": 30, "one": 31})
+    assert {one.look for one in decided(run).verdicts} == {1}
+    climbed(run, {"classical": 30, "one": 32})
+    second = decided(run).verdicts
+    assert {one.look for one in second} == {2}
+    assert second[1].alpha == pytest.approx(0.05 / 9 / 2)  # two contenders: one comparison, and the registry's champion
+    assert "look 2 of 10" in second[1].reasons[3]
+
+
+def test_decisions_are_made_again_from_what_was_kept(make_run: MakeRun, record: Any) -> None:
+    run = make_run("replayed", min_examples=60)
+    climbed(run, {"classical": 30, "one": 31})
+    found = decided(run)
+    assert [kept == again for kept, again in replayed(found)] == [True, True]
+    assert found.params is not None
+    stricter = found.model_copy(update={"params": found.params.model_copy(update={"min_examples": 61})})
+    assert [kept == again for kept, again in replayed(stricter)] == [False, False]
+    with pytest.raises(DataError, match="one of an earlier version"):
+        replayed(found.model_copy(update={"params": None}))
+
+
+def test_a_challenger_that_breaks_a_pinned_case_is_refused_by_name(make_run: MakeRun, record: Any) -> None:
+    run = make_run("pinned", min_examples=60)
+    cases = (MustPass(name="now", input={"text": "refund now"}, expected={"intent": "refund", "urgent": True}),)
+    run = replace(run, workload=run.workload.model_copy(update={"must_pass": cases}))
+    climbed(run, {"classical": 30, "sft": 54})
+    for name, text in (("classical", '{"urgent": true, "intent": "refund"}'), ("sft", '{"intent": "refund"}')):
+        usage = Usage(input_tokens=1, output_tokens=1)
+        keep(run, MUST_PASS, name, [Completion(example_id="now", text=text, usage=usage, latency_ms=1.0)])
+    found = decided(run)
+    assert [one.decision for one in found.verdicts] == ["promoted", "kept"]
+    assert found.verdicts[1].reasons[-1] == "sft fails what it must pass: now."
+    assert found.champion == "classical"

@@ -1,0 +1,162 @@
+"""What the gate judges beyond better and worse: slices, bounds, pinned cases, looks, other tests, and what it lacks."""
+
+from typing import Any
+
+import pytest
+
+from components.errors import DataError
+from components.evaluation import Contender, Level, decide, judge, measure, repeated
+from components.evaluation.power import mcnemar_power
+from components.params import GateParams, SliceGateParams
+from components.records import Score, Verdict
+
+PARAMS = GateParams(min_examples=100)
+
+
+def contender(name: str, outcomes: str, **more: Any) -> Contender:
+    """`1` passed, `0` failed, ids by position."""
+    scores = {f"e{at:04}": Score(value=float(mark), passed=mark == "1") for at, mark in enumerate(outcomes)}
+    return Contender(name, scores, len(outcomes), **more)
+
+
+def sliced(*sizes: int) -> dict[str, dict[str, str]]:
+    """Ids by position, in slices `kind=0`, `kind=1` … of these sizes."""
+    kinds = [kind for kind, size in enumerate(sizes) for _ in range(size)]
+    return {f"e{at:04}": {"kind": str(kind)} for at, kind in enumerate(kinds)}
+
+
+def test_a_slice_that_got_worse_keeps_the_champion_though_the_whole_is_better() -> None:
+    # 170 of 850 fixed, 30 of 150 broken: the whole is 14 points better, the slice of 150 is 20 points worse
+    champion = contender("sft", "0" * 170 + "1" * 680 + "1" * 150)
+    challenger = contender("grpo", "1" * 170 + "1" * 680 + "0" * 30 + "1" * 120)
+    verdict = decide(PARAMS, challenger, champion, slices=sliced(850, 150))
+    assert verdict.decision == "kept" and not verdict.undecided
+    assert verdict.reasons[4].startswith("kind=1 (150): -20.0 points (95 % interval")
+    # 2 · 2⁻³⁰; the other slice has the smaller p-value, so that nothing is left to correct for
+    assert "significantly worse (p = 1.9e-09, Holm over 2 slices)" in verdict.reasons[4]
+    assert decide(PARAMS, challenger, champion).decision == "promoted"
+
+
+def test_a_large_slice_whose_loss_is_not_ruled_out_keeps_the_champion_and_asks_for_more() -> None:
+    # of 40 examples 3 broke, which may be chance: −7.5 points, interval from −19.9 to +1.6
+    champion = contender("sft", "0" * 60 + "1" * 100 + "1" * 40)
+    challenger = contender("grpo", "1" * 60 + "1" * 100 + "0" * 3 + "1" * 37)
+    verdict = decide(PARAMS, challenger, champion, slices=sliced(160, 40))
+    assert verdict.decision == "kept" and verdict.undecided and verdict.more_examples > 0
+    assert verdict.reasons[4].endswith("so a loss of 10 points is not ruled out.")
+    small = PARAMS.model_copy(update={"slices": SliceGateParams(large_share=0.5)})
+    assert decide(small, challenger, champion, slices=sliced(160, 40)).decision == "promoted"
+
+
+def test_slices_are_corrected_for_their_number() -> None:
+    # one slice of 25 loses 6 and gains none: p = 2 / 2⁶ = 0.031, of eight slices 0.25
+    champion = contender("sft", "0" * 75 + "1" * 125)
+    challenger = contender("grpo", "1" * 175 + "0" * 6 + "1" * 19)
+    params = PARAMS.model_copy(update={"slices": SliceGateParams(large_share=1.0)})
+    assert decide(params, challenger, champion, slices=sliced(*[25] * 8)).decision == "promoted"
+    alone = decide(params, challenger, champion, slices=dict(list(sliced(*[25] * 8).items())[-25:]))
+    assert "kind=7 (25): -24.0 points" in alone.reasons[4] and alone.decision == "kept"
+
+
+@pytest.mark.parametrize(
+    ("bound", "measured", "words"),
+    [
+        ({"max_latency_ms_p95": 100}, {"latency_ms_p95": 101.0}, "grpo: 101 ms at the 95th percentile, not within the"),
+        (
+            {"max_usd_per_1k_calls": 0.5},
+            {"usd_per_1k_calls": 0.6},
+            "$0.6 for 1,000 calls, not within the bound",
+        ),
+        ({"max_usd_per_1k_calls": 0.5}, {}, "nothing measured, not within"),
+    ],
+)
+def test_latency_and_cost_are_hard_bounds_where_they_are_declared(
+    bound: dict[str, float], measured: dict[str, Any], words: str
+) -> None:
+    challenger, champion = contender("grpo", "1" * 100, **measured), contender("sft", "0" * 30 + "1" * 70)
+    assert decide(PARAMS, challenger, champion).decision == "promoted"
+    verdict = decide(PARAMS.model_copy(update=bound), challenger, champion)
+    assert verdict.decision == "kept" and not verdict.undecided
+    assert any(words in reason for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize("champion", [contender("sft", "0" * 30 + "1" * 70), None])
+def test_a_broken_must_pass_case_is_a_no_that_names_it(champion: Contender | None) -> None:
+    verdict = decide(PARAMS, contender("grpo", "1" * 100, failed_cases=("smoke",)), champion)
+    assert verdict.decision == "kept" and not verdict.undecided
+    assert verdict.reasons[-1] == "grpo fails what it must pass: smoke."
+
+
+def test_an_undecided_gate_asks_for_as_many_examples_as_have_the_power() -> None:
+    # 12 fixed, 8 broken of 500: p = 0.50, and a gain of 2 points is not ruled out
+    champion = contender("sft", "0" * 12 + "1" * 488)
+    challenger = contender("grpo", "1" * 12 + "0" * 8 + "1" * 480)
+    verdict = decide(PARAMS, challenger, champion)
+    assert verdict.undecided and verdict.decision == "kept"
+    # at the next look's level, 0.05 / 9, and a discordance somewhat above the 4 % that were measured
+    n = 500 + verdict.more_examples
+    assert mcnemar_power(n, 0.048, 0.02, 0.05 / 9) >= 0.89
+    assert mcnemar_power(n, 0.04, 0.02, 0.05 / 9) > 0.9
+    assert f"{n:,} sealed examples with a chance of 90%" in verdict.reasons[-1]
+
+
+def test_where_the_gain_is_ruled_out_more_examples_are_not_asked_for() -> None:
+    # 60 fixed and 90 broken of 2,000: −1.5 points, the interval ends below +2
+    champion = contender("sft", "0" * 60 + "1" * 1940)
+    challenger = contender("grpo", "1" * 60 + "0" * 90 + "1" * 1850)
+    verdict = decide(PARAMS, challenger, champion)
+    assert (verdict.decision, verdict.undecided, verdict.more_examples) == ("kept", False, 0)
+
+
+def test_too_few_examples_are_asked_for_without_a_champion_too() -> None:
+    verdict = decide(PARAMS, contender("sft", "1" * 99), None)
+    assert (verdict.undecided, verdict.more_examples) == (True, 1)
+
+
+def test_non_inferiority_lets_an_equal_challenger_pass_and_no_worse_one() -> None:
+    params = PARAMS.model_copy(update={"test": "non_inferiority", "margin": 0.05})
+    champion = contender("prompt", "1" * 900 + "0" * 100)
+    equal = contender("sft", "0" * 10 + "1" * 890 + "1" * 10 + "0" * 90)
+    worse = contender("sft", "0" * 60 + "1" * 840 + "1" * 10 + "0" * 90)  # by 5 points, which is the margin
+    verdict = decide(params, equal, champion)
+    assert verdict.decision == "promoted"
+    assert verdict.reasons[3].endswith("so sft is not worse by +5.0.")
+    assert decide(params, worse, champion).decision == "kept"
+    assert decide(PARAMS, equal, champion).decision == "kept"  # superiority asks for more
+
+
+def graded(name: str, values: list[float]) -> Contender:
+    return Contender(name, {f"e{at}": Score(value=value, passed=False) for at, value in enumerate(values)}, len(values))
+
+
+def test_graded_scores_are_compared_by_their_means() -> None:
+    params = PARAMS.model_copy(update={"measure": "score"})
+    low, high = [0.1 * (at % 5) for at in range(200)], [0.1 * (at % 5) + 0.05 for at in range(200)]
+    verdict = decide(params, graded("grpo", high), graded("sft", low))
+    assert verdict.decision == "promoted"
+    assert "grpo scores 0.250, sft 0.200: +5.0 points" in verdict.reasons[2]
+    assert decide(PARAMS, graded("grpo", high), graded("sft", low)).decision == "kept"  # nothing is right in whole
+    mixed = [value + (0.05 if at % 2 else -0.05) for at, value in enumerate(low)]
+    assert decide(params, graded("grpo", mixed), graded("sft", low)).decision == "kept"
+
+
+def test_a_later_look_is_held_to_a_stricter_level() -> None:
+    # 14 fixed, 4 broken: p = 0.031
+    champion = contender("sft", "0" * 14 + "1" * 186)
+    challenger = contender("grpo", "1" * 14 + "0" * 4 + "1" * 182)
+    numbers = measure(PARAMS, challenger, champion, {}, seed=0)
+    first, second = (judge(PARAMS, ("grpo", "sft"), numbers, Level(*at)) for at in ((1, 0.05), (2, 0.05 / 9)))
+    assert (first.decision, second.decision) == ("promoted", "kept")
+    assert "at alpha 0.00556, look 2 of 10" in second.reasons[3]
+    used_up = judge(PARAMS, ("grpo", "sft"), numbers, Level(11, 0.0))
+    assert used_up.decision == "kept" and used_up.undecided
+
+
+def test_a_kept_verdict_can_be_made_again_from_its_record() -> None:
+    champion = contender("sft", "0" * 12 + "1" * 488)
+    verdict = decide(PARAMS, contender("grpo", "1" * 12 + "0" * 8 + "1" * 480), champion, slices=sliced(300, 200))
+    kept = Verdict.model_validate_json(verdict.model_dump_json())
+    assert repeated(PARAMS, kept) == verdict
+    assert repeated(PARAMS.model_copy(update={"min_examples": 501}), kept) != verdict
+    with pytest.raises(DataError, match="expected the numbers of a decision"):
+        repeated(PARAMS, Verdict(champion="sft", challenger="grpo", decision="kept", reasons=()))
