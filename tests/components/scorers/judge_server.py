@@ -25,6 +25,7 @@ class Server(ThreadingHTTPServer):
     """OpenAI's API as far as a judge needs it; `answer` says what the model says, from the request and its number."""
 
     daemon_threads = True
+    request_queue_size = 64  # a busy machine accepts late, and nobody tries twice here
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Turn)

@@ -34,6 +34,7 @@ class Server(ThreadingHTTPServer):
     """Answers with `reply`, or with the next of `first` while there is one."""
 
     daemon_threads = True
+    request_queue_size = 64  # a busy machine accepts late, and nobody tries twice here
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Turn)
