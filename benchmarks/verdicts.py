@@ -51,18 +51,20 @@ SLICED = {"region": (0.4, 0.15, 0.25, 0.2), "channel": (0.5, 0.3, 0.2), "kind": 
 def main() -> None:
     """Run all sections, print and write the record."""
     options = parse()
-    params, started = load(ROOT / "params/pipeline.yaml", Pipeline).gate, time.monotonic()
-    bench = Bench(params, options)
+    params = load(ROOT / "params/pipeline.yaml", Pipeline).gate
+    kept: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.only else {}
     record: dict[str, Any] = {
-        "command": " ".join(["python -m benchmarks.verdicts", *sys.argv[1:]]),
-        "machine": machine(), "date": date.today().isoformat(), "git_commit": git_commit(), "seed": options.seed,
-        "simulated": True, "settings": params.model_dump(), "worlds": WORLDS, "slices": SLICED,
+        "command": "python -m benchmarks.verdicts", "arguments": sys.argv[1:], "machine": machine(),
+        "date": date.today().isoformat(), "git_commit": git_commit(), "seed": options.seed, "simulated": True,
+        "settings": params.model_dump(), "worlds": WORLDS, "slices": SLICED, "sections": kept.get("sections", {}),
     }  # fmt: skip
-    for name, section in bench.sections().items():
-        record[name] = section()
-        print(f"{name}: {json.dumps(record[name])}", flush=True)
-    record["seconds"] = round(time.monotonic() - started, 1)
-    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    for name, section in Bench(params, options).sections().items():
+        if options.only and name not in options.only:
+            continue
+        started = time.monotonic()
+        record["sections"][name] = {**section(), "seconds": round(time.monotonic() - started, 1)}
+        print(f"{name}: {json.dumps(record['sections'][name])}", flush=True)
+        options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"Written: {options.out}")
 
 
@@ -72,6 +74,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--challengers", type=int, default=2000, help="of each kind")
     parser.add_argument("--examples", type=int, default=1000, help="of a sealed split")
     parser.add_argument("--seed", type=int, default=20261123)
+    parser.add_argument("--only", nargs="+", default=[], help="sections; the others stay as --out has them")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "verdicts.json")
     return parser.parse_args()
 
