@@ -11,12 +11,12 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 
-from components.data.harvest import Harvested, harvest
+from components.data.harvest import Harvested, answering, harvest
 from components.data.split import SPLITS
 from components.data.versions import DataVersion, new_version
 from components.errors import ServiceError
 from components.records import Record, read_record, write_record
-from components.registry import WINNER_ALIAS, open_run, registered, tracking_uri
+from components.registry import WINNER_ALIAS, examples_asked_for, open_run, registered, tracking_uri
 from components.stages.__main__ import alone
 from components.stages.gate import GateRecord
 from components.stages.run import STATE, Run
@@ -110,6 +110,7 @@ def gather(run: Run, now: float) -> list[Harvested]:
     moved = [one.slice for one in read_record(watched, Watched).slices] if watched.is_file() else []
     found = candidates(Lake(STATE / "lake"), name, since, params.min_score, moved)
     known = [example for split in SPLITS for example in run.examples(split)]
+    params = answering(params, examples_asked_for(name), len(found))
     return harvest(found, known, run.workload.validation.near_duplicate_similarity, params)
 
 

@@ -14,6 +14,7 @@ from components.records import Example, Record
 
 HARVEST = "harvest"  # the folder under data/<workload>/
 ORIGIN = "origin"  # the slice that tells harvested examples from others
+MOST_SEALED, LEAST_TRAIN = 0.5, 0.1  # shares of a harvest, whatever a gate asks for
 Source = Literal["corrected", "scored"]
 
 
@@ -49,6 +50,18 @@ def harvest(
     caps = {"corrected": params.most_corrected, "scored": params.most_scored}
     kept = {one.trace_id for source, most in caps.items() for one in [x for x in fresh if x.source == source][:most]}
     return [_example(one, params) for one in candidates if one.trace_id in kept]
+
+
+def answering(params: HarvestParams, asked: int, candidates: int) -> HarvestParams:
+    """Settings under which the sealed split gets as many examples as a gate asked for, but no more than half of them.
+
+    The share of sealed examples only grows, at the cost of test, dev and train in this order; an answer that joined
+    the data before is in it already, so that no example changes its split.
+    """
+    splits = params.splits
+    most = max(splits.sealed, min(MOST_SEALED, 1 - LEAST_TRAIN - splits.dev - splits.test))
+    sealed = min(most, max(splits.sealed, asked / max(1, candidates)))
+    return params.model_copy(update={"splits": splits.model_copy(update={"sealed": sealed})})
 
 
 def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], similarity: float) -> list[Candidate]:

@@ -2,7 +2,9 @@
 
 from collections import Counter
 
-from components.data.harvest import Candidate, harvest
+import pytest
+
+from components.data.harvest import Candidate, answering, harvest
 from components.params import HarvestParams, SplitShares
 from components.records import Example
 
@@ -57,3 +59,17 @@ def test_the_correction_is_what_is_learnt() -> None:
     [one] = harvest([candidate(1).model_copy(update={"answer": '{"a": 1}'})], [], 0.9, PARAMS)
     assert (one.example.demonstration, one.example.reference) == ('{"a": 1}', '{"a": 1}')
     assert one.example.slices == {"origin": "production"}
+
+
+def test_the_sealed_split_gets_as_many_examples_as_a_gate_asked_for_and_no_more_than_half() -> None:
+    shares = SplitShares(dev=0.1, test=0.15, sealed=0.2)
+    params = HarvestParams(splits=shares)
+    wanted = [answering(params, asked, 1000).splits.sealed for asked in (0, 100, 300, 5000)]
+    assert wanted == pytest.approx([0.2, 0.2, 0.3, 0.5])
+    crowded = HarvestParams(splits=SplitShares(dev=0.3, test=0.3, sealed=0.2))
+    assert answering(crowded, 5000, 1000).splits.sealed == pytest.approx(0.3)  # a tenth stays for train
+    assert answering(params, 100, 0).splits.sealed == 0.5
+    raised = answering(params, 400, 1000)
+    before, after = (harvest([candidate(n) for n in range(400)], [], 0.99, one) for one in (params, raised))
+    sealed = [{one.example.id for one in found if one.split == "sealed"} for found in (before, after)]
+    assert sealed[0] < sealed[1]  # what would have been sealed anyway still is
