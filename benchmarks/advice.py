@@ -215,6 +215,9 @@ class Simulated:
             n=300, source="labelled answers", reads_reference=False,
         )  # fmt: skip
 
+    def audited(self) -> float | None:
+        return None
+
     def case(self, rung: Literal["sft", "rl"], trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
         dear = 0.0 if self.world.stands in ("sft", "grpo") else self.world.usd_setup
         return self._case(TRAIN_USD + dear, 0.0), 0.05, HORIZON

@@ -27,7 +27,8 @@ class Writing(Record):
     """Can the answer be written? `agreement` is how often a second answer to the same input passes beside the first.
 
     `demonstrations` is the share of dev demonstrations that are right; `errors` the share of dev examples that the
-    standing rung gets wrong, `learnt_errors` the share that it gets wrong exactly as the demonstration has it.
+    standing rung gets wrong, `learnt_errors` the share that it gets wrong exactly as the demonstration has it;
+    `audited_ceiling` is what perfect imitation would reach by the label audit's estimate.
     """
 
     examples: int
@@ -35,6 +36,7 @@ class Writing(Record):
     pairs: int = 0
     by_field: dict[str, float] = Field(default={})
     demonstrations: Interval | None = None
+    audited_ceiling: float | None = None
     errors: Interval | None = None
     learnt_errors: Interval | None = None
 

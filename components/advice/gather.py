@@ -76,6 +76,10 @@ class Workbench(Protocol):
         """The scorer's errors by its certificate."""
         ...
 
+    def audited(self) -> float | None:
+        """The ceiling that the label audit sets for imitation."""
+        ...
+
     def case(self, rung: Literal["sft", "rl"], trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
         """The rung's money against the incumbent, the spread of its throughput, and the horizon in years."""
         ...
@@ -98,7 +102,7 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
     standing, tried = bench.standing(), bench.prompts()
     scored = bench.certified() or scoring(bench.judge, dev[: params.checked_examples], seed)
     judge = bench.judge if scored and trusted(scored, params) else same_answers
-    found = writing(judge, train, dev, bench.seconds())
+    found = writing(judge, train, dev, bench.seconds()).model_copy(update={"audited_ceiling": bench.audited()})
     if (answers := bench.answers()) is not None and found.demonstrations is not None:
         wrong, learnt = errors(judge, dev, answers)
         found = found.model_copy(update={"errors": wrong, "learnt_errors": learnt})

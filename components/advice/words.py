@@ -136,6 +136,8 @@ def _learning(found: Learning | None, known: Writing) -> Line:
     ceiling = (
         "" if known.demonstrations is None else f"; the demonstrations' own ceiling is {share(known.demonstrations)}"
     )
+    if known.audited_ceiling is not None:
+        ceiling += f"; by the audit it is {known.audited_ceiling:.1%}"
     if known.learnt_errors is not None:
         ceiling += f"; {share(known.learnt_errors)} of dev is wrong as the demonstrations have it"
     if found is None:

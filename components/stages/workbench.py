@@ -17,10 +17,12 @@ from components.data.prepare import Quarantined
 from components.economics import Case
 from components.engines import Ask, Sampling, open_engine, open_prompting
 from components.evaluation.certificate import Certificate
+from components.evaluation.label_audit import Audit
 from components.evaluation.metrics import wilson
 from components.records import Completion, Example, Record, Rung, Score, Usage, read_jsonl, read_record, write_record
 from components.scorers import score_all
 from components.stages.answers import answer, ask, model_of, scorer
+from components.stages.audit import audit_folder
 from components.stages.certified import certificate_file
 from components.stages.evaluate import listed_tokens
 from components.stages.run import STATE, Run, digest
@@ -190,6 +192,10 @@ class RunBench:
             unseen=tried.unseen if tried else (),
             failures=found.failed / max(1, found.scored),
         )
+
+    def audited(self) -> float | None:
+        path = audit_folder(self.run) / "audit.json"
+        return read_record(path, Audit).ceiling if path.is_file() else None
 
     def case(self, rung: Literal["sft", "rl"], trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
         """What the calls would cost, by the throughput of the largest trial or of the trained rung that stands."""

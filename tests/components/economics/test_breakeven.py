@@ -158,3 +158,13 @@ def test_the_assumption_that_moves_most_comes_first() -> None:
     # at half the utilisation a call takes twice the hours: 0.0006 saved
     assert by_name["utilisation"].net_usd_low == pytest.approx(200)
     assert [swing.width for swing in found] == sorted((swing.width for swing in found), reverse=True)
+
+
+def test_the_interval_of_a_payback_is_that_of_the_throughput() -> None:
+    # A call takes 0.0002 dollars of a machine whose throughput is known to 20 %: e^(±1.96 · 0.2) times as much.
+    noisy = Setting(setting().traffic, EconomicsParams(throughput_spread=0.2), MACHINE, date(2026, 1, 1), 3)
+    prompt, owned = calls("a", 0.001, [1] * 50, owned=False), calls("b", 0.0002, [1] * 50, owned=True, spent=400.0)
+    payback = draw_up([prompt, owned], "a", noisy).rungs[1].payback
+    assert payback is not None
+    assert payback.low == pytest.approx(0.4 / (1 - 0.2 * np.exp(-0.392)), rel=0.01)
+    assert payback.high == pytest.approx(0.4 / (1 - 0.2 * np.exp(0.392)), rel=0.01)
