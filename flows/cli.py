@@ -18,6 +18,7 @@ from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from flows.advice import advice
 from flows.machine import machine
 from flows.production import prefect_home, production
+from flows.trust import trust
 from flows.verdicts import verdicts
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app.add_typer(nano, name="nano")
 app.add_typer(production)
 app.add_typer(machine)
 app.add_typer(verdicts)
+app.add_typer(trust)
 app.add_typer(advice)
 
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of the model.")]

@@ -1,4 +1,4 @@
-"""The ladder: data → classical → prompts → SFT → certificate → RL → evaluation → gate → report."""
+"""The ladder: data → audit → classical → prompts → SFT → certificate → RL → evaluation → gate → report."""
 
 import os
 
@@ -25,6 +25,7 @@ def ladder(run: str) -> None:
     """Climb with one workload on one profile; stages whose inputs did not change are skipped."""
     with concurrency(TRAINER, occupy=1):
         stage("data", run)
+        stage("audit", run)
         stage("classical", run)
         stage("prompts", run)
         stage("sft", run)

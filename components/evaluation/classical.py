@@ -95,7 +95,7 @@ def fit(train: Sequence[Example], schema: Mapping[str, Any], columns: tuple[str,
     answers = [_demonstration(example) for example in train]
     properties: Mapping[str, Any] = schema["properties"]
     labels = {field: [_label(answer, field) for answer in answers] for field in properties}
-    learned = [field for field in properties if _is_enumerated(properties[field]) and len(set(labels[field])) > 1]
+    learned = [field for field in properties if is_enumerated(properties[field]) and len(set(labels[field])) > 1]
     features, models = _fit_models(texts, {field: labels[field] for field in learned}) if learned else (None, {})
     constants = {field: _majority(labels[field]) for field in properties if field not in models}
     return Classifier(columns, tuple(properties), features, models, constants)
@@ -136,7 +136,7 @@ def _fit_models(texts: list[str], labels: Mapping[str, list[str]]) -> tuple[Any,
     return features, {field: LinearSVC(random_state=0).fit(rows, found) for field, found in fields}
 
 
-def _is_enumerated(field: Mapping[str, Any]) -> bool:
+def is_enumerated(field: Mapping[str, Any]) -> bool:
     """Whether the schema lists the values, or they are true and false (and perhaps null)."""
     types = field.get("type", ())
     return "enum" in field or types == "boolean" or set(types) in ({"boolean"}, {"boolean", "null"})

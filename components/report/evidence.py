@@ -7,6 +7,7 @@ from pydantic import Field
 from components.advice import Advice
 from components.economics import Account, Prices
 from components.records import Record
+from components.report.trust import Trust
 
 Curve = list[tuple[float, float]]  # (step, value)
 
@@ -52,6 +53,7 @@ class Evidence(Record):
     prices: tuple[PriceLine, ...] = ()
     account: Account | None = None
     advice: Advice | None = None
+    trust: Trust | None = None
 
 
 def price_lines(prices: Prices, models: Iterable[str], machines: Iterable[str]) -> tuple[PriceLine, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.errors import DataError
 from components.records import Ladder, RungResult
-from components.report import economics, words
+from components.report import economics, trust, words
 from components.report.evidence import Changes, Curve, Evidence
 from components.report.examples import MOST_EXAMPLES, compare
 from components.report.gate import slice_picture
@@ -72,6 +72,7 @@ def _view(ladder: Ladder, evidence: Evidence) -> dict[str, Any]:
         "curves": {name: _charts(curves) for name, curves in evidence.curves.items() if _charts(curves)},
         "gate_slices": slice_picture(ladder.climb),
         "chart_size": (WIDTH, HEIGHT),
+        "trust": trust.view(evidence.trust),
         "advice": evidence.advice,
         **economics.view(evidence.account, words.winner(ladder).name),
     }

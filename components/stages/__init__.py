@@ -6,6 +6,7 @@ is its component's business.
 
 from collections.abc import Callable
 
+from components.stages.audit import audit
 from components.stages.base_model import examine, pretrain
 from components.stages.certify import certify
 from components.stages.data import data
@@ -18,6 +19,7 @@ from components.tracking import Tracker
 
 LADDER: dict[str, Callable[[Run, Tracker], None]] = {
     "data": data,
+    "audit": audit,
     "classical": classical,
     "prompts": prompts,
     "sft": sft,

@@ -4,15 +4,19 @@ from datetime import date
 
 from components.data.prepare import DataReport
 from components.evaluation import changes, common
-from components.records import Completion, Example, Ladder, read_record, write_record
-from components.report import Change, Changes, Evidence, price_lines, render
+from components.evaluation.certificate import Certificate
+from components.evaluation.label_audit import Audit, Suspect
+from components.records import Completion, Example, Ladder, read_jsonl, read_record, write_record
+from components.report import Change, Changes, Evidence, Trust, price_lines, render
 from components.stages.advise import settle
 from components.stages.answers import score
+from components.stages.audit import audit_folder
+from components.stages.certified import certificate_file
 from components.stages.economics import account
 from components.stages.evaluate import Evaluations, kept
 from components.stages.gate import GateRecord
 from components.stages.run import Run, StageRecord
-from components.stages.rungs import rung
+from components.stages.rungs import GRPO, rung
 from components.tracking import Tracker
 
 SHOWN = 5  # examples that a rung fixed, and as many that it broke
@@ -24,7 +28,7 @@ def report(run: Run, tracker: Tracker) -> None:
     write_record(folder / "ladder.json", ladder)
     counted, advice = account(run, date.today()), settle(run, ladder, tracker)
     write_record(folder / "economics.json", counted)
-    evidence = _evidence(run, ladder).model_copy(update={"account": counted, "advice": advice})
+    evidence = _evidence(run, ladder).model_copy(update={"account": counted, "advice": advice, "trust": _trust(run)})
     render(ladder, evidence, folder / "report.html")
     tracker.artifact(folder, "report")
 
@@ -57,6 +61,17 @@ def _evidence(run: Run, ladder: Ladder) -> Evidence:
         quarantine=source.quarantined,
         warnings=source.warnings,
         prices=price_lines(run.prices, [run.workload.incumbent], [run.profile.machine]),
+    )
+
+
+def _trust(run: Run) -> Trust:
+    """The certificate, the watch over RL, and the audit with its surest suspects."""
+    folder = audit_folder(run)
+    return Trust(
+        certificate=read_record(certificate_file(run), Certificate),
+        watch=rung(run, GRPO).watch,
+        audit=read_record(folder / "audit.json", Audit),
+        suspects=tuple(read_jsonl(folder / "suspects.jsonl", Suspect)[:SHOWN]),
     )
 
 

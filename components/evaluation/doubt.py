@@ -1,0 +1,155 @@
+"""How likely the value of an enumerated field is wrong, judged by models that have not seen it.
+
+Two ways of looking, each cross-validated on the demonstrations themselves: a linear model of the text, and trees of the
+telling words together with the answer's other fields, which see rules between fields. Both are calibrated, and the one
+that finds the demonstrations less surprising counts. What it finds unlikely is in doubt, as in confident learning
+(Northcutt et al. 2021, arXiv 1911.00068). No reference is read.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.records import to_json
+
+WORDS = 250  # that tell most of a field, for the trees
+TREES = 100
+MOST_LABELS = 40  # beyond, trees take minutes; the linear model alone has been as good there
+_FLOOR = 1e-4  # of a probability: trees say 0 of what they have not seen
+
+Answers = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """P(value) of each example (n × labels), in the order of `labels`, which are JSON texts."""
+
+    labels: list[str]
+    probabilities: NDArray[Any]
+
+    def of(self, values: Sequence[str]) -> tuple[NDArray[Any], list[str]]:
+        """The probability of each example's value, and the value that is likeliest."""
+        index = {label: place for place, label in enumerate(self.labels)}
+        chosen = np.array([index[value] for value in values])
+        likeliest = [self.labels[place] for place in self.probabilities.argmax(axis=1)]
+        return self.probabilities[np.arange(len(values)), chosen], likeliest
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts as features, made once for all fields: those of the classical rung, and words that are there or not."""
+
+    texts: Sequence[str]
+
+    @cached_property
+    def weighted(self) -> Any:
+        """TF-IDF of words and characters."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.pipeline import make_union
+
+        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+        characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
+        return make_union(words, characters).fit_transform(self.texts)
+
+    @cached_property
+    def words(self) -> Any:
+        """One and two words, those that are not too rare."""
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        least = min(10, max(1, len(self.texts) // 100))
+        return CountVectorizer(ngram_range=(1, 2), min_df=least, binary=True).fit_transform(self.texts)
+
+
+def judge(field: str, texts: Texts, answers: Answers, folds: int, seed: int) -> dict[str, Opinion]:
+    """Way of looking → what it thinks of the field, the one that counts last. One value alone gives no opinion."""
+    values = [to_json(answer.get(field)) for answer in answers]
+    labels, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    if len(labels) < 2 or counts.max() < folds:
+        return {}
+    splits = _folds(codes, folds, seed)
+    logits = {"text": _by_text(texts, codes, splits)}
+    others = _other_fields(field, answers)
+    if others.shape[1] and len(labels) <= MOST_LABELS:
+        logits["fields"] = _by_fields(texts, others, codes, splits)
+    calibrated = {way: calibrate(found, codes) for way, found in logits.items()}
+    by_surprise = sorted(calibrated, key=lambda way: -surprise(calibrated[way], codes))
+    names = [str(label) for label in labels]
+    return {way: Opinion(names, np.exp(calibrated[way])) for way in by_surprise}
+
+
+def calibrate(logits: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
+    """Log-probabilities (n × labels) at the temperature that makes the values that stand there most likely.
+
+    Guo et al. 2017, arXiv 1706.04599.
+    """
+    from scipy.optimize import minimize_scalar
+
+    found: Any = minimize_scalar(
+        lambda log_scale: surprise(_log_softmax(logits * math.exp(log_scale)), codes), bounds=(-4, 4), method="bounded"
+    )
+    return _log_softmax(logits * math.exp(found.x))
+
+
+def surprise(log_p: NDArray[Any], codes: NDArray[Any]) -> float:
+    """The mean of −log P of the values that stand there, in nats."""
+    return float(-log_p[np.arange(len(codes)), codes].mean())
+
+
+def _by_text(texts: Texts, codes: NDArray[Any], splits: Any) -> NDArray[Any]:
+    """Margins of the classical rung's linear model."""
+    from sklearn.model_selection import cross_val_predict
+    from sklearn.svm import LinearSVC
+
+    model = LinearSVC(random_state=0)
+    found = np.asarray(cross_val_predict(model, texts.weighted, codes, cv=splits, method="decision_function"))
+    return np.stack([-found, found], axis=1) if found.ndim == 1 else found
+
+
+def _by_fields(texts: Texts, others: NDArray[Any], codes: NDArray[Any], splits: Any) -> NDArray[Any]:
+    """Log-probabilities of trees that see the telling words and the other fields."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.feature_selection import SelectKBest, chi2
+    from sklearn.model_selection import cross_val_predict
+
+    telling: Any = SelectKBest(chi2, k=min(WORDS, texts.words.shape[1])).fit_transform(texts.words, codes)
+    rows = np.hstack([telling.toarray(), others])
+    share: Any = 0.3  # of the columns that a split may choose from
+    trees = RandomForestClassifier(TREES, min_samples_leaf=2, max_features=share, random_state=0)
+    found = cross_val_predict(trees, rows, codes, cv=splits, method="predict_proba")
+    return np.log(np.asarray(found) + _FLOOR)
+
+
+def _other_fields(field: str, answers: Answers) -> NDArray[Any]:
+    """The other fields as columns: numbers as they are, few-valued ones by value, others by whether they are there."""
+    names = [name for name in dict.fromkeys(key for answer in answers for key in answer) if name != field]
+    columns: list[NDArray[Any]] = [np.zeros((len(answers), 0))]
+    for name in names:
+        values = [answer.get(name) for answer in answers]
+        known = [value for value in values if value is not None]
+        if known and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+            columns.append(np.array([[-1.0 if value is None else float(value)] for value in values]))
+            continue
+        kinds, codes = np.unique([to_json(value) for value in values], return_inverse=True)
+        if len(kinds) <= MOST_LABELS:
+            columns.append(np.eye(len(kinds))[codes])
+        else:
+            columns.append(np.array([[float(value is not None)] for value in values]))
+    return np.hstack(columns)
+
+
+def _folds(codes: NDArray[Any], folds: int, seed: int) -> Any:
+    """Stratified where each value is there often enough; a rare one is put where chance puts it."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    kind = StratifiedKFold if np.bincount(codes).min() >= folds else KFold
+    return kind(folds, shuffle=True, random_state=seed)
+
+
+def _log_softmax(logits: Any) -> NDArray[Any]:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

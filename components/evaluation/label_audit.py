@@ -1,0 +1,159 @@
+"""The audit of demonstrations: which look wrong, how many, and the ceiling that this sets for imitation.
+
+Decides what a suspect is and what it suggests instead; how doubts arise is `doubt`'s (labels) and `pointing`'s
+(extracted values). Reads inputs and demonstrations alone: where references exist, they tell it nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from components.errors import DataError
+from components.evaluation import doubt, pointing
+from components.evaluation.classical import is_enumerated
+from components.params import AuditParams
+from components.records import Example, Record, to_json
+from components.scorers.answers import NotAnAnswer, read_object
+
+Way = dict[str, list[float]]
+
+
+class Suspect(Record):
+    """A demonstration that looks wrong in a field: what stands there, what is likelier, and how sure that is."""
+
+    example_id: str
+    field: str
+    value: str
+    suggested: str
+    probability: float
+    reason: str
+    text: str
+
+
+class FieldAudit(Record):
+    """A field: how it was looked at, and how many of its values are suspects."""
+
+    ways: tuple[str, ...]
+    suspects: int
+
+
+class Audit(Record):
+    """What was found among `demonstrations`; `expected_wrong` is the sum of the suspects' probabilities.
+
+    `ceiling` is the accuracy that perfect imitation of them would have if the expected number were wrong.
+    """
+
+    demonstrations: int
+    suspects: int
+    expected_wrong: float
+    ceiling: float
+    fields: dict[str, FieldAudit]
+    unseen: tuple[str, ...]
+
+
+class Doubts(Record):
+    """One field: P(wrong) by way of looking and example, and what is likelier; the last way is the one that counts."""
+
+    ways: Way
+    likelier: list[str]
+    reason: str
+
+
+def doubts(
+    examples: Sequence[Example], schema: Mapping[str, Any], columns: Sequence[str], params: AuditParams, seed: int
+) -> dict[str, Doubts]:
+    """Field → the doubts about each demonstration's value; fields of free texts are left out.
+
+    Raises:
+        DataError: A demonstration is no JSON object.
+    """
+    texts = ["\n".join(example.input[column] for column in columns) for example in examples]
+    answers, features = [_demonstration(example) for example in examples], doubt.Texts(texts)
+    found: dict[str, Doubts] = {}
+    for field, described in tqdm(schema["properties"].items(), "audit: fields", leave=False):
+        one = (
+            _of_labels(field, features, answers, params.folds, seed)
+            if is_enumerated(described)
+            else _of_extracted(field, described, texts, answers, params.folds)
+        )
+        if one is not None:
+            found[field] = one
+    return found
+
+
+def suspects(examples: Sequence[Example], found: Mapping[str, Doubts], params: AuditParams) -> list[Suspect]:
+    """Values that are more likely wrong than `min_precision`, the likeliest first."""
+    listed = [
+        Suspect(
+            example_id=example.id,
+            field=field,
+            value=to_json(read_object(example.demonstration).get(field)),
+            suggested=one.likelier[number],
+            probability=probability,
+            reason=one.reason,
+            text="\n".join(example.input.values()),
+        )
+        for field, one in found.items()
+        for number, (example, probability) in enumerate(zip(examples, list(one.ways.values())[-1], strict=True))
+        if probability > params.min_precision and one.likelier[number] != _value(example, field)
+    ]
+    return sorted(listed, key=lambda suspect: -suspect.probability)
+
+
+def summarise(
+    examples: Sequence[Example], found: Mapping[str, Doubts], listed: Sequence[Suspect], fields: Sequence[str]
+) -> Audit:
+    """The audit in numbers; a demonstration with several suspect fields counts once, by the surest."""
+    surest: dict[str, float] = {}
+    for suspect in listed:
+        surest[suspect.example_id] = max(surest.get(suspect.example_id, 0.0), suspect.probability)
+    expected = sum(surest.values())
+    return Audit(
+        demonstrations=len(examples),
+        suspects=len(surest),
+        expected_wrong=expected,
+        ceiling=1 - expected / max(1, len(examples)),
+        fields={
+            field: FieldAudit(ways=tuple(one.ways), suspects=sum(suspect.field == field for suspect in listed))
+            for field, one in found.items()
+        },
+        unseen=tuple(field for field in fields if field not in found),
+    )
+
+
+def _of_labels(
+    field: str, texts: doubt.Texts, answers: Sequence[Mapping[str, Any]], folds: int, seed: int
+) -> Doubts | None:
+    opinions = doubt.judge(field, texts, answers, folds, seed)
+    if not opinions:
+        return None
+    values = [to_json(answer.get(field)) for answer in answers]
+    ways = {way: (1 - opinion.of(values)[0]).tolist() for way, opinion in opinions.items()}
+    return Doubts(
+        ways=ways, likelier=list(opinions.values())[-1].of(values)[1], reason="other demonstrations say otherwise"
+    )
+
+
+def _of_extracted(
+    field: str, described: Mapping[str, Any], texts: Sequence[str], answers: Sequence[Mapping[str, Any]], folds: int
+) -> Doubts | None:
+    pointed = pointing.point(described, texts, [answer.get(field) for answer in answers], folds)
+    if pointed is None:
+        return None
+    return Doubts(
+        ways={"not_in_text": [float(not one) for one in pointed.found], "pointed": (1 - pointed.probability).tolist()},
+        likelier=[to_json(value) for value in pointed.likeliest],
+        reason="the text offers another that is taken elsewhere in such a place",
+    )
+
+
+def _value(example: Example, field: str) -> str:
+    return to_json(read_object(example.demonstration).get(field))
+
+
+def _demonstration(example: Example) -> Mapping[str, Any]:
+    try:
+        return read_object(example.demonstration)
+    except NotAnAnswer as error:
+        raise DataError(f"expected a JSON object as demonstration, found {error} (example {example.id})") from error

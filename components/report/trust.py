@@ -1,0 +1,50 @@
+"""What the page says of trust: the reward's certificate, how RL was watched, and demonstrations that look wrong."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.evaluation.agreement import Share
+from components.evaluation.certificate import Certificate
+from components.evaluation.label_audit import Audit, Suspect
+from components.records import Record, RewardWatch
+
+LABELS = {"people": "labels that people gave", "built": "answers made from references and answers of earlier rungs"}
+
+
+class Trust(Record):
+    """The records behind the section; None where a stage left none."""
+
+    certificate: Certificate | None = None
+    watch: RewardWatch | None = None
+    audit: Audit | None = None
+    suspects: tuple[Suspect, ...] = ()
+
+
+def view(trust: Trust | None) -> dict[str, Any] | None:
+    """What the template refers to."""
+    if trust is None or (trust.certificate is None and trust.audit is None):
+        return None
+    return {
+        "certificate": trust.certificate,
+        "labels": LABELS[trust.certificate.source] if trust.certificate else "",
+        "bars": _bars(trust.certificate) if trust.certificate else [],
+        "watch": trust.watch,
+        "audit": trust.audit,
+        "suspects": trust.suspects,
+    }
+
+
+def _bars(found: Certificate) -> list[dict[str, Any]]:
+    """Rows of a picture: what, its share with the interval, and whether little is good."""
+    rows: list[tuple[str, Share | None, bool]] = [
+        ("wrong answers that pass", found.false_positive, True),
+        ("right answers refused", found.false_negative, True),
+        ("same score when scored again", found.repeatable, False),
+        *_named("same score with {}", found.indifferent),
+        *_named("lower score with {} wrong", found.sensitive),
+    ]
+    return [{"name": name, "share": share, "low_is_good": low} for name, share, low in rows if share is not None]
+
+
+def _named(words: str, shares: Mapping[str, Share]) -> list[tuple[str, Share | None, bool]]:
+    return [(words.format(name.replace("_", " ")), share, False) for name, share in shares.items()]

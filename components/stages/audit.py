@@ -1,0 +1,57 @@
+"""The stage `audit`: which demonstrations look wrong, before a model imitates them.
+
+Leaves the audit's figures, and the suspects for people to look at as lines of JSON and as a table.
+"""
+
+import csv
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.evaluation.label_audit import Audit, Suspect, doubts, summarise, suspects
+from components.records import write_jsonl, write_record
+from components.stages.run import Run
+from components.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+
+def audit_folder(run: Run) -> Path:
+    """Where `audit.json`, `suspects.jsonl` and `suspects.csv` of a run lie."""
+    return run.folder / "audit"
+
+
+def audit(run: Run, tracker: Tracker) -> None:
+    """Train demonstrations that are more likely wrong than right, surest first, and the ceiling that this sets SFT."""
+    examples, folder = run.examples("train"), audit_folder(run)
+    found = doubts(examples, run.workload.output, run.columns, run.audit, run.seed)
+    listed = suspects(examples, found, run.audit)
+    summary = summarise(examples, found, listed, run.workload.fields)
+    write_jsonl(folder / "suspects.jsonl", listed)
+    write_table(folder / "suspects.csv", listed)
+    write_record(folder / "audit.json", summary)
+    tracker.artifact(folder, "audit")
+    tracker.metrics(
+        {"audit/suspects": float(summary.suspects), "audit/expected_wrong": summary.expected_wrong,
+         "audit/ceiling": summary.ceiling}
+    )  # fmt: skip
+    log.info("%s", in_words(summary))
+
+
+def in_words(found: Audit) -> str:
+    """The audit in a sentence."""
+    share = 100 * found.expected_wrong / found.demonstrations
+    unseen = f"; fields that it cannot judge: {', '.join(found.unseen)}" if found.unseen else ""
+    return (
+        f"{found.suspects:,} of {found.demonstrations:,} demonstrations look wrong, {share:.1f} % are expected to be"
+        f"{unseen}."
+    )
+
+
+def write_table(path: Path, listed: Sequence[Suspect]) -> None:
+    """Write suspects as csv, with an empty column for what a person says."""
+    names = list(Suspect.model_fields)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*names, "right_value"])
+        writer.writeheader()
+        writer.writerows([{**one.model_dump(), "right_value": ""} for one in listed])

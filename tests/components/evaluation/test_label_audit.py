@@ -1,0 +1,133 @@
+"""Planted wrong labels are found; what is right is left alone; references are never read."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.errors import DataError
+from components.evaluation.doubt import Texts, calibrate, judge, surprise
+from components.evaluation.label_audit import Suspect, doubts, summarise, suspects
+from components.evaluation.pointing import offered, point
+from components.params import AuditParams
+from components.records import Example, to_json
+
+PARAMS = AuditParams(folds=4)
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "intent": {"enum": ["refund", "delivery"]},
+        "urgent": {"type": "boolean"},
+        "order": {"type": ["string", "null"], "pattern": r"^[A-Z]{2}-\d{3}$"},
+        "note": {"type": "string"},
+    },
+}
+
+
+def case(number: int, rng: random.Random) -> tuple[dict[str, object], str]:
+    """A right answer and its text: refunds over 500 are urgent, the order is the one that was not cancelled."""
+    intent, amount = rng.choice(["refund", "delivery"]), rng.choice([100, 900])
+    order, other = (f"{rng.choice('ABC')}X-{rng.randint(100, 999)}" for _ in range(2))
+    parts = [f"about order {order}", f"not the cancelled {other}"]
+    rng.shuffle(parts)
+    wish = {"refund": "money back", "delivery": "parcel late"}[intent]
+    size = {100: "small", 900: "large"}[amount]
+    text = f"{wish}, a {size} sum, {parts[0]}, {parts[1]}."
+    urgent = intent == "refund" and amount == 900
+    return {"intent": intent, "urgent": urgent, "order": order, "note": f"case {number}"}, text
+
+
+def examples(n: int = 240, wrong: int = 24) -> tuple[list[Example], dict[str, str]]:
+    """Examples, and example id → the field that was planted wrong in its demonstration."""
+    rng, found, planted = random.Random(5), list[Example](), dict[str, str]()
+    for number in range(n):
+        right, text = case(number, rng)
+        shown = dict(right)
+        if number < wrong:
+            field = ("intent", "urgent", "order")[number % 3]
+            planted[f"E{number}"] = field
+            other = next(word.strip(",.") for word in text.split() if "-" in word and str(right["order"]) not in word)
+            shown[field] = {
+                "intent": "refund" if right["intent"] == "delivery" else "delivery",
+                "urgent": not right["urgent"], "order": other,
+            }[field]  # fmt: skip
+        # The reference is nonsense on purpose: an audit that read it would find every demonstration wrong.
+        found.append(
+            Example(id=f"E{number}", input={"text": text}, demonstration=to_json(shown), reference="{}", group="g")
+        )
+    return found, planted
+
+
+def test_planted_errors_are_among_the_suspects_with_what_is_right() -> None:
+    given, planted = examples()
+    found = doubts(given, SCHEMA, ("text",), PARAMS, seed=1)
+    listed = suspects(given, found, PARAMS)
+    named = {(one.example_id, one.field) for one in listed}
+    hit = named & set(planted.items())
+    assert len(hit) >= 20  # of 24
+    assert len(hit) >= 0.7 * len(named)
+    assert [one.probability for one in listed] == sorted((one.probability for one in listed), reverse=True)
+    orders = [one for one in listed if one.field == "order" and (one.example_id, "order") in hit]
+    texts = {one.id: one.input["text"] for one in given}
+    assert all(f"about order {one.suggested.strip(chr(34))}" in texts[one.example_id] for one in orders)
+
+
+def test_fields_of_free_texts_are_told_to_be_unseen() -> None:
+    given, _ = examples(120, 12)
+    found = doubts(given, SCHEMA, ("text",), PARAMS, seed=1)
+    assert summarise(given, found, [], tuple(SCHEMA["properties"])).unseen == ("note",)
+
+
+def test_a_demonstration_with_two_suspect_fields_counts_once_by_the_surer() -> None:
+    given, _ = examples(4, 0)
+    listed = [
+        Suspect(example_id="E1", field=field, value="1", suggested="2", probability=sure, reason="", text="")
+        for field, sure in (("intent", 0.9), ("urgent", 0.6))
+    ]
+    found = summarise(given, {}, listed, ())
+    assert (found.suspects, found.expected_wrong, found.ceiling) == (1, 0.9, pytest.approx(1 - 0.9 / 4))
+
+
+def test_rules_between_fields_are_seen_by_the_trees_alone() -> None:
+    rng = random.Random(2)
+    answers: list[dict[str, Any]] = [{"kind": rng.choice("ab"), "size": rng.choice([1, 9])} for _ in range(200)]
+    for answer in answers:
+        answer["due"] = "now" if (answer["kind"] == "a") == (answer["size"] == 9) else "later"
+    opinions = judge("due", Texts(["hello there"] * 200), answers, 4, 0)
+    assert list(opinions)[-1] == "fields"
+    probability, likeliest = opinions["fields"].of([to_json(answer["due"]) for answer in answers])
+    assert probability.min() > 0.5
+    assert likeliest == [to_json(answer["due"]) for answer in answers]
+
+
+def test_a_field_of_one_value_gives_no_opinion() -> None:
+    assert judge("due", Texts(["x"] * 20), [{"due": "now"}] * 20, 4, 0) == {}
+
+
+def test_calibration_finds_the_temperature_of_a_coin() -> None:
+    # Logits of ±10 that are right three times in four: log-odds of 3 are ±ln(3) apart.
+    codes = np.array([0, 0, 0, 1] * 25)
+    logits = np.tile([10.0, -10.0], (100, 1))
+    found = calibrate(logits, codes)
+    assert np.exp(found[0, 0]) == pytest.approx(0.75, abs=0.01)
+    assert surprise(found, codes) == pytest.approx(0.5623, abs=0.001)  # −(¾ ln ¾ + ¼ ln ¼)
+
+
+def test_candidates_are_what_the_pattern_or_a_number_names() -> None:
+    pattern = SCHEMA["properties"]["order"]
+    assert [one.value for one in offered(0, "not AX-123 but BX-456, please", pattern)] == ["AX-123", "BX-456"]
+    number = {"type": ["number", "null"]}
+    assert [one.value for one in offered(0, "1,299.50 or 1299,5 or 1.299 or 7", number)] == [1299.5, 1299.5, 1299, 7]
+    assert offered(0, "any text", {"type": "string"}) == []
+
+
+def test_values_that_do_not_stand_in_the_text_are_not_extracted() -> None:
+    values = [f"AX-{number}" for number in range(100, 140)]
+    assert point(SCHEMA["properties"]["order"], ["nothing here"] * 40, values, 4) is None
+
+
+def test_a_demonstration_that_is_no_object_is_refused() -> None:
+    broken = Example(id="E0", input={"text": "x"}, demonstration="refund", reference="{}", group="g")
+    with pytest.raises(DataError, match=r"expected a JSON object as demonstration, found .* \(example E0\)"):
+        doubts([broken], SCHEMA, ("text",), PARAMS, seed=0)
