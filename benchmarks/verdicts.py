@@ -71,7 +71,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--challengers", type=int, default=2000, help="of each kind")
+    parser.add_argument("--challengers", type=int, default=2000, help="equal ones; of the others a quarter to a tenth")
     parser.add_argument("--examples", type=int, default=1000, help="of a sealed split")
     parser.add_argument("--seed", type=int, default=20261123)
     parser.add_argument("--only", nargs="+", default=[], help="sections; the others stay as --out has them")
@@ -177,7 +177,7 @@ class Bench:
 
     def ten_climbs(self) -> dict[str, Any]:
         """Ten whole climbs on one sealed split: four equal contenders, and the champion of the climb before."""
-        rng, times, found = self.rng(3), max(1, self.times // 4), dict[str, Any]()
+        rng, times, found = self.rng(3), max(1, self.times // 10), dict[str, Any]()
         for kind in WORLDS:
             anywhere = replaced = 0
             for _ in tqdm(range(times), f"ten climbs, {kind}", leave=False):
@@ -220,7 +220,7 @@ class Bench:
 
         The second look has the first one's examples among its own and counts as the second, with slices judged.
         """
-        rng, times, found = self.rng(4), max(1, self.times // 2), dict[str, Any]()
+        rng, times, found = self.rng(4), max(1, self.times // 4), dict[str, Any]()
         for kind in WORLDS:
             at_first = at_second = unasked = 0
             sizes: list[int] = []
@@ -243,7 +243,7 @@ class Bench:
 
     def not_worse(self) -> dict[str, Any]:
         """Non-inferiority: challengers that are worse by the margin, and equal ones at the size that is asked for."""
-        rng, times, found = self.rng(5), max(1, self.times // 2), dict[str, Any]()
+        rng, times, found = self.rng(5), max(1, self.times // 10), dict[str, Any]()
         params = self.params.model_copy(update={"test": "non_inferiority"})
         for kind in WORLDS:
             passed = {"worse_by_the_margin": 0, "equal_at_first_or_asked": 0}
@@ -263,7 +263,7 @@ class Bench:
 
     def slices(self) -> dict[str, Any]:
         """Better by 3 points on the whole and worse by 10 on a slice of 15 %; and what the veto costs others."""
-        rng, times, found = self.rng(6), max(1, self.times // 2), dict[str, Any]()
+        rng, times, found = self.rng(6), max(1, self.times // 5), dict[str, Any]()
         for n in (self.n // 2, self.n, 2 * self.n):
             for kind in WORLDS:
                 vetoed: Counter[str] = Counter(harmful=0, equal=0, better=0)
