@@ -1,8 +1,8 @@
 """Simulated ticket threads: the thread, a right digest, an imperfect demonstration, and the facts to verify it by.
 
 Thread i of a seed is always the same, however many are drawn. The clerk who wrote the demonstrations falls for a
-thread's temptation in some cases and withstands it in more, so that of every kind the majority is right; chats are
-summed up in a hurry, between two others.
+thread's temptation in some cases and withstands it in more, so that of every kind the majority is right. Chats are
+summed up in a hurry, between two others: of the tempting ones most are wrong, which imitation learns as well.
 """
 
 import json
@@ -16,7 +16,7 @@ from components.workloads.digest.threads import Channel, write_thread
 
 FIELD_NAMES = ("problem", "done", "next")
 CHAT_SHARE = 0.36
-HABIT_SHARES: dict[Channel, float] = {"chat": 0.6, "mail": 0.31}  # of the threads with a temptation
+HABIT_SHARES: dict[Channel, float] = {"chat": 0.72, "mail": 0.24}  # of the threads with a temptation
 Sections = dict[str, str]
 
 
