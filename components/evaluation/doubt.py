@@ -19,6 +19,7 @@ from components.records import to_json
 
 WORDS = 250  # that tell most of a field, for the trees
 TREES = 100
+MOST_WORDS = 20_000
 MOST_LABELS = 40  # beyond, trees take minutes; the linear model alone has been as good there
 _FLOOR = 1e-4  # of a probability: trees say 0 of what they have not seen
 
@@ -58,28 +59,40 @@ class Texts:
 
     @cached_property
     def words(self) -> Any:
-        """One and two words, those that are not too rare."""
+        """Which of the commonest one and two words are there."""
         from sklearn.feature_extraction.text import CountVectorizer
 
-        least = min(10, max(1, len(self.texts) // 100))
-        return CountVectorizer(ngram_range=(1, 2), min_df=least, binary=True).fit_transform(self.texts)
+        return CountVectorizer(ngram_range=(1, 2), max_features=MOST_WORDS, binary=True).fit_transform(self.texts)
 
 
 def judge(field: str, texts: Texts, answers: Answers, folds: int, seed: int) -> dict[str, Opinion]:
-    """Way of looking → what it thinks of the field, the one that counts last. One value alone gives no opinion."""
+    """Way of looking → what it thinks of the field, the one that counts last. One value alone gives no opinion.
+
+    Of values that stand there fewer times than there are folds nothing can be learnt: they are not doubted.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
     values = [to_json(answer.get(field)) for answer in answers]
     labels, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
-    if len(labels) < 2 or counts.max() < folds:
+    known = counts[codes] >= folds
+    if len(set(codes[known])) < 2:
         return {}
-    splits = _folds(codes, folds, seed)
-    logits = {"text": _by_text(texts, codes, splits)}
+    kept, inner = np.unique(codes[known], return_inverse=True)
+    splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    logits = {"text": _by_text(texts.weighted[known], inner, splits)}
     others = _other_fields(field, answers)
-    if others.shape[1] and len(labels) <= MOST_LABELS:
-        logits["fields"] = _by_fields(texts, others, codes, splits)
-    calibrated = {way: calibrate(found, codes) for way, found in logits.items()}
-    by_surprise = sorted(calibrated, key=lambda way: -surprise(calibrated[way], codes))
-    names = [str(label) for label in labels]
-    return {way: Opinion(names, np.exp(calibrated[way])) for way in by_surprise}
+    if others.shape[1] and len(kept) <= MOST_LABELS:
+        logits["fields"] = _by_fields(texts.words[known], others[known], inner, splits)
+    calibrated = {way: calibrate(found, inner) for way, found in logits.items()}
+    by_surprise = sorted(calibrated, key=lambda way: -surprise(calibrated[way], inner))
+    undoubted = np.eye(len(labels))[codes]
+
+    def opinion(log_p: NDArray[Any]) -> Opinion:
+        probabilities = undoubted.copy()
+        probabilities[np.ix_(known, kept)] = np.exp(log_p)
+        return Opinion([str(label) for label in labels], probabilities)
+
+    return {way: opinion(calibrated[way]) for way in by_surprise}
 
 
 def calibrate(logits: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
@@ -100,23 +113,23 @@ def surprise(log_p: NDArray[Any], codes: NDArray[Any]) -> float:
     return float(-log_p[np.arange(len(codes)), codes].mean())
 
 
-def _by_text(texts: Texts, codes: NDArray[Any], splits: Any) -> NDArray[Any]:
+def _by_text(rows: Any, codes: NDArray[Any], splits: Any) -> NDArray[Any]:
     """Margins of the classical rung's linear model."""
     from sklearn.model_selection import cross_val_predict
     from sklearn.svm import LinearSVC
 
     model = LinearSVC(random_state=0)
-    found = np.asarray(cross_val_predict(model, texts.weighted, codes, cv=splits, method="decision_function"))
+    found = np.asarray(cross_val_predict(model, rows, codes, cv=splits, method="decision_function"))
     return np.stack([-found, found], axis=1) if found.ndim == 1 else found
 
 
-def _by_fields(texts: Texts, others: NDArray[Any], codes: NDArray[Any], splits: Any) -> NDArray[Any]:
+def _by_fields(words: Any, others: NDArray[Any], codes: NDArray[Any], splits: Any) -> NDArray[Any]:
     """Log-probabilities of trees that see the telling words and the other fields."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.feature_selection import SelectKBest, chi2
     from sklearn.model_selection import cross_val_predict
 
-    telling: Any = SelectKBest(chi2, k=min(WORDS, texts.words.shape[1])).fit_transform(texts.words, codes)
+    telling: Any = SelectKBest(chi2, k=min(WORDS, words.shape[1])).fit_transform(words, codes)
     rows = np.hstack([telling.toarray(), others])
     share: Any = 0.3  # of the columns that a split may choose from
     trees = RandomForestClassifier(TREES, min_samples_leaf=2, max_features=share, random_state=0)
@@ -140,14 +153,6 @@ def _other_fields(field: str, answers: Answers) -> NDArray[Any]:
         else:
             columns.append(np.array([[float(value is not None)] for value in values]))
     return np.hstack(columns)
-
-
-def _folds(codes: NDArray[Any], folds: int, seed: int) -> Any:
-    """Stratified where each value is there often enough; a rare one is put where chance puts it."""
-    from sklearn.model_selection import KFold, StratifiedKFold
-
-    kind = StratifiedKFold if np.bincount(codes).min() >= folds else KFold
-    return kind(folds, shuffle=True, random_state=seed)
 
 
 def _log_softmax(logits: Any) -> NDArray[Any]:

@@ -41,13 +41,14 @@ class FieldAudit(Record):
 class Audit(Record):
     """What was found among `demonstrations`; `expected_wrong` is the sum of the suspects' probabilities.
 
-    `ceiling` is the accuracy that perfect imitation of them would have if the expected number were wrong.
+    `ceiling` is the accuracy that perfect imitation of them would have if the expected number were wrong, None where no
+    field could be judged; `unseen` fields can only lower it.
     """
 
     demonstrations: int
     suspects: int
     expected_wrong: float
-    ceiling: float
+    ceiling: float | None
     fields: dict[str, FieldAudit]
     unseen: tuple[str, ...]
 
@@ -113,7 +114,7 @@ def summarise(
         demonstrations=len(examples),
         suspects=len(surest),
         expected_wrong=expected,
-        ceiling=1 - expected / max(1, len(examples)),
+        ceiling=1 - expected / len(examples) if found else None,
         fields={
             field: FieldAudit(ways=tuple(one.ways), suspects=sum(suspect.field == field for suspect in listed))
             for field, one in found.items()

@@ -86,7 +86,7 @@ def _chances(candidates: Sequence[Candidate], taken: NDArray[Any], folds: int) -
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold, cross_val_predict
 
-    rows = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 3), min_df=2).fit_transform(
+    rows = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 3), max_features=50_000).fit_transform(
         [one.context for one in candidates]
     )
     groups = [one.example for one in candidates]

@@ -31,15 +31,16 @@ def audit(run: Run, tracker: Tracker) -> None:
     write_table(folder / "suspects.csv", listed)
     write_record(folder / "audit.json", summary)
     tracker.artifact(folder, "audit")
-    tracker.metrics(
-        {"audit/suspects": float(summary.suspects), "audit/expected_wrong": summary.expected_wrong,
-         "audit/ceiling": summary.ceiling}
-    )  # fmt: skip
+    tracker.metrics({"audit/suspects": float(summary.suspects), "audit/expected_wrong": summary.expected_wrong})
+    if summary.ceiling is not None:
+        tracker.metrics({"audit/ceiling": summary.ceiling})
     log.info("%s", in_words(summary))
 
 
 def in_words(found: Audit) -> str:
     """The audit in a sentence."""
+    if found.ceiling is None:
+        return f"None of the fields can be judged by other demonstrations: {', '.join(found.unseen)}."
     share = 100 * found.expected_wrong / found.demonstrations
     unseen = f"; fields that it cannot judge: {', '.join(found.unseen)}" if found.unseen else ""
     return (

@@ -8,7 +8,7 @@ import pytest
 
 from components.errors import DataError
 from components.evaluation.doubt import Texts, calibrate, judge, surprise
-from components.evaluation.label_audit import Suspect, doubts, summarise, suspects
+from components.evaluation.label_audit import Doubts, Suspect, doubts, summarise, suspects
 from components.evaluation.pointing import offered, point
 from components.params import AuditParams
 from components.records import Example, to_json
@@ -85,7 +85,8 @@ def test_a_demonstration_with_two_suspect_fields_counts_once_by_the_surer() -> N
         Suspect(example_id="E1", field=field, value="1", suggested="2", probability=sure, reason="", text="")
         for field, sure in (("intent", 0.9), ("urgent", 0.6))
     ]
-    found = summarise(given, {}, listed, ())
+    judged = {"intent": Doubts(ways={"text": [0.0, 0.9, 0.0, 0.0]}, likelier=["2"] * 4, reason="")}
+    found = summarise(given, judged, listed, ())
     assert (found.suspects, found.expected_wrong, found.ceiling) == (1, 0.9, pytest.approx(1 - 0.9 / 4))
 
 
@@ -99,6 +100,20 @@ def test_rules_between_fields_are_seen_by_the_trees_alone() -> None:
     probability, likeliest = opinions["fields"].of([to_json(answer["due"]) for answer in answers])
     assert probability.min() > 0.5
     assert likeliest == [to_json(answer["due"]) for answer in answers]
+
+
+def test_a_value_that_stands_there_once_is_not_doubted() -> None:
+    answers = [{"due": due} for due in ["now", "later"] * 20 + ["never"]]
+    opinions = judge("due", Texts(["now now", "later on"] * 20 + ["now now"]), answers, 4, 0)
+    probability, likeliest = opinions["text"].of([to_json(answer["due"]) for answer in answers])
+    assert (probability[-1], likeliest[-1]) == (1.0, '"never"')
+    assert probability.min() > 0.5
+
+
+def test_where_no_field_can_be_judged_there_is_no_ceiling() -> None:
+    given, _ = examples(40, 0)
+    found = summarise(given, {}, [], ("note",))
+    assert (found.ceiling, found.unseen) == (None, ("note",))
 
 
 def test_a_field_of_one_value_gives_no_opinion() -> None:
