@@ -1,0 +1,31 @@
+"""What a version changed, and a kept decision made again, as a person asks for them."""
+
+import json
+
+from tests.flows.conftest import RUN, Project
+
+
+def test_two_rungs_are_compared_by_slice_and_with_examples(climbed: Project) -> None:
+    done = climbed.call("flows.cli", "compare", "triage", "classical", "sft", "--examples", "1", "--json-out", "c.json")
+    assert done.returncode == 0, done.stderr
+    assert "of 40 test examples, classical on" in done.stdout
+    assert "By slice, the worst first" in done.stdout and "channel=" in done.stdout
+    found = json.loads((climbed.folder / "c.json").read_text())
+    assert found["overall"]["fixed"] == len(found["fixed"]) and found["overall"]["broken"] == len(found["broken"])
+    assert done.stdout.count("\nBroken: ") == min(1, len(found["broken"]))
+
+
+def test_a_version_that_nobody_has_is_told_in_a_sentence(climbed: Project) -> None:
+    done = climbed.call("flows.cli", "compare", "triage", "classical", "nobody")
+    assert done.returncode == 2 and done.stderr.startswith("gradus: expected") and "nobody" in done.stderr
+
+
+def test_the_gates_decisions_come_out_the_same_again_and_a_changed_one_does_not(climbed: Project) -> None:
+    done = climbed.call("flows.cli", "replay", "triage")
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((climbed.folder / "artifacts" / RUN / "gate" / "gate.json").read_text())
+    assert done.stdout.count("the same") == len(kept["verdicts"]) >= 4
+    kept["verdicts"][0]["decision"] = "kept" if kept["verdicts"][0]["decision"] == "promoted" else "promoted"
+    (climbed.folder / "changed.json").write_text(json.dumps(kept))
+    done = climbed.call("flows.cli", "replay", "triage", "--file", "changed.json")
+    assert (done.returncode, done.stdout.count("differs")) == (1, 1)
