@@ -25,6 +25,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.ladder import machine
 from components.advice import Choice, Scoring, Second, Standing, Trial, choose, gather, none_standing
 from components.economics import Case, net_usd
 from components.evaluation.metrics import wilson
@@ -418,6 +419,7 @@ def main() -> None:
     found = [judged(replace(world, seed=seed), params) for world in WORLDS for seed in options.seeds]
     record = {
         "command": " ".join(["python -m benchmarks.advice", *sys.argv[1:]]),
+        "machine": machine(),
         "date": date.today().isoformat(),
         "simulated": True,
         "seconds": round(time.monotonic() - started, 1),

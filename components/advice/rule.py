@@ -157,11 +157,13 @@ def _label(evidence: Evidence, params: AdviceParams) -> Option:
     """Correcting demonstrations that a trained rung has learnt the errors of, or as many again."""
     if not writable(evidence, params):
         return Option(rung="label", gain=None, out=_unwritable(evidence))
+    if not evidence.standing.trained:
+        return Option(rung="label", gain=None, out="Nothing that stands was trained on the demonstrations there are.")
     found = [one for one in (_unlearnt(evidence), evidence.learning and evidence.learning.doubling) if one]
     gain = max(found, key=lambda one: one.value, default=None)
     if gain is None:
         return Option(rung="label", gain=None, out="Nobody measured what more or better demonstrations bring.")
-    return Option(rung="label", gain=gain, out=_too_little(gain, params))
+    return Option(rung="label", gain=gain, out=_too_little(gain, params) or _too_dear(evidence, "sft", params))
 
 
 def _unlearnt(evidence: Evidence) -> Interval | None:
