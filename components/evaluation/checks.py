@@ -14,6 +14,7 @@ from components.params import GateParams
 from components.records import Comparison, GateNumbers, SliceComparison
 
 INTERVAL_ALPHA = 0.05  # of the intervals that comparisons carry
+MOST_TOLD = 5  # slices that speak against a challenger, by name
 
 
 @dataclass(frozen=True)
@@ -101,23 +102,32 @@ def slices(params: GateParams, numbers: GateNumbers) -> list[Check]:
     found = numbers.slices
     if not found:
         return []
-    adjusted = holm([one.p_value for one in found])
-    worse = [
-        Check(False, f"{one.name} ({one.n:,}): {_change(one)}, significantly worse (p = {p:.2g}, Holm over "
-                     f"{len(found)} slices).")
-        for one, p in zip(found, adjusted, strict=True) if one.delta < 0 and p < params.slices.alpha
-    ]  # fmt: skip
-    large = [one for one in found if one.n >= params.slices.large_share * numbers.n]
+    adjusted = dict(zip((one.name for one in found), holm([one.p_value for one in found]), strict=True))
     margin = params.slices.margin
-    unsafe = [
-        Check(False, f"{one.name} ({one.n:,}): {_change(one)}, so a loss of {100 * margin:g} points is not ruled out.",
+    worse = [one for one in found if one.delta < 0 and adjusted[one.name] < params.slices.alpha]
+    large = [one for one in found if one.n >= params.slices.large_share * numbers.n]
+    told = [
+        Check(False, f"{_changed(one)}, significantly worse (p = {adjusted[one.name]:.2g}, Holm over {len(found)} "
+                     "slices).")
+        for one in worse
+    ] + [
+        Check(False, f"{_changed(one)}, so a loss of {100 * margin:g} points is not ruled out.",
               _needed_of_slice(params, numbers, one) if one.high >= 0 else None)
-        for one in large if one.low <= -margin
+        for one in large if one.low <= -margin and one not in worse
     ]  # fmt: skip
-    return worse + unsafe or [
+    return _shortened(told) or [
         Check(True, f"None of {len(found)} slices is significantly worse, and on the {len(large)} large ones a loss of "
                     f"{100 * margin:g} points is ruled out.")
     ]  # fmt: skip
+
+
+def _shortened(found: list[Check]) -> list[Check]:
+    """The first MOST_TOLD, and the others in one."""
+    told, rest = found[:MOST_TOLD], found[MOST_TOLD:]
+    if not rest:
+        return told
+    needed = [one.needed for one in rest if one.needed is not None]
+    return [*told, Check(False, f"So on {len(rest)} more slices.", max(needed) if len(needed) == len(rest) else None)]
 
 
 def points(delta: float) -> str:
@@ -172,6 +182,10 @@ def _levels(params: GateParams, numbers: GateNumbers, names: tuple[str, str]) ->
 
 def _change(versus: Comparison) -> str:
     return f"{points(versus.delta)} points (95 % interval {points(versus.low)} to {points(versus.high)})"
+
+
+def _changed(one: SliceComparison) -> str:
+    return f"{one.name} ({one.n:,}): {_change(one)}"
 
 
 def _tested(params: GateParams, numbers: GateNumbers, challenger: str, level: Level, proven: bool) -> str:

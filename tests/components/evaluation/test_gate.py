@@ -48,6 +48,15 @@ def test_a_large_slice_whose_loss_is_not_ruled_out_keeps_the_champion_and_asks_f
     assert decide(small, challenger, champion, slices=sliced(160, 40)).decision == "promoted"
 
 
+def test_of_many_slices_that_got_worse_the_first_are_named() -> None:
+    champion, challenger = contender("sft", "0" * 200 + "1" * 210), contender("grpo", "1" * 200 + "0" * 210)
+    verdict = decide(PARAMS, challenger, champion, slices=sliced(200, *[30] * 7))
+    assert [reason.partition(" ")[0] for reason in verdict.reasons[4:]] == [f"kind={kind}" for kind in range(1, 6)] + [
+        "So"
+    ]
+    assert verdict.reasons[-1] == "So on 2 more slices."
+
+
 def test_slices_are_corrected_for_their_number() -> None:
     # one slice of 25 loses 6 and gains none: p = 2 / 2⁶ = 0.031, of eight slices 0.25
     champion = contender("sft", "0" * 75 + "1" * 125)
