@@ -34,7 +34,7 @@ from components.evaluation import (
     judge,
 )
 from components.evaluation.metrics import mcnemar_exact, paired_bootstrap, wilson
-from components.evaluation.paired import tango
+from components.evaluation.paired import mean_difference, tango
 from components.params import GateParams, Pipeline, load
 from components.records import GateNumbers, Verdict
 from components.stages.run import git_commit
@@ -55,14 +55,17 @@ def main() -> None:
     kept: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.only else {}
     record: dict[str, Any] = {
         "command": "python -m benchmarks.verdicts", "arguments": sys.argv[1:], "machine": machine(),
-        "date": date.today().isoformat(), "git_commit": git_commit(), "seed": options.seed, "simulated": True,
+        "seed": options.seed, "simulated": True,
         "settings": params.model_dump(), "worlds": WORLDS, "slices": SLICED, "sections": kept.get("sections", {}),
     }  # fmt: skip
     for name, section in Bench(params, options).sections().items():
         if options.only and name not in options.only:
             continue
         started = time.monotonic()
-        record["sections"][name] = {**section(), "seconds": round(time.monotonic() - started, 1)}
+        record["sections"][name] = {
+            **section(), "seconds": round(time.monotonic() - started, 1), "date": date.today().isoformat(),
+            "git_commit": git_commit(),
+        }  # fmt: skip
         print(f"{name}: {json.dumps(record['sections'][name])}", flush=True)
         options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"Written: {options.out}")
@@ -293,11 +296,16 @@ class Bench:
             found[f"validity, Wilson, n = {n}"] = covered_shares(rng, n, (0.95, 0.9999), times)
         for n in (50, 100, 200, 500, self.n):
             found[f"difference, Tango, n = {n}"] = covered_differences(rng, n, times, tango_ends)
-        for n in (100, self.n):
+        for n in (50, 100, self.n):
+            found[f"difference of mean scores, Student, n = {n}"] = covered_means(rng, n, times, student_ends)
+        for n in (50, 100):
+            some = max(1, times // 20)
             found[f"difference, percentile bootstrap (not used), n = {n}"] = covered_differences(
-                rng, n, max(1, times // 20), bootstrap_ends
+                rng, n, some, bootstrap_ends
             )
-            found[f"difference of mean scores, bootstrap, n = {n}"] = covered_means(rng, n, max(1, times // 20))
+            found[f"difference of mean scores, percentile bootstrap (not used), n = {n}"] = covered_means(
+                rng, n, some, bootstrap_of_means
+            )
         return found
 
 
@@ -376,15 +384,28 @@ def covered_differences(
     return {"covered": round(held / times, 4), "n": times}
 
 
-def covered_means(rng: np.random.Generator, n: int, times: int) -> dict[str, Any]:
-    """The bootstrap of differences of graded scores: two thirds of them 0, the others spread to both sides."""
+def covered_means(
+    rng: np.random.Generator, n: int, times: int, ends: Callable[[NDArray[Any]], tuple[float, float]]
+) -> dict[str, Any]:
+    """An interval of a mean of graded differences: two thirds of them 0, the others spread to both sides."""
     held = 0
-    for seed in tqdm(range(times), f"coverage of means, {n}", leave=False):
+    for _ in tqdm(range(times), f"coverage of means, {n}", leave=False):
         gain = rng.uniform(-0.1, 0.1)
-        change = np.where(rng.random(n) < 1 / 3, np.clip(rng.normal(gain, 0.2, n), -1, 1), 0.0).round(2)
-        found = paired_bootstrap(np.zeros(n), change, seed, resamples=2000)
-        held += found.low <= gain / 3 <= found.high
+        low, high = ends(np.where(rng.random(n) < 1 / 3, np.clip(rng.normal(gain, 0.2, n), -1, 1), 0.0).round(2))
+        held += low <= gain / 3 <= high
     return {"covered": round(held / times, 4), "n": times}
+
+
+def student_ends(change: NDArray[Any]) -> tuple[float, float]:
+    """Of the interval that is used for mean scores."""
+    found = mean_difference(change)
+    return found.low, found.high
+
+
+def bootstrap_of_means(change: NDArray[Any]) -> tuple[float, float]:
+    """Of the one that lost."""
+    found = paired_bootstrap(np.zeros_like(change), change, seed=0, resamples=2000)
+    return found.low, found.high
 
 
 def tango_ends(fixed: int, broken: int, n: int) -> tuple[float, float]:
@@ -394,10 +415,8 @@ def tango_ends(fixed: int, broken: int, n: int) -> tuple[float, float]:
 
 
 def bootstrap_ends(fixed: int, broken: int, n: int) -> tuple[float, float]:
-    """Of the one that lost."""
-    change = np.repeat([1.0, -1.0, 0.0], [fixed, broken, n - fixed - broken])
-    found = paired_bootstrap(np.zeros(n), change, seed=0, resamples=2000)
-    return found.low, found.high
+    """Of the one that lost, for right and wrong answers."""
+    return bootstrap_of_means(np.repeat([1.0, -1.0, 0.0], [fixed, broken, n - fixed - broken]))
 
 
 if __name__ == "__main__":

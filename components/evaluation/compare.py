@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import DataError
-from components.evaluation.metrics import mcnemar_exact, paired_bootstrap, wilson
-from components.evaluation.paired import sign_flip, tango
+from components.evaluation.metrics import mcnemar_exact, wilson
+from components.evaluation.paired import mean_difference, sign_flip, tango
 from components.records import Comparison, Interval, Score, SliceComparison
 
 Scores = Mapping[str, Score]
@@ -58,14 +58,14 @@ def compare(parent: Scores, child: Scores, seed: int = 0, measure: Measure = "ac
 def compare_values(before: NDArray[Any], after: NDArray[Any], seed: int, measure: Measure) -> Comparison:
     """The same of n values each; `fixed` counts those that rose, `broken` those that fell.
 
-    Accuracies by Tango's score interval and McNemar's exact test, mean scores by the paired bootstrap and the
-    permutation test, which draw from the seed.
+    Accuracies by Tango's score interval and McNemar's exact test, mean scores by Student's interval and the
+    permutation test, which draws from the seed.
     """
     fixed, broken = int(np.sum(after > before)), int(np.sum(after < before))
     if measure == "accuracy":
         delta, p_value = tango(fixed, broken, len(before)), mcnemar_exact(fixed, broken)
     else:
-        delta, p_value = paired_bootstrap(before, after, seed), sign_flip(after - before, seed)[0]
+        delta, p_value = mean_difference(after - before), sign_flip(after - before, seed)[0]
     return Comparison(
         delta=delta.value, low=delta.low, high=delta.high, p_value=p_value, fixed=fixed, broken=broken
     )  # fmt: skip
@@ -97,11 +97,11 @@ def values(scores: Scores, order: Iterable[str], measure: Measure) -> NDArray[An
     return np.array([float(scores[key].passed) if measure == "accuracy" else scores[key].value for key in order])
 
 
-def level_of(found: NDArray[Any], measure: Measure, seed: int) -> Interval:
-    """The accuracy by Wilson's interval, or the mean score by the bootstrap."""
+def level_of(found: NDArray[Any], measure: Measure) -> Interval:
+    """The accuracy by Wilson's interval, or the mean score by Student's."""
     if measure == "accuracy":
         return wilson(int(found.sum()), len(found))
-    return paired_bootstrap(np.zeros_like(found), found, seed)
+    return mean_difference(found)
 
 
 def _check_same_examples(parent: Scores, child: Scores) -> None:

@@ -76,7 +76,7 @@ def measure(
     alone = GateNumbers(
         n=len(now),
         validity=wilson(challenger.valid, len(challenger.scores)).value,
-        level=level_of(now, params.measure, seed),
+        level=level_of(now, params.measure),
         failed_cases=challenger.failed_cases,
         latency_ms_p95=challenger.latency_ms_p95,
         usd_per_1k_calls=challenger.usd_per_1k_calls,

@@ -59,6 +59,21 @@ def tango_p_not_worse(fixed: int, broken: int, n: int, margin: float) -> float:
     return 1 - NormalDist().cdf(tango_z(fixed, broken, n, -margin))
 
 
+def mean_difference(differences: NDArray[Any], confidence: float = 0.95) -> Interval:
+    """The mean of n differences with Student's interval; of one difference nothing is known but that it is in [−1, 1].
+
+    Right from n = 30 on where two thirds of the differences are 0; the percentile bootstrap covers 93 % there.
+    """
+    import numpy as np
+    from scipy.stats import t
+
+    n, mean = len(differences), float(np.mean(differences))
+    if n == 1:
+        return Interval(value=mean, low=-1.0, high=1.0)
+    half = float(t.ppf((1 + confidence) / 2, n - 1) * np.std(differences, ddof=1) / math.sqrt(n))
+    return Interval(value=mean, low=mean - half, high=mean + half)
+
+
 def sign_flip(differences: NDArray[Any], seed: int, shift: float = 0.0) -> tuple[float, float]:
     """Two-sided and one-sided p-value of the paired permutation test: are the differences greater than −shift?
 

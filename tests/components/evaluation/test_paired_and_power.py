@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components.errors import DataError
 from components.evaluation.looks import SKETCH, alpha_of_look, holm_climb, shared, sketch
-from components.evaluation.paired import holm, sign_flip, tango, tango_p_not_worse, tango_z
+from components.evaluation.paired import holm, mean_difference, sign_flip, tango, tango_p_not_worse, tango_z
 from components.evaluation.power import mcnemar_examples, mcnemar_power, mean_examples
 from components.params import GateParams
 from components.records import Example, Verdict
@@ -56,6 +56,13 @@ def test_not_worse_by_the_margin_is_the_interval_read_from_below() -> None:
     # one-sided p < 0.025 where the lower end of the two-sided 95 % interval is above −margin, and only there
     low = tango(20, 15, 500).low
     assert tango_p_not_worse(20, 15, 500, -low + 0.001) < 0.025 < tango_p_not_worse(20, 15, 500, -low - 0.001)
+
+
+def test_students_interval_by_hand() -> None:
+    # mean 0.3, standard deviation 0.1, t(0.975, 2) = 4.3027: 0.3 ± 4.3027 · 0.1 / sqrt(3)
+    found = mean_difference(np.array([0.2, 0.3, 0.4]))
+    assert (found.value, found.low, found.high) == pytest.approx((0.3, 0.0516, 0.5484), abs=5e-5)
+    assert (mean_difference(np.array([0.5])).low, mean_difference(np.array([0.5])).high) == (-1, 1)
 
 
 def test_sign_flip_by_hand() -> None:
