@@ -14,6 +14,7 @@ from components.records import to_json
 from components.scorers.answers import NotAnAnswer, read_object
 
 Answer = Mapping[str, Any]
+DONORS = 30  # other answers whose values one mistake chooses from
 
 
 def rewritten(text: str, synonyms: Mapping[str, str]) -> dict[str, str]:
@@ -43,6 +44,7 @@ def mistakes(text: str, schema: Answer, donors: Sequence[Answer], rng: random.Ra
     except NotAnAnswer:
         return {}
     found: dict[str, str] = {}
+    donors = rng.sample(donors, min(DONORS, len(donors)))
     for field, described in schema["properties"].items():
         others = [other for other in _others(described, field, donors) if differs(answer.get(field), other)]
         if others:
