@@ -2,7 +2,7 @@
 
 Thread i of a seed is always the same, however many are drawn. The clerk who wrote the demonstrations falls for a
 thread's temptation in some cases and withstands it in more, so that of every kind the majority is right. Chats are
-summed up in a hurry, between two others: of the tempting ones most are wrong, which imitation learns as well.
+summed up in a hurry, between two others: of the tempting ones most are wrong.
 """
 
 import json
