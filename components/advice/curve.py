@@ -2,7 +2,8 @@
 
 The error falls as a power of their number to a floor, err(n) = c + a·n^(−b) (Hestness et al. 2017, arXiv:1712.00409).
 A few points do not tell whether there is a floor: the expectation is the mean of the fits with and without one, and
-the interval spans both, with every point redrawn from its own binomial. That the form is right at all is assumed.
+the interval spans both, with every point redrawn from its own binomial. That the form is right at all is assumed;
+where a curve still gets steeper with every doubling, as in a small model's first steps, nothing bounds it above.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,11 +37,12 @@ def learning(passes: Mapping[int, Sequence[bool]], demonstrations: int, seed: in
     drawn = rng.binomial(n, chance, size=(_DRAWS, len(n))) / n
     fits = np.concatenate([extrapolate(sizes, drawn, at, floors) for floors in _FORMS])
     best = np.mean([extrapolate(sizes, (right / n)[None], at, floors)[0] for floors in _FORMS], axis=0)
+    open_end = len(right) >= 3 and bool(np.diff(right / n, 2)[-1] > 0)  # still steeper with every doubling
     noise = rng.normal(0.0, np.sqrt(chance[-1] * (1 - chance[-1]) / n[-1]), size=len(fits))
     return Learning(
         points=tuple((int(size), wilson(int(r), int(m))) for size, r, m in zip(sizes, right, n, strict=True)),
-        full=_interval(best[0], np.clip(fits[:, 0] + noise, 0, 1)),
-        doubled=_interval(best[1], np.clip(fits[:, 1] + noise, 0, 1)),
+        full=_interval(best[0], np.clip(fits[:, 0] + noise, 0, 1), open_end),
+        doubled=_interval(best[1], np.clip(fits[:, 1] + noise, 0, 1), open_end),
         doubling=_interval(best[1] - best[0], fits[:, 1] - fits[:, 0]),
     )
 
@@ -71,6 +73,6 @@ def _smoothed(right: NDArray[Any], n: NDArray[Any]) -> NDArray[Any]:
     return (right + 1) / (n + 2)
 
 
-def _interval(value: float, draws: NDArray[Any]) -> Interval:
+def _interval(value: float, draws: NDArray[Any], open_end: bool = False) -> Interval:
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(value=float(value), low=float(min(low, value)), high=float(max(high, value)))
+    return Interval(value=float(value), low=float(min(low, value)), high=1.0 if open_end else float(max(high, value)))

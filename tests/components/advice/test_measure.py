@@ -145,3 +145,9 @@ def test_a_curve_without_points_is_refused() -> None:
     with pytest.raises(DataError, match="at least one subset"):
         learning({}, 100, 1)
     assert learning({100: [True, False] * 20}, 100, 1).full.value == 0.5  # of one point nothing is extrapolated
+
+
+def test_a_curve_that_still_gets_steeper_is_not_bounded_above() -> None:
+    rows = {500: [False] * 300, 1000: [True] * 29 + [False] * 271, 2000: [True] * 129 + [False] * 171}
+    found = learning(rows, 8000, 1).full
+    assert found.high == 1.0 and 0.43 < found.low < found.value < 0.9
