@@ -1,6 +1,6 @@
 """How simulated people ask for something: in two styles, with misspellings, and now and then the same thing again.
 
-Shared by the workloads whose input is one request (`text2sql`, `snippets`).
+Shared by the embedded workloads, as far as each has such people.
 """
 
 import random

@@ -9,11 +9,12 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from components.workloads.asking import base_index
 from components.workloads.triage import phrases
 from components.workloads.triage.drift_wording import APP_SIGNALS, APP_STATEMENTS, APP_WISHES, LAUNCHED
 from components.workloads.triage.population import SIGNAL_SHARES, USUAL, Population
 from components.workloads.triage.rules import INTENTS
-from components.workloads.triage.tickets import Ticket, base_index, make_ticket
+from components.workloads.triage.tickets import Ticket, make_ticket
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def drifted(n: int, seed: int, drift: str) -> Iterator[Ticket]:
 
 def _ticket(index: int, seed: int, drift: Drift) -> Ticket:
     """One ticket; those that word the same case come from the same population."""
-    case = random.Random(f"triage/{seed}/drift/{base_index(index, seed)}")
+    base = base_index("triage", index, seed)
+    case = random.Random(f"triage/{seed}/drift/{base}")
     ticket = make_ticket(index, seed, drift.population if case.random() < drift.share else USUAL)
     return replace(ticket, message=drift.transport(ticket.message, random.Random(f"triage/{seed}/transport/{index}")))

@@ -8,14 +8,12 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from components.workloads.asking import base_index
 from components.workloads.triage.channels import CHANNELS, write_message
 from components.workloads.triage.demonstrations import demonstrate
 from components.workloads.triage.population import USUAL, Population
 from components.workloads.triage.rules import Channel, Fields
 from components.workloads.triage.scenario import Scenario, draw_scenario
-
-REPEAT_SHARE = 0.1
-REPEAT_REACH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ def generate(n: int, seed: int) -> Iterator[Ticket]:
 
 def make_ticket(index: int, seed: int, population: Population = USUAL) -> Ticket:
     """Return ticket number `index` of a seed."""
-    base = base_index(index, seed)
+    base = base_index("triage", index, seed)
     scenario = draw_scenario(random.Random(f"triage/{seed}/case/{base}"), population)
     rng = random.Random(f"triage/{seed}/ticket/{index}")
     channel = rng.choice(CHANNELS)
@@ -61,16 +59,6 @@ def make_ticket(index: int, seed: int, population: Population = USUAL) -> Ticket
         slices={"channel": channel, "difficulty": difficulty(scenario), "intent": scenario.intent},
         group=f"G{base:06d}",
     )
-
-
-def base_index(index: int, seed: int) -> int:
-    """Return the number of the ticket whose case this one words: itself or an earlier one."""
-    while index > 0:
-        rng = random.Random(f"triage/{seed}/base/{index}")
-        if rng.random() >= REPEAT_SHARE:
-            return index
-        index -= rng.randrange(1, min(index, REPEAT_REACH) + 1)
-    return index
 
 
 def difficulty(scenario: Scenario) -> str:
