@@ -27,7 +27,8 @@ class AdviceParams(Settings):
     )
     closed_by_rl: tuple[Share, Share, Share] = Field(
         default=(0.2, 0.5, 0.8),
-        description="Share of the gap from pass@1 to pass@k that RL closes: low, expected, high.",
+        description="Share of the gap from pass@1 to pass@k that RL closes: low, expected, high. Three climbs of "
+        "triage closed 0.43 to 0.48 of it.",
     )
     most_movement: float = Field(
         default=0.1, gt=0, lt=1, description="Of labels (total variation): a task that moved more has become another."
