@@ -93,7 +93,7 @@ def climb_ladder(
     workload: Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")],
     profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
 ) -> None:
-    """Climb the ladder: data, classical, prompts, SFT, RL, evaluation, gate and report.
+    """Climb the ladder: data, audit, classical, prompts, SFT, certificate, RL, evaluation, gate and report.
 
     What did not change since the last run is not done again; a run that was stopped goes on where it was. Prints a
     table, the path of the report, and the command that opens the record.
