@@ -132,7 +132,7 @@ def _by_fields(words: Any, others: NDArray[Any], codes: NDArray[Any], splits: An
     telling: Any = SelectKBest(chi2, k=min(WORDS, words.shape[1])).fit_transform(words, codes)
     rows = np.hstack([telling.toarray(), others])
     share: Any = 0.3  # of the columns that a split may choose from
-    trees = RandomForestClassifier(TREES, min_samples_leaf=2, max_features=share, random_state=0)
+    trees = RandomForestClassifier(TREES, min_samples_leaf=2, max_features=share, random_state=0, n_jobs=-1)
     found = cross_val_predict(trees, rows, codes, cv=splits, method="predict_proba")
     return np.log(np.asarray(found) + _FLOOR)
 

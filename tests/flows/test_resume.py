@@ -80,7 +80,7 @@ def first_step_shown(output: str) -> int:
 
 
 def test_what_was_done_before_the_kill_is_recorded_and_nothing_else(killed: Killed) -> None:
-    assert list(killed.stages) == ["data", "classical", "prompts"]
+    assert list(killed.stages) == ["data", "audit", "classical", "prompts"]
     assert 0 < killed.step < STEPS
     assert not (killed.project.artifacts / "sft" / "model").exists()
 
