@@ -159,7 +159,8 @@ def watch(options: argparse.Namespace) -> dict[str, Any]:
                 text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=options.project).stdout
                 path.write_text(text.splitlines()[-1] + "\n", encoding="utf-8")
             done.append(json.loads(path.read_text(encoding="utf-8")))
-            print(kind, seed, done[-1]["stopped"], flush=True)
+            hacked = done[-1]["stopped"]
+            print(f"{kind} {seed}: {'stopped at step ' + str(hacked['step']) if hacked else 'not stopped'}", flush=True)
     stops = {kind: sum(one["stopped"] is not None for one in done) for kind, done in runs.items()}
     return {"steps": STEPS, "looks": LOOKS + 1, "dev_examples": DEV, "trainings": len(options.seeds),
             "stopped": stops, "runs": runs}  # fmt: skip
