@@ -60,5 +60,5 @@ def test_a_stage_that_another_process_runs_is_refused_until_that_one_is_gone(
 
 @pytest.mark.parametrize("arguments", [[], ["data"], ["data", "triage-nano", "more"], ["flight", "triage-nano"]])
 def test_what_names_no_stage_and_run_is_refused_with_the_names(arguments: list[str]) -> None:
-    with pytest.raises(ConfigError, match="expected NAME RUN with NAME one of data, classical, prompts, sft"):
+    with pytest.raises(ConfigError, match="expected NAME RUN with NAME one of data, audit, classical, prompts, sft"):
         main(arguments)
