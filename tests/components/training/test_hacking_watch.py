@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ RL = RlParams(
 )  # fmt: skip
 
 
-def look(trained: list[float | None], sealed: list[float | None]) -> Look:
+def look(trained: Sequence[float | None], sealed: Sequence[float | None]) -> Look:
     ids = [f"E{number}" for number in range(len(trained))]
-    return Look(score=0.5, trained=trained, sealed=sealed, answers=[f"answer {key}" for key in ids], ids=ids)
+    return Look(
+        score=0.5, trained=list(trained), sealed=list(sealed), answers=[f"answer {key}" for key in ids], ids=ids
+    )
 
 
 def test_a_fall_in_k_of_k_changed_examples_has_the_chance_of_k_heads() -> None:
@@ -116,7 +118,7 @@ def reward(examples: list[Example], completions: list[str]) -> list[float]:
     return [sum(letter.isalpha() for letter in text) / 6 for text in completions]
 
 
-HALF: list[float | None] = [1.0] * 6 + [0.0] * 6
+HALF: list[float | None] = [*[1.0] * 6, *[0.0] * 6]
 FULL: list[float | None] = [1.0] * 12
 NONE: list[float | None] = [0.0] * 12
 
