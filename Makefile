@@ -84,7 +84,7 @@ nano: setup ## Pretrain the nano base model, or confirm that it is up to date
 nano-eval: setup ## Measure the nano base model on worlds it has never seen, and write its card
 	$(BIN)/dvc repro --single-item examine
 
-bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-watch bench-scorers bench-advice ## All benchmarks but the trials (two hours on two cores)
+bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-watch bench-scorers bench-verdicts bench-advice bench-trust ## All benchmarks but the trials (three hours on two cores)
 
 bench-ladder: setup ## Three climbs with three seeds: accuracy, cost, time, overhead, memory (ARGS="--seeds 4 5")
 	$(BIN)/python -m benchmarks.ladder $(ARGS)
