@@ -7,14 +7,11 @@ from components.models import model_folder
 from components.params import ApiParams, EngineParams, Precision, Profile
 
 
-def open_engine(
-    settings: EngineParams | ApiParams, model: str | Path, precision: Precision = "auto", *, offline: bool = False
-) -> Engine:
+def open_engine(settings: EngineParams | ApiParams, model: str | Path, precision: Precision = "auto") -> Engine:
     """Open the engine that the settings ask for.
 
     `model` is a folder; for vLLM it may be a name on the Hugging Face hub, for an API it is the API's name of the
-    model, and `precision` is the API's own matter. `offline` says that many prompts come at once and nobody waits for
-    the first: then `settings.processes` share them.
+    model, and `precision` is the API's own matter.
 
     Raises:
         EngineError: The model cannot be opened, the engine's library is not installed, or the API's key is missing.
@@ -27,22 +24,12 @@ def open_engine(
         from components.engines.vllm_engine import VllmEngine
 
         return VllmEngine(str(model), precision)
-    if offline and settings.processes > 1 and not _has_gpu():
-        from components.engines.pool import PooledEngine
-
-        return PooledEngine(Path(model), settings, precision)
     from components.engines.transformers_engine import TransformersEngine
 
     return TransformersEngine.open(Path(model), settings.batch_tokens, precision)
 
 
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
-
-
-def open_prompting(profile: Profile, incumbent: str, *, offline: bool = False) -> Engine:
+def open_prompting(profile: Profile, incumbent: str) -> Engine:
     """What answers prompts: the incumbent's API where the profile names one, else the profile's base model.
 
     Raises:
@@ -50,4 +37,4 @@ def open_prompting(profile: Profile, incumbent: str, *, offline: bool = False) -
     """
     if profile.prompting is not None:
         return open_engine(profile.prompting, incumbent)
-    return open_engine(profile.engine, model_folder(profile.model.path), profile.model.precision, offline=offline)
+    return open_engine(profile.engine, model_folder(profile.model.path), profile.model.precision)

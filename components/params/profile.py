@@ -32,9 +32,6 @@ class EngineParams(Settings):
     kind: Literal["transformers", "vllm"] = "transformers"
     batch_tokens: int = Field(default=32_768, ge=256, description="Prompt and new tokens of one batch, padded.")
     max_new_tokens: int = Field(default=128, ge=1)
-    processes: int = Field(
-        default=1, ge=1, description="That share a split's prompts on CPUs; serving and GPUs have one."
-    )
 
 
 class ApiParams(Settings):
@@ -93,14 +90,6 @@ class SftParams(Settings):
         return self
 
 
-class LauncherParams(Settings):
-    """How training is started: in this process, by torch's launcher in several (also on CPUs), or by accelerate's."""
-
-    kind: Literal["process", "torch", "accelerate"] = "process"
-    processes: int = Field(default=1, ge=1)
-    config: str | None = Field(default=None, description="An accelerate config file, for FSDP or DeepSpeed.")
-
-
 class RlParams(Settings):
     """GRPO on outcomes that the workload's scorers judge."""
 
@@ -123,17 +112,20 @@ class RlParams(Settings):
     dev_examples: int = Field(default=500, ge=1)
     rollouts: Literal["transformers", "vllm"] = "transformers"
     gradient_checkpointing: bool = False
-    launcher: LauncherParams | None = Field(
-        default=None,
-        description="Where RL is started otherwise than the profile's trainings. On CPUs a small model's completions "
-        "come as fast on one core as on two, so that a process for each core draws twice as many.",
-    )
 
     @model_validator(mode="after")
     def _whole_groups(self) -> "RlParams":
         if (self.prompts_per_step * self.generations) % self.device_batch_rollouts:
             raise ValueError("prompts_per_step x generations must be a multiple of device_batch_rollouts")
         return self
+
+
+class LauncherParams(Settings):
+    """How training is started: in this process, by torch's launcher in several (also on CPUs), or by accelerate's."""
+
+    kind: Literal["process", "torch", "accelerate"] = "process"
+    processes: int = Field(default=1, ge=1)
+    config: str | None = Field(default=None, description="An accelerate config file, for FSDP or DeepSpeed.")
 
 
 class Profile(Settings):

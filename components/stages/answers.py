@@ -66,8 +66,8 @@ def _classified(folder: Path, examples: Sequence[Example]) -> Answers:
 def _opened(run: Run, method: Method, folder: Path) -> Engine:
     """What answers for a prompt, or a trained model in a folder."""
     if method == "prompt":
-        return open_prompting(run.profile, run.workload.incumbent, offline=True)
-    return open_engine(run.profile.engine, folder, run.profile.model.precision, offline=True)
+        return open_prompting(run.profile, run.workload.incumbent)
+    return open_engine(run.profile.engine, folder, run.profile.model.precision)
 
 
 def ask(run: Run, engine: Engine, prompt: Prompt, examples: Sequence[Example]) -> Answers:

@@ -71,7 +71,7 @@ def prompts(run: Run, tracker: Tracker) -> None:
     All are registered in MLflow, the chosen one as `best`, that of trained rungs as `trained`.
     """
     dev = run.examples("dev")[: run.profile.sft.dev_examples]
-    engine, parent = open_prompting(run.profile, run.workload.incumbent, offline=True), None
+    engine, parent = open_prompting(run.profile, run.workload.incumbent), None
     schema = JsonSchemaScorer(run.workload.output)
     found: dict[str, float] = {}
     valid: dict[str, float] = {}
@@ -129,7 +129,7 @@ def rl(run: Run, tracker: Tracker) -> None:
         trained = train_rl(task, params, reward(run, tracker), tracker, draw(run))
         _keep(run, tracker, trained, params, name=GRPO, method="grpo", parent=SFT)
 
-    launch(params.launcher or run.profile.launcher, "components.stages", ["rl", run.name], train)
+    launch(run.profile.launcher, "components.stages", ["rl", run.name], train)
 
 
 def _task(run: Run, stage: str, model: Path, dev_examples: int) -> TrainingTask:

@@ -138,8 +138,8 @@ class RunBench:
     def _engine(self, made: Rung) -> Any:
         profile = self.run.profile
         if made.method == "prompt":
-            return open_prompting(profile, self.run.workload.incumbent, offline=True)
-        return open_engine(profile.engine, model_of(self.run, made), profile.model.precision, offline=True)
+            return open_prompting(profile, self.run.workload.incumbent)
+        return open_engine(profile.engine, model_of(self.run, made), profile.model.precision)
 
     def learn(self, size: int) -> Trial | None:
         """SFT as the profile trains, on a sample of the demonstrations, scored once at its end."""
@@ -167,7 +167,7 @@ class RunBench:
             seed=self.run.seed, work=folder / "work", out=folder / "model", precision=self.run.profile.model.precision,
         )  # fmt: skip
         trained = train_sft(task, params, NullTracker())
-        engine = open_engine(self.run.profile.engine, folder / "model", self.run.profile.model.precision, offline=True)
+        engine = open_engine(self.run.profile.engine, folder / "model", self.run.profile.model.precision)
         found = ask(self.run, engine, self.run.trained_prompt, self._dev)
         passed = self.judge(self._dev, [one.text for one in found.completions])
         shutil.rmtree(folder)
