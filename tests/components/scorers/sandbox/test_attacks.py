@@ -67,6 +67,8 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     outside.mkdir()
     home.mkdir()
     (home / "credentials").write_text(secret)
+    (home / ".ssh").mkdir()
+    (home / ".ssh" / "id_ed25519").write_text(secret)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("API_KEY", secret)
     abstract = f"gradus-{secrets.token_hex(4)}"
@@ -82,6 +84,7 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     fills = {
         "CANARY_FILE": str(home / "credentials"),
         "OUTSIDE": str(outside),
+        "HOME": str(home),
         "PARENT": str(os.getpid()),
         "PORT": str(listeners[0].getsockname()[1]),
         "UNIX": unix,
