@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from components.errors import ScorerError
-from components.params import Workload
+from components.params import ScorerParams, Workload
 from components.params.loading import load
 from components.records import Completion, Example, Score, Usage
+from components.scorers import build, score_all
 from components.workloads.digest import FIELD_NAMES, Digest, generate
 from components.workloads.digest.coverage import FactCoverage, invented, says
 from components.workloads.digest.overlap import WordOverlap, f1
+from tests.components.scorers.judge_server import judging
 
 ROOT = Path(__file__).resolve().parents[3]
 SEED = 11
@@ -192,3 +194,34 @@ def test_the_definitions_name_every_key_in_the_schemas_order() -> None:
     for name in ("schema", "schema_definitions"):
         text = (ROOT / f"params/prompts/digest/{name}.md").read_text(encoding="utf-8")
         assert tuple(re.findall(r"^- (\w+):", text, re.MULTILINE)) == FIELD_NAMES
+
+
+def test_with_its_judge_configured_a_digest_is_marked_by_the_rubric_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The section that the YAML holds as a comment, put in force against a real HTTP server."""
+    monkeypatch.chdir(ROOT)
+    with judging() as server:
+        server.answer = lambda body, _: json.dumps({"reason": "by rule", "mark": 5 if "Velora" in shown(body) else 2})
+        api = {"base_url": f"http://127.0.0.1:{server.server_port}/v1", "key_variable": None}
+        settings = WORKLOAD.scorer.model_dump(exclude_none=True)
+        settings["weighted"]["judge"] = 0.4
+        settings["judge"] = {
+            "model": "gpt-4.1-mini", "rubric": "params/rubrics/digest.md", "api": api, "cache": str(tmp_path)
+        }  # fmt: skip
+        scorer = build(ScorerParams.model_validate(settings), WORKLOAD.output)
+        vague = EXAMPLE.reference.replace("Velora kettle", "product")
+        good, poor, broken = score_all(
+            scorer, [(EXAMPLE, Completion.of_text("D1", text)) for text in (EXAMPLE.reference, vague, "no JSON")]
+        )
+        rubric = (ROOT / "params/rubrics/digest.md").read_text().strip()
+        assert len(server.seen) == 2 and all(rubric in body["messages"][0]["content"] for body in server.seen)
+    assert isinstance(good, Score) and isinstance(poor, Score) and isinstance(broken, Score)
+    assert good.passed and good.value == pytest.approx(1.0)
+    assert not poor.passed and poor.parts["judge"] == pytest.approx(0.25)
+    assert broken.value == 0.0
+
+
+def shown(body: dict[str, Any]) -> str:
+    """What the judge is shown as the answer."""
+    return body["messages"][1]["content"].partition("<answer ")[2]
