@@ -10,7 +10,7 @@ from components.errors import DataError, ScorerError
 from components.evaluation.agreement import cohens_kappa, krippendorffs_alpha, share
 from components.evaluation.certificate import Certificate
 from components.evaluation.certify import Trial, certify
-from components.evaluation.exploits import exploits
+from components.evaluation.exploits import Usual, exploits
 from components.evaluation.labelled import Label, Labelled, built, of_people
 from components.evaluation.perturbations import differs, mistakes, rewritten, surely_wrong
 from components.params import CertificateParams, FieldMatch, ProbeParams, ScorerParams
@@ -137,7 +137,7 @@ def test_a_free_text_that_differs_is_not_surely_wrong() -> None:
 
 
 def test_tricks_need_no_reading() -> None:
-    found = exploits("Box 3!", SCHEMA, [one.demonstration for one in EXAMPLES])
+    found = exploits("Box 3!", SCHEMA, Usual.of([one.demonstration for one in EXAMPLES]))
     assert found["empty"] == ""
     assert found["prompt_echoed"] == "Box 3!"
     assert json.loads(found["prompt_echoed_in_fields"])["note"] == "Box 3!"
