@@ -3,7 +3,6 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -12,9 +11,6 @@ from numpy.typing import NDArray
 
 from components.errors import DataError
 from components.records import Example, Interval, Latency, Score
-
-RESAMPLES = 10_000
-_BLOCK = 1_000  # resamples drawn at once: 1,000 × 10,000 distinct differences stay below 100 MB
 
 
 def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
@@ -71,29 +67,6 @@ def slice_sizes(examples: Iterable[Example], slices: Iterable[str]) -> dict[str,
     return {name: dict(sorted(values.items())) for name, values in found.items()}
 
 
-def paired_bootstrap(
-    parent: NDArray[Any], child: NDArray[Any], seed: int, resamples: int = RESAMPLES, confidence: float = 0.95
-) -> Interval:
-    """The mean of child − parent over the same n examples, with its percentile interval (Efron 1979).
-
-    Resampling pairs with replacement draws how often each distinct difference occurs, which is multinomial: for
-    right and wrong answers three counts instead of n indices.
-
-    Raises:
-        DataError: The two differ in shape, or are empty.
-    """
-    if parent.shape != child.shape or parent.ndim != 1 or not parent.size:
-        raise DataError(f"expected two equally long rows of outcomes, found shapes {parent.shape} and {child.shape}")
-    differences, counts = np.unique(child.astype(float) - parent.astype(float), return_counts=True)
-    rng = np.random.default_rng(seed)
-    n = parent.size
-    blocks = [min(_BLOCK, resamples - start) for start in range(0, resamples, _BLOCK)]
-    means = np.concatenate([rng.multinomial(n, counts / n, size=size) @ differences / n for size in blocks])
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(value=float(differences @ counts / n), low=float(low), high=float(high))
-
-
-@lru_cache(maxsize=4096)
 def mcnemar_exact(fixed: int, broken: int) -> float:
     """The two-sided exact p-value of McNemar's test (1947): fixed ~ Binomial(fixed + broken, ½) if nothing changed."""
     from scipy.stats import binom
