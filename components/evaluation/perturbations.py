@@ -12,6 +12,7 @@ from typing import Any
 
 from components.records import to_json
 from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.matching import is_number
 
 Answer = Mapping[str, Any]
 DONORS = 30  # other answers whose values one mistake chooses from
@@ -54,7 +55,7 @@ def mistakes(text: str, schema: Answer, donors: Sequence[Answer], rng: random.Ra
 
 def differs(one: Any, other: Any) -> bool:
     """Whether two values surely mean something else, whatever the scorer's tolerance: False where that is unclear."""
-    if _is_number(one) and _is_number(other):
+    if is_number(one) and is_number(other):
         return abs(one - other) > 0.1 * max(abs(one), abs(other)) + 0.5
     if isinstance(one, str) and isinstance(other, str):
         return _letters(one) != _letters(other)
@@ -98,7 +99,7 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _as_float(value: Any) -> Any:
-    return float(value) if _is_number(value) and abs(value) < 2**53 else value
+    return float(value) if is_number(value) and abs(value) < 2**53 else value
 
 
 def _with_synonyms(value: Any, synonyms: Mapping[str, str]) -> Any:
@@ -107,10 +108,6 @@ def _with_synonyms(value: Any, synonyms: Mapping[str, str]) -> Any:
     for word, other in synonyms.items():
         value = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", other, value)
     return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _letters(value: str) -> str:

@@ -30,9 +30,9 @@ def number(reference: Any, found: Any, tolerance: float = 0.0) -> bool:
     """Numbers at most `tolerance` apart, give or take the rounding of their decimals to binary."""
     if reference is None or found is None:
         return reference is found
-    if not _is_number(reference):
+    if not is_number(reference):
         raise ScorerError(f"expected a number or null in the reference, found {reference!r}")
-    if not _is_number(found):
+    if not is_number(found):
         return False
     try:
         return abs(reference - found) <= tolerance + 4 * math.ulp(max(abs(reference), abs(found)))
@@ -71,7 +71,8 @@ def text(reference: Any, found: Any, tolerance: float = 0.0) -> bool:
 MATCHES: dict[str, Match] = {"exact": exact, "number": number, "date": day, "set": members, "text": text}
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a number: true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
