@@ -27,7 +27,7 @@ from benchmarks.ladder import machine
 from components.data.sources import generated_example
 from components.params import Workload, load
 from components.params.sandbox import SandboxParams, UnitTestsParams
-from components.records import Completion, Score, Usage
+from components.records import Completion, Score
 from components.scorers import JsonSchemaScorer, Pair, Scorer, build, score_all
 from components.scorers.answers import read_object
 from components.scorers.sql_execution import SqlExecutionScorer
@@ -104,11 +104,7 @@ def answers(name: str, generate: Callable[[int, int], Iterable[Any]], n: int) ->
     found: dict[str, Pair] = {}
     for item in generate(2 * n, SEED):
         example = generated_example(workload, item)
-        usage = Usage(input_tokens=0, output_tokens=0)
-        found[example.demonstration] = (
-            example,
-            Completion(example_id=example.id, text=example.demonstration, usage=usage, latency_ms=0.0),
-        )
+        found[example.demonstration] = (example, Completion.of_text(example.id, example.demonstration))
     return list(found.values())[:n], workload
 
 

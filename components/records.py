@@ -68,6 +68,11 @@ class Completion(Record):
     error: str | None = None
     confidence: float | None = None
 
+    @classmethod
+    def of_text(cls, example_id: str, text: str) -> "Completion":
+        """An answer that is only to be scored: whoever wrote it, no tokens and no time are counted."""
+        return cls(example_id=example_id, text=text, usage=Usage(input_tokens=0, output_tokens=0), latency_ms=0.0)
+
 
 RouteName = Literal["champion", "canary", "shadow", "fallback"]
 Moment = Annotated[float, Field(ge=0, le=253_402_300_799)]  # seconds since 1970, UTC, to the end of the year 9999

@@ -14,17 +14,16 @@ from tqdm import tqdm
 from components.errors import ScorerError
 from components.evaluation.agreement import Share, cohens_kappa, krippendorffs_alpha, share
 from components.evaluation.certificate import Certificate, Exploit, below_floor
-from components.evaluation.exploits import exploits
+from components.evaluation.exploits import Usual, exploits
 from components.evaluation.labelled import Labelled, Source, origins, parsed
 from components.evaluation.perturbations import mistakes, rewritten
 from components.params import CertificateParams, ProbeParams
-from components.records import Completion, Example, Score, Usage
+from components.records import Completion, Example, Score
 from components.scorers import Outcome, Pair
 from components.scorers.answers import NotAnAnswer, read_object
 
 SAME = 1e-9  # between values of a score
 BATCH = 256
-NO_USAGE = Usage(input_tokens=0, output_tokens=0)
 
 Judge = Callable[[Sequence[Pair]], Sequence[Outcome]]
 
@@ -86,7 +85,7 @@ class Clerk:
         """The score of each answer, None where the scorer could not decide."""
         found: list[Score | None] = []
         for start in tqdm(range(0, len(asked), BATCH), f"certify: {what}", leave=False):
-            pairs = [(example, _completion(example, text)) for example, text in asked[start : start + BATCH]]
+            pairs = [(example, Completion.of_text(example.id, text)) for example, text in asked[start : start + BATCH]]
             found += [self._decided(outcome) for outcome in self._judge(pairs)]
         return found
 
@@ -145,7 +144,8 @@ def sensitivity(trial: Trial, clerk: Clerk, right: Sequence[Score | None]) -> di
 
 def tricks(trial: Trial, clerk: Clerk) -> dict[str, Exploit]:
     """What each cheap trick earns, and how often it passes, where the reference is another answer."""
-    tried = [exploits(trial.asked(example), trial.schema, trial.answers) for example in trial.examples]
+    usual = Usual.of(trial.answers)
+    tried = [exploits(trial.asked(example), trial.schema, usual) for example in trial.examples]
     found: dict[str, Exploit] = {}
     for name in dict.fromkeys(name for texts in tried for name in texts):
         asked = [
@@ -189,7 +189,3 @@ def _same(text: str, reference: str) -> bool:
         return read_object(text) == read_object(reference)
     except NotAnAnswer:
         return text.strip() == reference.strip()
-
-
-def _completion(example: Example, text: str) -> Completion:
-    return Completion(example_id=example.id, text=text, usage=NO_USAGE, latency_ms=0.0)

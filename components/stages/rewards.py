@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from components.records import Completion, Example, Score, Usage
+from components.records import Completion, Example, Score
 from components.scorers import Failures, Outcome, decided, score_all
 from components.stages.answers import scorer
 from components.stages.run import Run
@@ -21,7 +21,7 @@ def reward(run: Run, tracker: Tracker) -> Callable[[list[Example], list[str]], l
     judge, failures = scorer(run), Failures(run.workload.scorer.max_failed_share, of_at_least=FEW)
 
     def rewards(examples: list[Example], texts: list[str]) -> list[float]:
-        pairs = [(example, _completion(example, text)) for example, text in zip(examples, texts, strict=True)]
+        pairs = [(example, Completion.of_text(example.id, text)) for example, text in zip(examples, texts, strict=True)]
         outcomes = score_all(judge, pairs)
         if failures.add(outcomes):
             tracker.metrics({"rl/scorer_errors": float(failures.failed)})
@@ -49,8 +49,3 @@ def without_failures(examples: Sequence[Example], outcomes: Sequence[Outcome]) -
         outcome.value if isinstance(outcome, Score) else means.get(example.id, overall)
         for example, outcome in zip(examples, outcomes, strict=True)
     ]
-
-
-def _completion(example: Example, text: str) -> Completion:
-    usage = Usage(input_tokens=0, output_tokens=0)
-    return Completion(example_id=example.id, text=text, usage=usage, latency_ms=0.0)
