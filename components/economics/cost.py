@@ -6,11 +6,9 @@ hours in which nobody calls are paid for as well. Electricity, staff and the tra
 
 from dataclasses import dataclass
 
-from components.economics.prices import MachinePrice, ModelPrice
+from components.economics.prices import SECONDS_PER_HOUR, MachinePrice, ModelPrice
 from components.errors import DataError
 from components.records import Cost
-
-_SECONDS_PER_HOUR = 3600
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def calls_per_hour(calls: int, seconds: float) -> float:
     """
     if calls < 1 or not seconds > 0:
         raise DataError(f"expected calls in a time above 0 s, found {calls} in {seconds:g} s")
-    return calls / seconds * _SECONDS_PER_HOUR
+    return calls / seconds * SECONDS_PER_HOUR
 
 
 def _cost(usd_per_call: float, demand: Demand, measured: bool) -> Cost:

@@ -8,6 +8,8 @@ from pydantic import Field
 from components.errors import ConfigError
 from components.params import Settings, load
 
+SECONDS_PER_HOUR = 3600
+
 
 class Sourced(Settings):
     """Where a price was read, and when."""
@@ -36,6 +38,10 @@ class MachinePrice(Sourced):
     description: str
     usd_per_hour: float = Field(ge=0, allow_inf_nan=False)
     utilisation: float = Field(gt=0, le=1, description="Share of the paid hours in which it answers calls.")
+
+    def usd(self, seconds: float) -> float:
+        """What so many seconds of it cost."""
+        return self.usd_per_hour * seconds / SECONDS_PER_HOUR
 
 
 class Prices(Settings):

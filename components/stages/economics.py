@@ -3,9 +3,8 @@
 Decides which calls are priced how, and what was spent on a rung; what follows from that is `components.economics`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 
@@ -14,14 +13,12 @@ from components.evaluation import Scores
 from components.records import Completion, Example, RungResult, read_record
 from components.stages.answers import score
 from components.stages.evaluate import Evaluations, kept, listed_tokens
-from components.stages.run import Run
+from components.stages.run import Run, StageRecord
 from components.stages.rungs import CLASSICAL, GRPO, SFT, best_prompt, rung
 
-_SECONDS_PER_HOUR = 3600
 
-
-def account(run: Run, today: date) -> Account:
-    """The account of an evaluated run, its best prompt being the incumbent.
+def account(run: Run, today: date, scores: Mapping[str, Scores] | None = None) -> Account:
+    """The account of an evaluated run, its best prompt being the incumbent; `scores` are those on test, where known.
 
     Raises:
         DataError: The run was not evaluated yet.
@@ -29,7 +26,7 @@ def account(run: Run, today: date) -> Account:
     results = read_record(run.folder / "evaluation" / "evaluation.json", Evaluations).rungs
     examples = run.examples("test")
     answered = {one.name: kept(run, "test", one.name) for one in results}
-    scores = {name: score(run, examples, found) for name, found in answered.items()}
+    scores = scores or {name: score(run, examples, found) for name, found in answered.items()}
     # What a scorer could not decide for one rung is left out for all: they are compared on the same calls.
     common = [one for one in examples if all(one.id in found for found in scores.values())]
     calls = [_calls(run, one, common, answered[one.name], scores[one.name]) for one in results]
@@ -46,11 +43,11 @@ def spent_usd(run: Run, name: str) -> dict[str, float]:
     """What was paid once for a rung and those that it was made from, by what for."""
     if name not in (CLASSICAL, SFT, GRPO):
         return {}
-    hour = run.prices.machine(run.profile.machine).usd_per_hour
+    machine = run.prices.machine(run.profile.machine)
     made = [rung(run, one) for one in ((SFT, GRPO) if name == GRPO else (name,))]
     economics = run.workload.economics
     return {
-        "training": hour * sum(one.seconds for one in made) / _SECONDS_PER_HOUR,
+        "training": machine.usd(sum(one.seconds for one in made)),
         "labels": economics.usd_per_label * len(run.examples("train")),
         "set-up": economics.usd_setup,
         "judging": judging_usd(run, name),
@@ -58,24 +55,10 @@ def spent_usd(run: Run, name: str) -> dict[str, float]:
 
 
 def judging_usd(run: Run, name: str) -> float:
-    """What a judge cost that scored on dev and rewarded RL, priced from tokens; 0 without a judge.
-
-    A verdict reads the rubric, a dev input and its reference twice (as answer and reference), and writes as much as
-    its settings allow, which is the dearest that it can be.
-    """
-    judge = run.workload.scorer.judge
-    if judge is None or name == CLASSICAL:
-        return 0.0
-    sft, rl = run.profile.sft, run.profile.rl
-    verdicts = (sft.evaluations + 1) * sft.dev_examples
-    if name == GRPO:
-        verdicts += rl.steps * rl.prompts_per_step * rl.generations + rl.probe_prompts * rl.probe_generations
-        verdicts += (rl.evaluations + 1) * rl.dev_examples
-    dev = run.examples("dev")
-    read = [sum(map(len, one.input.values())) + 2 * len(one.reference) for one in dev]
-    rubric = Path(judge.rubric).read_text(encoding="utf-8")
-    sent = (len(rubric) + sum(read) / len(read)) / run.prices.characters_per_token
-    return verdicts * judge.votes * run.prices.model(judge.model).usd(sent, judge.max_new_tokens)
+    """What a judge's verdicts cost that the trainings of a rung and its scorer's certificate asked for, as measured."""
+    stages = {CLASSICAL: ("classical",), SFT: ("sft",), GRPO: ("sft", "certify", "rl")}[name]
+    paths = [run.folder / "stages" / f"{stage}.json" for stage in stages]
+    return sum(read_record(path, StageRecord).judge_usd for path in paths if path.is_file())
 
 
 def _calls(

@@ -1,9 +1,10 @@
 """The stage `report`: everything that a run left, as one record and one page."""
 
+from collections.abc import Mapping
 from datetime import date
 
 from components.data.prepare import DataReport
-from components.evaluation import changes, common
+from components.evaluation import Scores, changes, common
 from components.evaluation.certificate import Certificate
 from components.evaluation.label_audit import Audit, Suspect
 from components.records import Completion, Example, Ladder, read_jsonl, read_record, write_record
@@ -26,9 +27,13 @@ def report(run: Run, tracker: Tracker) -> None:
     """`ladder.json` and `economics.json`, which programs read, and `report.html`, which people do."""
     ladder, folder = _ladder(run), run.report
     write_record(folder / "ladder.json", ladder)
-    counted, advice = account(run, date.today()), settle(run, ladder, tracker)
+    examples = run.examples("test")
+    scores = {one.name: score(run, examples, kept(run, "test", one.name)) for one in ladder.rungs}
+    counted, advice = account(run, date.today(), scores), settle(run, ladder, tracker)
     write_record(folder / "economics.json", counted)
-    evidence = _evidence(run, ladder).model_copy(update={"account": counted, "advice": advice, "trust": _trust(run)})
+    evidence = _evidence(run, ladder, scores).model_copy(
+        update={"account": counted, "advice": advice, "trust": _trust(run)}
+    )
     render(ladder, evidence, folder / "report.html")
     tracker.artifact(folder, "report")
 
@@ -49,14 +54,14 @@ def _ladder(run: Run) -> Ladder:
     )
 
 
-def _evidence(run: Run, ladder: Ladder) -> Evidence:
+def _evidence(run: Run, ladder: Ladder, scores: Mapping[str, Scores]) -> Evidence:
     source = read_record(run.folder / "data" / "report.json", DataReport)
     return Evidence(
         description=run.workload.description,
         model=run.profile.model.path,
         incumbent=run.workload.incumbent,
         calls_per_year=run.workload.traffic.calls_per_year,
-        changes={one.name: _changes(run, one.name, one.parent) for one in ladder.rungs if one.parent},
+        changes={one.name: _changes(run, scores, one.parent, one.name) for one in ladder.rungs if one.parent},
         curves={one.name: curves for one in ladder.rungs if (curves := rung(run, one.name).curves)},
         quarantine=source.quarantined,
         warnings=source.warnings,
@@ -75,13 +80,11 @@ def _trust(run: Run) -> Trust:
     )
 
 
-def _changes(run: Run, child: str, parent: str) -> Changes:
+def _changes(run: Run, scores: Mapping[str, Scores], parent: str, child: str) -> Changes:
     """The first examples that a rung fixed, and the first that it broke."""
     examples = {example.id: example for example in run.examples("test")}
-    before, after = kept(run, "test", parent), kept(run, "test", child)
-    scores = [score(run, list(examples.values()), answers) for answers in (before, after)]
-    found = changes(*common(*scores))
-    was, now = ({one.example_id: one for one in answers} for answers in (before, after))
+    found = changes(*common(scores[parent], scores[child]))
+    was, now = ({one.example_id: one for one in kept(run, "test", name)} for name in (parent, child))
 
     def shown(ids: tuple[str, ...]) -> tuple[Change, ...]:
         return tuple(_change(examples[key], was[key], now[key]) for key in ids[:SHOWN])

@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from components.advice import Scoring, Second, Standing, Trial, none_standing
 from components.advice.measure import scoring
-from components.data.prepare import Quarantined
-from components.economics import Case
+from components.data.prepare import DataReport, Quarantined
+from components.economics import SECONDS_PER_HOUR, Case, calls_per_hour
 from components.engines import Ask, Sampling, open_engine, open_prompting
 from components.evaluation.certificate import Certificate
 from components.evaluation.label_audit import Audit
 from components.evaluation.metrics import wilson
-from components.records import Completion, Example, Record, Rung, Score, Usage, read_jsonl, read_record, write_record
+from components.records import Completion, Example, Record, Rung, Score, read_jsonl, read_record, write_record
 from components.scorers import score_all
 from components.stages.answers import answer, ask, model_of, scorer
 from components.stages.audit import audit_folder
@@ -30,7 +30,6 @@ from components.stages.rungs import CLASSICAL, GRPO, RESULT, SFT, PromptChoice, 
 from components.tracking import NullTracker
 from components.training import TrainingTask, train_sft
 
-_SECONDS_PER_HOUR = 3600
 _UPDATES = 2.0  # RL takes about as long for its updates as for its rollouts (triage on two cores)
 log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ class RunBench:
         return self.run.examples("dev")[: self.run.profile.sft.dev_examples]
 
     def judge(self, examples: Sequence[Example], answers: Sequence[str]) -> Sequence[bool | None]:
-        pairs = [(one, _completion(one, text)) for one, text in zip(examples, answers, strict=True)]
+        pairs = [(one, Completion.of_text(one.id, text)) for one, text in zip(examples, answers, strict=True)]
         return [found.passed if isinstance(found, Score) else None for found in score_all(scorer(self.run), pairs)]
 
     def seconds(self) -> Sequence[Second]:
@@ -116,7 +115,7 @@ class RunBench:
         if stands is None or stands.method not in ("sft", "grpo"):
             return None
         found = answer(self.run, stands, self._dev)
-        self._calls_per_hour = len(self._dev) / found.seconds * _SECONDS_PER_HOUR
+        self._calls_per_hour = calls_per_hour(len(self._dev), found.seconds)
         return [one.text for one in found.completions]
 
     def sample(self, examples: Sequence[Example], n: int) -> Sequence[Sequence[str]] | None:
@@ -155,8 +154,7 @@ class RunBench:
 
     @property
     def _data_version(self) -> str:
-        report = json.loads((self.run.folder / "data" / "report.json").read_text(encoding="utf-8"))
-        return str(report["summary"]["version"])
+        return read_record(self.run.folder / "data" / "report.json", DataReport).summary.version
 
     def _trained(self, size: int, params: Any, folder: Path) -> KeptTrial:
         import shutil
@@ -174,7 +172,7 @@ class RunBench:
         return KeptTrial(
             passed=tuple(map(bool, passed)),
             seconds=trained.seconds,
-            calls_per_hour=len(self._dev) / found.seconds * _SECONDS_PER_HOUR,
+            calls_per_hour=calls_per_hour(len(self._dev), found.seconds),
         )
 
     def certified(self) -> Scoring | None:
@@ -212,7 +210,7 @@ class RunBench:
             owned_usd=machine.usd_per_hour / (speed * machine.utilisation),
             calls_per_year=float(run.workload.traffic.calls_per_year),
             growth_per_year=run.workload.traffic.growth_per_year,
-            investment_usd=machine.usd_per_hour * seconds / _SECONDS_PER_HOUR + (economics.usd_setup if first else 0.0),
+            investment_usd=machine.usd(seconds) + (economics.usd_setup if first else 0.0),
             machine_usd_per_hour=machine.usd_per_hour if economics.own_machine else 0.0,
         )
         return case, economics.throughput_spread, economics.horizon_years
@@ -224,10 +222,10 @@ class RunBench:
         size = max(trials)
         return trials[size].seconds * len(self._train) / size
 
-    def _rl_seconds(self, calls_per_hour: float) -> float:
+    def _rl_seconds(self, speed: float) -> float:
         rl = self.run.profile.rl
         rollouts = rl.steps * rl.prompts_per_step * rl.generations
-        return _UPDATES * rollouts / calls_per_hour * _SECONDS_PER_HOUR
+        return _UPDATES * rollouts / speed * SECONDS_PER_HOUR
 
     def _incumbent_usd(self) -> float:
         """A call of the best prompt, or the first where none was tried, priced by its tokens on dev."""
@@ -246,8 +244,3 @@ class RunBench:
         found = json.loads(path.read_text(encoding="utf-8"))
         kinds = ", ".join(found.get("kinds", ()))
         return f"the watch saw drift last: {kinds}" if kinds else "the watch saw no drift last"
-
-
-def _completion(example: Example, text: str) -> Completion:
-    usage = Usage(input_tokens=0, output_tokens=0)
-    return Completion(example_id=example.id, text=text, usage=usage, latency_ms=0.0)
