@@ -57,7 +57,10 @@ class Scoring(Record):
 
 
 class Headroom(Record):
-    """What the standing rung can answer at times: pass@1, pass@k, their difference, and groups without variance."""
+    """What the standing rung can answer at times: pass@1, pass@k, and groups without variance.
+
+    `gap` is what pass@k is above the rung's accuracy, on the same prompts where its answers to them are known.
+    """
 
     k: int
     n: int
@@ -117,3 +120,11 @@ class Evidence(Record):
     movement: Movement | None = None
     watch: str = ""
     paying: dict[Literal["sft", "rl"], Paying] = Field(default={})
+
+
+def above(reached: Interval, stands: Interval) -> Interval:
+    """An accuracy less another, the errors of both taken as independent."""
+    below = ((reached.value - reached.low) ** 2 + (stands.high - stands.value) ** 2) ** 0.5
+    over = ((reached.high - reached.value) ** 2 + (stands.value - stands.low) ** 2) ** 0.5
+    value = reached.value - stands.value
+    return Interval(value=value, low=value - below, high=value + over)

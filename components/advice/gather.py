@@ -5,14 +5,15 @@ Knows a workload only as a `Workbench`: a real run is one, a simulated world ano
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from components.advice.curve import learning
 from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Scoring, Standing
-from components.advice.measure import Second, errors, headroom, same_answers, scoring, writing
+from components.advice.measure import Judge, Second, errors, headroom, same_answers, scoring, writing
 from components.advice.measure import movement as moved
 from components.advice.rule import trusted
 from components.economics import Case, payback_years
@@ -25,9 +26,9 @@ _DRAWS = 1000
 
 @dataclass(frozen=True)
 class Trial:
-    """A training on a subset: passes on dev, what it took, and how many calls an hour the result answers."""
+    """A training on a subset: its answers to dev, what it took, and how many calls an hour the result answers."""
 
-    passed: Sequence[bool]
+    answers: Sequence[str]
     seconds: float
     calls_per_hour: float
 
@@ -101,18 +102,26 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
     train, dev = bench.examples("train"), bench.examples("dev")
     standing, tried = bench.standing(), bench.prompts()
     scored = bench.certified() or scoring(bench.judge, dev[: params.checked_examples], seed)
-    judge = bench.judge if scored and trusted(scored, params) else same_answers
+    by_scorer = scored is not None and trusted(scored, params)
+    judge: Judge = bench.judge if by_scorer else same_answers
     found = writing(judge, train, dev, bench.seconds()).model_copy(update={"audited_ceiling": bench.audited()})
-    if (answers := bench.answers()) is not None and found.demonstrations is not None:
-        wrong, learnt = errors(judge, dev, answers)
-        found = found.model_copy(update={"errors": wrong, "learnt_errors": learnt})
+    stands: Interval | NDArray[Any] = standing.accuracy
+    if (answers := bench.answers()) is None:
+        judge = bench.judge  # as the accuracies of prompts are the scorer's, so is what is compared with them
+    else:
+        stands = np.array([bool(one) for one in judge(dev, answers)])
+        standing = standing.model_copy(update={"accuracy": wilson(int(stands.sum()), len(dev)), "n": len(dev)})
+        tried = tried if by_scorer else {}
+        if found.demonstrations is not None:
+            wrong, learnt = errors(judge, dev, answers)
+            found = found.model_copy(update={"errors": wrong, "learnt_errors": learnt})
     trials = _trials(bench, params, len(train))
     return Evidence(
         standing=standing,
         writing=found,
         scoring=scored,
-        headroom=_headroom(bench, params, seed),
-        learning=_learning(trials, len(train), seed),
+        headroom=_headroom(bench, params, judge, stands),
+        learning=_learning(trials, judge, dev, len(train), seed),
         prompts={name: wilson(sum(passed), len(passed)) for name, passed in tried.items()},
         prompt_examples=min(map(len, tried.values()), default=0),
         movement=_movement(bench, seed),
@@ -134,20 +143,24 @@ def _trials(bench: Workbench, params: AdviceParams, demonstrations: int) -> dict
     return {size: trial for size, trial in tried.items() if trial is not None}
 
 
-def _learning(trials: Mapping[int, Trial], demonstrations: int, seed: int) -> Learning | None:
+def _learning(
+    trials: Mapping[int, Trial], judge: Judge, dev: Sequence[Example], demonstrations: int, seed: int
+) -> Learning | None:
     if not trials:
         return None
-    return learning({size: trial.passed for size, trial in trials.items()}, demonstrations, seed)
+    passes = {size: [bool(one) for one in judge(dev, trial.answers)] for size, trial in trials.items()}
+    return learning(passes, demonstrations, seed)
 
 
-def _headroom(bench: Workbench, params: AdviceParams, seed: int) -> Headroom | None:
+def _headroom(bench: Workbench, params: AdviceParams, judge: Judge, stands: Interval | NDArray[Any]) -> Headroom | None:
     examples = bench.examples("dev")[: params.sampled_examples]
     drawn = bench.sample(examples, params.samples)
     if drawn is None:
         return None
     flat = [one for one in examples for _ in range(params.samples)]
-    passed = bench.judge(flat, [text for texts in drawn for text in texts])
-    return headroom(np.array([bool(one) for one in passed]).reshape(len(examples), params.samples), seed)
+    passed = judge(flat, [text for texts in drawn for text in texts])
+    passed_P_K = np.array([bool(one) for one in passed]).reshape(len(examples), params.samples)
+    return headroom(passed_P_K, stands if isinstance(stands, Interval) else stands[: len(examples)])
 
 
 def _movement(bench: Workbench, seed: int) -> Movement | None:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.advice.evidence import Headroom, Movement, Scoring, Writing
+from components.advice.evidence import Headroom, Movement, Scoring, Writing, above
 from components.errors import DataError
-from components.evaluation.metrics import pass_at_k, wilson, zero_variance_share
+from components.evaluation.metrics import wilson, zero_variance_share
+from components.evaluation.paired import mean_difference, tango
+from components.evaluation.perturbations import mistakes
 from components.records import Example, Interval, to_json
 
-RESAMPLES = 2000
 # (examples, answers) → whether each passes, None where the scorer could not decide.
 Judge = Callable[[Sequence[Example], Sequence[str]], Sequence[bool | None]]
 Second = tuple[Example, str]  # an example, and another person's answer to the same input
@@ -58,7 +59,8 @@ def scoring(judge: Judge, examples: Sequence[Example], seed: int) -> Scoring | N
 
     None where there are no references to try it on.
     """
-    wrong = [found for one in examples for found in wrong_answers(one, examples, seed)]
+    donors = [_object(one.reference) for one in examples]
+    wrong = [found for one in examples for found in wrong_answers(one, donors, seed)]
     if not wrong:
         return None
     refused = judge(examples, [one.reference for one in examples])
@@ -81,21 +83,17 @@ def scoring(judge: Judge, examples: Sequence[Example], seed: int) -> Scoring | N
     )
 
 
-def wrong_answers(example: Example, others: Sequence[Example], seed: int) -> list[tuple[Example, str, str]]:
-    """(example, field, answer) with one field of the reference exchanged for another example's, each field in turn."""
-    answer, rng = _object(example.reference), random.Random(f"{seed} {example.id}")
-    found: list[tuple[Example, str, str]] = []
-    for field, value in answer.items():
-        for other in rng.sample(list(others), min(10, len(others))):
-            theirs = _object(other.reference)
-            if field in theirs and theirs[field] != value:
-                found.append((example, field, to_json({**answer, field: theirs[field]})))
-                break
-    return found
+def wrong_answers(example: Example, donors: Sequence[Mapping[str, Any]], seed: int) -> list[tuple[Example, str, str]]:
+    """(example, field, answer) with one field of the reference exchanged for a donor's, each field in turn."""
+    described: dict[str, Any] = {"properties": {field: {} for field in _object(example.reference)}}
+    found = mistakes(example.reference, described, donors, random.Random(f"{seed} {example.id}"))
+    return [(example, field, text) for field, text in found.items()]
 
 
-def headroom(passed_P_K: NDArray[Any], seed: int) -> Headroom:
-    """What k answers to each of P prompts say, right or wrong; intervals by drawing prompts with replacement.
+def headroom(passed_P_K: NDArray[Any], stands: Interval | NDArray[Any]) -> Headroom:
+    """What k answers to each of P prompts say, right or wrong: Student's interval for pass@1, Wilson's for pass@k.
+
+    `stands` is what the rung answers greedily: right or wrong for each of the P prompts, or its accuracy elsewhere.
 
     Raises:
         DataError: The array is not P × K with at least two of each.
@@ -103,15 +101,17 @@ def headroom(passed_P_K: NDArray[Any], seed: int) -> Headroom:
     if passed_P_K.ndim != 2 or min(passed_P_K.shape) < 2:
         raise DataError(f"expected several answers to several prompts, found shape {passed_P_K.shape}")
     n, k = passed_P_K.shape
-    right = passed_P_K.sum(axis=1)
-    ones, ks = right / k, np.array([pass_at_k(k, int(one), k) for one in right])
-    drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+    ones, ever = mean_difference(passed_P_K.mean(axis=1)), passed_P_K.any(axis=1)
+    pass_k = wilson(int(ever.sum()), n)
+    gap = above(pass_k, stands) if isinstance(stands, Interval) else (
+        tango(int((ever & ~stands).sum()), int((~ever & stands).sum()), n)
+    )  # fmt: skip
     return Headroom(
         k=k,
         n=n,
-        pass_1=_interval(ones, drawn),
-        pass_k=_interval(ks, drawn),
-        gap=_interval(ks - ones, drawn),
+        pass_1=ones.model_copy(update={"low": max(0.0, ones.low), "high": min(1.0, ones.high)}),
+        pass_k=pass_k,
+        gap=gap,
         zero_variance=wilson(round(n * zero_variance_share(passed_P_K)), n),
     )
 
@@ -149,13 +149,6 @@ def _moved(codes: NDArray[Any]) -> float:
     half, n = len(codes) // 2, codes.max() + 1
     before, after = (np.bincount(part, minlength=n) / len(part) for part in (codes[:half], codes[half:]))
     return float(np.abs(before - after).sum() / 2)
-
-
-def _interval(values: NDArray[Any], drawn: NDArray[Any]) -> Interval:
-    """A mean over prompts with its 95 % bootstrap interval."""
-    means = values[drawn].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(value=float(values.mean()), low=float(low), high=float(high))
 
 
 def _by_field(seconds: Sequence[Second]) -> dict[str, float]:

@@ -8,7 +8,7 @@ where SFT ends. What nobody measured is said and rules nothing out, except that 
 
 from statistics import NormalDist
 
-from components.advice.evidence import Evidence, Rung, Scoring
+from components.advice.evidence import Evidence, Rung, Scoring, above
 from components.params import AdviceParams
 from components.records import Interval, Record
 
@@ -74,10 +74,14 @@ def horizon_years(evidence: Evidence, params: AdviceParams) -> float:
     return declared if moved is None else min(declared, moved.stable_years(params.most_movement))
 
 
-def youden(evidence: Evidence) -> float:
-    """What a scorer's errors leave of the difference between right and wrong: 1 − FP − FN (Youden 1950), at least 0."""
-    known = evidence.scoring
-    return 0.0 if known is None else max(0.0, 1 - known.false_positives.value - known.false_negatives.value)
+def _part(closed: tuple[float, float, float], gap: Interval, most: float) -> Interval:
+    """A share of a gap that is at least 0, up to `most`; the errors of both taken as independent."""
+    low, share, high = closed
+    room = max(0.0, gap.value)
+    below = ((share - low) ** 2 * room**2 + share**2 * (gap.value - gap.low) ** 2) ** 0.5
+    over = ((high - share) ** 2 * room**2 + share**2 * (gap.high - gap.value) ** 2) ** 0.5
+    value = share * room
+    return Interval(value=value, low=max(0.0, value - below), high=max(value, min(most, value + over)))
 
 
 def _prompt(evidence: Evidence, params: AdviceParams) -> Option:
@@ -91,21 +95,29 @@ def _prompt(evidence: Evidence, params: AdviceParams) -> Option:
 def _next_version(evidence: Evidence) -> Interval:
     """By how much a version from a normal distribution beats the standing rung: E[max(0, X − best)].
 
-    The versions' variance holds that of a finite dev split as well, which is taken off.
+    The versions' variance holds that of a finite dev split as well, which is taken off. The ends are those of a
+    prediction interval (Student's), which a few versions leave wide.
     """
-    shares = [one.value for one in evidence.prompts.values()]
-    mean = sum(shares) / len(shares)
-    variance = sum((one - mean) ** 2 for one in shares) / (len(shares) - 1)
-    noise = sum(one * (1 - one) for one in shares) / len(shares) / max(1, evidence.prompt_examples)
-    deviation, best = max(0.0, variance - noise) ** 0.5, evidence.standing.accuracy.value
+    shares, stands = [one.value for one in evidence.prompts.values()], evidence.standing.accuracy
+    mean, n = sum(shares) / len(shares), len(shares)
+    variance = sum((one - mean) ** 2 for one in shares) / (n - 1)
+    noise = sum(one * (1 - one) for one in shares) / n / max(1, evidence.prompt_examples)
+    deviation, best = max(0.0, variance - noise) ** 0.5, stands.value
     if deviation < 1e-9:
         return NOTHING
-    normal = NormalDist(mean, deviation)
     z = (mean - best) / deviation
     expected = (mean - best) * NormalDist().cdf(z) + deviation * NormalDist().pdf(z)
-    ends = [min(1.0 - best, max(0.0, normal.inv_cdf(share) - best)) for share in (0.025, 0.975)]
-    value = min(expected, 1.0 - best)
-    return Interval(value=value, low=min(ends[0], value), high=max(ends[1], value))
+    highest = mean + _student(n - 1) * deviation * (1 + 1 / n) ** 0.5
+    value, room = min(expected, 1.0 - best), stands.high - best
+    high = max(0.0, highest - best) + room if highest < 1.0 else 1.0 - stands.low
+    return Interval(value=value, low=0.0, high=max(high, value))
+
+
+def _student(freedom: int) -> float:
+    """The 97.5 % quantile of Student's distribution."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, freedom))
 
 
 def _sft(evidence: Evidence, params: AdviceParams) -> Option:
@@ -116,7 +128,7 @@ def _sft(evidence: Evidence, params: AdviceParams) -> Option:
         return Option(rung="sft", gain=None, out="The demonstrations are in its weights already.")
     if evidence.learning is None:
         return Option(rung="sft", gain=None, out="No training on subsets was tried.")
-    gain = _difference(evidence.learning.full, evidence)
+    gain = above(evidence.learning.full, evidence.standing.accuracy)
     little = "" if _saves(gain, evidence, params) else _too_little(gain, params)
     return Option(rung="sft", gain=gain, out=little or _too_dear(evidence, "sft", params))
 
@@ -127,23 +139,12 @@ def _saves(gain: Interval, evidence: Evidence, params: AdviceParams) -> bool:
     return paying is not None and paying.saved_usd_per_year > 0 and gain.value > -params.min_gain
 
 
-def _difference(reached: Interval, evidence: Evidence) -> Interval:
-    """An accuracy less the standing rung's, the errors of both taken as independent."""
-    stands = evidence.standing.accuracy
-    below = ((reached.value - reached.low) ** 2 + (stands.high - stands.value) ** 2) ** 0.5
-    above = ((reached.high - reached.value) ** 2 + (stands.value - stands.low) ** 2) ** 0.5
-    value = reached.value - stands.value
-    return Interval(value=value, low=value - below, high=value + above)
-
-
 def _rl(evidence: Evidence, params: AdviceParams) -> Option:
-    """RL closes a share of the gap from pass@1 to pass@k, less what the scorer's errors blur."""
-    known, room = evidence.scoring, evidence.headroom
+    """RL closes a share of the gap from what stands to pass@k."""
+    known, room, stands = evidence.scoring, evidence.headroom, evidence.standing.accuracy
     gain = None
     if room is not None and known is not None:
-        low, expected, high = params.closed_by_rl
-        clear, gap = youden(evidence), room.gap
-        gain = Interval(value=expected * clear * gap.value, low=low * clear * gap.low, high=high * clear * gap.high)
+        gain = _part(params.closed_by_rl, room.gap, 1.0 - stands.low)
     if not scorable(evidence, params):
         return Option(rung="rl", gain=None, out=_unscorable(evidence, params))
     if writable(evidence, params) and not evidence.standing.trained and not _sft(evidence, params).out:
@@ -159,11 +160,20 @@ def _label(evidence: Evidence, params: AdviceParams) -> Option:
         return Option(rung="label", gain=None, out=_unwritable(evidence))
     if not evidence.standing.trained:
         return Option(rung="label", gain=None, out="Nothing that stands was trained on the demonstrations there are.")
-    found = [one for one in (_unlearnt(evidence), evidence.learning and evidence.learning.doubling) if one]
-    gain = max(found, key=lambda one: one.value, default=None)
-    if gain is None:
+    found = [one for one in (_unlearnt(evidence), _doubled(evidence)) if one]
+    if not found:
         return Option(rung="label", gain=None, out="Nobody measured what more or better demonstrations bring.")
+    gain = Interval(**{end: max(getattr(one, end) for one in found) for end in ("value", "low", "high")})
     return Option(rung="label", gain=gain, out=_too_little(gain, params) or _too_dear(evidence, "sft", params))
+
+
+def _doubled(evidence: Evidence) -> Interval | None:
+    """What as many demonstrations again bring; over a rung trained by RL only what SFT on them would be above it."""
+    learnt = evidence.learning
+    if learnt is None or evidence.standing.method == "sft":
+        return learnt and learnt.doubling
+    gain = above(learnt.doubled, evidence.standing.accuracy)
+    return gain.model_copy(update={"value": max(0.0, gain.value), "low": max(0.0, gain.low)})
 
 
 def _unlearnt(evidence: Evidence) -> Interval | None:

@@ -157,7 +157,7 @@ def _headroom(found: Headroom | None) -> Line:
         question=question,
         finding=f"pass@1 {share(found.pass_1)}, pass@{found.k} {share(found.pass_k)}, on {found.n:,} dev examples; "
         f"all {found.k} answers alike in {share(found.zero_variance)}",
-        reading=f"{points(found.gap)} points between them",
+        reading=f"{points(found.gap)} points above what it answers now",
     )
 
 
@@ -212,4 +212,4 @@ def _otherwise(evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
         yield "If SFT reached no more than on its smallest subset", evidence.model_copy(update={"learning": poor})
     if evidence.headroom is not None:
         wide = evidence.headroom.model_copy(update={"gap": Interval(value=0.1, low=0.1, high=0.1)})
-        yield "If pass@k were 10 points above pass@1", evidence.model_copy(update={"headroom": wide})
+        yield "If pass@k were 10 points above what stands", evidence.model_copy(update={"headroom": wide})

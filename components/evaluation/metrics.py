@@ -87,19 +87,6 @@ def latency_percentiles(latencies_ms: Iterable[float]) -> Latency:
     return Latency(p50=float(p50), p95=float(p95))
 
 
-def pass_at_k(samples: int, correct: int, k: int) -> float:
-    """The chance in [0, 1] that one of k draws without replacement is right: 1 − C(n − c, k) / C(n, k).
-
-    The unbiased estimator of Chen et al. 2021 (arXiv:2107.03374, section 2.1).
-
-    Raises:
-        DataError: Not 0 ≤ correct ≤ samples, or not 1 ≤ k ≤ samples.
-    """
-    if not (0 <= correct <= samples and 1 <= k <= samples):
-        raise DataError(f"expected correct and k of at most {samples} samples, found correct {correct} and k {k}")
-    return 1.0 - math.comb(samples - correct, k) / math.comb(samples, k)
-
-
 def zero_variance_share(rewards_P_G: NDArray[Any]) -> float:
     """The share of P prompts whose G rewards are all equal, which teach GRPO nothing.
 

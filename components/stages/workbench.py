@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 class KeptTrial(Record):
     """A trial training that was done, so that a second question trains nothing twice."""
 
-    passed: tuple[bool, ...]
+    answers: tuple[str, ...]
     seconds: float
     calls_per_hour: float
 
@@ -145,12 +145,12 @@ class RunBench:
         params = self.run.profile.sft.model_copy(update={"evaluations": 1})
         prompt, folder = self.run.trained_prompt, STATE / "advice" / self.run.name
         key = digest(params, self.run.profile.model, prompt.version, self._data_version, size, self.run.seed)
-        path = folder / f"trial-{size}-{key}.json"
+        path = folder / f"trained-{size}-{key}.json"
         if not path.is_file():
             log.info("A trial training on %s demonstrations.", f"{size:,}")
             write_record(path, self._trained(size, params, folder / f"trial-{size}"))
         found = read_record(path, KeptTrial)
-        return Trial(found.passed, found.seconds, found.calls_per_hour)
+        return Trial(found.answers, found.seconds, found.calls_per_hour)
 
     @property
     def _data_version(self) -> str:
@@ -167,10 +167,9 @@ class RunBench:
         trained = train_sft(task, params, NullTracker())
         engine = open_engine(self.run.profile.engine, folder / "model", self.run.profile.model.precision)
         found = ask(self.run, engine, self.run.trained_prompt, self._dev)
-        passed = self.judge(self._dev, [one.text for one in found.completions])
         shutil.rmtree(folder)
         return KeptTrial(
-            passed=tuple(map(bool, passed)),
+            answers=tuple(one.text for one in found.completions),
             seconds=trained.seconds,
             calls_per_hour=calls_per_hour(len(self._dev), found.seconds),
         )

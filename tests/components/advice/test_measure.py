@@ -1,5 +1,7 @@
 """What is measured, on answers whose truth is known."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from components.advice.measure import (
     wrong_answers,
 )
 from components.errors import DataError
-from components.records import Example, to_json
+from components.records import Example, Interval, to_json
 
 
 def example(number: int, label: str = "a", taught: str = "", when: str = "") -> Example:
@@ -27,6 +29,7 @@ def example(number: int, label: str = "a", taught: str = "", when: str = "") -> 
 
 
 EXAMPLES = [example(number, "abc"[number % 3]) for number in range(60)]
+DONORS = [json.loads(one.reference) for one in EXAMPLES]
 
 
 def test_agreement_is_how_often_second_answers_pass_and_names_the_fields_that_do_not() -> None:
@@ -50,15 +53,13 @@ def test_errors_that_were_learnt_are_told_from_others() -> None:
 
 
 def test_a_wrong_answer_differs_from_the_reference_in_one_field() -> None:
-    for _, field, text in wrong_answers(EXAMPLES[0], EXAMPLES, 1):
+    for _, field, text in wrong_answers(EXAMPLES[0], DONORS, 1):
         right, wrong = EXAMPLES[0].reference, text
         assert wrong != right and field in ("label", "size")
-    assert {field for _, field, _ in wrong_answers(EXAMPLES[0], EXAMPLES, 1)} == {"label", "size"}
+    assert {field for _, field, _ in wrong_answers(EXAMPLES[0], DONORS, 1)} == {"label", "size"}
 
 
 def test_a_scorer_that_overlooks_a_field_is_found_out() -> None:
-    import json
-
     def looks_at_label(examples: list[Example], answers: list[str]) -> list[bool | None]:
         return [json.loads(one.reference)["label"] == json.loads(text)["label"]
                 for one, text in zip(examples, answers, strict=True)]  # fmt: skip
@@ -80,18 +81,21 @@ def test_a_scorer_that_needs_no_reference_is_told_apart_and_its_failures_are_no_
     assert scoring(same_answers, [], 1) is None
 
 
-def test_headroom_is_pass_at_k_above_pass_at_1() -> None:
+def test_headroom_is_what_one_and_what_several_answers_reach() -> None:
     # half of the prompts are always right, a quarter half of the time, a quarter never
     passed = np.zeros((40, 4), dtype=bool)
     passed[:20], passed[20:30, :2] = True, True
-    found = headroom(passed, 1)
+    stands = np.arange(40) < 22  # of those that are right half of the time, two
+    found = headroom(passed, stands)
     assert found.pass_1.value == pytest.approx(0.625)
     assert found.pass_k.value == pytest.approx(0.75)  # of four draws one is right wherever any is
-    assert found.gap.value == pytest.approx(0.125)
-    assert found.gap.low < 0.125 < found.gap.high
+    assert found.gap.value == pytest.approx(8 / 40)
+    assert found.gap.low < 0.2 < found.gap.high
+    apart = headroom(passed, Interval(value=0.55, low=0.5, high=0.6))  # known of other prompts alone
+    assert apart.gap.value == pytest.approx(0.2) and apart.gap.low < found.gap.low
     assert found.zero_variance.value == 0.75
     with pytest.raises(DataError, match=r"several answers to several prompts, found shape \(40,\)"):
-        headroom(passed[:, 0], 1)
+        headroom(passed[:, 0], stands)
 
 
 def test_labels_that_came_up_in_the_later_half_are_movement() -> None:

@@ -83,14 +83,28 @@ def test_demonstrations_that_teach_are_learnt_first() -> None:
     assert found.gain.high == pytest.approx(0.2 + 0.02 * 2**0.5)
 
 
-def test_rl_starts_where_sft_ended_and_closes_half_of_the_gap() -> None:
-    found = choose(known(standing=stands(0.9, "sft"), learning=None), PARAMS)
+def test_rl_starts_where_sft_ended_and_closes_most_of_the_gap() -> None:
+    found = choose(known(standing=stands(0.9, "sft"), learning=None, headroom=room(0.1)), PARAMS)
     assert found.rung == "rl"
-    assert found.gain.value == pytest.approx(0.5 * 0.98 * 0.1)  # half, times 1 − FP − FN, times the gap
+    assert found.gain.value == pytest.approx(0.8 * 0.1)
+    # the share moves it by 0.6 · 0.1 downwards, the gap of ±1 point by 0.8 · 0.01
+    assert found.gain.low == pytest.approx(0.08 - (0.06**2 + 0.008**2) ** 0.5)
+    assert found.gain.high == pytest.approx(0.12)  # there is no more to be gained above 88 %
+
+
+def test_a_rung_that_answers_as_well_as_its_best_draw_gains_nothing_by_rl() -> None:
+    assert advised(standing=stands(0.9, "sft"), learning=None, headroom=room(0.0)) == "stay"
+
+
+def test_more_demonstrations_bring_a_rung_trained_by_rl_only_what_is_above_it() -> None:
+    after_rl = {"standing": stands(0.95, "grpo"), "headroom": room(0.0)}
+    assert advised(**after_rl, learning=learns(0.9, doubling=0.04)) == "stay"
+    found = choose(known(**after_rl, learning=learns(0.94, doubling=0.04)), PARAMS)
+    assert (found.rung, found.gain.value) == ("label", pytest.approx(0.03))
 
 
 def test_no_outcome_that_can_be_scored_means_no_rl() -> None:
-    after_sft = {"standing": stands(0.9, "sft"), "learning": None}
+    after_sft = {"standing": stands(0.9, "sft"), "learning": None, "headroom": room(0.1)}
     assert advised(**after_sft, scoring=scores(false_positives=0.3)) == "stay"
     assert advised(**after_sft, scoring=scores(false_negatives=0.4)) == "stay"
     assert advised(**after_sft, scoring=None) == "stay"
@@ -141,6 +155,7 @@ def test_prompts_that_differ_promise_a_better_one() -> None:
     assert found.rung == "prompt"
     # X ~ N(0.55, 0.15² − 0.23/500) beside 0.7: (μ − b) Φ(z) + σ φ(z) with σ = 0.1483, z = −1.0115
     assert found.gain.value == pytest.approx(0.01206, abs=2e-4)
+    assert (found.gain.low, found.gain.high) == (0.0, pytest.approx(0.32))  # three versions say little: up to 1 − 0.68
 
 
 def test_what_nobody_measured_rules_nothing_out_but_rl() -> None:

@@ -1,7 +1,5 @@
 """Numbers derived by hand, and what holds for all inputs."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -77,26 +75,6 @@ def test_mcnemar_by_hand(fixed: int, broken: int, p_value: float) -> None:
 def test_latency_percentiles_interpolate() -> None:
     found = metrics.latency_percentiles([50, 10, 30, 20, 40])
     assert (found.p50, found.p95) == pytest.approx((30, 48))
-
-
-@pytest.mark.parametrize(
-    ("samples", "correct", "k", "chance"), [(4, 1, 2, 0.5), (4, 3, 2, 1.0), (5, 0, 5, 0.0), (8, 2, 1, 0.25)]
-)
-def test_pass_at_k_by_hand(samples: int, correct: int, k: int, chance: float) -> None:
-    assert metrics.pass_at_k(samples, correct, k) == pytest.approx(chance)
-
-
-@given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
-def test_pass_at_k_is_the_share_of_draws_with_a_right_one(case: tuple[int, int, int]) -> None:
-    samples, correct, k = case
-    draws = list(itertools.combinations([index < correct for index in range(samples)], k))
-    assert metrics.pass_at_k(samples, correct, k) == pytest.approx(sum(map(any, draws)) / len(draws))
-
-
-@pytest.mark.parametrize("case", [(4, 5, 1), (4, -1, 1), (4, 1, 5), (4, 1, 0)])
-def test_pass_at_k_refuses_impossible_counts(case: tuple[int, int, int]) -> None:
-    with pytest.raises(DataError, match="at most 4 samples"):
-        metrics.pass_at_k(*case)
 
 
 def test_groups_of_equal_rewards_have_no_variance() -> None:
