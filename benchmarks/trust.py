@@ -127,9 +127,7 @@ def covered(run: Any, pool: Sequence[Example], scorer: Scorer, drawn: Any) -> tu
 
 def answered(one: Any) -> Completion:
     """A labelled answer as a completion."""
-    from components.evaluation.certify import NO_USAGE
-
-    return Completion(example_id=one.example.id, text=one.text, usage=NO_USAGE, latency_ms=0.0)
+    return Completion.of_text(one.example.id, one.text)
 
 
 # 2. The hacking watch
@@ -205,12 +203,10 @@ def settings(profile: RlParams) -> RlParams:
 
 def rewards(scorer: Scorer) -> Callable[[list[Example], list[str]], list[float]]:
     """A scorer as RL asks for it."""
-    from components.evaluation.certify import NO_USAGE
 
     def values(examples: list[Example], texts: list[str]) -> list[float]:
         pairs = zip(examples, texts, strict=True)
-        return [scorer.score(one, Completion(example_id=one.id, text=text, usage=NO_USAGE, latency_ms=0.0)).value
-                for one, text in pairs]  # fmt: skip
+        return [scorer.score(one, Completion.of_text(one.id, text)).value for one, text in pairs]
 
     return values
 

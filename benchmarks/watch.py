@@ -135,7 +135,8 @@ class Bench:
         examples = tickets(self.workload, plan)
         if seed not in self._calm:
             self._calm[seed] = self._answer(examples[:calm_until], seed)
-        rows, vectors, right = (part[:calm_until] for part in self._calm[seed])
+        calm = self._calm[seed]
+        rows, vectors, right = calm[0][:calm_until], calm[1][:calm_until], calm[2][:calm_until]
         if calm_until == requests:
             return rows, vectors, right
         after = self._answer(examples[calm_until:], seed)
