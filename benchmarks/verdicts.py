@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.coverage import covered
 from benchmarks.ladder import machine
 from components.evaluation import (
     NO_CHAMPION,
@@ -34,7 +35,6 @@ from components.evaluation import (
     judge,
 )
 from components.evaluation.metrics import mcnemar_exact, wilson
-from components.evaluation.paired import mean_difference, tango
 from components.params import GateParams, Pipeline, load
 from components.records import GateNumbers, Verdict
 from components.stages.run import git_commit
@@ -289,24 +289,7 @@ class Bench:
 
     def coverage(self) -> dict[str, Any]:
         """How often 95 % intervals hold the truth, over truths drawn from where rungs are found."""
-        rng, times = self.rng(7), 10 * self.times
-        found: dict[str, Any] = {}
-        for n in (200, 500, self.n):
-            found[f"accuracy, Wilson, n = {n}"] = covered_shares(rng, n, (0.5, 0.99), times)
-            found[f"validity, Wilson, n = {n}"] = covered_shares(rng, n, (0.95, 0.9999), times)
-        for n in (50, 100, 200, 500, self.n):
-            found[f"difference, Tango, n = {n}"] = covered_differences(rng, n, times, tango_ends)
-        for n in (50, 100, self.n):
-            found[f"difference of mean scores, Student, n = {n}"] = covered_means(rng, n, times, student_ends)
-        for n in (50, 100):
-            some = max(1, times // 20)
-            found[f"difference, percentile bootstrap (not used), n = {n}"] = covered_differences(
-                rng, n, some, bootstrap_ends
-            )
-            found[f"difference of mean scores, percentile bootstrap (not used), n = {n}"] = covered_means(
-                rng, n, some, bootstrap_of_means
-            )
-        return found
+        return covered(self.rng(7), self.n, 10 * self.times)
 
 
 def joined(first: World, more: World, sides: tuple[NDArray[Any], NDArray[Any]], gain: float) -> Any:
@@ -356,70 +339,6 @@ def share(count: int, n: int) -> dict[str, Any]:
     """A share with its interval."""
     found = wilson(int(count), n)
     return {"share": round(found.value, 4), "low": round(found.low, 4), "high": round(found.high, 4), "n": n}
-
-
-def covered_shares(rng: np.random.Generator, n: int, truths: tuple[float, float], times: int) -> dict[str, Any]:
-    """Wilson's interval: over truths, and the worst of thirty of them."""
-    ends = [wilson(k, n) for k in range(n + 1)]
-    low, high = np.array([one.low for one in ends]), np.array([one.high for one in ends])
-
-    def coverage(truth: NDArray[Any]) -> float:
-        drawn = rng.binomial(n, truth)
-        return float(np.mean((low[drawn] <= truth) & (truth <= high[drawn])))
-
-    worst = min(coverage(np.full(times, truth)) for truth in np.linspace(*truths, 30))
-    return {"covered": round(coverage(rng.uniform(*truths, times)), 4), "worst_truth": round(worst, 4), "n": times}
-
-
-def covered_differences(
-    rng: np.random.Generator, n: int, times: int, ends: Callable[[int, int, int], tuple[float, float]]
-) -> dict[str, Any]:
-    """An interval of a difference: discordance from 3 to 30 %, gains from none to all of it."""
-    held = 0
-    for _ in tqdm(range(times), f"coverage, {n}", leave=False):
-        discordant, tilt = rng.uniform(0.03, 0.3), rng.uniform(0.1, 0.9)
-        fixed, broken, _ = rng.multinomial(n, [discordant * tilt, discordant * (1 - tilt), 1 - discordant])
-        low, high = ends(int(fixed), int(broken), n)
-        held += low <= discordant * (2 * tilt - 1) <= high
-    return {"covered": round(held / times, 4), "n": times}
-
-
-def covered_means(
-    rng: np.random.Generator, n: int, times: int, ends: Callable[[NDArray[Any]], tuple[float, float]]
-) -> dict[str, Any]:
-    """An interval of a mean of graded differences: two thirds of them 0, the others spread to both sides."""
-    held = 0
-    for _ in tqdm(range(times), f"coverage of means, {n}", leave=False):
-        gain = rng.uniform(-0.1, 0.1)
-        low, high = ends(np.where(rng.random(n) < 1 / 3, np.clip(rng.normal(gain, 0.2, n), -1, 1), 0.0).round(2))
-        held += low <= gain / 3 <= high
-    return {"covered": round(held / times, 4), "n": times}
-
-
-def student_ends(change: NDArray[Any]) -> tuple[float, float]:
-    """Of the interval that is used for mean scores."""
-    found = mean_difference(change)
-    return found.low, found.high
-
-
-def bootstrap_of_means(change: NDArray[Any]) -> tuple[float, float]:
-    """Of the percentile bootstrap, which lost (Efron 1979); drawn is how often each distinct difference occurs."""
-    kinds, counts = np.unique(change, return_counts=True)
-    n = len(change)
-    means = np.random.default_rng(0).multinomial(n, counts / n, size=2000) @ kinds / n
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def tango_ends(fixed: int, broken: int, n: int) -> tuple[float, float]:
-    """Of the interval that is used."""
-    found = tango(fixed, broken, n)
-    return found.low, found.high
-
-
-def bootstrap_ends(fixed: int, broken: int, n: int) -> tuple[float, float]:
-    """Of the one that lost, for right and wrong answers."""
-    return bootstrap_of_means(np.repeat([1.0, -1.0, 0.0], [fixed, broken, n - fixed - broken]))
 
 
 if __name__ == "__main__":

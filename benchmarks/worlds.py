@@ -1,0 +1,373 @@
+"""Simulated workloads whose best next rung is known, because every rung of them can be made.
+
+A world is a table: kinds of cases, each with a right label, and policies over the labels. Demonstrations are drawn with
+noise, prompts are policies of several strengths, SFT counts demonstrations, RL is policy gradient on rewards with the
+scorer's own errors. What is best is found without the product's rule: each rung is made in full, its true accuracy is
+known exactly, and the one that is worth most in dollars over the horizon is best. Where answers can neither be written
+nor scored, nothing has a true accuracy, and the best is to define one.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.advice import Scoring, Second, Standing, Trial, none_standing
+from components.economics import Case, net_usd
+from components.evaluation.metrics import wilson
+from components.records import Example, to_json
+
+KINDS, LABELS = 150, 8
+INCUMBENT_USD, OWNED_USD, TRAIN_USD, PROMPT_USD, HORIZON = 0.0004, 0.000002, 5.0, 200.0, 2.0
+Table = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class World:
+    """A simulated workload: what is known of it, what its people and scorer do, and where its climb stands."""
+
+    name: str
+    stands: Literal["prompt", "sft", "grpo"] = "prompt"
+    demonstrations: int = 8000
+    dev: int = 500
+    prompts: tuple[float, ...] = (0.4, 0.5, 0.6)
+    wrong_kinds: float = 0.0  # share of kinds whose demonstrations are mostly wrong
+    wrong_share: float = 0.7  # of the demonstrations of such a kind
+    slips: float = 0.03  # of all demonstrations, at random
+    disputed: float = 0.0  # share of kinds on whose answer people do not agree
+    reads_reference: bool = True
+    false_positives: float = 0.0
+    false_negatives: float = 0.0
+    calls_per_year: float = 5_000_000
+    usd_per_error: float = 0.02
+    usd_per_label: float = 0.5
+    usd_setup: float = 2_000.0
+    moves_per_year: float = 0.0  # share of kinds that get another right label in a year
+    rl_steps: int = 64
+    rl_rate: float = 2.0
+    seed: int = 0
+
+
+class Simulated:
+    """A world as a workbench: everything that a run could be asked, from finite samples."""
+
+    fields = ("label",)
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        rng = self._rng = np.random.default_rng([world.seed, *map(ord, world.name)])
+        weights = 1 / np.arange(1, KINDS + 1) ** 0.7
+        self.weights = weights / weights.sum()
+        self.truth = rng.integers(LABELS, size=KINDS)
+        self.other = (self.truth + rng.integers(1, LABELS, size=KINDS)) % LABELS  # what wrong demonstrations say
+        order = rng.permutation(KINDS)  # kinds whose weights add up to the declared share
+        reached = np.cumsum(self.weights[order])
+        self.wrong = np.isin(np.arange(KINDS), order[reached <= world.wrong_kinds])
+        self.disputed = np.isin(np.arange(KINDS), order[::-1][np.cumsum(self.weights[order[::-1]]) <= world.disputed])
+        self.passing = rng.random((KINDS, LABELS)) < world.false_positives  # wrong answers that the scorer lets pass
+        self.refused = rng.random(KINDS) < world.false_negatives
+        self.base = rng.normal(0.0, 1.0, size=(KINDS, LABELS))
+        self.versions = {f"v{at}": self.prompt(strength) for at, strength in enumerate(world.prompts)}
+        self.later = self._later()
+        self._train = [self._example("train", at) for at in range(world.demonstrations)]
+        self._dev = [self._example("dev", at) for at in range(world.dev)]
+        self._again = [(one, self._answer(self._second(one))) for one in [*self._train[:200], *self._dev[:200]][:200]]
+
+    # --- what is so -------------------------------------------------------------------------------------------------
+
+    def prompt(self, strength: float) -> Table:
+        """A policy whose likeliest label is right for this share of cases, by a margin that differs between kinds."""
+        found = self._rng.normal(0.0, 1.0, size=(KINDS, LABELS))
+        right = self._rng.random(KINDS) < strength
+        rows = np.arange(KINDS)
+        top = found.max(axis=1)
+        found[rows, self.truth] = np.where(
+            right, top + 1.0 + self._rng.exponential(1.0, KINDS), found[rows, self.truth]
+        )
+        wrong = np.where(right, -1, self.other)
+        chosen = wrong >= 0
+        found[rows[chosen], self.other[chosen]] = top[chosen] + 1.0
+        return found
+
+    def sft(self, size: int, corrected: bool = False) -> Table:
+        """Counts of the first demonstrations, on top of what the base model believes."""
+        labels = (
+            self._labels(self._train[:size], corrected) if size <= len(self._train) else self._more(size, corrected)
+        )
+        counts = np.zeros((KINDS, LABELS))
+        np.add.at(counts, (labels[:, 0], labels[:, 1]), 1.0)
+        prior = np.exp(self.base) / np.exp(self.base).sum(axis=1, keepdims=True)
+        return np.log(counts + 0.5 * prior)
+
+    def rl(self, start: Table, steps: int, prompts: int = 16, group: int = 8) -> Table:
+        """GRPO on the table, as many rollouts as in the embedded profile: advantages of the world's own rewards."""
+        rng, logits = np.random.default_rng([self.world.seed, 5]), start.copy()
+        for _ in range(steps):
+            kinds = rng.choice(KINDS, size=prompts, p=self.weights)
+            chance = softmax(logits[kinds])
+            drawn = (chance.cumsum(axis=1)[:, None, :] > rng.random((prompts, group, 1))).argmax(axis=2)
+            reward = self._passes(kinds[:, None], drawn).astype(float)
+            spread = reward.std(axis=1, keepdims=True)
+            advantage = np.where(spread > 0, (reward - reward.mean(axis=1, keepdims=True)) / (spread + 1e-6), 0.0)
+            rise = np.eye(LABELS)[drawn] - chance[:, None, :]
+            np.add.at(logits, kinds, self.world.rl_rate * (advantage[:, :, None] * rise).mean(axis=1))
+        return logits
+
+    def accuracy(self, logits: Table) -> float:
+        """The true share of cases whose likeliest label is right, disputed ones by what the verifier accepts."""
+        return float(self.weights @ (logits.argmax(axis=1) == self.truth))
+
+    @cached_property
+    def standing_table(self) -> Table:
+        """The policy that stands."""
+        if self.world.stands == "prompt":
+            return max(self.versions.values(), key=self.accuracy)
+        trained = self.sft(len(self._train))
+        return trained if self.world.stands == "sft" else self.rl(trained, steps=1000)
+
+    # --- what can be asked ------------------------------------------------------------------------------------------
+
+    def examples(self, split: Literal["train", "dev"]) -> Sequence[Example]:
+        return self._train if split == "train" else self._dev
+
+    def judge(self, examples: Sequence[Example], answers: Sequence[str]) -> Sequence[bool | None]:
+        return [self._judged(one, json.loads(text)["label"]) for one, text in zip(examples, answers, strict=True)]
+
+    def seconds(self) -> Sequence[Second]:
+        return self._again
+
+    def standing(self) -> Standing:
+        passed = self._passed(self.standing_table)
+        name = {"prompt": "best prompt"}.get(self.world.stands, self.world.stands)
+        if not self._dev:
+            return none_standing()
+        return Standing(name=name, method=self.world.stands, accuracy=wilson(sum(passed), len(passed)), n=len(passed))
+
+    def prompts(self) -> Mapping[str, Sequence[bool]]:
+        return {name: self._passed(table) for name, table in self.versions.items()}
+
+    def answers(self) -> Sequence[str] | None:
+        if self.world.stands == "prompt":
+            return None
+        best = self.standing_table.argmax(axis=1)
+        return [self._answer(int(best[kind(one)])) for one in self._dev]
+
+    def sample(self, examples: Sequence[Example], n: int) -> Sequence[Sequence[str]] | None:
+        chance = softmax(self.standing_table)
+        rng = np.random.default_rng([self.world.seed, 9])
+        return [[self._answer(int(rng.choice(LABELS, p=chance[kind(one)]))) for _ in range(n)] for one in examples]
+
+    def learn(self, size: int) -> Trial | None:
+        best = self.sft(size).argmax(axis=1)
+        return Trial([self._answer(int(best[kind(one)])) for one in self._dev], 10.0, 20_000.0)
+
+    def certified(self) -> Scoring | None:
+        """Of a verifier that needs no reference: 300 answers that people have labelled as right or wrong."""
+        if self.world.reads_reference:
+            return None
+        rng = np.random.default_rng([self.world.seed, 11])
+        kinds, labels = rng.choice(KINDS, size=300, p=self.weights), rng.integers(LABELS, size=300)
+        labels[:150] = self.truth[kinds[:150]]
+        right, passed = labels == self.truth[kinds], self._passes(kinds, labels)
+        return Scoring(
+            false_positives=wilson(int((passed & ~right).sum()), int((~right).sum())),
+            false_negatives=wilson(int((~passed & right).sum()), int(right.sum())),
+            n=300, source="labelled answers", reads_reference=False,
+        )  # fmt: skip
+
+    def audited(self) -> float | None:
+        return None
+
+    def case(self, rung: Literal["sft", "rl"], trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
+        dear = 0.0 if self.world.stands in ("sft", "grpo") else self.world.usd_setup
+        return self._case(TRAIN_USD + dear, 0.0), 0.05, HORIZON
+
+    def dated_by(self) -> str | None:
+        return "date" if self.world.moves_per_year else None
+
+    def watch(self) -> str:
+        return ""
+
+    # --- what is best -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def reached(self) -> dict[str, tuple[float, float]]:
+        """By rung that can be made next: its true accuracy now, and on average over the horizon."""
+        stands = self.accuracy(self.standing_table)
+        found: dict[str, tuple[float, float]] = {"stay": (stands, stands)}
+        for name, made in self.made.items():
+            found[name] = max(map(self.accuracy, made)), max(map(self._lasting, made))
+        if self.world.stands == "prompt":
+            tried = [max(stands, self.accuracy(self.prompt(strength))) for strength in self._strengths()]
+            found["prompt"] = (
+                float(np.mean(tried)),
+                float(np.mean(tried)),
+            )  # a prompt is changed whenever the task moves
+        return found
+
+    @cached_property
+    def made(self) -> dict[str, tuple[Table, ...]]:
+        """By rung that can be trained next: what comes of it, the better of two ways to have better demonstrations."""
+        w = self.world
+        found: dict[str, tuple[Table, ...]] = {"rl": (self.rl(self.standing_table, w.rl_steps),)}
+        if w.demonstrations and w.stands == "prompt":
+            found["sft"] = (self.sft(w.demonstrations),)
+        elif w.demonstrations:
+            better = self.sft(w.demonstrations, corrected=True), self.sft(2 * w.demonstrations)
+            found["label"] = better if w.stands == "sft" else tuple(self.rl(one, steps=1000) for one in better)
+        return found
+
+    def worth(self) -> dict[str, float]:
+        """Dollars over the horizon of each next rung that can be made, over staying."""
+        w, lasting = self.world, {name: one[1] - self.reached["stay"][1] for name, one in self.reached.items()}
+        first = w.stands == "prompt"  # then an owned model saves the incumbent's price
+        once = {
+            "stay": 0.0,
+            "prompt": PROMPT_USD,
+            "sft": TRAIN_USD + w.usd_setup,
+            "rl": TRAIN_USD + (w.usd_setup if first else 0.0),
+            "label": w.usd_per_label * w.demonstrations,
+        }
+        saves = {"sft", "rl"} if first else set[str]()
+        return {name: self._dollars(gain, once[name], owned=name in saves) for name, gain in lasting.items()}
+
+    def gained(self, rung: str, by_scorer: bool) -> float | None:
+        """The gain of making a rung in the accuracy that the scorer, or else the truth, sees; None: cannot be made."""
+        before = self.seen(self.standing_table, by_scorer)
+        if rung == "prompt":  # one more version, as good or bad as it turns out
+            strength = float(np.random.default_rng([self.world.seed, 4]).choice(self._strengths()))
+            return max(0.0, self.seen(self.prompt(strength), by_scorer) - before)
+        made = self.made.get(rung)
+        return None if made is None else max(self.seen(one, by_scorer) for one in made) - before
+
+    def seen(self, logits: Table, by_scorer: bool) -> float:
+        """The share of cases whose likeliest label passes the scorer, or is right."""
+        best = logits.argmax(axis=1)
+        return float(self.weights @ self._passes(np.arange(KINDS), best)) if by_scorer else self.accuracy(logits)
+
+    def best(self) -> str:
+        """The next rung that is worth most; to define what is right, where nothing says so."""
+        w = self.world
+        written = w.demonstrations > 0 and w.disputed < 0.5
+        scored = w.false_positives <= 0.1 and w.false_negatives <= 0.2 and (written or not w.reads_reference)
+        if not written and not scored:
+            return "define"
+        worth = self.worth()
+        return max(worth, key=lambda name: worth[name])
+
+    def _dollars(self, gain: float, once: float, owned: bool = True) -> float:
+        """Worth over the horizon; an owned model saves the incumbent's price as well."""
+        if owned:
+            return float(net_usd(self._case(once, gain), HORIZON))
+        calls = self.world.calls_per_year * HORIZON
+        return gain * self.world.usd_per_error * calls - once
+
+    def _case(self, once: float, gain: float) -> Case:
+        return Case(
+            incumbent_usd=INCUMBENT_USD, owned_usd=OWNED_USD, calls_per_year=self.world.calls_per_year,
+            investment_usd=once, usd_per_error=self.world.usd_per_error, incumbent_error=max(0.0, gain),
+            owned_error=max(0.0, -gain),
+        )  # fmt: skip
+
+    def _lasting(self, logits: Table) -> float:
+        """Mean true accuracy over the horizon: what was learnt stays, the task moves."""
+        right = logits.argmax(axis=1) == self.truth
+        years = np.linspace(0, HORIZON, 25)
+        return float(np.mean([self.weights @ (right & ~(self.later < year)) for year in years]))
+
+    # --- how it is drawn --------------------------------------------------------------------------------------------
+
+    def _strengths(self) -> list[float]:
+        """A hundred prompts that might still be written: as good as those that were tried are, and as different."""
+        tried = self.world.prompts
+        return list(np.clip(np.random.default_rng([self.world.seed, 3]).normal(
+            np.mean(tried), np.std(tried, ddof=1) if len(tried) > 1 else 0.0, size=100), 0.01, 0.99))  # fmt: skip
+
+    def _later(self) -> Table:
+        """Years from now at which each kind gets another right label."""
+        speed = self.world.moves_per_year
+        return self._rng.exponential(1 / speed, KINDS) if speed else np.full(KINDS, np.inf)
+
+    def _example(self, split: str, at: int) -> Example:
+        which = int(self._rng.choice(KINDS, p=self.weights))
+        label, taught = int(self.truth[which]), self._demonstrated(which)
+        if self.disputed[which]:
+            label = taught = int(self._rng.choice([self.truth[which], self.other[which]]))
+        inputs = {"text": f"{split} {at}", "kind": str(which)}
+        if self.world.moves_per_year:
+            back = float(self._rng.random())  # years: the examples are those of the last one
+            inputs["date"] = (date(2026, 11, 1) - timedelta(days=365 * back)).isoformat()
+            label = taught = int(self.truth[which] if back < self.changed[which] else self.former[which])
+        return Example(
+            id=f"{split}-{at}", input=inputs, demonstration=self._answer(taught), reference=self._answer(label),
+            group=f"{split}-{at}",
+        )  # fmt: skip
+
+    @cached_property
+    def changed(self) -> Table:
+        """Years ago at which each kind got the label that it has."""
+        return self._rng.exponential(1 / self.world.moves_per_year, KINDS)
+
+    @cached_property
+    def former(self) -> NDArray[Any]:
+        """The labels before: half of the kinds had one and the same, a label that has gone out of use."""
+        return np.where(self._rng.random(KINDS) < 0.5, 0, self._rng.integers(LABELS, size=KINDS))
+
+    def _demonstrated(self, which: int) -> int:
+        if self.wrong[which] and self._rng.random() < self.world.wrong_share:
+            return int(self.other[which])
+        if self._rng.random() < self.world.slips:
+            return int(self._rng.integers(LABELS))
+        return int(self.truth[which])
+
+    def _second(self, one: Example) -> int:
+        """Another person's answer, where the first is the reference."""
+        which = kind(one)
+        if self.disputed[which]:
+            return int(self._rng.choice([self.truth[which], self.other[which]]))
+        return json.loads(one.reference)["label"] if self._rng.random() > 0.02 else int(self._rng.integers(LABELS))
+
+    def _labels(self, examples: Sequence[Example], corrected: bool) -> NDArray[Any]:
+        side = "reference" if corrected else "demonstration"
+        rows = [(kind(one), json.loads(getattr(one, side))["label"]) for one in examples]
+        return np.array(rows, dtype=int).reshape(-1, 2)
+
+    def _more(self, size: int, corrected: bool) -> NDArray[Any]:
+        more = [self._example("more", at) for at in range(size - len(self._train))]
+        return self._labels([*self._train, *more], corrected)
+
+    def _passed(self, logits: Table) -> list[bool]:
+        """Passes on dev, greedily, as the world's scorer and references have it."""
+        best = logits.argmax(axis=1)
+        return [bool(self._judged(one, int(best[kind(one)]))) for one in self._dev]
+
+    def _judged(self, one: Example, label: int) -> bool:
+        which = kind(one)
+        if not self.world.reads_reference:
+            return bool(self._passes(np.array(which), np.array(label)))
+        right = label == json.loads(one.reference)["label"]
+        return bool(not self.refused[which] if right else self.passing[which, label])
+
+    def _passes(self, kinds: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+        right = labels == self.truth[kinds]
+        return np.where(right, ~self.refused[kinds], self.passing[kinds, labels])
+
+    @staticmethod
+    def _answer(label: int) -> str:
+        return to_json({"label": label})
+
+
+def kind(example: Example) -> int:
+    """The kind of case that an example is."""
+    return int(example.input["kind"])
+
+
+def softmax(logits: Table) -> Table:
+    """Row by row."""
+    found = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return found / found.sum(axis=-1, keepdims=True)
