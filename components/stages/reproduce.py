@@ -22,7 +22,7 @@ from components.data.versions import check_out
 from components.errors import TrainingError
 from components.records import Completion, Observation, Record, read_jsonl
 from components.registry import Recipe, recipe, reference_of
-from components.stages.run import ARTIFACTS, STATE
+from components.stages.run import ARTIFACTS, STATE, kernels, threads
 
 LAST = "evaluate"  # what comes after it decides, and makes nothing
 INHERITED = ("MLFLOW_TRACKING_URI", "GRADUS_MLFLOW_PARENT", "GRADUS_WINNER_ALIAS")
@@ -135,12 +135,12 @@ def _files(registered: Path, made: Path) -> Iterator[Compared]:
 
 def _apart(one: Path, other: Path) -> str:
     """How far two files of weights are apart, at most, and in how many tensors."""
-    from safetensors.numpy import load_file
+    from safetensors.torch import load_file  # numpy knows no bfloat16
 
     was, now = load_file(one), load_file(other)
     if was.keys() != now.keys() or any(was[key].shape != now[key].shape for key in was):
         return "other tensors"
-    distances = {key: float(abs(was[key].astype("float64") - now[key].astype("float64")).max()) for key in was}
+    distances = {key: float((was[key].double() - now[key].double()).abs().max()) for key in was}
     differing = sum(distance > 0 for distance in distances.values())
     return f"at most {max(distances.values()):.3g} apart, in {differing} of {len(distances)} tensors"
 
@@ -158,13 +158,13 @@ def _digest(path: Path) -> str:
 def _environment(made: Recipe, folder: Path, project: Path) -> dict[str, str]:
     """The environment of the stages: the folder's own code and record, the recorded number of threads."""
     kept = {name: value for name, value in os.environ.items() if name not in INHERITED}
-    threads = {"OMP_NUM_THREADS": str(made.threads)} if made.threads else {}
+    as_then = {"OMP_NUM_THREADS": str(made.threads)} if made.threads else {}
     return {
         **kept,
-        **threads,
+        **as_then,
         "PYTHONPATH": str(folder),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "TORCHINDUCTOR_CACHE_DIR": str((project / STATE / "compiled").resolve()),
+        "TORCHINDUCTOR_CACHE_DIR": str((project / kernels(made.threads or threads())).resolve()),
     }
 
 

@@ -35,6 +35,24 @@ class Compute:
         return PartialState(cpu=self.cpu)
 
     @contextmanager
+    def repeatable(self) -> Generator[None]:
+        """The same sums in every run: on CPUs, gradients of indexing are else added up by whichever thread is first."""
+        import torch
+
+        if not self.cpu:  # where it costs speed, and needs CUBLAS_WORKSPACE_CONFIG from the start
+            yield
+            return
+        before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        filled = torch.utils.deterministic.fill_uninitialized_memory  # a help for debugging, and slow
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+            torch.utils.deterministic.fill_uninitialized_memory = filled
+
+    @contextmanager
     def fast_convolutions(self) -> Generator[None]:
         """Short convolutions without their slow gradient, which only float32 on a CPU has."""
         with fused_convolutions() if self.cpu and not self.bf16 else nullcontext():

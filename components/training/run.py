@@ -57,7 +57,7 @@ def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(BestOnDev(job.plan, hooks))
         trainer.add_callback(Report(job.stage, job.names, tracker))
-        with compute.fast_convolutions(), one_bar():
+        with compute.repeatable(), compute.fast_convolutions(), one_bar():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         history = trainer.state.log_history
     return _publish(job, history)

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
+import torch
+from safetensors.torch import save_file
 
 from components.records import Completion, Observation, Usage, write_jsonl
 from components.registry import Recipe, Version
@@ -37,9 +37,7 @@ def outputs(folder: Path, texts: list[str], shift: float = 0.0, dev_score: float
     write_jsonl(folder / "evaluation" / "sealed" / "sft.jsonl", answers[3:])
     model = folder / "sft" / "model"
     model.mkdir()
-    save_file(
-        {"w": np.ones(4, dtype="float32") + shift, "b": np.zeros(2, dtype="float32")}, model / "model.safetensors"
-    )
+    save_file({"w": torch.ones(4) + shift, "b": torch.zeros(2, dtype=torch.bfloat16)}, model / "model.safetensors")
     (model / "prompt.md").write_text("Sort.", encoding="utf-8")
     return folder
 
