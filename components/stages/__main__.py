@@ -15,7 +15,7 @@ from components.records import write_record
 from components.registry import joined_run, open_run
 from components.stages import BASE_MODEL, LADDER
 from components.stages.judging import tell_judge
-from components.stages.run import STATE, Run, StageRecord, digest, git_commit, kernels, threads
+from components.stages.run import STATE, Run, StageRecord, digest, git_commit, threads
 from components.training.launch import WORKER
 
 PARENT = "GRADUS_MLFLOW_PARENT"  # id of the run that the stages of one climb belong to
@@ -50,7 +50,6 @@ def main(arguments: list[str]) -> None:
 def climb(stage: str, name: str) -> None:
     """Run a stage of a run as a run of the record, and write down how it went."""
     run, started = Run.load(name), time.monotonic()
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(kernels(threads()).resolve()))
     tags = {
         "run": name,
         "stage": stage,

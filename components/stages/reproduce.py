@@ -22,7 +22,7 @@ from components.data.versions import check_out
 from components.errors import TrainingError
 from components.records import Completion, Observation, Record, read_jsonl
 from components.registry import Recipe, recipe, reference_of
-from components.stages.run import ARTIFACTS, STATE, kernels, threads
+from components.stages.run import ARTIFACTS, STATE
 
 LAST = "evaluate"  # what comes after it decides, and makes nothing
 INHERITED = ("MLFLOW_TRACKING_URI", "GRADUS_MLFLOW_PARENT", "GRADUS_WINNER_ALIAS")
@@ -164,7 +164,7 @@ def _environment(made: Recipe, folder: Path, project: Path) -> dict[str, str]:
         **as_then,
         "PYTHONPATH": str(folder),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "TORCHINDUCTOR_CACHE_DIR": str((project / kernels(made.threads or threads())).resolve()),
+        "TORCHINDUCTOR_CACHE_DIR": str((project / STATE / "compiled").resolve()),
     }
 
 

@@ -202,8 +202,3 @@ def threads() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return int(wanted) if wanted.isdigit() else cores
-
-
-def kernels(threads: int) -> Path:
-    """Where compiled layers are kept: they share work out to so many threads, which torch's own cache does not ask."""
-    return STATE / "compiled" / f"{threads}-threads"
