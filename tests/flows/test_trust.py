@@ -8,7 +8,7 @@ from tests.flows.conftest import RUN, Project
 def test_a_climb_leaves_a_certificate_and_an_audit_on_its_page(climbed: Project) -> None:
     page = (climbed.artifacts / "report" / "report.html").read_text(encoding="utf-8")
     assert "Can the reward and the labels be trusted?" in page
-    assert "RL was not watched" in page
+    assert "Was the reward hacked?" in page and "the sealed score never fell" in page
     certify = climbed.call("flows.cli", "certify", "triage")
     assert certify.returncode == 0, certify.stderr
     assert "wrong answers that pass" in certify.stdout and "Above the floor." in certify.stdout
