@@ -43,14 +43,15 @@ class Compute:
             yield
             return
         before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-        filled = torch.utils.deterministic.fill_uninitialized_memory  # a help for debugging, and slow
+        settings: Any = torch.utils.deterministic
+        filled = settings.fill_uninitialized_memory  # a help for debugging, and slow
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        settings.fill_uninitialized_memory = False
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-            torch.utils.deterministic.fill_uninitialized_memory = filled
+            settings.fill_uninitialized_memory = filled
 
     @contextmanager
     def fast_convolutions(self) -> Generator[None]:

@@ -115,7 +115,7 @@ def test_a_trial_training_is_done_once(make_run: MakeRun, tmp_path: Path) -> Non
     sft = run.profile.sft.model_copy(update={"packed_tokens": None, "epochs": 1.0, "dev_examples": 10})
     run = replace(run, profile=run.profile.model_copy(update={"model": model, "sft": sft}))
     found = RunBench(run).learn(16)
-    assert found is not None and len(found.passed) == 10 and found.seconds > 0 and found.calls_per_hour > 0
+    assert found is not None and len(found.answers) == 10 and found.seconds > 0 and found.calls_per_hour > 0
     assert not (tmp_path / "state" / "advice" / run.name / "trial-16").exists()
     again = RunBench(run).learn(16)
     assert again == found  # read, not trained: a second training takes other seconds

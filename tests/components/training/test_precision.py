@@ -1,12 +1,14 @@
 """Sums that come out the same in every run."""
 
+from typing import Any, cast
+
 import torch
 
 from components.training.precision import Compute
 
 
 def test_gradients_of_indexing_are_added_up_in_one_order_whatever_the_threads_do() -> None:
-    threads = torch.get_num_threads()
+    threads, settings = torch.get_num_threads(), cast("Any", torch.utils.deterministic)
     torch.set_num_threads(4)
     generator = torch.Generator().manual_seed(1)
     values = torch.randn(400_000, generator=generator)
@@ -14,9 +16,9 @@ def test_gradients_of_indexing_are_added_up_in_one_order_whatever_the_threads_do
     try:
         with Compute(cpu=True, bf16=False).repeatable():
             sums = [torch.zeros(64).index_put((places,), values, accumulate=True) for _ in range(5)]
-            assert not torch.utils.deterministic.fill_uninitialized_memory
+            assert not settings.fill_uninitialized_memory
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(sums[0], other) for other in sums)
     assert not torch.are_deterministic_algorithms_enabled()  # as it was
-    assert torch.utils.deterministic.fill_uninitialized_memory
+    assert settings.fill_uninitialized_memory
