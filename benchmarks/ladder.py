@@ -6,6 +6,8 @@ calls it, from nothing to the printed table; the overhead is that time over the 
 
     python -m benchmarks.ladder --seeds 1 2 3
 
+With --reproduce the version that a climb registered is made again from its commit (`gradus reproduce`), as long again.
+
 With --go-on a climb goes on in the folder of an earlier call, with today's code and settings: DVC repeats what they
 change. Its times are then those of a part, and are left out. With --made nothing is climbed: the records of project
 folders whose stages were run one by one are read, and their wall times left out as well.
@@ -33,7 +35,8 @@ from components.stages.run import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "state" / "bench"
-COPIED = ("components", "flows", "models", "params", "monitoring", "data", "dvc.yaml", ".dvcignore", "pyproject.toml")
+FOLDERS = ("components", "flows", "models", "params", "monitoring", "data")
+FILES = ("dvc.yaml", "pyproject.toml", ".dvcignore", ".gitignore")
 
 
 def main() -> None:
@@ -41,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", default="triage-nano", help="a run of params/pipeline.yaml")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--reproduce", type=int, nargs="*", default=[], help="seeds whose version 1 is made again")
     parser.add_argument("--go-on", type=int, nargs="*", default=[], help="seeds whose folders are kept")
     parser.add_argument("--made", type=Path, nargs="+", help="project folders that hold the run: read, not climbed")
     parser.add_argument("--out", type=Path, help="default: benchmarks/ladder-RUN.json")
@@ -66,6 +70,9 @@ def climbed(options: argparse.Namespace) -> list[dict[str, Any]]:
     for seed in options.seeds:
         if seed not in climbs:
             climbs[seed] = {"git_commit": commit, **climb(options.run, seed, go_on=seed in options.go_on)}
+            part.write_text(json.dumps(list(climbs.values())), encoding="utf-8")
+        if seed in options.reproduce and "reproduced" not in climbs[seed]:
+            climbs[seed]["reproduced"] = reproduced(options.run, seed)
             part.write_text(json.dumps(list(climbs.values())), encoding="utf-8")
     return [climbs[seed] for seed in options.seeds]
 
@@ -101,10 +108,7 @@ def climb(run: str, seed: int, *, go_on: bool) -> dict[str, Any]:
     project = prepare(run, seed, keep=go_on)
     workload, _, profile = run.rpartition("-")
     command = [sys.executable, "-m", "flows.cli", "run", workload, "--profile", profile]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project)}
-    for name in ("PREFECT_HOME", "DVC_SITE_CACHE_DIR", "MLFLOW_TRACKING_URI", "OMP_WAIT_POLICY"):
-        environment.pop(name, None)
+    environment = surroundings(project)
     print(f"seed {seed}: {project}", flush=True)
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=project, env=environment)
@@ -126,13 +130,32 @@ def climb(run: str, seed: int, *, go_on: bool) -> dict[str, Any]:
     }
 
 
+def reproduced(run: str, seed: int) -> dict[str, Any]:
+    """What `gradus reproduce` says of the version that a climb registered."""
+    project, workload = WORK / f"{run}-{seed}", run.rpartition("-")[0]
+    command = [sys.executable, "-m", "flows.cli", "reproduce", workload, "1"]
+    started = time.monotonic()
+    subprocess.run(command, cwd=project, env=surroundings(project), check=False)  # code 1 where it differs
+    found = json.loads((project / "state" / "reproduce" / f"{workload}-1.json").read_text(encoding="utf-8"))
+    return {"seconds": round(time.monotonic() - started, 1), **found}
+
+
+def surroundings(project: Path) -> dict[str, str]:
+    """The environment of a project's own commands: its code, nothing that is set for another project."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project)}
+    for name in ("PREFECT_HOME", "DVC_SITE_CACHE_DIR", "MLFLOW_TRACKING_URI", "OMP_WAIT_POLICY"):
+        environment.pop(name, None)
+    return environment
+
+
 def prepare(run: str, seed: int, *, keep: bool = False) -> Path:
     """A project folder with this seed; without results, unless those of an earlier call are to be kept."""
     project = WORK / f"{run}-{seed}"
     if not keep:
         shutil.rmtree(project, ignore_errors=True)
     project.mkdir(parents=True, exist_ok=True)
-    for name in COPIED:
+    for name in (*FOLDERS, *FILES):
         source = ROOT / name
         if source.is_dir():
             shutil.rmtree(project / name, ignore_errors=True)
@@ -150,7 +173,15 @@ def prepare(run: str, seed: int, *, keep: bool = False) -> Path:
             settings["source"]["seed"] += seed
 
     edit(project / f"params/workloads/{workload}.yaml", reseed)
+    commit(project, f"{run} with seed {seed}")
     return project
+
+
+def commit(project: Path, subject: str) -> None:
+    """Commit a project as it is: what a climb records must name what made it."""
+    git = ["git", "-c", "user.name=Gradus", "-c", "user.email=gradus@localhost"]
+    subprocess.run([*git, "add", "--all"], cwd=project, check=True)
+    subprocess.run([*git, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", subject], cwd=project, check=True)
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:

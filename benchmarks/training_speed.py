@@ -12,17 +12,17 @@ and how long completions are, decides its speed.
 import argparse
 import json
 import logging
-import os
-import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ladder import machine
 from components.engines import Sampling
 from components.engines.transformers_engine import TransformersEngine
 from components.models import open_model
@@ -150,19 +150,34 @@ def our_grpo(task: TrainingTask, params: RlParams, compute: Compute) -> Any:
 
 def seconds_of(build: Callable[[], Any], compute: Compute, *, ours: bool) -> tuple[float, float, Any]:
     """Seconds of one training by the clock and of all processors together, and its trainer."""
-    from contextlib import nullcontext
-
     trainer = quiet(build())
-    with compute.fast_convolutions() if ours else nullcontext():
+    with as_in_stages(compute) if ours else nullcontext():
         began, worked = time.perf_counter(), time.process_time()
         trainer.train()
         return time.perf_counter() - began, time.process_time() - worked, trainer
+
+
+@contextmanager
+def as_in_stages(compute: Compute) -> Generator[None]:
+    """What `components.training` trains under, the fixed order of sums included."""
+    with compute.repeatable(), compute.fast_convolutions():
+        yield
+
+
+def one_step(build: Callable[[], Any]) -> None:
+    """Compile and allocate what the first step of a training does."""
+    trainer = quiet(build())
+    trainer.args.max_steps = 1
+    trainer.train()
 
 
 def in_turns(sides: dict[str, Callable[[], Any]], items: int, rounds: int, compute: Compute) -> dict[str, Any]:
     """Items a second of each side, and the ratio of ours to the bare one."""
     rates: dict[str, list[float]] = {name: [] for name in sides}
     work: dict[str, list[float]] = {name: [] for name in sides}
+    for name, build in sides.items():
+        with as_in_stages(compute) if name == "ours" else nullcontext():
+            one_step(build)
     for turn in range(rounds):
         for name, build in sides.items():
             seconds, worked, trainer = seconds_of(build, compute, ours=name == "ours")
@@ -192,11 +207,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     workload = load(ROOT / "params/workloads/triage.yaml", Workload)
     prompt = load_prompt(ROOT / "params/prompts/triage", workload.trained_prompt, ("message",))
     compute = Compute.choose(profile.model.precision)
-    sft = profile.sft.model_copy(update={"epochs": 1, "evaluations": 1})
+    sft = profile.sft.model_copy(update={"epochs": 1, "evaluations": 1, "optimiser": "adamw"})  # TRL's own
     task = TrainingTask(args.model, triage(args.examples), prompt, lambda *_: 0.0, SEED, folder / "w", folder / "out")
-    warm = replace(task, train=task.train[: sft.batch_examples])
-    for build in (bare_sft, our_sft):
-        quiet(build(warm, sft, compute)).train()
     found = {"sft": in_turns(
         {"bare": lambda: bare_sft(task, sft, compute), "ours": lambda: our_sft(task, sft, compute)},
         len(task.train), args.rounds, compute,
@@ -227,7 +239,7 @@ def main() -> None:
         "--rung", type=Path, help="start of GRPO; by default the model is trained on the workload first"
     )
     parser.add_argument("--profile", default="nano")
-    parser.add_argument("--examples", type=int, default=512, help="of SFT, one epoch")
+    parser.add_argument("--examples", type=int, default=1024, help="of SFT, one epoch")
     parser.add_argument("--warm-examples", type=int, default=2000, help="of the SFT before GRPO, two epochs")
     parser.add_argument("--steps", type=int, default=4, help="of GRPO")
     parser.add_argument("--rounds", type=int, default=3)
@@ -238,9 +250,8 @@ def main() -> None:
         found = measure(args, Path(folder))
     record = {
         "command": "python -m benchmarks.training_speed", "date": date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f}",
-        "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)), "profile": args.profile,
-        "sft_examples": args.examples, "grpo_steps": args.steps, **found,
+        "machine": machine(),
+        "profile": args.profile, "sft_examples": args.examples, "grpo_steps": args.steps, **found,
     }  # fmt: skip
     args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     log.info(json.dumps(record, indent=1))

@@ -129,7 +129,6 @@ def climb_in(folder: Path, run: Run) -> GateRecord:
         "MLFLOW_TRACKING_URI": tracking_uri(),
         "PREFECT_API_URL": str(get_client(sync_client=True).api_url),
         "PYTHONPATH": str(folder),
-        "TORCHINDUCTOR_CACHE_DIR": str((STATE / "compiled").resolve()),
         WINNER_ALIAS: "canary",
     }
     command = [sys.executable, "-m", "flows.cli", "run", run.workload.name, "--profile", run.profile.name]

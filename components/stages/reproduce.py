@@ -20,12 +20,12 @@ from tqdm import tqdm
 from components.data.masking import mask
 from components.data.versions import check_out
 from components.errors import TrainingError
-from components.records import Completion, Observation, Record, read_jsonl
+from components.records import Completion, Observation, Record, read_jsonl, write_record
 from components.registry import Recipe, recipe, reference_of
 from components.stages.run import ARTIFACTS, STATE
 
 LAST = "evaluate"  # what comes after it decides, and makes nothing
-INHERITED = ("MLFLOW_TRACKING_URI", "GRADUS_MLFLOW_PARENT", "GRADUS_WINNER_ALIAS")
+INHERITED = ("MLFLOW_TRACKING_URI", "TORCHINDUCTOR_CACHE_DIR", "GRADUS_MLFLOW_PARENT", "GRADUS_WINNER_ALIAS")
 log = logging.getLogger(__name__)
 
 
@@ -52,7 +52,7 @@ class Reproduced(Record):
 
 
 def reproduce(workload: str, number: int, project: Path) -> Reproduced:
-    """Make a version again and compare it with what was registered.
+    """Make a version again and compare it with what was registered; kept as JSON beside the folder.
 
     Raises:
         RegistryError: There is no such version, or its commit is unknown.
@@ -62,12 +62,12 @@ def reproduce(workload: str, number: int, project: Path) -> Reproduced:
     made = recipe(workload, number)
     folder = project / STATE / "reproduce" / f"{workload}-{number}"
     check_out(project, workload, made.commit, folder)
-    environment = _environment(made, folder, project)
+    environment = _environment(made, folder)
     stages = _stages(folder, environment)
     for stage in tqdm(stages, f"version {number}", unit="stage"):
         _run(stage, made.run, folder, environment)
     compared = tuple(compare(made, folder / ARTIFACTS / made.run, reference_of(made.version)))
-    return Reproduced(
+    found = Reproduced(
         workload=workload,
         version=number,
         rung=made.rung,
@@ -77,6 +77,8 @@ def reproduce(workload: str, number: int, project: Path) -> Reproduced:
         compared=compared,
         notes=_notes(made),
     )
+    write_record(folder.with_suffix(".json"), found)
+    return found
 
 
 def compare(made: Recipe, outputs: Path, answered: list[Observation]) -> Iterator[Compared]:
@@ -155,7 +157,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _environment(made: Recipe, folder: Path, project: Path) -> dict[str, str]:
+def _environment(made: Recipe, folder: Path) -> dict[str, str]:
     """The environment of the stages: the folder's own code and record, the recorded number of threads."""
     kept = {name: value for name, value in os.environ.items() if name not in INHERITED}
     as_then = {"OMP_NUM_THREADS": str(made.threads)} if made.threads else {}
@@ -164,7 +166,6 @@ def _environment(made: Recipe, folder: Path, project: Path) -> dict[str, str]:
         **as_then,
         "PYTHONPATH": str(folder),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "TORCHINDUCTOR_CACHE_DIR": str((project / STATE / "compiled").resolve()),
     }
 
 
