@@ -148,9 +148,12 @@ def our_grpo(task: TrainingTask, params: RlParams, compute: Compute) -> Any:
     return rl_job(task, params, opened, rewarded, compute).trainer
 
 
-def seconds_of(build: Callable[[], Any], compute: Compute, *, ours: bool) -> tuple[float, float, Any]:
-    """Seconds of one training by the clock and of all processors together, and its trainer."""
+def seconds_of(
+    build: Callable[[], Any], compute: Compute, *, ours: bool, steps: int | None = None
+) -> tuple[float, float, Any]:
+    """Seconds of one training, or of its first steps, by the clock and of all processors together, and its trainer."""
     trainer = quiet(build())
+    trainer.args.max_steps = steps or trainer.args.max_steps
     with as_in_stages(compute) if ours else nullcontext():
         began, worked = time.perf_counter(), time.process_time()
         trainer.train()
@@ -164,20 +167,12 @@ def as_in_stages(compute: Compute) -> Generator[None]:
         yield
 
 
-def one_step(build: Callable[[], Any]) -> None:
-    """Compile and allocate what the first step of a training does."""
-    trainer = quiet(build())
-    trainer.args.max_steps = 1
-    trainer.train()
-
-
 def in_turns(sides: dict[str, Callable[[], Any]], items: int, rounds: int, compute: Compute) -> dict[str, Any]:
     """Items a second of each side, and the ratio of ours to the bare one."""
     rates: dict[str, list[float]] = {name: [] for name in sides}
     work: dict[str, list[float]] = {name: [] for name in sides}
-    for name, build in sides.items():
-        with as_in_stages(compute) if name == "ours" else nullcontext():
-            one_step(build)
+    for name, build in sides.items():  # what is compiled and allocated first is not timed
+        seconds_of(build, compute, ours=name == "ours", steps=1)
     for turn in range(rounds):
         for name, build in sides.items():
             seconds, worked, trainer = seconds_of(build, compute, ours=name == "ours")
