@@ -69,10 +69,15 @@ def best(ladder: Ladder) -> RungResult:
 
 
 def best_prompt(ladder: Ladder) -> RungResult | None:
-    """The most accurate prompt rung, the first of equals; None where there is none."""
-    return max(
-        (rung for rung in ladder.rungs if rung.method == "prompt"), key=lambda rung: rung.accuracy.value, default=None
-    )
+    """The prompt that dev chose, with which SFT is compared; before any SFT the most accurate one, the first of equals.
+
+    None where there is no prompt rung.
+    """
+    prompts = {rung.name: rung for rung in ladder.rungs if rung.method == "prompt"}
+    for rung in ladder.rungs:
+        if rung.method == "sft" and rung.parent in prompts:
+            return prompts[rung.parent]
+    return max(prompts.values(), key=lambda rung: rung.accuracy.value, default=None)
 
 
 def headline(ladder: Ladder) -> str:

@@ -98,3 +98,16 @@ def test_a_gain_that_may_be_chance_is_called_so(ladder: Ladder) -> None:
 def test_without_a_gate_the_simplest_of_the_most_accurate_rungs_wins(ladder: Ladder) -> None:
     assert words.winner(changed(ladder, "sft", 0.964)).name == "sft"
     assert "No gate has decided yet." in words.verdict(changed(ladder, "sft", 0.964), 1_000)
+
+
+def test_the_best_prompt_is_the_one_that_dev_chose_and_not_the_one_that_test_would(ladder: Ladder) -> None:
+    luckier = changed(ladder, "loose", 0.99)
+    found = words.best_prompt(luckier)
+    assert found is not None
+    assert found.name == "schema_definitions"
+    untrained = luckier.model_copy(
+        update={"rungs": tuple(r for r in luckier.rungs if r.method in ("classical", "prompt"))}
+    )
+    found = words.best_prompt(untrained)
+    assert found is not None
+    assert found.name == "loose"
