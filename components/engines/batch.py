@@ -36,6 +36,12 @@ class OwnLayer(DynamicLayer):
         self.used += 1
         return keys_RHLD[:, :, : self.used], values_RHLD[:, :, : self.used]
 
+    def move(self, places: Tensor, to: Tensor, rows: int) -> None:
+        """Copy the rows at `places` to `to`, and go on with the first `rows` of them."""
+        for tensor_RHLD in (self.keys, self.values):
+            cast(Tensor, tensor_RHLD)[to, :, : self.used] = cast(Tensor, tensor_RHLD)[places, :, : self.used]
+        self.keys, self.values = cast(Tensor, self.keys)[:rows], cast(Tensor, self.values)[:rows]
+
     def get_seq_length(self) -> int:
         return self.used
 
@@ -53,12 +59,22 @@ class Batch:
     hidden_RL: Tensor
     positions_R: Tensor
 
-    def keep(self, places: list[int], along_RX: Tensor) -> Tensor:
-        """Go on with these places only, in this order and as often as named; select from `along_RX` as well."""
-        places_K = torch.tensor(places, device=along_RX.device)
-        self.cache.reorder_cache(places_K)  # pyright: ignore[reportArgumentType]
-        self.hidden_RL, self.positions_R = self.hidden_RL[places_K], self.positions_R[places_K]
-        return along_RX[places_K]
+    def keep(self, places: Sequence[int]) -> list[int]:
+        """Go on with these places only; their new order. The last ones fill the gaps, the others are not copied."""
+        rows, staying = len(places), set(places)
+        gaps = [place for place in range(rows) if place not in staying]
+        last = sorted(place for place in places if place >= rows)
+        filling = dict(zip(gaps, last, strict=True))
+        order = [filling.get(place, place) for place in range(rows)]
+        device = self.positions_R.device
+        order_R, gaps_M, last_M = (torch.tensor(some, dtype=torch.long, device=device) for some in (order, gaps, last))
+        for layer in self.cache.layers:
+            if isinstance(layer, OwnLayer):
+                layer.move(last_M, gaps_M, rows)
+            else:
+                layer.reorder_cache(cast(Any, order_R))
+        self.hidden_RL, self.positions_R = self.hidden_RL[order_R], self.positions_R[order_R]
+        return order
 
     def step(self, model: Any, tokens_R: Tensor) -> Tensor:
         """Read one more token in each row; logits of the next, [rows, vocabulary]."""
@@ -74,33 +90,44 @@ class Batch:
         return logits_R1V[:, -1]
 
 
-def assemble(prefix: Prefix, filled: Sequence[Filled], layout: Layout, new_tokens: int) -> Batch:
-    """Lay filled prompts out as one batch, all ending at the same column, with room for new tokens."""
+def assemble(
+    prefix: Prefix, filled: Sequence[Filled], layout: Layout, prompts: Sequence[int], new_tokens: int
+) -> Batch:
+    """Lay filled prompts out as one batch, all ending at the same column, with room for new tokens.
+
+    `prompts` has the number of each row's prompt, which several rows may complete.
+    """
+    lengths_R = torch.cat([part.lengths_R for part in filled])
+    prompts_R = torch.tensor(prompts, device=lengths_R.device)
     layers: list[Any] = []
     shared: dict[int, tuple[Tensor, Tensor]] = {}
     for at, first in enumerate(filled[0].layers):
         parts: list[Any] = [part.layers[at] for part in filled]
         if isinstance(first, Tensor):
-            layers.append(_convolution(torch.cat(parts)))
+            layers.append(_convolution(torch.cat(parts)[prompts_R]))
             continue
-        keys, values = (_with_room(tensors, new_tokens) for tensors in zip(*parts, strict=True))
+        keys, values = (_with_room(torch.cat(tensors), prompts_R, new_tokens) for tensors in zip(*parts, strict=True))
         layers.append(OwnLayer(keys, values, layout.width))
         if prefix.cache is not None and layout.shared:
             source: Any = prefix.cache.layers[at]
-            keys_HPD, values_HPD = source.keys[0, :, : layout.shared], source.values[0, :, : layout.shared]
+            keys_HPD, values_HPD = (kept[0, :, : layout.shared].to(keys.dtype) for kept in (source.keys, source.values))
             shared[at] = keys_HPD.transpose(-1, -2).contiguous(), values_HPD
-    lengths_R = torch.cat([part.lengths_R for part in filled])
+    lengths_R = lengths_R[prompts_R]
     columns_L = torch.arange(layout.width + new_tokens, device=lengths_R.device)
     empty_RL = columns_L < (layout.width + layout.shared - lengths_R)[:, None]
     hidden_RL = torch.zeros(empty_RL.shape, device=lengths_R.device).masked_fill(empty_RL, float("-inf"))
     return Batch(Cache(layers=layers), shared, hidden_RL, lengths_R)
 
 
-def _with_room(parts_RHWD: Sequence[Tensor], new_tokens: int) -> Tensor:
-    """The rows of all groups in one buffer, columns for new tokens behind theirs."""
-    rows, (_, heads, width, size) = sum(map(len, parts_RHWD)), parts_RHWD[0].shape
-    buffer = parts_RHWD[0].new_empty(rows, heads, width + new_tokens, size)
-    torch.cat(list(parts_RHWD), out=buffer[:, :, :width])
+def _with_room(read_PHWD: Tensor, prompts_R: Tensor, new_tokens: int) -> Tensor:
+    """Each row's share of what was read, with columns for new tokens behind it.
+
+    On a CPU in float32 whatever the model computes in: for one query a row its products in bfloat16 take twice as long.
+    """
+    _, heads, width, size = read_PHWD.shape
+    kind = torch.float32 if read_PHWD.device.type == "cpu" else read_PHWD.dtype
+    buffer = read_PHWD.new_empty(len(prompts_R), heads, width + new_tokens, size, dtype=kind)
+    buffer[:, :, :width] = read_PHWD[prompts_R]
     return buffer
 
 
@@ -121,13 +148,11 @@ def attend(
     """
     batch: Batch = settings["batch"]
     rows, heads, own, size = key.shape
-    query_RHGD = (query * settings["scaling"]).view(rows, heads, -1, size)
-    if query.dtype == torch.bfloat16 and query.device.type == "cpu":
-        return _attend_in_halves(query_RHGD, key, value, batch, batch.shared.get(module.layer_idx)), None
-    scores = query_RHGD @ key.transpose(-1, -2) + batch.hidden_RL[:, None, None, :own].to(query.dtype)
+    query_RHGD = (query * settings["scaling"]).view(rows, heads, -1, size).to(key.dtype)
+    scores = query_RHGD @ key.transpose(-1, -2) + batch.hidden_RL[:, None, None, :own].to(key.dtype)
     if module.layer_idx not in batch.shared:
         out_RHGD = scores.float().softmax(-1).to(value.dtype) @ value
-        return out_RHGD.reshape(rows, 1, -1, size), None
+        return out_RHGD.reshape(rows, 1, -1, size).to(query.dtype), None
     keys_HDP, values_HPD = batch.shared[module.layer_idx]
     across_HXP = query_RHGD.transpose(0, 1).reshape(heads, -1, size) @ keys_HDP
     across_RHGP = across_HXP.view(heads, rows, -1, keys_HDP.shape[-1]).transpose(0, 1)
@@ -135,31 +160,7 @@ def attend(
     to_shared, to_own = weights.split((keys_HDP.shape[-1], own), -1)
     from_shared_HXD = to_shared.transpose(0, 1).reshape(heads, -1, keys_HDP.shape[-1]) @ values_HPD
     out_RHGD = to_own @ value + from_shared_HXD.view(heads, rows, -1, size).transpose(0, 1)
-    return out_RHGD.reshape(rows, 1, -1, size), None
-
-
-def _attend_in_halves(
-    query_RHGD: Tensor, key: Tensor, value: Tensor, batch: Batch, shared: tuple[Tensor, Tensor] | None
-) -> Tensor:
-    """The same in bfloat16 on a CPU, where batched products would copy the keys at every step.
-
-    Own tokens by the kernel that reads them where they are, the prefix apart, joined by the logarithms of their sums.
-    """
-    rows, heads, groups, size = query_RHGD.shape
-    hidden_RL = batch.hidden_RL[:, None, None, : key.shape[2]].to(query_RHGD.dtype)
-    own_RHGD, own_RHG = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        query_RHGD, key, value, attn_mask=hidden_RL, scale=1.0
-    )
-    if shared is None:
-        return own_RHGD.reshape(rows, 1, -1, size)
-    keys_HDP, values_HPD = shared
-    scores_HXP = (query_RHGD.transpose(0, 1).reshape(heads, -1, size) @ keys_HDP).float()
-    prefix_HX = scores_HXP.logsumexp(-1)
-    prefix_HXD = (scores_HXP - prefix_HX[..., None]).exp().to(values_HPD.dtype) @ values_HPD
-    share_RHG1 = torch.sigmoid(own_RHG - prefix_HX.view(heads, rows, groups).transpose(0, 1))[..., None]
-    prefix_RHGD = prefix_HXD.view(heads, rows, groups, size).transpose(0, 1)
-    joined = torch.lerp(prefix_RHGD.float(), own_RHGD.float(), share_RHG1)
-    return joined.to(value.dtype).reshape(rows, 1, -1, size)
+    return out_RHGD.reshape(rows, 1, -1, size).to(query.dtype), None
 
 
 @contextmanager

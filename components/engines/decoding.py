@@ -13,7 +13,7 @@ from components.engines.batch import Batch
 from components.engines.constraint import Constraint
 from components.engines.sampling import choose
 
-# Leaving finished rows behind copies the others: with fewer finished ones the copy costs more than it saves.
+# Leaving finished rows behind moves others into their places: with fewer finished ones that costs more than it saves.
 FINISHED_SHARE = 0.125
 
 
@@ -61,9 +61,8 @@ def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], cho
         if not open_rows:
             return
         if len(open_rows) <= (1 - FINISHED_SHARE) * len(alive):
-            kept = [place for place, row in enumerate(alive) if row in open_rows]
-            alive, logprobs_R = [alive[place] for place in kept], logprobs_R[kept]
-            chosen_R = batch.keep(kept, chosen_R)
+            order = batch.keep([place for place, row in enumerate(alive) if row in open_rows])
+            alive, logprobs_R, chosen_R = [alive[place] for place in order], logprobs_R[order], chosen_R[order]
         logits_RV = batch.step(model, chosen_R)
 
 

@@ -26,10 +26,17 @@ def choose(logits_RV: Tensor, uniforms_R: Tensor | None, sampling: Sampling) -> 
     """
     if uniforms_R is None or sampling.temperature == 0:
         return logits_RV.argmax(-1)
-    chances_RV, tokens_RV = (logits_RV.float() / sampling.temperature).softmax(-1).sort(-1, descending=True)
+    chances_RV = (logits_RV.float() / sampling.temperature).softmax(-1)
+    if sampling.top_p == 1:
+        return _inverted(chances_RV, uniforms_R)
+    sorted_RV, tokens_RV = chances_RV.sort(-1, descending=True)
+    kept_RV = sorted_RV.cumsum(-1) - sorted_RV < sampling.top_p
+    return tokens_RV.gather(-1, _inverted(sorted_RV * kept_RV, uniforms_R)[:, None]).squeeze(-1)
+
+
+def _inverted(chances_RV: Tensor, uniforms_R: Tensor) -> Tensor:
+    """The place in each row where its cumulated chances pass that part of their sum; never one without a chance."""
     reached_RV = chances_RV.cumsum(-1)
-    kept_RV = reached_RV - chances_RV < sampling.top_p
-    mass_R1 = (chances_RV * kept_RV).sum(-1, keepdim=True)
-    place_R1 = (reached_RV <= uniforms_R[:, None] * mass_R1).sum(-1, keepdim=True)
-    last_R1 = kept_RV.sum(-1, keepdim=True) - 1
-    return tokens_RV.gather(-1, torch.minimum(place_R1, last_R1)).squeeze(-1)
+    mass_R1 = reached_RV[:, -1:]
+    place_R = (reached_RV <= uniforms_R[:, None] * mass_R1).sum(-1)
+    return torch.minimum(place_R, (reached_RV < mass_R1).sum(-1))

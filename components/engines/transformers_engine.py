@@ -213,11 +213,8 @@ class TransformersEngine:
         spread = prefix.length if getattr(self.model.config, "conv_bias", False) else None
         layout = plan_reads([len(tokens) for tokens in read], prefix.length, self.batch_tokens, spread)
         filled = [read_prompts(self.model, prefix, read[group.start : group.stop], layout) for group in layout.groups]
-        batch = assemble(prefix, filled, layout, new_tokens)
-        logits_RV = torch.cat([part.logits_RV for part in filled])
-        if len(read) < len(prompts):
-            logits_RV = batch.keep(numbers, logits_RV)
-        return batch, logits_RV
+        batch = assemble(prefix, filled, layout, numbers, new_tokens)
+        return batch, torch.cat([part.logits_RV for part in filled])[numbers]
 
     def _row(self, job: Job, sampling: Sampling) -> Row:
         """What decoding needs to know of a job."""
