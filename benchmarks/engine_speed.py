@@ -2,7 +2,8 @@
 
 One prompt after another with `model.generate`, `transformers.pipeline` with batches of 64, and the engine of Gradus:
 interleaved in one run, medians of the rounds, so that the ratios compare like with like. All three are greedy and
-end at the same tokens; the share of equal answers is told. Tickets and system prompt are the workload triage's.
+end at the same tokens; the share of equal answers is told. Tickets and system prompt are the workload triage's, and the
+precision that in which a profile serves: bfloat16 where that is fast, where answers are equal up to rounding.
 
     python -m benchmarks.engine_speed --model models/nano
 """
@@ -37,7 +38,7 @@ def main() -> None:
     from components.engines.transformers_engine import TransformersEngine
 
     torch.set_num_threads(options.threads)
-    engine = TransformersEngine.open(options.model, options.batch_tokens, "fp32")
+    engine = TransformersEngine.open(options.model, options.batch_tokens, options.precision)
     asks = questions(engine.tokenizer, options)
     few = asks[:: max(1, len(asks) // options.one_by_one)][: options.one_by_one]
     sampling = Sampling(max_new_tokens=options.new_tokens)
@@ -66,6 +67,7 @@ def main() -> None:
         "one_by_one_asks": len(few),
         "model": os.path.relpath(options.model, ROOT),
         "threads": options.threads,
+        "precision": options.precision,
     }
     show(record)
     write(options.output, record | machine())
@@ -80,6 +82,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--system-tokens", type=int, default=600, help="the system prompt is cut to so many tokens")
     parser.add_argument("--new-tokens", type=int, default=64, help="at most so many in an answer")
     parser.add_argument("--batch-tokens", type=int, default=32_768, help="engine.batch_tokens of the profile")
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="of all three ways")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "engine_speed.json")
