@@ -2,8 +2,8 @@
 
 One prompt after another with `model.generate`, `transformers.pipeline` with batches of 64, and the engine of Gradus:
 interleaved in one run, medians of the rounds, so that the ratios compare like with like. All three are greedy and
-end at the same tokens; the share of equal answers is told. Tickets and system prompt are the workload triage's, and the
-precision that in which a profile serves: bfloat16 where that is fast, where answers are equal up to rounding.
+end at the same tokens; the share of equal answers is told. Tickets and system prompt are the workload triage's. The
+precision is the one in which a profile serves: bfloat16 where that is fast, and then answers are equal up to rounding.
 
     python -m benchmarks.engine_speed --model models/nano
 """
