@@ -130,43 +130,56 @@ def test_workers_answer_alike() -> None:
     assert found[0] == found[1]
 
 
-def kill_while_running(times: int) -> threading.Thread:
-    """Kill every process of the sandbox as soon as a program runs in it, so many times."""
-    us = psutil.Process()
+HEAVY_SLEEP = "import time\ndef f(n):\n    held = b'x' * (96 << 20)\n    time.sleep(n)\n    return n\n"
 
-    def interpreters() -> set[int]:
-        return {child.pid for child in us.children(recursive=True) if child.name().startswith("python")}
+
+@contextlib.contextmanager
+def killing(times: int) -> Iterator[None]:
+    """Kill every process of the sandbox once HEAVY_SLEEP runs in it, known by its memory; so many times."""
+    over = threading.Event()
+
+    def memory(child: psutil.Process) -> int:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended since it was listed
+            return child.memory_info().rss
+        return 0
+
+    def kill_when_it_runs() -> bool:
+        children = psutil.Process().children(recursive=True)
+        if not any(memory(child) > 96 << 20 for child in children):
+            return False
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended with the one before it
+                child.kill()
+        psutil.wait_procs(children, timeout=5)
+        return True
 
     def kill() -> None:
-        for _ in range(times):
-            before: set[int] = set()
-            while len(before & interpreters()) < 3:  # the worker, the program's warden, the program, for a while
-                before = interpreters()
-                time.sleep(0.3)
-            for child in us.children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
+        killed = 0
+        while killed < times and not over.wait(0.02):
+            killed += kill_when_it_runs()
 
-    thread = threading.Thread(target=kill)
-    thread.start()
-    return thread
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        killer.join()
 
 
 def test_a_program_whose_worker_is_lost_runs_again_in_a_fresh_one() -> None:
     with Sandbox(SandboxParams(workers=1)) as one:
         assert one.wall
-        killer = kill_while_running(1)
-        found = one.run_many([program(SLEEP, 1.5), program(SLEEP, 0)])
-        killer.join()
-    assert [answers(execution) for execution in found] == [[1.5], [0]]
+        with killing(1):
+            found = one.run_many([program(HEAVY_SLEEP, 3), program(SLEEP, 0)])
+    assert [answers(execution) for execution in found] == [[3], [0]]
 
 
 def test_a_program_that_brings_down_two_workers_is_charged_and_the_next_is_not() -> None:
     with Sandbox(SandboxParams(workers=1)) as one:
         assert one.wall
-        killer = kill_while_running(2)
-        lost, after = one.run_many([program(SLEEP, 1.5), program(SLEEP, 0)])
-        killer.join()
+        with killing(2):
+            lost, after = one.run_many([program(HEAVY_SLEEP, 9), program(SLEEP, 0)])
     assert isinstance(lost, Execution)
     assert lost.failure == "brought down two workers"
     assert answers(after) == [0]
