@@ -52,7 +52,7 @@ def test_a_canary_that_breaks_the_schema_is_withdrawn(climbed: Project, record: 
     before, canary = aliases(record)["champion"], aliases(record)["canary"]
     climbed.set("pipeline.yaml", {"retraining": {"release": {"canary_hours": 1}}})
     with started(climbed, "flows.cli", "release", "triage", output=tmp_path / "out") as process:
-        time.sleep(20)  # until it waits for answers
+        wait_until(lambda: "is the canary: waiting for" in (tmp_path / "out").read_text(encoding="utf-8"), 120)
         answer(climbed, before, 250)
         answer(climbed, canary, 200)
         wait_until(lambda: process.poll() is not None, 120)
