@@ -189,12 +189,19 @@ def digest(*settings: Settings | str | int) -> str:
 
 
 def git_commit() -> str:
-    """The commit of the code, with a mark where files differ from it; "unknown" outside a repository."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", "no-tag-is-called-this"]
+    """The commit of the code, with a mark where files differ from it; "unknown" outside a repository.
+
+    dvc.lock is no such file: every run writes into it what it has made.
+    """
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        commit, changed = _git("rev-parse", "HEAD"), _git("diff", "--name-only", "HEAD", "--", ":/", ":!dvc.lock")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def threads() -> int:

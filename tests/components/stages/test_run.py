@@ -37,11 +37,14 @@ def test_the_commit_is_marked_where_files_differ_from_it(tmp_path: Path, monkeyp
     assert git_commit() == "unknown"
     git("init")
     Path("code.py").write_text("a = 1\n")
+    Path("dvc.lock").write_text("stages: {}\n")
     git("add", ".")
     git("commit", "--message", "First")
     git("tag", "--annotate", "v1", "--message", "A tag")
     clean = git_commit()
     assert re.fullmatch("[0-9a-f]{40}", clean)
+    Path("dvc.lock").write_text("what a run has made\n")
+    assert git_commit() == clean
     Path("code.py").write_text("a = 2\n")
     assert git_commit() == f"{clean}-dirty"
 
