@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import psutil
@@ -134,7 +134,7 @@ HEAVY_SLEEP = "import time\ndef f(n):\n    held = b'x' * (96 << 20)\n    time.sl
 
 
 @contextlib.contextmanager
-def killing(times: int) -> Iterator[None]:
+def killing(times: int) -> Generator[None]:
     """Kill every process of the sandbox once HEAVY_SLEEP runs in it, known by its memory; so many times."""
     over = threading.Event()
 
