@@ -1,7 +1,8 @@
 """A new version of a workload's data: production's answers, added by DVC and committed on a branch of their own.
 
 The branch is checked out beside the project (a git worktree), so that what people have open stays as it is. Decides
-where a version starts and what is in its commit; which answers it takes is decided elsewhere.
+where a version starts, what is in its commit and which files count as changed; which answers it takes is decided
+elsewhere.
 """
 
 import shutil
@@ -63,20 +64,45 @@ def check_out(project: Path, workload: str, commit: str, folder: Path) -> None:
         DataError: git does not know the commit, or DVC has not its data.
     """
     _remove(project, folder)
-    _git(project, "worktree", "add", "--quiet", "--detach", str(folder), commit)
+    git(project, "worktree", "add", "--quiet", "--detach", str(folder), commit)
     _share(project, folder, workload)
+
+
+def git(folder: Path, *words: str) -> str:
+    """What a git command prints in a folder.
+
+    Raises:
+        DataError: It fails.
+    """
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = str(getattr(error, "stderr", "") or error).strip().splitlines()
+        raise DataError(
+            f"expected `git {words[0]}` to succeed, found {said[-1] if said else error} ({folder})"
+        ) from error
+    return done.stdout.rstrip()
+
+
+def uncommitted(project: Path) -> list[str]:
+    """Files of code and settings that the last commit has otherwise or not at all.
+
+    Raises:
+        DataError: The project is no git repository.
+    """
+    changed = git(project, "status", "--porcelain", "--untracked-files=all", "--", *CODE)
+    return [line[3:] for line in changed.splitlines()]
 
 
 def _refuse_changes(project: Path) -> None:
     """What is not committed would be missing on the branch."""
     try:
-        changed = _git(project, "status", "--porcelain", "--untracked-files=all", "--", *CODE)
+        changed = uncommitted(project)
     except DataError as error:
         raise ConfigError(f"expected a git repository at {project}, found none: {error}") from error
     if changed:
-        first = changed.splitlines()[0][3:]
         raise ConfigError(
-            f"expected all settings and code to be committed before a retraining, found changes in {first}"
+            f"expected all settings and code to be committed before a retraining, found changes in {changed[0]}"
         )
 
 
@@ -91,7 +117,7 @@ def _start(project: Path, earlier: str) -> str:
 def _check_out(project: Path, folder: Path, branch: str, start: str) -> None:
     """A new worktree in the place of an older one."""
     _remove(project, folder)
-    _git(project, "worktree", "add", "--quiet", "-B", branch, str(folder), start)
+    git(project, "worktree", "add", "--quiet", "-B", branch, str(folder), start)
 
 
 def _remove(project: Path, folder: Path) -> None:
@@ -100,7 +126,7 @@ def _remove(project: Path, folder: Path) -> None:
             ["git", "worktree", "remove", "--force", str(folder)], cwd=project, check=False, capture_output=True
         )
         shutil.rmtree(folder, ignore_errors=True)
-    _git(project, "worktree", "prune")
+    git(project, "worktree", "prune")
 
 
 def _share(project: Path, folder: Path, workload: str) -> None:
@@ -135,33 +161,22 @@ def _name(path: Path, harvest: str) -> None:
 
 
 def _commit(folder: Path, workload: str, n: int, name: str) -> str:
-    _git(folder, "add", "--", f"data/{workload}/{HARVEST}", f"params/workloads/{workload}.yaml")
+    git(folder, "add", "--", f"data/{workload}/{HARVEST}", f"params/workloads/{workload}.yaml")
     author = () if _configured(folder) else AUTHOR
-    _git(folder, *author, "commit", "--quiet", "--no-verify", "-m", f"{workload}: {n} answers of production ({name})")
-    return _git(folder, "rev-parse", "HEAD")
+    git(folder, *author, "commit", "--quiet", "--no-verify", "-m", f"{workload}: {n} answers of production ({name})")
+    return git(folder, "rev-parse", "HEAD")
 
 
 def _push(folder: Path, file: Path, branch: str) -> None:
     with _dvc(folder) as dvc:
         if dvc.config["remote"]:
             dvc.push(targets=[f"{file}.dvc"])
-    if remotes := _git(folder, "remote").split():
-        _git(folder, "push", "--quiet", remotes[0], branch)
+    if remotes := git(folder, "remote").split():
+        git(folder, "push", "--quiet", remotes[0], branch)
 
 
 def _configured(folder: Path) -> bool:
     return subprocess.run(["git", "config", "user.email"], cwd=folder, capture_output=True, check=False).returncode == 0
-
-
-def _git(folder: Path, *words: str) -> str:
-    try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = str(getattr(error, "stderr", "") or error).strip().splitlines()
-        raise DataError(
-            f"expected `git {words[0]}` to succeed, found {said[-1] if said else error} ({folder})"
-        ) from error
-    return done.stdout.rstrip()
 
 
 @contextmanager

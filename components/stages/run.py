@@ -6,15 +6,15 @@ settings here.
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from components.data.sources import input_columns
+from components.data.versions import git, uncommitted
 from components.economics import Prices, load_prices
-from components.errors import ConfigError, EngineError
+from components.errors import ConfigError, DataError, EngineError
 from components.models import model_folder
 from components.params import (
     AdviceParams,
@@ -189,19 +189,12 @@ def digest(*settings: Settings | str | int) -> str:
 
 
 def git_commit() -> str:
-    """The commit of the code, with a mark where files differ from it; "unknown" outside a repository.
-
-    dvc.lock is no such file: every run writes into it what it has made.
-    """
+    """The commit of the code, with a mark where code or settings differ from it; "unknown" outside a repository."""
     try:
-        commit, changed = _git("rev-parse", "HEAD"), _git("diff", "--name-only", "HEAD", "--", ":/", ":!dvc.lock")
-    except (OSError, subprocess.CalledProcessError):
+        commit, changed = git(Path(), "rev-parse", "HEAD"), uncommitted(Path())
+    except DataError:
         return "unknown"
     return f"{commit}-dirty" if changed else commit
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def threads() -> int:

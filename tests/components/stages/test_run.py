@@ -36,7 +36,9 @@ def test_the_commit_is_marked_where_files_differ_from_it(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     assert git_commit() == "unknown"
     git("init")
-    Path("code.py").write_text("a = 1\n")
+    for folder in ("components", "params"):
+        Path(folder).mkdir()
+    Path("components/code.py").write_text("a = 1\n")
     Path("dvc.lock").write_text("stages: {}\n")
     git("add", ".")
     git("commit", "--message", "First")
@@ -45,7 +47,11 @@ def test_the_commit_is_marked_where_files_differ_from_it(tmp_path: Path, monkeyp
     assert re.fullmatch("[0-9a-f]{40}", clean)
     Path("dvc.lock").write_text("what a run has made\n")
     assert git_commit() == clean
-    Path("code.py").write_text("a = 2\n")
+    new = Path("params/new.yaml")
+    new.write_text("name: new\n")
+    assert git_commit() == f"{clean}-dirty"
+    new.unlink()
+    Path("components/code.py").write_text("a = 2\n")
     assert git_commit() == f"{clean}-dirty"
 
 

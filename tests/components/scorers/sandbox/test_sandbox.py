@@ -153,8 +153,10 @@ def killing(times: int) -> Generator[None]:
         psutil.wait_procs(children, timeout=5)
         return True
 
+    killed = 0
+
     def kill() -> None:
-        killed = 0
+        nonlocal killed
         while killed < times and not over.wait(0.02):
             killed += kill_when_it_runs()
 
@@ -165,6 +167,7 @@ def killing(times: int) -> Generator[None]:
     finally:
         over.set()
         killer.join()
+    assert killed == times
 
 
 def test_a_program_whose_worker_is_lost_runs_again_in_a_fresh_one() -> None:
