@@ -26,7 +26,7 @@ from benchmarks.ladder import machine
 from components.engines import Sampling
 from components.engines.transformers_engine import TransformersEngine
 from components.models import open_model
-from components.params import Profile, RlParams, SftParams, Workload, load
+from components.params import GrpoParams, Profile, SftParams, Workload, load
 from components.prompts import load_prompt
 from components.records import Example, to_json
 from components.tracking import NullTracker
@@ -122,7 +122,7 @@ def our_sft(task: TrainingTask, params: SftParams, compute: Compute) -> Any:
     return sft_job(task, params, opened, encoded, compute).trainer
 
 
-def bare_grpo(task: TrainingTask, params: RlParams, compute: Compute) -> Any:
+def bare_grpo(task: TrainingTask, params: GrpoParams, compute: Compute) -> Any:
     """What the first page of TRL's documentation does, with these settings, on the same prompts in the same order."""
     from trl import GRPOConfig, GRPOTrainer
 
@@ -141,7 +141,7 @@ def bare_grpo(task: TrainingTask, params: RlParams, compute: Compute) -> Any:
     )  # fmt: skip
 
 
-def our_grpo(task: TrainingTask, params: RlParams, compute: Compute) -> Any:
+def our_grpo(task: TrainingTask, params: GrpoParams, compute: Compute) -> Any:
     """This project's trainer, its KL measurements included."""
     opened = starting_model(task, params.lora, compute)
     rewarded = Rewarded(task, list(range(len(task.train))), reward, sample)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ladder import machine
-from components.params import HackingParams, RlParams, ScorerParams
+from components.params import GrpoParams, HackingParams, ScorerParams
 from components.records import Completion, Example, Score
 from components.scorers import Scorer, build, score_all
 from components.stages.run import git_commit
@@ -191,7 +191,7 @@ def train(kind: str, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def settings(profile: RlParams) -> RlParams:
+def settings(profile: GrpoParams) -> GrpoParams:
     """The profile's settings for a short training that is looked at often."""
     return profile.model_copy(
         update={

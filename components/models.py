@@ -4,6 +4,7 @@ Decides what counts as a model folder, and how a layer of it is computed whose r
 opened, and what for, is decided elsewhere.
 """
 
+import hashlib
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -20,6 +21,16 @@ REQUIRED_FILES = ("config.json", "tokenizer.json")
 # gigabyte where shapes vary, as they do when answers end one by one; with 128 a short RL stage took 2.27 GB instead of
 # 2.68, and 6 % more processor time.
 KEPT_KERNELS = "128"
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of a folder's files."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()}\n{content}\n".encode())
+    return total.hexdigest()
 
 
 def open_model(folder: Path) -> tuple[Any, Any]:

@@ -47,6 +47,14 @@ class Example(Record):
     evidence: dict[str, str] = {}
 
 
+class Preference(Record):
+    """Of two answers to an example the better and the worse one: a line of data/<workload>/preferences.jsonl."""
+
+    example_id: str
+    chosen: str
+    rejected: str
+
+
 class Usage(Record):
     """Tokens of one call."""
 
@@ -172,6 +180,15 @@ class Score(Record):
     parts: dict[str, float] = {}
 
 
+class Judged(Record):
+    """What an answer is worth: its score, or why the scorer could not decide, and whether its schema allows it."""
+
+    example_id: str
+    valid: bool
+    score: Score | None
+    failure: str = ""
+
+
 class Interval(Record):
     """An estimate with its 95 % interval."""
 
@@ -207,7 +224,13 @@ class Cost(Record):
     measured: bool
 
 
-Method = Literal["classical", "prompt", "sft", "grpo"]
+Makes = Literal["classifier", "prompt", "model"]
+"""What a method makes, and so what answers: a fitted classifier, a prompt for a model, a model with its prompt."""
+
+
+Need = Literal["demonstrations", "preferences", "reward", "teacher"]
+"""What a method must be given: right answers to imitate, pairs of a better and a worse answer, a scorer that can be
+trusted, a stronger model. A reward brings the certificate before it and the watch during it."""
 
 
 class DivergedAnswer(Record):
@@ -245,11 +268,19 @@ class RewardWatch(Record):
 
 
 class Rung(Record):
-    """The `result.json` in a rung's directory: what was made, from what, by which run."""
+    """The `result.json` in a rung's directory: what was made, from what, by which run.
+
+    `starts_from` is the rung whose model or prompt it started from, None for the base model and for what starts from
+    nothing; `compared_with` the rung or group that it challenges. `dev_score` and `dev_validity` are
+    shares of `dev_examples`.
+    """
 
     name: str
-    method: Method
-    parent: str | None
+    method: str
+    makes: Makes
+    starts_from: str | None = None
+    compared_with: str | None = None
+    needs: tuple[Need, ...] = ()
     prompt: str | None = None
     params_hash: str
     data_hash: str
@@ -258,6 +289,8 @@ class Rung(Record):
     seconds: float
     mlflow_run_id: str | None = None
     dev_score: float | None = None
+    dev_validity: float | None = None
+    dev_examples: int = 0
     curves: dict[str, list[tuple[float, float]]] = {}
     watch: RewardWatch | None = None
 
@@ -265,12 +298,16 @@ class Rung(Record):
 class RungResult(Record):
     """One rung on the test split, as reports read it; `slices` hold accuracies, `slice_sizes` of how many examples.
 
-    `n` counts the answers that the scorer could decide, `scorer_errors` the others: they are neither right nor wrong.
+    `parent` is the rung that it was compared with, `starts_from` the one whose weights it had at first. `n` counts the
+    answers that the scorer could decide, `scorer_errors` the others: they are neither right nor wrong.
     """
 
     name: str
-    method: Method
+    method: str
+    makes: Makes
     parent: str | None
+    starts_from: str | None = None
+    needs: tuple[Need, ...] = ()
     n: int
     accuracy: Interval
     validity: Interval

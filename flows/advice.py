@@ -38,7 +38,7 @@ def advise_workload(
     from components.stages.advise import advise_run
     from components.stages.run import Run, git_commit
 
-    run = Run.load(f"{workload}-{profile}")
+    run = Run.of(workload, profile)
     params = run.advice if trial is None else run.advice.model_copy(update={"trial_demonstrations": trial})
     tags = {"run": run.name, "stage": "advise", "git_commit": git_commit()}
     with open_run(run.workload.name, f"{run.name}/advise", tags) as tracker:
@@ -64,7 +64,7 @@ def account_for(
     from components.stages.economics import account
     from components.stages.run import Run
 
-    run = Run.load(f"{workload}-{profile}")
+    run = Run.of(workload, profile)
     if calls is not None:
         traffic = run.workload.traffic.model_copy(update={"calls_per_year": calls})
         run = replace(run, workload=run.workload.model_copy(update={"traffic": traffic}))

@@ -10,7 +10,7 @@ import signal
 import traceback
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -40,6 +40,7 @@ app.add_typer(machine)
 app.add_typer(verdicts)
 app.add_typer(trust)
 app.add_typer(advice)
+app.add_typer(keeping)
 
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of the model.")]
 
@@ -92,8 +93,14 @@ def _environment_defaults(project: Path) -> dict[str, str]:
 def climb_ladder(
     workload: Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")],
     profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
+    ladder: Annotated[
+        str | None, typer.Option(help="Name of a ladder under params/ladders/; else the run's own, usually `standard`.")
+    ] = None,
+    alias: Annotated[
+        Literal["champion", "canary"], typer.Option(help="What the winner becomes where it replaces a champion.")
+    ] = "champion",
 ) -> None:
-    """Climb the ladder: data, audit, classical, prompts, SFT, certificate, RL, evaluation, gate and report.
+    """Climb a ladder: data, audit, the rungs, certificate, answers, evaluation, gate and report.
 
     What did not change since the last run is not done again; a run that was stopped goes on where it was. Prints a
     table, the path of the report, and the command that opens the record.
@@ -104,17 +111,30 @@ def climb_ladder(
     from components.report import table
     from components.stages.run import Run
 
-    run = Run.load(f"{workload}-{profile}")
+    run = Run.of(workload, profile, ladder)
     prefect_home()
     from flows.ladder import climb
     from flows.tasks import stop
 
     signal.signal(signal.SIGINT, stop)
-    climb(run)
+    climb(run, alias)
     console = Console(width=max(120, Console().width))
     console.print(table(read_record(run.report / "ladder.json", Ladder)))
     typer.echo(f"\nReport: {(run.report / 'report.html').resolve()}")
     typer.echo("Record: make ui, then http://127.0.0.1:5000")
+
+
+@app.command("graph", epilog="Example: [bold]gradus graph triage --profile nano[/]")
+def derive_graph(
+    workload: Annotated[str, typer.Argument(help="Name of a workload under params/workloads/.")],
+    profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
+    ladder: Annotated[str | None, typer.Option(help="Name of a ladder under params/ladders/.")] = None,
+) -> None:
+    """Write what DVC runs for a run, from its settings: runs/RUN/dvc.yaml, for those who call DVC themselves."""
+    from components.stages.graph import write_graph
+    from components.stages.run import Run
+
+    typer.echo(write_graph(Run.of(workload, profile, ladder)))
 
 
 @app.command("init", epilog="Example: [bold]gradus init complaints --from complaints.csv[/]")

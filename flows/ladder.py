@@ -1,14 +1,18 @@
-"""The ladder: data → audit → classical → prompts → SFT → certificate → RL → evaluation → gate → report."""
+"""A climb: the stages that make something, who stands, the gate, its publication, the report."""
 
 import os
 
-from prefect import flow
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 
-from components.registry import open_run
-from components.stages import LADDER
-from components.stages.__main__ import PARENT
+from components.registry import Alias, joined_run, open_run
+from components.stages.__main__ import PARENT, making
+from components.stages.advise import settle
+from components.stages.graph import nodes, write_graph
+from components.stages.publish import is_published, publish
 from components.stages.run import Run, git_commit
+from components.stages.standing import stand
 from flows.tasks import stage, unchanged
 
 TRAINER = "trainer"  # the limit by which a server lets one climb train at a time; without a server there is none
@@ -17,36 +21,56 @@ TRAINER = "trainer"  # the limit by which a server lets one climb train at a tim
 @flow(name="scheduled", flow_run_name="{workload}")
 def scheduled(workload: str, profile: str) -> None:
     """Climb with a workload on a profile, as a deployment does."""
-    climb(Run.load(f"{workload}-{profile}"))
+    climb(Run.of(workload, profile))
 
 
-@flow(name="ladder", flow_run_name="{run}")
-def ladder(run: str) -> None:
-    """Climb with one workload on one profile; stages whose inputs did not change are skipped."""
+@flow(name="ladder", flow_run_name="{run.name}")
+def ladder(run: Run, record: str, alias: Alias) -> None:
+    """Climb; stages whose inputs did not change are skipped, steps that ask or change the registry never are."""
     with concurrency(TRAINER, occupy=1):
-        stage("data", run)
-        stage("audit", run)
-        stage("classical", run)
-        stage("prompts", run)
-        stage("sft", run)
-        stage("certify", run)
-        stage("rl", run)
-        stage("evaluate", run)
-        stage("gate", run)
-        stage("report", run)
+        for node in making(run):
+            stage(run, node.name)
+        find_standing(run, record)
+        stage(run, "gate")
+        carry_out(run, record, alias)
+        settle_advice(run, record)
+        stage(run, "report")
 
 
-def climb(run: Run) -> None:
+@task(name="standing", cache_policy=NO_CACHE)
+def find_standing(run: Run, record: str) -> None:
+    """Which version stands before the gate, and its answers."""
+    with joined_run(record) as tracker:
+        stand(run, tracker)
+
+
+@task(name="publish", cache_policy=NO_CACHE)
+def carry_out(run: Run, record: str, alias: Alias) -> None:
+    """Register the winner and move the alias, where the gate decided anew."""
+    if not is_published(run):
+        with joined_run(record) as tracker:
+            publish(run, tracker, alias)
+
+
+@task(name="settle", cache_policy=NO_CACHE)
+def settle_advice(run: Run, record: str) -> None:
+    """Write down whether the last advice was right."""
+    with joined_run(record) as tracker:
+        settle(run, tracker)
+
+
+def climb(run: Run, alias: Alias = "champion") -> None:
     """Climb as one run of the record; at once where nothing changed.
 
     Raises:
         GradusError: The data or the model are wrong, or a stage failed.
     """
     _ = run.base_model  # a mistake is told before work begins
-    if unchanged([f"{one}@{run.name}" for one in LADDER]):
+    write_graph(run)
+    if unchanged(run, [node.name for node in nodes(run)]) and is_published(run):
         return
-    tags = {"run": run.name, "stage": "ladder", "git_commit": git_commit()}
+    tags = {"run": run.name, "stage": "ladder", "ladder": run.ladder, "git_commit": git_commit()}
     with open_run(run.workload.name, run.name, tags) as tracker:
         os.environ[PARENT] = str(tracker.run_id)
-        ladder(run.name)
+        ladder(run, str(tracker.run_id), alias)
         tracker.artifact(run.report, "report")

@@ -33,7 +33,7 @@ def bring_up(
     from flows.health import Services
     from flows.services import up
 
-    Run.load(f"{workload}-{profile}")
+    Run.of(workload, profile)
     services = Services(
         workload=workload, profile=profile, prefect_port=prefect_port, mlflow_port=mlflow_port, serve_port=serve_port
     )
@@ -85,7 +85,7 @@ def demonstrate_drift(
     from flows.health import Services
     from flows.services import down, up
 
-    run = Run.load(f"{workload}-{profile}")
+    run = Run.of(workload, profile)
     ensure_champion(run)
     services = Services(
         workload=workload, profile=profile, prefect_port=prefect_port, mlflow_port=mlflow_port, serve_port=serve_port
@@ -133,7 +133,7 @@ def simulate_traffic(
     from components.stages.run import Run
     from monitoring.traffic import Plan, Target, replay, summary
 
-    run = Run.load(f"{workload}-{profile}")
+    run = Run.of(workload, profile)
     plan = Plan(requests, drift, drift_at, feedback_share, seed)
     target = Target(url, workload, tuple(dict.fromkeys(run.trained_prompt.placeholders)), clients)
     for line in summary(plan, replay(run.workload, plan, target)):

@@ -41,7 +41,7 @@ def serve_champion(
     from components.stages.run import Run
     from flows.serve import application
 
-    run, keys = Run.load(f"{workload}-{profile}"), Keys.read()
+    run, keys = Run.of(workload, profile), Keys.read()
     if host not in LOOPBACK and not keys.hashes:
         raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
     served = application(run, keys)

@@ -29,7 +29,7 @@ class Approval(RunInput):
 @flow(name="release", flow_run_name="{workload}")
 def release(workload: str, profile: str = "nano") -> Judged:
     """Let the version with the alias `canary` become champion, unless a person says no or it turns out to be worse."""
-    run, version, champion = Run.load(f"{workload}-{profile}"), registered(workload, "canary"), registered(workload)
+    run, version, champion = Run.of(workload, profile), registered(workload, "canary"), registered(workload)
     found = refused(version) if run.retraining.release.approval else None
     if found is None:
         started = time.time()

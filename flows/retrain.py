@@ -16,9 +16,10 @@ from components.data.split import SPLITS
 from components.data.versions import DataVersion, new_version
 from components.errors import ServiceError
 from components.records import Record, read_record, write_record
-from components.registry import WINNER_ALIAS, examples_asked_for, open_run, registered, tracking_uri
+from components.registry import examples_asked_for, open_run, registered, tracking_uri
 from components.stages.__main__ import alone
 from components.stages.gate import GateRecord
+from components.stages.publish import Published
 from components.stages.run import STATE, Run
 from flows.release import release
 from flows.score import score
@@ -45,7 +46,7 @@ class Retrained(Record):
 @flow(name="retrain", flow_run_name="{workload}")
 def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retrained:
     """Make a candidate of production's right answers, and release it if the gate lets it through."""
-    run, started = Run.load(f"{workload}-{profile}"), time.time()
+    run, started = Run.of(workload, profile), time.time()
     with alone(f"{workload}-retrain"):
         if wait_h := cooling_h(run, reason, started):
             return told(run, Retrained(
@@ -59,14 +60,14 @@ def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retr
                 outcome=f"Expected at least {least} right answers to learn from, found {len(found)}.",
             ))  # fmt: skip
         data = version_data(run, found, started)
-        gate = climb_in(data.folder, run)
-        judged = release(workload, profile) if gate.alias == "canary" else None
-        kept = gate.alias is None or (judged is not None and judged.decision == "withdrawn")
+        gate, made = climb_in(data.folder, run)
+        judged = release(workload, profile) if made.alias == "canary" else None
+        kept = made.alias is None or (judged is not None and judged.decision == "withdrawn")
         last = judged.reasons if judged else gate.verdicts[-1].reasons
         return told(run, Retrained(
             workload=workload, reason=reason, started=started, examples=len(found), branch=data.branch,
-            version=gate.version,
-            outcome=f"{'The old champion stays' if kept else f'Version {gate.version} is champion'}: {' '.join(last)}",
+            version=made.version,
+            outcome=f"{'The old champion stays' if kept else f'Version {made.version} is champion'}: {' '.join(last)}",
         ))  # fmt: skip
 
 
@@ -122,16 +123,17 @@ def version_data(run: Run, found: list[Harvested], now: float) -> DataVersion:
 
 
 @task(name="ladder", cache_policy=NO_CACHE)
-def climb_in(folder: Path, run: Run) -> GateRecord:
+def climb_in(folder: Path, run: Run) -> tuple[GateRecord, Published]:
     """`gradus run` in the checked-out branch, with this project's record; its winner becomes canary."""
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": tracking_uri(),
         "PREFECT_API_URL": str(get_client(sync_client=True).api_url),
         "PYTHONPATH": str(folder),
-        WINNER_ALIAS: "canary",
     }
     command = [sys.executable, "-m", "flows.cli", "run", run.workload.name, "--profile", run.profile.name]
+    command += ["--ladder", run.ladder, "--alias", "canary"]
     if code := subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
         raise ServiceError(f"expected the ladder to be climbed, found that it ended with code {code} ({folder})")
-    return read_record(folder / run.folder / "gate" / "gate.json", GateRecord)
+    gate, made = folder / run.folder / "gate" / "gate.json", folder / run.folder / "published.json"
+    return read_record(gate, GateRecord), read_record(made, Published)

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 @flow(name="score", flow_run_name="{workload}")
 def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
     """Score the traces of the last hours by what people said of them; where it was done before, nothing is added."""
-    run, now = Run.load(f"{workload}-{profile}"), time.time()
+    run, now = Run.of(workload, profile), time.time()
     since = now - hours * HOUR_S
     found = into_lake(run, since, now)
     log.info("Traces of the last %g hours: %s.", hours, found)

@@ -9,6 +9,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from components.errors import EXIT_CODE_STOPPED, GradusError
+from components.stages.graph import RUNS
+from components.stages.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -18,18 +20,18 @@ class StageFailedError(GradusError):
 
 
 @task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE)
-def stage(name: str, run: str) -> None:
+def stage(run: Run, name: str) -> None:
     """Reproduce one stage, or find that nothing changed.
 
     Raises:
         StageFailedError: The stage failed; it has said why on standard error.
         ConfigError: DVC cannot start it: a file that it needs is missing, or another process works here.
     """
-    reproduce(f"{name}@{run}")
+    reproduce(run, name)
 
 
-def reproduce(target: str) -> None:
-    """Run a stage of dvc.yaml if its inputs or outputs changed."""
+def reproduce(run: Run, name: str) -> None:
+    """Run a stage of a run if its inputs or outputs changed."""
     from dvc.exceptions import DvcException, ReproductionError
     from dvc.repo import Repo
     from dvc.stage.exceptions import StageCmdFailedError
@@ -39,16 +41,16 @@ def reproduce(target: str) -> None:
     logging.getLogger("dvc").setLevel(logging.WARNING)  # its hints on git would stand between the stages' own lines
     try:
         with Repo(".") as repo:
-            ran = repo.reproduce(targets=[target], single_item=True)  # pyright: ignore[reportCallIssue] — bound at import
+            ran = repo.reproduce(targets=[_target(run, name)], single_item=True)  # pyright: ignore[reportCallIssue] — bound at import
     except (DvcException, ReproductionError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, StageCmdFailedError):
             if str(cause).endswith(f"exited with {EXIT_CODE_STOPPED}"):
                 stop()  # Ctrl-C, which DVC lets only the stage feel
             raise StageFailedError from error
-        raise ConfigError(f"expected DVC to run {target}, found {cause}") from error
+        raise ConfigError(f"expected DVC to run {name} of {run.name}, found {cause}") from error
     if not ran:
-        log.info("%s: nothing changed.", target)
+        log.info("%s: nothing changed.", name)
 
 
 def stop(*_: object) -> NoReturn:
@@ -60,9 +62,18 @@ def stop(*_: object) -> NoReturn:
     os._exit(EXIT_CODE_STOPPED)
 
 
-def unchanged(targets: list[str]) -> bool:
+def unchanged(run: Run, names: list[str]) -> bool:
     """Whether none of these stages has anything to do."""
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo(".") as repo:
-        return not repo.status(targets=targets)
+    try:
+        with Repo(".") as repo:
+            return not repo.status(targets=[_target(run, name) for name in names])
+    except DvcException:  # what a stage reads is not there yet
+        return False
+
+
+def _target(run: Run, name: str) -> str:
+    """A stage as DVC finds it."""
+    return f"{RUNS / run.name / 'dvc.yaml'}:{name}"

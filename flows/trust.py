@@ -25,10 +25,11 @@ def certify_scorer(workload: Workload, profile: Profile = "nano") -> None:
     from components.evaluation.certificate import Certificate
     from components.records import read_record
     from components.stages.certified import certificate_file, verdict
+    from components.stages.certify import tried_on
     from components.stages.run import Run
 
-    run = Run.load(f"{workload}-{profile}")
-    _make(run, "certify", needs="sft")
+    run = Run.of(workload, profile)
+    _make(run, "certify", tried_on(run))
     found = read_record(certificate_file(run), Certificate)
     _show(found)
     typer.echo(f"{verdict(found).capitalize()}. Record: {certificate_file(run)}")
@@ -50,8 +51,8 @@ def audit_demonstrations(workload: Workload, profile: Profile = "nano") -> None:
     from components.stages.audit import audit_folder, in_words
     from components.stages.run import Run
 
-    run = Run.load(f"{workload}-{profile}")
-    _make(run, "audit", needs="data")
+    run = Run.of(workload, profile)
+    _make(run, "audit", [])
     folder = audit_folder(run)
     table = Table("example", "field", "demonstration", "likelier", "wrong")
     for one in read_jsonl(folder / "suspects.jsonl", Suspect)[:SHOWN]:
@@ -61,20 +62,23 @@ def audit_demonstrations(workload: Workload, profile: Profile = "nano") -> None:
     typer.echo(f"For review: {folder / 'suspects.csv'}")
 
 
-def _make(run: "Run", stage: str, needs: str) -> None:
-    """Reproduce a stage and the data; where the rung that it may use is not there yet, run it without one."""
+def _make(run: "Run", stage: str, rungs: list[str]) -> None:
+    """Reproduce a stage and the data; where a rung that it may use is not there yet, run it without."""
     prefect_home()
+    from components.stages.graph import write_graph
     from flows.tasks import reproduce
 
-    reproduce(f"data@{run.name}")
-    if (run.folder / needs).exists():
-        reproduce(f"{stage}@{run.name}")
+    write_graph(run)
+    reproduce(run, "data")
+    missing = [name for name in rungs if not run.is_made(name)]
+    if not missing:
+        reproduce(run, stage)
         return
-    from components.stages import LADDER
+    from components.stages import call
     from components.tracking import NullTracker
 
-    typer.echo(f"There is no {needs} rung yet: known-wrong answers are made from references alone.", err=True)
-    LADDER[stage](run, NullTracker())
+    typer.echo(f"There is no rung {missing[0]} yet: known-wrong answers are made without it.", err=True)
+    call(stage, run, NullTracker())
 
 
 def _show(found: "Certificate") -> None:

@@ -38,7 +38,7 @@ def compare_two(
     from components.stages.run import Run
     from components.stages.versions import compare_versions
 
-    found = compare_versions(Run.load(f"{workload}-{profile}"), (before, after), split)
+    found = compare_versions(Run.of(workload, profile), (before, after), split)
     console = Console(width=max(120, Console().width))
     typer.echo(sentence(found))
     if found.slices:
@@ -67,7 +67,7 @@ def replay_gate(
     from components.stages.gate import GateRecord, replayed
     from components.stages.run import Run
 
-    path = file or Run.load(f"{workload}-{profile}").folder / "gate" / "gate.json"
+    path = file or Run.of(workload, profile).folder / "gate" / "gate.json"
     pairs = replayed(read_record(path, GateRecord))
     Console(width=max(120, Console().width)).print(replay_table(pairs))
     if any(kept != again for kept, again in pairs):

@@ -22,7 +22,7 @@ DRIFT = "drift.detected"
 @flow(name="watch", flow_run_name="{workload}")
 def watch(workload: str, profile: str = "nano") -> Watched:
     """Look at the newest window; where it drifted, record it and emit `drift.detected`."""
-    run = Run.load(f"{workload}-{profile}")
+    run = Run.of(workload, profile)
     found = look(run)
     if found.drifted:
         emit_event(
@@ -69,9 +69,9 @@ def look(run: Run) -> Watched:
 
 def embedding_model(run: Run, version: Version) -> Path | None:
     """The local model whose embeddings inputs are compared in; None where there is none to ask."""
-    if version.method in ("sft", "grpo"):
+    if version.makes == "model":
         return version.folder
-    return run.base_model if version.method == "prompt" and run.profile.prompting is None else None
+    return run.base_model if version.makes == "prompt" and run.profile.prompting is None else None
 
 
 def record(run: Run, found: Watched, page: Path) -> None:

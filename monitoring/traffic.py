@@ -134,7 +134,7 @@ async def _columns(client: "AsyncOpenAI", target: Target) -> tuple[str, ...]:
         found = await client.models.retrieve(target.model)
     except OpenAIError as error:
         raise EngineError(f"expected {target.model} to be served, found {error} ({target.url})") from error
-    return () if (found.model_extra or {}).get("method") == "classical" else target.columns
+    return tuple((found.model_extra or {}).get("inputs") or target.columns)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,17 @@
 """Advice: the decision rule, executed. Numbers with intervals in, the next rung out, and why. Pure."""
 
-from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Rung, Scoring, Standing, Writing
+from components.advice.evidence import (
+    Evidence,
+    Headroom,
+    Learning,
+    Movement,
+    Paying,
+    Rung,
+    Scoring,
+    Standing,
+    Training,
+    Writing,
+)
 from components.advice.gather import Trial, Workbench, gather, none_standing
 from components.advice.measure import Second
 from components.advice.record import Advice, Asked, Outcome, advise, outcome, rated
@@ -9,6 +20,6 @@ from components.advice.words import Line
 
 __all__ = [
     "Advice", "Asked", "Choice", "Evidence", "Headroom", "Learning", "Line", "Movement", "Option", "Outcome", "Paying",
-    "Rung", "Scoring", "Second", "Standing", "Trial", "Workbench", "Writing", "advise", "choose", "gather",
+    "Rung", "Scoring", "Second", "Standing", "Training", "Trial", "Workbench", "Writing", "advise", "choose", "gather",
     "none_standing", "outcome", "rated",
 ]  # fmt: skip

@@ -4,23 +4,35 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.records import Interval, Method, Record
+from components.records import Interval, Makes, Need, Record
 
-Rung = Literal["define", "prompt", "sft", "rl", "label", "stay"]
+Rung = Literal["define", "prompt", "imitate", "reward", "label", "stay"]
+"""What comes next, by what it needs: demonstrations to imitate, or a reward."""
+
+Training = Literal["imitate", "reward"]
 
 
 class Standing(Record):
-    """The rung that stands: its accuracy on dev, an interval of 0 to 0 and no examples where there is none yet."""
+    """The rung that stands: its accuracy on dev, an interval of 0 to 0 and no examples where there is none yet.
+
+    `learnt_from` is what it was made of: demonstrations, a reward.
+    """
 
     name: str
-    method: Method | None
+    makes: Makes | None
+    learnt_from: tuple[Need, ...] = ()
     accuracy: Interval
     n: int
 
     @property
     def trained(self) -> bool:
         """Whether its weights have seen demonstrations."""
-        return self.method in ("sft", "grpo")
+        return self.makes == "model"
+
+    @property
+    def imitates(self) -> bool:
+        """Whether demonstrations are all that its weights have seen."""
+        return self.trained and "reward" not in self.learnt_from
 
 
 class Writing(Record):
@@ -119,7 +131,7 @@ class Evidence(Record):
     prompt_examples: int = 0
     movement: Movement | None = None
     watch: str = ""
-    paying: dict[Literal["sft", "rl"], Paying] = Field(default={})
+    paying: dict[Training, Paying] = Field(default={})
 
 
 def above(reached: Interval, stands: Interval) -> Interval:

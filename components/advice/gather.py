@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from components.advice.curve import learning
-from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Scoring, Standing
+from components.advice.evidence import (
+    Evidence,
+    Headroom,
+    Learning,
+    Movement,
+    Paying,
+    Scoring,
+    Standing,
+    Training,
+)
 from components.advice.measure import Judge, Second, errors, headroom, same_answers, scoring, writing
 from components.advice.measure import movement as moved
 from components.advice.rule import trusted
@@ -81,7 +90,7 @@ class Workbench(Protocol):
         """The ceiling that the label audit sets for imitation."""
         ...
 
-    def case(self, rung: Literal["sft", "rl"], trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
+    def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
         """The rung's money against the incumbent, the spread of its throughput, and the horizon in years."""
         ...
 
@@ -132,7 +141,7 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
 
 def none_standing() -> Standing:
     """Before the first rung."""
-    return Standing(name="none", method=None, accuracy=Interval(value=0.0, low=0.0, high=0.0), n=0)
+    return Standing(name="none", makes=None, accuracy=Interval(value=0.0, low=0.0, high=0.0), n=0)
 
 
 def _trials(bench: Workbench, params: AdviceParams, demonstrations: int) -> dict[int, Trial]:
@@ -168,9 +177,9 @@ def _movement(bench: Workbench, seed: int) -> Movement | None:
     return moved([*bench.examples("train"), *bench.examples("dev")], name, bench.fields, seed) if name else None
 
 
-def _paying(bench: Workbench, trials: Mapping[int, Trial], seed: int) -> dict[Literal["sft", "rl"], Paying]:
-    found: dict[Literal["sft", "rl"], Paying] = {}
-    rungs: tuple[Literal["sft", "rl"], ...] = ("sft", "rl")
+def _paying(bench: Workbench, trials: Mapping[int, Trial], seed: int) -> dict[Training, Paying]:
+    found: dict[Training, Paying] = {}
+    rungs: tuple[Training, ...] = ("imitate", "reward")
     for rung in rungs:
         known = bench.case(rung, trials)
         if known is not None:

@@ -9,7 +9,13 @@ from components.advice.words import Line, changes, headline, table, to_define
 from components.params import AdviceParams
 from components.records import Interval, Record, RungResult
 
-_METHODS = {"prompt": ("prompt",), "sft": ("sft",), "rl": ("grpo",), "label": ("sft", "grpo")}
+
+def _follows(choice: str, made: RungResult) -> bool:
+    """Whether a rung is what was advised."""
+    if choice == "prompt" or made.makes == "prompt":
+        return choice == "prompt" and made.makes == "prompt"
+    trained = made.makes == "model"
+    return trained and (choice == "label" or ("reward" in made.needs) == (choice == "reward"))
 
 
 class Outcome(Record):
@@ -73,7 +79,7 @@ def outcome(advice: Advice, rungs: Iterable[RungResult], min_gain: float) -> Out
     later = list(found.values())[list(found).index(before.name) + 1 :] if before else list(found.values())
     if advice.choice.rung in ("stay", "define"):
         return _stayed(later, min_gain)
-    made = [one for one in later if one.method in _METHODS[advice.choice.rung]]
+    made = [one for one in later if _follows(advice.choice.rung, one)]
     if not made:
         return None
     rung, gain = made[-1], _gain(made[-1], before)

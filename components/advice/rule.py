@@ -123,19 +123,19 @@ def _student(freedom: int) -> float:
 def _sft(evidence: Evidence, params: AdviceParams) -> Option:
     """Training on the demonstrations there are; once trained, they are used up."""
     if not writable(evidence, params):
-        return Option(rung="sft", gain=None, out=_unwritable(evidence))
+        return Option(rung="imitate", gain=None, out=_unwritable(evidence))
     if evidence.standing.trained:
-        return Option(rung="sft", gain=None, out="The demonstrations are in its weights already.")
+        return Option(rung="imitate", gain=None, out="The demonstrations are in its weights already.")
     if evidence.learning is None:
-        return Option(rung="sft", gain=None, out="No training on subsets was tried.")
+        return Option(rung="imitate", gain=None, out="No training on subsets was tried.")
     gain = above(evidence.learning.full, evidence.standing.accuracy)
     little = "" if _saves(gain, evidence, params) else _too_little(gain, params)
-    return Option(rung="sft", gain=gain, out=little or _too_dear(evidence, "sft", params))
+    return Option(rung="imitate", gain=gain, out=little or _too_dear(evidence, "imitate", params))
 
 
 def _saves(gain: Interval, evidence: Evidence, params: AdviceParams) -> bool:
     """Whether an owned model that answers about as well as the incumbent is worth it for its price alone."""
-    paying = evidence.paying.get("sft")
+    paying = evidence.paying.get("imitate")
     return paying is not None and paying.saved_usd_per_year > 0 and gain.value > -params.min_gain
 
 
@@ -146,12 +146,12 @@ def _rl(evidence: Evidence, params: AdviceParams) -> Option:
     if room is not None and known is not None:
         gain = _part(params.closed_by_rl, room.gap, 1.0 - stands.low)
     if not scorable(evidence, params):
-        return Option(rung="rl", gain=None, out=_unscorable(evidence, params))
+        return Option(rung="reward", gain=None, out=_unscorable(evidence, params))
     if writable(evidence, params) and not evidence.standing.trained and not _sft(evidence, params).out:
-        return Option(rung="rl", gain=gain, out="RL starts where SFT ends, and SFT has something to gain.")
+        return Option(rung="reward", gain=gain, out="RL starts where SFT ends, and SFT has something to gain.")
     if gain is None:
-        return Option(rung="rl", gain=None, out="Nobody drew several answers to one prompt.")
-    return Option(rung="rl", gain=gain, out=_too_little(gain, params) or _too_dear(evidence, "rl", params))
+        return Option(rung="reward", gain=None, out="Nobody drew several answers to one prompt.")
+    return Option(rung="reward", gain=gain, out=_too_little(gain, params) or _too_dear(evidence, "reward", params))
 
 
 def _label(evidence: Evidence, params: AdviceParams) -> Option:
@@ -164,13 +164,13 @@ def _label(evidence: Evidence, params: AdviceParams) -> Option:
     if not found:
         return Option(rung="label", gain=None, out="Nobody measured what more or better demonstrations bring.")
     gain = Interval(**{end: max(getattr(one, end) for one in found) for end in ("value", "low", "high")})
-    return Option(rung="label", gain=gain, out=_too_little(gain, params) or _too_dear(evidence, "sft", params))
+    return Option(rung="label", gain=gain, out=_too_little(gain, params) or _too_dear(evidence, "imitate", params))
 
 
 def _doubled(evidence: Evidence) -> Interval | None:
     """What as many demonstrations again bring; over a rung trained by RL only what SFT on them would be above it."""
     learnt = evidence.learning
-    if learnt is None or evidence.standing.method == "sft":
+    if learnt is None or evidence.standing.imitates:
         return learnt and learnt.doubling
     gain = above(learnt.doubled, evidence.standing.accuracy)
     return gain.model_copy(update={"value": max(0.0, gain.value), "low": max(0.0, gain.low)})

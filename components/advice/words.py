@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Rung, Scoring, Writing
+from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Rung, Scoring, Training, Writing
 from components.advice.rule import Choice, choose, scorable, writable
 from components.params import AdviceParams
 from components.records import Interval, Record
@@ -10,8 +10,8 @@ from components.records import Interval, Record
 NAMES: dict[Rung, str] = {
     "define": "define what a right answer is",
     "prompt": "another prompt",
-    "sft": "SFT on the demonstrations",
-    "rl": "RL on the scorer",
+    "imitate": "SFT on the demonstrations",
+    "reward": "RL on the scorer",
     "label": "better demonstrations",
     "stay": "stay where you are",
 }
@@ -161,12 +161,12 @@ def _headroom(found: Headroom | None) -> Line:
     )
 
 
-def _paying(rung: str, found: Paying) -> Line:
+def _paying(rung: Training, found: Paying) -> Line:
     when = "never" if found.years is None else f"after {found.years:.2f} years"
     if found.years is not None:
         when += f" ({_years(found.low)} to {_years(found.high)})"
     return Line(
-        question=f"Does volume pay for {rung.upper()}?",
+        question=f"Does volume pay for {NAMES[rung].split()[0]}?",
         finding=f"${found.investment_usd:,.2f} once, ${found.saved_usd_per_year:,.2f} a year saved over the incumbent",
         reading=f"pays back {when}; it has {found.horizon_years:g} years",
     )

@@ -17,7 +17,7 @@ from components.economics.prices import MachinePrice
 from components.economics.sensitivity import Swing, swings
 from components.errors import DataError
 from components.params import EconomicsParams, Traffic
-from components.records import Interval, Method, Record
+from components.records import Interval, Record
 
 DRAWS = 2000
 YEARS = (1, 2, 3)
@@ -35,7 +35,7 @@ class Calls:
     """
 
     name: str
-    method: Method
+    method: str
     usd: Array
     right: Array
     owned: bool
@@ -65,7 +65,7 @@ class RungAccount(Record):
     """One rung's money; `spent_usd` names what was paid once, earlier rungs that it was made from included."""
 
     name: str
-    method: Method
+    method: str
     measured: bool
     usd_per_1k_calls: Interval
     usd_per_1k_correct: Interval | None

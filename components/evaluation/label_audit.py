@@ -52,6 +52,11 @@ class Audit(Record):
     fields: dict[str, FieldAudit]
     unseen: tuple[str, ...]
 
+    @property
+    def wrong_share(self) -> float:
+        """The expected share of wrong demonstrations, in [0, 1]."""
+        return self.expected_wrong / self.demonstrations if self.demonstrations else 0.0
+
 
 class Doubts(Record):
     """One field: P(wrong) by way of looking and example, and what is likelier; the last way is the one that counts."""

@@ -6,6 +6,7 @@ are not settings: they come from the environment.
 
 from components.params.advice import AdviceParams
 from components.params.economics import EconomicsParams
+from components.params.ladder import BASE, LadderParams, RungParams
 from components.params.loading import Settings, changed, load, read_yaml
 from components.params.pipeline import (
     GateParams,
@@ -13,7 +14,6 @@ from components.params.pipeline import (
     Pipeline,
     ReleaseParams,
     RetrainingParams,
-    RunFiles,
     RunParams,
     SliceGateParams,
     WatchParams,
@@ -30,12 +30,12 @@ from components.params.pretrain import (
 from components.params.profile import (
     ApiParams,
     EngineParams,
+    GrpoParams,
     LauncherParams,
     LoraParams,
     ModelParams,
     Precision,
     Profile,
-    RlParams,
     SftParams,
 )
 from components.params.scoring import (
@@ -64,12 +64,13 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "Columns",
+    "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "Columns",
     "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams", "FieldMatch", "FileSource",
-    "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
-    "HuggingFaceSource", "JudgeParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass",
-    "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile", "ReleaseParams",
-    "RetrainingParams", "RlParams", "RoughCurriculumParams", "RoutingParams", "RunFiles", "RunParams", "ScorerParams",
+    "FormatRulesParams", "GateParams", "GeneratedSource", "GrpoParams", "HackingParams", "HarvestParams", "HttpParams",
+    "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",
+    "MustPass", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile",
+    "ReleaseParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",
+    "ScorerParams",
     "ServingParams", "Settings", "SftParams", "Shares", "SliceGateParams", "SplitName", "SplitShares",
     "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
     "Workload", "changed", "load", "read_yaml",

@@ -49,7 +49,7 @@ def load(path: Path, model: type[Model], section: str | None = None) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(_explain(error, section, path)) from error
+        raise ConfigError(explain(error, section, path)) from error
 
 
 def changed(settings: Model, changes: Mapping[str, Any], field: str, path: Path) -> Model:
@@ -61,7 +61,7 @@ def changed(settings: Model, changes: Mapping[str, Any], field: str, path: Path)
     try:
         return type(settings).model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:
-        raise ConfigError(_explain(error, field, path)) from error
+        raise ConfigError(explain(error, field, path)) from error
 
 
 def _found(error: Exception) -> str:
@@ -72,7 +72,7 @@ def _found(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _explain(error: ValidationError, section: str | None, path: Path) -> str:
+def explain(error: ValidationError, section: str | None, path: Path) -> str:
     """The first problem in one sentence, the number of others behind it."""
     first, *others = error.errors()
     field = ".".join(str(part) for part in (*([section] if section else []), *first["loc"]))

@@ -1,8 +1,8 @@
-"""Settings of the pipeline (params/pipeline.yaml): which runs exist, with which seed, and when a challenger wins."""
+"""Settings of the pipeline (params/pipeline.yaml): what all runs share, what some change, when a challenger wins."""
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from components.params.advice import AdviceParams
 from components.params.loading import Settings
@@ -10,31 +10,15 @@ from components.params.trust import AuditParams, CertificateParams, HackingParam
 from components.params.workload import SplitShares
 
 
-class RunFiles(Settings):
-    """What DVC watches for a run beside its settings: when one of them changes, the stages that read it run again."""
-
-    source: str = Field(description="File or folder that the data come from: the user's, or a generator's code.")
-    model: str = Field(description="Weights of the base model; where a hub has them, the profile that names it.")
-    trained_prompt: str
-
-
 class RunParams(Settings):
-    """One pair of workload and profile that the pipeline runs."""
+    """What a run does otherwise than its workload, profile and ladder say; a run without an entry changes nothing."""
 
-    workload: str
-    profile: str
-    files: RunFiles
-    sft: dict[str, Any] = Field(default={}, description="What differs from the profile's settings of SFT.")
-    rl: dict[str, Any] = Field(default={}, description="What differs from the profile's settings of RL.")
+    ladder: str = Field(default="standard", description="Of params/ladders/, where the command names none.")
+    rungs: dict[str, dict[str, Any]] = Field(
+        default={}, description="Rung → what differs from the settings that profile and ladder give it."
+    )
     gate: dict[str, Any] = Field(default={}, description="What differs from the pipeline's gate.")
     seed: int | None = Field(default=None, description="None: the pipeline's.")
-
-    @field_validator("sft")
-    @classmethod
-    def _leaves_the_data_alone(cls, changes: dict[str, Any]) -> dict[str, Any]:
-        if found := sorted({"max_tokens", "dev_examples"} & changes.keys()):
-            raise ValueError(f"{found[0]} is the profile's to set: other stages than SFT read it")
-        return changes
 
 
 class SliceGateParams(Settings):
@@ -122,10 +106,12 @@ class RetrainingParams(Settings):
 
 
 class Pipeline(Settings):
-    """All runs and what they share."""
+    """What all runs share, and what some of them do otherwise."""
 
     seed: int
-    runs: dict[str, RunParams]
+    runs: dict[str, RunParams] = Field(
+        default={}, description="By name: WORKLOAD-PROFILE, or WORKLOAD-PROFILE-LADDER for another ladder."
+    )
     gate: GateParams
     advice: AdviceParams = AdviceParams()
     certificate: CertificateParams = CertificateParams()

@@ -56,7 +56,7 @@ class ApiParams(Settings):
 
 
 class SftParams(Settings):
-    """Supervised fine-tuning on demonstrations."""
+    """Supervised fine-tuning on demonstrations. `dev_examples` and `max_tokens` are the profile's unless given."""
 
     lora: LoraParams | None = Field(default=None, description="None trains all weights.")
     optimiser: Literal["adamw", "muon"] = Field(
@@ -90,7 +90,7 @@ class SftParams(Settings):
         return self
 
 
-class RlParams(Settings):
+class GrpoParams(Settings):
     """GRPO on outcomes that the workload's scorers judge."""
 
     lora: LoraParams | None = None
@@ -114,7 +114,7 @@ class RlParams(Settings):
     gradient_checkpointing: bool = False
 
     @model_validator(mode="after")
-    def _whole_groups(self) -> "RlParams":
+    def _whole_groups(self) -> "GrpoParams":
         if (self.prompts_per_step * self.generations) % self.device_batch_rollouts:
             raise ValueError("prompts_per_step x generations must be a multiple of device_batch_rollouts")
         return self
@@ -138,8 +138,9 @@ class Profile(Settings):
     prompting: ApiParams | None = Field(
         description="API of the workload's incumbent for prompt rungs; None: the model."
     )
-    sft: SftParams
-    rl: RlParams
+    dev_examples: int = Field(default=500, ge=1, description="Of dev, that rungs are scored on while they are made.")
+    max_tokens: int = Field(ge=32, description="Of prompt and completion of an example; longer ones are refused.")
+    methods: dict[str, dict[str, Any]] = Field(default={}, description="Method → its settings at this scale.")
     launcher: LauncherParams = LauncherParams()
     pretrain: PretrainParams | None = Field(default=None, description="Only where the base model is our own.")
     midtrain: MidtrainParams | None = None

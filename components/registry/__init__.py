@@ -9,7 +9,6 @@ from components.registry.looks import MORE_EXAMPLES, count_look, examples_asked_
 from components.registry.models import (
     REFERENCE,
     REFERENCE_FOLDER,
-    WINNER_ALIAS,
     Alias,
     Champion,
     Check,
@@ -21,7 +20,6 @@ from components.registry.models import (
     registered_if_any,
     registered_number,
     rollback,
-    standing,
     verify,
     withdraw,
 )
@@ -35,7 +33,6 @@ __all__ = [
     "MORE_EXAMPLES",
     "REFERENCE",
     "REFERENCE_FOLDER",
-    "WINNER_ALIAS",
     "Alias",
     "Candidate",
     "Champion",
@@ -60,7 +57,6 @@ __all__ = [
     "registered_if_any",
     "registered_number",
     "rollback",
-    "standing",
     "store_traces",
     "tracking_uri",
     "verify",

@@ -3,7 +3,6 @@
 Decides which folders are refused and how a version describes itself; storing them is done elsewhere.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,18 +40,8 @@ def refuse_unfit(candidate: Candidate) -> None:
         raise RegistryError(f"expected the gate's winner `{winner}`, found `{candidate.rung.name}` ({folder})")
     if not folder.is_dir() or not any(folder.iterdir()):
         raise RegistryError(f"expected the folder of rung `{winner}`, found none or an empty one at {folder}")
-    if candidate.rung.method in ("sft", "grpo"):
+    if candidate.rung.makes == "model":
         _refuse_half_models(folder)
-
-
-def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of a folder's files."""
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()}\n{content}\n".encode())
-    return total.hexdigest()
 
 
 def version_tags(candidate: Candidate) -> dict[str, str]:
@@ -62,7 +51,9 @@ def version_tags(candidate: Candidate) -> dict[str, str]:
         {
             "rung": rung.name,
             "method": rung.method,
-            "parent": rung.parent or "",
+            "makes": rung.makes,
+            "starts_from": rung.starts_from or "",
+            "compared_with": rung.compared_with or "",
             "prompt": rung.prompt or "",
             "params_hash": rung.params_hash,
             "data_hash": rung.data_hash,

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.errors import RegistryError
-from components.records import Message, Method, Observation, read_jsonl
-from components.registry.candidate import COST_TAG, Candidate, description, folder_digest, refuse_unfit, version_tags
+from components.models import folder_digest
+from components.opening import Artifact
+from components.records import Makes, Message, Observation, read_jsonl
+from components.registry.candidate import COST_TAG, Candidate, description, refuse_unfit, version_tags
 from components.registry.store import absent, connect, told, tracking_uri
 
 Alias = Literal["champion", "canary"]
 CHAMPION, CANARY, PREVIOUS = "champion", "canary", "previous"
-WINNER_ALIAS = "GRADUS_WINNER_ALIAS"  # of the environment: "canary" where a release decides what becomes champion
 ARTIFACT = "model"
 REFERENCE_FOLDER, REFERENCE = "reference", "reference.jsonl"
 DIGEST_TAG, VERIFIED_TAG = "gradus.digest", "gradus.verified"
@@ -58,12 +59,20 @@ class Version:
     """A registered version: how it was made, its prompt, its files, and what an answer costs."""
 
     number: int
-    method: Method
+    method: str
+    makes: Makes
     prompt: str
     folder: Path
     usd_per_call: float | None = None
     run_id: str = ""
     git_commit: str = ""
+    digest: str = ""
+    data_hash: str = ""
+
+    @property
+    def artifact(self) -> Artifact:
+        """What answers for it."""
+        return Artifact(self.makes, self.folder, self.prompt)
 
 
 def registered(workload: str, alias: str = CHAMPION) -> Version:
@@ -114,17 +123,29 @@ def reference_of(version: Version) -> list[Observation]:
 
 def _version(found: Any, folder: Path) -> Version:
     """MLflow's version as ours."""
+    from components.methods import method_of
+
     tags = found.tags
     usd = float(tags[COST_TAG]) if tags.get(COST_TAG) else None
-    commit = tags.get("git_commit", "").removesuffix("-dirty")
-    return Version(int(found.version), tags["method"], tags["prompt"], folder, usd, str(found.run_id), commit)
+    return Version(
+        number=int(found.version),
+        method=tags["method"],
+        makes=tags.get("makes") or method_of(tags["method"]).makes,  # versions of a time before it was kept
+        prompt=tags["prompt"],
+        folder=folder,
+        usd_per_call=usd,
+        run_id=str(found.run_id),
+        git_commit=tags.get("git_commit", "").removesuffix("-dirty"),
+        digest=tags.get(DIGEST_TAG, ""),
+        data_hash=tags.get("data_hash", ""),
+    )
 
 
 def register_winner(candidate: Candidate, check: Check, alias: Alias = CHAMPION) -> Champion:
     """Store a folder as the workload's next version, verify the stored copy, then move an alias to it.
 
-    The version that was champion before gets the alias `previous`. Files that the champion already has are verified,
-    and not stored anew.
+    The version that was champion before gets the alias `previous`. Files that a version already has are verified, and
+    not stored anew.
 
     Raises:
         RegistryError: The rung is not the gate's winner, the folder is no whole model, the stored copy answers
@@ -132,11 +153,11 @@ def register_winner(candidate: Candidate, check: Check, alias: Alias = CHAMPION)
     """
     refuse_unfit(candidate)
     client, name, digest = connect(), candidate.workload, folder_digest(candidate.folder)
-    current = _champion(client, name)
+    current, known = _champion(client, name), _known(client, name, digest)
     if current is not None and current.tags.get(DIGEST_TAG) == digest:
         folder = verify(f"models:/{name}/{current.version}", check)
         return Champion(name, int(current.version), str(current.run_id), folder, new=False)
-    version = _store(client, candidate, digest)
+    version = str(known.version) if known else _store(client, candidate, digest)
     folder = verify(f"models:/{name}/{version}", check)
     with told(f"version {version} of {name} to be marked as verified"):
         client.set_model_version_tag(name, version, VERIFIED_TAG, f"{len(check.expected)} completions reproduced")
@@ -145,19 +166,15 @@ def register_winner(candidate: Candidate, check: Check, alias: Alias = CHAMPION)
             client.set_registered_model_alias(name, CANARY, version)
     else:
         _point(client, name, current, version)
-    return Champion(name, int(version), candidate.run_id, folder, new=True)
+    return Champion(name, int(version), str(known.run_id) if known else candidate.run_id, folder, new=known is None)
 
 
-def standing(workload: str, folder: Path) -> Version | None:
-    """The champion that a folder would replace; None where there is none, or where it has the same files.
-
-    Raises:
-        RegistryError: The champion's files are gone, or the record is away.
-    """
-    current = _champion(connect(), workload)
-    if current is None or current.tags.get(DIGEST_TAG) == folder_digest(folder):
-        return None
-    return registered(workload)
+def _known(client: Any, name: str, digest: str) -> Any:
+    """The newest verified version with these files, None where there is none."""
+    with told(f"the versions of {name}"):
+        versions = client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
+    verified = [one for one in versions if one.tags.get(VERIFIED_TAG, "no") != "no"]
+    return max(verified, key=lambda one: int(one.version), default=None)
 
 
 def withdraw(workload: str, alias: Alias) -> None:

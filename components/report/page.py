@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import DataError
+from components.methods import label_of
 from components.records import Ladder, RungResult
 from components.report import economics, trust, words
 from components.report.evidence import Changes, Curve, Evidence
@@ -56,7 +57,7 @@ def _view(ladder: Ladder, evidence: Evidence) -> dict[str, Any]:
         "css": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
         "ladder": ladder,
         "evidence": evidence,
-        "methods": words.METHODS,
+        "methods": {rung.method: label_of(rung.method) for rung in ladder.rungs},
         "top": words.winner(ladder),
         "prompt": words.best_prompt(ladder),
         "headline": words.headline(ladder),

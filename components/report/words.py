@@ -4,8 +4,6 @@ from decimal import Decimal
 
 from components.records import Comparison, Ladder, RungResult
 
-METHODS = {"classical": "TF-IDF + linear model", "prompt": "Prompt", "sft": "Fine-tuned (SFT)", "grpo": "RL (GRPO)"}
-
 
 def percent(share: float) -> str:
     """A share in [0, 1] with one decimal."""
@@ -69,13 +67,13 @@ def best(ladder: Ladder) -> RungResult:
 
 
 def best_prompt(ladder: Ladder) -> RungResult | None:
-    """The prompt that dev chose, with which SFT is compared; before any SFT the most accurate one, the first of equals.
+    """The prompt that dev chose, which the first model is compared with; without a model the most accurate one.
 
     None where there is no prompt rung.
     """
-    prompts = {rung.name: rung for rung in ladder.rungs if rung.method == "prompt"}
+    prompts = {rung.name: rung for rung in ladder.rungs if rung.makes == "prompt"}
     for rung in ladder.rungs:
-        if rung.method == "sft" and rung.parent in prompts:
+        if rung.makes == "model" and rung.parent in prompts:
             return prompts[rung.parent]
     return max(prompts.values(), key=lambda rung: rung.accuracy.value, default=None)
 
@@ -83,7 +81,7 @@ def best_prompt(ladder: Ladder) -> RungResult | None:
 def headline(ladder: Ladder) -> str:
     """The outcome in one sentence."""
     top = winner(ladder)
-    if top.method == "classical":
+    if top.makes == "classifier":
         return f"The classical rung wins, right in {percent(top.accuracy.value)} of cases."
     return f"{top.name} answers {percent(top.accuracy.value)} of cases exactly right."
 
@@ -102,7 +100,7 @@ def verdict(ladder: Ladder, calls_per_year: int, incumbent: str = "") -> str:
 
 
 def _classical(ladder: Ladder, top: RungResult) -> str:
-    floor = next((rung for rung in ladder.rungs if rung.method == "classical"), None)
+    floor = next((rung for rung in ladder.rungs if rung.makes == "classifier"), None)
     if floor is None:
         return ""
     if top is floor:
@@ -133,7 +131,7 @@ def _unsure(found: Comparison) -> str:
 
 
 def _demonstrations(ladder: Ladder, top: RungResult) -> str:
-    if top.method not in ("sft", "grpo"):
+    if top.makes != "model":
         return ""
     taught = ladder.data.demonstration_accuracy
     gap = 100 * (top.accuracy.value - taught)

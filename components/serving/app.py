@@ -115,6 +115,7 @@ def _model(server: Server) -> dict[str, Any]:
     return {
         "id": server.model, "object": "model", "created": 0, "owned_by": "gradus",
         "root": f"{server.model}/{served.version}", "method": served.method,
+        "inputs": list(served.inputs),
     }  # fmt: skip
 
 

@@ -1,20 +1,19 @@
 """Which version answers: the registry's champion, followed as it changes, and kept while the registry is away."""
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from components.data.sources import input_columns
 from components.economics import Prices
-from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
-from components.evaluation import classical
+from components.engines import Engine, open_engine
+from components.errors import DataError
+from components.opening import inputs_of, open_artifact
 from components.params import Profile, Workload
-from components.prompts import Prompt, load_prompt
-from components.records import Completion, Example, Message, Usage
+from components.prompts import Prompt
+from components.records import Example, Message, Usage
 from components.registry import Version
 from components.serving.protocol import RequestError
 from components.serving.repeating import Repeated
@@ -25,7 +24,10 @@ MOST_FALLBACK_TOKENS = 1024  # of an answer, unless the request says how many
 
 @dataclass(frozen=True)
 class Served:
-    """A version that is ready to answer: its engine, its prompt, and what holds where a request says nothing."""
+    """A version that is ready to answer: its engine, its prompt, and what holds where a request says nothing.
+
+    `inputs` are those that a user message alone stands for; none where it is asked as it is.
+    """
 
     version: int
     method: str
@@ -34,6 +36,7 @@ class Served:
     max_new_tokens: int
     answer_schema: dict[str, Any] | None = None
     price: Callable[[Usage], float | None] = lambda usage: None  # US dollars of an answer, where they are known
+    inputs: tuple[str, ...] = ()
 
     def conversation(self, turns: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
         """What the engine is asked, and the inputs in it: one user message alone is put into the version's own prompt.
@@ -44,17 +47,10 @@ class Served:
         Raises:
             RequestError: The message lacks an input.
         """
-        if not self.columns or len(turns) > 1 or turns[0].role != "user":
+        if not self.inputs or len(turns) > 1 or turns[0].role != "user":
             return list(turns), {}
-        inputs = _inputs(self.columns, turns[0].content)
+        inputs = _inputs(self.inputs, turns[0].content)
         return self.prompt.messages(_example(inputs)) if self.prompt else list(turns), inputs
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The inputs that a user message alone stands for; none where it is asked as it is."""
-        if self.prompt is not None:
-            return self.prompt.placeholders
-        return self.engine.columns if isinstance(self.engine, ClassicalEngine) else ()
 
 
 def open_served(version: Version, workload: Workload, profile: Profile) -> Served:
@@ -64,15 +60,12 @@ def open_served(version: Version, workload: Workload, profile: Profile) -> Serve
         EngineError: Its model does not open.
         ConfigError: Its prompt is not there.
     """
-    limit, usd = profile.engine.max_new_tokens, version.usd_per_call
-    served = partial(Served, version.number, version.method, max_new_tokens=limit, price=lambda usage: usd)
-    if version.method == "classical":
-        return served(engine=ClassicalEngine(classical.load(version.folder)), prompt=None)
-    prompt = load_prompt(version.folder, "prompt", input_columns(workload))
-    if version.method != "prompt":
-        return served(engine=open_engine(profile.engine, version.folder, profile.model.precision), prompt=prompt)
-    schema = workload.output if version.prompt in workload.constrained else None
-    return served(engine=open_prompting(profile, workload.incumbent), prompt=prompt, answer_schema=schema)
+    opened = open_artifact(version.artifact, workload, profile, input_columns(workload))
+    return Served(
+        version=version.number, method=version.method, engine=opened.engine, prompt=opened.prompt,
+        max_new_tokens=opened.max_new_tokens, answer_schema=opened.answer_schema,
+        price=lambda usage: version.usd_per_call, inputs=opened.columns,
+    )  # fmt: skip
 
 
 def open_fallback(workload: Workload, prompt: Prompt, prices: Prices) -> Served:
@@ -91,7 +84,16 @@ def open_fallback(workload: Workload, prompt: Prompt, prices: Prices) -> Served:
     def price(usage: Usage) -> float | None:
         return None if listed is None else listed.usd(usage.input_tokens, usage.output_tokens)
 
-    return Served(0, "api", engine, prompt, MOST_FALLBACK_TOKENS, workload.output, price)
+    return Served(
+        0,
+        "api",
+        engine,
+        prompt,
+        MOST_FALLBACK_TOKENS,
+        workload.output,
+        price,
+        tuple(dict.fromkeys(prompt.placeholders)),
+    )
 
 
 class Follower:
@@ -124,30 +126,12 @@ class Follower:
         return f"version {self.served.version} is kept" if self.served else "there is none to answer"
 
 
-class ClassicalEngine:
-    """A classifier as an engine: the last message is its input."""
-
-    def __init__(self, classifier: classical.Classifier) -> None:
-        self._classifier, self.columns = classifier, classifier.columns
-
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
-        """One answer each, `n` times: there is nothing to draw."""
-        asked = [_example(_inputs(self.columns, ask.messages[-1].content), ask.example_id) for ask in prompts]
-        return [found for found in self._classifier.predict(asked) for _ in range(sampling.n)]
-
-
 def _inputs(names: Sequence[str], content: str) -> dict[str, str]:
     """The inputs that a user message holds."""
-    if len(set(names)) == 1:
-        return {names[0]: content}
-    wanted = ", ".join(dict.fromkeys(names))
     try:
-        found: Any = json.loads(content)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or not set(names) <= found.keys():  # pyright: ignore[reportUnknownMemberType]
-        raise RequestError(400, f"expected a JSON object with {wanted} as user message", param="messages")
-    return {name: str(found[name]) for name in names}  # pyright: ignore[reportUnknownArgumentType]
+        return inputs_of(names, content)
+    except DataError as error:
+        raise RequestError(400, str(error), param="messages") from error
 
 
 def _example(inputs: dict[str, str], name: str = "") -> Example:

@@ -1,4 +1,4 @@
-"""`python -m components.stages NAME RUN`: what DVC calls. An error is one sentence, and the exit code 2."""
+"""`python -m components.stages STAGE RUN [NAME]`: what DVC calls. An error is one sentence, and the exit code 2."""
 
 import fcntl
 import logging
@@ -13,59 +13,77 @@ from contextlib import contextmanager
 from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
 from components.records import write_record
 from components.registry import joined_run, open_run
-from components.stages import BASE_MODEL, LADDER
+from components.stages import BASE_MODEL, OF_A_RUN, OF_A_RUNG, call
+from components.stages.graph import StageNode, nodes
 from components.stages.judging import tell_judge
 from components.stages.run import STATE, Run, StageRecord, digest, git_commit, threads
 from components.training.launch import WORKER
 
+LIST = "list"
 PARENT = "GRADUS_MLFLOW_PARENT"  # id of the run that the stages of one climb belong to
 
 
 def main(arguments: list[str]) -> None:
-    """Run one stage.
+    """Run one stage, or list those that make a run.
 
     Raises:
         ConfigError: The arguments name no stage, or not exactly one run or profile.
     """
-    if len(arguments) != 2 or arguments[0] not in {**LADDER, **BASE_MODEL}:
-        known = ", ".join((*LADDER, *BASE_MODEL))
-        raise ConfigError(f"expected NAME RUN with NAME one of {known}, found {' '.join(arguments)!r}")
-    stage, name = arguments
-    if stage in BASE_MODEL:
-        BASE_MODEL[stage](name)
-        return
+    stage, *words = arguments or [""]
+    if stage in BASE_MODEL and len(words) == 1:
+        BASE_MODEL[stage](words[0])
+    elif stage == LIST and len(words) == 1:
+        print("\n".join(" ".join(node.command) for node in making(Run.load(words[0]))))
+    elif (stage in OF_A_RUN and len(words) == 1) or (stage in OF_A_RUNG and len(words) == 2):
+        climb(stage, *words)
+    else:
+        known = ", ".join((*BASE_MODEL, *OF_A_RUN))
+        raise ConfigError(
+            f"expected NAME RUN with NAME one of {known}, or NAME RUN RUNG with NAME one of {', '.join(OF_A_RUNG)}, "
+            f"found {' '.join(arguments)!r}"
+        )
+
+
+def making(run: Run) -> list[StageNode]:
+    """The stages that make something, in order: all before the decision."""
+    return [node for node in nodes(run) if node.command[0] not in ("gate", "report")]
+
+
+def climb(stage: str, name: str, part: str = "") -> None:
+    """Run a stage: alone, or as one of the processes that a stage launched to train together."""
+    run = Run.load(name)
     if not os.environ.get(WORKER):
-        with alone(f"{name}-{stage}"):
-            climb(stage, name)
-    elif os.environ.get("RANK", "0") == "0":  # of the processes that the one above launched, the main one
-        run = Run.load(name)
+        with alone("-".join(filter(None, (name, stage, part)))):
+            recorded(stage, run, part)
+    elif os.environ.get("RANK", "0") == "0":  # the main one of them
         with joined_run(os.environ[PARENT]) as tracker:
-            LADDER[stage](run, tracker)
+            call(stage, run, tracker, part)
     else:
         from components.tracking import NullTracker
 
-        LADDER[stage](Run.load(name), NullTracker())
+        call(stage, run, NullTracker(), part)
 
 
-def climb(stage: str, name: str) -> None:
-    """Run a stage of a run as a run of the record, and write down how it went."""
-    run, started = Run.load(name), time.monotonic()
+def recorded(stage: str, run: Run, part: str) -> None:
+    """Run a stage as a run of the record, and write down how it went."""
+    started, full = time.monotonic(), f"{stage}-{part}" if part else stage
     tags = {
-        "run": name,
+        "run": run.name,
         "stage": stage,
+        **({"rung": part} if part else {}),
         "git_commit": git_commit(),
         "params_hash": digest(run.workload, run.profile, run.seed),
         "threads": str(threads()),  # sums are rounded by how they are shared out: others give other weights
     }
-    with open_run(run.workload.name, f"{name}/{stage}", tags, os.environ.get(PARENT)) as tracker:
+    with open_run(run.workload.name, f"{run.name}/{full}", tags, os.environ.get(PARENT)) as tracker:
         tracker.params({"workload": run.workload.name, "profile": run.profile.name, "seed": run.seed})
         os.environ[PARENT] = str(tracker.run_id)  # processes that this stage launches record in it
-        LADDER[stage](run, tracker)
+        call(stage, run, tracker, part)
         seconds = time.monotonic() - started
-        tracker.metrics({f"{stage}/stage_seconds": seconds})
+        tracker.metrics({"stage_seconds": seconds})
         judge_usd = tell_judge(run, tracker)
-    done = StageRecord(stage=stage, seconds=seconds, mlflow_run_id=tracker.run_id, judge_usd=judge_usd)
-    write_record(run.folder / "stages" / f"{stage}.json", done)
+    done = StageRecord(stage=full, seconds=seconds, mlflow_run_id=tracker.run_id, judge_usd=judge_usd)
+    write_record(run.folder / "stages" / f"{full}.json", done)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from components.advice import Advice, Asked, advise, gather, outcome
 from components.data.prepare import DataReport
 from components.params import AdviceParams
-from components.records import Ladder, read_record, write_record
+from components.records import read_record, write_record
 from components.stages.data import data
+from components.stages.evaluate import evaluated
 from components.stages.run import Run
 from components.stages.workbench import RunBench
 from components.tracking import NullTracker, Tracker
@@ -35,8 +36,8 @@ def advise_run(run: Run, tracker: Tracker, params: AdviceParams) -> Advice:
         mlflow_run_id=tracker.run_id,
     )
     found = advise(gather(RunBench(run), params, run.seed), params, asked)
-    write_record(run.folder / "advice" / FILE, found)
-    tracker.artifact(run.folder / "advice" / FILE, "advice")
+    write_record(run.advice_folder / FILE, found)
+    tracker.artifact(run.advice_folder / FILE, "advice")
     tracker.params({"advice.rung": found.choice.rung, "advice.stands": found.evidence.standing.name})
     gain = found.choice.gain
     tracker.metrics({"advice/gain": gain.value, "advice/gain_low": gain.low, "advice/gain_high": gain.high})
@@ -45,21 +46,24 @@ def advise_run(run: Run, tracker: Tracker, params: AdviceParams) -> Advice:
 
 def advised(run: Run) -> Advice | None:
     """The last advice on a run, None where nobody asked for one."""
-    path = run.folder / "advice" / FILE
+    path = run.advice_folder / FILE
     return read_record(path, Advice) if path.is_file() else None
 
 
-def settle(run: Run, ladder: Ladder, tracker: Tracker) -> Advice | None:
-    """The last advice with what became of it, by the rungs that were measured since."""
+def settle(run: Run, tracker: Tracker) -> None:
+    """Write down what became of the last advice, by the rungs that were measured since.
+
+    A step of the flow and no stage: it goes on in the folder that the report reads.
+    """
+    run.advice_folder.mkdir(parents=True, exist_ok=True)
     found = advised(run)
     if found is None or found.outcome is not None:
-        return found
-    known = outcome(found, ladder.rungs, run.advice.min_gain)
+        return
+    known = outcome(found, evaluated(run).rungs, run.advice.min_gain)
     if known is None:
-        return found
+        return
     settled = found.model_copy(update={"outcome": known})
-    write_record(run.folder / "advice" / FILE, settled)
+    write_record(run.advice_folder / FILE, settled)
     tracker.params({"advice.outcome": "right" if known.right else "wrong"})
     tracker.metrics({"advice/gain_made": known.gain.value, "advice/right": float(known.right)})
     log.info("The advice was %s: %s", "right" if known.right else "wrong", known.sentence)
-    return settled

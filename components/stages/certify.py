@@ -14,10 +14,9 @@ from components.evaluation.certify import certify as tried
 from components.evaluation.labelled import Label, Labelled, Source, built, of_people
 from components.records import Example, read_jsonl, write_record
 from components.scorers import Outcome, Pair, build, score_all
-from components.stages.answers import answer
+from components.stages.answers import opened_rung
 from components.stages.certified import certificate_file, permit, permit_file, verdict
 from components.stages.run import Run
-from components.stages.rungs import CLASSICAL, RESULT, SFT, rung
 from components.tracking import Tracker
 
 LABELS = "labels.jsonl"
@@ -62,12 +61,20 @@ def _sample(run: Run, examples: Sequence[Example], rng: random.Random) -> tuple[
     path = run.data_source / LABELS
     if path.is_file():
         return of_people(read_jsonl(path, Label), [*run.examples("dev"), *run.examples("train")]), "people"
-    made = [rung(run, name) for name in (CLASSICAL, SFT) if (run.rung_folder(name) / RESULT).is_file()]
+    made = [run.rung(name) for name in tried_on(run) if run.is_made(name)]
     answers = {
-        one.name: {answered.example_id: answered.text for answered in answer(run, one, examples).completions}
+        one.name: {
+            answered.example_id: answered.text
+            for answered in opened_rung(run, one).answer(examples, run.seed).completions
+        }
         for one in made
     }
     return built(examples, answers, run.workload.output, run.workload.probes.synonyms, rng), "built"
+
+
+def tried_on(run: Run) -> list[str]:
+    """The rungs whose answers the scorer is tried on: those that are no prompts, and that it has not taught."""
+    return [one.name for one in run.rungs if one.method.makes != "prompt" and not one.rewarded]
 
 
 def _judge(run: Run) -> Judge:

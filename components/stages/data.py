@@ -15,7 +15,7 @@ def data(run: Run, tracker: Tracker) -> None:
 
 
 def token_limits(run: Run) -> list[TokenLimit]:
-    """How long an example may be: by sft.max_tokens under the trained prompt, by the model's context under every one.
+    """How long an example may be: by max_tokens under the trained prompt, by the model's context under every one.
 
     They hold for the rows of all splits, so that what is measured is what was trained on. Prompts that go to an API
     need not fit the model, and a model whose config names no context has no such limit.
@@ -37,7 +37,7 @@ def token_limits(run: Run) -> list[TokenLimit]:
         ) from error
     tokens, trained = ConversationTokens(tokenizer), run.trained_prompt
     tried = () if run.profile.prompting else (run.prompt(name) for name in run.workload.prompts)
-    limits = [TokenLimit("sft.max_tokens", run.profile.sft.max_tokens, partial(tokens.longest, [trained]))]
+    limits = [TokenLimit("max_tokens", run.profile.max_tokens, partial(tokens.longest, [trained]))]
     context: int | None = getattr(config, "max_position_embeddings", None)
     if context is not None:
         limits.append(TokenLimit("max_position_embeddings", context, partial(tokens.longest, [*tried, trained])))

@@ -3,34 +3,36 @@
 Decides which calls are priced how, and what was spent on a rung; what follows from that is `components.economics`'s.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import numpy as np
 
 from components.economics import Account, Calls, Setting, draw_up
-from components.evaluation import Scores
-from components.records import Completion, Example, RungResult, read_record
-from components.stages.answers import score
-from components.stages.evaluate import Evaluations, kept, listed_tokens
+from components.errors import DataError
+from components.evaluation import Scores, scores_in
+from components.records import Completion, Example, Rung, RungResult, read_record
+from components.stages.answers import completions_of, judged_of
+from components.stages.evaluate import evaluated, listed_tokens
 from components.stages.run import Run, StageRecord
-from components.stages.rungs import CLASSICAL, GRPO, SFT, best_prompt, rung
 
 
-def account(run: Run, today: date, scores: Mapping[str, Scores] | None = None) -> Account:
-    """The account of an evaluated run, its best prompt being the incumbent; `scores` are those on test, where known.
+def account(run: Run, today: date) -> Account:
+    """The account of an evaluated run, its best prompt being the incumbent.
 
     Raises:
-        DataError: The run was not evaluated yet.
+        DataError: The run was not evaluated yet, or its ladder has no prompt to compare with.
     """
-    results = read_record(run.folder / "evaluation" / "evaluation.json", Evaluations).rungs
+    results, incumbent = evaluated(run).rungs, evaluated(run).incumbent
+    if incumbent is None:
+        raise DataError(f"expected a rung that is a prompt, which others are compared with, found none ({run.name})")
     examples = run.examples("test")
-    answered = {one.name: kept(run, "test", one.name) for one in results}
-    scores = scores or {name: score(run, examples, found) for name, found in answered.items()}
+    answered = {one.name: completions_of(run, "test", one.name) for one in results}
+    scores = {one.name: scores_in(judged_of(run, "test", one.name)) for one in results}
     # What a scorer could not decide for one rung is left out for all: they are compared on the same calls.
     common = [one for one in examples if all(one.id in found for found in scores.values())]
     calls = [_calls(run, one, common, answered[one.name], scores[one.name]) for one in results]
-    return draw_up(calls, best_prompt(run), setting(run, today))
+    return draw_up(calls, incumbent, setting(run, today))
 
 
 def setting(run: Run, today: date) -> Setting:
@@ -40,23 +42,32 @@ def setting(run: Run, today: date) -> Setting:
 
 
 def spent_usd(run: Run, name: str) -> dict[str, float]:
-    """What was paid once for a rung and those that it was made from, by what for."""
-    if name not in (CLASSICAL, SFT, GRPO):
+    """What was paid once for a rung and those that it was made from, by what for; nothing for a prompt."""
+    made = run.rung(name)
+    if made.makes == "prompt":
         return {}
-    machine = run.prices.machine(run.profile.machine)
-    made = [rung(run, one) for one in ((SFT, GRPO) if name == GRPO else (name,))]
-    economics = run.workload.economics
+    machine, economics = run.prices.machine(run.profile.machine), run.workload.economics
     return {
-        "training": machine.usd(sum(one.seconds for one in made)),
+        "training": machine.usd(sum(one.seconds for one in lineage(run, made))),
         "labels": economics.usd_per_label * len(run.examples("train")),
         "set-up": economics.usd_setup,
-        "judging": judging_usd(run, name),
+        "judging": judging_usd(run, made),
     }
 
 
-def judging_usd(run: Run, name: str) -> float:
-    """What a judge's verdicts cost that the trainings of a rung and its scorer's certificate asked for, as measured."""
-    stages = {CLASSICAL: ("classical",), SFT: ("sft",), GRPO: ("sft", "certify", "rl")}[name]
+def lineage(run: Run, made: Rung) -> Iterator[Rung]:
+    """A rung, and before it those that it started from."""
+    if made.starts_from is not None:
+        yield from lineage(run, run.rung(made.starts_from))
+    yield made
+
+
+def judging_usd(run: Run, made: Rung) -> float:
+    """What a judge's verdicts cost that the making of a rung and its scorer's certificate asked for, as measured."""
+    names = [one.name for one in lineage(run, made)]
+    stages = [f"rung-{name}" for name in names]
+    if any(run.planned(name).rewarded for name in names):
+        stages.append("certify")
     paths = [run.folder / "stages" / f"{stage}.json" for stage in stages]
     return sum(read_record(path, StageRecord).judge_usd for path in paths if path.is_file())
 
@@ -65,11 +76,11 @@ def _calls(
     run: Run, result: RungResult, examples: Sequence[Example], answered: Sequence[Completion], scores: Scores
 ) -> Calls:
     """A rung's calls on the test split."""
-    owned, usage = result.method != "prompt", {one.example_id: one.usage for one in answered}
+    owned, usage = result.makes != "prompt", {one.example_id: one.usage for one in answered}
     if owned:
         usd = np.full(len(examples), result.cost.usd_per_1k_calls / 1000)
     else:
-        sent, told = listed_tokens(run, result.name, examples)
+        sent, told = listed_tokens(run, run.prompt_of(run.rung(result.name)), examples)
         if result.cost.measured:
             sent = [float(usage[one.id].input_tokens) for one in examples]
             told = [float(usage[one.id].output_tokens) for one in examples]

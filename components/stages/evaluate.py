@@ -1,108 +1,87 @@
-"""The stage `evaluate`: every rung on the same test split, and those that may win on the sealed one.
+"""The stage `evaluate`: a line of the record for each rung, from its answers and their scores. Asks no model.
 
 Decides what answers cost: an owned model by its measured throughput, the incumbent by the tokens of its prompt.
 """
 
-import logging
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 from components.economics import Demand, api_cost, calls_per_hour, owned_cost
-from components.evaluation import Evaluation, Exam, Measured, Scores, evaluate_rung
-from components.params import SplitName
-from components.records import (
-    Completion,
-    Cost,
-    Example,
-    Record,
-    Rung,
-    RungResult,
-    read_jsonl,
-    write_jsonl,
-    write_record,
-)
-from components.stages.answers import Answers, answer, scorer
+from components.evaluation import EvalSet, Measured, Scores, evaluate_rung, scores_in
+from components.prompts import Prompt
+from components.records import Cost, Example, Record, Rung, RungResult, read_record, write_record
+from components.stages.answers import answered, completions_of, judged_of
 from components.stages.run import Run
-from components.stages.rungs import CLASSICAL, GRPO, SFT, best_prompt, rung
 from components.tracking import Tracker
-
-Pinned = Literal["must_pass"]  # cases of the workload's YAML, kept beside the splits
-MUST_PASS: Pinned = "must_pass"
-log = logging.getLogger(__name__)
 
 
 class Evaluations(Record):
-    """All rungs on the test split, in the order in which they climb; `contenders` also answered the sealed one."""
+    """All rungs on the test split, in the order in which they climb; `contenders` also answered the sealed one.
+
+    `incumbent` is the prompt that the workload would be answered by today, None where the ladder has none.
+    """
 
     rungs: tuple[RungResult, ...]
     contenders: tuple[str, ...]
+    incumbent: str | None
 
 
 def evaluate(run: Run, tracker: Tracker) -> None:
-    """Completions of each rung, and a line of the record for each."""
-    test, sealed = run.examples("test"), run.examples("sealed")
-    allowed = run.workload.scorer.max_failed_share
-    exam = Exam(test, scorer(run), run.workload.output, run.workload.slices, run.seed, allowed)
-    contenders = (CLASSICAL, best_prompt(run), SFT, GRPO)
-    names = (CLASSICAL, *run.workload.prompts, SFT, GRPO)
+    """Accuracy, validity, slices, latency and cost of each rung, beside the rung that it is compared with."""
+    test = run.examples("test")
+    measured_by = EvalSet(test, run.workload.output, run.workload.slices, run.seed)
     scores: dict[str, Scores] = {}
     results: list[RungResult] = []
-    for name in names:
-        made = rung(run, name)
-        if name == SFT:  # starts from the base model, as the prompts do, so it is compared with the best of them
-            made = made.model_copy(update={"parent": best_prompt(run)})
-        log.info("%s: %s test examples.", name, f"{len(test):,}")
-        answers = answer(run, made, test)
-        keep(run, "test", name, answers.completions)
-        found = _evaluated(run, made, answers, exam, scores.get(made.parent or ""))
-        scores[name] = found.scores
-        results.append(found.result)
-        _tell(found.result, tracker)
-        if name in contenders:
-            keep(run, "sealed", name, answer(run, made, sealed).completions)
-            if cases := run.must_pass:
-                keep(run, MUST_PASS, name, answer(run, made, cases).completions)
-    done = Evaluations(rungs=tuple(results), contenders=contenders)
-    write_record(run.folder / "evaluation" / "evaluation.json", done)
+    for planned in run.rungs:
+        made, judged = run.rung(planned.name), judged_of(run, "test", planned.name)
+        made = made.model_copy(update={"compared_with": run.resolved(made.compared_with)})
+        answers = completions_of(run, "test", made.name), judged
+        parent = scores.get(made.compared_with or "")
+        result = evaluate_rung(made, answers, measured_by, _cost(run, made, test), parent)
+        scores[made.name] = scores_in(judged)
+        results.append(result)
+        _tell(result, tracker)
+    write_record(run.folder / "evaluation" / "evaluation.json", Evaluations(
+        rungs=tuple(results),
+        contenders=tuple(one.name for one in run.rungs if answered(run, one.name).contends),
+        incumbent=incumbent(run),
+    ))  # fmt: skip
 
 
-def keep(run: Run, split: SplitName | Pinned, name: str, completions: Sequence[Completion]) -> None:
-    """Write a rung's completions on a split."""
-    write_jsonl(run.folder / "evaluation" / split / f"{name}.jsonl", completions)
+def evaluated(run: Run) -> Evaluations:
+    """What the stage wrote."""
+    return read_record(run.folder / "evaluation" / "evaluation.json", Evaluations)
 
 
-def kept(run: Run, split: SplitName | Pinned, name: str) -> list[Completion]:
-    """A rung's completions on a split."""
-    return read_jsonl(run.folder / "evaluation" / split / f"{name}.jsonl", Completion)
+def incumbent(run: Run) -> str | None:
+    """The prompt that was best on dev, of equals the most valid, of those the last; None where no rung is a prompt."""
+    prompts = [made for made in run.made.values() if made.makes == "prompt"]
+    best = max(reversed(prompts), key=lambda one: (one.dev_score or 0.0, one.dev_validity or 0.0), default=None)
+    return best.name if best else None
 
 
-def _evaluated(run: Run, made: Rung, answers: Answers, exam: Exam, parent: Scores | None) -> Evaluation:
-    return evaluate_rung(made, answers.completions, exam, _cost(run, made, answers, exam.examples), parent)
-
-
-def _cost(run: Run, made: Rung, answers: Answers, examples: Sequence[Example]) -> Callable[[Measured], Cost]:
+def _cost(run: Run, made: Rung, examples: Sequence[Example]) -> Callable[[Measured], Cost]:
     """How a rung's calls are priced."""
 
     def cost(measured: Measured) -> Cost:
         demand = Demand(run.workload.traffic.calls_per_year, measured.accuracy)
-        if made.method != "prompt":
-            machine = run.prices.machine(run.profile.machine)
-            return owned_cost(machine, calls_per_hour(len(answers.completions), answers.seconds), demand)
+        if made.makes != "prompt":
+            machine, seconds = run.prices.machine(run.profile.machine), answered(run, made.name).seconds
+            return owned_cost(machine, calls_per_hour(len(examples), seconds), demand)
         price = run.prices.model(run.workload.incumbent)
         if run.profile.prompting is not None:
             return api_cost(price, measured.input_tokens, measured.output_tokens, demand, measured=True)
-        sent, told = listed_tokens(run, made.name, examples)
+        sent, told = listed_tokens(run, run.prompt_of(made), examples)
         return api_cost(price, sum(sent) / len(sent), sum(told) / len(told), demand)
 
     return cost
 
 
-def listed_tokens(run: Run, prompt: str, examples: Sequence[Example]) -> tuple[list[float], list[float]]:
+def listed_tokens(run: Run, asked: Prompt, examples: Sequence[Example]) -> tuple[list[float], list[float]]:
     """Tokens in and out of calls that nobody made, by the length of their texts.
 
     Not of what our model wrote: an API is priced for answers as long as the right ones.
     """
-    asked, of_a_token = run.prompt(prompt), run.prices.characters_per_token
+    of_a_token = run.prices.characters_per_token
     sent = [sum(len(message.content) for message in asked.messages(example)) / of_a_token for example in examples]
     return sent, [len(example.reference) / of_a_token for example in examples]
 
@@ -119,4 +98,3 @@ def _tell(result: RungResult, tracker: Tracker) -> None:
         "latency_ms_p95": result.latency_ms.p95,
     }
     tracker.metrics({f"test/{key}/{name}": float(value) for key, value in numbers.items()})
-    log.info("%s: %.1f %% right, %.1f %% valid.", name, 100 * result.accuracy.value, 100 * result.validity.value)

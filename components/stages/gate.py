@@ -1,85 +1,68 @@
-"""The stage `gate`: on the sealed split each rung has to beat the one that stands, and the last to stand is registered.
+"""The stage `gate`: on the sealed split each rung has to beat the one that stands; it decides, and moves nothing.
 
-Decides what becomes of the winner; who challenges whom is decided in `components.stages.climb`.
+What becomes of the winner is decided in `components.stages.publish`, who challenges whom in `components.stages.climb`.
 """
 
 import logging
-import os
-from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 
-from components.data.masking import mask
-from components.errors import DataError, RegistryError
+from components.errors import DataError
 from components.evaluation import repeated
 from components.params import GateParams
-from components.records import (
-    Message,
-    Observation,
-    Record,
-    Rung,
-    Verdict,
-    read_record,
-    write_jsonl,
-    write_record,
-)
-from components.registry import (
-    MORE_EXAMPLES,
-    REFERENCE,
-    REFERENCE_FOLDER,
-    WINNER_ALIAS,
-    Alias,
-    Candidate,
-    Check,
-    register_winner,
-)
-from components.scorers import JsonSchemaScorer
-from components.stages.answers import answer, model_of, score
-from components.stages.climb import Climb, winner
-from components.stages.evaluate import Evaluations, kept
+from components.records import Record, Verdict, read_record, write_record
+from components.registry import MORE_EXAMPLES
+from components.stages.climb import Climb
+from components.stages.evaluate import evaluated
 from components.stages.run import Run
-from components.stages.rungs import rung
+from components.stages.standing import standing_of
 from components.tracking import Tracker
 
-REPRODUCED = 10  # completions that the stored copy of a champion must repeat
 log = logging.getLogger(__name__)
 
 
 class GateRecord(Record):
-    """All verdicts in order, who stands at the end, and as which version it is registered (None: nobody stands).
+    """All verdicts in order, and who stands at the end: a rung, or the registry's version (both None: nobody).
 
-    `alias` is what the version became; None where the champion of an earlier climb stayed. `params` are the settings
-    that decided: with the numbers of each verdict they let it be made again.
+    `replaced` is the version that the winner challenged. `params` are the settings that decided: with the numbers of
+    each verdict they let it be made again. `decided_on` is the day, from which the account counts its payback.
     """
 
     verdicts: tuple[Verdict, ...]
     champion: str | None
-    version: int | None
-    reproduced: int
-    alias: Alias | None = None
+    version: int | None = None
+    replaced: int | None = None
     params: GateParams | None = None
+    decided_on: date
 
 
 def gate(run: Run, tracker: Tracker) -> None:
-    """Climb, let the last to stand challenge the registry's champion, register who wins and verify the stored copy."""
-    found = read_record(run.folder / "evaluation" / "evaluation.json", Evaluations)
-    climb = Climb(run, found)
-    verdicts = climb.hold(tracker.run_id)
+    """Climb, and let the last to stand challenge the registry's champion."""
+    climb = Climb(run, evaluated(run), standing_of(run))
+    verdicts = climb.decide()
     name = climb.stands(verdicts)
-    before = climb.before(name) if name else None
-    record = GateRecord(verdicts=tuple(verdicts), champion=None, version=None, reproduced=0, params=run.gate)
-    if name is None:
-        _tell(run, tracker, record)
-        return
-    if before and verdicts[-1].decision == "kept":
-        _tell(run, tracker, record.model_copy(update={"champion": verdicts[-1].champion, "version": before.number}))
-        return
-    made = rung(run, name)
-    alias: Alias = "canary" if before and os.environ.get(WINNER_ALIAS) == "canary" else "champion"
-    version = register(run, candidate(run, made, verdicts, found, tracker), alias)
-    write_jsonl(run.folder / "gate" / REFERENCE, reference(run, made))
-    tracker.artifact(run.folder / "gate" / REFERENCE, REFERENCE_FOLDER)
-    won = {"champion": made.name, "version": version, "reproduced": REPRODUCED, "alias": alias}
-    _tell(run, tracker, record.model_copy(update=won))
+    challenged = name is not None and climb.replaces(name)
+    kept = challenged and verdicts[-1].decision == "kept"
+    record = GateRecord(
+        verdicts=tuple(verdicts),
+        champion=None if kept else name,
+        version=climb.standing.version if kept or name is None else None,
+        replaced=climb.standing.version if challenged and not kept else None,
+        params=run.gate,
+        decided_on=datetime.now(UTC).date(),
+    )
+    write_record(gate_file(run), record)
+    _tell(run, tracker, record)
+
+
+def gate_file(run: Run) -> Path:
+    """Where the gate's record lies."""
+    return run.folder / "gate" / "gate.json"
+
+
+def decided(run: Run) -> GateRecord:
+    """What the gate decided."""
+    return read_record(gate_file(run), GateRecord)
 
 
 def replayed(record: GateRecord) -> list[tuple[Verdict, Verdict]]:
@@ -94,69 +77,14 @@ def replayed(record: GateRecord) -> list[tuple[Verdict, Verdict]]:
 
 
 def _tell(run: Run, tracker: Tracker, record: GateRecord) -> None:
-    """Write the record, the verdicts as sentences, and their numbers."""
+    """The verdicts as sentences, and their numbers."""
     for verdict in record.verdicts:
         for reason in verdict.reasons:
             log.info("%s: %s", verdict.decision, reason)
         if verdict.numbers and verdict.numbers.versus and verdict.alpha is not None:
             versus = verdict.numbers.versus
-            found = {"delta": versus.delta, "p_value": versus.p_value, "alpha": verdict.alpha}
-            tracker.metrics({f"gate/{key}/{verdict.challenger}": value for key, value in found.items()})
+            numbers = {"delta": versus.delta, "p_value": versus.p_value, "alpha": verdict.alpha}
+            tracker.metrics({f"gate/{key}/{verdict.challenger}": value for key, value in numbers.items()})
     last = record.verdicts[-1]
     tracker.metrics({MORE_EXAMPLES: float(last.more_examples), "gate/look": float(last.look)})
-    write_record(run.folder / "gate" / "gate.json", record)
-    tracker.artifact(run.folder / "gate" / "gate.json", "gate")
-
-
-def reference(run: Run, made: Rung) -> list[Observation]:
-    """What a rung answered on the splits that it never saw, as the watch will see its answers in production."""
-    schema, columns = JsonSchemaScorer(run.workload.output), inputs_of(run, made)
-    found: list[Observation] = []
-    for split in ("test", "sealed"):
-        examples, completions = run.examples(split), kept(run, split, made.name)
-        scores = score(run, examples, completions)
-        asked = {example.id: example for example in examples}
-        found += [
-            Observation(
-                input={column: mask(asked[one.example_id].input[column]) for column in columns},
-                text=mask(one.text),
-                output_tokens=one.usage.output_tokens,
-                valid=schema.score(asked[one.example_id], one).passed,
-                confidence=one.confidence,
-                score=float(scores[one.example_id].passed) if one.example_id in scores else None,
-            )
-            for one in completions
-        ]
-    return found
-
-
-def inputs_of(run: Run, made: Rung) -> tuple[str, ...]:
-    """The input columns that a rung reads: a server is told no others."""
-    if made.method == "classical":
-        return run.columns
-    prompt = run.prompt(made.name) if made.method == "prompt" else run.trained_prompt
-    return tuple(dict.fromkeys(prompt.placeholders))
-
-
-def candidate(run: Run, made: Rung, verdicts: Sequence[Verdict], evaluated: Evaluations, tracker: Tracker) -> Candidate:
-    """What is registered: a rung's files, the last verdict that it won, and what one of its answers costs."""
-    if tracker.run_id is None:
-        raise RegistryError("expected a run to register the champion with, found none")
-    decisive = next(one for one in reversed(verdicts) if winner(one) == made.name)
-    cost = next((one.cost.usd_per_1k_calls / 1000 for one in evaluated.rungs if one.name == made.name), None)
-    return Candidate(run.workload.name, made, model_of(run, made), decisive, tracker.run_id, cost)
-
-
-def register(run: Run, found: Candidate, alias: Alias) -> int:
-    """Register a rung under an alias; its stored copy must repeat ten completions exactly."""
-    examples = run.examples("test")[:REPRODUCED]
-
-    def generate(folder: Path, _: Sequence[Sequence[Message]]) -> list[str]:
-        return [completion.text for completion in answer(run, found.rung, examples, folder).completions]
-
-    asked = [[Message(role="user", content=value) for value in example.input.values()] for example in examples]
-    expected = list(zip(asked, generate(found.folder, asked), strict=True))
-    winner = register_winner(found, Check(expected, generate), alias)
-    state = "registered" if winner.new else "was registered before"
-    log.info("%s %s as %s, the %s; %s completions reproduced.", found.rung.name, state, winner.uri, alias, REPRODUCED)
-    return winner.version
+    tracker.artifact(gate_file(run), "gate")

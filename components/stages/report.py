@@ -1,23 +1,21 @@
 """The stage `report`: everything that a run left, as one record and one page."""
 
 from collections.abc import Mapping
-from datetime import date
 
 from components.data.prepare import DataReport
-from components.evaluation import Scores, changes, common
+from components.evaluation import Scores, changes, common, scores_in
 from components.evaluation.certificate import Certificate
 from components.evaluation.label_audit import Audit, Suspect
 from components.records import Completion, Example, Ladder, read_jsonl, read_record, write_record
 from components.report import Change, Changes, Evidence, Trust, price_lines, render
-from components.stages.advise import settle
-from components.stages.answers import score
+from components.stages.advise import advised
+from components.stages.answers import completions_of, judged_of
 from components.stages.audit import audit_folder
 from components.stages.certified import certificate_file
 from components.stages.economics import account
-from components.stages.evaluate import Evaluations, kept
-from components.stages.gate import GateRecord
+from components.stages.evaluate import evaluated
+from components.stages.gate import decided
 from components.stages.run import Run, StageRecord
-from components.stages.rungs import GRPO, rung
 from components.tracking import Tracker
 
 SHOWN = 5  # examples that a rung fixed, and as many that it broke
@@ -25,29 +23,30 @@ SHOWN = 5  # examples that a rung fixed, and as many that it broke
 
 def report(run: Run, tracker: Tracker) -> None:
     """`ladder.json` and `economics.json`, which programs read, and `report.html`, which people do."""
-    ladder, folder = _ladder(run), run.report
+    ladder, folder = ladder_of(run), run.report
     write_record(folder / "ladder.json", ladder)
-    examples = run.examples("test")
-    scores = {one.name: score(run, examples, kept(run, "test", one.name)) for one in ladder.rungs}
-    counted, advice = account(run, date.today(), scores), settle(run, ladder, tracker)
-    write_record(folder / "economics.json", counted)
+    scores = {one.name: scores_in(judged_of(run, "test", one.name)) for one in ladder.rungs}
+    counted = account(run, decided(run).decided_on) if evaluated(run).incumbent else None
+    if counted is not None:
+        write_record(folder / "economics.json", counted)
     evidence = _evidence(run, ladder, scores).model_copy(
-        update={"account": counted, "advice": advice, "trust": _trust(run)}
+        update={"account": counted, "advice": advised(run), "trust": _trust(run)}
     )
     render(ladder, evidence, folder / "report.html")
     tracker.artifact(folder, "report")
 
 
-def _ladder(run: Run) -> Ladder:
-    done = [read_record(path, StageRecord) for path in (run.folder / "stages").glob("*.json")]
-    verdicts = read_record(run.folder / "gate" / "gate.json", GateRecord).verdicts
+def ladder_of(run: Run) -> Ladder:
+    """The run's record."""
+    done = [read_record(path, StageRecord) for path in sorted((run.folder / "stages").glob("*.json"))]
+    verdicts = decided(run).verdicts
     return Ladder(
         workload=run.workload.name,
         profile=run.profile.name,
         seed=run.seed,
         simulated=run.workload.simulated,
         data=read_record(run.folder / "data" / "report.json", DataReport).summary,
-        rungs=read_record(run.folder / "evaluation" / "evaluation.json", Evaluations).rungs,
+        rungs=evaluated(run).rungs,
         gate=verdicts[-1],
         climb=verdicts,
         seconds={one.stage: one.seconds for one in done},
@@ -62,7 +61,7 @@ def _evidence(run: Run, ladder: Ladder, scores: Mapping[str, Scores]) -> Evidenc
         incumbent=run.workload.incumbent,
         calls_per_year=run.workload.traffic.calls_per_year,
         changes={one.name: _changes(run, scores, one.parent, one.name) for one in ladder.rungs if one.parent},
-        curves={one.name: curves for one in ladder.rungs if (curves := rung(run, one.name).curves)},
+        curves={one.name: curves for one in ladder.rungs if (curves := run.rung(one.name).curves)},
         quarantine=source.quarantined,
         warnings=source.warnings,
         prices=price_lines(run.prices, [run.workload.incumbent], [run.profile.machine]),
@@ -71,10 +70,11 @@ def _evidence(run: Run, ladder: Ladder, scores: Mapping[str, Scores]) -> Evidenc
 
 def _trust(run: Run) -> Trust:
     """The certificate, the watch over RL, and the audit with its surest suspects."""
-    folder = audit_folder(run)
+    folder, certificate = audit_folder(run), certificate_file(run)
+    watched = [made.watch for made in run.made.values() if made.watch]
     return Trust(
-        certificate=read_record(certificate_file(run), Certificate),
-        watch=rung(run, GRPO).watch,
+        certificate=read_record(certificate, Certificate) if any(one.rewarded for one in run.rungs) else None,
+        watch=next((one for one in watched if one.stopped), watched[-1] if watched else None),
         audit=read_record(folder / "audit.json", Audit),
         suspects=tuple(read_jsonl(folder / "suspects.jsonl", Suspect)[:SHOWN]),
     )
@@ -84,7 +84,7 @@ def _changes(run: Run, scores: Mapping[str, Scores], parent: str, child: str) ->
     """The first examples that a rung fixed, and the first that it broke."""
     examples = {example.id: example for example in run.examples("test")}
     found = changes(*common(scores[parent], scores[child]))
-    was, now = ({one.example_id: one for one in kept(run, "test", name)} for name in (parent, child))
+    was, now = ({one.example_id: one for one in completions_of(run, "test", name)} for name in (parent, child))
 
     def shown(ids: tuple[str, ...]) -> tuple[Change, ...]:
         return tuple(_change(examples[key], was[key], now[key]) for key in ids[:SHOWN])

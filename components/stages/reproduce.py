@@ -24,8 +24,7 @@ from components.records import Completion, Observation, Record, read_jsonl, writ
 from components.registry import Recipe, recipe, reference_of
 from components.stages.run import ARTIFACTS, STATE
 
-LAST = "evaluate"  # what comes after it decides, and makes nothing
-INHERITED = ("MLFLOW_TRACKING_URI", "TORCHINDUCTOR_CACHE_DIR", "GRADUS_MLFLOW_PARENT", "GRADUS_WINNER_ALIAS")
+INHERITED = ("MLFLOW_TRACKING_URI", "TORCHINDUCTOR_CACHE_DIR", "GRADUS_MLFLOW_PARENT")
 log = logging.getLogger(__name__)
 
 
@@ -63,9 +62,8 @@ def reproduce(workload: str, number: int, project: Path) -> Reproduced:
     folder = project / STATE / "reproduce" / f"{workload}-{number}"
     check_out(project, workload, made.commit, folder)
     environment = _environment(made, folder)
-    stages = _stages(folder, environment)
-    for stage in tqdm(stages, f"version {number}", unit="stage"):
-        _run(stage, made.run, folder, environment)
+    for stage in tqdm(_stages(made.run, folder, environment), f"version {number}", unit="stage"):
+        _run(stage, folder, environment)
     compared = tuple(compare(made, folder / ARTIFACTS / made.run, reference_of(made.version)))
     found = Reproduced(
         workload=workload,
@@ -83,9 +81,7 @@ def reproduce(workload: str, number: int, project: Path) -> Reproduced:
 
 def compare(made: Recipe, outputs: Path, answered: list[Observation]) -> Iterator[Compared]:
     """What was recorded of a version beside the outputs of a run that made it again."""
-    trained = made.version.method in ("sft", "grpo")
-    is_prompt = made.version.method == "prompt"
-    rung = outputs / "prompts" / made.rung if is_prompt else outputs / made.rung
+    rung = outputs / "rungs" / made.rung
     result = _json(rung / "result.json")
     yield _line("data version", made.data_hash, _json(outputs / "data" / "report.json")["summary"]["version"])
     yield _line("settings", made.params_hash, result["params_hash"])
@@ -93,7 +89,7 @@ def compare(made: Recipe, outputs: Path, answered: list[Observation]) -> Iterato
     if made.dev_score is not None:
         yield _line("score on dev", made.dev_score, result["dev_score"])
     yield from _answers(answered, outputs, made.rung)
-    yield from _files(made.version.folder, rung / "model" if trained else rung)
+    yield from _files(made.version.folder, rung / "artifact")
 
 
 def _answers(answered: list[Observation], outputs: Path, rung: str) -> Iterator[Compared]:
@@ -106,7 +102,9 @@ def _answers(answered: list[Observation], outputs: Path, rung: str) -> Iterator[
     valid = sum(one.valid for one in test) / len(test)
     yield _line("validity on test", round(valid, 12), round(line["validity"]["value"], 12))
     found = [
-        one for split in ("test", "sealed") for one in read_jsonl(evaluation / split / f"{rung}.jsonl", Completion)
+        one
+        for split in ("test", "sealed")
+        for one in read_jsonl(outputs / "answers" / rung / f"{split}.jsonl", Completion)
     ]
     pairs = list(zip(answered, found, strict=False))
     alike = sum(was.text == mask(now.text) and was.output_tokens == now.usage.output_tokens for was, now in pairs)
@@ -125,8 +123,6 @@ def _files(registered: Path, made: Path) -> Iterator[Compared]:
     """Each registered file beside the one that was made now."""
     for path in sorted(one for one in registered.rglob("*") if one.is_file()):
         name = path.relative_to(registered)
-        if path.name == "result.json":  # names its own run, moment and duration
-            continue
         if not (made / name).is_file():
             yield Compared(what=str(name), recorded=_digest(path)[:16], found="no such file", same=False)
             continue
@@ -169,24 +165,29 @@ def _environment(made: Recipe, folder: Path) -> dict[str, str]:
     }
 
 
-def _stages(folder: Path, environment: dict[str, str]) -> list[str]:
-    """The stages that the commit has, up to the evaluation."""
-    ask = [sys.executable, "-c", "from components.stages import LADDER; print(*LADDER)"]
+def _stages(run: str, folder: Path, environment: dict[str, str]) -> list[list[str]]:
+    """The stages that the commit has for a run, up to the evaluation; what comes after that makes nothing."""
+    ask = [sys.executable, "-m", "components.stages", "list", run]
     done = subprocess.run(ask, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    names = done.stdout.split()
-    if LAST not in names:
-        raise TrainingError(f"expected the stages of the commit, found {done.stderr.strip()[-200:]!r} ({folder})")
-    return names[: names.index(LAST) + 1]
+    stages = [line.split() for line in done.stdout.splitlines()]
+    if done.returncode or not stages:
+        said = done.stderr.strip()[-200:]
+        raise TrainingError(
+            f"expected the stages of the commit, found {said!r} ({folder}); a version of an earlier release is made "
+            "again by that release"
+        )
+    return stages
 
 
-def _run(stage: str, run: str, folder: Path, environment: dict[str, str]) -> None:
+def _run(stage: list[str], folder: Path, environment: dict[str, str]) -> None:
     """One stage as DVC calls it; what it says goes to a log beside the folder."""
     path = folder.with_suffix(".log")
     with path.open("a", encoding="utf-8") as said:
-        command = [sys.executable, "-m", "components.stages", stage, run]
+        command = [sys.executable, "-m", "components.stages", *stage]
         code = subprocess.run(command, cwd=folder, env=environment, stdout=said, stderr=said, check=False).returncode
     if code:
-        raise TrainingError(f"expected the stage {stage} to succeed, found that it ended with code {code} ({path})")
+        words = " ".join(stage)
+        raise TrainingError(f"expected the stage {words} to succeed, found that it ended with code {code} ({path})")
 
 
 def _notes(made: Recipe) -> tuple[str, ...]:

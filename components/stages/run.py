@@ -1,4 +1,4 @@
-"""A run: a workload on a profile, and where everything of it lies.
+"""A run: a workload on a profile, up a ladder, and where everything of it lies.
 
 Decides names and paths, and what a stage's record is tagged with; every other module of this package reads its
 settings here.
@@ -15,16 +15,22 @@ from components.data.sources import input_columns
 from components.data.versions import git, uncommitted
 from components.economics import Prices, load_prices
 from components.errors import ConfigError, DataError, EngineError
+from components.ladder import PlannedRung, plan
+from components.ladder.plan import Sources
 from components.models import model_folder
+from components.opening import Artifact, prompt_of
 from components.params import (
+    BASE,
     AdviceParams,
     AuditParams,
     CertificateParams,
     GateParams,
     HackingParams,
+    LadderParams,
     Pipeline,
     Profile,
     RetrainingParams,
+    RunParams,
     Settings,
     SplitName,
     WatchParams,
@@ -33,13 +39,15 @@ from components.params import (
     load,
 )
 from components.prompts import Prompt, load_prompt
-from components.records import Example, Record, read_jsonl, to_json
+from components.records import Example, Record, Rung, read_jsonl, read_record, to_json
 from components.scorers import build
 
 PIPELINE = Path("params/pipeline.yaml")
 WORKLOADS = Path("params/workloads")
 PROFILES = Path("params/profiles")
 PROMPTS = Path("params/prompts")
+LADDERS = Path("params/ladders")
+STANDARD = "standard"
 PRICES = Path("params/prices.yaml")
 DATA = Path("data")
 ARTIFACTS = Path("artifacts")
@@ -55,6 +63,15 @@ class StageRecord(Record):
     judge_usd: float = 0.0
 
 
+class Best(Record):
+    """Which rung of a group goes on: the best on dev."""
+
+    name: str
+
+
+RESULT = "result.json"
+
+
 @dataclass(frozen=True)
 class Run:
     """The settings of a run. Paths are relative to the project's folder."""
@@ -64,6 +81,8 @@ class Run:
     profile: Profile
     seed: int
     gate: GateParams
+    ladder: str = STANDARD
+    rungs: tuple[PlannedRung, ...] = ()
     advice: AdviceParams = field(default_factory=AdviceParams)
     certificate: CertificateParams = field(default_factory=CertificateParams)
     hacking: HackingParams = field(default_factory=HackingParams)
@@ -79,25 +98,29 @@ class Run:
             ConfigError: There is no such run, or a file of its settings is missing or wrong.
         """
         pipeline = load(PIPELINE, Pipeline)
-        if name not in pipeline.runs:
-            raise ConfigError(f"expected one of the runs {', '.join(pipeline.runs)}, found {name} ({PIPELINE})")
-        chosen = pipeline.runs[name]
-        profile = load(PROFILES / f"{chosen.profile}.yaml", Profile)
-        sft = changed(profile.sft, chosen.sft, f"runs.{name}.sft", PIPELINE)
-        rl = changed(profile.rl, chosen.rl, f"runs.{name}.rl", PIPELINE)
+        workload_name, profile_name, ladder = parts(name, pipeline)
+        entry = pipeline.runs.get(name, RunParams())
+        workload = load(WORKLOADS / f"{workload_name}.yaml", Workload)
+        profile = load(PROFILES / f"{profile_name}.yaml", Profile)
+        path = LADDERS / f"{ladder}.yaml"
         run = cls(
             name=name,
-            workload=load(WORKLOADS / f"{chosen.workload}.yaml", Workload),
-            profile=profile.model_copy(update={"sft": sft, "rl": rl}),
-            seed=pipeline.seed if chosen.seed is None else chosen.seed,
-            gate=changed(pipeline.gate, chosen.gate, f"runs.{name}.gate", PIPELINE),
+            workload=workload,
+            profile=profile,
+            seed=pipeline.seed if entry.seed is None else entry.seed,
+            gate=changed(pipeline.gate, entry.gate, f"runs.{name}.gate", PIPELINE),
+            ladder=ladder,
+            rungs=plan(Sources(
+                load(path, LadderParams), workload, profile, entry.rungs, name,
+                path, PROFILES / f"{profile_name}.yaml", PIPELINE,
+            )),
             advice=pipeline.advice,
             certificate=pipeline.certificate,
             hacking=pipeline.hacking,
             audit=pipeline.audit,
             watch=pipeline.watch,
             retraining=pipeline.retraining,
-        )
+        )  # fmt: skip
         for prompt in (*run.workload.prompts, run.workload.trained_prompt):
             run.prompt(prompt)
         run.prices.model(run.workload.incumbent)
@@ -105,6 +128,21 @@ class Run:
         for params in filter(None, (run.workload.scorer, run.workload.sealed_scorer)):
             build(params, run.workload.output)
         return run
+
+    @classmethod
+    def of(cls, workload: str, profile: str, ladder: str | None = None) -> "Run":
+        """The run of a workload on a profile, up the ladder that is named, or else the one that its settings name.
+
+        Raises:
+            ConfigError: As `load`.
+        """
+        for name, folder in ((workload, WORKLOADS), (profile, PROFILES), (ladder, LADDERS)):
+            if name is not None and not (folder / f"{name}.yaml").is_file():
+                known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+                raise ConfigError(f"expected one of {known}, found {name} ({folder})")
+        name = f"{workload}-{profile}"
+        usual = load(PIPELINE, Pipeline).runs.get(name, RunParams()).ladder
+        return cls.load(name if ladder in (None, usual) else f"{name}-{ladder}")
 
     @property
     def report(self) -> Path:
@@ -116,10 +154,72 @@ class Run:
         """Where the outputs of all stages lie."""
         return ARTIFACTS / self.name
 
+    def planned(self, rung: str) -> PlannedRung:
+        """A rung of the ladder.
+
+        Raises:
+            ConfigError: The ladder has none of this name.
+        """
+        found = [one for one in self.rungs if one.name == rung]
+        if not found:
+            names = ", ".join(one.name for one in self.rungs)
+            raise ConfigError(f"expected one of the rungs {names}, found {rung} ({LADDERS / self.ladder}.yaml)")
+        return found[0]
+
+    @property
+    def groups(self) -> dict[str, tuple[PlannedRung, ...]]:
+        """The rungs of each group."""
+        names = dict.fromkeys(one.group for one in self.rungs if one.group)
+        return {name: tuple(one for one in self.rungs if one.group == name) for name in names}
+
     def rung_folder(self, rung: str) -> Path:
-        """Where a rung lies: its `result.json`, and its model or prompt."""
-        prompts = self.folder / "prompts" / rung
-        return prompts if rung in self.workload.prompts else self.folder / rung
+        """Where a rung lies: its `result.json`, and beside it its artifact."""
+        return self.folder / "rungs" / rung
+
+    def rung(self, name: str) -> Rung:
+        """A rung that was made.
+
+        Raises:
+            DataError: It was not made yet.
+        """
+        return read_record(self.rung_folder(name) / RESULT, Rung)
+
+    def is_made(self, name: str) -> bool:
+        """Whether a rung of this name is there."""
+        return (self.rung_folder(name) / RESULT).is_file()
+
+    @property
+    def made(self) -> dict[str, Rung]:
+        """The rungs that are there, in the order in which they climb."""
+        return {one.name: self.rung(one.name) for one in self.rungs if self.is_made(one.name)}
+
+    def prompt_of(self, made: Rung) -> Prompt:
+        """The prompt that a rung is asked with."""
+        return prompt_of(self.artifact(made), self.columns)
+
+    def artifact(self, made: Rung) -> Artifact:
+        """What a rung left."""
+        return Artifact(made.makes, self.rung_folder(made.name) / "artifact", made.prompt)
+
+    @property
+    def base_artifact(self) -> Artifact:
+        """The profile's base model, as a rung starts from it."""
+        return Artifact("model", self.base_model)
+
+    def resolved(self, name: str | None) -> str | None:
+        """The rung that a name stands for: itself, of a group the best on dev, of `base` and None nothing."""
+        if name in self.groups:
+            return read_record(self.folder / "best" / f"{name}.json", Best).name
+        return None if name == BASE else name
+
+    def dev(self, n: int) -> list[Example]:
+        """The dev examples that stand for all of them."""
+        return self.examples("dev")[:n]
+
+    @property
+    def advice_folder(self) -> Path:
+        """Where the last advice lies, with what became of it."""
+        return self.folder / "advice"
 
     def work(self, stage: str) -> Path:
         """Where a stage keeps checkpoints: outside its outputs, which DVC removes before it runs."""
@@ -180,6 +280,32 @@ class Run:
     def data_source(self) -> Path:
         """The folder that file sources lie in."""
         return DATA / self.workload.name
+
+
+def parts(name: str, pipeline: Pipeline) -> tuple[str, str, str]:
+    """(workload, profile, ladder) of a run's name, whose parts may have hyphens themselves.
+
+    Raises:
+        ConfigError: No files, or files of several readings, are named so.
+    """
+    words = name.split("-")
+    read = [("-".join(words[:at]), "-".join(words[at:])) for at in range(1, len(words))]
+    found = [
+        (workload, rest, pipeline.runs.get(name, RunParams()).ladder)
+        for workload, rest in read
+        if (WORKLOADS / f"{workload}.yaml").is_file() and (PROFILES / f"{rest}.yaml").is_file()
+    ] + [
+        (workload, rest[: -len(path.stem) - 1], path.stem)
+        for workload, rest in read
+        for path in sorted(LADDERS.glob("*.yaml"))
+        if (WORKLOADS / f"{workload}.yaml").is_file()
+        and rest.endswith(f"-{path.stem}")
+        and (PROFILES / f"{rest[: -len(path.stem) - 1]}.yaml").is_file()
+    ]
+    if len(found) != 1:
+        expected = f"files under {WORKLOADS} and {PROFILES} for WORKLOAD-PROFILE, or also {LADDERS} for the ladder"
+        raise ConfigError(f"expected {expected}, found {'several' if found else 'none'} for the run {name}")
+    return found[0]
 
 
 def digest(*settings: Settings | str | int) -> str:

@@ -1,186 +1,129 @@
-"""The stages that make rungs: classical, prompts, SFT and RL. Each leaves a folder with a `result.json`.
+"""The stages that make rungs: `rung` makes one by its method, `best` says which of a group goes on.
 
-Decides what each rung is made from and which prompt counts as the best; how it is made is its component's business.
+Decides what a method is given and what is kept of what it made; how it is made is the method's business.
 """
 
 import logging
 import os
 import shutil
-import time
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from components.data.prepare import DataReport
-from components.engines import open_prompting
-from components.evaluation import accuracy
-from components.evaluation import classical as classifiers
-from components.params import Settings
-from components.prompts import Prompt
-from components.records import Record, Rung, read_record, write_record
-from components.registry import register_prompt
-from components.scorers import JsonSchemaScorer
-from components.stages.answers import MODEL, ask, dev_look, dev_score, draw, score
+from components.evaluation.label_audit import Audit
+from components.ladder import PlannedRung
+from components.methods import Job, Made
+from components.opening import PROMPT_FILE, Artifact
+from components.params import LauncherParams
+from components.records import Rung, read_record, write_record
+from components.stages.audit import audit_folder
 from components.stages.certified import require_permit
-from components.stages.rewards import reward
-from components.stages.run import PROMPTS, Run, digest, git_commit
+from components.stages.run import PROMPTS, RESULT, Best, Run, digest, git_commit
+from components.stages.scoring import scorer, sealed_scorer
 from components.tracking import Tracker
-from components.training import Trained, TrainingTask, train_rl, train_sft
 from components.training.launch import launch
 
-RESULT = "result.json"
-CLASSICAL, SFT, GRPO = "classical", "sft", "grpo"
-HACKED = "%s: stopped at step %s: reward %.3f to %.3f, sealed score %.3f to %.3f; the weights of step %s are kept."
+PREFERENCES = "preferences.jsonl"
 log = logging.getLogger(__name__)
 
 
-class PromptChoice(Record):
-    """Accuracy and validity of each prompt on dev, in the order of the workload, and the best one's name."""
-
-    best: str
-    dev_accuracy: dict[str, float]
-    dev_validity: dict[str, float]
-
-
-def rung(run: Run, name: str) -> Rung:
-    """A rung that was made."""
-    return read_record(run.rung_folder(name) / RESULT, Rung)
-
-
-def best_prompt(run: Run) -> str:
-    """The prompt that was best on dev."""
-    return read_record(run.folder / "prompts" / "choice.json", PromptChoice).best
-
-
-def classical(run: Run, tracker: Tracker) -> None:
-    """TF-IDF and a linear model on the demonstrations: the honest floor."""
-    started = time.monotonic()
-    fitted = classifiers.fit(run.examples("train"), run.workload.output, run.columns)
-    folder = run.rung_folder(CLASSICAL)
-    fitted.save(folder)
-    seconds = time.monotonic() - started
-    dev = run.examples("dev")
-    found = accuracy(score(run, dev, fitted.predict(dev)).values()).value
-    _write(run, tracker, name=CLASSICAL, method="classical", parent=None, seconds=seconds, dev_score=found)
-    tracker.metrics({"classical/dev_accuracy": found})
-
-
-def prompts(run: Run, tracker: Tracker) -> None:
-    """Every prompt version on dev: the most accurate one is chosen, of equally accurate ones the most valid.
-
-    All are registered in MLflow, the chosen one as `best`, that of trained rungs as `trained`.
-    """
-    dev = run.examples("dev")[: run.profile.sft.dev_examples]
-    engine, parent = open_prompting(run.profile, run.workload.incumbent), None
-    schema = JsonSchemaScorer(run.workload.output)
-    found: dict[str, float] = {}
-    valid: dict[str, float] = {}
-    for name in run.workload.prompts:
-        started, prompt = time.monotonic(), run.prompt(name)
-        log.info("Prompt %s: %s dev examples.", name, f"{len(dev):,}")
-        completions = ask(run, engine, prompt, dev).completions
-        found[name] = accuracy(score(run, dev, completions).values()).value
-        valid[name] = accuracy(schema.score(*pair) for pair in zip(dev, completions, strict=True)).value
-        seconds = time.monotonic() - started
-        folder = run.rung_folder(name)
-        _write(
-            run, tracker, prompt=prompt,
-            name=name, method="prompt", parent=parent, seconds=seconds, dev_score=found[name],
-        )  # fmt: skip
-        shutil.copyfile(PROMPTS / run.workload.name / f"{name}.md", folder / "prompt.md")
-        parent = name
-    # Of equals the last: the later version says more, which is what SFT's parent is compared with.
-    best = max(reversed(found), key=lambda name: (found[name], valid[name]))
-    choice = PromptChoice(best=best, dev_accuracy=found, dev_validity=valid)
-    write_record(run.folder / "prompts" / "choice.json", choice)
-    for name in run.workload.prompts:
-        register_prompt(run.workload.name, run.prompt(name), ("best",) if name == best else ())
-    register_prompt(run.workload.name, run.trained_prompt, ("trained",))
-    tracker.params({"prompts.best": best})
-    tracker.metrics({f"prompts/dev_accuracy/{name}": value for name, value in found.items()})
-
-
-def sft(run: Run, tracker: Tracker) -> None:
-    """The base model, trained on demonstrations."""
-    params = run.profile.sft
-    task = _task(run, SFT, run.base_model, params.dev_examples)
-
-    def train() -> None:
-        trained = train_sft(task, params, tracker)
-        _keep(run, tracker, trained, params, name=SFT, method="sft", parent=None)
-
-    launch(run.profile.launcher, "components.stages", ["sft", run.name], train)
-
-
-def rl(run: Run, tracker: Tracker) -> None:
-    """The SFT rung, trained by GRPO on the workload's scorers: certified before, and watched by the sealed scorer.
+def rung(run: Run, tracker: Tracker, name: str) -> None:
+    """Make a rung; with a scorer that is certified, where the scorer decides what it learns.
 
     Raises:
-        TrainingError: The scorer's certificate is below the floor.
+        TrainingError: The scorer's certificate is below the floor, or the method fails.
     """
-    require_permit(run)
-    params, dev = run.profile.rl, run.examples("dev")[: run.profile.rl.dev_examples]
-    task = replace(
-        _task(run, GRPO, run.rung_folder(SFT) / MODEL, params.dev_examples),
-        score_dev=dev_look(run, dev), hacking=run.hacking,
-    )  # fmt: skip
+    planned = run.planned(name)
+    if planned.rewarded:
+        require_permit(run)
+    job = job_of(run, planned)
+    shutil.rmtree(job.out, ignore_errors=True)
 
-    def train() -> None:
-        trained = train_rl(task, params, reward(run, tracker), tracker, draw(run))
-        _keep(run, tracker, trained, params, name=GRPO, method="grpo", parent=SFT)
+    def make() -> None:
+        made = planned.method.make(job, planned.settings, tracker)
+        if os.environ.get("RANK", "0") == "0":
+            keep(run, planned, job, made, tracker)
 
-    launch(run.profile.launcher, "components.stages", ["rl", run.name], train)
+    launcher = run.profile.launcher if planned.method.makes == "model" else LauncherParams()
+    launch(launcher, "components.stages", ["rung", run.name, name], make)
 
 
-def _task(run: Run, stage: str, model: Path, dev_examples: int) -> TrainingTask:
-    """What a training of this run is given."""
-    return TrainingTask(
-        model=model,
+def best(run: Run, tracker: Tracker, group: str) -> None:
+    """Which rung of a group goes on: the most accurate on dev, of equals the most valid, of those the last.
+
+    The last, because a later version of a prompt says more, and is what the next rung challenges.
+    """
+    made = [run.rung(one.name) for one in run.groups[group]]
+    name = max(reversed(made), key=lambda one: (one.dev_score or 0.0, one.dev_validity or 0.0)).name
+    write_record(run.folder / "best" / f"{group}.json", Best(name=name))
+    tracker.params({f"best.{group}": name})
+    log.info("The best of %s on dev: %s.", group, name)
+
+
+def job_of(run: Run, planned: PlannedRung) -> Job:
+    """What a rung's method is given."""
+    prompt = planned.prompt or run.workload.trained_prompt
+    audit = audit_folder(run) / "audit.json"
+    return Job(
+        rung=planned.name,
+        workload=run.workload,
+        profile=run.profile,
+        columns=run.columns,
         train=run.examples("train"),
-        prompt=run.trained_prompt,
-        score_dev=dev_score(run, run.examples("dev")[:dev_examples]),
+        dev=run.examples("dev"),
+        prompt=run.prompt(prompt),
+        prompt_file=PROMPTS / run.workload.name / f"{prompt}.md",
+        start=start_of(run, planned),
+        scorer=scorer(run),
+        sealed_scorer=sealed_scorer(run),
         seed=run.seed,
-        work=run.work(stage),
-        out=run.rung_folder(stage) / MODEL,
-        precision=run.profile.model.precision,
+        out=run.rung_folder(planned.name) / "artifact",
+        work=run.work(planned.name),
+        hacking=run.hacking,
+        label_noise=read_record(audit, Audit).wrong_share if reads_audit(planned) else None,
+        preferences_file=run.data_source / PREFERENCES,
     )
 
 
-def _keep(run: Run, tracker: Tracker, trained: Trained, params: Settings, **made: Any) -> None:
-    """Write a trained rung's `result.json`; only then its checkpoints may go."""
-    if os.environ.get("RANK", "0") != "0":
-        return
-    name = made["name"]
-    model = run.rung_folder(name) / MODEL
-    shutil.copyfile(PROMPTS / run.workload.name / f"{run.workload.trained_prompt}.md", model / "prompt.md")
-    _write(
-        run, tracker, params, run.profile.model, prompt=run.trained_prompt,
-        seconds=trained.seconds, dev_score=trained.dev_score, curves=trained.curves, watch=trained.watch, **made,
-    )  # fmt: skip
-    shutil.rmtree(run.work(name), ignore_errors=True)
-    numbers = {
-        "dev_score": trained.dev_score,
-        "best_step": trained.best_step,
-        "seconds": trained.seconds,
-        "examples_per_second": trained.examples_per_second,
-    }
-    tracker.metrics({f"{name}/{key}": float(value) for key, value in numbers.items()})
-    if trained.watch and (hacked := trained.watch.stopped):
-        log.warning(HACKED, name, hacked.step, *hacked.reward, *hacked.sealed, hacked.best_step)
-    score, step = 100 * trained.dev_score, trained.best_step
-    log.info("%s: best dev score %.1f %% at step %s of %s.", name, score, step, trained.steps)
+def reads_audit(planned: PlannedRung) -> bool:
+    """Whether a rung's method takes the label audit's share of wrong demonstrations."""
+    return "label_noise" in planned.method.params.model_fields
 
 
-def _write(run: Run, tracker: Tracker, *settings: Settings, prompt: Prompt | None = None, **made: Any) -> None:
-    """Write the `result.json` of a rung that these settings made; `made` are its other fields."""
+def start_of(run: Run, planned: PlannedRung) -> Artifact | None:
+    """What a rung starts from."""
+    if planned.starts_from is None:
+        return None
+    name = run.resolved(planned.starts_from)
+    return run.base_artifact if name is None else run.artifact(run.rung(name))
+
+
+def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker) -> None:
+    """Write a rung's `result.json`; only then its checkpoints may go."""
+    asked = planned.method.makes != "classifier"
+    if asked and not (job.out / f"{PROMPT_FILE}.md").is_file():
+        job.keep_prompt()
     report = read_record(run.folder / "data" / "report.json", DataReport)
+    prompt = job.prompt.name if asked else None
     record = Rung(
-        prompt=prompt.name if prompt else None,
-        params_hash=digest(*settings, prompt.version if prompt else "", run.seed),
+        name=planned.name,
+        method=planned.method_name,
+        makes=planned.method.makes,
+        starts_from=run.resolved(planned.starts_from),
+        compared_with=planned.compared_with,
+        needs=tuple(sorted(planned.needs)),
+        prompt=prompt,
+        params_hash=digest(planned.settings, run.profile.model, job.prompt.version if asked else "", run.seed),
         data_hash=report.summary.version,
         seed=run.seed,
         git_commit=git_commit(),
         mlflow_run_id=tracker.run_id,
-        **made,
+        seconds=made.seconds,
+        dev_score=made.dev_score,
+        dev_validity=made.dev_validity,
+        dev_examples=made.dev_examples,
+        curves=made.curves,
+        watch=made.watch,
     )
-    write_record(run.rung_folder(record.name) / RESULT, record)
+    write_record(run.rung_folder(planned.name) / RESULT, record)
+    shutil.rmtree(job.work, ignore_errors=True)
+    numbers = {"dev_score": made.dev_score, "seconds": made.seconds, **made.metrics}
+    tracker.metrics({f"{planned.name}/{key}": float(value) for key, value in numbers.items()})

@@ -11,11 +11,12 @@ from typing import Literal
 from components.engines import open_prompting
 from components.evaluation import changes, common, compare, compare_slices, slice_members, values
 from components.evaluation.paired import holm
+from components.opening import over
 from components.records import Comparison, Completion, Example, Record, SliceComparison, read_jsonl, write_jsonl
 from components.registry import registered, registered_number
-from components.stages.answers import answer, answer_registered, ask, score
+from components.stages.answers import answers_folder, opened_rung, opened_version
 from components.stages.run import PROMPTS, STATE, Run, digest
-from components.stages.rungs import RESULT, rung
+from components.stages.scoring import score
 
 Split = Literal["dev", "test"]
 
@@ -92,11 +93,11 @@ def answers_of(
 
 def _kept(run: Run, name: str, split: str) -> Path:
     """Where a version's answers lie: the evaluation's, or those of an earlier comparison of the same version."""
-    evaluated = run.folder / "evaluation" / split / f"{name}.jsonl"
+    evaluated = answers_folder(run, name) / f"{split}.jsonl"
     if evaluated.is_file():
         return evaluated
-    if _is_rung(run, name):
-        label = f"{name}-{digest(rung(run, name).model_dump_json())}"
+    if run.is_made(name):
+        label = f"{name}-{digest(run.rung(name).model_dump_json())}"
     elif (number := _version(run, name)) is not None:
         label = f"version-{number}"
     else:
@@ -106,21 +107,19 @@ def _kept(run: Run, name: str, split: str) -> Path:
 
 def _version(run: Run, name: str) -> int | None:
     """The number of a registered version, which an alias may name; None where the name is a rung's or a prompt's."""
-    if _is_rung(run, name) or (PROMPTS / run.workload.name / f"{name}.md").is_file():
+    if run.is_made(name) or (PROMPTS / run.workload.name / f"{name}.md").is_file():
         return None
     return int(name) if name.isdigit() else registered(run.workload.name, name).number
 
 
 def _ask(run: Run, name: str, examples: Sequence[Example]) -> list[Completion]:
-    if _is_rung(run, name):
-        return answer(run, rung(run, name), examples).completions
-    if (number := _version(run, name)) is not None:
-        return answer_registered(run, registered_number(run.workload.name, number), examples).completions
-    return ask(run, open_prompting(run.profile, run.workload.incumbent), run.prompt(name), examples).completions
-
-
-def _is_rung(run: Run, name: str) -> bool:
-    return (run.rung_folder(name) / RESULT).is_file()
+    if run.is_made(name):
+        opened = opened_rung(run, run.rung(name))
+    elif (number := _version(run, name)) is not None:
+        opened = opened_version(run, registered_number(run.workload.name, number))
+    else:
+        opened = over(open_prompting(run.profile, run.workload.incumbent), run.prompt(name), run.workload, run.profile)
+    return opened.answer(examples, run.seed).completions
 
 
 def _answers(path: Path, examples: Sequence[Example]) -> bool:

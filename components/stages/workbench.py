@@ -7,28 +7,29 @@ import json
 import logging
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from components.advice import Scoring, Second, Standing, Trial, none_standing
+from components.advice import Scoring, Second, Standing, Training, Trial, none_standing
 from components.advice.measure import scoring
 from components.data.prepare import DataReport, Quarantined
 from components.economics import SECONDS_PER_HOUR, Case, calls_per_hour
-from components.engines import Ask, Sampling, open_engine, open_prompting
 from components.evaluation.certificate import Certificate
 from components.evaluation.label_audit import Audit
 from components.evaluation.metrics import wilson
+from components.ladder import PlannedRung
 from components.records import Completion, Example, Record, Rung, Score, read_jsonl, read_record, write_record
 from components.scorers import score_all
-from components.stages.answers import answer, ask, model_of, scorer
+from components.stages.answers import opened_rung
 from components.stages.audit import audit_folder
 from components.stages.certified import certificate_file
-from components.stages.evaluate import listed_tokens
+from components.stages.evaluate import incumbent, listed_tokens
 from components.stages.run import STATE, Run, digest
-from components.stages.rungs import CLASSICAL, GRPO, RESULT, SFT, PromptChoice, best_prompt, rung
+from components.stages.rungs import job_of
+from components.stages.scoring import scorer
 from components.tracking import NullTracker
-from components.training import TrainingTask, train_sft
 
 _UPDATES = 2.0  # RL takes about as long for its updates as for its rollouts (triage on two cores)
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class RunBench:
     @cached_property
     def _dev(self) -> list[Example]:
         """As many as the trainings score."""
-        return self.run.examples("dev")[: self.run.profile.sft.dev_examples]
+        return self.run.dev(self.run.profile.dev_examples)
 
     def judge(self, examples: Sequence[Example], answers: Sequence[str]) -> Sequence[bool | None]:
         pairs = [(one, Completion.of_text(one.id, text)) for one, text in zip(examples, answers, strict=True)]
@@ -80,31 +81,26 @@ class RunBench:
     @cached_property
     def _made(self) -> dict[str, Rung]:
         """The rungs that are there, as they climb."""
-        names = (CLASSICAL, *self.run.workload.prompts, SFT, GRPO)
-        return {name: rung(self.run, name) for name in names if (self.run.rung_folder(name) / RESULT).is_file()}
+        return self.run.made
 
     def standing(self) -> Standing:
         """The rung with the highest accuracy on dev, the first of equals."""
-        scored = {name: one.dev_score for name, one in self._made.items() if one.dev_score is not None}
+        scored = {name: made.dev_score for name, made in self._made.items() if made.dev_score is not None}
         if not scored:
             return none_standing()
         name = max(scored, key=lambda one: scored[one])
-        n = min(len(self.run.examples("dev")), self._dev_examples(self._made[name]))
-        return Standing(name=name, method=self._made[name].method, accuracy=wilson(round(scored[name] * n), n), n=n)
-
-    def _dev_examples(self, made: Rung) -> int:
-        """How many dev examples a rung was scored on."""
-        profile = self.run.profile
-        by_method = {"classical": len(self.run.examples("dev")), "grpo": profile.rl.dev_examples}
-        return by_method.get(made.method, profile.sft.dev_examples)
+        made, n = self._made[name], self._made[name].dev_examples
+        return Standing(
+            name=name, makes=made.makes, learnt_from=made.needs, accuracy=wilson(round(scored[name] * n), n), n=n
+        )
 
     def prompts(self) -> Mapping[str, Sequence[bool]]:
-        path, n = self.run.folder / "prompts" / "choice.json", len(self._dev)
-        if not path.is_file():
-            return {}
-        found = read_record(path, PromptChoice).dev_accuracy
-        right = {name: round(n * share) for name, share in found.items()}
-        return {name: [True] * count + [False] * (n - count) for name, count in right.items()}
+        tried = {name: made for name, made in self._made.items() if made.makes == "prompt"}
+        right = {
+            name: (round((made.dev_score or 0.0) * made.dev_examples), made.dev_examples)
+            for name, made in tried.items()
+        }
+        return {name: [True] * count + [False] * (n - count) for name, (count, n) in right.items()}
 
     @cached_property
     def _standing_rung(self) -> Rung | None:
@@ -112,43 +108,35 @@ class RunBench:
 
     def answers(self) -> Sequence[str] | None:
         stands = self._standing_rung
-        if stands is None or stands.method not in ("sft", "grpo"):
+        if stands is None or stands.makes != "model":
             return None
-        found = answer(self.run, stands, self._dev)
-        self._calls_per_hour = calls_per_hour(len(self._dev), found.seconds)
-        return [one.text for one in found.completions]
+        answers = opened_rung(self.run, stands).answer(self._dev, self.run.seed)
+        self._calls_per_hour = calls_per_hour(len(self._dev), answers.seconds)
+        return [one.text for one in answers.completions]
 
     def sample(self, examples: Sequence[Example], n: int) -> Sequence[Sequence[str]] | None:
         """Of a classifier nothing can be drawn: then of the best prompt, which RL would start from."""
         stands = self._standing_rung
-        if stands is None or stands.method == "classical":
-            stands = self._made.get(best_prompt(self.run)) if self.prompts() else None
+        if stands is None or stands.makes == "classifier":
+            best = incumbent(self.run)
+            stands = self._made[best] if best else None
         if stands is None:
             return None
-        prompt = self.run.prompt(stands.name) if stands.method == "prompt" else self.run.trained_prompt
-        schema = self.run.workload.output if prompt.name in self.run.workload.constrained else None
-        sampling = Sampling(
-            temperature=self.run.advice.temperature, n=n, seed=self.run.seed, answer_schema=schema,
-            max_new_tokens=self.run.profile.engine.max_new_tokens,
-        )  # fmt: skip
-        found = self._engine(stands).generate([Ask(one.id, prompt.messages(one)) for one in examples], sampling)
-        return [[one.text for one in found[at * n : (at + 1) * n]] for at in range(len(examples))]
-
-    def _engine(self, made: Rung) -> Any:
-        profile = self.run.profile
-        if made.method == "prompt":
-            return open_prompting(profile, self.run.workload.incumbent)
-        return open_engine(profile.engine, model_of(self.run, made), profile.model.precision)
+        drawn = opened_rung(self.run, stands).draw(examples, self.run.seed, self.run.advice.temperature, n)
+        return [[one.text for one in answers] for answers in drawn]
 
     def learn(self, size: int) -> Trial | None:
         """SFT as the profile trains, on a sample of the demonstrations, scored once at its end."""
-        params = self.run.profile.sft.model_copy(update={"evaluations": 1})
+        planned = self._imitating
+        if planned is None:
+            return None
+        params = planned.settings.model_copy(update={"evaluations": 1, "dev_examples": 1})
         prompt, folder = self.run.trained_prompt, STATE / "advice" / self.run.name
         key = digest(params, self.run.profile.model, prompt.version, self._data_version, size, self.run.seed)
         path = folder / f"trained-{size}-{key}.json"
         if not path.is_file():
             log.info("A trial training on %s demonstrations.", f"{size:,}")
-            write_record(path, self._trained(size, params, folder / f"trial-{size}"))
+            write_record(path, self._trained(size, planned, params, folder / f"trial-{size}"))
         found = read_record(path, KeptTrial)
         return Trial(found.answers, found.seconds, found.calls_per_hour)
 
@@ -156,22 +144,27 @@ class RunBench:
     def _data_version(self) -> str:
         return read_record(self.run.folder / "data" / "report.json", DataReport).summary.version
 
-    def _trained(self, size: int, params: Any, folder: Path) -> KeptTrial:
+    @cached_property
+    def _imitating(self) -> PlannedRung | None:
+        """The first rung of the ladder that trains on demonstrations."""
+        trains = (one for one in self.run.rungs if one.method.makes == "model" and "demonstrations" in one.needs)
+        return next(trains, None)
+
+    def _trained(self, size: int, planned: PlannedRung, params: Any, folder: Path) -> KeptTrial:
         import shutil
 
         drawn = random.Random(self.run.seed).sample(list(self._train), size)
-        task = TrainingTask(
-            model=self.run.base_model, train=drawn, prompt=self.run.trained_prompt, score_dev=lambda *_: 0.0,
-            seed=self.run.seed, work=folder / "work", out=folder / "model", precision=self.run.profile.model.precision,
+        job = replace(
+            job_of(self.run, planned), train=drawn, start=self.run.base_artifact, work=folder / "work",
+            out=folder / "model",
         )  # fmt: skip
-        trained = train_sft(task, params, NullTracker())
-        engine = open_engine(self.run.profile.engine, folder / "model", self.run.profile.model.precision)
-        found = ask(self.run, engine, self.run.trained_prompt, self._dev)
+        made = planned.method.make(job, params, NullTracker())
+        answers = job.open_model(folder / "model").answer(self._dev, self.run.seed)
         shutil.rmtree(folder)
         return KeptTrial(
-            answers=tuple(one.text for one in found.completions),
-            seconds=trained.seconds,
-            calls_per_hour=calls_per_hour(len(self._dev), found.seconds),
+            answers=tuple(one.text for one in answers.completions),
+            seconds=made.seconds,
+            calls_per_hour=calls_per_hour(len(self._dev), answers.seconds),
         )
 
     def certified(self) -> Scoring | None:
@@ -194,7 +187,7 @@ class RunBench:
         path = audit_folder(self.run) / "audit.json"
         return read_record(path, Audit).ceiling if path.is_file() else None
 
-    def case(self, rung: Literal["sft", "rl"], trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
+    def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
         """What the calls would cost, by the throughput of the largest trial or of the trained rung that stands."""
         largest = trials[max(trials)] if trials else None
         speed = self._calls_per_hour or (largest.calls_per_hour if largest else None)
@@ -202,8 +195,8 @@ class RunBench:
             return None
         run, economics = self.run, self.run.workload.economics
         machine = run.prices.machine(run.profile.machine)
-        seconds = self._rl_seconds(speed) if rung == "rl" else self._sft_seconds(trials)
-        first = rung == "sft" or not self.standing().trained
+        seconds = self._reward_seconds(speed) if rung == "reward" else self._imitation_seconds(trials)
+        first = rung == "imitate" or not self.standing().trained
         case = Case(
             incumbent_usd=self._incumbent_usd(),
             owned_usd=machine.usd_per_hour / (speed * machine.utilisation),
@@ -214,22 +207,25 @@ class RunBench:
         )
         return case, economics.throughput_spread, economics.horizon_years
 
-    def _sft_seconds(self, trials: Mapping[int, Trial]) -> float:
-        """Of a training on all demonstrations: the largest trial's, times as many."""
-        if SFT in self._made or not trials:
-            return self._made[SFT].seconds if SFT in self._made else 0.0
+    def _imitation_seconds(self, trials: Mapping[int, Trial]) -> float:
+        """Of a training on all demonstrations: the rung's own where it was made, else the largest trial's, so many."""
+        made = self._made.get(self._imitating.name) if self._imitating else None
+        if made is not None or not trials:
+            return made.seconds if made else 0.0
         size = max(trials)
         return trials[size].seconds * len(self._train) / size
 
-    def _rl_seconds(self, speed: float) -> float:
-        rl = self.run.profile.rl
-        rollouts = rl.steps * rl.prompts_per_step * rl.generations
-        return _UPDATES * rollouts / speed * SECONDS_PER_HOUR
+    def _reward_seconds(self, speed: float) -> float:
+        """Of the first rung that draws rollouts for a reward, by its settings and the speed of answers."""
+        rewarded = [one.settings.model_dump() for one in self.run.rungs if one.rewarded]
+        draws = [one["steps"] * one["prompts_per_step"] * one["generations"] for one in rewarded if "steps" in one]
+        return _UPDATES * (draws[0] if draws else 0) / speed * SECONDS_PER_HOUR
 
     def _incumbent_usd(self) -> float:
         """A call of the best prompt, or the first where none was tried, priced by its tokens on dev."""
-        name = best_prompt(self.run) if self.prompts() else self.run.workload.prompts[0]
-        sent, told = listed_tokens(self.run, name, self._dev)
+        name = incumbent(self.run) or self.run.workload.prompts[0]
+        prompt = self.run.prompt_of(self._made[name]) if name in self._made else self.run.prompt(name)
+        sent, told = listed_tokens(self.run, prompt, self._dev)
         price = self.run.prices.model(self.run.workload.incumbent)
         return price.usd(sum(sent) / len(sent), sum(told) / len(told))
 

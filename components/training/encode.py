@@ -56,18 +56,28 @@ def encode_examples(tokenizer: Any, prompt: Prompt, examples: Sequence[Example],
     """
     if not examples:
         raise DataError("expected at least one example to train on, found none")
-    if tokenizer.eos_token_id is None:
-        raise TrainingError(
-            f"expected an end-of-sequence token in the tokenizer, found none ({tokenizer.name_or_path})"
-        )
+    answers = encode_answers(tokenizer, [example.demonstration for example in examples])
     prompts = encode_prompts(tokenizer, [prompt.messages(example) for example in examples])
-    answers = tokenizer([example.demonstration for example in examples], add_special_tokens=False)["input_ids"]
     encoded = [
-        Encoded(example.id, tuple(asked), (*answer, tokenizer.eos_token_id))
+        Encoded(example.id, tuple(asked), tuple(answer))
         for example, asked, answer in zip(examples, prompts, answers, strict=True)
     ]
     _refuse_too_long(encoded, max_tokens)
     return encoded
+
+
+def encode_answers(tokenizer: Any, answers: Sequence[str]) -> list[list[int]]:
+    """Token ids of each answer, with the end token that stops it.
+
+    Raises:
+        TrainingError: The tokenizer has no end token.
+    """
+    if tokenizer.eos_token_id is None:
+        raise TrainingError(
+            f"expected an end-of-sequence token in the tokenizer, found none ({tokenizer.name_or_path})"
+        )
+    ids: list[list[int]] = tokenizer(list(answers), add_special_tokens=False)["input_ids"]
+    return [[*answer, tokenizer.eos_token_id] for answer in ids]
 
 
 def _refuse_too_long(encoded: list[Encoded], max_tokens: int) -> None:
@@ -76,6 +86,6 @@ def _refuse_too_long(encoded: list[Encoded], max_tokens: int) -> None:
     long = [name for name, length in lengths.items() if length > max_tokens]
     if long:
         raise DataError(
-            f"expected examples of at most {max_tokens:,} tokens (sft.max_tokens), found {lengths[long[0]]:,} in "
+            f"expected examples of at most {max_tokens:,} tokens (max_tokens), found {lengths[long[0]]:,} in "
             f"example {long[0]}; {len(long):,} of {len(encoded):,} examples are too long"
         )

@@ -92,7 +92,6 @@ def without_accelerator(profile: Profile) -> Profile:
     return profile.model_copy(
         update={
             "model": profile.model.model_copy(update={"precision": "auto"}),
-            "rl": profile.rl.model_copy(update={"rollouts": "transformers"}),
             "engine": profile.engine.model_copy(update={"kind": "transformers"}),
             "launcher": LauncherParams(),
         }

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from components.params import RlParams
+from components.params import GrpoParams
 from components.training.checkpoints import write_json
 from components.training.encode import encode_prompts
 from components.training.precision import Compute
@@ -30,7 +30,7 @@ class Probe:
     sample: Sample
     compute: Compute
 
-    def rewards(self, task: TrainingTask, params: RlParams, opened: tuple[Any, Any], probed: list[int]) -> Any:
+    def rewards(self, task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probed: list[int]) -> Any:
         """Rewards (P, G) of `probe_generations` completions of each probed example; processes share the work."""
         from accelerate.utils import gather_object
 
@@ -46,7 +46,7 @@ class Probe:
         return [found[place] for place in range(len(probed))]
 
 
-def selected(task: TrainingTask, params: RlParams, opened: tuple[Any, Any], probe: Probe) -> Mix:
+def selected(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probe: Probe) -> Mix:
     """The mix of train prompts, probed once and kept in the work folder; all of them where nothing is to be probed."""
     everything = list(range(len(task.train)))
     if not params.probe_prompts:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from components.errors import DataError
-from components.params import RlParams
+from components.params import GrpoParams
 from components.records import Example
 from components.tracking import Tracker
 from components.training.checkpoints import claim
@@ -37,7 +37,7 @@ NAMES = {
 }
 
 
-def train_rl(task: TrainingTask, params: RlParams, reward: Reward, tracker: Tracker, sample: Sample) -> Trained:
+def train_rl(task: TrainingTask, params: GrpoParams, reward: Reward, tracker: Tracker, sample: Sample) -> Trained:
     """Train a model on the rewards of its own completions, and write the best weights by dev score to `task.out`.
 
     Before the first step the model answers `probe_prompts` train prompts several times, and prompts whose rewards vary
@@ -93,7 +93,9 @@ class Rewarded:
         return outcome
 
 
-def rl_job(task: TrainingTask, params: RlParams, opened: tuple[Any, Any], rewarded: Rewarded, compute: Compute) -> Job:
+def rl_job(
+    task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], rewarded: Rewarded, compute: Compute
+) -> Job:
     """The trainer of these settings, before its first step."""
     from trl import GRPOConfig
 
@@ -137,7 +139,7 @@ def rl_job(task: TrainingTask, params: RlParams, opened: tuple[Any, Any], reward
     return Job("rl", task, trainer, plan, NAMES, rollouts)
 
 
-def rollout_settings(params: RlParams, longest_prompt: int) -> dict[str, Any]:
+def rollout_settings(params: GrpoParams, longest_prompt: int) -> dict[str, Any]:
     """TRL's settings for vLLM: a server where its address is in the environment, the training's GPUs otherwise."""
     if params.rollouts == "transformers":
         return {}

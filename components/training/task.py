@@ -59,13 +59,18 @@ class TrainingTask:
     precision: Precision = "auto"
     hacking: HackingParams = field(default_factory=HackingParams)
 
-    def identity(self, params: Settings) -> str:
-        """A hash of all that a checkpoint depends on: settings, prompt, data, seed, precision and starting weights."""
+    def identity(self, params: Settings, *data: str) -> str:
+        """A hash of all that a checkpoint depends on: settings, prompt, data, seed, precision and starting weights.
+
+        `data` is what is trained on beside the examples.
+        """
         digest = hashlib.sha256()
         for part in (type(params).__name__, params.model_dump_json(), self.prompt.version, self.seed, self.precision):
             digest.update(f"{part}\n".encode())
         for example in self.train:
             digest.update(f"{example.model_dump_json()}\n".encode())
+        for text in data:
+            digest.update(f"{text}\n".encode())
         for weights in sorted(self.model.glob("*.safetensors")):
             with weights.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from components.records import read_record
-from components.stages import LADDER
 from components.stages.run import StageRecord
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,13 +28,16 @@ WORKLOAD = {"source": {"sizes": {"train": 120, "dev": 24, "test": 40, "sealed": 
 PROFILE: dict[str, Any] = {
     "engine": {"max_new_tokens": 32},
     "launcher": {"kind": "process", "processes": 1},  # others take longer to start than all of this to run
-    "sft": {
-        "epochs": 2, "batch_examples": 30, "device_batch_examples": 15, "packed_tokens": None,  # compiles for long
-        "evaluations": 2, "dev_examples": 8,
-    },
-    "rl": {
-        "steps": 2, "prompts_per_step": 4, "generations": 4, "device_batch_rollouts": 16, "max_new_tokens": 16,
-        "probe_prompts": 8, "probe_generations": 2, "evaluations": 1, "dev_examples": 8,
+    "dev_examples": 8,
+    "methods": {
+        "sft": {
+            "epochs": 2, "batch_examples": 30, "device_batch_examples": 15, "packed_tokens": None,  # compiles for long
+            "evaluations": 2,
+        },
+        "grpo": {
+            "steps": 2, "prompts_per_step": 4, "generations": 4, "device_batch_rollouts": 16, "max_new_tokens": 16,
+            "probe_prompts": 8, "probe_generations": 2, "evaluations": 1, "dev_examples": 8,
+        },
     },
 }  # fmt: skip
 # A random model gives no valid answer: the bound on validity would leave nobody standing.
@@ -96,8 +98,8 @@ class Project:
 
     def stages(self) -> dict[str, StageRecord]:
         """The records of the stages that are done, by name."""
-        found = {stage: self.artifacts / "stages" / f"{stage}.json" for stage in LADDER}
-        return {stage: read_record(path, StageRecord) for stage, path in found.items() if path.is_file()}
+        records = [read_record(path, StageRecord) for path in sorted((self.artifacts / "stages").glob("*.json"))]
+        return {record.stage: record for record in records}
 
 
 def wait_until(holds: Callable[[], Any], most_s: float = 600) -> None:

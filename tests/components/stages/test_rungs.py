@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from components.stages.rewards import reward, without_failures
 
 from components.errors import ScorerError
 from components.records import Completion, Score, Usage, read_record
 from components.stages.answers import scorer
-from components.stages.rewards import reward, without_failures
 from components.stages.rungs import PromptChoice, best_prompt, classical, prompts, rung
 from components.tracking import NullTracker
 from tests.components.stages.conftest import PROMPTS, Api, MakeRun, example

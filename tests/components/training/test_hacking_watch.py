@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.params import HackingParams, RlParams
+from components.params import GrpoParams, HackingParams
 from components.records import Example
 from components.tracking import NullTracker
 from components.training import Look, Sample, TrainingTask, train_rl
 from components.training.hacking_watch import best_sealed, divergence, entry, looks, p_fallen, watched
 
 PARAMS = HackingParams(alpha=0.05, examples=2)
-RL = RlParams(
+RL = GrpoParams(
     steps=4, learning_rate=0.01, prompts_per_step=2, generations=4, device_batch_rollouts=8, max_new_tokens=6,
     probe_prompts=0, evaluations=4, patience=4,
 )  # fmt: skip

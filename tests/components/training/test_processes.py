@@ -16,7 +16,7 @@ import json, os, sys
 from pathlib import Path
 from components.engines import Sampling
 from components.engines.transformers_engine import TransformersEngine
-from components.params import RlParams, SftParams
+from components.params import GrpoParams, SftParams
 from components.prompts import Prompt
 from components.records import Example
 from components.tracking import NullTracker
@@ -40,7 +40,7 @@ def sample(model, tokenizer, prompts, draws):
 
 sft = train_sft(task("sft"), SftParams(epochs=2, learning_rate=0.01, batch_examples=4, device_batch_examples=2,
                                        evaluations=2, max_tokens=200), NullTracker())
-rl = train_rl(task("rl"), RlParams(steps=3, learning_rate=0.01, prompts_per_step=2, generations=4,
+rl = train_rl(task("rl"), GrpoParams(steps=3, learning_rate=0.01, prompts_per_step=2, generations=4,
                                    device_batch_rollouts=4, max_new_tokens=6, probe_prompts=6, evaluations=3),
               reward, NullTracker(), sample)
 if rank == 0:

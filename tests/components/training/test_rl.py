@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 
 from components.errors import DataError
 from components.models import open_model
-from components.params import LoraParams, RlParams
+from components.params import GrpoParams, LoraParams
 from components.records import Example
 from components.tracking import NullTracker
 from components.training import Draws, Sample, TrainingTask, train_rl
 
-PARAMS = RlParams(
+PARAMS = GrpoParams(
     steps=4,
     learning_rate=0.01,
     prompts_per_step=2,

@@ -4,27 +4,26 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from components.methods.job import Job
 from components.records import Completion, Example, Score
-from components.scorers import Failures, Outcome, decided, score_all
-from components.stages.answers import scorer
-from components.stages.run import Run
+from components.scorers import Failures, Outcome, decided
 from components.tracking import Tracker
 
 FEW = 1_000  # completions; a step alone has too few to tell an outage from a stray failure
 
 
-def reward(run: Run, tracker: Tracker) -> Callable[[list[Example], list[str]], list[float]]:
+def reward(job: Job, tracker: Tracker) -> Callable[[list[Example], list[str]], list[float]]:
     """The workload's scorer as RL asks for it: one value in [0, 1] for each completion.
 
-    Failures of the scorer are counted as `rl/scorer_errors`; as a share they count of at least `FEW` completions.
+    Failures of the scorer are counted as `RUNG/scorer_errors`; as a share they count of at least `FEW` completions.
     """
-    judge, failures = scorer(run), Failures(run.workload.scorer.max_failed_share, of_at_least=FEW)
+    failures = Failures(job.workload.scorer.max_failed_share, of_at_least=FEW)
 
     def rewards(examples: list[Example], texts: list[str]) -> list[float]:
         pairs = [(example, Completion.of_text(example.id, text)) for example, text in zip(examples, texts, strict=True)]
-        outcomes = score_all(judge, pairs)
+        outcomes = job.outcomes(pairs)
         if failures.add(outcomes):
-            tracker.metrics({"rl/scorer_errors": float(failures.failed)})
+            tracker.metrics({f"{job.rung}/scorer_errors": float(failures.failed)})
         return without_failures(examples, outcomes)
 
     return rewards

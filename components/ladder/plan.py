@@ -1,0 +1,147 @@
+"""A ladder's YAML becomes the rungs of a run: groups spread out, names checked, settings resolved.
+
+Decides what a ladder may say. How a rung is made is its method's business.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from components.errors import ConfigError
+from components.methods import Method, method_of
+from components.params import BASE, LadderParams, Profile, RungParams, Settings, Workload
+from components.params.ladder import NAME
+from components.params.loading import explain
+from components.records import Need
+
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class PlannedRung:
+    """A rung of a run before it is made.
+
+    `starts_from` is `base`, a rung, a group, or None; `compared_with` a rung, a group, or None. `group` is what the
+    rung belongs to where it is one of several, of which only the best on dev goes on; `prompt` is its own prompt.
+    """
+
+    name: str
+    method_name: str
+    settings: Settings
+    starts_from: str | None
+    compared_with: str | None
+    group: str | None = None
+    prompt: str | None = None
+
+    @property
+    def method(self) -> Method:
+        """How it is made."""
+        return method_of(self.method_name)
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What must be there before it is made."""
+        return self.method.needs(self.settings)
+
+    @property
+    def rewarded(self) -> bool:
+        """Whether the workload's scorer decides what it learns."""
+        return "reward" in self.needs
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a run's rungs are planned from, and where that stands, for errors that name the place.
+
+    `changes` are the run's own settings by rung.
+    """
+
+    ladder: LadderParams
+    workload: Workload
+    profile: Profile
+    changes: Mapping[str, Mapping[str, Any]]
+    run: str
+    ladder_file: Path
+    profile_file: Path
+    pipeline_file: Path
+
+
+def plan(given: Sources) -> tuple[PlannedRung, ...]:
+    """The rungs of a run, in the order in which they climb.
+
+    Raises:
+        ConfigError: A name comes twice or refers to nothing before it, a method is none, or a setting is wrong.
+    """
+    planned: list[PlannedRung] = []
+    names = {BASE}
+    for name, params in given.ladder.rungs.items():
+        rungs = list(_spread(name, params, given))
+        for own in dict.fromkeys([name, *(rung.name for rung in rungs)]):
+            if own in names:
+                raise ConfigError(
+                    f"expected every rung, group and prompt under a name of its own, found {own} twice "
+                    f"({given.ladder_file}, prompts of {given.workload.name})"
+                )
+            if not re.fullmatch(NAME, own):
+                raise ConfigError(
+                    f"expected a rung named by small letters, digits, - and _, found {own!r} ({given.ladder_file})"
+                )
+        for role, known in (("from", rungs[0].starts_from), ("compare", params.compare)):
+            if known is not None and known not in names:
+                raise ConfigError(
+                    f"rungs.{name}.{role}: expected one of {', '.join(sorted(names))}, which come before it, "
+                    f"found {known} ({given.ladder_file})"
+                )
+        names |= {name, *(rung.name for rung in rungs)}
+        planned += rungs
+    if unknown := given.changes.keys() - given.ladder.rungs.keys():
+        raise ConfigError(
+            f"runs.{given.run}.rungs: expected rungs of the ladder, found {min(unknown)} ({given.pipeline_file}, "
+            f"{given.ladder_file})"
+        )
+    return tuple(planned)
+
+
+def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRung]:
+    """The rung, or one for each prompt of the workload, each compared with the one before it."""
+    try:
+        method = method_of(params.method)
+    except ConfigError as error:
+        raise ConfigError(f"rungs.{name}.{error} ({given.ladder_file})") from error
+    settings = _settings(name, params, method, given)
+    start = params.starts_from or (BASE if method.makes == MODEL else None)
+    compared = params.compare or (None if start == BASE else start)
+    if params.each is None:
+        yield PlannedRung(name, params.method, settings, start, compared)
+        return
+    for prompt in given.workload.prompts:
+        yield PlannedRung(prompt, params.method, settings, start, compared, group=name, prompt=prompt)
+        compared = prompt
+
+
+def _settings(name: str, params: RungParams, method: Method, given: Sources) -> Settings:
+    """The profile's settings of the method, changed by the ladder and then by the run.
+
+    A method that `inherits` another's settings takes those first; `dev_examples` and `max_tokens` are the profile's
+    where the method has such settings and nobody says otherwise.
+    """
+    fields, profile = method.params.model_fields, given.profile
+    places = (
+        (f"methods.{params.method}", given.profile_file, {
+            **{key: getattr(profile, key) for key in ("dev_examples", "max_tokens") if key in fields},
+            **profile.methods.get(getattr(method, "inherits", ""), {}),
+            **profile.methods.get(params.method, {}),
+        }),
+        (f"rungs.{name}.settings", given.ladder_file, params.settings),
+        (f"runs.{given.run}.rungs.{name}", given.pipeline_file, dict(given.changes.get(name, {}))),
+    )  # fmt: skip
+    try:
+        return method.params.model_validate({key: value for _, _, given in places for key, value in given.items()})
+    except ValidationError as error:
+        wrong = error.errors()[0]["loc"][:1]
+        section, path, _ = next((one for one in reversed(places) if {*wrong} & one[2].keys()), places[0])
+        raise ConfigError(explain(error, section, path)) from error

@@ -1,0 +1,52 @@
+"""Methods: the ways in which a rung is made, behind one contract. No other package names one of them.
+
+Decides which names a ladder may use; `module:Class` names a method of one's own.
+"""
+
+import importlib
+from functools import cache
+from typing import Any
+
+from components.errors import ConfigError
+from components.methods.contract import Made, Method
+from components.methods.job import Job
+
+NAMES = {
+    "classical": "components.methods.classical:Classical",
+    "prompt": "components.methods.prompt:WrittenPrompt",
+    "sft": "components.methods.sft:Sft",
+    "rejection_sampling": "components.methods.rejection_sampling:RejectionSampling",
+    "dpo": "components.methods.dpo:Dpo",
+    "grpo": "components.methods.grpo:Grpo",
+}
+MEMBERS = ("label", "makes", "params", "needs", "make")
+
+__all__ = ["NAMES", "Job", "Made", "Method", "label_of", "method_of"]
+
+
+@cache
+def method_of(name: str) -> Method:
+    """The method of a name: one of `NAMES`, or `module:Class`.
+
+    Raises:
+        ConfigError: There is none, or it is no method.
+    """
+    address = NAMES.get(name, name)
+    module, colon, attribute = address.partition(":")
+    try:
+        found: Any = getattr(importlib.import_module(module), attribute)() if colon else None
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f"method must be one of {', '.join(NAMES)} or module:Class, found {name}: {error}") from error
+    if found is None:
+        raise ConfigError(f"method must be one of {', '.join(NAMES)} or module:Class, found {name}")
+    if missing := [member for member in MEMBERS if not hasattr(found, member)]:
+        raise ConfigError(f"expected the method {name} to have {', '.join(MEMBERS)}, found no {missing[0]}")
+    return found
+
+
+def label_of(name: str) -> str:
+    """What reports call a method; its name where it is no longer to be had."""
+    try:
+        return method_of(name).label
+    except ConfigError:
+        return name

@@ -1,0 +1,190 @@
+"""`dpo`: a model trained on pairs of a better and a worse answer to the same prompt.
+
+Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) by TRL, with the loss that expects a share of
+the pairs to be the wrong way round where labels are noisy (robust DPO, Chowdhury et al. 2024, arXiv 2403.00409).
+"""
+
+import logging
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from components.errors import TrainingError
+from components.methods.contract import Made
+from components.methods.job import Job
+from components.methods.samples import Sampled, SamplingParams, scored_samples
+from components.methods.trained import made_of
+from components.params import LoraParams, Settings
+from components.prompts import Prompt
+from components.records import Example, Makes, Need
+from components.tracking import Tracker
+from components.training import Trained, TrainingTask
+
+NAMES = {
+    "loss": "loss", "rewards/accuracies": "preferred_share", "rewards/margins": "margin", "dev_score": "dev_score",
+}  # fmt: skip
+log = logging.getLogger(__name__)
+
+
+class DpoParams(SamplingParams):
+    """Where pairs come from, and how they are trained on."""
+
+    lora: LoraParams | None = None
+    pairs: Literal["scored", "feedback"] = Field(
+        default="scored",
+        description="Drawn answers that pass the scorer and that do not, or data/<workload>/preferences.jsonl.",
+    )
+    pairs_per_prompt: int = Field(default=1, ge=1)
+    beta: float = Field(default=0.1, gt=0, description="How far the model may move from where it starts: less is more.")
+    loss: Literal["sigmoid", "robust"] = "sigmoid"
+    label_noise: float | None = Field(
+        default=None, ge=0, lt=0.5, description="Of `robust`: share of pairs the wrong way round; None: the audit's."
+    )
+    epochs: float = Field(default=1.0, gt=0)
+    learning_rate: float = Field(default=5e-6, gt=0)
+    batch_pairs: int = Field(default=16, ge=1)
+    device_batch_pairs: int = Field(default=16, ge=1)
+    warmup_share: float = Field(default=0.1, ge=0, le=1)
+    evaluations: int = Field(default=4, ge=1)
+    patience: int = Field(default=3, ge=1)
+    dev_examples: int = Field(default=500, ge=1)
+    gradient_checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A better and a worse answer to one example."""
+
+    example: Example
+    chosen: str
+    rejected: str
+
+
+class Dpo:
+    """Trains the model that it starts from to prefer the better answers."""
+
+    label: ClassVar[str] = "Preferences (DPO)"
+    makes: ClassVar[Makes] = "model"
+    params: ClassVar[type[Settings]] = DpoParams
+
+    def needs(self, params: Any) -> frozenset[Need]:
+        return frozenset({"reward" if params.pairs == "scored" else "preferences"})
+
+    def make(self, job: Job, params: DpoParams, tracker: Tracker) -> Made:
+        pairs = pairs_of(job, params)
+        if len(pairs) < params.batch_pairs:
+            raise TrainingError(f"expected at least {params.batch_pairs} pairs (batch_pairs), found {len(pairs):,}")
+        log.info("%s: %s pairs.", job.rung, f"{len(pairs):,}")
+        noise = (job.label_noise or 0.0) if params.label_noise is None else params.label_noise
+        made = made_of(
+            job, train_dpo(job.task(params.dev_examples), params, pairs, noise, tracker), params.dev_examples
+        )
+        made.metrics.update(pairs=float(len(pairs)), label_noise=noise if params.loss == "robust" else 0.0)
+        return made
+
+
+def pairs_of(job: Job, params: DpoParams) -> list[Pair]:
+    """The pairs of the settings, in a seeded order."""
+    if params.pairs == "feedback":
+        by_id = {example.id: example for example in job.train}
+        known = [(by_id.get(one.example_id), one) for one in job.preferences()]
+        pairs = [Pair(example, one.chosen, one.rejected) for example, one in known if example is not None]
+    else:
+        pairs = scored_pairs(job.train, scored_samples(job, params), params.pairs_per_prompt)
+    random.Random(job.seed).shuffle(pairs)
+    return pairs
+
+
+def scored_pairs(train: Sequence[Example], sampled: Sequence[Sampled], most: int) -> list[Pair]:
+    """Right and wrong answers of each prompt that has both, side by side, the frequent ones first."""
+    by_id = {example.id: example for example in train}
+    return [
+        Pair(by_id[one.example_id], chosen, rejected)
+        for one in sampled
+        for chosen, rejected in list(zip(_cycled(one.passed, most), one.failed, strict=False))[:most]
+    ]
+
+
+def _cycled(texts: Sequence[str], most: int) -> list[str]:
+    return [texts[at % len(texts)] for at in range(most)] if texts else []
+
+
+def train_dpo(task: TrainingTask, params: DpoParams, pairs: Sequence[Pair], noise: float, tracker: Tracker) -> Trained:
+    """Train a model on pairs, and write the best weights by dev score to `task.out`.
+
+    Step 0 is scored too: where nothing is better, the result is the starting model.
+
+    Raises:
+        TrainingError: `task.work` belongs to another training, or the loss is not finite.
+    """
+    from components.training.checkpoints import claim
+    from components.training.precision import Compute
+    from components.training.run import Job as Training
+    from components.training.run import finish, starting_model
+
+    compute = Compute.choose(task.precision)
+    model, tokenizer = starting_model(task, params.lora, compute)
+    claim(task.work, task.identity(params, *(f"{pair.example.id} {pair.chosen} {pair.rejected}" for pair in pairs)))
+    rows = encoded(tokenizer, task.prompt, pairs)
+    trainer, plan = _trainer(task, params, (model, tokenizer), (rows, noise), compute)
+    return finish(Training("dpo", task, trainer, plan, NAMES, params.batch_pairs), tracker, compute)
+
+
+def encoded(tokenizer: Any, prompt: Prompt, pairs: Sequence[Pair]) -> dict[str, list[list[int]]]:
+    """Token ids of prompts and of both answers, exactly as SFT encodes and engines generate them."""
+    from components.training.encode import encode_answers, encode_prompts
+
+    return {
+        "prompt_ids": encode_prompts(tokenizer, [prompt.messages(pair.example) for pair in pairs]),
+        "chosen_ids": encode_answers(tokenizer, [pair.chosen for pair in pairs]),
+        "rejected_ids": encode_answers(tokenizer, [pair.rejected for pair in pairs]),
+    }
+
+
+def _trainer(
+    task: TrainingTask, params: DpoParams, opened: tuple[Any, Any], data: tuple[dict[str, Any], float], compute: Any
+) -> tuple[Any, Any]:
+    """TRL's trainer of these settings, before its first step, and when dev is scored."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    from components.training.dev import LOG_POINTS, Plan
+    from components.training.guard import Guarded
+    from components.training.run import accumulation, adapter, shared_settings
+
+    class PairTrainer(Guarded, DPOTrainer):
+        """DPO on rows that are token ids already."""
+
+        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+            return dataset
+
+    (rows, noise), robust = data, params.loss == "robust"
+    device_batch = min(params.device_batch_pairs, params.batch_pairs)
+    steps = math.ceil(params.epochs * len(rows["prompt_ids"]) / params.batch_pairs)
+    trainer = PairTrainer(
+        model=opened[0],
+        args=DPOConfig(
+            **shared_settings(task, compute),
+            max_steps=steps,
+            per_device_train_batch_size=device_batch,
+            gradient_accumulation_steps=accumulation(params.batch_pairs, device_batch, compute, "dpo.batch_pairs"),
+            learning_rate=params.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=math.ceil(params.warmup_share * steps),
+            beta=params.beta,
+            loss_type=["robust" if robust else "sigmoid"],
+            label_smoothing=noise if robust else 0.0,
+            max_length=None,
+            precompute_ref_log_probs=True,
+            activation_checkpointing=params.gradient_checkpointing,
+            logging_steps=max(1, steps // LOG_POINTS),
+        ),
+        train_dataset=Dataset.from_dict(rows),
+        processing_class=opened[1],
+        peft_config=adapter(params.lora),
+    )
+    return trainer, Plan.spread(steps, params.evaluations, params.patience, first=True)

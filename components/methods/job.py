@@ -1,0 +1,167 @@
+"""What a method is given: data, where it starts, where its result goes, and how answers are had and scored.
+
+A method sees train and dev and no other split.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from components.engines import Sampling, open_engine, open_prompting
+from components.evaluation import Scores, accuracy, by_example
+from components.opening import PROMPT_FILE, Artifact, Opened, over
+from components.params import HackingParams, Profile, Workload
+from components.prompts import Prompt
+from components.records import Completion, Example, Preference, Score, read_jsonl
+from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all, scores_of
+from components.training import Draws, Look, Sample, TrainingTask
+
+NoModel = "expected a rung or base to start from, found none"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One rung to be made.
+
+    `prompt` is the rung's own where it is a prompt, else the one that trained models are asked with; `start` is the
+    model or prompt to start from, None where the ladder names none. `out` is a folder that does not exist yet, `work`
+    one that outlives an interruption: for checkpoints. `label_noise` is the share of demonstrations that the label
+    audit expects to be wrong, None where nobody audited them.
+    """
+
+    rung: str
+    workload: Workload
+    profile: Profile
+    columns: tuple[str, ...]
+    train: Sequence[Example]
+    dev: Sequence[Example]
+    prompt: Prompt
+    prompt_file: Path
+    start: Artifact | None
+    scorer: Scorer
+    sealed_scorer: Scorer | None
+    seed: int
+    out: Path
+    work: Path
+    hacking: HackingParams = field(default_factory=HackingParams)
+    label_noise: float | None = None
+    preferences_file: Path | None = None
+
+    def preferences(self) -> list[Preference]:
+        """Pairs that people or production left, of examples of train.
+
+        Raises:
+            DataError: The file is missing, or a line is no pair.
+        """
+        assert self.preferences_file is not None, "expected a file of preferences, found none"
+        return read_jsonl(self.preferences_file, Preference)
+
+    def keep_prompt(self) -> None:
+        """Leave the prompt in the rung's folder, where whatever opens the rung looks for it."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.prompt_file, self.out / f"{PROMPT_FILE}.md")
+
+    @property
+    def model(self) -> Path:
+        """The folder of the model to start from."""
+        assert self.start is not None, NoModel
+        return self.start.folder
+
+    def open_model(self, folder: Path) -> Opened:
+        """A model in a folder, asked with the prompt."""
+        engine = open_engine(self.profile.engine, folder, self.profile.model.precision)
+        return over(engine, self.prompt, self.workload, self.profile)
+
+    def open_prompt(self, prompt: Prompt) -> Opened:
+        """A prompt, asked of what the profile answers prompts with."""
+        return over(open_prompting(self.profile, self.workload.incumbent), prompt, self.workload, self.profile)
+
+    def score(self, examples: Sequence[Example], completions: Sequence[Completion]) -> Scores:
+        """Example id → score by the workload's scorer; those that it cannot decide are left out.
+
+        Raises:
+            ScorerError: They are more than `scorer.max_failed_share`.
+        """
+        answers = by_example(examples, completions)
+        outcomes = self.outcomes([(example, answers[example.id]) for example in examples])
+        Failures(self.workload.scorer.max_failed_share).add(outcomes)
+        return scores_of([example.id for example in examples], outcomes)
+
+    def outcomes(self, pairs: Sequence[tuple[Example, Completion]]) -> list[Outcome]:
+        """The scorer's score of each pair, or the error that kept it from one."""
+        return score_all(self.scorer, pairs)
+
+    def dev_shares(self, completions: Sequence[Completion]) -> tuple[float, float]:
+        """(right, valid) shares of answers to the first dev examples, as many as there are completions."""
+        dev, schema = self.dev[: len(completions)], JsonSchemaScorer(self.workload.output)
+        right = accuracy(self.score(dev, completions).values()).value
+        return right, accuracy(schema.score(*pair) for pair in zip(dev, completions, strict=True)).value
+
+    def task(self, dev_examples: int, train: Sequence[Example] | None = None, *, watched: bool = False) -> TrainingTask:
+        """A training from `start` to `out`, scored on so many dev examples; by the sealed scorer too where watched."""
+        dev = self.dev[:dev_examples]
+        return TrainingTask(
+            model=self.model,
+            train=self.train if train is None else train,
+            prompt=self.prompt,
+            score_dev=self._look(dev) if watched and self.sealed_scorer else self._dev_score(dev),
+            seed=self.seed,
+            work=self.work,
+            out=self.out,
+            precision=self.profile.model.precision,
+            hacking=self.hacking,
+        )
+
+    def opened_over(self, model: Any, tokenizer: Any) -> Opened:
+        """A model in training, asked with the prompt."""
+        return over(self._engine(model, tokenizer), self.prompt, self.workload, self.profile)
+
+    def sample(self) -> Sample:
+        """How RL draws completions: by the engine, as they will be served."""
+
+        def draw(model: Any, tokenizer: Any, prompts: list[list[int]], draws: Draws) -> list[list[list[int]]]:
+            wanted = Sampling(
+                temperature=draws.temperature, n=draws.n, max_new_tokens=draws.max_new_tokens, seed=draws.seed
+            )
+            return self._engine(model, tokenizer).draw(prompts, wanted)
+
+        return draw
+
+    def _dev_score(self, dev: Sequence[Example]) -> Callable[[Any, Any], float]:
+        """What training asks of a model: the share of dev examples that it answers right, greedily, in [0, 1]."""
+
+        def measure(model: Any, tokenizer: Any) -> float:
+            answers = self.opened_over(model, tokenizer).answer(dev, self.seed).completions
+            scores = self.score(dev, answers)
+            return sum(score.passed for score in scores.values()) / len(scores)
+
+        return measure
+
+    def _look(self, dev: Sequence[Example]) -> Callable[[Any, Any], Look]:
+        """The same, with the reward and the sealed score of each answer."""
+        assert self.sealed_scorer is not None
+        sealed_scorer = self.sealed_scorer
+
+        def look(model: Any, tokenizer: Any) -> Look:
+            answers = by_example(dev, self.opened_over(model, tokenizer).answer(dev, self.seed).completions)
+            pairs = [(example, answers[example.id]) for example in dev]
+            rewards, sealed = self.outcomes(pairs), score_all(sealed_scorer, pairs)
+            passed = [outcome.passed for outcome in rewards if isinstance(outcome, Score)]
+            return Look(
+                score=sum(passed) / max(1, len(passed)),
+                trained=[outcome.value if isinstance(outcome, Score) else None for outcome in rewards],
+                sealed=[outcome.value if isinstance(outcome, Score) else None for outcome in sealed],
+                answers=[completion.text for _, completion in pairs],
+                ids=[example.id for example in dev],
+            )
+
+        return look
+
+    def _engine(self, model: Any, tokenizer: Any) -> Any:
+        """An engine over a model in training."""
+        from components.engines.transformers_engine import TransformersEngine
+
+        engine = self.profile.engine
+        return TransformersEngine.of_trained(model, tokenizer, engine.batch_tokens, self.profile.model.precision)

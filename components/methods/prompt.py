@@ -1,0 +1,33 @@
+"""`prompt`: one of the workload's prompts as it is written, tried on dev."""
+
+import time
+from typing import Any, ClassVar
+
+from components.methods.contract import Made
+from components.methods.job import Job
+from components.params import Settings
+from components.records import Makes, Need
+from components.tracking import Tracker
+
+
+class PromptParams(Settings):
+    """It has no settings: what a prompt says stands in its file."""
+
+
+class WrittenPrompt:
+    """Tries a prompt on dev, asked of the incumbent where the profile names its API, else of the base model."""
+
+    label: ClassVar[str] = "Prompt"
+    makes: ClassVar[Makes] = "prompt"
+    params: ClassVar[type[Settings]] = PromptParams
+
+    def needs(self, params: Any) -> frozenset[Need]:
+        return frozenset()
+
+    def make(self, job: Job, params: PromptParams, tracker: Tracker) -> Made:
+        started, dev = time.monotonic(), job.dev[: job.profile.dev_examples]
+        right, valid = job.dev_shares(job.open_prompt(job.prompt).answer(dev, job.seed).completions)
+        job.keep_prompt()
+        return Made(
+            seconds=time.monotonic() - started, dev_score=right, dev_validity=valid, dev_examples=len(dev)
+        )  # fmt: skip

@@ -1,0 +1,78 @@
+"""`rejection_sampling`: SFT on the model's own answers that pass the scorer.
+
+Against demonstrations that are wrong: a model imitates their errors only in part, and of what it answers the scorer
+keeps the right ones (RFT, Yuan et al. 2023, arXiv 2308.01825; ReST-EM, Singh et al. 2023, arXiv 2312.06585).
+"""
+
+import logging
+import random
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from components.errors import TrainingError
+from components.methods.contract import Made
+from components.methods.job import Job
+from components.methods.samples import Sampled, SamplingParams, scored_samples
+from components.methods.trained import made_of
+from components.params import Settings, SftParams
+from components.records import Example, Makes, Need
+from components.tracking import Tracker
+from components.training import train_sft
+
+log = logging.getLogger(__name__)
+
+
+class RejectionSamplingParams(SftParams, SamplingParams):
+    """Sampling, and SFT's settings for the training on what passed."""
+
+    most_kept: int = Field(default=1, ge=1, description="Distinct right answers of one prompt that are trained on.")
+    easy_share: float = Field(
+        default=0.5, ge=0, le=1,
+        description="Of the prompts that were always answered right, how many are trained on: they hold what is known.",
+    )  # fmt: skip
+
+
+class RejectionSampling:
+    """Trains the model that it starts from on its own right answers."""
+
+    label: ClassVar[str] = "Rejection sampling"
+    makes: ClassVar[Makes] = "model"
+    params: ClassVar[type[Settings]] = RejectionSamplingParams
+    inherits: ClassVar[str] = "sft"
+
+    def needs(self, params: Any) -> frozenset[Need]:
+        return frozenset({"reward"})
+
+    def make(self, job: Job, params: RejectionSamplingParams, tracker: Tracker) -> Made:
+        sampled = scored_samples(job, params)
+        kept = accepted(job.train, sampled, params, job.seed)
+        if not kept:
+            raise TrainingError(
+                f"expected answers that pass the scorer, found none of {len(sampled):,} prompts' answers"
+            )
+        log.info("%s: %s answers to %s prompts are trained on.", job.rung, f"{len(kept):,}", f"{len(sampled):,}")
+        settings = SftParams(**{name: getattr(params, name) for name in SftParams.model_fields})
+        made = made_of(job, train_sft(job.task(params.dev_examples, kept), settings, tracker), params.dev_examples)
+        made.metrics.update(kept=float(len(kept)), solved_share=sum(bool(one.passed) for one in sampled) / len(sampled))
+        return made
+
+
+def accepted(
+    train: Sequence[Example], sampled: Sequence[Sampled], params: RejectionSamplingParams, seed: int
+) -> list[Example]:
+    """Train examples with right answers of the model in the place of their demonstrations.
+
+    A prompt that was never answered right is left out; of those that always were, a seeded `easy_share` stays.
+    """
+    rng, by_id = random.Random(seed), {example.id: example for example in train}
+    kept: list[Example] = []
+    for one in sampled:
+        if not one.passed or (not one.failed and rng.random() >= params.easy_share):
+            continue
+        example = by_id[one.example_id]
+        for at, text in enumerate(one.passed[: params.most_kept]):
+            name = example.id if at == 0 else f"{example.id}~{at}"
+            kept.append(example.model_copy(update={"id": name, "demonstration": text}))
+    return kept

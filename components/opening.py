@@ -1,0 +1,169 @@
+"""From what a rung left to what answers: the one way in which a classifier, a prompt or a model is opened.
+
+Decides engine, prompt and schema for an artifact; evaluation, gate, serving, advice and reproduction all come here.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
+from components.evaluation import classical
+from components.params import Profile, Workload
+from components.prompts import Prompt, load_prompt
+from components.records import Completion, Example, Makes, Message
+
+PROMPT_FILE = "prompt"
+"""The stem of the prompt's file in an artifact's folder."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a rung left, or the registry's copy of it: its kind, its folder, and the name of the prompt inside."""
+
+    makes: Makes
+    folder: Path
+    prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Completions in the order of the examples, and the wall time that they took together, loading not counted."""
+
+    completions: list[Completion]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What answers: an engine with the prompt that it is asked with; a classifier has none.
+
+    `answer_schema` holds answers to a schema while they are written.
+    """
+
+    engine: Engine
+    columns: tuple[str, ...]
+    max_new_tokens: int
+    prompt: Prompt | None = None
+    answer_schema: dict[str, Any] | None = None
+
+    def messages(self, example: Example) -> list[Message]:
+        """The conversation that asks for an example's answer."""
+        if self.prompt is not None:
+            return self.prompt.messages(example)
+        return [Message(role="user", content=user_message({name: example.input[name] for name in self.columns}))]
+
+    def sampling(self, seed: int, temperature: float = 0.0, n: int = 1) -> Sampling:
+        """How it answers: greedily, unless said otherwise."""
+        return Sampling(
+            temperature=temperature, n=n, seed=seed, max_new_tokens=self.max_new_tokens,
+            answer_schema=self.answer_schema,
+        )  # fmt: skip
+
+    def answer(self, examples: Sequence[Example], seed: int) -> Answers:
+        """One greedy completion of each example."""
+        asked = [Ask(example.id, self.messages(example)) for example in examples]
+        started = time.perf_counter()
+        completions = self.engine.generate(asked, self.sampling(seed))
+        return Answers(completions, time.perf_counter() - started)
+
+    def draw(self, examples: Sequence[Example], seed: int, temperature: float, n: int) -> list[list[Completion]]:
+        """`n` drawn completions of each example."""
+        asked = [Ask(example.id, self.messages(example)) for example in examples]
+        drawn = self.engine.generate(asked, self.sampling(seed, temperature, n))
+        return [drawn[at * n : (at + 1) * n] for at in range(len(examples))]
+
+
+def open_artifact(artifact: Artifact, workload: Workload, profile: Profile, columns: tuple[str, ...]) -> Opened:
+    """Open what a rung left; `columns` are the workload's inputs.
+
+    Raises:
+        EngineError: The model or classifier does not open, or an API's key is missing.
+        ConfigError: The prompt is not there.
+    """
+    return _OPEN[artifact.makes](artifact, workload, profile, columns)
+
+
+def over(engine: Engine, prompt: Prompt, workload: Workload, profile: Profile) -> Opened:
+    """An engine that is open already, asked with a prompt; held to the schema where the workload's settings say so."""
+    schema = workload.output if prompt.name in workload.constrained else None
+    return Opened(engine, tuple(dict.fromkeys(prompt.placeholders)), profile.engine.max_new_tokens, prompt, schema)
+
+
+def _classifier(artifact: Artifact, workload: Workload, profile: Profile, columns: tuple[str, ...]) -> Opened:
+    engine = ClassifierEngine(classical.load(artifact.folder))
+    return Opened(engine, engine.columns, profile.engine.max_new_tokens)
+
+
+def _prompt(artifact: Artifact, workload: Workload, profile: Profile, columns: tuple[str, ...]) -> Opened:
+    return over(open_prompting(profile, workload.incumbent), prompt_of(artifact, columns), workload, profile)
+
+
+def _model(artifact: Artifact, workload: Workload, profile: Profile, columns: tuple[str, ...]) -> Opened:
+    engine = open_engine(profile.engine, artifact.folder, profile.model.precision)
+    return over(engine, prompt_of(artifact, columns), workload, profile)
+
+
+_OPEN: dict[Makes, Callable[[Artifact, Workload, Profile, tuple[str, ...]], Opened]] = {
+    "classifier": _classifier,
+    "prompt": _prompt,
+    "model": _model,
+}
+
+
+def prompt_of(artifact: Artifact, columns: tuple[str, ...]) -> Prompt:
+    """The prompt in an artifact's folder, under the name that it was made with.
+
+    Raises:
+        ConfigError: It is not there.
+    """
+    return replace(load_prompt(artifact.folder, PROMPT_FILE, columns), name=artifact.prompt or PROMPT_FILE)
+
+
+class ClassifierEngine:
+    """A classifier as an engine: the last message is its input."""
+
+    def __init__(self, classifier: classical.Classifier) -> None:
+        self._classifier, self.columns = classifier, tuple(dict.fromkeys(classifier.columns))
+
+    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+        """One answer each, `n` times: there is nothing to draw.
+
+        Raises:
+            DataError: A message is not the input that the classifier was fitted on.
+        """
+        asked = [
+            Example(
+                id=ask.example_id, input=inputs_of(self.columns, ask.messages[-1].content),
+                demonstration="", reference="", group="",
+            )
+            for ask in prompts
+        ]  # fmt: skip
+        return [answer for answer in self._classifier.predict(asked) for _ in range(sampling.n)]
+
+
+def user_message(inputs: dict[str, str]) -> str:
+    """Inputs as one user message: the text of a single column as it is, several as a JSON object."""
+    return next(iter(inputs.values())) if len(inputs) == 1 else json.dumps(inputs, ensure_ascii=False)
+
+
+def inputs_of(columns: Sequence[str], content: str) -> dict[str, str]:
+    """The inputs that a user message holds: what `user_message` wrote, or a caller did.
+
+    Raises:
+        DataError: It is no JSON object of these columns.
+    """
+    from components.errors import DataError
+
+    if len(columns) == 1:
+        return {columns[0]: content}
+    try:
+        known: Any = json.loads(content)
+    except (ValueError, RecursionError):
+        known = None
+    if not isinstance(known, dict) or not set(columns) <= known.keys():  # pyright: ignore[reportUnknownMemberType]
+        raise DataError(f"expected a JSON object with {', '.join(columns)} as user message")
+    return {name: str(known[name]) for name in columns}  # pyright: ignore[reportUnknownArgumentType]

@@ -1,0 +1,36 @@
+"""Settings of a ladder (params/ladders/NAME.yaml): named rungs, each a method and what it starts from."""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from components.params.loading import Settings
+
+NAME = r"^[a-z0-9][a-z0-9_-]*$"
+BASE = "base"
+"""What a ladder calls the profile's base model."""
+
+
+class RungParams(Settings):
+    """One rung, or with `each` one for each of several things, which then are a group of the rung's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    method: str = Field(description="A name of components.methods, or module:Class of one's own.")
+    each: Literal["prompts"] | None = Field(default=None, description="One rung for each prompt of the workload.")
+    starts_from: str | None = Field(
+        default=None,
+        alias="from",
+        description="Whose model or prompt it starts from: base, a rung, or a group (the best of it on dev). "
+        "None: base where the method makes a model, nothing otherwise.",
+    )
+    compare: str | None = Field(
+        default=None, description="What it challenges: a rung or a group. None: what it starts from, unless base."
+    )
+    settings: dict[str, Any] = Field(default={}, description="What differs from the profile's settings of the method.")
+
+
+class LadderParams(Settings):
+    """The rungs in the order in which they climb."""
+
+    rungs: dict[str, RungParams] = Field(min_length=1)

@@ -1,0 +1,332 @@
+"""What each stage of a run reads and writes: the graph that DVC runs, derived from the ladder.
+
+Decides, for every stage, which files, folders and settings it depends on. `gradus graph` and `gradus run` write it as
+runs/<run>/dvc.yaml, with the settings as they are resolved in runs/<run>/settings.yaml beside it; nobody edits these.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.models import model_folder
+from components.params import BASE, GeneratedSource, HuggingFaceSource
+from components.stages.audit import audit_folder
+from components.stages.certify import LABELS, tried_on
+from components.stages.run import DATA, PRICES, PROFILES, PROMPTS, Run
+from components.stages.rungs import PREFERENCES, reads_audit
+from components.stages.standing import standing_folder
+
+RUNS = Path("runs")
+HEADER = "# Derived from params/ by `gradus run` and `gradus graph`: change the settings, not this file.\n"
+RUBRICS = "params/rubrics"
+ADDRESS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # module:name
+ENGINES, SCORERS, TRAINING = "components/engines", "components/scorers", "components/training"
+OPENING = "components/opening.py"
+
+
+Words = str | tuple[str, str]
+
+
+@dataclass(frozen=True)
+class StageNode:
+    """A stage of a run: its name, its command's words, and what it depends on and leaves.
+
+    `settings` are dotted paths into the run's resolved settings.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    deps: tuple[str, ...]
+    settings: tuple[str, ...]
+    outs: tuple[str, ...]
+
+
+def nodes(run: Run) -> list[StageNode]:
+    """The stages of a run in an order in which each finds what it reads."""
+    return [*_prepared(run), *_made(run), *_judged(run)]
+
+
+def write_graph(run: Run) -> Path:
+    """Write the run's graph where it differs from what is there; returns the file that DVC reads."""
+    folder = RUNS / run.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("settings.yaml", settings(run)), ("dvc.yaml", graph(run))):
+        text = HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+    return folder / "dvc.yaml"
+
+
+def graph(run: Run) -> dict[str, Any]:
+    """The content of the run's dvc.yaml."""
+    source = str(RUNS / run.name / "settings.yaml")
+    return {
+        "stages": {
+            node.name: {
+                "wdir": "../..",
+                "cmd": f"exec python -m components.stages {' '.join(node.command)}",
+                "deps": sorted(set(node.deps)),
+                **({"params": [{source: sorted(node.settings)}]} if node.settings else {}),
+                "outs": list(node.outs),
+            }
+            for node in nodes(run)
+        }
+    }
+
+
+def settings(run: Run) -> dict[str, Any]:
+    """The run's settings as they are resolved from workload, profile, ladder and pipeline."""
+    return {
+        "seed": run.seed,
+        "workload": run.workload.model_dump(mode="json"),
+        "profile": run.profile.model_dump(mode="json", exclude={"pretrain", "midtrain", "methods"}),
+        "rungs": {
+            rung.name: {
+                "method": rung.method_name,
+                "from": rung.starts_from,
+                "compare": rung.compared_with,
+                "settings": rung.settings.model_dump(mode="json"),
+            }
+            for rung in run.rungs
+        },
+        **{name: getattr(run, name).model_dump(mode="json") for name in ("gate", "certificate", "hacking", "audit")},
+    }
+
+
+def _prepared(run: Run) -> Iterator[StageNode]:
+    """The data, and which demonstrations look wrong."""
+    yield _node(
+        run, "data",
+        deps=[
+            *_source(run), *_weights(run), "components/data", "components/workloads/asking.py", _prompts(run),
+            "components/stages/data.py",
+        ],
+        settings=["workload", "profile.model", "profile.prompting", "profile.max_tokens"],
+        outs=[str(run.folder / "data")],
+    )  # fmt: skip
+    yield _node(
+        run, "audit",
+        deps=[
+            *(f"components/evaluation/{name}.py" for name in ("doubt", "label_audit", "pointing")),
+            _split(run, "train"), "components/stages/audit.py",
+        ],
+        settings=["workload.output", "seed", "audit"],
+        outs=[str(audit_folder(run))],
+    )  # fmt: skip
+
+
+def _made(run: Run) -> Iterator[StageNode]:
+    """The rungs as they climb; behind a group its best, before the first that a reward teaches the certificate."""
+    certified, groups = False, run.groups
+    for at, rung in enumerate(run.rungs):
+        if rung.rewarded and not certified:
+            certified = True
+            yield _certify(run)
+        yield _node(
+            run, ("rung", rung.name),
+            deps=[
+                *_rung_files(run, rung.name), *_user_code(run), _method_file(rung.method_name),
+                "components/methods/job.py",
+                ENGINES, SCORERS, RUBRICS, OPENING, "components/evaluation/classical.py",
+                *([TRAINING] if rung.method.makes == "model" else []),
+                _prompt_file(run, rung.prompt or run.workload.trained_prompt), _split(run, "train"), _split(run, "dev"),
+                str(run.folder / "data" / "report.json"),
+                *([str(run.folder / "certificate" / "permit.json")] if rung.rewarded else []),
+                *([str(audit_folder(run) / "audit.json")] if reads_audit(rung) else []),
+                *([str(run.data_source / PREFERENCES)] if "preferences" in rung.needs else []),
+            ],
+            settings=[
+                "seed", f"rungs.{rung.name}", "workload.output", "workload.scorer", "workload.sealed_scorer",
+                "workload.constrained", "workload.incumbent", "profile.model", "profile.engine", "profile.prompting",
+                "profile.dev_examples", "hacking",
+            ],
+            outs=[str(run.rung_folder(rung.name))],
+        )  # fmt: skip
+        later = [one.group for one in run.rungs[at + 1 :]]
+        if rung.group and rung.group not in later:
+            yield _node(
+                run, ("best", rung.group),
+                deps=[
+                    *(str(run.rung_folder(one.name) / "result.json") for one in groups[rung.group]),
+                    "components/stages/rungs.py",
+                ],
+                settings=[], outs=[str(run.folder / "best" / f"{rung.group}.json")],
+            )  # fmt: skip
+
+
+def _certify(run: Run) -> StageNode:
+    labels = run.data_source / LABELS
+    return _node(
+        run, "certify",
+        deps=[
+            ENGINES, "components/evaluation", SCORERS, RUBRICS, OPENING, *_user_code(run),
+            *([str(labels)] if labels.is_file() else []), _prompt_file(run, run.workload.trained_prompt),
+            _split(run, "train"), _split(run, "dev"), *(str(run.rung_folder(name)) for name in tried_on(run)),
+            "components/stages/certify.py",
+        ],
+        settings=[
+            "seed", "certificate", "workload.name", "workload.output", "workload.scorer", "workload.sealed_scorer",
+            "workload.probes", "workload.constrained", "workload.incumbent", "profile.model", "profile.engine",
+        ],
+        outs=[str(run.folder / "certificate")],
+    )  # fmt: skip
+
+
+def _judged(run: Run) -> Iterator[StageNode]:
+    """Answers with their scores, the line of each rung, the decision, the page."""
+    for rung in run.rungs:
+        base = _weights(run) if rung.method.makes == "prompt" else []
+        yield _node(
+            run, ("answer", rung.name),
+            deps=[
+                *base, *_user_code(run), ENGINES, SCORERS, RUBRICS, OPENING, "components/evaluation/judged.py",
+                "components/evaluation/classical.py", str(run.rung_folder(rung.name)), _split(run, "test"),
+                _split(run, "sealed"), "components/stages/answers.py",
+                *([str(run.folder / "best" / f"{rung.group}.json")] if rung.group else []),
+            ],
+            settings=[
+                "seed", "workload.output", "workload.scorer", "workload.constrained", "workload.incumbent",
+                "workload.must_pass", "profile.model", "profile.engine", "profile.prompting",
+            ],
+            outs=[str(_answers(run, rung.name))],
+        )  # fmt: skip
+    answers = [str(_answers(run, rung.name)) for rung in run.rungs]
+    answers += [str(run.folder / "best" / f"{group}.json") for group in run.groups]
+    results = [str(run.rung_folder(rung.name) / "result.json") for rung in run.rungs]
+    prompts = [str(run.rung_folder(rung.name)) for rung in run.rungs if rung.method.makes == "prompt"]
+    yield _node(
+        run, "evaluate",
+        deps=[
+            *answers, *results, *prompts, _split(run, "test"), str(PRICES), "components/economics",
+            "components/evaluation", "components/stages/evaluate.py",
+        ],
+        settings=[
+            "seed", "workload.output", "workload.slices", "workload.traffic", "workload.incumbent", "profile.machine",
+            "profile.prompting",
+        ],
+        outs=[str(run.folder / "evaluation")],
+    )  # fmt: skip
+    yield _node(
+        run, "gate",
+        deps=[
+            *answers, str(run.folder / "evaluation"), str(standing_folder(run)), _split(run, "sealed"),
+            "components/evaluation", "components/stages/climb.py", "components/stages/gate.py",
+        ],
+        settings=["seed", "gate", "workload.slices", "workload.must_pass"],
+        outs=[str(run.folder / "gate")],
+    )  # fmt: skip
+    yield _node(
+        run, "report",
+        deps=[
+            *answers, *results, *prompts, str(run.folder / "evaluation"), str(run.folder / "gate"),
+            str(run.folder / "data" / "report.json"), _split(run, "test"), _split(run, "train"),
+            str(audit_folder(run)), str(run.advice_folder), str(PRICES),
+            *([str(run.folder / "certificate")] if any(rung.rewarded for rung in run.rungs) else []),
+            *(str(record) for record in _records(run)),
+            "components/advice", "components/economics", "components/report", "components/stages/report.py",
+        ],
+        settings=["seed", "workload", "profile.machine", "profile.model", "profile.prompting"],
+        outs=[str(run.report)],
+    )  # fmt: skip
+
+
+def _node(run: Run, stage: Words, deps: Sequence[str], settings: Sequence[str], outs: Sequence[str]) -> StageNode:
+    """A stage; `stage` is its name, or its name and the rung's or group's."""
+    name, *part = [stage] if isinstance(stage, str) else stage
+    full = "-".join((name, *part))
+    record = str(run.folder / "stages" / f"{full}.json")
+    return StageNode(full, (name, run.name, *part), tuple(deps), tuple(settings), (*outs, record))
+
+
+def _records(run: Run) -> Iterator[Path]:
+    """How the stages before the report went."""
+    names = ["data", "audit", "evaluate", "gate", *(f"best-{group}" for group in run.groups)]
+    names += [f"{stage}-{rung.name}" for rung in run.rungs for stage in ("rung", "answer")]
+    names += ["certify"] if any(rung.rewarded for rung in run.rungs) else []
+    yield from (run.folder / "stages" / f"{name}.json" for name in names)
+
+
+def _answers(run: Run, rung: str) -> Path:
+    return run.folder / "answers" / rung
+
+
+def _split(run: Run, name: str) -> str:
+    return str(run.folder / "data" / f"{name}.jsonl")
+
+
+def _prompts(run: Run) -> str:
+    return str(PROMPTS / run.workload.name)
+
+
+def _prompt_file(run: Run, name: str) -> str:
+    return str(PROMPTS / run.workload.name / f"{name}.md")
+
+
+def _rung_files(run: Run, name: str) -> list[str]:
+    """What a rung starts from; of a group also what says which of it is the best."""
+    planned = run.planned(name)
+    start, files = planned.starts_from, _weights(run) if planned.method.makes == "prompt" else []
+    if start == BASE:
+        files += _weights(run)
+    elif start in run.groups:
+        files += [str(run.folder / "best" / f"{start}.json")]
+        files += [str(run.rung_folder(one.name)) for one in run.groups[start]]
+    elif start is not None:
+        files += [str(run.rung_folder(start))]
+    return files
+
+
+def _method_file(name: str) -> str:
+    """The code of a method."""
+    from components.methods import NAMES
+
+    return _module(NAMES.get(name, name).partition(":")[0])
+
+
+def _module(name: str) -> str:
+    """The file or folder of a module of this project; where it is installed elsewhere, the settings that name it."""
+    path = Path(name.replace(".", "/"))
+    return str(path if path.is_dir() else path.with_suffix(".py"))
+
+
+def _source(run: Run) -> list[str]:
+    """What the data come from: a generator's code, or the workload's own folder."""
+    source = run.workload.source
+    if isinstance(source, GeneratedSource):
+        return [_module(source.generator.partition(":")[0])]
+    if isinstance(source, HuggingFaceSource) and not Path(source.dataset).exists():
+        return []
+    return [str(Path(source.dataset) if isinstance(source, HuggingFaceSource) else DATA / run.workload.name)]
+
+
+def _user_code(run: Run) -> list[str]:
+    """What the scorers' settings name: files, and code as `module:…` with the package that it stands in."""
+    scorers = [params for params in (run.workload.scorer, run.workload.sealed_scorer) if params is not None]
+    texts = [text for params in scorers for text in (*params.weighted, *_texts(params.model_dump(mode="json")))]
+    addresses = [text for text in texts if re.fullmatch(ADDRESS, text)]
+    modules = [Path(address.partition(":")[0].replace(".", "/")) for address in dict.fromkeys(addresses)]
+    files = [module.parent if module.parent != Path() else module.with_suffix(".py") for module in modules]
+    named = [Path(text) for text in texts if "/" in text and len(text) < 256 and Path(text).is_file()]
+    return [str(file) for file in dict.fromkeys([*files, *named]) if file.exists()]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in nested settings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _weights(run: Run) -> list[str]:
+    """The base model's files; of a model that a hub has, the profile that names it."""
+    folder = Path(run.profile.model.path)
+    if not folder.is_dir():
+        return [str(PROFILES / f"{run.profile.name}.yaml")]
+    return [str(path) for path in sorted(model_folder(str(folder)).glob("*.safetensors"))]

@@ -1,0 +1,39 @@
+"""The workload's scorers as stages use them: opened once in a process."""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+
+from components.evaluation import Scores, by_example
+from components.params import ScorerParams
+from components.records import Completion, Example
+from components.scorers import Failures, Scorer, build, score_all, scores_of
+from components.stages.run import Run
+
+
+def scorer(run: Run) -> Scorer:
+    """The workload's scorer."""
+    return _opened(run.workload.scorer.model_dump_json(), json.dumps(run.workload.output))
+
+
+def sealed_scorer(run: Run) -> Scorer | None:
+    """The workload's scorer that RL is watched by and never rewarded with; None where it has none."""
+    params = run.workload.sealed_scorer
+    return None if params is None else _opened(params.model_dump_json(), json.dumps(run.workload.output))
+
+
+@lru_cache(maxsize=8)  # databases, sandboxes and connections stay open while the process lasts
+def _opened(params: str, schema: str) -> Scorer:
+    return build(ScorerParams.model_validate_json(params), json.loads(schema))
+
+
+def score(run: Run, examples: Sequence[Example], completions: Sequence[Completion]) -> Scores:
+    """Example id → score, in the order of the examples; those that the scorer cannot decide are left out.
+
+    Raises:
+        ScorerError: They are more than `scorer.max_failed_share`.
+    """
+    answers = by_example(examples, completions)
+    outcomes = score_all(scorer(run), [(example, answers[example.id]) for example in examples])
+    Failures(run.workload.scorer.max_failed_share).add(outcomes)
+    return scores_of([example.id for example in examples], outcomes)
