@@ -179,7 +179,7 @@ def summary(found: Sequence[dict[str, Any]], seeds: int) -> dict[str, Any]:
         "of_worlds": len(lines),
         "right": sum(one["right"] for one in found),
         "of": len(found),
-        "rl_without_a_scorable_outcome": sum(one["advised"] == "rl" and not one["scorable"] for one in found),
+        "rl_without_a_scorable_outcome": sum(one["advised"] == "reward" and not one["scorable"] for one in found),
         "gains_within_interval": sum(within),
         "of_gains": len(within),
     }

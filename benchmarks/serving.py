@@ -157,7 +157,7 @@ def prepare(folder: Path, prompt: Prompt) -> None:
         return [completion.text for completion in engine.generate(asks, Sampling(max_new_tokens=96))]
 
     rung = Rung(
-        name="bench", method="grpo", parent=None, prompt=prompt.name, params_hash="", data_hash="", seed=0,
+        name="bench", method="grpo", makes="model", prompt=prompt.name, params_hash="", data_hash="", seed=0,
         git_commit="", seconds=0,
     )  # fmt: skip
     verdict = Verdict(champion="none", challenger=rung.name, decision="promoted", reasons=("to be measured",))

@@ -241,7 +241,7 @@ def serve(options: argparse.Namespace) -> None:
     from monitoring.lake import Lake
 
     served = Served(1, "sft", Recorded(), None, 32)
-    follower = Follower(lambda: Version(1, "sft", "", Path()), lambda _: served, 3600.0)
+    follower = Follower(lambda: Version(1, "sft", "model", "", Path()), lambda _: served, 3600.0)
     follower.served = served
     spools, lake = options.folder / "spool", Lake(options.folder / "disk")
     journal = Journal(

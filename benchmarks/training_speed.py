@@ -202,13 +202,14 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     workload = load(ROOT / "params/workloads/triage.yaml", Workload)
     prompt = load_prompt(ROOT / "params/prompts/triage", workload.trained_prompt, ("message",))
     compute = Compute.choose(profile.model.precision)
-    sft = profile.sft.model_copy(update={"epochs": 1, "evaluations": 1, "optimiser": "adamw"})  # TRL's own
+    own, limit = profile.methods, {"max_tokens": profile.max_tokens, "evaluations": 1}
+    sft = SftParams.model_validate({**own["sft"], **limit, "epochs": 1, "optimiser": "adamw"})  # TRL's own
     task = TrainingTask(args.model, triage(args.examples), prompt, lambda *_: 0.0, SEED, folder / "w", folder / "out")
     found = {"sft": in_turns(
         {"bare": lambda: bare_sft(task, sft, compute), "ours": lambda: our_sft(task, sft, compute)},
         len(task.train), args.rounds, compute,
     )}  # fmt: skip
-    rl = profile.rl.model_copy(update={"steps": args.steps, "evaluations": 1})
+    rl = GrpoParams.model_validate({**own["grpo"], "steps": args.steps, "evaluations": 1})
     rung = args.rung or warm_start(task, profile, args.warm_examples, folder)
     learner = replace(task, model=rung, train=triage(args.steps * rl.prompts_per_step))
     found["grpo"] = in_turns(
@@ -220,7 +221,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def warm_start(task: TrainingTask, profile: Profile, n: int, folder: Path) -> Path:
     """A rung that knows the workload about as well as its demonstrations teach it."""
-    params = profile.sft.model_copy(update={"epochs": 2, "evaluations": 1})
+    settings = {**profile.methods["sft"], "max_tokens": profile.max_tokens, "epochs": 2, "evaluations": 1}
+    params = SftParams.model_validate(settings)
     rung = replace(task, train=triage(n), work=folder / "warm-work", out=folder / "warm")
     train_sft(rung, params, NullTracker())
     return rung.out

@@ -166,21 +166,20 @@ def watch(options: argparse.Namespace) -> dict[str, Any]:
 
 def train(kind: str, seed: int) -> dict[str, Any]:
     """One watched RL training from the project's SFT rung."""
-    from components.stages.answers import draw
     from components.stages.run import Run
+    from components.stages.rungs import job_of
     from components.tracking import NullTracker
-    from components.training import TrainingTask, train_rl
+    from components.training import train_rl
 
     started, run = time.monotonic(), replace(Run.load(RUN), seed=seed)
     own = build(run.workload.scorer, run.workload.output)
     trained_by = Hackable(own) if kind == "hackable" else own
     with tempfile.TemporaryDirectory() as folder:
-        task = TrainingTask(
-            model=run.rung_folder("sft") / "model", train=run.examples("train"), prompt=run.trained_prompt,
-            score_dev=look(run, trained_by), seed=seed, work=Path(folder) / "work", out=Path(folder) / "out",
-            precision=run.profile.model.precision, hacking=HackingParams(examples=2),
-        )  # fmt: skip
-        result = train_rl(task, settings(run.profile.rl), rewards(trained_by), NullTracker(), draw(run))
+        planned = run.planned("grpo")
+        job = replace(job_of(run, planned), work=Path(folder) / "work", out=Path(folder) / "out")
+        task = replace(job.task(DEV), score_dev=look(job, trained_by), hacking=HackingParams(examples=2))
+        assert isinstance(planned.settings, GrpoParams)
+        result = train_rl(task, settings(planned.settings), rewards(trained_by), NullTracker(), job.sample())
     assert result.watch is not None
     stopped = result.watch.stopped
     return {
@@ -211,17 +210,15 @@ def rewards(scorer: Scorer) -> Callable[[list[Example], list[str]], list[float]]
     return values
 
 
-def look(run: Any, scorer: Scorer) -> Callable[[Any, Any], Any]:
+def look(job: Any, scorer: Scorer) -> Callable[[Any, Any], Any]:
     """Dev under the reward and, sealed, whether the whole answer is right."""
-    from components.stages.answers import _engine as engine  # pyright: ignore[reportPrivateUsage]
-    from components.stages.answers import ask
     from components.training import Look
 
-    examples = run.examples("dev")[:DEV]
-    right = build(ScorerParams(weighted={"field_match": 1.0}, fields=run.workload.scorer.fields), run.workload.output)
+    examples, workload = job.dev[:DEV], job.workload
+    right = build(ScorerParams(weighted={"field_match": 1.0}, fields=workload.scorer.fields), workload.output)
 
     def measure(model: Any, tokenizer: Any) -> Look:
-        found = ask(run, engine(run, model, tokenizer), run.trained_prompt, examples).completions
+        found = job.opened_over(model, tokenizer).answer(examples, job.seed).completions
         pairs = list(zip(examples, found, strict=True))
         earned = [scorer.score(*pair) for pair in pairs]
         return Look(
@@ -295,7 +292,7 @@ def doubt_of_sft(run: Any, examples: Sequence[Example]) -> list[float]:
     from components.models import open_model
     from components.training.encode import encode_prompts
 
-    model, tokenizer = open_model(run.rung_folder("sft") / "model")
+    model, tokenizer = open_model(run.artifact(run.rung("sft")).folder)
     prompts = encode_prompts(tokenizer, [run.trained_prompt.messages(one) for one in examples])
     answers = [tokenizer(one.demonstration + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
                for one in examples]  # fmt: skip

@@ -17,14 +17,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from components.advice import Scoring, Second, Standing, Trial, none_standing
+from components.advice import Scoring, Second, Standing, Training, Trial, none_standing
 from components.economics import Case, net_usd
 from components.evaluation.metrics import wilson
-from components.records import Example, to_json
+from components.records import Example, Makes, Need, to_json
 
 KINDS, LABELS = 150, 8
 INCUMBENT_USD, OWNED_USD, TRAIN_USD, PROMPT_USD, HORIZON = 0.0004, 0.000002, 5.0, 200.0, 2.0
 Table = NDArray[np.floating[Any]]
+MADE: dict[str, tuple[Makes, tuple[Need, ...]]] = {
+    "prompt": ("prompt", ()), "sft": ("model", ("demonstrations",)), "grpo": ("model", ("reward",)),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,9 @@ class Simulated:
         name = {"prompt": "best prompt"}.get(self.world.stands, self.world.stands)
         if not self._dev:
             return none_standing()
-        return Standing(name=name, method=self.world.stands, accuracy=wilson(sum(passed), len(passed)), n=len(passed))
+        makes, learnt_from = MADE[self.world.stands]
+        accuracy = wilson(sum(passed), len(passed))
+        return Standing(name=name, makes=makes, learnt_from=learnt_from, accuracy=accuracy, n=len(passed))
 
     def prompts(self) -> Mapping[str, Sequence[bool]]:
         return {name: self._passed(table) for name, table in self.versions.items()}
@@ -183,7 +188,7 @@ class Simulated:
     def audited(self) -> float | None:
         return None
 
-    def case(self, rung: Literal["sft", "rl"], trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
+    def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
         dear = 0.0 if self.world.stands in ("sft", "grpo") else self.world.usd_setup
         return self._case(TRAIN_USD + dear, 0.0), 0.05, HORIZON
 
@@ -214,9 +219,9 @@ class Simulated:
     def made(self) -> dict[str, tuple[Table, ...]]:
         """By rung that can be trained next: what comes of it, the better of two ways to have better demonstrations."""
         w = self.world
-        found: dict[str, tuple[Table, ...]] = {"rl": (self.rl(self.standing_table, w.rl_steps),)}
+        found: dict[str, tuple[Table, ...]] = {"reward": (self.rl(self.standing_table, w.rl_steps),)}
         if w.demonstrations and w.stands == "prompt":
-            found["sft"] = (self.sft(w.demonstrations),)
+            found["imitate"] = (self.sft(w.demonstrations),)
         elif w.demonstrations:
             better = self.sft(w.demonstrations, corrected=True), self.sft(2 * w.demonstrations)
             found["label"] = better if w.stands == "sft" else tuple(self.rl(one, steps=1000) for one in better)
@@ -229,11 +234,11 @@ class Simulated:
         once = {
             "stay": 0.0,
             "prompt": PROMPT_USD,
-            "sft": TRAIN_USD + w.usd_setup,
-            "rl": TRAIN_USD + (w.usd_setup if first else 0.0),
+            "imitate": TRAIN_USD + w.usd_setup,
+            "reward": TRAIN_USD + (w.usd_setup if first else 0.0),
             "label": w.usd_per_label * w.demonstrations,
         }
-        saves = {"sft", "rl"} if first else set[str]()
+        saves = {"imitate", "reward"} if first else set[str]()
         return {name: self._dollars(gain, once[name], owned=name in saves) for name, gain in lasting.items()}
 
     def gained(self, rung: str, by_scorer: bool) -> float | None:

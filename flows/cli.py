@@ -40,7 +40,6 @@ app.add_typer(machine)
 app.add_typer(verdicts)
 app.add_typer(trust)
 app.add_typer(advice)
-app.add_typer(keeping)
 
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of the model.")]
 

@@ -1,6 +1,5 @@
-"""What holds dvc.yaml, the stages and the settings together."""
+"""What holds the graphs, the stages, the ladders and the settings together."""
 
-import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -9,77 +8,100 @@ import pytest
 import yaml
 
 from components.data.sources import input_columns
+from components.methods import NAMES, method_of
 from components.params import MidtrainParams, Pipeline, PretrainParams, Profile, Workload, load
 from components.prompts import load_prompt
-from components.stages import BASE_MODEL, LADDER
-from components.stages.run import PROMPTS
+from components.stages import BASE_MODEL, OF_A_RUN, OF_A_RUNG
+from components.stages.graph import HEADER, RUNS, graph, nodes, settings
+from components.stages.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
-GRAPH: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-RUNS = load(ROOT / "params/pipeline.yaml", Pipeline).runs
+NAMED = load(ROOT / "params/pipeline.yaml", Pipeline).runs
+GRAPHS = sorted(path.parent.name for path in (ROOT / RUNS).glob("*/dvc.yaml"))
+LADDERS = sorted(path.stem for path in (ROOT / "params/ladders").glob("*.yaml"))
+# Where a method may be named: its own folder, and the settings of the methods that are older than that.
+COUNTED = r'\b(SFT|GRPO|CLASSICAL)\b|"(sft|rl|grpo|dpo|classical)"|\.method\b'
 
 
-def of_a_run(stage: str) -> dict[str, Any]:
-    """What a stage does: a stage of the ladder does it for each run, with the run's name and settings in its text."""
-    return GRAPH[stage].get("do", GRAPH[stage])
+@pytest.fixture(autouse=True)
+def _in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
 
 
-def paths(stage: str, kind: str) -> list[str]:
-    """The paths of a stage's `deps` or `outs`, with options or without."""
-    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in of_a_run(stage).get(kind, [])]
+def test_every_embedded_run_has_its_graph() -> None:
+    assert set(GRAPHS) >= {"triage-nano", *NAMED}
 
 
-def filled_in(path: str, name: str) -> str:
-    """A path with the values of one run in the place of `${key}`, `${item.workload}`, `${item.files.source}` …"""
-    settings = {"key": name, "item": RUNS[name].model_dump()}
-
-    def value(found: re.Match[str]) -> str:
-        at: Any = settings
-        for key in found[1].split("."):
-            at = at[key]
-        return str(at)
-
-    return re.sub(r"\$\{([\w.]+)\}", value, path)
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_committed_graph_is_what_the_settings_give(name: str) -> None:
+    run, folder = Run.load(name), ROOT / RUNS / name
+    for file, content in (("dvc.yaml", graph(run)), ("settings.yaml", settings(run))):
+        text = (folder / file).read_text(encoding="utf-8")
+        assert text.startswith(HEADER)
+        assert yaml.safe_load(text) == yaml.safe_load(yaml.safe_dump(content)), f"gradus graph writes {folder} anew"
 
 
-def test_the_graph_and_the_code_have_the_same_stages() -> None:
-    assert GRAPH.keys() == LADDER.keys() | BASE_MODEL.keys()
+@pytest.mark.parametrize("ladder", LADDERS)
+def test_a_stage_reads_only_what_an_earlier_one_wrote(ladder: str) -> None:
+    run, written = Run.of("triage", "nano", ladder), ["artifacts/triage-nano/advice", "state/gate"]
+    for node in nodes(run):
+        for path in node.deps:
+            if path.startswith(("artifacts/", "state/")):
+                folder = str(run.advice_folder)
+                assert path == folder or path.startswith("state/gate/") or any(
+                    path == out or path.startswith(f"{out}/") for out in written
+                ), f"{node.name}: {path}"  # fmt: skip
+        written += node.outs
 
 
-@pytest.mark.parametrize("stage", GRAPH)
-def test_every_command_of_the_graph_calls_the_stage_of_its_name(stage: str) -> None:
-    argument = "${key}" if stage in LADDER else "nano"
-    assert of_a_run(stage)["cmd"] == f"exec python -m components.stages {stage} {argument}"
+@pytest.mark.parametrize("ladder", LADDERS)
+def test_every_dependency_in_the_code_exists_and_every_setting_too(ladder: str) -> None:
+    run = Run.of("triage", "nano", ladder)
+    known = yaml.safe_load(yaml.safe_dump(settings(run)))
+    for node in nodes(run):
+        assert node.command[0] in OF_A_RUN | OF_A_RUNG
+        for path in node.deps:
+            if path.startswith(("components/", "params/", "models/")):
+                assert Path(path).exists(), f"{node.name}: {path}"
+        for dotted in node.settings:
+            value: Any = known
+            for key in dotted.split("."):
+                assert key in value, f"{node.name}: {dotted}"
+                value = value[key]
 
 
-@pytest.mark.parametrize("stage", LADDER)
-def test_every_stage_of_the_ladder_is_there_for_every_run_and_keeps_its_record(stage: str) -> None:
-    assert GRAPH[stage]["foreach"] == "${runs}"
-    assert f"artifacts/${{key}}/stages/{stage}.json" in paths(stage, "outs")
+def test_a_changed_setting_of_one_rung_touches_its_own_stages_and_what_follows() -> None:
+    reading = [node for node in nodes(Run.of("triage", "nano")) if "rungs.grpo" in node.settings]
+    assert [node.name for node in reading] == ["rung-grpo"]
+    behind = {str(out) for node in reading for out in node.outs}
+    after = [node.name for node in nodes(Run.of("triage", "nano")) if behind & {*node.deps}]
+    assert set(after) == {"answer-grpo", "report"}
 
 
-@pytest.mark.parametrize("stage", GRAPH)
-def test_every_dependency_in_the_code_exists(stage: str) -> None:
-    for name in RUNS:
-        for path in paths(stage, "deps"):
-            if (filled := filled_in(path, name)).startswith(("components/", "params/", "models/")):
-                assert (ROOT / filled).exists(), filled
+def test_the_base_models_stages_are_those_of_the_root_graph() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert stages.keys() == BASE_MODEL.keys()
+    for name, stage in stages.items():
+        assert stage["cmd"] == f"exec python -m components.stages {name} nano"
 
 
-def test_a_stage_of_the_ladder_reads_only_what_an_earlier_one_wrote() -> None:
-    written: list[str] = []
-    for stage in LADDER:
-        for path in paths(stage, "deps"):
-            if path.startswith("artifacts/"):
-                assert any(path == out or path.startswith(f"{out}/") for out in written), f"{stage}: {path}"
-        written += paths(stage, "outs")
+def test_few_lines_outside_of_the_methods_name_a_method() -> None:
+    found = [
+        f"{path}:{number}"
+        for folder in ("components", "flows", "monitoring")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if "methods" not in path.relative_to(ROOT).parts[1:2]
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(COUNTED, line)
+    ]
+    assert len(found) <= 15, found
 
 
-def test_the_flow_calls_the_stages_of_the_ladder_in_order() -> None:
-    code = ast.parse((ROOT / "flows/ladder.py").read_text(encoding="utf-8"))
-    (flow,) = [node for node in code.body if isinstance(node, ast.FunctionDef) and node.name == "ladder"]
-    calls = [node for node in ast.walk(flow) if isinstance(node, ast.Call) and ast.unparse(node.func) == "stage"]
-    assert [ast.literal_eval(call.args[0]) for call in calls] == list(LADDER)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_has_its_name_and_says_what_it_makes_and_needs(name: str) -> None:
+    method = method_of(name)
+    assert method.makes in ("classifier", "prompt", "model") and method.label
+    assert method.params.model_config["extra"] == "forbid" and method.params.model_config["frozen"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "params/workloads").glob("*.yaml")), ids=lambda path: path.stem)
@@ -92,30 +114,15 @@ def test_every_workload_is_valid_and_has_its_prompts(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "params/profiles").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_profile_is_valid(path: Path) -> None:
+@pytest.mark.parametrize("ladder", LADDERS)
+def test_every_profile_climbs_every_ladder(path: Path, ladder: str) -> None:
     assert load(path, Profile).name == path.stem
+    assert Run.of("triage", path.stem, ladder).rungs
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_every_run_of_the_pipeline_is_named_after_its_workload_and_profile(name: str) -> None:
-    run = RUNS[name]
-    assert name == f"{run.workload}-{run.profile}"  # which is how `gradus run` finds it
-    assert (ROOT / f"params/workloads/{run.workload}.yaml").is_file()
-    assert (ROOT / f"params/profiles/{run.profile}.yaml").is_file()
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_the_files_that_dvc_watches_are_those_that_the_stages_read(name: str) -> None:
-    run = RUNS[name]
-    workload = load(ROOT / f"params/workloads/{run.workload}.yaml", Workload)
-    profile = load(ROOT / f"params/profiles/{run.profile}.yaml", Profile)
-    assert Path(run.files.trained_prompt) == PROMPTS / workload.name / f"{workload.trained_prompt}.md"
-    assert Path(profile.model.path) in Path(run.files.model).parents
-    if workload.source.kind == "generated":
-        module, _, _ = workload.source.generator.partition(":")
-        assert Path(run.files.source) == Path(module.replace(".", "/"))
-    else:
-        assert Path(run.files.source) == Path("data") / workload.name
+@pytest.mark.parametrize("name", NAMED)
+def test_every_run_of_the_pipeline_is_one_of_its_workloads_and_profiles(name: str) -> None:
+    assert Run.load(name).name == name
 
 
 def test_the_shipped_model_was_made_with_the_shipped_settings() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from components.data.checks import repeated_inputs, similar_rows, tabulate
 from components.data.contract import Failure, Findings, validate
+from components.data.report import DataReport
 from components.data.similarity import Link
 from components.data.sources import Row, read
 from components.data.split import SPLITS, Places, TooFewRowsError, assign
@@ -34,22 +35,6 @@ class Quarantined(Record):
     where: str
     example: Example
     reasons: tuple[str, ...]
-
-
-class DataReport(Record):
-    """What became of a source.
-
-    `rows` were read; `quarantined` counts them by rule, a row under each rule that it breaks; `near_duplicates` are
-    pairs, which were kept on one side. `summary.demonstration_accuracy` is the share of the four splits' rows whose
-    demonstration equals the reference.
-    """
-
-    workload: str
-    rows: int
-    summary: DataSummary
-    quarantined: dict[str, int]
-    near_duplicates: int
-    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -48,19 +48,6 @@ class Contender:
 Slices = Mapping[str, Mapping[str, str]]  # example id → slice → value
 
 
-def decide(
-    params: GateParams, challenger: Contender, champion: Contender | None, seed: int = 0, slices: Slices | None = None
-) -> Verdict:
-    """Promote or keep at the first look; without a champion the bounds and the must-pass cases decide alone.
-
-    Raises:
-        DataError: There are no sealed scores.
-    """
-    numbers = measure(params, challenger, champion, slices or {}, seed)
-    names = (challenger.name, champion.name if champion else NO_CHAMPION)
-    return judge(params, names, numbers, Level(1, params.alpha))
-
-
 def measure(
     params: GateParams, challenger: Contender, champion: Contender | None, slices: Slices, seed: int
 ) -> GateNumbers:

@@ -23,7 +23,7 @@ from components.registry.models import (
     verify,
     withdraw,
 )
-from components.registry.prompts import load_prompt, register_prompt
+from components.registry.prompts import register_prompt
 from components.registry.recipes import Recipe, recipe
 from components.registry.runs import Dataset, MlflowTracker, joined_run, open_run
 from components.registry.store import addresses, tracking_uri
@@ -46,7 +46,6 @@ __all__ = [
     "count_look",
     "examples_asked_for",
     "joined_run",
-    "load_prompt",
     "open_run",
     "promote",
     "recipe",

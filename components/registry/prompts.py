@@ -8,14 +8,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from components.errors import RegistryError
 from components.prompts import Prompt
 from components.registry.store import absent, connect, told
 
 FILE_TAG = "gradus.file"
 TEXT_TAG = "gradus.text_hash"
 _OURS = re.compile(r"\{(\w+)\}")
-_THEIRS = re.compile(r"\{\{(\w+)\}\}")
 
 
 def registered_name(workload: str) -> str:
@@ -41,39 +39,10 @@ def register_prompt(workload: str, prompt: Prompt, aliases: Iterable[str] = ()) 
     return version
 
 
-def load_prompt(workload: str, alias: str) -> Prompt:
-    """The prompt that an alias points to, exactly as it was registered.
-
-    Raises:
-        RegistryError: There is no such alias, or its text is not the one that was registered.
-    """
-    client, name = connect(), registered_name(workload)
-    with told(f"a prompt with the alias `{alias}` in {name}"):
-        found = client.get_prompt_version_by_alias(name, alias)
-    prompt = from_template(found.tags.get(FILE_TAG, name), found.template)
-    if prompt.version != found.tags.get(TEXT_TAG):
-        expected = found.tags.get(TEXT_TAG)
-        raise RegistryError(f"expected the text {expected}, found {prompt.version} ({name}, version {found.version})")
-    return prompt
-
-
 def to_template(prompt: Prompt) -> list[dict[str, str]]:
     """The prompt as MLflow's chat messages."""
     asked = {"role": "user", "content": _OURS.sub(r"{{\1}}", prompt.user)}
     return [{"role": "system", "content": prompt.system}, asked] if prompt.system else [asked]
-
-
-def from_template(name: str, template: Any) -> Prompt:
-    """The prompt that `to_template` wrote.
-
-    Raises:
-        RegistryError: The template is not a system message and a user message, or a user message alone.
-    """
-    roles: list[str] = [turn["role"] for turn in template] if isinstance(template, list) else []
-    if roles not in (["system", "user"], ["user"]):
-        raise RegistryError(f"expected a system and a user message, found {roles or 'plain text'} (prompt {name})")
-    system = template[0]["content"] if len(roles) == 2 else ""
-    return Prompt(name, system, _THEIRS.sub(r"{\1}", template[-1]["content"]))
 
 
 def _tags(prompt: Prompt) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """`python -m components.stages STAGE RUN [NAME]`: what DVC calls. An error is one sentence, and the exit code 2."""
 
 import fcntl
+import importlib
 import logging
 import os
 import signal
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> None:
     """
     stage, *words = arguments or [""]
     if stage in BASE_MODEL and len(words) == 1:
-        BASE_MODEL[stage](words[0])
+        getattr(importlib.import_module(BASE_MODEL[stage]), stage)(words[0])
     elif stage == LIST and len(words) == 1:
         print("\n".join(" ".join(node.command) for node in making(Run.load(words[0]))))
     elif (stage in OF_A_RUN and len(words) == 1) or (stage in OF_A_RUNG and len(words) == 2):

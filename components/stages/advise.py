@@ -7,9 +7,9 @@ import logging
 from datetime import UTC, datetime
 
 from components.advice import Advice, Asked, advise, gather, outcome
-from components.data.prepare import DataReport
+from components.data.report import DataReport
 from components.params import AdviceParams
-from components.records import read_record, write_record
+from components.records import Record, read_record, write_record
 from components.stages.data import data
 from components.stages.evaluate import evaluated
 from components.stages.run import Run
@@ -18,6 +18,12 @@ from components.tracking import NullTracker, Tracker
 
 FILE = "advice.json"
 log = logging.getLogger(__name__)
+
+
+class Settled(Record):
+    """Whether there was advice to settle. Always written: the report depends on the folder."""
+
+    advised: bool
 
 
 def advise_run(run: Run, tracker: Tracker, params: AdviceParams) -> Advice:
@@ -55,8 +61,8 @@ def settle(run: Run, tracker: Tracker) -> None:
 
     A step of the flow and no stage: it goes on in the folder that the report reads.
     """
-    run.advice_folder.mkdir(parents=True, exist_ok=True)
     found = advised(run)
+    write_record(run.advice_folder / "settled.json", Settled(advised=found is not None))
     if found is None or found.outcome is not None:
         return
     known = outcome(found, evaluated(run).rungs, run.advice.min_gain)

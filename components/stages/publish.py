@@ -70,7 +70,7 @@ def publish(run: Run, tracker: Tracker, alias: Alias = "champion") -> Published:
         RegistryError: The stored copy answers otherwise than the original, or the registry refuses.
     """
     record = decided(run)
-    _publish_prompts(run)
+    publish_prompts(run)
     done = Published(decision=_digest(gate_file(run)), champion=record.champion, version=record.version)
     if record.champion is not None:
         made = run.rung(record.champion)
@@ -112,7 +112,8 @@ def opened_columns(run: Run, made: Rung) -> tuple[str, ...]:
     return tuple(dict.fromkeys(run.prompt_of(made).placeholders))
 
 
-def _publish_prompts(run: Run) -> None:
+def publish_prompts(run: Run) -> None:
+    """Register the prompts of the run's rungs, the best as `best`, and that of models as `trained`."""
     best = incumbent(run)
     for made in run.made.values():
         if made.makes == "prompt":

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from components.data.prepare import DataReport
+from components.data.report import DataReport
 from components.evaluation import Scores, changes, common, scores_in
 from components.evaluation.certificate import Certificate
 from components.evaluation.label_audit import Audit, Suspect

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 
-from components.data.prepare import DataReport
+from components.data.report import DataReport
 from components.evaluation.label_audit import Audit
 from components.ladder import PlannedRung
 from components.methods import Job, Made

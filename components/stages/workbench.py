@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from components.advice import Scoring, Second, Standing, Training, Trial, none_standing
 from components.advice.measure import scoring
-from components.data.prepare import DataReport, Quarantined
+from components.data.prepare import Quarantined
+from components.data.report import DataReport
 from components.economics import SECONDS_PER_HOUR, Case, calls_per_hour
 from components.evaluation.certificate import Certificate
 from components.evaluation.label_audit import Audit

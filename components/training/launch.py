@@ -1,7 +1,6 @@
 """Where a training runs: in this process, or in several that torch's elastic launcher or `accelerate launch` starts.
 
-Decides the command, and what of a profile a machine without an accelerator runs. What the processes do is theirs: each
-runs the same stage, and the main one writes the results.
+Decides the command. What the processes do is theirs: each runs the same stage, and the main one writes the results.
 """
 
 import os
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from components.errors import TrainingError
-from components.params import LauncherParams, Profile
+from components.params import LauncherParams
 
 WORKER = "GRADUS_TRAINING_WORKER"  # set in the processes that were launched, so that none launches others
 
@@ -82,17 +81,3 @@ def launch_command(params: LauncherParams, module: str, arguments: Sequence[str]
         command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
         command += ["--multi_gpu"] if params.processes > 1 else []
     return [*command, "--num_processes", str(params.processes), "--module", module, *arguments]
-
-
-def without_accelerator(profile: Profile) -> Profile:
-    """The same profile on a machine without an accelerator, for trials: the rule is that only what needs one changes.
-
-    Precision `bf16` becomes `auto`, rollouts by vLLM become rollouts by transformers, and one process does the work.
-    """
-    return profile.model_copy(
-        update={
-            "model": profile.model.model_copy(update={"precision": "auto"}),
-            "engine": profile.engine.model_copy(update={"kind": "transformers"}),
-            "launcher": LauncherParams(),
-        }
-    )

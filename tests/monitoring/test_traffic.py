@@ -42,7 +42,7 @@ class Recorded:
 @pytest.fixture
 def recorded() -> Follower:
     served = Served(1, "sft", Recorded(), Prompt("short", "Triage.", "{message}"), 12)
-    return Follower(lambda: Version(1, "sft", "short", Path()), lambda version: served, every_s=0.02)
+    return Follower(lambda: Version(1, "sft", "model", "short", Path()), lambda version: served, every_s=0.02)
 
 
 def target(address: str, clients: int = 4) -> Target:

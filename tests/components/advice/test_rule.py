@@ -21,7 +21,7 @@ from components.advice import (
 from components.advice.record import Asked
 from components.advice.rule import scorable, writable
 from components.params import AdviceParams
-from components.records import Interval
+from components.records import Interval, Need
 
 PARAMS = AdviceParams()
 
@@ -31,7 +31,9 @@ def near(value: float, spread: float = 0.02) -> Interval:
 
 
 def stands(accuracy: float, method: Literal["prompt", "sft", "grpo"] = "prompt") -> Standing:
-    return Standing(name=method, method=method, accuracy=near(accuracy), n=500)
+    learnt: dict[str, tuple[Need, ...]] = {"sft": ("demonstrations",), "grpo": ("reward",)}
+    makes = "prompt" if method == "prompt" else "model"
+    return Standing(name=method, makes=makes, learnt_from=learnt.get(method, ()), accuracy=near(accuracy), n=500)
 
 
 def scores(false_positives: float = 0.01, false_negatives: float = 0.01, reads: bool = True) -> Scoring:
@@ -63,7 +65,7 @@ def known(**changes: Any) -> Evidence:
         "standing": stands(0.7), "writing": Writing(examples=8000, agreement=near(0.95), pairs=200),
         "scoring": scores(), "headroom": room(0.1), "learning": learns(0.9),
         "prompts": {"a": near(0.69), "b": near(0.7)}, "prompt_examples": 500,
-        "paying": {"sft": pays(0.5), "rl": pays(0.5)},
+        "paying": {"imitate": pays(0.5), "reward": pays(0.5)},
     }  # fmt: skip
     return Evidence(**{**found, **changes})
 
@@ -77,7 +79,7 @@ DISPUTED = Writing(examples=8000, agreement=near(0.5), pairs=200, by_field={"pri
 
 def test_demonstrations_that_teach_are_learnt_first() -> None:
     found = choose(known(), PARAMS)
-    assert found.rung == "sft"
+    assert found.rung == "imitate"
     assert found.gain.value == pytest.approx(0.2)
     # two independent intervals of ±2 points: ±2.83 together
     assert found.gain.high == pytest.approx(0.2 + 0.02 * 2**0.5)
@@ -85,7 +87,7 @@ def test_demonstrations_that_teach_are_learnt_first() -> None:
 
 def test_rl_starts_where_sft_ended_and_closes_most_of_the_gap() -> None:
     found = choose(known(standing=stands(0.9, "sft"), learning=None, headroom=room(0.1)), PARAMS)
-    assert found.rung == "rl"
+    assert found.rung == "reward"
     assert found.gain.value == pytest.approx(0.8 * 0.1)
     # the share moves it by 0.6 · 0.1 downwards, the gap of ±1 point by 0.8 · 0.01
     assert found.gain.low == pytest.approx(0.08 - (0.06**2 + 0.008**2) ** 0.5)
@@ -108,11 +110,11 @@ def test_no_outcome_that_can_be_scored_means_no_rl() -> None:
     assert advised(**after_sft, scoring=scores(false_positives=0.3)) == "stay"
     assert advised(**after_sft, scoring=scores(false_negatives=0.4)) == "stay"
     assert advised(**after_sft, scoring=None) == "stay"
-    assert advised(writing=DISPUTED, scoring=scores(reads=True)) != "rl"
+    assert advised(writing=DISPUTED, scoring=scores(reads=True)) != "reward"
 
 
 def test_a_verifier_that_needs_no_reference_makes_up_for_people_who_disagree() -> None:
-    assert advised(writing=DISPUTED, scoring=scores(reads=False)) == "rl"
+    assert advised(writing=DISPUTED, scoring=scores(reads=False)) == "reward"
 
 
 def test_neither_written_nor_scored_asks_for_a_definition_that_names_the_field() -> None:
@@ -131,8 +133,8 @@ def test_learnt_errors_ask_for_better_demonstrations_where_no_scorer_can_help() 
 
 
 def test_training_that_does_not_pay_is_not_advised() -> None:
-    assert advised(paying={"sft": pays(None), "rl": pays(None)}) == "stay"
-    assert advised(paying={"sft": pays(2.5), "rl": pays(2.5)}) == "stay"
+    assert advised(paying={"imitate": pays(None), "reward": pays(None)}) == "stay"
+    assert advised(paying={"imitate": pays(2.5), "reward": pays(2.5)}) == "stay"
 
 
 def test_a_task_that_moves_on_before_training_has_paid_is_not_trained() -> None:
@@ -140,13 +142,13 @@ def test_a_task_that_moves_on_before_training_has_paid_is_not_trained() -> None:
     moving = Movement(field="label", distance=0.2, p_value=0.005, span_years=1.0)
     assert moving.stable_years(0.1) == pytest.approx(0.25)
     assert advised(movement=moving) == "stay"
-    assert advised(movement=moving.model_copy(update={"p_value": 0.2})) == "sft"  # chance
-    assert advised(movement=moving, paying={"sft": pays(0.1)}) == "sft"
+    assert advised(movement=moving.model_copy(update={"p_value": 0.2})) == "imitate"  # chance
+    assert advised(movement=moving, paying={"imitate": pays(0.1)}) == "imitate"
 
 
 def test_as_good_at_a_lower_price_is_reason_enough() -> None:
-    assert advised(learning=learns(0.7)) == "sft"
-    assert advised(learning=learns(0.65)) != "sft"
+    assert advised(learning=learns(0.7)) == "imitate"
+    assert advised(learning=learns(0.65)) != "imitate"
 
 
 def test_prompts_that_differ_promise_a_better_one() -> None:
@@ -160,7 +162,7 @@ def test_prompts_that_differ_promise_a_better_one() -> None:
 
 def test_what_nobody_measured_rules_nothing_out_but_rl() -> None:
     found = choose(known(paying={}, movement=None, prompts={}), PARAMS)
-    assert found.rung == "sft"
+    assert found.rung == "imitate"
 
 
 def test_what_would_change_the_advice_is_the_rule_asked_again() -> None:
@@ -183,7 +185,7 @@ def test_rl_is_never_advised_without_a_scorer_that_can_be_trusted(
 ) -> None:
     evidence = known(standing=stands(accuracy, method), scoring=scorer, writing=written)
     rung = choose(evidence, PARAMS).rung
-    if rung == "rl":
+    if rung == "reward":
         assert scorable(evidence, PARAMS)
         assert scorer.false_positives.high <= PARAMS.max_false_positives
         assert scorer.false_negatives.high <= PARAMS.max_false_negatives

@@ -145,7 +145,7 @@ def make_run(make_workload: MakeWorkload, tmp_path: Path, monkeypatch: pytest.Mo
         nano = load(ROOT / "params" / "profiles" / "nano.yaml", Profile)
         changes = {
             "model": nano.model.model_copy(update={"path": str(model)}),
-            "sft": nano.sft.model_copy(update={"max_tokens": max_tokens}),
+            "max_tokens": max_tokens,
             "prompting": prompting,
         }
         monkeypatch.chdir(tmp_path)
@@ -167,7 +167,7 @@ def test_the_stage_refuses_what_training_or_the_context_cannot_hold(
     (folder / "rows.csv").rename(folder / "shop" / "rows.csv")
     data(run, NullTracker())
     refused = read_jsonl(run.folder / "data" / "quarantine.jsonl", Quarantined)
-    trained, context = f"more than {short + 100} (sft.max_tokens)", f"more than {long + 110} (max_position_embeddings)"
+    trained, context = f"more than {short + 100} (max_tokens)", f"more than {long + 110} (max_position_embeddings)"
     assert {row.example.id: row.reasons for row in refused} == {
         "all-62": (f"prompt and answer have {short + 101} tokens, {trained}",),
         "all-63": (
@@ -180,14 +180,14 @@ def test_the_stage_refuses_what_training_or_the_context_cannot_hold(
 def test_prompts_that_go_to_an_api_need_not_fit_the_model(make_run: Any) -> None:
     limits = token_limits(make_run({"model_type": "llama", "max_position_embeddings": 77}, prompting=ApiParams()))
     assert [(limit.name, limit.most) for limit in limits] == [
-        ("sft.max_tokens", 4_000),
+        ("max_tokens", 4_000),
         ("max_position_embeddings", 77),
     ]
     assert limits[1].count([example("box")]) == limits[0].count([example("box")])
 
 
 def test_a_model_without_a_context_has_no_such_limit(make_run: Any) -> None:
-    assert [limit.name for limit in token_limits(make_run({"model_type": "mamba"}))] == ["sft.max_tokens"]
+    assert [limit.name for limit in token_limits(make_run({"model_type": "mamba"}))] == ["max_tokens"]
 
 
 def test_a_model_that_cannot_be_read_is_refused(make_run: Any) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from components.errors import DataError, ScorerError
-from components.evaluation import Exam, Measured, evaluate_rung
+from components.evaluation import EvalSet, Judging, Measured, evaluate_rung, judge_answers, scores_in
 from components.params import ScorerParams
-from components.records import Completion, Cost, Example, Rung, Usage
+from components.records import Completion, Cost, Example, Rung, RungResult, Usage
 from components.scorers import build
 
 SCHEMA: dict[str, Any] = {
@@ -20,7 +20,8 @@ SCORER = build(ScorerParams(weighted={"json_schema": 1, "field_match": 1}), SCHE
 RUNG = Rung(
     name="short",
     method="prompt",
-    parent="loose",
+    makes="prompt",
+    compared_with="loose",
     params_hash="p",
     data_hash="d",
     seed=0,
@@ -32,7 +33,6 @@ EXAMPLES = [
     Example(id=str(i), input={}, demonstration="", reference=json.dumps({"label": "a", "n": i}), group=str(i), slices=s)
     for i, s in enumerate([{"side": "left"}, {"side": "left"}, {"side": "right"}, {"side": "right"}])
 ]
-EXAM = Exam(EXAMPLES, SCORER, SCHEMA, ("side",))
 
 
 def answers(*texts: str) -> list[Completion]:
@@ -61,9 +61,17 @@ def price(measured: Measured) -> Cost:
     )
 
 
+def evaluated(
+    completions: list[Completion], parent: Any = None, examples: list[Example] = EXAMPLES, most: float = 0.0
+) -> tuple[RungResult, Any, dict[str, bool]]:
+    """The rung's line, its scores, and which answers are valid."""
+    judged = judge_answers("short", examples, completions, Judging(SCORER, SCHEMA, most))
+    line = evaluate_rung(RUNG, (completions, judged), EvalSet(examples, SCHEMA, ("side",)), price, parent)
+    return line, scores_in(judged), {one.example_id: one.valid for one in judged}
+
+
 def test_everything_that_reports_read_by_hand() -> None:
-    found = evaluate_rung(RUNG, FOUR, EXAM, price)
-    result = found.result
+    result, scores, valid = evaluated(FOUR)
     assert (result.name, result.method, result.parent, result.n) == ("short", "prompt", "loose", 4)
     assert (result.seconds, result.mlflow_run_id, result.vs_parent) == (2.5, "run", None)
     assert (result.accuracy.value, result.validity.value) == (0.25, 0.5)
@@ -73,18 +81,18 @@ def test_everything_that_reports_read_by_hand() -> None:
     assert result.usage == {"input_tokens": 11.5, "output_tokens": 4.0}
     assert (result.latency_ms.p50, result.latency_ms.p95) == pytest.approx((25.0, 38.5))
     assert (result.cost.usd_per_1k_calls, result.cost.usd_per_1k_correct) == (15.5, 0.25)
-    assert found.valid == {"0": True, "1": True, "2": False, "3": False}
-    assert [key for key, score in found.scores.items() if score.passed] == ["0"]
+    assert valid == {"0": True, "1": True, "2": False, "3": False}
+    assert [key for key, score in scores.items() if score.passed] == ["0"]
 
 
 def test_the_order_of_completions_does_not_matter() -> None:
-    assert evaluate_rung(RUNG, FOUR[::-1], EXAM, price) == evaluate_rung(RUNG, FOUR, EXAM, price)
+    assert evaluated(FOUR[::-1]) == evaluated(FOUR)
 
 
 def test_the_parents_scores_give_the_comparison() -> None:
-    parent = evaluate_rung(RUNG, FOUR, EXAM, price).scores
+    parent = evaluated(FOUR)[1]
     child = answers(*[json.dumps({"label": "a", "n": i}) for i in range(4)])
-    found = evaluate_rung(RUNG, child, EXAM, price, parent).result.vs_parent
+    found = evaluated(child, parent)[0].vs_parent
     assert found is not None
     assert (found.delta, found.fixed, found.broken, found.p_value) == (0.75, 3, 0, 0.25)
 
@@ -102,43 +110,43 @@ def test_the_parents_scores_give_the_comparison() -> None:
 )
 def test_completions_of_other_examples_are_refused(completions: list[Completion], words: str) -> None:
     with pytest.raises(DataError, match=words):
-        evaluate_rung(RUNG, completions, EXAM, price)
+        evaluated(completions)
 
 
 def test_no_examples_are_refused() -> None:
     with pytest.raises(DataError, match="unique ids"):
-        evaluate_rung(RUNG, [], Exam([], SCORER, SCHEMA), price)
+        evaluated([], examples=[])
 
 
 def test_a_scorer_that_cannot_decide_stops_the_evaluation() -> None:
     broken = [EXAMPLES[0].model_copy(update={"reference": "a"}), *EXAMPLES[1:]]
     with pytest.raises(ScorerError, match="example 0"):
-        evaluate_rung(RUNG, FOUR, Exam(broken, SCORER, SCHEMA), price)
+        evaluated(FOUR, examples=broken)
 
 
 def test_an_answer_that_the_scorer_cannot_decide_is_left_out_and_counted() -> None:
     broken = [EXAMPLES[0].model_copy(update={"reference": "a"}), *EXAMPLES[1:]]
-    exam = Exam(broken, SCORER, SCHEMA, ("side",), max_failed_share=0.25)
-    parent = evaluate_rung(RUNG, FOUR, EXAM, price).scores  # right on 0 alone, which the child has no score for
+    parent = evaluated(FOUR)[1]  # right on 0 alone, which the child has no score for
     child = answers("", *[json.dumps({"label": "a", "n": i}) for i in (1, 2)], "")
-    found = evaluate_rung(RUNG, child, exam, price, parent)
-    assert (found.result.n, found.result.scorer_errors) == (3, 1)
-    assert found.result.accuracy.value == pytest.approx(2 / 3)
-    assert found.result.slices == {"side": {"left": 1.0, "right": 0.5}}
-    assert found.result.slice_sizes == {"side": {"left": 1, "right": 2}}
-    versus = found.result.vs_parent
+    result, _, _ = evaluated(child, parent, broken, most=0.25)
+    assert (result.n, result.scorer_errors) == (3, 1)
+    assert result.accuracy.value == pytest.approx(2 / 3)
+    assert result.slices == {"side": {"left": 1.0, "right": 0.5}}
+    assert result.slice_sizes == {"side": {"left": 1, "right": 2}}
+    versus = result.vs_parent
     assert versus is not None
     assert (versus.delta, versus.fixed, versus.broken) == (pytest.approx(2 / 3), 2, 0)
 
 
 def test_a_parent_scored_on_other_examples_is_refused() -> None:
-    parent = {"elsewhere": evaluate_rung(RUNG, FOUR, EXAM, price).scores["0"]}
+    parent = {"elsewhere": evaluated(FOUR)[1]["0"]}
     with pytest.raises(DataError, match="such as elsewhere"):
-        evaluate_rung(RUNG, FOUR, EXAM, price, parent)
+        evaluated(FOUR, parent)
 
 
 def test_fields_behind_a_gate_are_not_right() -> None:
     gated = build(ScorerParams(weighted={"json_schema": 1, "field_match": 1}, gates=("json_schema",)), SCHEMA)
     mixed = answers('{"label": "a", "n": 0}', '{"label": "c", "n": 1}', "no", "")
-    found = evaluate_rung(RUNG, mixed, Exam(EXAMPLES, gated, SCHEMA), price).result
+    judged = judge_answers("short", EXAMPLES, mixed, Judging(gated, SCHEMA))
+    found = evaluate_rung(RUNG, (mixed, judged), EvalSet(EXAMPLES, SCHEMA), price)
     assert found.fields == {"label": 0.25, "n": 0.25}

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from components.errors import RegistryError
-from components.records import Message, Rung, Verdict
+from components.records import Makes, Message, Rung, Verdict
 from components.registry import (
     Candidate,
     Check,
@@ -27,14 +27,14 @@ Models: TypeAlias = tuple[Path, Path]
 Checks: TypeAlias = tuple[Check, Check]
 
 
-def candidate(workload: str, folder: Path, verdict: Verdict = PROMOTED, method: Any = "grpo") -> Candidate:
+def candidate(workload: str, folder: Path, verdict: Verdict = PROMOTED, makes: Makes = "model") -> Candidate:
     """The gate's winner, with a run of its own to be stored in."""
     with open_run(workload, "gate", {}) as run:
         run_id = run.run_id
     assert run_id is not None
     name = verdict.challenger if verdict.decision == "promoted" else verdict.champion
     rung = Rung(
-        name=name, method=method, parent=None, prompt="short", params_hash="p1", data_hash="d1", seed=3,
+        name=name, method=name, makes=makes, prompt="short", params_hash="p1", data_hash="d1", seed=3,
         git_commit="c0ffee", seconds=1.0,
     )  # fmt: skip
     return Candidate(workload, rung, folder, verdict, run_id)
@@ -162,7 +162,7 @@ def test_a_prompt_rung_is_a_folder_without_weights(record: Any, tmp_path: Path) 
     def read(folder: Path, conversations: Sequence[Sequence[Message]]) -> list[str]:
         return [(folder / "prompt.md").read_text().replace("{message}", turns[-1].content) for turns in conversations]
 
-    champion = register_winner(candidate("prompted", tmp_path, method="prompt"), Check([(talk, "Answer: hello")], read))
+    champion = register_winner(candidate("prompted", tmp_path, makes="prompt"), Check([(talk, "Answer: hello")], read))
     assert (champion.folder / "prompt.md").is_file()
 
 

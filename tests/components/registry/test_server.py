@@ -62,7 +62,7 @@ def test_a_champion_travels_to_a_server_and_back(server: str, tmp_path: Path, mo
     (model / "answer.txt").write_text("forty-two")
     verdict = Verdict(champion="loose", challenger="schema", decision="promoted", reasons=("better",))
     made: dict[str, Any] = {"params_hash": "p", "data_hash": "d", "seed": 1, "git_commit": "c", "seconds": 1.0}
-    rung = Rung(name="schema", method="prompt", parent="loose", **made)
+    rung = Rung(name="schema", method="prompt", makes="prompt", compared_with="loose", **made)
     check = Check(
         [([Message(role="user", content="?")], "forty-two")],
         lambda folder, conversations: [(folder / "answer.txt").read_text() for _ in conversations],

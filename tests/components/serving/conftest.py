@@ -33,7 +33,7 @@ def follow(engine: Engine) -> Callable[..., Follower]:
 
     def make(find: Callable[[], int] = lambda: 1, opened: Callable[[int], Engine] = lambda number: engine) -> Follower:
         return Follower(
-            lambda: Version(find(), "grpo", "short", Path()),
+            lambda: Version(find(), "grpo", "model", "short", Path()),
             lambda version: Served(version.number, version.method, opened(version.number), PROMPT, 12),
             every_s=0.02,
         )

@@ -153,7 +153,7 @@ def test_an_answer_that_the_first_model_is_not_sure_of_is_replaced_and_both_are_
 ) -> None:
     unsure, other = Says(VALID, confidence=confidence), VALID.replace("true", "false")
     champion = Follower(
-        lambda: Version(1, "grpo", "short", Path()),
+        lambda: Version(1, "grpo", "model", "short", Path()),
         lambda _: Served(1, "grpo", unsure, PROMPT, 12, price=lambda usage: 0.5),
         every_s=60,
     )
@@ -192,7 +192,11 @@ def test_without_a_canary_that_is_ready_the_champion_answers_all(
 
 
 def test_a_canary_that_is_withdrawn_answers_no_more_and_one_whose_registry_is_away_does() -> None:
-    version: list[Version | Exception | None] = [Version(2, "grpo", "short", Path()), RegistryError("away"), None]
+    version: list[Version | Exception | None] = [
+        Version(2, "grpo", "model", "short", Path()),
+        RegistryError("away"),
+        None,
+    ]
 
     def find() -> Version | None:
         found = version[0] if len(version) == 1 else version.pop(0)

@@ -10,11 +10,26 @@ from typing import Any
 import pytest
 import yaml
 
-from components.data.prepare import DataReport
-from components.params import ApiParams, GateParams, Profile, Workload, load
-from components.records import DataSummary, Example, to_json, write_jsonl, write_record
+from components.data.report import DataReport
+from components.evaluation import Judging, judge_answers
+from components.ladder import PlannedRung, plan
+from components.ladder.plan import Sources
+from components.params import ApiParams, GateParams, LadderParams, Profile, Workload, load
+from components.records import (
+    Completion,
+    DataSummary,
+    Example,
+    Rung,
+    to_json,
+    write_jsonl,
+    write_record,
+)
 from components.registry.store import connect
-from components.stages.run import Run
+from components.stages.answers import Answered, answers_folder
+from components.stages.run import RESULT, Run
+from components.stages.rungs import best, rung
+from components.stages.scoring import scorer
+from components.tracking import NullTracker
 
 ROOT = Path(__file__).resolve().parents[3]
 MakeRun = Callable[..., Run]
@@ -114,11 +129,68 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
         prompting = ApiParams(base_url=api.url, key_variable=None) if api else None
         profile = load(ROOT / "params/profiles/nano.yaml", Profile).model_copy(update={"prompting": prompting})
         write_params(Path("params"), name)
-        run = Run(f"{name}-nano", Workload.model_validate(settings), profile, 7, GateParams(**gate))
+        workload = Workload.model_validate(settings)
+        run = Run(f"{name}-nano", workload, profile, 7, GateParams(**gate), rungs=standard(workload, profile))
         write_data(run)
         return run
 
     return make
+
+
+class Notes(NullTracker):
+    """A tracker that remembers."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, float] = {}
+
+    def metrics(self, values: dict[str, float], step: int | None = None) -> None:
+        self.numbers |= values
+
+
+def standard(workload: Workload, profile: Profile) -> tuple[PlannedRung, ...]:
+    """The rungs of the standard ladder."""
+    ladders, profiles = ROOT / "params/ladders/standard.yaml", ROOT / "params/profiles/nano.yaml"
+    pipeline = ROOT / "params/pipeline.yaml"
+    return plan(Sources(load(ladders, LadderParams), workload, profile, {}, "shop", ladders, profiles, pipeline))
+
+
+def make_prompts(run: Run) -> None:
+    """The prompts of a run as rungs, and the best of them."""
+    for name in run.workload.prompts:
+        rung(run, NullTracker(), name)
+    best(run, NullTracker(), "prompts")
+
+
+def keep_rung(run: Run, name: str, **changes: Any) -> Rung:
+    """The record of a rung that nobody made."""
+    planned = run.planned(name)
+    known: dict[str, Any] = {
+        "name": name, "method": planned.method_name, "makes": planned.method.makes, "params_hash": "p",
+        "data_hash": "d1", "seed": 7, "git_commit": "c", "seconds": 1.0, "needs": tuple(sorted(planned.needs)),
+        "prompt": None if planned.method.makes == "classifier" else planned.prompt or run.workload.trained_prompt,
+    }  # fmt: skip
+    made = Rung(**{**known, **changes})
+    write_record(run.rung_folder(name) / RESULT, made)
+    if made.prompt:
+        folder = run.artifact(made).folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "prompt.md").write_text(f"{PROMPTS[made.prompt]}\n---user---\n{{text}}\n", encoding="utf-8")
+    return made
+
+
+def keep_answers(run: Run, name: str, split: Any, completions: list[Completion]) -> None:
+    """Completions of a rung on a split, scored."""
+    examples = run.must_pass if split == "must_pass" else run.examples(split)
+    by = Judging(scorer(run), run.workload.output, run.workload.scorer.max_failed_share)
+    write_jsonl(answers_folder(run, name) / f"{split}.jsonl", completions)
+    judged = judge_answers(name, examples, completions, by)
+    write_jsonl(answers_folder(run, name) / f"{split}.scores.jsonl", judged)
+
+
+def keep_answered(run: Run, name: str, seconds: float = 1.0, digest: str = "", contends: bool = True) -> None:
+    """How a rung answered."""
+    done = Answered(seconds=seconds, digest=digest or name, contends=contends)
+    write_record(answers_folder(run, name) / "answered.json", done)
 
 
 def write_params(params: Path, workload: str) -> None:

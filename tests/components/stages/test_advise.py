@@ -10,21 +10,19 @@ from components.data.prepare import Quarantined
 from components.records import (
     Comparison,
     Cost,
-    DataSummary,
     Interval,
-    Ladder,
     Latency,
-    Method,
     RungResult,
     read_record,
     write_jsonl,
+    write_record,
 )
 from components.stages.advise import advise_run, settle
+from components.stages.evaluate import Evaluations
 from components.stages.run import Run
-from components.stages.rungs import prompts
 from components.stages.workbench import RunBench
 from components.tracking import NullTracker
-from tests.components.stages.conftest import PROMPTS, ROOT, Api, MakeRun
+from tests.components.stages.conftest import PROMPTS, ROOT, Api, MakeRun, make_prompts, standard
 
 UNTRIED = {"trial_demonstrations": 0, "sampled_examples": 20, "samples": 2, "checked_examples": 20}
 
@@ -34,7 +32,7 @@ def run(make_run: MakeRun, api: Api, record: object) -> Run:
     """Prompts one and two are not understood; three is."""
     api.understood = {PROMPTS["three"]}
     run = make_run(api=api)
-    prompts(run, NullTracker())
+    make_prompts(run)
     return replace(run, advice=run.advice.model_copy(update=UNTRIED))
 
 
@@ -71,49 +69,53 @@ def test_a_refused_row_with_a_known_input_is_a_second_answer(run: Run) -> None:
     assert RunBench(run).seconds() == [(first, again.demonstration)]
 
 
-LINES: tuple[tuple[str, Method, str | None], ...] = (("three", "prompt", None), ("sft", "sft", "three"))
-
-
-def ladder(run: Run, gained: float) -> Ladder:
-    """The run's record after SFT has gained so much over prompt three."""
+def evaluated(run: Run, gained: float) -> None:
+    """What the evaluation left after SFT has gained so much over prompt three."""
     sure = Interval(value=0.5, low=0.4, high=0.6)
     cost = Cost(usd_per_1k_calls=1, usd_per_year=1, usd_per_1k_correct=1, measured=True)
     versus = Comparison(delta=gained, low=gained - 0.02, high=gained + 0.02, p_value=0.01, fixed=9, broken=1)
     rungs = tuple(
         RungResult(
-            name=name, method=method, parent=parent, n=60, accuracy=sure, validity=sure, fields={}, slices={},
-            usage={}, latency_ms=Latency(p50=1, p95=1), cost=cost, vs_parent=versus if parent else None, seconds=1.0,
-            mlflow_run_id=None,
+            name=name, method=method, makes=makes, parent=parent, n=60, accuracy=sure, validity=sure, fields={},
+            slices={}, usage={}, latency_ms=Latency(p50=1, p95=1), cost=cost, vs_parent=versus if parent else None,
+            seconds=1.0, mlflow_run_id=None,
         )
-        for name, method, parent in LINES
+        for name, method, makes, parent in (("three", "prompt", "prompt", None), ("sft", "sft", "model", "three"))
     )  # fmt: skip
-    summary = DataSummary(version="d1", train=60, dev=60, test=60, sealed=60, demonstration_accuracy=1.0)
-    return Ladder(
-        workload="shop", profile="nano", seed=7, simulated=False, data=summary, rungs=rungs, gate=None, seconds={}
-    )
+    done = Evaluations(rungs=rungs, contenders=("three", "sft"), incumbent="three")
+    write_record(run.folder / "evaluation" / "evaluation.json", done)
+
+
+def settled(run: Run) -> Advice:
+    settle(run, NullTracker())
+    return read_record(run.folder / "advice" / "advice.json", Advice)
 
 
 @pytest.mark.parametrize(("gained", "right"), [(0.0, True), (0.1, False)])
 def test_advice_to_stay_was_right_if_nothing_gained_since(run: Run, gained: float, right: bool) -> None:
     advise_run(run, NullTracker(), run.advice)
-    found = settle(run, ladder(run, gained), NullTracker())
-    assert found is not None and found.outcome is not None
+    evaluated(run, gained)
+    found = settled(run)
+    assert found.outcome is not None
     assert found.outcome.right is right and found.outcome.rung == "sft"
-    assert read_record(run.folder / "advice" / "advice.json", Advice).outcome == found.outcome
-    assert settle(run, ladder(run, 0.3), NullTracker()) == found  # an outcome is not changed afterwards
+    evaluated(run, 0.3)
+    assert settled(run) == found  # an outcome is not changed afterwards
 
 
 def test_without_advice_there_is_nothing_to_settle(make_run: MakeRun) -> None:
     run = make_run()
-    assert settle(run, ladder(run, 0.1), NullTracker()) is None
+    settle(run, NullTracker())
+    assert [path.name for path in run.advice_folder.iterdir()] == ["settled.json"]
 
 
 @pytest.mark.slow
 def test_a_trial_training_is_done_once(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run()
     model = run.profile.model.model_copy(update={"path": str(ROOT / "models" / "nano")})
-    sft = run.profile.sft.model_copy(update={"packed_tokens": None, "epochs": 1.0, "dev_examples": 10})
-    run = replace(run, profile=run.profile.model_copy(update={"model": model, "sft": sft}))
+    sft = {**run.profile.methods["sft"], "packed_tokens": None, "epochs": 1.0}
+    changes = {"model": model, "dev_examples": 10, "methods": {**run.profile.methods, "sft": sft}}
+    profile = run.profile.model_copy(update=changes)
+    run = replace(run, profile=profile, rungs=standard(run.workload, profile))
     found = RunBench(run).learn(16)
     assert found is not None and len(found.answers) == 10 and found.seconds > 0 and found.calls_per_hour > 0
     assert not (tmp_path / "state" / "advice" / run.name / "trial-16").exists()

@@ -12,7 +12,7 @@ from components.records import read_record, to_json, write_jsonl
 from components.stages.certified import Permit, certificate_file, permit_file, require_permit
 from components.stages.certify import certify
 from components.stages.run import Run
-from components.stages.rungs import classical, rl
+from components.stages.rungs import rung
 from components.tracking import NullTracker
 from tests.components.stages.conftest import MakeRun, example
 
@@ -47,7 +47,7 @@ def test_the_answers_of_rungs_that_are_there_are_tried(make_run: MakeRun) -> Non
         for number in range(60)
     ]
     write_jsonl(run.folder / "data" / "train.jsonl", turned)
-    classical(run, NullTracker())
+    rung(run, NullTracker(), "classical")
     assert certified(run).origins["wrong: answer of classical"] > 10
 
 
@@ -71,7 +71,7 @@ def test_a_scorer_below_the_floor_stops_rl_with_the_reasons(make_run: MakeRun) -
     assert not certified(run).passed
     assert not read_record(permit_file(run), Permit).granted
     with pytest.raises(TrainingError, match=r"wrong answers that pass.*certificate\.override\.shop in params"):
-        rl(run, NullTracker())
+        rung(run, NullTracker(), "grpo")
     assert not run.rung_folder("grpo").exists()
 
 

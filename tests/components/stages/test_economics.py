@@ -12,32 +12,23 @@ from components.records import (
     Example,
     Interval,
     Latency,
-    Rung,
     RungResult,
     Usage,
     write_record,
 )
 from components.stages.economics import account, spent_usd
-from components.stages.evaluate import Evaluations, keep
+from components.stages.evaluate import Evaluations
 from components.stages.run import Run
-from components.stages.rungs import RESULT, PromptChoice
-from tests.components.stages.conftest import MakeRun
+from tests.components.stages.conftest import MakeRun, keep_answers, keep_rung
 
 SURE = Interval(value=0.5, low=0.5, high=0.5)
 
 
-def made(run: Run, name: str, method: Any, seconds: float) -> None:
-    rung = Rung(
-        name=name, method=method, parent=None, params_hash="", data_hash="", seed=7, git_commit="", seconds=seconds
-    )
-    write_record(run.rung_folder(name) / RESULT, rung)
-
-
-def result(name: str, method: Any, usd_per_call: float, measured: bool) -> RungResult:
+def result(name: str, makes: Any, usd_per_call: float, measured: bool) -> RungResult:
     cost = Cost(usd_per_1k_calls=1000 * usd_per_call, usd_per_year=0, usd_per_1k_correct=None, measured=measured)
     return RungResult(
-        name=name, method=method, parent=None, n=60, accuracy=SURE, validity=SURE, fields={}, slices={}, usage={},
-        latency_ms=Latency(p50=1, p95=1), cost=cost, vs_parent=None, seconds=1.0, mlflow_run_id=None,
+        name=name, method=name, makes=makes, parent=None, n=60, accuracy=SURE, validity=SURE, fields={}, slices={},
+        usage={}, latency_ms=Latency(p50=1, p95=1), cost=cost, vs_parent=None, seconds=1.0, mlflow_run_id=None,
     )  # fmt: skip
 
 
@@ -50,16 +41,15 @@ def answered(example: Example, right: bool) -> Completion:
 def run(make_run: MakeRun) -> Run:
     """A prompt that is right on half of the calls, SFT on three quarters, made in an hour."""
     run = make_run()
-    write_record(
-        run.folder / "prompts" / "choice.json", PromptChoice(best="one", dev_accuracy={"one": 1}, dev_validity={})
-    )
-    made(run, "sft", "sft", 3600.0)
-    made(run, "grpo", "grpo", 1800.0)
-    lines = (result("one", "prompt", 0.0, True), result("sft", "sft", 1e-4, True))
-    write_record(run.folder / "evaluation" / "evaluation.json", Evaluations(rungs=lines, contenders=()))
+    keep_rung(run, "one")
+    keep_rung(run, "sft", seconds=3600.0)
+    keep_rung(run, "grpo", seconds=1800.0, starts_from="sft")
+    lines = (result("one", "prompt", 0.0, True), result("sft", "model", 1e-4, True))
+    done = Evaluations(rungs=lines, contenders=(), incumbent="one")
+    write_record(run.folder / "evaluation" / "evaluation.json", done)
     test = run.examples("test")
-    keep(run, "test", "one", [answered(one, at % 2 == 0) for at, one in enumerate(test)])
-    keep(run, "test", "sft", [answered(one, at % 4 != 0) for at, one in enumerate(test)])
+    keep_answers(run, "one", "test", [answered(one, at % 2 == 0) for at, one in enumerate(test)])
+    keep_answers(run, "sft", "test", [answered(one, at % 4 != 0) for at, one in enumerate(test)])
     return run
 
 

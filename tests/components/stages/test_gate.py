@@ -7,19 +7,27 @@ from typing import Any
 import pytest
 
 from components.errors import DataError, RegistryError
+from components.models import folder_digest
 from components.params import MustPass
-from components.records import Completion, Rung, Usage, read_record, write_record
-from components.registry import WINNER_ALIAS, open_run, promote, reference_of, registered
-from components.stages.answers import MODEL
-from components.stages.evaluate import MUST_PASS, Evaluations, keep
-from components.stages.gate import GateRecord, gate, replayed
+from components.records import Completion, Usage, write_record
+from components.registry import Alias, open_run, promote, reference_of, registered
+from components.stages.evaluate import Evaluations
+from components.stages.gate import GateRecord, decided, gate, replayed
+from components.stages.publish import Published, is_published, publish
 from components.stages.run import Run
-from components.stages.rungs import RESULT, classical
+from components.stages.rungs import rung
+from components.stages.standing import stand
 from components.tracking import NullTracker
-from tests.components.stages.conftest import PROMPTS, Api, MakeRun, example
+from tests.components.stages.conftest import (
+    PROMPTS,
+    Api,
+    MakeRun,
+    example,
+    keep_answered,
+    keep_answers,
+    keep_rung,
+)
 from tests.flows.conftest import save_tiny_model
-
-METHODS: dict[str, Any] = {"classical": "classical", "one": "prompt", "sft": "sft", "grpo": "grpo"}
 
 
 def answered(run: Run, name: str, right: int) -> None:
@@ -33,7 +41,7 @@ def answered(run: Run, name: str, right: int) -> None:
 
     usage = Usage(input_tokens=1, output_tokens=1)
     for split in ("test", "sealed"):
-        keep(run, split, name, [
+        keep_answers(run, name, split, [
             Completion(example_id=f"{split}-{number:03}", text=text(number), usage=usage, latency_ms=1.0)
             for number in range(60)
         ])  # fmt: skip
@@ -41,23 +49,22 @@ def answered(run: Run, name: str, right: int) -> None:
 
 def climbed(run: Run, right: dict[str, int]) -> None:
     """What the stages before the gate left: rungs, with so many right answers of sixty each."""
-    classical(run, NullTracker())
+    if not run.is_made("classical"):  # fitted again, its file would hold another moment
+        rung(run, NullTracker(), "classical")
     for name, n in right.items():
         answered(run, name, n)
-        if name != "classical":
-            made = Rung(
-                name=name, method=METHODS[name], parent=None, params_hash="p", data_hash="d1", seed=7,
-                git_commit="c", seconds=1.0,
-            )  # fmt: skip
-            write_record(run.rung_folder(name) / RESULT, made)
-    done = Evaluations(rungs=(), contenders=tuple(right))
+        made = run.rung(name) if name == "classical" else keep_rung(run, name)
+        keep_answered(run, name, digest=folder_digest(run.artifact(made).folder))
+    done = Evaluations(rungs=(), contenders=tuple(right), incumbent=None)
     write_record(run.folder / "evaluation" / "evaluation.json", done)
 
 
-def decided(run: Run) -> GateRecord:
+def climb(run: Run, alias: Alias = "champion") -> tuple[GateRecord, Published]:
+    """Who stands, the gate, its publication, as a climb does it."""
     with open_run(run.workload.name, "gate", {}) as tracker:
+        stand(run, tracker)
         gate(run, tracker)
-    return read_record(run.folder / "gate" / "gate.json", GateRecord)
+        return decided(run), publish(run, tracker, alias)
 
 
 def test_each_rung_has_to_beat_the_one_that_stands(make_run: MakeRun, api: Api, record: Any) -> None:
@@ -65,12 +72,13 @@ def test_each_rung_has_to_beat_the_one_that_stands(make_run: MakeRun, api: Api, 
     run = make_run("climbs", api, min_examples=60)
     # 24 more are right: p far below 0.05; 2 more: p = 0.5; 14 fewer: worse
     climbed(run, {"classical": 30, "one": 54, "sft": 56, "grpo": 40})
-    found = decided(run)
+    found, made = climb(run)
     assert [(one.champion, one.challenger, one.decision) for one in found.verdicts] == [
         ("none", "classical", "promoted"), ("classical", "one", "promoted"), ("one", "sft", "kept"),
         ("one", "grpo", "kept"),
     ]  # fmt: skip
-    assert (found.champion, found.version, found.reproduced) == ("one", 1, 10)
+    assert (found.champion, found.version) == ("one", None)
+    assert (made.champion, made.version, made.alias, made.reproduced) == ("one", 1, "champion", 10)
     version = record.get_model_version_by_alias("climbs", "champion")
     assert (version.tags["rung"], version.tags["gradus.verified"]) == ("one", "10 completions reproduced")
     # what is told of it is the last verdict that it won, here as the champion who stayed
@@ -81,10 +89,9 @@ def test_each_rung_has_to_beat_the_one_that_stands(make_run: MakeRun, api: Api, 
 def test_a_trained_champion_is_registered_with_its_model_and_prompt(make_run: MakeRun, record: Any, name: str) -> None:
     run = make_run(f"trained_{name}", min_examples=60)
     climbed(run, {"classical": 30, name: 54})
-    save_tiny_model(run.rung_folder(name) / MODEL)
-    (run.rung_folder(name) / MODEL / "prompt.md").write_text(PROMPTS["short"], encoding="utf-8")
-    found = decided(run)
-    assert (found.champion, found.version, found.reproduced) == (name, 1, 10)
+    tiny_model(run, name)
+    _, made = climb(run)
+    assert (made.champion, made.version, made.reproduced) == (name, 1, 10)
     assert record.get_model_version_by_alias(run.workload.name, "champion").tags["rung"] == name
     assert {"model.safetensors", "prompt.md"} <= {path.name for path in registered(run.workload.name).folder.iterdir()}
 
@@ -92,54 +99,92 @@ def test_a_trained_champion_is_registered_with_its_model_and_prompt(make_run: Ma
 def test_a_second_climb_to_the_same_files_registers_nothing_new(make_run: MakeRun, record: Any) -> None:
     run = make_run("again", min_examples=60)
     climbed(run, {"classical": 30, "one": 31})
-    first, second = decided(run), decided(run)
-    assert first == second
-    assert (second.champion, second.version) == ("classical", 1)
+    first, made = climb(run)
+    assert is_published(run)
+    second, again = climb(run)
+    assert first == second and made == again
+    assert (again.champion, again.version) == ("classical", 1)
+    assert len(record.search_model_versions("name = 'again'")) == 1
 
 
 def test_where_nobody_passes_the_bounds_nobody_is_registered(make_run: MakeRun, record: Any) -> None:
     run = make_run("nobody", min_examples=61)
     climbed(run, {"classical": 60, "one": 60})
-    found = decided(run)
+    found, made = climb(run)
     assert [one.decision for one in found.verdicts] == ["kept", "kept"]
-    assert (found.champion, found.version, found.reproduced) == (None, None, 0)
+    assert (found.champion, found.version) == (made.champion, made.version) == (None, None)
     assert not record.search_registered_models("name = 'nobody'")
 
 
-def test_a_champion_is_not_registered_without_a_run_to_register_it_with(make_run: MakeRun) -> None:
-    run = make_run(min_examples=60)
+def test_a_champion_is_not_registered_without_a_run_to_register_it_with(make_run: MakeRun, record: Any) -> None:
+    run = make_run("unrecorded", min_examples=60)
     climbed(run, {"classical": 60})
+    stand(run, NullTracker())
+    gate(run, NullTracker())
     with pytest.raises(RegistryError, match="expected a run to register the champion with"):
-        gate(run, NullTracker())
-    assert not (run.folder / "gate").exists()
+        publish(run, NullTracker())
+    assert not is_published(run)
+
+
+def test_the_alias_goes_back_with_the_settings(make_run: MakeRun, record: Any) -> None:
+    run = make_run("back", min_examples=60)
+    climbed(run, {"classical": 30, "sft": 31})  # under settings A the classifier stays
+    first, made = climb(run)
+    assert (first.champion, made.version) == ("classical", 1)
+    climbed(run, {"classical": 30, "sft": 60})  # under settings B the model wins
+    tiny_model(run, "sft")
+    second, made = climb(run)
+    assert (second.champion, made.version) == ("sft", 2)
+    assert registered("back").number == 2
+    climbed(run, {"classical": 30, "sft": 31})  # settings A again: what was decided then holds
+    third, made = climb(run)
+    assert third == first and made.version == 1
+    assert registered("back").number == 1
+    assert len(record.search_model_versions("name = 'back'")) == 2
+
+
+def test_what_came_since_stays_where_the_decision_is_the_same(make_run: MakeRun, record: Any) -> None:
+    run = make_run("since", min_examples=60)
+    climbed(run, {"classical": 30, "sft": 31})
+    climb(run)
+    assert is_published(run)  # so that a climb in which nothing changed does not publish again
+    gate_again, _ = climb(run)
+    assert gate_again.champion == "classical"
+
+
+def tiny_model(run: Run, name: str) -> None:
+    """A model of two layers as a rung's artifact, with its prompt."""
+    folder = run.artifact(run.rung(name)).folder
+    prompt = (folder / "prompt.md").read_text(encoding="utf-8")
+    (folder / "prompt.md").unlink()
+    folder.rmdir()
+    save_tiny_model(folder)
+    (folder / "prompt.md").write_text(prompt, encoding="utf-8")
+    keep_answered(run, name, digest=folder_digest(folder))
 
 
 def test_the_champion_of_an_earlier_climb_has_to_be_beaten_as_well(make_run: MakeRun, api: Api, record: Any) -> None:
     api.understood = {PROMPTS["one"]}
     run = make_run("stays", api, min_examples=60)
     climbed(run, {"classical": 54})
-    assert decided(run).version == 1
+    assert climb(run)[1].version == 1
     # The classifier reads these texts without a mistake, so the prompt's 54 of 60 are worse.
     climbed(run, {"classical": 30, "one": 54})
-    found = decided(run)
+    found, made = climb(run)
     last = found.verdicts[-1]
     assert (last.champion, last.challenger, last.decision) == ("version 1 (classical)", "one", "kept")
-    assert (found.champion, found.version, found.alias, found.reproduced) == ("version 1 (classical)", 1, None, 0)
+    assert (found.champion, found.version, made.version, made.alias, made.reproduced) == (None, 1, 1, None, 0)
     assert len(record.search_model_versions("name = 'stays'")) == 1
 
 
-def test_a_winner_may_become_canary_and_the_champion_stays(
-    make_run: MakeRun, record: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_winner_may_become_canary_and_the_champion_stays(make_run: MakeRun, record: Any) -> None:
     run = make_run("careful", min_examples=60)
     climbed(run, {"sft": 30})
-    save_tiny_model(run.rung_folder("sft") / MODEL)  # answers nothing right
-    (run.rung_folder("sft") / MODEL / "prompt.md").write_text("Say it.\n---user---\n{text}", encoding="utf-8")
-    monkeypatch.setenv(WINNER_ALIAS, "canary")
-    assert decided(run).alias == "champion"  # nobody stood before it
+    tiny_model(run, "sft")  # answers nothing right
+    assert climb(run, "canary")[1].alias == "champion"  # nobody stood before it
     climbed(run, {"classical": 54})
-    found = decided(run)
-    assert (found.champion, found.version, found.alias) == ("classical", 2, "canary")
+    _, made = climb(run, "canary")
+    assert (made.champion, made.version, made.alias) == ("classical", 2, "canary")
     aliases = {alias: int(number) for alias, number in record.get_registered_model("careful").aliases.items()}
     assert aliases == {"champion": 1, "canary": 2}
     assert promote("careful", 2).number == 2
@@ -150,7 +195,7 @@ def test_a_winner_may_become_canary_and_the_champion_stays(
 def test_what_a_champion_answered_is_kept_as_the_watchs_reference(make_run: MakeRun, record: Any) -> None:
     run = make_run("usual", min_examples=60)
     climbed(run, {"classical": 54})
-    decided(run)
+    climb(run)
     usual = reference_of(registered("usual"))
     assert (len(usual), sum(one.score or 0 for one in usual)) == (120, 108)  # test and sealed, 54 of 60 right in each
     assert usual[0].input == example(0).input
@@ -159,9 +204,9 @@ def test_what_a_champion_answered_is_kept_as_the_watchs_reference(make_run: Make
 def test_a_challenge_with_other_answers_is_another_look_at_a_stricter_level(make_run: MakeRun, record: Any) -> None:
     run = make_run("looked_at", min_examples=60)
     climbed(run, {"classical": 30, "one": 31})
-    assert {one.look for one in decided(run).verdicts} == {1}
+    assert {one.look for one in climb(run)[0].verdicts} == {1}
     climbed(run, {"classical": 30, "one": 32})
-    second = decided(run).verdicts
+    second = climb(run)[0].verdicts
     assert {one.look for one in second} == {2}
     assert second[1].alpha == pytest.approx(0.05 / 9 / 2)  # two contenders: one comparison, and the registry's champion
     assert "look 2 of 10" in second[1].reasons[3]
@@ -170,7 +215,7 @@ def test_a_challenge_with_other_answers_is_another_look_at_a_stricter_level(make
 def test_decisions_are_made_again_from_what_was_kept(make_run: MakeRun, record: Any) -> None:
     run = make_run("replayed", min_examples=60)
     climbed(run, {"classical": 30, "one": 31})
-    found = decided(run)
+    found, _ = climb(run)
     assert [kept == again for kept, again in replayed(found)] == [True, True]
     assert found.params is not None
     stricter = found.model_copy(update={"params": found.params.model_copy(update={"min_examples": 61})})
@@ -186,8 +231,8 @@ def test_a_challenger_that_breaks_a_pinned_case_is_refused_by_name(make_run: Mak
     climbed(run, {"classical": 30, "sft": 54})
     for name, text in (("classical", '{"urgent": true, "intent": "refund"}'), ("sft", '{"intent": "refund"}')):
         usage = Usage(input_tokens=1, output_tokens=1)
-        keep(run, MUST_PASS, name, [Completion(example_id="now", text=text, usage=usage, latency_ms=1.0)])
-    found = decided(run)
+        keep_answers(run, name, "must_pass", [Completion(example_id="now", text=text, usage=usage, latency_ms=1.0)])
+    found, _ = climb(run)
     assert [one.decision for one in found.verdicts] == ["promoted", "kept"]
     assert found.verdicts[1].reasons[-1] == "sft fails what it must pass: now."
     assert found.champion == "classical"

@@ -9,8 +9,8 @@ import pytest
 from components.params import ScorerParams
 from components.records import Completion, Usage
 from components.scorers import verdicts
-from components.stages.answers import score
 from components.stages.judging import tell_judge
+from components.stages.scoring import score
 from components.tracking import NullTracker
 from tests.components.scorers.judge_server import RUBRIC, judging
 from tests.components.stages.conftest import MakeRun, example

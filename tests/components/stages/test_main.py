@@ -38,27 +38,35 @@ def test_a_process_that_the_stage_itself_launched_is_not_refused(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(WORKER, "1")
     with (
-        another_process_holds(Path("state/locks/shop-nano-sft.lock")),
+        another_process_holds(Path("state/locks/shop-nano-rung-sft.lock")),
         pytest.raises(ConfigError, match=r"found none at params/pipeline\.yaml"),  # it gets as far as its settings
     ):
-        main(["sft", "shop-nano"])
+        main(["rung", "shop-nano", "sft"])
 
 
 def test_a_stage_that_another_process_runs_is_refused_until_that_one_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    lock = Path("state/locks/shop-nano-sft.lock")
+    lock = Path("state/locks/shop-nano-rung-sft.lock")
     with another_process_holds(lock):
-        with pytest.raises(ConfigError, match=f"expected to run shop-nano-sft alone.*{lock}"), alone("shop-nano-sft"):
+        with (
+            pytest.raises(ConfigError, match=f"expected to run shop-nano-rung-sft alone.*{lock}"),
+            alone("shop-nano-rung-sft"),
+        ):
             pytest.fail("two processes run one stage")
-        with alone("shop-nano-rl"):
+        with alone("shop-nano-rung-grpo"):
             pass
-    with alone("shop-nano-sft"):
+    with alone("shop-nano-rung-sft"):
         pass
 
 
-@pytest.mark.parametrize("arguments", [[], ["data"], ["data", "triage-nano", "more"], ["flight", "triage-nano"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["data"], ["data", "triage-nano", "more"], ["rung", "triage-nano"], ["flight", "triage-nano"]]
+)
 def test_what_names_no_stage_and_run_is_refused_with_the_names(arguments: list[str]) -> None:
-    with pytest.raises(ConfigError, match="expected NAME RUN with NAME one of data, audit, classical, prompts, sft"):
+    with pytest.raises(
+        ConfigError,
+        match=r"NAME one of pretrain, examine, data, .* RUN RUNG with NAME one of rung, best, answer",
+    ):
         main(arguments)

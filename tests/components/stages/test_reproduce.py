@@ -20,7 +20,7 @@ def outputs(folder: Path, texts: list[str], shift: float = 0.0, dev_score: float
     """What the stages of a run leave of an SFT rung that is right on two of three test examples."""
     for name, content in {
         "data/report.json": {"summary": {"version": "d1"}},
-        "sft/result.json": {"params_hash": "p1", "seed": 7, "dev_score": dev_score},
+        "rungs/sft/result.json": {"params_hash": "p1", "seed": 7, "dev_score": dev_score},
         "evaluation/evaluation.json": {
             "rungs": [{"name": "sft", "n": 3, "accuracy": {"value": 2 / 3}, "validity": {"value": 1.0}}]
         },
@@ -33,9 +33,9 @@ def outputs(folder: Path, texts: list[str], shift: float = 0.0, dev_score: float
         )
         for at, text in enumerate(texts)
     ]
-    write_jsonl(folder / "evaluation" / "test" / "sft.jsonl", answers[:3])
-    write_jsonl(folder / "evaluation" / "sealed" / "sft.jsonl", answers[3:])
-    model = folder / "sft" / "model"
+    write_jsonl(folder / "answers" / "sft" / "test.jsonl", answers[:3])
+    write_jsonl(folder / "answers" / "sft" / "sealed.jsonl", answers[3:])
+    model = folder / "rungs" / "sft" / "artifact"
     model.mkdir()
     save_file({"w": torch.ones(4) + shift, "b": torch.zeros(2, dtype=torch.bfloat16)}, model / "model.safetensors")
     (model / "prompt.md").write_text("Sort.", encoding="utf-8")
@@ -55,7 +55,7 @@ def observed() -> list[Observation]:
 
 
 def recipe(registered: Path, **changes: Any) -> Recipe:
-    version = Version(3, "sft", "short", registered / "sft" / "model")
+    version = Version(3, "sft", "model", "short", registered / "rungs" / "sft" / "artifact")
     made: dict[str, Any] = {
         "version": version, "rung": "sft", "run": "shop-nano", "commit": "c", "dirty": False, "data_hash": "d1",
         "params_hash": "p1", "seed": 7, "dev_score": 0.75, "threads": 1,

@@ -63,31 +63,70 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "params" / "pipeline.yaml"
 
 
-def change_run(path: Path, **changes: Any) -> None:
+def change_run(path: Path, run: str = "triage-nano", **changes: Any) -> None:
     content = yaml.safe_load(path.read_text())
-    content["runs"]["triage-nano"].update(changes)
+    content["runs"].setdefault(run, {}).update(changes)
     path.write_text(yaml.safe_dump(content))
 
 
+def settings_of(run: Run) -> dict[str, Any]:
+    return {rung.name: rung.settings for rung in run.rungs}
+
+
 def test_a_run_may_train_otherwise_than_its_profile_says(settings: Path) -> None:
-    plain = Run.load("triage-nano").profile
-    change_run(settings, sft={"epochs": 7}, rl={"steps": 3})
-    found = Run.load("triage-nano").profile
-    assert (found.sft.epochs, found.rl.steps) == (7, 3)
-    assert found.sft.model_copy(update={"epochs": plain.sft.epochs}) == plain.sft
+    plain = settings_of(Run.load("triage-nano"))
+    change_run(settings, rungs={"sft": {"epochs": 7}, "grpo": {"steps": 3}})
+    changed = settings_of(Run.load("triage-nano"))
+    assert (changed["sft"].epochs, changed["grpo"].steps) == (7, 3)
+    assert changed["sft"].model_copy(update={"epochs": plain["sft"].epochs}) == plain["sft"]
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"sft": {"epoch": 7}}, "runs.triage-nano.sft.epoch: extra inputs are not permitted (params/pipeline.yaml)"),
-        ({"rl": {"steps": 0}}, "runs.triage-nano.rl.steps: input should be greater than or equal to 1, found 0"),
-        ({"sft": {"max_tokens": 9}}, "runs.triage-nano.sft: max_tokens is the profile's to set"),
+        (
+            {"sft": {"epoch": 7}},
+            "runs.triage-nano.rungs.sft.epoch: extra inputs are not permitted (params/pipeline.yaml)",
+        ),
+        (
+            {"grpo": {"steps": 0}},
+            "runs.triage-nano.rungs.grpo.steps: input should be greater than or equal to 1, found 0",
+        ),
+        ({"rl": {"steps": 9}}, "runs.triage-nano.rungs: expected rungs of the ladder, found rl (params/pipeline.yaml"),
     ],
 )
-def test_a_run_that_changes_what_is_not_there_or_not_its_own_is_refused(
-    settings: Path, changes: dict[str, Any], told: str
-) -> None:
-    change_run(settings, **changes)
-    with pytest.raises(ConfigError, match=re.escape(told)):
+def test_a_run_that_changes_what_is_not_there_is_refused(settings: Path, changes: dict[str, Any], told: str) -> None:
+    change_run(settings, rungs=changes)
+    with pytest.raises(ConfigError, match=re.escape(f"runs.triage-nano.{told}")):
         Run.load("triage-nano")
+
+
+def test_any_workload_runs_on_any_profile_without_an_entry(settings: Path) -> None:
+    settings.write_text(settings.read_text().replace("triage", "nothing"))
+    run = Run.of("digest", "qwen3-0.6b")
+    assert (run.name, run.workload.name, run.profile.name) == ("digest-qwen3-0.6b", "digest", "qwen3-0.6b")
+    assert Run.load(run.name) == run
+
+
+def test_a_run_on_another_ladder_has_its_name(settings: Path) -> None:
+    run = Run.of("triage", "nano", "continuum")
+    assert run.name == "triage-nano-continuum"
+    assert Run.load(run.name).rungs == run.rungs
+    assert [one.name for one in run.rungs][-4:] == ["sft", "rejection_sampling", "dpo", "grpo"]
+    change_run(settings, ladder="continuum")
+    assert Run.of("triage", "nano").rungs == run.rungs  # where the entry names it, it is the run's usual one
+
+
+@pytest.mark.parametrize(
+    ("workload", "profile", "ladder", "told"),
+    [
+        ("flight", "nano", None, "found flight (params/workloads)"),
+        ("triage", "mega", None, "found mega (params/profiles)"),
+        ("triage", "nano", "rope", "expected one of continuum, standard, found rope (params/ladders)"),
+    ],
+)
+def test_a_run_of_what_is_not_there_is_refused_with_what_is(
+    settings: Path, workload: str, profile: str, ladder: str | None, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        Run.of(workload, profile, ladder)

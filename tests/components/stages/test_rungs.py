@@ -3,24 +3,15 @@
 from typing import Any
 
 import pytest
-from components.stages.rewards import reward, without_failures
 
-from components.errors import ScorerError
-from components.records import Completion, Score, Usage, read_record
-from components.stages.answers import scorer
-from components.stages.rungs import PromptChoice, best_prompt, classical, prompts, rung
+from components.errors import ConfigError, ScorerError
+from components.methods.rewards import reward, without_failures
+from components.records import Completion, Score, Usage
+from components.stages.publish import publish_prompts
+from components.stages.rungs import job_of, rung
+from components.stages.scoring import scorer
 from components.tracking import NullTracker
-from tests.components.stages.conftest import PROMPTS, Api, MakeRun, example
-
-
-class Notes(NullTracker):
-    """A tracker that remembers."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, float] = {}
-
-    def metrics(self, values: dict[str, float], step: int | None = None) -> None:
-        self.numbers |= values
+from tests.components.stages.conftest import PROMPTS, Api, MakeRun, Notes, example, make_prompts
 
 
 @pytest.mark.parametrize(
@@ -28,26 +19,35 @@ class Notes(NullTracker):
     [((), "three"), (("one", "two", "three"), "three"), (("one", "two"), "two"), (("one",), "one")],
 )
 def test_the_best_prompt_is_the_most_accurate_and_of_equals_the_last(
-    make_run: MakeRun, api: Api, record: Any, understood: tuple[str, ...], best: str
+    make_run: MakeRun, api: Api, understood: tuple[str, ...], best: str
 ) -> None:
     api.understood = {PROMPTS[name] for name in understood}
-    run, notes = make_run(f"best-of-{len(understood)}", api), Notes()
-    prompts(run, notes)
-    assert best_prompt(run) == best
-    accuracy = {name: float(name in understood) for name in ("one", "two", "three")}
-    assert read_record(run.folder / "prompts" / "choice.json", PromptChoice).dev_accuracy == accuracy
-    assert notes.numbers == {f"prompts/dev_accuracy/{name}": value for name, value in accuracy.items()}
+    run = make_run(f"best-of-{len(understood)}", api)
+    make_prompts(run)
+    assert run.resolved("prompts") == best
+    assert {name: run.rung(name).dev_score for name in PROMPTS if name != "short"} == {
+        name: float(name in understood) for name in ("one", "two", "three")
+    }
 
 
-def test_every_prompt_is_a_rung_on_the_one_before_and_is_registered(make_run: MakeRun, api: Api, record: Any) -> None:
+def test_every_prompt_is_a_rung_compared_with_the_one_before(make_run: MakeRun, api: Api) -> None:
+    api.understood = {PROMPTS["two"]}
+    run = make_run("compared", api)
+    make_prompts(run)
+    made = [run.rung(name) for name in ("one", "two", "three")]
+    assert [(one.starts_from, one.compared_with, one.dev_score) for one in made] == [
+        (None, None, 0.0), (None, "one", 1.0), (None, "two", 0.0),
+    ]  # fmt: skip
+    for one in made:
+        assert PROMPTS[one.name] in (run.artifact(one).folder / "prompt.md").read_text()
+
+
+def test_prompts_are_registered_the_best_and_the_trained_one_by_alias(make_run: MakeRun, api: Api, record: Any) -> None:
     api.understood = {PROMPTS["two"]}
     run = make_run("registered", api)
-    prompts(run, NullTracker())
-    assert [(rung(run, name).parent, rung(run, name).dev_score) for name in ("one", "two", "three")] == [
-        (None, 0.0), ("one", 1.0), ("two", 0.0),
-    ]  # fmt: skip
-    for name in ("one", "two", "three"):
-        assert PROMPTS[name] in (run.rung_folder(name) / "prompt.md").read_text()
+    make_prompts(run)
+    for _ in range(2):  # again changes nothing
+        publish_prompts(run)
     by_alias = {
         alias: record.get_prompt_version_by_alias("registered-prompt", alias).tags["gradus.file"]
         for alias in ("best", "trained")
@@ -58,11 +58,20 @@ def test_every_prompt_is_a_rung_on_the_one_before_and_is_registered(make_run: Ma
 
 def test_a_rung_says_what_it_was_made_from(make_run: MakeRun) -> None:
     run, notes = make_run(), Notes()
-    classical(run, notes)
-    made = rung(run, "classical")
-    assert (made.method, made.data_hash, made.seed, made.mlflow_run_id) == ("classical", "d1", 7, None)
+    rung(run, notes, "classical")
+    made = run.rung("classical")
+    assert (made.method, made.makes, made.data_hash, made.seed) == ("classical", "classifier", "d1", 7)
+    assert (made.starts_from, made.compared_with, made.needs, made.mlflow_run_id) == (
+        None, None, ("demonstrations",), None,
+    )  # fmt: skip
     # urgency and intent are words of the text, and dev repeats what train taught
-    assert made.dev_score == notes.numbers["classical/dev_accuracy"] == 1.0
+    assert made.dev_score == notes.numbers["classical/dev_score"] == 1.0
+    assert made.dev_examples == 60
+
+
+def test_a_rung_that_the_ladder_has_not_is_refused_with_those_that_it_has(make_run: MakeRun) -> None:
+    with pytest.raises(ConfigError, match="expected one of the rungs classical, one, two, three, sft, grpo, found dpo"):
+        rung(make_run(), NullTracker(), "dpo")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +90,7 @@ def test_the_reward_is_the_scorers_value(make_run: MakeRun, text: str, value: fl
         example_id=asked.id, text=text, usage=Usage(input_tokens=3, output_tokens=4), latency_ms=5.0
     )
     assert (
-        reward(run, NullTracker())([asked], [text])
+        reward(job_of(run, run.planned("classical")), NullTracker())([asked], [text])
         == [scorer(run).score(asked, completion).value]
         == [pytest.approx(value)]
     )
@@ -90,7 +99,8 @@ def test_the_reward_is_the_scorers_value(make_run: MakeRun, text: str, value: fl
 def test_rewards_come_in_the_order_of_the_completions(make_run: MakeRun) -> None:
     asked = [example(number) for number in range(4)]
     texts = [one.reference if number % 2 else "no" for number, one in enumerate(asked)]
-    assert reward(make_run(), NullTracker())(asked, texts) == [0.0, 1.0, 0.0, 1.0]
+    run = make_run()
+    assert reward(job_of(run, run.planned("classical")), NullTracker())(asked, texts) == [0.0, 1.0, 0.0, 1.0]
 
 
 def test_a_failed_reward_is_its_groups_mean_which_is_no_advantage() -> None:
@@ -104,11 +114,11 @@ def test_a_failed_reward_is_its_groups_mean_which_is_no_advantage() -> None:
 
 
 def test_failed_rewards_are_counted_and_too_many_stop_the_training(make_run: MakeRun) -> None:
-    notes = Notes()
-    rewards = reward(make_run(), notes)
+    notes, run = Notes(), make_run()
+    rewards = reward(job_of(run, run.planned("classical")), notes)
     broken = example(0).model_copy(update={"reference": "not JSON"})
     asked = [example(1)] * 3 + [broken]
     assert rewards(asked, [example(1).reference] * 4) == [1.0] * 4
-    assert notes.numbers == {"rl/scorer_errors": 1.0}
+    assert notes.numbers == {"classical/scorer_errors": 1.0}
     with pytest.raises(ScorerError, match=r"at most 2.0% of answers .*found 21 of 24, first: .*as reference"):
         rewards([broken] * 20, ["{}"] * 20)

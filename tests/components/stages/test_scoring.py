@@ -7,7 +7,7 @@ import pytest
 from components.errors import ScorerError
 from components.params import ScorerParams
 from components.records import Completion, Example, Usage
-from components.stages.answers import score, scorer, sealed_scorer
+from components.stages.scoring import score, scorer, sealed_scorer
 from tests.components.stages.conftest import MakeRun, example
 
 

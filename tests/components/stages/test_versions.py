@@ -7,14 +7,12 @@ import pytest
 
 from components.errors import RegistryError
 from components.params import MustPass
-from components.registry import open_run
-from components.stages.gate import gate
 from components.stages.run import STATE
-from components.stages.rungs import classical
+from components.stages.rungs import rung
 from components.stages.versions import compare_versions
 from components.tracking import NullTracker
 from tests.components.stages.conftest import PROMPTS, Api, MakeRun
-from tests.components.stages.test_gate import climbed
+from tests.components.stages.test_gate import climb, climbed
 
 
 def test_what_a_rung_fixed_and_broke_is_told_with_the_answers(make_run: MakeRun) -> None:
@@ -50,8 +48,7 @@ def test_a_prompt_and_a_registered_version_answer_now_and_once(make_run: MakeRun
     api.understood = {PROMPTS["one"]}
     run = make_run("versions", api, min_examples=60)
     climbed(run, {"classical": 54})
-    with open_run(run.workload.name, "gate", {}) as tracker:
-        gate(run, tracker)  # the classifier is version 1, and reads these texts without a mistake
+    climb(run)  # the classifier is version 1, and reads these texts without a mistake
     cases = (MustPass(name="now", input={"text": "refund now 1"}, expected={"intent": "refund", "urgent": True}),)
     run = replace(run, workload=run.workload.model_copy(update={"must_pass": cases}))
     found = compare_versions(run, ("champion", "two"))
@@ -65,6 +62,6 @@ def test_a_prompt_and_a_registered_version_answer_now_and_once(make_run: MakeRun
 
 def test_a_name_that_nobody_has_is_told(make_run: MakeRun, record: Any) -> None:
     run = make_run("nameless")
-    classical(run, NullTracker())
+    rung(run, NullTracker(), "classical")
     with pytest.raises(RegistryError, match="nobody"):
         compare_versions(run, ("classical", "nobody"))

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from components.errors import TrainingError
-from components.params import LauncherParams, Profile, load
-from components.training.launch import WORKER, launch, launch_command, without_accelerator
+from components.params import LauncherParams
+from components.training.launch import WORKER, launch, launch_command
 
 ROOT = Path(__file__).resolve().parents[3]
 FOUR = LauncherParams(kind="accelerate", processes=4)
@@ -38,12 +38,3 @@ def test_a_launched_module_that_fails_is_an_error() -> None:
     launch(one, "json.tool", ["--help"], lambda: None)
     with pytest.raises(TrainingError, match="exit code 0, found 1"):
         launch(one, "no.such.module", [], lambda: None)
-
-
-def test_a_machine_without_an_accelerator_changes_only_what_needs_one() -> None:
-    profile = load(ROOT / "params/profiles/llama-3.1-8b.yaml", Profile)
-    here = without_accelerator(profile)
-    assert (here.model.precision, here.rl.rollouts, here.launcher.kind) == ("auto", "transformers", "process")
-    assert here.engine.kind == "transformers"
-    assert here.sft == profile.sft
-    assert here.rl.model_copy(update={"rollouts": "vllm"}) == profile.rl

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from components.models import open_model
-from components.params import Profile, load
+from components.params import GrpoParams, Profile, SftParams, load
 from components.records import Example
 from components.tracking import NullTracker
 from components.training import Sample, TrainingTask, train_rl, train_sft
-from components.training.launch import without_accelerator
 
 ROOT = Path(__file__).resolve().parents[3]
 PROFILES = {"qwen3-0.6b": "Qwen3", "llama-3.1-8b": "Llama"}
@@ -22,9 +21,10 @@ def outcome(examples: list[Example], completions: list[str]) -> list[float]:
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_one_step_of_sft(name: str, make_task: Callable[..., TrainingTask], model_folder: Callable[..., Path]) -> None:
-    profile = without_accelerator(load(ROOT / f"params/profiles/{name}.yaml", Profile))
-    task = make_task(model=model_folder(PROFILES[name], bf16=True), precision=profile.model.precision)
-    trained = train_sft(task, profile.sft.model_copy(update={"epochs": 1}), NullTracker())
+    profile = load(ROOT / f"params/profiles/{name}.yaml", Profile)
+    task = make_task(model=model_folder(PROFILES[name], bf16=True), precision="auto")
+    settings = {**profile.methods["sft"], "epochs": 1, "max_tokens": profile.max_tokens}
+    trained = train_sft(task, SftParams.model_validate(settings), NullTracker())
     assert trained.steps == 1
     open_model(task.out)
 
@@ -33,10 +33,11 @@ def test_one_step_of_sft(name: str, make_task: Callable[..., TrainingTask], mode
 def test_one_step_of_grpo(
     name: str, make_task: Callable[..., TrainingTask], model_folder: Callable[..., Path], sample: Sample
 ) -> None:
-    profile = without_accelerator(load(ROOT / f"params/profiles/{name}.yaml", Profile))
-    task = make_task(model=model_folder(PROFILES[name], bf16=True), precision=profile.model.precision)
-    # Of the settings, only sizes are cut: one step, 4 prompts, 8 tokens.
-    small = {"steps": 1, "prompts_per_step": 4, "max_new_tokens": 8, "probe_generations": 2}
-    trained = train_rl(task, profile.rl.model_copy(update=small), outcome, NullTracker(), sample)
+    profile = load(ROOT / f"params/profiles/{name}.yaml", Profile)
+    task = make_task(model=model_folder(PROFILES[name], bf16=True), precision="auto")
+    # Only sizes are cut (one step, 4 prompts, 8 tokens), and vLLM, which wants a GPU, is left out.
+    small = {"steps": 1, "prompts_per_step": 4, "max_new_tokens": 8, "probe_generations": 2, "rollouts": "transformers"}
+    settings = GrpoParams.model_validate({**profile.methods["grpo"], **small})
+    trained = train_rl(task, settings, outcome, NullTracker(), sample)
     assert trained.steps == 1
     open_model(task.out)

@@ -1,0 +1,19 @@
+"""What became of a source, as later stages read it."""
+
+from components.records import DataSummary, Record
+
+
+class DataReport(Record):
+    """What became of a source.
+
+    `rows` were read; `quarantined` counts them by rule, a row under each rule that it breaks; `near_duplicates` are
+    pairs, which were kept on one side. `summary.demonstration_accuracy` is the share of the four splits' rows whose
+    demonstration equals the reference.
+    """
+
+    workload: str
+    rows: int
+    summary: DataSummary
+    quarantined: dict[str, int]
+    near_duplicates: int
+    warnings: tuple[str, ...]
