@@ -33,7 +33,7 @@ class Message(Record):
 class Example(Record):
     """One case of a workload.
 
-    `input` holds the columns that prompts may refer to. `demonstration` is the completion that SFT imitates,
+    `input` holds the columns that prompts may refer to. `demonstration` is the completion that training imitates,
     `reference` the right one: only evaluation and the verifier read it. `evidence` is what a verifier needs beside
     it, such as unit tests: no prompt ever shows it.
     """

@@ -30,13 +30,11 @@ from components.params.pretrain import (
 from components.params.profile import (
     ApiParams,
     EngineParams,
-    GrpoParams,
     LauncherParams,
     LoraParams,
     ModelParams,
     Precision,
     Profile,
-    SftParams,
 )
 from components.params.scoring import (
     FieldMatch,
@@ -66,12 +64,12 @@ from components.params.workload import (
 __all__ = [
     "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "Columns",
     "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams", "FieldMatch", "FileSource",
-    "FormatRulesParams", "GateParams", "GeneratedSource", "GrpoParams", "HackingParams", "HarvestParams", "HttpParams",
+    "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
     "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",
     "MustPass", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile",
     "ReleaseParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",
     "ScorerParams",
-    "ServingParams", "Settings", "SftParams", "Shares", "SliceGateParams", "SplitName", "SplitShares",
+    "ServingParams", "Settings", "Shares", "SliceGateParams", "SplitName", "SplitShares",
     "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
     "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

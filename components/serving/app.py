@@ -60,7 +60,7 @@ def create_app(server: Server) -> FastAPI:
     @app.get("/readyz")
     async def ready() -> dict[str, Any]:
         served = server.served
-        return {"status": "ok", "model": server.model, "version": served.version, "method": served.method}
+        return {"status": "ok", "model": server.model, "version": served.version, "method": served.made_by}
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -114,8 +114,8 @@ def _model(server: Server) -> dict[str, Any]:
     served = server.served
     return {
         "id": server.model, "object": "model", "created": 0, "owned_by": "gradus",
-        "root": f"{server.model}/{served.version}", "method": served.method,
-        "inputs": list(served.inputs),
+        "root": f"{server.model}/{served.version}", "method": served.made_by,
+        "inputs": list(served.columns),
     }  # fmt: skip
 
 

@@ -71,7 +71,7 @@ class Journal:
                 at=time.time(),
                 workload=self._workload,
                 version=served.version,
-                method=served.method,
+                method=served.made_by,
                 input=inputs,
                 messages=masked,
                 text=mask(one.text),
