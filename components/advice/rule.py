@@ -2,8 +2,8 @@
 
 A rung qualifies when it can be made at all (imitation wants answers that can be written, a reward a scorer that can be
 trusted), when it is expected to gain (or, by imitation, to be as good at a lower price), and when it pays before the
-task has moved on. Of those that qualify the one that gains most is advised, a cheaper one where it gains as much; RL starts
-where imitation ends. What nobody measured is said and rules nothing out, except that RL wants a measured scorer.
+task has moved on. Of those that qualify the one that gains most is advised, a cheaper one where it gains as much; RL
+starts where imitation ends. What nobody measured is said and rules nothing out, except that RL wants a measured scorer.
 """
 
 from statistics import NormalDist
