@@ -53,7 +53,8 @@ class Body:
     def states(self, batch: Batch, *, compiled: nn.Module | None = None) -> Tensor:
         """States (N, H) at the positions from which answer tokens are predicted."""
         mask: dict[str, Tensor | None] = {"full_attention": batch.mask(), "conv": None}
-        computed = (compiled or self.layers)(
+        layers = self.layers if compiled is None else compiled
+        computed = layers(
             input_ids=batch.tokens_B_T, position_ids=batch.positions_B_T, attention_mask=mask, use_cache=False
         )
         return computed.last_hidden_state.flatten(0, 1)[batch.sources_N]
@@ -164,7 +165,6 @@ def train(
     fast = torch.compile(body.layers) if compiled else body.layers
     optimisers = make_optimisers(body.layers, params.clock)  # pyright: ignore[reportArgumentType]
     feed, progress, losses = Feed(generators, params, pinned=device.type == "cuda"), Progress(), list[Tensor]()
-    answers = torch.zeros((), device=device)
     waiting, said, begun = list(params.clock.saves), time.monotonic(), time.monotonic()
     for number, batch in enumerate(feed):
         share = clock.share()
@@ -186,7 +186,6 @@ def train(
             progress.seconds = time.monotonic() - begun
             _keep(body, probe, params, tokenizer, progress, losses, out, parts, device)
             losses = losses[-50:]
-    del answers
     progress.seconds = time.monotonic() - begun
     _keep(body, probe, params, tokenizer, progress, losses, out, parts, device)
     generators.stop()

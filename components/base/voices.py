@@ -79,7 +79,7 @@ def _slip(word: str, rng: random.Random) -> str:
 
 
 def _join(said: list[str], voice: str, rng: random.Random) -> str:
-    ends = {"plain": (".", ".", ".", "!", ","), "formal": (".",), "chat": (",", ".", "", " and", "...", "!"), "terse": (";", ".", ",", " -")}
+    ends = {"plain": (".", ".", ".", "!", ","), "formal": (".",), "chat": (",", ".", "", " +", "...", "!"), "terse": (";", ".", ",", " -")}
     joint = "\n" if voice != "chat" and rng.random() < 0.15 else " "
     parts: list[str] = []
     for at, text in enumerate(said):
