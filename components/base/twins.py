@@ -114,6 +114,9 @@ def piece_texts(tokens: list[str]) -> list[str]:
     return [texts[number] for number in range(len(texts))]
 
 
+LENS_SCALE = 0.1  # so that one step of the optimiser moves an embedding through its senses no further than by itself
+
+
 class TwinEmbedding(nn.Module):
     """Embeddings (V, H) made of a vector a piece (P, H), one a form (3, H), and perhaps what senses (P, S) tell of pieces.
 
@@ -129,12 +132,12 @@ class TwinEmbedding(nn.Module):
         self.register_buffer("numbers", torch.tensor(numbers), persistent=False)
         self.register_buffer("has_form", torch.tensor(forms), persistent=False)
         self.register_buffer("senses", senses, persistent=False)
-        self.lens = None if senses is None else nn.Parameter(torch.randn(senses.shape[1], width) * deviation)
+        self.lens = None if senses is None else nn.Parameter(torch.randn(senses.shape[1], width) * deviation / LENS_SCALE)
 
     def table(self) -> Tensor:
         """The embeddings of all tokens, in float32."""
         with torch.autocast(self.pieces.device.type, enabled=False):
-            pieces = self.pieces if self.lens is None else self.pieces + self.senses @ self.lens
+            pieces = self.pieces if self.lens is None else self.pieces + LENS_SCALE * (self.senses @ self.lens)
             return pieces[self.numbers] + self.has_form @ self.forms
 
     def forward(self, tokens_B_T: Tensor) -> Tensor:
