@@ -20,9 +20,12 @@ from components.params.pipeline import (
 )
 from components.params.pretrain import (
     ArchitectureParams,
+    ClockedParams,
+    ClockParams,
     CurriculumParams,
     MidtrainParams,
     OptimisationParams,
+    PhaseParams,
     PretrainParams,
     RoughCurriculumParams,
     TokenizerParams,
@@ -62,11 +65,11 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "Columns",
+    "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "ClockParams", "ClockedParams", "Columns",
     "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams", "FieldMatch", "FileSource",
     "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
     "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",
-    "MustPass", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile",
+    "MustPass", "OptimisationParams", "PhaseParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile",
     "ReleaseParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",
     "ScorerParams",
     "ServingParams", "Settings", "Shares", "SliceGateParams", "SplitName", "SplitShares",
