@@ -60,13 +60,16 @@ def create_app(server: Server) -> FastAPI:
     @app.get("/readyz")
     async def ready() -> dict[str, Any]:
         served = server.served
+        if server.journal is not None and server.journal.trouble:
+            raise RequestError(503, "answers cannot be written down; the log says why", code="no_traces")
         return {"status": "ok", "model": server.model, "version": served.version, "method": served.made_by}
 
     @app.get("/metrics")
     async def metrics() -> Response:
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        server.metrics.corrupt.set(server.journal.corrupt if server.journal else 0)
+        if server.journal is not None:
+            server.metrics.watch(server.journal)
         server.metrics.version.set(server.follower.served.version if server.follower.served else 0)
         return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

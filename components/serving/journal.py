@@ -44,6 +44,16 @@ class Journal:
         """Segments of the spools that were set aside because they hold what is no record."""
         return sum(len(spool.corrupt) for spool, _ in self._spools)
 
+    @property
+    def trouble(self) -> str:
+        """Why traces cannot be written, in words, so that no request can be answered; empty where all is well."""
+        return "; ".join(filter(None, (spool.health() for spool, _ in self._spools)))
+
+    @property
+    def waiting(self) -> int:
+        """Segments of the spools that their stores have not taken yet, the open ones among them."""
+        return sum(len(spool.waiting) for spool, _ in self._spools)
+
     def start(self) -> None:
         """Begin to empty the spools, what an earlier process left included."""
         for drain in self._drains:
