@@ -5,9 +5,22 @@ from functools import partial
 from fastapi import FastAPI
 
 from components.registry import registered, registered_if_any, store_traces
-from components.serving import Follower, Journal, Keys, Outlet, Server, create_app, open_fallback, open_served
+from components.serving import (
+    Follower,
+    Journal,
+    Keys,
+    Outlet,
+    Owners,
+    Server,
+    create_app,
+    open_fallback,
+    open_served,
+    salt,
+)
 from components.stages.run import STATE, Run
 from monitoring.lake import Lake
+
+SALT = STATE / "serving" / "salt"
 
 
 def application(run: Run, keys: Keys) -> FastAPI:
@@ -32,7 +45,7 @@ def application(run: Run, keys: Keys) -> FastAPI:
         follow("champion"),
         settings,
         keys,
-        Journal(name, run.workload.output, lake, record),
+        Journal(name, run.workload.output, lake, record, owners=Owners(keys, salt(SALT), settings.feedback)),
         canary=follow("canary") if routing.canary_share else None,
         shadow=follow("shadow") if routing.shadow_share else None,
         fallback=open_fallback(run.workload, run.prompt(second.prompt), run.prices) if second else None,

@@ -89,7 +89,9 @@ def create_app(server: Server) -> FastAPI:
     async def chat(request: Request) -> Response:
         started, name = time.perf_counter(), new_id()
         try:
-            server.admit(request)
+            caller = server.admit(request)
+            if server.journal is not None:
+                server.journal.asked(name, caller)
             asked = ChatRequest.model_validate_json(await server.read(request))
             if asked.stream:
                 return await _streamed(server, name, asked, started)
@@ -102,11 +104,11 @@ def create_app(server: Server) -> FastAPI:
 
     @app.post("/v1/feedback")
     async def feedback(request: Request) -> dict[str, str]:
-        server.admit(request)
+        caller = server.admit(request)
         told = FeedbackRequest.model_validate_json(await server.read(request))
         if server.journal is None:
             raise RequestError(501, "this server keeps no traces", code="no_traces")
-        server.journal.told(told.id, told.score, told.corrected)
+        server.journal.told(told.id, told.score, told.corrected, caller)
         return {"status": "ok"}
 
     return app

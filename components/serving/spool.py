@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from components.records import Record, production_record
+from components.records import Production, production_line, production_record
 from components.serving.segment import Segment
 
 log = logging.getLogger(__name__)
@@ -47,13 +47,13 @@ class Spool:
         """Why nothing can be written here since the last try, in words; empty where all is well."""
         return self._trouble
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Production) -> None:
         """Write a record; when this returns, a kill no longer loses it.
 
         Raises:
             OSError: It cannot be written, and is not.
         """
-        line = f"{record.model_dump_json()}\n".encode()
+        line = f"{production_line(record)}\n".encode()
         with self._lock, self._noted():
             if not self._current().usable:  # somebody removed the folder, or moved it
                 self._go_on()
@@ -196,14 +196,16 @@ def _moved(path: Path, content: bytes, store: Store) -> int:
 
 
 def _sorted_out(content: bytes) -> tuple[list[str], int]:
-    """The lines that are records, and how many are not; behind the last line end is nothing, or half a line."""
+    """The lines that are records, as today's are, and how many are not; the last line end has half a line behind it.
+
+    An earlier version's records have been brought up to date.
+    """
     *lines, rest = content.split(b"\n")
     records: list[str] = []
     for line in lines:
         try:
-            text = line.decode()
-            production_record(text)
+            record = production_record(line.decode())
         except ValueError:  # a DataError is one, and what is no UTF-8
             continue
-        records.append(text)
+        records.append(record.model_dump_json())
     return records, len(lines) - len(records) + bool(rest)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.records import Feedback, Trace, Usage
+from components.records import Feedback, Trace, Usage, production_record
 from components.serving.repeating import Repeated
 from components.serving.spool import Spool
 from monitoring.lake import Lake
@@ -45,7 +45,8 @@ class Kept:
     @property
     def ids(self) -> list[str]:
         lines = [line for segment in sorted(self.segments) for line in self.segments[segment]]
-        return [Feedback.model_validate_json(line).trace_id for line in lines]
+        found = [production_record(line) for line in lines]
+        return [one.trace_id for one in found if isinstance(one, Feedback)]
 
 
 def feedback(name: str) -> Feedback:
