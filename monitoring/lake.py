@@ -4,10 +4,11 @@ Decides where records lie and how they are read back; what they mean is decided 
 name of the spool's segment that it came from, so that storing a segment twice changes nothing.
 """
 
+import errno
 import fcntl
 import logging
 from collections.abc import Collection, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
@@ -65,7 +66,8 @@ class Lake:
             folder = self.folder / KINDS[kind] / f"workload={record.workload}" / f"day={day}"
             days.setdefault((kind, folder), []).append(record.model_dump(mode="json"))
         for (kind, folder), rows in days.items():
-            write(pa.Table.from_pylist(rows, arrow_schema(kind)), folder / f"{segment}.parquet")
+            table = pa.Table.from_pylist(rows, arrow_schema(kind))
+            write(table.to_batches(), kind, folder / f"{segment}.parquet")
 
     def read(
         self, kind: type[AnyRecord], workload: str, since: float = 0.0, until: float = float("inf")
@@ -133,8 +135,14 @@ class Lake:
         if not self.folder.is_dir():
             yield
             return
-        with (self.folder / LOCK).open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        with ExitStack() as held:
+            try:
+                file = held.enter_context((self.folder / LOCK).open("a"))
+            except OSError as error:
+                if alone or error.errno not in (errno.EROFS, errno.EACCES):
+                    raise
+            else:  # where nobody can write, nothing changes
+                fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             yield
 
     def _files(self, kind: type[Record], workload: str, since: float, until: float) -> Iterator[Path]:

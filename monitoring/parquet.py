@@ -8,7 +8,7 @@ or holds something else is set aside and told of in the log; it stops nobody.
 import errno
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,7 @@ def arrow_schema(kind: type[Record]) -> "pa.Schema":
     return pa.schema(columns[kind])
 
 
-def write(table: "pa.Table", path: Path, merged: Collection[str] = ()) -> None:
+def write(pieces: "Iterable[pa.RecordBatch]", kind: type[Record], path: Path, merged: Collection[str] = ()) -> None:
     """Put a file in its place, whole and on the disk itself; `merged` names the files whose rows it holds.
 
     Raises:
@@ -65,7 +65,9 @@ def write(table: "pa.Table", path: Path, merged: Collection[str] = ()) -> None:
     part = path.with_name(f".{path.stem}.part")
     named = {FORMAT_KEY: str(FORMAT), MERGED_KEY: "\n".join(sorted(merged))}
     try:
-        pq.write_table(table.replace_schema_metadata(named), part, compression="zstd")
+        with pq.ParquetWriter(part, arrow_schema(kind).with_metadata(named), compression="zstd") as file:
+            for piece in pieces:
+                file.write_batch(piece)
         sync(part)
         part.replace(path)
     finally:
