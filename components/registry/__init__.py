@@ -21,6 +21,7 @@ from components.registry.models import (
     registered_number,
     rollback,
     verify,
+    whole,
     withdraw,
 )
 from components.registry.prompts import register_prompt
@@ -59,5 +60,6 @@ __all__ = [
     "store_traces",
     "tracking_uri",
     "verify",
+    "whole",
     "withdraw",
 ]  # fmt: skip

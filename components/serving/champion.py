@@ -14,7 +14,7 @@ from components.opening import inputs_of, open_artifact
 from components.params import Profile, Workload
 from components.prompts import Prompt
 from components.records import Example, Message, Usage
-from components.registry import Version
+from components.registry import Version, whole
 from components.serving.protocol import RequestError
 from components.serving.repeating import Repeated
 
@@ -62,10 +62,11 @@ def open_served(version: Version, workload: Workload, profile: Profile) -> Serve
     """Open a registered version.
 
     Raises:
+        RegistryError: Its files are not those that were registered.
         EngineError: Its model does not open.
         ConfigError: Its prompt is not there.
     """
-    opened = open_artifact(version.artifact, workload, profile, input_columns(workload))
+    opened = open_artifact(whole(version).artifact, workload, profile, input_columns(workload))
     return Served(
         version=version.number, made_by=version.method, engine=opened.engine, prompt=opened.prompt,
         max_new_tokens=opened.max_new_tokens, answer_schema=opened.answer_schema,
