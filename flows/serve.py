@@ -16,11 +16,12 @@ from components.serving import (
     open_fallback,
     open_served,
     salt,
+    sparing,
 )
 from components.stages.run import STATE, Run
 from monitoring.lake import Lake
 
-SALT = STATE / "serving" / "salt"
+SALT, FORGOTTEN = STATE / "serving" / "salt", STATE / "serving" / "forgotten"
 
 
 def application(run: Run, keys: Keys) -> FastAPI:
@@ -37,8 +38,8 @@ def application(run: Run, keys: Keys) -> FastAPI:
         return Follower(partial(found, name, alias), opened, settings.follow_s)
 
     spools, every_s = STATE / "spool" / name, settings.store_s
-    lake = Outlet(spools / "lake", Lake(STATE / "lake").store, every_s)
-    record = Outlet(spools / "mlflow", store_traces, every_s, settings.traces.mlflow_share)
+    lake = Outlet(spools / "lake", sparing(Lake(STATE / "lake").store, FORGOTTEN), every_s)
+    record = Outlet(spools / "mlflow", sparing(store_traces, FORGOTTEN), every_s, settings.traces.mlflow_share)
     second = routing.fallback
     server = Server(
         name,

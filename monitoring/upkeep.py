@@ -30,9 +30,9 @@ def compact(lake: Lake, now: float) -> int:
     return gone
 
 
-def old_days(lake: Lake, before: float) -> list[Path]:
-    """The folders of days that were over before a time."""
-    return [folder for _, _, day, folder in _days(lake) if day + DAY_S <= before]
+def old_days(lake: Lake, before: float, workload: str) -> list[Path]:
+    """The folders of a workload's days that were over before a time."""
+    return [folder for _, name, day, folder in _days(lake) if name == workload and day + DAY_S <= before]
 
 
 def remove_day(lake: Lake, folder: Path) -> None:

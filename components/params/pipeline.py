@@ -103,6 +103,18 @@ class ReleaseParams(Settings):
     alpha: float = Field(default=0.05, gt=0, lt=1, description="Of the test by which a canary is found to be worse.")
 
 
+class RetentionParams(Settings):
+    """What `gradus prune` lets go, by age in days or by number; None keeps everything."""
+
+    lake_days: float | None = Field(default=365.0, gt=0, description="Of traces, feedback and scores in the lake.")
+    trace_days: float | None = Field(default=90.0, gt=0, description="Of traces in MLflow.")
+    broken_days: float | None = Field(default=90.0, gt=0, description="Of files that were set aside.")
+    compared_days: float | None = Field(default=90.0, gt=0, description="Of answers kept for `gradus compare`.")
+    branches: int | None = Field(default=10, ge=0, description="Newest branches of retrainings of each workload.")
+    versions: int | None = Field(default=10, ge=1, description="Newest registered versions without an alias.")
+    dvc_cache: bool = Field(default=True, description="Drop from DVC's cache what no branch or tag names.")
+
+
 class RetrainingParams(Settings):
     """When production's own answers make a new candidate."""
 
@@ -125,3 +137,4 @@ class Pipeline(Settings):
     audit: AuditParams = AuditParams()
     watch: WatchParams = WatchParams()
     retraining: RetrainingParams = RetrainingParams()
+    retention: RetentionParams = RetentionParams()

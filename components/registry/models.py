@@ -326,13 +326,13 @@ def _fetched(address: str) -> tuple[Path, Any]:
         else:
             found = client.get_model_version(name, parts["version"])
         source = client.get_model_version_download_uri(name, found.version)
-        folder = _local(source) or _copy(source, COPIES / name / str(found.version))
+        folder = local_folder(source) or _copy(source, COPIES / name / str(found.version))
     if not folder.is_dir():
         raise RegistryError(f"expected the files of {address}, found none at {folder}")
     return folder, found
 
 
-def _local(source: str) -> Path | None:
+def local_folder(source: str) -> Path | None:
     """The folder that an address of this machine names, None for a server's."""
     from mlflow.utils.file_utils import local_file_uri_to_path
 

@@ -7,6 +7,7 @@ business, and which version is champion the registry's.
 from components.serving.access import REVIEWER, Keys, new_key
 from components.serving.app import create_app
 from components.serving.champion import Follower, Served, open_fallback, open_served
+from components.serving.forgotten import forget_waiting, note, sparing
 from components.serving.journal import Journal, Outlet
 from components.serving.owners import Owners, salt
 from components.serving.server import Server
@@ -21,8 +22,11 @@ __all__ = [
     "Served",
     "Server",
     "create_app",
+    "forget_waiting",
     "new_key",
+    "note",
     "open_fallback",
     "open_served",
     "salt",
+    "sparing",
 ]

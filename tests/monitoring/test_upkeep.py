@@ -137,7 +137,7 @@ def test_a_trace_belongs_to_its_request() -> None:
 def test_days_that_are_over_go(tmp_path: Path) -> None:
     lake = filled(tmp_path, at=100.0)
     lake.store("new", [answered("new", at=5 * DAY).model_dump_json()])
-    gone = old_days(lake, 2 * DAY)
+    gone = old_days(lake, 2 * DAY, "shop")
     assert {path.name for path in gone} == {"day=1970-01-01"}
     for folder in gone:
         remove_day(lake, folder)
