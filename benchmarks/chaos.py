@@ -13,6 +13,7 @@ are simulated in the process: no disk and no kernel fails. Stages are not part o
 import argparse
 import errno
 import hashlib
+import importlib
 import io
 import os
 import random
@@ -57,9 +58,8 @@ def main() -> None:
 
 def measure(faults: int, seed: int) -> dict[str, Any]:
     """Trials, each with a seed of its own, until so many faults have happened; the sums."""
-    import monitoring.candidates
-    import monitoring.upkeep  # noqa: F401 - here, so that no process spends its short life on it
-
+    for name in ("monitoring.candidates", "monitoring.upkeep"):  # here, so that no process spends its short life on it
+        importlib.import_module(name)
     logging_off()
     total: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
