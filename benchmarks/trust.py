@@ -244,7 +244,7 @@ def audit(options: argparse.Namespace) -> dict[str, Any]:
     run = Run.load(RUN)
     examples = run.examples("train")
     found = doubts(examples, run.workload.output, run.columns, run.audit, run.seed)
-    listed = suspects(examples, found, run.audit)
+    listed = suspects(examples, found, run.audit, run.workload.output)
     taught, gold = ([json.loads(text) for text in texts] for texts in (
         [one.demonstration for one in examples], [one.reference for one in examples]
     ))  # fmt: skip

@@ -21,13 +21,9 @@ class AnswerSchema:
     """The JSON Schema of a workload's answer, an object with properties."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        definitions = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
         self.properties: dict[str, Any] = dict(schema["properties"])
         self._answer = Draft202012Validator(dict(schema))
-        self._fields = {
-            name: Draft202012Validator({**definitions, **part} if isinstance(part, dict) else part)
-            for name, part in self.properties.items()
-        }
+        self._fields = {name: self._answer.evolve(schema=part) for name, part in self.properties.items()}
         self._typed: dict[tuple[str, str], Any] = {}
 
     def typed(self, field: str, cell: Any) -> Any:

@@ -17,25 +17,23 @@ from components.data.sources import Row
 from components.data.split import EVALUATION, straddling
 from components.data.tokens import TokenLimit
 from components.params import Workload
+from components.schema import fields_of
 
-ENUM_KEYWORDS = {"enum", "type", "title", "description", "default", "examples"}
 SIDES = ("demonstration", "reference")
 
 
 def label_sets(workload: Workload) -> dict[str, list[str]]:
-    """Fields that are a choice among labels, and nothing more: field → labels, null left out."""
-    found: dict[str, list[str]] = {}
-    for field, schema in workload.output["properties"].items():
-        if isinstance(schema, dict) and "enum" in schema and schema.keys() <= ENUM_KEYWORDS:
-            labels: list[Any] = [label for label in schema["enum"] if label is not None]
-            if labels and all(isinstance(label, str) for label in labels):
-                found[str(field)] = labels
-    return found
+    """Fields that are a choice among labels: field → labels, null left out."""
+    shapes = fields_of(workload.output).top
+    listed = {field: [label for label in shape.labels if label is not None] for field, shape in shapes.items()}
+    return {
+        field: labels for field, labels in listed.items() if labels and all(isinstance(label, str) for label in labels)
+    }
 
 
 def nullable(workload: Workload, field: str) -> bool:
     """Whether a field that is a choice among labels may be null."""
-    return None in workload.output["properties"][field]["enum"]
+    return fields_of(workload.output).top[field].nullable
 
 
 def similar_rows(rows: Sequence[Row], repeats: dict[int, str], threshold: float) -> list[Link]:
