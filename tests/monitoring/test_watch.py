@@ -112,8 +112,9 @@ def test_words_that_only_one_row_of_the_reference_has_count_as_unseen_on_both_si
     def of(text: str) -> Observation:
         return Observation(input={"message": text}, text=json.dumps({"kind": "late"}), output_tokens=1, valid=True)
 
-    table = compare([of("a lamp"), of("a table")], [of("a chair"), of("a lamp")], SCHEMA, None, 0)
-    assert table.reference["input.unseen_words"].tolist() == [0.5, 0.5]
+    reference = [of("a lamp"), of("a table"), of("a lamp")]
+    table = compare(reference, [of("a chair"), of("a lamp")], SCHEMA, None, 0)
+    assert table.reference["input.unseen_words"].tolist() == [0.0, 0.5, 0.0]
     assert table.current["input.unseen_words"].tolist() == [0.5, 0.0]
 
 
