@@ -6,12 +6,15 @@ quarantines its row, with the reason.
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Never
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+
+from components.schema import composed
 
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 MESSAGE_CHARACTERS = 160
@@ -32,7 +35,7 @@ class AnswerSchema:
         An empty cell is null. Text that has no reading that fits stays text.
         """
         if cell is None or isinstance(cell, bool | int | list | dict):
-            return cell
+            return composed(cell)
         if isinstance(cell, float):
             return cell if math.isfinite(cell) else None
         cell = str(cell)
@@ -50,8 +53,8 @@ class AnswerSchema:
 
 
 def clean(text: str) -> str:
-    r"""Text that every later reader can hold: line ends as `\n`, no half surrogate pairs, no white space around it."""
-    return "\n".join(text.strip().encode("utf-8", "replace").decode("utf-8").splitlines())
+    r"""Text that every later reader can hold: NFC, line ends as `\n`, no half surrogate pairs, no white space around it."""
+    return unicodedata.normalize("NFC", "\n".join(text.strip().encode("utf-8", "replace").decode("utf-8").splitlines()))
 
 
 def _readings(text: str) -> list[Any]:

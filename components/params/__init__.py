@@ -52,6 +52,7 @@ from components.params.serving import FallbackParams, RoutingParams, ServingPara
 from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
 from components.params.workload import (
     Columns,
+    ConflictingInputs,
     FileSource,
     GeneratedSource,
     HuggingFaceSource,
@@ -66,6 +67,7 @@ from components.params.workload import (
 
 __all__ = [
     "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "ClockParams", "ClockedParams", "Columns",
+    "ConflictingInputs",
     "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams", "FieldMatch", "FileSource",
     "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
     "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",

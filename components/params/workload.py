@@ -12,6 +12,7 @@ from components.params.serving import ServingParams
 from components.params.trust import ProbeParams
 from components.schema import composed, opened, shape_of
 
+ConflictingInputs = Literal["first", "none", "refuse"]
 SplitName = Literal["train", "dev", "test", "sealed"]
 
 
@@ -87,6 +88,14 @@ class ValidationParams(Settings):
     near_duplicate_similarity: float = Field(default=0.9, gt=0, le=1, description="Jaccard, of character 5-grams.")
     max_input_characters: int = Field(default=20_000, ge=1)
     rare_label_share: float = Field(default=0.002, ge=0, le=1, description="Rarer labels cause a warning.")
+    conflicting_inputs: ConflictingInputs = Field(
+        default="first",
+        description="Of rows with one input and different answers: the first stays, none does, or they count among the "
+        "refused rows, as do those with the same answer.",
+    )
+    mend_labels: bool = Field(
+        default=False, description="Labels that differ in form, invisible characters or case become the commonest."
+    )
 
 
 class Traffic(Settings):

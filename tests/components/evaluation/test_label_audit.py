@@ -11,8 +11,8 @@ from components.evaluation.doubt import Texts, calibrate, judge, surprise
 from components.evaluation.label_audit import Doubts, Suspect, doubts, summarise, suspects
 from components.evaluation.pointing import offered, point
 from components.params import AuditParams
-from components.schema import shape_of
 from components.records import Example, to_json
+from components.schema import shape_of
 
 PARAMS = AuditParams(folds=4)
 SCHEMA: dict[str, Any] = {
