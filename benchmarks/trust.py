@@ -215,7 +215,7 @@ def look(job: Any, scorer: Scorer) -> Callable[[Any, Any], Any]:
     """Dev under the reward and, sealed, whether the whole answer is right."""
     from components.training import Look
 
-    examples, workload = job.dev[:DEV], job.workload
+    examples, workload = job.dev_sample(DEV), job.workload
     right = build(ScorerParams(weighted={"field_match": 1.0}, fields=workload.scorer.fields), workload.output)
 
     def measure(model: Any, tokenizer: Any) -> Look:

@@ -53,7 +53,7 @@ class AnswerSchema:
 
 
 def clean(text: str) -> str:
-    r"""Text that every later reader can hold: NFC, line ends as `\n`, no half surrogate pairs, no white space around it."""
+    r"""Text that every later reader can hold: NFC, `\n` as line end, no half surrogate pairs, no white space around."""
     return unicodedata.normalize("NFC", "\n".join(text.strip().encode("utf-8", "replace").decode("utf-8").splitlines()))
 
 

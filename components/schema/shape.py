@@ -157,7 +157,7 @@ def with_values(shape: Shape, values: Sequence[Any]) -> Shape:
     kept: list[Any] = []
     for value in values:
         if value is not None and not _among(value, kept):
-            kept.append(value)
+            kept.append(int(value) if isinstance(value, float) and value.is_integer() else value)
     if any(value is None for value in values):
         kept.append(None)
     if not kept:
