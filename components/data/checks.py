@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from components.data.answers import AnswerSchema
-from components.data.forms import plain
+from components.data.forms import visible
 from components.data.similarity import near_duplicates
 from components.data.sources import Row
 from components.data.split import EVALUATION, straddling
@@ -49,7 +49,7 @@ def similar_rows(rows: Sequence[Row], repeats: Mapping[int, str], threshold: flo
 
 
 def repeated_inputs(rows: Sequence[Row], conflicts: ConflictingInputs = "first") -> dict[int, str]:
-    """Rows whose input another row has, in whatever form its characters and blanks are written: position → reason.
+    """Rows whose input another row has, in whatever form its characters are written: position → reason.
 
     Of rows with one input, the one in the strictest split stays, and the first of those; where their answers differ
     and `conflicts` is "none", none does.
@@ -63,14 +63,14 @@ def repeated_inputs(rows: Sequence[Row], conflicts: ConflictingInputs = "first")
     found: dict[int, str] = {}
     for place in sorted(range(len(rows)), key=strictness):
         example = rows[place].example
-        values = tuple(plain(value) for value in example.input.values())
+        values = tuple(visible(value) for value in example.input.values())
         if not any(values):
             continue  # a missing input is reported as such
         stays = kept.setdefault(values, place)
         if stays == place:
             continue
         first = rows[stays].example
-        differs = plain(first.demonstration) != plain(example.demonstration)
+        differs = visible(first.demonstration) != visible(example.demonstration)
         found[place] = f"repeats {first.id}{OTHER_ANSWER if differs else ''}"
         if differs and conflicts == "none":
             found.setdefault(stays, f"is repeated by {example.id}{OTHER_ANSWER}")

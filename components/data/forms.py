@@ -19,12 +19,20 @@ _IDLE_JOINER = re.compile(
 )
 
 
+_BLANK = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+
+
+def visible(text: str) -> str:
+    """What a reader sees of the text: composed (NFC), one kind of blank, nothing invisible, no blanks around it."""
+    if text.isascii():
+        return text.strip()
+    text = _IDLE_JOINER.sub("", _INVISIBLE.sub("", unicodedata.normalize("NFC", text)))
+    return unicodedata.normalize("NFC", _BLANK.sub(" ", text)).strip()
+
+
 def plain(text: str) -> str:
-    """The text composed (NFC), without what nobody sees, its blanks single and none around it."""
-    if not text.isascii():
-        text = _IDLE_JOINER.sub("", _INVISIBLE.sub("", unicodedata.normalize("NFC", text)))
-        text = unicodedata.normalize("NFC", text)
-    return " ".join(text.split())
+    """The same with single blanks and no line ends."""
+    return " ".join(visible(text).split())
 
 
 def folded(text: str) -> str:

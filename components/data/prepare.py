@@ -114,7 +114,8 @@ def _own(rows: Sequence[Row]) -> int:
 
 def _assign(rows: Sequence[Row], kept: Sequence[int], alike: Sequence[int], workload: Workload) -> Places:
     """The source's own rows as if there were no others, so that a harvest moves none; harvested ones as told."""
-    own = [place for place in kept if place < _own(rows)]
+    end = _own(rows)
+    own = [place for place in kept if place < end]
     splits = assign([rows[place] for place in own], [alike[place] for place in own], workload)
     added = {split: [at for at in kept[len(own) :] if rows[at].part == split] for split in SPLITS}
     return {split: [*(own[at] for at in splits[split]), *added[split]] for split in SPLITS}
