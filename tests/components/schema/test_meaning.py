@@ -180,7 +180,9 @@ def test_mistakes_and_tricks_are_the_same() -> None:
     assert exploits("asked", SCHEMA, usual) == exploits("asked", OTHERWISE, usual)
     nothing = Usual("", "", {})
     assert exploits("asked", SCHEMA, nothing) == exploits("asked", OTHERWISE, nothing)
-    default = json.loads(exploits("asked", SCHEMA, nothing)["prompt_echoed_in_fields"])  # no text is free: the defaults alone
+    default = json.loads(
+        exploits("asked", SCHEMA, nothing)["prompt_echoed_in_fields"]
+    )  # no text is free: the defaults alone
     assert default["place"] == {"city": "Bonn"}
 
 
