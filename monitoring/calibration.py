@@ -18,8 +18,8 @@ _CHUNK = 250  # resamples at once: memory
 def limits(table: Table, false_alarms: float, resamples: int, seed: int) -> dict[str, float]:
     """The distance of each column that a window without drift passes, in any column, with this probability.
 
-    A resample draws both sides from the reference, so that the noise of either is in the distance: rows for numbers,
-    so that columns that go together do so here; labels by shares that the reference leaves possible.
+    The noise of either side is in the distance. A resample draws both sides' rows from the reference for numbers, so
+    that columns that go together do so here; for labels the current side, by shares that the reference leaves possible.
     """
     if not table.columns:
         return {}
@@ -45,9 +45,9 @@ def _drawn(table: Table, resamples: int, rng: np.random.Generator) -> dict[str, 
             found[name].append(wasserstein(table.reference[name].to_numpy(float), first_BR, now_BR))
         for name in table.labels:
             first, second = _known(table, name)
-            shares_BL = rng.dirichlet(_counts(first, second), number)
-            first_BL, second_BL = (rng.multinomial(len(side), shares_BL) for side in (first, second))
-            found[name].append(jensen_shannon_of(first_BL, second_BL))
+            counts_L = _counts(first, second)
+            second_BL = rng.multinomial(len(second), rng.dirichlet(_possible(counts_L), number))
+            found[name].append(jensen_shannon_of(counts_L[None], second_BL))
     return found
 
 
@@ -78,12 +78,16 @@ def _known(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counts(reference_R: np.ndarray, current_R: np.ndarray) -> np.ndarray:
-    """How often the reference has each label of either side, half a row added (Jeffreys), a whole one to new labels.
+    """How often the reference has each label of either side."""
+    return (reference_R[:, None] == np.union1d(reference_R, current_R)).sum(0)
 
-    A label that the reference never had is rare, not impossible, and how rare is not known. Shares drawn from the
-    Dirichlet distribution of these counts let it come by chance as often as Fisher's exact test says.
+
+def _possible(counts_L: np.ndarray) -> np.ndarray:
+    """The parameters of the Dirichlet distribution of shares that leaves such counts: half a row more (Jeffreys).
+
+    A label that the reference never had is rare, not impossible, and how rare is not known: with a whole row more it
+    comes by chance as often as Fisher's exact test says.
     """
-    counts_L = (reference_R[:, None] == np.union1d(reference_R, current_R)).sum(0)
     return np.where(counts_L == 0, 1.0, counts_L + 0.5)
 
 
