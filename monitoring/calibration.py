@@ -47,7 +47,7 @@ def _drawn(table: Table, resamples: int, rng: np.random.Generator) -> dict[str, 
             first, second = _known(table, name)
             counts_L = _counts(first, second)
             second_BL = rng.multinomial(len(second), rng.dirichlet(_possible(counts_L), number))
-            found[name].append(jensen_shannon_of(counts_L[None], second_BL))
+            found[name].append(jensen_shannon_of(np.tile(counts_L, (number, 1)), second_BL))
     return found
 
 

@@ -7,9 +7,11 @@ saved at fixed shares of the time, so that a machine taken away early leaves one
 """
 
 import argparse
+import json
 import logging
 import os
 import random
+import shutil
 import tarfile
 import time
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ from components.base.curriculum import Curriculum, segments
 from components.base.lexicon import everyday_words
 from components.base.model import build
 from components.base.pretrain import Start, hardware, make_optimisers, note, save
-from components.base.rows import Feed, Generators, curriculum_of, measured_rate
+from components.base.rows import Feed, Generators, curriculum_of, measured_rate, phase_at
 from components.base.twins import TwinEmbedding, piece_texts
 from components.models import fused_convolutions
 from components.params import ClockedParams, load

@@ -4,8 +4,8 @@ import json
 import random
 
 from components.base.lexicon import Lexicon
-from components.base.scenes import Pick, Rule
 from components.base.values import Count
+from components.base.scenes import Pick, Rule
 from components.base.worlds import Difficulty, Field, World
 
 STYLES = ("bullets", "template", "sentence", "table", "json_schema")

@@ -1,10 +1,12 @@
 """The skills that scenes teach: whole objects of a message as people write it, and meaning asked many times at once."""
 
+import random
 
 from components.base.scenery import Scenery
 from components.base.scenes import Cast, Scene, draw_scene
-from components.base.skills import Lesson, Task, Turn, structured
+from components.base.skills import Lesson, Task, Turn, ask, structured
 from components.base.values import COPIED, NORMALISED, JsonValue
+from components.base.voices import speak
 from components.records import to_json
 
 _FRAMES = (

@@ -8,9 +8,8 @@ this size had not learned to find a word of the message again in the prompt afte
 from collections.abc import Iterator
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
-
 from components.base.twins import with_twins
+from transformers import PreTrainedTokenizerFast
 
 PAD, START, END, CALL, CALL_END = "<|pad|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"
 SPECIAL = (PAD, START, END)

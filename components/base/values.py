@@ -80,7 +80,7 @@ class Identifier:
         if self.letters and self.letters_first and rng.random() < 0.5:
             sign = {"-": "a dash", "/": "a slash", ".": "a dot", "#": "a hash sign"}.get(self.separator, "and")
             counts = Count.spelled[self.letters], Count.spelled[self.digits]
-            words = f"string of {counts[0]} capitals, {sign}, {counts[1]} figures"
+            words = "string of {} capitals, {}, {} figures".format(counts[0], sign, counts[1])
         return rng.choice((f"like {self.text(rng)}", f"e.g. {self.text(rng)}", words, "copied exactly", "text"))
 
 
