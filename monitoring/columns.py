@@ -141,7 +141,7 @@ def _answers(rows: Sequence[Observation], schema: Mapping[str, Any]) -> dict[str
     fields, answers = fields_of(schema), [_object(one.text) for one in rows]
     found: dict[str, list[Any]] = {}
     for field in fields.leaves:
-        values = [ABSENT if answer is None else field.of(answer) for answer in answers]
+        values: list[Any] = [ABSENT if answer is None else field.of(answer) for answer in answers]
         found[f"output.{field.name}"] = [_label(field, value) for value in values]
         if field.shape.is_number and not field.shape.is_listed:
             found[f"output.{field.name}{_SIZE}"] = [float(value) if is_number(value) else np.nan for value in values]

@@ -153,9 +153,9 @@ def _walk(shape: Shape, path: tuple[str, ...], *, apart: bool) -> Iterator[Field
 def _inside(part: Shape, path: tuple[str, ...], title: str, *, apart: bool) -> list[Field]:
     """What an object or an array of labels is taken apart into; nothing where it is not."""
     kinds = part.kinds - {"null"}
-    if kinds == {"object"} and part.fields and len(path) < MOST_DEPTH and part.values is None:
+    if kinds == frozenset(["object"]) and part.fields and len(path) < MOST_DEPTH and part.values is None:
         return list(_walk(part, path, apart=apart))
-    if not apart or kinds != {"array"} or part.members is None or part.values is not None:
+    if not apart or kinds != frozenset(["array"]) or part.members is None or part.values is not None:
         return []
     labels = part.members.labels
     if not 1 < len(labels) <= MOST_LABELS or None in labels:

@@ -53,7 +53,7 @@ class Shape:
     @property
     def is_number(self) -> bool:
         """Whether it is a number, or perhaps null."""
-        return bool(self.kinds) and self.kinds - {"null"} <= {"integer", "number"} and self.kinds != {"null"}
+        return bool(self.kinds) and self.kinds - {"null"} <= {"integer", "number"} and self.kinds != frozenset(["null"])
 
     @property
     def is_free_text(self) -> bool:
@@ -145,7 +145,7 @@ def closed(shape: Shape) -> Shape:
         return shape if shape.kinds else NOTHING
     values: list[Any] = [True, False] if "boolean" in shape.kinds else []
     rest = shape.kinds - {"null", "boolean"}
-    if rest == {"integer"} and (scale := _scale(shape)):
+    if rest == frozenset(["integer"]) and (scale := _scale(shape)):
         values = [*scale, *values]
     elif rest:
         return shape
