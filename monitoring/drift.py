@@ -16,9 +16,10 @@ def distances(table: Table, limits: Mapping[str, float], page: Path) -> dict[str
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
+    bounded = table.bounded()
     definition = DataDefinition(numerical_columns=list(table.numbers), categorical_columns=list(table.labels))
     current, reference = (
-        Dataset.from_pandas(side.copy(), data_definition=definition) for side in (table.current, table.reference)
+        Dataset.from_pandas(side.copy(), data_definition=definition) for side in (bounded.current, bounded.reference)
     )
     methods = {**dict.fromkeys(table.numbers, NUMBERS), **dict.fromkeys(table.labels, LABELS)}
     metrics = [ValueDrift(column=name, method=method, threshold=limits[name]) for name, method in methods.items()]

@@ -6,12 +6,15 @@ quarantines its row, with the reason.
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Never
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+
+from components.schema import composed
 
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 MESSAGE_CHARACTERS = 160
@@ -21,13 +24,9 @@ class AnswerSchema:
     """The JSON Schema of a workload's answer, an object with properties."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        definitions = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
         self.properties: dict[str, Any] = dict(schema["properties"])
         self._answer = Draft202012Validator(dict(schema))
-        self._fields = {
-            name: Draft202012Validator({**definitions, **part} if isinstance(part, dict) else part)
-            for name, part in self.properties.items()
-        }
+        self._fields = {name: self._answer.evolve(schema=part) for name, part in self.properties.items()}
         self._typed: dict[tuple[str, str], Any] = {}
 
     def typed(self, field: str, cell: Any) -> Any:
@@ -36,7 +35,7 @@ class AnswerSchema:
         An empty cell is null. Text that has no reading that fits stays text.
         """
         if cell is None or isinstance(cell, bool | int | list | dict):
-            return cell
+            return composed(cell)
         if isinstance(cell, float):
             return cell if math.isfinite(cell) else None
         cell = str(cell)
@@ -54,8 +53,8 @@ class AnswerSchema:
 
 
 def clean(text: str) -> str:
-    r"""Text that every later reader can hold: line ends as `\n`, no half surrogate pairs, no white space around it."""
-    return "\n".join(text.strip().encode("utf-8", "replace").decode("utf-8").splitlines())
+    r"""Text that every later reader can hold: NFC, `\n` as line end, no half surrogate pairs, no white space around."""
+    return unicodedata.normalize("NFC", "\n".join(text.strip().encode("utf-8", "replace").decode("utf-8").splitlines()))
 
 
 def _readings(text: str) -> list[Any]:

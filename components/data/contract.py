@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
 
 LISTED_LABELS = 10
+REPEATED = "input is repeated"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _of_rows(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]
     yield gxe.ExpectColumnValuesToBeNull(
         column="repeats",
         description="No row repeats the input of another.",
-        meta=_meta("input is repeated", "input {value}"),
+        meta=_meta(REPEATED, "input {value}"),
     )
     yield gxe.ExpectColumnValuesToBeNull(
         column="straddles",

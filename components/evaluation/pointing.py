@@ -5,12 +5,14 @@ demonstrations, which of them people take. No reference is read.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from components.schema import Shape
 
 AROUND = 5  # words on each side of a candidate
 SPAN = 60  # characters in which they are looked for
@@ -36,9 +38,9 @@ class Candidate:
     context: str
 
 
-def point(described: Mapping[str, Any], texts: Sequence[str], values: Sequence[Any], folds: int) -> Pointed | None:
+def point(shape: Shape, texts: Sequence[str], values: Sequence[Any], folds: int) -> Pointed | None:
     """Judge a field's values by the candidates of their texts; None where the field is not extracted."""
-    candidates = [one for number, text in enumerate(texts) for one in offered(number, text, described)]
+    candidates = [one for number, text in enumerate(texts) for one in offered(number, text, shape)]
     by_text: dict[int, list[Any]] = {}
     for one in candidates:
         by_text.setdefault(one.example, []).append(one.value)
@@ -62,14 +64,12 @@ def point(described: Mapping[str, Any], texts: Sequence[str], values: Sequence[A
     return Pointed(probability, likeliest, found)
 
 
-def offered(number: int, text: str, described: Mapping[str, Any]) -> list[Candidate]:
+def offered(number: int, text: str, shape: Shape) -> list[Candidate]:
     """The strings of the field's pattern, or the numbers, that a text holds; none for a field of free texts."""
-    types = described.get("type", ())
-    kinds = {types} if isinstance(types, str) else set(types)
-    if "pattern" in described and "string" in kinds:
-        matches = list(re.finditer(described["pattern"].removeprefix("^").removesuffix("$"), text))
+    if shape.pattern is not None and "string" in shape.kinds:
+        matches = list(re.finditer(shape.pattern.removeprefix("^").removesuffix("$"), text))
         values: list[Any] = [match.group() for match in matches]
-    elif kinds & {"number", "integer"}:
+    elif shape.is_number:
         matches = list(NUMBER.finditer(text))
         values = [_number(match.group()) for match in matches]
     else:

@@ -53,6 +53,7 @@ from components.params.serving import FallbackParams, FeedbackParams, RoutingPar
 from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
 from components.params.workload import (
     Columns,
+    ConflictingInputs,
     FileSource,
     GeneratedSource,
     HuggingFaceSource,
@@ -67,13 +68,13 @@ from components.params.workload import (
 
 __all__ = [
     "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "ClockParams",
-    "ClockedParams", "Columns", "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams",
-    "FeedbackParams", "FieldMatch", "FileSource", "FormatRulesParams", "GateParams", "GeneratedSource",
-    "HackingParams", "HarvestParams", "HttpParams", "HuggingFaceSource", "JudgeParams", "LadderParams",
-    "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams", "PhaseParams",
-    "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile", "ReleaseParams", "RetentionParams",
-    "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "ScorerParams",
-    "ServingParams", "Settings", "Shares", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams",
-    "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load",
-    "read_yaml",
+    "ClockedParams", "Columns", "ConflictingInputs", "CurriculumParams", "EconomicsParams", "EngineParams",
+    "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FormatRulesParams", "GateParams",
+    "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams", "HuggingFaceSource", "JudgeParams",
+    "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass",
+    "OptimisationParams", "PhaseParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile",
+    "ReleaseParams", "RetentionParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams",
+    "RungParams", "ScorerParams", "ServingParams", "Settings", "Shares", "SliceGateParams", "SplitName",
+    "SplitShares", "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams",
+    "WatchParams", "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

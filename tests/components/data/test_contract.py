@@ -47,16 +47,16 @@ def test_a_missing_field_is_a_failure_and_an_allowed_null_is_none(make_workload:
     }
 
 
-def test_only_plain_choices_of_text_are_label_sets(make_workload: MakeWorkload) -> None:
+def test_choices_of_text_are_label_sets_of_what_is_valid(make_workload: MakeWorkload) -> None:
     properties = {
         "a": {"enum": ["x", "y", None]},
         "b": {"type": "string", "enum": ["x"]},
         "c": {"enum": [1, 2]},
-        "d": {"enum": ["x"], "minLength": 1},
+        "d": {"enum": ["x", "longer"], "maxLength": 1},
         "e": {"type": "string"},
     }
     workload = make_workload(output={"type": "object", "properties": properties})
-    assert label_sets(workload) == {"a": ["x", "y"], "b": ["x"]}
+    assert label_sets(workload) == {"a": ["x", "y"], "b": ["x"], "d": ["x"]}
 
 
 def test_a_field_may_be_called_as_the_contract_calls_its_own_columns(make_workload: MakeWorkload) -> None:
