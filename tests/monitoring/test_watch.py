@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
@@ -12,7 +13,7 @@ from components.errors import DataError
 from components.params import WatchParams
 from components.records import Observation
 from monitoring.calibration import jensen_shannon, limits, measured, wasserstein
-from monitoring.columns import compare
+from monitoring.columns import Table, compare
 from monitoring.drift import distances
 from monitoring.watch import Sides, Watched, watch
 from monitoring.windows import Window
@@ -130,3 +131,12 @@ def test_a_reference_without_answers_is_refused(draw: Draw, tmp_path: Path) -> N
 def test_false_alarms_rarer_than_resamples_tell_are_refused() -> None:
     with pytest.raises(ValueError, match=r"resamples must be at least 500 for false_alarms"):
         WatchParams(false_alarms=0.002, resamples=200)
+
+
+def test_the_page_holds_no_markup_from_names_and_labels(tmp_path: Path) -> None:
+    hostile = "</script><script>document.title='HIT'</script>"
+    first, second = ([hostile, "b"] * 50, [hostile, hostile, hostile, "b"] * 25)
+    table = Table(pd.DataFrame({hostile: first}), pd.DataFrame({hostile: second}), (), (hostile,))
+    found = distances(table, {hostile: 0.1}, tmp_path / "drift.html")
+    assert found == {hostile: pytest.approx(jensenshannon([0.5, 0.5], [0.75, 0.25], base=2), abs=1e-3)}
+    assert "<script>document" not in (tmp_path / "drift.html").read_text(encoding="utf-8")
