@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.scorers.patterns import TooSlow, compiled
+
 AROUND = 5  # words on each side of a candidate
 SPAN = 60  # characters in which they are looked for
 FOUND_SHARE = 0.8  # of a field's values, from which it is called extracted
@@ -67,17 +69,25 @@ def offered(number: int, text: str, described: Mapping[str, Any]) -> list[Candid
     types = described.get("type", ())
     kinds = {types} if isinstance(types, str) else set(types)
     if "pattern" in described and "string" in kinds:
-        matches = list(re.finditer(described["pattern"].removeprefix("^").removesuffix("$"), text))
-        values: list[Any] = [match.group() for match in matches]
+        spans = _spans(described["pattern"], text)
+        values: list[Any] = [text[start:end] for start, end in spans]
     elif kinds & {"number", "integer"}:
-        matches = list(NUMBER.finditer(text))
-        values = [_number(match.group()) for match in matches]
+        spans = [match.span() for match in NUMBER.finditer(text)]
+        values = [_number(text[start:end]) for start, end in spans]
     else:
         return []
     return [
-        Candidate(number, value, _context(text, match.start(), match.end(), f"{place} of {len(matches)}"))
-        for place, (match, value) in enumerate(zip(matches, values, strict=True), start=1)
+        Candidate(number, value, _context(text, *span, f"{place} of {len(spans)}"))
+        for place, (span, value) in enumerate(zip(spans, values, strict=True), start=1)
     ]
+
+
+def _spans(pattern: str, text: str) -> list[tuple[int, int]]:
+    """Where a field's pattern occurs; nowhere in a text that cannot be searched in time."""
+    try:
+        return compiled(pattern.removeprefix("^").removesuffix("$")).spans(text)
+    except TooSlow:
+        return []
 
 
 def _chances(candidates: Sequence[Candidate], taken: NDArray[Any], folds: int) -> NDArray[Any]:
