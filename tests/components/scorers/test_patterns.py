@@ -76,7 +76,15 @@ def test_a_field_whose_pattern_takes_too_long_offers_nothing() -> None:
     assert found.value == "KD-10345"
 
 
-PATTERNS = [r"^[A-Z]{2}-\d{5}$", r"^[0-9A-Z ]{3,8}$", r"^\d{4}-\d{2}-\d{2}$", r"(?i)a+b?", r"\w\s\W", r"^(a|b)*c$", r"x\b"]
+PATTERNS = [
+    r"^[A-Z]{2}-\d{5}$",
+    r"^[0-9A-Z ]{3,8}$",
+    r"^\d{4}-\d{2}-\d{2}$",
+    r"(?i)a+b?",
+    r"\w\s\W",
+    r"^(a|b)*c$",
+    r"x\b",
+]
 
 
 @settings(max_examples=300, deadline=None)
