@@ -68,8 +68,13 @@ class OpenAIEngine:
 
     async def _whole(self, response: Any) -> None:
         """Read a response to its end within the time limit, which the client holds against each part alone."""
-        async with asyncio.timeout(self.params.timeout_s):
-            await response.aread()
+        import httpx
+
+        try:
+            async with asyncio.timeout(self.params.timeout_s):
+                await response.aread()
+        except TimeoutError:
+            raise httpx.ReadTimeout("no whole answer in time", request=response.request) from None
 
     def _request(self, ask: Ask, sampling: Sampling, sample: int) -> dict[str, Any]:
         chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed + sample}

@@ -5,6 +5,7 @@ That keeps it small (no nesting, no references, no combinators) and its mistakes
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import NoneType
 from typing import Any
 
@@ -69,7 +70,7 @@ def _value_tests(kind: type, field: Mapping[str, Any]) -> list[Test]:
         tests.append(frozenset(member for member in field["enum"] if isinstance(member, kind)).__contains__)
     if kind is str:
         if "pattern" in field:
-            tests.append(lambda text, pattern=compiled(field["pattern"]): _occurs(pattern, text))
+            tests.append(partial(_occurs, compiled(field["pattern"])))
         if "minLength" in field or "maxLength" in field:
             least, most = field.get("minLength", 0), field.get("maxLength", float("inf"))
             tests.append(lambda text: least <= len(text) <= most)
