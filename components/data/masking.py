@@ -16,19 +16,21 @@ from components.data.personal import births, emails, ibans, letter_ids, numbers
 
 MOST_ROUNDS = 4  # a mark may give a neighbour another context
 # A literal and, where it is a key, the colon that says so: a JSON text's other quotes are escaped.
-_LITERAL = re.compile(r'"(?:[^"\\]++|\\.)*+"(\s*+:)?', re.DOTALL)
-_BLANKS = dict.fromkeys(map(ord, "\t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"), " ")  # fmt: skip
-_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\ufe58\ufe63\uff0d"), "-")
-_NOTHING = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"), "")  # fmt: skip
+_LITERAL = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)(\s*+:)?', re.DOTALL)
+_INVISIBLE = {0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF}
+_LONG_VOWEL = "\u30fc"  # written like a dash, and for one
 
 
 class _Plain(dict[str, str]):
     """Each character as people mean it; worked out once."""
 
     def __missing__(self, character: str) -> str:
-        known = _BLANKS | _DASHES | _NOTHING
-        if ord(character) in known:
-            plain = known[ord(character)]
+        if ord(character) in _INVISIBLE:
+            plain = ""
+        elif character == "\t" or unicodedata.category(character) == "Zs":
+            plain = " "
+        elif character == _LONG_VOWEL or unicodedata.category(character) == "Pd":
+            plain = "-"
         elif character.isdecimal():
             plain = str(unicodedata.decimal(character))
         else:
@@ -52,7 +54,7 @@ def mask(text: str) -> str:
 
 def _is_json(text: str) -> bool:
     """Whether a text is an object or an array of JSON."""
-    if not text.lstrip()[:1] in ("{", "["):
+    if text.lstrip()[:1] not in ("{", "["):
         return False
     try:
         json.loads(text)

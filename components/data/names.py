@@ -26,10 +26,11 @@ _TITLE = r"(?:(?:Dr|Mr|Mrs|Ms|Mx|Prof|Herr|Frau|Sr|Sra|M|Mme|Ing)\b\.? +){0,2}"
 _WORD = r"[^\W\d_][^\W\d_'’.-]{0,30}(?:[.'’-][^\W\d_]{1,30}){0,3}"
 _PARTICLE = r"(?:van|von|der|den|de|del|della|da|dos|di|du|la|le|el|al|bin|ibn|zu|ter|ten)"
 _NAME = re.compile(rf"{_TITLE}{_WORD}(?:\.?(?: {_PARTICLE}){{0,2}} {_WORD}){{0,3}}\.?")
-_NO_NAMES = frozenset(
+_SAID = (
     "all team there sir madam support customer service everyone again and please thank thanks hurry asap sent from the "
-    "my i you is it we this that not very much in for to of on at with so but help soon now bye".split(" ")
+    "my i you is it we this that not very much in for to of on at with so but help soon now bye"
 )
+_NO_NAMES = frozenset(_SAID.split())
 _LONGEST_LINE = 60
 
 

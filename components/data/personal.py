@@ -201,19 +201,17 @@ def _is_code(before: str) -> bool:
 
 
 def _is_phone(first: str, digits: str, shape: tuple[int, ...], before: str, international: bool) -> bool:
-    if not _FEWEST <= len(digits) <= _MOST + 2:
-        return False
+    """Whether groups of digits are a phone number: by their country, by the words before, by their national form."""
     if international:
-        return len(digits) <= _MOST and _begins_with_country(digits)
+        return _FEWEST <= len(digits) <= _MOST and _begins_with_country(digits)
     if digits.startswith("00"):
-        return _begins_with_country(digits[2:]) and _valid_abroad(digits[2:])
+        return len(digits) <= _MOST + 2 and _begins_with_country(digits[2:]) and _valid_abroad(digits[2:])
     called = _PHONE_WORD.search(before) is not None
     if called and len(digits) <= 13 and not re.fullmatch(r"(?:19|20)\d{6}", digits):
         return True
-    if digits[0] == "0":
-        return 9 <= len(digits) <= 12 and _national(digits, REGIONS)
-    if first == "(":
-        return 9 <= len(digits) <= 11 and _national(digits, REGIONS)
+    lengths = range(9, 13) if digits[0] == "0" else range(9, 12)
+    if digits[0] == "0" or first == "(":
+        return len(digits) in lengths and _national(digits, REGIONS)
     return shape in _SHAPES and _national(digits, _SHAPES[shape])
 
 

@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 
 from benchmarks.masking import HERE, PROMISED, counted, read, summary
 from components.data.check_digits import (
-    IBAN_LENGTHS, is_american, is_brazilian, is_card, is_french, is_german, is_iban, is_spanish, is_swedish, is_swiss, luhn,
-)  # fmt: skip
+    IBAN_LENGTHS,
+    is_american,
+    is_brazilian,
+    is_card,
+    is_french,
+    is_german,
+    is_iban,
+    is_spanish,
+    is_swedish,
+    is_swiss,
+    luhn,
+)
 from components.data.masking import mask
 from components.scorers.answers import read_object
 
@@ -81,19 +91,22 @@ LETTERS = "0123456789٣４ +-()./@<>{}\"\\\n\tABCDEabcde,:'ßé\u00a0\u200b"
 PIECES = [text for pair in MASKED for text in pair] + KEPT + ["<phone>", "<card>", '{"a": "', '"}', "\\u0040", "\\n"]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.text(LETTERS, max_size=80) | st.lists(st.sampled_from(PIECES) | st.text(LETTERS, max_size=5)).map("".join))
 def test_masking_twice_changes_nothing_more(text: str) -> None:
     once = mask(text)
     assert mask(once) == once
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["phone", "jo@example.com", "a"]),
         st.recursive(
-            st.sampled_from([text for text, _ in MASKED]) | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans(),
+            st.sampled_from([text for text, _ in MASKED])
+            | st.integers()
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.booleans(),
             st.lists,
         ),
     ),
@@ -122,12 +135,72 @@ def test_strings_of_an_answer_are_masked_as_they_read_and_numbers_stay() -> None
 
 
 WORST = [
-    "a", "a@", "a@a-", "a@a.", "a.", "0", "0 ", "0-", "(0", "+0", "+49 ", "1 ", "4111 1111 1111 1112 ", "4", "12 34 ", "DE12 ",
-    "DE89 3704 ", "thanks", "thanks ", "thanks\n", "thanks,\n ", "\n", "\n ", "dear ", "\ndear ", "my name is ", "i am ", "name:",
-    "born ", "born 1", "born 1 a", "tel ", "order ", "jo [at] ", "a (at) b.", "(at)", '"', '"\\', '{"a":"', "[", "{", "ABCDEF12",
-    "12345678", "X-1234567", "A B ", "van ", "a van ", "我叫", "٣", "\u200b", "\u00a0", "é", "AB 12 ", "2023-", "1.1.", "1:1", "A'",
-    "social security ", "sécu ", "4 July ", "d.o.b ", "of ", "thank you\nA ", "(+", "00 ",
-]  # fmt: skip
+    "a",
+    "a@",
+    "a@a-",
+    "a@a.",
+    "a.",
+    "0",
+    "0 ",
+    "0-",
+    "(0",
+    "+0",
+    "+49 ",
+    "1 ",
+    "4111 1111 1111 1112 ",
+    "4",
+    "12 34 ",
+    "DE12 ",
+    "DE89 3704 ",
+    "thanks",
+    "thanks ",
+    "thanks\n",
+    "thanks,\n ",
+    "\n",
+    "\n ",
+    "dear ",
+    "\ndear ",
+    "my name is ",
+    "i am ",
+    "name:",
+    "born ",
+    "born 1",
+    "born 1 a",
+    "tel ",
+    "order ",
+    "jo [at] ",
+    "a (at) b.",
+    "(at)",
+    '"',
+    '"\\',
+    '{"a":"',
+    "[",
+    "{",
+    "ABCDEF12",
+    "12345678",
+    "X-1234567",
+    "A B ",
+    "van ",
+    "a van ",
+    "我叫",
+    "٣",
+    "\u200b",
+    "\u00a0",
+    "é",
+    "AB 12 ",
+    "2023-",
+    "1.1.",
+    "1:1",
+    "A'",
+    "social security ",
+    "sécu ",
+    "4 July ",
+    "d.o.b ",
+    "of ",
+    "thank you\nA ",
+    "(+",
+    "00 ",
+]
 
 
 @pytest.mark.parametrize("piece", WORST)
@@ -140,8 +213,8 @@ def test_masking_takes_time_in_proportion_to_the_text(piece: str) -> None:
         return time.process_time() - started
 
     mask("warm")
-    quick = seconds(16_000)
-    assert seconds(64_000) < max(0.3, 10 * quick)  # four times as long; sixteen times were quadratic
+    quick = seconds(8_000)
+    assert seconds(32_000) < max(0.3, 10 * quick)  # four times as long; sixteen times were quadratic
 
 
 def test_check_digits_are_those_of_the_standards() -> None:
