@@ -21,10 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ladder import machine
 from components.data.masking import mask
-from components.evaluation.metrics import wilson
-from components.records import to_json
 
 HERE = Path(__file__).resolve().parent
 PROMISED = ("email", "phone", "card", "iban", "id", "birth")
@@ -56,13 +53,15 @@ class Counts:
 
 def main() -> None:
     """Measure, print, and write the record."""
+    from benchmarks.ladder import machine
+
     options = parse()
     parts = {name: counted(read(HERE / "masking" / f"{name}.txt")) for name in ("development", "held_out")}
     parts["generated tickets"] = counted(tickets())
     for name, counts in parts.items():
         for line in (*counts.missed, *counts.touched) if options.show in (name, "all") else ():
             print(line)
-    record = {
+    record: dict[str, Any] = {
         "n": sum(counts.n for counts in parts.values()),
         **summary(list(parts.values())),
         "parts": {name: {"n": counts.n, **summary([counts])} for name, counts in parts.items()},
@@ -100,6 +99,7 @@ def _text(country: str, marked: str) -> Text:
 
 def tickets() -> list[Text]:
     """Simulated customers' tickets and their right answers; personal in them are phone numbers, and names apart."""
+    from components.records import to_json
     from components.workloads import triage
 
     found = list(triage.generate(TICKETS, SEED))
@@ -156,6 +156,8 @@ def _share(count: int, n: int) -> float | None:
 def _interval(count: int, n: int) -> list[float] | None:
     if not n:
         return None
+    from components.evaluation.metrics import wilson
+
     found = wilson(count, n)
     return [found.low, found.high]
 

@@ -3,8 +3,6 @@
 import ast
 import importlib
 import re
-import re._constants as signs  # type: ignore[import-not-found]  # pyright: ignore
-import re._parser as parser  # type: ignore[import-not-found]  # pyright: ignore
 import time
 from collections.abc import Iterator
 from itertools import product
@@ -13,6 +11,8 @@ from typing import Any
 
 import pytest
 
+signs: Any = importlib.import_module("re._constants")
+parser: Any = importlib.import_module("re._parser")
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("components", "flows", "monitoring")
 METHODS = {"match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}

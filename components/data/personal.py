@@ -6,8 +6,9 @@ in one of the countries below, or follow a word that says what it is. Every rule
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Any
 
 from components.data import check_digits
 from components.data.check_digits import IBAN_LENGTHS, is_card, is_iban
@@ -52,7 +53,7 @@ _GROUP = re.compile(r"\d+")
 _LETTER = re.compile(r"[A-Za-z_À-ɏ]")
 _CODE_AFTER = re.compile(r"[A-Za-z_À-ɏ]|[-/.,:]?[\d]|-[A-Za-z]|[,.]-? ?(?:€|EUR)")
 _CARD_SHAPES = {(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 4, 1)}
-_ID_SHAPES = {
+_ID_SHAPES: dict[tuple[int, ...], Callable[[str], bool]] = {
     (3, 2, 4): check_digits.is_american,
     (1, 2, 2, 2, 3, 3, 2): check_digits.is_french,
     (3, 4, 4, 2): check_digits.is_swiss,
@@ -222,7 +223,7 @@ def _patterns() -> dict[str, re.Pattern[str]]:
 
     found: dict[str, re.Pattern[str]] = {}
     for region in REGIONS:
-        metadata = PhoneMetadata.metadata_for_region(region)
+        metadata: Any = PhoneMetadata.metadata_for_region(region)
         pattern, prefix = metadata.general_desc.national_number_pattern, metadata.national_prefix or ""
         found[region] = re.compile(f"{prefix}(?:{pattern})" if prefix == "0" else f"(?:{prefix})?(?:{pattern})")
     return found
