@@ -84,3 +84,24 @@ def test_one_digit_changed_is_noticed(check: Callable[[str], bool]) -> None:
         for place, letter in enumerate(example):
             if letter.isdigit():
                 assert not check(f"{example[:place]}{(int(letter) + 1) % 10}{example[place + 1 :]}"), (example, place)
+
+
+def closed(digits: str) -> str:
+    """Digits with Luhn's check digit after them."""
+    return next(digits + last for last in "0123456789" if luhn(digits + last))
+
+
+def test_a_swedish_number_begins_with_a_day_of_birth() -> None:
+    assert all(is_swedish(closed(f"81{day}987")) for day in ("0101", "1201", "0131", "1231"))
+    assert not any(is_swedish(closed(f"81{day}987")) for day in ("0001", "1301", "0100", "0132"))
+
+
+FIRST = [("2221", "2220", 16), ("2720", "2721", 16), ("55", "59", 16), ("34", "35", 15),
+         ("37", "33", 15), ("644", "643", 16), ("649", "611", 16), ("300", "299", 14), ("305", "306", 14), ("3528", "3527", 16),
+         ("3589", "3590", 16), ("36", "31", 14), ("50", "52", 18), ("67", "68", 19)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("inside", "outside", "length"), FIRST)
+def test_a_schemes_first_digits_have_an_end(inside: str, outside: str, length: int) -> None:
+    assert is_card(closed(inside.ljust(length - 1, "0")))
+    assert not is_card(closed(outside.ljust(length - 1, "0")))
