@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants bench-nano-trials ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -84,7 +84,7 @@ nano: setup ## Pretrain the nano base model, or confirm that it is up to date
 nano-eval: setup ## Measure the nano base model on worlds it has never seen, and write its card
 	$(BIN)/dvc repro --single-item examine
 
-bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-chaos bench-watch bench-scorers bench-verdicts bench-advice bench-trust ## All benchmarks but the trials (three hours on two cores)
+bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-chaos bench-watch bench-scorers bench-verdicts bench-advice bench-trust bench-masking ## All benchmarks but the trials (three hours on two cores)
 
 bench-ladder: setup ## Three climbs with three seeds: accuracy, cost, time, overhead, memory (ARGS="--seeds 4 5")
 	$(BIN)/python -m benchmarks.ladder $(ARGS)
@@ -118,6 +118,12 @@ bench-advice: setup ## Is the advice right? Simulated workloads whose best next 
 
 bench-trust: setup ## Certificates' coverage, ten hacked and ten honest trainings, the label audit (after make demo)
 	$(BIN)/python -m benchmarks.trust $(ARGS)
+
+bench-masking: setup ## What masking finds and what it takes for personal wrongly, on texts of 15 countries
+	$(BIN)/python -m benchmarks.masking $(ARGS)
+
+bench-mutants: setup ## Do the tests of what guards something notice a changed line? (an hour; ARGS="--most 60")
+	$(BIN)/python -m benchmarks.mutants $(ARGS)
 
 bench-nano-trials: setup ## Compare variants of the base model in short trainings (about 20 minutes on two cores)
 	$(BIN)/python -m benchmarks.nano_trials $(ARGS)

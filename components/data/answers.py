@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Never
 
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from components.schema import composed
+from components.scorers.patterns import SchemaValidator, errors
 
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 MESSAGE_CHARACTERS = 160
@@ -25,7 +25,7 @@ class AnswerSchema:
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.properties: dict[str, Any] = dict(schema["properties"])
-        self._answer = Draft202012Validator(dict(schema))
+        self._answer = SchemaValidator(dict(schema))
         self._fields = {name: self._answer.evolve(schema=part) for name, part in self.properties.items()}
         self._typed: dict[tuple[str, str], Any] = {}
 
@@ -47,7 +47,7 @@ class AnswerSchema:
     def problems(self, answer: Any) -> dict[str, str]:
         """What is wrong with an answer: field → reason, "" → what concerns the whole object."""
         found: dict[str, str] = {}
-        for error in self._answer.iter_errors(answer):
+        for error in errors(self._answer, answer):
             found.setdefault(str(error.path[0]) if error.path else "", _brief(error))
         return found
 
@@ -69,15 +69,18 @@ def _readings(text: str) -> list[Any]:
     return [*readings, text]
 
 
-def _best(field: Draft202012Validator, readings: list[Any]) -> Any:
+def _best(field: Any, readings: list[Any]) -> Any:
     """The first reading that fits; else the first of the right type, where text is not; else text."""
 
     def of_wrong_type(value: Any) -> bool:
-        return any(error.validator == "type" for error in field.iter_errors(value))
+        return any(error.validator == "type" for error in errors(field, value))
+
+    def fits(value: Any) -> bool:
+        return next(errors(field, value), None) is None
 
     text = readings[-1]
-    fitting = next((value for value in readings if field.is_valid(value)), text)
-    if field.is_valid(fitting) or not of_wrong_type(text):
+    fitting = next((value for value in readings if fits(value)), text)
+    if fits(fitting) or not of_wrong_type(text):
         return fitting
     return next((value for value in readings if not of_wrong_type(value)), text)
 

@@ -46,8 +46,9 @@ class OpenAIEngine:
 
         pace = Pace(self.params.requests_per_minute)
         slots = asyncio.Semaphore(self.params.concurrency)
-        # The hook runs before every attempt, so that retries keep the pace as well.
-        http = DefaultAsyncHttpxClient(event_hooks={"request": [pace.wait]}, timeout=self.params.timeout_s)
+        # The hooks run for every attempt, so that retries keep the pace as well.
+        hooks = {"request": [pace.wait], "response": [self._whole]}
+        http = DefaultAsyncHttpxClient(event_hooks=hooks, timeout=self.params.timeout_s)
         async with AsyncOpenAI(
             api_key=self._key,
             base_url=self.params.base_url,
@@ -64,6 +65,16 @@ class OpenAIEngine:
                     return found
 
                 return await _all([answer(ask, sample) for ask in prompts for sample in range(sampling.n)])
+
+    async def _whole(self, response: Any) -> None:
+        """Read a response to its end within the time limit, which the client holds against each part alone."""
+        import httpx
+
+        try:
+            async with asyncio.timeout(self.params.timeout_s):
+                await response.aread()
+        except TimeoutError:
+            raise httpx.ReadTimeout("no whole answer in time", request=response.request) from None
 
     def _request(self, ask: Ask, sampling: Sampling, sample: int) -> dict[str, Any]:
         chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed + sample}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.schema import Shape
+from components.scorers.patterns import TooSlow, compiled
 
 AROUND = 5  # words on each side of a candidate
 SPAN = 60  # characters in which they are looked for
@@ -67,17 +68,25 @@ def point(shape: Shape, texts: Sequence[str], values: Sequence[Any], folds: int)
 def offered(number: int, text: str, shape: Shape) -> list[Candidate]:
     """The strings of the field's pattern, or the numbers, that a text holds; none for a field of free texts."""
     if shape.pattern is not None and "string" in shape.kinds:
-        matches = list(re.finditer(shape.pattern.removeprefix("^").removesuffix("$"), text))
-        values: list[Any] = [match.group() for match in matches]
+        spans = _spans(shape.pattern, text)
+        values: list[Any] = [text[start:end] for start, end in spans]
     elif shape.is_number:
-        matches = list(NUMBER.finditer(text))
-        values = [_number(match.group()) for match in matches]
+        spans = [match.span() for match in NUMBER.finditer(text)]
+        values = [_number(text[start:end]) for start, end in spans]
     else:
         return []
     return [
-        Candidate(number, value, _context(text, match.start(), match.end(), f"{place} of {len(matches)}"))
-        for place, (match, value) in enumerate(zip(matches, values, strict=True), start=1)
+        Candidate(number, value, _context(text, *span, f"{place} of {len(spans)}"))
+        for place, (span, value) in enumerate(zip(spans, values, strict=True), start=1)
     ]
+
+
+def _spans(pattern: str, text: str) -> list[tuple[int, int]]:
+    """Where a field's pattern occurs; nowhere in a text that cannot be searched in time."""
+    try:
+        return compiled(pattern.removeprefix("^").removesuffix("$")).spans(text)
+    except TooSlow:
+        return []
 
 
 def _chances(candidates: Sequence[Candidate], taken: NDArray[Any], folds: int) -> NDArray[Any]:

@@ -65,9 +65,9 @@ def read_object(text: str) -> Answer:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise NotAnAnswer(f"key {twice!r} more than once")
+        seen = set[str]()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise NotAnAnswer(f"key {twice!r:.60} more than once")
     return found
 
 

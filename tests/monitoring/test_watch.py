@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
@@ -14,7 +15,7 @@ from components.errors import DataError
 from components.params import WatchParams
 from components.records import Observation
 from monitoring.calibration import jensen_shannon, limits, measured, wasserstein
-from monitoring.columns import compare
+from monitoring.columns import Table, compare
 from monitoring.drift import distances
 from monitoring.watch import Sides, Watched, watch
 from monitoring.windows import Window
@@ -259,3 +260,12 @@ def test_one_wrong_answer_after_none_was_is_no_worse_quality(tmp_path: Path) -> 
     before = scored(800, 0, 800)
     assert not seen(True, before, scored(300, 1, 60), tmp_path / "page.html").drifted
     assert seen(True, before, scored(300, 30, 60), tmp_path / "page.html").kinds == ("quality",)
+
+
+def test_the_page_holds_no_markup_from_names_and_labels(tmp_path: Path) -> None:
+    hostile = "</script><script>document.title='HIT'</script>"
+    first, second = ([hostile, "b"] * 50, [hostile, hostile, hostile, "b"] * 25)
+    table = Table(pd.DataFrame({hostile: first}), pd.DataFrame({hostile: second}), (), (hostile,))
+    found = distances(table, {hostile: 0.1}, tmp_path / "drift.html")
+    assert found == {hostile: pytest.approx(jensenshannon([0.5, 0.5], [0.75, 0.25]), abs=1e-3)}
+    assert "<script>document" not in (tmp_path / "drift.html").read_text(encoding="utf-8")
