@@ -120,9 +120,7 @@ bench-nano-trials: setup ## Compare variants of the base model in short training
 	$(BIN)/python -m benchmarks.nano_trials $(ARGS)
 
 ui: setup ## Open the record of runs, models and traces in MLflow (UI_PORT=5000)
-	@mkdir -p state
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(UI_PORT) \
-	  --workers 1 --backend-store-uri sqlite:///state/mlflow.db --default-artifact-root state/mlflow-artifacts
+	$(BIN)/gradus ui --port $(UI_PORT)
 
 up: setup ## Start Prefect, its worker, MLflow and the champion in the background (WORKLOAD=triage PREFECT_PORT=4200 …)
 	@$(BIN)/gradus up $(WORKLOAD) --profile $(PROFILE) $(PORTS)

@@ -16,6 +16,7 @@ import typer
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from flows.advice import advice
+from flows.logins import temporary_prefect
 from flows.machine import machine
 from flows.production import prefect_home, production
 from flows.trust import trust
@@ -64,6 +65,7 @@ def prepare(
     """Set up what all commands share: the environment's defaults, logging, debugging."""
     for name, value in _environment_defaults(Path.cwd()).items():
         os.environ.setdefault(name, value)
+    os.environ.update(temporary_prefect(os.environ))
     # Stages run as child processes and inherit the choice.
     os.environ["GRADUS_DEBUG"] = "1" if debug else "0"
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -120,7 +122,7 @@ def climb_ladder(
     console = Console(width=max(120, Console().width))
     console.print(table(read_record(run.report / "ladder.json", Ladder)))
     typer.echo(f"\nReport: {(run.report / 'report.html').resolve()}")
-    typer.echo("Record: make ui, then http://127.0.0.1:5000")
+    typer.echo("Record: make ui")
 
 
 @app.command("graph", epilog="Example: [bold]gradus graph triage --profile nano[/]")
