@@ -229,6 +229,7 @@ def main() -> None:
     An error that Gradus raised on purpose becomes one sentence on standard error and exit code 2.
     Anything else is a defect and keeps its traceback.
     """
+    os.umask(0o077)  # what production said, the record and the models are their owner's
     try:
         app()
     except GradusError as error:

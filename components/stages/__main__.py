@@ -117,6 +117,7 @@ def end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)  # as the command line does: DVC may have been started by hand
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
