@@ -16,6 +16,7 @@ import typer
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from flows.advice import advice
+from flows.keeping import keeping
 from flows.logins import temporary_prefect
 from flows.machine import machine
 from flows.production import prefect_home, production
@@ -41,6 +42,7 @@ app.add_typer(machine)
 app.add_typer(verdicts)
 app.add_typer(trust)
 app.add_typer(advice)
+app.add_typer(keeping)
 
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of the model.")]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.registry.store import addresses, told
+from components.registry.moved import settle
+from components.registry.store import SQLITE, addresses, told
 
 
 def application(project: Path) -> Callable[..., Any]:
@@ -16,6 +17,7 @@ def application(project: Path) -> Callable[..., Any]:
         RegistryError: The database does not open.
     """
     uri, artifacts = addresses({}, project)
+    assert artifacts is not None  # SQLite's lie beside it
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # nothing here starts jobs, which run code
     from mlflow.environment_variables import (
         _MLFLOW_IN_JOB_EXECUTOR,  # pyright: ignore[reportPrivateUsage] — as `mlflow server` sets them
@@ -35,4 +37,5 @@ def application(project: Path) -> Callable[..., Any]:
 
     with told("a record of runs that opens"):
         initialize_backend_stores(uri, uri, str(artifacts))
+        settle(Path(uri.removeprefix(SQLITE)), artifacts)
     return app

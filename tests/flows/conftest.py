@@ -167,7 +167,7 @@ def climbed_once(make_project: Callable[[], "Project"]) -> Project:
 
 @pytest.fixture(scope="module")
 def climbed(climbed_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of it. What was registered keeps its place in the original: only new files are the copy's own."""
+    """A copy of it, with a record of its own."""
     return Project(shutil.copytree(climbed_once.folder, tmp_path_factory.mktemp("climbed"), dirs_exist_ok=True))
 
 

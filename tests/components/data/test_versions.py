@@ -84,8 +84,10 @@ def test_a_project_in_a_folder_of_a_larger_repository_has_versions_too(tmp_path:
     run(larger, *GIT, "commit", "--quiet", "-m", "More than a project")
     first = new_version(inner, "shop", harvested("a"), "one")
     assert first.folder == inner / "state" / "retrain" / "shop" / "models" / "the project"
-    assert run(larger, "git", "show", "--stat=200", "--format=", first.commit).splitlines()[-2].startswith(
-        " models/the project/params/workloads/shop.yaml"
+    assert (
+        run(larger, "git", "show", "--stat=200", "--format=", first.commit)
+        .splitlines()[-2]
+        .startswith(" models/the project/params/workloads/shop.yaml")
     )
     second = new_version(inner, "shop", harvested("b"), "two", Origin(first.commit))
     assert {path.name for path in (second.folder / "data/shop/harvest").glob("*.jsonl")} == {"one.jsonl", "two.jsonl"}
