@@ -15,10 +15,12 @@ from typing import Annotated, Literal
 import typer
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
+from components.stages.environment import straightened
 from flows.advice import advice
 from flows.keeping import keeping
 from flows.logins import temporary_prefect
 from flows.machine import machine
+from flows.place import in_a_repository, usable
 from flows.production import prefect_home, production
 from flows.trust import trust
 from flows.verdicts import verdicts
@@ -67,7 +69,7 @@ def prepare(
     """Set up what all commands share: the environment's defaults, logging, debugging."""
     for name, value in _environment_defaults(Path.cwd()).items():
         os.environ.setdefault(name, value)
-    os.environ.update(temporary_prefect(os.environ))
+    os.environ.update(straightened(os.environ) | temporary_prefect(os.environ))
     # Stages run as child processes and inherit the choice.
     os.environ["GRADUS_DEBUG"] = "1" if debug else "0"
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -115,6 +117,7 @@ def climb_ladder(
     from components.stages.run import Run
 
     run = Run.of(workload, profile, ladder)
+    in_a_repository(Path.cwd())
     prefect_home()
     from flows.ladder import climb
     from flows.tasks import stop
@@ -233,6 +236,7 @@ def main() -> None:
     """
     os.umask(0o077)  # what production said, the record and the models are their owner's
     try:
+        usable(Path.cwd())
         app()
     except GradusError as error:
         if not str(error):  # told before

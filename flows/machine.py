@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.logins import how_to_log_in
+from flows.place import refuse_taken
 from flows.production import Profile, Workload
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def open_record(port: MlflowPort = 5000) -> None:
     from flows.logins import USER, mlflow_settings, new_logins
     from flows.servers import LOCAL, listen, mlflow
 
+    refuse_taken(LOCAL, port)
     os.environ.update(mlflow_settings(password := new_logins().mlflow))
     address = f"http://{LOCAL}:{port}"
     served = mlflow(address)

@@ -4,7 +4,6 @@ Decides ports, paths and order; supervisord (infra/supervisord.conf) starts, res
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,8 @@ from components.records import read_record, write_record
 from flows.health import LOCAL, Health, Services, ask
 from flows.logins import FILE as LOGINS
 from flows.logins import Logins, keep, kept, mlflow_settings, new_logins, prefect_settings
-from flows.supervisor import MARK, SOCKET, control, processes, runs, sweep
+from flows.place import refuse_taken
+from flows.supervisor import MARK, control, processes, runs, socket_path, sweep
 
 CONFIGURATION = Path("infra/supervisord.conf")
 UP, LOGS = Path("state/up"), Path("state/logs")
@@ -72,7 +72,7 @@ def down() -> bool:
         while runs(pid) and time.monotonic() < ends:
             time.sleep(_LOOK_S)
     swept = sweep(Path.cwd())
-    for path in (SOCKET, PID, RECORD, LOGINS):
+    for path in (socket_path(Path.cwd()), PID, RECORD, LOGINS):
         path.unlink(missing_ok=True)
     return pid is not None or swept
 
@@ -91,7 +91,7 @@ def environment(services: Services, folder: Path, logins: Logins) -> dict[str, s
     return own | {
         MARK: str(folder),
         "GRADUS_PYTHON": sys.executable,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # stages start `python`
+        "GRADUS_SOCKET": str(socket_path(folder)),
         "MLFLOW_TRACKING_URI": services.addresses["mlflow"],
         **mlflow_settings(logins.mlflow),
         "PREFECT_API_URL": f"{services.addresses['prefect']}/api",
@@ -123,24 +123,22 @@ def _refuse_taken(services: Services) -> None:
     """Refuse ports on which others listen, before anything is started."""
     for name in (*SERVERS, "serve"):
         port = int(services.addresses[name].rpartition(":")[2])
-        with socket.socket() as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                tried.bind((LOCAL, port))
-            except OSError as error:
-                raise ConfigError(
-                    f"expected a free port for {name}, found {port} taken; "
-                    f"choose another: make up {name.upper()}_PORT={port + 1}"
-                ) from error
+        try:
+            refuse_taken(LOCAL, port)
+        except ConfigError as error:
+            raise ConfigError(
+                f"expected a free port for {name}, found {port} taken; "
+                f"choose another: make up {name.upper()}_PORT={port + 1}"
+            ) from error
 
 
 def _supervise(services: Services, folder: Path) -> None:
     """Start supervisord, which starts the servers."""
-    for path in (UP / "prefect", LOGS):
+    for path in (UP / "prefect", LOGS, socket_path(folder).parent):
         path.mkdir(parents=True, exist_ok=True)
     write_record(RECORD, services)
-    command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(folder / CONFIGURATION)]
-    started = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(CONFIGURATION)]
+    started = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if started.returncode:
         RECORD.unlink()
         LOGINS.unlink()

@@ -48,7 +48,7 @@ def written(found: dict[str, tuple[str, frozenset[str]]], header: str) -> str:
 def merged(
     new: dict[str, tuple[str, frozenset[str]]], old: dict[str, tuple[str, frozenset[str]]]
 ) -> dict[str, tuple[str, frozenset[str]]]:
-    """The new entries; a version that stays keeps hashes that the index does not have, as those of torch's CPU builds."""
+    """The new entries; a version that stays keeps hashes that the index does not have: those of torch on a CPU."""
     return {pin: (line, hashes | old[pin][1] if pin in old else hashes) for pin, (line, hashes) in sorted(new.items())}
 
 
