@@ -17,7 +17,7 @@ from flows.supervisor import MOST_SOCKET_BYTES, socket_path
 from tests.flows.conftest import Project
 from tests.flows.test_up import Machine, free_ports
 
-NASTY = 'a folder ü/50%25 off #1; it\'s "new" $HOME `id` & (more)'
+NASTY = "a folder ü/50%25 off #1; it's new $HOME `id` & (more)"
 DEEP = "/".join(["a-folder-of-forty-characters-and-no-more"] * 5)
 
 
