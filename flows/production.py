@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from components.errors import ConfigError
+from flows.place import prefect_answers, refuse_taken
 
 LOCAL = "127.0.0.1"
 MOST_SHOWN = 400  # characters of a correction
@@ -19,8 +20,19 @@ Profile = Annotated[str, typer.Option(help="Name of a profile under params/profi
 
 
 def prefect_home() -> None:
-    """Prefect looks for its folder when it is imported."""
-    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+    """Prefect looks for its folder when it is imported.
+
+    Raises:
+        ConfigError: The folder cannot be made.
+        ServiceError: PREFECT_API_URL names a server that does not answer, or wants another login.
+    """
+    home = Path(os.environ["PREFECT_HOME"])
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"expected a folder for Prefect at PREFECT_HOME, found {error.strerror} ({home})") from error
+    if address := os.environ.get("PREFECT_API_URL"):
+        prefect_answers(address)
 
 
 @production.command("serve", epilog="Example: [bold]gradus serve triage --port 8000[/]")
@@ -45,6 +57,7 @@ def serve_champion(
     run, keys = Run.of(workload, profile), Keys.read()
     if host not in LOOPBACK and not keys.hashes:
         raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
+    refuse_taken(host, port)
     served = application(run, keys)
     typer.echo(f"{workload} on http://{host}:{port}/v1")
     uvicorn.run(served, host=host, port=port, log_level="warning", access_log=False)
