@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from components.engines.base import Ask, Listeners, Sampling, failed
 from components.engines.batch import ATTENTION, Batch, assemble, attention
+from components.engines.chat import Chat
 from components.engines.constraint import Grammar
 from components.engines.decoding import Chooser, Finished, Row, decode
 from components.engines.planning import plan_batches, plan_reads
@@ -73,6 +74,7 @@ class TransformersEngine:
     def __init__(self, model: Any, tokenizer: Any, batch_tokens: int = 32_768) -> None:
         _check(model, tokenizer)
         self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
+        self.chat = Chat(tokenizer)
         self.of_few: TransformersEngine | None = None  # the same weights in float32, asked where that is faster
         self.ends = _end_tokens(model, tokenizer)
         self.context: int = model.config.get_text_config(decoder=True).max_position_embeddings
@@ -229,12 +231,11 @@ class TransformersEngine:
         reasons: dict[int, str] = {}
         for at, ask in enumerate(prompts):
             try:
-                turns = [message.model_dump() for message in ask.messages]
-                texts.append(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+                texts.append(self.chat.rendered(ask.messages))
             except Exception as error:  # a template raises what it likes: a role it does not know, no message
                 reasons[at] = f"expected messages that the chat template takes, found: {error}"
                 texts.append("")
-        encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        encoded = self.chat.encoded(texts)
         for at, tokens in enumerate(encoded):
             if at not in reasons and not 0 < len(tokens) < self.context:
                 reasons[at] = f"expected a prompt of 1 to {self.context - 1:,} tokens, found {len(tokens):,}"
