@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+from components.engines.thinking import BEGIN
 from components.records import Message
 
 _MARK = re.compile(r"<[|｜].*[|｜]>", re.DOTALL)  # <|fim_prefix|>
 _BRACKETED = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")  # <think>, </tool_call>, [INST]
-_BEGIN, _END = "\ue000", "\ue001"  # private characters: no text is normalised into them
+_OPEN, _CLOSE = "\ue000", "\ue001"  # private characters: no text is normalised into them
 
 
 class Chat:
@@ -55,6 +56,13 @@ class Chat:
         turns = [{**message.model_dump(), "content": self._marked(message.content)} for message in conversation]
         return self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
 
+    @cached_property
+    def thinking(self) -> bool:
+        """Whether the template leaves thoughts open where the answer begins."""
+        turn = {"role": "user", "content": ""}
+        rendered: str = self._tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
+        return rendered.rstrip().endswith(BEGIN)
+
     def texts(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, none of them a control token."""
         return self.encoded([self._marked(text) for text in texts])
@@ -81,7 +89,7 @@ class Chat:
 
     def _name(self, kind: str, id: int) -> str:
         """What stands for a control token: nobody who does not know the secret can write it."""
-        return f"{_BEGIN}{kind}{self._secret}{id}{_END}"
+        return f"{_OPEN}{kind}{self._secret}{id}{_CLOSE}"
 
     def _apart(self, rendered: str) -> list[int]:
         """The ids of a text of which some names of control tokens are meant and others are text."""
@@ -93,7 +101,7 @@ class Chat:
 
     def _plain(self, rendered: str) -> str:
         """A rendered text with the names that were marked."""
-        mark = re.compile(f"{_BEGIN}text{self._secret}([0-9]+){_END}")
+        mark = re.compile(f"{_OPEN}text{self._secret}([0-9]+){_CLOSE}")
         return mark.sub(lambda found: self._control[int(found[1])], rendered)
 
     def _pieces(self, rendered: str) -> list[int]:

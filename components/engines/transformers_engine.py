@@ -27,8 +27,8 @@ from components.engines.constraint import Grammar
 from components.engines.decoding import Chooser, Finished, Row, decode
 from components.engines.planning import plan_batches, plan_reads
 from components.engines.prefill import Prefix, common_prefix, read_prefix, read_prompts
-from components.engines.sampling import uniforms
 from components.engines.streaming import token_listener
+from components.engines.thinking import Answering, answer_of
 from components.errors import EngineError
 from components.models import computes_bf16, open_model
 from components.params import Precision
@@ -169,11 +169,11 @@ class TransformersEngine:
         grammar = self._grammar(sampling.answer_schema) if sampling.answer_schema is not None else None
         # Alone, a prompt would be read in two passes, and every step attend to two parts: 12 % slower.
         shared = common_prefix([job.tokens for job in jobs]) if len(jobs) > 1 else 0
-        lengths = [len(job.tokens) for job in jobs]
+        lengths, most = [len(job.tokens) for job in jobs], min(sampling.max_new_tokens, self.context)
         try:
             with _ready(self.model):
                 prefix = read_prefix(self.model, jobs[0].tokens[:shared])
-                for batch in plan_batches(lengths, shared, sampling.max_new_tokens, self.batch_tokens):
+                for batch in plan_batches(lengths, shared, most, self.batch_tokens):
                     yield from self._draw_batch(prefix, [jobs[at] for at in batch], sampling, grammar)
         except torch.OutOfMemoryError as error:
             raise EngineError(
@@ -196,7 +196,9 @@ class TransformersEngine:
         """A completion as callers read it."""
         return Completion(
             example_id=drawn.job.name,
-            text=self.tokenizer.decode(drawn.end.tokens, skip_special_tokens=True),
+            text=answer_of(
+                self.tokenizer.decode(drawn.end.tokens, skip_special_tokens=True), thinking=self.chat.thinking
+            ),
             usage=Usage(input_tokens=len(drawn.job.tokens), output_tokens=len(drawn.end.tokens)),
             latency_ms=drawn.milliseconds,
             finish_reason=drawn.end.reason,
@@ -222,8 +224,10 @@ class TransformersEngine:
         """What decoding needs to know of a job."""
         limit = min(sampling.max_new_tokens, self.context - len(job.tokens))
         hear = job.hear if self.tokenizer.is_fast else None  # others tell no text before its end
-        listener = token_listener(self.tokenizer, hear) if hear is not None else None
-        return Row(limit, uniforms(job.name, job.sample, sampling), listener)
+        listener = None
+        if hear is not None:
+            listener = token_listener(self.tokenizer, Answering(hear, thinking=self.chat.thinking))
+        return Row(limit, job.name, job.sample, listener)
 
     def _encode(self, prompts: list[Ask]) -> list[list[int] | str]:
         """Tokens of each prompt, or why there are none."""
