@@ -5,13 +5,23 @@ from functools import partial
 from fastapi import FastAPI
 
 from components.registry import registered, registered_if_any, store_traces
-from components.serving import Follower, Journal, Keys, Outlet, Server, create_app, open_fallback, open_served
+from components.serving import (
+    Corrections,
+    Follower,
+    Journal,
+    Keys,
+    Outlet,
+    Server,
+    create_app,
+    open_fallback,
+    open_served,
+)
 from components.stages.run import STATE, Run
 from monitoring.lake import Lake
 
 
-def application(run: Run, keys: Keys) -> FastAPI:
-    """The HTTP application that serves a run's workload; it opens its champion when it starts.
+def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
+    """The HTTP application that serves a run's workload at an address; it opens its champion when it starts.
 
     Raises:
         EngineError: The API key of the second model is missing.
@@ -35,6 +45,8 @@ def application(run: Run, keys: Keys) -> FastAPI:
         Journal(name, run.workload.output, lake, record),
         canary=follow("canary") if routing.canary_share else None,
         shadow=follow("shadow") if routing.shadow_share else None,
+        corrections=Corrections(run.workload.output),
+        host=host,
         fallback=open_fallback(run.workload, run.prompt(second.prompt), run.prices) if second else None,
     )
     return create_app(server)

@@ -13,6 +13,8 @@ from typing import Any, Never
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from components.data.texts import clean
+
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 MESSAGE_CHARACTERS = 160
 
@@ -51,11 +53,6 @@ class AnswerSchema:
         for error in self._answer.iter_errors(answer):
             found.setdefault(str(error.path[0]) if error.path else "", _brief(error))
         return found
-
-
-def clean(text: str) -> str:
-    r"""Text that every later reader can hold: line ends as `\n`, no half surrogate pairs, no white space around it."""
-    return "\n".join(text.strip().encode("utf-8", "replace").decode("utf-8").splitlines())
 
 
 def _readings(text: str) -> list[Any]:

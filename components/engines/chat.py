@@ -37,7 +37,9 @@ class Chat:
         # The longest first, as tokenizers match them.
         by_length = sorted(self._ids, key=len, reverse=True)
         self._named = re.compile("|".join(map(re.escape, by_length)) or r"(?!)")
-        self._counted = frozenset(self._control) - {tokenizer.unk_token_id}  # that one also stands for unknown characters
+        self._counted = frozenset(self._control) - {
+            tokenizer.unk_token_id
+        }  # that one also stands for unknown characters
 
     def prompts(self, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
         """Token ids of each conversation up to where the assistant's answer begins.

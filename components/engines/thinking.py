@@ -4,14 +4,16 @@ Decides what of a completion is the answer: all of it where it does not begin wi
 thoughts do not end.
 """
 
+import re
 from collections.abc import Callable
 
 BEGIN, END = "<think>", "</think>"
+_BLANKS = re.compile(r"\s{0,2}")  # that models write before thoughts
 
 
 def answer_of(text: str, *, thinking: bool = False) -> str:
     """The answer in a completion; `thinking` where its prompt has begun the thoughts already."""
-    if not thinking and not text.lstrip().startswith(BEGIN):
+    if not thinking and not _after_blanks(text).startswith(BEGIN):
         return text
     return text.partition(END)[2].lstrip()
 
@@ -30,13 +32,13 @@ class Answering:
             self._tell(self._kept)
         elif self._stripping:
             self._begin(self._kept.lstrip())
-        elif self._thinking or self._kept.lstrip().startswith(BEGIN):
+        elif self._thinking or _after_blanks(self._kept).startswith(BEGIN):
             _, end, rest = self._kept.partition(END)
             self._stripping = bool(end)
             if end:
                 self._kept = ""
                 self._begin(rest.lstrip())
-        elif not BEGIN.startswith(self._kept.lstrip()):
+        elif not BEGIN.startswith(_after_blanks(self._kept)):
             self._begin(self._kept)
 
     def _begin(self, text: str) -> None:
@@ -48,3 +50,8 @@ class Answering:
         self._kept = ""
         if text:
             self._hear(text)
+
+
+def _after_blanks(text: str) -> str:
+    found = _BLANKS.match(text)
+    return text[found.end() :] if found else text

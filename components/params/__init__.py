@@ -45,7 +45,7 @@ from components.params.scoring import (
     SqlExecutionParams,
     TextRules,
 )
-from components.params.serving import FallbackParams, RoutingParams, ServingParams
+from components.params.serving import AccessParams, ConnectionParams, FallbackParams, RoutingParams, ServingParams
 from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
 from components.params.workload import (
     Columns,
@@ -62,7 +62,8 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "Columns",
+    "BASE", "AccessParams", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams",
+    "Columns", "ConnectionParams",
     "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams", "FieldMatch", "FileSource",
     "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
     "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",

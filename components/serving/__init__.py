@@ -6,17 +6,24 @@ business, and which version is champion the registry's.
 
 from components.serving.access import Keys, new_key
 from components.serving.app import create_app
+from components.serving.browsers import LOOPBACK
 from components.serving.champion import Follower, Served, open_fallback, open_served
+from components.serving.connections import bind, config
+from components.serving.corrections import Corrections
 from components.serving.journal import Journal, Outlet
 from components.serving.server import Server
 
 __all__ = [
+    "LOOPBACK",
+    "Corrections",
     "Follower",
     "Journal",
     "Keys",
     "Outlet",
     "Served",
     "Server",
+    "bind",
+    "config",
     "create_app",
     "new_key",
     "open_fallback",

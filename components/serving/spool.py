@@ -28,7 +28,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._lock, self._lines = folder, threading.Lock(), 0
+        self._folder, self._lock, self._lines, self._trouble = folder, threading.Lock(), 0, ""
         self._stamp = max((_stamp(path) for path in folder.iterdir()), default=0)
         self._file = self._open()
 
@@ -37,10 +37,14 @@ class Spool:
         """Segments that were set aside, and wait for somebody to look at them."""
         return sorted(self._folder.glob(f"*{CORRUPT}"))
 
+    def health(self) -> str:
+        """Why nothing can be written here since the last try, in words; empty where all is well."""
+        return self._trouble
+
     def append(self, record: Record) -> None:
         """Write a record; when this returns, a kill no longer loses it."""
         line = f"{record.model_dump_json()}\n".encode()
-        with self._lock:
+        with self._lock, self._noted():
             written = os.write(self._file, line)
             if written != len(line):  # a full disk; the next record must not be joined to half of this one
                 os.ftruncate(self._file, os.fstat(self._file).st_size - written)
@@ -67,6 +71,16 @@ class Spool:
                     continue
                 stored += _moved(path, content, store)
         return stored
+
+    @contextmanager
+    def _noted(self) -> Generator[None]:
+        """Remember whether the last try to write failed, and why."""
+        try:
+            yield
+        except OSError as error:
+            self._trouble = f"expected to write to the spool {self._folder}, found {error}"
+            raise
+        self._trouble = ""
 
     def _rotate(self) -> None:
         """Go on in a new segment if there is anything in this one."""

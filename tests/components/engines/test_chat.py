@@ -46,7 +46,9 @@ def build(kind: str) -> Any:
     else:
         core = Tokenizer(models.BPE(unk_token="<unk>", ignore_merges=kind == "merges"))
         words = kind == "whole words"
-        core.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first") if words else pre_tokenizers.ByteLevel(False)
+        core.pre_tokenizer = (
+            pre_tokenizers.Metaspace(prepend_scheme="first") if words else pre_tokenizers.ByteLevel(False)
+        )
         core.decoder = decoders.Metaspace() if words else decoders.ByteLevel()
         letters = [] if words else sorted(pre_tokenizers.ByteLevel.alphabet())
         size = 259 if kind == "bytes" else 320

@@ -24,9 +24,7 @@ def test_thoughts_before_an_answer_are_no_part_of_it(text: str, thinking: bool, 
     assert answer_of(text, thinking=thinking) == answer
 
 
-@given(
-    st.lists(st.sampled_from(["<think>", "</think>", "<thi", "nk>", "</", "\n", "{}", "x", " "])), st.booleans()
-)
+@given(st.lists(st.sampled_from(["<think>", "</think>", "<thi", "nk>", "</", "\n", "{}", "x", " "])), st.booleans())
 def test_what_is_told_on_the_way_is_the_beginning_of_the_answer(pieces: Sequence[str], thinking: bool) -> None:
     told = list[str]()
     take = Answering(told.append, thinking=thinking)
@@ -34,5 +32,5 @@ def test_what_is_told_on_the_way_is_the_beginning_of_the_answer(pieces: Sequence
         take(piece)
     answer = answer_of("".join(pieces), thinking=thinking)
     assert answer.startswith("".join(told))
-    if not thinking and not "<think>".startswith(answer.lstrip()):
+    if not thinking and len(answer.strip()) > len("<think>"):
         assert "".join(told) == answer

@@ -9,7 +9,8 @@ import pytest
 
 from components.engines import Ask, Sampling
 from components.records import Completion, Message, Usage
-from components.serving.batching import Batcher, Request
+from components.serving.batching import Batcher
+from components.serving.request import Request
 from components.serving.champion import Served
 
 
@@ -44,7 +45,7 @@ def texts(done: "Future[list[Completion]]") -> list[str]:
 
 def test_what_waits_is_answered_together_and_each_gets_its_own() -> None:
     engine, sizes = Echo(), list[int]()
-    batcher = Batcher(3, 0, sizes.append)
+    batcher = Batcher(6, 0, sizes.append)  # completions, of which the others want two each
     first = batcher.submit(request(engine, "a"))
     while not engine.batches:  # until the thread is busy
         pass
