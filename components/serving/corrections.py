@@ -13,7 +13,7 @@ from components.scorers import JsonSchemaScorer
 from components.serving.protocol import FeedbackRequest
 from components.serving.refusals import RequestError
 
-_ID = re.compile(r"chatcmpl-[0-9a-f]{32}(-[0-9]{1,2})?")
+_ID = re.compile(r"(chatcmpl-|resp_)[0-9a-f]{32}(-[0-9]{1,2})?")
 _NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
 
 
