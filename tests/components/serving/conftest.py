@@ -41,13 +41,13 @@ def follow(engine: Engine) -> Callable[..., Follower]:
 
 
 @contextmanager
-def running(server: Server) -> Generator[str]:
+def running(server: Server, loop: str = "auto") -> Generator[str]:
     """The address of a server that runs, ready to answer unless it has nothing to answer with."""
     import uvicorn
 
     listening = bind("127.0.0.1", 0)
     port = listening.getsockname()[1]
-    http = uvicorn.Server(config(create_app(server), server.params, log_level="error"))
+    http = uvicorn.Server(config(create_app(server), server.params, log_level="error", loop=loop))
     thread = threading.Thread(target=http.run, args=([listening],), daemon=True)
     thread.start()
     ends = time.monotonic() + 20

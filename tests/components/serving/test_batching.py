@@ -10,8 +10,8 @@ import pytest
 from components.engines import Ask, Sampling
 from components.records import Completion, Message, Usage
 from components.serving.batching import Batcher
-from components.serving.request import Request
 from components.serving.champion import Served
+from components.serving.request import Request
 
 
 @dataclass
