@@ -22,6 +22,8 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +153,7 @@ def ask_on(port: int, ends: float, seen: Watched) -> None:
     """Ask for answers, one after the other, as a caller who does not press."""
     transport = httpx.HTTPTransport(local_address=OTHERS)
     with httpx.Client(transport=transport, timeout=60) as client:
-        for message in tickets(100_000):
+        for message in cycle(messages()):
             if time.monotonic() > ends:
                 return
             started = time.perf_counter()
@@ -235,7 +237,7 @@ def press(port: int, per_second: float, begun: Any, stop: Any, told: Any) -> Non
 async def pressed(port: int, per_second: float, stop: Any) -> Counter[int]:
     """The statuses of requests that were sent at this pace, 0 where there was no answer."""
     statuses, running, sent, began = Counter[int](), set[Any](), 0, time.monotonic()
-    messages = list(tickets(200))
+    texts = messages()
 
     async def one(message: str) -> None:
         try:
@@ -248,7 +250,7 @@ async def pressed(port: int, per_second: float, stop: Any) -> Counter[int]:
     async with httpx.AsyncClient(timeout=30, limits=limits) as client:
         while not stop.is_set():
             while sent < (time.monotonic() - began) * per_second and len(running) < 2000:
-                task = asyncio.ensure_future(one(messages[sent % len(messages)]))
+                task = asyncio.ensure_future(one(texts[sent % len(texts)]))
                 running.add(task)
                 task.add_done_callback(running.discard)
                 sent += 1
@@ -274,6 +276,12 @@ def largest_memory() -> Generator[list[float]]:
     finally:
         stop.set()
         thread.join()
+
+
+@cache
+def messages() -> list[str]:
+    """Tickets to ask about."""
+    return tickets(200)
 
 
 def body(message: str) -> dict[str, Any]:
