@@ -13,11 +13,10 @@ from pydantic import BaseModel
 from components.serving.protocol import ChatRequest
 from components.serving.refusals import refusal
 from components.serving.replies import Reply, usage
-from components.serving.server import Server
+from components.serving.server import CLIENT_LEFT, Server
 from components.serving.streaming import Stream
 
 log = logging.getLogger(__name__)
-CLIENT_LEFT = 499  # a status that no client sees: nginx's, for the metrics
 Body = TypeVar("Body", bound=BaseModel)
 
 

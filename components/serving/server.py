@@ -33,6 +33,7 @@ from components.serving.stops import Stopping, cut
 from components.serving.waiting import QueueFull
 
 log = logging.getLogger(__name__)
+CLIENT_LEFT = 499  # a status that no client sees: nginx's, for the metrics
 
 
 @dataclass
@@ -121,14 +122,16 @@ class Server:
         """The body, read no further than it may be long.
 
         Raises:
-            RequestError: It is longer.
+            RequestError: It is longer, or its sender went away before its end.
         """
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > self.params.most_request_bytes:
-                most = self.params.most_request_bytes
-                raise RequestError(413, f"expected a request of at most {most:,} bytes", code="request_too_large")
+        body, most = bytearray(), self.params.most_request_bytes
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    raise RequestError(413, f"expected a request of at most {most:,} bytes", code="request_too_large")
+        except requests.ClientDisconnect:
+            raise RequestError(CLIENT_LEFT, "expected the whole request, found its sender gone") from None
         return bytes(body)
 
     def begin(self, name: str, asked: ChatRequest, caller: str, heard: Heard) -> "asyncio.Task[Sequence[Completion]]":

@@ -86,7 +86,8 @@ def test_a_model_of_the_hub_is_not_fetched_while_offline() -> None:
 def test_settings_of_the_chat_template_are_part_of_what_is_rendered(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    template = "{{ 'thinks' if enable_thinking is not defined or enable_thinking }}{{ note }}{{ n is none }}{{ many[1]['a'] }}"
+    thinks = "{{ 'thinks' if enable_thinking is not defined or enable_thinking }}"
+    template = thinks + "{{ note }}{{ n is none }}{{ many[1]['a'] }}"
     (folder / "chat_template.jinja").write_text(template)
     monkeypatch.chdir(tmp_path)
     settings = {"enable_thinking": False, "note": 'say "ä" 🙂\n', "n": None, "many": [1, {"a": True}]}

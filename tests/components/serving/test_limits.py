@@ -224,3 +224,15 @@ def test_nothing_that_a_caller_sends_keeps_the_event_loop(
         status = httpx.post(f"{address}/v1/{path}", content=body, headers=JSON, timeout=30).status_code
     assert status in (200, 400, 413)
     assert longest_call and max(longest_call) < MOST_S
+
+
+def test_who_goes_away_in_the_middle_of_a_request_is_no_fault_of_the_server(
+    run_server: RunServer, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with run_server() as address:
+        opened(address, head + b"Content-Length: 90\r\n\r\n{").close()
+        ends = time.monotonic() + 10
+        while 'status="499"' not in httpx.get(f"{address}/metrics").text:
+            assert time.monotonic() < ends
+    assert "Traceback" not in caplog.text

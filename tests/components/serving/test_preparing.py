@@ -54,7 +54,8 @@ def test_line_ends_and_white_space_of_a_text_are_those_of_the_data(text: str, tm
     with (tmp_path / "rows.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerows([["text", "kind"], [text, "refund"]])
-    source = FileSource(files={"all": "rows.csv"}, kind="csv", columns=Columns(input=("text",), output={"kind": "kind"}))
+    columns = Columns(input=("text",), output={"kind": "kind"})
+    source = FileSource(files={"all": "rows.csv"}, kind="csv", columns=columns)
     workload = Workload.model_construct(
         source=source, output={"type": "object", "properties": {"kind": {"type": "string"}}}, harvest=()
     )
@@ -66,7 +67,9 @@ def test_line_ends_and_white_space_of_a_text_are_those_of_the_data(text: str, tm
     assert [turn.content for turn in served("{text}").conversation(whole)[0]] == ["Sort.", "I paid twice.\nHelp!"]
 
 
-@pytest.mark.parametrize("content", ["x", "[1]", '{"a": 1}', '{"a": NaN, "b": 1}', "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"])
+@pytest.mark.parametrize(
+    "content", ["x", "[1]", '{"a": 1}', '{"a": NaN, "b": 1}', "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"]
+)
 def test_what_is_no_object_of_all_inputs_is_refused(content: str) -> None:
     with pytest.raises(RequestError, match="expected a JSON object with a, b as user message"):
         served("{a} {b}").conversation(user(content))
