@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock sbom bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock sbom bench-pressure bench-fuzz bench-nano-trials ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -110,6 +110,12 @@ bench-chaos: setup ## Faults and kills at random moments: is every acknowledged 
 
 bench-serve: setup ## Requests a second and waiting times against transformers serve (ARGS="--model FOLDER")
 	$(BIN)/python -m benchmarks.serving $(ARGS)
+
+bench-pressure: setup ## A started server under 1,000 silent connections and ten times its load: who is still answered?
+	$(BIN)/python -m benchmarks.pressure $(ARGS)
+
+bench-fuzz: setup ## 20,000 random requests and 200,000 random inputs (ARGS="--requests 500 --inputs 5000")
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 bench-watch: setup ## False alarms and delays of the watch on streams of simulated tickets; a million rows (after make demo)
 	$(BIN)/python -m benchmarks.watch $(ARGS)

@@ -11,7 +11,6 @@ from flows.place import prefect_answers, refuse_taken
 
 LOCAL = "127.0.0.1"
 MOST_SHOWN = 400  # characters of a correction
-LOOPBACK = frozenset({LOCAL, "::1", "localhost"})
 
 production = typer.Typer(add_completion=False)
 
@@ -50,7 +49,7 @@ def serve_champion(
     os.environ["TQDM_DISABLE"] = "1"  # no bar for every batch; tqdm reads it once
     import uvicorn
 
-    from components.serving import Keys
+    from components.serving import LOOPBACK, Keys, bind, config
     from components.stages.run import Run
     from flows.serve import application
 
@@ -58,9 +57,11 @@ def serve_champion(
     if host not in LOOPBACK and not keys.hashes:
         raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
     refuse_taken(host, port)
-    served = application(run, keys)
-    typer.echo(f"{workload} on http://{host}:{port}/v1")
-    uvicorn.run(served, host=host, port=port, log_level="warning", access_log=False)
+    with bind(host, port) as listening:
+        served = application(run, keys, host)
+        typer.echo(f"{workload} on http://{host}:{port}/v1")
+        settings = config(served, run.workload.serving, host=host, port=port, log_level="warning")
+        uvicorn.Server(settings).run(sockets=[listening])
 
 
 @production.command("score", epilog="Example: [bold]gradus score triage --hours 24[/]")

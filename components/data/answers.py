@@ -6,13 +6,13 @@ quarantines its row, with the reason.
 
 import json
 import math
-import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Never
 
 from jsonschema.exceptions import ValidationError
 
+from components.data.texts import clean
 from components.schema import composed
 from components.scorers.patterns import SchemaValidator, errors
 
@@ -50,11 +50,6 @@ class AnswerSchema:
         for error in errors(self._answer, answer):
             found.setdefault(str(error.path[0]) if error.path else "", _brief(error))
         return found
-
-
-def clean(text: str) -> str:
-    r"""Text that every later reader can hold: NFC, `\n` as line end, no half surrogate pairs, no white space around."""
-    return unicodedata.normalize("NFC", "\n".join(text.strip().encode("utf-8", "replace").decode("utf-8").splitlines()))
 
 
 def _readings(text: str) -> list[Any]:

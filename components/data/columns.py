@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from components.data.answers import clean
 from components.data.tables import Table
+from components.data.texts import clean
 from components.errors import DataError
 
 MOST_LABELS = 200

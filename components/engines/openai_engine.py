@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from components.engines.base import Ask, Sampling, failed
+from components.engines.thinking import answer_of
 from components.errors import EngineError
 from components.params import ApiParams
 from components.records import Completion, Usage
@@ -144,7 +145,7 @@ def read_reply(ask: Ask, reply: Any, latency_ms: float) -> Completion:
         raise ValueError(f"expected an answer in text, found none (finish_reason {reason})")
     return Completion(
         example_id=ask.example_id,
-        text=text,
+        text=answer_of(text),
         usage=usage,
         latency_ms=latency_ms,
         finish_reason="length" if reason == "length" else "stop",

@@ -234,7 +234,7 @@ class Run:
             ConfigError: `model.path` names none that can be read.
         """
         try:
-            return model_folder(self.profile.model.path)
+            return model_folder(self.profile.model.path, self.profile.model.chat_template_kwargs)
         except EngineError as error:
             raise ConfigError(f"model.path: {error} ({PROFILES / self.profile.name}.yaml)") from error
 
