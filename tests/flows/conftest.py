@@ -61,6 +61,16 @@ class Project:
         return self.folder / "artifacts" / RUN
 
     @property
+    def nodes(self) -> list[str]:
+        """The stages of the climb, in order."""
+        listed = self.call("components.stages", "list", RUN).stdout.splitlines()
+        return ["-".join((stage, *part)) for stage, _, *part in map(str.split, listed)] + ["gate", "report"]
+
+    def target(self, stage: str) -> str:
+        """A stage as DVC finds it."""
+        return f"runs/{RUN}/dvc.yaml:{stage}"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What `make` gives a command; the record and Prefect's state lie in the project, where they lie by default."""
         inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
