@@ -1,11 +1,24 @@
 """What a stage may tell the record of runs; `components.registry` has the implementation that MLflow keeps."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 
+@dataclass(frozen=True)
+class Dataset:
+    """Data that a run used: its version is the digest, its role the split."""
+
+    name: str
+    digest: str
+    split: str
+    source: Path
+    rows: int
+
+
 class Tracker(Protocol):
-    """An open run: numbers as `stage/metric`, files as artifacts."""
+    """An open run: settings, numbers as `stage/metric`, data as inputs, files as artifacts."""
 
     @property
     def run_id(self) -> str | None:
@@ -24,6 +37,14 @@ class Tracker(Protocol):
         """Keep a file or a folder."""
         ...
 
+    def dataset(self, data: Dataset) -> None:
+        """Record which data the run used, in which role."""
+        ...
+
+    def tag(self, values: Mapping[str, str]) -> None:
+        """Set tags: what the run can be found by."""
+        ...
+
 
 class NullTracker:
     """A tracker that keeps nothing, for tests and for stages run without a record."""
@@ -38,3 +59,9 @@ class NullTracker:
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Drop a file."""
+
+    def dataset(self, data: Dataset) -> None:
+        """Drop the name of data."""
+
+    def tag(self, values: Mapping[str, str]) -> None:
+        """Drop tags."""

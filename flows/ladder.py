@@ -1,4 +1,4 @@
-"""A climb: the stages that make something, who stands, the gate, its publication, the report."""
+"""A climb: the stages that make something, who stands, the gate, its publication, the report, what the record shows."""
 
 import os
 
@@ -13,6 +13,7 @@ from components.stages.graph import nodes, write_graph
 from components.stages.publish import is_published, publish
 from components.stages.run import Run, git_commit
 from components.stages.standing import stand
+from components.stages.tell import tell
 from flows.tasks import stage, unchanged
 
 TRAINER = "trainer"  # the limit by which a server lets one climb train at a time; without a server there is none
@@ -35,6 +36,7 @@ def ladder(run: Run, record: str, alias: Alias) -> None:
         carry_out(run, record, alias)
         settle_advice(run, record)
         stage(run, "report")
+        tell_record(run, record)
 
 
 @task(name="standing", cache_policy=NO_CACHE)
@@ -59,6 +61,13 @@ def settle_advice(run: Run, record: str) -> None:
         settle(run, tracker)
 
 
+@task(name="tell", cache_policy=NO_CACHE)
+def tell_record(run: Run, record: str) -> None:
+    """Write figures and outcome where MLflow's pages show them."""
+    with joined_run(record) as tracker:
+        tell(run, tracker)
+
+
 def climb(run: Run, alias: Alias = "champion") -> None:
     """Climb as one run of the record; at once where nothing changed.
 
@@ -69,8 +78,9 @@ def climb(run: Run, alias: Alias = "champion") -> None:
     write_graph(run)
     if unchanged(run, [node.name for node in nodes(run)]) and is_published(run):
         return
-    tags = {"run": run.name, "stage": "ladder", "ladder": run.ladder, "git_commit": git_commit()}
+    tags = {"run": run.name, "stage": "ladder", **run.setting, "git_commit": git_commit()}
     with open_run(run.workload.name, run.name, tags) as tracker:
+        tracker.params(run.setting)
         os.environ[PARENT] = str(tracker.run_id)
         ladder(run, str(tracker.run_id), alias)
         tracker.artifact(run.report, "report")

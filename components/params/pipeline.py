@@ -103,6 +103,15 @@ class ReleaseParams(Settings):
     alpha: float = Field(default=0.05, gt=0, lt=1, description="Of the test by which a canary is found to be worse.")
 
 
+class RecordParams(Settings):
+    """How much of a climb MLflow's pages show."""
+
+    rows: int = Field(
+        default=50, ge=0, le=10_000,
+        description="Test examples that each rung's run shows answer by answer; the same ones for all rungs.",
+    )  # fmt: skip
+
+
 class RetentionParams(Settings):
     """What `gradus prune` lets go, by age in days or by number; None keeps everything."""
 
@@ -139,3 +148,4 @@ class Pipeline(Settings):
     watch: WatchParams = WatchParams()
     retraining: RetrainingParams = RetrainingParams()
     retention: RetentionParams = RetentionParams()
+    record: RecordParams = RecordParams()

@@ -5,6 +5,7 @@ wins, is decided by the callers. Nothing is opened at import; addresses come fro
 """
 
 from components.registry.candidate import Candidate
+from components.registry.evaluations import Row, store_rows
 from components.registry.looks import MORE_EXAMPLES, count_look, examples_asked_for
 from components.registry.models import (
     REFERENCE,
@@ -34,9 +35,10 @@ from components.registry.retention import (
     remove_old_traces,
     remove_version,
 )
-from components.registry.runs import Dataset, MlflowTracker, joined_run, open_run
+from components.registry.runs import MlflowTracker, found_run, joined_run, open_run
 from components.registry.store import addresses, tracking_uri
 from components.registry.traces import assess, store_traces
+from components.tracking import Dataset
 
 __all__ = [
     "MORE_EXAMPLES",
@@ -49,6 +51,7 @@ __all__ = [
     "Dataset",
     "MlflowTracker",
     "Recipe",
+    "Row",
     "Version",
     "addresses",
     "assess",
@@ -56,6 +59,7 @@ __all__ = [
     "count_look",
     "examples_asked_for",
     "forget_traces",
+    "found_run",
     "idle_versions",
     "joined_run",
     "old_traces",
@@ -71,6 +75,7 @@ __all__ = [
     "remove_old_traces",
     "remove_version",
     "rollback",
+    "store_rows",
     "store_traces",
     "tracking_uri",
     "verify",

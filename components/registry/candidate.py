@@ -13,12 +13,17 @@ from components.records import Rung, Verdict
 from components.registry.redaction import redact, safe
 
 COST_TAG = "gradus.usd_per_call"
+SIGNATURE_TAG = "gradus.signature"
+MOST_TAG_CHARACTERS = 5_000  # of a tag, as MLflow limits it; the whole lies with the card
 _ADAPTER_MARKS = ("base_model.", ".lora_", ".base_layer.")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """The gate's winner: its folder, its `result.json`, the verdict, and the id of the run that stores it."""
+    """The gate's winner: its folder, its `result.json`, the verdict, and the id of the run that stores it.
+
+    `card` says in Markdown what it is and came to, `signature` in JSON what goes in and comes out.
+    """
 
     workload: str
     rung: Rung
@@ -26,6 +31,8 @@ class Candidate:
     verdict: Verdict
     run_id: str
     usd_per_call: float | None = None
+    card: str = ""
+    signature: str = ""
 
 
 def refuse_unfit(candidate: Candidate) -> None:
@@ -60,6 +67,7 @@ def version_tags(candidate: Candidate) -> dict[str, str]:
             "git_commit": rung.git_commit,
             "seed": rung.seed,
             "dev_score": "" if rung.dev_score is None else rung.dev_score,
+            SIGNATURE_TAG: candidate.signature[:MOST_TAG_CHARACTERS],
             COST_TAG: "" if candidate.usd_per_call is None else candidate.usd_per_call,
             "gate.decision": verdict.decision,
             "gate.champion": verdict.champion,
@@ -70,11 +78,11 @@ def version_tags(candidate: Candidate) -> dict[str, str]:
 
 
 def description(candidate: Candidate) -> str:
-    """The gate's reasons as Markdown, for MLflow's pages."""
+    """The card and the gate's reasons as Markdown, for MLflow's pages."""
     verdict = candidate.verdict
     outcome = "replaced" if verdict.decision == "promoted" else "did not replace"
     lines = [f"`{verdict.challenger}` {outcome} `{verdict.champion}`:", "", *(f"- {item}" for item in verdict.reasons)]
-    return redact("\n".join(lines))
+    return redact("\n".join([*([candidate.card, ""] if candidate.card else []), *lines]))
 
 
 def _refuse_half_models(folder: Path) -> None:

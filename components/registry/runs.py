@@ -7,28 +7,19 @@ import json
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.errors import RegistryError
 from components.registry.redaction import redact, safe
-from components.registry.store import artifact_location, connect, told
+from components.registry.store import absent, artifact_location, connect, told
+from components.tracking import Dataset
 
 FLUSH_SECONDS = 1.0  # numbers that come faster are written together: a write takes 3 to 20 ms
 MOST_METRICS = 1_000  # of one call, as MLflow limits it
 MOST_SETTINGS = 100
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Data that a run used: its version is the digest, its role the split."""
-
-    name: str
-    digest: str
-    split: str
-    source: Path
-    rows: int
+MOST_CHARACTERS = 6_000  # of one setting, as MLflow limits it
+MADE_AS = "gradus.made_as"  # of a run that stands for one which another record holds: that one's id
 
 
 class MlflowTracker:
@@ -53,10 +44,16 @@ class MlflowTracker:
         """
         from mlflow.entities import Param
 
-        settings = [Param(name, value) for name, value in safe(values).items()]
+        settings = [Param(name, value[:MOST_CHARACTERS]) for name, value in safe(values).items()]
         with told("settings that the run can keep"):
             for start in range(0, len(settings), MOST_SETTINGS):
                 self._client.log_batch(self._run_id, params=settings[start : start + MOST_SETTINGS])
+
+    def complete(self, values: dict[str, object]) -> None:
+        """Record those settings that the run does not have yet; what it has stays, whatever is the case today."""
+        with told("settings that the run can keep"):
+            known = self._client.get_run(self._run_id).data.params
+        self.params({name: value for name, value in safe(values).items() if name not in known})
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
         """Record numbers named `stage/metric`; those that come within a second of each other are written together."""
@@ -142,6 +139,42 @@ def joined_run(run_id: str) -> Generator[MlflowTracker]:
     tracker = MlflowTracker(connect(), run_id)
     yield tracker
     tracker.flush()
+
+
+@contextmanager
+def found_run(experiment: str, name: str, run_id: str) -> Generator[MlflowTracker]:
+    """Record in a run that is closed; one that another record holds gets a stand-in here, the same each time.
+
+    A rung that DVC fetched from elsewhere names a run of the record where it was made.
+
+    Raises:
+        RegistryError: The record cannot be opened or written; what the body raises passes through.
+    """
+    client = connect()
+    known = _known(client, experiment_id(client, experiment), run_id)
+    if known is not None:
+        with joined_run(known) as tracker:
+            yield tracker
+    else:
+        with open_run(experiment, name, {MADE_AS: run_id}) as tracker:
+            yield tracker
+
+
+def _known(client: Any, experiment: str, run_id: str) -> str | None:
+    """The run of this id, or the one that stands for it; None where there is neither."""
+    from mlflow.exceptions import MlflowException
+
+    with told(f"the run {run_id}"):
+        try:
+            run = client.get_run(run_id)
+        except MlflowException as error:
+            if not absent(error):
+                raise
+        else:
+            if run.info.lifecycle_stage == "active":
+                return run_id
+        stand_ins = client.search_runs([experiment], f"tags.`{MADE_AS}` = '{run_id}'", max_results=1)
+    return str(stand_ins[0].info.run_id) if stand_ins else None
 
 
 def _fail(tracker: MlflowTracker, error: BaseException) -> None:

@@ -1,11 +1,17 @@
-"""The report of a run: one self-contained HTML page, and a table for the terminal.
+"""The report of a run: one self-contained HTML page, a table for the terminal, Markdown and a picture for the record.
 
 Decides how a finished ladder is shown and put in words; every number comes from the run record.
 """
 
+from components.report.drawing import drawing
 from components.report.evidence import Change, Changes, Curve, Evidence, PriceLine, price_lines
+from components.report.markdown import markdown
 from components.report.page import render
 from components.report.terminal import table
 from components.report.trust import Trust
+from components.report.words import winner
 
-__all__ = ["Change", "Changes", "Curve", "Evidence", "PriceLine", "Trust", "price_lines", "render", "table"]
+__all__ = [
+    "Change", "Changes", "Curve", "Evidence", "PriceLine", "Trust", "drawing", "markdown", "price_lines", "render",
+    "table", "winner",
+]  # fmt: skip

@@ -72,13 +72,15 @@ def recorded(stage: str, run: Run, part: str) -> None:
     tags = {
         "run": run.name,
         "stage": stage,
+        **run.setting,
         **({"rung": part} if part else {}),
         "git_commit": git_commit(),
         "params_hash": digest(run.workload, run.profile, run.seed),
         "threads": str(threads()),  # sums are rounded by how they are shared out: others give other weights
     }
-    with open_run(run.workload.name, f"{run.name}/{full}", tags, os.environ.get(PARENT)) as tracker:
-        tracker.params({"workload": run.workload.name, "profile": run.profile.name, "seed": run.seed})
+    shown = part if stage == "rung" else f"{run.name}/{full}"  # rungs are what people compare
+    with open_run(run.workload.name, shown, tags, os.environ.get(PARENT)) as tracker:
+        tracker.params(run.setting)
         os.environ[PARENT] = str(tracker.run_id)  # processes that this stage launches record in it
         call(stage, run, tracker, part)
         seconds = time.monotonic() - started

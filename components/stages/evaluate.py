@@ -25,7 +25,7 @@ class Evaluations(Record):
     incumbent: str | None
 
 
-def evaluate(run: Run, tracker: Tracker) -> None:
+def evaluate(run: Run, _: Tracker) -> None:
     """Accuracy, validity, slices, latency and cost of each rung, beside the rung that it is compared with."""
     test = run.examples("test")
     measured_by = EvalSet(test, run.workload.output, run.workload.slices, run.seed)
@@ -39,7 +39,6 @@ def evaluate(run: Run, tracker: Tracker) -> None:
         result = evaluate_rung(made, answers, measured_by, _cost(run, made, test), parent)
         scores[made.name] = scores_in(judged)
         results.append(result)
-        _tell(result, tracker)
     write_record(run.folder / "evaluation" / "evaluation.json", Evaluations(
         rungs=tuple(results),
         contenders=tuple(one.name for one in run.rungs if answered(run, one.name).contends),
@@ -84,17 +83,3 @@ def listed_tokens(run: Run, asked: Prompt, examples: Sequence[Example]) -> tuple
     of_a_token = run.prices.characters_per_token
     sent = [sum(len(message.content) for message in asked.messages(example)) / of_a_token for example in examples]
     return sent, [len(example.reference) / of_a_token for example in examples]
-
-
-def _tell(result: RungResult, tracker: Tracker) -> None:
-    name = result.name
-    numbers = {
-        "accuracy": result.accuracy.value,
-        "validity": result.validity.value,
-        "scorer_errors": result.scorer_errors,
-        "usd_per_year": result.cost.usd_per_year,
-        "usd_per_1k_calls": result.cost.usd_per_1k_calls,
-        "latency_ms_p50": result.latency_ms.p50,
-        "latency_ms_p95": result.latency_ms.p95,
-    }
-    tracker.metrics({f"test/{key}/{name}": float(value) for key, value in numbers.items()})

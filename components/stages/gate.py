@@ -77,14 +77,10 @@ def replayed(record: GateRecord) -> list[tuple[Verdict, Verdict]]:
 
 
 def _tell(run: Run, tracker: Tracker, record: GateRecord) -> None:
-    """The verdicts as sentences, and their numbers."""
+    """The verdicts as sentences, and what the next look reads; numbers are told to each rung's run."""
     for verdict in record.verdicts:
         for reason in verdict.reasons:
             log.info("%s: %s", verdict.decision, reason)
-        if verdict.numbers and verdict.numbers.versus and verdict.alpha is not None:
-            versus = verdict.numbers.versus
-            numbers = {"delta": versus.delta, "p_value": versus.p_value, "alpha": verdict.alpha}
-            tracker.metrics({f"gate/{key}/{verdict.challenger}": value for key, value in numbers.items()})
     last = record.verdicts[-1]
     tracker.metrics({MORE_EXAMPLES: float(last.more_examples), "gate/look": float(last.look)})
     tracker.artifact(gate_file(run), "gate")

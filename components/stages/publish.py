@@ -5,7 +5,9 @@ than the last one that it carried out, and nothing otherwise: what a release or 
 """
 
 import hashlib
+import json
 import logging
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from components.data.masking import mask
 from components.errors import RegistryError
 from components.evaluation.sample import sample
 from components.opening import Artifact, open_artifact
-from components.records import Message, Observation, Record, Rung, read_record, write_jsonl, write_record
+from components.records import Message, Observation, Record, Rung, RungResult, read_record, write_jsonl, write_record
 from components.registry import (
     REFERENCE,
     REFERENCE_FOLDER,
@@ -24,6 +26,8 @@ from components.registry import (
     register_winner,
 )
 from components.stages.answers import completions_of, judged_of, opened_rung
+from components.stages.card import FOLDER as CARD_FOLDER
+from components.stages.card import card, signature, write_card
 from components.stages.climb import winner
 from components.stages.evaluate import evaluated, incumbent
 from components.stages.gate import GateRecord, decided, gate_file
@@ -79,9 +83,19 @@ def publish(run: Run, tracker: Tracker, alias: Alias = "champion") -> Published:
         version = _register(run, _candidate(run, made, record, tracker), given)
         write_jsonl(run.folder / "reference" / REFERENCE, reference(run, made))
         tracker.artifact(run.folder / "reference" / REFERENCE, REFERENCE_FOLDER)
+        keep_card(run, made, tracker)
         done = done.model_copy(update={"version": version, "alias": given, "reproduced": REPRODUCED})
     write_record(published_file(run), done)
     return done
+
+
+def keep_card(run: Run, made: Rung, tracker: Tracker) -> None:
+    """The card, the signature, an example and the requirements of a version, beside its files."""
+    if (result := _result(run, made)) is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_card(run, made, result, opened_columns(run, made), Path(folder))
+        tracker.artifact(Path(folder), CARD_FOLDER)
 
 
 def reference(run: Run, made: Rung) -> list[Observation]:
@@ -127,8 +141,18 @@ def _candidate(run: Run, made: Rung, record: GateRecord, tracker: Tracker) -> Ca
     if tracker.run_id is None:
         raise RegistryError("expected a run to register the champion with, found none")
     decisive = next(one for one in reversed(record.verdicts) if winner(one) == made.name)
-    cost = next((one.cost.usd_per_1k_calls / 1000 for one in evaluated(run).rungs if one.name == made.name), None)
-    return Candidate(run.workload.name, made, run.artifact(made).folder, decisive, tracker.run_id, cost)
+    result = _result(run, made)
+    return Candidate(
+        run.workload.name, made, run.artifact(made).folder, decisive, tracker.run_id,
+        usd_per_call=result.cost.usd_per_1k_calls / 1000 if result else None,
+        card=card(run, made, result) if result else "",
+        signature=json.dumps(signature(run, opened_columns(run, made)), ensure_ascii=False),
+    )  # fmt: skip
+
+
+def _result(run: Run, made: Rung) -> RungResult | None:
+    """A rung's figures on test."""
+    return next((one for one in evaluated(run).rungs if one.name == made.name), None)
 
 
 def _register(run: Run, candidate: Candidate, alias: Alias) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from components.data.report import DataReport
 from components.data.sources import input_columns
 from components.data.versions import git, uncommitted
 from components.economics import Prices, load_prices
@@ -30,6 +31,7 @@ from components.params import (
     LadderParams,
     Pipeline,
     Profile,
+    RecordParams,
     RetrainingParams,
     RunParams,
     Settings,
@@ -90,6 +92,7 @@ class Run:
     audit: AuditParams = field(default_factory=AuditParams)
     watch: WatchParams = field(default_factory=WatchParams)
     retraining: RetrainingParams = field(default_factory=RetrainingParams)
+    record: RecordParams = field(default_factory=RecordParams)
 
     @classmethod
     def load(cls, name: str) -> "Run":
@@ -121,6 +124,7 @@ class Run:
             audit=pipeline.audit,
             watch=pipeline.watch,
             retraining=pipeline.retraining,
+            record=pipeline.record,
         )  # fmt: skip
         for prompt in (*run.workload.prompts, run.workload.trained_prompt):
             run.prompt(prompt)
@@ -144,6 +148,12 @@ class Run:
         name = f"{workload}-{profile}"
         usual = load(PIPELINE, Pipeline).runs.get(name, RunParams()).ladder
         return cls.load(name if ladder in (None, usual) else f"{name}-{ladder}")
+
+    @property
+    def setting(self) -> dict[str, str]:
+        """What its runs of the record can be found by."""
+        known = {"workload": self.workload.name, "profile": self.profile.name, "ladder": self.ladder}
+        return {**known, "seed": str(self.seed)}
 
     @property
     def report(self) -> Path:
@@ -276,6 +286,11 @@ class Run:
             )
             for case in self.workload.must_pass
         ]  # fmt: skip
+
+    @property
+    def data_version(self) -> str:
+        """The version of the prepared data."""
+        return read_record(self.folder / "data" / "report.json", DataReport).summary.version
 
     @property
     def data_source(self) -> Path:

@@ -16,6 +16,7 @@ from components.params import LauncherParams
 from components.records import Rung, read_record, write_record
 from components.stages.audit import audit_folder
 from components.stages.certified import require_permit
+from components.stages.figures import dev_figures, tell_settings
 from components.stages.run import PROMPTS, RESULT, Best, Run, digest, git_commit
 from components.stages.scoring import scorer, sealed_scorer
 from components.tracking import Tracker
@@ -36,6 +37,7 @@ def rung(run: Run, tracker: Tracker, name: str) -> None:
         require_permit(run)
     job = job_of(run, planned)
     shutil.rmtree(job.out, ignore_errors=True)
+    tell_settings(run, planned, tracker)
 
     def make() -> None:
         made = planned.make(job, tracker)
@@ -125,5 +127,4 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
     )
     write_record(run.rung_folder(planned.name) / RESULT, record)
     shutil.rmtree(job.work, ignore_errors=True)
-    numbers = {"dev_score": made.dev_score, "seconds": made.seconds, **made.metrics}
-    tracker.metrics({f"{planned.name}/{key}": float(value) for key, value in numbers.items()})
+    tracker.metrics({**dev_figures(record), **{f"train/{key}": float(value) for key, value in made.metrics.items()}})

@@ -139,7 +139,9 @@ def test_the_report_fetches_nothing(first: Climb) -> None:
 
 def test_the_record_holds_one_run_with_a_child_for_each_stage(first: Climb, record: Any) -> None:
     children = {name: record.get_run(done.mlflow_run_id) for name, done in first.stages.items()}
-    assert {name: run.info.run_name for name, run in children.items()} == {name: f"{RUN}/{name}" for name in children}
+    assert {name: run.info.run_name for name, run in children.items()} == {
+        name: name.removeprefix("rung-") if name.startswith("rung-") else f"{RUN}/{name}" for name in children
+    }
     (parent_id,) = {run.data.tags["mlflow.parentRunId"] for run in children.values()}
     parent = record.get_run(parent_id)
     assert (parent.info.run_name, parent.data.tags["stage"]) == (RUN, "ladder")
@@ -147,8 +149,19 @@ def test_the_record_holds_one_run_with_a_child_for_each_stage(first: Climb, reco
     everything = record.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent_id}'")
     assert len(everything) == len(first.stages)
     assert {path.path for path in record.list_artifacts(parent_id, "report")} == {
-        "report/economics.json", "report/ladder.json", "report/report.html",
+        "report/economics.json", "report/ladder.json", "report/ladder.svg", "report/report.html",
     }  # fmt: skip
+
+
+def test_rungs_are_runs_that_one_table_compares(first: Climb, record: Any, ladder: Ladder) -> None:
+    runs = {name: record.get_run(first.stages[f"rung-{name}"].mlflow_run_id).data for name in RUNGS}
+    for rung in ladder.rungs:
+        data = runs[rung.name]
+        assert data.metrics["test/accuracy"] == rung.accuracy.value
+        assert data.metrics["test/usd_per_year"] == rung.cost.usd_per_year
+        assert (data.tags["method"], data.tags["mlflow.runType"]) == (rung.method, "genai_evaluate")
+        assert data.params["data_version"] == ladder.data.version
+    assert float(runs["sft"].params["settings.epochs"]) == 2 and runs["grpo"].params["settings.steps"] == "2"
 
 
 def test_all_prompts_are_registered_the_best_and_the_trained_one_by_alias(first: Climb, record: Any) -> None:

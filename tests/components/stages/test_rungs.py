@@ -65,7 +65,7 @@ def test_a_rung_says_what_it_was_made_from(make_run: MakeRun) -> None:
         None, None, ("demonstrations",), None,
     )  # fmt: skip
     # urgency and intent are words of the text, and dev repeats what train taught
-    assert made.dev_score == notes.numbers["classical/dev_score"] == 1.0
+    assert made.dev_score == notes.numbers["dev/score"] == 1.0
     assert made.dev_examples == 60
 
 

@@ -1,0 +1,172 @@
+"""Evaluations row by row: of a run each example as a trace, with the scorers' verdicts as its assessments.
+
+Decides how a row looks in MLflow, which then compares two runs example by example: the inputs of a row are those of
+the example, whatever prompt a rung puts around them. Which rows are shown is the caller's decision.
+"""
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.registry.redaction import redact
+from components.registry.store import connect, told, tracking_uri
+from components.registry.traces import PREVIEW_CHARACTERS
+
+RUN_TYPE = {"mlflow.runType": "genai_evaluate"}  # lists a run among the evaluations
+_PIECE = 100  # traces of one call
+_MOST_SHOWN = 50_000  # traces of one run, more than `record.rows` allows
+
+
+@dataclass(frozen=True)
+class Row:
+    """An example, what was answered and what is right; `verdicts` by scorer or part, `reasons` why, by verdict."""
+
+    example_id: str
+    inputs: Mapping[str, str]
+    output: str
+    expected: str
+    tokens: tuple[int, int]
+    latency_ms: float
+    verdicts: Mapping[str, float | bool]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+def store_rows(run_id: str, rows: Sequence[Row]) -> int:
+    """Make these the rows of a run, and the run an evaluation; how many were new.
+
+    What stands there already stays; rows of an earlier evaluation of the same run go.
+
+    Raises:
+        RegistryError: The record of runs is away, or refuses.
+    """
+    client = connect()
+    with told(f"the evaluation of run {run_id} to be recorded"):
+        experiment = str(client.get_run(run_id).info.experiment_id)
+        wanted = {_trace_id(run_id, row): row for row in rows}
+        there = _there(client, experiment, run_id)
+        _remove(client, experiment, sorted(there - wanted.keys()))
+        new = {trace_id: row for trace_id, row in wanted.items() if trace_id not in there}
+        _write(experiment, run_id, new)
+        for name, value in RUN_TYPE.items():
+            client.set_tag(run_id, name, value)
+    return len(new)
+
+
+def _there(client: Any, experiment: str, run_id: str) -> set[str]:
+    """The traces that a run shows, by their ids."""
+    known: set[str] = set()
+    token: str | None = None
+    while len(known) < _MOST_SHOWN:
+        page = client.search_traces(
+            locations=[experiment], filter_string=f"metadata.`mlflow.sourceRun` = '{run_id}'", max_results=500,
+            page_token=token, include_spans=False,
+        )  # fmt: skip
+        known |= {trace.info.trace_id for trace in page}
+        token = page.token
+        if not token:
+            break
+    return known
+
+
+def _remove(client: Any, experiment: str, trace_ids: Sequence[str]) -> None:
+    for start in range(0, len(trace_ids), _PIECE):
+        client.delete_traces(experiment, trace_ids=list(trace_ids[start : start + _PIECE]))
+
+
+def _write(experiment: str, run_id: str, rows: Mapping[str, Row]) -> None:
+    """Traces, then their spans."""
+    from mlflow.tracing.client import TracingClient
+
+    client, now_ms = TracingClient(tracking_uri()), int(time.time() * 1000)
+    for trace_id, row in rows.items():
+        client.start_trace(_info(experiment, run_id, trace_id, row, now_ms))
+    spans = [_span(trace_id, row, now_ms) for trace_id, row in rows.items()]
+    for start in range(0, len(spans), _PIECE):
+        client.log_spans(experiment, spans[start : start + _PIECE])
+
+
+def _info(experiment: str, run_id: str, trace_id: str, row: Row, now_ms: int) -> Any:
+    from mlflow.entities import TraceInfo, TraceLocation, TraceState
+    from mlflow.tracing.constant import TraceMetadataKey, TraceTagKey
+
+    sent, written = row.tokens
+    usage = {"input_tokens": sent, "output_tokens": written, "total_tokens": sent + written}
+    return TraceInfo(
+        trace_id=trace_id,
+        trace_location=TraceLocation.from_experiment_id(experiment),
+        request_time=now_ms,
+        execution_duration=round(row.latency_ms),
+        state=TraceState.OK,
+        request_preview=redact(_json(row.inputs))[:PREVIEW_CHARACTERS],
+        response_preview=redact(row.output)[:PREVIEW_CHARACTERS],
+        client_request_id=row.example_id,
+        trace_metadata={TraceMetadataKey.SOURCE_RUN: run_id, TraceMetadataKey.TOKEN_USAGE: json.dumps(usage)},
+        tags={TraceTagKey.TRACE_NAME: "evaluation", "gradus.example": row.example_id},
+        assessments=_assessments(run_id, trace_id, row),
+    )
+
+
+def _assessments(run_id: str, trace_id: str, row: Row) -> list[Any]:
+    """The verdicts of scorers, and the right answer as what was expected."""
+    from mlflow.entities import AssessmentSource, Expectation, Feedback
+    from mlflow.tracing.constant import AssessmentMetadataKey
+
+    shared: dict[str, Any] = {
+        "source": AssessmentSource("CODE", "scorer"),
+        "trace_id": trace_id,
+        "span_id": trace_id[3:19],
+        "metadata": {AssessmentMetadataKey.SOURCE_RUN_ID: run_id},
+    }
+    written: list[Any] = [
+        Feedback(name, value, rationale=redact(row.reasons[name]) if row.reasons.get(name) else None, **shared)
+        for name, value in row.verdicts.items()
+    ]
+    written.append(Expectation("expected_response", redact(row.expected), **shared))
+    for assessment in written:
+        assessment.assessment_id = f"a-{_digest(trace_id, assessment.name)[:32]}"
+    return written
+
+
+def _span(trace_id: str, row: Row, now_ms: int) -> Any:
+    """A row's one span: the example's inputs and the answer."""
+    from mlflow.entities import Span, SpanType
+    from mlflow.tracing.constant import SpanAttributeKey
+
+    digest = trace_id.removeprefix("tr-")
+    attributes: dict[str, Any] = {
+        SpanAttributeKey.REQUEST_ID: trace_id,
+        SpanAttributeKey.SPAN_TYPE: SpanType.LLM,
+        SpanAttributeKey.INPUTS: {name: redact(text) for name, text in row.inputs.items()},
+        SpanAttributeKey.OUTPUTS: redact(row.output),
+    }
+    return Span.from_dict(
+        {
+            "trace_id": base64.b64encode(bytes.fromhex(digest)).decode(),
+            "span_id": base64.b64encode(bytes.fromhex(digest[:16])).decode(),
+            "parent_span_id": None,
+            "name": "answer",
+            "start_time_unix_nano": now_ms * 1_000_000,
+            "end_time_unix_nano": now_ms * 1_000_000 + round(row.latency_ms * 1e6),
+            "status": {"code": "STATUS_CODE_OK", "message": ""},
+            "attributes": {key: _json(value) for key, value in attributes.items()},
+        }
+    )
+
+
+def _trace_id(run_id: str, row: Row) -> str:
+    """Follows from what a row says, so that the same one is written once."""
+    return (
+        f"tr-{_digest(run_id, row.example_id, _json(row.inputs), row.output, row.expected, _json(row.verdicts))[:32]}"
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(dict(value) if isinstance(value, Mapping) else value, ensure_ascii=False)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
