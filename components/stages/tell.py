@@ -72,7 +72,8 @@ def _row(example: Example, text: str, tokens: tuple[int, int], latency_ms: float
     verdicts: dict[str, float | bool] = {"valid": judged.valid}
     reasons: dict[str, str] = {}
     if judged.score is not None:
-        verdicts |= {"right": judged.score.passed, "score": judged.score.value, **judged.score.parts}
+        verdicts |= {"right": judged.score.passed, "score": judged.score.value}
+        verdicts |= {f"score/{name}": value for name, value in judged.score.parts.items()}
         reasons["right"] = judged.score.reason
     else:
         reasons["valid"] = f"the scorer could not decide: {judged.failure}"
