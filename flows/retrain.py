@@ -109,7 +109,7 @@ def gather(run: Run, now: float) -> list[Harvested]:
     since = now - HOUR_S * params.window_hours
     watched = STATE / "watch" / name / "watched.json"
     moved = [one.slice for one in read_record(watched, Watched).slices] if watched.is_file() else []
-    found = candidates(Lake(STATE / "lake"), name, since, params.min_score, moved)
+    found = candidates(Lake(STATE / "lake"), name, since, params.min_score, moved, run.workload.output)
     known = [example for split in SPLITS for example in run.examples(split)]
     params = answering(params, examples_asked_for(name), len(found))
     return harvest(found, known, run.workload.validation.near_duplicate_similarity, params)

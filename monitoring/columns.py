@@ -16,7 +16,7 @@ import pandas as pd
 
 from components.errors import DataError
 from components.records import Observation
-from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.answers import NotAnAnswer, read
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
@@ -102,7 +102,7 @@ def _describe(
 
 def _answers(rows: Sequence[Observation], schema: Mapping[str, Any]) -> dict[str, list[str]]:
     """The fields of few values by their values, the others by whether there is one."""
-    answers = [_object(one.text) for one in rows]
+    answers = [_object(one.text, schema) for one in rows]
     found: dict[str, list[str]] = {}
     for field, content in schema["properties"].items():
         few = "enum" in content or content.get("type") == "boolean"
@@ -143,8 +143,8 @@ def _words(one: Observation) -> list[str]:
     return [found.lower() for found in _WORD.findall(text_of(one))]
 
 
-def _object(text: str) -> Mapping[str, Any] | None:
+def _object(text: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
     try:
-        return read_object(text)
+        return read(text, schema)
     except NotAnAnswer:
         return None

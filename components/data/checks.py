@@ -17,6 +17,7 @@ from components.data.sources import Row
 from components.data.split import EVALUATION, straddling
 from components.data.tokens import TokenLimit
 from components.params import Workload
+from components.params.answers import FIELD, is_alone, is_text
 
 ENUM_KEYWORDS = {"enum", "type", "title", "description", "default", "examples"}
 SIDES = ("demonstration", "reference")
@@ -107,7 +108,7 @@ def tabulate(
 def _answer_columns(side: str, answers: Sequence[str], workload: Workload) -> dict[str, list[Any]]:
     schema = AnswerSchema(workload.output)
     labels = label_sets(workload)
-    parsed = {answer: json.loads(answer) for answer in set(answers)}
+    parsed = {answer: _parsed(answer, workload) for answer in set(answers)}
     problems = {answer: schema.problems(value) for answer, value in parsed.items()}
     columns: dict[str, list[Any]] = {}
     for field in workload.fields:
@@ -121,6 +122,13 @@ def _answer_columns(side: str, answers: Sequence[str], workload: Workload) -> di
             columns[f"{side}.{field}.share"] = [counts[value] / len(values) for value in values]
     columns[f"problem.{side}"] = [problems[answer].get("") for answer in answers]
     return columns
+
+
+def _parsed(answer: str, workload: Workload) -> dict[str, Any]:
+    """The object that the source wrote, or that a value alone stands for."""
+    if is_text(workload.output):
+        return {FIELD: answer or None}
+    return {FIELD: json.loads(answer)} if is_alone(workload.output) else json.loads(answer)
 
 
 def _label(value: Any) -> str | None:

@@ -136,7 +136,7 @@ def indifference(trial: Trial, clerk: Clerk, right: Sequence[Score | None]) -> d
 
 def sensitivity(trial: Trial, clerk: Clerk, right: Sequence[Score | None]) -> dict[str, Share]:
     """By field: the share of right answers that scored lower with the field wrong."""
-    rng, donors = random.Random(trial.seed), parsed(trial.examples)
+    rng, donors = random.Random(trial.seed), parsed(trial.examples, trial.schema)
     variants = [mistakes(example.reference, trial.schema, donors, rng) for example in trial.examples]
     kept = [{key: text for key, text in one.items() if key not in trial.probes.ignored} for one in variants]
     return _compared(trial.examples, kept, right, clerk, lambda was, now: now < was - SAME)

@@ -1,9 +1,12 @@
 """The classical rung: TF-IDF and a linear SVM for each enumerated field, the majority's value for the others.
 
 The honest floor of the ladder: what it answers is complete and comparable, it learns from the same demonstrations,
-and where it wins a language model is not needed. It extracts nothing: fields of free values get one constant.
+and where it wins a language model is not needed. It extracts nothing: fields of free values get one constant. A free
+text that stands alone, a list and a nested object have no majority worth the name: they get the answer of the
+demonstration with the most similar input.
 """
 
+import dataclasses
 import hashlib
 import json
 import time
@@ -16,8 +19,9 @@ from typing import Any
 from tqdm import tqdm
 
 from components.errors import DataError, EngineError
+from components.params.answers import is_alone
 from components.records import Completion, Example, Usage, to_json
-from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.answers import NotAnAnswer, read, write
 
 FILE = "classical.skops"
 _ABSENT = ""  # label of an optional key that is not there; no JSON value is written like this
@@ -35,6 +39,11 @@ class Classifier:
     features: Any
     models: dict[str, Any]
     constants: dict[str, str]
+    neighbours: dict[str, list[str]] = dataclasses.field(
+        default_factory=dict[str, list[str]]
+    )  # a label for each row of `rows`
+    rows: Any = None
+    schema: dict[str, Any] | None = None
 
     def predict(self, examples: Sequence[Example]) -> list[Completion]:
         """Answer examples one by one, as calls come, so that the latency is that of a call. Order kept, no tokens.
@@ -47,11 +56,13 @@ class Classifier:
     def _answer(self, example: Example) -> Completion:
         started = time.perf_counter()
         labels = dict(self.constants)
-        if self.models:
+        if self.models or self.neighbours:
             features = self.features.transform([_text(example, self.columns)])
             labels |= {field: str(model.predict(features)[0]) for field, model in self.models.items()}
+            nearest = int((self.rows @ features.T).toarray().argmax()) if self.neighbours else 0
+            labels |= {field: values[nearest] for field, values in self.neighbours.items()}
         answer = {field: json.loads(labels[field]) for field in self.fields if labels[field] != _ABSENT}
-        text = to_json(answer)
+        text = write(answer, self.schema or {})
         latency_ms = 1000 * (time.perf_counter() - started)
         usage = Usage(input_tokens=0, output_tokens=0)
         return Completion(example_id=example.id, text=text, usage=usage, latency_ms=latency_ms)
@@ -65,6 +76,8 @@ class Classifier:
         for field, model in sorted(self.models.items()):
             learnt.update(f"{field} {list(model.classes_)}".encode())
             learnt.update(model.coef_.tobytes() + model.intercept_.tobytes())
+        for field, values in sorted(self.neighbours.items()):
+            learnt.update(repr((field, values)).encode())
         return learnt.hexdigest()
 
     def save(self, folder: Path) -> None:
@@ -75,7 +88,7 @@ class Classifier:
 
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{FILE}.part"
-        content = {field: getattr(self, field) for field in self.__dataclass_fields__}
+        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
         skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
         part.replace(folder / FILE)
 
@@ -87,18 +100,25 @@ def fit(train: Sequence[Example], schema: Mapping[str, Any], columns: tuple[str,
     Banking77's test split, the best of four variants compared on that same split (91.33 to 91.49 %).
 
     Raises:
-        DataError: There is no example, a demonstration is no JSON object, or no text has a word.
+        DataError: There is no example, a demonstration cannot be read, or no text has a word.
     """
     if not train:
         raise DataError("expected at least one demonstration to learn from, found none")
     texts = [_text(example, columns) for example in train]
-    answers = [_demonstration(example) for example in train]
+    answers = [_demonstration(example, schema) for example in train]
     properties: Mapping[str, Any] = schema["properties"]
     labels = {field: [_label(answer, field) for answer in answers] for field in properties}
-    learned = [field for field in properties if is_enumerated(properties[field]) and len(set(labels[field])) > 1]
-    features, models = _fit_models(texts, {field: labels[field] for field in learned}) if learned else (None, {})
-    constants = {field: _majority(labels[field]) for field in properties if field not in models}
-    return Classifier(columns, tuple(properties), features, models, constants)
+    varied = [field for field in properties if len(set(labels[field])) > 1]
+    learned = [field for field in varied if is_enumerated(properties[field])]
+    copied = [field for field in varied if field not in learned and _is_copied(field, answers, schema)]
+    features, rows = _fit_features(texts) if learned or copied else (None, None)
+    models = _fit_models(rows, {field: labels[field] for field in learned})
+    constants = {field: _majority(labels[field]) for field in properties if field not in (*learned, *copied)}
+    neighbours = {field: labels[field] for field in copied}
+    alone = dict(schema) if is_alone(schema) else None
+    return Classifier(
+        columns, tuple(properties), features, models, constants, neighbours, rows if copied else None, alone
+    )
 
 
 def load(folder: Path) -> Classifier:
@@ -119,21 +139,31 @@ def load(folder: Path) -> Classifier:
         raise EngineError(f"expected a classifier that skops loads, found {error} ({path})") from error
 
 
-def _fit_models(texts: list[str], labels: Mapping[str, list[str]]) -> tuple[Any, dict[str, Any]]:
-    """The features of the texts, and a linear SVM for each field."""
+def _is_copied(field: str, answers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> bool:
+    """Whether a field takes the nearest neighbour's value: a value alone, a list or an object, by what is given."""
+    return is_alone(schema) or any(isinstance(answer.get(field), list | dict) for answer in answers)
+
+
+def _fit_features(texts: list[str]) -> tuple[Any, Any]:
+    """The features of the texts, and their rows, one a text, each of length √2 where both parts know a term."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
-    from sklearn.svm import LinearSVC
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
     features = FeatureUnion([("words", words), ("characters", characters)])
     try:
-        rows = features.fit_transform(texts)
+        return features, features.fit_transform(texts)
     except ValueError as error:
         raise DataError(f"expected words in the demonstrations' input, found {error}") from error
+
+
+def _fit_models(rows: Any, labels: Mapping[str, list[str]]) -> dict[str, Any]:
+    """A linear SVM for each field."""
+    from sklearn.svm import LinearSVC
+
     fields = tqdm(labels.items(), "classical: fields", leave=False)
-    return features, {field: LinearSVC(random_state=0).fit(rows, found) for field, found in fields}
+    return {field: LinearSVC(random_state=0).fit(rows, found) for field, found in fields}
 
 
 def is_enumerated(field: Mapping[str, Any]) -> bool:
@@ -152,11 +182,12 @@ def _label(answer: Mapping[str, Any], field: str) -> str:
     return to_json(answer[field]) if field in answer else _ABSENT
 
 
-def _demonstration(example: Example) -> Mapping[str, Any]:
+def _demonstration(example: Example, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        return read_object(example.demonstration)
+        return read(example.demonstration, schema)
     except NotAnAnswer as error:
-        raise DataError(f"expected a JSON object as demonstration, found {error} (example {example.id})") from error
+        kind = "an answer" if is_alone(schema) else "a JSON object"
+        raise DataError(f"expected {kind} as demonstration, found {error} (example {example.id})") from error
 
 
 def _text(example: Example, columns: tuple[str, ...]) -> str:

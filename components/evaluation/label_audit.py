@@ -13,8 +13,9 @@ from components.errors import DataError
 from components.evaluation import doubt, pointing
 from components.evaluation.classical import is_enumerated
 from components.params import AuditParams
+from components.params.answers import is_alone
 from components.records import Example, Record, to_json
-from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.answers import NotAnAnswer, read
 
 Way = dict[str, list[float]]
 
@@ -72,10 +73,10 @@ def doubts(
     """Field → the doubts about each demonstration's value; fields of free texts are left out.
 
     Raises:
-        DataError: A demonstration is no JSON object.
+        DataError: A demonstration cannot be read.
     """
     texts = ["\n".join(example.input[column] for column in columns) for example in examples]
-    answers, features = [_demonstration(example) for example in examples], doubt.Texts(texts)
+    answers, features = [_demonstration(example, schema) for example in examples], doubt.Texts(texts)
     found: dict[str, Doubts] = {}
     for field, described in tqdm(schema["properties"].items(), "audit: fields", leave=False):
         one = (
@@ -88,13 +89,18 @@ def doubts(
     return found
 
 
-def suspects(examples: Sequence[Example], found: Mapping[str, Doubts], params: AuditParams) -> list[Suspect]:
-    """Values that are more likely wrong than `min_precision`, the likeliest first."""
+def suspects(
+    examples: Sequence[Example],
+    found: Mapping[str, Doubts],
+    params: AuditParams,
+    schema: Mapping[str, Any] | None = None,
+) -> list[Suspect]:
+    """Values that are more likely wrong than `min_precision`, the likeliest first; without a schema, of JSON objects."""
     listed = [
         Suspect(
             example_id=example.id,
             field=field,
-            value=to_json(read_object(example.demonstration).get(field)),
+            value=_value(example, field, schema),
             suggested=one.likelier[number],
             probability=probability,
             reason=one.reason,
@@ -102,7 +108,7 @@ def suspects(examples: Sequence[Example], found: Mapping[str, Doubts], params: A
         )
         for field, one in found.items()
         for number, (example, probability) in enumerate(zip(examples, list(one.ways.values())[-1], strict=True))
-        if probability > params.min_precision and one.likelier[number] != _value(example, field)
+        if probability > params.min_precision and one.likelier[number] != _value(example, field, schema)
     ]
     return sorted(listed, key=lambda suspect: -suspect.probability)
 
@@ -154,12 +160,13 @@ def _of_extracted(
     )
 
 
-def _value(example: Example, field: str) -> str:
-    return to_json(read_object(example.demonstration).get(field))
+def _value(example: Example, field: str, schema: Mapping[str, Any] | None) -> str:
+    return to_json(read(example.demonstration, schema).get(field))
 
 
-def _demonstration(example: Example) -> Mapping[str, Any]:
+def _demonstration(example: Example, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        return read_object(example.demonstration)
+        return read(example.demonstration, schema)
     except NotAnAnswer as error:
-        raise DataError(f"expected a JSON object as demonstration, found {error} (example {example.id})") from error
+        kind = "an answer" if is_alone(schema) else "a JSON object"
+        raise DataError(f"expected {kind} as demonstration, found {error} (example {example.id})") from error

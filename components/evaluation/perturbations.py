@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components.records import to_json
-from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.answers import NotAnAnswer, read, read_object, write
 from components.scorers.matching import is_number
 
 Answer = Mapping[str, Any]
@@ -41,7 +41,7 @@ def mistakes(text: str, schema: Answer, donors: Sequence[Answer], rng: random.Ra
     `donors` are other right answers. A field of which no other value is known is left out.
     """
     try:
-        answer = read_object(text)
+        answer = read(text, schema)
     except NotAnAnswer:
         return {}
     found: dict[str, str] = {}
@@ -49,7 +49,7 @@ def mistakes(text: str, schema: Answer, donors: Sequence[Answer], rng: random.Ra
     for field, described in schema["properties"].items():
         others = [other for other in _others(described, field, donors) if differs(answer.get(field), other)]
         if others:
-            found[field] = to_json({**answer, field: rng.choice(others)})
+            found[field] = write({**answer, field: rng.choice(others)}, schema)
     return found
 
 
@@ -73,7 +73,7 @@ def is_closed(described: Answer) -> bool:
 def surely_wrong(text: str, reference: str, schema: Answer) -> bool:
     """Whether an answer is wrong in a field that can be compared; of free texts it says nothing."""
     try:
-        answer, right = read_object(text), read_object(reference)
+        answer, right = read(text, schema), read(reference, schema)
     except NotAnAnswer:
         return True
     closed = [field for field, described in schema["properties"].items() if is_closed(described)]

@@ -45,6 +45,7 @@ from components.params.scoring import (
     HttpParams,
     JudgeParams,
     ScorerParams,
+    SimilarityParams,
     SqlExecutionParams,
     TextRules,
 )
@@ -72,7 +73,7 @@ __all__ = [
     "MustPass", "OptimisationParams", "PhaseParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile",
     "ReleaseParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",
     "ScorerParams",
-    "ServingParams", "Settings", "Shares", "SliceGateParams", "SplitName", "SplitShares",
+    "ServingParams", "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares",
     "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
     "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from components.params.answers import enveloped, is_alone
 from components.params.economics import EconomicsParams
 from components.params.loading import Settings
 from components.params.scoring import ScorerParams
@@ -110,7 +111,10 @@ class Workload(Settings):
     description: str
     simulated: bool = False
     source: Source
-    output: dict[str, Any] = Field(description="JSON Schema (2020-12) of the answer, an object.")
+    output: dict[str, Any] = Field(
+        description="JSON Schema (2020-12) of the answer: of an object, or of a value that stands alone (a label, a "
+        "text, a list), which is read as the field `answer`."
+    )
     prompts: tuple[str, ...] = Field(min_length=1, description="Versions under params/prompts/<name>/, in order.")
     constrained: tuple[str, ...] = Field(
         default=(),
@@ -138,6 +142,11 @@ class Workload(Settings):
     serving: ServingParams = ServingParams()
     incumbent: str = Field(description="Model in params/prices.yaml that the workload is prompted on today.")
 
+    @field_validator("output", mode="before")
+    @classmethod
+    def _is_an_object(cls, output: Any) -> Any:
+        return enveloped(output)
+
     @property
     def fields(self) -> tuple[str, ...]:
         """The keys of the answer, in the schema's order."""
@@ -154,7 +163,9 @@ class Workload(Settings):
         if unknown := set(self.constrained) - set(self.prompts):
             raise ValueError(f"constrained must name some of prompts, found {sorted(unknown)[0]}")
         if self.output.get("type") != "object" or not self.output.get("properties"):
-            raise ValueError("output must describe an object with properties")
+            raise ValueError("output must describe an object with properties, a text, labels or a list")
+        if self.constrained and is_alone(self.output):
+            raise ValueError("constrained must be empty where answers are no JSON object")
         if self.serving.judge_share and self.scorer.judge is None:
             raise ValueError("serving.judge_share must be 0 where scorer has no section `judge`")
         return self

@@ -25,7 +25,7 @@ def audit(run: Run, tracker: Tracker) -> None:
     """Train demonstrations that are more likely wrong than right, surest first, and the ceiling that they set."""
     examples, folder = run.examples("train"), audit_folder(run)
     found = doubts(examples, run.workload.output, run.columns, run.audit, run.seed)
-    listed = suspects(examples, found, run.audit)
+    listed = suspects(examples, found, run.audit, run.workload.output)
     summary = summarise(examples, found, listed, run.workload.fields)
     write_jsonl(folder / "suspects.jsonl", listed)
     write_table(folder / "suspects.csv", listed)
