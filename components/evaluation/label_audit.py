@@ -95,7 +95,7 @@ def suspects(
     params: AuditParams,
     schema: Mapping[str, Any] | None = None,
 ) -> list[Suspect]:
-    """Values that are more likely wrong than `min_precision`, the likeliest first; without a schema, of JSON objects."""
+    """Values that are more likely wrong than `min_precision`, the likeliest first; no schema: of JSON objects."""
     listed = [
         Suspect(
             example_id=example.id,
