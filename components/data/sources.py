@@ -15,7 +15,8 @@ from typing import Any
 from components.data.answers import AnswerSchema, clean
 from components.data.datasets import Part, read_datasets
 from components.data.harvest import HARVEST, Harvested
-from components.data.tables import Table, read_table
+from components.data.reading.table import Table
+from components.data.tables import read_table
 from components.errors import ConfigError, DataError
 from components.params import Columns, FileSource, GeneratedSource, HuggingFaceSource, Workload
 from components.records import Example, read_jsonl, to_json

@@ -5,10 +5,12 @@ left out (every struct of a column has all keys there).
 """
 
 import json
-from datetime import date, datetime, time, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, time
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from components.data.reading.content import MOST_BYTES
@@ -58,19 +60,17 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return str(value)
-    if isinstance(value, Decimal):
-        return float(value) if value.is_finite() else None
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+    return next((made(value) for kinds, made in _MADE if isinstance(value, kinds)), str(value))
+
+
+_MADE: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    ((bool, int, str, NoneType), lambda value: value),
+    (datetime, lambda value: value.isoformat(sep=" ")),
+    ((date, time), lambda value: value.isoformat()),
+    (Decimal, lambda value: float(value) if value.is_finite() else None),
+    (bytes, lambda value: value.decode("utf-8", "replace")),
+    (float, lambda value: value if abs(value) < float("inf") else None),
+)
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:

@@ -97,17 +97,7 @@ def reply_of(value: Any) -> Any:
     """The answer that a program logged: a text, a message, choices of a completion, or what else it is."""
     value = parsed(value)
     if isinstance(value, Mapping):
-        for name in ("choices", "output", "generations", "candidates"):
-            if isinstance(value.get(name), list):
-                return reply_of(value[name])
-        if "message" in value or "delta" in value:
-            return reply_of(value.get("message") or value.get("delta"))
-        if "role" in value or "tool_calls" in value:
-            turn = _turn({"role": "assistant", **value})
-            return answer_of(turn) if turn else None
-        if value.keys() & {"content", "text", "parts"} and value.keys() <= _MESSAGE_KEYS:
-            return text_of(value) or None
-        return dict(value)
+        return _reply_of_object(value)
     if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
         messages = [one for one in value if one.get("type", "message") in ("message", "function_call") or "role" in one]
         if any({"message", "role", "choices", "finish_reason", "arguments"} & one.keys() for one in messages):
@@ -116,6 +106,20 @@ def reply_of(value: Any) -> Any:
         if all(texts) and all(one.keys() & {"text", "content"} and one.keys() <= _MESSAGE_KEYS for one in value):
             return "\n".join(texts)
     return value if value not in ("", [], {}) else None
+
+
+def _reply_of_object(value: Mapping[str, Any]) -> Any:
+    inner = next((value[name] for name in _ENVELOPES if isinstance(value.get(name), list)), None)
+    if inner is None:
+        inner = value.get("message") or value.get("delta")
+    if inner is not None:
+        return reply_of(inner)
+    if "role" in value or "tool_calls" in value:
+        turn = _turn({"role": "assistant", **value})
+        return answer_of(turn) if turn else None
+    if value.keys() & {"content", "text", "parts"} and value.keys() <= _MESSAGE_KEYS:
+        return text_of(value) or None
+    return dict(value) or None
 
 
 def _last(messages: Sequence[Mapping[str, Any]]) -> Any:
@@ -127,6 +131,7 @@ def _last(messages: Sequence[Mapping[str, Any]]) -> Any:
     return reply_of(chosen)
 
 
+_ENVELOPES = ("choices", "output", "generations", "candidates")
 _MESSAGE_KEYS = {
     "content", "text", "parts", "type", "role", "annotations", "logprobs", "id", "status", "finish_reason", "index",
     "name", "refusal", "audio", "phase",

@@ -117,7 +117,10 @@ def _rows(text: str, dialect: Dialect, path: Path, skipped: int, notes: list[str
         return [(cells, line + skipped) for cells, line in dialect.read(text) if cells]
     except csv.Error as error:
         first = error
-    for other in (Dialect(dialect.delimiter, dialect.quote, "\\"), Dialect(dialect.delimiter, None)):
+    others = [Dialect(dialect.delimiter, dialect.quote, "\\")]
+    if dialect.delimiter == "\t":  # tabs hardly stand in texts: their files often know no quotes
+        others.append(Dialect(dialect.delimiter, None))
+    for other in others:
         try:
             rows = [(cells, line + skipped) for cells, line in other.read(text) if cells]
         except csv.Error:

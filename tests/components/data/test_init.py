@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from components.data.columns import code_pattern, schema_of
 from components.data.drafts import _scalar  # pyright: ignore[reportPrivateUsage]
-from components.data.init import init_workload
+from components.data.init import init_workload, read_input
 from components.data.prepare import prepare
 from components.errors import ConfigError, DataError
 from components.params import FileSource, Pipeline, Workload, load
@@ -83,18 +83,22 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
+def init(name: str, path: Path, root: Path) -> list[Path]:
+    return init_workload(name, read_input(path), root)
+
+
 def contents(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def test_columns_of_each_kind_are_recognised_and_the_workload_runs(tmp_path: Path, project: Path) -> None:
-    written = init_workload("shop", write(tmp_path / "export 2024.csv", ";"), project)
+    written = init("shop", write(tmp_path / "export 2024.csv", ";"), project)
     assert [str(path.relative_to(project)) for path in written] == [
         "params/workloads/shop.yaml",
         "params/prompts/shop/loose.md",
         "params/prompts/shop/schema.md",
         "params/prompts/shop/short.md",
-        "data/shop/export 2024.csv",
+        "data/shop/all.jsonl",
         "params/pipeline.yaml",
     ]
     workload = load(written[0], Workload)
@@ -104,8 +108,9 @@ def test_columns_of_each_kind_are_recognised_and_the_workload_runs(tmp_path: Pat
         ("body",),
         "ticket_id",
         "customer_id",
-        ("channel",),
+        ("channel", "created_at"),
     )
+    assert workload.dated_by == "created_at"
     assert workload.output["properties"] == {
         "topic": {"enum": ["delivery", "no", "refund"]},
         "order_no": {"type": ["string", "null"], "pattern": r"^[A-Z]{2}-\d{5}$"},
@@ -120,9 +125,8 @@ def test_columns_of_each_kind_are_recognised_and_the_workload_runs(tmp_path: Pat
 
 
 def test_the_settings_say_what_was_left_out(tmp_path: Path, project: Path) -> None:
-    settings = init_workload("shop", write(tmp_path / "a.csv"), project)[0].read_text(encoding="utf-8")
+    settings = init("shop", write(tmp_path / "a.csv"), project)[0].read_text(encoding="utf-8")
     assert "# left out: tenant, the same value in every row" in settings
-    assert "# left out: created_at, a time stamp" in settings
     assert "gradus init shop --from a.csv" in settings
 
 
@@ -132,7 +136,7 @@ def test_a_jsonl_file_with_two_texts_and_nested_values_works(tmp_path: Path, pro
         for number in range(40)
     ]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    settings, loose, *_ = init_workload("mails", tmp_path / "a.jsonl", project)
+    settings, loose, *_ = init("mails", tmp_path / "a.jsonl", project)
     workload = load(settings, Workload)
     assert isinstance(workload.source, FileSource)
     assert workload.source.kind == "jsonl"
@@ -141,12 +145,12 @@ def test_a_jsonl_file_with_two_texts_and_nested_values_works(tmp_path: Path, pro
     assert loose.read_text(encoding="utf-8").endswith("text: {text}\nsubject: {subject}\n")
 
 
-@pytest.mark.parametrize("there", ["params/workloads/shop.yaml", "params/prompts/shop/short.md", "data/shop/a.csv"])
+@pytest.mark.parametrize("there", ["params/workloads/shop.yaml", "params/prompts/shop/short.md", "data/shop/all.jsonl"])
 def test_nothing_is_overwritten(tmp_path: Path, project: Path, there: str) -> None:
     (project / there).parent.mkdir(parents=True, exist_ok=True)
     (project / there).write_text("mine")
     with pytest.raises(ConfigError, match="expected a new name, found a file of the workload 'shop' at"):
-        init_workload("shop", write(tmp_path / "a.csv"), project)
+        init("shop", write(tmp_path / "a.csv"), project)
     assert contents(project) == {there: "mine", "params/pipeline.yaml": PIPELINE}
 
 
@@ -154,7 +158,7 @@ def test_nothing_is_overwritten(tmp_path: Path, project: Path, there: str) -> No
 def test_the_run_is_added_below_runs_and_every_other_byte_stays(tmp_path: Path, project: Path, end: str) -> None:
     pipeline = project / "params" / "pipeline.yaml"
     pipeline.write_bytes(PIPELINE.replace("\n", end).encode())
-    init_workload("shop", write(tmp_path / "a.csv"), project)
+    init("shop", write(tmp_path / "a.csv"), project)
     added = """\
     shop-nano:
       workload: shop
@@ -173,14 +177,14 @@ def test_the_run_is_added_below_runs_and_every_other_byte_stays(tmp_path: Path, 
 
 
 def test_the_run_of_a_name_that_yaml_takes_for_a_number_is_read_back(tmp_path: Path, project: Path) -> None:
-    settings, *_, pipeline = init_workload("2024-01-01", write(tmp_path / "a.csv"), project)
+    settings, *_, pipeline = init("2024-01-01", write(tmp_path / "a.csv"), project)
     assert load(settings, Workload).name == "2024-01-01"
     assert load(pipeline, Pipeline).runs["2024-01-01-nano"].workload == "2024-01-01"
 
 
 def test_the_pipeline_of_the_repository_takes_a_run(tmp_path: Path, project: Path) -> None:
     before = shutil.copyfile(ROOT / "params" / "pipeline.yaml", project / "params" / "pipeline.yaml").read_text()
-    *_, pipeline = init_workload("shop", write(tmp_path / "a.csv"), project)
+    *_, pipeline = init("shop", write(tmp_path / "a.csv"), project)
     lines = pipeline.read_text().splitlines()
     at = lines.index("  shop-nano:")
     assert [*lines[:at], *lines[at + 7 :]] == before.splitlines()
@@ -220,7 +224,7 @@ def test_a_pipeline_that_takes_no_run_is_refused_and_nothing_written(
         pipeline.write_text(text)
     before = contents(project)
     with pytest.raises(ConfigError, match=message):
-        init_workload("shop", write(tmp_path / "a.csv"), project)
+        init("shop", write(tmp_path / "a.csv"), project)
     assert contents(project) == before
 
 
@@ -232,7 +236,7 @@ def test_a_failure_while_writing_leaves_the_pipeline_and_takes_the_rest_back(
     (project / blocked).write_text("a file where a folder has to be, or a folder where a file has to be")
     before = contents(project)
     with pytest.raises(OSError, match=r"data|pipeline\.yaml\.part"):
-        init_workload("shop", write(tmp_path / "a.csv"), project)
+        init("shop", write(tmp_path / "a.csv"), project)
     assert contents(project) == before
 
 
@@ -241,13 +245,8 @@ def test_a_failure_while_writing_leaves_the_pipeline_and_takes_the_rest_back(
     [
         (b"", "expected rows, found an empty file"),
         (b"text,label\n", "expected rows, found an empty file"),
-        (b"text,label\ncaf\xe9,x\n", "expected text in utf-8, found byte 0xe9"),
         (b"a,b\n1,2\n3,4\n", "expected a column of varied text, found none among a, b"),
         (b"text\nhello you\nand you there\n", "expected a column with the answer .* found no other column"),
-        (
-            b"my text,label\nhello,1\nand you,2\n",
-            "expected a column name of letters, digits and _ for the text, found `my",
-        ),
     ],
 )
 def test_a_file_that_gives_no_workload_is_refused_and_nothing_written(
@@ -255,14 +254,14 @@ def test_a_file_that_gives_no_workload_is_refused_and_nothing_written(
 ) -> None:
     (tmp_path / "bad.csv").write_bytes(content)
     with pytest.raises(DataError, match=message):
-        init_workload("shop", tmp_path / "bad.csv", project)
+        init("shop", tmp_path / "bad.csv", project)
     assert contents(project) == {"params/pipeline.yaml": PIPELINE}
 
 
 @pytest.mark.parametrize("name", ["Shop", "../shop", "", "a b"])
 def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="name must be of lower-case letters"):
-        init_workload(name, write(tmp_path / "a.csv"), tmp_path / "project")
+        init(name, write(tmp_path / "a.csv"), tmp_path / "project")
     assert not (tmp_path / "project").exists()
 
 
@@ -278,7 +277,7 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
         ([1, 2.5, 3], {"type": "number"}),
         (["007", "008", "019"], {"type": "string", "pattern": r"^\d{3}$"}),
         ([None, None], None),
-        ([["a"], ["b"]], None),
+        ([["a"], ["b"]], {"type": "array", "items": {"type": "string"}}),
     ],
 )
 def test_a_schema_follows_from_the_values(values: list[Any], schema: dict[str, Any] | None) -> None:
