@@ -24,15 +24,17 @@ def unpacked(table: Table, translate: Translate | None) -> Table:
     """The records of the table's spans; a table that holds none, as it is."""
     if not table.rows or not any(_holds_spans(row) for row in table.rows[:20]):
         return table
-    rows: list[Row] = []
-    lines: list[int] = []
-    for record, line in zip(table.rows, table.lines, strict=True):
-        found = list(_of_record(record, translate or _untranslated))
-        calls = [one for one in found if one["kind"] in _CALLS and one[INPUTS] is not None] or [
-            one for one in found if one["root"] and one[INPUTS] is not None
-        ]
-        rows += [{name: value for name, value in one.items() if name not in ("kind", "root")} for one in calls]
-        lines += [line] * len(calls)
+    found = [
+        (one, line)
+        for record, line in zip(table.rows, table.lines, strict=True)
+        for one in _of_record(record, translate or _untranslated)
+        if one[INPUTS] is not None
+    ]
+    # A call inside an agent's span is the model's; where no span is known to be one, the outermost say what was asked.
+    calls = [(one, line) for one, line in found if one["kind"] in _CALLS]
+    kept = calls or [(one, line) for one, line in found if one["root"]]
+    rows = [{name: value for name, value in one.items() if name not in ("kind", "root")} for one, _ in kept]
+    lines = [line for _, line in kept]
     columns = dict.fromkeys(name for row in rows for name in row)
     return Table(table.path, tuple(columns), tuple(rows), tuple(lines), table.notes)
 
