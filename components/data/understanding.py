@@ -159,12 +159,25 @@ def _inputs(columns: Mapping[str, Column], wanted: Mapping[str, str], made: Unde
             bonus = 2 if column.plain in _INPUTS else 1
             lengths[column.name] = bonus * sum(map(len, texts)) / len(column.values)
     if not lengths:
+        lengths = _sentences(free)
+    if not lengths:
         raise DataError(f"expected a column of varied text, found none among {', '.join(columns) or 'no columns'}")
     best = max(lengths, key=lambda name: lengths[name])
     if len(lengths) > 1 and columns[best].plain not in _INPUTS:
         others = ", ".join(f"`{name}`" for name in lengths if name != best)
         made.guesses.append(f"`{best}` is taken for the text, since its texts are the longest (beside {others})")
     return [columns[best]]
+
+
+def _sentences(columns: Sequence[Column]) -> dict[str, float]:
+    """Columns of texts that repeat as labels do, but read like sentences: name → mean length."""
+    found: dict[str, float] = {}
+    for column in columns:
+        texts = [value for value in column.filled if isinstance(value, str)]
+        words = sum(len(text.split()) for text in texts)
+        if texts and column.plain not in _ANSWERS | _LABELS and words >= 3 * len(texts) and column.distinct > 5:
+            found[column.name] = sum(map(len, texts)) / len(column.values)
+    return found
 
 
 def _place(made: Understood, column: Column, texts: list[Column], answers: list[Column]) -> None:

@@ -83,15 +83,16 @@ def _separator_line(text: str) -> tuple[str, str, int]:
 
 
 def _dialect(text: str) -> Dialect:
-    """The delimiter by which most rows have the first row's number of cells, and its quotes."""
+    """The delimiter by which most rows have the first row's number of cells, one that texts seldom hold before others."""
     sample = "\n".join(islice(text[:_SAMPLE_CHARACTERS].split("\n"), _SAMPLE_LINES))
-    best, quality = Dialect(","), (0.0, 0)
+    best, quality = Dialect(","), (0.0, False, 0)
     for delimiter in DELIMITERS:
         if delimiter in sample:
             widths = _widths(sample, delimiter)
             usual, times = Counter(widths).most_common(1)[0] if widths else (1, 0)
             header = bool(widths) and widths[0] == usual
-            found = (times / len(widths) + header, usual) if usual > 1 else (0.0, 0)
+            rare = delimiter not in ",;"
+            found = (times / len(widths) + header, rare, usual) if usual > 1 else (0.0, False, 0)
             if found > quality:
                 best, quality = Dialect(delimiter), found
     head = sample.split("\n", 1)[0].strip().split(best.delimiter)
@@ -114,10 +115,12 @@ def _widths(sample: str, delimiter: str) -> list[int]:
 def _rows(text: str, dialect: Dialect, path: Path, skipped: int, notes: list[str]) -> list[tuple[list[str], int]]:
     """All rows with cells; where quotes are not doubled, they may be escaped, or be no quotes at all."""
     try:
-        return [(cells, line + skipped) for cells, line in dialect.read(text) if cells]
+        rows = [(cells, line + skipped) for cells, line in dialect.read(text) if cells]
     except csv.Error as error:
         first = error
-    others = [Dialect(dialect.delimiter, dialect.quote, "\\")]
+    else:
+        return _by_line(text, dialect, skipped) if any(_is_merged(cells, dialect) for cells, _ in rows) else rows
+    others = [Dialect(dialect.delimiter, dialect.quote, "\\")] if '\\"' in text else []
     if dialect.delimiter == "\t":  # tabs hardly stand in texts: their files often know no quotes
         others.append(Dialect(dialect.delimiter, None))
     for other in others:
@@ -136,6 +139,19 @@ def _rows(text: str, dialect: Dialect, path: Path, skipped: int, notes: list[str
             f"expected csv, found a row that is not: its quotes are never closed ({path}:{line})"
         ) from first
     raise DataError(f"expected csv, found a row that is not: {first} ({path}:{line})") from first
+
+
+def _is_merged(cells: list[str], dialect: Dialect) -> bool:
+    """Whether a cell looks like the end of a row, and the beginning of the next one behind a line break."""
+    return any("\n" in cell and dialect.delimiter in cell for cell in cells)
+
+
+def _by_line(text: str, dialect: Dialect, skipped: int) -> list[tuple[list[str], int]]:
+    """Rows of one line each, quotes being text, where all lines have the same number of cells; else as quotes say."""
+    rows = list(Dialect(dialect.delimiter, None).read(text))
+    if len({len(cells) for cells, _ in rows if cells}) > 1:
+        rows = list(dialect.read(text))
+    return [(cells, line + skipped) for cells, line in rows if cells]
 
 
 def _whole_rows(text: str, dialect: Dialect, skipped: int) -> tuple[list[tuple[list[str], int]], int]:
