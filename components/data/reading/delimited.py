@@ -83,7 +83,7 @@ def _separator_line(text: str) -> tuple[str, str, int]:
 
 
 def _dialect(text: str) -> Dialect:
-    """The delimiter by which most rows have the first row's number of cells, one that texts seldom hold before others."""
+    """The delimiter by which most rows have the first row's number of cells, rare ones first."""
     sample = "\n".join(islice(text[:_SAMPLE_CHARACTERS].split("\n"), _SAMPLE_LINES))
     best, quality = Dialect(","), (0.0, False, 0)
     for delimiter in DELIMITERS:
