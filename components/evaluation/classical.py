@@ -42,7 +42,7 @@ class Classifier:
     neighbours: dict[str, list[str]] = dataclasses.field(
         default_factory=dict[str, list[str]]
     )  # a label for each row of `rows`
-    rows: Any = None
+    rows: tuple[Any, Any, Any] | None = None  # a sparse matrix: values, columns, where each row begins
     schema: dict[str, Any] | None = None
 
     def predict(self, examples: Sequence[Example]) -> list[Completion]:
@@ -59,13 +59,22 @@ class Classifier:
         if self.models or self.neighbours:
             features = self.features.transform([_text(example, self.columns)])
             labels |= {field: str(model.predict(features)[0]) for field, model in self.models.items()}
-            nearest = int((self.rows @ features.T).toarray().argmax()) if self.neighbours else 0
-            labels |= {field: values[nearest] for field, values in self.neighbours.items()}
+            labels |= self._copied(features)
         answer = {field: json.loads(labels[field]) for field in self.fields if labels[field] != _ABSENT}
         text = write(answer, self.schema or {})
         latency_ms = 1000 * (time.perf_counter() - started)
         usage = Usage(input_tokens=0, output_tokens=0)
         return Completion(example_id=example.id, text=text, usage=usage, latency_ms=latency_ms)
+
+    def _copied(self, features: Any) -> dict[str, str]:
+        """The labels of the demonstration whose input is the most similar, by the cosine."""
+        if self.rows is None:
+            return {}
+        from scipy.sparse import csr_array
+
+        rows = csr_array(self.rows, shape=(len(self.rows[2]) - 1, features.shape[1]))
+        nearest = int((rows @ features.T).toarray().argmax())
+        return {field: values[nearest] for field, values in self.neighbours.items()}
 
     def digest(self) -> str:
         """SHA-256 of what was learnt: fields, features, labels and coefficients."""
@@ -116,9 +125,8 @@ def fit(train: Sequence[Example], schema: Mapping[str, Any], columns: tuple[str,
     constants = {field: _majority(labels[field]) for field in properties if field not in (*learned, *copied)}
     neighbours = {field: labels[field] for field in copied}
     alone = dict(schema) if is_alone(schema) else None
-    return Classifier(
-        columns, tuple(properties), features, models, constants, neighbours, rows if copied else None, alone
-    )
+    kept = (rows.data, rows.indices, rows.indptr) if copied else None
+    return Classifier(columns, tuple(properties), features, models, constants, neighbours, kept, alone)
 
 
 def load(folder: Path) -> Classifier:
