@@ -183,7 +183,8 @@ def examples() -> dict[str, bytes]:
             [{"text": row["text"], "intents": [row["label"]], "slots": {"s": row["sum"]}} for row in rows]
         ),
         "tests.yaml": b"tests:\n" + b"".join(
-            f"- vars: {{mail: 'm {n}'}}\n  assert: [{{type: equals, value: {'ab'[n % 2]}}}]\n".encode() for n in range(8)
+            f"- vars: {{mail: 'm {n}'}}\n  assert: [{{type: equals, value: {'ab'[n % 2]}}}]\n".encode()
+            for n in range(8)
         ),
         "labels.txt": b"".join(f"__label__{r['label']} {r['text']}\n".encode() for r in rows),
         "a.csv.gz": gzip.compress(csv.encode()),

@@ -27,11 +27,14 @@ def cell(value: Any) -> Any:
     return clean(value) or None if isinstance(value, str) else value
 
 
-def schema_of(values: Sequence[Any], *, named: bool = False, inside: bool = False) -> dict[str, Any] | None:
+def schema_of(
+    values: Sequence[Any], *, named: bool = False, inside: bool = False, literal: bool = False
+) -> dict[str, Any] | None:
     """The JSON Schema of values, None meaning empty: boolean, number, labels, code, any string, object or list.
 
     `named`: the values are known to be labels, however few times each occurs. `inside`: they stand in an object, where
-    what is taken from a text often repeats, and labels have to come more often. None for a column that is empty, or
+    what is taken from a text often repeats, and labels have to come more often. `literal`: they are JSON, whose texts
+    are texts: "6" is no number. None for a column that is empty, or
     holds values of several kinds.
     """
     filled = [value for value in values if value is not None]
@@ -41,7 +44,7 @@ def schema_of(values: Sequence[Any], *, named: bool = False, inside: bool = Fals
     if kinds & {"object", "array"}:
         nested = _nested(filled, kinds, named=named, inside=inside)
         return nested if nested is None or len(filled) == len(values) else _or_null(nested)
-    return _scalar(filled, empty=len(filled) < len(values), named=named, inside=inside)
+    return _scalar(filled, empty=len(filled) < len(values), named=named, inside=inside, literal=literal)
 
 
 def is_free(schema: Mapping[str, Any] | None) -> bool:
@@ -87,23 +90,28 @@ def code_pattern(texts: Sequence[str]) -> str | None:
     return f"^{''.join(parts)}$"
 
 
-def _scalar(filled: list[Any], *, empty: bool, named: bool, inside: bool) -> dict[str, Any] | None:
+def _scalar(filled: list[Any], *, empty: bool, named: bool, inside: bool, literal: bool) -> dict[str, Any] | None:
     """The schema of texts, numbers and booleans."""
     texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in filled]
-    if booleans(texts) or all(isinstance(value, bool) for value in filled):
+    if literal and len({_kind(value) for value in filled}) > 1:
+        return None
+    written = literal and isinstance(filled[0], str)
+    if (booleans(texts) and not written) or all(isinstance(value, bool) for value in filled):
         return _typed("boolean", empty)
-    read = numbers(texts)
+    read = [] if written else numbers(texts)
     labels = sorted(set(read) if read else set(texts), key=lambda label: (str(label).lower(), str(label)))
     often = len(filled) >= INSIDE_ROWS_PER_LABEL * len(labels) and len(labels) <= INSIDE_LABELS
     if (often or not inside) and _are_labels(labels, len(filled), numeric=bool(read), named=named):
         return {"enum": [*(sorted(set(read)) if read else labels), *([None] if empty else [])]}
     if read:
         return _typed("integer" if all(isinstance(number, int) for number in read) else "number", empty)
-    if any(not isinstance(value, str) for value in filled) and any(isinstance(value, str) for value in filled):
-        return None
-    if pattern := code_pattern(texts):
-        return {**_typed("string", empty), "pattern": pattern}
-    return {"type": "string"}
+    return _text(texts, empty=empty, inside=inside) if all(isinstance(value, str) for value in filled) else None
+
+
+def _text(texts: list[str], *, empty: bool, inside: bool) -> dict[str, Any]:
+    """The schema of texts that are no labels; inside of objects patterns would be guesses upon guesses."""
+    pattern = None if inside else code_pattern(texts)
+    return {**_typed("string", empty), "pattern": pattern} if pattern else _typed("string", empty and inside)
 
 
 def _are_labels(labels: Sequence[Any], n: int, *, numeric: bool, named: bool) -> bool:
@@ -121,7 +129,7 @@ def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) ->
     """The schema of objects, or of lists; None where they are mixed with other values."""
     if kinds == {"array"}:
         members = [cell(member) for value in filled for member in value]
-        described = schema_of(members, named=named, inside=inside) if members else None
+        described = schema_of(members, named=named, inside=inside, literal=True) if members else None
         return {"type": "array", **({"items": described} if described is not None else {})}
     if kinds != {"object"}:
         return None
@@ -130,7 +138,7 @@ def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) ->
         for key in value:
             keys[key] = keys.get(key, 0) + 1
     if len(keys) > MOST_KEYS and sum(times < RARE_KEY for times in keys.values()) > len(keys) / 2:
-        described = schema_of([cell(item) for value in filled for item in value.values()], inside=True)
+        described = schema_of([cell(item) for value in filled for item in value.values()], inside=True, literal=True)
         return {"type": "object", **({"additionalProperties": described} if described is not None else {})}
     return object_of(filled, list(keys))
 
@@ -138,7 +146,9 @@ def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) ->
 def object_of(filled: Sequence[Mapping[str, Any]], keys: Sequence[str], *, nested: bool = True) -> dict[str, Any]:
     """The schema of objects with these keys; those that all have are required. `nested`: in another answer."""
     inside = {key: [cell(value[key]) for value in filled if key in value] for key in keys}
-    properties = {key: schema_of(values, inside=nested) or _anything(filled, key) for key, values in inside.items()}
+    properties = {
+        key: schema_of(values, inside=nested, literal=True) or _anything(filled, key) for key, values in inside.items()
+    }
     required = [key for key in keys if all(key in value for value in filled)]
     return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
 

@@ -269,7 +269,8 @@ def _match(schema: dict[str, Any]) -> str:
         return "{match: number, tolerance: 0.005}"
     if "array" in kinds and len(kinds) <= 2:
         return "{match: set}"
-    return "{match: exact}" if schema != {"type": "string"} else "{match: text}"
+    is_free = set(kinds) <= {"string", "null"} and schema.keys() == {"type"}
+    return "{match: text}" if is_free else "{match: exact}"
 
 
 def _described(schema: Mapping[str, Any]) -> str:

@@ -277,6 +277,8 @@ def _settle(
         return None
     for column in answers:
         schema = schema_of(column.values, named=_names_labels(column)) or {"type": "string"}
+        if is_free(schema) and len(column.filled) < len(column.values):
+            schema = {"type": ["string", "null"]}
         name = _free_name(column.plain or f"field_{len(made.output) + 1}", made.output)
         made.output[name] = (column.name, schema)
         if name != column.plain:
@@ -388,14 +390,16 @@ def typed(values: Sequence[Any]) -> Callable[[Any], Any]:
     """How a column's cells become values: numbers and booleans where all are, else as they are."""
     filled = [cell(value) for value in values if cell(value) is not None]
     texts = [str(value) for value in filled]
-    if not filled or not all(isinstance(value, str) for value in filled):
+    if not filled or not any(isinstance(value, str) for value in filled):
+        return lambda value: value
+    if any(isinstance(value, dict | list) for value in filled):
         return lambda value: value
     if booleans(texts):
         return lambda value: value if value is None else str(value).lower() in ("true", "yes")
     if numbers(texts):
         by_text = dict(zip(texts, numbers(texts), strict=True))
         return lambda value: by_text.get(str(value), value)
-    return lambda value: value
+    return lambda value: value if value is None else str(value)
 
 
 def rows_of(source: Source, made: Understood) -> dict[Part, list[dict[str, Any]]]:

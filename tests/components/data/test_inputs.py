@@ -277,3 +277,31 @@ def test_the_rows_are_written_as_they_were_understood(make: Make) -> None:
     )
     row = rows_of(reading.source, reading.made)["all"][0]
     assert row == {"my_text": sentence(0), "sum": 0.5, "paid": True}
+
+
+def test_texts_in_a_nested_answer_stay_texts_and_every_row_obeys_the_drafted_schema(
+    make: Make, drafted: Drafted
+) -> None:
+    rows = [
+        {"text": sentence(n), "intent": LABELS[n % 3], "slots": {"rating": [str(n % 6)], "sum": str(n), "yes": "yes"}}
+        for n in range(60)
+    ]
+    rows[3]["slots"] = {}
+    rows[4]["slots"] = {"sum": 5, "rating": [], "yes": None}
+    workload, report = drafted(make("frames.jsonl", lines(rows)))
+    slots = properties(workload)["slots"]
+    assert slots["properties"]["rating"]["items"] == {"type": "string"}
+    assert slots["required"] == []
+    assert report.quarantined == {}
+    assert json.loads((make("x", "").parent / "out/train.jsonl").read_text().splitlines()[0])["demonstration"]
+
+
+def test_numbers_and_words_in_one_column_are_labels_and_texts_may_be_missing(make: Make, drafted: Drafted) -> None:
+    rows: list[dict[str, Any]] = [
+        {"text": sentence(n), "label": 1 if n % 2 else "other", "reply": f"Dear customer, {sentence(n + 1)}"}
+        for n in range(60)
+    ]
+    rows[8]["reply"] = None
+    workload, report = drafted(make("mixed.jsonl", lines(rows)))
+    assert properties(workload) == {"label": {"enum": ["1", "other"]}, "reply": {"type": ["string", "null"]}}
+    assert report.quarantined == {}
