@@ -128,7 +128,7 @@ def _are_labels(labels: Sequence[Any], n: int, *, numeric: bool, named: bool) ->
 def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) -> dict[str, Any] | None:
     """The schema of objects, or of lists; None where they are mixed with other values."""
     if kinds == {"array"}:
-        members = [cell(member) for value in filled for member in value]
+        members = [member for value in filled for member in value]
         described = schema_of(members, named=named, inside=inside, literal=True) if members else None
         return {"type": "array", **({"items": described} if described is not None else {})}
     if kinds != {"object"}:
@@ -138,14 +138,14 @@ def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) ->
         for key in value:
             keys[key] = keys.get(key, 0) + 1
     if len(keys) > MOST_KEYS and sum(times < RARE_KEY for times in keys.values()) > len(keys) / 2:
-        described = schema_of([cell(item) for value in filled for item in value.values()], inside=True, literal=True)
+        described = schema_of([item for value in filled for item in value.values()], inside=True, literal=True)
         return {"type": "object", **({"additionalProperties": described} if described is not None else {})}
     return object_of(filled, list(keys))
 
 
 def object_of(filled: Sequence[Mapping[str, Any]], keys: Sequence[str], *, nested: bool = True) -> dict[str, Any]:
     """The schema of objects with these keys; those that all have are required. `nested`: in another answer."""
-    inside = {key: [cell(value[key]) for value in filled if key in value] for key in keys}
+    inside = {key: [value[key] for value in filled if key in value] for key in keys}
     properties = {
         key: schema_of(values, inside=nested, literal=True) or _anything(filled, key) for key, values in inside.items()
     }

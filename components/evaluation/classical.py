@@ -125,7 +125,7 @@ def fit(train: Sequence[Example], schema: Mapping[str, Any], columns: tuple[str,
     constants = {field: _majority(labels[field]) for field in properties if field not in (*learned, *copied)}
     neighbours = {field: labels[field] for field in copied}
     alone = dict(schema) if is_alone(schema) else None
-    kept = (rows.data, rows.indices, rows.indptr) if copied else None
+    kept = (rows.data, rows.indices, rows.indptr) if copied and rows is not None else None
     return Classifier(columns, tuple(properties), features, models, constants, neighbours, kept, alone)
 
 

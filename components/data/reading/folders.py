@@ -69,8 +69,9 @@ def read_source(path: Path, options: Options | None = None) -> Source:
     by_part: dict[Part, list[Table]] = {}
     for part, table in tables:
         by_part.setdefault(part, []).append(table)
-    parts = {part: _joined(found, notes) for part, found in by_part.items()}
-    parts = _by_column({part: table for part, table in parts.items() if table.rows}, notes)
+    parts: dict[Part, Table] = {part: _joined(found, notes) for part, found in by_part.items()}
+    filled: dict[Part, Table] = {part: table for part, table in parts.items() if table.rows}
+    parts = _by_column(filled, notes)
     if not parts:
         raise DataError(f"expected rows, found an empty file ({path})")
     return _shaped(path, parts, notes, options)
@@ -242,12 +243,13 @@ def _by_column(parts: dict[Part, Table], notes: list[str]) -> dict[Part, Table]:
     name = next((name for name in table.columns if name.lower() in _SPLIT_COLUMNS), None) if table else None
     if table is None or name is None or len(parts) > 1:
         return parts
-    named = [_part(str(row.get(name))) for row in table.rows]
+    named: list[Part] = [_part(str(row.get(name))) for row in table.rows]
     if "train" not in named or "all" in named:
         return parts
     columns = tuple(column for column in table.columns if column != name)
     found: dict[Part, Table] = {}
-    for part in dict.fromkeys(named):
+    parts_seen: list[Part] = list(dict.fromkeys(named))
+    for part in parts_seen:
         places = [at for at, one in enumerate(named) if one == part]
         rows = tuple({key: value for key, value in table.rows[at].items() if key != name} for at in places)
         found[part] = Table(table.path, columns, rows, tuple(table.lines[at] for at in places), table.notes)

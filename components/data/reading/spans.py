@@ -188,14 +188,12 @@ def _moment(span: Mapping[str, Any]) -> str | None:
     """When a span began, in ISO 8601."""
     from datetime import UTC, datetime
 
-    start = next(
-        (span[k] for k in ("startTimeUnixNano", "start_time_unix_nano", "start_time_ns", "start_time") if k in span),
-        None,
-    )
+    names = ("startTimeUnixNano", "start_time_unix_nano", "start_time_ns", "start_time")
+    start: Any = next((span[name] for name in names if name in span), None)
     if isinstance(start, str) and not start.isdigit():
         return start
     try:
-        return datetime.fromtimestamp(int(start) / 1e9, UTC).isoformat(timespec="seconds") if start else None
+        return datetime.fromtimestamp(int(start or 0) / 1e9, UTC).isoformat(timespec="seconds") if start else None
     except (ValueError, OverflowError, OSError, TypeError):
         return None
 

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
+from components.data.columns import cell, schema_of
 from components.data.init import Reading, read_input
 from components.data.reading.folders import Options, read_source
 from components.data.tables import read_table
@@ -548,3 +552,24 @@ def test_half_surrogates_and_nul_do_not_stop_a_draft(tmp_path: Path) -> None:
     rows = [{**row, "text": row["text"] + " \ud800\u0000"} for row in ROWS]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     assert usual(write(tmp_path / "a.jsonl", text))
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.floats(-9, 9)
+    | st.sampled_from(["a", "b", "7", "yes", "", "x y"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(st.lists(VALUES, min_size=1, max_size=30))
+def test_a_schema_of_values_holds_for_each_of_them(values: list[Any]) -> None:
+    schema = schema_of(values, literal=True)
+    if schema is not None:
+        validator = Draft202012Validator(schema)
+        cleaned = [cell(value) for value in values]
+        assert [value for value in cleaned if value is not None and not validator.is_valid(value)] == []
