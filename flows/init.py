@@ -36,8 +36,8 @@ def draft(
     """Draft a workload from files: its YAML and first prompts, ready to be read, edited and run.
 
     Takes csv, Excel, JSON, JSONL, Parquet, chats, logged completions, test files, traces, datasets and folders of
-    them (docs/inputs.md). Says what it understood before it writes; converts the rows into data/NAME/, and enters the
-    run in params/pipeline.yaml. Nothing that exists is overwritten.
+    them (docs/inputs.md). Says what it understood before it writes; converts the rows into data/NAME/. Nothing that
+    exists is overwritten.
     """
     from components.data.init import init_workload, read_input
     from components.data.reading.folders import Options

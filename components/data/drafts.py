@@ -1,4 +1,4 @@
-"""Drafts for a new workload: its settings as commented YAML, the first prompts, and a run on the embedded model.
+"""Drafts for a new workload: its settings as commented YAML and the first prompts.
 
 Decides their wording; what the columns mean was understood before.
 """
@@ -16,7 +16,6 @@ import yaml
 
 from components.data.reading.folders import Part
 from components.data.understanding import Understood, answer_column
-from components.params import RunParams
 from components.params.answers import FIELD
 from components.prompts import DIVIDER
 
@@ -26,8 +25,6 @@ PROMPTS = ("loose", "schema", "short")
 OWN_PROMPT = "own"  # the system prompt that was found in the source
 TRAINED_PROMPT = "short"
 USUAL_QUARANTINE = 0.05
-# The line `runs:`, with its end and the margin of the first entry below it.
-_RUNS = re.compile(r"^runs:[ \t]*(?:#[^\r\n]*)?(\r?\n)(?=(?:[ \t]*(?:#[^\r\n]*)?\r?\n)*( *))", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -70,29 +67,6 @@ def workload_yaml(draft: Draft) -> str:
         ["incumbent: gpt-4.1-mini   # the model in params/prices.yaml that you prompt today"],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
-
-
-def nano_run(name: str) -> RunParams:
-    """The workload on the embedded model."""
-    files = {
-        "source": f"data/{name}",
-        "model": "models/nano/model.safetensors",
-        "trained_prompt": f"params/prompts/{name}/{TRAINED_PROMPT}.md",
-    }
-    return RunParams.model_validate({"workload": name, "profile": "nano", "files": files})
-
-
-def with_run(pipeline: str, name: str, run: RunParams) -> str:
-    """The text of params/pipeline.yaml with one more run, the first below the line `runs:`; all else as it was.
-
-    Without such a line, the text unchanged.
-    """
-    head = _RUNS.search(pipeline)
-    if head is None:
-        return pipeline
-    end, margin = head.groups()
-    entry = yaml.safe_dump({name: run.model_dump(exclude_defaults=True)}, sort_keys=False).splitlines()
-    return pipeline[: head.end()] + "".join(f"{margin}{line}{end}" for line in entry) + pipeline[head.end() :]
 
 
 def _source(draft: Draft) -> list[str]:

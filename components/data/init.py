@@ -1,8 +1,7 @@
 """`gradus init NAME --from FILE_OR_FOLDER`: a first workload, which runs as it is on the embedded model.
 
 Decides where the drafts and the converted rows go, and that nothing is overwritten. They are written to a temporary
-folder first, read back with the code that will read them later, and only then put in place; the pipeline, which gets a
-run, comes last.
+folder first, read back with the code that will read them later, and only then put in place.
 """
 
 import re
@@ -13,15 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.data.drafts import Draft, nano_run, prompts, with_run, workload_yaml
+from components.data.drafts import Draft, prompts, workload_yaml
 from components.data.reading.folders import Options, Source, read_source, to_line
 from components.data.sources import read
 from components.data.understanding import Understood, rows_of, understand
 from components.errors import ConfigError, DataError
-from components.params import Pipeline, Workload, load
+from components.params import Workload, load
 from components.prompts import load_prompt
-
-PIPELINE = Path("params/pipeline.yaml")
 
 
 @dataclass(frozen=True)
@@ -53,13 +50,12 @@ def read_input(path: Path, options: Options | None = None, roles: Mapping[str, s
 
 
 def init_workload(name: str, reading: Reading, root: Path) -> list[Path]:
-    """Write settings and prompts for the workload `name` under `root`, its rows to data/<name>/, and add a run.
+    """Write settings and prompts for the workload `name` under `root`, and its rows to data/<name>/.
 
-    The run is <name>-nano, in params/pipeline.yaml. Returns the paths written: the settings, the prompts, the data,
-    the pipeline.
+    Returns the paths written: the settings, the prompts, the data.
 
     Raises:
-        ConfigError: The name is none, a file or the run is there already, or the pipeline is missing or wrong.
+        ConfigError: The name is none, or a file is there already.
         DataError: The rows do not read back. Nothing is written then.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
@@ -73,9 +69,8 @@ def init_workload(name: str, reading: Reading, root: Path) -> list[Path]:
         _refuse_existing(name, root / target, reading.path)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder)
-        for target in (*targets, PIPELINE):
+        for target in targets:
             (part / target).parent.mkdir(parents=True, exist_ok=True)
-        _add_run(name, root / PIPELINE, part / PIPELINE)
         (part / settings).write_text(workload_yaml(draft), encoding="utf-8")
         for path, text in zip(texts, prompts(draft).values(), strict=True):
             (part / path).write_text(text, encoding="utf-8")
@@ -98,23 +93,6 @@ def _refuse_existing(name: str, path: Path, origin: Path) -> None:
     raise ConfigError(f"expected a new name, found a file of the workload {name!r} at {path}")
 
 
-def _add_run(name: str, pipeline: Path, draft: Path) -> None:
-    """Write the pipeline with the workload's run to `draft`; the runs that it has must read as before.
-
-    Raises:
-        ConfigError: The pipeline is missing or wrong, has such a run, or is laid out so that none can be added.
-    """
-    before, run, added = load(pipeline, Pipeline), f"{name}-nano", nano_run(name)
-    if run in before.runs:
-        raise ConfigError(f"expected a new name, found the run {run} ({pipeline})")
-    # As bytes, so that line ends stay what they are.
-    draft.write_bytes(with_run(pipeline.read_bytes().decode("utf-8"), run, added).encode("utf-8"))
-    with suppress(ConfigError):
-        if load(draft, Pipeline) == before.model_copy(update={"runs": {**before.runs, run: added}}):
-            return
-    raise ConfigError(f"expected a line `runs:` with one run below the other, found none to add {run} to ({pipeline})")
-
-
 def _read_back(settings: Path, texts: list[Path], folder: Path) -> None:
     """Read the drafts as a run does; what it refuses, the caller hears before anything is in place."""
     workload = load(settings, Workload)
@@ -124,21 +102,17 @@ def _read_back(settings: Path, texts: list[Path], folder: Path) -> None:
 
 
 def _put(draft: Path, targets: list[Path], root: Path) -> list[Path]:
-    """Copy the drafts into place, the pipeline last and in one step; after a failure, what was copied is taken back."""
+    """Copy the drafts into place; after a failure, what was copied is taken back."""
     written: list[Path] = []
-    pipeline = root / PIPELINE
-    part = pipeline.with_name(pipeline.name + ".part")
     try:
         for target in targets:
             path = root / target
             path.parent.mkdir(parents=True, exist_ok=True)
             written.append(path)
             shutil.copyfile(draft / target, path)
-        shutil.copyfile(draft / PIPELINE, part)
-        part.replace(pipeline)
     except BaseException:  # an interrupt too leaves nothing behind
-        for path in (*written, part):
+        for path in written:
             with suppress(OSError):
                 path.unlink()
         raise
-    return [*written, pipeline]
+    return written

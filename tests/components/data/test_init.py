@@ -2,8 +2,6 @@
 
 import csv
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +15,13 @@ from components.data.drafts import _scalar  # pyright: ignore[reportPrivateUsage
 from components.data.init import init_workload, read_input
 from components.data.prepare import prepare
 from components.errors import ConfigError, DataError
-from components.params import FileSource, Pipeline, Workload, load
+from components.params import FileSource, Workload, load
 from components.prompts import load_prompt
 from components.tracking import NullTracker
 from tests.components.data.conftest import sentence
 
 ROOT = Path(__file__).resolve().parents[3]
-PIPELINE = """\
-seed: 7
-runs:   # the user's
-
-    # with a margin of four
-    other-nano:
-        workload: other   # a comment
-        profile: nano
-        files: {source: data/other, model: m.safetensors, trained_prompt: p.md}
-gate: {min_examples: 100}
-"""
+PIPELINE = "seed: 7\n"
 HEADER = (
     "ticket_id",
     "created_at",
@@ -76,7 +64,7 @@ def write(path: Path, delimiter: str = ",") -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with a pipeline of one run."""
+    """A project with one file that is none of a workload's."""
     pipeline = tmp_path / "project" / "params" / "pipeline.yaml"
     pipeline.parent.mkdir(parents=True)
     pipeline.write_text(PIPELINE, encoding="utf-8")
@@ -99,7 +87,6 @@ def test_columns_of_each_kind_are_recognised_and_the_workload_runs(tmp_path: Pat
         "params/prompts/shop/schema.md",
         "params/prompts/shop/short.md",
         "data/shop/all.jsonl",
-        "params/pipeline.yaml",
     ]
     workload = load(written[0], Workload)
     assert isinstance(workload.source, FileSource)
@@ -154,88 +141,12 @@ def test_nothing_is_overwritten(tmp_path: Path, project: Path, there: str) -> No
     assert contents(project) == {there: "mine", "params/pipeline.yaml": PIPELINE}
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_the_run_is_added_below_runs_and_every_other_byte_stays(tmp_path: Path, project: Path, end: str) -> None:
-    pipeline = project / "params" / "pipeline.yaml"
-    pipeline.write_bytes(PIPELINE.replace("\n", end).encode())
-    init("shop", write(tmp_path / "a.csv"), project)
-    added = """\
-    shop-nano:
-      workload: shop
-      profile: nano
-      files:
-        source: data/shop
-        model: models/nano/model.safetensors
-        trained_prompt: params/prompts/shop/short.md
-"""
-    head = "runs:   # the user's\n"
-    assert pipeline.read_bytes().decode() == PIPELINE.replace(head, head + added).replace("\n", end)
-    runs = load(pipeline, Pipeline).runs
-    assert runs.keys() == {"shop-nano", "other-nano"}
-    assert (project / runs["shop-nano"].files.source).is_dir()
-    assert (project / runs["shop-nano"].files.trained_prompt).is_file()
-
-
-def test_the_run_of_a_name_that_yaml_takes_for_a_number_is_read_back(tmp_path: Path, project: Path) -> None:
-    settings, *_, pipeline = init("2024-01-01", write(tmp_path / "a.csv"), project)
-    assert load(settings, Workload).name == "2024-01-01"
-    assert load(pipeline, Pipeline).runs["2024-01-01-nano"].workload == "2024-01-01"
-
-
-def test_the_pipeline_of_the_repository_takes_a_run(tmp_path: Path, project: Path) -> None:
-    before = shutil.copyfile(ROOT / "params" / "pipeline.yaml", project / "params" / "pipeline.yaml").read_text()
-    *_, pipeline = init("shop", write(tmp_path / "a.csv"), project)
-    lines = pipeline.read_text().splitlines()
-    at = lines.index("  shop-nano:")
-    assert [*lines[:at], *lines[at + 7 :]] == before.splitlines()
-
-
-def no_pipeline(text: str) -> tuple[str | None, str]:
-    return None, r"expected a YAML file, found none at .*params/pipeline.yaml"
-
-
-def a_run_of_that_name(text: str) -> tuple[str | None, str]:
-    return text.replace("other", "shop"), r"expected a new name, found the run shop-nano \(.*pipeline.yaml\)"
-
-
-def runs_in_braces(text: str) -> tuple[str | None, str]:
-    return "seed: 7\nruns: {}\ngate: {}\n", r"expected a line `runs:` with .* add shop-nano to \(.*pipeline.yaml\)"
-
-
-def runs_in_braces_below(text: str) -> tuple[str | None, str]:
-    return "seed: 7\nruns:\n  {}\ngate: {}\n", r"expected a line `runs:` with .* to \(.*pipeline.yaml\)"
-
-
-def no_valid_pipeline(text: str) -> tuple[str | None, str]:
-    return text.replace("seed", "sead"), r"seed: field required \(.*pipeline.yaml\)"
-
-
-@pytest.mark.parametrize(
-    "spoil", [no_pipeline, a_run_of_that_name, runs_in_braces, runs_in_braces_below, no_valid_pipeline]
-)
-def test_a_pipeline_that_takes_no_run_is_refused_and_nothing_written(
-    tmp_path: Path, project: Path, spoil: Callable[[str], tuple[str | None, str]]
-) -> None:
-    pipeline = project / "params" / "pipeline.yaml"
-    text, message = spoil(pipeline.read_text())
-    if text is None:
-        pipeline.unlink()
-    else:
-        pipeline.write_text(text)
-    before = contents(project)
-    with pytest.raises(ConfigError, match=message):
-        init("shop", write(tmp_path / "a.csv"), project)
-    assert contents(project) == before
-
-
-@pytest.mark.parametrize("blocked", ["data", "params/pipeline.yaml.part/folder"])
-def test_a_failure_while_writing_leaves_the_pipeline_and_takes_the_rest_back(
-    tmp_path: Path, project: Path, blocked: str
-) -> None:
+@pytest.mark.parametrize("blocked", ["data", "params/prompts"])
+def test_a_failure_while_writing_takes_back_what_was_written(tmp_path: Path, project: Path, blocked: str) -> None:
     (project / blocked).parent.mkdir(parents=True, exist_ok=True)
     (project / blocked).write_text("a file where a folder has to be, or a folder where a file has to be")
     before = contents(project)
-    with pytest.raises(OSError, match=r"data|pipeline\.yaml\.part"):
+    with pytest.raises(OSError, match=r"data|prompts"):
         init("shop", write(tmp_path / "a.csv"), project)
     assert contents(project) == before
 

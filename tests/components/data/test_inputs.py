@@ -16,15 +16,6 @@ from components.params import FileSource, Workload, load
 from components.tracking import NullTracker
 from tests.components.data.conftest import sentence
 
-PIPELINE = """\
-seed: 7
-runs:
-  other-nano:
-    workload: other
-    profile: nano
-    files: {source: data/other, model: m.safetensors, trained_prompt: p.md}
-gate: {min_examples: 100}
-"""
 LABELS = ("refund", "delivery", "other")
 Make = Callable[..., Path]
 Drafted = Callable[[Path], tuple[Workload, DataReport]]
@@ -49,8 +40,6 @@ def drafted(tmp_path: Path) -> Drafted:
 
     def draft(path: Path) -> tuple[Workload, DataReport]:
         root = tmp_path / "project"
-        (root / "params").mkdir(parents=True, exist_ok=True)
-        (root / "params" / "pipeline.yaml").write_text(PIPELINE, encoding="utf-8")
         settings, *_ = init_workload("shop", read_input(path), root)
         workload = load(settings, Workload)
         return workload, prepare(workload, root / "data" / "shop", tmp_path / "out", NullTracker())
