@@ -27,6 +27,8 @@ from tests.components.data import clients
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "benchmarks" / "inputs.json"
 WORK = ROOT / "state" / "bench-inputs"
+STAGES = [["components.stages", *words, "mine-nano"] for words in (["data"], ["audit"])]
+STAGES.append(["components.stages", "rung", "mine-nano", "classical"])
 ROWS = 1500  # of the sources that are made from others
 Row = dict[str, Any]
 
@@ -76,7 +78,7 @@ def climb(name: str, data: Path | None, *, whole: bool) -> Row:
     if whole:
         commands.append(["flows.cli", "run", "mine", "--profile", "nano"])
     else:
-        commands += [["components.stages", stage, "mine-nano"] for stage in ("data", "audit", "classical")]
+        commands += STAGES
     return {"source": name, **outcome(project, commands)}
 
 
@@ -95,7 +97,7 @@ def climb_large(rows: int) -> Row:
             text = " ".join([*rng.choices(topic, k=4), *rng.choices(words, k=10)])
             writer.writerow([text, f"label_{label}", "yes" if number % 3 else "no", f"{rng.randrange(10_000) / 100}"])
     commands = [["flows.cli", "init", "mine", "--from", str(source), "--yes"]]
-    commands += [["components.stages", stage, "mine-nano"] for stage in ("data", "audit", "classical")]
+    commands += STAGES
     return {"source": f"{rows:,} simulated rows", **outcome(project, commands)}
 
 
@@ -107,7 +109,6 @@ def prepared(name: str) -> Path:
     (project.parent / "source").mkdir()
     for folder in ("params", "models"):
         shutil.copytree(ROOT / folder, project / folder)
-    shutil.copyfile(ROOT / "dvc.yaml", project / "dvc.yaml")
     for words in (["init", "--quiet"], ["add", "--all"], [*AUTHOR, "commit", "--quiet", "-m", "A project"]):
         subprocess.run(["git", *words], cwd=project, check=True)
     return project
@@ -148,7 +149,7 @@ def outcome(project: Path, commands: list[list[str]]) -> Row:
 def results(folder: Path) -> Row:
     """What the stages say of data, audit and the classical rung."""
     found: Row = {}
-    data, audit, rung = folder / "data/report.json", folder / "audit/audit.json", folder / "classical/result.json"
+    data, audit, rung = folder / "data/report.json", folder / "audit/audit.json", folder / "rungs/classical/result.json"
     if data.is_file():
         report = json.loads(data.read_text(encoding="utf-8"))
         found["rows"], found["quarantined"] = report["rows"], report["quarantined"]
