@@ -10,12 +10,16 @@ def translated(attributes: Mapping[str, Any], events: list[Any]) -> Mapping[str,
     """A span's attributes, with `mlflow.spanInputs`, `mlflow.spanOutputs` and `mlflow.spanType` where one is known.
 
     Attributes of all conventions that MLflow reads are known: OpenTelemetry's GenAI, OpenInference, Traceloop, the
-    Vercel AI SDK's, Langfuse's and others.
+    Vercel AI SDK's, Langfuse's and others. Attributes that the translation cannot read come back as they are.
     """
     from mlflow.tracing.otel.translation import translate_span_when_storing
 
     logging.getLogger("mlflow.tracing").setLevel(logging.ERROR)
-    return translate_span_when_storing(_Span(attributes, events))["attributes"]  # pyright: ignore[reportArgumentType]
+    span: Any = _Span(attributes, events)
+    try:
+        return translate_span_when_storing(span)["attributes"]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return attributes  # damaged: numbers of thousands of digits, lists where mappings belong
 
 
 class _Span:

@@ -573,3 +573,8 @@ def test_a_schema_of_values_holds_for_each_of_them(values: list[Any]) -> None:
         validator = Draft202012Validator(schema)
         cleaned = [cell(value) for value in values]
         assert [value for value in cleaned if value is not None and not validator.is_valid(value)] == []
+
+
+def test_a_span_that_the_translation_cannot_read_is_no_traceback() -> None:
+    damaged = {"gen_ai.input.messages": "9" * 5000}
+    assert translated(damaged, []) == damaged
