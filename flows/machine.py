@@ -1,10 +1,13 @@
 """Commands of everything on one machine: up, down, how it is, and traffic to watch it by."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.logins import how_to_log_in
+from flows.place import refuse_taken
 from flows.production import Profile, Workload
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ def bring_up(
         workload=workload, profile=profile, prefect_port=prefect_port, mlflow_port=mlflow_port, serve_port=serve_port
     )
     _show(up(services, lambda line: typer.echo(line, err=True)))
+    typer.echo(how_to_log_in())
 
 
 @machine.command("down")
@@ -56,8 +60,25 @@ def show_status() -> None:
     found = status()
     if not found:
         typer.echo("Nothing is up; make up starts it.")
-    elif not _show(found):
-        raise typer.Exit(1)
+    else:
+        healthy = _show(found)
+        typer.echo(how_to_log_in())
+        if not healthy:
+            raise typer.Exit(1)
+
+
+@machine.command("ui", epilog="Example: [bold]gradus ui --port 5000[/]")
+def open_record(port: MlflowPort = 5000) -> None:
+    """Open the record of runs, models and traces in MLflow's pages, until Ctrl-C; asks for a login, which it prints."""
+    from flows.logins import USER, mlflow_settings, new_logins
+    from flows.servers import LOCAL, listen, mlflow
+
+    refuse_taken(LOCAL, port)
+    os.environ.update(mlflow_settings(password := new_logins().mlflow))
+    address = f"http://{LOCAL}:{port}"
+    served = mlflow(address)
+    typer.echo(f"The record: {address}\nIt asks for the user {USER} and the password {password}")
+    listen(served, port)
 
 
 @machine.command("demo-drift", epilog="Example: [bold]gradus demo-drift triage --drift new-product[/]")
@@ -75,17 +96,19 @@ def demonstrate_drift(
 ) -> None:
     """Play the whole loop: serve, traffic, drift, event, retraining, gate, release, new champion. Prints the timeline.
 
-    Climbs the ladder first where there is no champion. Half of the answers are corrected by simulated people.
+    Climbs the ladder first where there is no champion. Half of the answers are corrected by simulated people, who have
+    a reviewer's key.
     """
     from rich.console import Console
 
     from components.records import write_record
     from components.stages.run import STATE, Run
-    from flows.demo import Story, endings, ensure_champion, play
+    from flows.demo import Story, endings, ensure_champion, play, reviewing
     from flows.health import Services
     from flows.services import down, up
 
     run = Run.of(workload, profile)
+    os.environ.update(reviewing(os.environ))
     ensure_champion(run)
     services = Services(
         workload=workload, profile=profile, prefect_port=prefect_port, mlflow_port=mlflow_port, serve_port=serve_port

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from components.errors import ConfigError
+from flows.place import prefect_answers, refuse_taken
 
 LOCAL = "127.0.0.1"
-LOOPBACK = frozenset({LOCAL, "::1", "localhost"})
+MOST_SHOWN = 400  # characters of a correction
 
 production = typer.Typer(add_completion=False)
 
@@ -18,8 +19,19 @@ Profile = Annotated[str, typer.Option(help="Name of a profile under params/profi
 
 
 def prefect_home() -> None:
-    """Prefect looks for its folder when it is imported."""
-    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+    """Prefect looks for its folder when it is imported.
+
+    Raises:
+        ConfigError: The folder cannot be made.
+        ServiceError: PREFECT_API_URL names a server that does not answer, or wants another login.
+    """
+    home = Path(os.environ["PREFECT_HOME"])
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"expected a folder for Prefect at PREFECT_HOME, found {error.strerror} ({home})") from error
+    if address := os.environ.get("PREFECT_API_URL"):
+        prefect_answers(address)
 
 
 @production.command("serve", epilog="Example: [bold]gradus serve triage --port 8000[/]")
@@ -37,16 +49,19 @@ def serve_champion(
     os.environ["TQDM_DISABLE"] = "1"  # no bar for every batch; tqdm reads it once
     import uvicorn
 
-    from components.serving import Keys
+    from components.serving import LOOPBACK, Keys, bind, config
     from components.stages.run import Run
     from flows.serve import application
 
     run, keys = Run.of(workload, profile), Keys.read()
     if host not in LOOPBACK and not keys.hashes:
         raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
-    served = application(run, keys)
-    typer.echo(f"{workload} on http://{host}:{port}/v1")
-    uvicorn.run(served, host=host, port=port, log_level="warning", access_log=False)
+    refuse_taken(host, port)
+    with bind(host, port) as listening:
+        served = application(run, keys, host)
+        typer.echo(f"{workload} on http://{host}:{port}/v1")
+        settings = config(served, run.workload.serving, host=host, port=port, log_level="warning")
+        uvicorn.Server(settings).run(sockets=[listening])
 
 
 @production.command("score", epilog="Example: [bold]gradus score triage --hours 24[/]")
@@ -142,10 +157,44 @@ def roll_back(
     typer.echo(f"{workload}: version {restored.number} ({restored.method}) is champion")
 
 
+@production.command("review", epilog="Example: [bold]gradus review triage --hours 48[/]")
+def show_conflicts(
+    workload: Workload,
+    hours: Annotated[float, typer.Option(min=0, help="Words of the last so many hours.")] = 168,
+) -> None:
+    """Show answers whose corrections contradict each other: none counts until a reviewer corrects the answer."""
+    import time
+
+    from components.records import Feedback, request_id
+    from components.stages.run import STATE
+    from monitoring.lake import Lake
+    from monitoring.voices import voices
+    from monitoring.windows import HOUR_S
+
+    lake, since = Lake(STATE / "lake"), time.time() - hours * HOUR_S
+    told = lake.read(Feedback, workload, since)
+    traces, _ = lake.about(workload, {request_id(one.trace_id) for one in told}, (since, float("inf")))
+    heard = voices(told, traces)
+    for name, words in heard.conflicts.items():
+        typer.echo(name)
+        for one in words:
+            typer.echo(f"  {one.sender or 'anonymous'}: {(one.corrected or '')[:MOST_SHOWN]}")
+    typer.echo(
+        f"{len(heard.conflicts):,} answers wait for a reviewer, {heard.refused:,} words were not their sender's to say."
+    )
+
+
 @production.command("key")
-def make_key() -> None:
-    """Make an API key for [bold]gradus serve[/]: the key, for whoever asks, and its hash, for the server."""
-    from components.serving import new_key
+def make_key(
+    reviewer: Annotated[
+        bool, typer.Option("--reviewer", help="It may correct whatever was answered, and its corrections are believed.")
+    ] = False,
+) -> None:
+    """Make an API key for [bold]gradus serve[/]: the key, for whoever asks, and its hash, for the server.
+
+    With [bold]--reviewer[/] the hash has a role behind it, which belongs into GRADUS_API_KEYS too.
+    """
+    from components.serving import REVIEWER, new_key
 
     key, its_hash = new_key()
-    typer.echo(f"key   {key}\nhash  {its_hash}")
+    typer.echo(f"key   {key}\nhash  {its_hash}{f' {REVIEWER}' if reviewer else ''}")

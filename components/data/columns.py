@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from components.data.answers import clean
+from components.data.texts import clean
 
 MOST_LABELS = 200
 MOST_NUMBER_LABELS = 10

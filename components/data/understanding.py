@@ -33,10 +33,10 @@ _LABELS = {
 _INPUTS = {"text", "input", "prompt", "question", "query", "message", "body", "content", "utterance", "document"}
 _BOOKKEEPING = {"fold", "weight", "tokens", "hash", "checksum", "row", "line", "latency", "cost"}
 _SLICES = {"channel", "country", "lang", "language", "locale", "source"}
-_ID = re.compile(r"(.*_)?(id|uuid|guid|key|number|no|index|idx)")
-_SURE_ID = re.compile(r"(.*_)?(id|uuid|guid|index|idx)")
+_ID = re.compile(r"\A(.*_)?(id|uuid|guid|key|number|no|index|idx)")
+_SURE_ID = re.compile(r"\A(.*_)?(id|uuid|guid|index|idx)")
 _GROUP = re.compile(r"(customer|user|account|client|thread|conversation|session)(_?id)?")
-_TIME = re.compile(r"(.*_)?(at|on|time|timestamp|created|updated|date|datum|received|sent)(_.*)?")
+_TIME = re.compile(r"\A(.*_)?(at|on|time|timestamp|created|updated|date|datum|received|sent)(_.*)?")
 _IN_TEXT = 0.8  # share of values that stand in the text, from which they are taken from it
 _MOSTLY = 0.9  # share of empty cells from which a column says nothing
 

@@ -1,4 +1,4 @@
-"""The classical rung: TF-IDF and a linear SVM for each enumerated field, the majority's value for the others.
+"""The classical rung: TF-IDF and a linear SVM for each field of listed values, the majority's value for the others.
 
 The honest floor of the ladder: what it answers is complete and comparable, it learns from the same demonstrations,
 and where it wins a language model is not needed. It extracts nothing: fields of free values get one constant. A free
@@ -21,6 +21,7 @@ from tqdm import tqdm
 from components.errors import DataError, EngineError
 from components.params.answers import is_alone
 from components.records import Completion, Example, Usage, to_json
+from components.schema import ABSENT, Field, fields_of
 from components.scorers.answers import NotAnAnswer, read, write
 
 FILE = "classical.skops"
@@ -31,7 +32,8 @@ _ABSENT = ""  # label of an optional key that is not there; no JSON value is wri
 class Classifier:
     """A fitted classifier: one set of features, a model for each field that varies, a label for each that does not.
 
-    Labels are JSON texts of single values.
+    Fields are those of `components.schema`: keys of the answer, or paths into it; then `schema` says how an answer is
+    put together of them, and is None where the fields are the keys. Labels are JSON texts of single values.
     """
 
     columns: tuple[str, ...]
@@ -39,9 +41,9 @@ class Classifier:
     features: Any
     models: dict[str, Any]
     constants: dict[str, str]
-    neighbours: dict[str, list[str]] = dataclasses.field(
-        default_factory=dict[str, list[str]]
-    )  # a label for each row of `rows`
+    neighbours: dict[str, list[str | None]] = dataclasses.field(
+        default_factory=dict[str, "list[str | None]"]
+    )  # a label for each row of `rows`, None where the field could not be there
     rows: tuple[Any, Any, Any] | None = None  # a sparse matrix: values, columns, where each row begins
     schema: dict[str, Any] | None = None
 
@@ -60,21 +62,21 @@ class Classifier:
             features = self.features.transform([_text(example, self.columns)])
             labels |= {field: str(model.predict(features)[0]) for field, model in self.models.items()}
             labels |= self._copied(features)
-        answer = {field: json.loads(labels[field]) for field in self.fields if labels[field] != _ABSENT}
-        text = write(answer, self.schema or {})
+        flat = {field: json.loads(labels[field]) for field in self.fields if labels[field] != _ABSENT}
+        text = to_json(flat) if self.schema is None else write(fields_of(self.schema).answer(flat), self.schema)
         latency_ms = 1000 * (time.perf_counter() - started)
         usage = Usage(input_tokens=0, output_tokens=0)
         return Completion(example_id=example.id, text=text, usage=usage, latency_ms=latency_ms)
 
     def _copied(self, features: Any) -> dict[str, str]:
-        """The labels of the demonstration whose input is the most similar, by the cosine."""
+        """The labels of the demonstration whose input is the most similar, by the cosine, of those that have one."""
         if self.rows is None:
             return {}
         from scipy.sparse import csr_array
 
         rows = csr_array(self.rows, shape=(len(self.rows[2]) - 1, features.shape[1]))
-        nearest = int((rows @ features.T).toarray().argmax())
-        return {field: values[nearest] for field, values in self.neighbours.items()}
+        similar = (rows @ features.T).toarray().ravel().tolist()
+        return {field: _nearest(similar, values) for field, values in self.neighbours.items()}
 
     def digest(self) -> str:
         """SHA-256 of what was learnt: fields, features, labels and coefficients."""
@@ -114,19 +116,19 @@ def fit(train: Sequence[Example], schema: Mapping[str, Any], columns: tuple[str,
     if not train:
         raise DataError("expected at least one demonstration to learn from, found none")
     texts = [_text(example, columns) for example in train]
-    answers = [_demonstration(example, schema) for example in train]
-    properties: Mapping[str, Any] = schema["properties"]
-    labels = {field: [_label(answer, field) for answer in answers] for field in properties}
-    varied = [field for field in properties if len(set(labels[field])) > 1]
-    learned = [field for field in varied if is_enumerated(properties[field])]
-    copied = [field for field in varied if field not in learned and _is_copied(field, answers, schema)]
+    fields = fields_of(schema)
+    flat = [fields.flat(_demonstration(example, schema)) for example in train]
+    labels = {field.name: _labels(flat, field) for field in fields.leaves}
+    varied = [field for field in fields.leaves if len({*labels[field.name]} - {None}) > 1]
+    learned = [field.name for field in varied if field.shape.is_listed]
+    copied = [field.name for field in varied if not field.shape.is_listed and _is_copied(field.name, flat, schema)]
     features, rows = _fit_features(texts) if learned or copied else (None, None)
-    models = _fit_models(rows, {field: labels[field] for field in learned})
-    constants = {field: _majority(labels[field]) for field in properties if field not in (*learned, *copied)}
-    neighbours = {field: labels[field] for field in copied}
-    alone = dict(schema) if is_alone(schema) else None
+    models = _fit_models(rows, {name: labels[name] for name in learned})
+    constants = {name: _majority(found) for name, found in labels.items() if name not in {*learned, *copied}}
+    neighbours = {name: labels[name] for name in copied}
     kept = (rows.data, rows.indices, rows.indptr) if copied and rows is not None else None
-    return Classifier(columns, tuple(properties), features, models, constants, neighbours, kept, alone)
+    whole = None if fields.is_flat and not is_alone(schema) else dict(schema)
+    return Classifier(columns, tuple(labels), features, models, constants, neighbours, kept, whole)
 
 
 def load(folder: Path) -> Classifier:
@@ -152,6 +154,12 @@ def _is_copied(field: str, answers: Sequence[Mapping[str, Any]], schema: Mapping
     return is_alone(schema) or any(isinstance(answer.get(field), list | dict) for answer in answers)
 
 
+def _nearest(similar: Sequence[float], labels: Sequence[str | None]) -> str:
+    """The label of the most similar row that has one, the first of equals."""
+    known = [(near, label) for near, label in zip(similar, labels, strict=True) if label is not None]
+    return max(known, key=lambda row: row[0])[1]
+
+
 def _fit_features(texts: list[str]) -> tuple[Any, Any]:
     """The features of the texts, and their rows, one a text, each of length √2 where both parts know a term."""
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -166,28 +174,32 @@ def _fit_features(texts: list[str]) -> tuple[Any, Any]:
         raise DataError(f"expected words in the demonstrations' input, found {error}") from error
 
 
-def _fit_models(rows: Any, labels: Mapping[str, list[str]]) -> dict[str, Any]:
-    """A linear SVM for each field."""
+def _fit_models(rows: Any, labels: Mapping[str, list[str | None]]) -> dict[str, Any]:
+    """A linear SVM for each field, of the rows that have a label."""
+    import numpy as np
     from sklearn.svm import LinearSVC
 
     fields = tqdm(labels.items(), "classical: fields", leave=False)
-    return {field: LinearSVC(random_state=0).fit(rows, found) for field, found in fields}
+    models: dict[str, Any] = {}
+    for field, found in fields:
+        known = np.array([label is not None for label in found])
+        models[field] = LinearSVC(random_state=0).fit(
+            rows if known.all() else rows[known], [label for label in found if label is not None]
+        )
+    return models
 
 
-def is_enumerated(field: Mapping[str, Any]) -> bool:
-    """Whether the schema lists the values, or they are true and false (and perhaps null)."""
-    types = field.get("type", ())
-    return "enum" in field or types == "boolean" or set(types) in ({"boolean"}, {"boolean", "null"})
-
-
-def _majority(labels: Sequence[str]) -> str:
+def _majority(labels: Sequence[str | None]) -> str:
     """The most common label; among equals null, which claims least."""
-    counts = Counter(labels)
-    return max(counts, key=lambda label: (counts[label], label == "null"))
+    counts = Counter(label for label in labels if label is not None)
+    return max(counts, key=lambda label: (counts[label], label == "null"), default=_ABSENT)
 
 
-def _label(answer: Mapping[str, Any], field: str) -> str:
-    return to_json(answer[field]) if field in answer else _ABSENT
+def _labels(answers: Sequence[Mapping[str, Any]], field: Field) -> list[str | None]:
+    """A field's label in each answer; None where it could not be there, since what it belongs to is not."""
+    inside = len(field.path) > 1 or field.label is not ABSENT
+    missing = None if inside and field.required else _ABSENT
+    return [to_json(answer[field.name]) if field.name in answer else missing for answer in answers]
 
 
 def _demonstration(example: Example, schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from components.params.pipeline import (
     HarvestParams,
     Pipeline,
     ReleaseParams,
+    RetentionParams,
     RetrainingParams,
     RunParams,
     SliceGateParams,
@@ -49,10 +50,18 @@ from components.params.scoring import (
     SqlExecutionParams,
     TextRules,
 )
-from components.params.serving import FallbackParams, RoutingParams, ServingParams
+from components.params.serving import (
+    AccessParams,
+    ConnectionParams,
+    FallbackParams,
+    FeedbackParams,
+    RoutingParams,
+    ServingParams,
+)
 from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
 from components.params.workload import (
     Columns,
+    ConflictingInputs,
     FileSource,
     GeneratedSource,
     HuggingFaceSource,
@@ -66,14 +75,14 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "ClockParams", "ClockedParams", "Columns",
-    "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams", "FieldMatch", "FileSource",
+    "BASE", "AccessParams", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams",
+    "ClockParams", "ClockedParams", "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams",
+    "EconomicsParams", "EngineParams", "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource",
     "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
-    "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",
-    "MustPass", "OptimisationParams", "PhaseParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile",
-    "ReleaseParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",
-    "ScorerParams",
-    "ServingParams", "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares",
-    "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
-    "Workload", "changed", "load", "read_yaml",
+    "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams",
+    "ModelParams", "MustPass", "OptimisationParams", "PhaseParams", "Pipeline", "Precision", "PretrainParams",
+    "ProbeParams", "Profile", "ReleaseParams", "RetentionParams", "RetrainingParams", "RoughCurriculumParams",
+    "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams", "Settings", "Shares",
+    "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
+    "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

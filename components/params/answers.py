@@ -7,6 +7,8 @@ the settings reads. How texts are read and written by it, `components.scorers.an
 from collections.abc import Mapping
 from typing import Any
 
+from components.schema import fields_of
+
 FIELD = "answer"  # the name of a value that has none
 WRITTEN = "x-written"  # an annotation: validators pass over it
 ALONE = "alone"
@@ -34,8 +36,16 @@ def enveloped(schema: Any) -> Any:
 
 
 def describes_object(schema: Mapping[str, Any]) -> bool:
-    """Whether the schema says that it is one of an object."""
-    return schema.get("type") == "object" or "properties" in schema
+    """Whether the schema, or a part of it that speaks of the same value, says that it is one of an object."""
+    if schema.get("type") in ("object", ["object"]) or "properties" in schema:
+        return True
+    parts = [part for keyword in ("allOf", "anyOf", "oneOf") for part in _parts(schema, keyword)]
+    return any(describes_object(part) for part in parts)
+
+
+def _parts(schema: Mapping[str, Any], keyword: str) -> list[Mapping[str, Any]]:
+    parts = schema.get(keyword)
+    return [part for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
 
 
 def is_alone(schema: Mapping[str, Any]) -> bool:
@@ -47,20 +57,8 @@ def is_text(schema: Mapping[str, Any]) -> bool:
     """Whether answers are plain text: a value alone that can only be a string."""
     if not is_alone(schema):
         return False
-    value: Any = schema["properties"][FIELD]
-    return isinstance(value, Mapping) and _only_strings(value)
-
-
-def _only_strings(value: Mapping[str, Any]) -> bool:
-    if "enum" in value:
-        return all(isinstance(label, str) for label in value["enum"])
-    if "const" in value:
-        return isinstance(value["const"], str)
-    for keyword in ("oneOf", "anyOf"):
-        if keyword in value:
-            return all(isinstance(part, Mapping) and _only_strings(part) for part in value[keyword])
-    return value.get("type") == "string"
+    return fields_of(schema).top[FIELD].kinds == frozenset(["string"])
 
 
 def _says_something(schema: Mapping[str, Any]) -> bool:
-    return any(keyword in schema for keyword in ("type", "enum", "const", "oneOf", "anyOf", "$ref"))
+    return any(keyword in schema for keyword in ("type", "enum", "const", "oneOf", "anyOf", "allOf", "$ref"))

@@ -4,13 +4,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from components.errors import ConfigError
 from components.params.answers import enveloped, is_alone
 from components.params.economics import EconomicsParams
 from components.params.loading import Settings
 from components.params.scoring import ScorerParams
 from components.params.serving import ServingParams
 from components.params.trust import ProbeParams
+from components.schema import composed, opened, shape_of
 
+ConflictingInputs = Literal["first", "none", "refuse"]
 SplitName = Literal["train", "dev", "test", "sealed"]
 
 
@@ -86,6 +89,14 @@ class ValidationParams(Settings):
     near_duplicate_similarity: float = Field(default=0.9, gt=0, le=1, description="Jaccard, of character 5-grams.")
     max_input_characters: int = Field(default=20_000, ge=1)
     rare_label_share: float = Field(default=0.002, ge=0, le=1, description="Rarer labels cause a warning.")
+    conflicting_inputs: ConflictingInputs = Field(
+        default="first",
+        description="Of rows with one input and different answers: the first stays, none does, or they count among the "
+        "refused rows, as do those with the same answer.",
+    )
+    mend_labels: bool = Field(
+        default=False, description="Labels that differ in form, invisible characters or case become the commonest."
+    )
 
 
 class Traffic(Settings):
@@ -145,7 +156,7 @@ class Workload(Settings):
     @field_validator("output", mode="before")
     @classmethod
     def _is_an_object(cls, output: Any) -> Any:
-        return enveloped(output)
+        return enveloped(opened(composed(output)))
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -166,6 +177,10 @@ class Workload(Settings):
             raise ValueError("output must describe an object with properties, a text, labels or a list")
         if self.constrained and is_alone(self.output):
             raise ValueError("constrained must be empty where answers are no JSON object")
+        try:
+            shape_of(self.output)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         if self.serving.judge_share and self.scorer.judge is None:
             raise ValueError("serving.judge_share must be 0 where scorer has no section `judge`")
         return self
