@@ -147,6 +147,48 @@ def test_the_floor_of_a_nested_field_is_the_nearest_demonstrations_value() -> No
     assert json.loads(found.text) == {"slots": {"genre": ["jazz"]}, "sum": 1}
 
 
+def test_listed_values_of_a_nested_object_are_learned_and_its_lists_are_copied_from_where_it_is() -> None:
+    place = {
+        "type": "object",
+        "required": ["city", "rooms"],
+        "properties": {"city": {"enum": ["Bonn", "Kiel"]}, "rooms": {"type": "array", "items": {"type": "string"}}},
+    }
+    schema = {"type": "object", "required": ["place"], "properties": {"place": {"anyOf": [place, {"type": "null"}]}}}
+    known = [("a kitchen in Bonn", "Bonn", ["kitchen"]), ("a bath in Kiel", "Kiel", ["bath"])] * 3
+    train = [
+        example(n, text, json.dumps({"place": {"city": city, "rooms": rooms}}))
+        for n, (text, city, rooms) in enumerate(known)
+    ]
+    train += [example(9, "nothing of that, a kitchen in no town", json.dumps({"place": None}))]
+    found = classical.fit(train, schema, ("text",))
+    assert (set(found.models), set(found.neighbours)) == ({"place", "place.city"}, {"place.rooms"})
+    answers = [json.loads(one.text) for one in found.predict([example(0, "the kitchen in Bonn", "")])]
+    assert answers == [{"place": {"city": "Bonn", "rooms": ["kitchen"]}}]
+    assert JsonSchemaScorer(schema).score(example(0, "", ""), found.predict([train[-1]])[0]).passed
+
+
+def test_what_has_no_list_in_the_nearest_demonstration_takes_that_of_the_next() -> None:
+    assert classical._nearest([0.9, 0.2, 0.5], [None, "a", "b"]) == "b"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": ["string"]},
+        {"allOf": [{"type": "string"}, {"minLength": 1}]},
+        {"$defs": {"Reply": {"type": "string"}}, "$ref": "#/$defs/Reply"},
+        {"$defs": {"Reply": {"type": "string"}}, "anyOf": [{"$ref": "#/$defs/Reply"}]},
+    ],
+)
+def test_a_text_alone_is_one_in_whichever_form_its_schema_is_written(schema: dict[str, Any]) -> None:
+    assert is_text(enveloped(schema))
+
+
+def test_an_object_in_another_form_is_no_value_alone() -> None:
+    for schema in ({"type": ["object"]}, {"anyOf": [OBJECT, {"type": "object"}]}, {"allOf": [OBJECT]}):
+        assert enveloped(schema) == schema
+
+
 def test_the_audit_finds_a_wrong_plain_label() -> None:
     given_ = [
         example(n, f"{'money back for' if n % 2 else 'where is'} {sentence(n)}", "refund" if n % 2 else "delivery")
