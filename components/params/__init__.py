@@ -46,6 +46,7 @@ from components.params.scoring import (
     HttpParams,
     JudgeParams,
     ScorerParams,
+    SimilarityParams,
     SqlExecutionParams,
     TextRules,
 )
@@ -82,6 +83,6 @@ __all__ = [
     "ModelParams", "MustPass", "OptimisationParams", "PhaseParams", "Pipeline", "Precision", "PretrainParams",
     "ProbeParams", "Profile", "ReleaseParams", "RetentionParams", "RetrainingParams", "RoughCurriculumParams",
     "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams", "Settings", "Shares",
-    "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic",
-    "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
+    "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
+    "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip
