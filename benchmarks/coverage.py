@@ -200,8 +200,8 @@ class Money:
         hard = rng.random(n)  # the same examples are hard for both
         right = [np.where(rng.random(n) < 0.5, hard, rng.random(n)) < share for share in self._shares]
         return [
-            Calls("api", "prompt", api, right[0].astype(float), owned=False),
-            Calls("own", "grpo", own, right[1].astype(float), owned=True, spent_usd={"set-up": 4000.0}),
+            Calls("api", api, right[0].astype(float), owned=False),
+            Calls("own", own, right[1].astype(float), owned=True, spent_usd={"set-up": 4000.0}),
         ]
 
     @property

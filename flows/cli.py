@@ -17,6 +17,7 @@ import typer
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from components.stages.environment import straightened
 from flows.advice import advice
+from flows.init import init
 from flows.keeping import keeping
 from flows.logins import temporary_prefect
 from flows.machine import machine
@@ -45,6 +46,7 @@ app.add_typer(machine)
 app.add_typer(verdicts)
 app.add_typer(trust)
 app.add_typer(advice)
+app.add_typer(init)
 app.add_typer(retention)
 app.add_typer(keeping)
 
@@ -143,23 +145,6 @@ def derive_graph(
     from components.stages.run import Run
 
     typer.echo(write_graph(Run.of(workload, profile, ladder)))
-
-
-@app.command("init", epilog="Example: [bold]gradus init complaints --from complaints.csv[/]")
-def init_workload(
-    name: Annotated[str, typer.Argument(help="Name of the new workload: small letters, digits, - and _.")],
-    file: Annotated[Path, typer.Option("--from", help="A csv or jsonl file with inputs and right answers.")],
-    encoding: Annotated[str, typer.Option(help="Encoding of the file.")] = "utf-8",
-) -> None:
-    """Draft a workload from a file: its YAML and first prompts, ready to be read, edited and run.
-
-    Looks at the columns to tell inputs from answers, and enters the run in params/pipeline.yaml. Nothing that exists
-    is overwritten.
-    """
-    from components.data.init import init_workload as draft
-
-    for path in draft(name, file, Path.cwd(), encoding):
-        typer.echo(path)
 
 
 @nano.command("pretrain", epilog="Example: [bold]gradus nano pretrain --profile nano[/]")

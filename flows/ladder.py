@@ -80,7 +80,7 @@ def climb(run: Run, alias: Alias = "champion") -> None:
         return
     tags = {"run": run.name, "stage": "ladder", **run.setting, "git_commit": git_commit()}
     with open_run(run.workload.name, run.name, tags) as tracker:
-        tracker.params(run.setting)
+        tracker.params({**run.setting})
         os.environ[PARENT] = str(tracker.run_id)
         ladder(run, str(tracker.run_id), alias)
         tracker.artifact(run.report, "report")

@@ -110,7 +110,9 @@ def gather(run: Run, now: float) -> list[Harvested]:
     watched = STATE / "watch" / name / "watched.json"
     seen = read_state(watched, Watched)
     moved = [] if seen is None else [one.slice for one in seen.slices]
-    found = obeying(candidates(Lake(STATE / "lake"), name, since, params.min_score, moved), run.workload.output)
+    lake = Lake(STATE / "lake")
+    found = candidates(lake, name, since, params.min_score, moved, run.workload.output)
+    found = obeying(found, run.workload.output)
     known = [example for split in SPLITS for example in run.examples(split)]
     params = answering(params, examples_asked_for(name), sum(one.reviewed for one in found))
     return harvest(found, known, run.workload.validation.near_duplicate_similarity, params)

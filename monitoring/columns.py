@@ -22,7 +22,7 @@ import pandas as pd
 from components.errors import DataError
 from components.records import Observation
 from components.schema import ABSENT, Field, fields_of
-from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.answers import NotAnAnswer, read
 from components.scorers.matching import is_number
 
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -138,7 +138,7 @@ def _describe(
 
 def _answers(rows: Sequence[Observation], schema: Mapping[str, Any]) -> dict[str, list[Any]]:
     """The fields of listed values by their values, the others by whether there is one, and numbers by their size."""
-    fields, answers = fields_of(schema), [_object(one.text) for one in rows]
+    fields, answers = fields_of(schema), [_object(one.text, schema) for one in rows]
     found: dict[str, list[Any]] = {}
     for field in fields.leaves:
         values: list[Any] = [ABSENT if answer is None else field.of(answer) for answer in answers]
@@ -180,8 +180,8 @@ def _words(one: Observation) -> list[str]:
     return [found.lower() for found in _WORD.findall(text_of(one))]
 
 
-def _object(text: str) -> Mapping[str, Any] | None:
+def _object(text: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
     try:
-        return read_object(text)
+        return read(text, schema)
     except NotAnAnswer:
         return None

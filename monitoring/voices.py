@@ -71,4 +71,4 @@ def _content(text: str) -> str:
     try:
         return repr(sorted(read_object(text).items()))
     except NotAnAnswer:
-        return text
+        return text.strip()  # a value that stands alone, or no answer at all

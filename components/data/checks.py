@@ -18,6 +18,7 @@ from components.data.sources import Row
 from components.data.split import EVALUATION, straddling
 from components.data.tokens import TokenLimit
 from components.params import ConflictingInputs, Workload
+from components.params.answers import FIELD, is_alone, is_text
 from components.schema import fields_of
 
 OTHER_ANSWER = ", with another answer"
@@ -115,20 +116,27 @@ def tabulate(
 def _answer_columns(side: str, answers: Sequence[str], workload: Workload) -> dict[str, list[Any]]:
     schema = AnswerSchema(workload.output)
     labels = label_sets(workload)
-    parsed = {answer: json.loads(answer) for answer in set(answers)}
-    problems = {answer: schema.problems(value) for answer, value in parsed.items()}
+    contents = {answer: parsed(answer, workload) for answer in set(answers)}
+    problems = {answer: schema.problems(value) for answer, value in contents.items()}
     columns: dict[str, list[Any]] = {}
     for field in workload.fields:
         if field not in labels:
             columns[f"problem.{side}.{field}"] = [problems[answer].get(field) for answer in answers]
             continue
-        values = [_label(parsed[answer].get(field)) for answer in answers]
+        values = [_label(contents[answer].get(field)) for answer in answers]
         columns[f"{side}.{field}"] = values
         if side == "demonstration":
             counts = Counter(values)
             columns[f"{side}.{field}.share"] = [counts[value] / len(values) for value in values]
     columns[f"problem.{side}"] = [problems[answer].get("") for answer in answers]
     return columns
+
+
+def parsed(answer: str, workload: Workload) -> dict[str, Any]:
+    """The object that the source wrote, or that a value alone stands for."""
+    if is_text(workload.output):
+        return {FIELD: answer or None}
+    return {FIELD: json.loads(answer)} if is_alone(workload.output) else json.loads(answer)
 
 
 def _label(value: Any) -> str | None:

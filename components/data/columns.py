@@ -1,151 +1,80 @@
-"""Guesses what the columns of an unknown file mean: the text, the answer's fields, an id, a group.
+"""Schemas of values: what a column's cells, or the values of a nested answer, have in common as JSON Schema.
 
-Decides by names, types and repetition; the guesses are written where a person reads and corrects them.
+Decides what a label, a number, a code and a free text are; which column means what, `understanding` decides.
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from components.data.tables import Table
 from components.data.texts import clean
-from components.errors import DataError
 
 MOST_LABELS = 200
 MOST_NUMBER_LABELS = 10
 ROWS_PER_LABEL = 3
 LABEL_CHARACTERS = 80
-ANSWER_NAMES = {"answer", "completion", "output", "reply", "response", "sql", "summary", "target"}
-SLICE_NAMES = {"channel", "country", "lang", "language", "locale", "source"}
-_ID = re.compile(r"\A(.*_)?(id|uuid|key|number|no)", re.IGNORECASE)
-_GROUP = re.compile(r"(customer|user|account|client|thread|conversation|session)(_?id)?", re.IGNORECASE)
-_TIME = re.compile(r"\A(.*_)?(at|time|timestamp|created|updated)", re.IGNORECASE)
+MOST_KEYS = 60  # of a nested object, beyond which its keys are values rather than names
+INSIDE_LABELS, INSIDE_ROWS_PER_LABEL = 20, 10
+RARE_KEY = 3  # occurrences below which a key of many is a value rather than a name
 _CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": r"\d"}
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?")
+_COMMA = re.compile(r"-?(\d{1,3}(\.\d{3})+|0|[1-9]\d{0,14})(,\d{1,9})?")
 
 
-@dataclass
-class Guess:
-    """What the columns mean: `output` is field → (column, JSON Schema), `left_out` column → why."""
-
-    input: list[str] = field(default_factory=list[str])
-    output: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict[str, tuple[str, dict[str, Any]]])
-    id: str | None = None
-    group: str | None = None
-    slices: list[str] = field(default_factory=list[str])
-    left_out: dict[str, str] = field(default_factory=dict[str, str])
-
-
-def guess(table: Table) -> Guess:
-    """Guess the meaning of each column.
-
-    Raises:
-        DataError: No column can be the text, or none is left for an answer.
-    """
-    columns = {name: [_cell(row.get(name)) for row in table.rows] for name in table.columns}
-    text = _text_column(columns, table)
-    found = Guess(input=[text])
-    for name, values in columns.items():
-        if name != text:
-            _place(found, name, values)
-    if not found.output:
-        raise DataError(
-            f"expected a column with the answer (labels, numbers, yes or no) beside `{text}`, "
-            f"found {', '.join(name for name in columns if name != text) or 'no other column'} ({table.path})"
-        )
-    return found
-
-
-def _cell(value: Any) -> Any:
-    """A cell, text cleaned and empty text as None."""
+def cell(value: Any) -> Any:
+    """A cell with its text cleaned and empty text as None."""
     return clean(value) or None if isinstance(value, str) else value
 
 
-def _text_column(columns: dict[str, list[Any]], table: Table) -> str:
-    """The column of prose: the longest on average among those that neither label, count nor identify."""
-    lengths: dict[str, float] = {}
-    for name, values in columns.items():
-        texts = [value for value in values if isinstance(value, str)]
-        if texts and name.lower() not in ANSWER_NAMES and schema_of(texts) in (None, {"type": "string"}):
-            lengths[name] = sum(map(len, texts)) / len(values)
-    if not lengths:
-        raise DataError(f"expected a column of varied text, found none among {', '.join(columns)} ({table.path})")
-    text = max(lengths, key=lambda name: lengths[name])
-    if not re.fullmatch(r"\w+", text):
-        raise DataError(
-            f"expected a column name of letters, digits and _ for the text, found `{text}` ({table.path}:1)"
-        )
-    return text
+def schema_of(
+    values: Sequence[Any], *, named: bool = False, inside: bool = False, literal: bool = False
+) -> dict[str, Any] | None:
+    """The JSON Schema of values, None meaning empty: boolean, number, labels, code, any string, object or list.
 
-
-def _place(found: Guess, name: str, values: list[Any]) -> None:
-    """Put one column where it belongs."""
-    filled = [value for value in values if value is not None]
-    distinct = len({str(value) for value in filled})
-    schema = schema_of(values)
-    answer = re.sub(r"\W+", "_", name.lower()).strip("_")
-    if any(isinstance(value, list | dict) for value in filled):
-        found.left_out[name] = "nested"
-    elif distinct < 2:
-        found.left_out[name] = "the same value in every row"
-    elif found.id is None and _ID.fullmatch(name) and distinct == len(values):
-        found.id = name
-    elif found.group is None and _GROUP.fullmatch(name):
-        found.group = name
-    elif _TIME.fullmatch(name):
-        found.left_out[name] = "a time stamp"
-    elif name.lower() in SLICE_NAMES and schema is not None and "enum" in schema:
-        found.slices.append(name)
-    elif schema is not None and (schema != {"type": "string"} or name.lower() in ANSWER_NAMES):
-        found.output[answer or f"field_{len(found.output) + 1}"] = (name, schema)
-    elif re.fullmatch(r"\w+", name):
-        found.input.append(name)
-    else:
-        found.left_out[name] = "text under a name that prompts cannot refer to"
-
-
-def schema_of(values: list[Any]) -> dict[str, Any] | None:
-    """The JSON Schema of a column's values, None meaning empty: boolean, number, labels, code or any string.
-
-    None for a column that is empty or nested.
+    `named`: the values are known to be labels, however few times each occurs. `inside`: they stand in an object, where
+    what is taken from a text often repeats, and labels have to come more often. `literal`: they are JSON, whose texts
+    are texts: "6" is no number. None for a column that is empty, or
+    holds values of several kinds.
     """
     filled = [value for value in values if value is not None]
-    if not filled or any(isinstance(value, list | dict) for value in filled):
+    if not filled:
         return None
-    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in filled]
-    empty = len(filled) < len(values)
-    if {text.lower() for text in texts} in ({"true", "false"}, {"yes", "no"}):
-        return _typed("boolean", empty)
-    numbers = _numbers(texts)
-    labels = sorted(set(numbers) if numbers else set(texts), key=lambda label: (str(label).lower(), str(label)))
-    most = MOST_NUMBER_LABELS if numbers else MOST_LABELS
-    few = 1 < len(labels) <= most and len(filled) >= ROWS_PER_LABEL * len(labels)
-    if (
-        few
-        and all(len(str(label)) <= LABEL_CHARACTERS for label in labels)
-        and not any(isinstance(x, float) for x in labels)
-    ):
-        return {"enum": [*(sorted(set(numbers)) if numbers else labels), *([None] if empty else [])]}
-    if numbers:
-        return _typed("integer" if all(isinstance(number, int) for number in numbers) else "number", empty)
-    if pattern := code_pattern(texts):
-        return {**_typed("string", empty), "pattern": pattern}
-    return {"type": "string"}
+    kinds = {_kind(value) for value in filled}
+    if kinds & {"object", "array"}:
+        nested = _nested(filled, kinds, named=named, inside=inside)
+        return nested if nested is None or len(filled) == len(values) else _or_null(nested)
+    return _scalar(filled, empty=len(filled) < len(values), named=named, inside=inside, literal=literal)
 
 
-def _typed(kind: str, empty: bool) -> dict[str, Any]:
-    return {"type": [kind, "null"] if empty else kind}
+def is_free(schema: Mapping[str, Any] | None) -> bool:
+    """Whether a schema says no more than that there is a text."""
+    return schema == {"type": "string"}
 
 
-def _numbers(texts: list[str]) -> list[int | float]:
-    """The numbers that all texts are, or none; codes with leading zeros are no numbers."""
-    if not all(re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?", text) for text in texts):
+def numbers(texts: Sequence[str]) -> list[int | float]:
+    """The numbers that all texts are, or none; codes with leading zeros are no numbers.
+
+    A comma is a decimal point where no text has another use for it: 1.234,5 beside 3,99, but not 1,234 alone.
+    """
+    if all(map(_NUMBER.fullmatch, texts)):
+        return [float(text) if "." in text else int(text) for text in texts]
+    written = [text for text in texts if "," in text]
+    decimals = any(len(text.rpartition(",")[2]) != 3 for text in written)
+    if not written or not decimals or not all(map(_COMMA.fullmatch, texts)):
         return []
-    return [float(text) if "." in text else int(text) for text in texts]
+    return [float(text.replace(".", "").replace(",", ".")) for text in texts]
 
 
-def code_pattern(texts: list[str]) -> str | None:
+def booleans(texts: Sequence[str]) -> bool:
+    """Whether texts are true and false, or yes and no, each at least once."""
+    return {text.lower() for text in texts} in ({"true", "false"}, {"yes", "no"})
+
+
+def code_pattern(texts: Sequence[str]) -> str | None:
     r"""The pattern that codes such as XK-10345 share, `^[A-Z]{2}-\d{5}$`; None where they differ or are prose."""
+    if any(len(text) > LABEL_CHARACTERS for text in texts):
+        return None
     shapes = [[(kind, len(list(run))) for kind, run in groupby(map(_class, text))] for text in set(texts)]
     kinds = [kind for kind, _ in shapes[0]]
     if "9" not in kinds or any([kind for kind, _ in shape] != kinds for shape in shapes):
@@ -159,6 +88,93 @@ def code_pattern(texts: list[str]) -> str | None:
         times = "" if high == 1 else f"{{{low}}}" if low == high else f"{{{low},{high}}}"
         parts.append(_CLASSES.get(kind, re.escape(kind).replace(r"\-", "-")) + times)
     return f"^{''.join(parts)}$"
+
+
+def _scalar(filled: list[Any], *, empty: bool, named: bool, inside: bool, literal: bool) -> dict[str, Any] | None:
+    """The schema of texts, numbers and booleans."""
+    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in filled]
+    if literal and len({_kind(value) for value in filled}) > 1:
+        return None
+    written = literal and isinstance(filled[0], str)
+    if (booleans(texts) and not written) or all(isinstance(value, bool) for value in filled):
+        return _typed("boolean", empty)
+    read = [] if written else numbers(texts)
+    labels = sorted(set(read) if read else set(texts), key=lambda label: (str(label).lower(), str(label)))
+    often = len(filled) >= INSIDE_ROWS_PER_LABEL * len(labels) and len(labels) <= INSIDE_LABELS
+    if (often or not inside) and _are_labels(labels, len(filled), numeric=bool(read), named=named):
+        return {"enum": [*(sorted(set(read)) if read else labels), *([None] if empty else [])]}
+    if read:
+        return _typed("integer" if all(isinstance(number, int) for number in read) else "number", empty)
+    return _text(texts, empty=empty, inside=inside) if all(isinstance(value, str) for value in filled) else None
+
+
+def _text(texts: list[str], *, empty: bool, inside: bool) -> dict[str, Any]:
+    """The schema of texts that are no labels; inside of objects patterns would be guesses upon guesses."""
+    pattern = None if inside else code_pattern(texts)
+    return {**_typed("string", empty), "pattern": pattern} if pattern else _typed("string", empty and inside)
+
+
+def _are_labels(labels: Sequence[Any], n: int, *, numeric: bool, named: bool) -> bool:
+    """Whether values are a choice among few: each comes three times on average, or a column's name says so."""
+    if len(labels) < 2 or any(len(str(label)) > LABEL_CHARACTERS for label in labels):
+        return False
+    if any(isinstance(label, float) for label in labels):
+        return False
+    if named and not numeric:
+        return len(labels) <= MOST_LABELS and len(labels) < n
+    return len(labels) <= (MOST_NUMBER_LABELS if numeric else MOST_LABELS) and n >= ROWS_PER_LABEL * len(labels)
+
+
+def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) -> dict[str, Any] | None:
+    """The schema of objects, or of lists; None where they are mixed with other values."""
+    if kinds == {"array"}:
+        members = [member for value in filled for member in value]
+        described = schema_of(members, named=named, inside=inside, literal=True) if members else None
+        return {"type": "array", **({"items": described} if described is not None else {})}
+    if kinds != {"object"}:
+        return None
+    keys: dict[str, int] = {}
+    for value in filled:
+        for key in value:
+            keys[key] = keys.get(key, 0) + 1
+    if len(keys) > MOST_KEYS and sum(times < RARE_KEY for times in keys.values()) > len(keys) / 2:
+        described = schema_of([item for value in filled for item in value.values()], inside=True, literal=True)
+        return {"type": "object", **({"additionalProperties": described} if described is not None else {})}
+    return object_of(filled, list(keys))
+
+
+def object_of(filled: Sequence[Mapping[str, Any]], keys: Sequence[str], *, nested: bool = True) -> dict[str, Any]:
+    """The schema of objects with these keys; those that all have are required. `nested`: in another answer."""
+    inside = {key: [value[key] for value in filled if key in value] for key in keys}
+    properties = {
+        key: schema_of(values, inside=nested, literal=True) or _anything(filled, key) for key, values in inside.items()
+    }
+    required = [key for key in keys if all(key in value for value in filled)]
+    return {"type": "object", "additionalProperties": False, "required": required, "properties": properties}
+
+
+def _anything(filled: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
+    """The schema of a key whose values are all empty, or of several kinds."""
+    kinds = sorted({_kind(value[key]) for value in filled if key in value})
+    return {"type": kinds if len(kinds) > 1 else kinds[0]}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "object" if isinstance(value, dict) else "array" if isinstance(value, list) else "string"
+
+
+def _typed(kind: str, empty: bool) -> dict[str, Any]:
+    return {"type": [kind, "null"] if empty else kind}
 
 
 def _class(character: str) -> str:

@@ -6,7 +6,7 @@ Offline unless HF_HUB_OFFLINE=0: a name on the hub then has to be in the local c
 from pathlib import Path
 from typing import Any, Literal
 
-from components.data.tables import Table
+from components.data.reading.table import Table
 from components.errors import DataError
 from components.params import Columns, HuggingFaceSource
 

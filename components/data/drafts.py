@@ -1,172 +1,279 @@
-"""Drafts for a new workload: its settings as commented YAML, three first prompts, and a run on the embedded model.
+"""Drafts for a new workload: its settings as commented YAML and the first prompts.
 
-Decides their wording; what the columns mean was guessed before.
+Decides their wording; what the columns mean was understood before.
 """
 
 import json
+import math
 import re
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from components.data.columns import Guess
-from components.data.tables import kind_of
-from components.params import RunParams
+from components.data.reading.folders import Part
+from components.data.understanding import Understood, answer_column
+from components.params.answers import FIELD
 from components.prompts import DIVIDER
 
 MOST_ON_A_LINE = 6
+MOST_DESCRIBED = 12  # keys of a nested object that a prompt lists
 PROMPTS = ("loose", "schema", "short")
+OWN_PROMPT = "own"  # the system prompt that was found in the source
 TRAINED_PROMPT = "short"
-# The line `runs:`, with its end and the margin of the first entry below it.
-_RUNS = re.compile(r"^runs:[ \t]*(?:#[^\r\n]*)?(\r?\n)(?=(?:[ \t]*(?:#[^\r\n]*)?\r?\n)*( *))", re.MULTILINE)
+USUAL_QUARANTINE = 0.05
 
 
-def workload_yaml(name: str, file: Path, encoding: str, guess: Guess) -> str:
+@dataclass(frozen=True)
+class Draft:
+    """What a workload is drafted from: its name, the path it came from, what was understood, and rows a part."""
+
+    name: str
+    origin: Path
+    made: Understood
+    rows: Mapping[Part, int]
+    system: str = ""
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompt versions that are written."""
+        return (OWN_PROMPT, *PROMPTS) if self.system else PROMPTS
+
+
+def workload_yaml(draft: Draft) -> str:
     """The text of params/workloads/NAME.yaml."""
-    purpose = f"{_words(guess.input)} to {_words(list(guess.output))}, from {file.name}."
+    name, made, file = draft.name, draft.made, draft.origin.name
+    purpose = f"{_words(list(made.inputs))} to {_words(_answer_words(made))}, from {file}."
+    asked = ", ".join(version for version in draft.prompts if version != TRAINED_PROMPT)
     sections = [
         [
-            f"# Drafted by `gradus init {name} --from {file.name}` from the file's columns: read it once, correct it.",
+            f"# Drafted by `gradus init {name} --from {file}`: read it once, correct it.",
             f"name: {_scalar(name)}",
             f"description: {_scalar(purpose[0].upper() + purpose[1:])}",
         ],
-        _source(name, file, encoding, guess),
-        _output(guess),
+        _source(draft),
+        _output(made),
         [
-            f"prompts: [loose, schema]   # in params/prompts/{name}/, the weakest first",
+            f"prompts: [{asked}]   # in params/prompts/{name}/, the weakest first",
             f"trained_prompt: {TRAINED_PROMPT}      # what the fine-tuned model is asked with",
         ],
-        _scoring(guess),
+        _scoring(made),
+        *_validation(draft),
+        *([[f"dated_by: {_scalar(made.date)}"]] if made.date else []),
         ["traffic:", "  calls_per_year: 1000000   # an assumption: costs per year follow from it"],
         ["incumbent: gpt-4.1-mini   # the model in params/prices.yaml that you prompt today"],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
 
 
-def nano_run(name: str) -> RunParams:
-    """The workload on the embedded model."""
-    files = {
-        "source": f"data/{name}",
-        "model": "models/nano/model.safetensors",
-        "trained_prompt": f"params/prompts/{name}/{TRAINED_PROMPT}.md",
-    }
-    return RunParams.model_validate({"workload": name, "profile": "nano", "files": files})
-
-
-def with_run(pipeline: str, name: str, run: RunParams) -> str:
-    """The text of params/pipeline.yaml with one more run, the first below the line `runs:`; all else as it was.
-
-    Without such a line, the text unchanged.
-    """
-    head = _RUNS.search(pipeline)
-    if head is None:
-        return pipeline
-    end, margin = head.groups()
-    entry = yaml.safe_dump({name: run.model_dump(exclude_defaults=True)}, sort_keys=False).splitlines()
-    return pipeline[: head.end()] + "".join(f"{margin}{line}{end}" for line in entry) + pipeline[head.end() :]
-
-
-def _source(name: str, file: Path, encoding: str, guess: Guess) -> list[str]:
-    mapped = ", ".join(f"{field}: {_scalar(column)}" for field, (column, _) in guess.output.items())
+def _source(draft: Draft) -> list[str]:
+    name, made = draft.name, draft.made
+    columns = {field: answer_column(field, made) for field in made.output}
+    files = ", ".join(f"{part}: {part}.jsonl" for part in draft.rows)
+    also = "" if len(draft.rows) > 1 else "; or a file each for train, dev, test and sealed"
+    first = next(iter(made.inputs))
     return [
         "source:",
-        f"  kind: {kind_of(file)}",
-        f"  files: {{all: {_scalar(file.name)}}}   # in data/{name}/; or a file each for train, dev, test and sealed",
-        *([] if encoding == "utf-8" else [f"  encoding: {_scalar(encoding)}"]),
+        "  kind: jsonl",
+        f"  files: {{{files}}}   # in data/{name}/, converted from {draft.origin.name}{also}",
         "  columns:",
-        f"    input: {_flow(guess.input)}   # prompts refer to them as {{{guess.input[0]}}}",
+        f"    input: {_flow(list(made.inputs))}   # prompts refer to them as {{{first}}}",
         "    # field of the answer: column",
-        f"    output: {{{mapped}}}",
+        *_mapping("output", columns),
         "    # reference: {}   # the same for gold, if the columns above hold what a person or a model answered",
-        *_optional_columns(guess),
-        "  shares: {dev: 0.1, test: 0.15, sealed: 0.15, seed: 1}   # the rest is train",
+        *_optional_columns(made),
+        f"  shares: {{{_shares(draft)}}}   # the rest is train",
     ]
 
 
-def _output(guess: Guess) -> list[str]:
+def _shares(draft: Draft) -> str:
+    """Shares of the splits that have no file of their own."""
+    usual = {"dev": 0.1, "test": 0.15, "sealed": 0.15}
+    return ", ".join([*(f"{split}: {share}" for split, share in usual.items() if split not in draft.rows), "seed: 1"])
+
+
+def _mapping(keyword: str, columns: Mapping[str, str]) -> list[str]:
+    if len(columns) > MOST_ON_A_LINE:
+        return [f"    {keyword}:", *(f"      {_scalar(field)}: {_scalar(name)}" for field, name in columns.items())]
+    mapped = ", ".join(f"{_scalar(field)}: {_scalar(name)}" for field, name in columns.items())
+    return [f"    {keyword}: {{{mapped}}}"]
+
+
+def _output(made: Understood) -> list[str]:
+    if made.kind != "object":
+        note = "the value stands alone, as plain text" if made.kind != "list" else "a JSON list"
+        schema: dict[str, Any] = {"type": "string", **made.output[FIELD][1]} if made.kind == "label" else (
+            made.output[FIELD][1]
+        )  # fmt: skip
+        return [f"output:   # JSON Schema of the answer: {note}", *_keywords(schema, "  ")]
     return [
         "output:   # JSON Schema of the answer",
         "  type: object",
         "  additionalProperties: false",
-        f"  required: {_flow(list(guess.output))}",
+        f"  required: {_flow(made.required)}",
         "  properties:",
-        *(line for field, (_, schema) in guess.output.items() for line in _property(field, schema)),
+        *(line for field, (_, schema) in made.output.items() for line in _property(field, schema)),
     ]
 
 
-def _scoring(guess: Guess) -> list[str]:
-    return [
-        "scorer:   # also: exact, sql_execution, unit_tests, format_rules, judge, http, and your own module:Class",
-        "  weighted: {json_schema: 0.2, field_match: 0.8}",
-        "  fields:",
-        *(f"    {_scalar(field)}: {_match(schema)}" for field, (_, schema) in guess.output.items()),
-        *(["", f"slices: {_flow(guess.slices)}"] if guess.slices else []),
-    ]
+def _scoring(made: Understood) -> list[str]:
+    lines = ["scorer:   # also: exact, similarity, sql_execution, unit_tests, format_rules, judge, http, module:Class"]
+    if made.kind == "text":
+        lines += [
+            "  weighted: {json_schema: 0.2, similarity: 0.8}   # how it is worded; a judge says whether it is true",
+            "  similarity: {measure: chrf, pass_value: 0.5}   # from when on an answer passes is an assumption",
+        ]
+    else:
+        fields = [f"    {_scalar(field)}: {_match(schema)}" for field, (_, schema) in made.output.items()]
+        lines += ["  weighted: {json_schema: 0.2, field_match: 0.8}", "  fields:", *fields]
+    return [*lines, *(["", f"slices: {_flow(made.slices)}"] if made.slices else [])]
 
 
-def prompts(name: str, guess: Guess) -> dict[str, str]:
+def _validation(draft: Draft) -> list[list[str]]:
+    """Room for rows that repeat another's input, where the source has more of them than are usually let pass."""
+    n, repeated = sum(draft.rows.values()), draft.made.repeated
+    if repeated <= USUAL_QUARANTINE * n:
+        return []
+    share = min(1.0, math.ceil(100 * repeated / n + 3) / 100)
+    why = f"{repeated:,} of {n:,} rows repeat another's input and are put aside"
+    return [["validation:", f"  max_quarantined_share: {share:g}   # {why}"]]
+
+
+def prompts(draft: Draft) -> dict[str, str]:
     """The texts of params/prompts/NAME/: version → text."""
-    asked = _words(list(guess.output))
-    n = len(guess.output)
+    made = draft.made
+    inputs = list(made.inputs)
+    user = "\n".join(f"{{{name}}}" if len(inputs) == 1 else f"{name}: {{{name}}}" for name in inputs)
+    title = draft.name.replace("_", " ").replace("-", " ").capitalize()
+    systems = {"object": _object_prompts, "label": _label_prompts, "text": _text_prompts, "list": _list_prompts}[
+        made.kind
+    ](made, title)
+    if draft.system:
+        systems = {OWN_PROMPT: draft.system.replace(DIVIDER, "--- user ---"), **systems}
+    return {version: f"{systems[version]}\n{DIVIDER}\n{user}\n" for version in draft.prompts}
+
+
+def _object_prompts(made: Understood, title: str) -> dict[str, str]:
+    n, read = len(made.output), _words(list(made.inputs))
     keys = "exactly one key" if n == 1 else f"exactly these {n} keys, in this order"
-    described = "\n".join(f"- {field}: {_described(schema)}" for field, (_, schema) in guess.output.items())
-    systems = {
-        "loose": f"Read the {_words(guess.input)} and give me the key facts as JSON: {asked}.",
+    if len(made.required) < n:
+        keys = f"these {n} keys, where they apply" if not made.required else f"{keys}; without value, a key is left out"
+    described = "\n".join(f"- {field}: {_described(schema)}" for field, (_, schema) in made.output.items())
+    return {
+        "loose": f"Read the {read} and give me the key facts as JSON: {_words(list(made.output))}.",
         "schema": f"Answer with exactly one JSON object on one line, no other text. It has {keys}:\n{described}",
-        "short": f"{name.replace('_', ' ').replace('-', ' ').capitalize()} as JSON.",
+        "short": f"{title} as JSON.",
     }
-    only = len(guess.input) == 1
-    user = "\n".join(f"{{{column}}}" if only else f"{column}: {{{column}}}" for column in guess.input)
-    return {version: f"{systems[version]}\n{DIVIDER}\n{user}\n" for version in PROMPTS}
 
 
-def _optional_columns(guess: Guess) -> list[str]:
+def _label_prompts(made: Understood, title: str) -> dict[str, str]:
+    labels = [str(label) for label in made.output[FIELD][1]["enum"]]
+    return {
+        "loose": f"Read the {_words(list(made.inputs))} and say which of these it is: {', '.join(labels)}.",
+        "schema": "\n- ".join(["Answer with exactly one of these labels, no other text:", *labels]),
+        "short": f"{title}: one label.",
+    }
+
+
+def _text_prompts(made: Understood, title: str) -> dict[str, str]:
+    wanted = _answer_words(made)[0]
+    return {
+        "loose": f"Read the {_words(list(made.inputs))} and write the {wanted}.",
+        "schema": f"Write the {wanted}. Answer with its text alone: no title, no introduction, no JSON.",
+        "short": f"{title}.",
+    }
+
+
+def _list_prompts(made: Understood, title: str) -> dict[str, str]:
+    wanted = _described(made.output[FIELD][1])
+    return {
+        "loose": f"Read the {_words(list(made.inputs))} and give me the {_answer_words(made)[0]} as a JSON list.",
+        "schema": f"Answer with exactly one JSON list on one line, no other text: {wanted}.",
+        "short": f"{title} as a JSON list.",
+    }
+
+
+def _answer_words(made: Understood) -> list[str]:
+    """What the answer is called in words."""
+    return list(made.output) if made.kind == "object" else [made.output[FIELD][0].replace("_", " ")]
+
+
+def _optional_columns(made: Understood) -> list[str]:
     lines: list[str] = []
-    if guess.id:
-        lines.append(f"    id: {_scalar(guess.id)}")
-    if guess.group:
-        lines.append(f"    group: {_scalar(guess.group)}   # its rows stay in one split")
-    if guess.slices:
-        lines.append(f"    slices: {_flow(guess.slices)}")
-    return lines + [f"    # left out: {_scalar(column)}, {why}" for column, why in guess.left_out.items()]
+    if made.id:
+        lines.append(f"    id: {_scalar(made.id)}")
+    if made.group:
+        lines.append(f"    group: {_scalar(made.group)}   # its rows stay in one split")
+    if made.slices or made.date:
+        lines.append(f"    slices: {_flow([*made.slices, *([made.date] if made.date else [])])}")
+    return lines + [f"    # left out: {_scalar(column)}, {why}" for column, why in made.left_out.items()]
 
 
 def _property(field: str, schema: dict[str, Any]) -> list[str]:
     """One property of the schema, long lists of labels one a line."""
-    lines = [f"    {_scalar(field)}:"]
+    return [f"    {_scalar(field)}:", *_keywords(schema, "      ")]
+
+
+def _keywords(schema: dict[str, Any], margin: str) -> list[str]:
+    """The keywords of a schema as YAML, one a line."""
+    if any(isinstance(value, dict) for value in schema.values()):
+        text = yaml.safe_dump(schema, sort_keys=False, allow_unicode=True, width=100)
+        return [margin + line for line in text.splitlines()]
+    lines: list[str] = []
     for keyword, value in schema.items():
         if isinstance(value, list) and len(value) > MOST_ON_A_LINE:
-            lines += [f"      {keyword}:", *(f"        - {_scalar(item)}" for item in value)]
+            lines += [f"{margin}{keyword}:", *(f"{margin}  - {_scalar(item)}" for item in value)]
         else:
-            lines.append(f"      {keyword}: {_flow(value) if isinstance(value, list) else _scalar(value)}")
+            lines.append(f"{margin}{keyword}: {_flow(value) if isinstance(value, list) else _scalar(value)}")
     return lines
+
+
+def _kinds(schema: Mapping[str, Any]) -> list[str]:
+    kinds: Any = schema.get("type", [])
+    return kinds if isinstance(kinds, list) else [kinds]
 
 
 def _match(schema: dict[str, Any]) -> str:
     """How the field is compared."""
-    kinds = schema.get("type", [])
-    if "number" in (kinds if isinstance(kinds, list) else [kinds]):
+    kinds = _kinds(schema)
+    if "number" in kinds and "string" not in kinds:
         return "{match: number, tolerance: 0.005}"
-    return "{match: exact}" if schema != {"type": "string"} else "{match: text}"
+    if "array" in kinds and len(kinds) <= 2:
+        return "{match: set}"
+    is_free = set(kinds) <= {"string", "null"} and schema.keys() == {"type"}
+    return "{match: text}" if is_free else "{match: exact}"
 
 
-def _described(schema: dict[str, Any]) -> str:
+def _described(schema: Mapping[str, Any]) -> str:
     """A property as prompts say it."""
-    kinds = schema.get("type", [])
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    values = schema.get("enum", [])
+    kinds, values = _kinds(schema), schema.get("enum", [])
     nothing = ", or null" if "null" in kinds or None in values else ""
     if values:
         labels = [label for label in values if label is not None]
         kind = "string" if isinstance(labels[0], str) else "number"
         return f"{kind}, one of {', '.join(map(str, labels))}{nothing}"
+    if "array" in kinds:
+        return f"list{' of: ' + _described(schema['items']) if schema.get('items') else ''}{nothing}"
+    if "object" in kinds:
+        return _described_object(schema) + nothing
     if "boolean" in kinds:
         return f"true or false{nothing}"
     if "pattern" in schema:
         return f"string that matches {schema['pattern']}{nothing}"
-    return ("whole number" if "integer" in kinds else str(kinds[0])) + nothing
+    return ("whole number" if "integer" in kinds else str(kinds[0]) if kinds else "any value") + nothing
+
+
+def _described_object(schema: Mapping[str, Any]) -> str:
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    if not properties:
+        return "object"
+    named = [f"{key} ({_described(inner)})" for key, inner in list(properties.items())[:MOST_DESCRIBED]]
+    if len(properties) > MOST_DESCRIBED:
+        return f"object with some of the keys {', '.join(properties)}"
+    return f"object with {'the keys' if schema.get('required') else 'some of the keys'} {', '.join(named)}"
 
 
 def _words(names: list[str]) -> str:

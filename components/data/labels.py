@@ -3,17 +3,16 @@
 Decides which of them is meant; whether they are mended or only told is a setting.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from components.data.checks import label_sets
+from components.data.checks import label_sets, parsed
 from components.data.forms import folded
 from components.data.sources import Row
 from components.params import Workload
-from components.records import to_json
+from components.scorers.answers import write
 
 SIDES = ("demonstration", "reference")
 
@@ -22,7 +21,7 @@ def counted(rows: Sequence[Row], workload: Workload) -> dict[str, Counter[str]]:
     """Field of labels → how many demonstrations have each text there, known label or not."""
     found = {field: Counter[str]() for field in label_sets(workload)}
     for row in rows:
-        for field, value in _texts(row.example.demonstration, found):
+        for field, value in _texts(parsed(row.example.demonstration, workload), found):
             found[field][value] += 1
     return found
 
@@ -49,21 +48,19 @@ def mended(rows: Sequence[Row], workload: Workload) -> list[Row]:
         field: {label: some[0] for some in several for label in some[1:]}
         for field, several in forms(rows, workload).items()
     }
-    return [_mended(row, meant) for row in rows] if meant else list(rows)
+    return [_mended(row, meant, workload) for row in rows] if meant else list(rows)
 
 
-def _mended(row: Row, meant: Mapping[str, Mapping[str, str]]) -> Row:
+def _mended(row: Row, meant: Mapping[str, Mapping[str, str]], workload: Workload) -> Row:
     changed: dict[str, str] = {}
     for side in SIDES:
-        text = str(getattr(row.example, side))
-        wrong = {field: meant[field][value] for field, value in _texts(text, meant) if value in meant[field]}
+        content = parsed(str(getattr(row.example, side)), workload)
+        wrong = {field: meant[field][value] for field, value in _texts(content, meant) if value in meant[field]}
         if wrong:
-            changed[side] = to_json({**json.loads(text), **wrong})
+            changed[side] = write({**content, **wrong}, workload.output)
     return replace(row, example=row.example.model_copy(update=changed)) if changed else row
 
 
-def _texts(answer: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _texts(content: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The fields of an answer that hold a text."""
-    content: Any = json.loads(answer)
-    if isinstance(content, dict):
-        yield from ((field, content[field]) for field in fields if isinstance(content.get(field), str))
+    yield from ((field, content[field]) for field in fields if isinstance(content.get(field), str))

@@ -15,11 +15,13 @@ from typing import Any
 from components.data.answers import AnswerSchema
 from components.data.datasets import Part, read_datasets
 from components.data.harvest import HARVEST, Harvested
-from components.data.tables import Table, read_table
+from components.data.reading.table import Table
+from components.data.tables import read_table
 from components.data.texts import clean, shown
 from components.errors import ConfigError, DataError
 from components.params import Columns, FileSource, GeneratedSource, HuggingFaceSource, Workload
-from components.records import Example, read_jsonl, to_json
+from components.records import Example, read_jsonl
+from components.scorers.answers import write
 
 TICKET_FIELDS = ("id", "gold", "demonstration", "slices", "group")
 EVIDENCE = "evidence"  # of a generator whose answers a verifier checks by more than their reference
@@ -101,8 +103,8 @@ def generated_example(workload: Workload, item: Any) -> Example:
     return Example(
         id=item.id,
         input={name: clean(text) for name, text in texts.items() if isinstance(text, str)},
-        demonstration=_answer(workload.fields, item.demonstration),
-        reference=_answer(workload.fields, item.gold),
+        demonstration=_answer(workload, item.demonstration),
+        reference=_answer(workload, item.gold),
         group=item.group,
         slices=item.slices,
         evidence=getattr(item, EVIDENCE, {}),
@@ -114,9 +116,9 @@ def _attributes(item: Any) -> list[str]:
     return [field.name for field in fields(item)] if is_dataclass(item) else list(vars(item))
 
 
-def _answer(names: Iterable[str], cells: dict[str, Any]) -> str:
-    """The answer's JSON, its fields in the schema's order."""
-    return to_json({name: cells[name] for name in names if name in cells})
+def _answer(workload: Workload, cells: dict[str, Any]) -> str:
+    """The answer as completions write it, its fields in the schema's order."""
+    return write({name: cells[name] for name in workload.fields if name in cells}, workload.output)
 
 
 def _tabular(workload: Workload, source: FileSource | HuggingFaceSource, folder: Path) -> Iterator[Row]:
@@ -140,7 +142,7 @@ def _rows(workload: Workload, columns: Columns, schema: AnswerSchema, part: Part
 
         def read_fields(wanted: dict[str, str], cells: dict[str, Any] = cells) -> str:
             typed = {field: schema.typed(field, cells.get(column)) for field, column in wanted.items()}
-            return _answer(workload.fields, typed)
+            return _answer(workload, typed)
 
         name = f"{part}-{number:0{width}d}" if columns.id is None else shown(cells.get(columns.id))
         demonstration = read_fields(columns.output)

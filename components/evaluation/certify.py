@@ -137,7 +137,7 @@ def indifference(trial: Trial, clerk: Clerk, right: Sequence[Score | None]) -> d
 
 def sensitivity(trial: Trial, clerk: Clerk, right: Sequence[Score | None]) -> dict[str, Share]:
     """By field: the share of right answers that scored lower with the field wrong."""
-    rng, donors = random.Random(trial.seed), parsed(trial.examples)
+    rng, donors = random.Random(trial.seed), parsed(trial.examples, trial.schema)
     variants = [mistakes(example.reference, trial.schema, donors, rng) for example in trial.examples]
     ignored = set(trial.probes.ignored)
     passed_over = {field.name for field in fields_of(trial.schema).places if {field.name, field.top} & ignored}

@@ -12,9 +12,10 @@ from tqdm import tqdm
 from components.errors import DataError
 from components.evaluation import doubt, pointing
 from components.params import AuditParams
+from components.params.answers import is_alone
 from components.records import Example, Record, to_json
 from components.schema import Shape, fields_of
-from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.answers import NotAnAnswer, read
 
 Way = dict[str, list[float]]
 
@@ -72,11 +73,11 @@ def doubts(
     """Field → the doubts about each demonstration's value; fields of free texts are left out.
 
     Raises:
-        DataError: A demonstration is no JSON object.
+        DataError: A demonstration cannot be read.
     """
     texts = ["\n".join(example.input[column] for column in columns) for example in examples]
     fields, features = fields_of(schema), doubt.Texts(texts)
-    answers = [fields.flat(_demonstration(example)) for example in examples]
+    answers = [fields.flat(_demonstration(example, schema)) for example in examples]
     found: dict[str, Doubts] = {}
     for field in tqdm(fields.leaves, "audit: fields", leave=False):
         one = (
@@ -94,7 +95,7 @@ def suspects(
 ) -> list[Suspect]:
     """Values that are more likely wrong than `min_precision`, the likeliest first."""
     fields = fields_of(schema)
-    values = [fields.flat(read_object(example.demonstration)) for example in examples]
+    values = [fields.flat(read(example.demonstration, schema)) for example in examples]
     listed = [
         Suspect(
             example_id=example.id,
@@ -159,8 +160,9 @@ def _of_extracted(
     )
 
 
-def _demonstration(example: Example) -> Mapping[str, Any]:
+def _demonstration(example: Example, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        return read_object(example.demonstration)
+        return read(example.demonstration, schema)
     except NotAnAnswer as error:
-        raise DataError(f"expected a JSON object as demonstration, found {error} (example {example.id})") from error
+        kind = "an answer" if is_alone(schema) else "a JSON object"
+        raise DataError(f"expected {kind} as demonstration, found {error} (example {example.id})") from error

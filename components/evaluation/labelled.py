@@ -13,7 +13,7 @@ from typing import Any, Literal
 from components.errors import DataError
 from components.evaluation.perturbations import mistakes, rewritten, surely_wrong
 from components.records import Example, Record
-from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.answers import NotAnAnswer, read
 
 REFERENCE, ONE_FIELD = "reference", "one field wrong"
 
@@ -76,7 +76,7 @@ def built(
     The right one is the reference or the same written otherwise. `answers` maps model → example id → answer: one that
     surely differs from the reference is taken for the wrong one as often as a reference with one field wrong.
     """
-    donors = parsed(examples)
+    donors = parsed(examples, schema)
     found: list[Labelled] = []
     for example in examples:
         same = {REFERENCE: example.reference, **rewritten(example.reference, synonyms)}
@@ -96,12 +96,12 @@ def built(
     return found
 
 
-def parsed(examples: Sequence[Example]) -> list[Mapping[str, Any]]:
-    """The references that are JSON objects."""
+def parsed(examples: Sequence[Example], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The references that can be read."""
     found: list[Mapping[str, Any]] = []
     for example in examples:
         try:
-            found.append(read_object(example.reference))
+            found.append(read(example.reference, schema))
         except NotAnAnswer:
             continue
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from components.records import to_json
 from components.schema import ABSENT, Field, Shape, fields_of
-from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.answers import NotAnAnswer, read, read_object, write
 from components.scorers.matching import is_number
 
 Answer = Mapping[str, Any]
@@ -42,7 +42,7 @@ def mistakes(text: str, schema: Answer, donors: Sequence[Answer], rng: random.Ra
     `donors` are other right answers. A field of which no other value is known is left out.
     """
     try:
-        answer = read_object(text)
+        answer = read(text, schema)
     except NotAnAnswer:
         return {}
     found: dict[str, str] = {}
@@ -50,7 +50,7 @@ def mistakes(text: str, schema: Answer, donors: Sequence[Answer], rng: random.Ra
     for field in fields_of(schema).places:
         others = [other for other in _others(field, donors) if differs(_value(field, answer), other)]
         if others and not field.holder:
-            found[field.name] = to_json(field.put(answer, rng.choice(others)))
+            found[field.name] = write(field.put(answer, rng.choice(others)), schema)
     return found
 
 
@@ -71,7 +71,7 @@ def is_closed(shape: Shape) -> bool:
 def surely_wrong(text: str, reference: str, schema: Answer) -> bool:
     """Whether an answer is wrong in a field that can be compared; of free texts it says nothing."""
     try:
-        answer, right = read_object(text), read_object(reference)
+        answer, right = read(text, schema), read(reference, schema)
     except NotAnAnswer:
         return True
     closed = [field for field in fields_of(schema).places if is_closed(field.shape)]

@@ -47,6 +47,7 @@ from components.params.scoring import (
     HttpParams,
     JudgeParams,
     ScorerParams,
+    SimilarityParams,
     SqlExecutionParams,
     TextRules,
 )
@@ -83,6 +84,6 @@ __all__ = [
     "ModelParams", "MustPass", "OptimisationParams", "PhaseParams", "Pipeline", "Precision", "PretrainParams",
     "ProbeParams", "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams",
     "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams", "Settings",
-    "Shares", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules", "TokenizerParams",
-    "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
+    "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
+    "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

@@ -85,6 +85,18 @@ class TextRules(Settings):
         return self
 
 
+class SimilarityParams(Settings):
+    """How far a free text resembles its reference, by a measure of a kept library; all are in [0, 1]."""
+
+    measure: Literal["chrf", "bleu", "rouge1", "rouge2", "rougeL"] = Field(
+        default="chrf",
+        description="chrf: character n-grams, of any language (sacrebleu). bleu: of one sentence, smoothed, for "
+        "translations. rouge*: words, for summaries; its words are those of a-z and 0-9.",
+    )
+    field: str = Field(default="answer", description="Of the answer and the reference, with the text.")
+    pass_value: float = Field(default=0.5, gt=0, le=1, description="From which an answer passes.")
+
+
 class FormatRulesParams(Settings):
     """Rules over the whole text of a completion, and over fields of its answer."""
 
@@ -111,7 +123,7 @@ class HttpParams(Settings):
     max_retries: int = Field(default=3, ge=0, description="After 429, 5xx, timeouts and lost connections.")
 
 
-SECTIONS = ("sql_execution", "judge", "format_rules", "http")  # scorers that do not work without settings
+SECTIONS = ("sql_execution", "similarity", "judge", "format_rules", "http")  # scorers that do not work without settings
 
 
 class ScorerParams(Settings):
@@ -126,6 +138,7 @@ class ScorerParams(Settings):
     )
     fields: dict[str, FieldMatch] = Field(default={})
     sql_execution: SqlExecutionParams | None = None
+    similarity: SimilarityParams | None = None
     unit_tests: UnitTestsParams = UnitTestsParams()
     judge: JudgeParams | None = None
     format_rules: FormatRulesParams | None = None

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from components.errors import ConfigError
+from components.params.answers import enveloped, is_alone
 from components.params.economics import EconomicsParams
 from components.params.loading import Settings
 from components.params.scoring import ScorerParams
@@ -121,7 +122,10 @@ class Workload(Settings):
     description: str
     simulated: bool = False
     source: Source
-    output: dict[str, Any] = Field(description="JSON Schema (2020-12) of the answer, an object.")
+    output: dict[str, Any] = Field(
+        description="JSON Schema (2020-12) of the answer: of an object, or of a value that stands alone (a label, a "
+        "text, a list), which is read as the field `answer`."
+    )
     prompts: tuple[str, ...] = Field(min_length=1, description="Versions under params/prompts/<name>/, in order.")
     constrained: tuple[str, ...] = Field(
         default=(),
@@ -151,8 +155,8 @@ class Workload(Settings):
 
     @field_validator("output", mode="before")
     @classmethod
-    def _is_opened(cls, output: Any) -> Any:
-        return opened(composed(output))
+    def _is_an_object(cls, output: Any) -> Any:
+        return enveloped(opened(composed(output)))
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -170,7 +174,9 @@ class Workload(Settings):
         if unknown := set(self.constrained) - set(self.prompts):
             raise ValueError(f"constrained must name some of prompts, found {sorted(unknown)[0]}")
         if self.output.get("type") != "object" or not self.output.get("properties"):
-            raise ValueError("output must describe an object with properties")
+            raise ValueError("output must describe an object with properties, a text, labels or a list")
+        if self.constrained and is_alone(self.output):
+            raise ValueError("constrained must be empty where answers are no JSON object")
         try:
             shape_of(self.output)
         except ConfigError as error:

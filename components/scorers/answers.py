@@ -1,6 +1,7 @@
-"""Reading the one JSON object that a completion has to be, more strictly than Python's `json` does.
+"""Reading the answer that a completion has to be: one JSON object, or where the schema says so one value alone.
 
-Decides what counts as JSON (RFC 8259, keys unique, numbers finite); whether it is the right object, scorers decide.
+Decides what counts as JSON (RFC 8259, keys unique, numbers finite), more strictly than Python's `json` does; whether
+it is the right answer, scorers decide.
 """
 
 import json
@@ -9,36 +10,64 @@ from functools import lru_cache
 from typing import Any, NoReturn
 
 from components.errors import ScorerError
-from components.records import Completion, Example
+from components.params.answers import FIELD, is_alone, is_text
+from components.records import Completion, Example, to_json
 
 Answer = Mapping[str, Any]
 
 
 class NotAnAnswer(ValueError):
-    """The text is not exactly one JSON object; the message says why."""
+    """The text is not exactly one answer of the wanted form; the message says why."""
 
 
-def read_answer(completion: Completion) -> Answer:
-    """The object that a completion consists of; a call that failed has none.
+def read_answer(completion: Completion, schema: Answer | None = None) -> Answer:
+    """The object that a completion consists of, or stands for by the schema; a call that failed has none.
 
     Raises:
         NotAnAnswer: There is no answer, it is not JSON, or something stands beside the object.
     """
     if completion.error is not None:
         raise NotAnAnswer(f"no answer: {completion.error}")
-    return read_object(completion.text)
+    return read(completion.text, schema)
 
 
-def read_reference(example: Example) -> Answer:
+def read_reference(example: Example, schema: Answer | None = None) -> Answer:
     """The object that would be right.
 
     Raises:
-        ScorerError: The reference is no JSON object, so nothing can be compared with it.
+        ScorerError: The reference is no answer of that form, so nothing can be compared with it.
     """
     try:
-        return read_object(example.reference)
+        return read(example.reference, schema)
     except NotAnAnswer as error:
         raise ScorerError(f"expected a JSON object as reference, found {error} (example {example.id})") from error
+
+
+def read(text: str, schema: Answer | None) -> Answer:
+    """The object that a text is; where the schema has a value alone, the object with this value as its only field.
+
+    A text that stands alone is read without the white space around it.
+
+    Raises:
+        NotAnAnswer: The text is something else: no JSON where JSON is wanted, or nothing at all.
+    """
+    if schema is None or not is_alone(schema):
+        return read_object(text)
+    if not is_text(schema):
+        return {FIELD: _decoded(text)}
+    if not text.strip():
+        raise NotAnAnswer("no text")
+    return {FIELD: text.strip()}
+
+
+def write(answer: Answer, schema: Answer) -> str:
+    """The text that stands for an answer; `read` with the same schema gives it back."""
+    if not is_alone(schema):
+        return to_json(answer)
+    value = answer.get(FIELD)
+    if is_text(schema) and isinstance(value, str):
+        return value
+    return "" if value is None and is_text(schema) else to_json(value)
 
 
 # A reference is read once for each rollout of a group, an answer once for each scorer of a weighted sum. Few are kept:
@@ -50,17 +79,21 @@ def read_object(text: str) -> Answer:
     Raises:
         NotAnAnswer: The text is anything else, has a key twice, or a number that is not finite.
     """
+    found = _decoded(text)
+    if not isinstance(found, dict):
+        raise NotAnAnswer(f"not an object but {_JSON_NAMES[type(found)]}")
+    return found
+
+
+def _decoded(text: str) -> Any:
     try:
-        found = _DECODER.decode(text)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise NotAnAnswer(f"not JSON: {error.msg} at character {error.pos}") from error
     except NotAnAnswer:
         raise
     except (ValueError, RecursionError) as error:  # an integer beyond Python's digit limit; nesting beyond its stack
         raise NotAnAnswer(f"not readable as JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise NotAnAnswer(f"not an object but {_JSON_NAMES[type(found)]}")
-    return found
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

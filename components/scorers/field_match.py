@@ -14,16 +14,17 @@ _ABSENT = object()
 class FieldMatchScorer:
     """The weighted share of right fields in [0, 1]; parts hold 0 or 1 by field; passed when all are right."""
 
-    def __init__(self, fields: Mapping[str, FieldMatch]) -> None:
-        """Compare these fields, at least one."""
+    def __init__(self, fields: Mapping[str, FieldMatch], schema: Answer | None = None) -> None:
+        """Compare these fields, at least one; without a schema, answers are JSON objects."""
+        self._schema = schema
         total = sum(field.weight for field in fields.values())
         self._fields = {name: (MATCHES[field.match], field.tolerance) for name, field in fields.items()}
         self._shares = {name: field.weight / total for name, field in fields.items()}
 
     def score(self, example: Example, completion: Completion) -> Score:
-        reference = read_reference(example)
+        reference = read_reference(example, self._schema)
         try:
-            answer = read_answer(completion)
+            answer = read_answer(completion, self._schema)
         except NotAnAnswer as error:
             return Score(value=0.0, passed=False, reason=str(error), parts=dict.fromkeys(self._shares, 0.0))
         try:

@@ -27,7 +27,7 @@ class FormatRulesScorer:
             if name not in schema["properties"]:
                 known = ", ".join(schema["properties"])
                 raise ConfigError(f"scorer.format_rules.fields: expected one of {known}, found {name}")
-        self._params = params
+        self._params, self._schema = params, schema
 
     def score(self, example: Example, completion: Completion) -> Score:
         if completion.error is not None:
@@ -47,7 +47,7 @@ class FormatRulesScorer:
         if not self._params.fields:
             return
         try:
-            answer: Mapping[str, Any] = read_answer(completion)
+            answer: Mapping[str, Any] = read_answer(completion, self._schema)
         except NotAnAnswer:
             answer = {}
         for name, rules in self._params.fields.items():

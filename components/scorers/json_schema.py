@@ -16,7 +16,7 @@ _VALID = Score(value=1.0, passed=True)
 
 
 class JsonSchemaScorer:
-    """1 for a valid object, 0 for everything else: other text around it, a key twice, NaN, a call that failed."""
+    """1 for a valid answer, 0 for everything else: other text around it, a key twice, NaN, a call that failed."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Compile the schema.
@@ -30,12 +30,13 @@ class JsonSchemaScorer:
             SchemaValidator.check_schema(schema)
         except SchemaError as error:
             raise ConfigError(f"output must be a JSON Schema, found {error.message}") from error
+        self._schema = schema
         self._validator: Any = SchemaValidator(schema)
         self._surely_valid = compile_flat(schema)
 
     def score(self, example: Example, completion: Completion) -> Score:
         try:
-            answer = read_answer(completion)
+            answer = read_answer(completion, self._schema)
         except NotAnAnswer as error:
             return Score(value=0.0, passed=False, reason=str(error))
         if self._surely_valid(answer):

@@ -13,6 +13,7 @@ from components.scorers.http import HttpScorer
 from components.scorers.json_schema import JsonSchemaScorer
 from components.scorers.judge import JudgeScorer
 from components.scorers.protocol import Scorer
+from components.scorers.similarity import SimilarityScorer
 from components.scorers.sql_execution import SqlExecutionScorer
 from components.scorers.unit_tests import UnitTestsScorer
 from components.scorers.weighted import WeightedScorer
@@ -68,9 +69,10 @@ def _own(name: str, schema: Schema) -> Scorer:
 
 MAKERS: dict[str, Callable[[ScorerParams, Schema], Scorer]] = {
     "json_schema": lambda _, schema: JsonSchemaScorer(schema),
-    "field_match": lambda params, schema: FieldMatchScorer(_compared(params.fields, schema)),
+    "field_match": lambda params, schema: FieldMatchScorer(_compared(params.fields, schema), schema),
     "exact": lambda _, __: ExactScorer(),
     "sql_execution": lambda params, schema: SqlExecutionScorer(_given(params.sql_execution), schema),
+    "similarity": lambda params, schema: SimilarityScorer(_given(params.similarity), schema),
     "unit_tests": lambda params, _: UnitTestsScorer(params.unit_tests),
     "format_rules": lambda params, schema: FormatRulesScorer(_given(params.format_rules), schema),
     "judge": lambda params, _: JudgeScorer(_given(params.judge)),

@@ -80,7 +80,7 @@ def recorded(stage: str, run: Run, part: str) -> None:
     }
     shown = part if stage == "rung" else f"{run.name}/{full}"  # rungs are what people compare
     with open_run(run.workload.name, shown, tags, os.environ.get(PARENT)) as tracker:
-        tracker.params(run.setting)
+        tracker.params({**run.setting})
         os.environ[PARENT] = str(tracker.run_id)  # processes that this stage launches record in it
         call(stage, run, tracker, part)
         seconds = time.monotonic() - started

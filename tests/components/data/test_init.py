@@ -2,8 +2,6 @@
 
 import csv
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +12,16 @@ from hypothesis import strategies as st
 
 from components.data.columns import code_pattern, schema_of
 from components.data.drafts import _scalar  # pyright: ignore[reportPrivateUsage]
-from components.data.init import init_workload
+from components.data.init import init_workload, read_input
 from components.data.prepare import prepare
 from components.errors import ConfigError, DataError
-from components.params import FileSource, Pipeline, Workload, load
+from components.params import FileSource, Workload, load
 from components.prompts import load_prompt
 from components.tracking import NullTracker
 from tests.components.data.conftest import sentence
 
 ROOT = Path(__file__).resolve().parents[3]
-PIPELINE = """\
-seed: 7
-runs:   # the user's
-
-    # with a margin of four
-    other-nano:
-        workload: other   # a comment
-        profile: nano
-        files: {source: data/other, model: m.safetensors, trained_prompt: p.md}
-gate: {min_examples: 100}
-"""
+PIPELINE = "seed: 7\n"
 HEADER = (
     "ticket_id",
     "created_at",
@@ -76,11 +64,15 @@ def write(path: Path, delimiter: str = ",") -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with a pipeline of one run."""
+    """A project with one file that is none of a workload's."""
     pipeline = tmp_path / "project" / "params" / "pipeline.yaml"
     pipeline.parent.mkdir(parents=True)
     pipeline.write_text(PIPELINE, encoding="utf-8")
     return tmp_path / "project"
+
+
+def init(name: str, path: Path, root: Path) -> list[Path]:
+    return init_workload(name, read_input(path), root)
 
 
 def contents(root: Path) -> dict[str, str]:
@@ -88,14 +80,13 @@ def contents(root: Path) -> dict[str, str]:
 
 
 def test_columns_of_each_kind_are_recognised_and_the_workload_runs(tmp_path: Path, project: Path) -> None:
-    written = init_workload("shop", write(tmp_path / "export 2024.csv", ";"), project)
+    written = init("shop", write(tmp_path / "export 2024.csv", ";"), project)
     assert [str(path.relative_to(project)) for path in written] == [
         "params/workloads/shop.yaml",
         "params/prompts/shop/loose.md",
         "params/prompts/shop/schema.md",
         "params/prompts/shop/short.md",
-        "data/shop/export 2024.csv",
-        "params/pipeline.yaml",
+        "data/shop/all.jsonl",
     ]
     workload = load(written[0], Workload)
     assert isinstance(workload.source, FileSource)
@@ -104,8 +95,9 @@ def test_columns_of_each_kind_are_recognised_and_the_workload_runs(tmp_path: Pat
         ("body",),
         "ticket_id",
         "customer_id",
-        ("channel",),
+        ("channel", "created_at"),
     )
+    assert workload.dated_by == "created_at"
     assert workload.output["properties"] == {
         "topic": {"enum": ["delivery", "no", "refund"]},
         "order_no": {"type": ["string", "null"], "pattern": r"^[A-Z]{2}-\d{5}$"},
@@ -120,9 +112,8 @@ def test_columns_of_each_kind_are_recognised_and_the_workload_runs(tmp_path: Pat
 
 
 def test_the_settings_say_what_was_left_out(tmp_path: Path, project: Path) -> None:
-    settings = init_workload("shop", write(tmp_path / "a.csv"), project)[0].read_text(encoding="utf-8")
+    settings = init("shop", write(tmp_path / "a.csv"), project)[0].read_text(encoding="utf-8")
     assert "# left out: tenant, the same value in every row" in settings
-    assert "# left out: created_at, a time stamp" in settings
     assert "gradus init shop --from a.csv" in settings
 
 
@@ -132,7 +123,7 @@ def test_a_jsonl_file_with_two_texts_and_nested_values_works(tmp_path: Path, pro
         for number in range(40)
     ]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    settings, loose, *_ = init_workload("mails", tmp_path / "a.jsonl", project)
+    settings, loose, *_ = init("mails", tmp_path / "a.jsonl", project)
     workload = load(settings, Workload)
     assert isinstance(workload.source, FileSource)
     assert workload.source.kind == "jsonl"
@@ -141,98 +132,22 @@ def test_a_jsonl_file_with_two_texts_and_nested_values_works(tmp_path: Path, pro
     assert loose.read_text(encoding="utf-8").endswith("text: {text}\nsubject: {subject}\n")
 
 
-@pytest.mark.parametrize("there", ["params/workloads/shop.yaml", "params/prompts/shop/short.md", "data/shop/a.csv"])
+@pytest.mark.parametrize("there", ["params/workloads/shop.yaml", "params/prompts/shop/short.md", "data/shop/all.jsonl"])
 def test_nothing_is_overwritten(tmp_path: Path, project: Path, there: str) -> None:
     (project / there).parent.mkdir(parents=True, exist_ok=True)
     (project / there).write_text("mine")
     with pytest.raises(ConfigError, match="expected a new name, found a file of the workload 'shop' at"):
-        init_workload("shop", write(tmp_path / "a.csv"), project)
+        init("shop", write(tmp_path / "a.csv"), project)
     assert contents(project) == {there: "mine", "params/pipeline.yaml": PIPELINE}
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_the_run_is_added_below_runs_and_every_other_byte_stays(tmp_path: Path, project: Path, end: str) -> None:
-    pipeline = project / "params" / "pipeline.yaml"
-    pipeline.write_bytes(PIPELINE.replace("\n", end).encode())
-    init_workload("shop", write(tmp_path / "a.csv"), project)
-    added = """\
-    shop-nano:
-      workload: shop
-      profile: nano
-      files:
-        source: data/shop
-        model: models/nano/model.safetensors
-        trained_prompt: params/prompts/shop/short.md
-"""
-    head = "runs:   # the user's\n"
-    assert pipeline.read_bytes().decode() == PIPELINE.replace(head, head + added).replace("\n", end)
-    runs = load(pipeline, Pipeline).runs
-    assert runs.keys() == {"shop-nano", "other-nano"}
-    assert (project / runs["shop-nano"].files.source).is_dir()
-    assert (project / runs["shop-nano"].files.trained_prompt).is_file()
-
-
-def test_the_run_of_a_name_that_yaml_takes_for_a_number_is_read_back(tmp_path: Path, project: Path) -> None:
-    settings, *_, pipeline = init_workload("2024-01-01", write(tmp_path / "a.csv"), project)
-    assert load(settings, Workload).name == "2024-01-01"
-    assert load(pipeline, Pipeline).runs["2024-01-01-nano"].workload == "2024-01-01"
-
-
-def test_the_pipeline_of_the_repository_takes_a_run(tmp_path: Path, project: Path) -> None:
-    before = shutil.copyfile(ROOT / "params" / "pipeline.yaml", project / "params" / "pipeline.yaml").read_text()
-    *_, pipeline = init_workload("shop", write(tmp_path / "a.csv"), project)
-    lines = pipeline.read_text().splitlines()
-    at = lines.index("  shop-nano:")
-    assert [*lines[:at], *lines[at + 7 :]] == before.splitlines()
-
-
-def no_pipeline(text: str) -> tuple[str | None, str]:
-    return None, r"expected a YAML file, found none at .*params/pipeline.yaml"
-
-
-def a_run_of_that_name(text: str) -> tuple[str | None, str]:
-    return text.replace("other", "shop"), r"expected a new name, found the run shop-nano \(.*pipeline.yaml\)"
-
-
-def runs_in_braces(text: str) -> tuple[str | None, str]:
-    return "seed: 7\nruns: {}\ngate: {}\n", r"expected a line `runs:` with .* add shop-nano to \(.*pipeline.yaml\)"
-
-
-def runs_in_braces_below(text: str) -> tuple[str | None, str]:
-    return "seed: 7\nruns:\n  {}\ngate: {}\n", r"expected a line `runs:` with .* to \(.*pipeline.yaml\)"
-
-
-def no_valid_pipeline(text: str) -> tuple[str | None, str]:
-    return text.replace("seed", "sead"), r"seed: field required \(.*pipeline.yaml\)"
-
-
-@pytest.mark.parametrize(
-    "spoil", [no_pipeline, a_run_of_that_name, runs_in_braces, runs_in_braces_below, no_valid_pipeline]
-)
-def test_a_pipeline_that_takes_no_run_is_refused_and_nothing_written(
-    tmp_path: Path, project: Path, spoil: Callable[[str], tuple[str | None, str]]
-) -> None:
-    pipeline = project / "params" / "pipeline.yaml"
-    text, message = spoil(pipeline.read_text())
-    if text is None:
-        pipeline.unlink()
-    else:
-        pipeline.write_text(text)
-    before = contents(project)
-    with pytest.raises(ConfigError, match=message):
-        init_workload("shop", write(tmp_path / "a.csv"), project)
-    assert contents(project) == before
-
-
-@pytest.mark.parametrize("blocked", ["data", "params/pipeline.yaml.part/folder"])
-def test_a_failure_while_writing_leaves_the_pipeline_and_takes_the_rest_back(
-    tmp_path: Path, project: Path, blocked: str
-) -> None:
+@pytest.mark.parametrize("blocked", ["data", "params/prompts"])
+def test_a_failure_while_writing_takes_back_what_was_written(tmp_path: Path, project: Path, blocked: str) -> None:
     (project / blocked).parent.mkdir(parents=True, exist_ok=True)
     (project / blocked).write_text("a file where a folder has to be, or a folder where a file has to be")
     before = contents(project)
-    with pytest.raises(OSError, match=r"data|pipeline\.yaml\.part"):
-        init_workload("shop", write(tmp_path / "a.csv"), project)
+    with pytest.raises(OSError, match=r"data|prompts"):
+        init("shop", write(tmp_path / "a.csv"), project)
     assert contents(project) == before
 
 
@@ -241,13 +156,8 @@ def test_a_failure_while_writing_leaves_the_pipeline_and_takes_the_rest_back(
     [
         (b"", "expected rows, found an empty file"),
         (b"text,label\n", "expected rows, found an empty file"),
-        (b"text,label\ncaf\xe9,x\n", "expected text in utf-8, found byte 0xe9"),
         (b"a,b\n1,2\n3,4\n", "expected a column of varied text, found none among a, b"),
         (b"text\nhello you\nand you there\n", "expected a column with the answer .* found no other column"),
-        (
-            b"my text,label\nhello,1\nand you,2\n",
-            "expected a column name of letters, digits and _ for the text, found `my",
-        ),
     ],
 )
 def test_a_file_that_gives_no_workload_is_refused_and_nothing_written(
@@ -255,14 +165,14 @@ def test_a_file_that_gives_no_workload_is_refused_and_nothing_written(
 ) -> None:
     (tmp_path / "bad.csv").write_bytes(content)
     with pytest.raises(DataError, match=message):
-        init_workload("shop", tmp_path / "bad.csv", project)
+        init("shop", tmp_path / "bad.csv", project)
     assert contents(project) == {"params/pipeline.yaml": PIPELINE}
 
 
 @pytest.mark.parametrize("name", ["Shop", "../shop", "", "a b"])
 def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="name must be of lower-case letters"):
-        init_workload(name, write(tmp_path / "a.csv"), tmp_path / "project")
+        init(name, write(tmp_path / "a.csv"), tmp_path / "project")
     assert not (tmp_path / "project").exists()
 
 
@@ -278,7 +188,7 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
         ([1, 2.5, 3], {"type": "number"}),
         (["007", "008", "019"], {"type": "string", "pattern": r"^\d{3}$"}),
         ([None, None], None),
-        ([["a"], ["b"]], None),
+        ([["a"], ["b"]], {"type": "array", "items": {"type": "string"}}),
     ],
 )
 def test_a_schema_follows_from_the_values(values: list[Any], schema: dict[str, Any] | None) -> None:

@@ -59,7 +59,7 @@ def test_damaged_csv_is_refused_with_its_place(tmp_path: Path, content: bytes, m
     ("content", "message"),
     [
         (b'{"a": 1}\n{"a": \n', r"expected a JSON object, found Expecting value at column 7 \(.*bad.jsonl:2\)"),
-        (b"[1, 2]\n", r"expected a JSON object, found list \(.*bad.jsonl:1\)"),
+        (b"[1, 2]\n", r"expected a JSON object, found a number \(.*bad.jsonl:1\)"),
         (b"\n\n", "expected rows, found an empty file"),
     ],
 )

@@ -83,7 +83,7 @@ def test_the_balance_is_zero_at_the_payback(usd: float, investment: float, growt
 
 def calls(name: str, usd: float, right: list[int], *, owned: bool, spent: float = 0.0) -> Calls:
     rows = np.full(len(right), usd)
-    return Calls(name, "sft" if owned else "prompt", rows, np.array(right), owned, spent_usd={"training": spent})
+    return Calls(name, rows, np.array(right), owned, spent_usd={"training": spent})
 
 
 def setting(**economics: float) -> Setting:
@@ -119,7 +119,7 @@ def test_what_never_pays_back_has_no_day() -> None:
 
 def test_an_account_says_what_it_leaves_out() -> None:
     right = [1] * 50
-    prompt = Calls("a", "prompt", np.full(50, 1e-3), np.array(right), owned=False, measured=False)
+    prompt = Calls("a", np.full(50, 1e-3), np.array(right), owned=False, measured=False)
     notes = " ".join(draw_up([prompt], "a", setting()).notes)
     assert "never asked" in notes and "usd_per_label" in notes
     full = setting(usd_per_label=1, usd_per_error=1, usd_setup=1, own_machine=True)

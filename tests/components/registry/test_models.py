@@ -113,7 +113,7 @@ def test_a_model_that_answers_otherwise_does_not_become_champion(record: Any, mo
 def test_stored_files_that_changed_are_refused(record: Any, models: Models, checks: Checks) -> None:
     champion = register_winner(candidate("changed", models[0]), checks[0])
     (champion.folder / "config.json").write_text("{}")
-    with pytest.raises(RegistryError, match=r"expected the files that were registered as models:/changed@champion"):
+    with pytest.raises(RegistryError, match=r"expected the files that were registered as version 1, found others"):
         verify("models:/changed@champion", checks[0])
     shutil.rmtree(champion.folder)
     with pytest.raises(RegistryError, match="expected the files of models:/changed@champion, found none at"):

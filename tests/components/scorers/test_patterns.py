@@ -13,6 +13,7 @@ from components.data.answers import AnswerSchema
 from components.evaluation.pointing import offered
 from components.params import FormatRulesParams, ScorerParams, TextRules
 from components.records import Completion, Example, Score, to_json
+from components.schema import shape_of
 from components.scorers import build
 from components.scorers.patterns import MATCH_SECONDS, Pattern, SchemaValidator, TooSlow
 
@@ -71,8 +72,8 @@ def test_an_answer_that_a_schema_cannot_be_held_against_in_time_is_invalid(schem
 
 
 def test_a_field_whose_pattern_takes_too_long_offers_nothing() -> None:
-    assert offered(0, TEXT, {"type": "string", "pattern": ENDLESS + "!"}) == []
-    (found,) = offered(0, "my KD-10345 here", {"type": "string", "pattern": r"^[A-Z]{2}-\d{5}$"})
+    assert offered(0, TEXT, shape_of({"type": "string", "pattern": ENDLESS + "!"})) == []
+    (found,) = offered(0, "my KD-10345 here", shape_of({"type": "string", "pattern": r"^[A-Z]{2}-\d{5}$"}))
     assert found.value == "KD-10345"
 
 

@@ -12,6 +12,7 @@ import pytest
 from components.engines import Engine
 from components.params import AccessParams, ServingParams
 from components.serving import Corrections, Follower, Journal, Keys, Outlet, Server, new_key
+from components.serving.segment import Segment
 from tests.components.serving.conftest import running
 
 RunServer = Callable[..., Any]
@@ -180,21 +181,16 @@ def test_a_nearly_full_disk_is_told(run_server: RunServer, journal: Journal) -> 
 def test_traces_that_cannot_be_written_are_told(
     run_server: RunServer, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
 
     with run_server(journal=journal) as address:
         assert readiness(address)[0] == 200
-        write = os.write
-
-        def full(file: int, content: bytes) -> int:
-            if b"chatcmpl-" in content and b'"workload"' in content:
-                raise OSError(28, "No space left on device")
-            return write(file, content)
-
-        monkeypatch.setattr(os, "write", full)
+        monkeypatch.setattr(Segment, "write", full)
+        monkeypatch.setattr(Segment, "try_out", full)
         assert call(address, "/v1/chat/completions").status_code == 500  # never answered without a trace
         status, said = readiness(address)
-        assert status == 503 and "No space left on device" in said
+        assert status == 503 and "cannot be written down" in said
         assert "gradus_spool_unwritable 1.0" in httpx.get(f"{address}/metrics").text
         monkeypatch.undo()
         assert call(address, "/v1/chat/completions").status_code == 200

@@ -1,0 +1,271 @@
+"""What people bring: nine sources from `gradus init` to the classical rung, and the files that people reported.
+
+The climbs run the stages `data`, `audit` and `classical` without a change to any YAML (`--whole`: the whole ladder).
+Real data is read from a folder that GRADUS_REAL_DATA or --data names, with banking77/, snips/, nluplusplus/ and
+restaurants8k/; what is not there is left out, and told. The summaries are simulated.
+"""
+
+import argparse
+import csv
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from benchmarks.inputs_findings import FINDINGS
+from tests.components.data import clients
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "benchmarks" / "inputs.json"
+WORK = ROOT / "state" / "bench-inputs"
+STAGES = [["components.stages", *words, "mine-nano"] for words in (["data"], ["audit"])]
+STAGES.append(["components.stages", "rung", "mine-nano", "classical"])
+ROWS = 1500  # of the sources that are made from others
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Run the climbs and the tests, and write benchmarks/inputs.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("GRADUS_REAL_DATA"), help="Folder of real data.")
+    parser.add_argument("--only", nargs="*", choices=list(SOURCES), help="Some of the climbs.")
+    parser.add_argument("--whole", action="store_true", help="The whole ladder on the embedded model.")
+    parser.add_argument("--rows", type=int, default=100_000, help="Of the large file; 0: none.")
+    parser.add_argument("--json-out", type=Path, default=OUT)
+    chosen = parser.parse_args()
+    kept = json.loads(chosen.json_out.read_text(encoding="utf-8")) if chosen.only and chosen.json_out.is_file() else {}
+    climbs: dict[str, Row] = {row["source"]: row for row in kept.get("climbs", [])}
+    record: Row = {
+        "command": "python -m benchmarks.inputs",
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{os.cpu_count()} CPU cores",
+        "climbs": list(climbs.values()),
+        "large": kept.get("large", []),
+        "findings": kept.get("findings", []),
+    }
+    for name in chosen.only or SOURCES:
+        climbs[name] = climb(name, chosen.data, whole=chosen.whole)
+        record["climbs"] = [climbs[source] for source in SOURCES if source in climbs]
+        save(record, chosen.json_out)
+    if chosen.rows:
+        record["large"] = [climb_large(chosen.rows)]
+    record["findings"] = findings()
+    save(record, chosen.json_out)
+
+
+def save(record: Row, path: Path) -> None:
+    """Write what there is so far."""
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def climb(name: str, data: Path | None, *, whole: bool) -> Row:
+    """One source through `gradus init` and the stages; what was found stands in the row."""
+    project = prepared(name)
+    try:
+        source = SOURCES[name](project.parent / "source", Path(data) if data else None)
+    except FileNotFoundError as error:
+        return {"source": name, "left_out": f"needs {error.filename} in the folder of real data"}
+    commands = [["flows.cli", "init", "mine", "--from", str(source), "--yes"]]
+    if whole:
+        commands.append(["flows.cli", "run", "mine", "--profile", "nano"])
+    else:
+        commands += STAGES
+    return {"source": name, **outcome(project, commands)}
+
+
+def climb_large(rows: int) -> Row:
+    """A file of so many rows, all different, through the same stages."""
+    project = prepared("large")
+    source = project.parent / "source" / "large.csv"
+    words = [f"word{number}" for number in range(5000)]
+    rng = random.Random(1)
+    with source.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label", "paid", "sum"])
+        for number in range(rows):
+            label = number % 20
+            topic = words[label * 40 : label * 40 + 40]
+            text = " ".join([*rng.choices(topic, k=4), *rng.choices(words, k=10)])
+            writer.writerow([text, f"label_{label}", "yes" if number % 3 else "no", f"{rng.randrange(10_000) / 100}"])
+    commands = [["flows.cli", "init", "mine", "--from", str(source), "--yes"]]
+    commands += STAGES
+    return {"source": f"{rows:,} simulated rows", **outcome(project, commands)}
+
+
+def prepared(name: str) -> Path:
+    """An empty project: settings of the repository and its embedded model, in a git repository of its own."""
+    shutil.rmtree(WORK / name, ignore_errors=True)
+    project = WORK / name / "project"
+    project.mkdir(parents=True)
+    (project.parent / "source").mkdir()
+    for folder in ("params", "models"):
+        shutil.copytree(ROOT / folder, project / folder)
+    for words in (["init", "--quiet"], ["add", "--all"], [*AUTHOR, "commit", "--quiet", "-m", "A project"]):
+        subprocess.run(["git", *words], cwd=project, check=True)
+    return project
+
+
+AUTHOR = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+
+
+def outcome(project: Path, commands: list[list[str]]) -> Row:
+    """Run commands one after the other; seconds, peak memory and what the stages left."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    steps: list[Row] = []
+    for words in commands:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=project,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        told = process.stdout.read().decode("utf-8", "replace") if process.stdout else ""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        steps.append({
+            "command": "python -m " + " ".join(words).replace(str(project.parent), "…"),
+            "code": process.returncode,
+            "seconds": round(time.monotonic() - started, 1),
+            "peak_memory_gb": round(usage.ru_maxrss / 1e6, 2),
+            **({} if process.returncode == 0 else {"said": told.strip().splitlines()[-1][-400:]}),
+        })  # fmt: skip
+        print(steps[-1], flush=True)
+        if process.returncode:
+            break
+    return {"commands": steps, **results(project / "artifacts" / "mine-nano")}
+
+
+def results(folder: Path) -> Row:
+    """What the stages say of data, audit and the classical rung."""
+    found: Row = {}
+    data, audit, rung = folder / "data/report.json", folder / "audit/audit.json", folder / "rungs/classical/result.json"
+    if data.is_file():
+        report = json.loads(data.read_text(encoding="utf-8"))
+        found["rows"], found["quarantined"] = report["rows"], report["quarantined"]
+        found["splits"] = {split: report["summary"][split] for split in ("train", "dev", "test", "sealed")}
+    if audit.is_file():
+        summary = json.loads(audit.read_text(encoding="utf-8"))
+        found["audit"] = {"suspects": summary["suspects"], "unseen": summary["unseen"]}
+    if rung.is_file():
+        found["classical_dev_accuracy"] = json.loads(rung.read_text(encoding="utf-8"))["dev_score"]
+    return found
+
+
+def findings() -> list[Row]:
+    """The reported files, each with the test that shows what it gives now; `holds` is that test's outcome."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "tests.xml"
+        tests = sorted({row["test"].partition("[")[0] for row in FINDINGS})
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests]
+        subprocess.run(command, cwd=ROOT, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        failed: set[str] = set()
+        seen: set[str] = set()
+        for case in ET.parse(report).iter("testcase"):
+            name = f"{str(case.get('classname')).replace('.', '/')}.py::{str(case.get('name')).partition('[')[0]}"
+            seen.add(name)
+            if case.find("failure") is not None or case.find("error") is not None:
+                failed.add(name)
+    return [{**row, "holds": row["test"] in seen and row["test"] not in failed} for row in FINDINGS]
+
+
+def _real(data: Path | None, name: str) -> Path:
+    path = (data or Path("real-data")) / name
+    if not path.exists():
+        raise FileNotFoundError(2, "not there", name)
+    return path
+
+
+def _jsonl(path: Path, rows: Iterator[Row]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def _banking(data: Path | None) -> Iterator[Row]:
+    with _real(data, "banking77/train.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["category"] in _FEW]
+    yield from islice(rows, ROWS)
+
+
+_FEW = {
+    "card_arrival", "card_linking", "exchange_rate", "lost_or_stolen_card", "pending_transfer", "request_refund",
+    "terminate_account", "top_up_failed", "verify_my_identity", "wrong_amount_of_cash_received", "age_limit",
+    "change_pin",
+}  # fmt: skip
+
+
+def _snips(data: Path | None) -> list[Row]:
+    lines = _real(data, "snips/train.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines[:: max(1, len(lines) // ROWS)]]
+
+
+def chats(folder: Path, data: Path | None) -> Path:
+    """OpenAI's fine-tuning chats whose answers are labels in plain text."""
+    return _jsonl(folder / "chats.jsonl", (
+        {"messages": [
+            {"role": "system", "content": "You sort the questions of a bank's customers. Answer with one label."},
+            {"role": "user", "content": row["text"]},
+            {"role": "assistant", "content": row["category"]},
+        ]}
+        for row in _banking(data)
+    ))  # fmt: skip
+
+
+def workbook(folder: Path, data: Path | None) -> Path:
+    """An Excel workbook with a title above the names."""
+    from openpyxl import Workbook
+
+    book = Workbook()
+    sheet: Any = book.active
+    for row in (["Requests of May"], [], ["Request no.", "What was said", "Intent"]):
+        sheet.append(row)
+    for number, row in enumerate(_snips(data)):
+        sheet.append([number, row["text"], row["intent"]])
+    book.save(folder / "requests.xlsx")
+    return folder / "requests.xlsx"
+
+
+def completions(folder: Path, data: Path | None) -> Path:
+    """Prompt and completion, which is JSON as text."""
+    return _jsonl(folder / "completions.jsonl", (
+        {"prompt": row["text"], "completion": json.dumps({"intent": row["intent"], "slots": row["slots"]})}
+        for row in _snips(data)
+    ))  # fmt: skip
+
+
+def _pairs(data: Path | None) -> list[clients.Pair]:
+    return [(row["text"], json.dumps({"intent": row["category"]})) for row in _banking(data)]
+
+
+def summaries(folder: Path, data: Path | None) -> Path:
+    """Simulated threads, and their summaries as free texts."""
+    from components.workloads.digest import generate
+
+    pairs = ((one.message, " ".join(one.gold.values())) for one in islice(generate(ROWS, 7), ROWS))
+    return _jsonl(folder / "summaries.jsonl", ({"document": thread, "summary": text} for thread, text in pairs))
+
+
+SOURCES: dict[str, Callable[[Path, Path | None], Path]] = {
+    "banking77": lambda folder, data: _real(data, "banking77"),
+    "snips": lambda folder, data: _real(data, "snips"),
+    "nluplusplus": lambda folder, data: _real(data, "nluplusplus"),
+    "chats": chats,
+    "workbook": workbook,
+    "completions": completions,
+    "langfuse": lambda folder, data: clients.langfuse_items(folder / "items.json", _pairs(data)),
+    "opentelemetry": lambda folder, data: clients.otlp(folder / "spans.jsonl", _pairs(data)),
+    "summaries": summaries,
+}
+
+if __name__ == "__main__":
+    main()

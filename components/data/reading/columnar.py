@@ -1,0 +1,122 @@
+"""Parquet, Arrow and datasets saved by the `datasets` library, as tables.
+
+Decides how their types become JSON's: class numbers their names, times ISO 8601, keys without a value in a struct are
+left out (every struct of a column has all keys there).
+"""
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime, time
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from components.data.reading.content import MOST_BYTES
+from components.data.reading.table import Table
+from components.errors import DataError
+
+
+def parse(content: bytes, path: Path, kind: str) -> Table:
+    """The table of a `parquet` or `arrow` file.
+
+    Raises:
+        DataError: The file is damaged or too large unpacked.
+    """
+    import pyarrow
+    from pyarrow import ipc, parquet
+
+    try:
+        if kind == "parquet":
+            file = parquet.ParquetFile(BytesIO(content))
+            size = sum(file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
+            if size > MOST_BYTES:
+                raise DataError(f"expected at most {MOST_BYTES:,} bytes unpacked, found {size:,} ({path})")
+            return of_arrow(file.read(), path)
+        if content.startswith(b"ARROW1"):
+            return of_arrow(ipc.open_file(BytesIO(content)).read_all(), path)
+        return of_arrow(ipc.open_stream(BytesIO(content)).read_all(), path)
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError, KeyError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise DataError(f"expected a {kind} file that opens, found a damaged one: {reason} ({path})") from error
+
+
+def of_arrow(found: Any, path: Path) -> Table:
+    """An Arrow table as rows; a column of a pandas index is left out."""
+    labels = _class_names(found.schema.metadata or {})
+    names = [str(name) for name in found.column_names if not str(name).startswith("__index_level_")]
+    rows: list[dict[str, Any]] = []
+    for row in found.select(names).to_pylist(maps_as_pydicts="lossy"):
+        rows.append({name: _named(plain(value), labels.get(name)) for name, value in row.items()})
+    return Table(path, tuple(names), tuple(rows), tuple(range(1, len(rows) + 1)))
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return next((made(value) for kinds, made in _MADE if isinstance(value, kinds)), str(value))
+
+
+_MADE: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    ((bool, int, str, NoneType), lambda value: value),
+    (datetime, lambda value: value.isoformat(sep=" ")),
+    ((date, time), lambda value: value.isoformat()),
+    (Decimal, lambda value: float(value) if value.is_finite() else None),
+    (bytes, lambda value: value.decode("utf-8", "replace")),
+    (float, lambda value: value if abs(value) < float("inf") else None),
+)
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """Column → the names of its class numbers, where `datasets` wrote the file."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {
+            str(name): [str(label) for label in feature["names"]]
+            for name, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _named(value: Any, names: list[str] | None) -> Any:
+    if names is None or not isinstance(value, int):
+        return value
+    return names[value] if 0 <= value < len(names) else None
+
+
+def saved(folder: Path) -> dict[str, Table]:
+    """The splits of a folder that `datasets` saved, by name; one that was saved without a name is `all`.
+
+    Raises:
+        DataError: It does not open.
+    """
+    import datasets
+
+    try:
+        found: Any = datasets.load_from_disk(str(folder))
+    except Exception as error:  # datasets raises its own, fsspec's and pyarrow's errors, each the folder's fault
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise DataError(f"expected a dataset that `datasets` saved, found: {reason} ({folder})") from error
+    splits: dict[str, Any] = dict(found) if isinstance(found, dict) else {str(found.split or "all"): found}
+    return {str(name): _of_dataset(split, folder / str(name)) for name, split in splits.items()}
+
+
+def _of_dataset(split: Any, path: Path) -> Table:
+    import datasets
+
+    names = [str(name) for name in split.column_names]
+    labels = {
+        name: list(split.features[name].names)
+        for name in names
+        if isinstance(split.features[name], datasets.ClassLabel)
+    }
+    rows = [{name: _named(plain(row[name]), labels.get(name)) for name in names} for row in split.to_list()]
+    return Table(path, tuple(names), tuple(rows), tuple(range(1, len(rows) + 1)))

@@ -1,0 +1,185 @@
+"""A file's bytes: what they are by their beginning, and the text that they hold in which encoding.
+
+Decides how much of a file is read at all. A name is never trusted: a Parquet file called .csv is a Parquet file.
+"""
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+from components.errors import ConfigError, DataError
+
+MOST_BYTES = 2 * 2**30  # of a file, unpacked
+_SIGNATURES = (
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),
+    (b"\x1f\x8b", "gzip"),
+)
+# What is recognised only to be refused by its name, and what to do about it.
+_REFUSED = (
+    (b"\xd0\xcf\x11\xe0", "an old or encrypted Office file", "save it as .xlsx without a password, or as .csv"),
+    (b"%PDF", "a PDF", "bring its rows as .csv or .jsonl"),
+    (b"SQLite format 3\x00", "a SQLite database", "export the table as .csv"),
+    (b"BZh", "a file packed by bzip2", "unpack it first"),
+    (b"\xfd7zXZ", "a file packed by xz", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "a file packed by zstd", "unpack it first"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it first"),
+    (b"\x89PNG", "a picture", "bring rows of text"),
+    (b"\xff\xd8\xff", "a picture", "bring rows of text"),
+    (b"\x93NUMPY", "a NumPy array", "bring rows as .csv or .jsonl"),
+    (b"Obj\x01", "an Avro file", "convert it to Parquet or .jsonl"),
+    (b"ORC", "an ORC file", "convert it to Parquet or .jsonl"),
+    (b"{\\rtf", "an RTF document", "bring rows as .csv or .jsonl"),
+)
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+# Encodings of files that are not UTF-8, as spreadsheets and databases write them.
+_LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "cp949", "mac_roman", "koi8_r"]
+_SAMPLE = 2**16
+_DAMAGED_SHARE = 0.05  # of what is not ASCII: fewer broken sequences are damage, more another encoding
+
+
+def read_bytes(path: Path) -> tuple[bytes, str]:
+    """A file's bytes, unpacked where gzip packed them, and what they are: parquet, arrow, workbook or text.
+
+    Raises:
+        DataError: There is no such file, it is too large, or it is of a kind that holds no rows.
+    """
+    if not path.is_file():
+        raise DataError(f"expected a data file, found none at {path}")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise DataError(f"expected at most {MOST_BYTES:,} bytes, found {size:,} ({path})")
+    content = path.read_bytes()
+    kind = _kind(content, path)
+    if kind != "gzip":
+        return content, kind
+    content = _unpacked(content, path)
+    return content, _kind(content, path)
+
+
+def decode(content: bytes, path: Path, encoding: str | None = None) -> tuple[str, str]:
+    """The text of a file without a byte order mark, and the encoding that it was read in: the given, or the detected.
+
+    Raises:
+        ConfigError: Python knows no such encoding.
+        DataError: The bytes are no text in it; the message says which byte and line.
+    """
+    name = encoding or _encoding(content)
+    try:
+        return content.decode(name).removeprefix("\ufeff"), name
+    except (LookupError, ValueError) as error:
+        if isinstance(error, UnicodeError):
+            raise _not_text(content, path, name, error) from error
+        raise ConfigError(f"encoding must be one that Python knows, found {encoding!r} ({path})") from error
+
+
+def _kind(content: bytes, path: Path) -> str:
+    for signature, name, advice in _REFUSED:
+        if content.startswith(signature):
+            raise DataError(f"expected rows of data, found {name}: {advice} ({path})")
+    kind = next((kind for signature, kind in _SIGNATURES if content.startswith(signature)), "text")
+    return _zipped(content, path) if kind == "zip" else kind
+
+
+def _zipped(content: bytes, path: Path) -> str:
+    """What a zip file is, by its table of contents."""
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            names, unpacked = archive.namelist(), sum(info.file_size for info in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeDecodeError) as error:
+        raise DataError(f"expected a whole file, found a damaged zip: {error} ({path})") from error
+    if "xl/workbook.xml" in names or "xl/workbook.bin" in names:
+        if unpacked > MOST_BYTES:
+            raise DataError(f"expected at most {MOST_BYTES:,} bytes unpacked, found {unpacked:,} ({path})")
+        return "workbook"
+    if "content.xml" in names:
+        raise DataError(f"expected an .xlsx workbook, found an OpenDocument file: save it as .xlsx or .csv ({path})")
+    listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    raise DataError(
+        f"expected a file of rows, found a zip archive with {listed or 'nothing'}: unpack it first ({path})"
+    )
+
+
+def _unpacked(content: bytes, path: Path) -> bytes:
+    """What gzip packed, as long as it stays within bounds."""
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(content)) as file:
+            unpacked = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"expected a whole gzip file, found a damaged one: {error} ({path})") from error
+    if len(unpacked) > MOST_BYTES:
+        raise DataError(f"expected at most {MOST_BYTES:,} bytes unpacked, found more ({path})")
+    return unpacked
+
+
+def _encoding(content: bytes) -> str:
+    """The likeliest encoding: by the mark, by the zeros of UTF-16, UTF-8 where that holds, else what reads best."""
+    for mark, name in _MARKS:
+        if content.startswith(mark):
+            return name
+    head = content[: _SAMPLE // 2 * 2]
+    if head.count(0) > 0.2 * len(head):
+        return "utf-16-le" if head[1::2].count(0) > head[::2].count(0) else "utf-16-be"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return _legacy(content)
+    return "utf-8"
+
+
+def _legacy(content: bytes) -> str:
+    """The encoding of text that is not UTF-8; UTF-8 where only little of it is damaged."""
+    from charset_normalizer import from_bytes
+
+    lines = content.split(b"\n")
+    sample = b"\n".join(line for line in lines if not line.isascii())[:_SAMPLE]
+    shown = sample.decode("utf-8", "replace")
+    foreign = sum(not character.isascii() for character in shown)
+    if shown.count("\ufffd") < _DAMAGED_SHARE * foreign:
+        return "utf-8"
+    best = from_bytes(sample, cp_isolation=_LEGACY).best()
+    name = best.encoding if best is not None else "cp1252"
+    if name in ("mac_roman", "cp1250", "cp1254", "cp1253") and _western(sample):
+        name = "cp1252"
+    return name if _reads(content, name) else "latin-1"
+
+
+def _western(sample: bytes) -> bool:
+    """Whether the bytes, read as Windows-1252, are the letters and signs of western European texts."""
+    usual = "äöüßÄÖÜéèêëàâáçñóòôõúùûíìîïåæøœÉÈÀÇÑÅÆØ€£°§´’‘“”„–—…©®«»·•½²³¿¡\xa0"
+    try:
+        foreign = [character for character in sample.decode("cp1252") if not character.isascii()]
+    except UnicodeDecodeError:
+        return False
+    return sum(character in usual for character in foreign) >= 0.9 * len(foreign)
+
+
+def _reads(content: bytes, name: str) -> bool:
+    try:
+        content.decode(name)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _not_text(content: bytes, path: Path, name: str, error: UnicodeError) -> DataError:
+    at = error.start if isinstance(error, UnicodeDecodeError) else 0
+    line = content.count(b"\n", 0, at) + 1
+    byte = f"byte 0x{content[at]:02x}" if at < len(content) else "its end"
+    return DataError(f"expected text in {name}, found {byte} at position {at:,} ({path}:{line})")
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names for a sentence, the first of many."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,215 @@
+"""Conversations as inputs and answers: what was asked last, what was said before it, and what was answered.
+
+Decides how messages of all usual programs are read (OpenAI, Anthropic, Gemini, ShareGPT, OpenTelemetry), and how a
+tool call becomes an answer: an object with the tool's `name` and its `arguments`, several of them a list.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.data.reading.objects import loads
+
+_ROLES = {
+    "human": "user", "gpt": "assistant", "bot": "assistant", "chatbot": "assistant", "model": "assistant",
+    "ai": "assistant", "developer": "system", "function": "tool", "observation": "tool", "customer": "user",
+    "agent": "assistant",
+}  # fmt: skip
+_KNOWN = {"user", "assistant", "system", "tool"}
+_TEXT_PARTS = {"text", "input_text", "output_text", "refusal"}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message: who speaks, the text, the tool calls, and whether training counts it."""
+
+    role: str
+    text: str
+    calls: tuple[dict[str, Any], ...] = ()
+    counts: bool = True
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A conversation up to an answer: system prompt, earlier turns as text, the last question, and the answer.
+
+    `answer` is a text, the object of a tool call, or None where nothing was answered.
+    """
+
+    system: str
+    earlier: str
+    question: str
+    answer: Any
+    turns: int
+
+
+@dataclass
+class Chat:
+    """Messages in one form."""
+
+    turns: list[Turn] = field(default_factory=list[Turn])
+
+    def asked(self) -> Asked | None:
+        """What the last answer that counts was asked for; None where nobody asked anything."""
+        turns = [turn for turn in self.turns if turn.role != "system"]
+        at = next((n for n in reversed(range(len(turns))) if turns[n].role == "assistant" and turns[n].counts), None)
+        before = turns if at is None or at == 0 else turns[:at]
+        question = next((n for n in reversed(range(len(before))) if before[n].role == "user"), None)
+        if question is None:
+            return None
+        rest = [*before[:question], *before[question + 1 :]]
+        return Asked(
+            system="\n\n".join(turn.text for turn in self.turns if turn.role == "system" and turn.text),
+            earlier="\n".join(f"{turn.role}: {_said(turn)}" for turn in rest),
+            question=before[question].text,
+            answer=None if at is None else answer_of(turns[at]),
+            turns=len(rest),
+        )
+
+
+def chat_of(value: Any) -> Chat | None:
+    """The chat that a value is, in any of the usual forms; None where it is none."""
+    value = parsed(value)
+    if isinstance(value, Mapping):
+        inner = next(
+            (value[name] for name in ("messages", "conversations", "contents", "input") if name in value), None
+        )
+        chat = chat_of(inner) if isinstance(parsed(inner), list) else None
+        system = value.get("system") or value.get("systemInstruction") or value.get("system_instruction")
+        if chat is not None and (text := text_of(system)):
+            chat.turns.insert(0, Turn("system", text))
+        return chat
+    if not isinstance(value, list) or not value or not all(isinstance(one, Mapping) for one in value):
+        return None
+    turns = [turn for one in value if (turn := _turn(one)) is not None]
+    return Chat(turns) if turns and len(turns) >= len(value) / 2 else None
+
+
+def answer_of(turn: Turn) -> Any:
+    """What a turn answers: its text, or the tools that it calls."""
+    if not turn.calls:
+        return turn.text or None
+    return turn.calls[0] if len(turn.calls) == 1 else list(turn.calls)
+
+
+def reply_of(value: Any) -> Any:
+    """The answer that a program logged: a text, a message, choices of a completion, or what else it is."""
+    value = parsed(value)
+    if isinstance(value, Mapping):
+        return _reply_of_object(value)
+    if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+        messages = [one for one in value if one.get("type", "message") in ("message", "function_call") or "role" in one]
+        if any({"message", "role", "choices", "finish_reason", "arguments"} & one.keys() for one in messages):
+            return _last(messages)
+        texts = [text_of(one) for one in value]
+        if all(texts) and all(one.keys() & {"text", "content"} and one.keys() <= _MESSAGE_KEYS for one in value):
+            return "\n".join(texts)
+    return value if value not in ("", [], {}) else None
+
+
+def _reply_of_object(value: Mapping[str, Any]) -> Any:
+    inner = next((value[name] for name in _ENVELOPES if isinstance(value.get(name), list)), None)
+    if inner is None:
+        inner = value.get("message") or value.get("delta")
+    if inner is not None:
+        return reply_of(inner)
+    if "role" in value or "tool_calls" in value:
+        turn = _turn({"role": "assistant", **value})
+        return answer_of(turn) if turn else None
+    if value.keys() & {"content", "text", "parts"} and value.keys() <= _MESSAGE_KEYS:
+        return text_of(value) or None
+    return dict(value) or None
+
+
+def _last(messages: Sequence[Mapping[str, Any]]) -> Any:
+    """The answer of an output's last message, or of the first of several choices; calls of one output together."""
+    calls = [call for one in messages if one.get("type") == "function_call" and (call := _call(one))]
+    if calls:
+        return calls[0] if len(calls) == 1 else calls
+    chosen = messages[0] if "message" in messages[0] else messages[-1]
+    return reply_of(chosen)
+
+
+_ENVELOPES = ("choices", "output", "generations", "candidates")
+_MESSAGE_KEYS = {
+    "content", "text", "parts", "type", "role", "annotations", "logprobs", "id", "status", "finish_reason", "index",
+    "name", "refusal", "audio", "phase",
+}  # fmt: skip
+
+
+def parsed(value: Any) -> Any:
+    """The JSON value of a text that is an object or a list; anything else as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            return loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def text_of(content: Any) -> str:
+    """The text of a message's content: a string, or parts of which those without text are named in brackets."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Mapping):
+        for name in ("text", "content", "value", "parts"):
+            if name in content and content[name] is not None:
+                return text_of(content[name])
+        kind = content.get("type")
+        return f"[{kind}]" if isinstance(kind, str) and kind not in _TEXT_PARTS else ""
+    if isinstance(content, list):
+        return "\n".join(text for one in content if (text := text_of(one)))
+    return "" if content is None else str(content)
+
+
+def _turn(message: Mapping[str, Any]) -> Turn | None:
+    role = message.get("role", message.get("from", message.get("speaker")))
+    if not isinstance(role, str) and message.get("type") in ("human", "ai", "system", "tool"):
+        role = message["type"]
+    if not isinstance(role, str):
+        return None
+    name = role.lower().strip()
+    name = _ROLES.get(name, name)
+    if name not in _KNOWN:
+        return None
+    content = message.get("content", message.get("value", message.get("parts", message.get("text"))))
+    calls = [call for one in _raw_calls(message, content) if (call := _call(one))]
+    return Turn(name, text_of(_without_calls(content)), tuple(calls), message.get("weight") not in (0, False))
+
+
+def _raw_calls(message: Mapping[str, Any], content: Any) -> list[Any]:
+    found = list(message["tool_calls"]) if isinstance(message.get("tool_calls"), list) else []
+    if isinstance(message.get("function_call"), Mapping):
+        found.append(message["function_call"])
+    if isinstance(content, list):
+        found += [part for part in content if isinstance(part, Mapping) and _is_call(part)]
+    return found
+
+
+def _is_call(part: Mapping[str, Any]) -> bool:
+    return part.get("type") in ("tool_use", "tool_call", "function_call") or "functionCall" in part
+
+
+def _without_calls(content: Any) -> Any:
+    if not isinstance(content, list):
+        return content
+    return [part for part in content if not (isinstance(part, Mapping) and _is_call(part))]
+
+
+def _call(value: Any) -> dict[str, Any] | None:
+    """A tool call as an answer writes it."""
+    if not isinstance(value, Mapping):
+        return None
+    inner = value.get("function") or value.get("functionCall") or value
+    if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
+        return None
+    arguments = inner.get("arguments", inner.get("args", inner.get("input", {})))
+    found = parsed(arguments)
+    return {"name": inner["name"], "arguments": {} if found in (None, "") else found}
+
+
+def _said(turn: Turn) -> str:
+    """A turn as later prompts show it."""
+    calls = ["calls " + json.dumps(call, ensure_ascii=False) for call in turn.calls]
+    return " ".join(" ".join([turn.text, *calls]).split())

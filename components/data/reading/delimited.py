@@ -1,0 +1,240 @@
+"""Delimited text (csv and its relatives) as tables.
+
+Decides the delimiter, quotes, which line names the columns, and what a damaged file is. A damaged file is refused as a
+whole, because nobody can tell which of its rows were meant.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from components.data.reading.table import Table
+from components.errors import DataError
+
+DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x1f", "\x01")
+_SAMPLE_LINES, _SAMPLE_CHARACTERS = 200, 2**18
+_LONG = 40  # characters from which a cell reads like a text and not like a column's name
+_MOST_CELL = 2**31 - 1
+_WHOLE_ROWS, _CUT_LINES = 10, 3  # of a file whose end is missing
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How cells are told apart."""
+
+    delimiter: str
+    quote: str | None = '"'
+    escape: str | None = None
+
+    def read(self, text: str) -> Iterator[tuple[list[str], int]]:
+        """Rows and the lines that they start at; csv.Error where a row is damaged."""
+        csv.field_size_limit(_MOST_CELL)  # of the whole process; a long cell is a long cell
+        reader = csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            quoting=csv.QUOTE_NONE if self.quote is None else csv.QUOTE_MINIMAL,
+            escapechar=self.escape,
+            doublequote=self.escape is None,
+            strict=True,
+        )
+        line = 1
+        for cells in reader:
+            yield cells, line
+            line = reader.line_num + 1
+
+
+def parse(text: str, path: Path) -> Table:
+    """The table of a text; the notes say what was decided about its form.
+
+    Raises:
+        DataError: A row is damaged or has another number of cells, or two columns have one name.
+    """
+    notes: list[str] = []
+    named, text, skipped = _separator_line(text)
+    dialect = Dialect(named) if named else _dialect(text)
+    rows = _rows(text, dialect, path, skipped, notes)
+    if named or dialect.delimiter not in (",",):
+        notes.append(f"cells are separated by {_spoken(dialect.delimiter)}")
+    rows = _without_title(rows, notes)
+    if not rows:
+        return Table(path, (), (), (), tuple(notes))
+    if _is_data(rows):
+        columns = tuple(f"column_{number}" for number in range(1, len(rows[0][0]) + 1))
+        notes.append(f"the first line names no columns: they are {', '.join(columns)}")
+    else:
+        columns, rows = _header(rows[0][0], rows[0][1], path), rows[1:]
+    return _table(path, columns, rows, notes)
+
+
+def _separator_line(text: str) -> tuple[str, str, int]:
+    """The delimiter of a first line such as `sep=;`, which Excel writes, the text behind it and its lines."""
+    head, end, rest = text.partition("\n")
+    line = head.strip("\r").strip('"')
+    if line.lower().startswith("sep=") and len(line) == 5 and end:
+        return line[4], rest, 1
+    return "", text, 0
+
+
+def _dialect(text: str) -> Dialect:
+    """The delimiter by which most rows have the first row's number of cells, rare ones first."""
+    sample = "\n".join(islice(text[:_SAMPLE_CHARACTERS].split("\n"), _SAMPLE_LINES))
+    best, quality = Dialect(","), (0.0, False, 0)
+    for delimiter in DELIMITERS:
+        if delimiter in sample:
+            widths = _widths(sample, delimiter)
+            usual, times = Counter(widths).most_common(1)[0] if widths else (1, 0)
+            header = bool(widths) and widths[0] == usual
+            rare = delimiter not in ",;"
+            found = (times / len(widths) + header, rare, usual) if usual > 1 else (0.0, False, 0)
+            if found > quality:
+                best, quality = Dialect(delimiter), found
+    head = sample.split("\n", 1)[0].strip().split(best.delimiter)
+    if len(head) > 1 and all(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in map(str.strip, head)):
+        return Dialect(best.delimiter, quote="'")
+    return best
+
+
+def _widths(sample: str, delimiter: str) -> list[int]:
+    """Cells of each row that is not empty."""
+    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+    widths: list[int] = []
+    try:
+        widths.extend(len(cells) for cells in reader if cells)
+    except csv.Error:
+        return widths
+    return widths
+
+
+def _rows(text: str, dialect: Dialect, path: Path, skipped: int, notes: list[str]) -> list[tuple[list[str], int]]:
+    """All rows with cells; where quotes are not doubled, they may be escaped, or be no quotes at all."""
+    try:
+        rows = [(cells, line + skipped) for cells, line in dialect.read(text) if cells]
+    except csv.Error as error:
+        first = error
+    else:
+        return _by_line(text, dialect, skipped) if any(_is_merged(cells, dialect) for cells, _ in rows) else rows
+    others = [Dialect(dialect.delimiter, dialect.quote, "\\")] if '\\"' in text else []
+    if dialect.delimiter == "\t":  # tabs hardly stand in texts: their files often know no quotes
+        others.append(Dialect(dialect.delimiter, None))
+    for other in others:
+        try:
+            rows = [(cells, line + skipped) for cells, line in other.read(text) if cells]
+        except csv.Error:
+            continue
+        if len(rows) > 1 and len(rows[0][0]) > 1 and len({len(cells) for cells, _ in rows}) == 1:
+            return rows
+    rows, line = _whole_rows(text, dialect, skipped)
+    if "end of data" in str(first):
+        if len(rows) >= _WHOLE_ROWS and text.count("\n", 0, len(text.rstrip())) + 1 + skipped - line < _CUT_LINES:
+            notes.append(f"the last row, at line {line}, is cut off and left out")
+            return rows
+        raise DataError(
+            f"expected csv, found a row that is not: its quotes are never closed ({path}:{line})"
+        ) from first
+    raise DataError(f"expected csv, found a row that is not: {first} ({path}:{line})") from first
+
+
+def _is_merged(cells: list[str], dialect: Dialect) -> bool:
+    """Whether a cell looks like the end of a row, and the beginning of the next one behind a line break."""
+    return any("\n" in cell and dialect.delimiter in cell for cell in cells)
+
+
+def _by_line(text: str, dialect: Dialect, skipped: int) -> list[tuple[list[str], int]]:
+    """Rows of one line each, quotes being text, where all lines have the same number of cells; else as quotes say."""
+    rows = list(Dialect(dialect.delimiter, None).read(text))
+    if len({len(cells) for cells, _ in rows if cells}) > 1:
+        rows = list(dialect.read(text))
+    return [(cells, line + skipped) for cells, line in rows if cells]
+
+
+def _whole_rows(text: str, dialect: Dialect, skipped: int) -> tuple[list[tuple[list[str], int]], int]:
+    """The rows before the first damaged one, and the line that it starts at."""
+    rows: list[tuple[list[str], int]] = []
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True
+    )
+    line = 1
+    with suppress(csv.Error):
+        for cells in reader:
+            if cells:
+                rows.append((cells, line + skipped))
+            line = reader.line_num + 1
+    return rows, line + skipped
+
+
+def _without_title(rows: list[tuple[list[str], int]], notes: list[str]) -> list[tuple[list[str], int]]:
+    """The rows from the header on: lines with one cell above a wider table are its title."""
+    widths = Counter(len(cells) for cells, _ in rows)
+    usual = widths.most_common(1)[0][0] if rows else 0
+    start = 0
+    while (
+        usual > 1 and start < min(10, len(rows) - 2) and _filled(rows[start][0]) <= 1 and len(rows[start][0]) <= usual
+    ):
+        start += 1
+    if start and _filled(rows[start][0]) > 1:
+        notes.append(f"skipped {start} {'line' if start == 1 else 'lines'} above the columns' names")
+        return rows[start:]
+    return rows
+
+
+def _filled(cells: list[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
+
+
+def _is_data(rows: list[tuple[list[str], int]]) -> bool:
+    """Whether the first row is one like the others: a long text in it, and a value that comes again in its column."""
+    head, rest = rows[0][0], [cells for cells, _ in rows[1:500]]
+    if len(rest) < 3 or len(head) < 2:
+        return False
+    reads_like_text = any(len(cell) > _LONG and " " in cell.strip() for cell in head)
+    return reads_like_text and any(
+        cell.strip() and any(len(cells) > at and cells[at] == cell for cells in rest) for at, cell in enumerate(head)
+    )
+
+
+def _header(cells: list[str], line: int, path: Path) -> tuple[str, ...]:
+    """The columns' names; one without a name gets `column_N`."""
+    columns = tuple(cell.strip() for cell in cells)
+    for column in columns:
+        if column and columns.count(column) > 1:
+            raise DataError(f"expected columns of different names, found `{column}` twice ({path}:{line})")
+    return tuple(column or _unnamed(number, columns) for number, column in enumerate(columns, start=1))
+
+
+def _unnamed(number: int, columns: tuple[str, ...]) -> str:
+    name = f"column_{number}"
+    while name in columns:
+        name += "_"
+    return name
+
+
+def _table(path: Path, columns: tuple[str, ...], rows: list[tuple[list[str], int]], notes: list[str]) -> Table:
+    """The rows by column; columns that have neither name nor content are left out."""
+    width = len(columns)
+    kept: list[dict[str, Any]] = []
+    lines: list[int] = []
+    for cells, line in rows:
+        if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
+            cells = cells[:width]  # noqa: PLW2901 - a delimiter too many at the end of a line says nothing
+        if len(cells) != width:
+            if not _filled(cells):
+                continue
+            raise DataError(f"expected {width} cells, found {len(cells)} ({path}:{line})")
+        kept.append(dict(zip(columns, cells, strict=True)))
+        lines.append(line)
+    empty = [name for name in columns if name.startswith("column_") and not any(row[name].strip() for row in kept)]
+    if kept and empty and len(empty) < width:
+        kept = [{name: cell for name, cell in row.items() if name not in empty} for row in kept]
+        columns = tuple(name for name in columns if name not in empty)
+    return Table(path, columns, tuple(kept), tuple(lines), tuple(notes))
+
+
+def _spoken(delimiter: str) -> str:
+    return {"\t": "tabs", "\x1f": "unit separators", "\x01": "the character 1"}.get(delimiter, f"`{delimiter}`")

@@ -1,0 +1,307 @@
+"""A file, or a folder of files, as the parts of a source.
+
+Decides which files of a folder hold rows, and which part of the source each is, by its name.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from components.data.reading import columnar, delimited, objects, workbooks
+from components.data.reading.content import decode, listed, read_bytes
+from components.data.reading.documents import parse_yaml
+from components.data.reading.shapes import Translate, shaped
+from components.data.reading.table import Table
+from components.errors import DataError
+
+Part = Literal["all", "train", "dev", "test", "sealed"]
+_PARTS: tuple[tuple[str, Part], ...] = (
+    (r"train(ing)?", "train"),
+    (r"dev(elopment)?|val(id(ation)?)?", "dev"),
+    (r"test(ing)?|eval(uation)?", "test"),
+    (r"sealed|hold_?out", "sealed"),
+)
+_SUFFIXES = {
+    ".csv", ".tsv", ".txt", ".tab", ".psv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".arrow", ".feather",
+    ".xlsx", ".xlsm", ".yaml", ".yml",
+}  # fmt: skip
+_NOT_ROWS = re.compile(r"(readme|license|licence|dataset_infos?|state|dataset_dict|metadata|requirements)\b.*", re.I)
+_MOST_FILES = 1000
+_SPLIT_COLUMNS = {"split", "partition", "subset", "set", "fold_name"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was read: a table for each part; `kind` says in words what wrote it.
+
+    `roles` say what columns mean where the format says so; `system` is the most frequent system prompt.
+    """
+
+    parts: dict[Part, Table]
+    kind: str
+    notes: tuple[str, ...] = ()
+    roles: dict[str, str] = field(default_factory=dict[str, str])
+    system: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read where a file does not say: its encoding, its sheet, and MLflow's translation of spans."""
+
+    encoding: str | None = None
+    sheet: str | None = None
+    translate: Translate | None = None
+
+
+def read_source(path: Path, options: Options | None = None) -> Source:
+    """Read a file or a folder, whatever its format.
+
+    Raises:
+        ConfigError: Python knows no such encoding.
+        DataError: It is missing, empty, damaged, or of a format that holds no rows; the message says what was found.
+    """
+    options = options or Options()
+    tables, notes = _tables(path, options)
+    by_part: dict[Part, list[Table]] = {}
+    for part, table in tables:
+        by_part.setdefault(part, []).append(table)
+    parts: dict[Part, Table] = {part: _joined(found, notes) for part, found in by_part.items()}
+    filled: dict[Part, Table] = {part: table for part, table in parts.items() if table.rows}
+    parts = _by_column(filled, notes)
+    if not parts:
+        raise DataError(f"expected rows, found an empty file ({path})")
+    return _shaped(path, parts, notes, options)
+
+
+def read_file(path: Path, options: Options | None = None) -> Table:
+    """The table of one file, as it is written.
+
+    Raises:
+        ConfigError: Python knows no such encoding.
+        DataError: It is missing, damaged, or of a format that holds no rows.
+    """
+    options = options or Options()
+    content, kind = read_bytes(path)
+    if kind == "workbook":
+        return workbooks.parse(content, path, options.sheet)
+    if kind != "text" or path.suffix.lower() == ".arrow":
+        return columnar.parse(content, path, "arrow" if kind == "text" else kind)
+    text, encoding = decode(content, path, options.encoding)
+    table = _of_text(text, path)
+    if options.encoding is None and encoding != "utf-8":
+        note = f"the text is read as {encoding}, which was guessed: look at its accents, or name another (--encoding)"
+        return replace(table, notes=(note, *table.notes))
+    return table
+
+
+def _of_text(text: str, path: Path) -> Table:
+    """The table of a text: JSON where it begins like some, else what the name says, else delimited."""
+    suffix = path.suffix.lower().removesuffix(".gz") or Path(path.stem).suffix.lower()
+    if suffix in (".yaml", ".yml"):
+        return parse_yaml(text, path)
+    named_json = suffix in (".json", ".jsonl", ".ndjson")
+    if objects.looks_like_json(text) or (named_json and not _is_delimited(text)):
+        return objects.parse(text, path)
+    if suffix == ".txt" and (table := _of_labels(text, path)) is not None:
+        return table
+    table = delimited.parse(text, path)
+    return replace(table, notes=(*table.notes, "the file is named as JSON, and holds csv")) if named_json else table
+
+
+def _is_delimited(text: str) -> bool:
+    """Whether a text that is named as JSON is a table after all."""
+    head = text.lstrip("\ufeff").split("\n", 2)[:2]
+    return len(head) > 1 and not any(sign in head[0] for sign in '{}[]"') and any(sign in head[0] for sign in ",;\t")
+
+
+def _of_labels(text: str, path: Path) -> Table | None:
+    """Lines of fastText: `__label__x` and the text behind it."""
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if not lines or not all(line.lstrip().startswith("__label__") for _, line in lines):
+        return None
+    rows: list[dict[str, Any]] = []
+    for _, line in lines:
+        labels = re.findall(r"__label__(\S+)", line)
+        rest = re.sub(r"__label__\S+", "", line).strip()
+        rows.append({"text": rest, "label": labels[0]} if len(labels) == 1 else {"text": rest, "labels": labels})
+    columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    return Table(path, columns, tuple(rows), tuple(number for number, _ in lines), ("each line begins with its label",))
+
+
+def _tables(path: Path, options: Options) -> tuple[list[tuple[Part, Table]], list[str]]:
+    """All tables of a path with their parts, and what was decided about its files."""
+    if not path.is_dir():
+        return [("all", read_file(path, options))], []
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        return [(_part(name), table) for name, table in columnar.saved(path).items()], []
+    notes: list[str] = []
+    tables: list[tuple[Part, Table]] = []
+    files = list(_files(path))
+    for file in files:
+        table = _rows_or_nothing(file, options, notes)
+        if table is not None and table.rows:
+            relative = file.relative_to(path)
+            tables.append((_part(*relative.parts[:-1], _bare(file)), table))
+    tables = _without_documents(tables, notes)
+    if not tables:
+        seen = listed([one.name for one in sorted(path.iterdir())]) or "nothing"
+        raise DataError(f"expected a folder with files of rows, found {seen} ({path})")
+    return tables, notes
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files of a folder that may hold rows, in order."""
+    found = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and file.name.lower().removesuffix(".gz").endswith(tuple(_SUFFIXES))
+        and not any(part.startswith((".", "__")) for part in file.relative_to(folder).parts)
+        and not _NOT_ROWS.fullmatch(file.name)
+    )
+    if len(found) > _MOST_FILES:
+        raise DataError(f"expected at most {_MOST_FILES:,} files of rows, found {len(found):,} ({folder})")
+    yield from found
+
+
+def _rows_or_nothing(file: Path, options: Options, notes: list[str]) -> Table | None:
+    """A file's table; a JSON or YAML document beside others that holds no rows is left out, and told."""
+    try:
+        table = read_file(file, options)
+    except DataError as error:
+        if file.suffix.lower() in (".txt", ".yaml", ".yml") or (
+            file.suffix.lower() == ".json" and "a JSON object" in str(error)
+        ):
+            notes.append(f"{file.name} is left out: {error}")
+            return None
+        raise
+    if file.suffix.lower() == ".json" and len(table.rows) < 2:
+        notes.append(f"{file.name} is left out: it holds no rows")
+        return None
+    return table
+
+
+def _without_documents(tables: list[tuple[Part, Table]], notes: list[str]) -> list[tuple[Part, Table]]:
+    """The tables without JSON documents that share no column with another: they describe the data."""
+    documents = [
+        table
+        for _, table in tables
+        if table.path.suffix.lower() == ".json"
+        and not any(set(table.columns) & set(other.columns) for _, other in tables if other is not table)
+    ]
+    if len(documents) == len(tables):
+        return tables
+    notes += [f"{table.path.name} is left out: it shares no column with the other files" for table in documents]
+    return [(part, table) for part, table in tables if table not in documents]
+
+
+def _bare(file: Path) -> str:
+    return file.name.split(".")[0]
+
+
+def _part(*names: str) -> Part:
+    """The part that a file or folder is named after, the last name first."""
+    for name in reversed(names):
+        words = re.split(r"[^a-z]+", name.lower())
+        for pattern, part in _PARTS:
+            if any(re.fullmatch(pattern, word) for word in words):
+                return part
+    return "all"
+
+
+def _joined(tables: list[Table], notes: list[str]) -> Table:
+    """Several files of one part as one table, batches' answers beside their questions."""
+    tables = _matched(tables, notes)
+    if len(tables) == 1:
+        return tables[0]
+    common = set.intersection(*(set(table.columns) for table in tables))
+    if not common:
+        first, other = tables[0], next(one for one in tables if not set(one.columns) & set(tables[0].columns))
+        raise DataError(
+            f"expected files of the same columns, found {listed(first.columns)} in {first.path.name} and "
+            f"{listed(other.columns)} in {other.path.name}: bring one of them, or put them into folders of their own "
+            f"({first.path.parent})"
+        )
+    notes.append(f"{listed([table.path.name for table in tables])} are read one behind the other")
+    columns = dict.fromkeys(name for table in tables for name in table.columns)
+    return Table(
+        tables[0].path.parent,
+        tuple(columns),
+        tuple(row for table in tables for row in table.rows),
+        tuple(line for table in tables for line in table.lines),
+        tuple(dict.fromkeys(note for table in tables for note in table.notes)),
+    )
+
+
+def _by_column(parts: dict[Part, Table], notes: list[str]) -> dict[Part, Table]:
+    """The parts that a column `split` names, where no file does."""
+    table = parts.get("all")
+    name = next((name for name in table.columns if name.lower() in _SPLIT_COLUMNS), None) if table else None
+    if table is None or name is None or len(parts) > 1:
+        return parts
+    named: list[Part] = [_part(str(row.get(name))) for row in table.rows]
+    if "train" not in named or "all" in named:
+        return parts
+    columns = tuple(column for column in table.columns if column != name)
+    found: dict[Part, Table] = {}
+    parts_seen: list[Part] = list(dict.fromkeys(named))
+    for part in parts_seen:
+        places = [at for at, one in enumerate(named) if one == part]
+        rows = tuple({key: value for key, value in table.rows[at].items() if key != name} for at in places)
+        found[part] = Table(table.path, columns, rows, tuple(table.lines[at] for at in places), table.notes)
+    notes.append(f"`{name}` says which split a row belongs to")
+    return found
+
+
+def _matched(tables: list[Table], notes: list[str]) -> list[Table]:
+    """OpenAI's batches: requests and outputs are in two files, and belong together by `custom_id`."""
+    asked = [table for table in tables if {"custom_id", "body"} <= set(table.columns)]
+    answered = [table for table in tables if {"custom_id", "response"} <= set(table.columns)]
+    if not asked or not answered:
+        return tables
+    requests = {str(row.get("custom_id")): row.get("body") for table in asked for row in table.rows}
+    joined: list[Table] = []
+    for table in answered:
+        rows = tuple({**row, "request": requests.get(str(row.get("custom_id")))} for row in table.rows)
+        joined.append(replace(table, rows=rows, columns=(*table.columns, "request")))
+    notes.append(f"the batch's answers are joined with its requests in {listed([table.path.name for table in asked])}")
+    return [table for table in tables if table not in asked and table not in answered] + joined
+
+
+def _shaped(path: Path, parts: dict[Part, Table], notes: list[str], options: Options) -> Source:
+    """The parts in the form of the program that wrote them."""
+    read: dict[Part, Table] = {}
+    kinds: Counter[str] = Counter()
+    systems: Counter[str] = Counter()
+    roles: dict[str, str] = {}
+    for part, table in parts.items():
+        read[part], made = shaped(table, options.translate)
+        notes += table.notes
+        if made is not None:
+            kinds[made.kind] += 1
+            systems += made.systems
+            roles |= made.roles
+            notes += made.notes
+            if not read[part].rows:
+                raise DataError(f"expected questions with answers, found {made.kind} with {_lacking(table)} ({path})")
+    kind = next(iter(kinds), "rows")
+    system = systems.most_common(1)[0][0] if systems and "system" not in roles else ""
+    return Source(read, kind, tuple(dict.fromkeys(notes)), roles, system)
+
+
+def _lacking(table: Table) -> str:
+    """What a table of known records lacks that none gave a row."""
+    if {"custom_id", "response"} <= set(table.columns):
+        return "answers alone: put the batch's request file beside it into one folder and bring the folder"
+    if {"custom_id", "body"} <= set(table.columns):
+        return "requests alone: put the batch's output file beside it into one folder and bring the folder"
+    return f"no record that has both (keys: {listed(table.columns)})"
+
+
+def to_line(row: dict[str, Any]) -> str:
+    """A row as one line of JSON."""
+    return json.dumps(row, ensure_ascii=False) + "\n"

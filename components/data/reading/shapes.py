@@ -1,0 +1,320 @@
+"""Records of known programs as rows of input and answer: chats, completions, test files, traces.
+
+Decides which program wrote a record, by its keys; each has a function that turns one record into a row, or into None
+where it holds no question or no answer.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.data.reading import spans
+from components.data.reading.conversations import Asked, chat_of, parsed, reply_of, text_of
+from components.data.reading.table import Table
+
+INPUT, EARLIER, ANSWER, SYSTEM = "text", "conversation", "answer", "system"
+Row = dict[str, Any]
+Translate = spans.Translate
+
+
+@dataclass
+class Shaped:
+    """Rows of one form: `systems` counts system prompts; `roles` say what a column means where the form says so."""
+
+    rows: list[Row | None]
+    kind: str
+    roles: dict[str, str] = field(default_factory=dict[str, str])
+    systems: Counter[str] = field(default_factory=Counter[str])
+    notes: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A program's records: its name, how a record is recognised, and how it becomes a row."""
+
+    name: str
+    is_one: Callable[[Mapping[str, Any]], bool]
+    row: Callable[[Mapping[str, Any]], Row | None]
+
+
+def shaped(table: Table, translate: Translate | None = None) -> tuple[Table, Shaped | None]:
+    """The table in its program's form, as rows of input and answer; None where it is of no known program.
+
+    `translate` is MLflow's translation of a span's attributes (`components.registry.translation`).
+    """
+    table = spans.unpacked(table, translate)
+    sample = [row for row in table.rows[:200] if row]
+    shape = next((one for one in SHAPES if sum(one.is_one(row) for row in sample) > len(sample) / 2), None)
+    if shape is None:
+        return table, None
+    rows = [shape.row(row) if shape.is_one(row) else None for row in table.rows]
+    made = Shaped(rows, shape.name)
+    _finish(made)
+    kept = [(row, line) for row, line in zip(made.rows, table.lines, strict=True) if row is not None]
+    columns = dict.fromkeys(name for row, _ in kept for name in row)
+    lost = len(made.rows) - len(kept)
+    if lost:
+        made.notes.append(f"{lost:,} of {len(made.rows):,} records have no question or no answer, and are left out")
+    read = Table(
+        table.path, tuple(columns), tuple(row for row, _ in kept), tuple(line for _, line in kept), table.notes
+    )
+    return read, made
+
+
+def _finish(made: Shaped) -> None:
+    """System prompts out of the rows, unless they vary; earlier turns only where there are some."""
+    rows = [row for row in made.rows if row is not None]
+    made.systems = Counter(str(row[SYSTEM]) for row in rows if row.get(SYSTEM))
+    if len(made.systems) > max(3, 0.1 * len(rows)):
+        made.notes.append(f"{len(made.systems):,} different system prompts: they are an input")
+        made.roles[SYSTEM] = "input"
+    else:
+        for row in rows:
+            row.pop(SYSTEM, None)
+        if len(made.systems) > 1:
+            made.notes.append(
+                f"{len(made.systems)} different system prompts: the most frequent one is the first prompt"
+            )
+    earlier = sum(bool(row.get(EARLIER)) for row in rows)
+    for row in rows:
+        if not earlier:
+            row.pop(EARLIER, None)
+    if earlier:
+        made.notes.append(
+            f"{earlier:,} of {len(rows):,} have earlier turns: the last answer is learnt, `{EARLIER}` holds what was "
+            "said before it"
+        )
+    made.roles |= {name: role for name, role in ((INPUT, "input"), (EARLIER, "input"), (ANSWER, "answer"))}
+    made.roles = {name: role for name, role in made.roles.items() if any(name in row for row in rows)}
+
+
+def _chat_row(asked: Asked | None, answer: Any, others: Mapping[str, Any]) -> Row | None:
+    if asked is None or answer in (None, "", [], {}) or not (asked.question.strip() or asked.earlier):
+        return None
+    row = {SYSTEM: asked.system, EARLIER: asked.earlier, INPUT: asked.question, ANSWER: answer}
+    return row | {name if name not in row else f"{name}_2": value for name, value in others.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value beside a conversation is one that a column may hold."""
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _others(record: Mapping[str, Any], *used: str) -> Row:
+    return {name: value for name, value in record.items() if name not in used}
+
+
+def _messages_row(record: Mapping[str, Any]) -> Row | None:
+    """OpenAI's fine-tuning chats, ShareGPT's, Gemini's, Anthropic's."""
+    name = next(name for name in _CHATS if name in record)
+    chat = chat_of(record) if name == "contents" or record.get("system") else chat_of(record[name])
+    asked = chat.asked() if chat else None
+    used = ("messages", "conversations", "conversation", "contents", "tools", "functions", "parallel_tool_calls")
+    row = _chat_row(asked, asked.answer if asked else None, _others(record, *used, "system", "systemInstruction"))
+    return row
+
+
+_CHATS = ("messages", "conversations", "conversation", "contents")
+
+
+def _is_chat(record: Mapping[str, Any]) -> bool:
+    """Whether messages end in an answer; a request alone is none."""
+    if "choices" in record or "response" in record or "ideal" in record:
+        return False
+    return any(name in record and chat_of(record[name]) is not None for name in _CHATS)
+
+
+def _is_completion(record: Mapping[str, Any]) -> bool:
+    return {"prompt", "completion"} <= record.keys()
+
+
+def _completion_row(record: Mapping[str, Any]) -> Row | None:
+    """Prompt and completion; either may be messages."""
+    asked = chat_of(record["prompt"])
+    others = _others(record, "prompt", "completion")
+    if asked is not None:
+        return _chat_row(asked.asked(), reply_of(record["completion"]), others)
+    prompt, answer = text_of(record["prompt"]), reply_of(record["completion"])
+    return {INPUT: prompt, ANSWER: answer} | others if prompt.strip() and answer is not None else None
+
+
+def _is_preference(record: Mapping[str, Any]) -> bool:
+    return "preferred_output" in record or {"chosen", "rejected"} <= record.keys()
+
+
+def _preference_row(record: Mapping[str, Any]) -> Row | None:
+    """Of two answers the preferred one."""
+    chosen = record.get("preferred_output", record.get("chosen"))
+    asked = chat_of(record.get("input", record.get("prompt")))
+    if asked is None and (chat := chat_of(chosen)) is not None and record.get("prompt") is None:
+        whole = chat.asked()
+        return _chat_row(whole, whole.answer if whole else None, {})
+    if asked is None:
+        prompt = text_of(record.get("input", record.get("prompt")))
+        asked_of, answer = Asked("", "", prompt, None, 0), reply_of(chosen)
+        return _chat_row(asked_of, answer, {})
+    return _chat_row(asked.asked(), reply_of(chosen), {})
+
+
+def _body(record: Mapping[str, Any], name: str) -> Any:
+    """A request or response, taken out of its envelope."""
+    value = parsed(record.get(name))
+    return value["body"] if isinstance(value, Mapping) and isinstance(value.get("body"), Mapping) else value
+
+
+def _request(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    for name in ("request", "body", "request_body", "input", "messages"):
+        value = _body(record, name)
+        if isinstance(value, Mapping) and (value.keys() & {"messages", "input", "prompt"}):
+            return value
+        if chat_of(value) is not None:
+            return {"messages": value}
+        if isinstance(value, str) and name == "input":
+            return {"messages": [{"role": "user", "content": value}]}
+    return None
+
+
+def _response(record: Mapping[str, Any]) -> Any:
+    if isinstance(record.get("choices"), list) or isinstance(parsed(record.get("output")), list):
+        return record
+    return next((value for name in ("response", "response_body") if (value := _body(record, name)) is not None), None)
+
+
+def _is_logged(record: Mapping[str, Any]) -> bool:
+    """Whether a record holds a request and its response, as stored completions and proxies' logs do."""
+    if "choices" in record:
+        return True
+    response = _response(record)
+    if isinstance(response, Mapping) and response.keys() & {"choices", "output", "candidates"}:
+        return _request(record) is not None or "custom_id" in record
+    return False
+
+
+def _logged_row(record: Mapping[str, Any]) -> Row | None:
+    request, response = _request(record), _response(record)
+    if request is None:
+        return None
+    chat = chat_of(request.get("messages", request.get("input")))
+    instructions = request.get("instructions") or request.get("system") or record.get("instructions")
+    if chat is None:
+        prompt = text_of(request.get("input", request.get("prompt")))
+        asked: Asked | None = Asked("", "", prompt, None, 0)
+    else:
+        asked = chat.asked()
+    if asked is not None and isinstance(instructions, str) and not asked.system:
+        asked = Asked(instructions, asked.earlier, asked.question, asked.answer, asked.turns)
+    return _chat_row(asked, reply_of(response), {})
+
+
+def _is_eval(record: Mapping[str, Any]) -> bool:
+    inner = record.get("item") if isinstance(record.get("item"), Mapping) else record
+    return isinstance(inner, Mapping) and {"input", "ideal"} <= inner.keys()
+
+
+def _eval_row(record: Mapping[str, Any]) -> Row | None:
+    inner: Any = record["item"] if isinstance(record.get("item"), Mapping) else record
+    ideal = parsed(inner["ideal"])
+    answer = ideal[0] if isinstance(ideal, list) and ideal and isinstance(ideal[0], str) else ideal
+    chat = chat_of(inner["input"])
+    asked = chat.asked() if chat else Asked("", "", text_of(inner["input"]), None, 0)
+    return _chat_row(asked, answer, _others(inner, "input", "ideal"))
+
+
+def _is_test(record: Mapping[str, Any]) -> bool:
+    return isinstance(record.get("vars"), Mapping) or any(name.startswith("__expected") for name in record)
+
+
+_ANSWERING = ("equals", "similar", "contains", "icontains", "is-json", "levenshtein", "rouge-n", "bleu")
+
+
+def _test_row(record: Mapping[str, Any]) -> Row | None:
+    """A test of promptfoo: its variables are inputs; the answer is what an assertion compares with."""
+    if isinstance(record.get("vars"), Mapping):
+        checks = record.get("assert")
+        values = [
+            one.get("value")
+            for one in (checks if isinstance(checks, list) else [])
+            if isinstance(one, Mapping) and one.get("type") in ("equals", "similar", "levenshtein", "rouge-n", "bleu")
+        ]
+        variables = {str(name): value for name, value in record["vars"].items()}
+    else:
+        cells = [str(value) for name, value in record.items() if name.startswith("__expected") and value]
+        values = [value for cell in cells if (value := _expected(cell)) is not None]
+        variables = {name: value for name, value in record.items() if not name.startswith("__")}
+    if not values or not variables:
+        return None
+    return {name if name != ANSWER else f"{name}_2": value for name, value in variables.items()} | {ANSWER: values[0]}
+
+
+def _expected(cell: str) -> str | None:
+    """The answer that a cell of `__expected` names; None where it names a check."""
+    kind, colon, rest = cell.partition(":")
+    name = kind.strip().partition("(")[0]
+    if not colon or " " in name or not name.replace("-", "").isalnum() or not name.islower():
+        return cell
+    if name in ("equals", "similar", "levenshtein"):
+        return rest.strip()
+    checks = ("fn", "eval", "javascript", "python", "grade", "llm-rubric", "file", "contains", "icontains", "regex")
+    is_check = name in checks or name.startswith(("contains", "icontains", "is-", "not-", "model-graded", "starts-"))
+    return None if is_check else cell
+
+
+def _is_langfuse(record: Mapping[str, Any]) -> bool:
+    if "input" not in record:
+        return False
+    if record.keys() & {"expectedOutput", "expected_output"}:
+        return True
+    marks = {
+        "traceId", "trace_id", "observationId", "userId", "user_id", "sessionId", "session_id", "projectId",
+        "project_id", "startTime", "start_time", "parentObservationId", "observations", "htmlPath", "timestamp",
+    }  # fmt: skip
+    return "output" in record and bool(record.keys() & marks)
+
+
+def _langfuse_row(record: Mapping[str, Any]) -> Row | None:
+    """A dataset's item, a trace or an observation: the expected output where there is one, else the output."""
+    asked_of, output = record["input"], record.get("output")
+    if output in (None, "") and isinstance(record.get("observations"), list):
+        generations = [one for one in record["observations"] if isinstance(one, Mapping) and one.get("output")]
+        if generations:
+            asked_of, output = generations[-1].get("input"), generations[-1]["output"]
+    expected = record.get("expectedOutput", record.get("expected_output"))
+    return spans.row_of(asked_of, output if expected in (None, "") else expected, _kept(record))
+
+
+def _kept(record: Mapping[str, Any]) -> Row:
+    """What of a trace says something about the row: who, when, and how it was named."""
+    names = {
+        "id": ("id",),
+        "user_id": ("userId", "user_id"),
+        "session_id": ("sessionId", "session_id"),
+        "created_at": ("timestamp", "startTime", "start_time", "createdAt", "created_at"),
+        "name": ("name",),
+    }
+    return {
+        name: next(record[key] for key in keys if key in record)
+        for name, keys in names.items()
+        if any(record.get(key) is not None for key in keys)
+    }
+
+
+def _is_span(record: Mapping[str, Any]) -> bool:
+    return spans.INPUTS in record
+
+
+def _span_row(record: Mapping[str, Any]) -> Row | None:
+    others = {name: value for name, value in record.items() if name not in (spans.INPUTS, spans.OUTPUTS)}
+    return spans.row_of(record[spans.INPUTS], record.get(spans.OUTPUTS), others)
+
+
+SHAPES: Sequence[Shape] = (
+    Shape("spans of traces", _is_span, _span_row),
+    Shape("preferences (the preferred answer)", _is_preference, _preference_row),
+    Shape("logged completions", _is_logged, _logged_row),
+    Shape("chats", _is_chat, _messages_row),
+    Shape("samples of Evals", _is_eval, _eval_row),
+    Shape("tests of promptfoo", _is_test, _test_row),
+    Shape("an export of Langfuse", _is_langfuse, _langfuse_row),
+    Shape("prompts and completions", _is_completion, _completion_row),
+)

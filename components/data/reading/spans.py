@@ -1,0 +1,212 @@
+"""Spans of traces as records: MLflow's traces and OpenTelemetry's GenAI spans, by MLflow's own translation.
+
+Decides which spans are calls of a model, and what of their inputs was asked. Which attribute of which convention holds
+what, the translation knows; it is handed in, since only the registry knows MLflow.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from components.data.reading.conversations import Asked, chat_of, parsed, reply_of, text_of
+from components.data.reading.table import Table
+
+INPUTS, OUTPUTS = "span inputs", "span outputs"
+Row = dict[str, Any]
+# A span's attributes and events in, its attributes with MLflow's names out.
+Translate = Callable[[Mapping[str, Any], list[Any]], Mapping[str, Any]]
+_CALLS = {"CHAT_MODEL", "LLM"}
+_OWN_INPUTS, _OWN_OUTPUTS, _KIND = "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.spanType"
+_QUESTION_KEYS = ("question", "query", "input", "prompt", "text", "message", "user_input", "content")
+
+
+def unpacked(table: Table, translate: Translate | None) -> Table:
+    """The records of the table's spans; a table that holds none, as it is."""
+    if not table.rows or not any(_holds_spans(row) for row in table.rows[:20]):
+        return table
+    found = [
+        (one, line)
+        for record, line in zip(table.rows, table.lines, strict=True)
+        for one in _of_record(record, translate or _untranslated)
+        if one[INPUTS] is not None
+    ]
+    # A call inside an agent's span is the model's; where no span is known to be one, the outermost say what was asked.
+    calls = [(one, line) for one, line in found if one["kind"] in _CALLS]
+    kept = calls or [(one, line) for one, line in found if one["root"]]
+    rows = [{name: value for name, value in one.items() if name not in ("kind", "root")} for one, _ in kept]
+    lines = [line for _, line in kept]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    return Table(table.path, tuple(columns), tuple(rows), tuple(lines), table.notes)
+
+
+def row_of(asked_of: Any, output: Any, others: Mapping[str, Any]) -> Row | None:
+    """A row of what was asked and answered; inputs that are no conversation are variables of their own."""
+    answer, value = reply_of(output), parsed(asked_of)
+    if answer is None or value in (None, "", [], {}):
+        return None
+    chat = chat_of(value)
+    if chat is not None and (asked := chat.asked()) is not None:
+        return _row(asked, answer, others)
+    if isinstance(value, Mapping):
+        if len(value) == 1 or (set(value) & set(_QUESTION_KEYS) and not _variables(value)):
+            name = next((name for name in _QUESTION_KEYS if name in value), next(iter(value)))
+            return _row(Asked("", "", text_of(value[name]), None, 0), answer, others)
+        variables = _variables(value)
+        if not variables:
+            return None
+        return {**variables, "answer": answer, **{k: v for k, v in others.items() if k not in variables}}
+    return _row(Asked("", "", text_of(value), None, 0), answer, others)
+
+
+def _variables(value: Mapping[str, Any]) -> Row:
+    """The inputs that are texts or numbers, settings of the model left out."""
+    settings = {"model", "temperature", "max_tokens", "top_p", "stream", "stop", "seed", "n"}
+    return {
+        "answer_2" if name == "answer" else str(name): item
+        for name, item in value.items()
+        if isinstance(item, str | int | float) and name not in settings
+    }
+
+
+def _row(asked: Asked, answer: Any, others: Mapping[str, Any]) -> Row | None:
+    if not asked.question.strip():
+        return None
+    row = {"system": asked.system, "conversation": asked.earlier, "text": asked.question, "answer": answer}
+    return row | {name if name not in row else f"{name}_2": value for name, value in others.items()}
+
+
+def _holds_spans(record: Mapping[str, Any]) -> bool:
+    if record.keys() & {"resourceSpans", "resource_spans", "spans"}:
+        return True
+    if isinstance(record.get("attributes"), Mapping) and record.keys() & {"context", "trace_id", "traceId", "span_id"}:
+        return True
+    return bool({"info", "data"} <= record.keys() or isinstance(parsed(record.get("trace")), Mapping))
+
+
+def _of_record(record: Mapping[str, Any], translate: Translate) -> Iterator[Row]:
+    trace = parsed(record.get("trace"))
+    if isinstance(trace, Mapping):
+        record = trace
+    expected = _expected(record)
+    for span in _spans(record):
+        attributes = _attributes(span.get("attributes"))
+        events = [
+            {"name": event.get("name", ""), "attributes": _attributes(event.get("attributes"))}
+            for event in _list(span.get("events"))
+            if isinstance(event, Mapping)
+        ]
+        known = translate(attributes, events)
+        kind = parsed_text(known.get(_KIND)) or parsed_text(span.get("span_type"))
+        inputs = _with_system(known, attributes)
+        root = not (span.get("parentSpanId") or span.get("parent_span_id") or span.get("parent_id"))
+        yield {
+            INPUTS: inputs if inputs is not None else _loaded(span.get("inputs")),
+            OUTPUTS: expected if expected is not None else _loaded(known.get(_OWN_OUTPUTS, span.get("outputs"))),
+            "created_at": _moment(span),
+            "kind": str(kind or "UNKNOWN").upper(),
+            "root": root,
+        }
+
+
+def _with_system(known: Mapping[str, Any], attributes: Mapping[str, Any]) -> Any:
+    """A span's inputs, with the system instructions that the conventions keep apart."""
+    inputs = _loaded(known.get(_OWN_INPUTS))
+    system = text_of(_loaded(attributes.get("gen_ai.system_instructions")))
+    messages = parsed(inputs)
+    if system and isinstance(messages, list):
+        return [{"role": "system", "content": system}, *messages]
+    return inputs
+
+
+def _loaded(value: Any) -> Any:
+    """What a value is that was written as JSON, perhaps twice."""
+    found = parsed_text(value)
+    return parsed(found)
+
+
+def parsed_text(value: Any) -> Any:
+    """A text that was written as a JSON string."""
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+        from components.data.reading.objects import loads
+
+        try:
+            return loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _spans(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    resources = record.get("resourceSpans", record.get("resource_spans"))
+    if isinstance(resources, list):
+        for resource in resources:
+            for scope in _list(_get(resource, "scopeSpans", "scope_spans", "instrumentationLibrarySpans")):
+                yield from (span for span in _list(_get(scope, "spans")) if isinstance(span, Mapping))
+        return
+    data = record.get("data")
+    listed = parsed(record.get("spans")) if "spans" in record else _get(data, "spans") if data is not None else None
+    if isinstance(listed, list):
+        yield from (span for span in listed if isinstance(span, Mapping))
+    elif "attributes" in record:
+        yield record
+
+
+def _get(value: Any, *names: str) -> Any:
+    value = parsed(value)
+    if not isinstance(value, Mapping):
+        return None
+    return next((value[name] for name in names if name in value), None)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """Attributes by name: a mapping, or OTLP's list of keys with typed values."""
+    if isinstance(value, Mapping):
+        return {str(name): item for name, item in value.items()}
+    return {
+        str(one["key"]): _typed(one.get("value")) for one in _list(value) if isinstance(one, Mapping) and "key" in one
+    }
+
+
+def _typed(value: Any) -> Any:
+    """OTLP's value without its type."""
+    if not isinstance(value, Mapping):
+        return value
+    if "arrayValue" in value:
+        return [_typed(one) for one in _list(_get(value["arrayValue"], "values"))]
+    if "kvlistValue" in value:
+        return _attributes(_get(value["kvlistValue"], "values"))
+    kind = next((name for name in value if re.fullmatch(r"\w+(Value|_value)", str(name))), None)
+    found = value[kind] if kind else None
+    return int(found) if kind in ("intValue", "int_value") and str(found).lstrip("-").isdigit() else found
+
+
+def _moment(span: Mapping[str, Any]) -> str | None:
+    """When a span began, in ISO 8601."""
+    from datetime import UTC, datetime
+
+    names = ("startTimeUnixNano", "start_time_unix_nano", "start_time_ns", "start_time")
+    start: Any = next((span[name] for name in names if name in span), None)
+    if isinstance(start, str) and not start.isdigit():
+        return start
+    try:
+        return datetime.fromtimestamp(int(start or 0) / 1e9, UTC).isoformat(timespec="seconds") if start else None
+    except (ValueError, OverflowError, OSError, TypeError):
+        return None
+
+
+def _expected(record: Mapping[str, Any]) -> Any:
+    """The right answer that people attached to an MLflow trace."""
+    assessments = _get(record.get("info"), "assessments")
+    for one in _list(assessments if assessments is not None else parsed(record.get("assessments"))):
+        value = _get(_get(one, "expectation"), "value") if isinstance(one, Mapping) else None
+        if value is not None:
+            return value
+    return None
+
+
+def _untranslated(attributes: Mapping[str, Any], events: list[Any]) -> Mapping[str, Any]:
+    return attributes

@@ -1,0 +1,457 @@
+"""What an unknown source means: inputs, the answer, ids, groups, dates, and what is left out and why.
+
+Decides by names, types and repetition, and says where it guessed. A person may say otherwise (`roles`); what is
+understood so is shown before anything is written.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from unicodedata import normalize
+
+from components.data.columns import LABEL_CHARACTERS, booleans, cell, is_free, numbers, object_of, schema_of
+from components.data.dates import iso_dates
+from components.data.reading.conversations import parsed
+from components.data.reading.folders import Part, Source
+from components.errors import ConfigError, DataError
+from components.params.answers import FIELD
+
+ROLES = ("input", "answer", "id", "group", "slice", "date", "leave")
+Kind = Literal["object", "label", "text", "list"]
+_ANSWERS = {
+    "answer", "completion", "output", "reply", "response", "sql", "summary", "target", "label", "labels", "intent",
+    "intents", "category", "categories", "class", "klass", "topic", "tag", "tags", "sentiment", "expected", "ideal",
+    "gold", "translation", "highlights", "slots", "entities", "annotation", "annotations", "kategorie", "thema",
+    "expected_output", "ground_truth", "reference", "abstract", "title_summary", "tldr", "rewritten", "correction",
+}  # fmt: skip
+_LABELS = {
+    "label", "intent", "category", "class", "klass", "topic", "tag", "sentiment", "kategorie", "thema", "domain",
+    "department", "priority", "severity", "status", "emotion", "stance", "product", "target",
+}  # fmt: skip
+_INPUTS = {"text", "input", "prompt", "question", "query", "message", "body", "content", "utterance", "document"}
+_BOOKKEEPING = {"fold", "weight", "tokens", "hash", "checksum", "row", "line", "latency", "cost"}
+_SLICES = {"channel", "country", "lang", "language", "locale", "source"}
+_ID = re.compile(r"\A(.*_)?(id|uuid|guid|key|number|no|index|idx)")
+_SURE_ID = re.compile(r"\A(.*_)?(id|uuid|guid|index|idx)")
+_GROUP = re.compile(r"(customer|user|account|client|thread|conversation|session)(_?id)?")
+_TIME = re.compile(r"\A(.*_)?(at|on|time|timestamp|created|updated|date|datum|received|sent)(_.*)?")
+_IN_TEXT = 0.8  # share of values that stand in the text, from which they are taken from it
+_MOSTLY = 0.9  # share of empty cells from which a column says nothing
+
+
+@dataclass
+class Column:
+    """One column: its name in the source, its cells (None where empty), and its name as ids are written."""
+
+    name: str
+    values: list[Any]
+
+    @property
+    def plain(self) -> str:
+        """The name in lower case, its words joined by _: `userId` and `User ID` are `user_id`."""
+        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name)
+        return re.sub(r"\W+", "_", spaced.lower()).strip("_")
+
+    @property
+    def filled(self) -> list[Any]:
+        """The cells that hold something."""
+        return [value for value in self.values if value is not None]
+
+    @property
+    def distinct(self) -> int:
+        """How many different values there are."""
+        return len({str(value) for value in self.filled})
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether some cells are objects or lists."""
+        return any(isinstance(value, dict | list) for value in self.filled)
+
+
+@dataclass
+class Understood:
+    """What the columns mean. `inputs` is name → column, `output` field → (column, JSON Schema).
+
+    `kind` says how answers are written: an object, or one value alone. `expanded` names the column of objects whose
+    keys are the fields. `guesses` say what was not sure, and how to say otherwise.
+    """
+
+    kind: Kind = "object"
+    inputs: dict[str, str] = field(default_factory=dict[str, str])
+    output: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict[str, tuple[str, dict[str, Any]]])
+    required: list[str] = field(default_factory=list[str])
+    expanded: str | None = None
+    id: str | None = None
+    group: str | None = None
+    slices: list[str] = field(default_factory=list[str])
+    date: str | None = None
+    left_out: dict[str, str] = field(default_factory=dict[str, str])
+    guesses: list[str] = field(default_factory=list[str])
+    repeated: int = 0
+
+
+def understand(source: Source, roles: Mapping[str, str] | None = None) -> Understood:
+    """Guess the meaning of each column; `roles` (column → one of ROLES) are what a person says.
+
+    Raises:
+        ConfigError: A role or its column is none.
+        DataError: No column can be the text, or none is left for an answer.
+    """
+    columns = _columns(source)
+    wanted = {**source.roles, **_checked(roles or {}, columns)}
+    made = Understood()
+    texts = _inputs(columns, wanted, made)
+    answers = [column for column in columns.values() if wanted.get(column.name) == "answer"]
+    for column in columns.values():
+        if column.name not in wanted and column not in texts:
+            _place(made, column, texts, answers)
+        elif wanted.get(column.name) not in (None, "input", "answer"):
+            _as_told(made, column, wanted[column.name])
+    _settle(made, columns, texts, answers, source)
+    made.inputs = _input_names(texts)
+    made.repeated = _repeated(source, made)
+    return made
+
+
+def _columns(source: Source) -> dict[str, Column]:
+    """The columns over all parts; texts that are JSON objects in every cell are read as such."""
+    names = dict.fromkeys(name for table in source.parts.values() for name in table.columns)
+    found: dict[str, Column] = {}
+    for name in names:
+        values = [cell(row.get(name)) for table in source.parts.values() for row in table.rows]
+        filled = [value for value in values if value is not None]
+        if filled and all(isinstance(value, str) and value[:1] in "{[" for value in filled):
+            read = [parsed(value) for value in values]
+            if all(isinstance(value, dict | list) for value in read if value is not None):
+                values = read
+        found[name] = Column(name, values)
+    return found
+
+
+def _checked(roles: Mapping[str, str], columns: Mapping[str, Column]) -> dict[str, str]:
+    for name, role in roles.items():
+        if name not in columns:
+            raise ConfigError(f"expected a column of the source ({', '.join(columns)}), found {name!r}")
+        if role not in ROLES:
+            raise ConfigError(f"expected a role of {', '.join(ROLES)} for {name}, found {role!r}")
+    return dict(roles)
+
+
+def _inputs(columns: Mapping[str, Column], wanted: Mapping[str, str], made: Understood) -> list[Column]:
+    """The columns that are inputs for sure: those that are told, else the one of prose."""
+    told = [columns[name] for name, role in wanted.items() if role == "input" and name in columns]
+    if told:
+        return told
+    free = [column for column in columns.values() if column.name not in wanted]
+    lengths: dict[str, float] = {}
+    for column in free:
+        texts = [value for value in column.filled if isinstance(value, str)]
+        named = column.plain in _LABELS
+        if (
+            texts
+            and not column.is_nested
+            and column.plain not in _ANSWERS
+            and not (_SURE_ID.fullmatch(column.plain) and not any(" " in text for text in texts))
+            and is_free(schema_of(texts, named=named) or {"type": "string"})
+        ):
+            bonus = 2 if column.plain in _INPUTS else 1
+            lengths[column.name] = bonus * sum(map(len, texts)) / len(column.values)
+    if not lengths:
+        lengths = _sentences(free)
+    if not lengths:
+        raise DataError(f"expected a column of varied text, found none among {', '.join(columns) or 'no columns'}")
+    best = max(lengths, key=lambda name: lengths[name])
+    if len(lengths) > 1 and columns[best].plain not in _INPUTS:
+        others = ", ".join(f"`{name}`" for name in lengths if name != best)
+        made.guesses.append(f"`{best}` is taken for the text, since its texts are the longest (beside {others})")
+    return [columns[best]]
+
+
+def _sentences(columns: Sequence[Column]) -> dict[str, float]:
+    """Columns of texts that repeat as labels do, but read like sentences: name → mean length."""
+    found: dict[str, float] = {}
+    for column in columns:
+        texts = [value for value in column.filled if isinstance(value, str)]
+        words = sum(len(text.split()) for text in texts)
+        if texts and column.plain not in _ANSWERS | _LABELS and words >= 3 * len(texts) and column.distinct > 5:
+            found[column.name] = sum(map(len, texts)) / len(column.values)
+    return found
+
+
+def _place(made: Understood, column: Column, texts: list[Column], answers: list[Column]) -> None:
+    """Put one column where it belongs."""
+    filled, distinct, plain = column.filled, column.distinct, column.plain
+    for rule, act in _RULES:
+        if rule(column, texts):
+            return act(made, column)
+    if plain in _BOOKKEEPING:
+        made.left_out[column.name] = "it says something of the row, and not of the text"
+    elif made.id is None and _ID.fullmatch(plain) and distinct == len(column.values) and not _in_texts(column, texts):
+        made.id = column.name
+    elif made.group is None and _GROUP.fullmatch(plain):
+        made.group = column.name
+    elif _SURE_ID.fullmatch(plain) and not _in_texts(column, texts) and plain not in _ANSWERS:
+        made.left_out[column.name] = "an id that repeats" if distinct < len(filled) else "another id"
+    elif _TIME.fullmatch(plain) and (dates := iso_dates(filled)) is not None:
+        if made.date is None and dates:
+            made.date = column.name
+        else:
+            made.left_out[column.name] = "a time stamp"
+    elif column.is_nested:
+        return _nested(made, column, answers)
+    else:
+        return _scalar(made, column, texts, answers)
+    return None
+
+
+def _is_empty(column: Column, texts: list[Column]) -> bool:
+    return column.distinct < 2
+
+
+def _is_sparse(column: Column, texts: list[Column]) -> bool:
+    return len(column.filled) < (1 - _MOSTLY) * len(column.values) and column.plain not in _ANSWERS
+
+
+_RULES: tuple[tuple[Callable[[Column, list[Column]], bool], Callable[[Understood, Column], None]], ...] = (
+    (_is_empty, lambda made, column: made.left_out.update({column.name: "the same value in every row"})),
+    (_is_sparse, lambda made, column: made.left_out.update({column.name: "empty in most rows"})),
+)
+
+
+def _nested(made: Understood, column: Column, answers: list[Column]) -> None:
+    """Objects and lists are answers under an answer's name; elsewhere they say something beside the rows."""
+    if column.plain in _ANSWERS or re.fullmatch(
+        r".*(slots?|entities|labels|intents|tags|answers?|frame)", column.plain
+    ):
+        answers.append(column)
+    else:
+        made.left_out[column.name] = "nested"
+
+
+def _scalar(made: Understood, column: Column, texts: list[Column], answers: list[Column]) -> None:
+    schema = schema_of(column.values, named=_names_labels(column))
+    if column.plain in _SLICES and schema is not None and "enum" in schema:
+        made.slices.append(column.name)
+    elif column.plain in _ANSWERS | _LABELS or _in_texts(column, texts) or not is_free(schema or {"type": "string"}):
+        answers.append(column)
+    elif schema is None:
+        made.left_out[column.name] = "values of several kinds"
+    else:
+        texts.append(column)
+
+
+def _as_told(made: Understood, column: Column, role: str) -> None:
+    """What a person, or the format, says of a column."""
+    if role == "id":
+        made.id = column.name
+    elif role == "group":
+        made.group = column.name
+    elif role == "slice":
+        made.slices.append(column.name)
+    elif role == "date":
+        made.date = column.name
+    else:
+        made.left_out[column.name] = "as told"
+
+
+def _settle(
+    made: Understood, columns: Mapping[str, Column], texts: list[Column], answers: list[Column], source: Source
+) -> None:
+    """The answer's fields, and how it is written."""
+    if not answers:
+        answers += _last_resort(made, columns, texts)
+    if not answers:
+        others = ", ".join(name for name in columns if name not in {text.name for text in texts}) or "no other column"
+        raise DataError(
+            f"expected a column with the answer (labels, numbers, yes or no, a text) beside `{texts[0].name}`, "
+            f"found {others}"
+        )
+    only = answers[0] if len(answers) == 1 else None
+    if only is not None and only.filled and all(isinstance(value, dict) for value in only.filled):
+        return _expand(made, only)
+    if only is not None and (alone := _alone(only, source)) is not None:
+        made.kind, schema = alone
+        made.output, made.required = {FIELD: (only.name, schema)}, [FIELD]
+        return None
+    for column in answers:
+        schema = schema_of(column.values, named=_names_labels(column)) or {"type": "string"}
+        if is_free(schema) and len(column.filled) < len(column.values):
+            schema = {"type": ["string", "null"]}
+        name = _free_name(column.plain or f"field_{len(made.output) + 1}", made.output)
+        made.output[name] = (column.name, schema)
+        if name != column.plain:
+            made.guesses.append(f"`{column.name}` is the field {name}, since {column.plain} is taken")
+    made.required = list(made.output)
+    return None
+
+
+def _last_resort(made: Understood, columns: Mapping[str, Column], texts: list[Column]) -> list[Column]:
+    """The answer where no column looks like one: the last text beside the first, else what was taken for an id."""
+    if len(texts) > 1:
+        column = texts.pop()
+        made.guesses.append(f"`{column.name}` is taken for the answer, since no other column looks like one")
+        return [column]
+    if made.id is not None:
+        column, made.id = columns[made.id], None
+        made.guesses.append(f"`{column.name}` is taken for the answer, since no other column looks like one")
+        return [column]
+    for name, reason in made.left_out.items():
+        if reason == "nested" and all(isinstance(value, dict) for value in columns[name].filled):
+            del made.left_out[name]
+            made.guesses.append(f"`{name}` is taken for the answer, since no other column looks like one")
+            return [columns[name]]
+    return []
+
+
+def _alone(column: Column, source: Source) -> tuple[Kind, dict[str, Any]] | None:
+    """How an answer of one value is written without an object around it; None where it stays an object's field."""
+    from_chat = source.roles.get(column.name) == "answer"
+    if column.filled and all(isinstance(value, list) for value in column.filled):
+        return "list", schema_of(column.values, named=_names_labels(column)) or {"type": "array"}
+    if not all(isinstance(value, str) for value in column.filled):
+        return None
+    schema = schema_of(column.values, named=from_chat or _names_labels(column))
+    if from_chat and schema is not None and "enum" in schema and None not in schema["enum"]:
+        return "label", {"type": "string", "enum": [str(label) for label in _texts_of(column)]}
+    if is_free(schema) and column.plain not in ("sql", "code") and (from_chat or not _are_short(column)):
+        return "text", {"type": "string"}
+    return ("text", {"type": "string"}) if from_chat else None
+
+
+def _names_labels(column: Column) -> bool:
+    """Whether a column's name says that it holds labels: `intent`, or a list of them, `intents`."""
+    singular = re.sub(r"ies$", "y", column.plain)
+    return column.plain in _LABELS or singular in _LABELS or singular.removesuffix("s") in _LABELS
+
+
+def _texts_of(column: Column) -> list[str]:
+    return sorted({str(value) for value in column.filled}, key=lambda text: (text.lower(), text))
+
+
+def _are_short(column: Column) -> bool:
+    """Whether values are names rather than sentences."""
+    return sum(len(str(value).split()) for value in column.filled) < 4 * len(column.filled)
+
+
+def _expand(made: Understood, column: Column) -> None:
+    """The keys of the only answer, an object, are the fields."""
+    keys = dict.fromkeys(key for value in column.filled for key in value)
+    schema = object_of([value for value in column.filled if isinstance(value, dict)], list(keys), nested=False)
+    if not keys:
+        raise DataError(f"expected answers with keys, found empty objects in `{column.name}`")
+    made.expanded = column.name
+    made.output = {key: (column.name, schema["properties"][key]) for key in keys}
+    made.required = schema["required"]
+
+
+def _free_name(name: str, taken: Mapping[str, Any]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _in_texts(column: Column, texts: Sequence[Column]) -> bool:
+    """Whether most values stand in the text of their row: then they are taken from it."""
+    if not texts:
+        return False
+    rows = [
+        (str(value), str(text))
+        for value, text in zip(column.values, texts[0].values, strict=True)
+        if value is not None and text is not None and len(str(value)) > 2
+    ][:2000]
+    share = sum(value.casefold() in text.casefold() for value, text in rows)
+    return len(rows) > 0 and share >= _IN_TEXT * len(rows) and max(len(value) for value, _ in rows) <= LABEL_CHARACTERS
+
+
+def _input_names(texts: Sequence[Column]) -> dict[str, str]:
+    """Names that prompts can refer to, letters, digits and _ only: name → column."""
+    found: dict[str, str] = {}
+    for column in texts:
+        name = column.name if re.fullmatch(r"\w+", column.name) else column.plain or "text"
+        found[_free_name(name, found)] = column.name
+    return found
+
+
+def _repeated(source: Source, made: Understood) -> int:
+    """Rows whose inputs another row has exactly: the data stage puts them aside."""
+    counts = Counter(
+        tuple(normalize("NFC", str(cell(row.get(column)) or "")) for column in made.inputs.values())
+        for table in source.parts.values()
+        for row in table.rows
+    )
+    return sum(counts.values()) - len(counts)
+
+
+def typed(values: Sequence[Any]) -> Callable[[Any], Any]:
+    """How a column's cells become values: numbers and booleans where all are, else as they are."""
+    filled = [cell(value) for value in values if cell(value) is not None]
+    texts = [str(value) for value in filled]
+    if not filled or not any(isinstance(value, str) for value in filled):
+        return lambda value: value
+    if any(isinstance(value, dict | list) for value in filled):
+        return lambda value: value
+    if booleans(texts):
+        return lambda value: value if value is None else str(value).lower() in ("true", "yes")
+    if numbers(texts):
+        by_text = dict(zip(texts, numbers(texts), strict=True))
+        return lambda value: by_text.get(str(value), value)
+    return lambda value: value if value is None else str(value)
+
+
+def rows_of(source: Source, made: Understood) -> dict[Part, list[dict[str, Any]]]:
+    """The rows as they are written for the data stage: cleaned, typed, inputs by their names, answers by field."""
+    parts: dict[Part, list[dict[str, Any]]] = {}
+    columns = _columns(source)
+    kinds = {column: typed(columns[column].values) for column, _ in made.output.values()}
+    dates = _date_texts(columns, made)
+    at = 0
+    for part, table in source.parts.items():
+        rows: list[dict[str, Any]] = []
+        for _ in table.rows:
+            cells = {name: column.values[at] for name, column in columns.items()}
+            rows.append(_row(cells, made, kinds, dates[at] if dates else None))
+            at += 1
+        parts[part] = rows
+    return parts
+
+
+def _row(
+    cells: Mapping[str, Any], made: Understood, kinds: Mapping[str, Callable[[Any], Any]], date: str | None
+) -> dict[str, Any]:
+    row: dict[str, Any] = {name: cells[column] for name, column in made.inputs.items()}
+    answer: dict[str, Any] = {}
+    for name, (column, _) in made.output.items():
+        value = cells[column]
+        if made.expanded:
+            if isinstance(value, dict) and name in value:
+                answer[name] = value[name]
+        else:
+            answer[name] = kinds[column](value)
+    row |= {answer_column(name, made): value for name, value in answer.items()}
+    for column in (made.id, made.group, *made.slices):
+        if column is not None:
+            row[column] = cells[column]
+    if made.date is not None:
+        row[made.date] = date
+    return row
+
+
+def answer_column(name: str, made: Understood) -> str:
+    """The column in which a field of the answer is written: its own name, where no input has it."""
+    taken = {*made.inputs, made.id, made.group, made.date, *made.slices}
+    return name if name not in taken else f"{name} (answer)"
+
+
+def _date_texts(columns: Mapping[str, Column], made: Understood) -> list[str | None]:
+    if made.date is None:
+        return []
+    values = columns[made.date].values
+    filled = iso_dates([value for value in values if value is not None])
+    if filled is None:
+        raise DataError(f"expected dates in `{made.date}`, found others, such as {str(values[0])[:40]!r}")
+    dates = iter(filled)
+    return [None if value is None else next(dates) for value in values]

@@ -1,0 +1,296 @@
+"""Files that people reported: each is read, understood and prepared, or refused in one sentence."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.data.init import init_workload, read_input
+from components.data.prepare import DataReport, prepare
+from components.data.understanding import rows_of
+from components.errors import ConfigError, DataError
+from components.params import FileSource, Workload, load
+from components.tracking import NullTracker
+from tests.components.data.conftest import sentence
+
+LABELS = ("refund", "delivery", "other")
+Make = Callable[..., Path]
+Drafted = Callable[[Path], tuple[Workload, DataReport]]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Writes a file, from text or bytes."""
+
+    def write(name: str, content: str | bytes, encoding: str = "utf-8") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def drafted(tmp_path: Path) -> Drafted:
+    """Drafts a workload from a file, and prepares its data as a run does."""
+
+    def draft(path: Path) -> tuple[Workload, DataReport]:
+        root = tmp_path / "project"
+        settings, *_ = init_workload("shop", read_input(path), root)
+        workload = load(settings, Workload)
+        return workload, prepare(workload, root / "data" / "shop", tmp_path / "out", NullTracker())
+
+    return draft
+
+
+def lines(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def table(rows: list[list[Any]], delimiter: str = ",") -> str:
+    import io
+
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(rows)
+    return text.getvalue()
+
+
+def labelled(n: int = 90) -> list[dict[str, Any]]:
+    return [{"text": sentence(number), "label": LABELS[number % 3]} for number in range(min(n, 70))]
+
+
+def properties(workload: Workload) -> dict[str, Any]:
+    return workload.output["properties"]
+
+
+def inputs(workload: Workload) -> tuple[str, ...]:
+    assert isinstance(workload.source, FileSource)
+    return workload.source.columns.input
+
+
+def test_t1_a_german_export_gives_numbers_and_its_line_breaks(make: Make, drafted: Drafted) -> None:
+    rows: list[list[Any]] = [["Nachricht", "Kategorie", "Betrag"]]
+    rows += [[f'{sentence(n)}\nZeile; "zwei"', LABELS[n % 3], f"{n},{n:02d}"] for n in range(60)]
+    workload, report = drafted(make("excel.csv", b"\xef\xbb\xbf" + table(rows, ";").encode()))
+    assert inputs(workload) == ("Nachricht",)
+    assert properties(workload)["betrag"] == {"type": "number"}
+    assert (report.rows, report.quarantined) == (60, {})
+
+
+def test_t2_a_separator_line_is_no_header(make: Make, drafted: Drafted) -> None:
+    rows = [["text", "label"], *([row["text"], row["label"]] for row in labelled())]
+    workload, report = drafted(make("sep.csv", "sep=;\r\n" + table(rows, ";")))
+    assert (inputs(workload), list(properties(workload)), report.rows) == (("text",), ["label"], 70)
+
+
+def test_t3_columns_without_name_and_content_are_ignored_and_latin_1_is_read(make: Make, drafted: Drafted) -> None:
+    rows: list[list[Any]] = [["v1", "v2", "", "", ""]]
+    rows += [["ham" if n % 3 else "spam", f"{sentence(n)} für £5", "", "", ""] for n in range(60)]
+    path = make("spam.csv", table(rows), "latin-1")
+    workload, report = drafted(path)
+    assert (inputs(workload), properties(workload)) == (("v2",), {"v1": {"enum": ["ham", "spam"]}})
+    assert report.rows == 60
+    assert "£5" in read_input(path).source.parts["all"].rows[0]["v2"]
+    assert any("cp1252" in note for note in read_input(path).source.notes)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_t4_a_json_array_is_read_on_one_line_and_pretty(make: Make, drafted: Drafted, indent: int | None) -> None:
+    workload, report = drafted(make("array.json", json.dumps(labelled(), indent=indent)))
+    assert (inputs(workload), list(properties(workload)), report.rows) == (("text",), ["label"], 70)
+
+
+def test_t5_a_suffix_counts_in_any_case(make: Make, drafted: Drafted) -> None:
+    _, report = drafted(make("UPPER.JSONL", lines(labelled())))
+    assert report.rows == 70
+
+
+def test_t6a_chats_give_the_last_question_the_answers_keys_and_the_system_prompt(
+    make: Make, drafted: Drafted, tmp_path: Path
+) -> None:
+    chats = [
+        {
+            "messages": [
+                {"role": "system", "content": "Classify."},
+                {"role": "user", "content": row["text"]},
+                {"role": "assistant", "content": json.dumps({"label": row["label"]})},
+            ]
+        }
+        for row in labelled()
+    ]
+    workload, report = drafted(make("messages.jsonl", lines(chats)))
+    assert (inputs(workload), properties(workload)) == (("text",), {"label": {"enum": sorted(LABELS)}})
+    assert workload.prompts == ("own", "loose", "schema")
+    own = (tmp_path / "project/params/prompts/shop/own.md").read_text(encoding="utf-8")
+    assert own == "Classify.\n---user---\n{text}\n"
+    assert report.rows == 70
+
+
+def test_t6b_a_completion_that_is_json_gives_its_keys(make: Make, drafted: Drafted) -> None:
+    rows = [
+        {"prompt": row["text"], "completion": json.dumps({"label": row["label"], "urgent": bool(n % 2)})}
+        for n, row in enumerate(labelled())
+    ]
+    workload, report = drafted(make("prompt_completion.jsonl", lines(rows)))
+    assert properties(workload) == {"label": {"enum": sorted(LABELS)}, "urgent": {"type": "boolean"}}
+    assert report.quarantined == {}
+
+
+def test_t6c_a_nested_answer_gives_its_keys(make: Make, drafted: Drafted) -> None:
+    rows = [{"text": row["text"], "answer": {"label": row["label"], "urgent": False}} for row in labelled()]
+    rows[0]["answer"]["urgent"] = True
+    workload, report = drafted(make("nested.jsonl", lines(rows)))
+    assert list(properties(workload)) == ["label", "urgent"]
+    assert report.rows == 70
+
+
+def test_t7_names_with_blanks_are_mapped(make: Make, drafted: Drafted) -> None:
+    rows: list[list[Any]] = [["Date received", "Product", "Consumer complaint narrative", "Complaint ID"]]
+    rows += [[f"2024-01-{n % 28 + 1:02d}", LABELS[n % 3], sentence(n), 1000 + n] for n in range(60)]
+    workload, report = drafted(make("cfpb.csv", table(rows)))
+    assert isinstance(workload.source, FileSource)
+    assert inputs(workload) == ("consumer_complaint_narrative",)
+    assert list(properties(workload)) == ["product"]
+    assert (workload.source.columns.id, workload.dated_by) == ("Complaint ID", "Date received")
+    assert report.rows == 60
+
+
+def test_t8_names_that_become_equal_are_kept_apart_and_told(make: Make, drafted: Drafted) -> None:
+    rows: list[list[Any]] = [["text", "Priority", "priority", "Is urgent?", "is_urgent"]]
+    rows += [
+        [sentence(n), LABELS[n % 3], "low" if n % 4 else "high", "yes" if n % 2 else "no", "yes" if n % 3 else "no"]
+        for n in range(60)
+    ]
+    path = make("collide.csv", table(rows))
+    workload, report = drafted(path)
+    assert list(properties(workload)) == ["priority", "priority_2", "is_urgent", "is_urgent_2"]
+    assert "`priority` is the field priority_2" in read_input(path).made.guesses[0]
+    assert report.quarantined == {}
+
+
+@pytest.mark.parametrize(("n", "labels", "name"), [(12, 5, "label"), (90, 40, "intent")])
+def test_t9_labels_by_name_are_answers_whatever_their_count(make: Make, n: int, labels: int, name: str) -> None:
+    rows: list[list[Any]] = [["text", name, "urgent"]]
+    rows += [[sentence(k), f"topic {k % labels}", "yes" if k % 2 else "no"] for k in range(n)]
+    made = read_input(make("few.csv", table(rows))).made
+    assert (list(made.inputs), list(made.output)) == (["text"], [name, "urgent"])
+    assert len(made.output[name][1]["enum"]) == labels
+
+
+def test_t9b_an_id_that_repeats_is_left_out_with_the_reason(make: Make) -> None:
+    rows: list[list[Any]] = [["id", "text", "label"], *([n // 2, sentence(n), LABELS[n % 3]] for n in range(60))]
+    made = read_input(make("dup_id.csv", table(rows))).made
+    assert (made.left_out, list(made.output), made.id) == ({"id": "an id that repeats"}, ["label"], None)
+
+
+def test_t9c_what_stands_in_the_text_is_the_answer_even_where_all_differ(make: Make, drafted: Drafted) -> None:
+    rows: list[list[Any]] = [["message", "order_number"]]
+    rows += [[f"{sentence(n)} XK-{10_000 + n}", f"XK-{10_000 + n}"] for n in range(60)]
+    workload, report = drafted(make("extract.csv", table(rows)))
+    assert properties(workload) == {"order_number": {"type": "string", "pattern": r"^[A-Z]{2}-\d{5}$"}}
+    assert report.rows == 60
+
+
+def test_t12_a_draft_lets_the_repeated_rows_pass_that_the_source_has(make: Make, drafted: Drafted) -> None:
+    rows = labelled(60)
+    rows += [{**rows[0], "label": "other"}, *rows[1:7]]
+    workload, report = drafted(make("dups.jsonl", lines(rows)))
+    assert report.quarantined == {"input is repeated": 7}
+    assert 7 / len(rows) < workload.validation.max_quarantined_share < 0.2
+
+
+def test_t15_a_cell_of_any_length_is_read_and_put_aside_when_it_is_too_long(make: Make, drafted: Drafted) -> None:
+    rows: list[list[Any]] = [["text", "label"], *([row["text"], row["label"]] for row in labelled())]
+    rows[5][0] = "word " * 30_000
+    _, report = drafted(make("long.csv", table(rows)))
+    assert report.quarantined == {"input is too long": 1}
+
+
+@pytest.mark.parametrize("labels", [("007", "008"), ("NA", "null"), ("on", "off"), ("<b>", "&amp;"), ("😀", "مرحبا")])
+def test_t18_odd_labels_stay_what_they_are(make: Make, drafted: Drafted, labels: tuple[str, str]) -> None:
+    rows: list[list[Any]] = [["text", "label"], *([sentence(n), labels[n % 2]] for n in range(60))]
+    workload, report = drafted(make("odd.csv", table(rows), "utf-16"))
+    assert set(properties(workload)["label"]["enum"]) == set(labels)
+    assert report.quarantined == {}
+
+
+def test_t19_nan_is_null(make: Make, drafted: Drafted) -> None:
+    text = "".join(
+        f'{{"text": "{sentence(n)}", "amount": {"NaN" if n % 5 == 0 else n}, "label": "{LABELS[n % 3]}"}}\n'
+        for n in range(60)
+    )
+    workload, report = drafted(make("nan.jsonl", text))
+    assert inputs(workload) == ("text",)
+    assert properties(workload)["amount"] == {"type": ["integer", "null"]}
+    assert report.quarantined == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"text": ' + "[" * 100_000 + "]" * 100_000 + "}", r"nested more than 60 levels deep \(.*deep.jsonl:3\)"),
+        ('{"text": ' + "[" * 70 + "]" * 70 + "}", r"nested more than 60 levels deep \(.*deep.jsonl:3\)"),
+    ],
+)
+def test_t20_what_is_nested_too_deeply_is_refused_with_its_line(make: Make, line: str, message: str) -> None:
+    rows = lines(labelled(2)) + line + "\n" + lines(labelled(5))
+    with pytest.raises(DataError, match=message):
+        read_input(make("deep.jsonl", rows))
+
+
+def test_t20_a_whole_number_of_5000_digits_is_a_text(make: Make, drafted: Drafted) -> None:
+    rows = labelled()
+    text = lines(rows).replace('"text": "', '"number": ' + "9" * 5000 + ', "text": "', 1)
+    _, report = drafted(make("digits.jsonl", text))
+    assert report.quarantined == {}
+
+
+def test_a_source_that_lies_where_its_rows_would_go_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "shop" / "all.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text(lines(labelled()), encoding="utf-8")
+    with pytest.raises(ConfigError, match="expected a source outside of data/shop, found the place where its rows go"):
+        init_workload("shop", read_input(path), tmp_path)
+
+
+def test_the_rows_are_written_as_they_were_understood(make: Make) -> None:
+    reading = read_input(
+        make(
+            "a.csv",
+            "My text;Sum;Paid\n" + "".join(f"{sentence(n)};{n},5;yes\n{sentence(n + 30)};1,25;no\n" for n in range(9)),
+        )
+    )
+    row = rows_of(reading.source, reading.made)["all"][0]
+    assert row == {"my_text": sentence(0), "sum": 0.5, "paid": True}
+
+
+def test_texts_in_a_nested_answer_stay_texts_and_every_row_obeys_the_drafted_schema(
+    make: Make, drafted: Drafted
+) -> None:
+    rows = [
+        {"text": sentence(n), "intent": LABELS[n % 3], "slots": {"rating": [str(n % 6)], "sum": str(n), "yes": "yes"}}
+        for n in range(60)
+    ]
+    rows[3]["slots"] = {}
+    rows[4]["slots"] = {"sum": 5, "rating": [], "yes": None}
+    workload, report = drafted(make("frames.jsonl", lines(rows)))
+    slots = properties(workload)["slots"]
+    assert slots["properties"]["rating"]["items"] == {"type": "string"}
+    assert slots["required"] == []
+    assert report.quarantined == {}
+    assert json.loads((make("x", "").parent / "out/train.jsonl").read_text().splitlines()[0])["demonstration"]
+
+
+def test_numbers_and_words_in_one_column_are_labels_and_texts_may_be_missing(make: Make, drafted: Drafted) -> None:
+    rows: list[dict[str, Any]] = [
+        {"text": sentence(n), "label": 1 if n % 2 else "other", "reply": f"Dear customer, {sentence(n + 1)}"}
+        for n in range(60)
+    ]
+    rows[8]["reply"] = None
+    workload, report = drafted(make("mixed.jsonl", lines(rows)))
+    assert properties(workload) == {"label": {"enum": ["1", "other"]}, "reply": {"type": ["string", "null"]}}
+    assert report.quarantined == {}

@@ -1,0 +1,580 @@
+"""Formats beyond the reported files: each kind of file gives its rows, or one sentence."""
+
+import datetime
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from components.data.columns import cell, schema_of
+from components.data.init import Reading, read_input
+from components.data.reading.folders import Options, read_source
+from components.data.tables import read_table
+from components.errors import DataError, GradusError
+from components.registry.translation import translated
+from tests.components.data import clients
+from tests.components.data.conftest import sentence
+
+LABELS = ("refund", "delivery", "other")
+N = 30
+ROWS = [{"text": sentence(n), "label": LABELS[n % 3]} for n in range(N)]
+PAIRS = [(row["text"], json.dumps({"label": row["label"]})) for row in ROWS]
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def jsonl(rows: list[Any]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def understood(path: Path, **options: Any) -> tuple[list[str], list[str], str, int]:
+    """Inputs, fields, kind of answer and number of rows."""
+    reading = read(path, **options)
+    rows = sum(len(table.rows) for table in reading.source.parts.values())
+    return list(reading.made.inputs), list(reading.made.output), reading.made.kind, rows
+
+
+def read(path: Path, **options: Any) -> Reading:
+    return read_input(path, Options(translate=translated, **options))
+
+
+def usual(path: Path) -> bool:
+    return understood(path) == (["text"], ["label"], "object", N)
+
+
+@pytest.mark.parametrize("delimiter", ["\t", "|", ";", "^", "\x1f"])
+def test_any_delimiter(tmp_path: Path, delimiter: str) -> None:
+    rows = [f"{row['text'].replace(',', ' ')}{delimiter}{row['label']}" for row in ROWS]
+    assert usual(write(tmp_path / "a.csv", "\n".join([f"text{delimiter}label", *rows])))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_any_unicode(tmp_path: Path, encoding: str) -> None:
+    text = "text,label\n" + "".join(f'"{row["text"]} für €",{row["label"]}\n' for row in ROWS)
+    path = write(tmp_path / "a.csv", text.encode(encoding))
+    assert usual(path)
+    assert read(path).source.parts["all"].rows[0]["text"].endswith("für €")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "word"),
+    [("cp1252", "schön für „müde“ Käufer"), ("cp1251", "где моя посылка"), ("cp932", "荷物はどこですか")],
+)
+def test_legacy_encodings_are_detected_and_told(tmp_path: Path, encoding: str, word: str) -> None:
+    text = "text,label\n" + "".join(f'"{row["text"]} {word}",{row["label"]}\n' for row in ROWS)
+    reading = read(write(tmp_path / "a.csv", text.encode(encoding)))
+    assert reading.source.parts["all"].rows[0]["text"].endswith(word)
+    assert f"read as {encoding}" in reading.source.notes[0]
+
+
+def test_damaged_utf_8_is_refused_and_not_guessed(tmp_path: Path) -> None:
+    text = "text,label\n" + "".join(f'"{row["text"]} für €",{row["label"]}\n' for row in ROWS)
+    damaged = text.encode().replace("für".encode(), b"f\xfcr", 1)
+    with pytest.raises(DataError, match=r"expected text in utf-8, found byte 0xfc at position \d+ \(.*a.csv:2\)"):
+        read(write(tmp_path / "a.csv", damaged))
+
+
+def test_old_line_ends_quotes_with_backslashes_single_quotes_and_empty_lines(tmp_path: Path) -> None:
+    lines = [f'"{row["text"]}",{row["label"]}' for row in ROWS]
+    assert usual(write(tmp_path / "mac.csv", "\r".join(["text,label", *lines])))
+    assert usual(write(tmp_path / "empty.csv", "\n\n".join(["text,label", *lines]) + "\n\n\n"))
+    escaped = [f'"say \\"hi\\", {row["text"]}",{row["label"]}' for row in ROWS]
+    path = write(tmp_path / "escaped.csv", "\n".join(["text,label", *escaped]))
+    assert usual(path)
+    assert read(path).source.parts["all"].rows[0]["text"].startswith('say "hi", ')
+    single = [f"'{row['text']}','{row['label']}'" for row in ROWS]
+    assert usual(write(tmp_path / "single.csv", "\n".join(["'text','label'", *single])))
+
+
+def test_tabs_with_stray_quotes(tmp_path: Path) -> None:
+    rows = [f'"{row["text"]}\t{row["label"]}' for row in ROWS]
+    assert usual(write(tmp_path / "a.tsv", "\n".join(["text\tlabel", *rows])))
+
+
+def test_a_title_above_the_names_and_a_delimiter_at_each_end(tmp_path: Path) -> None:
+    rows = [f"{row['text'].replace(',', '')};{row['label']};" for row in ROWS]
+    path = write(tmp_path / "a.csv", "\n".join(["Export of May", "", "text;label;", *rows]))
+    assert usual(path)
+    assert "skipped 1 line above the columns' names" in read(path).source.notes
+
+
+def test_a_file_without_names(tmp_path: Path) -> None:
+    rows = [f"{row['label']}\t{row['text']} and so on, as long as it takes" for row in ROWS]
+    reading = read(write(tmp_path / "SMSSpamCollection", "\n".join(rows)))
+    assert (reading.made.inputs, list(reading.made.output)) == ({"column_2": "column_2"}, ["column_1"])
+    assert len(reading.source.parts["all"].rows) == N
+
+
+def test_a_row_cut_off_at_the_end_is_left_out_and_told_but_one_in_the_middle_is_not(tmp_path: Path) -> None:
+    lines = ["text,label", *(f'"{row["text"]}",{row["label"]}' for row in ROWS)]
+    reading = read(write(tmp_path / "cut.csv", "\n".join([*lines, '"the last']) + "\n"))
+    assert len(reading.source.parts["all"].rows) == N
+    assert f"the last row, at line {N + 2}, is cut off and left out" in reading.source.notes
+    lines[4] = lines[4].replace('",', ",")
+    with pytest.raises(DataError, match=r"its quotes are never closed|expected after"):
+        read(write(tmp_path / "open.csv", "\n".join(lines)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({"data": ROWS}),
+        json.dumps({"version": 1, "examples": ROWS}, indent=1),
+        json.dumps({"text": [row["text"] for row in ROWS], "label": [row["label"] for row in ROWS]}),
+        json.dumps({name: {str(n): row[name] for n, row in enumerate(ROWS)} for name in ("text", "label")}),
+        "\n".join(json.dumps(row, indent=2) for row in ROWS),
+        ",\n".join(json.dumps(row) for row in ROWS),
+        "\ufeff" + json.dumps(ROWS),
+        jsonl(ROWS).replace("\n", "\r\n"),
+    ],
+)
+def test_json_in_any_layout(tmp_path: Path, content: str) -> None:
+    assert usual(write(tmp_path / "a.json", content))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.txt", "a", "a.JSON"])
+def test_json_is_known_by_its_content(tmp_path: Path, name: str) -> None:
+    assert usual(write(tmp_path / name, jsonl(ROWS)))
+
+
+def test_csv_that_is_named_json(tmp_path: Path) -> None:
+    rows = "\n".join(["text\tlabel", *(f"{row['text']}\t{row['label']}" for row in ROWS)])
+    assert usual(write(tmp_path / "a.json", rows))
+
+
+def test_gzip_is_unpacked(tmp_path: Path) -> None:
+    assert usual(write(tmp_path / "a.jsonl.gz", gzip.compress(jsonl(ROWS).encode())))
+
+
+def workbook(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+def test_a_workbook_gives_its_fullest_sheet_from_the_names_on(tmp_path: Path) -> None:
+    when = datetime.datetime(2024, 5, 1)
+    rows: list[list[Any]] = [["Report"], [], ["text", "label", "sum", "received"]]
+    rows += [[row["text"], row["label"], n + 0.5, when + datetime.timedelta(n)] for n, row in enumerate(ROWS)]
+    path = workbook(tmp_path / "a.xlsx", {"Notes": [["x"], ["y"]], "Mails": rows})
+    reading = read(path)
+    assert reading.source.notes == ("read the sheet `Mails`, not Notes", "skipped 1 row above the columns' names")
+    assert reading.made.output == {"label": ("label", {"enum": sorted(LABELS)}), "sum": ("sum", {"type": "number"})}
+    assert reading.made.date == "received"
+    with pytest.raises(DataError, match="expected a sheet `None such`, found Notes, Mails"):
+        read(path, sheet="None such")
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.csv", "a.json"])
+def test_a_workbook_is_known_by_its_content(tmp_path: Path, name: str) -> None:
+    made = workbook(tmp_path / "made.xlsx", {"Mails": [["text", "label"], *([*row.values()] for row in ROWS)]})
+    assert usual(write(tmp_path / name, made.read_bytes()))
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+def test_parquet_is_known_by_its_content(tmp_path: Path, name: str) -> None:
+    import pandas as pd
+
+    buffer = io.BytesIO()
+    pd.DataFrame(ROWS).to_parquet(buffer)
+    assert usual(write(tmp_path / name, buffer.getvalue()))
+
+
+def test_the_data_stage_names_a_parquet_file_that_is_called_csv(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected csv as text, found a Parquet file, whatever its name: `gradus init`"):
+        read_table(write(tmp_path / "a.csv", b"PAR1" + b"\0" * 20), "csv")
+
+
+def test_a_dataset_that_the_library_saved_and_one_of_parquet_files(tmp_path: Path) -> None:
+    import datasets
+
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(LABELS))})
+    rows = [{"text": row["text"], "label": LABELS.index(row["label"])} for row in ROWS]
+    saved = datasets.Dataset.from_list(rows, features=features)
+    datasets.DatasetDict({"train": saved, "test": saved}).save_to_disk(str(tmp_path / "saved"))
+    reading = read(tmp_path / "saved")
+    assert set(reading.source.parts) == {"train", "test"}
+    assert reading.made.output["label"][1] == {"enum": sorted(LABELS)}
+    folder = tmp_path / "parquet"
+    (folder / "data").mkdir(parents=True)
+    saved.to_parquet(str(folder / "data" / "train-00000-of-00001.parquet"))
+    saved.to_parquet(str(folder / "data" / "validation-00000-of-00001.parquet"))
+    write(folder / "dataset_info.json", "{}")
+    write(folder / "README.md", "# A dataset")
+    reading = read(folder)
+    assert set(reading.source.parts) == {"train", "dev"}
+    assert reading.made.output["label"][1] == {"enum": sorted(LABELS)}
+
+
+def test_a_folder_gives_its_files_the_parts_of_their_names(tmp_path: Path) -> None:
+    for name in ("Train.csv", "val.csv", "test_set.csv"):
+        write(tmp_path / "d" / name, "\n".join(["text,label", *(f'"{r["text"]}",{r["label"]}' for r in ROWS)]))
+    write(tmp_path / "d" / "ontology.json", json.dumps({"refund": {"description": "money back"}, "other": {}}))
+    write(tmp_path / "d" / ".hidden.csv", "nothing")
+    reading = read(tmp_path / "d")
+    assert {part: len(table.rows) for part, table in reading.source.parts.items()} == {"train": N, "dev": N, "test": N}
+
+
+def test_a_column_that_names_the_split(tmp_path: Path) -> None:
+    rows = [{**row, "split": "train" if n % 3 else "validation"} for n, row in enumerate(ROWS)]
+    reading = read(write(tmp_path / "a.jsonl", jsonl(rows)))
+    assert {part: len(table.rows) for part, table in reading.source.parts.items()} == {"dev": 10, "train": 20}
+    assert usual(tmp_path / "a.jsonl")
+
+
+def test_files_without_a_common_column_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "d" / "a.jsonl", jsonl([{"text": "a"}]))
+    write(tmp_path / "d" / "b.jsonl", jsonl([{"label": "b"}]))
+    with pytest.raises(DataError, match=r"found text in a.jsonl and label in b.jsonl"):
+        read(tmp_path / "d")
+
+
+def chat(row: dict[str, str], answer: Any = None, **more: Any) -> dict[str, Any]:
+    content = row["label"] if answer is None else answer
+    return {"messages": [{"role": "user", "content": row["text"]}, {"role": "assistant", "content": content, **more}]}
+
+
+CHATS: dict[str, list[Any]] = {
+    "openai": [chat(row) for row in ROWS],
+    "parts": [
+        {
+            "messages": [
+                {"role": "developer", "content": "Classify."},
+                {"role": "user", "content": [{"type": "text", "text": row["text"]}]},
+                {"role": "assistant", "content": [{"type": "text", "text": row["label"]}]},
+            ]
+        }
+        for row in ROWS
+    ],
+    "weight": [
+        {
+            "messages": [
+                {"role": "user", "content": row["text"]},
+                {"role": "assistant", "content": row["label"], "weight": 1},
+                {"role": "user", "content": "thanks"},
+                {"role": "assistant", "content": "You are welcome!", "weight": 0},
+            ]
+        }
+        for row in ROWS
+    ],
+    "sharegpt": [
+        {"conversations": [{"from": "human", "value": row["text"]}, {"from": "gpt", "value": row["label"]}]}
+        for row in ROWS
+    ],
+    "gemini": [
+        {
+            "systemInstruction": {"role": "system", "parts": [{"text": "Classify."}]},
+            "contents": [
+                {"role": "user", "parts": [{"text": row["text"]}]},
+                {"role": "model", "parts": [{"text": row["label"]}]},
+            ],
+        }
+        for row in ROWS
+    ],
+    "anthropic": [{"system": "Classify.", **chat(row)} for row in ROWS],
+    "prompt and completion": [{"prompt": row["text"], "completion": row["label"]} for row in ROWS],
+    "prompt of messages": [
+        {
+            "prompt": [{"role": "user", "content": row["text"]}],
+            "completion": [{"role": "assistant", "content": row["label"]}],
+        }
+        for row in ROWS
+    ],
+    "preference": [
+        {
+            "input": {"messages": [{"role": "user", "content": row["text"]}]},
+            "preferred_output": [{"role": "assistant", "content": row["label"]}],
+            "non_preferred_output": [{"role": "assistant", "content": "no idea"}],
+        }
+        for row in ROWS
+    ],
+    "chosen": [{"prompt": row["text"], "chosen": row["label"], "rejected": "no idea"} for row in ROWS],
+    "stored completions": [
+        {
+            "id": f"chatcmpl-{n}",
+            "object": "chat.completion",
+            "created": 1_714_550_000 + n,
+            "model": "gpt-4.1-mini",
+            "messages": [{"role": "user", "content": row["text"]}],
+            "choices": [
+                {"index": 0, "message": {"role": "assistant", "content": row["label"]}, "finish_reason": "stop"}
+            ],
+        }
+        for n, row in enumerate(ROWS)
+    ],
+    "responses": [
+        {
+            "id": f"resp_{n}",
+            "object": "response",
+            "request": {"input": row["text"], "instructions": "Classify."},
+            "response": {
+                "output": [
+                    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": row["label"]}]}
+                ]
+            },
+        }
+        for n, row in enumerate(ROWS)
+    ],
+    "proxy log": [
+        {
+            "request": {"model": "m", "messages": [{"role": "user", "content": row["text"]}]},
+            "response": {"choices": [{"message": {"role": "assistant", "content": row["label"]}}]},
+        }
+        for row in ROWS
+    ],
+    "evals": [{"input": [{"role": "user", "content": row["text"]}], "ideal": row["label"]} for row in ROWS],
+    "evals with item": [{"item": {"input": row["text"], "ideal": [row["label"], "x"]}} for row in ROWS],
+    "langfuse observations": [
+        {
+            "id": f"o{n}",
+            "traceId": f"t{n}",
+            "type": "GENERATION",
+            "startTime": f"2026-05-{n % 28 + 1:02d}T10:00:00Z",
+            "input": [{"role": "system", "content": "Classify."}, {"role": "user", "content": row["text"]}],
+            "output": {"role": "assistant", "content": row["label"]},
+        }
+        for n, row in enumerate(ROWS)
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_conversations_of_every_program_give_the_question_and_a_plain_label(tmp_path: Path, name: str) -> None:
+    reading = read(write(tmp_path / "a.jsonl", jsonl(CHATS[name])))
+    assert list(reading.made.inputs) == ["text"]
+    assert reading.made.kind == "label"
+    assert reading.made.output["answer"][1] == {"type": "string", "enum": sorted(LABELS)}
+    table = reading.source.parts["all"]
+    assert [(row["text"], row["answer"]) for row in table.rows] == [(row["text"], row["label"]) for row in ROWS]
+
+
+def test_earlier_turns_are_an_input_of_their_own(tmp_path: Path) -> None:
+    chats = [
+        {
+            "messages": [
+                {"role": "user", "content": "hello"},
+                {"role": "assistant", "content": "How can I help?"},
+                {"role": "user", "content": row["text"]},
+                {"role": "assistant", "content": row["label"]},
+            ]
+        }
+        for row in ROWS
+    ]
+    reading = read(write(tmp_path / "a.jsonl", jsonl(chats)))
+    assert set(reading.made.inputs) == {"text", "conversation"}
+    first = reading.source.parts["all"].rows[0]
+    assert first["conversation"] == "user: hello\nassistant: How can I help?"
+    assert first["text"] == ROWS[0]["text"]
+
+
+def test_a_tool_call_is_an_answer_with_name_and_arguments(tmp_path: Path) -> None:
+    tools = [{"type": "function", "function": {"name": "route", "parameters": {"type": "object"}}}]
+    chats = [
+        {
+            **chat(
+                row,
+                "",
+                tool_calls=[
+                    {
+                        "id": f"c{n}",
+                        "type": "function",
+                        "function": {
+                            "name": "route",
+                            "arguments": json.dumps({"team": row["label"], "urgent": n % 2 == 0}),
+                        },
+                    }
+                ],
+            ),
+            "tools": tools,
+            "parallel_tool_calls": False,
+        }
+        for n, row in enumerate(ROWS)
+    ]
+    reading = read(write(tmp_path / "a.jsonl", jsonl(chats)))
+    assert reading.made.kind == "object"
+    assert list(reading.made.output) == ["name", "arguments"]
+    assert reading.made.output["arguments"][1]["properties"].keys() == {"team", "urgent"}
+
+
+def test_a_batchs_answers_find_their_questions_in_the_folder_and_are_refused_alone(tmp_path: Path) -> None:
+    asked = [
+        {
+            "custom_id": f"r{n}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {"model": "m", "messages": [{"role": "user", "content": row["text"]}]},
+        }
+        for n, row in enumerate(ROWS)
+    ]
+    answered = [
+        {
+            "id": f"b{n}",
+            "custom_id": f"r{n}",
+            "response": {
+                "status_code": 200,
+                "body": {"choices": [{"message": {"role": "assistant", "content": row["label"]}}]},
+            },
+            "error": None,
+        }
+        for n, row in enumerate(ROWS)
+    ]
+    write(tmp_path / "d" / "batch_input.jsonl", jsonl(asked))
+    alone = write(tmp_path / "d" / "batch_output.jsonl", jsonl(answered[::-1]))
+    reading = read(tmp_path / "d")
+    pairs = {(row["text"], row["answer"]) for row in reading.source.parts["all"].rows}
+    assert pairs == {(row["text"], row["label"]) for row in ROWS}
+    with pytest.raises(DataError, match="answers alone: put the batch's request file beside it"):
+        read(alone)
+
+
+def test_promptfoo_tests_in_csv_json_and_yaml(tmp_path: Path) -> None:
+    tests = [{"vars": {"mail": row["text"]}, "assert": [{"type": "equals", "value": row["label"]}]} for row in ROWS]
+    rows = ["mail,__expected", *(f'"{row["text"]}",equals:{row["label"]}' for row in ROWS)]
+    import yaml
+
+    files = {
+        "a.csv": "\n".join(rows),
+        "a.json": json.dumps(tests),
+        "a.yaml": yaml.safe_dump({"prompts": ["{{mail}}"], "tests": tests}),
+    }
+    for name, content in files.items():
+        assert understood(write(tmp_path / name, content)) == (["mail"], ["answer"], "label", N), name
+
+
+def test_opentelemetry_as_collectors_and_the_sdk_write_it(tmp_path: Path) -> None:
+    for path in (clients.otlp(tmp_path / "otlp.jsonl", PAIRS), clients.console(tmp_path / "spans.json", PAIRS)):
+        reading = read(path)
+        assert [row["text"] for row in reading.source.parts["all"].rows] == [row["text"] for row in ROWS]
+        assert (list(reading.made.output), reading.source.system) == (["label"], clients.SYSTEM)
+
+
+def test_langfuse_as_its_client_writes_it(tmp_path: Path) -> None:
+    for path in (
+        clients.langfuse_spans(tmp_path / "spans.jsonl", PAIRS),
+        clients.langfuse_items(tmp_path / "items.json", PAIRS),
+    ):
+        assert usual(path)
+
+
+def test_mlflow_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    reading = read(clients.mlflow_traces(tmp_path / "traces.jsonl", PAIRS[:6], tmp_path / "mlflow.db"))
+    assert {row["text"] for row in reading.source.parts["all"].rows} == {row["text"] for row in ROWS[:6]}
+    assert reading.source.system == clients.SYSTEM
+
+
+def test_labels_at_the_beginning_of_lines(tmp_path: Path) -> None:
+    assert usual(write(tmp_path / "a.txt", "".join(f"__label__{row['label']} {row['text']}\n" for row in ROWS)))
+
+
+def test_free_texts_lists_and_numbers_are_answers(tmp_path: Path) -> None:
+    texts = [{"document": f"{row['text']}. {row['text']}, again.", "summary": row["text"]} for row in ROWS]
+    lists = [{"text": row["text"], "tags": [row["label"], LABELS[n % 2]]} for n, row in enumerate(ROWS)]
+    german = [{"en": f"{row['text']} today", "de": f"Heute {row['text']} also"} for row in ROWS]
+    assert understood(write(tmp_path / "a.jsonl", jsonl(texts))) == (["document"], ["answer"], "text", N)
+    reading = read(write(tmp_path / "b.jsonl", jsonl(lists)))
+    assert (reading.made.kind, reading.made.output["answer"][1]["items"]) == ("list", {"enum": sorted(LABELS)})
+    reading = read(write(tmp_path / "c.jsonl", jsonl(german)))
+    assert reading.made.kind == "text"
+    assert "is taken for the answer" in " ".join(reading.made.guesses)
+
+
+def bomb() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+        with archive.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as file:
+            for _ in range(260):
+                file.write(b" " * 2**23)
+    return buffer.getvalue()
+
+
+@pytest.mark.slow
+def test_a_zip_bomb_is_refused_by_its_size(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected at most 2,147,483,648 bytes unpacked, found"):
+        read(write(tmp_path / "a.xlsx", bomb()))
+
+
+REFUSED: dict[str, tuple[str | bytes, str]] = {
+    "nothing.csv": (b"", "expected rows, found an empty file"),
+    "blank.jsonl": (b" \n\n ", "expected rows, found an empty file"),
+    "empty.json": ("[]", "expected rows, found an empty file"),
+    "old.xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "an old or encrypted Office file: save it as .xlsx"),
+    "doc.pdf": (b"%PDF-1.7", "found a PDF"),
+    "cut.parquet": (b"PAR1" + b"\0" * 40, "expected a parquet file that opens, found a damaged one"),
+    "cut.xlsx": (b"PK\x03\x04" + b"\0" * 40, "expected a whole file, found a damaged zip"),
+    "cut.csv.gz": (gzip.compress(b"text,label\n" * 100)[:-12], "expected a whole gzip file, found a damaged one"),
+    "base.db": (b"SQLite format 3\x00", "found a SQLite database: export the table"),
+    "array.json": ("[1, 2]", r"expected a JSON object, found a number \(.*:1\)"),
+    "cut.json": (json.dumps(ROWS)[:-30], r"expected a JSON object, found .* \(.*cut.json:1\)"),
+    "two.jsonl": ('{"a": 1}\n{"a": \n', r"expected a JSON object, found Expecting value at column 7 \(.*:2\)"),
+    "bomb.yaml": ("a: &a [1]\nb: &b [" + "*a," * 60 + "]", "more than 50 references"),
+    "nul.csv": (b"\0\0\0\0\0\0\0", "expected"),
+    "one.csv": ("just a column\nwith two lines\nand three more", "expected a column with the answer"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path: Path, name: str) -> None:
+    content, message = REFUSED[name]
+    with pytest.raises(GradusError, match=message) as raised:
+        read(write(tmp_path / name, content))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_zip_archive_is_told_what_it_holds(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("train.csv", "text,label\n")
+    with pytest.raises(DataError, match=r"found a zip archive with train\.csv: unpack it first"):
+        read_source(write(tmp_path / "a.zip", buffer.getvalue()))
+
+
+def test_half_surrogates_and_nul_do_not_stop_a_draft(tmp_path: Path) -> None:
+    rows = [{**row, "text": row["text"] + " \ud800\u0000"} for row in ROWS]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    assert usual(write(tmp_path / "a.jsonl", text))
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.floats(-9, 9)
+    | st.sampled_from(["a", "b", "7", "yes", "", "x y"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(st.lists(VALUES, min_size=1, max_size=30))
+def test_a_schema_of_values_holds_for_each_of_them(values: list[Any]) -> None:
+    schema = schema_of(values, literal=True)
+    if schema is not None:
+        validator = Draft202012Validator(schema)
+        cleaned = [cell(value) for value in values]
+        assert [value for value in cleaned if value is not None and not validator.is_valid(value)] == []
+
+
+def test_a_span_that_the_translation_cannot_read_is_no_traceback() -> None:
+    damaged = {"gen_ai.input.messages": "9" * 5000}
+    assert translated(damaged, []) == damaged
