@@ -8,7 +8,7 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,10 @@ from components.data.contract import Failure, Findings, validate
 from components.data.report import DataReport
 from components.data.similarity import Link
 from components.data.sources import Row, read
-from components.data.split import SPLITS, Places, TooFewRowsError, assign
+from components.data.split import SPLITS, Places, TooFewRowsError, assign, leaked
 from components.data.tokens import TokenLimit
 from components.errors import DataError
-from components.params import GeneratedSource, Workload
+from components.params import GeneratedSource, SplitName, Workload
 from components.records import DataSummary, Example, Record, write_jsonl, write_record
 from components.tracking import Tracker
 
@@ -45,6 +45,7 @@ class Prepared:
     findings: Findings
     links: Sequence[Link]
     splits: Places
+    leaked: dict[SplitName, int]
 
 
 def prepare(
@@ -84,7 +85,8 @@ def _prepare(workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> 
 
 
 def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:
-    repeats = repeated_inputs(rows)
+    removed = workload.validation.leakage == "remove"
+    repeats = repeated_inputs(rows) if removed else {}
     links = similar_rows(rows, repeats, workload.validation.near_duplicate_similarity)
     findings = validate(tabulate(rows, repeats, links, workload, limits), workload, limits)
     _refuse_too_many(findings, rows, workload, folder)
@@ -97,7 +99,7 @@ def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limi
     ]
     splits = _assign([rows[place] for place in kept], among_kept, workload)
     original: Places = {split: [kept[index] for index in indices] for split, indices in splits.items()}
-    return Prepared(rows, findings, links, original)
+    return Prepared(rows, findings, links, original, {} if removed else leaked(rows, links))
 
 
 def _assign(rows: Sequence[Row], links: Sequence[Link], workload: Workload) -> Places:
@@ -146,10 +148,18 @@ def _write(prepared: Prepared, workload: Workload, folder: Path) -> DataReport:
         summary=_summary(prepared, folder),
         quarantined=_counts(findings),
         near_duplicates=len(prepared.links),
-        warnings=findings.warnings,
+        warnings=(*findings.warnings, *_leaks(prepared)),
+        leaked=prepared.leaked,
     )
     write_record(folder / "report.json", report)
     return report
+
+
+def _leaks(prepared: Prepared) -> Iterator[str]:
+    """A sentence on each published split that leaks."""
+    for split, n in prepared.leaked.items():
+        total = sum(row.part == split for row in prepared.rows)
+        yield f"{split}: {n:,} of {total:,} rows have a near-duplicate in a less strict split, and were kept"
 
 
 def _quarantined(rows: Sequence[Row], failures: dict[int, tuple[Failure, ...]]) -> list[Quarantined]:

@@ -1,5 +1,6 @@
 """What became of a source, as later stages read it."""
 
+from components.params import SplitName
 from components.records import DataSummary, Record
 
 
@@ -8,7 +9,8 @@ class DataReport(Record):
 
     `rows` were read; `quarantined` counts them by rule, a row under each rule that it breaks; `near_duplicates` are
     pairs, which were kept on one side. `summary.demonstration_accuracy` is the share of the four splits' rows whose
-    demonstration equals the reference.
+    demonstration equals the reference. `leaked` counts the rows of a published split whose like a less strict part of
+    the source has, where they are kept (validation.leakage).
     """
 
     workload: str
@@ -17,3 +19,4 @@ class DataReport(Record):
     quarantined: dict[str, int]
     near_duplicates: int
     warnings: tuple[str, ...]
+    leaked: dict[SplitName, int] = {}

@@ -48,6 +48,22 @@ def straddling(rows: Sequence[Row], links: Iterable[Link]) -> dict[int, str]:
     return found
 
 
+def leaked(rows: Sequence[Row], links: Iterable[Link]) -> dict[SplitName, int]:
+    """Evaluation split → how many of its rows have their like, or their group, in a less strict part of the source."""
+    loosest: dict[str, int] = {}
+    for row in rows:
+        loosest[row.example.group] = max(_rank(row.part), loosest.get(row.example.group, 0))
+    reached = [loosest[row.example.group] for row in rows]
+    for link in links:
+        for one, other in ((link.first, link.second), (link.second, link.first)):
+            reached[one] = max(reached[one], _rank(rows[other].part))
+    counts: dict[SplitName, int] = dict.fromkeys(EVALUATION, 0)
+    for row, rank in zip(rows, reached, strict=True):
+        if row.part in counts and rank > _rank(row.part):
+            counts[row.part] += 1
+    return {split: n for split, n in counts.items() if n}
+
+
 def _rank(part: Part) -> int:
     return EVALUATION.index(part) if part in EVALUATION else len(EVALUATION)
 
