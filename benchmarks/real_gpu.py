@@ -35,6 +35,8 @@ ROWS, ROW_TOKENS = 8, 512  # of one step, whatever the set: one shape, compiled 
 RATES = (4e-4, 1e-3)
 BATCH_ROWS = 2048  # answered at the same time
 DRAWS = 4  # of rejection sampling, for each prompt
+# What a worker's first run falls back to where this machine cannot do it as it is.
+ATTEMPTS = ("as it is", "layers not compiled", "plain generation")
 LORA = LoraParams(rank=32, alpha=64)
 
 
@@ -140,8 +142,8 @@ def chosen(job: Job, splits: dict[str, list[Example]]) -> tuple[list[Example], l
 class Runner:
     """Runs jobs in this process, and hands each row to `tell`."""
 
-    def __init__(self, bench: Bench, tell: Callable[[str, Any], None]) -> None:
-        self.bench, self.tell = bench, tell
+    def __init__(self, bench: Bench, tell: Callable[[str, Any], None], plain_generation: bool = False) -> None:
+        self.bench, self.tell, self.plain_generation = bench, tell, plain_generation
 
     def run(self, job: Job) -> None:
         """One job, its rows told."""
@@ -154,7 +156,7 @@ class Runner:
             train = real_noise.reviewed(train, suspected)
         if self.bench.limit:
             train, test, dev = train[: self.bench.limit], test[: self.bench.limit], dev[: self.bench.limit]
-        work = _Work(self.bench, job, workload)
+        work = _Work(self.bench, job, workload, self.plain_generation)
         first = replace(job, method=job.method.partition("+")[0])
         model = work.train(train, dev or test[:1])
         self._measure(work, first, model, train, test)
@@ -186,8 +188,8 @@ class Runner:
 class _Work:
     """One job's training and answering."""
 
-    def __init__(self, bench: Bench, job: Job, workload: Workload) -> None:
-        self.bench, self.job, self.workload = bench, job, workload
+    def __init__(self, bench: Bench, job: Job, workload: Workload, plain_generation: bool) -> None:
+        self.bench, self.job, self.workload, self.plain_generation = bench, job, workload, plain_generation
         self.setting = SETS[job.set]
         self.prompt: Prompt = load_prompt(
             Path("params/prompts") / job.set, workload.trained_prompt, self.setting.columns
@@ -279,11 +281,37 @@ class _Work:
 
         asks = [Ask(example.id, self.prompt.messages(example)) for example in examples]
         wanted = Sampling(max_new_tokens=self.setting.new_tokens, seed=self.job.seed, **sampling)
+        if self.plain_generation:
+            return by_transformers(engine, asks, wanted)
         return engine.generate(asks, wanted)
 
     def clear(self) -> None:
         """Remove what was trained."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def by_transformers(engine: Any, asks: Sequence[Any], sampling: Any, rows: int = 512) -> list[Any]:
+    """The same answers by transformers' own generation: what is left where the engine cannot run."""
+    import torch
+
+    from components.records import Completion
+
+    tokenizer, model = engine.tokenizer, engine.model.eval()
+    tokenizer.padding_side = "left"
+    drawn: dict[str, Any] = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0}
+    wanted = drawn if sampling.temperature else {"do_sample": False}
+    texts: list[str] = []
+    for start in range(0, len(asks), rows):
+        turns = [[message.model_dump() for message in ask.messages] for ask in asks[start : start + rows]]
+        shown = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        batch = tokenizer(shown, add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
+        with torch.inference_mode():
+            tokens = model.generate(
+                **batch, max_new_tokens=sampling.max_new_tokens, num_return_sequences=sampling.n, **wanted
+            )
+        texts += tokenizer.batch_decode(tokens[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+    names = [ask.example_id for ask in asks for _ in range(sampling.n)]
+    return [Completion.of_text(name, text) for name, text in zip(names, texts, strict=True)]
 
 
 def _free() -> None:
@@ -300,17 +328,23 @@ def work(bench: Bench, pipe: Any) -> None:
     from components.training import sft_trainer
 
     _bridge_versions()
-    plain = sft_trainer.compiled
+    plain, attempts, first = sft_trainer.compiled, list(ATTEMPTS), True
     while (job := pipe.recv()) is not None:
         began = time.perf_counter()
-        for attempt in ("compiled", "plain"):
+        while attempts:
+            attempt = attempts[0]
             try:
-                sft_trainer.compiled = plain if attempt == "compiled" else lambda layers: layers
-                Runner(bench, lambda kind, content: pipe.send((kind, content))).run(job)
+                sft_trainer.compiled = plain if attempt == "as it is" else lambda layers: layers
+                runner = Runner(bench, lambda kind, content: pipe.send((kind, content)), attempt == "plain generation")
+                runner.run(job)
+                break
             except Exception:  # one run that fails must not end the others; it is told with its cause
                 pipe.send(("failed", {"job": job.name, "attempt": attempt, "error": traceback.format_exc()[-3000:]}))
-                continue
-            break
+                _free()
+                if len(attempts) == 1 or not first:
+                    break
+                attempts.pop(0)
+        first = False
         pipe.send(("done", {"job": job.name, "seconds": time.perf_counter() - began}))
 
 
