@@ -113,7 +113,8 @@ def jobs() -> list[Job]:
     listed += [*noisy(0.2, (1, 2, 3)), *noisy(0.0, (1, 2, 3))]
     listed += [Job(f"{name} tenth", name, train="folds 0-1", seconds=25) for name in list(SETS)[3:]]
     listed += noisy(0.05, (1, 2, 3))
-    listed += [Job("snips lora", "snips", method="sft_lora", rate=1e-3, seconds=120)]
+    listed += [Job(f"banking77 seed {seed}", "banking77", seed=seed, evaluations=2, seconds=45) for seed in (2, 3)]
+    listed += [Job("snips lora", "snips", method="sft_lora", seconds=120)]
     return listed
 
 
