@@ -161,8 +161,8 @@ class Runner:
         first = replace(job, method=job.method.partition("+")[0])
         model = work.train(train, dev or test[:1])
         self._measure(work, first, model, train, test)
-        if job.method.endswith("+rejection_sampling"):
-            kept = work.sampled(model, train)
+        kept = work.sampled(model, train) if job.method.endswith("+rejection_sampling") else []
+        if kept:  # a model that is never right leaves nothing to train on
             model = work.train(kept, dev)
             self._measure(work, replace(job, method="rejection_sampling"), model, kept, test)
         work.clear()
