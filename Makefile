@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-nano-trials ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -84,7 +84,7 @@ nano: setup ## Pretrain the nano base model, or confirm that it is up to date
 nano-eval: setup ## Measure the nano base model on worlds it has never seen, and write its card
 	$(BIN)/dvc repro --single-item examine
 
-bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-watch bench-scorers bench-verdicts bench-advice bench-trust ## All benchmarks but the trials (three hours on two cores)
+bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-chaos bench-watch bench-scorers bench-verdicts bench-advice bench-trust ## All benchmarks but the trials (three hours on two cores)
 
 bench-ladder: setup ## Three climbs with three seeds: accuracy, cost, time, overhead, memory (ARGS="--seeds 4 5")
 	$(BIN)/python -m benchmarks.ladder $(ARGS)
@@ -97,6 +97,9 @@ bench-training: setup ## SFT and GRPO against bare TRL scripts
 
 bench-traces: setup ## Requests against a server that is killed again and again: is every answer in the lake, once?
 	$(BIN)/python -m benchmarks.traces $(ARGS)
+
+bench-chaos: setup ## Faults and kills at random moments: is every acknowledged trace in the lake, once? (ARGS="--faults 100")
+	$(BIN)/python -m benchmarks.chaos $(ARGS)
 
 bench-serve: setup ## Requests a second and waiting times against transformers serve (ARGS="--model FOLDER")
 	$(BIN)/python -m benchmarks.serving $(ARGS)

@@ -25,17 +25,19 @@ from typing import Any
 from benchmarks.ladder import machine
 from components.engines import Sampling
 from components.engines.transformers_engine import TransformersEngine
+from components.methods.grpo.settings import GrpoParams
+from components.methods.grpo.training import Rewarded, rl_job
+from components.methods.sft.settings import SftParams
+from components.methods.sft.training import sft_job, train_sft
 from components.models import open_model
-from components.params import GrpoParams, Profile, SftParams, Workload, load
+from components.params import Profile, Workload, load
 from components.prompts import load_prompt
 from components.records import Example, to_json
 from components.tracking import NullTracker
-from components.training import Draws, TrainingTask, train_sft
+from components.training import Draws, TrainingTask
 from components.training.encode import encode_examples
 from components.training.precision import Compute
-from components.training.rl import Rewarded, rl_job
 from components.training.run import starting_model
-from components.training.sft import sft_job
 from components.workloads.triage import generate
 
 log = logging.getLogger(__name__)

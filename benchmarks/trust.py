@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ladder import machine
-from components.params import GrpoParams, HackingParams, ScorerParams
+from components.methods.grpo.settings import GrpoParams
+from components.params import HackingParams, ScorerParams
 from components.records import Completion, Example, Score
 from components.scorers import Scorer, build, score_all
 from components.stages.run import git_commit
@@ -166,10 +167,10 @@ def watch(options: argparse.Namespace) -> dict[str, Any]:
 
 def train(kind: str, seed: int) -> dict[str, Any]:
     """One watched RL training from the project's SFT rung."""
+    from components.methods.grpo.training import train_rl
     from components.stages.run import Run
     from components.stages.rungs import job_of
     from components.tracking import NullTracker
-    from components.training import train_rl
 
     started, run = time.monotonic(), replace(Run.load(RUN), seed=seed)
     own = build(run.workload.scorer, run.workload.output)

@@ -4,7 +4,7 @@ Decides their shape and how they are written; computes nothing.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -33,7 +33,7 @@ class Message(Record):
 class Example(Record):
     """One case of a workload.
 
-    `input` holds the columns that prompts may refer to. `demonstration` is the completion that SFT imitates,
+    `input` holds the columns that prompts may refer to. `demonstration` is the completion that training imitates,
     `reference` the right one: only evaluation and the verifier read it. `evidence` is what a verifier needs beside
     it, such as unit tests: no prompt ever shows it.
     """
@@ -92,7 +92,8 @@ class Trace(Record):
     The answer that the caller got has the id that the caller knows; others have the route behind it.
     `at` is the time in seconds since 1970, UTC; `valid` says whether the answer obeys the workload's schema.
     `input` holds the workload's input columns where the request named them, and is empty for a conversation of the
-    caller's own; `cost_usd` is what the answer cost at the measured or listed price.
+    caller's own; `cost_usd` is what the answer cost at the measured or listed price. `caller` is a salted hash of the
+    key that asked, empty where no key is asked for.
     """
 
     id: str
@@ -111,6 +112,7 @@ class Trace(Record):
     cost_usd: float | None = None
     route: RouteName = "champion"
     returned: bool = True
+    caller: str = ""
 
 
 def request_id(trace_id: str) -> str:
@@ -119,17 +121,26 @@ def request_id(trace_id: str) -> str:
 
 
 class Feedback(Record):
-    """What became of an answer, by the id of its trace: a score in [0, 1], the right answer, or both."""
+    """What became of an answer, by the id of its trace: a score in [0, 1], the right answer, or both.
+
+    `sender` is a salted hash of the key that says so, empty where no key is asked for; `reviewer` says whether that
+    key has this role.
+    """
 
     trace_id: str
     at: Moment
     workload: str
     score: float | None = None
     corrected: str | None = None
+    sender: str = ""
+    reviewer: bool = False
 
 
 class Scored(Record):
-    """How good an answer of production was, in [0, 1], and who says so; `passed` when nothing was wrong."""
+    """How good an answer of production was, in [0, 1], and who says so; `passed` when nothing was wrong.
+
+    `sender` and `reviewer` are those of the feedback behind it.
+    """
 
     trace_id: str
     at: Moment
@@ -138,23 +149,48 @@ class Scored(Record):
     value: float
     passed: bool
     reason: str = ""
+    sender: str = ""
+    reviewer: bool = False
 
 
 Production = Trace | Feedback | Scored
 
 
+FORMAT = 2  # of what is kept of production, raised when something changes its meaning; 1 named no format
+
+
+def production_line(record: Production) -> str:
+    """A record of production as a line of JSON, without the line end; it names its format."""
+    return f'{{"format":{FORMAT},{record.model_dump_json().removeprefix("{")}'
+
+
 def production_record(line: str) -> Production:
-    """The record of production that a line of JSON is.
+    """The record of production that a line of JSON is, written by this version or by an earlier one.
+
+    What a line has beyond a record's fields is left out, what it lacks has its usual value.
 
     Raises:
-        DataError: It is none.
+        DataError: It is none, or of a later format.
     """
     try:
         content: Any = json.loads(line)
         kind = Trace if "trace_id" not in content else Scored if "source" in content else Feedback
-        return kind.model_validate(content)
-    except (ValueError, TypeError, RecursionError) as error:
+        if content.get("format", 1) > FORMAT:
+            raise DataError(f"expected a record of format {FORMAT} or earlier, found {line[:80]!r}")
+        return kind.model_validate(known_fields(kind, content))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(f"expected a trace, a feedback or a score, found {line[:80]!r}") from error
+
+
+def known_fields(kind: type[Record], content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record of this kind takes of what was kept; a field that is null stands for its usual value."""
+    return {
+        name: content[name]
+        for name, field in kind.model_fields.items()
+        if name in content and (content[name] is not None or field.is_required())
+    }
 
 
 class Observation(Record):
@@ -424,7 +460,10 @@ def read_jsonl(path: Path, record: type[AnyRecord]) -> list[AnyRecord]:
     if not path.is_file():
         raise DataError(f"expected a file of {record.__name__} records, found none at {path}")
     found: list[AnyRecord] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):  # U+2028 is text
+    *lines, rest = _text(path, record).split("\n")  # U+2028 is text
+    if rest:
+        raise DataError(f"expected whole lines, found that the last one is cut ({path}:{len(lines) + 1})")
+    for number, line in enumerate(lines, start=1):
         try:
             found.append(record.model_validate_json(line))
         except ValidationError as error:
@@ -450,6 +489,15 @@ def read_record(path: Path, record: type[AnyRecord]) -> AnyRecord:
     if not path.is_file():
         raise DataError(f"expected a {record.__name__}, found no file at {path}")
     try:
-        return record.model_validate_json(path.read_text(encoding="utf-8"))
+        return record.model_validate_json(_text(path, record))
     except ValidationError as error:
         raise DataError(f"expected a {record.__name__}, found {error.errors()[0]['msg']} ({path})") from error
+
+
+def _text(path: Path, record: type[Record]) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"expected a file of {record.__name__} records, found bytes that are no text ({path})"
+        ) from error

@@ -18,6 +18,7 @@ from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from flows.advice import advice
 from flows.machine import machine
 from flows.production import prefect_home, production
+from flows.retention import retention
 from flows.trust import trust
 from flows.verdicts import verdicts
 
@@ -40,6 +41,7 @@ app.add_typer(machine)
 app.add_typer(verdicts)
 app.add_typer(trust)
 app.add_typer(advice)
+app.add_typer(retention)
 
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of the model.")]
 

@@ -7,17 +7,19 @@ Decides what is sent when, and what is told of it. Everything that reacts is wha
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from components.errors import RegistryError, ServiceError
+from components.errors import ConfigError, RegistryError, ServiceError
 from components.records import Record, read_record
 from components.registry import registered, registered_if_any
+from components.serving.access import REVIEWER, VARIABLE, Keys, new_key
 from components.stages.run import STATE, Run
 from flows.health import Services
-from monitoring.traffic import Plan, Reply, Target, replay
+from flows.services import status
+from monitoring.traffic import KEY_VARIABLE, Plan, Reply, Target, replay
 from monitoring.watch import Watched
 
 if TYPE_CHECKING:
@@ -180,6 +182,20 @@ def right(replies: list[Reply]) -> float:
     """The share of answered tickets that were answered right."""
     answered = [one.right for one in replies if one.error is None]
     return sum(answered) / len(answered) if answered else 0.0
+
+
+def reviewing(environment: Mapping[str, str]) -> dict[str, str]:
+    """A reviewer's key for the simulated people, and its hash for the server; nothing where keys are set already.
+
+    Raises:
+        ConfigError: Services run that would not know the key.
+    """
+    if Keys.read(environment).hashes:
+        return {}
+    if status():
+        raise ConfigError("expected that nothing is up, so that the server learns a new key; `make down` ends it")
+    key, its_hash = new_key()
+    return {VARIABLE: f"{its_hash} {REVIEWER}", KEY_VARIABLE: key}
 
 
 def ensure_champion(run: Run) -> None:

@@ -1,5 +1,6 @@
 """Commands of everything on one machine: up, down, how it is, and traffic to watch it by."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,17 +76,19 @@ def demonstrate_drift(
 ) -> None:
     """Play the whole loop: serve, traffic, drift, event, retraining, gate, release, new champion. Prints the timeline.
 
-    Climbs the ladder first where there is no champion. Half of the answers are corrected by simulated people.
+    Climbs the ladder first where there is no champion. Half of the answers are corrected by simulated people, who have
+    a reviewer's key.
     """
     from rich.console import Console
 
     from components.records import write_record
     from components.stages.run import STATE, Run
-    from flows.demo import Story, endings, ensure_champion, play
+    from flows.demo import Story, endings, ensure_champion, play, reviewing
     from flows.health import Services
     from flows.services import down, up
 
     run = Run.of(workload, profile)
+    os.environ.update(reviewing(os.environ))
     ensure_champion(run)
     services = Services(
         workload=workload, profile=profile, prefect_port=prefect_port, mlflow_port=mlflow_port, serve_port=serve_port

@@ -9,6 +9,7 @@ import typer
 from components.errors import ConfigError
 
 LOCAL = "127.0.0.1"
+MOST_SHOWN = 400  # characters of a correction
 LOOPBACK = frozenset({LOCAL, "::1", "localhost"})
 
 production = typer.Typer(add_completion=False)
@@ -142,10 +143,44 @@ def roll_back(
     typer.echo(f"{workload}: version {restored.number} ({restored.method}) is champion")
 
 
+@production.command("review", epilog="Example: [bold]gradus review triage --hours 48[/]")
+def show_conflicts(
+    workload: Workload,
+    hours: Annotated[float, typer.Option(min=0, help="Words of the last so many hours.")] = 168,
+) -> None:
+    """Show answers whose corrections contradict each other: none counts until a reviewer corrects the answer."""
+    import time
+
+    from components.records import Feedback, request_id
+    from components.stages.run import STATE
+    from monitoring.lake import Lake
+    from monitoring.voices import voices
+    from monitoring.windows import HOUR_S
+
+    lake, since = Lake(STATE / "lake"), time.time() - hours * HOUR_S
+    told = lake.read(Feedback, workload, since)
+    traces, _ = lake.about(workload, {request_id(one.trace_id) for one in told}, (since, float("inf")))
+    heard = voices(told, traces)
+    for name, words in heard.conflicts.items():
+        typer.echo(name)
+        for one in words:
+            typer.echo(f"  {one.sender or 'anonymous'}: {(one.corrected or '')[:MOST_SHOWN]}")
+    typer.echo(
+        f"{len(heard.conflicts):,} answers wait for a reviewer, {heard.refused:,} words were not their sender's to say."
+    )
+
+
 @production.command("key")
-def make_key() -> None:
-    """Make an API key for [bold]gradus serve[/]: the key, for whoever asks, and its hash, for the server."""
-    from components.serving import new_key
+def make_key(
+    reviewer: Annotated[
+        bool, typer.Option("--reviewer", help="It may correct whatever was answered, and its corrections are believed.")
+    ] = False,
+) -> None:
+    """Make an API key for [bold]gradus serve[/]: the key, for whoever asks, and its hash, for the server.
+
+    With [bold]--reviewer[/] the hash has a role behind it, which belongs into GRADUS_API_KEYS too.
+    """
+    from components.serving import REVIEWER, new_key
 
     key, its_hash = new_key()
-    typer.echo(f"key   {key}\nhash  {its_hash}")
+    typer.echo(f"key   {key}\nhash  {its_hash}{f' {REVIEWER}' if reviewer else ''}")

@@ -15,15 +15,16 @@ from components.data.harvest import Harvested, answering, harvest
 from components.data.split import SPLITS
 from components.data.versions import DataVersion, new_version
 from components.errors import ServiceError
-from components.records import Record, read_record, write_record
+from components.records import read_record, write_record
 from components.registry import examples_asked_for, open_run, registered, tracking_uri
 from components.stages.__main__ import alone
 from components.stages.gate import GateRecord
 from components.stages.publish import Published
 from components.stages.run import STATE, Run
+from components.state import State, read_state
 from flows.release import release
 from flows.score import score
-from monitoring.candidates import candidates
+from monitoring.candidates import candidates, obeying
 from monitoring.lake import Lake
 from monitoring.watch import Watched
 from monitoring.windows import HOUR_S
@@ -31,7 +32,7 @@ from monitoring.windows import HOUR_S
 BY_HAND = "by hand"
 
 
-class Retrained(Record):
+class Retrained(State):
     """What became of a retraining; `outcome` is a sentence."""
 
     workload: str
@@ -73,11 +74,10 @@ def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retr
 
 def cooling_h(run: Run, reason: str, now: float) -> float:
     """Hours until drift may start a retraining again; 0 for one that a person starts."""
-    path = record_path(run)
-    if reason == BY_HAND or not path.is_file():
+    last = None if reason == BY_HAND else read_state(record_path(run), Retrained)
+    if last is None or last.started > now:  # the clock was set back: how long ago that was, nobody knows
         return 0.0
-    since_h = (now - read_record(path, Retrained).started) / HOUR_S
-    return max(0.0, run.retraining.cooldown_hours - since_h)
+    return max(0.0, run.retraining.cooldown_hours - (now - last.started) / HOUR_S)
 
 
 def record_path(run: Run) -> Path:
@@ -108,10 +108,11 @@ def gather(run: Run, now: float) -> list[Harvested]:
     name, params = run.workload.name, run.retraining.harvest
     since = now - HOUR_S * params.window_hours
     watched = STATE / "watch" / name / "watched.json"
-    moved = [one.slice for one in read_record(watched, Watched).slices] if watched.is_file() else []
-    found = candidates(Lake(STATE / "lake"), name, since, params.min_score, moved)
+    seen = read_state(watched, Watched)
+    moved = [] if seen is None else [one.slice for one in seen.slices]
+    found = obeying(candidates(Lake(STATE / "lake"), name, since, params.min_score, moved), run.workload.output)
     known = [example for split in SPLITS for example in run.examples(split)]
-    params = answering(params, examples_asked_for(name), len(found))
+    params = answering(params, examples_asked_for(name), sum(one.reviewed for one in found))
     return harvest(found, known, run.workload.validation.near_duplicate_similarity, params)
 
 

@@ -14,6 +14,7 @@ from components.stages.run import STATE, Run
 from monitoring.judging import Bench, Judged, judge_window
 from monitoring.lake import Lake
 from monitoring.scoring import Scoring, score_window
+from monitoring.upkeep import compact
 from monitoring.windows import HOUR_S
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
     log.info("Traces of the last %g hours: %s.", hours, found)
     if run.workload.serving.judge_share:
         log.info("Of a share of %g: %s.", run.workload.serving.judge_share, by_judge(run, since, now))
+    merged(now)
     log.info("New assessments in MLflow: %s.", f"{into_mlflow(workload, since):,}")
     return found
 
@@ -38,6 +40,12 @@ def into_lake(run: Run, since: float, until: float) -> Scoring:
     workload = run.workload
     scorer = build(workload.scorer, workload.output)
     return score_window(Lake(STATE / "lake"), workload.name, scorer, since, until)
+
+
+@task(cache_policy=NO_CACHE)
+def merged(now: float) -> int:
+    """Merge the lake's small files: a server writes one every few seconds."""
+    return compact(Lake(STATE / "lake"), now)
 
 
 @task(cache_policy=NO_CACHE)

@@ -5,9 +5,23 @@ from functools import partial
 from fastapi import FastAPI
 
 from components.registry import registered, registered_if_any, store_traces
-from components.serving import Follower, Journal, Keys, Outlet, Server, create_app, open_fallback, open_served
+from components.serving import (
+    Follower,
+    Journal,
+    Keys,
+    Outlet,
+    Owners,
+    Server,
+    create_app,
+    open_fallback,
+    open_served,
+    salt,
+    sparing,
+)
 from components.stages.run import STATE, Run
 from monitoring.lake import Lake
+
+SALT, FORGOTTEN = STATE / "serving" / "salt", STATE / "serving" / "forgotten"
 
 
 def application(run: Run, keys: Keys) -> FastAPI:
@@ -24,15 +38,15 @@ def application(run: Run, keys: Keys) -> FastAPI:
         return Follower(partial(found, name, alias), opened, settings.follow_s)
 
     spools, every_s = STATE / "spool" / name, settings.store_s
-    lake = Outlet(spools / "lake", Lake(STATE / "lake").store, every_s)
-    record = Outlet(spools / "mlflow", store_traces, every_s, settings.traces.mlflow_share)
+    lake = Outlet(spools / "lake", sparing(Lake(STATE / "lake").store, FORGOTTEN), every_s)
+    record = Outlet(spools / "mlflow", sparing(store_traces, FORGOTTEN), every_s, settings.traces.mlflow_share)
     second = routing.fallback
     server = Server(
         name,
         follow("champion"),
         settings,
         keys,
-        Journal(name, run.workload.output, lake, record),
+        Journal(name, run.workload.output, lake, record, owners=Owners(keys, salt(SALT), settings.feedback)),
         canary=follow("canary") if routing.canary_share else None,
         shadow=follow("shadow") if routing.shadow_share else None,
         fallback=open_fallback(run.workload, run.prompt(second.prompt), run.prices) if second else None,

@@ -8,7 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
 from components.records import write_record
-from components.registry import Version, open_run, reference_of, registered
+from components.registry import Version, open_run, reference_of, registered, whole
 from components.stages.run import STATE, Run
 from monitoring.lake import Lake
 from monitoring.reference import embedded, reference_vectors
@@ -70,7 +70,7 @@ def look(run: Run) -> Watched:
 def embedding_model(run: Run, version: Version) -> Path | None:
     """The local model whose embeddings inputs are compared in; None where there is none to ask."""
     if version.makes == "model":
-        return version.folder
+        return whole(version).folder
     return run.base_model if version.makes == "prompt" and run.profile.prompting is None else None
 
 

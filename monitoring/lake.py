@@ -4,14 +4,32 @@ Decides where records lie and how they are read back; what they mean is decided 
 name of the spool's segment that it came from, so that storing a segment twice changes nothing.
 """
 
-from collections.abc import Collection, Iterator
+import errno
+import fcntl
+import logging
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zlib import crc32
 
+from pydantic import ValidationError
+
 from components.errors import DataError
-from components.records import Feedback, Production, Record, Scored, Trace, production_record, request_id
+from components.records import (
+    Feedback,
+    Production,
+    Record,
+    Scored,
+    Trace,
+    known_fields,
+    production_record,
+    request_id,
+)
+from components.state import BROKEN
+from monitoring.parquet import arrow_schema, batches, merged_in, plain, write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +37,10 @@ if TYPE_CHECKING:
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback", Scored: "scores"}
-_BATCH_ROWS = 16_384
+DAY_S = 86_400.0
+MERGED = "merged-"  # before the names of files that hold what many held
+LOCK = ".lock"
+log = logging.getLogger(__name__)
 
 
 class Lake:
@@ -36,7 +57,6 @@ class Lake:
             OSError: The disk refuses.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         days: dict[tuple[type[Record], Path], list[dict[str, Any]]] = {}
         for line in lines:
@@ -46,18 +66,15 @@ class Lake:
             folder = self.folder / KINDS[kind] / f"workload={record.workload}" / f"day={day}"
             days.setdefault((kind, folder), []).append(record.model_dump(mode="json"))
         for (kind, folder), rows in days.items():
-            folder.mkdir(parents=True, exist_ok=True)
-            part = folder / f".{segment}.part"
-            pq.write_table(pa.Table.from_pylist(rows, arrow_schema(kind)), part, compression="zstd")
-            part.replace(folder / f"{segment}.parquet")
+            table = pa.Table.from_pylist(rows, arrow_schema(kind))
+            write(table.to_batches(), kind, folder / f"{segment}.parquet")
 
     def read(
         self, kind: type[AnyRecord], workload: str, since: float = 0.0, until: float = float("inf")
     ) -> list[AnyRecord]:
         """The records of a workload from a window of time [since, until), oldest first."""
-        rows = [row for path in self._files(kind, workload, since, until) for row in _rows(path)]
-        inside = [row for row in rows if since <= row["at"] < until]
-        return [kind.model_validate(row) for row in sorted(inside, key=lambda row: row["at"])]
+        pieces = self._batches(kind, workload, (since, until))
+        return _records(kind, (row for piece in pieces for row in piece.to_pylist()))
 
     def sample(self, workload: str, version: int, window: tuple[float, float], most: int) -> tuple[list[Trace], int]:
         """A random sample of what callers got from a version in a window of time [since, until), and of how many.
@@ -68,9 +85,9 @@ class Lake:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        wanted = (pc.field("version") == version) & pc.field("returned")
+        wanted = (pc.field("version") == version) & _returned()
         kept, ranks, total = None, np.empty(0, np.int64), 0
-        for batch in self._batches(workload, window, wanted):
+        for batch in self._batches(Trace, workload, window, wanted):
             total += len(batch)
             found = np.fromiter((crc32(name.encode()) for name in batch["id"].to_pylist()), np.int64)
             near = np.flatnonzero(found < (ranks.max() if len(ranks) == most else 2**32))
@@ -79,87 +96,111 @@ class Lake:
             if len(ranks) > most:
                 best = np.sort(np.argpartition(ranks, most)[:most])
                 kept, ranks = kept.take(best).combine_chunks(), ranks[best]
-        return _traces([] if kept is None else kept.to_pylist()), total
+        return _records(Trace, [] if kept is None else kept.to_pylist()), total
 
     def share(self, workload: str, share: float, window: tuple[float, float]) -> list[Trace]:
         """A share in [0, 1] of what callers got in a window of time [since, until), the same ones at every call."""
-        import pyarrow.compute as pc
-
         rows: list[dict[str, Any]] = []
-        for batch in self._batches(workload, window, pc.field("returned")):
+        for batch in self._batches(Trace, workload, window, _returned()):
             places = [at for at, name in enumerate(batch["id"].to_pylist()) if crc32(name.encode()) < share * 2**32]
             rows += batch.take(places).to_pylist() if places else []
-        return _traces(rows)
+        return _records(Trace, rows)
 
     def about(self, workload: str, requests: Collection[str], window: tuple[float, float]) -> tuple[list[Trace], int]:
         """All answers to these requests in a window of time [since, until), and how many answers there were to any."""
         rows: list[dict[str, Any]] = []
         total = 0
-        for batch in self._batches(workload, window):
+        for batch in self._batches(Trace, workload, window):
             total += len(batch)
             places = [at for at, name in enumerate(batch["id"].to_pylist()) if request_id(name) in requests]
             rows += batch.take(places).to_pylist() if places else []
-        return _traces(rows), total
+        return _records(Trace, rows), total
 
     def _batches(
-        self, workload: str, window: tuple[float, float], wanted: "pc.Expression | None" = None
+        self, kind: type[Record], workload: str, window: tuple[float, float], wanted: "pc.Expression | None" = None
     ) -> "Iterator[pa.RecordBatch]":
-        """Traces of a window, piece by piece: a window of millions takes no more memory than one of thousands."""
+        """Rows of a window, piece by piece: a window of millions takes no more memory than one of thousands."""
         import pyarrow.compute as pc
-        import pyarrow.dataset as ds
 
         since, until = window
         inside = (pc.field("at") >= since) & (pc.field("at") < until)
-        files = [str(path) for path in self._files(Trace, workload, since, until)]
-        if files:
-            asked = inside if wanted is None else inside & wanted
-            yield from ds.dataset(files, schema=arrow_schema(Trace)).to_batches(filter=asked, batch_size=_BATCH_ROWS)
+        asked = inside if wanted is None else inside & wanted
+        with self.unchanged():
+            for path in self._files(kind, workload, since, until):
+                yield from batches(path, kind, asked)
+
+    @contextmanager
+    def unchanged(self, *, alone: bool = False) -> Generator[None]:
+        """Nothing is merged or removed for the body; with `alone`, nobody reads either, because the body does so."""
+        if not self.folder.is_dir():
+            yield
+            return
+        with ExitStack() as held:
+            try:
+                file = held.enter_context((self.folder / LOCK).open("a"))
+            except OSError as error:
+                if alone or error.errno not in (errno.EROFS, errno.EACCES):
+                    raise
+            else:  # where nobody can write, nothing changes
+                fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
 
     def _files(self, kind: type[Record], workload: str, since: float, until: float) -> Iterator[Path]:
         """The files of the days that the window touches."""
+        for day, folder in self.days(kind, workload):
+            if day + DAY_S > since and day < until:
+                yield from files_of(folder)
+
+    def days(self, kind: type[Record], workload: str) -> Iterator[tuple[float, Path]]:
+        """The folders of a kind and a workload with the beginnings of their days, in seconds since 1970."""
         for folder in sorted((self.folder / KINDS[kind] / f"workload={workload}").glob("day=*")):
-            start = datetime.fromisoformat(f"{folder.name.removeprefix('day=')}T00:00:00+00:00").timestamp()
-            if start + 86_400 > since and start < until:
-                yield from sorted(folder.glob("*.parquet"))
+            try:
+                day = datetime.fromisoformat(f"{folder.name.removeprefix('day=')}T00:00:00+00:00").timestamp()
+            except ValueError:  # somebody else's folder
+                continue
+            yield day, folder
+
+    @property
+    def workloads(self) -> list[str]:
+        """Those of which there is anything."""
+        found = {path.name.partition("=")[2] for path in self.folder.glob("*/workload=*")}
+        return sorted(found)
+
+    @property
+    def broken(self) -> list[Path]:
+        """Files that were set aside, and wait for somebody to look at them."""
+        return sorted(self.folder.rglob(f"*{BROKEN}"))
 
 
-def arrow_schema(kind: type[Record]) -> "pa.Schema":
-    """The columns of a kind's files: the same in every file, whatever its records leave out."""
-    import pyarrow as pa
-
-    text, number, truth = pa.string(), pa.float64(), pa.bool_()
-    message = pa.struct([("role", text), ("content", text)])
-    usage = pa.struct([("input_tokens", pa.int64()), ("output_tokens", pa.int64())])
-    shared = [("at", number), ("workload", text)]
-    columns: dict[type[Record], list[tuple[str, pa.DataType]]] = {
-        Trace: [
-            ("id", text), *shared, ("version", pa.int64()), ("method", text), ("input", pa.map_(text, text)),
-            ("messages", pa.list_(message)), ("text", text), ("finish_reason", text), ("usage", usage),
-            ("latency_ms", number), ("valid", truth), ("confidence", number), ("cost_usd", number), ("route", text),
-            ("returned", truth),
-        ],
-        Feedback: [("trace_id", text), *shared, ("score", number), ("corrected", text)],
-        Scored: [
-            ("trace_id", text), *shared, ("source", text), ("value", number), ("passed", truth), ("reason", text),
-        ],
-    }  # fmt: skip
-    return pa.schema(columns[kind])
+def files_of(folder: Path) -> list[Path]:
+    """The files of a day whose rows count: what was merged into another file is read there."""
+    merged = frozenset[str]().union(*(merged_in(path) for path in folder.glob(f"{MERGED}*.parquet")))
+    return [path for path in sorted(folder.glob("*.parquet")) if path.stem not in merged and not _hidden(path)]
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    return _plain(pq.read_table(path).to_pylist())
+def _hidden(path: Path) -> bool:
+    return path.name.startswith(".")
 
 
-def _traces(rows: list[dict[str, Any]]) -> list[Trace]:
-    """Rows as records, oldest first."""
-    return [Trace.model_validate(row) for row in sorted(_plain(rows), key=lambda row: row["at"])]
+def _returned() -> "pc.Expression":
+    """What callers got; files of the first format say it of all."""
+    import pyarrow.compute as pc
+
+    return pc.field("returned").is_null() | pc.field("returned")
 
 
-def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Arrow gives a map as pairs."""
-    return [row | {"input": dict(row["input"])} if "input" in row else row for row in rows]
+def _records(kind: type[AnyRecord], rows: Iterable[dict[str, Any]]) -> list[AnyRecord]:
+    """Rows as records, oldest first; those that are none are left out, and counted in the log."""
+    found: list[AnyRecord] = []
+    strange = 0
+    for row in rows:
+        try:
+            found.append(kind.model_validate(known_fields(kind, plain(row))))
+        except ValidationError:
+            strange += 1
+    if strange:
+        log.warning("Expected rows of %s, found %s that are none; left out.", KINDS[kind], f"{strange:,}")
+    return sorted(found, key=attrgetter("at"))
 
 
 def _parsed(line: str, segment: str) -> Production:

@@ -13,15 +13,18 @@ from components.errors import ScorerError
 from components.records import Completion, Example, Feedback, Record, Score, Scored, Trace, request_id
 from components.scorers import Scorer
 from monitoring.lake import Lake
+from monitoring.voices import voices
 
 log = logging.getLogger(__name__)
+Deed = tuple[str, str, str, bool]
 MOST_TOLD = 5  # of a scorer's failures, one by one
 
 
 class Scoring(Record):
     """What became of the traces of a window: `scorer` and `feedback` count new scores by their source.
 
-    `before` were scored earlier, of `silent` ones nobody spoke, and of `failed` ones the scorer could not decide.
+    `before` were scored earlier, of `silent` ones nobody spoke, and of `failed` ones the scorer could not decide. Of
+    `conflicts` corrections contradict each other; `refused` counts words that were not their sender's to say.
     """
 
     scorer: int = 0
@@ -29,14 +32,20 @@ class Scoring(Record):
     before: int = 0
     silent: int = 0
     failed: int = 0
+    conflicts: int = 0
+    refused: int = 0
 
     def __str__(self) -> str:
         """The counts in words."""
-        return (
-            f"{self.scorer:,} scored against a corrected answer, {self.feedback:,} as people scored them, "
-            f"{self.before:,} scored before, {self.silent:,} without feedback, "
-            f"{self.failed:,} that the scorer could not decide"
-        )
+        disputed = {
+            f"{self.conflicts:,} with corrections that contradict each other (gradus review)": self.conflicts,
+            f"{self.refused:,} words that were not their sender's to say": self.refused,
+        }
+        return ", ".join([
+            f"{self.scorer:,} scored against a corrected answer", f"{self.feedback:,} as people scored them",
+            f"{self.before:,} scored before", f"{self.silent:,} without feedback",
+            f"{self.failed:,} that the scorer could not decide", *(words for words, count in disputed.items() if count),
+        ])  # fmt: skip
 
 
 def score_window(lake: Lake, workload: str, scorer: Scorer, since: float, until: float) -> Scoring:
@@ -47,39 +56,28 @@ def score_window(lake: Lake, workload: str, scorer: Scorer, since: float, until:
     Raises:
         OSError: The lake is away.
     """
-    told = evidence(lake.read(Feedback, workload, since))
-    done = {(one.trace_id, one.source) for one in lake.read(Scored, workload, since)}
+    told = lake.read(Feedback, workload, since)
+    done = {_deed(one) for one in lake.read(Scored, workload, since)}
     counts, found = dict.fromkeys(Scoring.model_fields, 0), list[Scored]()
-    traces, total = lake.about(workload, {request_id(name) for name in told}, (since, until))
+    traces, total = lake.about(workload, {request_id(one.trace_id) for one in told}, (since, until))
+    heard = voices(told, traces)
     counts["silent"] = total - len(traces)
+    counts["conflicts"], counts["refused"] = len(heard.conflicts), heard.refused
     for trace in traces:
         try:
-            outcome, score = scored(trace, told, done, scorer)
+            outcome, score = scored(trace, heard.counts, done, scorer)
         except ScorerError as error:
             outcome, score = "failed", None
             if counts["failed"] < MOST_TOLD:
                 log.warning("%s; it has no score.", error)
-        counts[outcome] += 1
+        counts[outcome] += request_id(trace.id) not in heard.conflicts
         found += [score] if score else []
     if found:
         lake.store(_segment(found), [one.model_dump_json() for one in found])
     return Scoring(**counts)
 
 
-def evidence(told: Iterable[Feedback]) -> dict[str, Feedback]:
-    """What people said, by trace: of several scores the latest, and of several corrections."""
-    found: dict[str, Feedback] = {}
-    for one in sorted(told, key=lambda one: one.at):
-        known = found.get(one.trace_id, one)
-        score = known.score if one.score is None else one.score
-        corrected = known.corrected if one.corrected is None else one.corrected
-        found[one.trace_id] = one.model_copy(update={"score": score, "corrected": corrected})
-    return found
-
-
-def scored(
-    trace: Trace, told: Mapping[str, Feedback], done: set[tuple[str, str]], scorer: Scorer
-) -> tuple[str, Scored | None]:
+def scored(trace: Trace, told: Mapping[str, Feedback], done: set[Deed], scorer: Scorer) -> tuple[str, Scored | None]:
     """What becomes of a trace, by the names of `Scoring`, and its score if it has a new one.
 
     Raises:
@@ -90,7 +88,7 @@ def scored(
     if said is None or (said.corrected is None and said.score is None):
         return "silent", None
     source = "feedback" if said.corrected is None else "scorer"
-    if (trace.id, source) in done:
+    if (trace.id, source, said.sender, said.reviewer) in done:
         return "before", None
     score = _given(said.score) if said.corrected is None else _against(said.corrected, trace, scorer)
     return source, Scored(
@@ -101,6 +99,8 @@ def scored(
         value=score.value,
         passed=score.passed,
         reason=score.reason,
+        sender=said.sender,
+        reviewer=said.reviewer,
     )
 
 
@@ -111,6 +111,11 @@ def _against(reference: str, trace: Trace, scorer: Scorer) -> Score:
     return scorer.score(example, completion)
 
 
+def _deed(score: Scored) -> Deed:
+    """What is done once: a trace, scored from a source by the word of a sender."""
+    return score.trace_id, score.source, score.sender, score.reviewer
+
+
 def _given(score: float | None) -> Score:
     """What somebody gave."""
     assert score is not None
@@ -119,5 +124,5 @@ def _given(score: float | None) -> Score:
 
 def _segment(found: Iterable[Scored]) -> str:
     """A name that follows from what is scored: the same scores, stored again, replace themselves."""
-    named = "\n".join(f"{one.trace_id} {one.source}" for one in found)
+    named = "\n".join(" ".join(map(str, _deed(one))) for one in found)
     return f"scores-{hashlib.sha256(named.encode()).hexdigest()[:32]}"

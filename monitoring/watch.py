@@ -13,6 +13,7 @@ import pandas as pd
 
 from components.params import WatchParams
 from components.records import Observation, Record
+from components.state import State
 from monitoring.calibration import limits
 from monitoring.columns import Table as Columns
 from monitoring.columns import compare
@@ -49,7 +50,7 @@ class SliceShift(Record):
     column: str
 
 
-class Watched(Record):
+class Watched(State):
     """What a look at a window found. `severity` is the largest distance over its limit: above 1 is drift."""
 
     workload: str

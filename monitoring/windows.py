@@ -45,5 +45,6 @@ def observed(trace: Trace, score: Scored | None) -> Observation:
 
 
 def best_scores(found: Iterable[Scored]) -> dict[str, Scored]:
-    """The score of each trace: of several the most trusted one, of equals the latest."""
-    return {one.trace_id: one for one in sorted(found, key=lambda one: (SOURCES.index(one.source), one.at))}
+    """The score of each trace: of several the most trusted one, of equals a reviewer's, then the latest."""
+    trust = sorted(found, key=lambda one: (SOURCES.index(one.source), one.reviewer, one.at))
+    return {one.trace_id: one for one in trust}

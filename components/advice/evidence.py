@@ -83,7 +83,7 @@ class Headroom(Record):
 
 
 class Learning(Record):
-    """SFT on subsets: (demonstrations, accuracy on dev), extrapolated to all demonstrations and to twice as many."""
+    """Trainings on subsets: (demonstrations, accuracy on dev), extrapolated to all of them and to twice as many."""
 
     points: tuple[tuple[int, Interval], ...]
     full: Interval

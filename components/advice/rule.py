@@ -1,9 +1,9 @@
 """The decision rule: which rung next, by how much, and what rules the others out. Pure: evidence in, a choice out.
 
-A rung qualifies when it can be made at all (SFT wants answers that can be written, RL a scorer that can be trusted),
-when it is expected to gain (or, for SFT, to be as good at a lower price), and when training pays before the task has
-moved on. Of those that qualify the one that gains most is advised, a cheaper one where it gains as much; RL starts
-where SFT ends. What nobody measured is said and rules nothing out, except that RL wants a scorer that was measured.
+A rung qualifies when it can be made at all (imitation wants answers that can be written, a reward a scorer that can be
+trusted), when it is expected to gain (or, by imitation, to be as good at a lower price), and when it pays before the
+task has moved on. Of those that qualify the one that gains most is advised, a cheaper one where it gains as much; RL
+starts where imitation ends. What nobody measured is said and rules nothing out, except that RL wants a measured scorer.
 """
 
 from statistics import NormalDist
@@ -168,7 +168,7 @@ def _label(evidence: Evidence, params: AdviceParams) -> Option:
 
 
 def _doubled(evidence: Evidence) -> Interval | None:
-    """What as many demonstrations again bring; over a rung trained by RL only what SFT on them would be above it."""
+    """What as many demonstrations again bring; over a rung trained by RL only what imitation would be above it."""
     learnt = evidence.learning
     if learnt is None or evidence.standing.imitates:
         return learnt and learnt.doubling

@@ -209,7 +209,10 @@ def _otherwise(evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
         yield "If volume never paid for training", evidence.model_copy(update={"paying": lost})
     if evidence.learning is not None:
         poor = evidence.learning.model_copy(update={"full": evidence.learning.points[0][1]})
-        yield "If SFT reached no more than on its smallest subset", evidence.model_copy(update={"learning": poor})
+        yield (
+            "If training on demonstrations reached no more than on its smallest subset",
+            evidence.model_copy(update={"learning": poor}),
+        )
     if evidence.headroom is not None:
         wide = evidence.headroom.model_copy(update={"gap": Interval(value=0.1, low=0.1, high=0.1)})
         yield "If pass@k were 10 points above what stands", evidence.model_copy(update={"headroom": wide})

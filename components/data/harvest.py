@@ -1,10 +1,13 @@
 """The harvest: which of production's answers join a workload's data, and which split each of them serves.
 
 Decides what is kept: right answers only, corrected ones before those that were merely scored, none that the data has
-already in other words, and no more than a cap of each kind. Where the answers come from is the caller's business.
+already in other words, and no more than a cap of each kind and of each sender. Models are judged by what reviewers
+said alone: anybody's word may be learnt from, but neither test nor the sealed split takes it. Where the answers come
+from is the caller's business.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Literal
 
@@ -15,25 +18,33 @@ from components.records import Example, Record
 HARVEST = "harvest"  # the folder under data/<workload>/
 ORIGIN = "origin"  # the slice that tells harvested examples from others
 MOST_SEALED, LEAST_TRAIN = 0.5, 0.1  # shares of a harvest, whatever a gate asks for
+JUDGING = ("test", "sealed")  # the splits that models are judged by
 Source = Literal["corrected", "scored"]
 
 
 class Candidate(Record):
-    """An answer of production that is known to be right: as people corrected it, or as it was scored."""
+    """An answer of production that is known to be right: as people corrected it, or as it was scored.
+
+    `sender` says by whose word, as records name it; `reviewed` whether that is a reviewer's.
+    """
 
     trace_id: str
     input: dict[str, str]
     answer: str
     source: Source
     moved: bool = False
+    sender: str = ""
+    reviewed: bool = False
 
 
 class Harvested(Record):
-    """An example from production and the split that it serves."""
+    """An example from production, the split that it serves, and whose word it is."""
 
     example: Example
     split: SplitName
     source: Source
+    sender: str = ""
+    reviewed: bool = False
 
 
 def harvest(
@@ -45,8 +56,8 @@ def harvest(
     does: neither is anything learnt from them, nor may an evaluation split be trained on. Under a cap, those of the
     slices that moved come first.
     """
-    ranked = sorted(candidates, key=lambda one: (one.source != "corrected", not one.moved))
-    fresh = _without_repeats(ranked, known, similarity)
+    ranked = sorted(candidates, key=lambda one: (not one.reviewed, one.source != "corrected", not one.moved))
+    fresh = _without_repeats(_of_each_sender(ranked, params.most_by_sender), known, similarity)
     caps = {"corrected": params.most_corrected, "scored": params.most_scored}
     kept = {one.trace_id for source, most in caps.items() for one in [x for x in fresh if x.source == source][:most]}
     return [_example(one, params) for one in candidates if one.trace_id in kept]
@@ -55,6 +66,8 @@ def harvest(
 def answering(params: HarvestParams, asked: int, candidates: int) -> HarvestParams:
     """Settings under which the sealed split gets as many examples as a gate asked for, but no more than half of them.
 
+    `candidates` counts those by a reviewer's word, which alone are sealed.
+
     The share of sealed examples only grows, at the cost of test, dev and train in this order; an answer that joined
     the data before is in it already, so that no example changes its split.
     """
@@ -62,6 +75,17 @@ def answering(params: HarvestParams, asked: int, candidates: int) -> HarvestPara
     most = max(splits.sealed, min(MOST_SEALED, 1 - LEAST_TRAIN - splits.dev - splits.test))
     sealed = min(most, max(splits.sealed, asked / max(1, candidates)))
     return params.model_copy(update={"splits": splits.model_copy(update={"sealed": sealed})})
+
+
+def _of_each_sender(ranked: Sequence[Candidate], most: int) -> list[Candidate]:
+    """The first of each sender; reviewers have no cap, and the anonymous are one sender."""
+    counts: Counter[str] = Counter()
+    kept: list[Candidate] = []
+    for one in ranked:
+        counts[one.sender] += not one.reviewed
+        if one.reviewed or counts[one.sender] <= most:
+            kept.append(one)
+    return kept
 
 
 def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], similarity: float) -> list[Candidate]:
@@ -86,7 +110,10 @@ def _example(one: Candidate, params: HarvestParams) -> Harvested:
         id=f"P-{one.trace_id}", input=one.input, demonstration=one.answer, reference=one.answer,
         group=f"P-{one.trace_id}", slices={ORIGIN: "production"},
     )  # fmt: skip
-    return Harvested(example=example, split=_split(one.trace_id, params.splits), source=one.source)
+    split = _split(one.trace_id, params.splits)
+    if split in JUDGING and not one.reviewed:
+        split = "train"
+    return Harvested(example=example, split=split, source=one.source, sender=one.sender, reviewed=one.reviewed)
 
 
 def _split(name: str, shares: SplitShares) -> SplitName:

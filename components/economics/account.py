@@ -35,7 +35,6 @@ class Calls:
     """
 
     name: str
-    method: str
     usd: Array
     right: Array
     owned: bool
@@ -65,7 +64,6 @@ class RungAccount(Record):
     """One rung's money; `spent_usd` names what was paid once, earlier rungs that it was made from included."""
 
     name: str
-    method: str
     measured: bool
     usd_per_1k_calls: Interval
     usd_per_1k_correct: Interval | None
@@ -142,7 +140,6 @@ def _rung(one: Calls, incumbent: Calls, drawn: Mapping[str, tuple[Array, Array]]
     per_call, accuracy = float(one.usd.mean()), float(one.right.mean())
     found = RungAccount(
         name=one.name,
-        method=one.method,
         measured=one.measured,
         usd_per_1k_calls=interval(1000 * per_call, 1000 * usd),
         usd_per_1k_correct=_per_correct(per_call, accuracy, usd, right) if one.measured else None,

@@ -42,7 +42,7 @@ class Classifier:
         Raises:
             DataError: An example lacks an input column.
         """
-        return [self._answer(example) for example in tqdm(examples, "classical", leave=False)]
+        return [self._answer(example) for example in tqdm(examples, "classify", leave=False)]
 
     def _answer(self, example: Example) -> Completion:
         started = time.perf_counter()

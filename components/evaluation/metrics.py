@@ -88,7 +88,7 @@ def latency_percentiles(latencies_ms: Iterable[float]) -> Latency:
 
 
 def zero_variance_share(rewards_P_G: NDArray[Any]) -> float:
-    """The share of P prompts whose G rewards are all equal, which teach GRPO nothing.
+    """The share of P prompts whose G rewards are all equal, which teach nothing by their advantages.
 
     Raises:
         DataError: The array is not P × G, or empty.

@@ -12,11 +12,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.errors import ConfigError
-from components.methods import Method, method_of
+from components.methods import Job, Made, method_of
 from components.params import BASE, LadderParams, Profile, RungParams, Settings, Workload
 from components.params.ladder import NAME
 from components.params.loading import explain
-from components.records import Need
+from components.records import Makes, Need
+from components.tracking import Tracker
 
 MODEL = "model"
 
@@ -30,7 +31,7 @@ class PlannedRung:
     """
 
     name: str
-    method_name: str
+    made_by: str
     settings: Settings
     starts_from: str | None
     compared_with: str | None
@@ -38,14 +39,22 @@ class PlannedRung:
     prompt: str | None = None
 
     @property
-    def method(self) -> Method:
-        """How it is made."""
-        return method_of(self.method_name)
+    def makes(self) -> Makes:
+        """What it will be."""
+        return method_of(self.made_by).makes
 
     @property
     def needs(self) -> frozenset[Need]:
         """What must be there before it is made."""
-        return self.method.needs(self.settings)
+        return method_of(self.made_by).needs(self.settings)
+
+    def takes(self, setting: str) -> bool:
+        """Whether it has such a setting."""
+        return setting in type(self.settings).model_fields
+
+    def make(self, job: Job, tracker: Tracker, settings: Settings | None = None) -> Made:
+        """Make it, by other settings than its own where some are given."""
+        return method_of(self.made_by).make(job, settings or self.settings, tracker)
 
     @property
     def rewarded(self) -> bool:
@@ -109,32 +118,33 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
 def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRung]:
     """The rung, or one for each prompt of the workload, each compared with the one before it."""
     try:
-        method = method_of(params.method)
+        made_by, method = params.method, method_of(params.method)
     except ConfigError as error:
         raise ConfigError(f"rungs.{name}.{error} ({given.ladder_file})") from error
-    settings = _settings(name, params, method, given)
+    settings = _settings(name, params, made_by, given)
     start = params.starts_from or (BASE if method.makes == MODEL else None)
     compared = params.compare or (None if start == BASE else start)
     if params.each is None:
-        yield PlannedRung(name, params.method, settings, start, compared)
+        yield PlannedRung(name, made_by, settings, start, compared)
         return
     for prompt in given.workload.prompts:
-        yield PlannedRung(prompt, params.method, settings, start, compared, group=name, prompt=prompt)
+        yield PlannedRung(prompt, made_by, settings, start, compared, group=name, prompt=prompt)
         compared = prompt
 
 
-def _settings(name: str, params: RungParams, method: Method, given: Sources) -> Settings:
+def _settings(name: str, params: RungParams, made_by: str, given: Sources) -> Settings:
     """The profile's settings of the method, changed by the ladder and then by the run.
 
     A method that `inherits` another's settings takes those first; `dev_examples` and `max_tokens` are the profile's
     where the method has such settings and nobody says otherwise.
     """
-    fields, profile = method.params.model_fields, given.profile
+    method, profile = method_of(made_by), given.profile
+    fields = method.params.model_fields
     places = (
-        (f"methods.{params.method}", given.profile_file, {
+        (f"methods.{made_by}", given.profile_file, {
             **{key: getattr(profile, key) for key in ("dev_examples", "max_tokens") if key in fields},
             **profile.methods.get(getattr(method, "inherits", ""), {}),
-            **profile.methods.get(params.method, {}),
+            **profile.methods.get(made_by, {}),
         }),
         (f"rungs.{name}.settings", given.ladder_file, params.settings),
         (f"runs.{given.run}.rungs.{name}", given.pipeline_file, dict(given.changes.get(name, {}))),

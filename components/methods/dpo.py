@@ -131,7 +131,7 @@ def train_dpo(task: TrainingTask, params: DpoParams, pairs: Sequence[Pair], nois
     claim(task.work, task.identity(params, *(f"{pair.example.id} {pair.chosen} {pair.rejected}" for pair in pairs)))
     rows = encoded(tokenizer, task.prompt, pairs)
     trainer, plan = _trainer(task, params, (model, tokenizer), (rows, noise), compute)
-    return finish(Training("dpo", task, trainer, plan, NAMES, params.batch_pairs), tracker, compute)
+    return finish(Training(task, trainer, plan, NAMES, params.batch_pairs), tracker, compute)
 
 
 def encoded(tokenizer: Any, prompt: Prompt, pairs: Sequence[Pair]) -> dict[str, list[list[int]]]:

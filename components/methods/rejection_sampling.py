@@ -15,11 +15,12 @@ from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.job import Job
 from components.methods.samples import Sampled, SamplingParams, scored_samples
+from components.methods.sft.settings import SftParams
+from components.methods.sft.training import train_sft
 from components.methods.trained import made_of
-from components.params import Settings, SftParams
+from components.params import Settings
 from components.records import Example, Makes, Need
 from components.tracking import Tracker
-from components.training import train_sft
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from components.params.pipeline import (
     HarvestParams,
     Pipeline,
     ReleaseParams,
+    RetentionParams,
     RetrainingParams,
     RunParams,
     SliceGateParams,
@@ -20,9 +21,12 @@ from components.params.pipeline import (
 )
 from components.params.pretrain import (
     ArchitectureParams,
+    ClockedParams,
+    ClockParams,
     CurriculumParams,
     MidtrainParams,
     OptimisationParams,
+    PhaseParams,
     PretrainParams,
     RoughCurriculumParams,
     TokenizerParams,
@@ -30,13 +34,11 @@ from components.params.pretrain import (
 from components.params.profile import (
     ApiParams,
     EngineParams,
-    GrpoParams,
     LauncherParams,
     LoraParams,
     ModelParams,
     Precision,
     Profile,
-    SftParams,
 )
 from components.params.scoring import (
     FieldMatch,
@@ -47,7 +49,7 @@ from components.params.scoring import (
     SqlExecutionParams,
     TextRules,
 )
-from components.params.serving import FallbackParams, RoutingParams, ServingParams
+from components.params.serving import FallbackParams, FeedbackParams, RoutingParams, ServingParams
 from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
 from components.params.workload import (
     Columns,
@@ -64,14 +66,14 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "Columns",
-    "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams", "FieldMatch", "FileSource",
-    "FormatRulesParams", "GateParams", "GeneratedSource", "GrpoParams", "HackingParams", "HarvestParams", "HttpParams",
-    "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams",
-    "MustPass", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile",
-    "ReleaseParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",
-    "ScorerParams",
-    "ServingParams", "Settings", "SftParams", "Shares", "SliceGateParams", "SplitName", "SplitShares",
-    "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
-    "Workload", "changed", "load", "read_yaml",
+    "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "ClockParams",
+    "ClockedParams", "Columns", "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams",
+    "FeedbackParams", "FieldMatch", "FileSource", "FormatRulesParams", "GateParams", "GeneratedSource",
+    "HackingParams", "HarvestParams", "HttpParams", "HuggingFaceSource", "JudgeParams", "LadderParams",
+    "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams", "PhaseParams",
+    "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile", "ReleaseParams", "RetentionParams",
+    "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "ScorerParams",
+    "ServingParams", "Settings", "Shares", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams",
+    "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load",
+    "read_yaml",
 ]  # fmt: skip

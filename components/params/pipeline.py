@@ -85,16 +85,34 @@ class HarvestParams(Settings):
     min_score: float = Field(default=1.0, gt=0, le=1, description="Of an uncorrected answer that counts as right.")
     most_corrected: int = Field(default=2000, ge=0, description="Corrected answers, at most.")
     most_scored: int = Field(default=1000, ge=0, description="Answers that were scored as right, at most.")
+    most_by_sender: int = Field(
+        default=500, ge=0, description="By the word of one sender, who is no reviewer; the anonymous are one."
+    )
     splits: SplitShares = SplitShares(dev=0.1, test=0.15, sealed=0.2)
 
 
 class ReleaseParams(Settings):
     """How the winner of a retraining becomes champion."""
 
-    approval: bool = Field(default=False, description="A person has to say yes in Prefect's pages first.")
+    approval: bool | None = Field(
+        default=None,
+        description="A person has to say yes in Prefect's pages first; None: where feedback is open, without API keys.",
+    )
     canary_answers: int = Field(default=200, ge=1, description="That the canary gives before it is judged.")
     canary_hours: float = Field(default=24.0, gt=0, description="After which it is judged by what it has given.")
     alpha: float = Field(default=0.05, gt=0, lt=1, description="Of the test by which a canary is found to be worse.")
+
+
+class RetentionParams(Settings):
+    """What `gradus prune` lets go, by age in days or by number; None keeps everything."""
+
+    lake_days: float | None = Field(default=365.0, gt=0, description="Of traces, feedback and scores in the lake.")
+    trace_days: float | None = Field(default=90.0, gt=0, description="Of traces in MLflow.")
+    broken_days: float | None = Field(default=90.0, gt=0, description="Of files that were set aside.")
+    compared_days: float | None = Field(default=90.0, gt=0, description="Of answers kept for `gradus compare`.")
+    branches: int | None = Field(default=10, ge=0, description="Newest branches of retrainings of each workload.")
+    versions: int | None = Field(default=10, ge=1, description="Newest registered versions without an alias.")
+    dvc_cache: bool = Field(default=True, description="Drop from DVC's cache what no branch or tag names.")
 
 
 class RetrainingParams(Settings):
@@ -119,3 +137,4 @@ class Pipeline(Settings):
     audit: AuditParams = AuditParams()
     watch: WatchParams = WatchParams()
     retraining: RetrainingParams = RetrainingParams()
+    retention: RetentionParams = RetentionParams()

@@ -34,6 +34,16 @@ class TraceParams(Settings):
     mlflow_share: float = Field(default=0.05, ge=0, le=1, description="Of the requests, recorded in MLflow too.")
 
 
+class FeedbackParams(Settings):
+    """What is taken of those who say what became of answers."""
+
+    most_per_day: int = Field(
+        default=1000,
+        ge=1,
+        description="Feedbacks of one key, or of one address without keys; reviewers have no cap.",
+    )
+
+
 class ServingParams(Settings):
     """How the champion of a workload is served."""
 
@@ -49,5 +59,6 @@ class ServingParams(Settings):
     judge_share: float = Field(
         default=0.0, ge=0, le=1, description="Of the answers that callers got, judged by the workload's `scorer.judge`."
     )
+    feedback: FeedbackParams = FeedbackParams()
     traces: TraceParams = TraceParams()
     routing: RoutingParams = RoutingParams()

@@ -21,10 +21,19 @@ from components.registry.models import (
     registered_number,
     rollback,
     verify,
+    whole,
     withdraw,
 )
 from components.registry.prompts import register_prompt
 from components.registry.recipes import Recipe, recipe
+from components.registry.retention import (
+    commits,
+    forget_traces,
+    idle_versions,
+    old_traces,
+    remove_old_traces,
+    remove_version,
+)
 from components.registry.runs import Dataset, MlflowTracker, joined_run, open_run
 from components.registry.store import addresses, tracking_uri
 from components.registry.traces import assess, store_traces
@@ -43,9 +52,13 @@ __all__ = [
     "Version",
     "addresses",
     "assess",
+    "commits",
     "count_look",
     "examples_asked_for",
+    "forget_traces",
+    "idle_versions",
     "joined_run",
+    "old_traces",
     "open_run",
     "promote",
     "recipe",
@@ -55,9 +68,12 @@ __all__ = [
     "registered",
     "registered_if_any",
     "registered_number",
+    "remove_old_traces",
+    "remove_version",
     "rollback",
     "store_traces",
     "tracking_uri",
     "verify",
+    "whole",
     "withdraw",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ CHAMPION, CANARY, PREVIOUS = "champion", "canary", "previous"
 ARTIFACT = "model"
 REFERENCE_FOLDER, REFERENCE = "reference", "reference.jsonl"
 DIGEST_TAG, VERIFIED_TAG = "gradus.digest", "gradus.verified"
+BEFORE_TAG = "gradus.before_previous"  # of a model: whom the alias `previous` named before it moved last
 COPIES = Path("state/models")  # of versions that a server keeps
 _ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))")
 
@@ -109,6 +110,22 @@ def registered_if_any(workload: str, alias: str) -> Version | None:
         raise
 
 
+def whole(version: Version) -> Version:
+    """A version whose files are those that were registered, byte by byte: to be asked before any of them is opened.
+
+    All bytes are read each time, since size and time of a file prove nothing of what is in it; it costs what SHA-256
+    costs. Who asks the registry again and again (a follower) opens only what is new to it.
+
+    Raises:
+        RegistryError: A file is missing, more or changed.
+    """
+    if folder_digest(version.folder) != version.digest:
+        raise RegistryError(
+            f"expected the files that were registered as version {version.number}, found others ({version.folder})"
+        )
+    return version
+
+
 def reference_of(version: Version) -> list[Observation]:
     """What a version answered before it became champion: the usual, for the watch.
 
@@ -187,9 +204,11 @@ def promote(workload: str, number: int) -> Version:
     """Make a version the champion by hand; the one that was gets the alias `previous`.
 
     Raises:
-        RegistryError: There is no such version, it was never verified, its files are gone, or it is the champion.
+        RegistryError: There is no such version, it was never verified, its files are gone or others, or it is the
+            champion.
     """
     folder, found = _fetched(f"models:/{workload}/{number}")
+    whole(_version(found, folder))
     if found.tags.get(VERIFIED_TAG, "no") == "no":
         raise RegistryError(f"expected a version that was verified, found models:/{workload}/{number}, which was not")
     client = connect()
@@ -206,13 +225,31 @@ def rollback(workload: str) -> Version:
     Raises:
         RegistryError: There was none before, or its files are gone.
     """
-    return promote(workload, registered(workload, PREVIOUS).number)
+    return promote(workload, _earlier(workload))
+
+
+def _earlier(workload: str) -> int:
+    """The version that was champion before; where a move was interrupted, the one before that."""
+    number = registered(workload, PREVIOUS).number
+    client = connect()
+    current = _champion(client, workload)
+    with told(f"the registered model {workload}"):
+        before = client.get_registered_model(workload).tags.get(BEFORE_TAG)
+    interrupted = current is not None and int(current.version) == number
+    return int(before) if interrupted and before is not None else number
 
 
 def _point(client: Any, name: str, current: Any, version: str) -> None:
-    """Move the alias `champion` to a version, and `previous` to where it stood."""
+    """Move the alias `champion` to a version, and `previous` to where it stood.
+
+    Three calls, each of which leaves a state that the next command goes on from: killed after the first, `previous` is
+    the champion itself, and what it was before stands in the tag BEFORE until all is done.
+    """
     with told(f"the alias `{CHAMPION}` of {name} to move to version {version}"):
         if current is not None:
+            earlier = client.get_registered_model(name).aliases.get(PREVIOUS)
+            if earlier is not None and str(earlier) != str(current.version):
+                client.set_registered_model_tag(name, BEFORE_TAG, str(earlier))
             client.set_registered_model_alias(name, PREVIOUS, current.version)
         client.set_registered_model_alias(name, CHAMPION, version)
         if str(client.get_registered_model(name).aliases.get(CANARY)) == version:  # it has become champion
@@ -229,7 +266,7 @@ def verify(source: Path | str, check: Check) -> Path:
     """
     if not check.expected:
         raise RegistryError(f"expected completions to reproduce, found none ({source})")
-    folder = source if isinstance(source, Path) else _fetch(source, whole=True)
+    folder = source if isinstance(source, Path) else _whole(source)
     found = check.generate(folder, [messages for messages, _ in check.expected])
     if len(found) != len(check.expected):
         raise RegistryError(f"expected {len(check.expected)} completions, found {len(found)} ({source})")
@@ -271,12 +308,10 @@ def _store(client: Any, candidate: Candidate, digest: str) -> str:
     return str(created.version)
 
 
-def _fetch(address: str, whole: bool = False) -> Path:
-    """The files of a version; with `whole`, only if they are those that were registered."""
+def _whole(address: str) -> Path:
+    """The files of a version, only if they are those that were registered."""
     folder, found = _fetched(address)
-    if whole and folder_digest(folder) != found.tags.get(DIGEST_TAG):
-        raise RegistryError(f"expected the files that were registered as {address}, found others ({folder})")
-    return folder
+    return whole(_version(found, folder)).folder
 
 
 def _fetched(address: str) -> tuple[Path, Any]:
@@ -291,13 +326,13 @@ def _fetched(address: str) -> tuple[Path, Any]:
         else:
             found = client.get_model_version(name, parts["version"])
         source = client.get_model_version_download_uri(name, found.version)
-        folder = _local(source) or _copy(source, COPIES / name / str(found.version))
+        folder = local_folder(source) or _copy(source, COPIES / name / str(found.version))
     if not folder.is_dir():
         raise RegistryError(f"expected the files of {address}, found none at {folder}")
     return folder, found
 
 
-def _local(source: str) -> Path | None:
+def local_folder(source: str) -> Path | None:
     """The folder that an address of this machine names, None for a server's."""
     from mlflow.utils.file_utils import local_file_uri_to_path
 

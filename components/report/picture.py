@@ -21,7 +21,7 @@ TITLES = {
     "dev_score": ("Score on dev", ""),
     "reward": ("Reward", ""),
     "reward_std": ("Spread of the reward", ""),
-    "kl": ("KL from SFT", "nats"),
+    "kl": ("KL from its start", "nats"),
     "entropy": ("Entropy", "nats"),
     "zero_variance_share": ("Zero-variance groups", ""),
     "completion_length": ("Completion length", "tokens"),

@@ -4,21 +4,29 @@ Decides what a request may ask, who may ask, and which version answers; how answ
 business, and which version is champion the registry's.
 """
 
-from components.serving.access import Keys, new_key
+from components.serving.access import REVIEWER, Keys, new_key
 from components.serving.app import create_app
 from components.serving.champion import Follower, Served, open_fallback, open_served
+from components.serving.forgotten import forget_waiting, note, sparing
 from components.serving.journal import Journal, Outlet
+from components.serving.owners import Owners, salt
 from components.serving.server import Server
 
 __all__ = [
+    "REVIEWER",
     "Follower",
     "Journal",
     "Keys",
     "Outlet",
+    "Owners",
     "Served",
     "Server",
     "create_app",
+    "forget_waiting",
     "new_key",
+    "note",
     "open_fallback",
     "open_served",
+    "salt",
+    "sparing",
 ]

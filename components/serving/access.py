@@ -1,4 +1,4 @@
-"""Who may ask, and how often: API keys by their SHA-256, and a bucket of requests for each caller.
+"""Who may ask, how often, and in which role: API keys by their SHA-256, and a bucket of requests for each caller.
 
 Keys are random and long, so that a plain hash cannot be guessed back; the server never holds a key.
 """
@@ -15,7 +15,8 @@ from pathlib import Path
 from components.errors import ConfigError
 
 VARIABLE = "GRADUS_API_KEYS"  # hashes, separated by commas
-FILE_VARIABLE = "GRADUS_API_KEYS_FILE"  # one hash a line; what follows a blank names its owner
+FILE_VARIABLE = "GRADUS_API_KEYS_FILE"  # one hash a line; what follows a blank is its role or names its owner
+REVIEWER = "role=reviewer"  # behind a hash: this key may correct whatever was answered, and is believed
 _HASH_LENGTH = 64
 _MOST_CALLERS = 10_000  # remembered at once; the longest silent is forgotten
 
@@ -33,16 +34,17 @@ def key_hash(key: str) -> str:
 
 @dataclass(frozen=True)
 class Keys:
-    """The hashes that are let in; without any, everyone is."""
+    """The hashes that are let in, and those among them that may review; without any, everyone is let in."""
 
     hashes: tuple[str, ...] = ()
+    reviewers: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Keys":
         """The hashes of the environment and of the file that it names.
 
         Raises:
-            ConfigError: The file is missing, or something is no SHA-256.
+            ConfigError: The file is missing, something is no SHA-256, or a role is none.
         """
         lines = [(VARIABLE, line) for line in environment.get(VARIABLE, "").split(",")]
         if name := environment.get(FILE_VARIABLE):
@@ -50,13 +52,17 @@ class Keys:
             if not path.is_file():
                 raise ConfigError(f"{FILE_VARIABLE}: expected a file of key hashes, found none at {path}")
             lines += [(str(path), line) for line in path.read_text(encoding="utf-8").splitlines()]
-        hashes: list[str] = []
+        hashes, reviewers = list[str](), set[str]()
         for source, line in lines:
             if found := line.split("#")[0].split():
                 if len(found[0]) != _HASH_LENGTH or set(found[0].lower()) - set("0123456789abcdef"):
                     raise ConfigError(f"expected SHA-256 hashes of keys, found something else ({source})")
+                roles = {word for word in found[1:] if word.startswith("role=")}
+                if strange := sorted(roles - {REVIEWER}):
+                    raise ConfigError(f"expected no role but {REVIEWER}, found {strange[0]} ({source})")
                 hashes.append(found[0].lower())
-        return cls(tuple(hashes))
+                reviewers |= {found[0].lower()} if roles else set()
+        return cls(tuple(hashes), frozenset(reviewers))
 
     def caller(self, authorization: str | None) -> str | None:
         """The hash of the key in an `Authorization` header, None where it is not let in. All hashes are compared."""

@@ -60,13 +60,16 @@ def create_app(server: Server) -> FastAPI:
     @app.get("/readyz")
     async def ready() -> dict[str, Any]:
         served = server.served
-        return {"status": "ok", "model": server.model, "version": served.version, "method": served.method}
+        if server.journal is not None and server.journal.trouble:
+            raise RequestError(503, "answers cannot be written down; the log says why", code="no_traces")
+        return {"status": "ok", "model": server.model, "version": served.version, "method": served.made_by}
 
     @app.get("/metrics")
     async def metrics() -> Response:
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        server.metrics.corrupt.set(server.journal.corrupt if server.journal else 0)
+        if server.journal is not None:
+            server.metrics.watch(server.journal)
         server.metrics.version.set(server.follower.served.version if server.follower.served else 0)
         return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -86,7 +89,9 @@ def create_app(server: Server) -> FastAPI:
     async def chat(request: Request) -> Response:
         started, name = time.perf_counter(), new_id()
         try:
-            server.admit(request)
+            caller = server.admit(request)
+            if server.journal is not None:
+                server.journal.asked(name, caller)
             asked = ChatRequest.model_validate_json(await server.read(request))
             if asked.stream:
                 return await _streamed(server, name, asked, started)
@@ -99,11 +104,11 @@ def create_app(server: Server) -> FastAPI:
 
     @app.post("/v1/feedback")
     async def feedback(request: Request) -> dict[str, str]:
-        server.admit(request)
+        caller = server.admit(request)
         told = FeedbackRequest.model_validate_json(await server.read(request))
         if server.journal is None:
             raise RequestError(501, "this server keeps no traces", code="no_traces")
-        server.journal.told(told.id, told.score, told.corrected)
+        server.journal.told(told.id, told.score, told.corrected, caller)
         return {"status": "ok"}
 
     return app
@@ -114,8 +119,8 @@ def _model(server: Server) -> dict[str, Any]:
     served = server.served
     return {
         "id": server.model, "object": "model", "created": 0, "owned_by": "gradus",
-        "root": f"{server.model}/{served.version}", "method": served.method,
-        "inputs": list(served.inputs),
+        "root": f"{server.model}/{served.version}", "method": served.made_by,
+        "inputs": list(served.columns),
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from components.opening import inputs_of, open_artifact
 from components.params import Profile, Workload
 from components.prompts import Prompt
 from components.records import Example, Message, Usage
-from components.registry import Version
+from components.registry import Version, whole
 from components.serving.protocol import RequestError
 from components.serving.repeating import Repeated
 
@@ -26,11 +26,11 @@ MOST_FALLBACK_TOKENS = 1024  # of an answer, unless the request says how many
 class Served:
     """A version that is ready to answer: its engine, its prompt, and what holds where a request says nothing.
 
-    `inputs` are those that a user message alone stands for; none where it is asked as it is.
+    `inputs` are the columns that it reads, where it has no prompt that says so.
     """
 
     version: int
-    method: str
+    made_by: str
     engine: Engine
     prompt: Prompt | None
     max_new_tokens: int
@@ -47,22 +47,28 @@ class Served:
         Raises:
             RequestError: The message lacks an input.
         """
-        if not self.inputs or len(turns) > 1 or turns[0].role != "user":
+        if not self.columns or len(turns) > 1 or turns[0].role != "user":
             return list(turns), {}
-        inputs = _inputs(self.inputs, turns[0].content)
+        inputs = _inputs(self.columns, turns[0].content)
         return self.prompt.messages(_example(inputs)) if self.prompt else list(turns), inputs
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The inputs that a user message alone stands for: the prompt's, or a classifier's."""
+        return self.inputs or (tuple(dict.fromkeys(self.prompt.placeholders)) if self.prompt else ())
 
 
 def open_served(version: Version, workload: Workload, profile: Profile) -> Served:
     """Open a registered version.
 
     Raises:
+        RegistryError: Its files are not those that were registered.
         EngineError: Its model does not open.
         ConfigError: Its prompt is not there.
     """
-    opened = open_artifact(version.artifact, workload, profile, input_columns(workload))
+    opened = open_artifact(whole(version).artifact, workload, profile, input_columns(workload))
     return Served(
-        version=version.number, method=version.method, engine=opened.engine, prompt=opened.prompt,
+        version=version.number, made_by=version.method, engine=opened.engine, prompt=opened.prompt,
         max_new_tokens=opened.max_new_tokens, answer_schema=opened.answer_schema,
         price=lambda usage: version.usd_per_call, inputs=opened.columns,
     )  # fmt: skip
@@ -120,7 +126,7 @@ class Follower:
             # of them spins, so that an answer of nano took 720 ms instead of 220.
             with ThreadPoolExecutor(1) as opener:
                 self.served = opener.submit(self._open, version).result()
-            log.info("Version %s (%s) answers.", version.number, version.method)
+            log.info("Version %s (%s) answers.", version.number, self.served.made_by)
 
     def _kept(self) -> str:
         return f"version {self.served.version} is kept" if self.served else "there is none to answer"

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from components.data.masking import mask
-from components.records import Completion, Example, Feedback, Message, Record, Trace, request_id
+from components.records import Completion, Example, Feedback, Message, Production, Trace, request_id
 from components.scorers import JsonSchemaScorer
+from components.serving.owners import Owners
 from components.serving.repeating import Repeated
 from components.serving.routing import Answer, falls_in
 from components.serving.spool import Spool, Store
@@ -33,8 +34,11 @@ class Outlet:
 class Journal:
     """The spools of one workload, and for each the thread that empties it; none waits for another."""
 
-    def __init__(self, workload: str, schema: Mapping[str, Any], *outlets: Outlet) -> None:
-        """`schema` is the workload's output: whether an answer obeys it stands on its trace."""
+    def __init__(
+        self, workload: str, schema: Mapping[str, Any], *outlets: Outlet, owners: Owners | None = None
+    ) -> None:
+        """`schema` is the workload's output: whether an answer obeys it stands on its trace; so does who asked."""
+        self._owners = owners or Owners()
         self._workload, self._schema = workload, JsonSchemaScorer(schema)
         self._spools = [(Spool(outlet.folder), outlet) for outlet in outlets]
         self._drains = [_emptied(spool, outlet) for spool, outlet in self._spools]
@@ -43,6 +47,16 @@ class Journal:
     def corrupt(self) -> int:
         """Segments of the spools that were set aside because they hold what is no record."""
         return sum(len(spool.corrupt) for spool, _ in self._spools)
+
+    @property
+    def trouble(self) -> str:
+        """Why traces cannot be written, in words, so that no request can be answered; empty where all is well."""
+        return "; ".join(filter(None, (spool.health() for spool, _ in self._spools)))
+
+    @property
+    def waiting(self) -> int:
+        """Segments of the spools that their stores have not taken yet, the open ones among them."""
+        return sum(len(spool.waiting) for spool, _ in self._spools)
 
     def start(self) -> None:
         """Begin to empty the spools, what an earlier process left included."""
@@ -60,8 +74,13 @@ class Journal:
         """Whether an answer obeys the workload's schema."""
         return self._schema.score(_NOBODY, completion).passed
 
+    def asked(self, name: str, caller: str) -> None:
+        """A request came in, whose answers will be written under this name."""
+        self._owners.asked(name, caller)
+
     def answered(self, name: str, answer: Answer, *, returned: bool = True) -> None:
         """Write the traces of an answer; the first completion that the caller gets has the request's own name."""
+        asker = self._owners.asker(name)
         name, served = name if returned else f"{name}~{answer.route}", answer.served
         masked = tuple(Message(role=message.role, content=mask(message.content)) for message in answer.messages)
         inputs = {column: mask(value) for column, value in answer.input.items()}
@@ -71,7 +90,7 @@ class Journal:
                 at=time.time(),
                 workload=self._workload,
                 version=served.version,
-                method=served.method,
+                method=served.made_by,
                 input=inputs,
                 messages=masked,
                 text=mask(one.text),
@@ -83,16 +102,29 @@ class Journal:
                 cost_usd=served.price(one.usage),
                 route=answer.route,
                 returned=returned,
+                caller=asker,
             )
             self._write(trace.id, trace)
 
-    def told(self, trace_id: str, score: float | None, corrected: str | None) -> None:
-        """Write what became of an answer."""
-        text = None if corrected is None else mask(corrected)
-        told = Feedback(trace_id=trace_id, at=time.time(), workload=self._workload, score=score, corrected=text)
+    def told(self, trace_id: str, score: float | None, corrected: str | None, caller: str = "") -> None:
+        """Write what a caller says of an answer.
+
+        Raises:
+            RequestError: It may not.
+        """
+        sender = self._owners.speaks(trace_id, caller)
+        told = Feedback(
+            trace_id=trace_id,
+            at=time.time(),
+            workload=self._workload,
+            score=score,
+            corrected=None if corrected is None else mask(corrected),
+            sender=sender.name,
+            reviewer=sender.reviewer,
+        )
         self._write(trace_id, told)
 
-    def _write(self, trace_id: str, record: Record) -> None:
+    def _write(self, trace_id: str, record: Production) -> None:
         """Write a record for every store whose share its request falls in; all routes of a request go together."""
         for spool, outlet in self._spools:
             if falls_in(outlet.share, "store", request_id(trace_id)):

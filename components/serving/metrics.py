@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from components.serving.journal import Journal
+
 FIRST_TOKEN_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LATENCY_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -27,7 +29,21 @@ class Metrics:
         self.corrupt = Gauge(
             "gradus_corrupt_segments", "Segments of spools that were set aside.", registry=self.registry
         )
+        self.waiting = Gauge(
+            "gradus_waiting_segments", "Segments of spools that are not stored yet.", registry=self.registry
+        )
+        self.unwritable = Gauge(
+            "gradus_spool_unwritable",
+            "1 where no answer can be written down.",
+            registry=self.registry,
+        )
         self.version = Gauge("gradus_champion_version", "The version that answers, 0 for none.", registry=self.registry)
+
+    def watch(self, journal: Journal) -> None:
+        """How the spools are."""
+        self.corrupt.set(journal.corrupt)
+        self.waiting.set(journal.waiting)
+        self.unwritable.set(bool(journal.trouble))
 
     def answered(self, seconds: float, usage: Mapping[str, int]) -> None:
         """Count a request that was answered, and its tokens."""

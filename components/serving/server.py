@@ -65,8 +65,8 @@ class Server:
             raise RequestError(503, f"{self.model} has no champion that is ready", code="not_ready")
         return self.follower.served
 
-    def admit(self, request: Request) -> None:
-        """Let a caller in.
+    def admit(self, request: Request) -> str:
+        """Let a caller in, and say who it is: the hash of its key, or its address where no keys are asked for.
 
         Raises:
             RequestError: The key is unknown, or its requests are used up.
@@ -82,6 +82,7 @@ class Server:
                 429, f"expected at most {self.params.requests_per_minute:g} requests a minute; "
                 f"the next one in {wait_s:.1f} s", code="rate_limit_exceeded",
             )  # fmt: skip
+        return caller
 
     async def read(self, request: Request) -> bytes:
         """The body, read no further than it may be long.

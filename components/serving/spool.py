@@ -6,17 +6,18 @@ so that another process never takes it for finished. What is no record is set as
 nothing. Left out: power failure (nothing waits for the disk itself).
 """
 
+import errno
 import fcntl
 import logging
-import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from components.records import Record, production_record
+from components.records import Production, production_line, production_record
+from components.serving.segment import Segment
 
 log = logging.getLogger(__name__)
 Store = Callable[[str, list[str]], None]  # (name of the segment, its lines); storing a name again replaces it
@@ -28,67 +29,126 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._lock, self._lines = folder, threading.Lock(), 0
+        self._folder, self._lock, self._trouble = folder, threading.Lock(), ""
         self._stamp = max((_stamp(path) for path in folder.iterdir()), default=0)
-        self._file = self._open()
+        self._segment: Segment | None = self._open()
 
     @property
     def corrupt(self) -> list[Path]:
         """Segments that were set aside, and wait for somebody to look at them."""
         return sorted(self._folder.glob(f"*{CORRUPT}"))
 
-    def append(self, record: Record) -> None:
-        """Write a record; when this returns, a kill no longer loses it."""
-        line = f"{record.model_dump_json()}\n".encode()
-        with self._lock:
-            written = os.write(self._file, line)
-            if written != len(line):  # a full disk; the next record must not be joined to half of this one
-                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-                raise OSError(f"expected {len(line)} bytes to be written to {self._folder}, found {written}")
-            self._lines += 1
+    @property
+    def waiting(self) -> list[Path]:
+        """Segments that are not stored yet, the open one among them."""
+        return sorted(path for path in self._folder.glob("*.jsonl") if not path.is_dir())
+
+    def health(self) -> str:
+        """Why nothing can be written here since the last try, in words; empty where all is well."""
+        return self._trouble
+
+    def append(self, record: Production) -> None:
+        """Write a record; when this returns, a kill no longer loses it.
+
+        Raises:
+            OSError: It cannot be written, and is not.
+        """
+        line = f"{production_line(record)}\n".encode()
+        with self._lock, self._noted():
+            if not self._current().usable:  # somebody removed the folder, or moved it
+                self._go_on()
+            self._current().write(line, 1)
 
     def close(self) -> None:
         """Finish the segment; nothing can be appended any more."""
         with self._lock:
-            os.close(self._file)
-            self._file, self._lines = -1, 0  # whoever comes late gets an error, and not somebody else's file
+            segment, self._segment = self._segment, None
+            if segment is not None:
+                segment.close()
 
     def drain(self, store: Store) -> int:
         """Store all finished segments, the oldest first, and remove them; the number of records.
 
         A segment that could not be stored stays, and so do those after it: the error goes to the caller. One that holds
-        what is no record is set aside after its records are stored; so is one whose content the store refuses.
+        what is no record is set aside after its records are stored; so is one whose content the store refuses. One that
+        cannot be read stays, and holds up none.
+
+        Raises:
+            OSError: No new segment could be begun, or one could not be read; all others are stored.
         """
-        self._rotate()
-        stored = 0
-        for path in sorted(self._folder.glob("*.jsonl")):
+        stored, trouble = 0, None
+        try:
+            self._rotate()
+        except OSError as error:  # what is finished can be stored all the same
+            trouble = error
+        for path in self.waiting:
             with _finished(path) as content:
-                if content is None:
-                    continue
-                stored += _moved(path, content, store)
+                if isinstance(content, OSError):
+                    trouble = trouble or content
+                elif content is not None:
+                    stored += _moved(path, content, store)
+        if trouble is not None:
+            raise trouble
         return stored
 
-    def _rotate(self) -> None:
-        """Go on in a new segment if there is anything in this one."""
-        with self._lock:
-            if self._lines:
-                os.close(self._file)
-                self._file, self._lines = self._open(), 0
+    def _current(self) -> Segment:
+        if self._segment is None:
+            raise OSError(errno.EBADF, f"expected a spool that is open, found one that was closed ({self._folder})")
+        return self._segment
 
-    def _open(self) -> int:
-        """A new segment, locked; another process may have emptied and removed it before the lock was there.
+    @contextmanager
+    def _noted(self) -> Generator[None]:
+        """Remember whether the last try to write failed, and why."""
+        try:
+            yield
+        except OSError as error:
+            self._trouble = f"expected to write to the spool {self._folder}, found {error}"
+            raise
+        self._trouble = ""
+
+    def _rotate(self) -> None:
+        """Go on in a new segment if there is anything in this one; where writing failed, see whether it works again.
+
+        The old segment stays open until there is a new one: a folder or a disk that refuses costs nothing.
+        """
+        with self._lock:
+            segment = self._segment
+            if segment is None:
+                return
+            with self._noted():
+                if segment.lines or self._trouble or not segment.usable:
+                    self._go_on(tried=bool(self._trouble))
+
+    def _go_on(self, *, tried: bool = False) -> None:
+        """Put a new segment in the place of this one; with `tried`, only if bytes can be written to it.
+
+        What stands in a segment that somebody removed is written into the new one.
+        """
+        old, new = self._current(), self._open()
+        try:
+            if tried:
+                new.try_out()
+            if old.removed and old.lines:
+                new.write(old.content, old.lines)
+        except OSError:
+            new.discard()
+            raise
+        self._segment = new
+        old.close()
+
+    def _open(self) -> Segment:
+        """A new segment; another process may have emptied and removed it before the lock was there.
 
         Its name is later than all before it, whatever the clock says, and is never given twice: what the lake has
         under the name of another segment would be replaced.
         """
         while True:
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._stamp = max(time.time_ns(), self._stamp + 1)
-            path = self._folder / f"{self._stamp:020d}-{uuid.uuid4().hex[:12]}.jsonl"
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(file).st_nlink:
-                return file
-            os.close(file)
+            segment = Segment(self._folder / f"{self._stamp:020d}-{uuid.uuid4().hex[:12]}.jsonl")
+            if segment.usable:
+                return segment
+            segment.close()
 
 
 def _stamp(path: Path) -> int:
@@ -98,22 +158,24 @@ def _stamp(path: Path) -> int:
 
 
 @contextmanager
-def _finished(path: Path) -> Generator[bytes | None]:
-    """A segment's content, locked for the body; None where a process writes it, or another one has stored it."""
+def _finished(path: Path) -> Generator[bytes | OSError | None]:
+    """A segment's content, locked for the body; None where a process writes it, or another one has stored it.
+
+    What keeps it from being read comes as the error itself.
+    """
+    with ExitStack() as held:
+        yield _locked(path, held)
+
+
+def _locked(path: Path, held: ExitStack) -> bytes | OSError | None:
     try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        file = None
-    if file is None:
-        yield None
-        return
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield None
-            return
-        yield file.read() if path.exists() else None  # who removes it or renames it has the lock
+        file = held.enter_context(path.open("rb"))
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file.read() if path.exists() else None  # who removes it or renames it has the lock
+    except (FileNotFoundError, BlockingIOError):
+        return None
+    except OSError as error:
+        return error
 
 
 def _moved(path: Path, content: bytes, store: Store) -> int:
@@ -134,14 +196,16 @@ def _moved(path: Path, content: bytes, store: Store) -> int:
 
 
 def _sorted_out(content: bytes) -> tuple[list[str], int]:
-    """The lines that are records, and how many are not; behind the last line end is nothing, or half a line."""
+    """The lines that are records, as today's are, and how many are not; the last line end has half a line behind it.
+
+    An earlier version's records have been brought up to date.
+    """
     *lines, rest = content.split(b"\n")
     records: list[str] = []
     for line in lines:
         try:
-            text = line.decode()
-            production_record(text)
+            record = production_record(line.decode())
         except ValueError:  # a DataError is one, and what is no UTF-8
             continue
-        records.append(text)
+        records.append(record.model_dump_json())
     return records, len(lines) - len(records) + bool(rest)

@@ -23,7 +23,7 @@ from components.records import (
     write_jsonl,
     write_record,
 )
-from components.registry import Version
+from components.registry import Version, whole
 from components.stages.run import Run
 from components.stages.scoring import scorer
 from components.tracking import Tracker
@@ -78,8 +78,12 @@ def opened_rung(run: Run, made: Rung) -> Opened:
 
 
 def opened_version(run: Run, version: Version) -> Opened:
-    """What answers for a registered version, with the prompt that it was registered with."""
-    return open_artifact(version.artifact, run.workload, run.profile, run.columns)
+    """What answers for a registered version, with the prompt that it was registered with.
+
+    Raises:
+        RegistryError: Its files are not those that were registered.
+    """
+    return open_artifact(whole(version).artifact, run.workload, run.profile, run.columns)
 
 
 def judge(run: Run, name: str, examples: Sequence[Example], completions: Sequence[Completion]) -> list[Judged]:

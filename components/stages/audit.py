@@ -22,7 +22,7 @@ def audit_folder(run: Run) -> Path:
 
 
 def audit(run: Run, tracker: Tracker) -> None:
-    """Train demonstrations that are more likely wrong than right, surest first, and the ceiling that this sets SFT."""
+    """Train demonstrations that are more likely wrong than right, surest first, and the ceiling that they set."""
     examples, folder = run.examples("train"), audit_folder(run)
     found = doubts(examples, run.workload.output, run.columns, run.audit, run.seed)
     listed = suspects(examples, found, run.audit)

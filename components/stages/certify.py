@@ -74,7 +74,7 @@ def _sample(run: Run, examples: Sequence[Example], rng: random.Random) -> tuple[
 
 def tried_on(run: Run) -> list[str]:
     """The rungs whose answers the scorer is tried on: those that are no prompts, and that it has not taught."""
-    return [one.name for one in run.rungs if one.method.makes != "prompt" and not one.rewarded]
+    return [one.name for one in run.rungs if one.makes != "prompt" and not one.rewarded]
 
 
 def _judge(run: Run) -> Judge:

@@ -88,7 +88,6 @@ def _calls(
         usd = np.array([price.usd(*tokens) for tokens in zip(sent, told, strict=True)])
     return Calls(
         name=result.name,
-        method=result.method,
         usd=usd,
         right=np.array([float(scores[one.id].passed) for one in examples]),
         owned=owned,

@@ -23,6 +23,7 @@ from components.stages.standing import standing_folder
 RUNS = Path("runs")
 HEADER = "# Derived from params/ by `gradus run` and `gradus graph`: change the settings, not this file.\n"
 RUBRICS = "params/rubrics"
+IMPORTED = r"from components\.methods\.(\w+)"
 ADDRESS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # module:name
 ENGINES, SCORERS, TRAINING = "components/engines", "components/scorers", "components/training"
 OPENING = "components/opening.py"
@@ -87,7 +88,7 @@ def settings(run: Run) -> dict[str, Any]:
         "profile": run.profile.model_dump(mode="json", exclude={"pretrain", "midtrain", "methods"}),
         "rungs": {
             rung.name: {
-                "method": rung.method_name,
+                "method": rung.made_by,
                 "from": rung.starts_from,
                 "compare": rung.compared_with,
                 "settings": rung.settings.model_dump(mode="json"),
@@ -130,10 +131,9 @@ def _made(run: Run) -> Iterator[StageNode]:
         yield _node(
             run, ("rung", rung.name),
             deps=[
-                *_rung_files(run, rung.name), *_user_code(run), _method_file(rung.method_name),
-                "components/methods/job.py",
+                *_rung_files(run, rung.name), *_user_code(run), *_method_files(rung.made_by),
                 ENGINES, SCORERS, RUBRICS, OPENING, "components/evaluation/classical.py",
-                *([TRAINING] if rung.method.makes == "model" else []),
+                *([TRAINING] if rung.makes == "model" else []),
                 _prompt_file(run, rung.prompt or run.workload.trained_prompt), _split(run, "train"), _split(run, "dev"),
                 str(run.folder / "data" / "report.json"),
                 *([str(run.folder / "certificate" / "permit.json")] if rung.rewarded else []),
@@ -180,7 +180,7 @@ def _certify(run: Run) -> StageNode:
 def _judged(run: Run) -> Iterator[StageNode]:
     """Answers with their scores, the line of each rung, the decision, the page."""
     for rung in run.rungs:
-        base = _weights(run) if rung.method.makes == "prompt" else []
+        base = _weights(run) if rung.makes == "prompt" else []
         yield _node(
             run, ("answer", rung.name),
             deps=[
@@ -198,7 +198,7 @@ def _judged(run: Run) -> Iterator[StageNode]:
     answers = [str(_answers(run, rung.name)) for rung in run.rungs]
     answers += [str(run.folder / "best" / f"{group}.json") for group in run.groups]
     results = [str(run.rung_folder(rung.name) / "result.json") for rung in run.rungs]
-    prompts = [str(run.rung_folder(rung.name)) for rung in run.rungs if rung.method.makes == "prompt"]
+    prompts = [str(run.rung_folder(rung.name)) for rung in run.rungs if rung.makes == "prompt"]
     yield _node(
         run, "evaluate",
         deps=[
@@ -270,7 +270,7 @@ def _prompt_file(run: Run, name: str) -> str:
 def _rung_files(run: Run, name: str) -> list[str]:
     """What a rung starts from; of a group also what says which of it is the best."""
     planned = run.planned(name)
-    start, files = planned.starts_from, _weights(run) if planned.method.makes == "prompt" else []
+    start, files = planned.starts_from, _weights(run) if planned.makes == "prompt" else []
     if start == BASE:
         files += _weights(run)
     elif start in run.groups:
@@ -281,11 +281,19 @@ def _rung_files(run: Run, name: str) -> list[str]:
     return files
 
 
-def _method_file(name: str) -> str:
-    """The code of a method."""
+def _method_files(name: str) -> list[str]:
+    """The code of a method: its own file or folder, and what that imports of the methods' package."""
     from components.methods import NAMES
 
-    return _module(NAMES.get(name, name).partition(":")[0])
+    waiting, files = [_module(NAMES.get(name, name).partition(":")[0]), "components/methods/job.py"], list[str]()
+    while waiting:
+        path = waiting.pop()
+        if path not in files and Path(path).exists():
+            files.append(path)
+            parts = sorted(Path(path).rglob("*.py")) if Path(path).is_dir() else [Path(path)]
+            texts = [part.read_text(encoding="utf-8") for part in parts]
+            waiting += [_module(f"components.methods.{word}") for text in texts for word in re.findall(IMPORTED, text)]
+    return files
 
 
 def _module(name: str) -> str:

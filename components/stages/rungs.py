@@ -38,11 +38,11 @@ def rung(run: Run, tracker: Tracker, name: str) -> None:
     shutil.rmtree(job.out, ignore_errors=True)
 
     def make() -> None:
-        made = planned.method.make(job, planned.settings, tracker)
+        made = planned.make(job, tracker)
         if os.environ.get("RANK", "0") == "0":
             keep(run, planned, job, made, tracker)
 
-    launcher = run.profile.launcher if planned.method.makes == "model" else LauncherParams()
+    launcher = run.profile.launcher if planned.makes == "model" else LauncherParams()
     launch(launcher, "components.stages", ["rung", run.name, name], make)
 
 
@@ -85,7 +85,7 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
 
 def reads_audit(planned: PlannedRung) -> bool:
     """Whether a rung's method takes the label audit's share of wrong demonstrations."""
-    return "label_noise" in planned.method.params.model_fields
+    return planned.takes("label_noise")
 
 
 def start_of(run: Run, planned: PlannedRung) -> Artifact | None:
@@ -98,15 +98,15 @@ def start_of(run: Run, planned: PlannedRung) -> Artifact | None:
 
 def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker) -> None:
     """Write a rung's `result.json`; only then its checkpoints may go."""
-    asked = planned.method.makes != "classifier"
+    asked = planned.makes != "classifier"
     if asked and not (job.out / f"{PROMPT_FILE}.md").is_file():
         job.keep_prompt()
     report = read_record(run.folder / "data" / "report.json", DataReport)
     prompt = job.prompt.name if asked else None
     record = Rung(
         name=planned.name,
-        method=planned.method_name,
-        makes=planned.method.makes,
+        method=planned.made_by,
+        makes=planned.makes,
         starts_from=run.resolved(planned.starts_from),
         compared_with=planned.compared_with,
         needs=tuple(sorted(planned.needs)),

@@ -127,7 +127,7 @@ class RunBench:
         return [[one.text for one in answers] for answers in drawn]
 
     def learn(self, size: int) -> Trial | None:
-        """SFT as the profile trains, on a sample of the demonstrations, scored once at its end."""
+        """The ladder's first training on demonstrations, on a sample of the demonstrations, scored once at its end."""
         planned = self._imitating
         if planned is None:
             return None
@@ -148,7 +148,7 @@ class RunBench:
     @cached_property
     def _imitating(self) -> PlannedRung | None:
         """The first rung of the ladder that trains on demonstrations."""
-        trains = (one for one in self.run.rungs if one.method.makes == "model" and "demonstrations" in one.needs)
+        trains = (one for one in self.run.rungs if one.makes == "model" and "demonstrations" in one.needs)
         return next(trains, None)
 
     def _trained(self, size: int, planned: PlannedRung, params: Any, folder: Path) -> KeptTrial:
@@ -159,7 +159,7 @@ class RunBench:
             job_of(self.run, planned), train=drawn, start=self.run.base_artifact, work=folder / "work",
             out=folder / "model",
         )  # fmt: skip
-        made = planned.method.make(job, params, NullTracker())
+        made = planned.make(job, NullTracker(), params)
         answers = job.open_model(folder / "model").answer(self._dev, self.run.seed)
         shutil.rmtree(folder)
         return KeptTrial(

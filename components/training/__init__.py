@@ -1,12 +1,10 @@
-"""Training rungs with TRL: supervised fine-tuning on demonstrations, and reinforcement learning on outcomes.
+"""What methods that train with TRL share: checkpoints, scoring on dev, precision, packing, launching.
 
-Decides how a model is trained and which weights are kept; what a completion is worth, and how dev is scored, is given
-by the caller. Only this package imports trl.
+Decides how a training goes on and which weights are kept; how a model learns is its method's business, and what a
+completion is worth is given by the caller. Only this package and the methods import trl.
 """
 
 from components.training.hacking_watch import Look
-from components.training.rl import train_rl
-from components.training.sft import train_sft
 from components.training.task import Draws, Reward, Sample, ScoreDev, Trained, TrainingTask
 
-__all__ = ["Draws", "Look", "Reward", "Sample", "ScoreDev", "Trained", "TrainingTask", "train_rl", "train_sft"]
+__all__ = ["Draws", "Look", "Reward", "Sample", "ScoreDev", "Trained", "TrainingTask"]

@@ -130,17 +130,17 @@ class BestOnDev(TrainerCallback):
 
 
 class Report(TrainerCallback):
-    """A progress bar for people, and numbers for the tracker as `stage/metric`."""
+    """A progress bar for people, and numbers for the tracker as `train/metric`."""
 
-    def __init__(self, stage: str, names: Mapping[str, str], tracker: Tracker) -> None:
-        self._stage, self._names, self._tracker = stage, names, tracker
+    def __init__(self, names: Mapping[str, str], tracker: Tracker) -> None:
+        self._names, self._tracker = names, tracker
         self._bar: Any = None
         self._told = 0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Open the bar at the step that a checkpoint brought; its history is told anew, to a record of its own."""
         if state.is_world_process_zero:
-            self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self._stage, unit="step")
+            self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step")
             self._tell(state)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -164,7 +164,7 @@ class Report(TrainerCallback):
         """Give the tracker the history's new entries, and show the latest loss and dev score."""
         fresh, self._told = state.log_history[self._told :], len(state.log_history)
         for entry in fresh:
-            told = {f"{self._stage}/{ours}": float(entry[name]) for name, ours in self._names.items() if name in entry}
+            told = {f"train/{ours}": float(entry[name]) for name, ours in self._names.items() if name in entry}
             if told:
                 self._tracker.metrics(told, step=int(entry["step"]))
                 shown = {name.partition("/")[2]: f"{value:.3g}" for name, value in told.items()}

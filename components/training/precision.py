@@ -1,7 +1,7 @@
 """On what device and in what precision a training computes.
 
 Master weights are float32 where all weights are trained; under LoRA the frozen ones stay as stored. `auto` computes
-matrix products in bfloat16 where the hardware does: on CPUs with AVX-512 BF16 an SFT step of a 5 M-parameter LFM2
+matrix products in bfloat16 where the hardware does: on CPUs with AVX-512 BF16 a training step of a 5 M-parameter LFM2
 took 0.52 of the float32 time (one core, 32 examples of 220 tokens).
 """
 

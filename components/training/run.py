@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 class Job:
     """A trainer and what is to be done with it; `items` are examples or rollouts of one step, on average."""
 
-    stage: str
     task: TrainingTask
     trainer: Any
     plan: Any
@@ -56,7 +55,7 @@ def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
         hooks = Hooks(score, lambda folder: keep(str(folder)), work, job.task.hacking)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(BestOnDev(job.plan, hooks))
-        trainer.add_callback(Report(job.stage, job.names, tracker))
+        trainer.add_callback(Report(job.names, tracker))
         with compute.repeatable(), compute.fast_convolutions(), one_bar():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         history = trainer.state.log_history

@@ -81,7 +81,7 @@ class Trained(Record):
     """A finished training: `out` holds the weights of `best_step`.
 
     `steps` were taken in all; `seconds` counts them without scoring, over all processes that worked on them, and
-    `examples_per_second` counts demonstrations (SFT) or rollouts (RL). `curves` are (step, value) by name.
+    `examples_per_second` counts demonstrations or rollouts. `curves` are (step, value) by name.
     """
 
     best_step: int

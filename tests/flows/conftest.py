@@ -44,7 +44,7 @@ PROFILE: dict[str, Any] = {
 # Nobody asks a canary here: it is judged after seconds.
 PIPELINE = {
     "gate": {"min_examples": 20, "min_validity": 0.0},
-    "retraining": {"release": {"canary_hours": 0.002}},
+    "retraining": {"release": {"canary_hours": 0.002, "approval": False}},
 }
 
 

@@ -29,8 +29,9 @@ def answered(number: int) -> Trace:
 
 def corrected(number: int) -> Feedback:
     return Feedback(
-        trace_id=f"chatcmpl-{number}", at=time.time(), workload="triage", score=0.0, corrected=json.dumps(ANSWER)
-    )
+        trace_id=f"chatcmpl-{number}", at=time.time(), workload="triage", score=0.0, corrected=json.dumps(ANSWER),
+        sender="r", reviewer=True,
+    )  # fmt: skip
 
 
 def put(project: Project, *records: Record) -> None:
@@ -92,4 +93,9 @@ def test_drift_waits_for_the_cooldown_and_a_person_does_not(climbed: Project, mo
     assert cooling_h(run, "drift: input", 3 * 3600.0) == 22  # two of its 24 hours are over
     assert cooling_h(run, BY_HAND, 3 * 3600.0) == 0
     assert cooling_h(run, "drift: input", 25 * 3600.0) == 0
+    assert cooling_h(run, "drift: input", 3599.0) == 0  # noted in the future: the clock was set back
+    record_path(run).write_text('{"workload": "triage", "reason": ')
+    assert cooling_h(run, "drift: input", 3 * 3600.0) == 0  # half a file says nothing, and holds up nothing
+    assert [path.name for path in record_path(run).parent.glob("*.broken")] == ["triage.json.broken"]
+    write_record(record_path(run), last)
     record_path(run).unlink()

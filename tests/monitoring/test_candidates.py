@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.records import Feedback, Message, Record, Scored, Trace, Usage
-from monitoring.candidates import candidates
+from monitoring.candidates import candidates, obeying
 from monitoring.lake import Lake
 
 
@@ -66,3 +66,32 @@ def test_a_sample_of_a_window_is_the_same_each_time_and_counts_all(tmp_path: Pat
 def test_the_least_score_is_of_the_value(tmp_path: Path) -> None:
     store = lake(tmp_path, answered("a"), answered("b"), scored("a", 0.9), scored("b", 0.7))
     assert [one.trace_id for one in candidates(store, "shop", 0.0, 0.8)] == ["a"]
+
+
+def test_what_others_said_or_what_contradicts_itself_teaches_nothing(tmp_path: Path) -> None:
+    def told(name: str, text: str, **sender: object) -> Feedback:
+        words = {"trace_id": name, "at": 101.0, "workload": "shop", "corrected": text, **sender}
+        return Feedback.model_validate(words)
+
+    records = [
+        answered("mine", caller="asker"), told("mine", "{}", sender="asker"),
+        answered("theirs", caller="asker"), told("theirs", "{}", sender="another"),
+        answered("open"), told("open", "{}"),
+        answered("disputed"), told("disputed", "{}"), told("disputed", '{"a": 1}'), scored("disputed", 1.0),
+        answered("reviewed", caller="asker"), told("reviewed", "{}", sender="r", reviewer=True),
+        scored("theirs", 1.0),
+    ]  # fmt: skip
+    found = candidates(lake(tmp_path, *records), "shop", 0.0, 1.0)
+    assert {one.trace_id: (one.source, one.sender, one.reviewed) for one in found} == {
+        "mine": ("corrected", "asker", False), "open": ("corrected", "", False), "reviewed": ("corrected", "r", True),
+        "theirs": ("scored", "", False),
+    }  # fmt: skip
+
+
+def test_an_answer_that_breaks_the_schema_is_left_out(tmp_path: Path) -> None:
+    told = [Feedback(trace_id=name, at=101.0, workload="shop", corrected=text)
+            for name, text in {"a": '{"kind": "late"}', "b": '{"kind": "<phone>"}'}.items()]  # fmt: skip
+    found = candidates(lake(tmp_path, answered("a"), answered("b"), *told), "shop", 0.0, 1.0)
+    schema = {"type": "object", "properties": {"kind": {"enum": ["late"]}}}
+    assert [one.trace_id for one in found] == ["a", "b"]
+    assert [one.trace_id for one in obeying(found, schema)] == ["a"]

@@ -12,6 +12,7 @@ from components.records import Completion, Example, Feedback, Message, Score, Sc
 from components.scorers import build
 from monitoring.lake import Lake
 from monitoring.scoring import Scoring, score_window
+from monitoring.windows import best_scores
 
 SCHEMA = {
     "type": "object",
@@ -37,8 +38,10 @@ def trace(name: str, text: str = RIGHT, at: float = 100.0, **changes: Any) -> Tr
     )  # fmt: skip
 
 
-def told(name: str, score: float | None = None, corrected: str | None = None, at: float = 200.0) -> Feedback:
-    return Feedback(trace_id=name, at=at, workload="triage", score=score, corrected=corrected)
+def told(
+    name: str, score: float | None = None, corrected: str | None = None, at: float = 200.0, **sender: Any
+) -> Feedback:
+    return Feedback(trace_id=name, at=at, workload="triage", score=score, corrected=corrected, **sender)
 
 
 @pytest.fixture
@@ -78,8 +81,9 @@ def test_without_a_correction_the_score_that_people_gave_counts(lake: Lake) -> N
 
 
 def test_of_several_words_the_latest_counts_and_a_correction_more_than_a_score(lake: Lake) -> None:
-    keep(lake, told("x", 0.0, at=150), told("x", corrected=HALF, at=160), told("x", corrected=RIGHT, at=170))
-    keep(lake, trace("x"), trace("y"), told("y", 0.9, at=400), told("y", 0.1, at=300))
+    words = [(0.0, None, 150), (None, HALF, 160), (None, RIGHT, 170)]
+    keep(lake, *(told("x", score, corrected, at, sender="asker") for score, corrected, at in words))
+    keep(lake, trace("x", caller="asker"), trace("y"), told("y", 0.9, at=400), told("y", 0.1, at=300))
     assert run(lake) == Scoring(scorer=1, feedback=1)
     assert scores(lake) == {"x": ("scorer", 1.0, True), "y": ("feedback", 0.9, False)}
 
@@ -165,3 +169,21 @@ def test_the_answer_is_the_traces_own_text(lake: Lake) -> None:
     keep(lake, trace("x", text), told("x", corrected=RIGHT))
     run(lake)
     assert scores(lake) == {"x": ("scorer", 1.0, True)}
+
+
+def test_corrections_that_contradict_each_other_and_words_of_others_score_nothing(lake: Lake) -> None:
+    keep(lake, trace("x"), told("x", corrected=HALF), told("x", corrected=RIGHT))
+    keep(lake, trace("y", caller="asker"), told("y", 1.0, RIGHT, sender="another"), told("y", 1.0))
+    assert run(lake) == Scoring(silent=1, conflicts=1, refused=2)
+    assert scores(lake) == {}
+    assert "1 with corrections that contradict each other (gradus review)" in str(run(lake))
+
+
+def test_a_reviewers_later_word_is_scored_anew_and_stands(lake: Lake) -> None:
+    keep(lake, trace("x", HALF, caller="asker"), told("x", corrected=HALF, sender="asker"))
+    assert run(lake) == Scoring(scorer=1)
+    keep(lake, told("x", corrected=RIGHT, at=150.0, sender="r", reviewer=True))
+    assert run(lake) == Scoring(scorer=1)
+    assert run(lake) == Scoring(before=1)
+    best = best_scores(lake.read(Scored, "triage"))["x"]
+    assert (best.passed, best.sender, best.reviewer) == (False, "r", True)

@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from io import FileIO
+from contextlib import ExitStack, suppress
+from io import BufferedWriter, FileIO
 from pathlib import Path
 
 from components.errors import ScorerError
@@ -61,13 +61,14 @@ class Worker:
             ScorerError: The program's process could not be made.
         """
         self._deadline = time.monotonic() + self._params.wall_seconds + _GRACE_SECONDS
-        (task, to_task), (from_answers, answers) = os.pipe(), os.pipe()
-        with open(from_answers, "rb", buffering=0) as answered:
+        with ExitStack() as held:
+            task, to_task = _pipe(held)  # owned by files from here on: where the next one fails, none is left open
+            answered, answers = _pipe(held)
+            with task, answers:  # the worker's ends, closed here once it has them
+                self._send(task.fileno(), answers.fileno())
             # A broken pipe: the process ended before it read all of its task; how, the worker tells.
-            with suppress(BrokenPipeError), open(to_task, "wb") as tasked:
-                with open(task, "rb"), open(answers, "wb"):  # the worker's ends, closed here once it has them
-                    self._send(task, answers)
-                tasked.write(program.model_dump_json().encode())
+            with suppress(BrokenPipeError), to_task:
+                to_task.write(program.model_dump_json().encode())
             written = self._read(answered)
         end = End.model_validate_json(self._hear())
         if end.broken is not None:
@@ -130,6 +131,12 @@ class Worker:
         _, said = self._process.communicate()
         self._control.close()
         return " ".join(said.decode(errors="replace").split())[-200:] or "it said nothing"
+
+
+def _pipe(held: ExitStack) -> tuple[FileIO, BufferedWriter]:
+    """The two ends of a pipe, for reading and for writing, closed with `held` at the latest."""
+    reading, writing = os.pipe()
+    return held.enter_context(FileIO(reading, "rb")), held.enter_context(open(writing, "wb"))
 
 
 def _settings(params: SandboxParams, wall: Wall) -> dict[str, object]:

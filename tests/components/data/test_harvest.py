@@ -11,11 +11,22 @@ from components.records import Example
 PARAMS = HarvestParams(splits=SplitShares(dev=0.1, test=0.1, sealed=0.2))
 
 
-def candidate(number: int, text: str = "", *, source: str = "corrected", moved: bool = False) -> Candidate:
+def candidate(
+    number: int,
+    text: str = "",
+    *,
+    source: str = "corrected",
+    moved: bool = False,
+    reviewed: bool = True,
+    sender: str = "",
+) -> Candidate:
     text = text or f"{number * 7919 % 9973} parcels of customer {number} are still at {number * 31} Main Street"
     return Candidate.model_validate(
-        {"trace_id": str(number), "input": {"message": text}, "answer": "{}", "source": source, "moved": moved}
-    )
+        {
+            "trace_id": str(number), "input": {"message": text}, "answer": "{}", "source": source, "moved": moved,
+            "reviewed": reviewed, "sender": sender,
+        }
+    )  # fmt: skip
 
 
 def known(text: str) -> Example:
@@ -73,3 +84,32 @@ def test_the_sealed_split_gets_as_many_examples_as_a_gate_asked_for_and_no_more_
     before, after = (harvest([candidate(n) for n in range(400)], [], 0.99, one) for one in (params, raised))
     sealed = [{one.example.id for one in found if one.split == "sealed"} for found in (before, after)]
     assert sealed[0] < sealed[1]  # what would have been sealed anyway still is
+
+
+@pytest.mark.parametrize("source", ["corrected", "scored"])
+@pytest.mark.parametrize("sender", ["", "somebody"])
+def test_a_thousand_words_of_one_sender_reach_neither_test_nor_the_sealed_split(sender: str, source: str) -> None:
+    params = HarvestParams(splits=SplitShares(dev=0.1, test=0.3, sealed=0.5), most_by_sender=1000)
+    mass = [candidate(number, reviewed=False, sender=sender, source=source) for number in range(1000)]
+    found = harvest(mass, [], 0.99, params)
+    counts = Counter(one.split for one in found)
+    assert counts.keys() == {"train", "dev"}
+    assert 70 < counts["dev"] < 130  # 100 expected
+    assert {(one.sender, one.reviewed) for one in found} == {(sender, False)}
+
+
+def test_a_sender_has_a_cap_that_reviewers_have_not() -> None:
+    params = HarvestParams(most_by_sender=2)
+    mass = [candidate(number, reviewed=False, sender=sender) for number, sender in enumerate("aaaabbb")]
+    mass += [candidate(number, reviewed=False) for number in range(10, 15)]
+    mass += [candidate(number, sender="a") for number in range(20, 25)]
+    found = harvest(mass, [], 0.99, params)
+    assert Counter((one.sender, one.reviewed) for one in found) == {
+        ("a", False): 2, ("b", False): 2, ("", False): 2, ("a", True): 5,
+    }  # fmt: skip
+
+
+def test_of_near_duplicates_the_reviewed_one_stays() -> None:
+    said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
+    found = harvest([candidate(1, said, reviewed=False), candidate(2, said + "!", source="scored")], [], 0.9, PARAMS)
+    assert [one.example.id for one in found] == ["P-2"]

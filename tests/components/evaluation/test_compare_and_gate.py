@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import DataError
-from components.evaluation import NO_CHAMPION, Contender, Level, changes, compare, judge, measure
+from components.evaluation import Contender, changes, compare
 from components.params import GateParams
-from components.records import Score, Verdict
+from components.records import Score
+from tests.components.evaluation.first_look import decide
 
 PARAMS = GateParams(alpha=0.05, min_delta=0.0, min_validity=0.95, min_examples=20)
 
@@ -19,12 +20,6 @@ def scores(outcomes: str) -> dict[str, Score]:
 
 def contender(name: str, outcomes: str, valid: int | None = None) -> Contender:
     return Contender(name, scores(outcomes), len(outcomes) if valid is None else valid)
-
-
-def decide(params: GateParams, challenger: Contender, champion: Contender | None) -> Verdict:
-    """What the gate says at the first look."""
-    names = (challenger.name, champion.name if champion else NO_CHAMPION)
-    return judge(params, names, measure(params, challenger, champion, {}, 0), Level(1, params.alpha))
 
 
 def test_fixed_and_broken_are_named() -> None:

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from components.errors import DataError
-from components.evaluation import Contender, Level, decide, judge, measure, repeated
+from components.evaluation import Contender, Level, judge, measure, repeated
 from components.evaluation.power import mcnemar_power
 from components.params import GateParams, SliceGateParams
 from components.records import Score, Verdict
+from tests.components.evaluation.first_look import decide
 
 PARAMS = GateParams(min_examples=100)
 

@@ -15,7 +15,7 @@ import pytest
 from components.errors import RegistryError
 from components.prompts import Prompt
 from components.records import Feedback, Message, Rung, Trace, Usage, Verdict
-from components.registry import Candidate, Check, load_prompt, open_run, register_prompt, register_winner, registered
+from components.registry import Candidate, Check, open_run, register_prompt, register_winner, registered
 from components.registry.store import connect
 from components.registry.traces import store_traces
 
@@ -75,7 +75,8 @@ def test_a_champion_travels_to_a_server_and_back(server: str, tmp_path: Path, mo
     assert champion.folder.resolve() == tmp_path / "state" / "models" / "triage" / "1"
     prompt = Prompt("loose", "", "Read: {message}")
     register_prompt("triage", prompt, ("best",))
-    assert load_prompt("triage", "best") == prompt
+    kept = connect().get_prompt_version_by_alias("triage-prompt", "best")
+    assert kept.tags["gradus.text_hash"] == prompt.version
 
 
 def test_traces_travel_to_a_server_once_and_a_server_that_is_away_is_told_at_once(

@@ -63,7 +63,8 @@ def rung(line: tuple[Any, ...]) -> RungResult:
     spread = 1.96 * math.sqrt(fixed + broken) / N
     versus = Comparison(delta=delta, low=delta - spread, high=delta + spread, p_value=1e-12, fixed=fixed, broken=broken)
     return RungResult(
-        name=name, method=method, makes=MAKES[method], parent=parent, n=N, accuracy=wilson(right), validity=wilson(valid),
+        name=name, method=method, makes=MAKES[method], parent=parent, n=N, accuracy=wilson(right),
+        validity=wilson(valid),
         fields={field: share ** (0.1 + 0.06 * number) for number, field in enumerate(FIELDS)},
         slices={
             "channel": {value: min(1.0, share * (1.03 - 0.02 * at)) for at, value in enumerate(CHANNELS)},

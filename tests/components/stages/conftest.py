@@ -165,9 +165,9 @@ def keep_rung(run: Run, name: str, **changes: Any) -> Rung:
     """The record of a rung that nobody made."""
     planned = run.planned(name)
     known: dict[str, Any] = {
-        "name": name, "method": planned.method_name, "makes": planned.method.makes, "params_hash": "p",
+        "name": name, "method": planned.made_by, "makes": planned.makes, "params_hash": "p",
         "data_hash": "d1", "seed": 7, "git_commit": "c", "seconds": 1.0, "needs": tuple(sorted(planned.needs)),
-        "prompt": None if planned.method.makes == "classifier" else planned.prompt or run.workload.trained_prompt,
+        "prompt": None if planned.makes == "classifier" else planned.prompt or run.workload.trained_prompt,
     }  # fmt: skip
     made = Rung(**{**known, **changes})
     write_record(run.rung_folder(name) / RESULT, made)

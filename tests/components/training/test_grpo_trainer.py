@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
+from components.methods.grpo.trainer import RolloutTrainer, cropped, distinct_rows, merged_advantages
 from components.models import open_model
-from components.training.grpo_trainer import RolloutTrainer, cropped, distinct_rows, merged_advantages
 
 
 def test_equal_rows_are_one_and_their_advantages_add_up() -> None:

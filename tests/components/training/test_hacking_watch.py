@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.params import GrpoParams, HackingParams
+from components.methods.grpo.settings import GrpoParams
+from components.methods.grpo.training import train_rl
+from components.params import HackingParams
 from components.records import Example
 from components.tracking import NullTracker
-from components.training import Look, Sample, TrainingTask, train_rl
+from components.training import Look, Sample, TrainingTask
 from components.training.hacking_watch import best_sealed, divergence, entry, looks, p_fallen, watched
 
 PARAMS = HackingParams(alpha=0.05, examples=2)

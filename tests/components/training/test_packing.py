@@ -8,12 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import ConfigError
-from components.params import LoraParams, SftParams
+from components.methods.sft.settings import SftParams
+from components.methods.sft.trainer import answer_places
+from components.methods.sft.training import train_sft
+from components.params import LoraParams
 from components.tracking import NullTracker
-from components.training import TrainingTask, train_sft
+from components.training import TrainingTask
 from components.training.encode import IGNORED, Encoded
 from components.training.packing import Packing, compiled, lay_out, packed_rows, packed_states, visible
-from components.training.sft_trainer import answer_places
 from tests.components.training.test_sft import PARAMS, Judge, weights
 
 MakeTask = Callable[..., TrainingTask]

@@ -16,11 +16,14 @@ import json, os, sys
 from pathlib import Path
 from components.engines import Sampling
 from components.engines.transformers_engine import TransformersEngine
-from components.params import GrpoParams, SftParams
+from components.methods.grpo.settings import GrpoParams
+from components.methods.sft.settings import SftParams
 from components.prompts import Prompt
 from components.records import Example
 from components.tracking import NullTracker
-from components.training import TrainingTask, train_rl, train_sft
+from components.training import TrainingTask
+from components.methods.grpo.training import train_rl
+from components.methods.sft.training import train_sft
 
 base, work = map(Path, sys.argv[1:])
 rank = int(os.environ.get("LOCAL_RANK", 0))

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from components.methods.grpo.settings import GrpoParams
+from components.methods.grpo.training import train_rl
+from components.methods.sft.settings import SftParams
+from components.methods.sft.training import train_sft
 from components.models import open_model
-from components.params import GrpoParams, Profile, SftParams, load
+from components.params import Profile, load
 from components.records import Example
 from components.tracking import NullTracker
-from components.training import Sample, TrainingTask, train_rl, train_sft
+from components.training import Sample, TrainingTask
 
 ROOT = Path(__file__).resolve().parents[3]
 PROFILES = {"qwen3-0.6b": "Qwen3", "llama-3.1-8b": "Llama"}

@@ -8,11 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from components.errors import DataError
+from components.methods.grpo.settings import GrpoParams
+from components.methods.grpo.training import train_rl
 from components.models import open_model
-from components.params import GrpoParams, LoraParams
+from components.params import LoraParams
 from components.records import Example
 from components.tracking import NullTracker
-from components.training import Draws, Sample, TrainingTask, train_rl
+from components.training import Draws, Sample, TrainingTask
 
 PARAMS = GrpoParams(
     steps=4,
@@ -141,7 +143,7 @@ def test_no_examples_are_refused_before_anything_is_written(make_task: MakeTask,
 
 
 def test_rollouts_by_vllm_are_asked_of_trl(monkeypatch: pytest.MonkeyPatch) -> None:
-    from components.training.rl import rollout_settings
+    from components.methods.grpo.training import rollout_settings
 
     vllm = PARAMS.model_copy(update={"rollouts": "vllm"})
     assert rollout_settings(PARAMS, 100) == {}

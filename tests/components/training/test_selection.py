@@ -3,7 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.training.selection import Mix, choose, schedule, variance
+from components.methods.grpo.selection import Mix, choose, schedule, variance
 
 
 def test_variance_is_that_of_the_population() -> None:

@@ -8,10 +8,12 @@ import torch
 from safetensors.torch import load_file
 
 from components.errors import ConfigError, TrainingError
+from components.methods.sft.settings import SftParams
+from components.methods.sft.training import train_sft
 from components.models import open_model
-from components.params import LoraParams, SftParams
+from components.params import LoraParams
 from components.tracking import NullTracker
-from components.training import TrainingTask, train_sft
+from components.training import TrainingTask
 
 PARAMS = SftParams(
     epochs=3,
@@ -59,7 +61,7 @@ def test_training_lowers_the_loss_and_leaves_a_model_folder(make_task: MakeTask)
     assert losses[-1] < 0.8 * losses[0]
     assert (trained.best_step, trained.dev_score, trained.steps) == (6, 0.3, 6)
     assert trained.curves["dev_score"] == [(2, 0.1), (4, 0.2), (6, 0.3)]
-    assert [v["sft/dev_score"] for _, v in ledger.told if "sft/dev_score" in v] == [0.1, 0.2, 0.3]
+    assert [v["train/dev_score"] for _, v in ledger.told if "train/dev_score" in v] == [0.1, 0.2, 0.3]
     model, tokenizer = open_model(task.out)
     assert tokenizer.chat_template
     assert not torch.equal(model.lm_head.weight, open_model(task.model)[0].lm_head.weight)

@@ -3,13 +3,14 @@
 from typing import Any, ClassVar
 
 from components.methods.contract import Made
+from components.methods.grpo.settings import GrpoParams
+from components.methods.grpo.training import train_rl
 from components.methods.job import Job
 from components.methods.rewards import reward
 from components.methods.trained import made_of
-from components.params import GrpoParams, Settings
+from components.params import Settings
 from components.records import Makes, Need
 from components.tracking import Tracker
-from components.training import train_rl
 
 
 class Grpo:

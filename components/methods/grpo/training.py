@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from components.errors import DataError
-from components.params import GrpoParams
+from components.methods.grpo.probe import Probe, selected
+from components.methods.grpo.selection import schedule
+from components.methods.grpo.settings import GrpoParams
 from components.records import Example
 from components.tracking import Tracker
 from components.training.checkpoints import claim
 from components.training.encode import encode_prompts
 from components.training.precision import Compute
-from components.training.probe import Probe, selected
 from components.training.run import Job, accumulation, adapter, finish, shared_settings, starting_model
-from components.training.selection import schedule
 from components.training.task import Reward, Sample, Trained, TrainingTask
 
 SERVER = "GRADUS_VLLM_SERVER"  # address of a vLLM server that TRL drives; without it vLLM shares the training's GPUs
@@ -99,8 +99,8 @@ def rl_job(
     """The trainer of these settings, before its first step."""
     from trl import GRPOConfig
 
+    from components.methods.grpo.trainer import RolloutTrainer
     from components.training.dev import Plan
-    from components.training.grpo_trainer import RolloutTrainer
 
     model, tokenizer = opened
     rollouts = params.prompts_per_step * params.generations
@@ -136,7 +136,7 @@ def rl_job(
     plan = Plan.spread(params.steps, params.evaluations, params.patience, first=True)
     trainer.sample, trainer.measure = rewarded.sample, plan.steps.__contains__
     trainer.reference = starting_policy(task, trainer)
-    return Job("rl", task, trainer, plan, NAMES, rollouts)
+    return Job(task, trainer, plan, NAMES, rollouts)
 
 
 def rollout_settings(params: GrpoParams, longest_prompt: int) -> dict[str, Any]:

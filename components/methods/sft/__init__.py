@@ -4,11 +4,12 @@ from typing import Any, ClassVar
 
 from components.methods.contract import Made
 from components.methods.job import Job
+from components.methods.sft.settings import SftParams
+from components.methods.sft.training import train_sft
 from components.methods.trained import made_of
-from components.params import Settings, SftParams
+from components.params import Settings
 from components.records import Makes, Need
 from components.tracking import Tracker
-from components.training import train_sft
 
 
 class Sft:

@@ -10,11 +10,11 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from components.params import GrpoParams
+from components.methods.grpo.selection import Mix, choose
+from components.methods.grpo.settings import GrpoParams
 from components.training.checkpoints import write_json
 from components.training.encode import encode_prompts
 from components.training.precision import Compute
-from components.training.selection import Mix, choose
 from components.training.task import Draws, Reward, Sample, TrainingTask, seed_of
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from components.errors import ConfigError
-from components.params import SftParams
+from components.methods.sft.settings import SftParams
 from components.tracking import Tracker
 from components.training.checkpoints import claim
 from components.training.encode import Encoded, encode_examples
@@ -40,10 +40,10 @@ def sft_job(
     from datasets import Dataset
     from trl import SFTConfig
 
+    from components.methods.sft.trainer import AnswerTrainer
     from components.training.batches import collate
     from components.training.dev import LOG_POINTS, Plan
     from components.training.packing import Packing
-    from components.training.sft_trainer import AnswerTrainer
 
     device_batch = min(params.device_batch_examples, params.batch_examples)
     several = accumulation(params.batch_examples, device_batch, compute, "sft.batch_examples")
@@ -80,4 +80,4 @@ def sft_job(
     )
     trainer.muon, trainer.packing = params.optimiser == "muon", packing
     plan = Plan.spread(steps, params.evaluations, params.patience)
-    return Job("sft", task, trainer, plan, NAMES, len(encoded) * params.epochs / steps)
+    return Job(task, trainer, plan, NAMES, len(encoded) * params.epochs / steps)

@@ -1,0 +1,42 @@
+"""Settings of `sft`."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from components.params import LoraParams, Settings
+
+
+class SftParams(Settings):
+    """Supervised fine-tuning on demonstrations. `dev_examples` and `max_tokens` are the profile's unless given."""
+
+    lora: LoraParams | None = Field(default=None, description="None trains all weights.")
+    optimiser: Literal["adamw", "muon"] = Field(
+        default="adamw",
+        description="Muon is for full fine-tuning: a small model learns in fewer steps.",
+    )
+    epochs: float = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    batch_examples: int = Field(ge=1, description="Of one optimiser step, over all devices.")
+    device_batch_examples: int = Field(ge=1)
+    packed_tokens: int | None = Field(
+        default=None,
+        ge=32,
+        description="Examples are packed into rows of so many tokens, and the layers compiled for this one shape "
+        "where there is a C++ compiler: on CPUs half as fast again. For full fine-tuning in one process.",
+    )
+    warmup_share: float = Field(default=0.05, ge=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    evaluations: int = Field(default=8, ge=1, description="Checkpoints scored on dev, spread over the training.")
+    patience: int = Field(default=3, ge=1, description="Evaluations without a better dev score before it stops.")
+    dev_examples: int = Field(default=500, ge=1)
+    max_tokens: int = Field(ge=32, description="Of prompt and completion; longer examples are refused.")
+    gradient_checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _packs_what_fits(self) -> "SftParams":
+        if self.packed_tokens is not None and self.packed_tokens < self.max_tokens:
+            raise ValueError(f"packed_tokens must be at least max_tokens ({self.max_tokens})")
+        if self.packed_tokens is not None and self.lora is not None:
+            raise ValueError("packed_tokens is for full fine-tuning, found lora")
+        return self

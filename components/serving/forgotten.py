@@ -1,0 +1,86 @@
+"""Requests that were forgotten: what still waits in a spool of them is stored nowhere.
+
+Decides how that is known to servers that run: by a file of hashes, which names no request, and which a drain reads.
+"""
+
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+
+from components.records import Trace, production_record
+from components.serving.spool import CORRUPT, Store
+
+_HEX = 64
+
+
+def note(path: Path, request: str) -> None:
+    """Write down that a request is forgotten, before anything of it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="ascii") as file:
+        file.write(f"{_digest(request)}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sparing(store: Store, path: Path) -> Store:
+    """A store that never gets what is forgotten."""
+
+    def stored(segment: str, lines: list[str]) -> None:
+        forgotten = _forgotten(path)
+        kept = [line for line in lines if _request(line) not in forgotten] if forgotten else lines
+        if kept:
+            store(segment, kept)
+
+    return stored
+
+
+def forget_waiting(folder: Path, request: str) -> tuple[int, int]:
+    """Take a request out of a spool's finished segments; how many lines went, and how many stay in one in use."""
+    gone = held = 0
+    for path in [*folder.glob("*.jsonl"), *folder.glob(f"*{CORRUPT}")]:
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            lines = file.read().splitlines(keepends=True)
+            kept = [line for line in lines if request.encode() not in line]
+            if len(kept) == len(lines):
+                continue
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # a server writes it: its drain leaves out what is forgotten
+                held += len(lines) - len(kept)
+                continue
+            _replace(path, b"".join(kept))
+            gone += len(lines) - len(kept)
+    return gone, held
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def _forgotten(path: Path) -> frozenset[str]:
+    try:
+        lines = path.read_text(encoding="ascii").split("\n")
+    except FileNotFoundError:
+        return frozenset()
+    return frozenset(line for line in lines if len(line) == _HEX)
+
+
+def _request(line: str) -> str:
+    """The hash of the request that a line belongs to: further completions and other routes are the request's."""
+    record = production_record(line)
+    name = (record.id if isinstance(record, Trace) else record.trace_id).partition("~")[0]
+    stem, dash, number = name.rpartition("-")
+    return _digest(stem if dash and number.isdecimal() and len(number) <= 2 else name)
+
+
+def _digest(request: str) -> str:
+    return hashlib.sha256(request.encode()).hexdigest()

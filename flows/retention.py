@@ -1,0 +1,181 @@
+"""Commands of what is kept and what goes: by age and number, or because somebody asks to be forgotten."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.production import Workload
+
+if TYPE_CHECKING:
+    from components.params import RetentionParams
+
+retention = typer.Typer(add_completion=False)
+DAY_S = 86_400.0
+MOST_SHORT = 20  # characters of an id, at least
+MOST_COMPLETIONS = 16  # of one request
+MOST_READ = 50_000_000  # bytes of a file that is looked into: data and answers, no weights
+
+
+@dataclass(frozen=True)
+class Going:
+    """Something that is to go: what it is, how much of it, and how it is removed."""
+
+    what: str
+    which: str
+    remove: Callable[[], object]
+    size: int = 0
+
+
+@retention.command("prune", epilog="Example: [bold]gradus prune triage --dry-run[/]")
+def prune(
+    workload: Workload,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+) -> None:
+    """Let go what is older than the settings keep it, and merge the lake's files (params/pipeline.yaml, `retention`).
+
+    Goes: days of the lake, traces in MLflow, files that were set aside, answers kept for comparisons, branches of
+    retrainings, versions that no alias needs, and what DVC's cache holds for nobody.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from components.params import Pipeline, load
+    from components.stages.run import STATE
+    from monitoring.lake import Lake
+    from monitoring.upkeep import compact
+
+    params = load(Path("params/pipeline.yaml"), Pipeline).retention
+    going = list(all_going(workload, params, time.time()))
+    table = Table("what", "which", "MB")
+    for one in going:
+        table.add_row(one.what, one.which, f"{one.size / 1e6:,.1f}" if one.size else "")
+    Console(width=max(120, Console().width)).print(table)
+    if dry_run:
+        typer.echo(f"{len(going):,} would go; nothing was changed.")
+        return
+    for one in going:
+        one.remove()
+    merged = compact(Lake(STATE / "lake"), time.time())
+    typer.echo(f"{len(going):,} went; {merged:,} files of the lake were merged into others.")
+
+
+def all_going(workload: str, params: "RetentionParams", now: float) -> Iterator[Going]:
+    """What the settings let go, in the order in which it may: a branch after the versions that were made from it."""
+    from components.data.branches import drop_unnamed, old_branches, remove_branch
+    from components.registry import commits, idle_versions, old_traces, remove_old_traces, remove_version
+    from components.stages.run import STATE
+    from monitoring.lake import Lake
+    from monitoring.upkeep import old_days, remove_day
+
+    lake = Lake(STATE / "lake")
+    if params.lake_days is not None:
+        for folder in old_days(lake, now - params.lake_days * DAY_S, workload):
+            yield Going("day of the lake", str(folder), lambda folder=folder: remove_day(lake, folder), _size(folder))
+    if params.trace_days is not None and (count := old_traces(workload, before := now - params.trace_days * DAY_S)):
+        yield Going("traces in MLflow", f"{count:,} of {workload}", lambda: remove_old_traces(workload, before))
+    aside = [*lake.broken, *(STATE / "spool" / workload).glob("*/*.corrupt")]
+    yield from _files("set aside", aside, params.broken_days, now)
+    compared = [path for path in (STATE / "compare").glob(f"{workload}-*/*/*.jsonl") if path.is_file()]
+    yield from _files("kept answers", compared, params.compared_days, now)
+    idle = [] if params.versions is None else idle_versions(workload, params.versions)
+    for version in idle:
+        size = _size(version.folder) if version.folder else 0
+        yield Going("version", f"{workload}/{version.number}", lambda version=version: remove_version(version), size)
+    if params.branches is not None:
+        gone = {version.number for version in idle}
+        needed = {commit for number, commit in commits(workload).items() if number not in gone}
+        for branch in old_branches(Path.cwd(), workload, params.branches, needed):
+            yield Going("branch", branch, lambda branch=branch: remove_branch(Path.cwd(), branch))
+    if params.dvc_cache:
+        yield Going("DVC's cache", "what no branch or tag names", lambda: drop_unnamed(Path.cwd()))
+
+
+@retention.command("forget", epilog="Example: [bold]gradus forget triage chatcmpl-0123[/]")
+def forget_request(
+    workload: Workload,
+    request: Annotated[str, typer.Argument(metavar="ID", help="The id that the answer had.")],
+) -> None:
+    """Remove a request and all that was said of it; says what it could not remove. Safe to repeat.
+
+    From spools, lake and MLflow at once. From harvests too, as a change that you commit; a version of the data that was
+    committed or sent to a remote stays as it was.
+    """
+    from components.errors import ConfigError
+    from components.registry import forget_traces
+    from components.serving import forget_waiting, note
+    from components.stages.run import STATE
+    from flows.serve import FORGOTTEN
+    from monitoring.lake import Lake
+    from monitoring.upkeep import forget
+
+    if not request.startswith("chatcmpl-") or len(request) < MOST_SHORT:
+        raise ConfigError(f"expected the id of an answer, such as chatcmpl-…, found {request[:80]!r}")
+    note(FORGOTTEN, request)
+    waiting = [forget_waiting(folder, request) for folder in (STATE / "spool" / workload).glob("*") if folder.is_dir()]
+    lake = Lake(STATE / "lake")
+    names = forget(lake, request)
+    first = (request, *(f"{request}-{number}" for number in range(1, MOST_COMPLETIONS)), *names)
+    routes = {f"{name}{route}" for name in first for route in ("", "~champion", "~canary", "~shadow", "~fallback")}
+    typer.echo(f"spool: {sum(gone for gone, _ in waiting)} lines; lake: {len(names)} traces")
+    typer.echo(f"MLflow: {forget_traces(workload, routes)} traces")
+    harvests = [path for path in _harvests(workload) if _without(path, request)]
+    for path in harvests:
+        typer.echo(f"harvest: {path} (run dvc add on it and commit; {_pointer(path)} names the old one)")
+    if held := sum(held for _, held in waiting):
+        typer.echo(f"Not yet: {held} lines in a segment that a server writes; its next drain leaves them out.")
+    for path in [*lake.broken, *_holding(request)]:
+        typer.echo(f"Not removed: {path}")
+    if harvests:
+        typer.echo("Not removed: what DVC's remote and other clones have of earlier data versions.")
+
+
+def _files(what: str, paths: list[Path], days: float | None, now: float) -> Iterator[Going]:
+    for path in paths:
+        if days is not None and path.stat().st_mtime < now - days * DAY_S:
+            yield Going(what, str(path), path.unlink, path.stat().st_size)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _harvests(workload: str) -> list[Path]:
+    """Harvests that are checked out here."""
+    from components.data.harvest import HARVEST
+    from components.stages.run import STATE
+
+    homes = (Path(), STATE / "retrain" / workload)
+    return [path for home in homes for path in sorted((home / "data" / workload / HARVEST).glob("*.jsonl"))]
+
+
+def _pointer(path: Path) -> Path:
+    return path.with_name(f"{path.name}.dvc")
+
+
+def _without(path: Path, request: str) -> bool:
+    """Write a harvest anew without a request, if it has it; what a link leads to in DVC's cache stays as it is."""
+    from components.data.harvest import Harvested
+    from components.records import read_jsonl, write_jsonl
+    from monitoring.upkeep import belongs
+
+    every = read_jsonl(path, Harvested)
+    kept = [one for one in every if not belongs(one.example.id.removeprefix("P-"), request)]
+    if len(kept) < len(every):
+        write_jsonl(path, kept)
+    return len(kept) < len(every)
+
+
+def _holding(request: str) -> list[Path]:
+    """Files made of data that name a request still: they are made anew by the next run."""
+    from components.stages.run import STATE
+
+    homes = (Path("artifacts"), STATE / "compare", STATE / "retrain", Path(".dvc/cache"))
+    found: list[Path] = []
+    for home in homes:
+        files = (path for path in home.rglob("*") if path.is_file() and not path.is_symlink()) if home.is_dir() else ()
+        found += [path for path in files if path.stat().st_size < MOST_READ and request.encode() in path.read_bytes()]
+    return found

@@ -1,0 +1,161 @@
+"""One file of the lake: its columns, how it gets onto the disk, and what becomes of one that cannot be read.
+
+A file is written beside its place, synced and then renamed, so that neither a kill nor a power cut leaves half of one.
+It says in which format it is and, where it holds what other files held, which: these count no more. One that is broken
+or holds something else is set aside and told of in the log; it stops nobody.
+"""
+
+import errno
+import logging
+import os
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.records import FORMAT, Feedback, Record, Scored, Trace
+from components.state import BROKEN
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+log = logging.getLogger(__name__)
+FORMAT_KEY, MERGED_KEY = b"gradus.format", b"gradus.merged"
+BATCH_ROWS = 16_384
+_PASSED_OVER = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO)  # the file's own trouble, not ours
+
+
+class Unreadable(ValueError):
+    """A file that is no whole file of the lake."""
+
+
+def arrow_schema(kind: type[Record]) -> "pa.Schema":
+    """The columns of a kind's files: the same in every file, whatever its records leave out."""
+    import pyarrow as pa
+
+    text, number, truth = pa.string(), pa.float64(), pa.bool_()
+    message = pa.struct([("role", text), ("content", text)])
+    usage = pa.struct([("input_tokens", pa.int64()), ("output_tokens", pa.int64())])
+    shared, sender = [("at", number), ("workload", text)], [("sender", text), ("reviewer", truth)]
+    columns: dict[type[Record], list[tuple[str, pa.DataType]]] = {
+        Trace: [
+            ("id", text), *shared, ("version", pa.int64()), ("method", text), ("input", pa.map_(text, text)),
+            ("messages", pa.list_(message)), ("text", text), ("finish_reason", text), ("usage", usage),
+            ("latency_ms", number), ("valid", truth), ("confidence", number), ("cost_usd", number), ("route", text),
+            ("returned", truth), ("caller", text),
+        ],
+        Feedback: [("trace_id", text), *shared, ("score", number), ("corrected", text), *sender],
+        Scored: [
+            ("trace_id", text), *shared, ("source", text), ("value", number), ("passed", truth), ("reason", text),
+            *sender,
+        ],
+    }  # fmt: skip
+    return pa.schema(columns[kind])
+
+
+def write(pieces: "Iterable[pa.RecordBatch]", kind: type[Record], path: Path, merged: Collection[str] = ()) -> None:
+    """Put a file in its place, whole and on the disk itself; `merged` names the files whose rows it holds.
+
+    Raises:
+        OSError: The disk refuses; the place is as it was.
+    """
+    import pyarrow.parquet as pq
+
+    _make(path.parent)
+    part = path.with_name(f".{path.stem}.part")
+    named = {FORMAT_KEY: str(FORMAT), MERGED_KEY: "\n".join(sorted(merged))}
+    try:
+        with pq.ParquetWriter(part, arrow_schema(kind).with_metadata(named), compression="zstd") as file:
+            for piece in pieces:
+                file.write_batch(piece)
+        sync(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or what a folder names, is on the disk itself."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, known to the disk itself."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync(folder.parent)
+
+
+def merged_in(path: Path) -> frozenset[str]:
+    """The names of the files whose rows a file holds; none where it cannot be read."""
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (ValueError, OSError):
+        return frozenset()
+    return frozenset(metadata.get(MERGED_KEY, b"").decode().split())
+
+
+def batches(path: Path, kind: type[Record], wanted: "pc.Expression | None" = None) -> "Iterator[pa.RecordBatch]":
+    """The rows of a file, piece by piece; none of one that cannot be read, which is set aside.
+
+    Columns that the file lacks are null, and those that it has beyond ours are left out.
+
+    Raises:
+        OSError: It is not the file's fault: descriptors or memory are used up.
+    """
+    import pyarrow as pa
+
+    try:
+        yield from _scanned(path, kind, wanted)
+    except FileNotFoundError:
+        return  # merged into another one, or forgotten, in this moment
+    except OSError as error:
+        if error.errno in _PASSED_OVER:
+            log.warning("%s: expected a file that can be read, found %s; passed over.", path, error)
+        elif error.errno is None:  # Parquet's own: the bytes make no sense
+            set_aside(path, error)
+        else:
+            raise
+    except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
+        set_aside(path, error)
+
+
+def _scanned(path: Path, kind: type[Record], wanted: "pc.Expression | None") -> "Iterator[pa.RecordBatch]":
+    import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
+
+    there = pq.read_schema(path)
+    columns = arrow_schema(kind)
+    lacking = [name for name, field in kind.model_fields.items() if field.is_required() and name not in there.names]
+    if lacking:
+        raise Unreadable(f"expected the column {lacking[0]}, found {', '.join(there.names)[:200]}")
+    strange = [one.name for one in columns if one.name in there.names and there.field(one.name).type != one.type]
+    if strange:
+        raise Unreadable(f"expected {columns.field(strange[0])}, found {there.field(strange[0])}")
+    kept = int((there.metadata or {}).get(FORMAT_KEY, b"1"))
+    if kept > FORMAT:
+        log.warning("%s: expected format %s or earlier, found %s; passed over.", path, FORMAT, kept)
+        return
+    yield from ds.dataset([str(path)], schema=columns).to_batches(filter=wanted, batch_size=BATCH_ROWS)
+
+
+def set_aside(path: Path, reason: object) -> None:
+    """Rename a file that nobody can read, so that nobody tries again."""
+    log.warning("%s: expected records, found %s; set aside.", path, " ".join(str(reason).split())[:200])
+    try:
+        path.rename(path.with_name(path.name + BROKEN))
+    except OSError as error:  # a disk that is mounted read-only
+        log.warning("%s could not be renamed: %s.", path, error)
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Arrow gives a map as pairs."""
+    return row | {"input": dict(row["input"] or [])} if "input" in row else row

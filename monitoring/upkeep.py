@@ -1,0 +1,107 @@
+"""Upkeep of the lake: many small files become one for each day, old days go, and a request is forgotten.
+
+Decides how that is done so that every record is there exactly once at every moment, whenever it is killed: a merged
+file names those that it holds, and they count no more from the moment it is in its place; removing them comes after.
+Nobody reads meanwhile (`Lake.unchanged`). When it is time is the caller's business.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.records import Record, Trace, request_id
+from monitoring.lake import DAY_S, KINDS, MERGED, Lake, files_of
+from monitoring.parquet import batches, merged_in, sync, write
+
+FEWEST = 20  # files of a day that is not over, before they are merged
+
+
+def compact(lake: Lake, now: float) -> int:
+    """Merge the files of every day into one; the number of files that are there no more.
+
+    Raises:
+        OSError: The disk refuses. What is not merged yet stays as it is.
+    """
+    gone = 0
+    for kind, _, day, folder in _days(lake):
+        least = 2 if day + DAY_S <= now else FEWEST
+        if sum(not path.name.startswith(".") for path in folder.glob("*.parquet")) >= least:
+            gone += _merge(lake, kind, folder)
+    return gone
+
+
+def old_days(lake: Lake, before: float, workload: str) -> list[Path]:
+    """The folders of a workload's days that were over before a time."""
+    return [folder for _, name, day, folder in _days(lake) if name == workload and day + DAY_S <= before]
+
+
+def remove_day(lake: Lake, folder: Path) -> None:
+    """Remove a day's files, and its folder if nothing else is in it."""
+    with lake.unchanged(alone=True):
+        for path in folder.glob("*.parquet*"):
+            path.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def forget(lake: Lake, request: str) -> set[str]:
+    """Remove a request's traces, and all that was said of them; the ids of the traces."""
+    found = set[str]()
+    for kind, _, _, folder in _days(lake):
+        with lake.unchanged(alone=True):
+            for path in [path for path in folder.glob("*.parquet") if not path.name.startswith(".")]:
+                found |= _forget_in(path, kind, request)
+    return found
+
+
+def _days(lake: Lake) -> Iterator[tuple[type[Record], str, float, Path]]:
+    for kind in KINDS:
+        for workload in lake.workloads:
+            for day, folder in lake.days(kind, workload):
+                yield kind, workload, day, folder
+
+
+def _merge(lake: Lake, kind: type[Record], folder: Path) -> int:
+    """One file in the place of all those of a day."""
+    with lake.unchanged(alone=True):
+        live = files_of(folder)
+        held = {path.stem for path in live}.union(*(merged_in(path) for path in live))
+        named = hashlib.sha256("\n".join(sorted(held)).encode()).hexdigest()[:32]
+        new = folder / f"{MERGED}{named}.parquet"
+        if len(live) > 1:
+            write((piece for path in live for piece in batches(path, kind)), kind, new, held)
+        dead = [path for path in folder.glob("*.parquet") if path.stem in held and (len(live) > 1 or path not in live)]
+        for path in dead:
+            path.unlink()
+        sync(folder)
+        return len(dead)
+
+
+def _forget_in(path: Path, kind: type[Record], request: str) -> set[str]:
+    """Write a file anew without a request's rows, if it has any; the ids that they had."""
+    name = _name_of(kind)
+
+    def ids() -> Iterator[str]:
+        for piece in batches(path, kind):
+            yield from piece[name].to_pylist()
+
+    found = {one for one in ids() if belongs(one, request)}
+    if found:
+        import pyarrow as pa
+
+        kept = (
+            piece.filter(pa.array([not belongs(one, request) for one in piece[name].to_pylist()]))
+            for piece in batches(path, kind)
+        )
+        write(kept, kind, path, merged_in(path))
+    return found
+
+
+def _name_of(kind: type[Record]) -> str:
+    return "id" if kind is Trace else "trace_id"
+
+
+def belongs(trace_id: str, request: str) -> bool:
+    """Whether a trace is one of a request: its own, a further completion, or another route's."""
+    name = request_id(trace_id)
+    return name == request or (name.startswith(f"{request}-") and name[len(request) + 1 :].isdecimal())

@@ -1,0 +1,115 @@
+"""What is opened is what was registered, and a move of the alias that is interrupted can be taken back."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import RegistryError
+from components.records import Message, Rung, Verdict
+from components.registry import Candidate, Check, open_run, promote, register_winner, registered, rollback, whole
+from components.registry.store import connect
+from components.serving import Follower, Served
+
+PROMOTED = Verdict(champion="schema", challenger="short", decision="promoted", reasons=("better",))
+ASKED = [Message(role="user", content="?")]
+
+
+def check(folder: Path, prompts: Sequence[Sequence[Message]]) -> list[str]:
+    return [(folder / "prompt.md").read_text()] * len(prompts)
+
+
+def register(workload: str, folder: Path, text: str) -> int:
+    made = folder / text
+    made.mkdir()
+    (made / "prompt.md").write_text(text)
+    (made / "more").mkdir()
+    (made / "more" / "weights.bin").write_bytes(bytes(100_000))
+    with open_run(workload, "gate", {}) as run:
+        run_id = str(run.run_id)
+    rung = Rung(
+        name="short", method="prompt", makes="prompt", prompt="short", params_hash="p", data_hash="d", seed=3,
+        git_commit="c0ffee", seconds=1.0,
+    )  # fmt: skip
+    candidate = Candidate(workload, rung, made, PROMOTED, run_id)
+    return register_winner(candidate, Check([(ASKED, text)], check)).version
+
+
+def flip(folder: Path) -> None:
+    path = folder / "more" / "weights.bin"
+    content = bytearray(path.read_bytes())
+    content[50_000] ^= 1
+    path.write_bytes(content)
+
+
+def add(folder: Path) -> None:
+    (folder / "more" / "chat_template.jinja").write_text("something else")
+
+
+def remove(folder: Path) -> None:
+    (folder / "more" / "weights.bin").unlink()
+
+
+@pytest.mark.parametrize("change", [flip, add, remove])
+def test_files_that_were_changed_are_neither_opened_nor_promoted_nor_rolled_back_to(
+    record: Any, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    name = f"changed-{change.__name__}"
+    for text in ("a", "b"):
+        register(name, tmp_path, text)
+    assert whole(registered(name)).number == 2
+    change(registered(name, "previous").folder)
+    for act in (lambda: whole(registered(name, "previous")), lambda: promote(name, 1), lambda: rollback(name)):
+        with pytest.raises(RegistryError, match="expected the files that were registered as version 1, found others"):
+            act()
+    assert registered(name).number == 2
+
+
+def test_a_follower_keeps_the_last_good_version(record: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    register("followed", tmp_path, "a")
+    engine: Any = object()
+    follower = Follower(
+        lambda: registered("followed"),
+        lambda version: Served(whole(version).number, version.method, engine, None, 8),
+        every_s=60,
+    )
+    follower._look()
+    register("followed", tmp_path, "b")
+    flip(registered("followed").folder)
+    with pytest.raises(RegistryError, match="found others"):
+        follower._look()
+    assert follower.served is not None and follower.served.version == 1
+
+
+@pytest.mark.parametrize("call", ["set_registered_model_tag", "set_registered_model_alias", "second alias"])
+def test_a_move_that_is_interrupted_can_be_taken_back(
+    record: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Champion 2, previous 1; promoting 3 ends between any two calls: rollback then finds a version to go back to."""
+    name = f"moved-{call.replace(' ', '-')}"
+    for text in ("a", "b"):
+        register(name, tmp_path, text)
+    third = register(name, tmp_path, "c")
+    promote(name, 2)
+    promote(name, 1)
+    promote(name, 2)
+    assert (registered(name).number, registered(name, "previous").number) == (2, 1)
+    client, calls = connect(), list[str]()
+    method = "set_registered_model_alias" if call == "second alias" else call
+    real = getattr(client, method)
+
+    def die(*arguments: Any) -> None:
+        calls.append(str(arguments))
+        if len(calls) > (call == "second alias"):
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, method, die)
+        with pytest.raises(KeyboardInterrupt):
+            promote(name, third)
+    assert registered(name).number == 2
+    assert rollback(name).number == 1
+    assert promote(name, third).number == third
+    assert rollback(name).number == 1

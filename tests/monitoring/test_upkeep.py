@@ -1,0 +1,157 @@
+"""Every record is there exactly once, before, while and after files are merged, whenever that is killed."""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.records import Feedback, Scored, Trace
+from monitoring import parquet
+from monitoring.lake import Lake
+from monitoring.upkeep import belongs, compact, forget, old_days, remove_day
+from tests.monitoring.test_candidates import answered
+
+DAY = 86_400.0
+
+
+def filled(folder: Path, files: int = 4, at: float = 100.0) -> Lake:
+    lake = Lake(folder)
+    for number in range(files):
+        told = Feedback(trace_id=f"{number}-0", at=at, workload="shop", score=1.0)
+        traces = [answered(f"{number}-{part}", at=at) for part in range(3)]
+        lake.store(f"segment-{number}", [one.model_dump_json() for one in (*traces, told)])
+    return lake
+
+
+def contents(lake: Lake) -> tuple[Counter[str], Counter[str]]:
+    traces = Counter(one.id for one in lake.read(Trace, "shop"))
+    return traces, Counter(one.trace_id for one in lake.read(Feedback, "shop"))
+
+
+def files(lake: Lake) -> int:
+    return len(list(lake.folder.rglob("*.parquet")))
+
+
+def test_the_files_of_a_day_become_one_with_the_same_records(tmp_path: Path) -> None:
+    lake = filled(tmp_path)
+    before, read = contents(lake), lake.read(Trace, "shop")
+    assert set(before[0].values()) == {1} and len(before[0]) == 12
+    assert compact(lake, 3 * DAY) == 8
+    assert files(lake) == 2  # of traces and of feedback
+    assert contents(lake) == before
+    assert sorted(lake.read(Trace, "shop"), key=lambda one: one.id) == sorted(read, key=lambda one: one.id)
+    assert compact(lake, 3 * DAY) == 0
+    assert [path.name for path in lake.folder.rglob("*.part")] == []
+
+
+def test_what_comes_later_joins_and_what_is_stored_again_counts_once(tmp_path: Path) -> None:
+    lake = filled(tmp_path)
+    compact(lake, 3 * DAY)
+    before = contents(lake)
+    filled(tmp_path)  # a spool that was killed before it removed its segments stores them once more
+    assert contents(lake) == before
+    lake.store("later", [answered("later").model_dump_json()])
+    compact(lake, 3 * DAY)
+    filled(tmp_path)
+    assert contents(lake)[0] == before[0] + Counter(["later"])
+    compact(lake, 3 * DAY)
+    assert contents(lake)[0] == before[0] + Counter(["later"])
+    assert files(lake) == 2
+
+
+def test_a_day_that_is_not_over_is_merged_when_it_is_worth_it(tmp_path: Path) -> None:
+    assert compact(filled(tmp_path / "few", 19), DAY - 1) == 0
+    assert compact(filled(tmp_path / "many", 20), DAY - 1) == 40
+
+
+def killed_at(step: int, act: Callable[[], Any]) -> bool:
+    """Do it in a process of its own, which ends without a word at its n-th change of the disk; whether it did."""
+    child = os.fork()
+    if child == 0:
+        left = [step]
+
+        def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+            def change(*arguments: Any, **named: Any) -> Any:
+                left[0] -= 1
+                if left[0] < 0:
+                    os._exit(9)
+                return real(*arguments, **named)
+
+            return change
+
+        for name in ("unlink", "replace"):
+            setattr(Path, name, counted(getattr(Path, name)))
+        parquet.sync = counted(parquet.sync)  # type: ignore[assignment]
+        try:
+            act()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+def test_a_kill_at_any_step_of_merging_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    lake = filled(tmp_path / "lake")
+    before = contents(lake)
+    step = 0
+    while killed_at(step, lambda: compact(lake, 3 * DAY)):
+        assert contents(lake) == before, step
+        if step % 3 == 0:
+            assert compact(lake, 3 * DAY) >= 0
+            assert (contents(lake), files(lake)) == (before, 2), step
+            shutil.rmtree(tmp_path / "lake")
+            filled(tmp_path / "lake")
+        step += 1
+    assert step > 6
+    compact(lake, 3 * DAY)
+    assert (contents(lake), files(lake)) == (before, 2)
+
+
+def test_a_request_is_forgotten_with_all_that_was_said_of_it_and_nothing_else(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    names = ["chatcmpl-a", "chatcmpl-a-1", "chatcmpl-a~shadow", "chatcmpl-ab", "chatcmpl-b"]
+    for number, name in enumerate(names):
+        told = Feedback(trace_id=name, at=101.0, workload="shop", score=1.0)
+        score = Scored(trace_id=name, at=101.0, workload="shop", source="judge", value=1.0, passed=True)
+        lake.store(str(number), [one.model_dump_json() for one in (answered(name), told, score)])
+    compact(lake, 3 * DAY)
+    lake.store("again", [answered("chatcmpl-a").model_dump_json()])
+    assert forget(lake, "chatcmpl-a") == set(names[:3])
+    for kind, key in ((Trace, "id"), (Feedback, "trace_id"), (Scored, "trace_id")):
+        assert sorted(getattr(one, key) for one in lake.read(kind, "shop")) == names[3:]
+    assert all(b"chatcmpl-a~" not in path.read_bytes() for path in lake.folder.rglob("*.parquet"))
+    lake.store("0", [answered("chatcmpl-a").model_dump_json()])  # merged before: it counts no more
+    assert [one.id for one in lake.read(Trace, "shop")] == names[3:]
+    assert forget(lake, "nobody") == set()
+
+
+def test_a_trace_belongs_to_its_request() -> None:
+    assert [belongs(name, "x") for name in ("x", "x-1", "x-12~shadow", "x~fallback", "x-y", "xy", "y")] == [
+        True, True, True, True, False, False, False,
+    ]  # fmt: skip
+
+
+def test_days_that_are_over_go(tmp_path: Path) -> None:
+    lake = filled(tmp_path, at=100.0)
+    lake.store("new", [answered("new", at=5 * DAY).model_dump_json()])
+    gone = old_days(lake, 2 * DAY, "shop")
+    assert {path.name for path in gone} == {"day=1970-01-01"}
+    for folder in gone:
+        remove_day(lake, folder)
+    assert [one.id for one in lake.read(Trace, "shop")] == ["new"]
+
+
+@pytest.mark.parametrize("mode", ["sample", "share", "about"])
+def test_every_way_to_read_sees_a_merged_day(tmp_path: Path, mode: str) -> None:
+    lake = filled(tmp_path)
+    ways: dict[str, Callable[[], Any]] = {
+        "sample": lambda: sorted(one.id for one in lake.sample("shop", 1, (0, DAY), 100)[0]),
+        "share": lambda: sorted(one.id for one in lake.share("shop", 0.5, (0, DAY))),
+        "about": lambda: sorted(one.id for one in lake.about("shop", {"1-0", "2-2"}, (0, DAY))[0]),
+    }
+    before = ways[mode]()
+    compact(lake, 3 * DAY)
+    assert ways[mode]() == before

@@ -1,0 +1,70 @@
+"""Whose word counts: the asker's, above it a reviewer's, and nobody's where words contradict each other."""
+
+from typing import Any
+
+import pytest
+
+from components.records import Feedback, Message, Trace, Usage
+from monitoring.voices import voices
+
+A, B = '{"kind": "late", "n": 1}', '{"kind": "bill", "n": 1}'
+ANY: dict[str, Any] = {}
+ASKER, OTHER = {"sender": "asker"}, {"sender": "other"}
+REVIEWER, SECOND = {"sender": "r1", "reviewer": True}, {"sender": "r2", "reviewer": True}
+
+
+def trace(caller: str) -> Trace:
+    return Trace(
+        id="x", at=1.0, workload="shop", version=1, method="sft", messages=(Message(role="user", content="Hi"),),
+        text=A, finish_reason="stop", usage=Usage(input_tokens=1, output_tokens=1), latency_ms=1.0, valid=True,
+        caller=caller,
+    )  # fmt: skip
+
+
+def said(at: int, corrected: str | None, who: dict[str, Any], score: float | None = None) -> Feedback:
+    return Feedback(trace_id="x", at=float(at), workload="shop", corrected=corrected, score=score, **who)
+
+
+@pytest.mark.parametrize(
+    ("caller", "words", "counts", "refused"),
+    [
+        ("asker", [(A, ASKER)], A, 0),
+        ("asker", [(A, OTHER)], None, 1),
+        ("asker", [(A, ANY)], None, 1),
+        ("asker", [(A, REVIEWER)], A, 0),
+        ("asker", [(A, ASKER), (B, ASKER)], B, 0),
+        ("asker", [(A, REVIEWER), (B, ASKER)], A, 0),
+        ("asker", [(A, ASKER), (B, OTHER), (B, ANY)], A, 2),
+        ("asker", [(A, REVIEWER), (B, SECOND), (B, REVIEWER)], B, 0),
+        ("", [(A, ANY)], A, 0),
+        ("", [(A, ANY), ('{"n": 1, "kind":"late"}', ANY)], '{"n": 1, "kind":"late"}', 0),
+        ("", [(A, OTHER)], None, 1),
+        ("", [(A, ANY), (B, ANY), (B, REVIEWER)], B, 0),
+    ],
+)
+def test_a_word_counts_if_it_is_its_senders_to_say(
+    caller: str, words: list[tuple[str, dict[str, Any]]], counts: str | None, refused: int
+) -> None:
+    heard = voices([said(at, text, who) for at, (text, who) in enumerate(words)], [trace(caller)])
+    assert {name: one.corrected for name, one in heard.counts.items()} == ({} if counts is None else {"x": counts})
+    assert (heard.refused, heard.conflicts) == (refused, {})
+
+
+@pytest.mark.parametrize(("caller", "first", "second"), [("", ANY, ANY), ("asker", REVIEWER, SECOND)])
+def test_where_words_contradict_each_other_none_counts(
+    caller: str, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    words = [said(1, A, first, 1.0), said(2, B, second, 0.0)]
+    heard = voices(words, [trace(caller)])
+    assert (heard.counts, dict(heard.conflicts)) == ({}, {"x": words})
+
+
+def test_a_correction_comes_with_its_senders_name_and_role_and_the_score_of_who_is_trusted_most() -> None:
+    words = [said(1, A, ASKER, 1.0), said(2, None, REVIEWER, 0.0), said(3, None, ASKER, 0.5)]
+    one = voices(words, [trace("asker")]).counts["x"]
+    assert (one.corrected, one.sender, one.reviewer, one.score, one.at) == (A, "asker", False, 0.0, 3.0)
+
+
+def test_words_about_answers_that_nobody_knows_are_left_out() -> None:
+    heard = voices([said(1, A, ANY).model_copy(update={"trace_id": "unknown"})], [trace("")])
+    assert (heard.counts, heard.conflicts, heard.refused) == ({}, {}, 0)
