@@ -26,7 +26,8 @@ from typing import Any
 
 from benchmarks import real_noise
 from benchmarks.real_scores import measure
-from components.params import LoraParams, SftParams, Workload, load
+from components.methods.sft.settings import SftParams
+from components.params import LoraParams, Workload, load
 from components.prompts import Prompt, load_prompt
 from components.records import Example, read_jsonl
 from components.scorers import build, score_all
@@ -228,8 +229,9 @@ class _Work:
 
     def train(self, train: Sequence[Example], dev: Sequence[Example]) -> Path:
         """Train by the product's SFT; the folder of the best weights by dev score."""
+        from components.methods.sft.training import train_sft
         from components.tracking import NullTracker
-        from components.training import TrainingTask, train_sft
+        from components.training.task import TrainingTask
 
         out, work = self.folder / "model", self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
@@ -326,7 +328,7 @@ def _free() -> None:
 
 def work(bench: Bench, pipe: Any) -> None:
     """A worker: jobs come through the pipe, rows and ends go back."""
-    from components.training import sft_trainer
+    from components.methods.sft import trainer as sft_trainer
 
     _bridge_versions()
     plain, attempts, first = sft_trainer.compiled, list(ATTEMPTS), True
