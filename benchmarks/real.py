@@ -132,7 +132,7 @@ def main() -> None:
         if options.measured is None:
             parser.error("gather needs --measured, the folder that benchmarks.real_gpu wrote")
         rows, left = gathered(options.measured, options.note)
-        command = "python -m benchmarks.real_gpu --model models/smollm2-135m --splits SPLITS --out OUT --seconds 430"
+        command = "python -m benchmarks.real_gpu --model models/smollm2-135m --splits SPLITS --out OUT"
         write(lambda row: row["model"] != MODEL, rows, gpu={"date": options.date, "command": command, "left": left})
     elif options.splits is None:
         parser.error(f"{options.what} needs --splits, a folder")
@@ -140,7 +140,9 @@ def main() -> None:
         make_splits(options.data, options.splits)
     else:
         command = "python -m benchmarks.real floor --splits SPLITS"
-        write(lambda row: row["model"] != FLOOR, floor(options.splits), floor={"date": options.date, "command": command})
+        write(
+            lambda row: row["model"] != FLOOR, floor(options.splits), floor={"date": options.date, "command": command}
+        )
 
 
 if __name__ == "__main__":

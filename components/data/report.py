@@ -1,5 +1,7 @@
 """What became of a source, as later stages read it."""
 
+from pydantic import Field
+
 from components.params import SplitName
 from components.records import DataSummary, Record
 
@@ -19,4 +21,4 @@ class DataReport(Record):
     quarantined: dict[str, int]
     near_duplicates: int
     warnings: tuple[str, ...]
-    leaked: dict[SplitName, int] = {}
+    leaked: dict[SplitName, int] = Field(default_factory=dict)
