@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-nano-trials results ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -118,6 +118,9 @@ bench-advice: setup ## Is the advice right? Simulated workloads whose best next 
 
 bench-trust: setup ## Certificates' coverage, ten hacked and ten honest trainings, the label audit (after make demo)
 	$(BIN)/python -m benchmarks.trust $(ARGS)
+
+results: setup ## docs/results.md from benchmarks/real.json: real data beside published figures
+	$(BIN)/python -m benchmarks.results
 
 bench-nano-trials: setup ## Compare variants of the base model in short trainings (about 20 minutes on two cores)
 	$(BIN)/python -m benchmarks.nano_trials $(ARGS)

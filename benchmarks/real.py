@@ -2,11 +2,12 @@
 
     python -m benchmarks.real splits --data data --splits SPLITS
     python -m benchmarks.real floor --splits SPLITS
-    python -m benchmarks.real gather --measured OUT --note "what the seconds are of"
+    python -m benchmarks.real gather --splits SPLITS --measured OUT --note "what the seconds are of"
 
 `splits` does what the stage `data` does, for every set whose files are in place. `floor` fits the product's classical
 rung to the same demonstrations that the model was trained on, and measures it on the same test rows. `gather` takes
-what benchmarks.real_gpu left in OUT. The last two replace their own rows of the record and keep the others.
+what benchmarks.real_gpu left in OUT, and counts what the audit's suspects in SPLITS are worth. The last two replace
+their own rows of the record and keep the others.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import real_noise
 from benchmarks.real_gpu import SETS, Bench, Job, chosen
 from benchmarks.real_scores import measure
 from components.data.prepare import prepare
@@ -101,6 +103,22 @@ def gathered(measured: Path, note: str) -> tuple[Rows, list[str]]:
     return rows, known["left"]
 
 
+def audits(splits: Path) -> Rows:
+    """For each share and seed of planted errors: how many the audit suspects, how many a review sees."""
+    train = [
+        row for split in ("train", "sealed") for row in Bench(Path(), splits, Path(), None).examples("snips")[split]
+    ]
+    rows = Rows()
+    for key, suspected in json.loads((splits / "suspects.json").read_text(encoding="utf-8")).items():
+        share, seed = float(key.partition("/")[0]), int(key.partition("/")[2])
+        planted = real_noise.plant(real_noise.subset(train, seed)[0], share, seed)
+        wrong = {example.id for example in planted if example.demonstration != example.reference}
+        seen = len(wrong & set(suspected[: real_noise.REVIEWED]))
+        counts = {"planted": len(wrong), "suspects": len(suspected), "right": len(wrong & set(suspected)), "seen": seen}
+        rows.append({"share": share, "seed": seed, "examples": len(planted)} | counts)
+    return sorted(rows, key=lambda row: (row["share"], row["seed"]))
+
+
 def processor() -> str:
     """The processor that the floor was fitted on, in words."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
@@ -128,21 +146,22 @@ def main() -> None:
     parser.add_argument("--note", default="alone")
     parser.add_argument("--date", default=time.strftime("%Y-%m-%d"))
     options = parser.parse_args()
-    if options.what == "gather":
-        if options.measured is None:
-            parser.error("gather needs --measured, the folder that benchmarks.real_gpu wrote")
-        rows, left = gathered(options.measured, options.note)
-        command = "python -m benchmarks.real_gpu --model models/smollm2-135m --splits SPLITS --out OUT"
-        write(lambda row: row["model"] != MODEL, rows, gpu={"date": options.date, "command": command, "left": left})
-    elif options.splits is None:
-        parser.error(f"{options.what} needs --splits, a folder")
-    elif options.what == "splits":
+    if options.splits is None or (options.what == "gather" and options.measured is None):
+        parser.error(
+            "expected --splits, a folder, and for gather --measured, the folder that benchmarks.real_gpu wrote"
+        )
+    if options.what == "splits":
         make_splits(options.data, options.splits)
-    else:
+    elif options.what == "floor":
         command = "python -m benchmarks.real floor --splits SPLITS"
         write(
             lambda row: row["model"] != FLOOR, floor(options.splits), floor={"date": options.date, "command": command}
         )
+    else:
+        rows, left = gathered(options.measured, options.note)
+        command = "python -m benchmarks.real_gpu --model models/smollm2-135m --splits SPLITS --out OUT"
+        about = {"date": options.date, "command": command, "left": left}
+        write(lambda row: row["model"] != MODEL, rows, gpu=about, audit=audits(options.splits))
 
 
 if __name__ == "__main__":
