@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-nano-trials results ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock sbom bench-pressure bench-fuzz bench-nano-trials results ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -46,7 +46,7 @@ help: ## List these targets
 setup: $(INSTALLED) ## Create .venv from requirements.lock and install Gradus into it (at once when nothing changed)
 
 # The stamp is touched last, so that an interrupted installation goes on at the next call.
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock requirements-cuda.lock pyproject.toml
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 	  for python in $(PYTHONS); do \
 	    if "$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
@@ -56,9 +56,16 @@ $(INSTALLED): requirements.lock pyproject.toml
 	  echo "make setup: expected Python 3.11 or newer with its venv module, found none among: $(PYTHONS)." >&2; \
 	  echo "Install one (on Debian: apt install python3 python3-venv) or name it: make setup PYTHON=/path/to/python" >&2; \
 	  exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python infra/install.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+lock: setup ## Make requirements.lock anew from pyproject.toml, with hashes (ARGS=--upgrade for newer versions)
+	$(BIN)/python infra/lock.py $(ARGS)
+
+sbom: setup ## Write what is installed as a CycloneDX bill of materials, sbom.json
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+	  --output-file sbom.json $(BIN)/python
 
 demo: setup ## Climb the ladder on the embedded workload triage: prompts, SFT, RL, gate, report
 	$(BIN)/gradus run triage --profile nano
@@ -84,7 +91,7 @@ nano: setup ## Pretrain the nano base model, or confirm that it is up to date
 nano-eval: setup ## Measure the nano base model on worlds it has never seen, and write its card
 	$(BIN)/dvc repro --single-item examine
 
-bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-chaos bench-watch bench-scorers bench-verdicts bench-advice bench-trust ## All benchmarks but the trials (three hours on two cores)
+bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-chaos bench-watch bench-scorers bench-verdicts bench-advice bench-trust bench-masking ## All benchmarks but the trials (three hours on two cores)
 
 bench-ladder: setup ## Three climbs with three seeds: accuracy, cost, time, overhead, memory (ARGS="--seeds 4 5")
 	$(BIN)/python -m benchmarks.ladder $(ARGS)
@@ -104,6 +111,12 @@ bench-chaos: setup ## Faults and kills at random moments: is every acknowledged 
 bench-serve: setup ## Requests a second and waiting times against transformers serve (ARGS="--model FOLDER")
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 
+bench-pressure: setup ## A started server under 1,000 silent connections and ten times its load: who is still answered?
+	$(BIN)/python -m benchmarks.pressure $(ARGS)
+
+bench-fuzz: setup ## 20,000 random requests and 200,000 random inputs (ARGS="--requests 500 --inputs 5000")
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
+
 bench-watch: setup ## False alarms and delays of the watch on streams of simulated tickets; a million rows (after make demo)
 	$(BIN)/python -m benchmarks.watch $(ARGS)
 
@@ -122,13 +135,17 @@ bench-trust: setup ## Certificates' coverage, ten hacked and ten honest training
 results: setup ## docs/results.md from benchmarks/real.json: real data beside published figures
 	$(BIN)/python -m benchmarks.results
 
+bench-masking: setup ## What masking finds and what it takes for personal wrongly, on texts of 15 countries
+	$(BIN)/python -m benchmarks.masking $(ARGS)
+
+bench-mutants: setup ## Do the tests of what guards something notice a changed line? (an hour; ARGS="--most 60")
+	$(BIN)/python -m benchmarks.mutants $(ARGS)
+
 bench-nano-trials: setup ## Compare variants of the base model in short trainings (about 20 minutes on two cores)
 	$(BIN)/python -m benchmarks.nano_trials $(ARGS)
 
 ui: setup ## Open the record of runs, models and traces in MLflow (UI_PORT=5000)
-	@mkdir -p state
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(UI_PORT) \
-	  --workers 1 --backend-store-uri sqlite:///state/mlflow.db --default-artifact-root state/mlflow-artifacts
+	$(BIN)/gradus ui --port $(UI_PORT)
 
 up: setup ## Start Prefect, its worker, MLflow and the champion in the background (WORKLOAD=triage PREFECT_PORT=4200 …)
 	@$(BIN)/gradus up $(WORKLOAD) --profile $(PROFILE) $(PORTS)

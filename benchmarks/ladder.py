@@ -31,8 +31,9 @@ import psutil
 import yaml
 
 from components.data.versions import AUTHOR
+from components.params import Pipeline, load
 from components.records import Ladder, RungResult, read_record
-from components.stages.run import git_commit
+from components.stages.run import PIPELINE, git_commit, parts
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "state" / "bench"
@@ -43,7 +44,7 @@ FILES = ("dvc.yaml", "pyproject.toml", ".dvcignore", ".gitignore")
 def main() -> None:
     """Climb with every seed, print and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", default="triage-nano", help="a run of params/pipeline.yaml")
+    parser.add_argument("--run", default="triage-nano", help="WORKLOAD-PROFILE, or WORKLOAD-PROFILE-LADDER")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--reproduce", type=int, nargs="*", default=[], help="seeds whose version 1 is made again")
     parser.add_argument("--go-on", type=int, nargs="*", default=[], help="seeds whose folders are kept")
@@ -107,8 +108,8 @@ def finished(part: Path, commit: str) -> dict[int, dict[str, Any]]:
 def climb(run: str, seed: int, *, go_on: bool) -> dict[str, Any]:
     """One climb, in a fresh folder unless it goes on in an earlier one."""
     project = prepare(run, seed, keep=go_on)
-    workload, _, profile = run.rpartition("-")
-    command = [sys.executable, "-m", "flows.cli", "run", workload, "--profile", profile]
+    workload, profile, ladder = parts(run, load(ROOT / PIPELINE, Pipeline))
+    command = [sys.executable, "-m", "flows.cli", "run", workload, "--profile", profile, "--ladder", ladder]
     environment = surroundings(project)
     print(f"seed {seed}: {project}", flush=True)
     started = time.monotonic()
@@ -133,7 +134,7 @@ def climb(run: str, seed: int, *, go_on: bool) -> dict[str, Any]:
 
 def reproduced(run: str, seed: int) -> dict[str, Any]:
     """What `gradus reproduce` says of the version that a climb registered."""
-    project, workload = WORK / f"{run}-{seed}", run.rpartition("-")[0]
+    project, (workload, _, _) = WORK / f"{run}-{seed}", parts(run, load(ROOT / PIPELINE, Pipeline))
     command = [sys.executable, "-m", "flows.cli", "reproduce", workload, "1"]
     started = time.monotonic()
     code = subprocess.run(command, cwd=project, env=surroundings(project), check=False).returncode
@@ -169,7 +170,7 @@ def prepare(run: str, seed: int, *, keep: bool = False) -> Path:
     shutil.copyfile(ROOT / ".dvc" / "config", project / ".dvc" / "config")
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     edit(project / "params/pipeline.yaml", lambda settings: settings.update(seed=seed))
-    workload = yaml.safe_load((project / "params/pipeline.yaml").read_text())["runs"][run]["workload"]
+    workload, _, _ = parts(run, load(ROOT / PIPELINE, Pipeline))
 
     def reseed(settings: dict[str, Any]) -> None:
         if settings["source"]["kind"] == "generated":

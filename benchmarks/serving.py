@@ -133,7 +133,7 @@ def champion() -> Path:
     from components.registry import registered
 
     found = registered(WORKLOAD)
-    if found.method not in ("sft", "grpo"):
+    if found.makes != "model":
         raise ConfigError(
             f"expected a trained champion or --model FOLDER, found one by {found.method} ({found.folder})"
         )

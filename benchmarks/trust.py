@@ -215,7 +215,7 @@ def look(job: Any, scorer: Scorer) -> Callable[[Any, Any], Any]:
     """Dev under the reward and, sealed, whether the whole answer is right."""
     from components.training import Look
 
-    examples, workload = job.dev[:DEV], job.workload
+    examples, workload = job.dev_sample(DEV), job.workload
     right = build(ScorerParams(weighted={"field_match": 1.0}, fields=workload.scorer.fields), workload.output)
 
     def measure(model: Any, tokenizer: Any) -> Look:
@@ -244,7 +244,7 @@ def audit(options: argparse.Namespace) -> dict[str, Any]:
     run = Run.load(RUN)
     examples = run.examples("train")
     found = doubts(examples, run.workload.output, run.columns, run.audit, run.seed)
-    listed = suspects(examples, found, run.audit)
+    listed = suspects(examples, found, run.audit, run.workload.output)
     taught, gold = ([json.loads(text) for text in texts] for texts in (
         [one.demonstration for one in examples], [one.reference for one in examples]
     ))  # fmt: skip

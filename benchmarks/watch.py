@@ -94,7 +94,7 @@ class Bench:
         from components.engines.transformers_engine import TransformersEngine
 
         artifacts: Path = options.project / "artifacts" / "triage-nano"
-        self.options, self.model = options, artifacts / "grpo" / "model"
+        self.options, self.model = options, artifacts / "rungs" / "grpo" / "artifact"
         self.workload: Workload = load(WORKLOAD, Workload)
         self.params: WatchParams = load(PIPELINE, Pipeline).watch
         self.prompt: Prompt = load_prompt(self.model, "prompt", ("message", "channel"))

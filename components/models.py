@@ -5,10 +5,13 @@ opened, and what for, is decided elsewhere.
 """
 
 import hashlib
+import json
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from components.errors import EngineError
@@ -16,6 +19,8 @@ from components.errors import EngineError
 if TYPE_CHECKING:
     from torch import Tensor
 
+SETTLED = Path("state/models")
+TEMPLATE = "chat_template.jinja"
 REQUIRED_FILES = ("config.json", "tokenizer.json")
 # How many kernels the CPU's library keeps, one set for each shape that it meets. Its default of 1,024 takes up to a
 # gigabyte where shapes vary, as they do when answers end one by one; with 128 a short RL stage took 2.27 GB instead of
@@ -61,24 +66,75 @@ def open_model(folder: Path) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-def model_folder(name: str) -> Path:
+def model_folder(name: str, template: Mapping[str, Any] = MappingProxyType({})) -> Path:
     """The folder of a model: `name` itself where it is one, else a copy of the Hugging Face hub's, from its cache.
+
+    With settings for its chat template, a folder of links whose template has them.
 
     Raises:
         EngineError: There is no such folder, or the hub has no such model; nothing is fetched while HF_HUB_OFFLINE=1.
     """
     if Path(name).is_dir() or name.count("/") != 1 or name.startswith((".", "/", "models/")):
         check_files(Path(name))
-        return Path(name)
+        return settled(Path(name), template)
     from huggingface_hub import snapshot_download
 
     wanted = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "*.txt"]
     try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
+        folder = Path(snapshot_download(name, allow_patterns=wanted))
     except Exception as error:  # the hub's client raises what its network, cache and server raise
         raise EngineError(
             f"expected a model folder or a model of the Hugging Face hub, found {_brief(error)} ({name})"
         ) from error
+    return settled(folder, template)
+
+
+def settled(folder: Path, template: Mapping[str, Any]) -> Path:
+    """A folder with the same model whose chat template has these settings; the folder itself where there are none.
+
+    The template begins with them, and a rung that is trained from it takes it along: whoever opens that, also another
+    server than this one, renders what was trained on. Files are links, so that no weights are copied.
+
+    Raises:
+        EngineError: The folder has no chat template, or a setting has a name that templates cannot have.
+    """
+    if not template:
+        return folder
+    from transformers import AutoTokenizer
+
+    if odd := [name for name in template if not name.isidentifier()]:
+        raise EngineError(f"model.chat_template_kwargs: expected names of variables, found {odd[0]!r}")
+    text = AutoTokenizer.from_pretrained(folder).chat_template
+    if not isinstance(text, str):
+        raise EngineError(f"expected a chat template in the tokenizer, found none ({folder})")
+    text = "".join(f"{{%- set {name} = {_literal(value)} %}}" for name, value in sorted(template.items())) + text
+    files = sorted(path.resolve() for path in folder.iterdir() if path.is_file() and path.name != TEMPLATE)
+    digest = hashlib.sha256("\n".join([str(folder.resolve()), *map(str, files), text]).encode()).hexdigest()[:16]
+    settled_folder = SETTLED / digest
+    if not settled_folder.is_dir():
+        part = SETTLED / f"{digest}.{os.getpid()}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for path in folder.iterdir():
+            if path.is_file() and path.name != TEMPLATE:
+                (part / path.name).symlink_to(path.resolve())
+        (part / TEMPLATE).write_text(text, encoding="utf-8")
+        with suppress(OSError):  # another process was faster
+            part.rename(settled_folder)
+        shutil.rmtree(part, ignore_errors=True)
+    return settled_folder
+
+
+def _literal(value: Any) -> str:
+    """A setting as Jinja writes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, dict):
+        inside = (f"{json.dumps(str(key), ensure_ascii=False)}: {_literal(one)}" for key, one in value.items())  # pyright: ignore[reportUnknownVariableType]
+        return f"{{{', '.join(inside)}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def check_files(folder: Path) -> None:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from components.data.texts import clean, shown
 from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
 from components.evaluation import classical
 from components.params import Profile, Workload
@@ -153,17 +154,23 @@ def user_message(inputs: dict[str, str]) -> str:
 def inputs_of(columns: Sequence[str], content: str) -> dict[str, str]:
     """The inputs that a user message holds: what `user_message` wrote, or a caller did.
 
+    They are texts as the data's are: cleaned, nothing for null, and what is no text as JSON.
+
     Raises:
         DataError: It is no JSON object of these columns.
     """
     from components.errors import DataError
 
-    if len(columns) == 1:
-        return {columns[0]: content}
+    if len(set(columns)) == 1:
+        return {columns[0]: clean(content)}
     try:
-        known: Any = json.loads(content)
-    except (ValueError, RecursionError):
+        known: Any = json.loads(content, parse_constant=_refuse)
+    except (ValueError, RecursionError):  # no JSON, a number with too many digits, nested beyond reading
         known = None
     if not isinstance(known, dict) or not set(columns) <= known.keys():  # pyright: ignore[reportUnknownMemberType]
-        raise DataError(f"expected a JSON object with {', '.join(columns)} as user message")
-    return {name: str(known[name]) for name in columns}  # pyright: ignore[reportUnknownArgumentType]
+        raise DataError(f"expected a JSON object with {', '.join(dict.fromkeys(columns))} as user message")
+    return {name: shown(known[name]) for name in columns}
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

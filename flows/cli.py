@@ -15,8 +15,12 @@ from typing import Annotated, Literal
 import typer
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
+from components.stages.environment import straightened
 from flows.advice import advice
+from flows.keeping import keeping
+from flows.logins import temporary_prefect
 from flows.machine import machine
+from flows.place import in_a_repository, usable
 from flows.production import prefect_home, production
 from flows.retention import retention
 from flows.trust import trust
@@ -42,6 +46,7 @@ app.add_typer(verdicts)
 app.add_typer(trust)
 app.add_typer(advice)
 app.add_typer(retention)
+app.add_typer(keeping)
 
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of the model.")]
 
@@ -66,6 +71,7 @@ def prepare(
     """Set up what all commands share: the environment's defaults, logging, debugging."""
     for name, value in _environment_defaults(Path.cwd()).items():
         os.environ.setdefault(name, value)
+    os.environ.update(straightened(os.environ) | temporary_prefect(os.environ))
     # Stages run as child processes and inherit the choice.
     os.environ["GRADUS_DEBUG"] = "1" if debug else "0"
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -113,6 +119,7 @@ def climb_ladder(
     from components.stages.run import Run
 
     run = Run.of(workload, profile, ladder)
+    in_a_repository(Path.cwd())
     prefect_home()
     from flows.ladder import climb
     from flows.tasks import stop
@@ -122,7 +129,7 @@ def climb_ladder(
     console = Console(width=max(120, Console().width))
     console.print(table(read_record(run.report / "ladder.json", Ladder)))
     typer.echo(f"\nReport: {(run.report / 'report.html').resolve()}")
-    typer.echo("Record: make ui, then http://127.0.0.1:5000")
+    typer.echo("Record: make ui")
 
 
 @app.command("graph", epilog="Example: [bold]gradus graph triage --profile nano[/]")
@@ -244,7 +251,9 @@ def main() -> None:
     An error that Gradus raised on purpose becomes one sentence on standard error and exit code 2.
     Anything else is a defect and keeps its traceback.
     """
+    os.umask(0o077)  # what production said, the record and the models are their owner's
     try:
+        usable(Path.cwd())
         app()
     except GradusError as error:
         if not str(error):  # told before

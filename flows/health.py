@@ -1,10 +1,13 @@
 """How the services of one machine are: each is asked over HTTP, the worker through its server."""
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from components.errors import DataError
 from components.records import Record
+from flows.logins import USER, kept
 
 LOCAL = "127.0.0.1"
 POOL = "gradus"
@@ -50,7 +53,7 @@ def ask(name: str, services: Services, process: str) -> Health:
         return Health(name, address, "not healthy", process.lower())
     try:
         state, says = _QUESTIONS[name](services)
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, DataError, ValueError) as error:
         state, says = "not healthy", str(error) or type(error).__name__
     return Health(name, address, state, says)
 
@@ -71,8 +74,13 @@ def _mlflow(services: Services) -> Answer:
 def _worker(services: Services) -> Answer:
     import httpx
 
-    url = f"{services.addresses['prefect']}/api/work_pools/{POOL}/workers/filter"
-    found: Any = httpx.post(url, json={}, timeout=_ANSWER_S).raise_for_status().json()
+    api = f"{services.addresses['prefect']}/api"
+    client = str(uuid.uuid4())
+    with httpx.Client(auth=(USER, kept().prefect), timeout=_ANSWER_S, trust_env=False) as asked:
+        token: Any = asked.get(f"{api}/csrf-token", params={"client": client}).raise_for_status().json()["token"]
+        headers = {"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": token}
+        answer = asked.post(f"{api}/work_pools/{POOL}/workers/filter", json={}, headers=headers)
+    found: Any = answer.raise_for_status().json()
     online = any(one["name"] == services.workload and one["status"] == "ONLINE" for one in found)
     return ("healthy", f"takes runs of the pool {POOL}") if online else ("not healthy", "its server does not know it")
 
@@ -82,7 +90,7 @@ def _serve(services: Services) -> Answer:
 
     address = services.addresses["serve"]
     _get(f"{address}/healthz")
-    answer = httpx.get(f"{address}/readyz", timeout=_ANSWER_S)
+    answer = httpx.get(f"{address}/readyz", timeout=_ANSWER_S, trust_env=False)
     told: Any = answer.json()
     if answer.is_success:
         return "healthy", f"{told['model']}, version {told['version']} ({told['method']})"
@@ -92,7 +100,7 @@ def _serve(services: Services) -> Answer:
 def _get(url: str) -> None:
     import httpx
 
-    httpx.get(url, timeout=_ANSWER_S).raise_for_status()
+    httpx.get(url, timeout=_ANSWER_S, trust_env=False).raise_for_status()
 
 
 _QUESTIONS: dict[str, Callable[[Services], Answer]] = {

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.logins import how_to_log_in
+from flows.place import refuse_taken
 from flows.production import Profile, Workload
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def bring_up(
         workload=workload, profile=profile, prefect_port=prefect_port, mlflow_port=mlflow_port, serve_port=serve_port
     )
     _show(up(services, lambda line: typer.echo(line, err=True)))
+    typer.echo(how_to_log_in())
 
 
 @machine.command("down")
@@ -57,8 +60,25 @@ def show_status() -> None:
     found = status()
     if not found:
         typer.echo("Nothing is up; make up starts it.")
-    elif not _show(found):
-        raise typer.Exit(1)
+    else:
+        healthy = _show(found)
+        typer.echo(how_to_log_in())
+        if not healthy:
+            raise typer.Exit(1)
+
+
+@machine.command("ui", epilog="Example: [bold]gradus ui --port 5000[/]")
+def open_record(port: MlflowPort = 5000) -> None:
+    """Open the record of runs, models and traces in MLflow's pages, until Ctrl-C; asks for a login, which it prints."""
+    from flows.logins import USER, mlflow_settings, new_logins
+    from flows.servers import LOCAL, listen, mlflow
+
+    refuse_taken(LOCAL, port)
+    os.environ.update(mlflow_settings(password := new_logins().mlflow))
+    address = f"http://{LOCAL}:{port}"
+    served = mlflow(address)
+    typer.echo(f"The record: {address}\nIt asks for the user {USER} and the password {password}")
+    listen(served, port)
 
 
 @machine.command("demo-drift", epilog="Example: [bold]gradus demo-drift triage --drift new-product[/]")

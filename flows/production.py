@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from components.errors import ConfigError
+from flows.place import prefect_answers, refuse_taken
 
 LOCAL = "127.0.0.1"
 MOST_SHOWN = 400  # characters of a correction
-LOOPBACK = frozenset({LOCAL, "::1", "localhost"})
 
 production = typer.Typer(add_completion=False)
 
@@ -19,8 +19,19 @@ Profile = Annotated[str, typer.Option(help="Name of a profile under params/profi
 
 
 def prefect_home() -> None:
-    """Prefect looks for its folder when it is imported."""
-    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+    """Prefect looks for its folder when it is imported.
+
+    Raises:
+        ConfigError: The folder cannot be made.
+        ServiceError: PREFECT_API_URL names a server that does not answer, or wants another login.
+    """
+    home = Path(os.environ["PREFECT_HOME"])
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"expected a folder for Prefect at PREFECT_HOME, found {error.strerror} ({home})") from error
+    if address := os.environ.get("PREFECT_API_URL"):
+        prefect_answers(address)
 
 
 @production.command("serve", epilog="Example: [bold]gradus serve triage --port 8000[/]")
@@ -38,16 +49,19 @@ def serve_champion(
     os.environ["TQDM_DISABLE"] = "1"  # no bar for every batch; tqdm reads it once
     import uvicorn
 
-    from components.serving import Keys
+    from components.serving import LOOPBACK, Keys, bind, config
     from components.stages.run import Run
     from flows.serve import application
 
     run, keys = Run.of(workload, profile), Keys.read()
     if host not in LOOPBACK and not keys.hashes:
         raise ConfigError(f"--host {host}: expected API keys in GRADUS_API_KEYS or GRADUS_API_KEYS_FILE, found none")
-    served = application(run, keys)
-    typer.echo(f"{workload} on http://{host}:{port}/v1")
-    uvicorn.run(served, host=host, port=port, log_level="warning", access_log=False)
+    refuse_taken(host, port)
+    with bind(host, port) as listening:
+        served = application(run, keys, host)
+        typer.echo(f"{workload} on http://{host}:{port}/v1")
+        settings = config(served, run.workload.serving, host=host, port=port, log_level="warning")
+        uvicorn.Server(settings).run(sockets=[listening])
 
 
 @production.command("score", epilog="Example: [bold]gradus score triage --hours 24[/]")

@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 
 from components.data.harvest import Harvested, answering, harvest
 from components.data.split import SPLITS
-from components.data.versions import DataVersion, new_version
+from components.data.versions import DataVersion, Origin, new_version
 from components.errors import ServiceError
 from components.records import read_record, write_record
 from components.registry import examples_asked_for, open_run, registered, tracking_uri
@@ -120,7 +120,8 @@ def gather(run: Run, now: float) -> list[Harvested]:
 def version_data(run: Run, found: list[Harvested], now: float) -> DataVersion:
     """A commit on a branch of its own, checked out under state/retrain/."""
     name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
-    return new_version(Path.cwd(), run.workload.name, found, name, registered(run.workload.name).git_commit)
+    origin = Origin(registered(run.workload.name).git_commit, run.retraining.push)
+    return new_version(Path.cwd(), run.workload.name, found, name, origin)
 
 
 @task(name="ladder", cache_policy=NO_CACHE)

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from components.registry import registered, registered_if_any, store_traces
 from components.serving import (
+    Corrections,
     Follower,
     Journal,
     Keys,
@@ -24,8 +25,8 @@ from monitoring.lake import Lake
 SALT, FORGOTTEN = STATE / "serving" / "salt", STATE / "serving" / "forgotten"
 
 
-def application(run: Run, keys: Keys) -> FastAPI:
-    """The HTTP application that serves a run's workload; it opens its champion when it starts.
+def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
+    """The HTTP application that serves a run's workload at an address; it opens its champion when it starts.
 
     Raises:
         EngineError: The API key of the second model is missing.
@@ -49,6 +50,8 @@ def application(run: Run, keys: Keys) -> FastAPI:
         Journal(name, run.workload.output, lake, record, owners=Owners(keys, salt(SALT), settings.feedback)),
         canary=follow("canary") if routing.canary_share else None,
         shadow=follow("shadow") if routing.shadow_share else None,
+        corrections=Corrections(run.workload.output),
+        host=host,
         fallback=open_fallback(run.workload, run.prompt(second.prompt), run.prices) if second else None,
     )
     return create_app(server)

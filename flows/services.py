@@ -4,7 +4,6 @@ Decides ports, paths and order; supervisord (infra/supervisord.conf) starts, res
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,7 +13,10 @@ from pathlib import Path
 from components.errors import ConfigError, GradusError, RegistryError, ServiceError
 from components.records import read_record, write_record
 from flows.health import LOCAL, Health, Services, ask
-from flows.supervisor import MARK, SOCKET, control, processes, runs, sweep
+from flows.logins import FILE as LOGINS
+from flows.logins import Logins, keep, kept, mlflow_settings, new_logins, prefect_settings
+from flows.place import refuse_taken
+from flows.supervisor import MARK, control, processes, runs, socket_path, sweep
 
 CONFIGURATION = Path("infra/supervisord.conf")
 UP, LOGS = Path("state/up"), Path("state/logs")
@@ -33,11 +35,13 @@ def up(services: Services, told: Callable[[str], None]) -> list[Health]:
         ConfigError: Others run here already, or a port is taken: nothing was started. Or Prefect refuses a deployment.
         ServiceError: A service does not become healthy. All were taken down again.
     """
-    folder = Path.cwd()
-    os.environ.update(environment(services, folder))
-    if not _is_up(services):
+    folder, running = Path.cwd(), _is_up(services)
+    logins = kept() if running else new_logins()
+    os.environ.update(environment(services, folder, logins))
+    if not running:
         sweep(folder)
         _refuse_taken(services)
+        keep(logins)
         _supervise(services, folder)
     try:
         _bring(services, SERVERS, told)
@@ -68,7 +72,7 @@ def down() -> bool:
         while runs(pid) and time.monotonic() < ends:
             time.sleep(_LOOK_S)
     swept = sweep(Path.cwd())
-    for path in (SOCKET, PID, RECORD):
+    for path in (socket_path(Path.cwd()), PID, RECORD, LOGINS):
         path.unlink(missing_ok=True)
     return pid is not None or swept
 
@@ -81,16 +85,17 @@ def status() -> list[Health]:
     return [ask(name, services, found.get(name, "gone")) for name in services.addresses]
 
 
-def environment(services: Services, folder: Path) -> dict[str, str]:
-    """What every service finds in its environment: where the others are, and what infra/ asks for."""
+def environment(services: Services, folder: Path, logins: Logins) -> dict[str, str]:
+    """What every service finds in its environment: where the others are, how to log in, and what infra/ asks for."""
     own = {f"GRADUS_{name.upper()}": str(value) for name, value in services.model_dump().items()}
     return own | {
         MARK: str(folder),
         "GRADUS_PYTHON": sys.executable,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",  # stages start `python`
+        "GRADUS_SOCKET": str(socket_path(folder)),
         "MLFLOW_TRACKING_URI": services.addresses["mlflow"],
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **mlflow_settings(logins.mlflow),
         "PREFECT_API_URL": f"{services.addresses['prefect']}/api",
+        **prefect_settings(logins.texts["prefect"], services.addresses["prefect"]),
         # A home of its own: `gradus run` without a server has another database than one that runs.
         "PREFECT_HOME": str(folder / UP / "prefect"),
         "PREFECT_LOGGING_LEVEL": "INFO",
@@ -118,26 +123,25 @@ def _refuse_taken(services: Services) -> None:
     """Refuse ports on which others listen, before anything is started."""
     for name in (*SERVERS, "serve"):
         port = int(services.addresses[name].rpartition(":")[2])
-        with socket.socket() as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                tried.bind((LOCAL, port))
-            except OSError as error:
-                raise ConfigError(
-                    f"expected a free port for {name}, found {port} taken; "
-                    f"choose another: make up {name.upper()}_PORT={port + 1}"
-                ) from error
+        try:
+            refuse_taken(LOCAL, port)
+        except ConfigError as error:
+            raise ConfigError(
+                f"expected a free port for {name}, found {port} taken; "
+                f"choose another: make up {name.upper()}_PORT={port + 1}"
+            ) from error
 
 
 def _supervise(services: Services, folder: Path) -> None:
     """Start supervisord, which starts the servers."""
-    for path in (UP / "prefect", LOGS):
+    for path in (UP / "prefect", LOGS, socket_path(folder).parent):
         path.mkdir(parents=True, exist_ok=True)
     write_record(RECORD, services)
-    command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(folder / CONFIGURATION)]
-    started = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(CONFIGURATION)]
+    started = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if started.returncode:
         RECORD.unlink()
+        LOGINS.unlink()
         raise ServiceError(f"expected supervisord to start, found {' '.join(started.stderr.split())}")
 
 

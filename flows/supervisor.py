@@ -4,7 +4,10 @@ Each of them carries the project's folder in its environment, and so does all th
 parent it has.
 """
 
+import hashlib
 import os
+import stat
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     import psutil
 
 SOCKET = Path("state/up/control.sock")
+MOST_SOCKET_BYTES = 90  # of a socket's path: systems take 104 to 108, and supervisord adds to it while it starts
 MARK = "GRADUS_UP"
 MOST_END_S = 10.0  # of a process that was asked to end, before it is killed
 
@@ -29,12 +33,31 @@ def control(question: str, *arguments: Any) -> Any:
     """Ask supervisord; None where it does not run."""
     from supervisor.xmlrpc import SupervisorTransport
 
-    transport = SupervisorTransport(serverurl=f"unix://{SOCKET.absolute()}")
+    transport = SupervisorTransport(serverurl=f"unix://{socket_path(Path.cwd())}")
     try:
         with ServerProxy("http://localhost", transport=transport) as supervisord:
             return getattr(supervisord.supervisor, question)(*arguments)
     except (OSError, ProtocolError):
         return None
+
+
+def socket_path(project: Path) -> Path:
+    """Where supervisord listens: in the project, or where its path is too long for a socket, in a folder of this user.
+
+    Raises:
+        ServiceError: That folder is somebody else's, or open to others.
+    """
+    path = project / SOCKET
+    if len(os.fsencode(path)) <= MOST_SOCKET_BYTES:
+        return path
+    folder = Path(tempfile.gettempdir()) / f"gradus-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    seen = folder.lstat()
+    if not stat.S_ISDIR(seen.st_mode) or seen.st_uid != os.getuid() or seen.st_mode & 0o077:
+        raise ServiceError(
+            f"expected a folder that is yours alone for a socket, found another's or an open one ({folder})"
+        )
+    return folder / f"{hashlib.sha256(os.fsencode(project)).hexdigest()[:16]}.sock"
 
 
 def runs(pid: int) -> bool:

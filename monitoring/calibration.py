@@ -5,21 +5,24 @@ resamples at once. Limits hold for all columns together: the largest studentised
 its quantile (single-step maxT, Westfall and Young 1993), whatever the columns have to do with each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from monitoring.columns import Table
 
+Distance = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 _CHUNK = 250  # resamples at once: memory
 
 
 def limits(table: Table, false_alarms: float, resamples: int, seed: int) -> dict[str, float]:
     """The distance of each column that a window without drift passes, in any column, with this probability.
 
-    A resample draws both sides from the reference, so that the noise of either is in the distance: rows for numbers,
-    so that columns that go together do so here; labels by their smoothed shares.
+    The noise of either side is in the distance. A resample draws both sides' rows from the reference for numbers, so
+    that columns that go together do so here; for labels the current side, by shares that the reference leaves possible.
     """
+    if not table.columns:
+        return {}
     rng = np.random.default_rng(seed)
     found = {name: np.concatenate(parts) for name, parts in _drawn(table, resamples, rng).items()}
     means = {name: float(values.mean()) for name, values in found.items()}
@@ -41,9 +44,10 @@ def _drawn(table: Table, resamples: int, rng: np.random.Generator) -> dict[str, 
             now_BR = _thinned(second_BR, float(table.current[name].notna().mean()), rng)
             found[name].append(wasserstein(table.reference[name].to_numpy(float), first_BR, now_BR))
         for name in table.labels:
-            shares_L = _smoothed(table.reference[name].to_numpy(str), table.current[name].to_numpy(str))
-            first_BL, second_BL = (rng.multinomial(size, shares_L, number) for size in sizes)
-            found[name].append(jensen_shannon_of(first_BL, second_BL))
+            first, second = _known(table, name)
+            counts_L = _counts(first, second)
+            second_BL = rng.multinomial(len(second), rng.dirichlet(_possible(counts_L), number))
+            found[name].append(jensen_shannon_of(np.tile(counts_L, (number, 1)), second_BL))
     return found
 
 
@@ -54,24 +58,37 @@ def _thinned(weights_BR: np.ndarray, known: float, rng: np.random.Generator) -> 
 
 def measured(table: Table) -> dict[str, float]:
     """The distance of every column, as `drift` has it from Evidently, without its page."""
-    sizes = len(table.reference), len(table.current)
-    first, second = np.repeat([[1.0, 0.0], [0.0, 1.0]], sizes, axis=1)[:, None]
+    bounded = table.bounded()
 
-    def both(name: str, kind: type) -> np.ndarray:
-        return np.concatenate([table.reference[name].to_numpy(kind), table.current[name].to_numpy(kind)])
+    def both(sides: tuple[np.ndarray, np.ndarray], distance: Distance) -> float:
+        first, second = np.repeat([[1.0, 0.0], [0.0, 1.0]], [len(side) for side in sides], axis=1)[:, None]
+        return float(distance(np.concatenate(sides), first, second)[0])
 
-    numbers = {name: wasserstein(both(name, float), first, second) for name in table.numbers}
-    labels = {name: jensen_shannon(both(name, str), first, second) for name in table.labels}
-    return {name: float(values[0]) for name, values in (numbers | labels).items()}
+    numbers = {
+        name: both((bounded.reference[name].to_numpy(float), bounded.current[name].to_numpy(float)), wasserstein)
+        for name in table.numbers
+    }
+    return {**numbers, **{name: both(_known(table, name), jensen_shannon) for name in table.labels}}
 
 
-def _smoothed(reference_R: np.ndarray, current_R: np.ndarray) -> np.ndarray:
-    """The share of each label of either side in the reference, half a row added to each (Jeffreys).
+def _known(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of a column on both sides, missing ones left out."""
+    first, second = (side[name].dropna().to_numpy(str) for side in (table.reference, table.current))
+    return first, second
 
-    A label that the reference never had is rare, not impossible: one invalid answer is no drift.
+
+def _counts(reference_R: np.ndarray, current_R: np.ndarray) -> np.ndarray:
+    """How often the reference has each label of either side."""
+    return (reference_R[:, None] == np.union1d(reference_R, current_R)).sum(0)
+
+
+def _possible(counts_L: np.ndarray) -> np.ndarray:
+    """The parameters of the Dirichlet distribution of shares that leaves such counts: half a row more (Jeffreys).
+
+    A label that the reference never had is rare, not impossible, and how rare is not known: with a whole row more it
+    comes by chance as often as Fisher's exact test says.
     """
-    counts_L = (reference_R[:, None] == np.union1d(reference_R, current_R)).sum(0) + 0.5
-    return counts_L / counts_L.sum()
+    return np.where(counts_L == 0, 1.0, counts_L + 0.5)
 
 
 def wasserstein(values_R: np.ndarray, first_BR: np.ndarray, second_BR: np.ndarray) -> np.ndarray:

@@ -1,8 +1,13 @@
 """What the watch compares: observations as a table of columns, in three groups by their name's first part.
 
 `input.` describes texts (length, words, digits, words never seen, embeddings and how far off they lie), `output.` the
-answers (each field of few values, validity, length, confidence), `quality.` how good they were. Decides what is looked
-at; what counts as drift is decided elsewhere.
+answers (fields, validity, length, confidence), `quality.` how good they were. Decides what is looked at; what counts as
+drift is decided elsewhere.
+
+A field of listed values is looked at by its values, an array of labels by whether it has each, a number by whether it
+is there and by how large it is, any other field by whether it is there. One value far out says nothing of the others:
+numbers are compared within the reference's range, some standard deviations wider on each side. A number that is nearly
+always the same in the reference is compared as a label, by whether it is the usual one.
 """
 
 import re
@@ -16,13 +21,18 @@ import pandas as pd
 
 from components.errors import DataError
 from components.records import Observation
+from components.schema import ABSENT, Field, fields_of
 from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.matching import is_number
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 
+_SIZE = " (size)"  # of the column with a number's values, beside the one with whether it is there
 _WORD = re.compile(r"[^\W\d_]+")
 _SIGN = re.compile(r"[^\w\s]")
-_FEWEST_SCORES = 50  # of each side, before quality is compared
+_FEWEST_SCORES = 50  # of each side, before quality or the size of a number in answers is compared
+_REACH = 3.0
+_SETTLED = 0.95  # share of one number in the reference from which it is the usual one
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,19 @@ class Table:
     def columns(self) -> tuple[str, ...]:
         """All columns."""
         return (*self.numbers, *self.labels)
+
+    def bounded(self) -> "Table":
+        """The table as it is compared: numbers no further out than `_REACH` standard deviations beyond the reference's.
+
+        Half a percent of a window cannot move a column, however far out it lies.
+        """
+        first, second = self.reference.copy(), self.current.copy()
+        for name in self.numbers:
+            usual = first[name].dropna()
+            reach = _REACH * float(usual.std(ddof=0))
+            low, high = float(usual.min()) - reach, float(usual.max()) + reach
+            second[name] = second[name].clip(low, high)
+        return Table(first, second, self.numbers, self.labels)
 
 
 def compare(
@@ -61,16 +84,29 @@ def compare(
     if vectors is not None:
         near, far = _embedded(*vectors, components)
         first, second = pd.concat([first, near], axis=1), pd.concat([second, far], axis=1)
+    _settle(first, second)
     names = [str(name) for name in first if _comparable(str(name), first, second)]
     numbers = tuple(name for name in names if first[name].dtype.kind == "f")
     labels = tuple(name for name in names if name not in numbers)
     return Table(first.filter(names), second.filter(names), numbers, labels)
 
 
+def _settle(first: pd.DataFrame, second: pd.DataFrame) -> None:
+    """Numbers that are nearly always the same in the reference become labels: that one, or another."""
+    for name in [name for name in first if first[name].dtype.kind == "f"]:
+        known = first[name].dropna()
+        usual = known.mode()
+        if len(usual) and float((known == usual[0]).mean()) >= _SETTLED:
+            told = {True: f"{usual[0]:g}", False: "another"}
+            for side in (first, second):
+                seen = side[name]
+                side[name] = (seen == usual[0]).map(told).where(seen.notna(), None)
+
+
 def _comparable(name: str, first: pd.DataFrame, second: pd.DataFrame) -> bool:
-    """Whether both sides have values of a column, and not all the same; of scores enough for a judgement."""
+    """Whether both sides have values of a column, and not all the same; of scores and sizes enough for a judgement."""
     values = first[name].dropna(), second[name].dropna()
-    fewest = _FEWEST_SCORES if name == "quality.score" else 1
+    fewest = _FEWEST_SCORES if name == "quality.score" or name.endswith(_SIZE) else 1
     return min(map(len, values)) >= fewest and len(set(values[0]) | set(values[1])) > 1
 
 
@@ -100,26 +136,25 @@ def _describe(
     return pd.DataFrame(found)
 
 
-def _answers(rows: Sequence[Observation], schema: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The fields of few values by their values, the others by whether there is one."""
-    answers = [_object(one.text) for one in rows]
-    found: dict[str, list[str]] = {}
-    for field, content in schema["properties"].items():
-        few = "enum" in content or content.get("type") == "boolean"
-        known = {str(value) for value in content.get("enum", (True, False))}
-
-        def label(
-            answer: Mapping[str, Any] | None, field: str = field, few: bool = few, known: set[str] = known
-        ) -> str:
-            if answer is None or field not in answer:
-                return "missing"
-            value = answer[field]
-            if not few:
-                return "none" if value is None else "given"
-            return str(value) if str(value) in known else "other"
-
-        found[f"output.{field}"] = [label(answer) for answer in answers]
+def _answers(rows: Sequence[Observation], schema: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The fields of listed values by their values, the others by whether there is one, and numbers by their size."""
+    fields, answers = fields_of(schema), [_object(one.text) for one in rows]
+    found: dict[str, list[Any]] = {}
+    for field in fields.leaves:
+        values: list[Any] = [ABSENT if answer is None else field.of(answer) for answer in answers]
+        found[f"output.{field.name}"] = [_label(field, value) for value in values]
+        if field.shape.is_number and not field.shape.is_listed:
+            found[f"output.{field.name}{_SIZE}"] = [float(value) if is_number(value) else np.nan for value in values]
     return found
+
+
+def _label(field: Field, value: Any) -> str:
+    """A value as the column shows it."""
+    if value is ABSENT:
+        return "missing"
+    if not field.shape.is_listed:
+        return "none" if value is None else "given"
+    return str(value) if field.shape.allows(value) else "other"
 
 
 def _embedded(reference: np.ndarray, current: np.ndarray, components: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -129,12 +164,14 @@ def _embedded(reference: np.ndarray, current: np.ndarray, components: int) -> tu
     """
     middle, whole = reference.mean(0), min(components, *reference.shape)
     _, scales, axes = np.linalg.svd(reference - middle, full_matrices=False)
-    spread = np.maximum(scales[:whole], 1e-9) / np.sqrt(len(reference))
+    whole = min(whole, int((scales > 1e-6 * np.linalg.norm(reference)).sum()))  # inputs all alike differ in nothing
+    spread = scales[:whole] / np.sqrt(len(reference))
 
     def side(vectors: np.ndarray) -> pd.DataFrame:
         parts = ((vectors - middle) @ axes[:whole].T / spread).astype(float)
         names = {f"input.embedding_{at + 1}": parts[:, at] for at in range(whole)}
-        return pd.DataFrame({**names, "input.distance": np.sqrt((parts**2).mean(1))})
+        distance = {"input.distance": np.sqrt((parts**2).mean(1))} if whole else {}
+        return pd.DataFrame({**names, **distance}, index=range(len(vectors)))
 
     return side(reference), side(current)
 

@@ -3,9 +3,12 @@
 The only module that imports evidently. Decides how it is called; limits and columns come from elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
+from components.data.pages import shielded
 from monitoring.columns import Table
 
 NUMBERS, LABELS = "wasserstein", "jensenshannon"
@@ -16,13 +19,25 @@ def distances(table: Table, limits: Mapping[str, float], page: Path) -> dict[str
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
-    definition = DataDefinition(numerical_columns=list(table.numbers), categorical_columns=list(table.labels))
+    bounded = table.bounded()
+    shown = {name: shielded(name) for name in table.columns}  # Evidently writes names and labels as they are
+    numbers, labels = [shown[name] for name in table.numbers], [shown[name] for name in table.labels]
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=labels)
     current, reference = (
-        Dataset.from_pandas(side.copy(), data_definition=definition) for side in (table.current, table.reference)
+        Dataset.from_pandas(_shown(side, shown, table.labels), data_definition=definition)
+        for side in (bounded.current, bounded.reference)
     )
     methods = {**dict.fromkeys(table.numbers, NUMBERS), **dict.fromkeys(table.labels, LABELS)}
-    metrics = [ValueDrift(column=name, method=method, threshold=limits[name]) for name, method in methods.items()]
+    metrics = [
+        ValueDrift(column=shown[name], method=method, threshold=limits[name]) for name, method in methods.items()
+    ]
     snapshot = Report(metrics).run(current, reference)
     page.parent.mkdir(parents=True, exist_ok=True)
     snapshot.save_html(str(page))
-    return {one["config"]["column"]: float(one["value"]) for one in snapshot.dict()["metrics"]}
+    measured = {one["config"]["column"]: float(one["value"]) for one in snapshot.dict()["metrics"]}
+    return {name: measured[shown[name]] for name in methods}
+
+
+def _shown(side: pd.DataFrame, shown: Mapping[str, str], labels: Sequence[str]) -> pd.DataFrame:
+    """One side as a page may show it."""
+    return side.assign(**{name: side[name].map(shielded) for name in labels}).rename(columns=shown)

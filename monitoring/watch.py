@@ -27,6 +27,7 @@ Kind = Literal["input", "output", "quality"]
 KINDS: tuple[Kind, ...] = ("input", "output", "quality")
 SLICES_TOLD = 3
 FEWEST_OF_A_SLICE = 15
+ROUNDING = 1e-4  # of distances computed in two ways: one that lies on its limit is not beyond it
 
 
 class Moved(Record):
@@ -103,11 +104,11 @@ def watch(sides: Sides, params: WatchParams, page: Path, seed: int = 0) -> Watch
     allowed = limits(table, params.false_alarms, params.resamples, seed)
     measured = distances(table, allowed, page)
     ratios = {name: measured[name] / allowed[name] for name in table.columns}
-    beyond = sorted((name for name in ratios if ratios[name] > 1), key=lambda name: -ratios[name])
+    beyond = sorted((name for name in ratios if ratios[name] > 1 + ROUNDING), key=lambda name: -ratios[name])
     told = {
         "columns": len(table.columns),
         "kinds": tuple(kind for kind in KINDS if any(name.startswith(f"{kind}.") for name in beyond)),
-        "severity": max(ratios.values()),
+        "severity": max(ratios.values(), default=0.0),
         "moved": tuple(_moved(table, name, measured[name], allowed[name]) for name in beyond),
         "slices": _slices(table, beyond),
     }

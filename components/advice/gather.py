@@ -27,6 +27,7 @@ from components.advice.measure import movement as moved
 from components.advice.rule import trusted
 from components.economics import Case, payback_years
 from components.evaluation.metrics import wilson
+from components.evaluation.sample import places, sample
 from components.params import AdviceParams
 from components.records import Example, Interval
 
@@ -110,7 +111,7 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
     """
     train, dev = bench.examples("train"), bench.examples("dev")
     standing, tried = bench.standing(), bench.prompts()
-    scored = bench.certified() or scoring(bench.judge, dev[: params.checked_examples], seed)
+    scored = bench.certified() or scoring(bench.judge, sample(dev, params.checked_examples, seed), seed)
     by_scorer = scored is not None and trusted(scored, params)
     judge: Judge = bench.judge if by_scorer else same_answers
     found = writing(judge, train, dev, bench.seconds()).model_copy(update={"audited_ceiling": bench.audited()})
@@ -129,7 +130,7 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
         standing=standing,
         writing=found,
         scoring=scored,
-        headroom=_headroom(bench, params, judge, stands),
+        headroom=_headroom(bench, params, judge, stands, seed),
         learning=_learning(trials, judge, dev, len(train), seed),
         prompts={name: wilson(sum(passed), len(passed)) for name, passed in tried.items()},
         prompt_examples=min(map(len, tried.values()), default=0),
@@ -161,15 +162,19 @@ def _learning(
     return learning(passes, demonstrations, seed)
 
 
-def _headroom(bench: Workbench, params: AdviceParams, judge: Judge, stands: Interval | NDArray[Any]) -> Headroom | None:
-    examples = bench.examples("dev")[: params.sampled_examples]
+def _headroom(
+    bench: Workbench, params: AdviceParams, judge: Judge, stands: Interval | NDArray[Any], seed: int
+) -> Headroom | None:
+    dev = bench.examples("dev")
+    chosen = places(dev, params.sampled_examples, seed)
+    examples = [dev[place] for place in chosen]
     drawn = bench.sample(examples, params.samples)
     if drawn is None:
         return None
     flat = [one for one in examples for _ in range(params.samples)]
     passed = judge(flat, [text for texts in drawn for text in texts])
     passed_P_K = np.array([bool(one) for one in passed]).reshape(len(examples), params.samples)
-    return headroom(passed_P_K, stands if isinstance(stands, Interval) else stands[: len(examples)])
+    return headroom(passed_P_K, stands if isinstance(stands, Interval) else stands[chosen])
 
 
 def _movement(bench: Workbench, seed: int) -> Movement | None:

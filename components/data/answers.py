@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Never
 
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+
+from components.data.texts import clean
+from components.schema import composed
+from components.scorers.patterns import SchemaValidator, errors
 
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 MESSAGE_CHARACTERS = 160
@@ -21,13 +24,9 @@ class AnswerSchema:
     """The JSON Schema of a workload's answer, an object with properties."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        definitions = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
         self.properties: dict[str, Any] = dict(schema["properties"])
-        self._answer = Draft202012Validator(dict(schema))
-        self._fields = {
-            name: Draft202012Validator({**definitions, **part} if isinstance(part, dict) else part)
-            for name, part in self.properties.items()
-        }
+        self._answer = SchemaValidator(dict(schema))
+        self._fields = {name: self._answer.evolve(schema=part) for name, part in self.properties.items()}
         self._typed: dict[tuple[str, str], Any] = {}
 
     def typed(self, field: str, cell: Any) -> Any:
@@ -36,7 +35,7 @@ class AnswerSchema:
         An empty cell is null. Text that has no reading that fits stays text.
         """
         if cell is None or isinstance(cell, bool | int | list | dict):
-            return cell
+            return composed(cell)
         if isinstance(cell, float):
             return cell if math.isfinite(cell) else None
         cell = str(cell)
@@ -48,14 +47,9 @@ class AnswerSchema:
     def problems(self, answer: Any) -> dict[str, str]:
         """What is wrong with an answer: field → reason, "" → what concerns the whole object."""
         found: dict[str, str] = {}
-        for error in self._answer.iter_errors(answer):
+        for error in errors(self._answer, answer):
             found.setdefault(str(error.path[0]) if error.path else "", _brief(error))
         return found
-
-
-def clean(text: str) -> str:
-    r"""Text that every later reader can hold: line ends as `\n`, no half surrogate pairs, no white space around it."""
-    return "\n".join(text.strip().encode("utf-8", "replace").decode("utf-8").splitlines())
 
 
 def _readings(text: str) -> list[Any]:
@@ -70,15 +64,18 @@ def _readings(text: str) -> list[Any]:
     return [*readings, text]
 
 
-def _best(field: Draft202012Validator, readings: list[Any]) -> Any:
+def _best(field: Any, readings: list[Any]) -> Any:
     """The first reading that fits; else the first of the right type, where text is not; else text."""
 
     def of_wrong_type(value: Any) -> bool:
-        return any(error.validator == "type" for error in field.iter_errors(value))
+        return any(error.validator == "type" for error in errors(field, value))
+
+    def fits(value: Any) -> bool:
+        return next(errors(field, value), None) is None
 
     text = readings[-1]
-    fitting = next((value for value in readings if field.is_valid(value)), text)
-    if field.is_valid(fitting) or not of_wrong_type(text):
+    fitting = next((value for value in readings if fits(value)), text)
+    if fits(fitting) or not of_wrong_type(text):
         return fitting
     return next((value for value in readings if not of_wrong_type(value)), text)
 

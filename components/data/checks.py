@@ -6,49 +6,53 @@ failures or warnings is the contract's business.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from components.data.answers import AnswerSchema
-from components.data.similarity import Link, near_duplicates
+from components.data.forms import visible
+from components.data.similarity import near_duplicates
 from components.data.sources import Row
 from components.data.split import EVALUATION, straddling
 from components.data.tokens import TokenLimit
-from components.params import Workload
+from components.params import ConflictingInputs, Workload
+from components.schema import fields_of
 
-ENUM_KEYWORDS = {"enum", "type", "title", "description", "default", "examples"}
+OTHER_ANSWER = ", with another answer"
 SIDES = ("demonstration", "reference")
 
 
 def label_sets(workload: Workload) -> dict[str, list[str]]:
-    """Fields that are a choice among labels, and nothing more: field → labels, null left out."""
-    found: dict[str, list[str]] = {}
-    for field, schema in workload.output["properties"].items():
-        if isinstance(schema, dict) and "enum" in schema and schema.keys() <= ENUM_KEYWORDS:
-            labels: list[Any] = [label for label in schema["enum"] if label is not None]
-            if labels and all(isinstance(label, str) for label in labels):
-                found[str(field)] = labels
-    return found
+    """Fields that are a choice among labels: field → labels, null left out."""
+    shapes = fields_of(workload.output).top
+    listed = {field: [label for label in shape.labels if label is not None] for field, shape in shapes.items()}
+    return {
+        field: labels for field, labels in listed.items() if labels and all(isinstance(label, str) for label in labels)
+    }
 
 
 def nullable(workload: Workload, field: str) -> bool:
     """Whether a field that is a choice among labels may be null."""
-    return None in workload.output["properties"][field]["enum"]
+    return fields_of(workload.output).top[field].nullable
 
 
-def similar_rows(rows: Sequence[Row], repeats: dict[int, str], threshold: float) -> list[Link]:
-    """Near-duplicates among the rows that repeat no other exactly."""
+def similar_rows(rows: Sequence[Row], repeats: Mapping[int, str], threshold: float) -> list[int]:
+    """For each row the first one that it resembles, directly or through others; rows that repeat one are left out."""
     places = [place for place in range(len(rows)) if place not in repeats]
     texts = ["\n".join(rows[place].example.input.values()) for place in places]
-    return [Link(places[a], places[b], similarity) for a, b, similarity in near_duplicates(texts, threshold)]
+    alike = list(range(len(rows)))
+    for place, first in zip(places, near_duplicates(texts, threshold), strict=True):
+        alike[place] = places[first]
+    return alike
 
 
-def repeated_inputs(rows: Sequence[Row]) -> dict[int, str]:
-    """Rows whose input another row has exactly: position → reason.
+def repeated_inputs(rows: Sequence[Row], conflicts: ConflictingInputs = "first") -> dict[int, str]:
+    """Rows whose input another row has, in whatever form its characters are written: position → reason.
 
-    Of rows with one input, the one in the strictest split stays, and the first of those.
+    Of rows with one input, the one in the strictest split stays, and the first of those; where their answers differ
+    and `conflicts` is "none", none does.
     """
 
     def strictness(place: int) -> tuple[int, int]:
@@ -59,20 +63,24 @@ def repeated_inputs(rows: Sequence[Row]) -> dict[int, str]:
     found: dict[int, str] = {}
     for place in sorted(range(len(rows)), key=strictness):
         example = rows[place].example
-        values = tuple(example.input.values())
+        values = tuple(visible(value) for value in example.input.values())
         if not any(values):
             continue  # a missing input is reported as such
-        first = rows[kept.setdefault(values, place)].example
-        if first is not example:
-            other = "" if first.demonstration == example.demonstration else ", with another answer"
-            found[place] = f"repeats {first.id}{other}"
+        stays = kept.setdefault(values, place)
+        if stays == place:
+            continue
+        first = rows[stays].example
+        differs = visible(first.demonstration) != visible(example.demonstration)
+        found[place] = f"repeats {first.id}{OTHER_ANSWER if differs else ''}"
+        if differs and conflicts == "none":
+            found.setdefault(stays, f"is repeated by {example.id}{OTHER_ANSWER}")
     return found
 
 
 def tabulate(
     rows: Sequence[Row],
-    repeats: dict[int, str],
-    links: Sequence[Link],
+    repeats: Mapping[int, str],
+    alike: Sequence[int],
     workload: Workload,
     limits: Sequence[TokenLimit] = (),
 ) -> pd.DataFrame:
@@ -84,7 +92,7 @@ def tabulate(
     `problem.<side>.<field>` (reason or null) for the other fields and `problem.<side>` for the object as a whole.
     Empty texts are null. The side `reference` is there where a reference differs from its demonstration.
     """
-    straddles = straddling(rows, links) if workload.validation.leakage == "remove" else {}
+    straddles = straddling(rows, alike) if workload.validation.leakage == "remove" else {}
     columns: dict[str, list[Any]] = {
         "row": list(range(len(rows))),
         "id": [row.example.id or None for row in rows],

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from components.data.answers import clean
 from components.data.tables import Table
+from components.data.texts import clean
 from components.errors import DataError
 
 MOST_LABELS = 200
@@ -18,9 +18,9 @@ ROWS_PER_LABEL = 3
 LABEL_CHARACTERS = 80
 ANSWER_NAMES = {"answer", "completion", "output", "reply", "response", "sql", "summary", "target"}
 SLICE_NAMES = {"channel", "country", "lang", "language", "locale", "source"}
-_ID = re.compile(r"(.*_)?(id|uuid|key|number|no)", re.IGNORECASE)
+_ID = re.compile(r"\A(.*_)?(id|uuid|key|number|no)", re.IGNORECASE)
 _GROUP = re.compile(r"(customer|user|account|client|thread|conversation|session)(_?id)?", re.IGNORECASE)
-_TIME = re.compile(r"(.*_)?(at|time|timestamp|created|updated)", re.IGNORECASE)
+_TIME = re.compile(r"\A(.*_)?(at|time|timestamp|created|updated)", re.IGNORECASE)
 _CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": r"\d"}
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from components.data.checks import SIDES, label_sets, nullable
-from components.data.pages import offline
+from components.data.pages import BODY, page, shielded
 from components.data.tokens import TokenLimit
 from components.errors import DataError
 from components.params import Workload
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from great_expectations.expectations import Expectation
 
 LISTED_LABELS = 10
+REPEATED = "input is repeated"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _of_rows(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]
     yield gxe.ExpectColumnValuesToBeNull(
         column="repeats",
         description="No row repeats the input of another.",
-        meta=_meta("input is repeated", "input {value}"),
+        meta=_meta(REPEATED, "input {value}"),
     )
     yield gxe.ExpectColumnValuesToBeNull(
         column="straddles",
@@ -212,8 +213,16 @@ def _listed(names: list[str]) -> str:
 
 
 def _render(result: Any) -> str:
-    """The Data Docs page of a validation result, readable without a network."""
+    """The Data Docs page of a validation result, readable without a network; the result is of no more use after it."""
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
+    from jinja2 import ChoiceLoader, DictLoader
 
-    return offline(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result)))
+    for outcome in result.results:
+        outcome.result = shielded(outcome.result)
+        outcome.exception_info = shielded(outcome.exception_info)
+        outcome.expectation_config.kwargs = shielded(outcome.expectation_config.kwargs)
+        outcome.expectation_config.description = shielded(outcome.expectation_config.description)
+    view: Any = DefaultJinjaPageView()
+    view.env.loader = ChoiceLoader([DictLoader({"page.j2": BODY}), view.env.loader])
+    return page(view.render(ValidationResultsPageRenderer().render(result)))

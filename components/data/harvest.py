@@ -52,9 +52,9 @@ def harvest(
 ) -> list[Harvested]:
     """The candidates to keep, in their order. `known` are the examples of all splits.
 
-    Of near-duplicates (a Jaccard index of at least `similarity`) the first one stays, and none of a known example
-    does: neither is anything learnt from them, nor may an evaluation split be trained on. Under a cap, those of the
-    slices that moved come first.
+    Of near-duplicates (a Jaccard index of at least `similarity`, or others between them) the first one stays, and none
+    of a known example does: neither is anything learnt from them, nor may an evaluation split be trained on. Under a
+    cap, those of the slices that moved come first.
     """
     ranked = sorted(candidates, key=lambda one: (not one.reviewed, one.source != "corrected", not one.moved))
     fresh = _without_repeats(_of_each_sender(ranked, params.most_by_sender), known, similarity)
@@ -91,12 +91,13 @@ def _of_each_sender(ranked: Sequence[Candidate], most: int) -> list[Candidate]:
 def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], similarity: float) -> list[Candidate]:
     """The candidates that no known example and no candidate before them resembles."""
     texts = ["\n".join(example.input[name] for name in _columns(ranked, example)) for example in known]
-    links = near_duplicates([*texts, *("\n".join(one.input.values()) for one in ranked)], similarity)
-    repeats: set[int] = set()
-    for first, second, _ in links:  # in order: whoever stays is decided before those after it
-        if second >= len(texts) and first not in repeats:
-            repeats.add(second)
-    return [one for place, one in enumerate(ranked, start=len(texts)) if place not in repeats]
+    alike = near_duplicates([*texts, *("\n".join(one.input.values()) for one in ranked)], similarity)
+    taken, fresh = set(alike[: len(texts)]), list[Candidate]()
+    for one, bundle in zip(ranked, alike[len(texts) :], strict=True):
+        if bundle not in taken:
+            fresh.append(one)
+        taken.add(bundle)
+    return fresh
 
 
 def _columns(ranked: Sequence[Candidate], example: Example) -> list[str]:

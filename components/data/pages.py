@@ -1,19 +1,35 @@
-"""Data Docs as one page that needs no network.
+"""Data Docs as one page that needs no network and runs nothing that stood in the data.
 
-Great Expectations writes pages that load styles and scripts from six CDNs. Offline they are a heap of unstyled text
-with every collapsed part open, so what is remote is taken out, and a small style and script stand in for it.
+Great Expectations puts values into its pages as they are, around them styles and scripts from six CDNs. So values are
+shielded before it sees them, of what it writes only tags and attributes that are listed here stay, and the page around
+that, with its style, its script and a content security policy, is this module's own.
 """
 
-import re
+import hashlib
+from base64 import b64encode
+from typing import Any
 
-_REMOTE = re.compile(
-    r"<script\b.*?</script>|<link\b[^>]*>|<nav class=\"navbar.*?</nav>\s*</div>\s*</nav>|<footer\b.*?</footer>"
-    r"|url\('https?://[^']*'\)[^;]*;|<img\b[^>]*https?://[^>]*>",
-    re.DOTALL,
-)
-_OTHER_PAGE = re.compile(r" href=\"\.\.?/[^\"]*\"")
+# Characters that mean something in HTML or in a template → their wide forms, which mean nothing there. A page shows
+# these as the usual ones, also where they stood in the data.
+_SHIELD = dict(zip(map(ord, "&<>\"'`$"), map(ord, "﹠﹤﹥＂＇｀﹩"), strict=True))
+_ESCAPED = {wide: f"&#{letter};" for letter, wide in _SHIELD.items()}
+_TAGS = {
+    "a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "nav", "ol",
+    "p", "pre", "small", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "u", "ul",
+}  # fmt: skip
+_ATTRIBUTES = {
+    "*": {"class", "id", "role", "hidden", "colspan", "rowspan", "data-toggle", "data-target", "data-sortable"},
+    "a": {"href"},
+}
+BODY = """
+<div class="container-fluid"><div class="row">
+{% include 'sidebar.j2' %}
+<div class="col-md-10">
+{% for section in sections %}{% set section_loop = loop -%}{% include 'section.j2' %}{% endfor %}
+</div>
+</div></div>
+"""
 STYLE = """
-<style>
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0; color: #212529; background: #fff; }
 .row { display: flex; flex-wrap: wrap; } .container-fluid { padding: 0 16px; box-sizing: border-box; width: 100%; }
 .col-lg-2 { flex: 0 0 220px; } .col-md-10 { flex: 1; min-width: 0; } .col-12 { flex: 0 0 100%; max-width: 100%; }
@@ -30,8 +46,8 @@ th { white-space: nowrap; } table table { width: auto; } .sticky > .card.mb-3 { 
 .fa-exclamation-triangle::before { content: "!"; }
 h4, h5, p { margin: 4px 0; } ul { margin: 4px 0; } a { color: #0b5cad; } .btn { cursor: pointer; }
 [data-toggle=collapse] { cursor: pointer; text-decoration: underline; }
-</style>
-<script>
+"""
+SCRIPT = """
 addEventListener("click", event => {
   const opener = event.target.closest("[data-toggle=collapse]");
   if (!opener) return;
@@ -39,11 +55,51 @@ addEventListener("click", event => {
   document.querySelectorAll(name).forEach(part => part.classList.toggle("show"));
   event.preventDefault();
 });
-</script>
 """
 
 
-def offline(page: str) -> str:
-    """The page without anything that a browser would fetch, and with a style and a script of its own."""
-    page = _OTHER_PAGE.sub("", _REMOTE.sub("", page))
-    return page.replace("</head>", f"{STYLE}</head>", 1)
+def shielded(value: Any) -> Any:
+    """A value of the data, in its lists and dictionaries too, without a character that HTML or a template reads."""
+    if isinstance(value, str):
+        return value.translate(_SHIELD)
+    if isinstance(value, dict):
+        return {shielded(key): shielded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [shielded(item) for item in value]
+    return value
+
+
+def page(body: str) -> str:
+    """A page around what was written of shielded values: it says what they say, fetches nothing and runs no script."""
+    import nh3
+
+    body = nh3.clean(
+        body.translate(_ESCAPED), tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=set(), link_rel=None,
+        clean_content_tags={"script", "style"}, attribute_filter=_within_the_page,
+    )  # fmt: skip
+    policy = f"default-src 'none'; style-src {_digest(STYLE)}; script-src {_digest(SCRIPT)}; form-action 'none'"
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Data Docs</title>
+<style>{STYLE}</style>
+</head>
+<body>
+{body}
+<script>{SCRIPT}</script>
+</body>
+</html>
+"""
+
+
+def _within_the_page(_: str, name: str, value: str) -> str | None:
+    """An attribute's value; none for a link to another page."""
+    return value if name != "href" or value.startswith("#") else None
+
+
+def _digest(text: str) -> str:
+    """The name by which a policy allows one style or script and no other."""
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -8,14 +8,15 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.data.checks import repeated_inputs, similar_rows, tabulate
-from components.data.contract import Failure, Findings, validate
+from components.data.contract import REPEATED, Failure, Findings, validate
+from components.data.labels import mended
+from components.data.remarks import of_label_forms, of_leaks, of_lonely_labels, of_repeats
 from components.data.report import DataReport
-from components.data.similarity import Link
 from components.data.sources import Row, read
 from components.data.split import SPLITS, Places, TooFewRowsError, assign, leaked
 from components.data.tokens import TokenLimit
@@ -43,7 +44,8 @@ class Prepared:
 
     rows: Sequence[Row]
     findings: Findings
-    links: Sequence[Link]
+    repeats: Mapping[int, str]
+    alike: Sequence[int]
     splits: Places
     leaked: dict[SplitName, int]
 
@@ -85,52 +87,67 @@ def _prepare(workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> 
 
 
 def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:
+    rows = mended(rows, workload) if workload.validation.mend_labels else rows
     removed = workload.validation.leakage == "remove"
-    repeats = repeated_inputs(rows) if removed else {}
-    links = similar_rows(rows, repeats, workload.validation.near_duplicate_similarity)
-    findings = validate(tabulate(rows, repeats, links, workload, limits), workload, limits)
+    repeats = repeated_inputs(rows, workload.validation.conflicting_inputs) if removed else {}
+    alike = similar_rows(rows, repeats, workload.validation.near_duplicate_similarity)
+    findings = validate(tabulate(rows, repeats, alike, workload, limits), workload, limits)
     _refuse_too_many(findings, rows, workload, folder)
     kept = [place for place in range(len(rows)) if place not in findings.failures]
-    position = {place: index for index, place in enumerate(kept)}
-    among_kept = [
-        Link(position[link.first], position[link.second], link.similarity)
-        for link in links
-        if link.first in position and link.second in position
-    ]
-    splits = _assign([rows[place] for place in kept], among_kept, workload)
-    original: Places = {split: [kept[index] for index in indices] for split, indices in splits.items()}
-    return Prepared(rows, findings, links, original, {} if removed else leaked(rows, links))
+    splits = _assign(rows, kept, _without_harvest(rows, repeats, alike, workload), workload)
+    return Prepared(rows, findings, repeats, alike, splits, {} if removed else leaked(rows, alike))
 
 
-def _assign(rows: Sequence[Row], links: Sequence[Link], workload: Workload) -> Places:
+def _without_harvest(
+    rows: Sequence[Row], repeats: Mapping[int, str], alike: Sequence[int], workload: Workload
+) -> Sequence[int]:
+    """What the source's own rows resemble among themselves: a harvest between two of them moves none."""
+    own = _own(rows)
+    return alike if own == len(rows) else similar_rows(
+        rows[:own], {place: why for place, why in repeats.items() if place < own},
+        workload.validation.near_duplicate_similarity,
+    )  # fmt: skip
+
+
+def _own(rows: Sequence[Row]) -> int:
+    """How many rows are the source's own: harvests stand behind them."""
+    return next((place for place, row in enumerate(rows) if row.harvested), len(rows))
+
+
+def _assign(rows: Sequence[Row], kept: Sequence[int], alike: Sequence[int], workload: Workload) -> Places:
     """The source's own rows as if there were no others, so that a harvest moves none; harvested ones as told."""
-    own = next(
-        (place for place, row in enumerate(rows) if row.harvested), len(rows)
-    )  # harvests stand behind the source
-    splits = assign(rows[:own], [link for link in links if link.second < own], workload)
-    added = {split: [at for at in range(own, len(rows)) if rows[at].part == split] for split in SPLITS}
-    return {split: [*splits[split], *added[split]] for split in SPLITS}
+    end = _own(rows)
+    own = [place for place in kept if place < end]
+    splits = assign([rows[place] for place in own], [alike[place] for place in own], workload)
+    added = {split: [at for at in kept[len(own) :] if rows[at].part == split] for split in SPLITS}
+    return {split: [*(own[at] for at in splits[split]), *added[split]] for split in SPLITS}
 
 
 def _refuse_too_many(findings: Findings, rows: Sequence[Row], workload: Workload, folder: Path) -> None:
-    """Stop when the share of refused rows says that the source, not a few of its rows, is wrong."""
-    most, n = workload.validation.max_quarantined_share, len(findings.failures)
+    """Stop when the share of refused rows says that the source, not a few of its rows, is wrong.
+
+    Rows that do no more than repeat the input of another are left out and told, and count as wrong only on request.
+    """
+    counted = findings.failures
+    if workload.validation.conflicting_inputs != "refuse":
+        counted = {at: why for at, why in counted.items() if {failure.rule for failure in why} != {REPEATED}}
+    most, n = workload.validation.max_quarantined_share, len(counted)
     if n <= most * len(rows):
         return
     first: dict[str, str] = {}
-    for place, failures in findings.failures.items():
+    for place, failures in counted.items():
         for failure in failures:
             first.setdefault(failure.rule, f"{failure.reason} at {rows[place].where}")
-    counts = ", ".join(f"{rule}: {count:,} ({first[rule]})" for rule, count in _counts(findings).items())
+    counts = ", ".join(f"{rule}: {count:,} ({first[rule]})" for rule, count in _counts(counted).items())
     raise DataError(
         f"expected at most {most:.1%} of the rows to be refused (validation.max_quarantined_share), "
         f"found {n:,} of {len(rows):,}: {counts} ({folder})"
     )
 
 
-def _counts(findings: Findings) -> dict[str, int]:
+def _counts(refused: Mapping[int, Sequence[Failure]]) -> dict[str, int]:
     """Refused rows by rule, the most frequent first."""
-    rules = Counter(rule for failures in findings.failures.values() for rule in {failure.rule for failure in failures})
+    rules = Counter(rule for failures in refused.values() for rule in {failure.rule for failure in failures})
     return dict(sorted(rules.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -146,20 +163,24 @@ def _write(prepared: Prepared, workload: Workload, folder: Path) -> DataReport:
         workload=workload.name,
         rows=len(rows),
         summary=_summary(prepared, folder),
-        quarantined=_counts(findings),
-        near_duplicates=len(prepared.links),
-        warnings=(*findings.warnings, *_leaks(prepared)),
+        quarantined=_counts(findings.failures),
+        near_duplicates=sum(first != place for place, first in enumerate(prepared.alike)),
+        warnings=(*findings.warnings, *remarks(prepared, workload)),
         leaked=prepared.leaked,
     )
     write_record(folder / "report.json", report)
     return report
 
 
-def _leaks(prepared: Prepared) -> Iterator[str]:
-    """A sentence on each published split that leaks."""
-    for split, n in prepared.leaked.items():
-        total = sum(row.part == split for row in prepared.rows)
-        yield f"{split}: {n:,} of {total:,} rows have a near-duplicate in a less strict split, and were kept"
+def remarks(prepared: Prepared, workload: Workload) -> list[str]:
+    """What people should know of the data, beside what the contract warns of."""
+    rows, conflicts = prepared.rows, workload.validation.conflicting_inputs
+    return [
+        *of_repeats(rows, prepared.repeats, conflicts),
+        *of_label_forms(rows, workload),
+        *of_lonely_labels(rows, prepared.splits, workload),
+        *of_leaks(rows, prepared.leaked),
+    ]
 
 
 def _quarantined(rows: Sequence[Row], failures: dict[int, tuple[Failure, ...]]) -> list[Quarantined]:

@@ -12,10 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from components.data.answers import AnswerSchema, clean
+from components.data.answers import AnswerSchema
 from components.data.datasets import Part, read_datasets
 from components.data.harvest import HARVEST, Harvested
 from components.data.tables import Table, read_table
+from components.data.texts import clean, shown
 from components.errors import ConfigError, DataError
 from components.params import Columns, FileSource, GeneratedSource, HuggingFaceSource, Workload
 from components.records import Example, read_jsonl, to_json
@@ -141,24 +142,17 @@ def _rows(workload: Workload, columns: Columns, schema: AnswerSchema, part: Part
             typed = {field: schema.typed(field, cells.get(column)) for field, column in wanted.items()}
             return _answer(workload.fields, typed)
 
-        name = f"{part}-{number:0{width}d}" if columns.id is None else _text(cells.get(columns.id))
+        name = f"{part}-{number:0{width}d}" if columns.id is None else shown(cells.get(columns.id))
         demonstration = read_fields(columns.output)
         example = Example(
             id=name,
-            input={column: _text(cells.get(column)) for column in columns.input},
+            input={column: shown(cells.get(column)) for column in columns.input},
             demonstration=demonstration,
             reference=read_fields(gold) if columns.reference else demonstration,
-            group=(_text(cells.get(columns.group)) if columns.group else "") or name,
-            slices={column: _text(cells.get(column)) for column in columns.slices},
+            group=(shown(cells.get(columns.group)) if columns.group else "") or name,
+            slices={column: shown(cells.get(column)) for column in columns.slices},
         )
         yield Row(example, part, f"{table.path.name}:{line}")
-
-
-def _text(cell: Any) -> str:
-    """A cell as prompts show it."""
-    if cell is None:
-        return ""
-    return clean(cell if isinstance(cell, str) else to_json(cell))
 
 
 def _refuse_unknown_fields(workload: Workload, columns: Columns) -> None:

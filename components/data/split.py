@@ -5,13 +5,13 @@ source put on two sides itself are found here and quarantined by the contract.
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from components.data.similarity import Link
 from components.data.sources import Part, Row
 from components.errors import ConfigError, DataError
 from components.params import FileSource, GeneratedSource, HuggingFaceSource, SplitName, Workload
@@ -19,6 +19,7 @@ from components.params import FileSource, GeneratedSource, HuggingFaceSource, Sp
 SPLITS: tuple[SplitName, ...] = ("train", "dev", "test", "sealed")
 # Filled in this order, so that a larger train split leaves the others as they are.
 EVALUATION: tuple[SplitName, ...] = ("sealed", "test", "dev")
+_HOLDING = 0.5  # share of the rows from which a bundle is the reason that others find no place
 Places = dict[SplitName, list[int]]
 
 
@@ -26,42 +27,37 @@ class TooFewRowsError(DataError):
     """A generated source has too few rows that may be used for its sizes."""
 
 
-def straddling(rows: Sequence[Row], links: Iterable[Link]) -> dict[int, str]:
+def straddling(rows: Sequence[Row], alike: Sequence[int]) -> dict[int, str]:
     """Rows to keep out since the source itself put their like into an evaluation split: position → reason.
 
-    The row of the evaluation split stays; between two of them, sealed comes before test, and test before dev.
+    The row of the evaluation split stays; between two of them, sealed comes before test, and test before dev. `alike`
+    has for each row the first one that it resembles, directly or through others.
     """
     ranks = [_rank(row.part) for row in rows]
-    strictest: dict[str, int] = {}
-    for place, row in enumerate(rows):
-        best = strictest.get(row.example.group, place)
-        strictest[row.example.group] = place if ranks[place] < ranks[best] else best
     found: dict[int, str] = {}
-    for place, row in enumerate(rows):
-        kept = strictest[row.example.group]
-        if ranks[kept] < ranks[place]:
-            found[place] = f"of the group of {_name(rows[kept])}"
-    for link in links:
-        kept, dropped = sorted((link.first, link.second), key=lambda place: (ranks[place], place))
-        if ranks[kept] < ranks[dropped]:
-            found.setdefault(dropped, f"near-duplicate of {_name(rows[kept])}")
+    for keys, why in (([row.example.group for row in rows], "of the group of"), (alike, "near-duplicate of")):
+        strictest: dict[str | int, int] = {}
+        for place, key in enumerate(keys):
+            best = strictest.get(key, place)
+            strictest[key] = place if ranks[place] < ranks[best] else best
+        for place, key in enumerate(keys):
+            kept = strictest[key]
+            if ranks[kept] < ranks[place]:
+                found.setdefault(place, f"{why} {_name(rows[kept])}")
     return found
 
 
-def leaked(rows: Sequence[Row], links: Iterable[Link]) -> dict[SplitName, int]:
+def leaked(rows: Sequence[Row], alike: Sequence[int]) -> dict[SplitName, int]:
     """Evaluation split → how many of its rows have their like, or their group, in a less strict part of the source."""
-    loosest: dict[str, int] = {}
-    for row in rows:
-        loosest[row.example.group] = max(_rank(row.part), loosest.get(row.example.group, 0))
-    reached = [loosest[row.example.group] for row in rows]
-    for link in links:
-        for one, other in ((link.first, link.second), (link.second, link.first)):
-            reached[one] = max(reached[one], _rank(rows[other].part))
-    counts: dict[SplitName, int] = dict.fromkeys(EVALUATION, 0)
-    for row, rank in zip(rows, reached, strict=True):
-        if row.part in counts and rank > _rank(row.part):
-            counts[row.part] += 1
-    return {split: n for split, n in counts.items() if n}
+    ranks = [_rank(row.part) for row in rows]
+    loosest: dict[tuple[str, str | int], int] = {}
+    keys = [(("group", row.example.group), ("like", first)) for row, first in zip(rows, alike, strict=True)]
+    for rank, own in zip(ranks, keys, strict=True):
+        for key in own:
+            loosest[key] = max(rank, loosest.get(key, 0))
+    reached = [max(loosest[key] for key in own) for own in keys]
+    counts = Counter(row.part for row, rank, far in zip(rows, ranks, reached, strict=True) if far > rank)
+    return {split: counts[split] for split in EVALUATION if counts[split]}
 
 
 def _rank(part: Part) -> int:
@@ -72,8 +68,8 @@ def _name(row: Row) -> str:
     return f"{row.example.id} in {row.part}"
 
 
-def assign(rows: Sequence[Row], links: Iterable[Link], workload: Workload) -> Places:
-    """Give each row a split: positions in `rows`, in their order.
+def assign(rows: Sequence[Row], alike: Sequence[int], workload: Workload) -> Places:
+    """Give each row a split: positions in `rows`, in their order. Rows of one number in `alike` stay together.
 
     A generated source gets exactly its sizes, in the order of generation; rows beyond them are left out. For others,
     rows keep the split of their file, and the evaluation splits without a file get their share of the rows of `all`,
@@ -84,10 +80,47 @@ def assign(rows: Sequence[Row], links: Iterable[Link], workload: Workload) -> Pl
         DataError: A split stays without rows, or a generated source has too few.
     """
     source = workload.source
-    bundles = _bundles(rows, links)
+    bundles = _bundles(rows, alike)
     if isinstance(source, GeneratedSource):
         return _exactly(bundles, source)
-    return _by_shares(rows, bundles, source)
+    splits = _by_shares(rows, bundles, source)
+    for split, places in splits.items():
+        if not places:
+            raise DataError(
+                f"expected rows in every split, found none for {split}: {_cause(rows, alike, bundles, workload)}"
+            )
+    return splits
+
+
+def _cause(rows: Sequence[Row], alike: Sequence[int], bundles: list[list[int]], workload: Workload) -> str:
+    """Why a split stays empty, and what helps."""
+    largest = max(bundles, key=len, default=[])
+    share = len(largest) / max(1, len(rows))
+    if share < _HOLDING:
+        return "give it a file, a share or more rows"
+    held = f"{len(largest):,} of {len(rows):,} rows ({share:.0%}) belong together and go into one split, since they are"
+    groups = Counter(rows[place].example.group for place in largest).most_common(1)
+    name, count = groups[0]
+    if count >= _HOLDING * len(largest):
+        return (
+            f"{held} of the group `{name}`; choose another column for source.columns.group or none, "
+            f"give {_words(workload)} a file, or bring rows of more groups"
+        )
+    _, count = Counter(alike[place] for place in largest).most_common(1)[0]
+    if count >= _HOLDING * len(largest):
+        limit = workload.validation.near_duplicate_similarity
+        return (
+            f"{held} near-duplicates, such as {rows[largest[0]].example.id} and {rows[largest[-1]].example.id}; raise "
+            f"validation.near_duplicate_similarity, now {limit:g}, or give {_words(workload)} a file"
+        )
+    return f"{held} linked by their groups and by near-duplicates among them; give {_words(workload)} a file"
+
+
+def _words(workload: Workload) -> str:
+    """The evaluation splits that are cut from the rows."""
+    source = workload.source
+    given = set[str](source.files if isinstance(source, FileSource) else getattr(source, "splits", ()))
+    return " and ".join(split for split in ("dev", "test", "sealed") if split not in given)
 
 
 def _exactly(bundles: list[list[int]], source: GeneratedSource) -> Places:
@@ -121,10 +154,6 @@ def _by_shares(rows: Sequence[Row], bundles: list[list[int]], source: FileSource
     splits: Places = {split: [place for place, row in enumerate(rows) if row.part == split] for split in SPLITS}
     splits |= cut
     splits["train"] = [place for place, row in enumerate(rows) if row.part in (pool, "train") and place not in taken]
-    for split, places in splits.items():
-        if not places:
-            found = f"none for {split}: give it a file, a share or more rows"
-            raise DataError(f"expected rows in every split, found {found}")
     return splits
 
 
@@ -141,15 +170,16 @@ def _fill(bundles: Iterable[list[int]], room: dict[SplitName, int]) -> tuple[Pla
     return {split: sorted(places) for split, places in splits.items()}, left
 
 
-def _bundles(rows: Sequence[Row], links: Iterable[Link]) -> list[list[int]]:
+def _bundles(rows: Sequence[Row], alike: Sequence[int]) -> list[list[int]]:
     """Rows that share a group or are near-duplicates, directly or through others, by the first row of each bundle."""
     if not rows:
         return []
-    first: dict[str, int] = {}
-    pairs = [(first.setdefault(row.example.group, place), place) for place, row in enumerate(rows)]
-    pairs += [(link.first, link.second) for link in links]
-    edges = np.array(pairs)
-    graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(len(rows), len(rows)))
+    edges: list[tuple[int, int]] = []
+    for keys in ([row.example.group for row in rows], alike):
+        first: dict[str | int, int] = {}
+        edges += [(first.setdefault(key, place), place) for place, key in enumerate(keys)]
+    pairs = np.array(edges)
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(rows), len(rows)))
     labels = connected_components(graph, directed=False)[1]
     bundles: dict[int, list[int]] = {}
     for place, label in enumerate(labels.tolist()):

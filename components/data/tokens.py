@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from components.engines.chat import Chat
 from components.errors import ConfigError
 from components.prompts import Prompt
 from components.records import Example
@@ -35,7 +36,7 @@ class ConversationTokens:
     def __init__(self, tokenizer: Any) -> None:
         if not tokenizer.chat_template:
             raise ConfigError(f"expected a chat template in the tokenizer, found none ({tokenizer.name_or_path})")
-        self._tokenizer = tokenizer
+        self._chat = Chat(tokenizer)
         self._specials = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._known: dict[str, int] = {}
 
@@ -49,14 +50,13 @@ class ConversationTokens:
             ConfigError: The chat template refuses a prompt's messages.
         """
         asked = [self._asked(prompt, examples) for prompt in prompts]
-        answers = self._lengths([example.demonstration for example in examples])
+        answers = map(len, self._chat.texts([example.demonstration for example in examples]))
         return [max(lengths) + answer + 1 for *lengths, answer in zip(*asked, answers, strict=True)]
 
     def _asked(self, prompt: Prompt, examples: Sequence[Example]) -> list[int]:
         """Tokens of one prompt's conversations, up to where the answer begins."""
-        turns = [[message.model_dump() for message in prompt.messages(example)] for example in examples]
         try:
-            texts: list[str] = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+            texts = [self._chat.rendered(prompt.messages(example)) for example in examples]
         except TemplateError as error:
             raise ConfigError(
                 f"expected messages that the model's chat template takes, found: {error} (prompt `{prompt.name}`)"
@@ -77,6 +77,5 @@ class ConversationTokens:
         """Tokens of each text."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new:
-            found = self._tokenizer(new, add_special_tokens=False, return_attention_mask=False, verbose=False)
-            self._known |= {text: len(ids) for text, ids in zip(new, found["input_ids"], strict=True)}
+            self._known |= {text: len(ids) for text, ids in zip(new, self._chat.encoded(new), strict=True)}
         return [self._known[text] for text in texts]

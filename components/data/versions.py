@@ -23,7 +23,7 @@ AUTHOR = ("-c", "user.name=Gradus", "-c", "user.email=gradus@localhost")  # wher
 
 @dataclass(frozen=True)
 class DataVersion:
-    """A checked-out branch; `file` is its new harvest."""
+    """A checked-out branch: `folder` is the project in it, `file` its new harvest."""
 
     folder: Path
     branch: str
@@ -31,21 +31,30 @@ class DataVersion:
     file: Path
 
 
-def new_version(
-    project: Path, workload: str, harvested: Sequence[Harvested], name: str, earlier: str = ""
-) -> DataVersion:
-    """Commit a harvest on the branch retrain/<workload>/<name>, checked out under state/retrain/<workload>.
+@dataclass(frozen=True)
+class Origin:
+    """Where a version comes from, and whether it leaves this machine.
 
     It starts at `earlier`, the commit of the champion, where that has all that the project's HEAD has, so that earlier
-    harvests stay; else at HEAD. Data go to DVC's remote, and the branch to git's, where these are set.
+    harvests stay; else at HEAD. With `push`, its data go to DVC's remote and its branch to git's, where these are set.
+    """
+
+    earlier: str = ""
+    push: bool = False
+
+
+def new_version(
+    project: Path, workload: str, harvested: Sequence[Harvested], name: str, origin: Origin = Origin()
+) -> DataVersion:
+    """Commit a harvest on the branch retrain/<workload>/<name>, checked out under state/retrain/<workload>.
 
     Raises:
         ConfigError: The project is no git repository, or has changes that are not committed.
         DataError: git or DVC refuse.
     """
     _refuse_changes(project)
-    folder, branch = project / "state" / "retrain" / workload, f"retrain/{workload}/{name}"
-    _check_out(project, folder, branch, _start(project, earlier))
+    branch = f"retrain/{workload}/{name}"
+    folder = _check_out(project, project / "state" / "retrain" / workload, branch, _start(project, origin.earlier))
     _share(project, folder, workload)
     file = folder / "data" / workload / HARVEST / f"{name}.jsonl"
     write_jsonl(file, harvested)
@@ -53,19 +62,22 @@ def new_version(
         dvc.add(str(file))
     _name(folder / "params" / "workloads" / f"{workload}.yaml", file.name)
     commit = _commit(folder, workload, len(harvested), name)
-    _push(folder, file, branch)
+    if origin.push:
+        _push(folder, file, branch)
     return DataVersion(folder, branch, commit, file)
 
 
-def check_out(project: Path, workload: str, commit: str, folder: Path) -> None:
-    """An earlier commit in a clean folder beside the project, with the data that it had.
+def check_out(project: Path, workload: str, commit: str, folder: Path) -> Path:
+    """An earlier commit in a clean folder beside the project, with the data that it had; the project in it.
 
     Raises:
         DataError: git does not know the commit, or DVC has not its data.
     """
     _remove(project, folder)
     git(project, "worktree", "add", "--quiet", "--detach", str(folder), commit)
-    _share(project, folder, workload)
+    inner = _inside(project, folder)
+    _share(project, inner, workload)
+    return inner
 
 
 def git(folder: Path, *words: str) -> str:
@@ -114,10 +126,16 @@ def _start(project: Path, earlier: str) -> str:
     return earlier if earlier and newer.returncode == 0 else "HEAD"
 
 
-def _check_out(project: Path, folder: Path, branch: str, start: str) -> None:
-    """A new worktree in the place of an older one."""
+def _check_out(project: Path, folder: Path, branch: str, start: str) -> Path:
+    """A new worktree in the place of an older one; the project in it."""
     _remove(project, folder)
     git(project, "worktree", "add", "--quiet", "-B", branch, str(folder), start)
+    return _inside(project, folder)
+
+
+def _inside(project: Path, worktree: Path) -> Path:
+    """Where the project lies in a worktree of its repository, which may be a larger one."""
+    return worktree / git(project, "rev-parse", "--show-prefix")
 
 
 def _remove(project: Path, folder: Path) -> None:
@@ -140,12 +158,24 @@ def _share(project: Path, folder: Path, workload: str) -> None:
     with _dvc(folder) as dvc:
         known = [str(path) for path in sorted(harvests.glob("*.dvc"))]
         if known:
-            (dvc.pull if dvc.config["remote"] else dvc.checkout)(targets=known)
+            _fetch(dvc, known)
     harvests.mkdir(parents=True, exist_ok=True)
     own = project / "data" / workload
     for path in own.iterdir() if own.is_dir() else ():
         if path.name != HARVEST and not (harvests.parent / path.name).exists():
             (harvests.parent / path.name).symlink_to(path)
+
+
+def _fetch(dvc: Any, targets: list[str]) -> None:
+    """Earlier harvests from DVC's cache; from its remote what is not there."""
+    from dvc.exceptions import CheckoutError
+
+    try:
+        dvc.checkout(targets=targets)
+    except CheckoutError:
+        if not dvc.config["remote"]:
+            raise
+        dvc.pull(targets=targets)
 
 
 def _name(path: Path, harvest: str) -> None:

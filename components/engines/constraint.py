@@ -53,22 +53,46 @@ class Constraint:
         self._words = -(-vocabulary // BITS)
 
     def masked(self, logits_RV: Tensor, rows: Sequence[int]) -> Tensor:
-        """Logits of these rows, -inf where a token would lead out of the grammar; what is complete may only end."""
+        """Logits of these rows, -inf where a token would lead out of the grammar; what is complete may only end.
+
+        Raises:
+            EngineError: The library gives up on the schema.
+        """
         from llguidance.numpy import fill_next_token_bitmask
 
         words_RW = np.full((len(rows), self._words), -1, dtype=np.int32)
         for place, row in enumerate(rows):
-            if not self._matchers[row].is_stopped():
+            if not self._stopped(row):
                 fill_next_token_bitmask(self._matchers[row], words_RW, place)
         bits_RV = np.unpackbits(words_RW.view(np.uint8), axis=1, bitorder="little")[:, : self._vocabulary]
-        complete = [place for place, row in enumerate(rows) if self._matchers[row].is_stopped()]
+        complete = [place for place, row in enumerate(rows) if self._stopped(row)]
         bits_RV[complete] = 0
         bits_RV[np.ix_(complete, self._ends)] = 1
         allowed_RV = torch.from_numpy(bits_RV.astype(bool)).to(logits_RV.device)
         return logits_RV.masked_fill(~allowed_RV, float("-inf"))
 
     def take(self, rows: Sequence[int], tokens: Sequence[int]) -> None:
-        """Go on by the token that was chosen in each of these rows."""
+        """Go on by the token that was chosen in each of these rows.
+
+        Raises:
+            EngineError: The library gives up on the schema.
+        """
         for row, token in zip(rows, tokens, strict=True):
-            if not self._matchers[row].is_stopped():
-                self._matchers[row].consume_token(token)
+            if not self._stopped(row) and not self._matchers[row].consume_token(token):
+                raise self._given_up(row)
+
+    def _stopped(self, row: int) -> bool:
+        """Whether a row is complete.
+
+        Raises:
+            EngineError: The library has given up on its schema, which it also calls stopped.
+        """
+        if not self._matchers[row].is_stopped():
+            return False
+        if self._matchers[row].get_error():
+            raise self._given_up(row)
+        return True
+
+    def _given_up(self, row: int) -> EngineError:
+        problem = (self._matchers[row].get_error() or "a token that it does not know").splitlines()[0]
+        return EngineError(f"expected a schema that constrained decoding can follow, found: {problem[:200]}")

@@ -11,7 +11,7 @@ from torch import Tensor
 from components.engines.base import Sampling
 from components.engines.batch import Batch
 from components.engines.constraint import Constraint
-from components.engines.sampling import choose
+from components.engines.sampling import choose, uniforms
 
 # Leaving finished rows behind moves others into their places: with fewer finished ones that costs more than it saves.
 FINISHED_SHARE = 0.125
@@ -19,10 +19,11 @@ FINISHED_SHARE = 0.125
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One completion to compute: its limit of tokens, a random number for each of them, and who is told each."""
+    """One completion to compute: its limit of tokens, what its random numbers depend on, and who is told each token."""
 
     limit: int
-    uniforms: np.ndarray
+    name: str
+    sample: int
     hear: Callable[[int], None] | None = None
 
 
@@ -79,7 +80,7 @@ class Chooser:
         self, rows: Sequence[Row], sampling: Sampling, ends: frozenset[int], constraint: Constraint | None = None
     ) -> None:
         self.sampling, self.ends, self.constraint = sampling, ends, constraint
-        self.uniforms_RT = torch.from_numpy(np.stack([row.uniforms for row in rows])) if sampling.temperature else None
+        self.uniforms_RT = _uniforms(rows, sampling) if sampling.temperature else None
 
     def choose(self, logits_RV: Tensor, rows: list[int], step: int) -> Tensor:
         """The next token of these rows."""
@@ -89,3 +90,9 @@ class Chooser:
         chosen_R = choose(self.constraint.masked(logits_RV, rows), uniforms_R, self.sampling)
         self.constraint.take(rows, chosen_R.tolist())
         return chosen_R
+
+
+def _uniforms(rows: Sequence[Row], sampling: Sampling) -> Tensor:
+    """The numbers of each row [rows, longest limit]."""
+    longest = max(row.limit for row in rows)
+    return torch.from_numpy(np.stack([uniforms(row.name, row.sample, sampling.seed, longest) for row in rows]))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from components.engines.chat import Chat
 from components.models import open_model
 
 BATCH_TOKENS = 8192
@@ -26,7 +27,7 @@ def embed(folder: Path, texts: Sequence[str]) -> np.ndarray:
     """
     model, tokenizer = open_model(folder)
     body: Any = model.get_decoder().to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    tokens = [ids[:MOST_TOKENS] for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+    tokens = [ids[:MOST_TOKENS] for ids in Chat(tokenizer).texts(texts)]
     found = np.zeros((len(tokens), model.config.get_text_config(decoder=True).hidden_size), np.float32)
     with torch.inference_mode(), tqdm(total=len(tokens), desc="embeddings", unit="text") as bar:
         for rows in _batches([len(ids) for ids in tokens]):

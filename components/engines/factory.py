@@ -37,4 +37,5 @@ def open_prompting(profile: Profile, incumbent: str) -> Engine:
     """
     if profile.prompting is not None:
         return open_engine(profile.prompting, incumbent)
-    return open_engine(profile.engine, model_folder(profile.model.path), profile.model.precision)
+    model = profile.model
+    return open_engine(profile.engine, model_folder(model.path, model.chat_template_kwargs), model.precision)

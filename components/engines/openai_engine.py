@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from components.engines.base import Ask, Sampling, failed
+from components.engines.thinking import answer_of
 from components.errors import EngineError
 from components.params import ApiParams
 from components.records import Completion, Usage
@@ -46,8 +47,9 @@ class OpenAIEngine:
 
         pace = Pace(self.params.requests_per_minute)
         slots = asyncio.Semaphore(self.params.concurrency)
-        # The hook runs before every attempt, so that retries keep the pace as well.
-        http = DefaultAsyncHttpxClient(event_hooks={"request": [pace.wait]}, timeout=self.params.timeout_s)
+        # The hooks run for every attempt, so that retries keep the pace as well.
+        hooks = {"request": [pace.wait], "response": [self._whole]}
+        http = DefaultAsyncHttpxClient(event_hooks=hooks, timeout=self.params.timeout_s)
         async with AsyncOpenAI(
             api_key=self._key,
             base_url=self.params.base_url,
@@ -64,6 +66,16 @@ class OpenAIEngine:
                     return found
 
                 return await _all([answer(ask, sample) for ask in prompts for sample in range(sampling.n)])
+
+    async def _whole(self, response: Any) -> None:
+        """Read a response to its end within the time limit, which the client holds against each part alone."""
+        import httpx
+
+        try:
+            async with asyncio.timeout(self.params.timeout_s):
+                await response.aread()
+        except TimeoutError:
+            raise httpx.ReadTimeout("no whole answer in time", request=response.request) from None
 
     def _request(self, ask: Ask, sampling: Sampling, sample: int) -> dict[str, Any]:
         chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed + sample}
@@ -133,7 +145,7 @@ def read_reply(ask: Ask, reply: Any, latency_ms: float) -> Completion:
         raise ValueError(f"expected an answer in text, found none (finish_reason {reason})")
     return Completion(
         example_id=ask.example_id,
-        text=text,
+        text=answer_of(text),
         usage=usage,
         latency_ms=latency_ms,
         finish_reason="length" if reason == "length" else "stop",

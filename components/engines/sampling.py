@@ -9,13 +9,12 @@ from torch import Tensor
 from components.engines.base import Sampling
 
 
-def uniforms(example_id: str, sample: int, sampling: Sampling) -> np.ndarray:
-    """The numbers in [0, 1) that decide one completion, one a token.
+def uniforms(example_id: str, sample: int, seed: int, n: int) -> np.ndarray:
+    """The numbers in [0, 1) that decide the first `n` tokens of one completion.
 
     They depend on seed, example and sample alone, so a completion is the same in whatever batch it is computed.
     """
-    key = (sampling.seed, zlib.crc32(example_id.encode()), sample)
-    return np.random.default_rng(key).random(sampling.max_new_tokens, dtype=np.float32)
+    return np.random.default_rng((seed, zlib.crc32(example_id.encode()), sample)).random(n, dtype=np.float32)
 
 
 def choose(logits_RV: Tensor, uniforms_R: Tensor | None, sampling: Sampling) -> Tensor:

@@ -22,12 +22,13 @@ from tqdm import tqdm
 
 from components.engines.base import Ask, Listeners, Sampling, failed
 from components.engines.batch import ATTENTION, Batch, assemble, attention
+from components.engines.chat import Chat
 from components.engines.constraint import Grammar
 from components.engines.decoding import Chooser, Finished, Row, decode
 from components.engines.planning import plan_batches, plan_reads
 from components.engines.prefill import Prefix, common_prefix, read_prefix, read_prompts
-from components.engines.sampling import uniforms
 from components.engines.streaming import token_listener
+from components.engines.thinking import Answering, answer_of
 from components.errors import EngineError
 from components.models import computes_bf16, open_model
 from components.params import Precision
@@ -73,6 +74,7 @@ class TransformersEngine:
     def __init__(self, model: Any, tokenizer: Any, batch_tokens: int = 32_768) -> None:
         _check(model, tokenizer)
         self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
+        self.chat = Chat(tokenizer)
         self.of_few: TransformersEngine | None = None  # the same weights in float32, asked where that is faster
         self.ends = _end_tokens(model, tokenizer)
         self.context: int = model.config.get_text_config(decoder=True).max_position_embeddings
@@ -167,11 +169,11 @@ class TransformersEngine:
         grammar = self._grammar(sampling.answer_schema) if sampling.answer_schema is not None else None
         # Alone, a prompt would be read in two passes, and every step attend to two parts: 12 % slower.
         shared = common_prefix([job.tokens for job in jobs]) if len(jobs) > 1 else 0
-        lengths = [len(job.tokens) for job in jobs]
+        lengths, most = [len(job.tokens) for job in jobs], min(sampling.max_new_tokens, self.context)
         try:
             with _ready(self.model):
                 prefix = read_prefix(self.model, jobs[0].tokens[:shared])
-                for batch in plan_batches(lengths, shared, sampling.max_new_tokens, self.batch_tokens):
+                for batch in plan_batches(lengths, shared, most, self.batch_tokens):
                     yield from self._draw_batch(prefix, [jobs[at] for at in batch], sampling, grammar)
         except torch.OutOfMemoryError as error:
             raise EngineError(
@@ -194,7 +196,9 @@ class TransformersEngine:
         """A completion as callers read it."""
         return Completion(
             example_id=drawn.job.name,
-            text=self.tokenizer.decode(drawn.end.tokens, skip_special_tokens=True),
+            text=answer_of(
+                self.tokenizer.decode(drawn.end.tokens, skip_special_tokens=True), thinking=self.chat.thinking
+            ),
             usage=Usage(input_tokens=len(drawn.job.tokens), output_tokens=len(drawn.end.tokens)),
             latency_ms=drawn.milliseconds,
             finish_reason=drawn.end.reason,
@@ -220,8 +224,10 @@ class TransformersEngine:
         """What decoding needs to know of a job."""
         limit = min(sampling.max_new_tokens, self.context - len(job.tokens))
         hear = job.hear if self.tokenizer.is_fast else None  # others tell no text before its end
-        listener = token_listener(self.tokenizer, hear) if hear is not None else None
-        return Row(limit, uniforms(job.name, job.sample, sampling), listener)
+        listener = None
+        if hear is not None:
+            listener = token_listener(self.tokenizer, Answering(hear, thinking=self.chat.thinking))
+        return Row(limit, job.name, job.sample, listener)
 
     def _encode(self, prompts: list[Ask]) -> list[list[int] | str]:
         """Tokens of each prompt, or why there are none."""
@@ -229,12 +235,11 @@ class TransformersEngine:
         reasons: dict[int, str] = {}
         for at, ask in enumerate(prompts):
             try:
-                turns = [message.model_dump() for message in ask.messages]
-                texts.append(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+                texts.append(self.chat.rendered(ask.messages))
             except Exception as error:  # a template raises what it likes: a role it does not know, no message
                 reasons[at] = f"expected messages that the chat template takes, found: {error}"
                 texts.append("")
-        encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        encoded = self.chat.encoded(texts)
         for at, tokens in enumerate(encoded):
             if at not in reasons and not 0 < len(tokens) < self.context:
                 reasons[at] = f"expected a prompt of 1 to {self.context - 1:,} tokens, found {len(tokens):,}"

@@ -4,7 +4,11 @@ import importlib
 import time
 from typing import Any
 
+from jinja2 import TemplateError
+
 from components.engines.base import Ask, Sampling, failed
+from components.engines.chat import Chat
+from components.engines.thinking import answer_of
 from components.errors import EngineError
 from components.params import Precision
 from components.records import Completion, Usage
@@ -31,14 +35,15 @@ class VllmEngine:
                 f"found none: {error}"
             ) from error
         self.llm = self.vllm.LLM(model=model, dtype=DTYPES[precision], enable_prefix_caching=True)
+        self.chat = Chat(self.llm.get_tokenizer())
 
     def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
         """Answer every prompt: `n` completions in a row for each, in the order of the prompts."""
         if not prompts:
             return []
         try:
-            return self._chat(prompts, sampling)
-        except ValueError as error:  # one prompt that vLLM refuses ends the call for all
+            return self._answer(prompts, sampling)
+        except (ValueError, TemplateError) as error:  # one prompt that is refused ends the call for all
             if len(prompts) == 1:
                 return [failed(prompts[0], str(error))] * sampling.n
             return [answer for ask in prompts for answer in self.generate([ask], sampling)]
@@ -49,7 +54,7 @@ class VllmEngine:
             return {}
         return {"structured_outputs": self.vllm.sampling_params.StructuredOutputsParams(json=schema)}
 
-    def _chat(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+    def _answer(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
         settings = self.vllm.SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -59,12 +64,13 @@ class VllmEngine:
             **self._structure(sampling.answer_schema),
         )
         started = time.perf_counter()
-        replies = self.llm.chat([[turn.model_dump() for turn in ask.messages] for ask in prompts], settings)
+        tokens = self.chat.prompts([ask.messages for ask in prompts])
+        replies = self.llm.generate([{"prompt_token_ids": ids} for ids in tokens], settings)
         latency_ms = (time.perf_counter() - started) * 1e3
         return [
             Completion(
                 example_id=ask.example_id,
-                text=answer.text,
+                text=answer_of(answer.text, thinking=self.chat.thinking),
                 usage=Usage(input_tokens=len(reply.prompt_token_ids), output_tokens=len(answer.token_ids)),
                 latency_ms=latency_ms,
                 finish_reason="length" if answer.finish_reason == "length" else "stop",

@@ -19,6 +19,7 @@ from components.evaluation.labelled import Labelled, Source, origins, parsed
 from components.evaluation.perturbations import mistakes, rewritten
 from components.params import CertificateParams, ProbeParams
 from components.records import Completion, Example, Score
+from components.schema import fields_of
 from components.scorers import Outcome, Pair
 from components.scorers.answers import NotAnAnswer, read_object
 
@@ -138,7 +139,9 @@ def sensitivity(trial: Trial, clerk: Clerk, right: Sequence[Score | None]) -> di
     """By field: the share of right answers that scored lower with the field wrong."""
     rng, donors = random.Random(trial.seed), parsed(trial.examples)
     variants = [mistakes(example.reference, trial.schema, donors, rng) for example in trial.examples]
-    kept = [{key: text for key, text in one.items() if key not in trial.probes.ignored} for one in variants]
+    ignored = set(trial.probes.ignored)
+    passed_over = {field.name for field in fields_of(trial.schema).places if {field.name, field.top} & ignored}
+    kept = [{key: text for key, text in one.items() if key not in passed_over} for one in variants]
     return _compared(trial.examples, kept, right, clerk, lambda was, now: now < was - SAME)
 
 

@@ -1,4 +1,4 @@
-"""The classical rung: TF-IDF and a linear SVM for each enumerated field, the majority's value for the others.
+"""The classical rung: TF-IDF and a linear SVM for each field of listed values, the majority's value for the others.
 
 The honest floor of the ladder: what it answers is complete and comparable, it learns from the same demonstrations,
 and where it wins a language model is not needed. It extracts nothing: fields of free values get one constant.
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from components.errors import DataError, EngineError
 from components.records import Completion, Example, Usage, to_json
+from components.schema import ABSENT, Field, fields_of
 from components.scorers.answers import NotAnAnswer, read_object
 
 FILE = "classical.skops"
@@ -27,7 +28,8 @@ _ABSENT = ""  # label of an optional key that is not there; no JSON value is wri
 class Classifier:
     """A fitted classifier: one set of features, a model for each field that varies, a label for each that does not.
 
-    Labels are JSON texts of single values.
+    Fields are those of `components.schema`: keys of the answer, or paths into it; then `schema` says how an answer is
+    put together of them, and is None where the fields are the keys. Labels are JSON texts of single values.
     """
 
     columns: tuple[str, ...]
@@ -35,6 +37,7 @@ class Classifier:
     features: Any
     models: dict[str, Any]
     constants: dict[str, str]
+    schema: dict[str, Any] | None = None
 
     def predict(self, examples: Sequence[Example]) -> list[Completion]:
         """Answer examples one by one, as calls come, so that the latency is that of a call. Order kept, no tokens.
@@ -50,8 +53,8 @@ class Classifier:
         if self.models:
             features = self.features.transform([_text(example, self.columns)])
             labels |= {field: str(model.predict(features)[0]) for field, model in self.models.items()}
-        answer = {field: json.loads(labels[field]) for field in self.fields if labels[field] != _ABSENT}
-        text = to_json(answer)
+        flat = {field: json.loads(labels[field]) for field in self.fields if labels[field] != _ABSENT}
+        text = to_json(flat if self.schema is None else fields_of(self.schema).answer(flat))
         latency_ms = 1000 * (time.perf_counter() - started)
         usage = Usage(input_tokens=0, output_tokens=0)
         return Completion(example_id=example.id, text=text, usage=usage, latency_ms=latency_ms)
@@ -93,12 +96,15 @@ def fit(train: Sequence[Example], schema: Mapping[str, Any], columns: tuple[str,
         raise DataError("expected at least one demonstration to learn from, found none")
     texts = [_text(example, columns) for example in train]
     answers = [_demonstration(example) for example in train]
-    properties: Mapping[str, Any] = schema["properties"]
-    labels = {field: [_label(answer, field) for answer in answers] for field in properties}
-    learned = [field for field in properties if is_enumerated(properties[field]) and len(set(labels[field])) > 1]
-    features, models = _fit_models(texts, {field: labels[field] for field in learned}) if learned else (None, {})
-    constants = {field: _majority(labels[field]) for field in properties if field not in models}
-    return Classifier(columns, tuple(properties), features, models, constants)
+    fields = fields_of(schema)
+    flat = [fields.flat(answer) for answer in answers]
+    labels = {field.name: _labels(flat, field) for field in fields.leaves}
+    learned = [
+        field.name for field in fields.leaves if field.shape.is_listed and len({*labels[field.name]} - {None}) > 1
+    ]
+    features, models = _fit_models(texts, {name: labels[name] for name in learned}) if learned else (None, {})
+    constants = {name: _majority(found) for name, found in labels.items() if name not in models}
+    return Classifier(columns, tuple(labels), features, models, constants, None if fields.is_flat else dict(schema))
 
 
 def load(folder: Path) -> Classifier:
@@ -119,8 +125,9 @@ def load(folder: Path) -> Classifier:
         raise EngineError(f"expected a classifier that skops loads, found {error} ({path})") from error
 
 
-def _fit_models(texts: list[str], labels: Mapping[str, list[str]]) -> tuple[Any, dict[str, Any]]:
-    """The features of the texts, and a linear SVM for each field."""
+def _fit_models(texts: list[str], labels: Mapping[str, list[str | None]]) -> tuple[Any, dict[str, Any]]:
+    """The features of the texts, and a linear SVM for each field, of the rows that have a label."""
+    import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
     from sklearn.svm import LinearSVC
@@ -133,23 +140,26 @@ def _fit_models(texts: list[str], labels: Mapping[str, list[str]]) -> tuple[Any,
     except ValueError as error:
         raise DataError(f"expected words in the demonstrations' input, found {error}") from error
     fields = tqdm(labels.items(), "classical: fields", leave=False)
-    return features, {field: LinearSVC(random_state=0).fit(rows, found) for field, found in fields}
+    models: dict[str, Any] = {}
+    for field, found in fields:
+        known = np.array([label is not None for label in found])
+        models[field] = LinearSVC(random_state=0).fit(
+            rows if known.all() else rows[known], [label for label in found if label is not None]
+        )
+    return features, models
 
 
-def is_enumerated(field: Mapping[str, Any]) -> bool:
-    """Whether the schema lists the values, or they are true and false (and perhaps null)."""
-    types = field.get("type", ())
-    return "enum" in field or types == "boolean" or set(types) in ({"boolean"}, {"boolean", "null"})
-
-
-def _majority(labels: Sequence[str]) -> str:
+def _majority(labels: Sequence[str | None]) -> str:
     """The most common label; among equals null, which claims least."""
-    counts = Counter(labels)
-    return max(counts, key=lambda label: (counts[label], label == "null"))
+    counts = Counter(label for label in labels if label is not None)
+    return max(counts, key=lambda label: (counts[label], label == "null"), default=_ABSENT)
 
 
-def _label(answer: Mapping[str, Any], field: str) -> str:
-    return to_json(answer[field]) if field in answer else _ABSENT
+def _labels(answers: Sequence[Mapping[str, Any]], field: Field) -> list[str | None]:
+    """A field's label in each answer; None where it could not be there, since what it belongs to is not."""
+    inside = len(field.path) > 1 or field.label is not ABSENT
+    missing = None if inside and field.required else _ABSENT
+    return [to_json(answer[field.name]) if field.name in answer else missing for answer in answers]
 
 
 def _demonstration(example: Example) -> Mapping[str, Any]:

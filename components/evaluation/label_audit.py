@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from components.errors import DataError
 from components.evaluation import doubt, pointing
-from components.evaluation.classical import is_enumerated
 from components.params import AuditParams
 from components.records import Example, Record, to_json
+from components.schema import Shape, fields_of
 from components.scorers.answers import NotAnAnswer, read_object
 
 Way = dict[str, list[float]]
@@ -75,26 +75,31 @@ def doubts(
         DataError: A demonstration is no JSON object.
     """
     texts = ["\n".join(example.input[column] for column in columns) for example in examples]
-    answers, features = [_demonstration(example) for example in examples], doubt.Texts(texts)
+    fields, features = fields_of(schema), doubt.Texts(texts)
+    answers = [fields.flat(_demonstration(example)) for example in examples]
     found: dict[str, Doubts] = {}
-    for field, described in tqdm(schema["properties"].items(), "audit: fields", leave=False):
+    for field in tqdm(fields.leaves, "audit: fields", leave=False):
         one = (
-            _of_labels(field, features, answers, params.folds, seed)
-            if is_enumerated(described)
-            else _of_extracted(field, described, texts, answers, params.folds)
+            _of_labels(field.name, features, answers, params.folds, seed)
+            if field.shape.is_listed
+            else _of_extracted(field.name, field.shape, texts, answers, params.folds)
         )
         if one is not None:
-            found[field] = one
+            found[field.name] = one
     return found
 
 
-def suspects(examples: Sequence[Example], found: Mapping[str, Doubts], params: AuditParams) -> list[Suspect]:
+def suspects(
+    examples: Sequence[Example], found: Mapping[str, Doubts], params: AuditParams, schema: Mapping[str, Any]
+) -> list[Suspect]:
     """Values that are more likely wrong than `min_precision`, the likeliest first."""
+    fields = fields_of(schema)
+    values = [fields.flat(read_object(example.demonstration)) for example in examples]
     listed = [
         Suspect(
             example_id=example.id,
             field=field,
-            value=to_json(read_object(example.demonstration).get(field)),
+            value=to_json(values[number].get(field)),
             suggested=one.likelier[number],
             probability=probability,
             reason=one.reason,
@@ -102,7 +107,7 @@ def suspects(examples: Sequence[Example], found: Mapping[str, Doubts], params: A
         )
         for field, one in found.items()
         for number, (example, probability) in enumerate(zip(examples, list(one.ways.values())[-1], strict=True))
-        if probability > params.min_precision and one.likelier[number] != _value(example, field)
+        if probability > params.min_precision and one.likelier[number] != to_json(values[number].get(field))
     ]
     return sorted(listed, key=lambda suspect: -suspect.probability)
 
@@ -142,9 +147,9 @@ def _of_labels(
 
 
 def _of_extracted(
-    field: str, described: Mapping[str, Any], texts: Sequence[str], answers: Sequence[Mapping[str, Any]], folds: int
+    field: str, shape: Shape, texts: Sequence[str], answers: Sequence[Mapping[str, Any]], folds: int
 ) -> Doubts | None:
-    pointed = pointing.point(described, texts, [answer.get(field) for answer in answers], folds)
+    pointed = pointing.point(shape, texts, [answer.get(field) for answer in answers], folds)
     if pointed is None:
         return None
     return Doubts(
@@ -152,10 +157,6 @@ def _of_extracted(
         likelier=[to_json(value) for value in pointed.likeliest],
         reason="the text offers another that is taken elsewhere in such a place",
     )
-
-
-def _value(example: Example, field: str) -> str:
-    return to_json(read_object(example.demonstration).get(field))
 
 
 def _demonstration(example: Example) -> Mapping[str, Any]:

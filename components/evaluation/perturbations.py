@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components.records import to_json
+from components.schema import ABSENT, Field, Shape, fields_of
 from components.scorers.answers import NotAnAnswer, read_object
 from components.scorers.matching import is_number
 
@@ -46,10 +47,10 @@ def mistakes(text: str, schema: Answer, donors: Sequence[Answer], rng: random.Ra
         return {}
     found: dict[str, str] = {}
     donors = rng.sample(donors, min(DONORS, len(donors)))
-    for field, described in schema["properties"].items():
-        others = [other for other in _others(described, field, donors) if differs(answer.get(field), other)]
-        if others:
-            found[field] = to_json({**answer, field: rng.choice(others)})
+    for field in fields_of(schema).places:
+        others = [other for other in _others(field, donors) if differs(_value(field, answer), other)]
+        if others and not field.holder:
+            found[field.name] = to_json(field.put(answer, rng.choice(others)))
     return found
 
 
@@ -62,12 +63,9 @@ def differs(one: Any, other: Any) -> bool:
     return type(one) is not type(other) or one != other
 
 
-def is_closed(described: Answer) -> bool:
+def is_closed(shape: Shape) -> bool:
     """Whether a field's values can be told right from wrong by comparing them: labels, numbers, patterned strings."""
-    types = described.get("type", ())
-    kinds = {types} if isinstance(types, str) else set(types)
-    free = "string" in kinds and not {"pattern", "format"} & described.keys()
-    return bool({"enum", "const"} & described.keys()) or not (free or {"array", "object"} & kinds or not kinds)
+    return shape.is_listed or not (shape.is_free_text or {"array", "object"} & shape.kinds or not shape.kinds)
 
 
 def surely_wrong(text: str, reference: str, schema: Answer) -> bool:
@@ -76,18 +74,23 @@ def surely_wrong(text: str, reference: str, schema: Answer) -> bool:
         answer, right = read_object(text), read_object(reference)
     except NotAnAnswer:
         return True
-    closed = [field for field, described in schema["properties"].items() if is_closed(described)]
-    return any(differs(answer.get(field), right.get(field)) for field in closed)
+    closed = [field for field in fields_of(schema).places if is_closed(field.shape)]
+    return any(differs(_value(field, answer), _value(field, right)) for field in closed)
 
 
-def _others(described: Answer, field: str, donors: Sequence[Answer]) -> list[Any]:
+def _others(field: Field, donors: Sequence[Answer]) -> list[Any]:
     """Values that the field may have instead."""
-    if "enum" in described:
-        return list(described["enum"])
-    if described.get("type") == "boolean":
-        return [True, False]
-    values = {to_json(donor[field]): donor[field] for donor in donors if field in donor}
+    if field.shape.values is not None:
+        return list(field.shape.values)
+    seen = [value for donor in donors if (value := field.of(donor)) is not ABSENT]
+    values = {to_json(value): value for value in seen}
     return [values[key] for key in sorted(values)]
+
+
+def _value(field: Field, answer: Answer) -> Any:
+    """A field's value, None where it is missing."""
+    value = field.of(answer)
+    return None if value is ABSENT else value
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -5,12 +5,15 @@ demonstrations, which of them people take. No reference is read.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from components.schema import Shape
+from components.scorers.patterns import TooSlow, compiled
 
 AROUND = 5  # words on each side of a candidate
 SPAN = 60  # characters in which they are looked for
@@ -36,9 +39,9 @@ class Candidate:
     context: str
 
 
-def point(described: Mapping[str, Any], texts: Sequence[str], values: Sequence[Any], folds: int) -> Pointed | None:
+def point(shape: Shape, texts: Sequence[str], values: Sequence[Any], folds: int) -> Pointed | None:
     """Judge a field's values by the candidates of their texts; None where the field is not extracted."""
-    candidates = [one for number, text in enumerate(texts) for one in offered(number, text, described)]
+    candidates = [one for number, text in enumerate(texts) for one in offered(number, text, shape)]
     by_text: dict[int, list[Any]] = {}
     for one in candidates:
         by_text.setdefault(one.example, []).append(one.value)
@@ -62,22 +65,28 @@ def point(described: Mapping[str, Any], texts: Sequence[str], values: Sequence[A
     return Pointed(probability, likeliest, found)
 
 
-def offered(number: int, text: str, described: Mapping[str, Any]) -> list[Candidate]:
+def offered(number: int, text: str, shape: Shape) -> list[Candidate]:
     """The strings of the field's pattern, or the numbers, that a text holds; none for a field of free texts."""
-    types = described.get("type", ())
-    kinds = {types} if isinstance(types, str) else set(types)
-    if "pattern" in described and "string" in kinds:
-        matches = list(re.finditer(described["pattern"].removeprefix("^").removesuffix("$"), text))
-        values: list[Any] = [match.group() for match in matches]
-    elif kinds & {"number", "integer"}:
-        matches = list(NUMBER.finditer(text))
-        values = [_number(match.group()) for match in matches]
+    if shape.pattern is not None and "string" in shape.kinds:
+        spans = _spans(shape.pattern, text)
+        values: list[Any] = [text[start:end] for start, end in spans]
+    elif shape.is_number:
+        spans = [match.span() for match in NUMBER.finditer(text)]
+        values = [_number(text[start:end]) for start, end in spans]
     else:
         return []
     return [
-        Candidate(number, value, _context(text, match.start(), match.end(), f"{place} of {len(matches)}"))
-        for place, (match, value) in enumerate(zip(matches, values, strict=True), start=1)
+        Candidate(number, value, _context(text, *span, f"{place} of {len(spans)}"))
+        for place, (span, value) in enumerate(zip(spans, values, strict=True), start=1)
     ]
+
+
+def _spans(pattern: str, text: str) -> list[tuple[int, int]]:
+    """Where a field's pattern occurs; nowhere in a text that cannot be searched in time."""
+    try:
+        return compiled(pattern.removeprefix("^").removesuffix("$")).spans(text)
+    except TooSlow:
+        return []
 
 
 def _chances(candidates: Sequence[Candidate], taken: NDArray[Any], folds: int) -> NDArray[Any]:

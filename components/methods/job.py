@@ -11,6 +11,7 @@ from typing import Any
 
 from components.engines import Sampling, open_engine, open_prompting
 from components.evaluation import Scores, accuracy, by_example
+from components.evaluation.sample import sample
 from components.opening import PROMPT_FILE, Artifact, Opened, over
 from components.params import HackingParams, Profile, Workload
 from components.prompts import Prompt
@@ -93,15 +94,19 @@ class Job:
         """The scorer's score of each pair, or the error that kept it from one."""
         return score_all(self.scorer, pairs)
 
+    def dev_sample(self, n: int) -> list[Example]:
+        """So many dev examples that stand for all of them: the same ones at each call."""
+        return sample(self.dev, n, self.seed)
+
     def dev_shares(self, completions: Sequence[Completion]) -> tuple[float, float]:
-        """(right, valid) shares of answers to the first dev examples, as many as there are completions."""
-        dev, schema = self.dev[: len(completions)], JsonSchemaScorer(self.workload.output)
+        """(right, valid) shares of answers to `dev_sample`, of as many examples as there are completions."""
+        dev, schema = self.dev_sample(len(completions)), JsonSchemaScorer(self.workload.output)
         right = accuracy(self.score(dev, completions).values()).value
         return right, accuracy(schema.score(*pair) for pair in zip(dev, completions, strict=True)).value
 
     def task(self, dev_examples: int, train: Sequence[Example] | None = None, *, watched: bool = False) -> TrainingTask:
         """A training from `start` to `out`, scored on so many dev examples; by the sealed scorer too where watched."""
-        dev = self.dev[:dev_examples]
+        dev = self.dev_sample(dev_examples)
         return TrainingTask(
             model=self.model,
             train=self.train if train is None else train,

@@ -25,7 +25,7 @@ class WrittenPrompt:
         return frozenset()
 
     def make(self, job: Job, params: PromptParams, tracker: Tracker) -> Made:
-        started, dev = time.monotonic(), job.dev[: job.profile.dev_examples]
+        started, dev = time.monotonic(), job.dev_sample(job.profile.dev_examples)
         right, valid = job.dev_shares(job.open_prompt(job.prompt).answer(dev, job.seed).completions)
         job.keep_prompt()
         return Made(

@@ -49,10 +49,18 @@ from components.params.scoring import (
     SqlExecutionParams,
     TextRules,
 )
-from components.params.serving import FallbackParams, FeedbackParams, RoutingParams, ServingParams
+from components.params.serving import (
+    AccessParams,
+    ConnectionParams,
+    FallbackParams,
+    FeedbackParams,
+    RoutingParams,
+    ServingParams,
+)
 from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
 from components.params.workload import (
     Columns,
+    ConflictingInputs,
     FileSource,
     GeneratedSource,
     HuggingFaceSource,
@@ -66,14 +74,14 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "BASE", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams", "ClockParams",
-    "ClockedParams", "Columns", "CurriculumParams", "EconomicsParams", "EngineParams", "FallbackParams",
-    "FeedbackParams", "FieldMatch", "FileSource", "FormatRulesParams", "GateParams", "GeneratedSource",
-    "HackingParams", "HarvestParams", "HttpParams", "HuggingFaceSource", "JudgeParams", "LadderParams",
-    "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams", "PhaseParams",
-    "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile", "ReleaseParams", "RetentionParams",
-    "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "ScorerParams",
-    "ServingParams", "Settings", "Shares", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams",
-    "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load",
-    "read_yaml",
+    "BASE", "AccessParams", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams",
+    "ClockParams", "ClockedParams", "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams",
+    "EconomicsParams", "EngineParams", "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource",
+    "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
+    "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams",
+    "ModelParams", "MustPass", "OptimisationParams", "PhaseParams", "Pipeline", "Precision", "PretrainParams",
+    "ProbeParams", "Profile", "ReleaseParams", "RetentionParams", "RetrainingParams", "RoughCurriculumParams",
+    "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams", "Settings", "Shares",
+    "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic",
+    "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

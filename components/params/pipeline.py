@@ -119,6 +119,7 @@ class RetrainingParams(Settings):
     """When production's own answers make a new candidate."""
 
     cooldown_hours: float = Field(default=24.0, ge=0, description="After a retraining, until drift starts another one.")
+    push: bool = Field(default=False, description="Send branches to git's remote and production's answers to DVC's.")
     harvest: HarvestParams = HarvestParams()
     release: ReleaseParams = ReleaseParams()
 

@@ -15,6 +15,10 @@ class ModelParams(Settings):
 
     path: str = Field(description="A folder, or a name on the Hugging Face hub.")
     precision: Precision = "auto"
+    chat_template_kwargs: dict[str, Any] = Field(
+        default={},
+        description="What the chat template is told whenever it is used, as {enable_thinking: false} by Qwen3.",
+    )
 
 
 class LoraParams(Settings):

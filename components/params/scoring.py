@@ -74,13 +74,13 @@ class TextRules(Settings):
 
     @model_validator(mode="after")
     def _says_something(self) -> "TextRules":
-        import re
+        import regex
 
         if not self.model_dump(exclude_defaults=True):
             raise ValueError("at least one rule must be given")
         try:
-            re.compile(self.pattern or "")
-        except re.error as error:
+            regex.compile(self.pattern or "")
+        except regex.error as error:
             raise ValueError(f"pattern must be a regular expression, found {error}") from error
         return self
 

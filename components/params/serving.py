@@ -44,14 +44,53 @@ class FeedbackParams(Settings):
     )
 
 
+class AccessParams(Settings):
+    """Who may call a server, and from where."""
+
+    hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Names, besides the address that it listens on, by which it may be called; their pages may call it "
+        "from a browser. With API keys and no names here, any name.",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(), description="Addresses whose X-Forwarded-For is believed: of the proxies in front of it."
+    )
+    open_probes: bool = Field(
+        default=False, description="Whether /readyz and /metrics want no API key where others than this machine listen."
+    )
+
+
+class ConnectionParams(Settings):
+    """How many connections a server holds, and how long they may take."""
+
+    most: int = Field(
+        default=512, ge=8, description="At once; beyond it, who has waited longest without a request has to go."
+    )
+    request_s: float = Field(default=10.0, gt=0, description="Until a request has arrived whole, or it is cut off.")
+    idle_s: float = Field(default=5.0, gt=0, description="Until a connection without a further request is closed.")
+    most_header_bytes: int = Field(default=32_768, ge=1024)
+
+
 class ServingParams(Settings):
     """How the champion of a workload is served."""
 
-    most_batched: int = Field(default=64, ge=1, description="Requests that are answered together at most.")
+    most_batched: int = Field(default=64, ge=1, description="Completions that are computed together at most.")
+    most_waiting: int = Field(default=256, ge=1, description="Requests that wait for a turn; others get status 503.")
+    caller_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Of those that may wait, for one caller: a key, or without keys an address.",
+    )
+    most_new_tokens: int = Field(
+        default=4096, ge=16, description="Of all completions of one request together, whatever it asks for."
+    )
+    most_schema_bytes: int = Field(default=32_768, ge=1024, description="Of a JSON Schema in `response_format`.")
+    most_correction_characters: int = Field(default=16_384, ge=1, description="Of a corrected answer.")
     wait_ms: float = Field(default=5.0, ge=0, description="How long a batch waits for each request that is expected.")
     most_request_bytes: int = Field(default=262_144, ge=1024)
     requests_per_minute: float | None = Field(
-        default=None, gt=0, description="Of one key, or of one address where no key is asked for; None: no limit."
+        default=6000, gt=0, description="Of one key, or of one address where no key is asked for; None: no limit."
     )
     timeout_s: float = Field(default=60.0, gt=0, description="Until a request is given up with status 504.")
     follow_s: float = Field(default=5.0, gt=0, description="How often the registry is asked for a new champion.")
@@ -60,5 +99,10 @@ class ServingParams(Settings):
         default=0.0, ge=0, le=1, description="Of the answers that callers got, judged by the workload's `scorer.judge`."
     )
     feedback: FeedbackParams = FeedbackParams()
+    least_free_mb: float = Field(
+        default=256.0, ge=0, description="Left on the disk that traces are written to; with less, it is not ready."
+    )
+    access: AccessParams = AccessParams()
+    connections: ConnectionParams = ConnectionParams()
     traces: TraceParams = TraceParams()
     routing: RoutingParams = RoutingParams()

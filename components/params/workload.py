@@ -2,14 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from components.errors import ConfigError
 from components.params.economics import EconomicsParams
 from components.params.loading import Settings
 from components.params.scoring import ScorerParams
 from components.params.serving import ServingParams
 from components.params.trust import ProbeParams
+from components.schema import composed, opened, shape_of
 
+ConflictingInputs = Literal["first", "none", "refuse"]
 SplitName = Literal["train", "dev", "test", "sealed"]
 
 
@@ -90,6 +93,14 @@ class ValidationParams(Settings):
         "stricter split, or keep a published split as it is and say how many rows of it are elsewhere too.",
     )
     rare_label_share: float = Field(default=0.002, ge=0, le=1, description="Rarer labels cause a warning.")
+    conflicting_inputs: ConflictingInputs = Field(
+        default="first",
+        description="Of rows with one input and different answers: the first stays, none does, or they count among the "
+        "refused rows, as do those with the same answer.",
+    )
+    mend_labels: bool = Field(
+        default=False, description="Labels that differ in form, invisible characters or case become the commonest."
+    )
 
 
 class Traffic(Settings):
@@ -143,6 +154,11 @@ class Workload(Settings):
     serving: ServingParams = ServingParams()
     incumbent: str = Field(description="Model in params/prices.yaml that the workload is prompted on today.")
 
+    @field_validator("output", mode="before")
+    @classmethod
+    def _is_opened(cls, output: Any) -> Any:
+        return opened(composed(output))
+
     @property
     def fields(self) -> tuple[str, ...]:
         """The keys of the answer, in the schema's order."""
@@ -160,6 +176,10 @@ class Workload(Settings):
             raise ValueError(f"constrained must name some of prompts, found {sorted(unknown)[0]}")
         if self.output.get("type") != "object" or not self.output.get("properties"):
             raise ValueError("output must describe an object with properties")
+        try:
+            shape_of(self.output)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         if self.serving.judge_share and self.scorer.judge is None:
             raise ValueError("serving.judge_share must be 0 where scorer has no section `judge`")
         return self

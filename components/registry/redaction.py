@@ -15,7 +15,9 @@ _SECRET_SETTING = re.compile(
     r"|(?:access|auth|bearer|hf|github|session|refresh)[_\-]?token)(?:$|[_.\-])|(?:^|\.)token$",
     re.IGNORECASE,
 )
-_SECRET_VARIABLE = re.compile(r"(?:^|_)(?:API)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:$|_)", re.IGNORECASE)
+_SECRET_VARIABLE = re.compile(
+    r"(?:^|_)(?:API)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTH_STRING)(?:$|_)", re.IGNORECASE
+)
 _PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 
 

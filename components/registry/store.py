@@ -5,6 +5,7 @@ Decides addresses and how MLflow's failures are told; what is written there is d
 
 import logging
 import os
+import sqlite3
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import RegistryError
+from components.registry.moved import ARTIFACTS, settle
 from components.registry.redaction import redact
 
 DATABASE = Path("state/mlflow.db")
-ARTIFACTS = "mlflow-artifacts"
 SQLITE = "sqlite:///"
 SERVERS = ("http://", "https://", "databricks")
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")  # MLflow says each of an absent alias
@@ -71,7 +72,7 @@ def told(expected: str) -> Generator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         found = redact((str(error).strip().splitlines() or [type(error).__name__])[0][:300])
         raise RegistryError(f"expected {expected}, found {found} ({redact(tracking_uri())})") from error
 
@@ -93,6 +94,9 @@ def _client(uri: str) -> Any:
             Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)  # opens the database, and creates its tables
+        if uri.startswith(SQLITE):
+            database = Path(uri.removeprefix(SQLITE))
+            settle(database, database.parent / ARTIFACTS)
     return client
 
 

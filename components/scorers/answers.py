@@ -41,8 +41,9 @@ def read_reference(example: Example) -> Answer:
         raise ScorerError(f"expected a JSON object as reference, found {error} (example {example.id})") from error
 
 
-# A reference is read once for each rollout of a group, an answer once for each scorer of a weighted sum.
-@lru_cache(maxsize=4096)
+# A reference is read once for each rollout of a group, an answer once for each scorer of a weighted sum. Few are kept:
+# what people send in as corrections comes by here too.
+@lru_cache(maxsize=1024)
 def read_object(text: str) -> Answer:
     """The object that the text consists of, white space around it allowed. The result is shared: read it only.
 
@@ -65,9 +66,9 @@ def read_object(text: str) -> Answer:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise NotAnAnswer(f"key {twice!r} more than once")
+        seen = set[str]()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise NotAnAnswer(f"key {twice!r:.60} more than once")
     return found
 
 

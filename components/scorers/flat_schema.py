@@ -4,10 +4,12 @@ It may say yes only where jsonschema does, and says nothing otherwise: what it c
 That keeps it small (no nesting, no references, no combinators) and its mistakes one-sided.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import NoneType
 from typing import Any
+
+from components.scorers.patterns import Pattern, TooSlow, compiled
 
 Test = Callable[[Any], object]
 
@@ -68,7 +70,7 @@ def _value_tests(kind: type, field: Mapping[str, Any]) -> list[Test]:
         tests.append(frozenset(member for member in field["enum"] if isinstance(member, kind)).__contains__)
     if kind is str:
         if "pattern" in field:
-            tests.append(re.compile(field["pattern"]).search)
+            tests.append(partial(_occurs, compiled(field["pattern"])))
         if "minLength" in field or "maxLength" in field:
             least, most = field.get("minLength", 0), field.get("maxLength", float("inf"))
             tests.append(lambda text: least <= len(text) <= most)
@@ -84,6 +86,13 @@ def _value_tests(kind: type, field: Mapping[str, Any]) -> list[Test]:
             if keyword in field
         )
     return tests
+
+
+def _occurs(pattern: Pattern, text: str) -> bool:
+    try:
+        return pattern.search(text)
+    except TooSlow:
+        return False
 
 
 def _all(tests: list[Test]) -> Test:

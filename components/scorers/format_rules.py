@@ -8,8 +8,10 @@ from components.errors import ConfigError
 from components.params import FormatRulesParams, TextRules
 from components.records import Completion, Example, Score
 from components.scorers.answers import NotAnAnswer, read_answer
+from components.scorers.patterns import TooSlow, compiled
 
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)")
+# From the first mark on, and never twice over the same marks.
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s|$)")
 
 
 class FormatRulesScorer:
@@ -68,8 +70,16 @@ def broken_rules(rules: TextRules, text: str | None) -> Iterator[str]:
     yield from (f"section {title!r} is missing or misplaced" for title in _misplaced(rules.sections, text))
     yield from (f"{term!r} is missing" for term in rules.required if not occurs(term, text))
     yield from (f"{term!r} is forbidden" for term in rules.forbidden if occurs(term, text))
-    if rules.pattern is not None and not re.fullmatch(rules.pattern, text):
-        yield f"does not match {rules.pattern}"
+    if rules.pattern is not None:
+        yield from _unmatched(rules.pattern, text)
+
+
+def _unmatched(pattern: str, text: str) -> Iterator[str]:
+    try:
+        if not compiled(pattern).fullmatch(text):
+            yield f"does not match {pattern}"
+    except TooSlow as slow:
+        yield str(slow)
 
 
 def _lengths(rules: TextRules, text: str) -> Iterator[str]:

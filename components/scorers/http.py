@@ -6,6 +6,7 @@ With a secret, `x-gradus-signature` is the hexadecimal HMAC-SHA256 of `x-gradus-
 What goes wrong is the server's failure, an error for each answer that it concerns; one without an answer is not sent.
 """
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import httpx
 
 OK, TOO_MANY, SERVER_ERRORS = 200, 429, 500
+LARGEST_REPLY = 64 << 20  # bytes
 BACKOFF_S = (0.5, 8.0)  # before the first retry, doubled for each further one; at most
 
 
@@ -68,28 +70,36 @@ class HttpScorer:
 
     def score_many(self, pairs: Sequence[Pair]) -> list[Outcome]:
         """The score of each pair, or why the server gave none."""
-        import httpx
-
         asked = [place for place, (_, completion) in enumerate(pairs) if completion.error is None]
         batches = [asked[start : start + self._params.batch] for start in range(0, len(asked), self._params.batch)]
+        with ThreadPoolExecutor(1) as thread:  # of its own: the caller's may run a loop already
+            told = thread.submit(lambda: asyncio.run(self._all([[pairs[n] for n in batch] for batch in batches])))
         found: dict[int, Outcome] = {}
-        with (
-            httpx.Client(timeout=self._params.timeout_s) as client,
-            ThreadPoolExecutor(self._params.concurrency) as threads,
-        ):
-            told = threads.map(lambda places: self._batch(client, [pairs[place] for place in places]), batches)
-            for places, outcomes in zip(batches, told, strict=True):
-                found.update(zip(places, outcomes, strict=True))
+        for places, outcomes in zip(batches, told.result(), strict=True):
+            found.update(zip(places, outcomes, strict=True))
         return [found.get(place) or _unanswered(pair[1]) for place, pair in enumerate(pairs)]
 
-    def _batch(self, client: "httpx.Client", pairs: list[Pair]) -> list[Outcome]:
+    async def _all(self, batches: Sequence[list[Pair]]) -> list[list[Outcome]]:
+        import httpx
+
+        slots = asyncio.Semaphore(self._params.concurrency)
+
+        async def answered(batch: list[Pair]) -> list[Outcome]:
+            async with slots:
+                return await self._batch(client, batch)
+
+        limits = httpx.Limits(max_connections=self._params.concurrency)
+        async with httpx.AsyncClient(timeout=None, limits=limits) as client:  # an attempt as a whole has the time limit
+            return list(await asyncio.gather(*map(answered, batches)))
+
+    async def _batch(self, client: "httpx.AsyncClient", pairs: list[Pair]) -> list[Outcome]:
         try:
             body = json.dumps({"items": [_item(*pair) for pair in pairs]}).encode()
-            return _outcomes(self._posted(client, body), len(pairs))
+            return _outcomes(await self._posted(client, body), len(pairs))
         except ScorerError as error:
             return [ScorerError(f"{error} ({self._params.url})") for _ in pairs]
 
-    def _posted(self, client: "httpx.Client", body: bytes) -> bytes:
+    async def _posted(self, client: "httpx.AsyncClient", body: bytes) -> bytes:
         """The body of the response, after as many attempts as it takes.
 
         Raises:
@@ -101,19 +111,36 @@ class HttpScorer:
         for attempt in range(self._params.max_retries + 1):
             pause: float | None = None
             try:
-                response = client.post(self._params.url, content=body, headers=self._headers(body))
-                if response.status_code == OK:
-                    return response.content
-                problem = f"status {response.status_code}: {response.text[:200]!r}"
-                if response.status_code != TOO_MANY and response.status_code < SERVER_ERRORS:
+                async with asyncio.timeout(self._params.timeout_s):
+                    status, headers, content = await self._attempt(client, body)
+                if status == OK:
+                    return content
+                problem = f"status {status}: {content[:200].decode(errors='replace')!r}"
+                if status != TOO_MANY and status < SERVER_ERRORS:
                     raise ScorerError(f"expected scores from the reward server, found {problem}")
-                pause = _seconds(response.headers.get("retry-after"))
+                pause = _seconds(headers.get("retry-after"))
+            except TimeoutError:
+                problem = f"no whole answer within {self._params.timeout_s:g} s"
             except httpx.TransportError as error:
                 problem = str(error) or type(error).__name__
             if attempt < self._params.max_retries:
-                time.sleep(_pause(attempt) if pause is None else pause)
+                await asyncio.sleep(_pause(attempt) if pause is None else pause)
         attempts = self._params.max_retries + 1
         raise ScorerError(f"expected scores from the reward server, found {problem} in the last of {attempts} attempts")
+
+    async def _attempt(self, client: "httpx.AsyncClient", body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of one response.
+
+        Raises:
+            ScorerError: The body is larger than any scores.
+        """
+        content = bytearray()
+        async with client.stream("POST", self._params.url, content=body, headers=self._headers(body)) as response:
+            async for part in response.aiter_bytes():
+                content += part
+                if len(content) > LARGEST_REPLY:
+                    raise ScorerError(f"expected scores from the reward server, found over {LARGEST_REPLY:,} bytes")
+        return response.status_code, response.headers, bytes(content)
 
     def _headers(self, body: bytes) -> dict[str, str]:
         headers = {"content-type": "application/json"}

@@ -10,6 +10,7 @@ from components.errors import ConfigError, ScorerError
 from components.records import Completion, Example, Score
 from components.scorers.answers import Answer, NotAnAnswer, read_answer
 from components.scorers.flat_schema import compile_flat
+from components.scorers.patterns import SchemaValidator, errors
 
 _VALID = Score(value=1.0, passed=True)
 
@@ -23,13 +24,13 @@ class JsonSchemaScorer:
         Raises:
             ConfigError: It is no JSON Schema.
         """
-        from jsonschema import Draft202012Validator, SchemaError
+        from jsonschema import SchemaError
 
         try:
-            Draft202012Validator.check_schema(schema)
+            SchemaValidator.check_schema(schema)
         except SchemaError as error:
             raise ConfigError(f"output must be a JSON Schema, found {error.message}") from error
-        self._validator = Draft202012Validator(schema)
+        self._validator: Any = SchemaValidator(schema)
         self._surely_valid = compile_flat(schema)
 
     def score(self, example: Example, completion: Completion) -> Score:
@@ -51,7 +52,7 @@ class JsonSchemaScorer:
         from referencing.exceptions import Unresolvable
 
         try:
-            error: Any = next(iter(self._validator.iter_errors(answer)), None)
+            error: Any = next(errors(self._validator, answer), None)
         except Unresolvable as unresolvable:
             raise ScorerError(f"expected a schema whose references resolve, found {unresolvable}") from unresolvable
         if error is None:

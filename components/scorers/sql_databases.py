@@ -1,65 +1,196 @@
-"""Databases that queries can only read, within limits of time and rows, on SQLite or DuckDB.
+"""Databases that queries can only read, within limits of time, memory and rows, on SQLite or DuckDB.
 
-What may run, the engine itself decides, because no other parser reads a query as it does: SQLite asks its authorizer
-before each action, DuckDB is asked for the kind of statement and runs it in a read-only transaction without access to
-files or the network. Left out: memory is limited only as far as the engine can be told to.
+A query runs in a process that is ended when its time is over, whatever the engine is at; what the process may do is
+decided in `sql_inside`, which runs there. Processes are kept for the next query. What comes out of one is data that
+an enemy may have written: its size, its shape and the type of each cell are checked.
 """
 
 import importlib
-import sqlite3
-import threading
+import io
+import os
+import pickle
+import select
+import signal
+import struct
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from components.errors import ConfigError
+from components.errors import ConfigError, ScorerError
 from components.params import SqlExecutionParams
+from components.scorers.sql_inside import CELLS, LATER, LONGEST_QUERY, Row, late_words, write
 
-Row = tuple[Any, ...]
-READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
-LONGEST_VALUE = 1_000_000  # bytes of a text, a blob or a query
-LARGEST_RESULT = 10_000_000  # characters of all rows together
-MOST_COLUMNS = 100
-ROWS_AT_ONCE = 100  # so that no result fills the memory before it is found to be too large
-STEPS_BETWEEN_LOOKS = 5_000  # of SQLite's machine, a fraction of a millisecond
-DUCKDB: dict[str, Any] = {
-    "enable_external_access": "false", "python_enable_replacements": "false", "threads": "1",
-    "memory_limit": "256MB", "max_temp_directory_size": "0MB",
-}  # fmt: skip
+START_SECONDS = 60.0  # a start takes a tenth of a second; a machine may be busy
+GRACE_SECONDS = 5.0  # beyond the moment at which the kernel ends the process
+LARGEST_MESSAGE = 128 << 20  # bytes
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONUTF8": "1"}
+_NAMES = {(kind.__module__, kind.__name__): kind for kind in CELLS if kind.__module__ != "builtins"}
 
 
 class QueryFailed(Exception):
     """A query that does not return rows within its limits; the message says why."""
 
 
-class Database(Protocol):
-    """One connection, for one thread."""
+class Lost(Exception):
+    """The process ended or says nothing, or not what it should."""
 
-    def rows(self, query: str) -> list[Row]:
-        """What a query returns.
+
+class Databases:
+    """The databases of a workload; any thread may ask, each query has a process to itself."""
+
+    def __init__(self, params: SqlExecutionParams) -> None:
+        """Find them and open them in a first process.
+
+        Raises:
+            ConfigError: There is none, a file is missing, or a script does not run.
+        """
+        given = params.databases
+        found = _named(given) if isinstance(given, str) else [Path(path) for path in given]
+        if not found:
+            raise ConfigError(f"sql_execution.databases: expected at least one, found none ({given})")
+        self._params, self._sources = params, [_source(item, params.dialect) for item in found]
+        self._idle: deque[Process] = deque()
+        weakref.finalize(self, _close, self._idle)
+        self._idle.append(self._started())
+
+    def rows(self, query: str) -> Iterator[list[Row]]:
+        """What a query returns from each of the databases, in order.
 
         Raises:
             QueryFailed: It is not one statement that reads, the engine refuses it, or it goes beyond a limit.
+            ScorerError: There is no process to run it in.
         """
-        ...
+        for rows in self._answer(query):
+            if isinstance(rows, str):
+                raise QueryFailed(rows)
+            yield rows
+
+    def _answer(self, query: str) -> list[list[Row] | str]:
+        if len(query.encode("utf-8", "replace")) > LONGEST_QUERY:
+            return [f"a query of more than {LONGEST_QUERY:,} bytes"]
+        try:
+            process = self._idle.pop()
+        except IndexError:
+            process = self._started()
+        seconds = len(self._sources) * (self._params.time_limit_s + LATER) + GRACE_SECONDS
+        try:
+            answer = _checked(process.ask(query, seconds), len(self._sources))
+        except Lost as error:
+            late = process.end() == -signal.SIGALRM
+            return [late_words(self._params.time_limit_s) if late else str(error)]
+        self._idle.append(process)
+        return answer
+
+    def _started(self) -> "Process":
+        """A process with the databases open.
+
+        Raises:
+            ConfigError: One of them does not open.
+            ScorerError: The process does not come up.
+        """
+        params = self._params
+        settings = {
+            "dialect": params.dialect, "sources": self._sources, "time_limit_s": params.time_limit_s,
+            "max_rows": params.max_rows,
+        }  # fmt: skip
+        process = Process()
+        try:
+            problems = process.ask(settings, START_SECONDS)
+        except Lost as error:
+            process.end()
+            raise ScorerError(f"expected a process for {params.dialect}, found {error}") from error
+        if problems:
+            process.end()
+            raise ConfigError(f"sql_execution.databases: {problems[0]}")
+        return process
 
 
-Opener = Callable[[], Database]
+class Process:
+    """One process, as its parent sees it."""
+
+    def __init__(self) -> None:
+        """Start it; it waits for its first message."""
+        script = str(Path(__file__).with_name("sql_inside.py"))
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT, cwd="/", start_new_session=True,
+        )  # fmt: skip
+
+    def ask(self, message: object, seconds: float) -> Any:
+        """What a message is answered with: values of the types that a cell may have, in lists and tuples.
+
+        Raises:
+            Lost: There is no answer in time, or it is none.
+        """
+        deadline = time.monotonic() + seconds
+        try:
+            write(self._process.stdin, message)
+        except OSError as error:
+            raise Lost("its process ended") from error
+        size = struct.unpack("!I", self._read(4, deadline))[0]
+        if size > LARGEST_MESSAGE:
+            raise Lost(f"its process answered with {size:,} bytes")
+        try:
+            return _Plain(io.BytesIO(self._read(size, deadline))).load()
+        except (pickle.UnpicklingError, ValueError, TypeError, EOFError, LookupError, AttributeError, ArithmeticError):
+            raise Lost("its process answered with what is no row") from None
+
+    def end(self) -> int:
+        """End it, if it has not ended; how it did."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(BrokenPipeError):
+                pipe.close()
+        return self._process.wait()
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        assert self._process.stdout is not None
+        number, content = self._process.stdout.fileno(), bytearray()
+        poll = select.poll()
+        poll.register(number, select.POLLIN)
+        while len(content) < size:
+            if not poll.poll(max(deadline - time.monotonic(), 0) * 1000):
+                raise Lost("its process fell silent")
+            part = os.read(number, min(size - len(content), 1 << 20))
+            if not part:
+                raise Lost("its process ended")
+            content += part
+        return bytes(content)
 
 
-def openers(params: SqlExecutionParams) -> list[Opener]:
-    """How each database is opened, by any thread.
+class _Plain(pickle.Unpickler):
+    """Reads values of the types that a cell may have, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _NAMES:
+            raise pickle.UnpicklingError(f"{module}.{name} is no type of a cell")
+        return _NAMES[module, name]
+
+
+def _checked(answer: Any, databases: int) -> list[list[Row] | str]:
+    """An answer to a query as what it has to be.
 
     Raises:
-        ConfigError: There is none, a file is missing, or a script does not run.
+        Lost: It is something else.
     """
-    found = _named(params.databases) if isinstance(params.databases, str) else [Path(one) for one in params.databases]
-    if not found:
-        raise ConfigError(f"sql_execution.databases: expected at least one, found none ({params.databases})")
-    opener = _sqlite if params.dialect == "sqlite" else _duckdb
-    return [opener(_content(one), params) for one in found]
+    shaped = isinstance(answer, list) and all(isinstance(rows, str) or _are_rows(rows) for rows in answer)
+    whole = shaped and (len(answer) == databases or (answer and isinstance(answer[-1], str)))
+    if not whole or any(isinstance(rows, str) for rows in answer[:-1]):
+        raise Lost("its process answered with what is no row")
+    return answer
+
+
+def _are_rows(rows: Any) -> bool:
+    return isinstance(rows, list) and all(
+        type(row) is tuple and all(type(cell) in CELLS for cell in row) for row in rows
+    )
 
 
 def _named(name: str) -> Sequence[str]:
@@ -73,135 +204,17 @@ def _named(name: str) -> Sequence[str]:
         ) from error
 
 
-def _content(source: str | Path) -> str | Path:
-    """A script's text, or the file of a database."""
-    if isinstance(source, str):
-        return source
-    if not source.is_file():
-        raise ConfigError(f"sql_execution.databases: expected a file, found none at {source}")
-    return source.read_text(encoding="utf-8") if source.suffix == ".sql" else source
+def _source(item: str | Path, dialect: str) -> tuple[str, str]:
+    """A script's text, or the file of a database as the engine wants it named."""
+    if isinstance(item, str):
+        return "script", item
+    if not item.is_file():
+        raise ConfigError(f"sql_execution.databases: expected a file, found none at {item}")
+    if item.suffix == ".sql":
+        return "script", item.read_text(encoding="utf-8")
+    return "file", item.resolve().as_uri() if dialect == "sqlite" else str(item.resolve())
 
 
-def _sqlite(content: str | Path, params: SqlExecutionParams) -> Opener:
-    if isinstance(content, Path):
-        address = f"{content.resolve().as_uri()}?mode=ro&immutable=1"
-        return lambda: SqliteDatabase(sqlite3.connect(address, uri=True), params)
-    with closing(sqlite3.connect(":memory:")) as built:
-        try:
-            built.executescript(content)
-        except sqlite3.Error as error:
-            raise ConfigError(f"sql_execution.databases: expected a script for SQLite, found {error}") from error
-        image = built.serialize()
-
-    def copied() -> Database:
-        connection = sqlite3.connect(":memory:")
-        connection.deserialize(image)
-        return SqliteDatabase(connection, params)
-
-    return copied
-
-
-class SqliteDatabase:
-    """A connection that may only read."""
-
-    def __init__(self, connection: sqlite3.Connection, params: SqlExecutionParams) -> None:
-        self._connection, self._params, self._until = connection, params, 0.0
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, LONGEST_VALUE)
-        connection.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, MOST_COLUMNS)
-        connection.execute("PRAGMA query_only = ON")
-        connection.set_authorizer(_may_only_read)
-        connection.set_progress_handler(lambda: time.monotonic() > self._until, STEPS_BETWEEN_LOOKS)
-
-    def rows(self, query: str) -> list[Row]:
-        self._until = time.monotonic() + self._params.time_limit_s
-        try:
-            cursor = self._connection.execute(query)
-            found = _fetched(cursor, self._params)
-        except (sqlite3.Error, sqlite3.Warning, ValueError, UnicodeError) as error:
-            late = isinstance(error, sqlite3.OperationalError) and str(error) == "interrupted"
-            raise QueryFailed(_late(self._params) if late else str(error)) from error
-        if cursor.description is None:
-            raise QueryFailed("no query")
-        return found
-
-
-def _may_only_read(action: int, _: object, function: str | None, *__: object) -> int:
-    """SQLite's question before each action of a statement; for functions the second name is the function's."""
-    allowed = action in READING and (function or "").lower() != "load_extension"
-    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
-
-
-def _duckdb(content: str | Path, params: SqlExecutionParams) -> Opener:
-    import duckdb
-
-    try:
-        if isinstance(content, Path):
-            opened = duckdb.connect(str(content), read_only=True, config=DUCKDB)
-        else:
-            opened = duckdb.connect(":memory:", config=DUCKDB)
-            opened.execute(content)
-        opened.execute("SET lock_configuration = true")
-    except duckdb.Error as error:
-        raise ConfigError(f"sql_execution.databases: expected a database for DuckDB, found {error}") from error
-    return lambda: DuckDatabase(opened.cursor(), params)
-
-
-class DuckDatabase:
-    """A cursor whose queries run in read-only transactions."""
-
-    def __init__(self, cursor: Any, params: SqlExecutionParams) -> None:
-        self._cursor, self._params = cursor, params
-
-    def rows(self, query: str) -> list[Row]:
-        import duckdb
-
-        watch = threading.Timer(self._params.time_limit_s, self._cursor.interrupt)
-        watch.start()
-        try:
-            statements = self._cursor.extract_statements(query)
-            if [one.type for one in statements] != [duckdb.StatementType.SELECT]:
-                raise QueryFailed("not exactly one SELECT statement")
-            self._cursor.execute("BEGIN TRANSACTION READ ONLY")
-            found = _fetched(self._cursor.execute(statements[0]), self._params)
-            return [tuple(map(_hashable, row)) for row in found]
-        except duckdb.InterruptException:
-            raise QueryFailed(_late(self._params)) from None
-        except (duckdb.Error, RuntimeError, ValueError) as error:
-            raise QueryFailed(str(error).splitlines()[0]) from error
-        finally:
-            watch.cancel()
-            watch.join()  # so that it interrupts nothing else
-            self._end()
-
-    def _end(self) -> None:
-        import duckdb
-
-        try:
-            self._cursor.execute("ROLLBACK")
-        except duckdb.Error:  # nothing had begun
-            return
-
-
-def _hashable(cell: Any) -> Any:
-    """A cell; arrays and structures as they are written."""
-    return str(cell) if isinstance(cell, list | dict) else cell
-
-
-def _fetched(cursor: Any, params: SqlExecutionParams) -> list[Row]:
-    """All rows, unless there are too many of them or too much is in them."""
-    found, size = list[Row](), 0
-    while True:
-        rows = cursor.fetchmany(ROWS_AT_ONCE)
-        found += rows
-        size += sum(len(cell) for row in rows for cell in row if isinstance(cell, str | bytes))
-        if len(found) > params.max_rows:
-            raise QueryFailed(f"more than {params.max_rows:,} rows")
-        if size > LARGEST_RESULT:
-            raise QueryFailed(f"more than {LARGEST_RESULT:,} characters")
-        if len(rows) < ROWS_AT_ONCE:
-            return found
-
-
-def _late(params: SqlExecutionParams) -> str:
-    return f"no result within {params.time_limit_s:g} s"
+def _close(idle: deque[Process]) -> None:
+    while idle:
+        idle.pop().end()

@@ -4,7 +4,6 @@ Right by luck on one database is not right on others. What is the same is decide
 in `sql_databases`. A limit or an error is the query's own fault; where the reference fails, nothing can be decided.
 """
 
-import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -13,8 +12,8 @@ from components.errors import ConfigError, ScorerError
 from components.params import SqlExecutionParams
 from components.records import Completion, Example, Score
 from components.scorers.answers import NotAnAnswer, read_answer, read_reference
-from components.scorers.sql_databases import Database, QueryFailed, openers
-from components.scorers.sql_results import Expected, orders, with_keys
+from components.scorers.sql_databases import Databases, QueryFailed
+from components.scorers.sql_results import Expected, Row, orders, with_keys
 
 REMEMBERED = 20_000  # results of reference queries, and what became of answers: rollouts of a group are often equal
 
@@ -23,7 +22,7 @@ class SqlExecutionScorer:
     """1 where the answer's query returns the reference's rows on all databases, 0 otherwise."""
 
     def __init__(self, params: SqlExecutionParams, schema: Mapping[str, Any]) -> None:
-        """Build the databases; each thread opens them for itself.
+        """Open the databases in a process of their own.
 
         Raises:
             ConfigError: The field is no property of the schema, or a database cannot be had.
@@ -33,8 +32,7 @@ class SqlExecutionScorer:
                 f"sql_execution.field: expected one of {', '.join(schema['properties'])}, found {params.field}"
             )
         self._params = params
-        self._openers = openers(params)
-        self._own = threading.local()
+        self._databases = Databases(params)
         self._expected = lru_cache(maxsize=REMEMBERED)(self._reference_rows)
         self._judged = lru_cache(maxsize=REMEMBERED)(self._judge)
 
@@ -51,10 +49,10 @@ class SqlExecutionScorer:
         Raises:
             QueryFailed: The second does not return rows within its limits.
         """
-        for place, database in enumerate(self._databases):
-            right = self._expected(reference, place)
-            if not right.equals(database.rows(query), self._params.tolerance):
-                return _wrong(f"other rows than the reference's {right.rows:,} (database {place + 1})")
+        right = self._expected(reference)
+        for place, rows in enumerate(self._databases.rows(query)):
+            if not right[place].equals(rows, self._params.tolerance):
+                return _wrong(f"other rows than the reference's {right[place].rows:,} (database {place + 1})")
         return Score(value=1.0, passed=True)
 
     def _reference(self, example: Example) -> str:
@@ -65,38 +63,33 @@ class SqlExecutionScorer:
         """
         try:
             query = _query(read_reference(example), self._params.field)
-            for place in range(len(self._openers)):
-                self._expected(query, place)
+            self._expected(query)
         except (NotAnAnswer, QueryFailed) as error:
             raise ScorerError(f"expected a reference whose query runs, found {error} (example {example.id})") from error
         return query
 
-    def _reference_rows(self, query: str, place: int) -> Expected:
-        params, database = self._params, self._databases[place]
-        rows = database.rows(query)
+    def _reference_rows(self, query: str) -> list[Expected]:
+        """What each database has to return."""
+        params, found = self._params, list(self._databases.rows(query))
         ordered = orders(query, params.dialect) if params.order == "reference" else params.order == "always"
         if not ordered:
-            return Expected.unordered(rows)
-        return (params.order == "reference" and self._tied(query, rows, database)) or Expected.ordered(rows)
+            return [Expected.unordered(rows) for rows in found]
+        tied = self._tied(query, found) if params.order == "reference" else [None] * len(found)
+        return [tie or Expected.ordered(rows) for tie, rows in zip(tied, found, strict=True)]
 
-    def _tied(self, query: str, rows: list[tuple[Any, ...]], database: Database) -> Expected | None:
+    def _tied(self, query: str, found: list[list[Row]]) -> list[Expected | None]:
         """The reference's rows in blocks of ties; None where sqlglot cannot tell them."""
         keyed = with_keys(query, self._params.dialect)
-        if keyed is None:
-            return None
         try:
-            longer = database.rows(keyed[0])
+            longer = list(self._databases.rows(keyed[0])) if keyed else []
         except QueryFailed:
-            return None
-        same = [row[: -keyed[1]] for row in longer] == rows
-        return Expected.tied(longer, keyed[1]) if same else None
-
-    @property
-    def _databases(self) -> list[Database]:
-        """This thread's connections."""
-        if not hasattr(self._own, "databases"):
-            self._own.databases = [opened() for opened in self._openers]
-        return self._own.databases
+            longer = []
+        if keyed is None or not longer:
+            return [None] * len(found)
+        return [
+            Expected.tied(rows, keyed[1]) if [row[: -keyed[1]] for row in rows] == shorter else None
+            for rows, shorter in zip(longer, found, strict=True)
+        ]
 
 
 def _query(answer: Mapping[str, Any], field: str) -> str:

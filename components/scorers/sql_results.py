@@ -14,7 +14,7 @@ from numbers import Number
 from typing import Any
 
 Row = tuple[Any, ...]
-MOST_MATCHED = 1_000  # rows that are matched each with each
+MOST_COMPARED = 200_000  # pairs of rows, where rows have to be matched each with each
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def _same(expected: Sequence[Row], found: Sequence[Row], tolerance: float) -> bo
     missing, odd = _by_words((left - right).elements()), _by_words((right - left).elements())
     if missing.keys() != odd.keys():
         return False
-    return all(_matched(rows, odd[words], tolerance) for words, rows in missing.items())
+    each = sum(len(rows) ** 2 for rows in missing.values()) <= MOST_COMPARED
+    return all(_matched(rows, odd[words], tolerance, each) for words, rows in missing.items())
 
 
 def _by_words(rows: Iterator[Row]) -> dict[Row, list[Row]]:
@@ -119,14 +120,14 @@ def _by_words(rows: Iterator[Row]) -> dict[Row, list[Row]]:
     return found
 
 
-def _matched(expected: list[Row], found: list[Row], tolerance: float) -> bool:
-    """Whether rows that differ in numbers alone can be paired."""
+def _matched(expected: list[Row], found: list[Row], tolerance: float, each: bool) -> bool:
+    """Whether rows that differ in numbers alone can be paired: by their order, else `each` with each."""
     if len(expected) != len(found):
         return False
     first, second = sorted(expected, key=_numbers), sorted(found, key=_numbers)
     if all(_equal(one, other, tolerance) for one, other in zip(first, second, strict=True)):
         return True
-    if len(first) > MOST_MATCHED:
+    if not each:
         return False
     for one in first:
         place = next((place for place, other in enumerate(second) if _equal(one, other, tolerance)), None)

@@ -6,14 +6,19 @@ business, and which version is champion the registry's.
 
 from components.serving.access import REVIEWER, Keys, new_key
 from components.serving.app import create_app
+from components.serving.browsers import LOOPBACK
 from components.serving.champion import Follower, Served, open_fallback, open_served
+from components.serving.connections import bind, config
+from components.serving.corrections import Corrections
 from components.serving.forgotten import forget_waiting, note, sparing
 from components.serving.journal import Journal, Outlet
 from components.serving.owners import Owners, salt
 from components.serving.server import Server
 
 __all__ = [
+    "LOOPBACK",
     "REVIEWER",
+    "Corrections",
     "Follower",
     "Journal",
     "Keys",
@@ -21,6 +26,8 @@ __all__ = [
     "Owners",
     "Served",
     "Server",
+    "bind",
+    "config",
     "create_app",
     "forget_waiting",
     "new_key",

@@ -1,36 +1,28 @@
-"""The HTTP server: `/v1/chat/completions` and `/v1/models` as OpenAI's API has them, feedback, health and metrics.
+"""The HTTP server: OpenAI's chat completions, responses and models, feedback, health and metrics.
 
 Decides addresses, statuses and shapes; what happens to a request in between is the `Server`'s business.
 """
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from components.serving.protocol import (
-    ChatRequest,
-    Events,
-    FeedbackRequest,
-    RequestError,
-    answer_body,
-    new_id,
-    refusal,
-    usage,
-)
+from components.serving.answering import Exchange, parsed
+from components.serving.browsers import Guard, Names
+from components.serving.health import problems
+from components.serving.protocol import ChatRequest, FeedbackRequest
+from components.serving.refusals import RequestError, refusal
+from components.serving.replies import ChatReply
+from components.serving.responses import Response as TextResponse
+from components.serving.responses import ResponsesRequest
 from components.serving.server import Server
-from components.serving.streaming import Stream
-
-log = logging.getLogger(__name__)
-CLIENT_LEFT = 499  # a status that no client sees: nginx's, for the metrics
 
 
 def create_app(server: Server) -> FastAPI:
@@ -52,66 +44,66 @@ def create_app(server: Server) -> FastAPI:
 
     app = FastAPI(title=f"Gradus: {server.model}", lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
     _add_errors(app)
+    for routes in (_house(server), _models(server), _answers(server), _feedback(server)):
+        app.include_router(routes)
+    names = Names.of(server.host, server.params.access.hosts, keyed=bool(server.keys.hashes))
+    app.add_middleware(Guard, names=names)
+    return app
 
-    @app.get("/healthz")
+
+def _house(server: Server) -> APIRouter:
+    """For whoever looks after the server."""
+    routes = APIRouter()
+
+    @routes.get("/healthz")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz")
-    async def ready() -> dict[str, Any]:
+    @routes.get("/readyz")
+    async def ready(request: Request) -> dict[str, Any]:
+        server.admit_house(request)
+        if found := await asyncio.to_thread(problems, server):
+            raise RequestError(503, "; ".join(found), code="not_ready", retry_after_s=1)
         served = server.served
-        if server.journal is not None and server.journal.trouble:
-            raise RequestError(503, "answers cannot be written down; the log says why", code="no_traces")
         return {"status": "ok", "model": server.model, "version": served.version, "method": served.made_by}
 
-    @app.get("/metrics")
-    async def metrics() -> Response:
+    @routes.get("/metrics")
+    async def metrics(request: Request) -> Response:
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        if server.journal is not None:
-            server.metrics.watch(server.journal)
-        server.metrics.version.set(server.follower.served.version if server.follower.served else 0)
+        server.admit_house(request)
+        await asyncio.to_thread(_measure, server)
         return Response(generate_latest(server.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/v1/models")
+    return routes
+
+
+def _measure(server: Server) -> None:
+    """What has to be looked up for `/metrics`."""
+    metrics, journal, served = server.metrics, server.journal, server.follower.served
+    if journal is not None:
+        metrics.watch(journal)
+    metrics.version.set(served.version if served else 0)
+    metrics.waiting_requests.set(server.batcher.waiting)
+    metrics.ready.set(not problems(server))
+
+
+def _models(server: Server) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/v1/models")
     async def models(request: Request) -> dict[str, Any]:
         server.admit(request)
         return {"object": "list", "data": [_model(server)]}
 
-    @app.get("/v1/models/{name}")
+    @routes.get("/v1/models/{name}")
     async def model(request: Request, name: str) -> dict[str, Any]:
         server.admit(request)
         if name != server.model:
-            raise RequestError(404, f"expected the model {server.model}, found {name}", code="model_not_found")
+            raise RequestError(404, f"expected the model {server.model}, found {name[:100]}", code="model_not_found")
         return _model(server)
 
-    @app.post("/v1/chat/completions")
-    async def chat(request: Request) -> Response:
-        started, name = time.perf_counter(), new_id()
-        try:
-            caller = server.admit(request)
-            if server.journal is not None:
-                server.journal.asked(name, caller)
-            asked = ChatRequest.model_validate_json(await server.read(request))
-            if asked.stream:
-                return await _streamed(server, name, asked, started)
-            found = await server.answer(name, asked)
-        except Exception as error:
-            server.metrics.refused(refusal(error).status)
-            raise
-        server.metrics.answered(time.perf_counter() - started, usage(found))
-        return JSONResponse(answer_body(name, server.model, found))
-
-    @app.post("/v1/feedback")
-    async def feedback(request: Request) -> dict[str, str]:
-        caller = server.admit(request)
-        told = FeedbackRequest.model_validate_json(await server.read(request))
-        if server.journal is None:
-            raise RequestError(501, "this server keeps no traces", code="no_traces")
-        server.journal.told(told.id, told.score, told.corrected, caller)
-        return {"status": "ok"}
-
-    return app
+    return routes
 
 
 def _model(server: Server) -> dict[str, Any]:
@@ -124,33 +116,56 @@ def _model(server: Server) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _streamed(server: Server, name: str, asked: ChatRequest, started: float) -> Response:
-    """An answer as it is written, from its first piece on: what goes wrong before has a status of its own."""
-    stream = Stream()
-    answer = server.begin(name, asked, stream.hear)
-    pieces = stream.pieces(answer)
-    first = await anext(pieces, None)
-    server.metrics.first_token.observe(time.perf_counter() - started)
-    events, counted = Events(name, server.model), bool(asked.stream_options and asked.stream_options.include_usage)
+def _answers(server: Server) -> APIRouter:
+    routes = APIRouter()
 
-    async def lines() -> AsyncGenerator[str]:
-        try:
-            yield "".join(events.role(index) for index in range(asked.n)) + (events.text(*first) if first else "")
-            async for piece in pieces:
-                yield events.text(*piece)
-            found = answer.result()
-        except (asyncio.CancelledError, GeneratorExit):  # the caller went away; the answer is written down without it
-            server.metrics.refused(CLIENT_LEFT)
-            raise
-        except Exception as error:  # of any kind: the status has left
-            log.exception("A stream ended before its time.")
-            server.metrics.refused(refusal(error).status)
-            yield events.broken(refusal(error))
-            return
-        server.metrics.answered(time.perf_counter() - started, usage(found))
-        yield events.ends(found, include_usage=counted)
+    @routes.post("/v1/chat/completions")
+    async def chat(request: Request) -> Response:
+        exchange = Exchange(server, request)
 
-    return StreamingResponse(lines(), media_type="text/event-stream")
+        async def understood() -> tuple[ChatRequest, ChatReply]:
+            asked = await parsed(ChatRequest, server, request)
+            counted = bool(asked.stream_options and asked.stream_options.include_usage)
+            return asked, ChatReply(server.model, asked.n, include_usage=counted)
+
+        return await exchange.reply(understood)
+
+    @routes.post("/v1/responses")
+    async def responses(request: Request) -> Response:
+        exchange = Exchange(server, request)
+
+        async def understood() -> tuple[ChatRequest, TextResponse]:
+            asked = await parsed(ResponsesRequest, server, request)
+            return await asyncio.to_thread(lambda: asked.chat), TextResponse(asked, server.model)
+
+        return await exchange.reply(understood)
+
+    @routes.post("/v1/completions")
+    @routes.post("/v1/embeddings")
+    async def unsupported(request: Request) -> None:
+        raise RequestError(
+            404, f"expected /v1/chat/completions or /v1/responses, found {request.url.path}, which is not supported",
+            code="unsupported_endpoint",
+        )  # fmt: skip
+
+    return routes
+
+
+def _feedback(server: Server) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.post("/v1/feedback")
+    async def feedback(request: Request) -> dict[str, str]:
+        caller = server.admit(request)
+        told = await parsed(FeedbackRequest, server, request)
+        if server.journal is None:
+            raise RequestError(501, "this server keeps no traces", code="no_traces")
+        if server.corrections is not None:
+            await asyncio.to_thread(server.corrections.check, told, server.params)
+        await asyncio.to_thread(server.journal.told, told.id, told.score, told.corrected, caller)
+        return {"status": "ok"}
+
+    return routes
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -158,7 +173,7 @@ def _add_errors(app: FastAPI) -> None:
 
     async def tell(_: Request, error: Exception) -> JSONResponse:
         told = refusal(error)
-        return JSONResponse(told.body, status_code=told.status)
+        return JSONResponse(told.body, status_code=told.status, headers=told.headers)
 
     for kind in (RequestError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, tell)

@@ -1,105 +1,106 @@
 """Requests that come together are answered together: one thread, one batch after the other.
 
-Decides which requests share a batch, and how long it waits for more: nobody waits who is alone. The thread belongs to
-the engine, which computes one batch at a time.
+Decides how long a batch waits for more requests: nobody waits who is alone. The thread belongs to the engine, which
+computes one batch at a time; whatever goes wrong in it, it goes on, or says that it does not.
 """
 
-import queue
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 
-from components.engines import Ask, Sampling, StreamingEngine
+from components.engines import StreamingEngine
+from components.errors import EngineError
 from components.records import Completion
-from components.serving.champion import Served
+from components.serving.request import Request
+from components.serving.waiting import QueueFull, Waiting
 
-Heard = Callable[[int, str], None]  # the number of a completion, and what its text goes on by
-
-
-@dataclass
-class Request:
-    """A conversation that waits, for the version that was champion when it came.
-
-    `heard` is called in the batches' thread while the answer is written, where the engine can tell it: with the
-    beginnings of the completions' texts, so that `done` may hold more.
-    """
-
-    served: Served
-    ask: Ask
-    sampling: Sampling
-    input: Mapping[str, str] = field(default_factory=dict[str, str])
-    heard: Heard | None = None
-    done: "Future[list[Completion]]" = field(default_factory=Future)
-
-    @property
-    def kind(self) -> tuple[int, str]:
-        """What requests of one batch have in common."""
-        return self.served.version, self.sampling.model_dump_json()
+log = logging.getLogger(__name__)
+MOST_WAITING = 256
 
 
 class Batcher:
-    """A thread that answers requests in the order in which they come, as many at once as wait."""
+    """A thread that answers requests, as many at once as wait; callers take turns."""
 
-    def __init__(self, most: int, wait_ms: float, told: Callable[[int], None] = lambda size: None) -> None:
-        """At most `most` a batch; `wait_ms` is the time for each that is expected; `told` hears the size of each."""
+    def __init__(
+        self,
+        most: int,
+        wait_ms: float,
+        told: Callable[[int], None] = lambda size: None,
+        *,
+        most_waiting: int = MOST_WAITING,
+        caller_share: float = 1.0,
+    ) -> None:
+        """At most `most` completions a batch; `wait_ms` is the time for each request that is expected.
+
+        `told` hears the size of each batch. Of those that wait, one caller may have `caller_share`.
+        """
         self._most, self._wait_s, self._told = most, wait_ms / 1e3, told
-        self._expected = 1
-        self._waiting: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._waiting = Waiting(most_waiting, max(1, round(most_waiting * caller_share)))
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether anything is answered."""
+        return self._thread.is_alive()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that are not begun."""
+        return len(self._waiting)
+
     def submit(self, request: Request) -> "Future[list[Completion]]":
-        """Queue a request; cancelling the future takes it out if it has not been started."""
+        """Queue a request; cancelling the future takes it out if it has not been started.
+
+        Raises:
+            QueueFull: There is no room, or this caller has used up its share of it.
+        """
+        if not self.alive:
+            raise QueueFull
         self._waiting.put(request)
         return request.done
 
     def close(self) -> None:
         """Answer what waits, then end."""
-        self._waiting.put(None)
+        self._waiting.close()
         self._thread.join()
 
     def _run(self) -> None:
-        going = True
-        while going:
-            first = self._waiting.get()
-            if first is None:
-                return
-            requests, going = self._gather(first)
-            for kind in dict.fromkeys(request.kind for request in requests):
-                self._answer([request for request in requests if request.kind == kind])
-            # Those who have their answers now are likely to ask again: they and who waits already share a batch then.
-            self._expected = len(requests) + self._waiting.qsize()
-
-    def _gather(self, first: Request) -> tuple[list[Request], bool]:
-        """What waits already, and soon comes where more is expected; and whether more may come after it."""
-        found = [first]
-        while len(found) < self._most:
-            try:
-                request = self._waiting.get(timeout=self._wait_s if len(found) < self._expected else 0)
-            except queue.Empty:
-                break
-            if request is None:
-                return found, False
-            found.append(request)
-        return found, True
+        try:
+            expected = 1
+            while batch := self._waiting.take(self._most, expected, self._wait_s):
+                self._answer(batch)
+                # Those who have their answers now are likely to ask again: they and who waits share a batch then.
+                expected = len(batch) + len(self._waiting)
+        except BaseException as error:  # of this module's own making
+            log.critical("No request is answered any more.", exc_info=error)
+        finally:
+            self._waiting.close()
+            for request in self._waiting.drain():
+                if request.done.set_running_or_notify_cancel():
+                    request.done.set_exception(EngineError("expected an answer, found that nothing is answered here"))
 
     def _answer(self, requests: list[Request]) -> None:
         """One batch; whatever goes wrong is told to each of its requests."""
         started = [request for request in requests if request.done.set_running_or_notify_cancel()]
         if not started:
             return
-        self._told(len(started))
         n = started[0].sampling.n
         try:
+            self._told(len(started))
             completions = _completions(started)
-        except Exception as error:  # of any kind: a thread that ends would leave all later requests waiting
+            answers = [completions[place * n : (place + 1) * n] for place in range(len(started))]
+        except BaseException as error:  # of any kind, a library's panic too: one that ends the thread ends the server
+            if not isinstance(error, Exception):
+                log.critical("A batch was given up.", exc_info=error)
+                error = RuntimeError(f"expected answers, found {type(error).__name__}: {error}")
             for request in started:
                 request.done.set_exception(error)
             return
-        for place, request in enumerate(started):
-            request.done.set_result(completions[place * n : (place + 1) * n])
+        for request, answer in zip(started, answers, strict=True):
+            request.done.set_result(answer)
 
 
 def _completions(requests: list[Request]) -> list[Completion]:

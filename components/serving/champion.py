@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.data.sources import input_columns
+from components.data.texts import clean
 from components.economics import Prices
 from components.engines import Engine, open_engine
 from components.errors import DataError
@@ -15,7 +16,7 @@ from components.params import Profile, Workload
 from components.prompts import Prompt
 from components.records import Example, Message, Usage
 from components.registry import Version, whole
-from components.serving.protocol import RequestError
+from components.serving.refusals import RequestError
 from components.serving.repeating import Repeated
 
 log = logging.getLogger(__name__)
@@ -41,16 +42,18 @@ class Served:
     def conversation(self, turns: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
         """What the engine is asked, and the inputs in it: one user message alone is put into the version's own prompt.
 
-        A conversation with a system prompt or several turns is asked as it is, and has no inputs that are known. Where
-        the prompt has several inputs, the message is a JSON object of them; a classifier's are its columns.
+        Texts are cleaned as those that were trained on. A conversation with a system prompt or several turns is asked
+        as it is otherwise, and has no inputs that are known. Where the prompt has several inputs, the message is a JSON
+        object of them; a classifier's are its columns.
 
         Raises:
             RequestError: The message lacks an input.
         """
+        cleaned = [Message(role=turn.role, content=clean(turn.content)) for turn in turns]
         if not self.columns or len(turns) > 1 or turns[0].role != "user":
-            return list(turns), {}
+            return cleaned, {}
         inputs = _inputs(self.columns, turns[0].content)
-        return self.prompt.messages(_example(inputs)) if self.prompt else list(turns), inputs
+        return self.prompt.messages(_example(inputs)) if self.prompt else cleaned, inputs
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -113,8 +116,13 @@ class Follower:
     ) -> None:
         self.served: Served | None = None
         self._find, self._open = find, open_version
-        repeated = Repeated(self._look, every_s, self._kept)
-        self.start, self.close = repeated.start, repeated.close
+        self._repeated = Repeated(self._look, every_s, self._kept)
+        self.start, self.close = self._repeated.start, self._repeated.close
+
+    @property
+    def dead(self) -> bool:
+        """Whether it follows no more, though nobody ended it."""
+        return self._repeated.dead
 
     def _look(self) -> None:
         """Ask the registry once, and open what is new."""

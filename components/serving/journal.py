@@ -49,6 +49,16 @@ class Journal:
         return sum(len(spool.corrupt) for spool, _ in self._spools)
 
     @property
+    def dead(self) -> bool:
+        """Whether a spool is no longer emptied, though nobody ended it."""
+        return any(drain.dead for drain in self._drains)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where records wait."""
+        return [outlet.folder for _, outlet in self._spools]
+
+    @property
     def trouble(self) -> str:
         """Why traces cannot be written, in words, so that no request can be answered; empty where all is well."""
         return "; ".join(filter(None, (spool.health() for spool, _ in self._spools)))

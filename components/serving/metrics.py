@@ -34,8 +34,12 @@ class Metrics:
         )
         self.unwritable = Gauge(
             "gradus_spool_unwritable",
-            "1 where no answer can be written down.",
+            "1 where answers cannot be written down, and are refused.",
             registry=self.registry,
+        )
+        self.ready = Gauge("gradus_ready", "1 where /readyz says ok.", registry=self.registry)
+        self.waiting_requests = Gauge(
+            "gradus_waiting_requests", "Requests that wait for their turn.", registry=self.registry
         )
         self.version = Gauge("gradus_champion_version", "The version that answers, 0 for none.", registry=self.registry)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from components.errors import DataError
 from components.params import FeedbackParams
 from components.serving.access import Keys
-from components.serving.protocol import RequestError
+from components.serving.refusals import RequestError
 
 _SALT_BYTES = 32
 _SHOWN = 32  # hexadecimal digits of a salted hash

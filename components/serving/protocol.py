@@ -1,75 +1,80 @@
-"""The shapes of OpenAI's chat completions: what a request may hold, what answers and errors look like.
+"""The shapes of OpenAI's chat completions: what a request may hold.
 
-What this server cannot honour is refused by name; what changes no answer (`user`, `metadata`) is let through.
+What this server cannot honour is refused by name; what changes no answer is let through (`neutral`).
 """
 
 import json
-import time
-import uuid
-from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from starlette.exceptions import HTTPException
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from components.engines import Sampling
-from components.records import Completion, Message
+from components.params import ServingParams
+from components.records import Message
+from components.serving.neutral import refuse_unknown
+from components.serving.refusals import RequestError
 
-HARMLESS = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
-NEUTRAL: tuple[Any, ...] = (None, False, 0, [], {}, "")  # values by which a client asks for nothing
-
-
-class RequestError(Exception):
-    """A request that is refused: its status and the fields of OpenAI's error object."""
-
-    def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
-        super().__init__(message)
-        self.status, self.code, self.param = status, code, param
-
-    @property
-    def body(self) -> dict[str, Any]:
-        """The error as OpenAI's clients read it."""
-        kinds = {401: "authentication_error", 429: "rate_limit_error"}
-        kind = kinds.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
-        return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
-
-
-def refusal(error: Exception) -> RequestError:
-    """Any error as one that clients read; what nobody foresaw is not told to them."""
-    match error:
-        case RequestError():
-            return error
-        case ValidationError() | RequestValidationError():
-            first = error.errors()[0]
-            field_name = ".".join(str(part) for part in first["loc"])
-            return RequestError(400, f"{field_name}: {first['msg']}" if field_name else first["msg"], param=field_name)
-        case HTTPException():
-            return RequestError(error.status_code, str(error.detail))
-        case _:
-            return RequestError(500, "the server failed; its log says why")
-
-
-class TextPart(BaseModel):
-    """A part of a message; others than text are refused."""
-
-    type: Literal["text"]
-    text: str
+TEXTS = {
+    "text": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "refusal": "refusal",
+}  # types of parts: their text
+MOST_PARTS = 1024  # of a message, and messages of a conversation
+MOST_STOPS, MOST_STOP = 16, 256
+MOST_SEED = 2**63
 
 
 class Turn(BaseModel):
-    """One message."""
+    """One message: text, or parts that are text."""
 
     model_config = ConfigDict(extra="ignore")  # clients send back what they got: `refusal`, `annotations`
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart]
+    content: str = ""
+    tool_calls: None = None
+    function_call: None = None
+
+    @field_validator("role", mode="before")
+    @classmethod
+    def _is_known(cls, role: Any) -> Any:
+        if role in ("tool", "function"):
+            raise ValueError(f"messages of the role {role} are not supported here, where no tool is called")
+        return role
+
+    @field_validator("tool_calls", "function_call", mode="before")
+    @classmethod
+    def _calls_nothing(cls, calls: Any) -> None:
+        if calls:
+            raise ValueError("tools are not supported here")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_text(cls, turn: Any) -> Any:
+        """The content of parts joined; an assistant's may be null, as where it called a tool or said nothing."""
+        if not isinstance(turn, dict):
+            return turn
+        content = turn.get("content")
+        if content is None and turn.get("role") != "assistant":
+            raise ValueError("expected content")
+        text = "".join(map(_text_of, content)) if isinstance(content, list) else content
+        return {**turn, "content": "" if text is None else text}
 
     @property
     def message(self) -> Message:
         """The message as engines take it; `developer` is the later name of `system`."""
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        return Message(role="system" if self.role == "developer" else self.role, content=text)
+        return Message(role="system" if self.role == "developer" else self.role, content=self.content)
+
+
+def _text_of(part: Any) -> str:
+    """The text of a part of a message."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    text = part.get(TEXTS[kind]) if isinstance(kind, str) and kind in TEXTS else None
+    if isinstance(kind, str) and kind not in TEXTS:
+        raise ValueError(f"content of the type {kind[:40]} is not supported here, only text")
+    if not isinstance(text, str):
+        raise ValueError('expected parts of the form {"type": "text", "text": "…"}')
+    return text
 
 
 class NamedSchema(BaseModel):
@@ -77,7 +82,7 @@ class NamedSchema(BaseModel):
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
-    name: str
+    name: str = "answer"
     content: dict[str, Any] = Field(alias="schema")
 
 
@@ -87,18 +92,19 @@ class ResponseFormat(BaseModel):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: NamedSchema | None = None
 
-    @property
-    def answer_schema(self) -> dict[str, Any] | None:
+    def answer_schema(self, most_bytes: int) -> dict[str, Any] | None:
         """The schema that answers obey; None where they are free.
 
         Raises:
-            RequestError: The type asks for a schema, and there is none.
+            RequestError: The type asks for a schema, and there is none, or one that is too long.
         """
         if self.type == "json_schema" and self.json_schema is None:
             raise RequestError(400, "expected response_format.json_schema, found none", param="response_format")
-        if self.json_schema is not None and self.type == "json_schema":
-            return self.json_schema.content
-        return {"type": "object"} if self.type == "json_object" else None
+        if self.json_schema is None or self.type != "json_schema":
+            return {"type": "object"} if self.type == "json_object" else None
+        if len(json.dumps(self.json_schema.content)) > most_bytes:
+            raise RequestError(400, f"expected a schema of at most {most_bytes:,} bytes", param="response_format")
+        return self.json_schema.content
 
 
 class StreamOptions(BaseModel):
@@ -107,22 +113,20 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(BaseModel):
-    """A request for chat completions; the temperature is 0 unless given, since a specialist's answer is no lottery."""
+class Asked(BaseModel):
+    """What all kinds of requests say alike; null is as good as nothing."""
 
     model_config = ConfigDict(extra="allow")
 
     model: str
-    messages: list[Turn] = Field(min_length=1)
     temperature: float = Field(default=0.0, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    n: int = Field(default=1, ge=1, le=16)
-    seed: int | None = None
     stream: bool = False
-    stream_options: StreamOptions | None = None
-    response_format: ResponseFormat | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: Any) -> Any:
+        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
 
     def refuse_unknown(self) -> None:
         """Refuse what asks for something that this server does not do.
@@ -130,22 +134,56 @@ class ChatRequest(BaseModel):
         Raises:
             RequestError: Names the first such field.
         """
-        for name, value in (self.model_extra or {}).items():
-            if name not in HARMLESS and value not in NEUTRAL:
-                raise RequestError(
-                    400, f"expected a request without `{name}`, which is not supported here, found {value!r:.60}",
-                    code="unsupported_parameter", param=name,
-                )  # fmt: skip
+        refuse_unknown(self.model_extra or {})
 
-    def sampling(self, max_new_tokens: int, answer_schema: dict[str, Any] | None) -> Sampling:
-        """How the engine draws the answer; the arguments hold where the request says nothing."""
+
+class ChatRequest(Asked):
+    """A request for chat completions; the temperature is 0 unless given, since a specialist's answer is no lottery."""
+
+    messages: list[Turn] = Field(min_length=1, max_length=MOST_PARTS, fail_fast=True)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    n: int = Field(default=1, ge=1, le=16)
+    seed: int | None = None
+    stop: tuple[str, ...] = Field(default=(), max_length=MOST_STOPS)
+    stream_options: StreamOptions | None = None
+    response_format: ResponseFormat | None = None
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _of_one(cls, stop: Any) -> Any:
+        return (stop,) if isinstance(stop, str) else stop
+
+    @field_validator("stop")
+    @classmethod
+    def _that_ends(cls, stop: tuple[str, ...]) -> tuple[str, ...]:
+        if any(len(one) > MOST_STOP for one in stop):
+            raise ValueError(f"expected texts of at most {MOST_STOP} characters")
+        return tuple(one for one in stop if one)
+
+    @property
+    def conversation(self) -> list[Message]:
+        """The messages as engines take them."""
+        return [turn.message for turn in self.messages]
+
+    def sampling(self, max_new_tokens: int, answer_schema: dict[str, Any] | None, params: ServingParams) -> Sampling:
+        """How the engine draws the answer; the first two arguments hold where the request says nothing.
+
+        Whatever number it names, no more tokens are computed than the settings allow for one request.
+
+        Raises:
+            RequestError: The schema that it names is missing or too long.
+        """
+        named = self.response_format
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
-            max_new_tokens=self.max_completion_tokens or self.max_tokens or max_new_tokens,
+            max_new_tokens=min(
+                self.max_completion_tokens or self.max_tokens or max_new_tokens, params.most_new_tokens // self.n
+            ),
             n=self.n,
-            seed=abs(self.seed or 0),
-            answer_schema=self.response_format.answer_schema if self.response_format else answer_schema,
+            seed=abs(self.seed or 0) % MOST_SEED,
+            answer_schema=named.answer_schema(params.most_schema_bytes) if named else answer_schema,
         )
 
 
@@ -163,66 +201,3 @@ class FeedbackRequest(BaseModel):
         if self.score is None and self.corrected is None:
             raise ValueError("expected a score, a corrected answer, or both")
         return self
-
-
-def new_id() -> str:
-    """A name for a request's answer."""
-    return f"chatcmpl-{uuid.uuid4().hex}"
-
-
-def answer_body(name: str, model: str, completions: Sequence[Completion]) -> dict[str, Any]:
-    """A `chat.completion`; tokens of the prompt count once, as OpenAI counts them."""
-    choices = [
-        {
-            "index": index,
-            "message": {"role": "assistant", "content": one.text, "refusal": None},
-            "logprobs": None,
-            "finish_reason": one.finish_reason,
-        }
-        for index, one in enumerate(completions)
-    ]
-    return {**_head("chat.completion", name, model), "choices": choices, "usage": usage(completions)}
-
-
-class Events:
-    """The same as server-sent events: for each choice its role, its text in pieces and its end; then the usage."""
-
-    def __init__(self, name: str, model: str) -> None:
-        self._head = _head("chat.completion.chunk", name, model)
-
-    def role(self, index: int) -> str:
-        """A choice begins."""
-        return self._choice(index, {"role": "assistant", "content": ""}, None)
-
-    def text(self, index: int, piece: str) -> str:
-        """A choice goes on."""
-        return self._choice(index, {"content": piece}, None)
-
-    def ends(self, completions: Sequence[Completion], *, include_usage: bool) -> str:
-        """All choices end, and so does the stream."""
-        events = [self._choice(index, {}, one.finish_reason) for index, one in enumerate(completions)]
-        if include_usage:
-            events.append(_event({**self._head, "choices": [], "usage": usage(completions)}))
-        return "".join([*events, "data: [DONE]\n\n"])
-
-    def broken(self, error: RequestError) -> str:
-        """The stream ends before its time."""
-        return _event(error.body)
-
-    def _choice(self, index: int, delta: dict[str, str], reason: str | None) -> str:
-        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return _event({**self._head, "choices": [choice]})
-
-
-def usage(completions: Sequence[Completion]) -> dict[str, int]:
-    """Tokens of a request."""
-    asked, told = completions[0].usage.input_tokens, sum(one.usage.output_tokens for one in completions)
-    return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
-
-
-def _event(content: Mapping[str, Any]) -> str:
-    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
-
-
-def _head(kind: str, name: str, model: str) -> dict[str, Any]:
-    return {"id": name, "object": kind, "created": int(time.time()), "model": model}

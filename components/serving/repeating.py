@@ -17,6 +17,11 @@ class Repeated:
         self._trouble = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
 
+    @property
+    def dead(self) -> bool:
+        """Whether it began, and works no more though nobody ended it."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stop.is_set()
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()
@@ -33,7 +38,7 @@ class Repeated:
         try:
             self._work()
             self._trouble = ""
-        except Exception as error:  # of any kind: a thread that ends would never work again
+        except BaseException as error:  # of any kind, a library's panic too: a thread that ends never works again
             if str(error) != self._trouble:
                 log.warning("%s; %s.", error, self._kept())
             self._trouble = str(error)

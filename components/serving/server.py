@@ -8,28 +8,40 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
-from starlette.requests import Request
+from starlette import requests
 
 from components.engines import Ask
 from components.errors import EngineError
 from components.params import ServingParams
 from components.records import Completion, RouteName
-from components.serving import batching
 from components.serving.access import Keys, Limit
+from components.serving.batching import Batcher
+from components.serving.browsers import LOOPBACK
 from components.serving.champion import Follower, Served
+from components.serving.corrections import Corrections
 from components.serving.journal import Journal
 from components.serving.metrics import Metrics
-from components.serving.protocol import ChatRequest, RequestError
+from components.serving.protocol import ChatRequest
+from components.serving.refusals import RequestError
+from components.serving.request import Heard, Request
 from components.serving.routing import Answer, falls_in
+from components.serving.stops import Stopping, cut
+from components.serving.waiting import QueueFull
 
 log = logging.getLogger(__name__)
+CLIENT_LEFT = 499  # a status that no client sees: nginx's, for the metrics
 
 
 @dataclass
 class Server:
-    """What one server is made of; `model` is the name that clients ask for."""
+    """What one server is made of; `model` is the name that clients ask for, `host` the address that it listens on.
+
+    What depends on a request's length runs in threads: other callers are heard meanwhile.
+    """
 
     model: str
     follower: Follower
@@ -40,14 +52,19 @@ class Server:
     shadow: Follower | None = None
     fallback: Served | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    corrections: Corrections | None = None
+    host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         self.answering = set["asyncio.Task[Sequence[Completion]]"]()  # goes on when the caller of a stream goes away
         self.limit = Limit(self.params.requests_per_minute)
-        most, wait_ms = self.params.most_batched, self.params.wait_ms
-        self.batcher = batching.Batcher(most, wait_ms, self.metrics.batches.observe)
+        batcher = partial(
+            Batcher, self.params.most_batched, self.params.wait_ms,
+            most_waiting=self.params.most_waiting, caller_share=self.params.caller_share,
+        )  # fmt: skip
+        self.batcher = batcher(self.metrics.batches.observe)
         # One of its own: what waits for another model's API must not keep others waiting.
-        self.second_batcher = batching.Batcher(most, wait_ms) if self.fallback else None
+        self.second_batcher = batcher() if self.fallback else None
 
     @property
     def followers(self) -> list[Follower]:
@@ -65,42 +82,61 @@ class Server:
             raise RequestError(503, f"{self.model} has no champion that is ready", code="not_ready")
         return self.follower.served
 
-    def admit(self, request: Request) -> str:
-        """Let a caller in, and say who it is: the hash of its key, or its address where no keys are asked for.
+    def known(self, request: requests.Request) -> str:
+        """The caller: the hash of its key, or its address where no keys are asked for.
+
+        Raises:
+            RequestError: The key is unknown.
+        """
+        if not self.keys.hashes:
+            return request.client.host if request.client else ""
+        caller = self.keys.caller(request.headers.get("authorization"))
+        if caller is None:
+            raise RequestError(401, "expected a known API key as bearer token", code="invalid_api_key")
+        return caller
+
+    def admit(self, request: requests.Request) -> str:
+        """Let a caller in, and say who it is.
 
         Raises:
             RequestError: The key is unknown, or its requests are used up.
         """
-        caller = request.client.host if request.client else ""
-        if self.keys.hashes:
-            found = self.keys.caller(request.headers.get("authorization"))
-            if found is None:
-                raise RequestError(401, "expected a known API key as bearer token", code="invalid_api_key")
-            caller = found
+        caller = self.known(request)
         if wait_s := self.limit.wait_s(caller):
             raise RequestError(
                 429, f"expected at most {self.params.requests_per_minute:g} requests a minute; "
-                f"the next one in {wait_s:.1f} s", code="rate_limit_exceeded",
+                f"the next one in {wait_s:.1f} s", code="rate_limit_exceeded", retry_after_s=wait_s,
             )  # fmt: skip
         return caller
 
-    async def read(self, request: Request) -> bytes:
+    def admit_house(self, request: requests.Request) -> None:
+        """Let in who looks after the server: anybody on this machine, others with a key unless the settings say so.
+
+        Raises:
+            RequestError: The key is unknown.
+        """
+        if self.host not in LOOPBACK and not self.params.access.open_probes:
+            self.known(request)
+
+    async def read(self, request: requests.Request) -> bytes:
         """The body, read no further than it may be long.
 
         Raises:
-            RequestError: It is longer.
+            RequestError: It is longer, or its sender went away before its end.
         """
-        body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > self.params.most_request_bytes:
-                most = self.params.most_request_bytes
-                raise RequestError(413, f"expected a request of at most {most:,} bytes", code="request_too_large")
+        body, most = bytearray(), self.params.most_request_bytes
+        try:
+            async for part in request.stream():
+                body += part
+                if len(body) > most:
+                    raise RequestError(413, f"expected a request of at most {most:,} bytes", code="request_too_large")
+        except requests.ClientDisconnect:
+            raise RequestError(CLIENT_LEFT, "expected the whole request, found its sender gone") from None
         return bytes(body)
 
-    def begin(self, name: str, asked: ChatRequest, heard: batching.Heard) -> "asyncio.Task[Sequence[Completion]]":
+    def begin(self, name: str, asked: ChatRequest, caller: str, heard: Heard) -> "asyncio.Task[Sequence[Completion]]":
         """`answer` as a task that ends by itself, whoever waits for it."""
-        task = asyncio.create_task(self.answer(name, asked, heard))
+        task = asyncio.create_task(self.answer(name, asked, caller, heard))
         self.answering.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -110,7 +146,9 @@ class Server:
         if not task.cancelled() and (error := task.exception()):
             log.debug("A streamed request was not answered: %s", error)
 
-    async def answer(self, name: str, asked: ChatRequest, heard: batching.Heard | None = None) -> Sequence[Completion]:
+    async def answer(
+        self, name: str, asked: ChatRequest, caller: str = "", heard: Heard | None = None
+    ) -> Sequence[Completion]:
         """The completions of a request, written down under its name.
 
         `heard` is told of them while they are written, unless they may be replaced by the second model's.
@@ -119,18 +157,26 @@ class Server:
             RequestError: It cannot be answered, or not in time.
         """
         if asked.model != self.model:
-            raise RequestError(404, f"expected the model {self.model}, found {asked.model}", code="model_not_found")
+            raise RequestError(
+                404, f"expected the model {self.model}, found {asked.model[:100]}", code="model_not_found"
+            )
         asked.refuse_unknown()
+        if self.journal is not None:
+            self.journal.asked(name, caller)
         route, served = self._route(name)
         may_fall_back = self._may_fall_back(asked)
-        request = self._request(served, name, asked, None if may_fall_back else heard)
-        answer = await self._ask(self.batcher, route, request)
-        if may_fall_back and not all(map(self._good, answer.completions)):
-            answer = await self._second(answer, name, asked)
+        request = await asyncio.to_thread(self._request, served, name, asked, caller, None if may_fall_back else heard)
+        answer = await self._ask(self.batcher, route, request, asked.stop)
+        if may_fall_back and not await asyncio.to_thread(self._all_good, answer.completions):
+            answer = await self._second(answer, name, asked, caller)
+        await asyncio.to_thread(self._write_down, name, answer, asked, caller)
+        return answer.completions
+
+    def _write_down(self, name: str, answer: Answer, asked: ChatRequest, caller: str) -> None:
+        """The traces of what is returned; the shadow is asked then."""
         if self.journal is not None:
             self.journal.answered(name, answer)
-        self._shadow(name, asked)
-        return answer.completions
+        self._shadow(name, asked, caller)
 
     def _route(self, name: str) -> tuple[RouteName, Served]:
         """The canary for its share of the requests while there is one, else the champion."""
@@ -139,31 +185,40 @@ class Server:
             return "canary", self.canary.served
         return "champion", self.served
 
-    async def _ask(self, batcher: batching.Batcher, route: RouteName, request: batching.Request) -> Answer:
+    async def _ask(self, batcher: Batcher, route: RouteName, request: Request, stops: Sequence[str]) -> Answer:
         """The answer of a version."""
         try:
             waiting = asyncio.wrap_future(batcher.submit(request))
             found = await asyncio.wait_for(waiting, self.params.timeout_s)
+        except QueueFull:
+            raise RequestError(
+                503, "too many requests wait for their answers; try again later", code="overloaded", retry_after_s=1
+            ) from None
         except TimeoutError:
             raise RequestError(504, f"no answer within {self.params.timeout_s:g} s", code="timeout") from None
         except EngineError as error:
             raise RequestError(400, str(error)) from error
         if error := next((one.error for one in found if one.error is not None), None):
             raise RequestError(400, error, param="messages")
-        return Answer(route, request.served, request.ask.messages, request.input, found)
+        return Answer(route, request.served, request.ask.messages, request.input, [cut(one, stops) for one in found])
 
     def _request(
-        self, served: Served, name: str, asked: ChatRequest, heard: batching.Heard | None = None
-    ) -> batching.Request:
+        self, served: Served, name: str, asked: ChatRequest, caller: str, heard: Heard | None = None
+    ) -> Request:
         """What a version is asked. Draws depend on the seed and the ask's name: requests without a seed differ."""
-        messages, inputs = served.conversation([turn.message for turn in asked.messages])
+        messages, inputs = served.conversation(asked.conversation)
         ask = Ask(name if asked.seed is None else "", messages)
-        sampling = asked.sampling(served.max_new_tokens, served.answer_schema)
-        return batching.Request(served, ask, sampling, inputs, heard)
+        sampling = asked.sampling(served.max_new_tokens, served.answer_schema, self.params)
+        if heard is not None and asked.stop:
+            heard = Stopping(heard, asked.stop)
+        return Request(served, ask, sampling, inputs, heard, caller)
 
     def _may_fall_back(self, asked: ChatRequest) -> bool:
         """Whether the second model may be asked; not where the caller named a form of its own."""
         return self.fallback is not None and self.journal is not None and asked.response_format is None
+
+    def _all_good(self, completions: Sequence[Completion]) -> bool:
+        return all(map(self._good, completions))
 
     def _good(self, completion: Completion) -> bool:
         """Whether an answer needs no second model's: it obeys the schema, and the first model is sure enough of it."""
@@ -172,29 +227,33 @@ class Server:
         least, sure = named and named.min_confidence, completion.confidence
         return self.journal.valid(completion) and (least is None or sure is None or sure >= least)
 
-    async def _second(self, first: Answer, name: str, asked: ChatRequest) -> Answer:
+    async def _second(self, first: Answer, name: str, asked: ChatRequest, caller: str) -> Answer:
         """The second model's answer; the first one where it has none, or only the first one obeys the schema."""
         assert self.fallback is not None and self.second_batcher is not None and self.journal is not None
         try:
-            request = self._request(self.fallback, name, asked)
-            second = await self._ask(self.second_batcher, "fallback", request)
+            request = await asyncio.to_thread(self._request, self.fallback, name, asked, caller)
+            second = await self._ask(self.second_batcher, "fallback", request, asked.stop)
         except RequestError as error:
             log.warning("The fallback did not answer: %s", error)
             return first
-        valid = self.journal.valid
-        if all(map(valid, first.completions)) and not all(map(valid, second.completions)):
-            self.journal.answered(name, second, returned=False)
-            return first
-        self.journal.answered(name, first, returned=False)
-        return second
+        return await asyncio.to_thread(self._better, name, first, second)
 
-    def _shadow(self, name: str, asked: ChatRequest) -> None:
+    def _better(self, name: str, first: Answer, second: Answer) -> Answer:
+        """The one to return; the other one is written down."""
+        assert self.journal is not None
+        valid = self.journal.valid
+        first_alone = all(map(valid, first.completions)) and not all(map(valid, second.completions))
+        returned, other = (first, second) if first_alone else (second, first)
+        self.journal.answered(name, other, returned=False)
+        return returned
+
+    def _shadow(self, name: str, asked: ChatRequest, caller: str) -> None:
         """Let the shadow answer its share of the requests; nobody waits for it."""
         journal, share = self.journal, self.params.routing.shadow_share
         if journal is None or self.shadow is None or self.shadow.served is None or not falls_in(share, "shadow", name):
             return
         try:
-            request = self._request(self.shadow.served, name, asked)
+            request = self._request(self.shadow.served, name, asked, caller)
         except RequestError:  # its prompt takes other inputs than the champion's
             return
 
@@ -203,4 +262,5 @@ class Server:
                 answer = Answer("shadow", request.served, request.ask.messages, request.input, done.result())
                 journal.answered(name, answer, returned=False)
 
-        self.batcher.submit(request).add_done_callback(write)
+        with suppress(QueueFull):  # what is returned comes first
+            self.batcher.submit(request).add_done_callback(write)

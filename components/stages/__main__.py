@@ -15,6 +15,7 @@ from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, G
 from components.records import write_record
 from components.registry import joined_run, open_run
 from components.stages import BASE_MODEL, OF_A_RUN, OF_A_RUNG, call
+from components.stages.environment import straightened
 from components.stages.graph import StageNode, nodes
 from components.stages.judging import tell_judge
 from components.stages.run import STATE, Run, StageRecord, digest, git_commit, threads
@@ -117,6 +118,8 @@ def end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    os.umask(0o077)  # as the command line does: DVC may have been started by hand
+    os.environ.update(straightened(os.environ))
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

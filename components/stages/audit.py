@@ -10,6 +10,7 @@ from pathlib import Path
 
 from components.evaluation.label_audit import Audit, Suspect, doubts, summarise, suspects
 from components.records import write_jsonl, write_record
+from components.schema import fields_of
 from components.stages.run import Run
 from components.tracking import Tracker
 
@@ -25,8 +26,9 @@ def audit(run: Run, tracker: Tracker) -> None:
     """Train demonstrations that are more likely wrong than right, surest first, and the ceiling that they set."""
     examples, folder = run.examples("train"), audit_folder(run)
     found = doubts(examples, run.workload.output, run.columns, run.audit, run.seed)
-    listed = suspects(examples, found, run.audit)
-    summary = summarise(examples, found, listed, run.workload.fields)
+    listed = suspects(examples, found, run.audit, run.workload.output)
+    fields = [field.name for field in fields_of(run.workload.output).leaves]
+    summary = summarise(examples, found, listed, fields)
     write_jsonl(folder / "suspects.jsonl", listed)
     write_table(folder / "suspects.csv", listed)
     write_record(folder / "audit.json", summary)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from components.data.masking import mask
 from components.errors import RegistryError
+from components.evaluation.sample import sample
 from components.opening import Artifact, open_artifact
 from components.records import Message, Observation, Record, Rung, read_record, write_jsonl, write_record
 from components.registry import (
@@ -132,7 +133,7 @@ def _candidate(run: Run, made: Rung, record: GateRecord, tracker: Tracker) -> Ca
 
 def _register(run: Run, candidate: Candidate, alias: Alias) -> int:
     """Register a rung under an alias; its stored copy must repeat ten completions exactly."""
-    made, examples = candidate.rung, run.examples("test")[:REPRODUCED]
+    made, examples = candidate.rung, sample(run.examples("test"), REPRODUCED, run.seed)
 
     def generate(folder: Path, _: Sequence[Sequence[Message]]) -> list[str]:
         opened = open_artifact(Artifact(made.makes, folder, made.prompt), run.workload, run.profile, run.columns)

@@ -59,8 +59,8 @@ def reproduce(workload: str, number: int, project: Path) -> Reproduced:
         TrainingError: A stage fails.
     """
     made = recipe(workload, number)
-    folder = project / STATE / "reproduce" / f"{workload}-{number}"
-    check_out(project, workload, made.commit, folder)
+    place = project / STATE / "reproduce" / f"{workload}-{number}"
+    folder = check_out(project, workload, made.commit, place)
     environment = _environment(made, folder)
     for stage in tqdm(_stages(made.run, folder, environment), f"version {number}", unit="stage"):
         _run(stage, folder, environment)
@@ -75,7 +75,7 @@ def reproduce(workload: str, number: int, project: Path) -> Reproduced:
         compared=compared,
         notes=_notes(made),
     )
-    write_record(folder.with_suffix(".json"), found)
+    write_record(place.with_suffix(".json"), found)
     return found
 
 

@@ -15,6 +15,7 @@ from components.data.sources import input_columns
 from components.data.versions import git, uncommitted
 from components.economics import Prices, load_prices
 from components.errors import ConfigError, DataError, EngineError
+from components.evaluation.sample import sample
 from components.ladder import PlannedRung, plan
 from components.ladder.plan import Sources
 from components.models import model_folder
@@ -214,7 +215,7 @@ class Run:
 
     def dev(self, n: int) -> list[Example]:
         """The dev examples that stand for all of them."""
-        return self.examples("dev")[:n]
+        return sample(self.examples("dev"), n, self.seed)
 
     @property
     def advice_folder(self) -> Path:
@@ -233,7 +234,7 @@ class Run:
             ConfigError: `model.path` names none that can be read.
         """
         try:
-            return model_folder(self.profile.model.path)
+            return model_folder(self.profile.model.path, self.profile.model.chat_template_kwargs)
         except EngineError as error:
             raise ConfigError(f"model.path: {error} ({PROFILES / self.profile.name}.yaml)") from error
 

@@ -5,7 +5,6 @@ Decides what counts as the rung that stands, and how a trial training, a second 
 
 import json
 import logging
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,6 +19,7 @@ from components.economics import SECONDS_PER_HOUR, Case, calls_per_hour
 from components.evaluation.certificate import Certificate
 from components.evaluation.label_audit import Audit
 from components.evaluation.metrics import wilson
+from components.evaluation.sample import sample
 from components.ladder import PlannedRung
 from components.records import Completion, Example, Record, Rung, Score, read_jsonl, read_record, write_record
 from components.scorers import score_all
@@ -154,7 +154,7 @@ class RunBench:
     def _trained(self, size: int, planned: PlannedRung, params: Any, folder: Path) -> KeptTrial:
         import shutil
 
-        drawn = random.Random(self.run.seed).sample(list(self._train), size)
+        drawn = sample(self._train, size, self.run.seed)
         job = replace(
             job_of(self.run, planned), train=drawn, start=self.run.base_artifact, work=folder / "work",
             out=folder / "model",
@@ -173,7 +173,7 @@ class RunBench:
         found = read_record(path, Certificate) if path.is_file() else None
         if found is None or found.false_positive is None or found.false_negative is None:
             return None
-        tried = scoring(self.judge, self._dev[: self.run.advice.checked_examples], self.run.seed)
+        tried = scoring(self.judge, sample(self._dev, self.run.advice.checked_examples, self.run.seed), self.run.seed)
         return Scoring(
             false_positives=found.false_positive,
             false_negatives=found.false_negative,

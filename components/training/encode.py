@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.engines.chat import Chat
 from components.errors import DataError, TrainingError
 from components.prompts import Prompt
 from components.records import Example, Message
@@ -43,8 +44,7 @@ def encode_prompts(tokenizer: Any, conversations: Sequence[list[Message]]) -> li
     """
     if not tokenizer.chat_template:
         raise TrainingError(f"expected a chat template in the tokenizer, found none ({tokenizer.name_or_path})")
-    turns = [[message.model_dump() for message in conversation] for conversation in conversations]
-    return tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)["input_ids"]
+    return Chat(tokenizer).prompts(conversations)
 
 
 def encode_examples(tokenizer: Any, prompt: Prompt, examples: Sequence[Example], max_tokens: int) -> list[Encoded]:
@@ -76,7 +76,7 @@ def encode_answers(tokenizer: Any, answers: Sequence[str]) -> list[list[int]]:
         raise TrainingError(
             f"expected an end-of-sequence token in the tokenizer, found none ({tokenizer.name_or_path})"
         )
-    ids: list[list[int]] = tokenizer(list(answers), add_special_tokens=False)["input_ids"]
+    ids = Chat(tokenizer).texts(answers)
     return [[*answer, tokenizer.eos_token_id] for answer in ids]
 
 

@@ -81,3 +81,22 @@ def test_a_folder_is_its_own_model_folder(folder: Path) -> None:
 def test_a_model_of_the_hub_is_not_fetched_while_offline() -> None:
     with pytest.raises(EngineError, match=r"expected a model folder or a model of the Hugging Face hub, .*some/model"):
         model_folder("some/model")
+
+
+def test_settings_of_the_chat_template_are_part_of_what_is_rendered(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thinks = "{{ 'thinks' if enable_thinking is not defined or enable_thinking }}"
+    template = thinks + "{{ note }}{{ n is none }}{{ many[1]['a'] }}"
+    (folder / "chat_template.jinja").write_text(template)
+    monkeypatch.chdir(tmp_path)
+    settings = {"enable_thinking": False, "note": 'say "ä" 🙂\n', "n": None, "many": [1, {"a": True}]}
+    set_up = model_folder(str(folder), settings)
+    model, tokenizer = open_model(set_up)
+    assert tokenizer.apply_chat_template([{"role": "user", "content": ""}], tokenize=False) == 'say "ä" 🙂\nTrueTrue'
+    assert model.config.vocab_size == len(tokenizer)
+    assert model_folder(str(folder), settings) == set_up
+    assert model_folder(str(folder), {"enable_thinking": True}) != set_up
+    assert model_folder(str(folder)) == folder
+    with pytest.raises(EngineError, match="expected names of variables, found 'a b'"):
+        model_folder(str(folder), {"a b": 1})

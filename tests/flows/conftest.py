@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -57,6 +59,16 @@ class Project:
     @property
     def artifacts(self) -> Path:
         return self.folder / "artifacts" / RUN
+
+    @property
+    def nodes(self) -> list[str]:
+        """The stages of the climb, in order."""
+        listed = self.call("components.stages", "list", RUN).stdout.splitlines()
+        return ["-".join((stage, *part)) for stage, _, *part in map(str.split, listed)] + ["gate", "report"]
+
+    def target(self, stage: str) -> str:
+        """A stage as DVC finds it."""
+        return f"runs/{RUN}/dvc.yaml:{stage}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -110,6 +122,16 @@ def wait_until(holds: Callable[[], Any], most_s: float = 600) -> None:
         time.sleep(0.02)
 
 
+def posted(api: str, path: str, content: Any, password: str) -> Any:
+    """What a Prefect server answers to a request with its login and a token."""
+    client = str(uuid.uuid4())
+    with httpx.Client(base_url=api, auth=("gradus", password), timeout=10, trust_env=False) as asked:
+        token = asked.get("csrf-token", params={"client": client}).raise_for_status().json()["token"]
+        headers = {"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": token}
+        answer = asked.post(path, json=content, headers=headers).raise_for_status()
+    return answer.json() if answer.content else None
+
+
 def merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """The settings with the changes; a mapping changes only the keys that it names."""
     nested = {
@@ -155,7 +177,7 @@ def climbed_once(make_project: Callable[[], "Project"]) -> Project:
 
 @pytest.fixture(scope="module")
 def climbed(climbed_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of it. What was registered keeps its place in the original: only new files are the copy's own."""
+    """A copy of it, with a record of its own."""
     return Project(shutil.copytree(climbed_once.folder, tmp_path_factory.mktemp("climbed"), dirs_exist_ok=True))
 
 

@@ -42,7 +42,7 @@ def test_a_version_is_made_again_with_the_same_weights(climbed: Project) -> None
     assert made.stdout.endswith("identical\n")
     again = climbed.folder / "state" / "reproduce" / "triage-1" / "artifacts" / "triage-nano"
     for rung in ("sft", "grpo"):  # whichever rung was registered
-        weights = [folder / rung / "model" / "model.safetensors" for folder in (climbed.artifacts, again)]
+        weights = [folder / "rungs" / rung / "artifact" / "model.safetensors" for folder in (climbed.artifacts, again)]
         one, other = (hashlib.sha256(path.read_bytes()).hexdigest() for path in weights)
         assert one == other
 

@@ -12,7 +12,7 @@ from components.registry import Version
 from monitoring.canary import Judged
 
 pytestmark = pytest.mark.slow
-VERSION = Version(7, "grpo", "short", Path())
+VERSION = Version(7, "grpo", "model", "short", Path())
 
 
 @pytest.fixture(scope="module", autouse=True)

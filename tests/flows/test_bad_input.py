@@ -78,12 +78,6 @@ def add_workload(project: Project) -> None:
     prompt.write_text("Sort.\n---user---\n{text}\n", encoding="utf-8")
     (project.folder / "params" / "workloads" / "shop.yaml").write_text("{}\n")
     project.set("workloads/shop.yaml", WORKLOAD)
-    files = {
-        "source": "data/shop",
-        "model": "models/nano/model.safetensors",
-        "trained_prompt": "params/prompts/shop/short.md",
-    }
-    project.set("pipeline.yaml", {"runs": {CSV_RUN: {"workload": "shop", "profile": "nano", "files": files}}})
 
 
 def write(file: Path, header: list[str], found: list[list[str]]) -> None:
@@ -104,8 +98,10 @@ def refusal(load: Callable[[], Any], kind: type[GradusError] = GradusError) -> s
 @pytest.mark.parametrize(
     ("path", "changes", "said"),
     [
-        ("profiles/nano.yaml", {"sft": {"epoch": 3}}, ["sft.epoch: extra inputs are not permitted"]),
-        ("profiles/nano.yaml", {"rl": {"steps": 0}}, ["rl.steps: ", "greater than or equal to 1, found 0"]),
+        ("profiles/nano.yaml", {"methods": {"sft": {"epoch": 3}}},
+         ["methods.sft.epoch: extra inputs are not permitted"]),
+        ("profiles/nano.yaml", {"methods": {"grpo": {"steps": 0}}},
+         ["methods.grpo.steps: ", "greater than or equal to 1, found 0"]),
         ("prices.yaml", {"models": {"gpt-4.1-mini": {"input_usd_per_million_tokens": -0.4}}},
          ["models.gpt-4.1-mini.input_usd_per_million_tokens: ", "greater than or equal to 0, found -0.4"]),
         ("workloads/triage.yaml", {"output": {"type": "thing"}}, ["output must be a JSON Schema, found 'thing'"]),
@@ -131,9 +127,9 @@ def test_what_is_no_yaml_is_refused_with_its_file_and_line(project: Project) -> 
         Run.load(RUN)
 
 
-def test_a_run_that_is_not_there_is_refused_with_those_that_are(project: Project) -> None:
+def test_a_run_that_is_not_there_is_refused_with_where_it_would_stand(project: Project) -> None:
     sentence = refusal(lambda: Run.load("triage-nono"))
-    for words in ("triage-nano", "banking77-nano", "found triage-nono", "(params/pipeline.yaml)"):
+    for words in ("params/workloads", "params/profiles", "found none for the run triage-nono"):
         assert words in sentence
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from components.records import Ladder, read_record
-from components.stages import LADDER
 from components.stages.run import StageRecord
 from tests.flows.conftest import RUN, Project
 
@@ -31,6 +30,11 @@ class Climb:
     cpu_seconds: float
     stages: dict[str, StageRecord]
     written_ns: dict[Path, int]
+
+    @property
+    def best_prompt(self) -> str:
+        """The prompt that was best on dev."""
+        return json.loads((self.project.artifacts / "best" / "prompts.json").read_text())["name"]
 
 
 def cpu_seconds() -> float:
@@ -61,7 +65,7 @@ def again(first: Climb) -> Climb:
 @pytest.fixture(scope="module")
 def retuned(again: Climb) -> Project:
     """The project with other RL settings, before a climb with them."""
-    again.project.set("profiles/nano.yaml", {"rl": {"learning_rate": 0.0007}})
+    again.project.set("profiles/nano.yaml", {"methods": {"grpo": {"learning_rate": 0.0007}}})
     return again.project
 
 
@@ -105,20 +109,20 @@ def test_a_climb_ends_with_a_table_the_report_and_the_way_to_the_record(first: C
 
 
 def test_every_stage_leaves_its_record_with_its_run(first: Climb) -> None:
-    assert list(first.stages) == list(LADDER)
-    assert len({record.mlflow_run_id for record in first.stages.values()} - {None}) == len(LADDER)
+    assert first.stages.keys() == {*first.project.nodes}
+    assert len({record.mlflow_run_id for record in first.stages.values()} - {None}) == len(first.stages)
     assert all(record.seconds > 0 for record in first.stages.values())
 
 
 def test_the_ladder_is_one_record_of_all_rungs(first: Climb, ladder: Ladder) -> None:
     assert [rung.name for rung in ladder.rungs] == RUNGS
     assert (ladder.data.train, ladder.data.dev, ladder.data.test, ladder.data.sealed) == (120, 24, 40, 40)
-    assert ladder.seconds.keys() == LADDER.keys() - {"report"}
-    made_by = {"classical": "classical", "loose": "prompts", "sft": "sft", "grpo": "rl"}
-    runs = {rung.name: rung.mlflow_run_id for rung in ladder.rungs}
-    assert {name: runs[name] for name in made_by} == {
-        name: first.stages[stage].mlflow_run_id for name, stage in made_by.items()
-    }
+    assert ladder.seconds.keys() == first.stages.keys() - {"report"}
+    for rung in ladder.rungs:
+        assert rung.mlflow_run_id == first.stages[f"rung-{rung.name}"].mlflow_run_id
+    assert [(rung.starts_from, rung.parent) for rung in ladder.rungs if rung.makes == "model"] == [
+        (None, first.best_prompt), ("sft", "sft"),
+    ]  # fmt: skip
     assert ladder.gate is not None and ladder.gate == ladder.climb[-1] and len(ladder.climb) == 4
 
 
@@ -135,33 +139,32 @@ def test_the_report_fetches_nothing(first: Climb) -> None:
 
 def test_the_record_holds_one_run_with_a_child_for_each_stage(first: Climb, record: Any) -> None:
     children = {name: record.get_run(done.mlflow_run_id) for name, done in first.stages.items()}
-    assert {name: run.info.run_name for name, run in children.items()} == {name: f"{RUN}/{name}" for name in LADDER}
+    assert {name: run.info.run_name for name, run in children.items()} == {name: f"{RUN}/{name}" for name in children}
     (parent_id,) = {run.data.tags["mlflow.parentRunId"] for run in children.values()}
     parent = record.get_run(parent_id)
     assert (parent.info.run_name, parent.data.tags["stage"]) == (RUN, "ladder")
     assert {run.info.status for run in [parent, *children.values()]} == {"FINISHED"}
     everything = record.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent_id}'")
-    assert len(everything) == len(LADDER)
+    assert len(everything) == len(first.stages)
     assert {path.path for path in record.list_artifacts(parent_id, "report")} == {
         "report/economics.json", "report/ladder.json", "report/report.html",
     }  # fmt: skip
 
 
 def test_all_prompts_are_registered_the_best_and_the_trained_one_by_alias(first: Climb, record: Any) -> None:
-    best = json.loads((first.project.artifacts / "prompts" / "choice.json").read_text())["best"]
     by_alias = {
         alias: record.get_prompt_version_by_alias("triage-prompt", alias).tags["gradus.file"]
         for alias in ("best", "trained")
     }
-    assert by_alias == {"best": best, "trained": "short"}
+    assert by_alias == {"best": first.best_prompt, "trained": "short"}
     assert len(record.search_prompt_versions("triage-prompt")) == 4
 
 
 def test_the_champion_is_a_version_that_was_verified(first: Climb, record: Any) -> None:
     version = record.get_model_version_by_alias("triage", "champion")
     assert version.tags["gradus.verified"] == "10 completions reproduced"
-    gate = json.loads((first.project.artifacts / "gate" / "gate.json").read_text())
-    assert (version.tags["rung"], int(version.version)) == (gate["champion"], gate["version"])
+    made = json.loads((first.project.artifacts / "published.json").read_text())
+    assert (version.tags["rung"], int(version.version)) == (made["champion"], made["version"])
 
 
 def test_nothing_changed_starts_nothing(first: Climb, again: Climb) -> None:
@@ -171,17 +174,19 @@ def test_nothing_changed_starts_nothing(first: Climb, again: Climb) -> None:
 
 
 def test_other_rl_settings_concern_the_rl_stage_and_no_earlier_one(retuned: Project) -> None:
-    result = retuned.call("dvc", "status", "--json", *(f"{stage}@{RUN}" for stage in LADDER))
+    written = retuned.call("flows.cli", "graph", "triage")
+    assert written.returncode == 0, written.stderr
+    result = retuned.call("dvc", "status", "--json", *map(retuned.target, retuned.nodes))
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout).keys() == {f"rl@{RUN}"}
+    assert json.loads(result.stdout).keys() == {retuned.target("rung-grpo")}
 
 
 @pytest.mark.slow
 def test_other_rl_settings_run_rl_and_what_follows_again(again: Climb, retuned: Project) -> None:
     found = climb(retuned)
     assert found.code == 0, found.error
-    ran = {stage for stage in LADDER if found.stages[stage] != again.stages[stage]}
-    assert ran == {"rl", "evaluate", "gate", "report"}
+    ran = {stage for stage in found.stages if found.stages[stage] != again.stages[stage]}
+    assert ran == {"rung-grpo", "answer-grpo", "evaluate", "gate", "report"}
 
 
 def test_a_stage_that_fails_ends_the_climb_in_one_sentence(refused: Refused) -> None:

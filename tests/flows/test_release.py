@@ -34,7 +34,7 @@ def aliases(record: Any) -> dict[str, int]:
 
 def answer(project: Project, version: int, valid: int, n: int = 250) -> None:
     """Answers of a version, given now, so many of them valid."""
-    usual = read_jsonl(project.artifacts / "gate" / REFERENCE, Observation)[0]
+    usual = read_jsonl(project.artifacts / "reference" / REFERENCE, Observation)[0]
     traces = [
         Trace(
             id=f"chatcmpl-{version}-{number}", at=time.time(), workload="triage", version=version, method="classical",

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from components.stages import LADDER
 from components.stages.run import StageRecord
 from tests.flows.conftest import RUN, Project, wait_until
 
 # Long enough to be killed in the middle: 200 steps of 30 examples, a checkpoint every 20; no end before its time.
-SFT = {"epochs": 50, "evaluations": 10, "patience": 10, "dev_examples": 2}
+SFT = {"dev_examples": 2, "methods": {"sft": {"epochs": 50, "evaluations": 10, "patience": 10}}}
 STEPS = 200
 
 
@@ -33,7 +32,7 @@ class Killed:
 @pytest.fixture(scope="module")
 def killed(make_project: Callable[[], Project]) -> Killed:
     project = make_project()
-    project.set("profiles/nano.yaml", {"sft": SFT})
+    project.set("profiles/nano.yaml", SFT)
     with started(project, "flows.cli", "run", "triage"):
         wait_until(lambda: checkpoint(project))
     return Killed(project, project.stages(), checkpoint(project))
@@ -74,20 +73,22 @@ def is_free(lock: Path) -> bool:
 
 def first_step_shown(output: str) -> int:
     """Where the progress bar of SFT began."""
-    found = re.search(rf"sft: .*?\| (\d+)/{STEPS} \[", output)
+    found = re.search(rf"train: .*?\| (\d+)/{STEPS} \[", output)
     assert found, output
     return int(found[1])
 
 
 def test_what_was_done_before_the_kill_is_recorded_and_nothing_else(killed: Killed) -> None:
-    assert list(killed.stages) == ["data", "audit", "classical", "prompts"]
+    assert [*killed.stages] == sorted(
+        ["data", "audit", "rung-classical", "rung-loose", "rung-schema", "rung-schema_definitions", "best-prompts"]
+    )
     assert 0 < killed.step < STEPS
-    assert not (killed.project.artifacts / "sft" / "model").exists()
+    assert not (killed.project.artifacts / "rungs" / "sft" / "artifact").exists()
 
 
 def test_ctrl_c_ends_a_climb_with_one_sentence(make_project: Callable[[], Project], tmp_path: Path) -> None:
     project = make_project()
-    project.set("profiles/nano.yaml", {"sft": SFT})
+    project.set("profiles/nano.yaml", SFT)
     with started(project, "flows.cli", "run", "triage", output=tmp_path / "said") as process:
         wait_until(lambda: checkpoint(project))
         os.killpg(process.pid, signal.SIGINT)
@@ -99,13 +100,13 @@ def test_ctrl_c_ends_a_climb_with_one_sentence(make_project: Callable[[], Projec
 
 def test_a_stage_ends_when_the_process_that_started_it_is_killed(killed: Killed) -> None:
     project, before = killed.project, checkpoint(killed.project)
-    lock = project.folder / "state" / "locks" / f"{RUN}-sft.lock"
-    with started(project, "dvc", "repro", "--single-item", f"sft@{RUN}") as parent:
+    lock = project.folder / "state" / "locks" / f"{RUN}-rung-sft.lock"
+    with started(project, "dvc", "repro", "--single-item", project.target("rung-sft")) as parent:
         wait_until(lambda: checkpoint(project) > before)
         parent.kill()
         parent.wait()
         wait_until(lambda: is_free(lock), most_s=30)  # it looks once a second, and the machine may be busy
-    assert work(project).is_dir() and not (project.artifacts / "stages" / "sft.json").exists()
+    assert work(project).is_dir() and not (project.artifacts / "stages" / "rung-sft.json").exists()
 
 
 def test_a_climb_goes_on_from_the_checkpoint_and_repeats_no_stage(killed: Killed) -> None:
@@ -114,6 +115,6 @@ def test_a_climb_goes_on_from_the_checkpoint_and_repeats_no_stage(killed: Killed
     assert result.returncode == 0, result.stderr
     assert first_step_shown(result.stderr) >= reached >= killed.step
     done = killed.project.stages()
-    assert list(done) == list(LADDER)
+    assert done.keys() == {*killed.project.nodes}
     assert {stage: done[stage] for stage in killed.stages} == killed.stages
     assert not work(killed.project).exists()

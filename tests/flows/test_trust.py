@@ -23,7 +23,7 @@ def test_below_the_floor_rl_does_not_start_and_says_why(climbed: Project) -> Non
     certify = climbed.call("flows.cli", "certify", "triage")
     assert certify.returncode == 1
     assert "Below the floor: wrong answers that pass" in certify.stdout
-    stopped = climbed.call("components.stages", "rl", RUN)
+    stopped = climbed.call("components.stages", "rung", RUN, "grpo")
     assert stopped.returncode == 2
     assert "expected a scorer above the floor before RL, found wrong answers that pass" in stopped.stderr
 

@@ -1,5 +1,6 @@
 """Everything on one machine: really up on free ports, and down again with nothing left."""
 
+import json
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ import psutil
 import pytest
 
 from flows.supervisor import MARK
-from tests.flows.conftest import Project, wait_until
+from tests.flows.conftest import Project, posted, wait_until
 
 COMMAND = ("flows.cli", "up", "triage")
 
@@ -39,8 +40,13 @@ class Machine:
 
     def asked(self, path: str, **content: Any) -> Any:
         """What Prefect's server answers."""
-        url = f"http://127.0.0.1:{self.ports['prefect']}/api/{path}"
-        return httpx.post(url, json=content, timeout=10).raise_for_status().json()
+        url = f"http://127.0.0.1:{self.ports['prefect']}/api"
+        return posted(url, path, content, self.logins["prefect"])
+
+    @property
+    def logins(self) -> dict[str, str]:
+        """The password of each server."""
+        return json.loads((self.project.folder / "state/up/logins.json").read_text())
 
     def processes(self) -> list[psutil.Process]:
         """All that live and were started by `up`, whatever their parent."""
@@ -125,8 +131,8 @@ def test_a_drift_starts_a_retraining_with_what_the_event_says(machine: Machine) 
         "resource": {"prefect.resource.id": "gradus.workload.triage"},
         "payload": {"workload": "triage", "profile": "nano", "kind": "input+quality"},
     }
-    url = f"http://127.0.0.1:{machine.ports['prefect']}/api/events"
-    httpx.post(url, json=[event], timeout=10).raise_for_status()
+    url = f"http://127.0.0.1:{machine.ports['prefect']}/api"
+    posted(url, "events", [event], machine.logins["prefect"])
 
     def retrainings() -> list[dict[str, Any]]:
         (flow,) = machine.asked("flows/filter", flows={"name": {"any_": ["retrain"]}})

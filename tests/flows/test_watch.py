@@ -28,7 +28,7 @@ def test_what_moved_is_told_kept_and_recorded(climbed: Project) -> None:
     few = climbed.call("flows.cli", "watch", "triage")
     assert few.returncode == 0, few.stderr
     assert "too few answers to judge" in few.stdout
-    usual = read_jsonl(climbed.artifacts / "gate" / REFERENCE, Observation)
+    usual = read_jsonl(climbed.artifacts / "reference" / REFERENCE, Observation)
     assert len(usual) == 80  # test and sealed
     answer = json.dumps({"intent": "billing_error"})
     moved = [one.model_copy(update={"text": answer, "valid": False}) for one in usual * 3]

@@ -1,9 +1,12 @@
 """What counts as drift: nothing moves by chance beyond the limits, and what has moved is named."""
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
@@ -12,7 +15,7 @@ from components.errors import DataError
 from components.params import WatchParams
 from components.records import Observation
 from monitoring.calibration import jensen_shannon, limits, measured, wasserstein
-from monitoring.columns import compare
+from monitoring.columns import Table, compare
 from monitoring.drift import distances
 from monitoring.watch import Sides, Watched, watch
 from monitoring.windows import Window
@@ -112,8 +115,9 @@ def test_words_that_only_one_row_of_the_reference_has_count_as_unseen_on_both_si
     def of(text: str) -> Observation:
         return Observation(input={"message": text}, text=json.dumps({"kind": "late"}), output_tokens=1, valid=True)
 
-    table = compare([of("a lamp"), of("a table")], [of("a chair"), of("a lamp")], SCHEMA, None, 0)
-    assert table.reference["input.unseen_words"].tolist() == [0.5, 0.5]
+    reference = [of("a lamp"), of("a table"), of("a lamp")]
+    table = compare(reference, [of("a chair"), of("a lamp")], SCHEMA, None, 0)
+    assert table.reference["input.unseen_words"].tolist() == [0.0, 0.5, 0.0]
     assert table.current["input.unseen_words"].tolist() == [0.5, 0.0]
 
 
@@ -130,3 +134,138 @@ def test_a_reference_without_answers_is_refused(draw: Draw, tmp_path: Path) -> N
 def test_false_alarms_rarer_than_resamples_tell_are_refused() -> None:
     with pytest.raises(ValueError, match=r"resamples must be at least 500 for false_alarms"):
         WatchParams(false_alarms=0.002, resamples=200)
+
+
+LABELS: dict[str, dict[str, Any]] = {
+    "inline": {"enum": ["yes", "no"]},
+    "referred": {"$ref": "#/$defs/F"},
+    "perhaps null": {"anyOf": [{"enum": ["yes", "no"]}, {"type": "null"}]},
+    "constants": {"oneOf": [{"const": "yes"}, {"const": "no"}]},
+}
+BOOLEANS: dict[str, dict[str, Any]] = {
+    "boolean": {"type": "boolean"},
+    "boolean or null": {"type": ["boolean", "null"]},
+    "constants": {"oneOf": [{"const": True}, {"const": False}]},
+}
+FLAGS = {"type": "array", "items": {"enum": ["yes", "no"]}}
+NESTED = {"type": "object", "properties": {"deep": {"type": "boolean"}}}
+
+
+def answered(values: Sequence[Any], texts: Sequence[str] = (), tokens: Sequence[int] = ()) -> list[Observation]:
+    """Answers with a field `f`; texts and tokens are the same everywhere where none are given."""
+    return [
+        Observation(
+            input={"message": texts[at] if texts else "where is my order"}, text=json.dumps({"f": value}),
+            output_tokens=tokens[at] if tokens else 10, valid=True,
+        )
+        for at, value in enumerate(values)
+    ]  # fmt: skip
+
+
+def seen(part: Any, before: list[Observation], now: list[Observation], page: Path) -> Watched:
+    schema = {"type": "object", "$defs": {"F": LABELS["inline"]}, "properties": {"f": part}}
+    return watch(Sides("shop", schema, before, window(now)), PARAMS, page)
+
+
+@pytest.mark.parametrize(
+    ("part", "write"),
+    [
+        *((part, lambda yes: "yes" if yes else "no") for part in LABELS.values()),
+        *((part, bool) for part in BOOLEANS.values()),
+        (FLAGS, lambda yes: ["yes", "no"] if yes else ["no"]),
+        (NESTED, lambda yes: {"deep": bool(yes)}),
+        ({"type": "number"}, lambda yes: 100.0 if yes else 1.0),
+        ({"type": ["integer", "null"], "minimum": 0}, lambda yes: 7 if yes else None),
+    ],
+)
+def test_a_field_that_flips_is_drift_in_whatever_form_its_schema_is(
+    part: Any, write: Callable[[bool], Any], tmp_path: Path
+) -> None:
+    before, same, flipped = ([write(True)] * yes + [write(False)] * no for yes, no in ((720, 80), (270, 30), (30, 270)))
+    found = seen(part, answered(before), answered(flipped), tmp_path / "page.html")
+    assert found.drifted and all(one.column.startswith("output.f") for one in found.moved)
+    assert not seen(part, answered(before), answered(same), tmp_path / "page.html").drifted
+
+
+def test_numbers_a_hundred_times_as_large_are_drift_and_are_told_as_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    before, same, now = (rng.lognormal(3, 1, n).tolist() for n in (800, 300, 300))
+    found = seen({"type": "number"}, answered(before), answered([100 * x for x in now]), tmp_path / "page.html")
+    assert [one.column for one in found.moved] == ["output.f (size)"]
+    assert float(found.moved[0].current.removeprefix("mean ")) > 1_000  # not as bounded for the comparison
+    assert not seen({"type": "number"}, answered(before), answered(same), tmp_path / "page.html").drifted
+
+
+@pytest.mark.parametrize("odd", [1, 3])
+@pytest.mark.parametrize(
+    "column",
+    [
+        lambda odd, n: answered([None] * n, tokens=[11] * odd + [10] * (n - odd)),
+        lambda odd, n: answered([None] * n, tokens=[100_000] * odd + [10] * (n - odd)),
+        lambda odd, n: answered([None] * n, texts=["my order 7"] * odd + ["my order a"] * (n - odd)),
+        lambda odd, n: answered([None] * n, texts=["my order."] * odd + ["my order a"] * (n - odd)),
+        lambda odd, n: answered(["far out"] * odd + [5.0] * (n - odd)),
+        lambda odd, n: answered([1e12] * odd + [5.0] * (n - odd)),
+    ],
+)
+def test_a_column_that_never_varied_is_not_moved_by_few_odd_answers(
+    column: Callable[[int, int], list[Observation]], odd: int, tmp_path: Path
+) -> None:
+    found = seen({"type": "number"}, column(0, 1000), column(odd, 400), tmp_path / "page.html")
+    assert not found.drifted and found.severity < 1.001  # at most on the limit
+
+
+def test_a_column_that_never_varied_is_moved_when_many_answers_are_odd(tmp_path: Path) -> None:
+    found = seen(
+        True, answered([None] * 1000), answered([None] * 400, tokens=[11] * 40 + [10] * 360), tmp_path / "page.html"
+    )
+    assert [one.column for one in found.moved] == ["output.tokens"]
+    assert 1 < found.severity < 20
+
+
+def test_few_answers_far_out_do_not_move_a_column_that_varies(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    before, now = (rng.integers(10, 30, n).tolist() for n in (1000, 400))
+    far = [1_000_000] * 3 + now[3:]
+    assert not seen(
+        True, answered([None] * 1000, tokens=before), answered([None] * 400, tokens=far), tmp_path / "p"
+    ).drifted
+
+
+def test_where_nothing_ever_varies_nothing_has_moved(tmp_path: Path) -> None:
+    found = seen(True, answered([None] * 800), answered([None] * 300), tmp_path / "page.html")
+    assert (found.judged, found.drifted, found.severity, found.columns) == (True, False, 0.0, 0)
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_another_constant_text_is_an_input_drift(tmp_path: Path) -> None:
+    before, now = answered([None] * 800), answered([None] * 300, texts=["something else altogether"] * 300)
+    assert seen({}, before, now, tmp_path / "page.html").kinds == ("input",)
+
+
+def test_inputs_all_alike_have_no_directions_to_differ_in(tmp_path: Path) -> None:
+    before, now = answered([None] * 800), answered([None] * 300, texts=["something else altogether"] * 300)
+    vectors = np.ones((800, 16)), np.full((300, 16), 2.0)
+    found = watch(Sides("shop", SCHEMA, before, window(now), vectors), PARAMS, tmp_path / "page.html")
+    assert found.kinds == ("input",) and not any(one.column.startswith("input.embedding") for one in found.moved)
+
+
+def test_one_wrong_answer_after_none_was_is_no_worse_quality(tmp_path: Path) -> None:
+    def scored(n: int, wrong: int, known: int) -> list[Observation]:
+        rows = answered([None] * n)
+        return [
+            row.model_copy(update={"score": float(at >= wrong) if at < known else None}) for at, row in enumerate(rows)
+        ]
+
+    before = scored(800, 0, 800)
+    assert not seen(True, before, scored(300, 1, 60), tmp_path / "page.html").drifted
+    assert seen(True, before, scored(300, 30, 60), tmp_path / "page.html").kinds == ("quality",)
+
+
+def test_the_page_holds_no_markup_from_names_and_labels(tmp_path: Path) -> None:
+    hostile = "</script><script>document.title='HIT'</script>"
+    first, second = ([hostile, "b"] * 50, [hostile, hostile, hostile, "b"] * 25)
+    table = Table(pd.DataFrame({hostile: first}), pd.DataFrame({hostile: second}), (), (hostile,))
+    found = distances(table, {hostile: 0.1}, tmp_path / "drift.html")
+    assert found == {hostile: pytest.approx(jensenshannon([0.5, 0.5], [0.75, 0.25]), abs=1e-3)}
+    assert "<script>document" not in (tmp_path / "drift.html").read_text(encoding="utf-8")

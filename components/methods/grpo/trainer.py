@@ -17,6 +17,8 @@ from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 from trl.trainer.utils import entropy_from_logits
 
+from components.records import Message
+from components.training.encode import encode_prompts
 from components.training.guard import Guarded
 from components.training.precision import without_autocast
 from components.training.task import Draws, Sample, seed_of
@@ -61,6 +63,11 @@ class RolloutTrainer(Guarded, GRPOTrainer):
     sample: Sample
     reference: Callable[..., Tensor]
     measure: Callable[[int], bool]
+
+    def _tokenize_prompts(self, prompts: list[list[dict[str, str]]]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """As the engines read conversations: names of control tokens in texts stay text."""
+        own: Any = self
+        return encode_prompts(own._tokenizer, [[Message(**turn) for turn in prompt] for prompt in prompts]), None, {}
 
     def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         if self.use_vllm:

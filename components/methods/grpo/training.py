@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from components.engines.chat import Chat
+from components.engines.thinking import answer_of
 from components.errors import DataError
 from components.methods.grpo.probe import Probe, selected
 from components.methods.grpo.selection import schedule
@@ -54,10 +56,17 @@ def train_rl(task: TrainingTask, params: GrpoParams, reward: Reward, tracker: Tr
     compute = Compute.choose(task.precision)
     opened = starting_model(task, params.lora, compute)
     claim(task.work, task.identity(params))
+    reward = of_answers(reward, opened[1])
     with compute.fast_convolutions():
         mix = selected(task, params, opened, Probe(reward, sample, compute))
     rows = schedule(mix, params.steps * params.prompts_per_step, random.Random(task.seed))
     return finish(rl_job(task, params, opened, Rewarded(task, rows, reward, sample), compute), tracker, compute)
+
+
+def of_answers(reward: Reward, tokenizer: Any) -> Reward:
+    """The reward of completions, by the answers in them: what a model thinks before is not judged."""
+    thinking = Chat(tokenizer).thinking
+    return lambda examples, texts: reward(examples, [answer_of(text, thinking=thinking) for text in texts])
 
 
 class Rewarded:

@@ -8,7 +8,11 @@ from components.base import tokenizer as tokenizers
 from components.base.curriculum import SKILLS, Curriculum, segments
 from components.base.twins import BLANK, TwinEmbedding, common_pieces, piece_texts
 
-TEXTS = ("The crate is at gate 7, the Crate.", '{"crate": "big_gate", "count": 12, "none": null}', "Ärger €5, naïve\n\n x  y")
+TEXTS = (
+    "The crate is at gate 7, the Crate.",
+    '{"crate": "big_gate", "count": 12, "none": null}',
+    "Ärger €5, naïve\n\n x  y",
+)
 
 
 @pytest.fixture(scope="module")

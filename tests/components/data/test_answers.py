@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.data.answers import AnswerSchema, clean
+from components.data.answers import AnswerSchema
+from components.data.texts import clean
 from components.records import to_json
 
 SCHEMA = AnswerSchema(

@@ -4,7 +4,6 @@ import pytest
 
 from components.data.checks import label_sets, nullable, tabulate
 from components.data.contract import Failure, validate
-from components.data.pages import offline
 from components.data.sources import Row
 from components.errors import DataError
 from components.records import Example
@@ -47,16 +46,16 @@ def test_a_missing_field_is_a_failure_and_an_allowed_null_is_none(make_workload:
     }
 
 
-def test_only_plain_choices_of_text_are_label_sets(make_workload: MakeWorkload) -> None:
+def test_choices_of_text_are_label_sets_of_what_is_valid(make_workload: MakeWorkload) -> None:
     properties = {
         "a": {"enum": ["x", "y", None]},
         "b": {"type": "string", "enum": ["x"]},
         "c": {"enum": [1, 2]},
-        "d": {"enum": ["x"], "minLength": 1},
+        "d": {"enum": ["x", "longer"], "maxLength": 1},
         "e": {"type": "string"},
     }
     workload = make_workload(output={"type": "object", "properties": properties})
-    assert label_sets(workload) == {"a": ["x", "y"], "b": ["x"]}
+    assert label_sets(workload) == {"a": ["x", "y"], "b": ["x"], "d": ["x"]}
 
 
 def test_a_field_may_be_called_as_the_contract_calls_its_own_columns(make_workload: MakeWorkload) -> None:
@@ -77,14 +76,3 @@ def test_a_check_that_cannot_be_made_lets_no_row_pass(make_workload: MakeWorkloa
     table = tabulate([row("a", "hello", '{"intent": "refund", "amount": 1}')], {}, [], workload)
     with pytest.raises(DataError, match=r"expected the check expect_column_values_to_be_null straddles to name"):
         validate(table.drop(columns="straddles"), workload)
-
-
-def test_an_offline_page_keeps_its_text_and_loses_what_is_remote() -> None:
-    page = (
-        '<html><head><link href="https://a/b.css"><script src="https://a/b.js"></script></head>'
-        "<body><script>$('x')</script><p>kept</p></body></html>"
-    )
-    found = offline(page)
-    assert "<p>kept</p>" in found
-    assert "https://" not in found
-    assert "$('x')" not in found

@@ -6,7 +6,6 @@ import pytest
 
 from components.data.prepare import prepare
 from components.data.report import DataReport
-from components.data.similarity import Link
 from components.data.sources import Part, Row
 from components.data.split import leaked
 from components.params import Workload
@@ -72,7 +71,7 @@ def row(number: int, part: Part, group: str | None = None) -> Row:
 
 def test_a_row_leaks_where_its_like_or_its_group_is_in_a_less_strict_part() -> None:
     rows = [row(0, "train", "g"), row(1, "dev"), row(2, "test"), row(3, "test", "g"), row(4, "test"), row(5, "dev")]
-    links = [Link(0, 1, 1.0), Link(1, 2, 0.95), Link(4, 5, 0.9)]
-    # dev: 1 by train; test: 2 by dev, 3 by its group, 4 by dev. 5 has its like in a stricter part only.
-    assert leaked(rows, links) == {"dev": 1, "test": 3}
-    assert leaked([row(0, "test"), row(1, "test"), row(2, "train")], [Link(0, 1, 1.0)]) == {}
+    alike = [0, 0, 0, 3, 4, 4]
+    # dev: 1 by train; test: 2 by train, through 1, 3 by its group, 4 by dev. 5 has its like in a stricter part only.
+    assert leaked(rows, alike) == {"test": 3, "dev": 1}
+    assert leaked([row(0, "test"), row(1, "test"), row(2, "train")], [0, 0, 2]) == {}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from components.data.prepare import Quarantined, prepare
 from components.data.tokens import ConversationTokens, TokenLimit
+from components.engines.chat import Chat
 from components.errors import ConfigError, EngineError
 from components.params import ApiParams, GateParams, Profile, load
 from components.prompts import Prompt
@@ -86,8 +87,7 @@ def test_the_prompt_that_makes_an_example_longest_counts() -> None:
 @given(texts=st.lists(st.text(alphabet="abcusen<|_im> \n") | st.sampled_from(["", "<|im_end|>", " again"]), min_size=1))
 def test_tokens_are_those_of_the_whole_conversation(kind: str, texts: list[str]) -> None:
     tokenizer, examples = build_once(kind), [example(text) for text in texts]
-    turns = [[message.model_dump() for message in LONG.messages(one)] for one in examples]
-    prompts = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)["input_ids"]
+    prompts = Chat(tokenizer).prompts([LONG.messages(one) for one in examples])
     answer = len(tokenizer("12345", add_special_tokens=False)["input_ids"])
     expected = [len(ids) + answer + 1 for ids in prompts]
     assert ConversationTokens(tokenizer).longest([LONG], examples) == expected

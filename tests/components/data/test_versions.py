@@ -1,5 +1,6 @@
 """A data version in a real repository: a branch of its own, data in DVC's cache and remote, nothing else touched."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from components.data.harvest import Harvested
-from components.data.versions import new_version
+from components.data.versions import Origin, check_out, new_version
 from components.errors import ConfigError
 from components.records import Example
 
@@ -52,13 +53,52 @@ def test_a_version_is_a_commit_beside_the_project(project: Path, tmp_path: Path)
     assert settings.startswith("# Orders.\nname: shop   # short\n")
     assert yaml.safe_load(settings)["harvest"] == ["one.jsonl"]
     assert (found.folder / "data" / "shop" / "orders.csv").read_text(encoding="utf-8") == "text\nhello\n"
-    assert list((tmp_path / "store").rglob("*"))  # pushed to DVC's remote
-    assert run(tmp_path / "origin", "git", "rev-parse", found.branch) == found.commit
+
+
+def test_a_version_leaves_the_machine_only_where_that_is_set(project: Path, tmp_path: Path) -> None:
+    new_version(project, "shop", harvested("a"), "one")
+    assert not list((tmp_path / "store").rglob("*"))
+    assert run(tmp_path / "origin", "git", "branch", "--list") == ""
+    sent = new_version(project, "shop", harvested("b"), "two", Origin(push=True))
+    assert list((tmp_path / "store").rglob("*"))
+    assert run(tmp_path / "origin", "git", "rev-parse", sent.branch) == sent.commit
+
+
+def test_an_earlier_harvest_that_only_the_remote_has_is_fetched(project: Path) -> None:
+    first = new_version(project, "shop", harvested("a"), "one", Origin(push=True))
+    shutil.rmtree(project / ".dvc" / "cache")
+    second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit))
+    assert (second.folder / "data" / "shop" / "harvest" / "one.jsonl").is_file()
+
+
+def test_a_project_in_a_folder_of_a_larger_repository_has_versions_too(tmp_path: Path) -> None:
+    larger = tmp_path / "larger"
+    inner = larger / "models" / "the project"
+    (inner / "params" / "workloads").mkdir(parents=True)
+    (inner / "params" / "workloads" / "shop.yaml").write_text("name: shop\n", encoding="utf-8")
+    (inner / ".gitignore").write_text("/state/\n/data/*\n!/data/*/\n/data/*/*\n!/data/*/harvest/\n", encoding="utf-8")
+    (larger / "other.txt").write_text("not of the project", encoding="utf-8")
+    run(larger, *GIT, "init", "--quiet")
+    run(inner, sys.executable, "-m", "dvc", "init", "--quiet", "--subdir")
+    run(larger, *GIT, "add", ".")
+    run(larger, *GIT, "commit", "--quiet", "-m", "More than a project")
+    first = new_version(inner, "shop", harvested("a"), "one")
+    assert first.folder == inner / "state" / "retrain" / "shop" / "models" / "the project"
+    assert (
+        run(larger, "git", "show", "--stat=200", "--format=", first.commit)
+        .splitlines()[-2]
+        .startswith(" models/the project/params/workloads/shop.yaml")
+    )
+    second = new_version(inner, "shop", harvested("b"), "two", Origin(first.commit))
+    assert {path.name for path in (second.folder / "data/shop/harvest").glob("*.jsonl")} == {"one.jsonl", "two.jsonl"}
+    again = check_out(inner, "shop", first.commit, inner / "state" / "reproduce" / "shop-1")
+    assert (again / "data/shop/harvest/one.jsonl").is_file()
+    assert run(larger, "git", "status", "--porcelain") == ""
 
 
 def test_a_later_version_of_the_champions_commit_has_the_earlier_harvest(project: Path) -> None:
     first = new_version(project, "shop", harvested("a"), "one")
-    second = new_version(project, "shop", harvested("b"), "two", first.commit)
+    second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit))
     harvests = {path.name for path in (second.folder / "data" / "shop" / "harvest").glob("*.jsonl")}
     assert harvests == {"one.jsonl", "two.jsonl"}
     third = new_version(project, "shop", harvested("c"), "three")
@@ -70,7 +110,7 @@ def test_a_commit_that_lacks_what_the_project_has_since_is_no_start(project: Pat
     (project / "params" / "more.yaml").write_text("a: 1\n", encoding="utf-8")
     run(project, "git", "add", ".")
     run(project, *GIT, "commit", "--quiet", "-m", "More")
-    second = new_version(project, "shop", harvested("b"), "two", first.commit)
+    second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit))
     assert (second.folder / "params" / "more.yaml").is_file()
     assert not (second.folder / "data" / "shop" / "harvest" / "one.jsonl").exists()
 

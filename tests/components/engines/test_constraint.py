@@ -56,3 +56,17 @@ def test_what_the_grammar_cannot_hold_to_is_refused_before_anything_is_answered(
     schema = {"type": "object", "properties": {"x": {"type": "string", "pattern": "(unclosed"}}, "required": ["x"]}
     with pytest.raises(EngineError, match="expected a schema for constrained decoding, found: "):
         engine.generate(ASKS, Sampling(answer_schema=schema))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {f"k{number}": {"type": "integer"} for number in range(2_500)}},
+        {"type": "string", "pattern": "(a?)" * 2_000},
+    ],
+)
+def test_a_grammar_that_gives_up_gives_no_answer_that_looks_complete(
+    engine: TransformersEngine, schema: dict[str, Any]
+) -> None:
+    with pytest.raises(EngineError, match="expected a schema that constrained decoding can follow, found: "):
+        engine.generate(ASKS[:1], Sampling(max_new_tokens=40, answer_schema=schema))

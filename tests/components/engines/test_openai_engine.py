@@ -1,17 +1,18 @@
 """Against a real HTTP server in this process that misbehaves as it is told to."""
 
+import asyncio
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from components.engines import Ask, Sampling
 from components.engines.openai_engine import OpenAIEngine
@@ -42,8 +43,6 @@ class Api:
     most: int = 0
 
     async def answer(self, request: Request) -> Response:
-        import asyncio
-
         body = await request.json()
         said = str(body["messages"][-1]["content"])
         self.bodies.append(body)
@@ -56,12 +55,19 @@ class Api:
         self.now -= 1
         return self.respond(said)
 
+    async def drops(self) -> AsyncIterator[bytes]:
+        for _ in range(40):
+            await asyncio.sleep(0.2)
+            yield b" "
+
     def respond(self, said: str) -> Response:
         first = self.tries[said] == 1
         if said in ("429 once", "500 once") and first:
             return JSONResponse({"error": {"message": "later"}}, int(said[:3]), SOON)
         if said.startswith("always"):
             return JSONResponse({"error": {"message": f"no, {KEY}"}}, int(said.split()[1]), SOON)
+        if said == "drip once" and first:
+            return StreamingResponse(self.drops(), media_type="application/json")
         special = {
             "malformed": Response('{"choices": [', media_type="application/json"),
             "html": Response("<html>hello</html>", media_type="text/html"),
@@ -112,7 +118,7 @@ def test_answers_keep_the_order_and_report_the_usage(api: Api, make_engine: Make
     assert set(api.keys) == {f"Bearer {KEY}"}
 
 
-@pytest.mark.parametrize("said", ["429 once", "500 once", "slow once"])
+@pytest.mark.parametrize("said", ["429 once", "500 once", "slow once", "drip once"])
 def test_a_passing_failure_is_tried_again(said: str, api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
     (found,) = make_engine(timeout_s=1.5).generate([make_ask("a", said)], Sampling())
     assert (found.text, found.error) == (f"re: {said}", None)

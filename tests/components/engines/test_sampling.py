@@ -55,12 +55,15 @@ def test_likelier_tokens_than_the_chosen_one_weigh_less_than_top_p_and_than_the_
 
 
 def test_numbers_depend_on_seed_example_and_sample_alone() -> None:
-    sampling = Sampling(max_new_tokens=4, seed=3)
-    again = uniforms("T1", 0, sampling)
-    assert np.array_equal(again, uniforms("T1", 0, sampling))
+    again = uniforms("T1", 0, 3, 4)
+    assert np.array_equal(again, uniforms("T1", 0, 3, 4))
     assert len(again) == 4
-    others = [uniforms("T2", 0, sampling), uniforms("T1", 1, sampling), uniforms("T1", 0, Sampling(seed=4))[:4]]
+    others = [uniforms("T2", 0, 3, 4), uniforms("T1", 1, 3, 4), uniforms("T1", 0, 4, 4)]
     assert not any(np.array_equal(again, other) for other in others)
+
+
+def test_a_longer_limit_changes_no_number() -> None:
+    assert np.array_equal(uniforms("T1", 0, 3, 5), uniforms("T1", 0, 3, 999)[:5])
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"max_new_tokens": 0}, {"n": 0}])

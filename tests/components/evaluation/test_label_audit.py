@@ -12,6 +12,7 @@ from components.evaluation.label_audit import Doubts, Suspect, doubts, summarise
 from components.evaluation.pointing import offered, point
 from components.params import AuditParams
 from components.records import Example, to_json
+from components.schema import shape_of
 
 PARAMS = AuditParams(folds=4)
 SCHEMA: dict[str, Any] = {
@@ -62,7 +63,7 @@ def examples(n: int = 240, wrong: int = 24) -> tuple[list[Example], dict[str, st
 def test_planted_errors_are_among_the_suspects_with_what_is_right() -> None:
     given, planted = examples()
     found = doubts(given, SCHEMA, ("text",), PARAMS, seed=1)
-    listed = suspects(given, found, PARAMS)
+    listed = suspects(given, found, PARAMS, SCHEMA)
     named = {(one.example_id, one.field) for one in listed}
     hit = named & set(planted.items())
     assert len(hit) >= 20  # of 24
@@ -130,16 +131,16 @@ def test_calibration_finds_the_temperature_of_a_coin() -> None:
 
 
 def test_candidates_are_what_the_pattern_or_a_number_names() -> None:
-    pattern = SCHEMA["properties"]["order"]
+    pattern = shape_of(SCHEMA["properties"]["order"])
     assert [one.value for one in offered(0, "not AX-123 but BX-456, please", pattern)] == ["AX-123", "BX-456"]
-    number = {"type": ["number", "null"]}
+    number = shape_of({"type": ["number", "null"]})
     assert [one.value for one in offered(0, "1,299.50 or 1299,5 or 1.299 or 7", number)] == [1299.5, 1299.5, 1299, 7]
-    assert offered(0, "any text", {"type": "string"}) == []
+    assert offered(0, "any text", shape_of({"type": "string"})) == []
 
 
 def test_values_that_do_not_stand_in_the_text_are_not_extracted() -> None:
     values = [f"AX-{number}" for number in range(100, 140)]
-    assert point(SCHEMA["properties"]["order"], ["nothing here"] * 40, values, 4) is None
+    assert point(shape_of(SCHEMA["properties"]["order"]), ["nothing here"] * 40, values, 4) is None
 
 
 def test_a_demonstration_that_is_no_object_is_refused() -> None:

@@ -34,6 +34,11 @@ def test_a_secret_of_the_environment_is_hidden_wherever_it_stands() -> None:
     )
 
 
+def test_the_login_of_a_server_of_this_machine_is_hidden() -> None:
+    environment = {"PREFECT_API_AUTH_STRING": "gradus:0123456789", "MLFLOW_TRACKING_PASSWORD": "9876543210"}
+    assert redact("gradus:0123456789 or 9876543210", environment) == f"{HIDDEN} or {HIDDEN}"
+
+
 def test_a_password_in_an_address_is_hidden() -> None:
     assert redact("postgresql://ann:s3cret@db/x", {}) == f"postgresql://ann:{HIDDEN}@db/x"
 

@@ -11,13 +11,10 @@ from components.errors import RegistryError
 from components.registry import addresses, open_run
 
 
-def test_the_default_record_is_the_one_that_make_ui_opens(tmp_path: Path) -> None:
+def test_the_default_record_lies_in_the_projects_state(tmp_path: Path) -> None:
     uri, artifacts = addresses({}, tmp_path)
     assert uri == f"sqlite:///{tmp_path}/state/mlflow.db"
     assert artifacts == tmp_path / "state" / "mlflow-artifacts"
-    makefile = (Path(__file__).resolve().parents[3] / "Makefile").read_text(encoding="utf-8")
-    assert "--backend-store-uri sqlite:///state/mlflow.db" in makefile
-    assert "--default-artifact-root state/mlflow-artifacts" in makefile
 
 
 def test_a_sqlite_address_keeps_its_artifacts_beside_it(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Known-right and known-wrong answers for each scorer."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from components.errors import ConfigError, ScorerError
 from components.params import FieldMatch, ScorerParams
 from components.records import Completion, Example, Score, Usage
 from components.scorers import JsonSchemaScorer, Scorer, build
+from components.scorers.answers import NotAnAnswer, read_object
 from components.scorers.exact import ExactScorer
 from components.scorers.field_match import FieldMatchScorer
 from components.scorers.weighted import WeightedScorer
@@ -256,3 +258,12 @@ def test_a_field_that_the_schema_does_not_have_is_refused() -> None:
     params = ScorerParams(weighted={"field_match": 1}, fields={"amuont": FieldMatch()})
     with pytest.raises(ConfigError, match=r"scorer\.fields: expected one of intent, .*, found amuont"):
         build(params, SCHEMA)
+
+
+def test_a_repeated_key_is_found_in_time() -> None:
+    many = ", ".join(f'"k{n}": 1' for n in range(40_000))
+    for text in ('{"a": 1, ' + '"b": 2, ' * 40_000 + '"c": 3}', f'{{{many}, "k39999": 1}}'):
+        started = time.process_time()
+        with pytest.raises(NotAnAnswer, match="more than once"):
+            read_object(text)
+        assert time.process_time() - started < 1

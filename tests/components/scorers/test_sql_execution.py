@@ -13,6 +13,7 @@ from components.errors import ConfigError, ScorerError
 from components.params import ScorerParams, SqlExecutionParams
 from components.records import Completion, Example, Score, Usage, to_json
 from components.scorers import Scorer, build
+from components.scorers.sql_results import Expected
 
 SCHEMA = {"type": "object", "properties": {"sql": {"type": "string"}}}
 SCRIPT = """
@@ -156,7 +157,8 @@ def test_more_rows_than_the_limit_are_wrong_and_huge_values_refused(dialect: Dia
     whole = scorer(dialect)
     assert "10,000,000 characters" in judged(whole, many.format("x" * 9000), "SELECT id FROM goods").reason
     if dialect == "sqlite":
-        assert "too big" in judged(few, "SELECT zeroblob(2000000000)", "SELECT id FROM goods").reason
+        long = f"SELECT '{'x' * 9000}' || {' || '.join(['name'] * 3)} FROM goods"
+        assert "other rows" in judged(few, long, "SELECT id FROM goods").reason
         assert "too many" in judged(few, wide, "SELECT id FROM goods").reason
 
 
@@ -206,3 +208,15 @@ def test_threads_score_at_the_same_time(dialect: Dialect) -> None:
 def test_databases_that_cannot_be_had_are_refused(changes: dict[str, Any], found: str) -> None:
     with pytest.raises(ConfigError, match=found):
         scorer("sqlite", **changes)
+
+
+def test_rows_that_are_equal_within_the_tolerance_are_matched_in_any_order_and_in_bounded_time() -> None:
+    rows = [(float(i % 2), i * 1e-9, "x") for i in range(400)]
+    # By their numbers the second columns of both sides come in opposite orders: only each with each finds the pairs.
+    other = [(first + second, -second, "x") for first, second, _ in rows]
+    assert Expected.unordered(rows).equals(other, 1e-6)
+    assert not Expected.unordered(rows).equals([(first + 0.1, second, text) for first, second, text in other], 1e-6)
+    many = [(float(i), float(-i), "x") for i in range(10_000)]
+    started = time.process_time()
+    assert not Expected.unordered(many).equals([(a + 0.4, b, text) for a, b, text in many], 1e-6)
+    assert time.process_time() - started < 2

@@ -1,6 +1,5 @@
 """A real server on a free port, with a model of two layers behind it."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -14,7 +13,7 @@ from components.engines import Engine
 from components.engines.transformers_engine import TransformersEngine
 from components.prompts import Prompt
 from components.registry import Version
-from components.serving import Follower, Served, Server, create_app
+from components.serving import Follower, Served, Server, bind, config, create_app
 from tests.flows.conftest import save_tiny_model
 
 PROMPT = Prompt("short", "Say it.", "Ticket: {message}")
@@ -42,16 +41,14 @@ def follow(engine: Engine) -> Callable[..., Follower]:
 
 
 @contextmanager
-def running(server: Server) -> Generator[str]:
+def running(server: Server, loop: str = "auto") -> Generator[str]:
     """The address of a server that runs, ready to answer unless it has nothing to answer with."""
     import uvicorn
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = uvicorn.Config(create_app(server), host="127.0.0.1", port=port, log_level="error")
-    http = uvicorn.Server(settings)
-    thread = threading.Thread(target=http.run, daemon=True)
+    listening = bind("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    http = uvicorn.Server(config(create_app(server), server.params, log_level="error", loop=loop))
+    thread = threading.Thread(target=http.run, args=([listening],), daemon=True)
     thread.start()
     ends = time.monotonic() + 20
     while not http.started or server.follower.served is None:
@@ -62,6 +59,7 @@ def running(server: Server) -> Generator[str]:
     finally:
         http.should_exit = True
         thread.join(20)
+        listening.close()
 
 
 @pytest.fixture

@@ -155,3 +155,10 @@ def test_rollouts_by_vllm_are_asked_of_trl(monkeypatch: pytest.MonkeyPatch) -> N
         "vllm_mode": "server",
         "vllm_server_base_url": "http://10.0.0.2:8000",
     }
+
+
+def test_rewards_judge_answers_and_not_the_thoughts_before_them(tokenizer: Any) -> None:
+    from components.methods.grpo.training import of_answers
+
+    judged = of_answers(lambda examples, texts: [float(text == "{}") for text in texts], tokenizer)
+    assert judged([], ["<think>\n{1}\n</think>\n{}", "{}", "<think>{}"]) == [1.0, 1.0, 0.0]

@@ -1,0 +1,191 @@
+"""Do the tests of the modules that guard something notice when a guard is changed? Mutants by cosmic-ray's operators.
+
+Each mutant is one change of one line, in a copy of the tree, against the tests of that module alone; it is killed when
+they fail or do not end. With `--most`, so many mutants of each module are drawn by the seed, and the share that is
+killed has an interval. The record keeps the rows of modules that were not measured this time.
+
+    python -m benchmarks.mutants --most 60
+"""
+
+import argparse
+import difflib
+import json
+import os
+import queue
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks.ladder import machine
+from components.evaluation.metrics import wilson
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET, SEED = 0.85, 20261127
+# Module → pytest's arguments: the module's own tests, without those that measure time.
+GUARDS = {
+    "components/data/masking.py": ["tests/components/data/test_masking.py", "-k", "not proportion and not twice"],
+    "components/data/personal.py": ["tests/components/data/test_masking.py", "-k", "mark or stays or fifteen"],
+    "components/data/names.py": ["tests/components/data/test_masking.py", "-k", "mark or stays or fifteen"],
+    "components/data/check_digits.py": ["tests/components/data/test_check_digits.py"],
+    "components/data/pages.py": ["tests/components/data/test_pages.py", "-k", "not browser"],
+    "components/data/harvest.py": ["tests/components/data/test_harvest.py"],
+    "components/scorers/answers.py": ["tests/components/scorers/test_scorers.py"],
+    "components/scorers/patterns.py": ["tests/components/scorers/test_patterns.py"],
+    "components/scorers/sql_databases.py": ["tests/components/scorers/test_sql_databases.py"],
+    "components/scorers/sql_inside.py": [
+        "tests/components/scorers/test_sql_databases.py", "tests/components/scorers/test_sql_execution.py",
+    ],
+    "components/scorers/sandbox/inside.py": ["tests/components/scorers/sandbox"],
+    "components/scorers/sandbox/isolation.py": ["tests/components/scorers/sandbox"],
+    "components/scorers/sandbox/pool.py": ["tests/components/scorers/sandbox/test_sandbox.py"],
+    "components/scorers/sandbox/programs.py": ["tests/components/scorers/sandbox/test_sandbox.py"],
+    "components/scorers/sandbox/system_calls.py": ["tests/components/scorers/sandbox"],
+    "components/scorers/sandbox/worker.py": ["tests/components/scorers/sandbox/test_sandbox.py"],
+    "components/evaluation/gate.py": ["tests/components/evaluation"],
+    "components/serving/access.py": ["tests/components/serving/test_access.py", "tests/components/serving/test_app.py"],
+    "components/serving/protocol.py": ["tests/components/serving/test_app.py"],
+    "components/serving/spool.py": ["tests/components/serving/test_spool.py"],
+    "monitoring/lake.py": ["tests/monitoring/test_lake.py"],
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module with one change."""
+
+    module: str
+    operator: str
+    source: str
+    mutated: str
+
+    @property
+    def change(self) -> str:
+        """The lines that differ."""
+        lines = difflib.unified_diff(self.source.splitlines(), self.mutated.splitlines(), n=0, lineterm="")
+        return "\n".join([f"{self.module} ({self.operator})", *list(lines)[2:]])
+
+
+def main() -> None:
+    """Measure, print, and write the record."""
+    options = parse()
+    chosen = {name: tests for name, tests in GUARDS.items() if not options.modules or name in options.modules}
+    kept: dict[str, Any] = (
+        json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {"modules": {}}
+    )
+    for module, tests in chosen.items():
+        if not (ROOT / module).is_file():
+            sys.exit(f"expected the module {module}, found none")
+        every = mutants(module)
+        drawn = random.Random(SEED).sample(every, min(options.most or len(every), len(every)))
+        killed = tried(drawn, tests, options.workers, options.seconds)
+        survivors = [one.change for one, dead in zip(drawn, killed, strict=True) if not dead]
+        print("\n\n".join(survivors), flush=True)
+        share = wilson(sum(killed), len(killed))
+        kept["modules"][module] = {
+            "killed": sum(killed), "survived": len(survivors), "drawn_of": len(every), "share": share.value,
+            "interval": [share.low, share.high], "tests": " ".join(tests),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        }  # fmt: skip
+        kept |= {"target": TARGET, "seed": SEED, "machine": machine(), "command": command()}
+        part = options.output.with_name(options.output.name + ".part")
+        part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        part.replace(options.output)
+        print(f"{module}: {sum(killed)} of {len(killed)} killed, drawn from {len(every)}", flush=True)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modules", nargs="*", help="all by default")
+    parser.add_argument("--most", type=int, default=0, help="mutants of a module; 0: all of them")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seconds", type=float, default=180.0, help="for the tests of one mutant")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "mutants.json")
+    return parser.parse_args()
+
+
+def command() -> str:
+    """How this was called."""
+    return " ".join(["python -m benchmarks.mutants", *sys.argv[1:]])
+
+
+def mutants(module: str) -> list[Mutant]:
+    """Every mutant of a module that cosmic-ray's operators without arguments make, each text once."""
+    from cosmic_ray.ast import ast_nodes, get_ast_from_path
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    source = (ROOT / module).read_text(encoding="utf-8")
+    tree: Any = get_ast_from_path(ROOT / module)
+    found: dict[str, Mutant] = {}
+    for name in sorted(operator_names()):
+        kind: Any = get_operator(name)
+        if kind.arguments():
+            continue
+        operator = kind()
+        places = sum(1 for node in ast_nodes(tree) for _ in operator.mutation_positions(node))
+        for occurrence in range(places):
+            mutated = mutate_code(source, operator, occurrence)
+            if mutated is not None and mutated != source:
+                found.setdefault(mutated, Mutant(module, name, source, mutated))
+    return list(found.values())
+
+
+def tried(drawn: list[Mutant], tests: list[str], workers: int, seconds: float) -> list[bool]:
+    """Whether each mutant is killed; a worker has a copy of the tree to itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        trees: queue.Queue[Path] = queue.Queue()
+        for number in range(workers):
+            trees.put(copied(Path(folder) / str(number)))
+        first = trees.get()
+        if not passes(first, tests, 10 * seconds):
+            sys.exit(f"expected {' '.join(tests)} to pass without a mutant, found that they do not")
+        trees.put(first)
+
+        def is_killed(mutant: Mutant) -> bool:
+            tree = trees.get()
+            try:
+                (tree / mutant.module).write_text(mutant.mutated, encoding="utf-8")
+                return not passes(tree, tests, seconds)
+            finally:
+                (tree / mutant.module).write_text(mutant.source, encoding="utf-8")
+                trees.put(tree)
+
+        with ThreadPoolExecutor(workers) as threads:
+            return list(tqdm(threads.map(is_killed, drawn), total=len(drawn), desc=drawn[0].module))
+
+
+def copied(tree: Path) -> Path:
+    """A copy of what is in the project and tests may read."""
+    for name in ("components", "flows", "monitoring", "benchmarks", "tests", "params", "models"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "dvc.yaml", "dvc.lock"):
+        shutil.copy(ROOT / name, tree / name)
+    return tree
+
+
+def passes(tree: Path, tests: list[str], seconds: float) -> bool:
+    """Whether the tests pass there, in time."""
+    run = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    environment = os.environ | {"PYTHONPATH": str(tree), "HYPOTHESIS_STORAGE_DIRECTORY": str(tree / ".hypothesis")}
+    with subprocess.Popen(
+        run, cwd=tree, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        try:
+            return process.wait(seconds) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return False
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Names where a text says that they are names: in a greeting, a signature, after "my name is".
+
+Decides by signs in some languages and by how a line looks; a name without a sign stays.
+"""
+
+import re
+
+_CLOSING = (
+    "(?:(?:with )?(?:best|kind|warm|many)?[ ]?(?:regards|wishes)|sincerely|(?:yours )?(?:faithfully|truly)|cheers|best"
+    "|yours|(?:many )?thanks(?:(?: &| and)? regards)?|thank you|thx|mit freundlichen grüßen|(?:viele|beste|liebe) grüße"
+    "|freundliche grüße|gruß|lg|mfg|vg|cordialement|bien à vous|merci|salutations|saludos(?: cordiales)?|atentamente"
+    "|gracias|cordiali saluti|distinti saluti|saluti|grazie|met vriendelijke groet(?:en)?|groet(?:en|jes)?|pozdrawiam"
+    "|z poważaniem|dziękuję|med vänliga hälsningar|vänliga hälsningar|hälsningar|mvh|tack|atenciosamente|abraços"
+    "|obrigad[oa]|cumprimentos|с уважением|спасибо)"
+)
+_SIGNATURE = re.compile(rf"(?<!\w){_CLOSING} ?(?:[,!.]? ?\n[ \n]*|, (?=[^\W\d_]))", re.IGNORECASE)
+_INTRODUCTION = re.compile(
+    r"(?<!\w)(?P<sure>my name is|mein name ist|ich heiße|je m['’]appelle|mon nom est|me llamo|mi nombre es|mi chiamo"
+    r"|mijn naam is|ik heet|nazywam się|mam na imię|jag heter|mitt namn är|meu nome é|me chamo|меня зовут|name ?:"
+    r"|customer ?:)(?!\w)[ ]*|(?<!\w)(?:this is|i am|i['’]m|here is) ",
+    re.IGNORECASE,
+)
+_GREETING = re.compile(r"(?:^|\n) *(?:dear|hi|hello) +", re.IGNORECASE)
+_CHINESE = re.compile(r"(?:我叫|我的名字是|我是)([\u4e00-\u9fff]{2,3})(?![\u4e00-\u9fff])")
+_TITLE = r"(?:(?:Dr|Mr|Mrs|Ms|Mx|Prof|Herr|Frau|Sr|Sra|M|Mme|Ing)\b\.? +){0,2}"
+_WORD = r"[^\W\d_][^\W\d_'’.-]{0,30}(?:[.'’-][^\W\d_]{1,30}){0,3}"
+_PARTICLE = r"(?:van|von|der|den|de|del|della|da|dos|di|du|la|le|el|al|bin|ibn|zu|ter|ten)"
+_NAME = re.compile(rf"{_TITLE}{_WORD}(?:\.?(?: {_PARTICLE}){{0,2}} {_WORD}){{0,3}}\.?")
+_SAID = (
+    "all team there sir madam support customer service everyone again and please thank thanks hurry asap sent from the "
+    "my i you is it we this that not very much in for to of on at with so but help soon now bye"
+)
+_NO_NAMES = frozenset(_SAID.split())
+_LONGEST_LINE = 60
+
+
+def names(text: str) -> list[tuple[int, int, str]]:
+    """Where names stand that a text calls names, in order: start, end, the mark's word."""
+    spans = [
+        *(_signed(text, sign.end()) for sign in _SIGNATURE.finditer(text)),
+        *(_called(text, sign.end(), bool(sign["sure"])) for sign in _INTRODUCTION.finditer(text)),
+        *(_called(text, sign.end(), True) for sign in _GREETING.finditer(text)),
+        *(found.span(1) for found in _CHINESE.finditer(text)),
+    ]
+    ordered, end = list[tuple[int, int, str]](), 0
+    for span in sorted(span for span in spans if span is not None):
+        if span[0] >= end:
+            ordered.append((*span, "name"))
+            end = span[1]
+    return ordered
+
+
+def _signed(text: str, start: int) -> tuple[int, int] | None:
+    """The name that a line consists of, in any case; a text goes on after a signature only where names are capital."""
+    line = text[start : start + _LONGEST_LINE].split("\n", 1)[0].rstrip(" ,.!;")
+    found = _NAME.fullmatch(line) or _NAME.fullmatch(line + ".")
+    if found is None or _is_said(line):
+        return None
+    if text[start - 1] != "\n" and any(word.islower() for word in line.split() if word not in _PARTICLES):
+        return None  # on the closing's own line, a sentence
+    if line.islower() and (len(line.split()) > 3 or text[start + len(line) :].strip(" \n.!,")):
+        return None
+    return start, start + len(line)
+
+
+def _called(text: str, start: int, sure: bool) -> tuple[int, int] | None:
+    """The capital words after a sign; at least two where the sign may mean something else."""
+    found = _NAME.match(text, start)
+    if found is None:
+        return None
+    words = list[str]()
+    for word in found[0].split(" "):
+        if not word or (word[0].islower() and word not in _PARTICLES) or _is_said(word):
+            break
+        words.append(word)
+    while words and words[-1] in _PARTICLES:
+        words.pop()
+    name = " ".join(words).rstrip(".")
+    following = text[start + len(name) : start + len(name) + 2].lstrip(" ")[:1]
+    if not words or (len(words) < 2 and not sure) or following not in ("", ",", ".", "!", ";", "\n", "(", "-"):
+        return None
+    return start, start + len(name)
+
+
+_PARTICLES = frozenset(_PARTICLE[3:-1].split("|"))
+
+
+def _is_said(line: str) -> bool:
+    """Whether words say something rather than name somebody."""
+    return any(word.strip(".,!").lower() in _NO_NAMES for word in line.split())

@@ -1,0 +1,257 @@
+"""Personal data that has a form: mail addresses, IBANs, cards, phone numbers, national ids, dates of birth.
+
+Each rule takes a text in plain characters and returns spans in order: start, end, the mark's word. Order numbers,
+amounts, dates and versions stay, which retraining needs: a number has to pass a check, be written as phone numbers are
+in one of the countries below, or follow a word that says what it is. Every rule is linear in the text.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from components.data import check_digits
+from components.data.check_digits import IBAN_LENGTHS, is_card, is_iban
+
+Span = tuple[int, int, str]
+
+_EMAIL = re.compile(r"(?<![\w.%+'’-])['’.%+-]*+(\w[\w.%+'’-]*+@(?:[\w-]++\.)+[^\W\d_][\w-]*+)")
+_SPELT = re.compile(
+    r"(?<![\w.+-])\w[\w.+-]{0,63}+ ?[\[(]at[\])] ?[\w-]{1,63}+(?: ?(?:[\[(]dot[\])]|\.) ?[\w-]{1,63}+)+", re.IGNORECASE
+)
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ .-]{0,2}[A-Za-z0-9]){11,30}")
+_MONTH = r"(?:de |of )?[^\W\d_]{3,12}\.?,? (?:de )?"
+_DATE = (
+    r"\d{1,4} ?[./-] ?\d{1,2} ?[./-] ?\d{2,4}|\d{1,2}(?:st|nd|rd|th|\.)? " + _MONTH + r"\d{4}"
+    r"|[^\W\d_]{3,12}\.? \d{1,2}(?:st|nd|rd|th)?,? \d{4}"
+)
+_BIRTH = re.compile(
+    r"(?<!\w)(?:date of birth|birth ?da(?:te|y)|d\.? ?o\.? ?b|born|geb(?:oren|\.)?|geburts(?:datum|tag)|née?|"
+    r"(?:date de )?naissance|nacid[oa]|(?:fecha de )?nacimiento|nat[oa]|nascita|geboorte ?datum|urodz\w*|född|"
+    r"födelse\w*|nascimento|nascid[oa]|родил\w*|рождения|出生)"
+    rf"[^\d\n]{{0,16}}?(?<!\w)({_DATE})(?!\w)",
+    re.IGNORECASE,
+)
+_LETTERS = (
+    # NINO (without prefixes that are never given out), codice fiscale, PAN of a person
+    r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]",
+    r"[A-Z]{6} ?\d{2} ?[A-EHLMPR-T]\d{2} ?[A-Z]\d{3} ?[A-Z]",
+    r"[A-Z]{3}P[A-Z]\d{4}[A-Z]",
+)
+_LETTER_ID = re.compile(rf"(?<![\w-])(?:{'|'.join(_LETTERS)}|(\d{{8}}-?[A-Z]|[XYZ]-?\d{{7}}-?[A-Z]))(?![\w-])", re.I)
+
+# What looks like a phone number and is none: dates and times, addresses of machines.
+_NO_NUMBER = re.compile(
+    r"(?<!\d)(?:\d{1,2}[./ -]\d{1,2}[./ -](?:19|20)\d{2}|(?:19|20)\d{2}[./-]\d{1,2}[./-]\d{1,2})(?![\d/-])"
+    r"|(?<![\d.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![.\d])|(?<!\d)\d{1,2}:\d{2}(?::\d{2})?(?!\d)"
+)
+# Groups of digits with at most three signs between them; no group is looked at twice.
+_CHAIN = re.compile(
+    r"(?<![A-Za-z0-9_À-ɏ#$€£])(?<![A-Za-zÀ-ɏ0-9][-_/])(?<!\d[.,:])[+(]{0,2}\d++(?:[ ()/.-]{1,3}+\d++)*+"
+)
+_GROUP = re.compile(r"\d+")
+_LETTER = re.compile(r"[A-Za-z_À-ɏ]")
+_CODE_AFTER = re.compile(r"[A-Za-z_À-ɏ]|[-/.,:]?[\d]|-[A-Za-z]|[,.]-? ?(?:€|EUR)")
+_CARD_SHAPES = {(4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 4, 1)}
+_ID_SHAPES: dict[tuple[int, ...], Callable[[str], bool]] = {
+    (3, 2, 4): check_digits.is_american,
+    (1, 2, 2, 2, 3, 3, 2): check_digits.is_french,
+    (3, 4, 4, 2): check_digits.is_swiss,
+    (3, 3, 3, 2): check_digits.is_brazilian,
+    (2, 3, 3, 3): check_digits.is_german,
+    (6, 4): check_digits.is_swedish,
+    (15,): check_digits.is_french,
+    (13,): check_digits.is_swiss,
+}
+
+_ID_WORD = re.compile(
+    r"(?<!\w)(?:ssn|social (?:security|insurance)|sécu(?:rité sociale)?|nir|insee|steuer-?id\w*|steueridentif\w*|idnr"
+    r"|bsn|burgerservice\w*|pesel|person(?:nummer|number)|cpf|aadh?aa?r|uidai|ahv|avs|sin|svnr|sv-n\w+"
+    r"|sozialversicherungs\w*|tfn|tax file|dni|nie)(?!\w)[^\d\n]{0,16}$",
+    re.IGNORECASE,
+)
+_PHONE_WORD = re.compile(
+    r"(?<!\w)(?:(?:tele)?phone|tel(?:e[fp]\w+|éf\w+)?|tél\w*|teléf\w*|call(?:ed|back)?|ring|mob(?:il\w*)?|cell\w*|handy"
+    r"|fax|whats ?app|sms|text me|contact\w*|contacto|reach|landline|erreich\w*|anruf\w*|rufen|rückruf|appele\w*"
+    r"|portable|joignable|ll[aá]m\w*|móvil|celular|chiam\w*|natel|bel me|bereikbaar|dzwoni\w*|ph|my number\w*"
+    r"|büro|bureau|ufficio|office|тел\w*|звон\w*)(?!\w)|رقم|هاتف|جوال|电话|電話|手机|携帯",
+    re.IGNORECASE,
+)
+_CODE_WORD = re.compile(
+    r"(?<!\w)(?:orders?|ord(?:ine|re|ern\w*)|bestell\w*|auftrag\w*|commande|pedido|zamówien\w*|bestelling|invoice\w*"
+    r"|rechnung\w*|factur\w*|fattura|faktur\w*|tracking|sendung\w*|paket|parcel|colis|awb|serial|serien\w*|s/?n|sku|item"
+    r"|parts?|artikel\w*|ref(?:erence|erenz)?|réf(?:érence)?|case|ticket|version|firmware|kunden\w*|klant\w*|company|vertrag\w*|contract|codes?"
+    r"|pin|lot|box|upc|ean|isbn|imei|po|ocr|vin|zip|plz|usps|fedex|ups|dhl|model|nota|albar[aá]n|spedizione|siret|iban"
+    r"|gate|press|press \+|timestamps?|confirmation|account|konto|amount|total)(?!\w)[^\d\n]{0,18}$",
+    re.IGNORECASE,
+)
+BEFORE = 60  # characters in which a word is looked for that says what a number is
+
+# Whose national formats are known: those in which numbers begin with 0, and the others' shapes of groups.
+REGIONS = ("US", "CA", "GB", "DE", "FR", "ES", "IT", "NL", "PL", "SE", "BR", "IN", "CH", "AT", "AU", "CN", "JP", "SA")
+_SHAPES: dict[tuple[int, ...], tuple[str, ...]] = {
+    (3, 3, 4): ("US", "IT"),
+    (1, 3, 3, 4): ("US",),
+    (3, 7): ("IT",),
+    (3, 3, 3): ("ES", "PL"),
+    (2, 3, 2, 2): ("ES", "PL"),
+    (3, 2, 2, 2): ("ES",),
+    (5, 5): ("IN",),
+    (3, 4, 4): ("CN",),
+    (2, 5, 4): ("BR",),
+    (2, 4, 4): ("BR",),
+}
+_FEWEST, _MOST = 7, 15  # digits of a phone number (ITU-T E.164)
+
+
+def emails(text: str) -> list[Span]:
+    """Mail addresses."""
+    signed = [found.span(1) for found in _EMAIL.finditer(text)] if "@" in text else []
+    return [(*span, "email") for span in sorted([*signed, *(found.span() for found in _SPELT.finditer(text))])]
+
+
+def ibans(text: str) -> list[Span]:
+    """IBANs whose check digits are right, or that a text calls so."""
+    return [span for found in _IBAN.finditer(text) if (span := _iban(text, found)) is not None]
+
+
+def _iban(text: str, found: re.Match[str]) -> Span | None:
+    letters = re.sub(r"[ .-]", "", found[0]).upper()
+    length = IBAN_LENGTHS.get(letters[:2], 0)
+    if not 0 < length <= len(letters):
+        return None
+    called = "iban" in text[max(0, found.start() - 12) : found.start()].lower()
+    if not called and not is_iban(letters[:length]):
+        return None
+    left, end = length, found.start()
+    while left:
+        left -= text[end].isalnum()
+        end += 1
+    return None if text[end : end + 1].isalnum() else (found.start(), end, "iban")
+
+
+def letter_ids(text: str) -> list[Span]:
+    """National ids that hold letters."""
+    return [
+        (*found.span(), "id")
+        for found in _LETTER_ID.finditer(text)
+        if not found[1] or check_digits.is_spanish(found[1].replace("-", "").upper())
+    ]
+
+
+def births(text: str) -> list[Span]:
+    """Dates that a text calls somebody's birth."""
+    return [(*found.span(1), "birth") for found in _BIRTH.finditer(text)]
+
+
+def numbers(text: str) -> list[Span]:
+    """Cards, national ids and phone numbers."""
+    text = _NO_NUMBER.sub(lambda found: "\0" * len(found[0]), text)
+    return [span for chain in _CHAIN.finditer(text) for span in _of_chain(text, chain)]
+
+
+def _of_chain(text: str, chain: re.Match[str]) -> Iterator[Span]:
+    """What is personal in groups of digits that stand together."""
+    groups = [(chain.start() + one.start(), chain.start() + one.end()) for one in _GROUP.finditer(chain[0])]
+    digits = [text[start:end] for start, end in groups]
+    if sum(map(len, digits)) < _FEWEST:
+        return
+    first = 0
+    while first < len(groups):
+        taken = _card_at(digits, first)
+        if taken and not _LETTER.match(text, groups[first + taken - 1][1]):
+            yield groups[first][0], groups[first + taken - 1][1], "card"
+            first += taken
+            continue
+        last = next((at for at in range(first + 1, len(groups)) if _card_at(digits, at)), len(groups))
+        start = chain.start() if first == 0 else groups[first][0]
+        kind = _kind(text, start, groups[last - 1][1], digits[first:last])
+        if kind is not None:
+            yield start, groups[last - 1][1], kind
+        first = last
+
+
+def _card_at(digits: list[str], first: int) -> int:
+    """How many groups from one on are a card; 0 where they are none."""
+    for taken in range(1, 6):
+        some = digits[first : first + taken]
+        shape = tuple(map(len, some))
+        if len(some) == taken and (taken == 1 or shape in _CARD_SHAPES) and is_card("".join(some)):
+            return taken
+    return 0
+
+
+def _kind(text: str, start: int, end: int, groups: list[str]) -> str | None:
+    """The kind of personal data that groups of digits are."""
+    before = text[max(0, start - BEFORE) : start].rpartition("\n")[2]
+    shape, digits = tuple(map(len, groups)), "".join(groups)
+    if 8 <= len(digits) <= 15 and _ID_WORD.search(before):
+        return "id"
+    international = text[start] == "+" or text[start : start + 2] == "(+"
+    if not international and (_CODE_AFTER.match(text, end) or _is_code(before)):
+        return None
+    if shape in _ID_SHAPES and _ID_SHAPES[shape](digits):
+        return "id"
+    return "phone" if _is_phone(text[start], digits, shape, before, international) else None
+
+
+def _is_code(before: str) -> bool:
+    """Whether the words before a number call it a code, and not a phone number after that."""
+    word = _CODE_WORD.search(before)
+    return word is not None and _PHONE_WORD.search(before, word.end() - len(word[0]) + 1) is None
+
+
+def _is_phone(first: str, digits: str, shape: tuple[int, ...], before: str, international: bool) -> bool:
+    """Whether groups of digits are a phone number: by their country, by the words before, by their national form."""
+    if international:
+        return _FEWEST <= len(digits) <= _MOST and _begins_with_country(digits)
+    if digits.startswith("00"):
+        return len(digits) <= _MOST + 2 and _begins_with_country(digits[2:]) and _valid_abroad(digits[2:])
+    called = _PHONE_WORD.search(before) is not None
+    if called and len(digits) <= 13 and not re.fullmatch(r"(?:19|20)\d{6}", digits):
+        return True
+    lengths = range(9, 13) if digits[0] == "0" else range(9, 12)
+    if digits[0] == "0" or first == "(":
+        return len(digits) in lengths and _national(digits, REGIONS)
+    return shape in _SHAPES and _national(digits, _SHAPES[shape])
+
+
+@lru_cache(maxsize=1)
+def _patterns() -> dict[str, re.Pattern[str]]:
+    """Region → what a number has to look like there, as it is dialled in the country."""
+    from phonenumbers import PhoneMetadata
+
+    found: dict[str, re.Pattern[str]] = {}
+    for region in REGIONS:
+        metadata: Any = PhoneMetadata.metadata_for_region(region)
+        pattern, prefix = metadata.general_desc.national_number_pattern, metadata.national_prefix or ""
+        found[region] = re.compile(f"{prefix}(?:{pattern})" if prefix == "0" else f"(?:{prefix})?(?:{pattern})")
+    return found
+
+
+def _national(digits: str, regions: tuple[str, ...]) -> bool:
+    """Whether a number can be dialled so in one of the countries."""
+    bare = digits if digits[0] == "0" else f"0{digits}"
+    patterns = _patterns()
+    return any(patterns[one].fullmatch(digits) or patterns[one].fullmatch(bare) for one in regions)
+
+
+@lru_cache(maxsize=1)
+def _countries() -> frozenset[str]:
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
+
+    return frozenset(map(str, COUNTRY_CODE_TO_REGION_CODE))
+
+
+def _begins_with_country(digits: str) -> bool:
+    return any(digits[:length] in _countries() for length in (1, 2, 3))
+
+
+def _valid_abroad(digits: str) -> bool:
+    """Whether a number with its country's code is one that is given out."""
+    import phonenumbers
+
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(f"+{digits}"))
+    except phonenumbers.NumberParseException:
+        return False

@@ -1,0 +1,158 @@
+"""Conversations to token ids: the tokenizer's chat template, and texts that stay text.
+
+Decides what of a conversation may become a control token: what the chat template writes, never what people wrote. The
+one place where training, engines and lengths get their tokens from, so that what is served is what was trained on.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from components.engines.thinking import BEGIN
+from components.records import Message
+
+_MARK = re.compile(r"<[|｜].*[|｜]>", re.DOTALL)  # <|fim_prefix|>
+_BRACKETED = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")  # <think>, </tool_call>, [INST]
+_OPEN, _CLOSE = "\ue000", "\ue001"  # private characters: no text is normalised into them
+
+
+class Chat:
+    """A tokenizer as conversations need it.
+
+    A text that holds a control token's name, such as `<|im_end|>`, is read by a copy of the tokenizer in which that
+    token has a name that nobody can guess: it comes out as the pieces of an ordinary text. Other texts take the
+    tokenizer itself, and have the same ids as in any other library.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._secret = secrets.token_hex(16)
+        template = str(tokenizer.chat_template or "")
+        added = tokenizer.added_tokens_decoder.items()
+        self._control: dict[int, str] = {id: token.content for id, token in added if _is_control(token, template)}
+        self._ids = {name: id for id, name in self._control.items()}
+        # The longest first, as tokenizers match them.
+        by_length = sorted(self._ids, key=len, reverse=True)
+        self._named = re.compile("|".join(map(re.escape, by_length)) or r"(?!)")
+        self._counted = frozenset(self._control) - {
+            tokenizer.unk_token_id
+        }  # that one also stands for unknown characters
+
+    def prompts(self, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
+        """Token ids of each conversation up to where the assistant's answer begins.
+
+        Raises:
+            Exception: What a chat template raises: it raises what it likes.
+        """
+        return self.encoded([self.rendered(conversation) for conversation in conversations])
+
+    def rendered(self, conversation: Sequence[Message]) -> str:
+        """The text of a conversation, for `encoded` alone: names of control tokens in its messages are marked.
+
+        Raises:
+            Exception: What a chat template raises.
+        """
+        turns = [{**message.model_dump(), "content": self._marked(message.content)} for message in conversation]
+        return self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+
+    @cached_property
+    def thinking(self) -> bool:
+        """Whether the template leaves thoughts open where the answer begins."""
+        turn = {"role": "user", "content": ""}
+        rendered: str = self._tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
+        return rendered.rstrip().endswith(BEGIN)
+
+    def texts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, none of them a control token."""
+        return self.encoded([self._marked(text) for text in texts])
+
+    def encoded(self, rendered: Sequence[str]) -> list[list[int]]:
+        """Token ids of rendered texts: their control tokens are those of the template."""
+        if not rendered:
+            return []
+        found: list[list[int]] = self._tokenizer(
+            list(rendered), add_special_tokens=False, return_attention_mask=False, verbose=False
+        )["input_ids"]
+        for place, text in enumerate(rendered):
+            if self._secret in text or self._controls(found[place]) > len(self._named.findall(text)):
+                found[place] = self._apart(text)
+        return found
+
+    def _controls(self, ids: Sequence[int]) -> int:
+        """How many control tokens there are; normalisation may find more of them than the text names."""
+        return sum(map(ids.count, self._counted & set(ids)))
+
+    def _marked(self, text: str) -> str:
+        """A text in which the names of control tokens are replaced by marks."""
+        return self._named.sub(lambda name: self._name("text", self._ids[name[0]]), text)
+
+    def _name(self, kind: str, id: int) -> str:
+        """What stands for a control token: nobody who does not know the secret can write it."""
+        return f"{_OPEN}{kind}{self._secret}{id}{_CLOSE}"
+
+    def _apart(self, rendered: str) -> list[int]:
+        """The ids of a text of which some names of control tokens are meant and others are text."""
+        if self._copy is None:
+            return self._pieces(rendered)
+        # Those that are meant first: marks hold none of their names.
+        named = self._named.sub(lambda name: self._name("token", self._ids[name[0]]), rendered)
+        return self._copy(self._plain(named))
+
+    def _plain(self, rendered: str) -> str:
+        """A rendered text with the names that were marked."""
+        mark = re.compile(f"{_OPEN}text{self._secret}([0-9]+){_CLOSE}")
+        return mark.sub(lambda found: self._control[int(found[1])], rendered)
+
+    def _pieces(self, rendered: str) -> list[int]:
+        """The same by a tokenizer that cannot be copied: what stands between control tokens is read by itself."""
+        found: list[int] = []
+        for piece in re.split(f"({self._named.pattern})", rendered):
+            if piece in self._ids:
+                found.append(self._ids[piece])
+            elif piece:
+                read = self._tokenizer(self._plain(piece), add_special_tokens=False, split_special_tokens=True)
+                found += read["input_ids"]
+        return found
+
+    @cached_property
+    def _copy(self) -> Callable[[str], list[int]] | None:
+        """The ids that a copy of the tokenizer gives whose control tokens have secret names; None for slow ones."""
+        if not self._tokenizer.is_fast:
+            return None
+        from tokenizers import Tokenizer
+
+        layout: dict[str, Any] = json.loads(self._tokenizer.backend_tokenizer.to_str())
+        new = {name: self._name("token", id) for id, name in self._control.items()}
+        for token in layout["added_tokens"]:
+            if token["content"] in new:
+                token |= {"content": new[token["content"]], "normalized": False}
+        _rename(layout["model"], new)
+        copy = Tokenizer.from_str(json.dumps({**layout, "post_processor": None, "truncation": None, "padding": None}))
+        return lambda text: copy.encode(text, add_special_tokens=False).ids
+
+
+def _is_control(token: Any, template: str) -> bool:
+    """Whether a token marks structure: what is special, has the form of a mark, or is a tag that the template writes.
+
+    Other tokens that were added, such as words of a field, HTML tags or runs of blanks, are ways to read a text.
+    """
+    name: str = token.content
+    tag = _BRACKETED.fullmatch(name) is not None and name in template
+    return bool(token.special) or _MARK.fullmatch(name) is not None or tag
+
+
+def _rename(model: dict[str, Any], new: dict[str, str]) -> None:
+    """Give tokens other names in a tokenizer's model, whatever its kind."""
+    vocabulary = model.get("vocab")
+    if isinstance(vocabulary, dict):
+        model["vocab"] = {new.get(name, name): id for name, id in vocabulary.items()}
+    elif isinstance(vocabulary, list):  # of (name, score), the id its place
+        model["vocab"] = [[new.get(name, name), score] for name, score in vocabulary]
+    if model.get("unk_token") in new:
+        model["unk_token"] = new[model["unk_token"]]
+    if "merges" in model:  # none may put together what only the template may write
+        pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
+        model["merges"] = [pair for pair in pairs if not new.keys() & {*pair, "".join(pair)}]

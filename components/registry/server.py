@@ -1,0 +1,41 @@
+"""MLflow's server over a project's record, as an application; who may ask it and where is decided above."""
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from components.registry.moved import settle
+from components.registry.store import SQLITE, addresses, told
+
+
+def application(project: Path) -> Callable[..., Any]:
+    """MLflow's API and pages as an ASGI application; what `mlflow server` sets for its workers is set here.
+
+    Raises:
+        RegistryError: The database does not open.
+    """
+    uri, artifacts = addresses({}, project)
+    assert artifacts is not None  # SQLite's lie beside it
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # nothing here starts jobs, which run code
+    from mlflow.environment_variables import (
+        _MLFLOW_IN_JOB_EXECUTOR,  # pyright: ignore[reportPrivateUsage] — as `mlflow server` sets them
+        _MLFLOW_SERVER_BOOT_ID,  # pyright: ignore[reportPrivateUsage]
+    )
+    from mlflow.server.constants import ARTIFACT_ROOT_ENV_VAR, BACKEND_STORE_URI_ENV_VAR, REGISTRY_STORE_URI_ENV_VAR
+
+    os.environ |= {
+        BACKEND_STORE_URI_ENV_VAR: uri,
+        REGISTRY_STORE_URI_ENV_VAR: uri,
+        ARTIFACT_ROOT_ENV_VAR: str(artifacts),
+        _MLFLOW_SERVER_BOOT_ID.name: uuid.uuid4().hex,
+        _MLFLOW_IN_JOB_EXECUTOR.name: "false",
+    }
+    from mlflow.server.fastapi_app import app
+    from mlflow.server.handlers import initialize_backend_stores
+
+    with told("a record of runs that opens"):
+        initialize_backend_stores(uri, uri, str(artifacts))
+        settle(Path(uri.removeprefix(SQLITE)), artifacts)
+    return app

@@ -1,0 +1,163 @@
+"""The fields of an answer by their path: objects taken apart, arrays of labels asked for each of their labels.
+
+A flat object's fields are its keys, in the schema's order. `city` of the object `place` is the field `place.city`;
+whether the array `tags` has the label `late` is the field `tags[late]`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from components.schema.reading import shape_of
+from components.schema.shape import ABSENT, Shape
+
+MOST_DEPTH = 8
+MOST_LABELS = 50  # of an array, each asked for
+_YES_NO = Shape(kinds=frozenset({"boolean"}), values=(True, False))
+
+
+@dataclass(frozen=True)
+class Field:
+    """A place in an answer: its path, what may stand there, and whether it always does where its parent is there.
+
+    `label` is the label of an array that is asked for, and the value then true or false. A `holder` is an object or an
+    array that is taken apart and may be null or missing: its value is empty where it is there.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    shape: Shape
+    required: bool
+    label: Any = ABSENT
+    holder: bool = False
+
+    @property
+    def top(self) -> str:
+        """The key of the answer that it belongs to."""
+        return self.path[0]
+
+    def of(self, answer: Any) -> Any:
+        """Its value in an answer, ABSENT where there is none."""
+        value: Any = answer
+        for key in self.path:
+            if not isinstance(value, Mapping) or key not in value:
+                return ABSENT
+            value = value[key]
+        if self.label is not ABSENT:
+            return self.label in value if isinstance(value, list) else ABSENT
+        return type(value)() if self.holder and isinstance(value, list | dict) else value
+
+    def put(self, answer: Mapping[str, Any], value: Any) -> dict[str, Any]:
+        """The answer with another value there; objects on the way are made where they are missing."""
+        return _put(answer, self.path, value)
+
+
+def _put(answer: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, Any]:
+    if len(path) == 1:
+        return {**answer, path[0]: value}
+    inner = answer.get(path[0])
+    return {**answer, path[0]: _put(inner if isinstance(inner, Mapping) else {}, path[1:], value)}
+
+
+@dataclass(frozen=True)
+class Fields:
+    """All fields of a schema in its order: `places` have arrays whole, `leaves` have their labels one by one."""
+
+    top: Mapping[str, Shape]
+    places: tuple[Field, ...]
+    leaves: tuple[Field, ...]
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the fields are the keys of the answer."""
+        return [leaf.name for leaf in self.leaves] == list(self.top)
+
+    def flat(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Field → value for all that the answer has, in its order; keys that the schema does not know stay."""
+        if self.is_flat:
+            return dict(answer)
+        found: dict[str, Any] = {}
+        for key, value in answer.items():
+            leaves = [leaf for leaf in self.leaves if leaf.top == key]
+            if not leaves:
+                found[key] = value
+            found |= {leaf.name: seen for leaf in leaves if (seen := leaf.of(answer)) is not ABSENT}
+        return found
+
+    def answer(self, flat: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer that these values of fields make: what `flat` gave, where the schema knows all of it."""
+        if self.is_flat:
+            return {name: flat[name] for name in self.top if name in flat}
+        found: dict[str, Any] = {}
+        gone: set[tuple[str, ...]] = set()
+        for leaf in self.leaves:
+            if any(leaf.path[:depth] in gone for depth in range(1, len(leaf.path) + 1)):
+                continue
+            if leaf.name not in flat:
+                if leaf.holder:
+                    gone.add(leaf.path)
+            elif leaf.label is not ABSENT:
+                found = _with_label(found, leaf, has=bool(flat[leaf.name]))
+            else:
+                found = leaf.put(found, flat[leaf.name])
+                if leaf.holder and not isinstance(flat[leaf.name], list | dict):
+                    gone.add(leaf.path)
+        return found
+
+
+def _with_label(answer: dict[str, Any], leaf: Field, *, has: bool) -> dict[str, Any]:
+    """The answer with a label in its array, or with the array as it is."""
+    whole = Field(leaf.name, leaf.path, leaf.shape, leaf.required)
+    there = whole.of(answer)
+    known = there if isinstance(there, list) else []
+    return whole.put(answer, [*known, leaf.label] if has else known)
+
+
+def fields_of(schema: Mapping[str, Any]) -> Fields:
+    """The fields of an object's schema.
+
+    Raises:
+        ConfigError: A reference of the schema leads nowhere, or back to itself without end.
+    """
+    return _cached(json.dumps(schema, ensure_ascii=False, default=str))
+
+
+@lru_cache(maxsize=256)
+def _cached(schema: str) -> Fields:
+    root = shape_of(json.loads(schema))
+    places = tuple(_walk(root, (), apart=False))
+    leaves = tuple(_walk(root, (), apart=True))
+    if len({leaf.name for leaf in leaves}) < len(leaves):  # a key like `a.b` beside `b` of `a`: nothing is taken apart
+        leaves = places = tuple(Field(name, (name,), part, name in root.required) for name, part in root.fields.items())
+    return Fields(root.fields, places, leaves)
+
+
+def _walk(shape: Shape, path: tuple[str, ...], *, apart: bool) -> Iterator[Field]:
+    """The fields of an object, in order."""
+    for name, part in shape.fields.items():
+        here, required = (*path, name), name in shape.required
+        title = ".".join(here)
+        inner = _inside(part, here, title, apart=apart)
+        if not inner:
+            yield Field(title, here, part, required)
+            continue
+        if part.nullable or not required:
+            empty: Any = [] if "array" in part.kinds else {}
+            values = (empty, *([None] if part.nullable else []))
+            yield Field(title, here, Shape(kinds=part.kinds, values=values), required, holder=True)
+        yield from inner
+
+
+def _inside(part: Shape, path: tuple[str, ...], title: str, *, apart: bool) -> list[Field]:
+    """What an object or an array of labels is taken apart into; nothing where it is not."""
+    kinds = part.kinds - {"null"}
+    if kinds == frozenset(["object"]) and part.fields and len(path) < MOST_DEPTH and part.values is None:
+        return list(_walk(part, path, apart=apart))
+    if not apart or kinds != frozenset(["array"]) or part.members is None or part.values is not None:
+        return []
+    labels = part.members.labels
+    if not 1 < len(labels) <= MOST_LABELS or None in labels:
+        return []
+    return [Field(f"{title}[{label}]", path, _YES_NO, True, label) for label in labels]

@@ -1,0 +1,206 @@
+"""A JSON Schema (2020-12) as a shape: references followed, combinators resolved, what says nothing left out.
+
+What a shape cannot hold (`if`, dependencies, `not` beyond listed values) narrows nothing here: a shape may allow more
+than its schema, never less.
+"""
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from components.errors import ConfigError
+from components.schema.shape import ABSENT, ANYTHING, KINDS, NOTHING, Shape, closed, join, kind_of, meet, with_values
+
+_PLAIN = frozenset(  # keywords that speak of the value alone
+    ("type", "enum", "const", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum")
+) | {"exclusiveMaximum", "multipleOf", "minItems", "maxItems", "required"}
+MOST_PLACES = 20_000  # of a schema, references followed
+
+
+def shape_of(schema: Mapping[str, Any] | bool) -> Shape:
+    """What a schema allows.
+
+    Raises:
+        ConfigError: A reference leads nowhere, or back to itself without end.
+    """
+    return _cached(json.dumps(schema, ensure_ascii=False, default=str))
+
+
+@lru_cache(maxsize=256)
+def _cached(schema: str) -> Shape:
+    from referencing import Registry
+    from referencing.jsonschema import DRAFT202012
+
+    content: Any = json.loads(schema)
+    root = DRAFT202012.create_resource(content)
+    registry: Any = Registry()
+    return _Reader().read(content, registry.resolver_with_root(root), (), ())
+
+
+def opened(schema: Any) -> Any:
+    """A schema that is nothing but a reference at its root, as what it refers to: properties stand where they are seen.
+
+    Anything else comes back as it is.
+    """
+    known: set[str] = set()
+    while isinstance(schema, dict) and isinstance(schema.get("$ref"), str) and "properties" not in schema:
+        pointer = schema["$ref"]
+        target = _at(schema, pointer)
+        if pointer in known or not isinstance(target, dict):
+            return schema
+        known.add(pointer)
+        schema = {**{name: value for name, value in schema.items() if name != "$ref"}, **target}
+    return schema
+
+
+def composed(schema: Any) -> Any:
+    """A schema with all its texts composed (NFC), as the texts that it is held against are."""
+    if isinstance(schema, str):
+        return unicodedata.normalize("NFC", schema)
+    if isinstance(schema, dict):
+        return {composed(name): composed(part) for name, part in schema.items()}
+    return [composed(part) for part in schema] if isinstance(schema, list) else schema
+
+
+def _at(schema: Any, pointer: str) -> Any:
+    """What a pointer within the document names; None where there is nothing."""
+    if not pointer.startswith("#/"):
+        return None
+    for part in pointer[2:].split("/"):
+        name = part.replace("~1", "/").replace("~0", "~")
+        schema = schema.get(name) if isinstance(schema, dict) else None
+    return schema
+
+
+class _Reader:
+    """Reads the places of one document, each once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Shape] = {}
+        self._places = 0
+
+    def read(self, schema: Any, resolver: Any, above: tuple[int, ...], here: tuple[int, ...]) -> Shape:
+        """The shape of a place; `above` are the places that it lies in, `here` those that speak of the same value."""
+        if isinstance(schema, bool):
+            return ANYTHING if schema else NOTHING
+        place = id(schema)
+        if place in self._known:
+            return self._known[place]
+        if place in here:
+            raise ConfigError("output must be a schema that can be followed, found a $ref that leads back to itself")
+        if place in above:
+            return _bare(schema)
+        self._places += 1
+        if self._places > MOST_PLACES:
+            raise ConfigError(f"output must be a schema of at most {MOST_PLACES:,} places, found more")
+        resolver = resolver.in_subresource(_resource(schema)) if "$id" in schema else resolver
+        within = (*above, place), (*here, place)
+        found = meet(self._own(schema, resolver, within[0]), self._combined(schema, resolver, *within))
+        self._known[place] = _valid(closed(found), schema)
+        return self._known[place]
+
+    def _own(self, schema: Mapping[str, Any], resolver: Any, above: tuple[int, ...]) -> Shape:
+        """What the keywords of the place itself say."""
+        low, high = _bounds(schema)
+        properties: Mapping[str, Any] = schema.get("properties", {})
+        items = schema.get("items", ABSENT)
+        shape = Shape(
+            kinds=_kinds(schema),
+            pattern=schema.get("pattern"),
+            format=schema.get("format"),
+            minimum=low,
+            maximum=high,
+            members=None if items is ABSENT else self.read(items, resolver, above, ()),
+            fewest=schema.get("minItems", 0),
+            fields={name: self.read(part, resolver, above, ()) for name, part in properties.items()},
+            required=frozenset(schema.get("required", ())),
+            default=schema.get("default", ABSENT),
+        )
+        listed = schema.get("enum", [schema["const"]] if "const" in schema else None)
+        return closed(shape) if listed is None else _valid(with_values(shape, listed), schema)
+
+    def _combined(
+        self, schema: Mapping[str, Any], resolver: Any, above: tuple[int, ...], here: tuple[int, ...]
+    ) -> Shape:
+        """What references and combinators say."""
+        found = ANYTHING
+        for keyword in ("$ref", "$dynamicRef"):
+            if keyword in schema:
+                contents, resolver_there = _resolved(schema[keyword], resolver)
+                found = meet(found, self.read(contents, resolver_there, above, here))
+        for part in schema.get("allOf", ()):
+            found = meet(found, self.read(part, resolver, above, here))
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema:
+                parts = [self.read(part, resolver, above, here) for part in schema[keyword]]
+                found = meet(found, join(parts) if keyword == "anyOf" else _exclusive(parts))
+        if "not" in schema and (out := self.read(schema["not"], resolver, above, here)).values:
+            found = _without(meet(found, self._own(schema, resolver, above)), out)
+        return found
+
+
+def _valid(shape: Shape, schema: Mapping[str, Any]) -> Shape:
+    """Listed values that the place's own keywords allow, as jsonschema decides it."""
+    from jsonschema import Draft202012Validator
+
+    if shape.values is None:
+        return shape
+    validator = Draft202012Validator({name: schema[name] for name in _PLAIN & schema.keys()})
+    return with_values(shape, [value for value in shape.values if validator.is_valid(value)])
+
+
+def _exclusive(parts: list[Shape]) -> Shape:
+    """Of listed values those that one part alone allows."""
+    found = join(parts)
+    if found.values is None:
+        return found
+    return with_values(found, [value for value in found.values if sum(part.allows(value) for part in parts) == 1])
+
+
+def _without(shape: Shape, out: Shape) -> Shape:
+    if shape.values is None:
+        return shape
+    return with_values(shape, [value for value in shape.values if not out.allows(value)])
+
+
+def _resolved(reference: str, resolver: Any) -> tuple[Any, Any]:
+    from referencing.exceptions import Unresolvable
+
+    try:
+        found = resolver.lookup(reference)
+    except Unresolvable as error:
+        raise ConfigError(f"output must be a schema whose references resolve, found {reference!r}") from error
+    return found.contents, found.resolver
+
+
+def _resource(schema: Any) -> Any:
+    from referencing.jsonschema import DRAFT202012
+
+    return DRAFT202012.create_resource(schema)
+
+
+def _bare(schema: Mapping[str, Any]) -> Shape:
+    """A place within itself: of which kind it is, and no more."""
+    return Shape(kinds=_kinds(schema))
+
+
+def _kinds(schema: Mapping[str, Any]) -> frozenset[str]:
+    """The kinds that `type` names; where it is missing and an object's or a list's keywords are there, all."""
+    types = schema.get("type", list(KINDS))
+    kinds = frozenset([types] if isinstance(types, str) else types)
+    return kinds - {"integer"} if "number" in kinds else kinds
+
+
+def _bounds(schema: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """The least and the greatest number; beyond an exclusive bound lies the next integer where integers are meant."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    whole = "number" not in _kinds(schema)
+    step = 1 if whole else 0
+    below, above = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    if below is not None:
+        low = max(below + step if kind_of(below) == "integer" else below, below if low is None else low)
+    if above is not None:
+        high = min(above - step if kind_of(above) == "integer" else above, above if high is None else high)
+    return low, high

@@ -1,0 +1,203 @@
+"""A shape: what a value may be. Shapes meet (both hold) and join (either holds), as allOf and anyOf say it.
+
+Values are compared as JSON compares them: 1 is 1.0, and neither is true.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+KINDS = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
+MOST_COUNTED = 11  # integers between two bounds that count as a list of values: a scale from 0 to 10
+ABSENT: Final = object()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is known of a value: the kinds of JSON values that it may have, and what holds for those kinds.
+
+    `values` are all that it may be, null last, None where they are not listed; `pattern` and `format` concern strings,
+    `minimum` and `maximum` numbers, `members` and `fewest` arrays, `fields` and `required` objects. "number" in
+    `kinds` allows integers as well.
+    """
+
+    kinds: frozenset[str] = KINDS
+    values: tuple[Any, ...] | None = None
+    pattern: str | None = None
+    format: str | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    members: "Shape | None" = None
+    fewest: int = 0
+    fields: Mapping[str, "Shape"] = field(default_factory=dict[str, "Shape"])
+    required: frozenset[str] = frozenset()
+    default: Any = ABSENT
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether all values are known: labels, true and false, a constant, a short scale."""
+        return self.values is not None
+
+    @property
+    def labels(self) -> tuple[Any, ...]:
+        """The listed values, () where there are none but true, false and null."""
+        values = self.values or ()
+        return () if all(value is None or isinstance(value, bool) for value in values) else values
+
+    @property
+    def nullable(self) -> bool:
+        """Whether it may be null."""
+        return "null" in self.kinds
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is a number, or perhaps null."""
+        return bool(self.kinds) and self.kinds - {"null"} <= {"integer", "number"} and self.kinds != frozenset(["null"])
+
+    @property
+    def is_free_text(self) -> bool:
+        """Whether it may be any string."""
+        return "string" in self.kinds and not self.is_listed and self.pattern is None and self.format is None
+
+    def allows(self, value: Any) -> bool:
+        """Whether a plain value fits kinds, listed values, pattern and bounds."""
+        if kind_of(value) not in _spread(self.kinds) or (self.values is not None and not _among(value, self.values)):
+            return False
+        if isinstance(value, str):
+            return self.pattern is None or re.search(self.pattern, value) is not None
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            above = self.minimum is None or value >= self.minimum
+            return above and (self.maximum is None or value <= self.maximum)
+        return True
+
+
+ANYTHING = Shape()
+NOTHING = Shape(kinds=frozenset(), values=())
+
+
+def kind_of(value: Any) -> str:
+    """The kind of a JSON value; 1.0 is an integer."""
+    if value is None or isinstance(value, bool | str):
+        return {type(None): "null", bool: "boolean", str: "string"}[type(value)]
+    if isinstance(value, int | float):
+        return "integer" if float(value).is_integer() else "number"
+    return "array" if isinstance(value, list | tuple) else "object"
+
+
+def meet(one: Shape, other: Shape) -> Shape:
+    """What fits both."""
+    kinds = _gathered(_spread(one.kinds) & _spread(other.kinds))
+    fields = {**one.fields, **other.fields}
+    both = one.fields.keys() & other.fields.keys()
+    fields |= {name: meet(one.fields[name], other.fields[name]) for name in both}
+    members = meet(one.members, other.members) if one.members and other.members else one.members or other.members
+    met = Shape(
+        kinds=kinds,
+        pattern=one.pattern if one.pattern is not None else other.pattern,
+        format=one.format or other.format,
+        minimum=_chosen(max, one.minimum, other.minimum),
+        maximum=_chosen(min, one.maximum, other.maximum),
+        members=members,
+        fewest=max(one.fewest, other.fewest),
+        fields=fields,
+        required=one.required | other.required,
+        default=one.default if one.default is not ABSENT else other.default,
+    )
+    listed = one.values if one.values is not None else other.values
+    if listed is None:
+        return closed(met)
+    return with_values(met, [value for value in listed if one.allows(value) and other.allows(value)])
+
+
+def join(shapes: Sequence[Shape]) -> Shape:
+    """What fits at least one, in the order of the shapes; a keyword holds where it does in all that it concerns."""
+    possible = [shape for shape in shapes if shape.kinds]
+    if not possible:
+        return NOTHING
+    texts, numbers, arrays, objects = (
+        [shape for shape in possible if shape.kinds & kinds]
+        for kinds in ({"string"}, {"integer", "number"}, {"array"}, {"object"})
+    )
+    names = dict.fromkeys(name for shape in objects for name in shape.fields)
+    members = [shape.members for shape in arrays]
+    joined = Shape(
+        kinds=_gathered(frozenset[str]().union(*(_spread(shape.kinds) for shape in possible))),
+        pattern=_common([shape.pattern for shape in texts]),
+        format=_common([shape.format for shape in texts]),
+        minimum=_outer(min, [shape.minimum for shape in numbers]),
+        maximum=_outer(max, [shape.maximum for shape in numbers]),
+        members=join([shape for shape in members if shape]) if members and all(members) else None,
+        fewest=min((shape.fewest for shape in arrays), default=0),
+        fields={name: join([shape.fields[name] for shape in objects if name in shape.fields]) for name in names},
+        required=frozenset(names).intersection(*(shape.required for shape in objects)),
+        default=next((shape.default for shape in possible if shape.default is not ABSENT), ABSENT),
+    )
+    lists = [shape.values for shape in possible]
+    if any(values is None for values in lists):
+        return joined
+    return with_values(joined, [value for values in lists for value in values or ()])
+
+
+def closed(shape: Shape) -> Shape:
+    """The shape with its values listed, where its kinds and bounds leave few: null, true and false, a short scale."""
+    if shape.values is not None or not shape.kinds:
+        return shape if shape.kinds else NOTHING
+    values: list[Any] = [True, False] if "boolean" in shape.kinds else []
+    rest = shape.kinds - {"null", "boolean"}
+    if rest == frozenset(["integer"]) and (scale := _scale(shape)):
+        values = [*scale, *values]
+    elif rest:
+        return shape
+    return replace(shape, values=(*values, *([None] if shape.nullable else [])))
+
+
+def with_values(shape: Shape, values: Sequence[Any]) -> Shape:
+    """The shape with these values alone, each once and null last, and the kinds that they have."""
+    kept: list[Any] = []
+    for value in values:
+        if value is not None and not _among(value, kept):
+            kept.append(int(value) if isinstance(value, float) and value.is_integer() else value)
+    if any(value is None for value in values):
+        kept.append(None)
+    if not kept:
+        return NOTHING
+    return replace(shape, values=tuple(kept), kinds=_gathered(frozenset(kind_of(value) for value in kept)))
+
+
+def _scale(shape: Shape) -> list[int]:
+    if shape.minimum is None or shape.maximum is None:
+        return []
+    low, high = int(-(-shape.minimum // 1)), int(shape.maximum // 1)
+    return list(range(low, high + 1)) if 0 < high - low < MOST_COUNTED else []
+
+
+def _among(value: Any, values: Sequence[Any]) -> bool:
+    return any(_same(value, other) for other in values)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
+
+
+def _spread(kinds: frozenset[str]) -> frozenset[str]:
+    """Kinds, each named: every number is allowed where "number" is, integers too."""
+    return kinds | {"integer"} if "number" in kinds else kinds
+
+
+def _gathered(kinds: frozenset[str]) -> frozenset[str]:
+    return kinds - {"integer"} if "number" in kinds else kinds
+
+
+def _chosen(choose: Any, one: float | None, other: float | None) -> float | None:
+    known = [bound for bound in (one, other) if bound is not None]
+    return choose(known) if known else None
+
+
+def _outer(choose: Any, bounds: Sequence[float | None]) -> float | None:
+    known = [bound for bound in bounds if bound is not None]
+    return choose(known) if known and len(known) == len(bounds) else None
+
+
+def _common(said: Sequence[str | None]) -> str | None:
+    return said[0] if said and len(set(said)) == 1 else None

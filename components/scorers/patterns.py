@@ -1,0 +1,100 @@
+"""Regular expressions that a workload brings (`pattern` in its schema or rules): nobody has proved that they are quick.
+
+A match that takes longer than its time limit is no match, and says so; another thread may work meanwhile.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import regex
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+MATCH_SECONDS = 0.5  # an honest pattern takes microseconds
+_LIMITS: dict[str, Any] = {"timeout": MATCH_SECONDS, "concurrent": True}
+Result = TypeVar("Result")
+
+
+class TooSlow(Exception):
+    """A text that a pattern cannot be matched with in time; the message names the pattern."""
+
+
+class Pattern:
+    """A compiled pattern whose every call has the time limit."""
+
+    def __init__(self, pattern: str) -> None:
+        """Compile it.
+
+        Raises:
+            regex.error: It is no regular expression.
+        """
+        self._compiled: Any = regex.compile(pattern)
+
+    def search(self, text: str) -> bool:
+        """Whether it occurs in a text.
+
+        Raises:
+            TooSlow: That cannot be said in time.
+        """
+        return self._timed(lambda: self._compiled.search(text, **_LIMITS) is not None)
+
+    def fullmatch(self, text: str) -> bool:
+        """Whether it matches the whole text.
+
+        Raises:
+            TooSlow: That cannot be said in time.
+        """
+        return self._timed(lambda: self._compiled.fullmatch(text, **_LIMITS) is not None)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where it occurs in a text.
+
+        Raises:
+            TooSlow: That cannot be said in time.
+        """
+        return self._timed(lambda: [found.span() for found in self._compiled.finditer(text, **_LIMITS)])
+
+    def _timed(self, work: Callable[[], Result]) -> Result:
+        try:
+            return work()
+        except TimeoutError:
+            raise TooSlow(f"{self._compiled.pattern!r} cannot be matched within {MATCH_SECONDS:g} s") from None
+
+
+compiled = lru_cache(maxsize=1024)(Pattern)
+
+
+def errors(validator: Any, instance: Any) -> Iterator[ValidationError]:
+    """What a `SchemaValidator` finds wrong; last, that a pattern takes too long."""
+    try:
+        yield from validator.iter_errors(instance)
+    except TooSlow as slow:  # wherever it stands: under `not`, no match would be an answer
+        yield ValidationError(str(slow))
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, _: Any) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "string") and not compiled(pattern).search(instance):
+        yield ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+def _guarded(keyword: str) -> Any:
+    """A keyword that looks properties up by patterns, asked only where each of these answers in time."""
+    usual: Any = Draft202012Validator.VALIDATORS[keyword]
+
+    def check(validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
+        for name in instance if validator.is_type(instance, "object") else ():
+            for pattern in schema.get("patternProperties", ()):
+                compiled(pattern).search(name)
+        yield from usual(validator, value, instance, schema) or ()
+
+    return check
+
+
+# JSON Schema 2020-12 whose patterns end in time. Raises TooSlow where they do not; `errors` does not.
+SchemaValidator: type[Any] = extend(
+    Draft202012Validator,
+    {"pattern": _pattern}
+    | {name: _guarded(name) for name in ("patternProperties", "additionalProperties", "unevaluatedProperties")},
+)

@@ -1,0 +1,86 @@
+"""A request and its answer over HTTP: whole, or piece by piece as it is written; counted either way."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeVar
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel
+
+from components.serving.protocol import ChatRequest
+from components.serving.refusals import refusal
+from components.serving.replies import Reply, usage
+from components.serving.server import CLIENT_LEFT, Server
+from components.serving.streaming import Stream
+
+log = logging.getLogger(__name__)
+Body = TypeVar("Body", bound=BaseModel)
+
+
+async def parsed(kind: type[Body], server: Server, request: Request) -> Body:
+    """The body of a request, read in a thread: it may be long, and other callers are to be heard.
+
+    Raises:
+        RequestError: It is too long.
+        ValidationError: It is something else.
+    """
+    return await asyncio.to_thread(kind.model_validate_json, await server.read(request))
+
+
+class Exchange:
+    """One request for an answer, from its first byte on."""
+
+    def __init__(self, server: Server, request: Request) -> None:
+        self._server, self._request, self._started = server, request, time.perf_counter()
+
+    async def reply(self, understood: Callable[[], Awaitable[tuple[ChatRequest, Reply]]]) -> Response:
+        """The answer to what is understood of the request.
+
+        Raises:
+            Exception: It is refused, or nothing answers; it is counted then.
+        """
+        server = self._server
+        try:
+            caller = server.admit(self._request)
+            asked, form = await understood()
+            if asked.stream:
+                return await self._streamed(asked, form, caller)
+            found = await server.answer(form.name, asked, caller)
+        except Exception as error:
+            server.metrics.refused(refusal(error).status)
+            raise
+        server.metrics.answered(time.perf_counter() - self._started, usage(found))
+        return JSONResponse(form.body(found))
+
+    async def _streamed(self, asked: ChatRequest, form: Reply, caller: str) -> Response:
+        """An answer as it is written, from its first piece on: what goes wrong before has a status of its own."""
+        stream, metrics = Stream(), self._server.metrics
+        answer = self._server.begin(form.name, asked, caller, stream.hear)
+        pieces = stream.pieces(answer)
+        first = await anext(pieces, None)
+        metrics.first_token.observe(time.perf_counter() - self._started)
+
+        async def lines() -> AsyncGenerator[str]:
+            try:
+                yield form.begins() + (form.text(*first) if first else "")
+                async for piece in pieces:
+                    yield form.text(*piece)
+                found = answer.result()
+            except (
+                asyncio.CancelledError,
+                GeneratorExit,
+            ):  # the caller went away; the answer is written down all the same
+                metrics.refused(CLIENT_LEFT)
+                raise
+            except Exception as error:  # of any kind: the status has left
+                log.exception("A stream ended before its time.")
+                metrics.refused(refusal(error).status)
+                yield form.broken(refusal(error))
+                return
+            metrics.answered(time.perf_counter() - self._started, usage(found))
+            yield form.ends(found)
+
+        return StreamingResponse(lines(), media_type="text/event-stream")

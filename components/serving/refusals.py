@@ -1,0 +1,48 @@
+"""Errors as OpenAI's clients read them."""
+
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+MOST_NAMED = 300  # characters of what a client sent, in a sentence that it gets back
+
+
+class RequestError(Exception):
+    """A request that is refused: its status and the fields of OpenAI's error object."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str | None = None, param: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(message)
+        self.status, self.code, self.param, self.retry_after_s = status, code, param, retry_after_s
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The error as OpenAI's clients read it."""
+        kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+        kind = kinds.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
+        return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to come again, in whole seconds."""
+        return {} if self.retry_after_s is None else {"Retry-After": str(max(1, -int(-self.retry_after_s // 1)))}
+
+
+def refusal(error: Exception) -> RequestError:
+    """Any error as one that clients read; what nobody foresaw is not told to them."""
+    match error:
+        case RequestError():
+            return error
+        case ValidationError() | RequestValidationError():
+            first = error.errors()[0]
+            field_name = ".".join(str(part)[:60] for part in first["loc"])
+            text = str(first["msg"]).removeprefix("Value error, ")[:MOST_NAMED]
+            return RequestError(400, f"{field_name}: {text}" if field_name else text, param=field_name or None)
+        case HTTPException():
+            return RequestError(error.status_code, str(error.detail))
+        case _:
+            return RequestError(500, "the server failed; its log says why")

@@ -1,0 +1,46 @@
+"""Answers that end before a text that the caller named: `stop` of OpenAI's API."""
+
+from collections.abc import Callable, Sequence
+
+from components.records import Completion
+
+
+def cut(completion: Completion, stops: Sequence[str]) -> Completion:
+    """A completion up to the first of these texts; whoever gets it is told that it stopped there."""
+    end = _first(completion.text, stops)
+    if end is None:
+        return completion
+    return completion.model_copy(update={"text": completion.text[:end], "finish_reason": "stop"})
+
+
+class Stopping:
+    """Tells `hear` a text that comes in pieces, up to the first of the stops; what may begin one is kept back."""
+
+    def __init__(self, hear: Callable[[int, str], None], stops: Sequence[str]) -> None:
+        self._hear, self._stops = hear, stops
+        self._kept: dict[int, str] = {}
+        self._ended: set[int] = set()
+
+    def __call__(self, index: int, piece: str) -> None:
+        """Take what the text of a choice goes on by."""
+        if index in self._ended:
+            return
+        text = self._kept.pop(index, "") + piece
+        end = _first(text, self._stops)
+        if end is None:
+            end = len(text) - max((_overlap(text, stop) for stop in self._stops), default=0)
+            self._kept[index] = text[end:]
+        else:
+            self._ended.add(index)
+        if text[:end]:
+            self._hear(index, text[:end])
+
+
+def _first(text: str, stops: Sequence[str]) -> int | None:
+    """Where the first of the stops begins."""
+    return min((at for at in map(text.find, stops) if at >= 0), default=None)
+
+
+def _overlap(text: str, stop: str) -> int:
+    """How many of a text's last characters may be the beginning of a stop."""
+    return next((n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0)

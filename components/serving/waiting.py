@@ -1,0 +1,98 @@
+"""Requests that wait for their turn: so many at most, and one caller's no longer than others' would be.
+
+Decides who is next, and who shares a batch: callers take turns, however much each of them has asked for.
+"""
+
+import threading
+from collections import OrderedDict, deque
+
+from components.serving.request import Request
+
+
+class QueueFull(Exception):
+    """Nobody may join: too many wait, or too many of this caller."""
+
+
+class Waiting:
+    """A queue for each caller; whose turn it was goes to the end."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most, self._most_of_one = most, most_of_one
+        self._queues: OrderedDict[str, deque[Request]] = OrderedDict()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    def put(self, request: Request) -> None:
+        """Join.
+
+        Raises:
+            QueueFull: There is no room, or this caller has used up its share of it, or the end has come.
+        """
+        with self._changed:
+            if len(self) >= self._most or len(self._queues.get(request.caller, ())) >= self._most_of_one:
+                self._drop_given_up()
+            queue = self._queues.get(request.caller, deque[Request]())
+            if self._closed or len(self) >= self._most or len(queue) >= self._most_of_one:
+                raise QueueFull
+            queue.append(request)
+            self._queues[request.caller] = queue
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Let nobody join any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def take(self, most: int, expected: int, wait_s: float) -> list[Request]:
+        """The next batch, of at most `most` completions: requests of the kind of the one whose turn it is.
+
+        Waits for the first request, and `wait_s` for each further one until there are as many as expected. Empty at
+        the end: all is taken, and nobody may join.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._queues)
+            while not self._closed and len(self) < min(most, expected):
+                before = len(self)
+                if not self._changed.wait_for(lambda before=before: self._closed or len(self) > before, wait_s):
+                    break
+            return self._next(most)
+
+    def drain(self) -> list[Request]:
+        """All that wait, when nobody will take them."""
+        with self._changed:
+            requests = [request for queue in self._queues.values() for request in queue]
+            self._queues.clear()
+            return requests
+
+    def _next(self, most: int) -> list[Request]:
+        """The oldest request of whoever is next, and those of its kind: one of each caller, then another of each."""
+        batch: list[Request] = []
+        rows, passed = 0, False
+        while not passed:
+            passed = True
+            for caller in list(self._queues):
+                queue = self._queues[caller]
+                fits = next((one for one in queue if not batch or one.kind == batch[0].kind), None)
+                if fits is None or (batch and rows + fits.sampling.n > most):
+                    continue
+                queue.remove(fits)
+                batch.append(fits)
+                rows, passed = rows + fits.sampling.n, False
+                if queue:
+                    self._queues.move_to_end(caller)
+                else:
+                    del self._queues[caller]
+        return batch
+
+    def _drop_given_up(self) -> None:
+        """Forget those who no longer wait."""
+        for caller, queue in list(self._queues.items()):
+            left = deque(request for request in queue if not request.done.cancelled())
+            if left:
+                self._queues[caller] = left
+            else:
+                del self._queues[caller]

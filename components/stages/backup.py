@@ -1,0 +1,223 @@
+"""A project in one file, taken while its services run, and made again in another folder.
+
+Decides what belongs to it: code, settings, data, artifacts and state, with the branches of git; and what does not:
+what is made again by itself (caches, environments, checkpoints, checked-out branches), logs, and secrets.
+"""
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from components.data.versions import git
+from components.errors import ConfigError, DataError
+from components.records import Record, read_record
+
+MANIFEST, BUNDLE = "backup.json", "backup.bundle"  # beside the project's files, which no project has
+LEFT_OUT = (
+    ".git", ".venv", ".env", ".dvc/cache", ".dvc/tmp", ".dvc/config.local", "build", "dist",
+    "state/logs", "state/locks", "state/compiled", "state/training",
+    "state/up/logins.json", "state/up/services.json", "state/up/supervisord.pid",
+)  # fmt: skip
+CHECKED_OUT = ("state/retrain", "state/reproduce")  # what became of them stands beside the branches that they check out
+CACHES = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis"})
+BESIDE = ("-wal", "-shm", "-journal", ".part")  # of a database, or half written
+FIRST = ("state/spool",)  # its records leave it for the lake: read the other way round, some would be in neither
+_SQLITE = b"SQLite format 3\0"
+_CHUNK = 1 << 20
+
+
+class Manifest(Record):
+    """What a backup holds: SHA-256 of every file by its path, and where git's HEAD was (empty without a repository)."""
+
+    head: str
+    files: dict[str, str]
+
+
+def backup(project: Path, file: Path) -> Manifest:
+    """Write a project to a file, readable by its owner alone; complete or not at all.
+
+    Databases are copied by SQLite's own backup, so that a service that writes meanwhile does no harm.
+
+    Raises:
+        ConfigError: The file exists, or cannot be written.
+    """
+    if file.exists():
+        raise ConfigError(f"expected a new file for the backup, found {file}; nothing is overwritten")
+    part = file.with_name(file.name + ".part")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw:
+            manifest = _written(project, raw, leave_out={file.resolve(), part.resolve()})
+        os.link(part, file)  # fails where somebody else has made it meanwhile
+    except OSError as error:
+        raise ConfigError(f"expected a file that can be written for the backup, found {error} ({file})") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return manifest
+
+
+def restore(file: Path, folder: Path) -> Manifest:
+    """Make a project of a backup in a new folder, after every file in it has the digest that was taken then.
+
+    Raises:
+        ConfigError: The folder holds something.
+        DataError: The file is no whole backup.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"expected a new or empty folder for the project, found {folder}; nothing is overwritten")
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        manifest = _unpacked(file, part)
+        _history(part, manifest)
+        if folder.exists():
+            folder.rmdir()
+        part.replace(folder)
+    except (OSError, EOFError, tarfile.TarError) as error:
+        raise DataError(f"expected a whole backup, found {error} ({file})") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return manifest
+
+
+def _written(project: Path, raw: IO[bytes], leave_out: set[Path]) -> Manifest:
+    files: dict[str, str] = {}
+    with (
+        tempfile.TemporaryDirectory(dir=project) as scratch,
+        tarfile.open(fileobj=raw, mode="w:gz", compresslevel=1) as archive,
+    ):
+        head = _bundle(project, Path(scratch) / BUNDLE)
+        kept = [(BUNDLE, Path(scratch) / BUNDLE)] if head else []
+        for name, path in (*kept, *_files(project, leave_out | {Path(scratch).resolve()})):
+            if (digest := _add(archive, name, path, Path(scratch))) is not None:
+                files[name] = digest
+        manifest = Manifest(head=head, files=files)
+        listed = Path(scratch) / MANIFEST
+        listed.write_text(manifest.model_dump_json(), encoding="utf-8")
+        archive.add(listed, MANIFEST)
+    return manifest
+
+
+def _files(project: Path, leave_out: set[Path]) -> Iterator[tuple[str, Path]]:
+    """The files of a project by their names, databases first: what they speak of is written before they do."""
+    paths = [*_walk(project, project, leave_out)]
+    paths += _harvests(project)
+    first = [path for path in paths if _is_database(path)]
+    second = [path for path in paths if path.relative_to(project).as_posix().startswith(FIRST)]
+    for path in dict.fromkeys((*first, *second, *paths)):
+        yield path.relative_to(project).as_posix(), path
+
+
+def _walk(folder: Path, project: Path, leave_out: set[Path]) -> Iterator[Path]:
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = Path(entry.path)
+        name = path.relative_to(project).as_posix()
+        if entry.name in CACHES or entry.name.endswith((*BESIDE, ".egg-info")) or path.resolve() in leave_out:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if name in CHECKED_OUT:
+                yield from sorted(path.glob("*.json"))
+            elif name not in LEFT_OUT:
+                yield from _walk(path, project, leave_out)
+        elif entry.is_file() and name not in LEFT_OUT:
+            yield path
+
+
+def _harvests(project: Path) -> Iterator[Path]:
+    """What DVC keeps of production's answers, for all branches: git has only their digests."""
+    pattern = "data/*/harvest/*.dvc"
+    texts = [path.read_text(encoding="utf-8") for path in sorted(project.glob(pattern))]
+    if _repository(project):
+        for branch in git(project, "for-each-ref", "--format=%(refname)", "refs/heads").splitlines():
+            names = git(project, "ls-tree", "-r", "--name-only", branch, "--", "data").splitlines()
+            texts += [git(project, "show", f"{branch}:{name}") for name in names if Path(name).match(pattern)]
+    for digest in sorted({str(out["md5"]) for text in texts for out in yaml.safe_load(text)["outs"]}):
+        path = project / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+        if path.is_file():
+            yield path
+
+
+def _repository(project: Path) -> bool:
+    """Whether the project is a git repository, and not a folder of a larger one."""
+    return (project / ".git").exists()
+
+
+def _bundle(project: Path, file: Path) -> str:
+    """All branches of git in one file; where HEAD was, empty where there is no repository of the project's own."""
+    if not _repository(project):
+        return ""
+    git(project, "bundle", "create", "--quiet", str(file), "--all")
+    branch = git(project, "branch", "--show-current")
+    return f"refs/heads/{branch}" if branch else git(project, "rev-parse", "HEAD")
+
+
+def _is_database(path: Path) -> bool:
+    if path.suffix not in (".db", ".sqlite", ".sqlite3"):
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE)) == _SQLITE
+
+
+def _add(archive: tarfile.TarFile, name: str, path: Path, scratch: Path) -> str | None:
+    """Put a file into the archive as it is at one moment; its digest, None where it has gone meanwhile."""
+    copy = scratch / "copy"
+    try:
+        if _is_database(path):
+            copy.unlink(missing_ok=True)
+            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
+        else:
+            shutil.copyfile(path, copy)
+        copy.chmod(path.stat().st_mode & 0o700)
+    except FileNotFoundError:
+        return None
+    archive.add(copy, name)
+    return _digest(copy)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unpacked(file: Path, folder: Path) -> Manifest:
+    """The files of a backup in a folder, as they were.
+
+    Raises:
+        DataError: One is missing, is another, or is not in its list.
+    """
+    with tarfile.open(file, "r:gz") as archive:
+        archive.extractall(folder, filter="data")
+    manifest = read_record(folder / MANIFEST, Manifest)
+    (folder / MANIFEST).unlink()
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if odd := sorted(there ^ manifest.files.keys()):
+        raise DataError(f"expected the files that the backup lists, found a difference at {odd[0]} ({file})")
+    for name, digest in manifest.files.items():
+        if _digest(folder / name) != digest:
+            raise DataError(f"expected {name} as it was when the backup was made, found other content ({file})")
+    return manifest
+
+
+def _history(folder: Path, manifest: Manifest) -> None:
+    """The branches of git again, with the files as they are."""
+    if not manifest.head:
+        return
+    bundle = folder / BUNDLE
+    git(folder, "init", "--quiet")
+    git(folder, "fetch", "--quiet", "--update-head-ok", str(bundle), "+refs/*:refs/*")
+    if manifest.head.startswith("refs/"):
+        git(folder, "symbolic-ref", "HEAD", manifest.head)
+    else:
+        git(folder, "update-ref", "--no-deref", "HEAD", manifest.head)
+    git(folder, "reset", "--quiet", "--mixed")
+    bundle.unlink()

@@ -1,0 +1,27 @@
+"""What the environment of a person may hold that would lead our own processes astray, and is put right at the edge."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def straightened(environment: Mapping[str, str]) -> dict[str, str]:
+    """What has to be set: loopback goes through no proxy, and stages start the Python that runs here."""
+    return {**unproxied(environment), "PATH": own_python_first(environment.get("PATH", os.defpath))}
+
+
+def unproxied(environment: Mapping[str, str]) -> dict[str, str]:
+    """NO_PROXY in both spellings, which libraries read in different orders, with loopback in it."""
+    listed = [one.strip() for name in ("no_proxy", "NO_PROXY") for one in environment.get(name, "").split(",")]
+    hosts = ",".join(dict.fromkeys((*filter(None, listed), *LOOPBACK)))
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
+
+
+def own_python_first(path: str) -> str:
+    """A PATH on which `python` is the interpreter that runs this, for dvc.yaml's commands."""
+    own = str(Path(sys.executable).parent)
+    folders = path.split(os.pathsep)
+    return path if folders[0] == own else os.pathsep.join((own, *folders))

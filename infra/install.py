@@ -1,0 +1,74 @@
+"""Installs requirements.lock into the environment that runs this; no file is taken whose hash is not in the lock.
+
+`make setup` calls it; needs nothing but pip. torch comes first and by itself: where pip is told of a CPU build
+(`find-links`, an index of one's own) that is taken, as it is without hashes; with hashes, pip would go for the index.
+"""
+
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+LOCK, CUDA = Path("requirements.lock"), Path("requirements-cuda.lock")
+CHECKED = ("install", "--no-deps", "--require-hashes")
+
+
+def pip(*words: str) -> None:
+    """Run pip, quietly.
+
+    Raises:
+        SystemExit: It fails; it has said why.
+    """
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *words, "--quiet"]
+    if code := subprocess.run(command, check=False).returncode:
+        raise SystemExit(code)
+
+
+def entry(lock: str, name: str) -> str:
+    """What a lock says of a package, with its hashes.
+
+    Raises:
+        SystemExit: It says nothing.
+    """
+    lines = lock.splitlines(keepends=True)
+    starts = [number for number, line in enumerate(lines) if line.startswith(f"{name}==")]
+    if not starts:
+        raise SystemExit(f"expected {name} in {LOCK}, found none")
+    end = starts[0] + 1
+    while end < len(lines) and lines[end].startswith(" "):
+        end += 1
+    return "".join(lines[starts[0] : end])
+
+
+def installed(name: str) -> str:
+    """The version that is installed, without its build; empty where there is none."""
+    try:
+        return version(name).partition("+")[0]
+    except PackageNotFoundError:
+        return ""
+
+
+def install_torch() -> None:
+    """Fetch the build that pip prefers, and install it if its hash is known."""
+    wanted = entry(LOCK.read_text(encoding="utf-8"), "torch")
+    pin = wanted.split()[0]
+    if pin == f"torch=={installed('torch')}":
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder) / "torch.lock"
+        listed.write_text(wanted, encoding="utf-8")
+        pip("download", "--no-deps", "--dest", folder, pin)
+        pip(*CHECKED, "--no-index", "--find-links", folder, "--requirement", str(listed))
+
+
+def needs_cuda() -> bool:
+    """Whether the installed torch is a build for NVIDIA's GPUs."""
+    return sys.platform == "linux" and any(one.startswith(("nvidia-", "cuda-")) for one in requires("torch") or ())
+
+
+if __name__ == "__main__":
+    install_torch()
+    pip(*CHECKED, "--requirement", str(LOCK))
+    if needs_cuda():
+        pip(*CHECKED, "--requirement", str(CUDA))

@@ -1,0 +1,47 @@
+"""Differences of form: what is taken for the same text, and what is not."""
+
+import unicodedata
+
+import pytest
+
+from components.data.forms import folded, plain
+
+DECOMPOSED = unicodedata.normalize("NFD", "Rückgabe für Zoë")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (DECOMPOSED, "Rückgabe für Zoë"),
+        ("Liefer\u200bung", "Lieferung"),
+        ("\ufeffLieferung", "Lieferung"),
+        ("Liefe\u00adrung", "Lieferung"),
+        ("Lieferung\u200e", "Lieferung"),
+        ("Liefer\u200cung", "Lieferung"),  # joins nothing between Latin letters
+        ("Lieferung \u200d heute", "Lieferung heute"),
+        ("a\u00a0b\u2009 c\n", "a b c"),
+        ("❤\ufe0f", "❤"),
+    ],
+)
+def test_texts_that_differ_in_form_alone_are_the_same(one: str, other: str) -> None:
+    assert plain(one) == other
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("می\u200cخواهم", "میخواهم"),  # a letter of Persian's spelling
+        ("क्\u200dष", "क्ष"),
+        ("👨\u200d👩", "👨👩"),
+        ("Straße", "Strasse"),
+        ("A", "a"),
+        ("m²", "m2"),
+    ],
+)
+def test_what_a_script_or_a_reader_tells_apart_stays_apart(one: str, other: str) -> None:
+    assert plain(one) != plain(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("Straße", "STRASSE"), ("ＡＢＣ", "abc"), ("ﬁne", "FINE"), ("İ", "i̇")])
+def test_case_and_width_are_folded_for_comparing(one: str, other: str) -> None:
+    assert folded(one) == folded(other)

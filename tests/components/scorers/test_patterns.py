@@ -1,0 +1,111 @@
+"""A workload's own patterns: what they match is what Python's `re` says, and none of them can hang a scorer."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from components.data.answers import AnswerSchema
+from components.evaluation.pointing import offered
+from components.params import FormatRulesParams, ScorerParams, TextRules
+from components.records import Completion, Example, Score, to_json
+from components.scorers import build
+from components.scorers.patterns import MATCH_SECONDS, Pattern, SchemaValidator, TooSlow
+
+ENDLESS = r"^(?:a|a|aa)+$"  # as many ways as there are sums
+TEXT = "a" * 60 + "!"
+ASKED = Example(id="e", input={}, demonstration="", reference="{}", group="g")
+
+
+def judged(params: ScorerParams, schema: dict[str, Any], answer: object) -> Score:
+    return build(params, schema).score(ASKED, Completion.of_text("e", to_json(answer)))
+
+
+def soon(started: float, matches: int = 1) -> bool:
+    return time.monotonic() - started < 10 * matches * MATCH_SECONDS
+
+
+@pytest.mark.parametrize("method", ["search", "fullmatch", "spans"])
+def test_a_match_ends_in_time(method: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(TooSlow):
+        getattr(Pattern(ENDLESS), method)(TEXT)
+    assert soon(started)
+
+
+def test_a_rule_whose_pattern_takes_too_long_is_broken() -> None:
+    rules = FormatRulesParams(fields={"a": TextRules(pattern=ENDLESS)})
+    schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}}
+    params = ScorerParams(weighted={"format_rules": 1}, format_rules=rules)
+    started = time.monotonic()
+    found = judged(params, schema, {"a": TEXT})
+    assert (found.value, found.passed) == (0.0, False)
+    assert "cannot be matched within" in found.reason
+    assert soon(started)
+    assert judged(params, schema, {"a": "a" * 60}).passed
+
+
+SLOW_SCHEMAS: list[dict[str, Any]] = [
+    {"properties": {"a": {"type": "string", "pattern": ENDLESS}}},
+    {"properties": {"a": {"not": {"pattern": ENDLESS}}}},
+    {"properties": {"a": {}}, "propertyNames": {"pattern": ENDLESS}},
+    {"properties": {"a": {}}, "patternProperties": {ENDLESS: {}}},
+    {"properties": {"a": {}}, "additionalProperties": False, "patternProperties": {ENDLESS: {}}},
+    {"properties": {"a": {}}, "unevaluatedProperties": False, "patternProperties": {ENDLESS: {}}},
+]
+
+
+@pytest.mark.parametrize("schema", SLOW_SCHEMAS)
+def test_an_answer_that_a_schema_cannot_be_held_against_in_time_is_invalid(schema: dict[str, Any]) -> None:
+    schema = {"type": "object"} | schema
+    started = time.monotonic()
+    found = judged(ScorerParams(weighted={"json_schema": 1}), schema, {TEXT: 1, "a": TEXT})
+    assert not found.passed
+    assert "within 0.5 s" in found.reason
+    assert AnswerSchema(schema).problems({TEXT: 1, "a": TEXT})
+    assert soon(started, matches=6)
+
+
+def test_a_field_whose_pattern_takes_too_long_offers_nothing() -> None:
+    assert offered(0, TEXT, {"type": "string", "pattern": ENDLESS + "!"}) == []
+    (found,) = offered(0, "my KD-10345 here", {"type": "string", "pattern": r"^[A-Z]{2}-\d{5}$"})
+    assert found.value == "KD-10345"
+
+
+PATTERNS = [
+    r"^[A-Z]{2}-\d{5}$",
+    r"^[0-9A-Z ]{3,8}$",
+    r"^\d{4}-\d{2}-\d{2}$",
+    r"(?i)a+b?",
+    r"\w\s\W",
+    r"^(a|b)*c$",
+    r"x\b",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(PATTERNS), st.text("AZaz09-_ \nbcxé١", max_size=12))
+def test_a_pattern_matches_what_pythons_own_does(pattern: str, text: str) -> None:
+    mine = Pattern(pattern)
+    assert mine.search(text) == bool(re.search(pattern, text))
+    assert mine.fullmatch(text) == bool(re.fullmatch(pattern, text))
+    assert mine.spans(text) == [found.span() for found in re.finditer(pattern, text)]
+
+
+@pytest.mark.parametrize("answer", [{"a": "xy"}, {"a": "abc"}, {"a": 5}, {"zz": 1}, {"b1": "x"}, {"b1": 2}, [], {}])
+def test_a_schema_says_what_jsonschema_says(answer: Any) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"pattern": "^ab"}},
+        "patternProperties": {"^b[0-9]$": {"type": "number"}},
+        "additionalProperties": False,
+    }
+    usual, mine = (
+        [(error.message, list(error.absolute_path)) for error in kind(schema).iter_errors(answer)]
+        for kind in (Draft202012Validator, SchemaValidator)
+    )
+    assert mine == usual

@@ -1,0 +1,295 @@
+"""A query's process: what ends it, what it may reach, and what its parent believes of it."""
+
+import gc
+import os
+import pickle
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+import pytest
+
+from components.errors import ConfigError
+from components.params import SqlExecutionParams
+from components.scorers.sql_databases import Databases, Lost, Process, QueryFailed
+from components.scorers.sql_inside import FUNCTIONS, LARGEST_RESULT, LONGEST_QUERY, LONGEST_VALUE, may_only_read
+
+SCRIPTS = ["CREATE TABLE t (a INTEGER, b TEXT); INSERT INTO t VALUES (1, 'x')", "CREATE TABLE t (a INTEGER, b TEXT)"]
+Dialect = Literal["sqlite", "duckdb"]
+DIALECTS: tuple[Dialect, ...] = ("sqlite", "duckdb")
+
+
+def scripts() -> list[str]:
+    return SCRIPTS
+
+
+def opened(dialect: Dialect, time_limit_s: float = 5.0) -> Databases:
+    return Databases(
+        SqlExecutionParams(databases=f"{__name__}:scripts", dialect=dialect, time_limit_s=time_limit_s, max_rows=500)
+    )
+
+
+@pytest.fixture(scope="module")
+def sqlite() -> Databases:
+    return opened("sqlite")
+
+
+@pytest.fixture(scope="module")
+def duckdb() -> Databases:
+    return opened("duckdb")
+
+
+def children() -> list[psutil.Process]:
+    gc.collect()  # those of scorers that nobody holds any more end with them
+    return [one for one in psutil.Process().children() if any("sql_inside" in part for part in one.cmdline())]
+
+
+def reason(databases: Databases, query: str) -> str:
+    """Why a query has no rows."""
+    with pytest.raises(QueryFailed) as failed:
+        list(databases.rows(query))
+    return str(failed.value)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_each_database_answers_in_order(dialect: Dialect) -> None:
+    assert list(opened(dialect).rows("SELECT a, b FROM t")) == [[(1, "x")], []]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_rows_before_a_failure_are_told(dialect: Dialect) -> None:
+    query = "SELECT abs(CASE WHEN count(*) = 0 THEN -9223372036854775807 - 1 ELSE 5 END) FROM t"
+    rows = opened(dialect).rows(query)
+    assert next(rows) == [(5,)]
+    with pytest.raises(QueryFailed, match=r"overflow|Overflow"):
+        next(rows)
+
+
+def test_a_function_that_no_engine_can_interrupt_ends_with_its_process() -> None:
+    duck = opened("duckdb", time_limit_s=0.2)
+    before = children()
+    started = time.monotonic()
+    assert reason(duck, "SELECT levenshtein(repeat('ab', 150000), repeat('ba', 150000))") == "no result within 0.2 s"
+    assert time.monotonic() - started < 5
+    assert len(children()) == len(before) - 1
+    assert list(duck.rows("SELECT 7")) == [[(7,)], [(7,)]]  # in a new one
+
+
+def test_a_process_that_falls_silent_is_not_waited_for(sqlite: Databases) -> None:
+    process = sqlite._started()
+    (found,) = [one for one in children() if one.pid == process._process.pid]
+    os.kill(found.pid, signal.SIGSTOP)
+    with pytest.raises(Lost, match="fell silent"):
+        process.ask("SELECT 1", 0.2)
+    assert process.end() == -signal.SIGKILL
+
+
+def test_a_query_whose_process_dies_is_wrong_and_says_so() -> None:
+    databases = opened("sqlite")
+    databases._idle[0]._process.kill()
+    assert reason(databases, "SELECT 1") == "its process ended"
+    assert list(databases.rows("SELECT 1")) == [[(1,)], [(1,)]]
+
+
+def test_processes_end_with_their_owner() -> None:
+    before = len(children())
+    databases = opened("sqlite")
+    list(databases.rows("SELECT 1"))
+    assert len(children()) == before + 1
+    del databases
+    assert len(children()) == before
+
+
+def test_a_process_ends_when_its_parent_was_killed() -> None:
+    code = (
+        "import os, signal\nfrom components.scorers.sql_databases import Databases\n"
+        "from components.params import SqlExecutionParams\n"
+        f"d = Databases(SqlExecutionParams(databases='{__name__}:scripts'))\n"
+        "print(d._idle[0]._process.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = str(Path(__file__).resolve().parents[3])
+    environment = os.environ | {"PYTHONPATH": root}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=root, env=environment, check=False)
+    psutil.wait_procs([psutil.Process(int(done.stdout))] if psutil.pid_exists(int(done.stdout)) else [], timeout=10)
+    assert not psutil.pid_exists(int(done.stdout))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM read_text('{file}')",
+        "SELECT * FROM read_blob('{file}')",
+        "SELECT * FROM read_csv('{file}')",
+        "SELECT * FROM glob('{file}*')",
+        "SELECT * FROM sniff_csv('{file}')",
+    ],
+)
+def test_duckdb_reads_no_file(duckdb: Databases, tmp_path: Path, query: str) -> None:
+    (tmp_path / "secret.txt").write_text("name\nsecret\n")
+    assert "file system operations are disabled" in reason(duckdb, query.format(file=tmp_path / "secret.txt"))
+
+
+@pytest.mark.parametrize("setting", ["enable_external_access = true", "memory_limit = '9GB'", "threads = 8"])
+def test_no_query_changes_a_setting(duckdb: Databases, setting: str) -> None:
+    assert "not exactly one SELECT" in reason(duckdb, f"SET {setting}")
+    assert next(duckdb.rows("SELECT current_setting('enable_external_access'), current_setting('threads')")) == [
+        (False, 1)
+    ]
+
+
+@pytest.mark.parametrize("function", ["load_extension('x')", "zeroblob(9)", "randomblob(9)", "sqlite_version()"])
+def test_sqlite_calls_listed_functions_alone(sqlite: Databases, function: str) -> None:
+    name = function.partition("(")[0]
+    assert reason(sqlite, f"SELECT {function}") == f"not authorized to use function: {name}"
+
+
+def test_the_authorizer_refuses_what_it_does_not_know() -> None:
+    assert may_only_read(sqlite3.SQLITE_FUNCTION, None, "LOAD_EXTENSION") == sqlite3.SQLITE_DENY
+    assert may_only_read(sqlite3.SQLITE_FUNCTION, None, None) == sqlite3.SQLITE_DENY
+    assert may_only_read(sqlite3.SQLITE_FUNCTION, None, "Lower", "main", None) == sqlite3.SQLITE_OK
+    reading = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
+    allowed = {action for action in range(40) if may_only_read(action, "t", "abs") == sqlite3.SQLITE_OK}
+    assert allowed == reading | {sqlite3.SQLITE_FUNCTION}
+
+
+def test_every_function_that_is_listed_and_there_reads_only(sqlite: Databases) -> None:
+    with sqlite3.connect(":memory:") as plain:
+        there = {name for (name,) in plain.execute("SELECT name FROM pragma_function_list")}
+    assert not {name for name in there & FUNCTIONS if name.startswith(("sqlite_", "load", "fts", "rtree", "zero"))}
+    assert {"count", "strftime", "lower", "row_number", "coalesce", "json_extract", "round"} <= there & FUNCTIONS
+    assert next(sqlite.rows("SELECT upper(b), strftime('%Y', '2020-01-02'), row_number() OVER () FROM t")) == [
+        ("X", "2020", 1)
+    ]
+
+
+def test_sqlite_keeps_its_limits(sqlite: Databases) -> None:
+    row = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {LONGEST_VALUE // 10 + 1})"
+    assert "too big" in reason(sqlite, f"{row} SELECT group_concat('1234567890', '') FROM n")
+    assert "too complex" in reason(sqlite, f"SELECT 'x' LIKE '{'%x' * 26}'")
+    assert next(sqlite.rows(f"SELECT 'x' LIKE '{'%' * 49}x'")) == [(1,)]
+    assert "too many columns" in reason(sqlite, f"SELECT {', '.join(['1'] * 101)}")
+    assert len(next(sqlite.rows(f"SELECT {', '.join(['1'] * 100)}"))[0]) == 100
+    assert reason(sqlite, "SELECT 1; SELECT 2").startswith("You can only execute one statement")
+    assert reason(sqlite, "-- nothing") == "no query"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_rows_characters_and_queries_have_limits(dialect: Dialect) -> None:
+    databases = opened(dialect)
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})"
+    assert len(next(databases.rows(f"{numbers.format(500)} SELECT i FROM n"))) == 500
+    assert reason(databases, f"{numbers.format(501)} SELECT i FROM n") == "more than 500 rows"
+    wide = f"SELECT '{'x' * 15_000}' || '{'y' * 4_000}'"
+    many = f"{numbers.format(500)} SELECT b || b FROM n, ({wide} AS b)"  # 500 x 38,000 characters
+    assert reason(databases, many) == f"more than {LARGEST_RESULT:,} characters"
+    padded = "SELECT 1".ljust(LONGEST_QUERY)
+    assert next(databases.rows(padded)) == [(1,)]
+    assert reason(databases, f"{padded} ") == f"a query of more than {LONGEST_QUERY:,} bytes"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_memory_has_a_limit(dialect: Dialect) -> None:
+    databases = opened(dialect, time_limit_s=60)
+    if dialect == "sqlite":
+        long = "printf('%90000c', 'x')"
+        hungry = f"WITH RECURSIVE n(i, b) AS (SELECT 1, {long} UNION ALL SELECT i + 1, b || '' FROM n LIMIT 20000) "
+        assert reason(databases, f"{hungry} SELECT i FROM (SELECT * FROM n ORDER BY b DESC)") == (
+            "more memory than a query may take"
+        )
+    else:
+        assert "Out of Memory" in reason(databases, "SELECT array_agg(i) FROM range(300000000) r(i)")
+    assert list(databases.rows("SELECT count(*) FROM t")) == [[(1,)], [(0,)]]
+
+
+def test_an_endless_query_stops_without_the_end_of_its_process() -> None:
+    databases = opened("sqlite", time_limit_s=0.2)
+    before = [one.pid for one in children()]
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    assert reason(databases, endless) == "no result within 0.2 s"
+    assert [one.pid for one in children()] == before
+
+
+def test_values_of_every_kind_come_through(duckdb: Databases) -> None:
+    query = (
+        "SELECT DATE '2020-01-02', TIMESTAMP '2020-01-02 03:04:05', INTERVAL 1 DAY, 1.50::DECIMAL(5, 2), NULL, true, "
+        "2.5::DOUBLE, 'é', 'x'::BLOB, 170141183460469231731687303715884105727::HUGEINT, [1, 2], {'a': 1}, "
+        "TIMESTAMPTZ '2020-01-02 03:04:05+00', '6ccd780c-baba-1026-9564-5b8c656024db'::UUID::TEXT"
+    )
+    (row,) = next(duckdb.rows(query))
+    assert row[:5] == (date(2020, 1, 2), datetime(2020, 1, 2, 3, 4, 5), timedelta(days=1), Decimal("1.50"), None)
+    assert row[5:12] == (True, 2.5, "é", b"x", 2**127 - 1, "[1, 2]", "{'a': 1}")
+    assert row[12].startswith("2020-01-02")
+    assert len(next(duckdb.rows("SELECT uuid(), TIME '10:00'"))[0]) == 2
+
+
+def speaking(message: bytes) -> Process:
+    """A process that answers with these bytes, whatever it is asked."""
+    process = Process()
+    process.end()
+    code = f"import sys; sys.stdin.buffer.read(1); sys.stdout.buffer.write({message!r}); sys.stdout.flush()"
+    process._process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return process
+
+
+class Call:
+    """Pickled, it is a call."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def framed(message: object) -> bytes:
+    content = pickle.dumps(message)
+    return len(content).to_bytes(4, "big") + content
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        (b"", "ended"),
+        (b"\xff\xff\xff\xff", "4,294,967,295 bytes"),
+        (b"\0\0\0\x09short", "ended"),
+        (b"\0\0\0\x04abcd", "what is no row"),
+        (framed(Call(os.remove, "/nowhere")), "what is no row"),
+        (framed(Call(eval, "1")), "what is no row"),
+        (framed(Call(Decimal, "x")), "what is no row"),
+        (framed(Call(date, 0, 0, 0)), "what is no row"),
+        (framed([[(1,)]]), "what is no row"),  # one database of two
+        (framed([[(1,)], [(1,)], [(1,)]]), "what is no row"),
+        (framed(["late", [(1,)]]), "what is no row"),
+        (framed([[(1,)], [[1]]]), "what is no row"),
+        (framed([[(1,)], [((1,),)]]), "what is no row"),
+        (framed([[(1,)], {}]), "what is no row"),
+        (framed([]), "what is no row"),
+        (framed(5), "what is no row"),
+    ],
+)
+def test_what_a_process_says_is_not_believed(message: bytes, found: str) -> None:
+    databases = opened("sqlite")
+    databases._idle.pop().end()
+    databases._idle.append(speaking(message))
+    assert found in reason(databases, "SELECT 1")
+    assert list(databases.rows("SELECT 1")) == [[(1,)], [(1,)]]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_script_that_does_not_run_is_refused(dialect: Dialect, tmp_path: Path) -> None:
+    (tmp_path / "broken.sql").write_text("CREATE TABEL t (a INTEGER)")
+    (tmp_path / "broken.db").write_bytes(b"no database" * 100)
+    for name in ("broken.sql", "broken.db"):
+        params = SqlExecutionParams(databases=(str(tmp_path / name),), dialect=dialect)
+        before = len(children())
+        with pytest.raises(ConfigError, match=r"sql_execution.databases: expected a database for (SQLite|DuckDB)"):
+            Databases(params)
+        assert len(children()) == before

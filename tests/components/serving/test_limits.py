@@ -1,0 +1,238 @@
+"""What one caller can take from the others: memory, time, places. Asked over real sockets."""
+
+import asyncio
+import json
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from components.engines import Ask, Engine, Sampling
+from components.params import ConnectionParams, ServingParams
+from components.records import Completion
+from components.serving import Follower
+from components.serving.connections import OTHER_FILES, Door, most_connections
+from tests.components.serving.conftest import running
+
+RunServer = Callable[..., Any]
+Opened = Callable[[str, bytes], socket.socket]
+BODY = {"model": "triage", "messages": [{"role": "user", "content": "hello"}]}
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture
+def opened() -> Generator[Callable[[str, bytes], socket.socket]]:
+    """A connection over which something was said."""
+    connections = list[socket.socket]()
+
+    def connect(address: str, said: bytes) -> socket.socket:
+        host, port = address.removeprefix("http://").split(":")
+        connections.append(socket.create_connection((host, int(port)), timeout=20))
+        connections[-1].sendall(said)
+        return connections[-1]
+
+    yield connect
+    for connection in connections:
+        connection.close()
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the server has cut a connection off, without an answer."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def asked(address: str, **extra: Any) -> httpx.Response:
+    return httpx.post(f"{address}/v1/chat/completions", json={**BODY, **extra}, timeout=30)
+
+
+@pytest.mark.parametrize("extra", [{"max_tokens": 3 * 10**8}, {"max_tokens": 10**13, "n": 16, "temperature": 1}])
+def test_a_number_of_tokens_takes_no_more_memory_than_the_model_can_fill(
+    run_server: RunServer, extra: dict[str, Any]
+) -> None:
+    with run_server() as address:
+        asked(address, max_tokens=20)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        reply = asked(address, **extra)
+        grown_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert reply.status_code == 200
+    assert grown_mb < 400  # 1,200 and more where a number is drawn for each token that was named
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_no_more_tokens_are_computed_for_a_request_than_the_settings_allow(run_server: RunServer, n: int) -> None:
+    with run_server(params=ServingParams(most_new_tokens=40)) as address:
+        reply = asked(address, max_tokens=1000, n=n).json()
+    assert reply["usage"]["completion_tokens"] == 40
+    assert [choice["finish_reason"] for choice in reply["choices"]] == ["length"] * n
+
+
+def test_who_sends_no_whole_request_is_cut_off_in_time(run_server: RunServer, opened: Opened) -> None:
+    params = ServingParams(connections=ConnectionParams(request_s=0.4, idle_s=30))
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with run_server(params=params) as address:
+        silent = [opened(address, said) for said in (b"", b"GET /hea", head, head + b"Content-Length: 90\r\n\r\n{")]
+        again = opened(address, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert again.recv(4096).startswith(b"HTTP/1.1 200")
+        again.sendall(b"GET /he")  # a second request that never ends
+        started = time.monotonic()
+        assert all(map(ended, [*silent, again]))
+        assert time.monotonic() - started < 10
+
+
+def test_who_sends_a_byte_now_and_then_is_cut_off_too(run_server: RunServer, opened: Opened) -> None:
+    with run_server(params=ServingParams(connections=ConnectionParams(request_s=0.5))) as address:
+        slow = opened(address, b"GET /healthz HTTP/1.1\r\n")
+        with pytest.raises(ConnectionError):
+            for _ in range(200):
+                slow.sendall(b"X")
+                time.sleep(0.05)
+
+
+def test_headers_without_end_are_refused(run_server: RunServer, opened: Opened) -> None:
+    with run_server(params=ServingParams(connections=ConnectionParams(most_header_bytes=2048))) as address:
+        endless = opened(address, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        with suppress(ConnectionError):  # whoever goes on gets a reset, and perhaps no more than that
+            for number in range(400):
+                endless.sendall(f"X-{number}: {'x' * 90}\r\n".encode())
+                time.sleep(0.005)
+        assert number < 200
+
+
+def test_callers_who_say_nothing_keep_nobody_out(run_server: RunServer, opened: Opened) -> None:
+    with run_server(params=ServingParams(connections=ConnectionParams(most=8, request_s=60))) as address:
+        half_open = [opened(address, b"POST /v1/chat") for _ in range(60)]
+        for _ in range(3):
+            assert httpx.get(f"{address}/healthz", timeout=10).status_code == 200
+            assert asked(address).status_code == 200
+        assert sum(map(ended, half_open[:40])) == 40  # the oldest have gone
+
+
+def test_a_door_that_is_full_of_callers_who_are_answered_refuses_others() -> None:
+    door = Door(ConnectionParams(), 2)
+    first, second, third = object(), object(), object()
+    assert door.enter(first) and door.enter(second)
+    door.works(first)
+    door.works(second)
+    assert not door.enter(third)
+    door.leave(first)
+    assert door.enter(third)
+
+
+def test_there_are_no_more_connections_than_files_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for = list[tuple[int, int]]()
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 300))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked_for.append(limits))
+    assert most_connections(ConnectionParams(most=1000)) == 300 - OTHER_FILES
+    assert asked_for == [(300, 300)]
+
+
+class Held:
+    """An engine that begins when it may."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.go, self.begun = engine, threading.Event(), threading.Event()
+
+    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+        self.begun.set()
+        assert self.go.wait(20)
+        return self.engine.generate(prompts, sampling)
+
+
+def test_who_finds_no_place_to_wait_is_told_to_come_again(
+    run_server: RunServer, follow: Callable[..., Follower], engine: Engine
+) -> None:
+    held = Held(engine)
+    params = ServingParams(most_waiting=4, caller_share=1, most_batched=1)
+    with run_server(follow(opened=lambda _: held), params=params) as address, ThreadPoolExecutor(20) as pool:
+        first = pool.submit(asked, address)
+        assert held.begun.wait(10)
+        others = [pool.submit(asked, address) for _ in range(12)]
+        ends = time.monotonic() + 20
+        while sum(other.done() for other in others) < 8 and time.monotonic() < ends:
+            time.sleep(0.01)
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        held.go.set()
+        replies = [other.result(30) for other in others]
+    assert first.result().status_code == 200
+    assert sorted(reply.status_code for reply in replies) == [200] * 4 + [503] * 8
+    told = next(reply for reply in replies if reply.status_code == 503)
+    assert (told.json()["error"]["code"], told.headers["retry-after"]) == ("overloaded", "1")
+
+
+HOSTILE: dict[str, tuple[str, bytes]] = {
+    "a long message": ("chat/completions", json.dumps(
+        {**BODY, "messages": [{"role": "user", "content": "x" * 250_000}]}).encode()),
+    "many messages": ("chat/completions", json.dumps(
+        {**BODY, "messages": [{"role": "user", "content": "x"}] * 6_000}).encode()),
+    "many wrong messages": ("chat/completions", json.dumps({**BODY, "messages": [{}] * 60_000}).encode()),
+    "many parts": ("chat/completions", json.dumps(
+        {**BODY, "messages": [{"role": "user", "content": [{"type": "text", "text": ""}] * 7_000}]}).encode()),
+    "a deep body": ("chat/completions", b'{"model": "triage", "messages": ' + b"[" * 200_000),
+    "a long number": ("chat/completions", b'{"model": "triage", "seed": ' + b"9" * 200_000 + b"}"),
+    "many unknown keys": ("chat/completions", json.dumps(
+        {**BODY, **{f"k{number}": None for number in range(15_000)}}).encode()),
+    "a schema of many properties": ("chat/completions", json.dumps(
+        {**BODY, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {
+            "type": "object", "properties": {f"k{number}": {"type": "integer"} for number in range(900)}}}}}).encode()),
+    "a correction of many keys": ("feedback", json.dumps(
+        {"id": "chatcmpl-" + "0" * 32, "corrected": json.dumps({f"k{n}": n for n in range(1_000)})}).encode()),
+    "a correction that is too long": ("feedback", json.dumps(
+        {"id": "chatcmpl-" + "0" * 32, "corrected": "a" * 200_000}).encode()),
+    "many inputs": ("responses", json.dumps({"model": "triage", "input": [{}] * 60_000}).encode()),
+}  # fmt: skip
+MOST_S = 0.05
+
+
+@pytest.fixture
+def longest_call(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The processor's time of every call in an event loop, in seconds: what waits for other threads is not counted."""
+    seconds = list[float]()
+    run: Any = asyncio.events.Handle._run  # pyright: ignore[reportPrivateUsage]
+
+    def timed(handle: Any) -> None:
+        started = time.thread_time()
+        run(handle)
+        seconds.append(time.thread_time() - started)
+
+    monkeypatch.setattr(asyncio.events.Handle, "_run", timed)
+    return seconds
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_that_a_caller_sends_keeps_the_event_loop(
+    follow: Callable[..., Follower], longest_call: list[float], name: str, tmp_path: Any
+) -> None:
+    from components.serving import Corrections, Journal, Outlet, Server
+
+    path, body = HOSTILE[name]
+    schema = {"type": "object", "properties": {"kind": {"type": "string"}}, "additionalProperties": {"type": "integer"}}
+    journal = Journal("triage", schema, Outlet(tmp_path, lambda segment, lines: None, every_s=60))
+    server = Server("triage", follow(), journal=journal, corrections=Corrections(schema))
+    with running(server, loop="asyncio") as address:  # in Python, so that its calls can be measured
+        httpx.post(f"{address}/v1/{path}", json=BODY, timeout=30)  # what is imported or compiled once
+        longest_call.clear()
+        status = httpx.post(f"{address}/v1/{path}", content=body, headers=JSON, timeout=30).status_code
+    assert status in (200, 400, 413)
+    assert longest_call and max(longest_call) < MOST_S
+
+
+def test_who_goes_away_in_the_middle_of_a_request_is_no_fault_of_the_server(
+    run_server: RunServer, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with run_server() as address:
+        opened(address, head + b"Content-Length: 90\r\n\r\n{").close()
+        ends = time.monotonic() + 10
+        while 'status="499"' not in httpx.get(f"{address}/metrics").text:
+            assert time.monotonic() < ends
+    assert "Traceback" not in caplog.text

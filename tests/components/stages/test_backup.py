@@ -1,0 +1,164 @@
+"""A project in one file and out of it again: whole, in another folder, with the first one gone."""
+
+import gzip
+import shutil
+import sqlite3
+import sys
+import tarfile
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from components.data.harvest import Harvested
+from components.data.versions import new_version
+from components.errors import ConfigError, DataError
+from components.records import Example
+from components.stages.backup import backup, restore
+from tests.components.data.test_versions import GIT, run
+
+IGNORED = "__pycache__/\n.env\n.venv/\n/state/\n/data/*\n!/data/*/\n/data/*/*\n!/data/*/harvest/\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with a retraining behind it, a database, a spool, and much that is made again by itself."""
+    folder = tmp_path / "a project"
+    files = {
+        ".gitignore": IGNORED,
+        "params/workloads/shop.yaml": "name: shop\n",
+        "data/shop/orders.csv": "text\nhello\n",
+        "state/lake/traces/a.parquet": "rows",
+        "state/spool/shop/1": "line",
+        "state/logs/serve.log": "words",
+        "state/up/logins.json": "secret",
+        "state/training/run/checkpoint": "large",
+        ".env": "OPENAI_API_KEY=secret",
+        ".venv/bin/python": "binary",
+        "components/__pycache__/x.pyc": "cache",
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    run(folder, *GIT, "init", "--quiet")
+    run(folder, sys.executable, "-m", "dvc", "init", "--quiet")
+    secret = "['remote \"store\"']\n    url = ssh://somewhere\n    password = secret\n"
+    (folder / ".dvc/config.local").write_text(secret, encoding="utf-8")
+    run(folder, *GIT, "add", ".gitignore", "params", ".dvc/config", ".dvc/.gitignore", ".dvcignore")
+    run(folder, *GIT, "commit", "--quiet", "-m", "A project")
+    example = Example(id="a", input={"text": "a"}, demonstration="{}", reference="{}", group="a")
+    new_version(folder, "shop", [Harvested(example=example, split="train", source="corrected")], "one")
+    (folder / "params/workloads/shop.yaml").write_text("name: shop  # changed since\n", encoding="utf-8")
+    with closing(sqlite3.connect(folder / "state/mlflow.db")) as database, database:
+        database.execute("CREATE TABLE numbers (n)")
+        database.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in range(1000)])
+    return folder
+
+
+def rows(project: Path) -> int:
+    with closing(sqlite3.connect(project / "state/mlflow.db")) as database:
+        return int(database.execute("SELECT count(*) FROM numbers").fetchone()[0])
+
+
+def test_a_restored_project_has_everything_that_does_not_come_by_itself(project: Path, tmp_path: Path) -> None:
+    file, again = tmp_path / "kept.tar.gz", tmp_path / "restored" / "here"
+    head = run(project, "git", "rev-parse", "HEAD", "retrain/shop/one")
+    backup(project, file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    shutil.rmtree(project)
+    restore(file, again)
+    assert (again / "state/lake/traces/a.parquet").read_text() == "rows"
+    assert (again / "state/spool/shop/1").read_text() == "line"
+    assert (again / "data/shop/orders.csv").read_text() == "text\nhello\n"
+    assert rows(again) == 1000
+    assert run(again, "git", "rev-parse", "HEAD", "retrain/shop/one") == head
+    assert run(again, "git", "status", "--porcelain") == "M params/workloads/shop.yaml"
+    for left_out in ("state/logs", "state/up", "state/training", ".env", ".venv", ".dvc/config.local", "components"):
+        assert not (again / left_out).exists()
+    run(again, *GIT, "checkout", "--quiet", "--force", "retrain/shop/one")
+    run(again, sys.executable, "-m", "dvc", "checkout", "--quiet", "data/shop/harvest/one.jsonl.dvc")
+    assert "corrected" in (again / "data/shop/harvest/one.jsonl").read_text()
+
+
+def test_a_database_that_is_written_meanwhile_is_whole(project: Path, tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def write() -> None:
+        with closing(sqlite3.connect(project / "state/mlflow.db", timeout=30)) as database:
+            while not ended.is_set():
+                with database:  # ten at once, or none
+                    database.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in range(10)])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for number in range(3):
+            backup(project, tmp_path / f"{number}.tar.gz")
+    finally:
+        ended.set()
+        writer.join()
+    for number in range(3):
+        again = tmp_path / f"restored{number}"
+        restore(tmp_path / f"{number}.tar.gz", again)
+        assert rows(again) % 10 == 0
+        with closing(sqlite3.connect(again / "state/mlflow.db")) as database:
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_nothing_is_overwritten(project: Path, tmp_path: Path) -> None:
+    file = tmp_path / "kept.tar.gz"
+    backup(project, file)
+    before = file.read_bytes()
+    with pytest.raises(ConfigError, match="expected a new file for the backup"):
+        backup(project, file)
+    with pytest.raises(ConfigError, match="expected a new or empty folder"):
+        restore(file, project)
+    assert file.read_bytes() == before and rows(project) == 1000
+
+
+@pytest.mark.parametrize("harm", ["cut", "another byte", "no archive", "one file more", "one file less"])
+def test_what_is_no_whole_backup_leaves_nothing(project: Path, tmp_path: Path, harm: str) -> None:
+    file, again = tmp_path / "kept.tar.gz", tmp_path / "again"
+    backup(project, file)
+    raw = bytearray(gzip.decompress(file.read_bytes()))
+    match harm:
+        case "cut":
+            file.write_bytes(file.read_bytes()[:-2000])
+        case "another byte":
+            raw[raw.index(b"text\nhello\n")] ^= 1
+            file.write_bytes(gzip.compress(bytes(raw)))
+        case "no archive":
+            file.write_bytes(b"a letter")
+        case _:
+            harmed(file, more=harm == "one file more")
+    with pytest.raises(DataError, match="expected"):
+        restore(file, again)
+    assert not again.exists() and not again.with_name("again.part").exists()
+
+
+def harmed(file: Path, more: bool) -> None:
+    """The archive with a file that nobody listed, or without one that is listed."""
+    folder = file.with_name("unpacked")
+    with tarfile.open(file) as archive:
+        archive.extractall(folder, filter="data")
+    if more:
+        (folder / "components").mkdir()
+        (folder / "components" / "added.py").write_text("print()")
+    else:
+        (folder / "state/spool/shop/1").unlink()
+    file.unlink()
+    with tarfile.open(file, "w:gz") as archive:
+        archive.add(folder, ".")
+
+
+def test_a_backup_in_the_project_does_not_hold_itself_and_one_that_cannot_be_written_leaves_nothing(
+    project: Path,
+) -> None:
+    manifest = backup(project, project / "kept.tar.gz")
+    assert not [name for name in manifest.files if name.startswith("kept")]
+    with pytest.raises(ConfigError, match="expected a file that can be written"):
+        backup(project, project / "nowhere" / "kept.tar.gz")
+    assert sorted(path.name for path in project.glob("[a-z]*")) == [
+        "components", "data", "kept.tar.gz", "params", "state",
+    ]  # fmt: skip

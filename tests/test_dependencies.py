@@ -1,0 +1,93 @@
+"""What is installed beside Gradus: pinned with hashes, and under licences that were looked at."""
+
+import re
+import tomllib
+from importlib.metadata import PackageNotFoundError, PackagePath, distribution, files
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from infra.install import entry, installed
+from infra.lock import CUDA_HEADER, EXTRAS, HEADER, entries, merged, written
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCK, CUDA = ((ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "requirements-cuda.lock"))
+LICENCES = yaml.safe_load((ROOT / "infra/licences.yaml").read_text(encoding="utf-8"))
+
+
+def names(lock: str) -> set[str]:
+    return {pin.partition("==")[0] for pin in entries(lock)}
+
+
+def licence(name: str) -> str | None:
+    """What a package's metadata say: the expression, else the classifiers, else the first line of the text."""
+    try:
+        metadata = distribution(name).metadata
+    except PackageNotFoundError:
+        return None
+    told = [one.rpartition("::")[2].strip() for one in metadata.get_all("Classifier") or [] if "License ::" in one]
+    told = [one for one in told if one != "OSI Approved"]
+    text = str(metadata["License"] or "").strip().partition("\n")[0]
+    return str(metadata["License-Expression"] or "") or ", ".join(told) or text or "none"
+
+
+def test_every_dependency_has_a_licence_that_was_looked_at() -> None:
+    allowed = {*LICENCES["permissive"], *LICENCES["by_file"]}
+    found = {name: licence(name) for name in sorted(names(LOCK))}
+    assert sum(value is not None for value in found.values()) > 200
+    odd = {name: value for name, value in found.items() if value is not None and value not in allowed}
+    assert odd.keys() <= LICENCES["exceptions"].keys(), odd
+    assert LICENCES["exceptions"].keys() <= odd.keys() | {n for n, value in found.items() if value is None}  # none old
+
+
+@pytest.mark.parametrize("name", ["huey", "skops"])
+def test_a_package_without_a_licence_in_its_metadata_has_the_one_that_is_named(name: str) -> None:
+    paths: list[PackagePath] = [path for path in files(name) or [] if "licen" in path.name.lower()]
+    assert any("Permission is hereby granted, free of charge" in path.read_text() for path in paths)
+
+
+def test_every_entry_of_the_locks_is_pinned_with_hashes() -> None:
+    for lock in (LOCK, CUDA):
+        for pin, (line, hashes) in entries(lock).items():
+            assert re.fullmatch(r"[a-z0-9.-]+==[^\s*]+", pin), line
+            assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), pin
+        assert "://" not in lock and "--index" not in lock and "--find-links" not in lock
+
+
+def test_the_lock_has_everything_that_the_project_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *(one for extra in EXTRAS for one in project["optional-dependencies"][extra])]
+    pins = dict(pin.split("==") for pin in entries(LOCK))
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+
+
+def test_torch_comes_as_cpu_and_as_cuda_build_and_what_only_cuda_needs_is_apart() -> None:
+    assert names(CUDA) >= {"triton", "nvidia-cublas"} and not names(CUDA) & names(LOCK)
+    assert not [name for name in names(LOCK) if name.startswith("nvidia")]
+    ((_, hashes),) = [one for pin, one in entries(LOCK).items() if pin.startswith("torch==")]
+    assert (
+        "sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b" in hashes
+    )  # CPU, CPython 3.11, Linux
+    assert len(hashes) > 20  # and the index's
+
+
+def test_a_lock_that_is_made_anew_keeps_hashes_of_versions_that_stay() -> None:
+    old = entries("a==1 \\\n    --hash=sha256:aa\nb==1 \\\n    --hash=sha256:bb\n")
+    new = entries("a==1 ; sys_platform == 'linux' \\\n    --hash=sha256:cc\nb==2 \\\n    --hash=sha256:dd\n")
+    assert written(merged(new, old), HEADER) == (
+        f"{HEADER}a==1 ; sys_platform == 'linux' \\\n    --hash=sha256:aa \\\n    --hash=sha256:cc\n"
+        "b==2 \\\n    --hash=sha256:dd\n"
+    )
+    assert LOCK.startswith(HEADER) and CUDA.startswith(CUDA_HEADER)
+
+
+def test_one_packages_entry_is_read_whole() -> None:
+    lock = "tor==1 \\\n    --hash=sha256:aa\ntorch==2 \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\nz==1\n"
+    assert entry(lock, "torch") == "torch==2 \\\n    --hash=sha256:bb \\\n    --hash=sha256:cc\n"
+    with pytest.raises(SystemExit, match="expected nowhere"):
+        entry(lock, "nowhere")
+    assert installed("no-such-package") == "" and installed("torch") == entry(LOCK, "torch").split()[0].split("==")[1]
