@@ -119,6 +119,13 @@ def audits(splits: Path) -> Rows:
     return sorted(rows, key=lambda row: (row["share"], row["seed"]))
 
 
+def leaks(splits: Path) -> dict[str, int]:
+    """Set → how many test rows train has nearly the same, where they were kept."""
+    found = {name: splits / name / "report.json" for name in SETS if (splits / name / "report.json").is_file()}
+    reports = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items()}
+    return {name: report["leaked"].get("test", 0) for name, report in reports.items()}
+
+
 def processor() -> str:
     """The processor that the floor was fitted on, in words."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
@@ -161,7 +168,13 @@ def main() -> None:
         rows, left = gathered(options.measured, options.note)
         command = "python -m benchmarks.real_gpu --model models/smollm2-135m --splits SPLITS --out OUT"
         about = {"date": options.date, "command": command, "left": left}
-        write(lambda row: row["model"] != MODEL, rows, gpu=about, audit=audits(options.splits))
+        write(
+            lambda row: row["model"] != MODEL,
+            rows,
+            gpu=about,
+            audit=audits(options.splits),
+            leaked=leaks(options.splits),
+        )
 
 
 if __name__ == "__main__":
