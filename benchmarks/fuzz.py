@@ -187,7 +187,7 @@ def server() -> Generator[tuple[str, dict[str, Any]]]:
 
     from components.registry import Version
 
-    version = Version(1, "sft", "short", Path())
+    version = Version(1, "sft", "model", "short", Path())
     follower = Follower(lambda: version, lambda _: served(), every_s=60)
     params = ServingParams(requests_per_minute=None)
     app = create_app(Server("triage", follower, params, corrections=CORRECTIONS))

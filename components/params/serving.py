@@ -64,7 +64,7 @@ class ConnectionParams(Settings):
     """How many connections a server holds, and how long they may take."""
 
     most: int = Field(
-        default=512, ge=8, description="At once; beyond it, who has waited longest without a request has to go."
+        default=2048, ge=8, description="At once; beyond it, who has waited longest without a request has to go."
     )
     request_s: float = Field(default=10.0, gt=0, description="Until a request has arrived whole, or it is cut off.")
     idle_s: float = Field(default=5.0, gt=0, description="Until a connection without a further request is closed.")

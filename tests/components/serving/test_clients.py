@@ -26,7 +26,7 @@ def address(engine: Engine) -> Generator[str]:
 
     from components.registry import Version
 
-    version = Version(1, "grpo", "short", Path())
+    version = Version(1, "grpo", "model", "short", Path())
     follower = Follower(lambda: version, lambda _: Served(1, "grpo", engine, PROMPT, 12), every_s=1)
     with running(Server("triage", follower)) as found:
         yield f"{found}/v1"
