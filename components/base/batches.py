@@ -56,9 +56,9 @@ class Batch:
 def encode(lesson: Lesson, tokenizer: PreTrainedTokenizerBase) -> Encoded:
     """Token ids of a lesson, and which of them are answers."""
     texts, are_answers = zip(*segments(lesson), strict=True)
-    pieces = tokenizer.backend_tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    ids = [token for piece in pieces for token in piece.ids]
-    answers = [answer for piece, answer in zip(pieces, are_answers, strict=True) for _ in piece.ids]
+    pieces = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+    ids = [token for piece in pieces for token in piece]
+    answers = [answer for piece, answer in zip(pieces, are_answers, strict=True) for _ in piece]
     return ids, answers
 
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from components.base import scene_skills, skills, tools
+from components.base import skills, tools
 from components.base.lexicon import Lexicon
 from components.base.prompts import STYLES
 from components.base.skills import Lesson, Task
@@ -28,9 +28,6 @@ SKILLS: dict[str, Callable[[Task], Lesson]] = {
     "summary": skills.summary,
     "tools": tools.tools,
     "loose": skills.loose,
-    "scene": scene_skills.scene,
-    "situations": scene_skills.situations,
-    "synonyms": scene_skills.synonyms,
 }
 
 

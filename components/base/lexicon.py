@@ -9,7 +9,6 @@ import re
 import zlib
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 HELD_OUT_SHARE = 10
 
@@ -43,18 +42,10 @@ def is_common(key: str) -> bool:
 
 @cache
 def dictionary_words() -> tuple[str, ...]:
-    """Common English words of four letters or more (Faker's en_US list, and everyday ones that it lacks)."""
+    """Common English words of four letters or more (Faker's en_US list)."""
     from faker.providers.lorem.en_US import Provider
 
-    words = dict.fromkeys((*Provider.word_list, *everyday_words()))
-    return tuple(word for word in words if len(word) > 3 and word.islower())
-
-
-@cache
-def everyday_words() -> tuple[str, ...]:
-    """Some 1,500 words of daily life."""
-    text = (Path(__file__).parent / "scenes" / "words.txt").read_text(encoding="utf-8")
-    return tuple(dict.fromkeys(text.split()))
+    return tuple(word for word in Provider.word_list if len(word) > 3 and word.islower())
 
 
 @cache

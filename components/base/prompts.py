@@ -5,8 +5,7 @@ import random
 
 from components.base.lexicon import Lexicon
 from components.base.values import Count
-from components.base.scenes import Pick, Rule
-from components.base.worlds import Difficulty, Field, World
+from components.base.worlds import Choice, Difficulty, Field, World
 
 STYLES = ("bullets", "template", "sentence", "table", "json_schema")
 
@@ -92,7 +91,7 @@ def _described(one: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
     if not (lexicon.rough and difficulty.chance(0.35, rng)):
         return description
     remark = rng.choice(_REMARKS).format(x=lexicon.word(), y=lexicon.word(), z=lexicon.sentence().rstrip(".,!?"))
-    joint = ". " if "enum" in one.schema() else rng.choice((". ", ", ", "; ", " - ", " "))
+    joint = ". " if isinstance(one, Choice) else rng.choice((". ", ", ", "; ", " - ", " "))
     return f"{description}{joint}{remark}"
 
 
@@ -107,8 +106,6 @@ def _bullet(one: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
         said = lexicon.sentence().rstrip(".,!?")
         heads += (f"the {one.subject}, one of", f"string, {said}, one of", f"{said}, choose one")
     listed = _described(one, lexicon, difficulty) if rng.random() < 0.3 else rng.choice(heads)
-    if isinstance(one, (Pick, Rule)):
-        listed = one.lead
     mark = rng.choice(("  ", "  - ", "  * "))
     return listed + "\n" + "\n".join(f"{mark}{label}{joint}{meaning}" for label, meaning in options)
 
@@ -134,7 +131,7 @@ def _json_schema(world: World, rng: random.Random) -> str:
     properties: dict[str, object] = {}
     for one in world.fields:
         properties[one.key] = (
-            one.schema() if "enum" in one.schema() else {**one.schema(), "description": one.describe(rng)}
+            one.schema() if isinstance(one, Choice) else {**one.schema(), "description": one.describe(rng)}
         )
     schema = {"type": "object", "properties": properties, "required": [one.key for one in world.fields]}
     return f"{rng.choice(_SCHEMA_LEADS)}\n{json.dumps(schema, ensure_ascii=False)}" + _meanings(world, rng)

@@ -8,7 +8,6 @@ this size had not learned to find a word of the message again in the prompt afte
 from collections.abc import Iterator
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from components.base.twins import with_twins
 from transformers import PreTrainedTokenizerFast
 
 PAD, START, END, CALL, CALL_END = "<|pad|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"
@@ -16,9 +15,6 @@ SPECIAL = (PAD, START, END)
 TOOL_MARKS = (CALL, CALL_END)
 
 CUTS = r"\p{Lu}?\p{Ll}+|\p{L}|\p{N}|[^\s\p{L}\p{N}]+ ?|\n+|\s"
-
-PLAIN_CUTS = r"\p{Lu}?\p{Ll}+|\p{L}|\p{N}|[^\s\p{L}\p{N}]+(?: [^\s\p{L}\p{N}]+)*|\n+|\s"
-JOINED_CUTS = r" ?\p{Lu}?\p{Ll}+|_\p{Ll}+| ?\p{L}| ?\p{N}| ?_| ?[^\s\p{L}\p{N}_]+(?: [^\s\p{L}\p{N}_]+)*|\n+|\s"
 
 CHAT_TEMPLATE = """\
 {%- if tools %}
@@ -49,40 +45,21 @@ CHAT_TEMPLATE = """\
 """
 
 
-def train_joined(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Train a tokenizer whose words hold the blank before them: see `twins`."""
-    plain = _merges(iter(texts), vocabulary - len(TOOL_MARKS), PLAIN_CUTS)
-    plain.pre_tokenizer = _cut(JOINED_CUTS)  # pyright: ignore[reportAttributeAccessIssue]
-    return _finished(with_twins(plain, texts, vocabulary - len(TOOL_MARKS)))
-
-
 def train(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenizerFast:
     """Train the tokenizer on generated texts: byte alphabet, special tokens, then merges up to `vocabulary`."""
-    return _finished(_merges(texts, vocabulary - len(TOOL_MARKS)))
-
-
-def _cut(cuts: str) -> pre_tokenizers.PreTokenizer:
-    return pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(cuts), "isolated"),
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([  # pyright: ignore[reportAttributeAccessIssue]
+        pre_tokenizers.Split(Regex(CUTS), "isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
     ])  # fmt: skip
-
-
-def _merges(texts: Iterator[str], vocabulary: int, cuts: str = CUTS) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = _cut(cuts)  # pyright: ignore[reportAttributeAccessIssue]
     tokenizer.decoder = decoders.ByteLevel()  # pyright: ignore[reportAttributeAccessIssue]
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
+        vocab_size=vocabulary - len(TOOL_MARKS),
         special_tokens=[*SPECIAL],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
-
-
-def _finished(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     # One token each, but text: decoding without special tokens must keep them.
     tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in TOOL_MARKS])
     return PreTrainedTokenizerFast(

@@ -77,10 +77,6 @@ class Identifier:
         """By example, by pattern, or in words."""
         shape = [f"{self.letters} capital letters", f"{self.digits} digits"][:: 1 if self.letters_first else -1]
         words = " and ".join(shape) if self.letters else f"{self.digits} digits"
-        if self.letters and self.letters_first and rng.random() < 0.5:
-            sign = {"-": "a dash", "/": "a slash", ".": "a dot", "#": "a hash sign"}.get(self.separator, "and")
-            counts = Count.spelled[self.letters], Count.spelled[self.digits]
-            words = "string of {} capitals, {}, {} figures".format(counts[0], sign, counts[1])
         return rng.choice((f"like {self.text(rng)}", f"e.g. {self.text(rng)}", words, "copied exactly", "text"))
 
 

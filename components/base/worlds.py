@@ -24,10 +24,6 @@ _ROLE_CLAUSES = (
     "ignore {s} {w}, the one I need is {v}", "{v} is the {s} I mean, {w} was for someone else",
     "the old {s} {w} was closed, please look at {v}", "this is {s} {v} (the other one, {w}, is fine)",
     "it is about {s} {v} and not about {w}", "the {s} changed from {w} to {v}",
-    "{s} {w} went well, but {v} did not", "besides {w}, which is settled, there is {v}, and that is my question",
-    "do not mix it up with {w}, it is {s} {v}", "({s} {w} is another story) I mean {v}",
-    "my question is on {s} {v}; {w} has been dealt with", "we also had {s} {w}, that is closed, this one is {v}",
-    "{s} {v} please, {w} was fine", "I have {w} as well, no problem there, but {s} {v} worries me",
 )  # fmt: skip
 # Without the subject: what the value is can only be told by how it looks.
 _BARE_CLAUSES = (
@@ -39,11 +35,7 @@ _FAMILIES = {
     "id": "code", "code": "code", "phone": "code", "cased": "code", "amount": "number", "count": "number",
     "measure": "number", "time": "time", "date": "date", "name": "words", "phrase": "words",
 }  # fmt: skip
-_ROLE_HINTS = (
-    "the one that is meant", "the one the writer means", "the current one, not the other one",
-    "if there are two, the one that the question concerns", "not one that is only mentioned in passing",
-    "of several the one that matters here, not one that is done with",
-)
+_ROLE_HINTS = ("the one that is meant", "the one the writer means", "the current one, not the other one")
 _TOPIC_CLAUSES = (
     "there is something with {w}", "I write because of {w}", "it is about {w}", "can you look at {w}", "{w}",
     "we have {w} here", "what about {w}", "my question is on {w}", "I want to talk about {w}", "again {w}",

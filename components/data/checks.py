@@ -93,7 +93,7 @@ def tabulate(
     `problem.<side>.<field>` (reason or null) for the other fields and `problem.<side>` for the object as a whole.
     Empty texts are null. The side `reference` is there where a reference differs from its demonstration.
     """
-    straddles = straddling(rows, alike)
+    straddles = straddling(rows, alike) if workload.validation.leakage == "remove" else {}
     columns: dict[str, list[Any]] = {
         "row": list(range(len(rows))),
         "id": [row.example.id or None for row in rows],

@@ -15,13 +15,13 @@ from pathlib import Path
 from components.data.checks import repeated_inputs, similar_rows, tabulate
 from components.data.contract import REPEATED, Failure, Findings, validate
 from components.data.labels import mended
-from components.data.remarks import of_label_forms, of_lonely_labels, of_repeats
+from components.data.remarks import of_label_forms, of_leaks, of_lonely_labels, of_repeats
 from components.data.report import DataReport
 from components.data.sources import Row, read
-from components.data.split import SPLITS, Places, TooFewRowsError, assign
+from components.data.split import SPLITS, Places, TooFewRowsError, assign, leaked
 from components.data.tokens import TokenLimit
 from components.errors import DataError
-from components.params import GeneratedSource, Workload
+from components.params import GeneratedSource, SplitName, Workload
 from components.records import DataSummary, Example, Record, write_jsonl, write_record
 from components.tracking import Tracker
 
@@ -47,6 +47,7 @@ class Prepared:
     repeats: Mapping[int, str]
     alike: Sequence[int]
     splits: Places
+    leaked: dict[SplitName, int]
 
 
 def prepare(
@@ -87,13 +88,14 @@ def _prepare(workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> 
 
 def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:
     rows = mended(rows, workload) if workload.validation.mend_labels else rows
-    repeats = repeated_inputs(rows, workload.validation.conflicting_inputs)
+    removed = workload.validation.leakage == "remove"
+    repeats = repeated_inputs(rows, workload.validation.conflicting_inputs) if removed else {}
     alike = similar_rows(rows, repeats, workload.validation.near_duplicate_similarity)
     findings = validate(tabulate(rows, repeats, alike, workload, limits), workload, limits)
     _refuse_too_many(findings, rows, workload, folder)
     kept = [place for place in range(len(rows)) if place not in findings.failures]
     splits = _assign(rows, kept, _without_harvest(rows, repeats, alike, workload), workload)
-    return Prepared(rows, findings, repeats, alike, splits)
+    return Prepared(rows, findings, repeats, alike, splits, {} if removed else leaked(rows, alike))
 
 
 def _without_harvest(
@@ -164,6 +166,7 @@ def _write(prepared: Prepared, workload: Workload, folder: Path) -> DataReport:
         quarantined=_counts(findings.failures),
         near_duplicates=sum(first != place for place, first in enumerate(prepared.alike)),
         warnings=(*findings.warnings, *remarks(prepared, workload)),
+        leaked=prepared.leaked,
     )
     write_record(folder / "report.json", report)
     return report
@@ -176,6 +179,7 @@ def remarks(prepared: Prepared, workload: Workload) -> list[str]:
         *of_repeats(rows, prepared.repeats, conflicts),
         *of_label_forms(rows, workload),
         *of_lonely_labels(rows, prepared.splits, workload),
+        *of_leaks(rows, prepared.leaked),
     ]
 
 

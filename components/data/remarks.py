@@ -12,7 +12,7 @@ from components.data.forms import plain
 from components.data.labels import counted, forms
 from components.data.sources import Row
 from components.data.split import Places
-from components.params import ConflictingInputs, Workload
+from components.params import ConflictingInputs, SplitName, Workload
 
 MOST_TOLD = 5
 
@@ -31,6 +31,15 @@ def of_repeats(rows: Sequence[Row], repeats: Mapping[int, str], conflicts: Confl
             f"{rows[place].where}: {stays} (validation.conflicting_inputs)"
         )
     return found
+
+
+def of_leaks(rows: Sequence[Row], leaked: Mapping[SplitName, int]) -> list[str]:
+    """Published splits that have rows which a less strict part of the source has too."""
+    sizes = Counter(row.part for row in rows)
+    return [
+        f"{split}: {n:,} of {sizes[split]:,} rows have a near-duplicate in a less strict split, and were kept"
+        for split, n in leaked.items()
+    ]
 
 
 def of_label_forms(rows: Sequence[Row], workload: Workload) -> list[str]:

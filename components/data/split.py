@@ -47,6 +47,19 @@ def straddling(rows: Sequence[Row], alike: Sequence[int]) -> dict[int, str]:
     return found
 
 
+def leaked(rows: Sequence[Row], alike: Sequence[int]) -> dict[SplitName, int]:
+    """Evaluation split → how many of its rows have their like, or their group, in a less strict part of the source."""
+    ranks = [_rank(row.part) for row in rows]
+    loosest: dict[tuple[str, str | int], int] = {}
+    keys = [(("group", row.example.group), ("like", first)) for row, first in zip(rows, alike, strict=True)]
+    for rank, own in zip(ranks, keys, strict=True):
+        for key in own:
+            loosest[key] = max(rank, loosest.get(key, 0))
+    reached = [max(loosest[key] for key in own) for own in keys]
+    counts = Counter(row.part for row, rank, far in zip(rows, ranks, reached, strict=True) if far > rank)
+    return {split: counts[split] for split in EVALUATION if counts[split]}
+
+
 def _rank(part: Part) -> int:
     return EVALUATION.index(part) if part in EVALUATION else len(EVALUATION)
 

@@ -22,12 +22,9 @@ from components.params.pipeline import (
 )
 from components.params.pretrain import (
     ArchitectureParams,
-    ClockedParams,
-    ClockParams,
     CurriculumParams,
     MidtrainParams,
     OptimisationParams,
-    PhaseParams,
     PretrainParams,
     RoughCurriculumParams,
     TokenizerParams,
@@ -77,13 +74,13 @@ from components.params.workload import (
 
 __all__ = [
     "BASE", "AccessParams", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams",
-    "ClockParams", "ClockedParams", "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams",
-    "EconomicsParams", "EngineParams", "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource",
-    "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
-    "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams",
-    "ModelParams", "MustPass", "OptimisationParams", "PhaseParams", "Pipeline", "Precision", "PretrainParams",
-    "ProbeParams", "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams",
-    "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams", "Settings",
-    "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
-    "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
+    "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams", "EconomicsParams", "EngineParams",
+    "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FormatRulesParams", "GateParams",
+    "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams", "HuggingFaceSource", "JudgeParams",
+    "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams",
+    "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile", "RecordParams", "ReleaseParams",
+    "RetentionParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",
+    "ScorerParams", "ServingParams", "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName",
+    "SplitShares", "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
+    "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip

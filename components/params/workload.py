@@ -88,6 +88,11 @@ class ValidationParams(Settings):
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
     near_duplicate_similarity: float = Field(default=0.9, gt=0, le=1, description="Jaccard, of character 5-grams.")
     max_input_characters: int = Field(default=20_000, ge=1)
+    leakage: Literal["remove", "report"] = Field(
+        default="remove",
+        description="Of rows that a source put on two sides itself, or gives twice: refuse those outside of the "
+        "stricter split, or keep a published split as it is and say how many rows of it are elsewhere too.",
+    )
     rare_label_share: float = Field(default=0.002, ge=0, le=1, description="Rarer labels cause a warning.")
     conflicting_inputs: ConflictingInputs = Field(
         default="first",

@@ -74,10 +74,7 @@ class Databases:
     def _answer(self, query: str) -> list[list[Row] | str]:
         if len(query.encode("utf-8", "replace")) > LONGEST_QUERY:
             return [f"a query of more than {LONGEST_QUERY:,} bytes"]
-        try:
-            process = self._idle.pop()
-        except IndexError:
-            process = self._started()
+        process = self._ready()
         seconds = len(self._sources) * (self._params.time_limit_s + LATER) + GRACE_SECONDS
         try:
             answer = _checked(process.ask(query, seconds), len(self._sources))
@@ -86,6 +83,16 @@ class Databases:
             return [late_words(self._params.time_limit_s) if late else str(error)]
         self._idle.append(process)
         return answer
+
+    def _ready(self) -> "Process":
+        """A kept process that still runs, or a new one: the system may have ended one that waited."""
+        with suppress(IndexError):  # none is kept
+            while True:
+                process = self._idle.pop()
+                if process.runs:
+                    return process
+                process.end()
+        return self._started()
 
     def _started(self) -> "Process":
         """A process with the databases open.
@@ -140,6 +147,10 @@ class Process:
             return _Plain(io.BytesIO(self._read(size, deadline))).load()
         except (pickle.UnpicklingError, ValueError, TypeError, EOFError, LookupError, AttributeError, ArithmeticError):
             raise Lost("its process answered with what is no row") from None
+
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
 
     def end(self) -> int:
         """End it, if it has not ended; how it did."""

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from components.models import fused_convolutions
 from components.training.encode import IGNORED, Encoded
 
+TOGETHER = 12  # layers that are compiled as one
 OPEN_ROWS = 24  # that an example may be put into: more fill rows better, but leave the order of the shuffle
 
 
@@ -115,8 +116,28 @@ def visible(numbers: Tensor) -> Tensor:
 
 
 def compiled(layers: Any) -> Callable[..., Any]:
-    """The layers of a model, compiled where a C++ compiler is found; the first call then takes half a minute."""
-    return torch.compile(layers) if any(map(shutil.which, ("c++", "g++", "clang++"))) else layers
+    """The layers of a model, compiled where a C++ compiler is found; the first call then takes half a minute.
+
+    Few layers are compiled as one; many, all alike, one by one, which takes the compiler the time of one.
+    """
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        return layers
+    return torch.compile(layers) if len(layers.layers) <= TOGETHER else layer_by_layer(layers)
+
+
+def layer_by_layer(stack: Any) -> Callable[..., Any]:
+    """A stack of layers, each compiled by itself; the stack is as before between two calls, so that it can be saved."""
+    plain = stack.layers
+    ready = torch.nn.ModuleList(torch.compile(layer) for layer in plain)
+
+    def run(**inputs: Any) -> Any:
+        stack.layers = ready
+        try:
+            return stack(**inputs)
+        finally:
+            stack.layers = plain
+
+    return run
 
 
 def packed_states(model: Any, layers: Callable[..., Any], batch: dict[str, Tensor]) -> Tensor:

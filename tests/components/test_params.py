@@ -27,8 +27,8 @@ def test_a_value_out_of_bounds_is_named_with_file_field_expected_and_found(tmp_p
 
 
 def test_a_misspelt_setting_is_refused(tmp_path: Path) -> None:
-    path = changed(tmp_path, "profiles/nano.yaml", "learning_rate:", "learning_rat:")
-    with pytest.raises(ConfigError, match=r"sft\.learning_rate: field required"):
+    path = changed(tmp_path, "profiles/nano.yaml", "dev_examples:", "dev_example:")
+    with pytest.raises(ConfigError, match="dev_example"):
         load(path, Profile)
 
 

@@ -16,7 +16,13 @@ from components.tracking import NullTracker
 from components.training import Sample, TrainingTask
 
 ROOT = Path(__file__).resolve().parents[3]
-PROFILES = {"qwen3-0.6b": "Qwen3", "llama-3.1-8b": "Llama"}
+PROFILES = {
+    "qwen3-0.6b": "Qwen3",
+    "llama-3.1-8b": "Llama",
+    "smollm2-135m": "Llama",
+    "smollm2-360m": "Llama",
+    "lfm2-350m": "Lfm2",
+}
 
 
 def outcome(examples: list[Example], completions: list[str]) -> list[float]:

@@ -1,0 +1,77 @@
+"""validation.leakage: a published split is kept as it is and its leaks are counted, or they are removed."""
+
+from pathlib import Path
+
+import pytest
+
+from components.data.prepare import prepare
+from components.data.report import DataReport
+from components.data.sources import Part, Row
+from components.data.split import leaked
+from components.params import Workload
+from components.records import Example, read_jsonl
+from components.tracking import NullTracker
+from tests.components.data.conftest import MakeWorkload, Rows, WriteCsv
+
+
+def published(make_workload: MakeWorkload, leakage: str | None) -> Workload:
+    source = {"files": {"train": "train.csv", "test": "test.csv"}, "shares": {"dev": 0.2, "sealed": 0.2, "seed": 3}}
+    validation = {"max_quarantined_share": 0.5} | ({"leakage": leakage} if leakage else {})
+    return make_workload(source=source, validation=validation)
+
+
+def prepared(workload: Workload, write_csv: WriteCsv, rows: Rows, out: Path) -> DataReport:
+    """40 rows of train, the first of them twice; 20 of test and after them copies of two rows of train."""
+    write_csv([*rows[:40], rows[0]], "train.csv")
+    return prepare(workload, write_csv([*rows[40:], rows[3], rows[5]], "test.csv"), out, NullTracker())
+
+
+def ids(out: Path, split: str) -> list[str]:
+    return [row.id for row in read_jsonl(out / f"{split}.jsonl", Example)]
+
+
+def test_report_keeps_every_published_row_and_counts_those_that_train_has_too(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
+) -> None:
+    report = prepared(published(make_workload, "report"), write_csv, good_rows, tmp_path / "out")
+    assert ids(tmp_path / "out", "test") == [f"test-{number:02d}" for number in range(1, 23)]
+    assert sum(len(ids(tmp_path / "out", split)) for split in ("train", "dev", "sealed")) == 41
+    assert (report.quarantined, report.leaked) == ({}, {"test": 2})
+    assert report.warnings[-1] == "test: 2 of 22 rows have a near-duplicate in a less strict split, and were kept"
+
+
+@pytest.mark.parametrize("leakage", ["remove", None])
+def test_remove_is_the_default_and_leaves_no_text_on_two_sides(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path, leakage: str | None
+) -> None:
+    report = prepared(published(make_workload, leakage), write_csv, good_rows, tmp_path / "out")
+    texts = [
+        row.input["text"]
+        for split in ("train", "dev", "test", "sealed")
+        for row in read_jsonl(tmp_path / "out" / f"{split}.jsonl", Example)
+    ]
+    assert len(texts) == len(set(texts)) == 60
+    assert sum(report.quarantined.values()) >= 3 and report.leaked == {}
+
+
+def test_report_still_keeps_like_rows_of_train_in_one_drawn_split(
+    make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
+) -> None:
+    prepared(published(make_workload, "report"), write_csv, good_rows, tmp_path / "out")
+    sides = [
+        split for split in ("train", "dev", "sealed") if {"train-01", "train-41"} & set(ids(tmp_path / "out", split))
+    ]
+    assert len(sides) == 1
+
+
+def row(number: int, part: Part, group: str | None = None) -> Row:
+    example = Example(id=f"{number}", input={}, demonstration="", reference="", group=group or f"{number}")
+    return Row(example, part, "")
+
+
+def test_a_row_leaks_where_its_like_or_its_group_is_in_a_less_strict_part() -> None:
+    rows = [row(0, "train", "g"), row(1, "dev"), row(2, "test"), row(3, "test", "g"), row(4, "test"), row(5, "dev")]
+    alike = [0, 0, 0, 3, 4, 4]
+    # dev: 1 by train; test: 2 by train, through 1, 3 by its group, 4 by dev. 5 has its like in a stricter part only.
+    assert leaked(rows, alike) == {"test": 3, "dev": 1}
+    assert leaked([row(0, "test"), row(1, "test"), row(2, "train")], [0, 0, 2]) == {}
