@@ -25,7 +25,7 @@ from components.stages.graph import nodes
 from components.stages.run import LADDERS, PIPELINE, PROFILES, Run
 from components.stages.rungs import rung
 from components.tracking import NullTracker
-from tests.components.stages.conftest import PROMPTS, Api, MakeRun, api, example, make_prompts, make_run, right
+from tests.components.stages.conftest import PROMPTS, Api, MakeRun, api, example, make_prompts, make_run
 
 __all__ = ["api", "make_run"]  # fixtures
 TEXT = (Path(__file__).resolve().parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -128,7 +128,7 @@ def test_a_stage_that_scores_depends_on_the_scorer_of_the_page(written: Path, ma
 
 def echoed(text: str) -> Any:
     """The page's engine, which answers with what it is asked."""
-    asked = [Ask("a", [Message(role="user", content=text)]), Ask("b", [Message(role="user", content=right("refund now 1"))])]
+    asked = [Ask(name, [Message(role="user", content=text)]) for name in "ab"]
     completions = importlib.import_module("echo").Echo().generate(asked, Sampling(n=2))
     assert [one.example_id for one in completions] == ["a", "a", "b", "b"]
     return completions[0]
