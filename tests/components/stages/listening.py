@@ -117,7 +117,8 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
             _hear("os.scandir", (path,))
             return
         writes = any(letter in mode for letter in "wax+") if mode else bool(flags & WRITING)
-        listener.note(listener.written if writes else listener.read, path)
+        if writes or os.path.lexists(path):  # else a name within a folder that is being removed, or nothing to read
+            listener.note(listener.written if writes else listener.read, path)
     elif event == "sqlite3.connect":
         listener.note(listener.read, path)
     elif os.path.isdir(path):
