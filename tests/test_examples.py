@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.data.init import init_workload
+from components.data.init import init_workload, read_input
 from components.stages import call
 from components.stages.graph import nodes
 from components.stages.run import WORKLOADS, Run
@@ -30,10 +30,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def prepared(page: str, project: Path) -> Run:
     """The run of a page's commands, with the settings that it shows."""
-    init = re.search(r"^gradus init (\S+) --from (\S+)$", page, re.MULTILINE)
+    init = re.search(r"^gradus init (\S+) --from (\S+) --yes$", page, re.MULTILINE)
     assert init
     name = init[1]
-    init_workload(name, Path(init[2]), project)
+    init_workload(name, read_input(Path(init[2])), project)
     for source, to in re.findall(r"^cp (\S+) (\S+)$", page, re.MULTILINE):
         shutil.copy(source, to)
     path = WORKLOADS / f"{name}.yaml"
