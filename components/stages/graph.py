@@ -104,10 +104,13 @@ def _prepared(run: Run) -> Iterator[StageNode]:
     yield _node(
         run, "data",
         deps=[
-            *_source(run), *_weights(run), "components/data", "components/workloads/asking.py", _prompts(run),
+            *_source(run), *_tokenizer(run), "components/data", "components/workloads/asking.py", _prompts(run),
             "components/stages/data.py",
         ],
-        settings=["workload", "profile.model", "profile.prompting", "profile.max_tokens"],
+        settings=[
+            "workload.source", "workload.harvest", "workload.output", "workload.validation", "workload.prompts",
+            "workload.trained_prompt", "profile.model", "profile.prompting", "profile.max_tokens",
+        ],
         outs=[str(run.folder / "data")],
     )  # fmt: skip
     yield _node(
@@ -116,7 +119,7 @@ def _prepared(run: Run) -> Iterator[StageNode]:
             *(f"components/evaluation/{name}.py" for name in ("doubt", "label_audit", "pointing")),
             _split(run, "train"), "components/stages/audit.py",
         ],
-        settings=["workload.output", "seed", "audit"],
+        settings=["workload.output", *_columns(run), "seed", "audit"],
         outs=[str(audit_folder(run))],
     )  # fmt: skip
 
@@ -131,7 +134,7 @@ def _made(run: Run) -> Iterator[StageNode]:
         yield _node(
             run, ("rung", rung.name),
             deps=[
-                *_rung_files(run, rung.name), *_user_code(run), *_method_files(rung.made_by),
+                *_rung_files(run, rung.name), *_scorer_files(run), *_method_files(rung.made_by),
                 ENGINES, SCORERS, RUBRICS, OPENING, "components/evaluation/classical.py",
                 *([TRAINING] if rung.makes == "model" else []),
                 _prompt_file(run, rung.prompt or run.workload.trained_prompt), _split(run, "train"), _split(run, "dev"),
@@ -141,9 +144,10 @@ def _made(run: Run) -> Iterator[StageNode]:
                 *([str(run.data_source / PREFERENCES)] if "preferences" in rung.needs else []),
             ],
             settings=[
-                "seed", f"rungs.{rung.name}", "workload.output", "workload.scorer", "workload.sealed_scorer",
-                "workload.constrained", "workload.incumbent", "profile.model", "profile.engine", "profile.prompting",
-                "profile.dev_examples", "hacking",
+                "seed", f"rungs.{rung.name}", *_columns(run), "workload.output", "workload.scorer",
+                "workload.sealed_scorer", "workload.constrained", "workload.incumbent",
+                *([] if rung.prompt else ["workload.trained_prompt"]), "profile.model", "profile.engine",
+                "profile.prompting", "profile.dev_examples", "hacking",
             ],
             outs=[str(run.rung_folder(rung.name))],
         )  # fmt: skip
@@ -164,14 +168,15 @@ def _certify(run: Run) -> StageNode:
     return _node(
         run, "certify",
         deps=[
-            ENGINES, "components/evaluation", SCORERS, RUBRICS, OPENING, *_user_code(run),
+            ENGINES, "components/evaluation", SCORERS, RUBRICS, OPENING, *_scorer_files(run),
             *([str(labels)] if labels.is_file() else []), _prompt_file(run, run.workload.trained_prompt),
             _split(run, "train"), _split(run, "dev"), *(str(run.rung_folder(name)) for name in tried_on(run)),
             "components/stages/certify.py",
         ],
         settings=[
-            "seed", "certificate", "workload.name", "workload.output", "workload.scorer", "workload.sealed_scorer",
-            "workload.probes", "workload.constrained", "workload.incumbent", "profile.model", "profile.engine",
+            "seed", "certificate", *_columns(run), "workload.output", "workload.scorer", "workload.sealed_scorer",
+            "workload.probes", "workload.constrained", "workload.incumbent", "workload.trained_prompt",
+            "profile.model", "profile.engine",
         ],
         outs=[str(run.folder / "certificate")],
     )  # fmt: skip
@@ -184,14 +189,14 @@ def _judged(run: Run) -> Iterator[StageNode]:
         yield _node(
             run, ("answer", rung.name),
             deps=[
-                *base, *_user_code(run), ENGINES, SCORERS, RUBRICS, OPENING, "components/evaluation/judged.py",
+                *base, *_scorer_files(run), ENGINES, SCORERS, RUBRICS, OPENING, "components/evaluation/judged.py",
                 "components/evaluation/classical.py", str(run.rung_folder(rung.name)), _split(run, "test"),
                 _split(run, "sealed"), "components/stages/answers.py",
                 *([str(run.folder / "best" / f"{rung.group}.json")] if rung.group else []),
             ],
             settings=[
-                "seed", "workload.output", "workload.scorer", "workload.constrained", "workload.incumbent",
-                "workload.must_pass", "profile.model", "profile.engine", "profile.prompting",
+                "seed", *_columns(run), "workload.output", "workload.scorer", "workload.constrained",
+                "workload.incumbent", "workload.must_pass", "profile.model", "profile.engine", "profile.prompting",
             ],
             outs=[str(_answers(run, rung.name))],
         )  # fmt: skip
@@ -206,8 +211,8 @@ def _judged(run: Run) -> Iterator[StageNode]:
             "components/evaluation", "components/stages/evaluate.py",
         ],
         settings=[
-            "seed", "workload.output", "workload.slices", "workload.traffic", "workload.incumbent", "profile.machine",
-            "profile.prompting",
+            "seed", *_columns(run), "workload.output", "workload.slices", "workload.traffic", "workload.incumbent",
+            "profile.machine", "profile.prompting",
         ],
         outs=[str(run.folder / "evaluation")],
     )  # fmt: skip
@@ -227,10 +232,13 @@ def _judged(run: Run) -> Iterator[StageNode]:
             str(run.folder / "data" / "report.json"), _split(run, "test"), _split(run, "train"),
             str(audit_folder(run)), str(run.advice_folder), str(PRICES),
             *([str(run.folder / "certificate")] if any(rung.rewarded for rung in run.rungs) else []),
-            *(str(record) for record in _records(run)),
+            *(str(record) for record in records(run)),
             "components/advice", "components/economics", "components/report", "components/stages/report.py",
         ],
-        settings=["seed", "workload", "profile.machine", "profile.model", "profile.prompting"],
+        settings=[
+            "seed", *_columns(run), "workload.description", "workload.simulated", "workload.output",
+            "workload.incumbent", "workload.traffic", "workload.economics", "profile.machine", "profile.model",
+        ],
         outs=[str(run.report)],
     )  # fmt: skip
 
@@ -243,8 +251,8 @@ def _node(run: Run, stage: Words, deps: Sequence[str], settings: Sequence[str], 
     return StageNode(full, (name, run.name, *part), tuple(deps), tuple(settings), (*outs, record))
 
 
-def _records(run: Run) -> Iterator[Path]:
-    """How the stages before the report went."""
+def records(run: Run) -> Iterator[Path]:
+    """Where the stages before the report wrote down how they went."""
     names = ["data", "audit", "evaluate", "gate", *(f"best-{group}" for group in run.groups)]
     names += [f"{stage}-{rung.name}" for rung in run.rungs for stage in ("rung", "answer")]
     names += ["certify"] if any(rung.rewarded for rung in run.rungs) else []
@@ -312,15 +320,19 @@ def _source(run: Run) -> list[str]:
     return [str(Path(source.dataset) if isinstance(source, HuggingFaceSource) else DATA / run.workload.name)]
 
 
-def _user_code(run: Run) -> list[str]:
-    """What the scorers' settings name: files, and code as `module:…` with the package that it stands in."""
+def _scorer_files(run: Run) -> list[str]:
+    """What the scorers' settings name: files, and code as `module:…` with the package that it stands in.
+
+    With a judge also the prices: a stage writes down what its verdicts cost.
+    """
     scorers = [params for params in (run.workload.scorer, run.workload.sealed_scorer) if params is not None]
     texts = [text for params in scorers for text in (*params.weighted, *_texts(params.model_dump(mode="json")))]
     addresses = [text for text in texts if re.fullmatch(ADDRESS, text)]
     modules = [Path(address.partition(":")[0].replace(".", "/")) for address in dict.fromkeys(addresses)]
     files = [module.parent if module.parent != Path() else module.with_suffix(".py") for module in modules]
     named = [Path(text) for text in texts if "/" in text and len(text) < 256 and Path(text).is_file()]
-    return [str(file) for file in dict.fromkeys([*files, *named]) if file.exists()]
+    prices = [PRICES] if any(params.judge for params in scorers) else []
+    return [str(file) for file in dict.fromkeys([*files, *named, *prices]) if file.exists()]
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -332,9 +344,27 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
+def _columns(run: Run) -> list[str]:
+    """The settings that name the columns which prompts may refer to; a generator is asked for a row."""
+    if isinstance(run.workload.source, GeneratedSource):
+        return ["workload.source.generator", "workload.source.seed"]
+    return ["workload.source.columns.input"]
+
+
 def _weights(run: Run) -> list[str]:
-    """The base model's files; of a model that a hub has, the profile that names it."""
+    """All of the base model's files that change what it answers."""
+    return [*_tokenizer(run), *_of_the_model(run, "*.safetensors")]
+
+
+def _tokenizer(run: Run) -> list[str]:
+    """Those without its weights, by which texts become tokens."""
+    kinds = ("*config.json", "*token*.json", "chat_template*", "vocab*", "merges.txt", "tokenizer.model")
+    return [file for kind in kinds for file in _of_the_model(run, kind)]
+
+
+def _of_the_model(run: Run, kind: str) -> list[str]:
+    """The base model's files of a kind; of a model that a hub has, the profile that names it."""
     folder = Path(run.profile.model.path)
     if not folder.is_dir():
         return [str(PROFILES / f"{run.profile.name}.yaml")]
-    return [str(path) for path in sorted(model_folder(str(folder)).glob("*.safetensors"))]
+    return [str(path) for path in sorted(model_folder(str(folder)).glob(kind))]

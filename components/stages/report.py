@@ -15,6 +15,7 @@ from components.stages.certified import certificate_file
 from components.stages.economics import account
 from components.stages.evaluate import evaluated
 from components.stages.gate import decided
+from components.stages.graph import records
 from components.stages.run import Run, StageRecord
 from components.tracking import Tracker
 
@@ -38,7 +39,8 @@ def report(run: Run, tracker: Tracker) -> None:
 
 def ladder_of(run: Run) -> Ladder:
     """The run's record."""
-    done = [read_record(path, StageRecord) for path in sorted((run.folder / "stages").glob("*.json"))]
+    # Of the stages that there are today: others may have left a record while the ladder had them.
+    done = [read_record(path, StageRecord) for path in sorted(records(run))]
     verdicts = decided(run).verdicts
     return Ladder(
         workload=run.workload.name,
