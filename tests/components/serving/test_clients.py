@@ -232,7 +232,7 @@ def test_litellm_asks_and_streams(address: str, plain: str, monkeypatch: pytest.
     assert "".join(pieces) == plain
 
 
-# Written by hand after these clients' documentation, not recorded from them: they are no Python, or want another openai.
+# Written by hand after these clients' documentation: they are no Python, or want another version of openai.
 RECORDED: dict[str, tuple[str, dict[str, Any]]] = {
     "Vercel AI SDK, generateText (chat)": ("chat/completions", {
         "model": "triage", "max_tokens": 64, "temperature": 0,
