@@ -213,7 +213,10 @@ def fuzz_http(n: int, failures: list[dict[str, Any]]) -> tuple[int, Counter[int]
 
     statuses = Counter[int]()
     with server() as (address, document), requests.Session() as session:
-        operations = [found.ok() for found in schemathesis.openapi.from_dict(document).get_all_operations()]
+        operations = [
+            found.ok()  # pyright: ignore[reportAttributeAccessIssue]: one that cannot be read ends the run
+            for found in schemathesis.openapi.from_dict(document).get_all_operations()
+        ]
         modes = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
         budgets = _shares(n, [8.0 if operation.body else 0.5 for operation in operations for _ in modes])
         for operation, mode, budget in zip(
@@ -277,14 +280,15 @@ def fuzz_reader(reader: Reader, n: int, failures: list[dict[str, Any]]) -> int:
 
 def _draw(strategy: st.SearchStrategy[Any], n: int, use: Callable[[Any], None]) -> None:
     """Draw so many values: in rounds, since hypothesis ends a round when it has seen all that it can think of."""
-    left, number = n, 0
+    left: int = n
+    number: int = 0
     while left > 0:
-        drawn = 0
+        drawn: int = 0
 
         @seed(number)
         @settings(
             max_examples=min(left, 5_000), deadline=None, database=None, phases=(Phase.generate,),
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType]
         )  # fmt: skip
         @given(strategy)
         def round_of(value: Any) -> None:

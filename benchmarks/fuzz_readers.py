@@ -16,7 +16,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -192,7 +192,7 @@ def examples() -> dict[str, bytes]:
     return found | {"a.xlsx": _workbook(rows), "a.parquet": _parquet(rows)}
 
 
-def _jsonl(rows: list[dict[str, object]]) -> bytes:
+def _jsonl(rows: Sequence[Mapping[str, object]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 

@@ -81,7 +81,7 @@ def main() -> None:
             pressed = watched(port, options.seconds)
         flooded = {str(status): n for status, n in sorted(sent.items())}
     both = [silent.figures, pressed.figures]
-    record = {
+    record: dict[str, Any] = {
         "half_open": options.connections,
         "healthz_ms_p99": max(one["healthz_ms_p99"] for one in both),
         "served_share": min(one["served_share"] for one in both),

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks import real_noise
 from benchmarks.real_scores import measure
@@ -101,7 +101,7 @@ def jobs() -> list[Job]:
 
     def noisy(share: float, seeds: Sequence[int]) -> Iterator[Job]:
         for seed in seeds:
-            here = {"set": "snips", "train": "subset", "noise": share, "seed": seed}
+            here: dict[str, Any] = {"set": "snips", "train": "subset", "noise": share, "seed": seed}
             name = f"snips noise {share:g} seed {seed}"
             yield Job(f"{name} sft+rft", method="sft+rejection_sampling", seconds=75, **here)
             yield Job(f"{name} audited", method="sft_audited", seconds=30, **here)
@@ -461,7 +461,7 @@ def supervise(bench: Bench, board: Board, workers: int, seconds: float) -> None:
         if passed > seconds:
             print(f"{passed:5.0f} s: out of time, {len(busy)} runs are given up", flush=True)
             break
-        for pipe in wait(list(busy), timeout=1.0):
+        for pipe in cast(list[Any], wait(list(busy), timeout=1.0)):
             try:
                 kind, content = pipe.recv()
             except EOFError:

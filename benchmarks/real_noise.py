@@ -150,7 +150,7 @@ def audited(examples: Sequence[Example], seed: int) -> list[str]:
     flattened, schema = flat(examples)
     params = AuditParams()
     found = doubts(flattened, schema, ("text",), params, seed)
-    return list(dict.fromkeys(suspect.example_id for suspect in suspects(flattened, found, params)))
+    return list(dict.fromkeys(suspect.example_id for suspect in suspects(flattened, found, params, schema)))
 
 
 def reviewed(examples: Sequence[Example], suspected: Sequence[str]) -> list[Example]:

@@ -101,7 +101,7 @@ def test_few_lines_outside_of_the_methods_name_a_method() -> None:
 def test_every_method_has_its_name_and_says_what_it_makes_and_needs(name: str) -> None:
     method = method_of(name)
     assert method.makes in ("classifier", "prompt", "model") and method.label
-    assert method.params.model_config["extra"] == "forbid" and method.params.model_config["frozen"]
+    assert method.params.model_config.get("extra") == "forbid" and method.params.model_config.get("frozen")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "params/workloads").glob("*.yaml")), ids=lambda path: path.stem)

@@ -94,7 +94,7 @@ class _Bundles:
     def join_alike(self, leader: int) -> int:
         """Bundle all texts that are like this one; how many bundles fewer there are."""
         row: Any = self.grams[leader]
-        wanted = np.zeros(self.grams.shape[1], dtype=np.int32)
+        wanted = np.zeros(row.shape[1], dtype=np.int32)
         wanted[row.indices] = 1
         everyone = np.arange(len(self.labels))
         alike = np.flatnonzero(self._reaches(self.grams @ wanted, everyone, np.full_like(everyone, leader)))
@@ -183,7 +183,8 @@ def _without_known(probed: csr_matrix, indexed: csr_matrix, labels: Ints) -> Ite
 
 def _major(indexed: csr_matrix, labels: Ints) -> Ints:
     """For each gram the bundle to which most of its texts belong; -1 where they are of bundles of their own."""
-    found = np.full(indexed.shape[1], -1, dtype=np.int64)
+    shape: Any = indexed.shape
+    found = np.full(shape[1], -1, dtype=np.int64)
     keys, counts = np.unique(
         indexed.indices.astype(np.int64) * len(labels) + _of_bundle(indexed, labels), return_counts=True
     )

@@ -19,7 +19,7 @@ from components.serving.browsers import Guard, Names
 from components.serving.health import problems
 from components.serving.protocol import ChatRequest, FeedbackRequest
 from components.serving.refusals import RequestError, refusal
-from components.serving.replies import ChatReply
+from components.serving.replies import ChatReply, Reply
 from components.serving.responses import Response as TextResponse
 from components.serving.responses import ResponsesRequest
 from components.serving.server import Server
@@ -134,7 +134,7 @@ def _answers(server: Server) -> APIRouter:
     async def responses(request: Request) -> Response:
         exchange = Exchange(server, request)
 
-        async def understood() -> tuple[ChatRequest, TextResponse]:
+        async def understood() -> tuple[ChatRequest, Reply]:
             asked = await parsed(ResponsesRequest, server, request)
             return await asyncio.to_thread(lambda: asked.chat), TextResponse(asked, server.model)
 

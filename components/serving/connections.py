@@ -62,6 +62,9 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
     class Guarded(AutoHTTPProtocol):  # pyright: ignore[reportGeneralTypeIssues]
         """One connection. Of its deadlines one runs while a request arrives, one while nobody takes what is sent."""
 
+        transport: Any
+        loop: Any
+        cycle: Any = None
         _deadline: asyncio.TimerHandle | None = None
         _untaken: asyncio.TimerHandle | None = None
         _header_bytes = 0
@@ -98,7 +101,7 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
                 self.transport.close()
 
         def on_response_complete(self) -> None:
-            super().on_response_complete()
+            super().on_response_complete()  # pyright: ignore[reportAttributeAccessIssue]
             if not self._arrived:
                 door.waits(self)
 

@@ -28,7 +28,7 @@ class Reply(Protocol):
         """All choices begin."""
         ...
 
-    def text(self, index: int, piece: str) -> str:
+    def text(self, index: int, piece: str, /) -> str:
         """A choice goes on."""
         ...
 

@@ -6,7 +6,7 @@ Decides on which examples a rung answers: all on test; on the sealed split and t
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from components.evaluation import Judging, judge_answers
 from components.models import folder_digest
@@ -57,7 +57,7 @@ def answer(run: Run, tracker: Tracker, name: str) -> None:
     if contends:
         for split, examples in (("sealed", run.examples("sealed")), (MUST_PASS, run.must_pass)):
             if examples:
-                _keep(run, name, split, examples, opened.answer(examples, run.seed))
+                _keep(run, name, cast("SplitName | Pinned", split), examples, opened.answer(examples, run.seed))
     done = Answered(seconds=answers.seconds, digest=folder_digest(artifact.folder), contends=contends)
     write_record(folder / "answered.json", done)
     right = sum(one.score.passed for one in judged if one.score) / max(1, sum(one.score is not None for one in judged))

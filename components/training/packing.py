@@ -128,7 +128,8 @@ def compiled(layers: Any) -> Callable[..., Any]:
 def layer_by_layer(stack: Any) -> Callable[..., Any]:
     """A stack of layers, each compiled by itself; the stack is as before between two calls, so that it can be saved."""
     plain = stack.layers
-    ready = torch.nn.ModuleList(torch.compile(layer) for layer in plain)
+    compiled: Any = [torch.compile(layer) for layer in plain]  # torch types what it returns as a function
+    ready = torch.nn.ModuleList(compiled)
 
     def run(**inputs: Any) -> Any:
         stack.layers = ready

@@ -291,6 +291,6 @@ def test_the_guard_lets_in_its_own_address_with_the_login_and_nothing_else(
     from starlette.testclient import TestClient
 
     address = "http://127.0.0.1:5000"
-    raw = {name: value.encode("latin-1") for name, value in headers.items()}
+    raw = {name.encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}
     client = TestClient(Guard(_answered, address, "gradus:pw"), base_url=address)
     assert client.get("/any", headers=raw).status_code == status

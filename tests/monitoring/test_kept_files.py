@@ -122,7 +122,7 @@ def test_a_line_with_a_field_more_or_less_is_read_and_a_later_format_refused() -
 def test_a_file_with_a_column_less_is_read(lake: Lake, column: str) -> None:
     before = lake.read(Trace, "shop")
     path = place(lake) / "s.parquet"
-    pq.write_table(pq.read_table(path, partitioning=None).drop_columns([column]), path)
+    pq.write_table(pq.read_table(path, partitioning=None).drop_columns([column]), path)  # pyright: ignore[reportArgumentType]
     after = lake.read(Trace, "shop")
     assert [one.id for one in after] == [one.id for one in before]
     assert len(lake.about("shop", ["a"], WINDOW)[0]) == 2
@@ -133,7 +133,7 @@ def test_a_file_with_a_column_less_is_read(lake: Lake, column: str) -> None:
 def test_a_file_with_a_column_more_is_read(lake: Lake) -> None:
     before = read_all(lake)
     path = place(lake) / "s.parquet"
-    table = pq.read_table(path, partitioning=None)
+    table = pq.read_table(path, partitioning=None)  # pyright: ignore[reportArgumentType]
     pq.write_table(table.append_column("later", pa.array(["x"] * len(table))), path)
     assert read_all(lake) == before
 
@@ -167,7 +167,7 @@ def foreign(path: Path) -> None:
 
 
 def other_types(path: Path) -> None:
-    table = pq.read_table(KEPT / "format-1-traces.parquet", partitioning=None)
+    table = pq.read_table(KEPT / "format-1-traces.parquet", partitioning=None)  # pyright: ignore[reportArgumentType]
     at = table.column_names.index("at")
     pq.write_table(table.set_column(at, "at", pa.array(["yesterday"] * len(table))), path)
 
@@ -215,7 +215,7 @@ def test_files_that_run_out_are_nobodys_fault_and_nothing_is_set_aside(
 
 def test_a_later_format_is_passed_over_and_kept(lake: Lake) -> None:
     path = place(lake) / "s.parquet"
-    table = pq.read_table(path, partitioning=None)
+    table = pq.read_table(path, partitioning=None)  # pyright: ignore[reportArgumentType]
     pq.write_table(table.replace_schema_metadata({FORMAT_KEY: str(FORMAT + 1)}), place(lake) / "later.parquet")
     assert len(lake.read(Trace, "shop")) == 2
     assert lake.broken == []
@@ -224,7 +224,7 @@ def test_a_later_format_is_passed_over_and_kept(lake: Lake) -> None:
 
 def test_a_row_that_is_no_record_is_left_out(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
     path = place(lake) / "s.parquet"
-    table = pq.read_table(path, partitioning=None)
+    table = pq.read_table(path, partitioning=None)  # pyright: ignore[reportArgumentType]
     at = table.column_names.index("route")
     pq.write_table(table.set_column(at, "route", pa.array(["champion", "a later route"])), path)
     assert [one.id for one in lake.read(Trace, "shop")] == ["a"]

@@ -180,7 +180,7 @@ def _typed(value: Any) -> Any:
     if "kvlistValue" in value:
         return _attributes(_get(value["kvlistValue"], "values"))
     kind = next((name for name in value if re.fullmatch(r"\w+(Value|_value)", str(name))), None)
-    found = value[kind] if kind else None
+    found: Any = value[kind] if kind else None
     return int(found) if kind in ("intValue", "int_value") and str(found).lstrip("-").isdigit() else found
 
 

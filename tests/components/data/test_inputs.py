@@ -271,7 +271,7 @@ def test_the_rows_are_written_as_they_were_understood(make: Make) -> None:
 def test_texts_in_a_nested_answer_stay_texts_and_every_row_obeys_the_drafted_schema(
     make: Make, drafted: Drafted
 ) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"text": sentence(n), "intent": LABELS[n % 3], "slots": {"rating": [str(n % 6)], "sum": str(n), "yes": "yes"}}
         for n in range(60)
     ]

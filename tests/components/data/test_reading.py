@@ -161,7 +161,9 @@ def workbook(path: Path, sheets: dict[str, list[list[Any]]]) -> Path:
     from openpyxl import Workbook
 
     book = Workbook()
-    book.remove(book.active)
+    first = book.active
+    assert first is not None
+    book.remove(first)
     for title, rows in sheets.items():
         sheet = book.create_sheet(title)
         for row in rows:

@@ -165,4 +165,4 @@ def test_the_embedded_workloads_keep_their_ids(workload: str) -> None:
 def vars_of(row: Any) -> dict[str, Any]:
     from dataclasses import asdict, is_dataclass
 
-    return asdict(row) if is_dataclass(row) and not isinstance(row, type) else vars(row)
+    return asdict(row) if is_dataclass(row) and not isinstance(row, type) else dict(vars(row))

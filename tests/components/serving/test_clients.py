@@ -3,7 +3,7 @@
 import importlib.util
 import json
 from collections.abc import Generator
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import openai
@@ -210,9 +210,10 @@ def test_the_official_client_parses_into_a_model(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize("responses", [False, True])
 def test_langchain_asks_and_streams(address: str, plain: str, responses: bool) -> None:
     from langchain_openai import ChatOpenAI  # pyright: ignore[reportMissingImports]
+    from pydantic import SecretStr
 
     model: Any = ChatOpenAI(
-        model="triage", base_url=address, api_key="none", max_retries=0, use_responses_api=responses
+        model="triage", base_url=address, api_key=SecretStr("none"), max_retries=0, use_responses_api=responses
     )
     turns = [("user", "hello")]
     assert model.invoke(turns).text == plain
@@ -226,9 +227,10 @@ def test_litellm_asks_and_streams(address: str, plain: str, monkeypatch: pytest.
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm  # pyright: ignore[reportMissingImports]
 
+    complete: Any = cast(Any, litellm.completion)
     asked: Any = {"model": "openai/triage", "messages": HELLO, "api_base": address, "api_key": "none", "max_retries": 0}
-    assert litellm.completion(**asked, temperature=0, user="u", drop_params=False).choices[0].message.content == plain
-    pieces = [chunk.choices[0].delta.content or "" for chunk in litellm.completion(**asked, stream=True)]
+    assert complete(**asked, temperature=0, user="u", drop_params=False).choices[0].message.content == plain
+    pieces = [chunk.choices[0].delta.content or "" for chunk in complete(**asked, stream=True)]
     assert "".join(pieces) == plain
 
 

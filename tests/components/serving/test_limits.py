@@ -101,6 +101,7 @@ def test_who_sends_a_byte_now_and_then_is_cut_off_too(run_server: RunServer, ope
 def test_headers_without_end_are_refused(run_server: RunServer, opened: Opened) -> None:
     with run_server(params=ServingParams(connections=ConnectionParams(most_header_bytes=2048))) as address:
         endless = opened(address, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        number = 0
         with suppress(ConnectionError):  # whoever goes on gets a reset, and perhaps no more than that
             for number in range(400):
                 endless.sendall(f"X-{number}: {'x' * 90}\r\n".encode())

@@ -7,7 +7,7 @@ settings by the fields that are read. Not heard: whether a file exists, files th
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,7 +81,7 @@ def outside(items: Iterable[str], declared: Iterable[str], separator: str = "/")
 
 
 @contextmanager
-def listening(run: Run, project: Path) -> Iterator[tuple[Run, Heard]]:
+def listening(run: Run, project: Path) -> Generator[tuple[Run, Heard]]:
     """A run that is listened to: as it was loaded, with nothing that an earlier stage left in memory."""
     _hook_once()
     _opened.cache_clear()

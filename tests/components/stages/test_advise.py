@@ -12,6 +12,7 @@ from components.records import (
     Cost,
     Interval,
     Latency,
+    Makes,
     RungResult,
     read_record,
     write_jsonl,
@@ -74,13 +75,17 @@ def evaluated(run: Run, gained: float) -> None:
     sure = Interval(value=0.5, low=0.4, high=0.6)
     cost = Cost(usd_per_1k_calls=1, usd_per_year=1, usd_per_1k_correct=1, measured=True)
     versus = Comparison(delta=gained, low=gained - 0.02, high=gained + 0.02, p_value=0.01, fixed=9, broken=1)
+    listed: list[tuple[str, str, Makes, str | None]] = [
+        ("three", "prompt", "prompt", None),
+        ("sft", "sft", "model", "three"),
+    ]
     rungs = tuple(
         RungResult(
             name=name, method=method, makes=makes, parent=parent, n=60, accuracy=sure, validity=sure, fields={},
             slices={}, usage={}, latency_ms=Latency(p50=1, p95=1), cost=cost, vs_parent=versus if parent else None,
             seconds=1.0, mlflow_run_id=None,
         )
-        for name, method, makes, parent in (("three", "prompt", "prompt", None), ("sft", "sft", "model", "three"))
+        for name, method, makes, parent in listed
     )  # fmt: skip
     done = Evaluations(rungs=rungs, contenders=("three", "sft"), incumbent="three")
     write_record(run.folder / "evaluation" / "evaluation.json", done)

@@ -12,6 +12,7 @@ from components.registry import open_run
 from components.stages.evaluate import evaluate
 from components.stages.figures import settings
 from components.stages.gate import gate
+from components.stages.graph import records
 from components.stages.publish import publish
 from components.stages.run import RESULT, Run, StageRecord
 from components.stages.rungs import best, rung
@@ -55,7 +56,8 @@ def decide_and_tell(run: Run) -> str:
     with open_run(run.workload.name, run.name, {"run": run.name}) as tracker:
         stand(run, tracker)
         gate(run, tracker)
-        write_record(run.folder / "stages" / "gate.json", StageRecord(stage="gate", seconds=1, mlflow_run_id=None))
+        for path in records(run):
+            write_record(path, StageRecord(stage=path.stem, seconds=1, mlflow_run_id=None))
         publish(run, tracker)
         tell(run, tracker)
     return str(tracker.run_id)
