@@ -157,7 +157,7 @@ class Runner:
             suspected = json.loads((self.bench.splits / "suspects.json").read_text())[f"{job.noise:g}/{job.seed}"]
             train = real_noise.reviewed(train, suspected)
         if self.bench.limit:
-            train, test, dev = train[: self.bench.limit], test[: self.bench.limit], dev[: self.bench.limit]
+            train, test, dev = (drawn(rows, self.bench.limit, 0) for rows in (train, test, dev))
         work = _Work(self.bench, job, workload, self.plain_generation)
         first = replace(job, method=job.method.partition("+")[0])
         model = work.train(train, dev or test[:1])

@@ -49,6 +49,8 @@ PIPELINE = {
     "retraining": {"release": {"canary_hours": 0.002, "approval": False}},
 }
 
+MLFLOW_LEAVES = {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"}
+
 
 @dataclass(frozen=True)
 class Project:
@@ -73,7 +75,8 @@ class Project:
     @property
     def environment(self) -> dict[str, str]:
         """What `make` gives a command; the record and Prefect's state lie in the project, where they lie by default."""
-        inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        # MLflow leaves the experiment of an earlier test in the environment; a project of its own has no such one.
+        inherited = {name: value for name, value in os.environ.items() if name not in MLFLOW_LEAVES}
         return {
             **inherited,
             "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc" / "tmp" / "site"),

@@ -67,7 +67,11 @@ class RolloutTrainer(Guarded, GRPOTrainer):
     def _tokenize_prompts(self, prompts: list[list[dict[str, str]]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         """As the engines read conversations: names of control tokens in texts stay text."""
         own: Any = self
-        return encode_prompts(own._tokenizer, [[Message.model_validate(turn) for turn in prompt] for prompt in prompts]), None, {}
+        return (
+            encode_prompts(own._tokenizer, [[Message.model_validate(turn) for turn in prompt] for prompt in prompts]),
+            None,
+            {},
+        )
 
     def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         if self.use_vllm:

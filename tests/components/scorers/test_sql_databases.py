@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -92,9 +93,20 @@ def test_a_process_that_falls_silent_is_not_waited_for(sqlite: Databases) -> Non
     assert process.end() == -signal.SIGKILL
 
 
+def test_a_process_that_died_while_it_waited_is_replaced() -> None:
+    databases = opened("sqlite")
+    kept = databases._idle[0]._process
+    kept.kill()
+    kept.wait()
+    assert list(databases.rows("SELECT 1")) == [[(1,)], [(1,)]]
+
+
 def test_a_query_whose_process_dies_is_wrong_and_says_so() -> None:
     databases = opened("sqlite")
-    databases._idle[0]._process.kill()
+    kept = databases._idle[0]._process
+    os.kill(kept.pid, signal.SIGSTOP)
+    end = threading.Timer(0.2, kept.kill)
+    end.start()
     assert reason(databases, "SELECT 1") == "its process ended"
     assert list(databases.rows("SELECT 1")) == [[(1,)], [(1,)]]
 

@@ -97,7 +97,7 @@ def test_a_run_may_train_otherwise_than_its_profile_says(settings: Path) -> None
 )
 def test_a_run_that_changes_what_is_not_there_is_refused(settings: Path, changes: dict[str, Any], told: str) -> None:
     change_run(settings, rungs=changes)
-    with pytest.raises(ConfigError, match=re.escape(f"runs.triage-nano.{told}")):
+    with pytest.raises(ConfigError, match=re.escape(told)):
         Run.load("triage-nano")
 
 
