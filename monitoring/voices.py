@@ -5,12 +5,13 @@ sender the latest word counts. The anonymous cannot be told apart: where two of 
 reviewers' do, neither counts, and the answer waits for a reviewer.
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from components.records import Feedback, Trace
-from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.answers import NotAnAnswer, decoded
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def _merged(words: Sequence[Feedback], corrections: Sequence[Feedback]) -> Feedb
 
 
 def _content(text: str) -> str:
-    """What a correction says, however it is written."""
+    """What a correction says, however it is written: JSON whatever its blanks and its keys' order, else the text."""
     try:
-        return repr(sorted(read_object(text).items()))
-    except NotAnAnswer:
-        return text.strip()  # a value that stands alone, or no answer at all
+        return json.dumps(decoded(text), sort_keys=True)
+    except (NotAnAnswer, RecursionError):
+        return text.strip()

@@ -169,16 +169,21 @@ def _unseen(told: Sequence[tuple[str, bool]]) -> tuple[str, ...]:
 
 
 def _same(one: str, other: str) -> bool:
-    return one == other or (bool(_object(one)) and _object(one) == _object(other))
+    return one == other or (_json(one) is not None and _json(one) == _json(other))
 
 
 def _object(text: str) -> Mapping[str, Any]:
     """The JSON object that a text is, an empty one where it is none."""
+    found = _json(text)
+    return found if isinstance(found, dict) else {}
+
+
+def _json(text: str) -> Any:
+    """The value that a text is, None where it is no JSON."""
     try:
-        found: Any = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+        return None
 
 
 def _date(example: Example, name: str) -> date | None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from components.advice.evidence import Evidence
 from components.advice.rule import Choice, choose
-from components.advice.words import Line, changes, headline, table, to_define
+from components.advice.words import Line, changes, headline, points, table, to_define
 from components.params import AdviceParams
 from components.records import Interval, Record, RungResult
 
@@ -87,8 +87,8 @@ def outcome(advice: Advice, rungs: Iterable[RungResult], min_gain: float) -> Out
     right = foretold.low <= gain.value <= foretold.high
     return Outcome(
         rung=rung.name, gain=gain, right=right,
-        sentence=f"{rung.name} gained {_points(gain)} points on test, {'within' if right else 'outside'} the "
-        f"{_points(foretold)} that were foretold.",
+        sentence=f"{rung.name} gained {points(gain)} points on test, {'within' if right else 'outside'} the "
+        f"{points(foretold)} that were foretold.",
     )  # fmt: skip
 
 
@@ -113,11 +113,7 @@ def _stayed(later: list[RungResult], min_gain: float) -> Outcome | None:
     gain = Interval(value=best.delta, low=best.low, high=best.high)
     right = best.low < min_gain
     verb = "gained no more than chance allows" if right else "was worth it"
-    return Outcome(rung=name, gain=gain, right=right, sentence=f"{name} {verb}: {_points(gain)} points on test.")
-
-
-def _points(found: Interval) -> str:
-    return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    return Outcome(rung=name, gain=gain, right=right, sentence=f"{name} {verb}: {points(gain)} points on test.")
 
 
 Rated = Literal["right", "wrong", "open"]

@@ -34,8 +34,7 @@ def schema_of(
 
     `named`: the values are known to be labels, however few times each occurs. `inside`: they stand in an object, where
     what is taken from a text often repeats, and labels have to come more often. `literal`: they are JSON, whose texts
-    are texts: "6" is no number. None for a column that is empty, or
-    holds values of several kinds.
+    are texts: "6" is no number. None for a column that is empty, or holds values of several kinds.
     """
     filled = [value for value in values if value is not None]
     if not filled:

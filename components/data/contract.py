@@ -14,6 +14,7 @@ import pandas as pd
 
 from components.data.checks import SIDES, label_sets, nullable
 from components.data.pages import BODY, page, shielded
+from components.data.texts import listed
 from components.data.tokens import TokenLimit
 from components.errors import DataError
 from components.params import Workload
@@ -201,15 +202,10 @@ def _warning(subject: str, table: pd.DataFrame, workload: Workload) -> str:
     counts: dict[str, int] = table[column].value_counts().to_dict()
     labels = label_sets(workload)[field]
     if subject.endswith(".absent"):
-        return f"{field}: no row has {_listed([label for label in labels if label not in counts])}"
+        return f"{field}: no row has {listed([label for label in labels if label not in counts], LISTED_LABELS)}"
     rarest = workload.validation.rare_label_share
     rare = [f"{label} ({counts[label]})" for label in labels if 0 < counts.get(label, 0) < rarest * n]
-    return f"{field}: fewer than {rarest:.2%} of {n:,} rows have {_listed(rare)}"
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - LISTED_LABELS
-    return ", ".join(names[:LISTED_LABELS]) + (f" and {more} more" if more > 0 else "")
+    return f"{field}: fewer than {rarest:.2%} of {n:,} rows have {listed(rare, LISTED_LABELS)}"
 
 
 def _render(result: Any) -> str:

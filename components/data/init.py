@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.data.drafts import Draft, prompts, workload_yaml
-from components.data.reading.folders import Options, Source, read_source, to_line
+from components.data.reading.folders import Options, Part, Source, read_source, to_line
 from components.data.sources import read
 from components.data.understanding import Understood, rows_of, understand
 from components.errors import ConfigError, DataError
@@ -30,7 +30,7 @@ class Reading:
     made: Understood
 
     @property
-    def draft_rows(self) -> dict[str, int]:
+    def draft_rows(self) -> dict[Part, int]:
         """Rows of each part."""
         return {part: len(table.rows) for part, table in self.source.parts.items()}
 
@@ -60,7 +60,7 @@ def init_workload(name: str, reading: Reading, root: Path) -> list[Path]:
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise ConfigError(f"name must be of lower-case letters, digits, _ and -, found {name!r}")
-    draft = Draft(name, reading.path, reading.made, dict(reading.draft_rows), reading.source.system)  # pyright: ignore[reportArgumentType]
+    draft = Draft(name, reading.path, reading.made, reading.draft_rows, reading.source.system)
     settings = Path("params/workloads") / f"{name}.yaml"
     texts = [Path("params/prompts") / name / f"{prompt}.md" for prompt in draft.prompts]
     data = [Path("data") / name / f"{part}.jsonl" for part in draft.rows]

@@ -8,13 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from components.data.checks import label_sets, parsed
+from components.data.checks import SIDES, label_sets, parsed
 from components.data.forms import folded
 from components.data.sources import Row
 from components.params import Workload
 from components.scorers.answers import write
-
-SIDES = ("demonstration", "reference")
 
 
 def counted(rows: Sequence[Row], workload: Workload) -> dict[str, Counter[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.data.init import Reading
-from components.data.understanding import ROLES, Understood, rows_of
+from components.data.understanding import ROLES, Understood, answer_column, rows_of
 from components.params.answers import FIELD
 
 EXAMPLES = 10
@@ -63,7 +63,7 @@ def _examples(reading: Reading) -> Iterator[str]:
     yield "Examples:"
     for row in (rows[at] for at in shown):
         asked = " | ".join(_short(str(row[name])) for name in made.inputs if row[name] is not None)
-        answer: Any = {field: row[field] for field in made.output if field in row}
+        answer: Any = {field: row[column] for field in made.output if (column := answer_column(field, made)) in row}
         answer = answer.get(FIELD) if made.kind != "object" else answer
         yield f"  {asked}"
         yield f"    -> {_short(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False), 110)}"

@@ -11,14 +11,15 @@ in full, and none that is known to belong together already: 20,000 texts from on
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 from components.data.forms import folded
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 GRAM_CHARACTERS = 5
 # Grams are hashed to columns; two of 200 grams each share one by accident once in 100 pairs of texts.
@@ -57,13 +58,16 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> list[int]:
 class _Bundles:
     """Which texts are known to belong together: those of one label."""
 
-    grams: csr_matrix
+    grams: "csr_matrix"
     sizes: Ints
     threshold: float
     labels: Ints
 
     def join(self, first: Ints, second: Ints) -> None:
         """Bundle pairs of texts."""
+        from scipy.sparse import coo_matrix
+        from scipy.sparse.csgraph import connected_components
+
         n = len(self.labels)
         edges = (np.ones(len(first), dtype=np.int8), (self.labels[first], self.labels[second]))
         self.labels = connected_components(coo_matrix(edges, shape=(n, n)), directed=False)[1][self.labels]
@@ -107,8 +111,9 @@ class _Bundles:
         return common / (self.sizes[first] + self.sizes[second] - common) >= self.threshold - 1e-9
 
 
-def _gram_matrix(texts: Sequence[str]) -> tuple[csr_matrix, Ints]:
+def _gram_matrix(texts: Sequence[str]) -> "tuple[csr_matrix, Ints]":
     """Texts × hashed 5-grams, the rarest gram in the first column, and the number of grams of each text."""
+    from scipy.sparse import csr_matrix
     from tqdm import tqdm
 
     hidden = len(texts) < PROGRESS_FROM_ROWS
@@ -145,16 +150,16 @@ def _in(rows: Ints, counts: Ints) -> Ints:
     return kept
 
 
-def _rarest(grams: csr_matrix, counts: Ints) -> csr_matrix:
+def _rarest(grams: "csr_matrix", counts: Ints) -> "csr_matrix":
     """The first `counts[i]` grams of each row i."""
     starts: Any = grams.indptr
     lengths = np.diff(starts)
     kept = np.arange(grams.nnz) - np.repeat(starts[:-1], lengths) < np.repeat(counts, lengths)
     indptr = np.concatenate([[0], np.cumsum(np.minimum(counts, lengths))])
-    return csr_matrix((grams.data[kept], grams.indices[kept], indptr), shape=grams.shape)
+    return type(grams)((grams.data[kept], grams.indices[kept], indptr), shape=grams.shape)
 
 
-def _join_families(bundles: _Bundles, indexed: csr_matrix) -> None:
+def _join_families(bundles: _Bundles, indexed: "csr_matrix") -> None:
     """Bundle texts around leaders, where many share a rare gram: pairs of those need no comparison afterwards."""
     by_gram = indexed.tocsc()
     starts: Any = by_gram.indptr
@@ -172,7 +177,9 @@ def _join_families(bundles: _Bundles, indexed: csr_matrix) -> None:
             tried.add(leader)
 
 
-def _without_known(probed: csr_matrix, indexed: csr_matrix, labels: Ints) -> Iterator[tuple[csr_matrix, csr_matrix]]:
+def _without_known(
+    probed: "csr_matrix", indexed: "csr_matrix", labels: Ints
+) -> "Iterator[tuple[csr_matrix, csr_matrix]]":
     """Pairs of matrices whose products are the candidates; those within the largest bundle of a gram left out."""
     major = _major(indexed, labels)
     known_probed, known_indexed = (_of_bundle(side, labels) == major[side.indices] for side in (probed, indexed))
@@ -181,7 +188,7 @@ def _without_known(probed: csr_matrix, indexed: csr_matrix, labels: Ints) -> Ite
         yield _filtered(probed, known_probed), _filtered(indexed, ~known_indexed)
 
 
-def _major(indexed: csr_matrix, labels: Ints) -> Ints:
+def _major(indexed: "csr_matrix", labels: Ints) -> Ints:
     """For each gram the bundle to which most of its texts belong; -1 where they are of bundles of their own."""
     shape: Any = indexed.shape
     found = np.full(shape[1], -1, dtype=np.int64)
@@ -194,17 +201,17 @@ def _major(indexed: csr_matrix, labels: Ints) -> Ints:
     return found
 
 
-def _of_bundle(side: csr_matrix, labels: Ints) -> Ints:
+def _of_bundle(side: "csr_matrix", labels: Ints) -> Ints:
     """The bundle of the text of each entry."""
     return np.repeat(labels, np.diff(side.indptr))
 
 
-def _filtered(side: csr_matrix, kept: NDArray[np.bool_]) -> csr_matrix:
+def _filtered(side: "csr_matrix", kept: NDArray[np.bool_]) -> "csr_matrix":
     counts = np.concatenate([[0], np.cumsum(kept)])
-    return csr_matrix((side.data[kept], side.indices[kept], counts[side.indptr]), shape=side.shape)
+    return type(side)((side.data[kept], side.indices[kept], counts[side.indptr]), shape=side.shape)
 
 
-def _candidates(probed: csr_matrix, indexed: csr_matrix, bundles: _Bundles) -> Iterator[tuple[Ints, Ints]]:
+def _candidates(probed: "csr_matrix", indexed: "csr_matrix", bundles: _Bundles) -> Iterator[tuple[Ints, Ints]]:
     """Blocks of pairs, the larger text first, that share a rare gram and whose sizes allow the threshold."""
     transposed = indexed.T.tocsr()
     postings = np.diff(transposed.indptr)

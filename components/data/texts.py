@@ -1,6 +1,7 @@
-"""Texts as prompts show them: one clean-up for what is trained on and for what is served."""
+"""Texts as prompts and messages show them: one clean-up for what is trained on and for what is served."""
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from components.records import to_json
@@ -16,3 +17,9 @@ def shown(cell: Any) -> str:
     if cell is None:
         return ""
     return clean(cell if isinstance(cell, str) else to_json(cell))
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names for a sentence, the first of many."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -396,8 +396,8 @@ def typed(values: Sequence[Any]) -> Callable[[Any], Any]:
         return lambda value: value
     if booleans(texts):
         return lambda value: value if value is None else str(value).lower() in ("true", "yes")
-    if numbers(texts):
-        by_text = dict(zip(texts, numbers(texts), strict=True))
+    if read := numbers(texts):
+        by_text = dict(zip(texts, read, strict=True))
         return lambda value: by_text.get(str(value), value)
     return lambda value: value if value is None else str(value)
 

@@ -21,7 +21,7 @@ from components.params import CertificateParams, ProbeParams
 from components.records import Completion, Example, Score
 from components.schema import fields_of
 from components.scorers import Outcome, Pair
-from components.scorers.answers import NotAnAnswer, read_object
+from components.scorers.answers import NotAnAnswer, read
 
 SAME = 1e-9  # between values of a score
 BATCH = 256
@@ -154,7 +154,7 @@ def tricks(trial: Trial, clerk: Clerk) -> dict[str, Exploit]:
         asked = [
             (example, texts[name])
             for example, texts in zip(trial.examples, tried, strict=True)
-            if name in texts and not _same(texts[name], example.reference)
+            if name in texts and not _same(texts[name], example.reference, trial.schema)
         ]
         scores = clerk.scores(asked, f"trick {name}")
         decided = [(example.id, score) for (example, _), score in zip(asked, scores, strict=True) if score is not None]
@@ -187,8 +187,8 @@ def _compared(
     return {kind: share(verdicts) for kind, verdicts in found.items()}
 
 
-def _same(text: str, reference: str) -> bool:
+def _same(text: str, reference: str, schema: Mapping[str, Any]) -> bool:
     try:
-        return read_object(text) == read_object(reference)
+        return read(text, schema) == read(reference, schema)
     except NotAnAnswer:
         return text.strip() == reference.strip()

@@ -22,7 +22,7 @@ from components.errors import DataError, EngineError
 from components.params.answers import is_alone
 from components.records import Completion, Example, Usage, to_json
 from components.schema import ABSENT, Field, fields_of
-from components.scorers.answers import NotAnAnswer, read, write
+from components.scorers.answers import read_demonstration, write
 
 FILE = "classical.skops"
 _ABSENT = ""  # label of an optional key that is not there; no JSON value is written like this
@@ -117,7 +117,7 @@ def fit(train: Sequence[Example], schema: Mapping[str, Any], columns: tuple[str,
         raise DataError("expected at least one demonstration to learn from, found none")
     texts = [_text(example, columns) for example in train]
     fields = fields_of(schema)
-    flat = [fields.flat(_demonstration(example, schema)) for example in train]
+    flat = [fields.flat(read_demonstration(example, schema)) for example in train]
     labels = {field.name: _labels(flat, field) for field in fields.leaves}
     varied = [field for field in fields.leaves if len({*labels[field.name]} - {None}) > 1]
     learned = [field.name for field in varied if field.shape.is_listed]
@@ -200,14 +200,6 @@ def _labels(answers: Sequence[Mapping[str, Any]], field: Field) -> list[str | No
     inside = len(field.path) > 1 or field.label is not ABSENT
     missing = None if inside and field.required else _ABSENT
     return [to_json(answer[field.name]) if field.name in answer else missing for answer in answers]
-
-
-def _demonstration(example: Example, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        return read(example.demonstration, schema)
-    except NotAnAnswer as error:
-        kind = "an answer" if is_alone(schema) else "a JSON object"
-        raise DataError(f"expected {kind} as demonstration, found {error} (example {example.id})") from error
 
 
 def _text(example: Example, columns: tuple[str, ...]) -> str:

@@ -9,13 +9,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from components.errors import DataError
 from components.evaluation import doubt, pointing
 from components.params import AuditParams
-from components.params.answers import is_alone
 from components.records import Example, Record, to_json
 from components.schema import Shape, fields_of
-from components.scorers.answers import NotAnAnswer, read
+from components.scorers.answers import read_demonstration
 
 Way = dict[str, list[float]]
 
@@ -77,7 +75,7 @@ def doubts(
     """
     texts = ["\n".join(example.input[column] for column in columns) for example in examples]
     fields, features = fields_of(schema), doubt.Texts(texts)
-    answers = [fields.flat(_demonstration(example, schema)) for example in examples]
+    answers = [fields.flat(read_demonstration(example, schema)) for example in examples]
     found: dict[str, Doubts] = {}
     for field in tqdm(fields.leaves, "audit: fields", leave=False):
         one = (
@@ -95,7 +93,7 @@ def suspects(
 ) -> list[Suspect]:
     """Values that are more likely wrong than `min_precision`, the likeliest first."""
     fields = fields_of(schema)
-    values = [fields.flat(read(example.demonstration, schema)) for example in examples]
+    values = [fields.flat(read_demonstration(example, schema)) for example in examples]
     listed = [
         Suspect(
             example_id=example.id,
@@ -158,11 +156,3 @@ def _of_extracted(
         likelier=[to_json(value) for value in pointed.likeliest],
         reason="the text offers another that is taken elsewhere in such a place",
     )
-
-
-def _demonstration(example: Example, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        return read(example.demonstration, schema)
-    except NotAnAnswer as error:
-        kind = "an answer" if is_alone(schema) else "a JSON object"
-        raise DataError(f"expected {kind} as demonstration, found {error} (example {example.id})") from error

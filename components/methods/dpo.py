@@ -128,7 +128,8 @@ def train_dpo(task: TrainingTask, params: DpoParams, pairs: Sequence[Pair], nois
 
     compute = Compute.choose(task.precision)
     model, tokenizer = starting_model(task, params.lora, compute)
-    claim(task.work, task.identity(params, *(f"{pair.example.id} {pair.chosen} {pair.rejected}" for pair in pairs)))
+    data = (f"{pair.example.id} {pair.chosen} {pair.rejected}" for pair in pairs)
+    claim(task.work, task.identity(params, f"label noise {noise}", *data))
     rows = encoded(tokenizer, task.prompt, pairs)
     trainer, plan = _trainer(task, params, (model, tokenizer), (rows, noise), compute)
     return finish(Training(task, trainer, plan, NAMES, params.batch_pairs), tracker, compute)

@@ -19,7 +19,7 @@ from components.records import Completion, Example, Preference, Score, read_json
 from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all, scores_of
 from components.training import Draws, Look, Sample, TrainingTask
 
-NoModel = "expected a rung or base to start from, found none"
+NO_MODEL = "expected a rung or base to start from, found none"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Job:
     @property
     def model(self) -> Path:
         """The folder of the model to start from."""
-        assert self.start is not None, NoModel
+        assert self.start is not None, NO_MODEL
         return self.start.folder
 
     def open_model(self, folder: Path) -> Opened:

@@ -28,6 +28,4 @@ class WrittenPrompt:
         started, dev = time.monotonic(), job.dev_sample(job.profile.dev_examples)
         right, valid = job.dev_shares(job.open_prompt(job.prompt).answer(dev, job.seed).completions)
         job.keep_prompt()
-        return Made(
-            seconds=time.monotonic() - started, dev_score=right, dev_validity=valid, dev_examples=len(dev)
-        )  # fmt: skip
+        return Made(seconds=time.monotonic() - started, dev_score=right, dev_validity=valid, dev_examples=len(dev))

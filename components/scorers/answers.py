@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from components.errors import ScorerError
+from components.errors import DataError, ScorerError
 from components.params.answers import FIELD, is_alone, is_text
 from components.records import Completion, Example, to_json
 
@@ -43,6 +43,19 @@ def read_reference(example: Example, schema: Answer | None = None) -> Answer:
         raise ScorerError(f"expected a JSON object as reference, found {error} (example {example.id})") from error
 
 
+def read_demonstration(example: Example, schema: Answer) -> Answer:
+    """The object that is imitated.
+
+    Raises:
+        DataError: The demonstration is no answer of that form.
+    """
+    try:
+        return read(example.demonstration, schema)
+    except NotAnAnswer as error:
+        kind = "an answer" if is_alone(schema) else "a JSON object"
+        raise DataError(f"expected {kind} as demonstration, found {error} (example {example.id})") from error
+
+
 def read(text: str, schema: Answer | None) -> Answer:
     """The object that a text is; where the schema has a value alone, the object with this value as its only field.
 
@@ -54,7 +67,7 @@ def read(text: str, schema: Answer | None) -> Answer:
     if schema is None or not is_alone(schema):
         return read_object(text)
     if not is_text(schema):
-        return {FIELD: _decoded(text)}
+        return {FIELD: decoded(text)}
     if not text.strip():
         raise NotAnAnswer("no text")
     return {FIELD: text.strip()}
@@ -79,13 +92,18 @@ def read_object(text: str) -> Answer:
     Raises:
         NotAnAnswer: The text is anything else, has a key twice, or a number that is not finite.
     """
-    found = _decoded(text)
+    found = decoded(text)
     if not isinstance(found, dict):
         raise NotAnAnswer(f"not an object but {_JSON_NAMES[type(found)]}")
     return found
 
 
-def _decoded(text: str) -> Any:
+def decoded(text: str) -> Any:
+    """The value that the text is, as strict as all reading here is.
+
+    Raises:
+        NotAnAnswer: It is no JSON, has a key twice, or a number that is not finite.
+    """
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:

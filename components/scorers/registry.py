@@ -73,7 +73,7 @@ MAKERS: dict[str, Callable[[ScorerParams, Schema], Scorer]] = {
     "exact": lambda _, __: ExactScorer(),
     "sql_execution": lambda params, schema: SqlExecutionScorer(_given(params.sql_execution), schema),
     "similarity": lambda params, schema: SimilarityScorer(_given(params.similarity), schema),
-    "unit_tests": lambda params, _: UnitTestsScorer(params.unit_tests),
+    "unit_tests": lambda params, schema: UnitTestsScorer(params.unit_tests, schema),
     "format_rules": lambda params, schema: FormatRulesScorer(_given(params.format_rules), schema),
     "judge": lambda params, _: JudgeScorer(_given(params.judge)),
     "http": lambda params, _: HttpScorer(_given(params.http)),

@@ -31,7 +31,7 @@ class SqlExecutionScorer:
             raise ConfigError(
                 f"sql_execution.field: expected one of {', '.join(schema['properties'])}, found {params.field}"
             )
-        self._params = params
+        self._params, self._schema = params, schema
         self._databases = Databases(params)
         self._expected = lru_cache(maxsize=REMEMBERED)(self._reference_rows)
         self._judged = lru_cache(maxsize=REMEMBERED)(self._judge)
@@ -39,7 +39,7 @@ class SqlExecutionScorer:
     def score(self, example: Example, completion: Completion) -> Score:
         reference = self._reference(example)
         try:
-            return self._judged(reference, _query(read_answer(completion), self._params.field))
+            return self._judged(reference, _query(read_answer(completion, self._schema), self._params.field))
         except (NotAnAnswer, QueryFailed) as error:
             return _wrong(str(error)[:300])
 
@@ -62,7 +62,7 @@ class SqlExecutionScorer:
             ScorerError: There is none, or it fails.
         """
         try:
-            query = _query(read_reference(example), self._params.field)
+            query = _query(read_reference(example, self._schema), self._params.field)
             self._expected(query)
         except (NotAnAnswer, QueryFailed) as error:
             raise ScorerError(f"expected a reference whose query runs, found {error} (example {example.id})") from error

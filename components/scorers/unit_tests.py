@@ -7,7 +7,7 @@ to fake: an answer scores by being right, whoever wrote it, and an object whose 
 
 import builtins
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -48,9 +48,9 @@ class Task(Record):
 class UnitTestsScorer:
     """The share of tests passed in [0, 1], passed when all are; 0 where the program crashes or exceeds a limit."""
 
-    def __init__(self, params: UnitTestsParams) -> None:
-        """Workers are started with the first program."""
-        self._params = params
+    def __init__(self, params: UnitTestsParams, schema: Mapping[str, Any] | None = None) -> None:
+        """Workers are started with the first program; without a schema, answers are JSON objects."""
+        self._params, self._schema = params, schema
         self._sandbox = Sandbox(params.sandbox)
 
     def score(self, example: Example, completion: Completion) -> Score:
@@ -81,7 +81,7 @@ class UnitTestsScorer:
             return ScorerError(f"{error} (evidence `{name}` of example {example.id})")
         field = self._params.field
         try:
-            code = read_answer(completion).get(field)
+            code = read_answer(completion, self._schema).get(field)
         except NotAnAnswer as error:
             return Score(value=0.0, passed=False, reason=str(error))
         if not isinstance(code, str) or any("\ud800" <= character <= "\udfff" for character in code):

@@ -38,6 +38,9 @@ def said(at: int, corrected: str | None, who: dict[str, Any], score: float | Non
         ("asker", [(A, REVIEWER), (B, SECOND), (B, REVIEWER)], B, 0),
         ("", [(A, ANY)], A, 0),
         ("", [(A, ANY), ('{"n": 1, "kind":"late"}', ANY)], '{"n": 1, "kind":"late"}', 0),
+        ("", [('["a","b"]', ANY), ('["a", "b"]', ANY)], '["a", "b"]', 0),
+        ("", [('{"at": {"x": 1, "y": 2}}', ANY), ('{"at": {"y": 2, "x": 1}}', ANY)], '{"at": {"y": 2, "x": 1}}', 0),
+        ("", [("late", ANY), (" late\n", ANY)], " late\n", 0),
         ("", [(A, OTHER)], None, 1),
         ("", [(A, ANY), (B, ANY), (B, REVIEWER)], B, 0),
     ],
@@ -48,6 +51,14 @@ def test_a_word_counts_if_it_is_its_senders_to_say(
     heard = voices([said(at, text, who) for at, (text, who) in enumerate(words)], [trace(caller)])
     assert {name: one.corrected for name, one in heard.counts.items()} == ({} if counts is None else {"x": counts})
     assert (heard.refused, heard.conflicts) == (refused, {})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [('["a", "b"]', '["b", "a"]'), ("late", "bill"), ("1", '"1"'), ("1", "true")]
+)
+def test_lists_texts_and_kinds_that_differ_contradict_each_other(one: str, other: str) -> None:
+    words = [said(1, one, ANY), said(2, other, ANY)]
+    assert dict(voices(words, [trace("")]).conflicts) == {"x": words}
 
 
 @pytest.mark.parametrize(("caller", "first", "second"), [("", ANY, ANY), ("asker", REVIEWER, SECOND)])

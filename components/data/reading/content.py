@@ -6,7 +6,6 @@ Decides how much of a file is read at all. A name is never trusted: a Parquet fi
 import gzip
 import zipfile
 import zlib
-from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -177,9 +176,3 @@ def _not_text(content: bytes, path: Path, name: str, error: UnicodeError) -> Dat
     line = content.count(b"\n", 0, at) + 1
     byte = f"byte 0x{content[at]:02x}" if at < len(content) else "its end"
     return DataError(f"expected text in {name}, found {byte} at position {at:,} ({path}:{line})")
-
-
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Names for a sentence, the first of many."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -119,7 +119,7 @@ def _rows(text: str, dialect: Dialect, path: Path, skipped: int, notes: list[str
     except csv.Error as error:
         first = error
     else:
-        return _by_line(text, dialect, skipped) if any(_is_merged(cells, dialect) for cells, _ in rows) else rows
+        return _by_line(text, dialect, skipped, rows) if any(_is_merged(cells, dialect) for cells, _ in rows) else rows
     others = [Dialect(dialect.delimiter, dialect.quote, "\\")] if '\\"' in text else []
     if dialect.delimiter == "\t":  # tabs hardly stand in texts: their files often know no quotes
         others.append(Dialect(dialect.delimiter, None))
@@ -146,12 +146,12 @@ def _is_merged(cells: list[str], dialect: Dialect) -> bool:
     return any("\n" in cell and dialect.delimiter in cell for cell in cells)
 
 
-def _by_line(text: str, dialect: Dialect, skipped: int) -> list[tuple[list[str], int]]:
+def _by_line(
+    text: str, dialect: Dialect, skipped: int, quoted: list[tuple[list[str], int]]
+) -> list[tuple[list[str], int]]:
     """Rows of one line each, quotes being text, where all lines have the same number of cells; else as quotes say."""
-    rows = list(Dialect(dialect.delimiter, None).read(text))
-    if len({len(cells) for cells, _ in rows if cells}) > 1:
-        rows = list(dialect.read(text))
-    return [(cells, line + skipped) for cells, line in rows if cells]
+    rows = [(cells, line + skipped) for cells, line in Dialect(dialect.delimiter, None).read(text) if cells]
+    return rows if len({len(cells) for cells, _ in rows}) == 1 else quoted
 
 
 def _whole_rows(text: str, dialect: Dialect, skipped: int) -> tuple[list[tuple[list[str], int]], int]:

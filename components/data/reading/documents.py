@@ -39,7 +39,11 @@ def parse_yaml(text: str, path: Path) -> Table:
         reason = " ".join(str(error).split())[:150]
         raise DataError(f"expected YAML, found {reason} ({path})") from error
     rows = value.get("tests") if isinstance(value, dict) else value
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows) or objects.depth(rows) > 60:
+    if (
+        not isinstance(rows, list)
+        or not all(isinstance(row, dict) for row in rows)
+        or objects.depth(rows) > objects.MOST_DEPTH
+    ):
         raise DataError(f"expected a list of mappings, or one under `tests`, found {type(rows).__name__} ({path})")
     listed = [{str(name): _plain(item) for name, item in row.items()} for row in rows]
     columns = dict.fromkeys(name for row in listed for name in row)

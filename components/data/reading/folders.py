@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from components.data.reading import columnar, delimited, objects, workbooks
-from components.data.reading.content import decode, listed, read_bytes
+from components.data.reading.content import decode, read_bytes
 from components.data.reading.documents import parse_yaml
 from components.data.reading.shapes import Translate, shaped
 from components.data.reading.table import Table
+from components.data.texts import listed
 from components.errors import DataError
 
 Part = Literal["all", "train", "dev", "test", "sealed"]
@@ -120,7 +121,7 @@ def _is_delimited(text: str) -> bool:
 
 def _of_labels(text: str, path: Path) -> Table | None:
     """Lines of fastText: `__label__x` and the text behind it."""
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if not lines or not all(line.lstrip().startswith("__label__") for _, line in lines):
         return None
     rows: list[dict[str, Any]] = []

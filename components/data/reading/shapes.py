@@ -110,9 +110,8 @@ def _messages_row(record: Mapping[str, Any]) -> Row | None:
     name = next(name for name in _CHATS if name in record)
     chat = chat_of(record) if name == "contents" or record.get("system") else chat_of(record[name])
     asked = chat.asked() if chat else None
-    used = ("messages", "conversations", "conversation", "contents", "tools", "functions", "parallel_tool_calls")
-    row = _chat_row(asked, asked.answer if asked else None, _others(record, *used, "system", "systemInstruction"))
-    return row
+    used = (*_CHATS, "tools", "functions", "parallel_tool_calls")
+    return _chat_row(asked, asked.answer if asked else None, _others(record, *used, "system", "systemInstruction"))
 
 
 _CHATS = ("messages", "conversations", "conversation", "contents")
@@ -223,9 +222,6 @@ def _eval_row(record: Mapping[str, Any]) -> Row | None:
 
 def _is_test(record: Mapping[str, Any]) -> bool:
     return isinstance(record.get("vars"), Mapping) or any(name.startswith("__expected") for name in record)
-
-
-_ANSWERING = ("equals", "similar", "contains", "icontains", "is-json", "levenshtein", "rouge-n", "bleu")
 
 
 def _test_row(record: Mapping[str, Any]) -> Row | None:

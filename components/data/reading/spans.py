@@ -6,9 +6,11 @@ what, the translation knows; it is handed in, since only the registry knows MLfl
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from components.data.reading.conversations import Asked, chat_of, parsed, reply_of, text_of
+from components.data.reading.objects import loads
 from components.data.reading.table import Table
 
 INPUTS, OUTPUTS = "span inputs", "span outputs"
@@ -127,8 +129,6 @@ def _loaded(value: Any) -> Any:
 def parsed_text(value: Any) -> Any:
     """A text that was written as a JSON string."""
     if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
-        from components.data.reading.objects import loads
-
         try:
             return loads(value)
         except ValueError:
@@ -186,8 +186,6 @@ def _typed(value: Any) -> Any:
 
 def _moment(span: Mapping[str, Any]) -> str | None:
     """When a span began, in ISO 8601."""
-    from datetime import UTC, datetime
-
     names = ("startTimeUnixNano", "start_time_unix_nano", "start_time_ns", "start_time")
     start: Any = next((span[name] for name in names if name in span), None)
     if isinstance(start, str) and not start.isdigit():

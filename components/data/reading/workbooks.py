@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-from components.data.reading.content import listed
 from components.data.reading.table import Table
+from components.data.texts import listed
 from components.errors import DataError
 
 _MOST_EMPTY = 1000  # rows one behind the other, after which a sheet is over

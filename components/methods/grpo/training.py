@@ -119,7 +119,7 @@ def rl_job(
         max_steps=params.steps,
         per_device_train_batch_size=params.device_batch_rollouts,
         gradient_accumulation_steps=accumulation(
-            rollouts, params.device_batch_rollouts, compute, "rl.prompts_per_step x rl.generations"
+            rollouts, params.device_batch_rollouts, compute, "grpo.prompts_per_step x grpo.generations"
         ),
         num_generations=params.generations,
         max_completion_length=params.max_new_tokens,

@@ -11,6 +11,7 @@ import pytest
 
 from components.errors import ConfigError, ScorerError
 from components.params import ScorerParams, SqlExecutionParams
+from components.params.answers import FIELD, enveloped
 from components.records import Completion, Example, Score, Usage, to_json
 from components.scorers import Scorer, build
 from components.scorers.sql_results import Expected
@@ -45,6 +46,14 @@ def judged(by: Scorer, query: str, reference: str) -> Score:
     example = Example(id="e", input={}, demonstration=text, reference=text, group="g")
     usage = Usage(input_tokens=0, output_tokens=0)
     return by.score(example, Completion(example_id="e", text=to_json({"sql": query}), usage=usage, latency_ms=0))
+
+
+def test_an_answer_that_is_the_query_alone_runs() -> None:
+    params = SqlExecutionParams(databases=f"{__name__}:databases", field=FIELD)
+    alone = build(ScorerParams(weighted={"sql_execution": 1}, sql_execution=params), enveloped({"type": "string"}))
+    example = Example(id="e", input={}, demonstration="", reference="SELECT name FROM goods", group="g")
+    assert alone.score(example, Completion.of_text("e", "SELECT name AS n FROM goods")).passed
+    assert not alone.score(example, Completion.of_text("e", "SELECT id FROM goods")).passed
 
 
 SUM = "SELECT kind, SUM(price) FROM goods GROUP BY kind"
