@@ -112,7 +112,7 @@ def forget_request(
     from monitoring.lake import Lake
     from monitoring.upkeep import forget
 
-    if not request.startswith("chatcmpl-") or len(request) < MOST_SHORT:
+    if not request.startswith(("chatcmpl-", "resp_")) or len(request) < MOST_SHORT:
         raise ConfigError(f"expected the id of an answer, such as chatcmpl-…, found {request[:80]!r}")
     note(FORGOTTEN, request)
     waiting = [forget_waiting(folder, request) for folder in (STATE / "spool" / workload).glob("*") if folder.is_dir()]

@@ -12,7 +12,7 @@ always the same in the reference is compared as a label, by whether it is the us
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,6 @@ from components.records import Observation
 from components.schema import ABSENT, Field, fields_of
 from components.scorers.answers import NotAnAnswer, read
 from components.scorers.matching import is_number
-
-Embed = Callable[[Sequence[str]], np.ndarray]
 
 _SIZE = " (size)"  # of the column with a number's values, beside the one with whether it is there
 _WORD = re.compile(r"[^\W\d_]+")

@@ -103,10 +103,29 @@ def merged_in(path: Path) -> frozenset[str]:
     return frozenset(metadata.get(MERGED_KEY, b"").decode().split())
 
 
-def batches(path: Path, kind: type[Record], wanted: "pc.Expression | None" = None) -> "Iterator[pa.RecordBatch]":
+def is_open(path: Path) -> bool:
+    """Whether `batches` would not pass a file over: it may be read, and is in no later format. Such a one must stay."""
+    import pyarrow.parquet as pq
+
+    try:
+        return _format(pq.read_schema(path)) <= FORMAT
+    except OSError as error:
+        return error.errno not in _PASSED_OVER
+    except ValueError:  # no Parquet: it will be set aside
+        return True
+
+
+def _format(there: "pa.Schema") -> int:
+    return int((there.metadata or {}).get(FORMAT_KEY, b"1"))
+
+
+def batches(
+    path: Path, kind: type[Record], wanted: "pc.Expression | None" = None, *, all_or_none: bool = False
+) -> "Iterator[pa.RecordBatch]":
     """The rows of a file, piece by piece; none of one that cannot be read, which is set aside.
 
-    Columns that the file lacks are null, and those that it has beyond ours are left out.
+    Columns that the file lacks are null, and those that it has beyond ours are left out. With `all_or_none` a file
+    that may not be read is an error, for whoever writes its rows elsewhere and then removes it.
 
     Raises:
         OSError: It is not the file's fault: descriptors or memory are used up.
@@ -118,7 +137,7 @@ def batches(path: Path, kind: type[Record], wanted: "pc.Expression | None" = Non
     except FileNotFoundError:
         return  # merged into another one, or forgotten, in this moment
     except OSError as error:
-        if error.errno in _PASSED_OVER:
+        if error.errno in _PASSED_OVER and not all_or_none:
             log.warning("%s: expected a file that can be read, found %s; passed over.", path, error)
         elif error.errno is None:  # Parquet's own: the bytes make no sense
             set_aside(path, error)
@@ -140,8 +159,7 @@ def _scanned(path: Path, kind: type[Record], wanted: "pc.Expression | None") -> 
     strange = [one.name for one in columns if one.name in there.names and there.field(one.name).type != one.type]
     if strange:
         raise Unreadable(f"expected {columns.field(strange[0])}, found {there.field(strange[0])}")
-    kept = int((there.metadata or {}).get(FORMAT_KEY, b"1"))
-    if kept > FORMAT:
+    if (kept := _format(there)) > FORMAT:
         log.warning("%s: expected format %s or earlier, found %s; passed over.", path, FORMAT, kept)
         return
     yield from ds.dataset([str(path)], schema=columns).to_batches(filter=wanted, batch_size=BATCH_ROWS)

@@ -70,7 +70,7 @@ def score_window(lake: Lake, workload: str, scorer: Scorer, since: float, until:
             outcome, score = "failed", None
             if counts["failed"] < MOST_TOLD:
                 log.warning("%s; it has no score.", error)
-        counts[outcome] += request_id(trace.id) not in heard.conflicts
+        counts[outcome] += trace.id not in heard.conflicts
         found += [score] if score else []
     if found:
         lake.store(_segment(found), [one.model_dump_json() for one in found])

@@ -21,14 +21,13 @@ from tqdm import tqdm
 from components.data.sources import generated_example
 from components.errors import ConfigError, EngineError
 from components.params import GeneratedSource, Workload
-from components.records import Completion, Example, Usage
+from components.records import Completion, Example
 from components.scorers import Scorer, build
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-_UNCOUNTED = Usage(input_tokens=0, output_tokens=0)
 
 
 @dataclass(frozen=True)
@@ -171,9 +170,7 @@ class _Desk:
         return json.dumps(inputs, ensure_ascii=False) if len(inputs) > 1 else "".join(inputs.values())
 
     def _right(self, example: Example, text: str) -> bool:
-        return self.scorer.score(
-            example, Completion(example_id=example.id, text=text, usage=_UNCOUNTED, latency_ms=0)
-        ).passed
+        return self.scorer.score(example, Completion.of_text(example.id, text)).passed
 
     async def _tell(self, answer_id: str, corrected: str, right: bool) -> None:
         """Say whether the answer was right, and what is: a person gives no points for parts."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from components.records import Record, Trace, request_id
 from monitoring.lake import DAY_S, KINDS, MERGED, Lake, files_of
-from monitoring.parquet import batches, merged_in, sync, write
+from monitoring.parquet import batches, is_open, merged_in, sync, write
 
 FEWEST = 20  # files of a day that is not over, before they are merged
 
@@ -64,12 +64,12 @@ def _days(lake: Lake) -> Iterator[tuple[type[Record], str, float, Path]]:
 def _merge(lake: Lake, kind: type[Record], folder: Path) -> int:
     """One file in the place of all those of a day."""
     with lake.unchanged(alone=True):
-        live = files_of(folder)
+        live = [path for path in files_of(folder) if is_open(path)]
         held = {path.stem for path in live}.union(*(merged_in(path) for path in live))
         named = hashlib.sha256("\n".join(sorted(held)).encode()).hexdigest()[:32]
         new = folder / f"{MERGED}{named}.parquet"
         if len(live) > 1:
-            write((piece for path in live for piece in batches(path, kind)), kind, new, held)
+            write((piece for path in live for piece in batches(path, kind, all_or_none=True)), kind, new, held)
         dead = [path for path in folder.glob("*.parquet") if path.stem in held and (len(live) > 1 or path not in live)]
         for path in dead:
             path.unlink()
@@ -91,7 +91,7 @@ def _forget_in(path: Path, kind: type[Record], request: str) -> set[str]:
 
         kept = (
             piece.filter(pa.array([not belongs(one, request) for one in piece[name].to_pylist()]))
-            for piece in batches(path, kind)
+            for piece in batches(path, kind, all_or_none=True)
         )
         write(kept, kind, path, merged_in(path))
     return found

@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from functools import partial
 
 from components.engines import StreamingEngine
-from components.errors import EngineError
 from components.records import Completion
 from components.serving.request import Request
 from components.serving.waiting import QueueFull, Waiting
@@ -80,7 +79,7 @@ class Batcher:
             self._waiting.close()
             for request in self._waiting.drain():
                 if request.done.set_running_or_notify_cancel():
-                    request.done.set_exception(EngineError("expected an answer, found that nothing is answered here"))
+                    request.done.set_exception(QueueFull())  # the server's fault, not the request's
 
     def _answer(self, requests: list[Request]) -> None:
         """One batch; whatever goes wrong is told to each of its requests."""

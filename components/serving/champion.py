@@ -93,16 +93,7 @@ def open_fallback(workload: Workload, prompt: Prompt, prices: Prices) -> Served:
     def price(usage: Usage) -> float | None:
         return None if listed is None else listed.usd(usage.input_tokens, usage.output_tokens)
 
-    return Served(
-        0,
-        "api",
-        engine,
-        prompt,
-        MOST_FALLBACK_TOKENS,
-        workload.output,
-        price,
-        tuple(dict.fromkeys(prompt.placeholders)),
-    )
+    return Served(0, "api", engine, prompt, MOST_FALLBACK_TOKENS, workload.output, price)
 
 
 class Follower:

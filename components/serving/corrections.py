@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.params import ServingParams
-from components.records import Completion, Example, Usage
+from components.records import Completion, Example
 from components.scorers import JsonSchemaScorer
 from components.serving.protocol import FeedbackRequest
 from components.serving.refusals import RequestError
@@ -36,10 +36,7 @@ class Corrections:
         most = params.most_correction_characters
         if len(told.corrected) > most:
             raise RequestError(400, f"expected a corrected answer of at most {most:,} characters", param="corrected")
-        answer = Completion(
-            example_id="", text=told.corrected, usage=Usage(input_tokens=0, output_tokens=0), latency_ms=0.0
-        )
-        score = self._schema.score(_NOBODY, answer)
+        score = self._schema.score(_NOBODY, Completion.of_text("", told.corrected))
         if not score.passed:
             raise RequestError(
                 400, f"expected an answer that the workload's schema allows, found: {score.reason}", param="corrected"

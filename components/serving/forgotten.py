@@ -39,20 +39,25 @@ def forget_waiting(folder: Path, request: str) -> tuple[int, int]:
     """Take a request out of a spool's finished segments; how many lines went, and how many stay in one in use."""
     gone = held = 0
     for path in [*folder.glob("*.jsonl"), *folder.glob(f"*{CORRUPT}")]:
-        if not path.is_file():
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
             continue
-        with path.open("rb") as file:
-            lines = file.read().splitlines(keepends=True)
-            kept = [line for line in lines if request.encode() not in line]
-            if len(kept) == len(lines):
-                continue
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                mine = True
             except BlockingIOError:  # a server writes it: its drain leaves out what is forgotten
-                held += len(lines) - len(kept)
+                mine = False
+            lines = file.read().splitlines(keepends=True)
+            kept = [line for line in lines if request.encode() not in line]
+            if len(kept) == len(lines) or not path.exists():  # who removes it or renames it has the lock
                 continue
-            _replace(path, b"".join(kept))
-            gone += len(lines) - len(kept)
+            if mine:
+                _replace(path, b"".join(kept))
+                gone += len(lines) - len(kept)
+            else:
+                held += len(lines) - len(kept)
     return gone, held
 
 

@@ -6,6 +6,7 @@ that died, traces that cannot be written, a disk that is nearly full.
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 from components.serving.server import Server
 
@@ -34,9 +35,9 @@ def _problems(server: Server) -> Iterator[str]:
             yield f"expected {server.params.least_free_mb:g} MB free for traces, found {free_mb:.0f}"
 
 
-def _free_mb(folder: object) -> float:
+def _free_mb(folder: Path) -> float:
     """Megabytes left where a folder is; none where there is no folder."""
     try:
-        return shutil.disk_usage(str(folder)).free / 1e6
+        return shutil.disk_usage(folder).free / 1e6
     except OSError:
         return 0.0

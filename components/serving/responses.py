@@ -15,6 +15,8 @@ from components.serving.protocol import MOST_PARTS, Asked, ChatRequest
 from components.serving.refusals import RequestError
 from components.serving.replies import event, new_id, usage
 
+OF_CHAT = frozenset({"messages", "n", "response_format"})  # chat completions' own: what is asked is said otherwise
+
 
 class Format(BaseModel):
     """What the answer is held to."""
@@ -54,11 +56,17 @@ class ResponsesRequest(Asked):
                 400, "expected a request without `reasoning`, which is not supported here",
                 code="unsupported_parameter", param="reasoning",
             )  # fmt: skip
+        extra = self.model_extra or {}
+        if strange := sorted(extra.keys() & OF_CHAT):
+            raise RequestError(
+                400, f"expected a request without `{strange[0]}`, which responses do not have",
+                code="unsupported_parameter", param=strange[0],
+            )  # fmt: skip
         named = {"role": "system", "content": self.instructions} if self.instructions else None
         body: dict[str, Any] = {
             "model": self.model, "messages": [*([named] if named else []), *self._turns], "stream": self.stream,
             "temperature": self.temperature, "top_p": self.top_p, "max_completion_tokens": self.max_output_tokens,
-            "response_format": self._format, **(self.model_extra or {}),
+            "response_format": self._format, **extra,
         }  # fmt: skip
         return ChatRequest.model_validate(body)
 

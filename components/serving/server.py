@@ -78,9 +78,10 @@ class Server:
         Raises:
             RequestError: There is none yet.
         """
-        if self.follower.served is None:
+        served = self.follower.served  # once: the follower's thread may take it away meanwhile
+        if served is None:
             raise RequestError(503, f"{self.model} has no champion that is ready", code="not_ready")
-        return self.follower.served
+        return served
 
     def known(self, request: requests.Request) -> str:
         """The caller: the hash of its key, or its address where no keys are asked for.
@@ -180,9 +181,9 @@ class Server:
 
     def _route(self, name: str) -> tuple[RouteName, Served]:
         """The canary for its share of the requests while there is one, else the champion."""
-        share = self.params.routing.canary_share
-        if self.canary is not None and self.canary.served is not None and falls_in(share, "canary", name):
-            return "canary", self.canary.served
+        share, canary = self.params.routing.canary_share, self.canary and self.canary.served
+        if canary is not None and falls_in(share, "canary", name):
+            return "canary", canary
         return "champion", self.served
 
     async def _ask(self, batcher: Batcher, route: RouteName, request: Request, stops: Sequence[str]) -> Answer:
@@ -250,10 +251,11 @@ class Server:
     def _shadow(self, name: str, asked: ChatRequest, caller: str) -> None:
         """Let the shadow answer its share of the requests; nobody waits for it."""
         journal, share = self.journal, self.params.routing.shadow_share
-        if journal is None or self.shadow is None or self.shadow.served is None or not falls_in(share, "shadow", name):
+        shadow = self.shadow and self.shadow.served
+        if journal is None or shadow is None or not falls_in(share, "shadow", name):
             return
         try:
-            request = self._request(self.shadow.served, name, asked, caller)
+            request = self._request(shadow, name, asked, caller)
         except RequestError:  # its prompt takes other inputs than the champion's
             return
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from components.records import Feedback, Scored, Trace
@@ -61,6 +62,18 @@ def test_what_comes_later_joins_and_what_is_stored_again_counts_once(tmp_path: P
     compact(lake, 3 * DAY)
     assert contents(lake)[0] == before[0] + Counter(["later"])
     assert files(lake) == 2
+
+
+def test_a_file_of_a_later_format_is_merged_into_none_and_stays(tmp_path: Path) -> None:
+    lake = filled(tmp_path)
+    later = next((tmp_path / "traces").rglob("segment-0.parquet"))
+    named = {parquet.FORMAT_KEY: str(parquet.FORMAT + 1)}
+    pq.write_table(pq.read_table(later).replace_schema_metadata(named), later)
+    before, kept = contents(lake), later.read_bytes()
+    assert compact(lake, 3 * DAY) == 7
+    assert later.read_bytes() == kept
+    assert contents(lake) == before and len(before[0]) == 9
+    assert compact(lake, 3 * DAY) == 0
 
 
 def test_a_day_that_is_not_over_is_merged_when_it_is_worth_it(tmp_path: Path) -> None:

@@ -179,6 +179,8 @@ def test_a_response_is_held_to_its_schema(client: openai.OpenAI) -> None:
         ({"reasoning": {"effort": "high"}}, "reasoning"),
         ({"input": [{"type": "function_call_output", "call_id": "a", "output": "3"}]}, "input"),
         ({"background": True}, "background"),
+        ({"n": 2}, "n"),
+        ({"messages": [{"role": "user", "content": "something else"}]}, "messages"),
     ],
 )
 def test_what_a_response_cannot_do_is_refused_by_its_name(address: str, extra: dict[str, Any], param: str) -> None:
