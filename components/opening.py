@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from components.data.texts import clean, shown
 from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
+from components.errors import DataError
 from components.evaluation import classical
 from components.params import Profile, Workload
 from components.prompts import Prompt, load_prompt
@@ -159,8 +160,6 @@ def inputs_of(columns: Sequence[str], content: str) -> dict[str, str]:
     Raises:
         DataError: It is no JSON object of these columns.
     """
-    from components.errors import DataError
-
     if len(set(columns)) == 1:
         return {columns[0]: clean(content)}
     try:

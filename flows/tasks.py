@@ -8,7 +8,7 @@ from typing import NoReturn
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from components.errors import EXIT_CODE_STOPPED, GradusError
+from components.errors import EXIT_CODE_STOPPED, ConfigError, GradusError
 from components.stages.graph import RUNS
 from components.stages.run import Run
 
@@ -32,17 +32,15 @@ def stage(run: Run, name: str) -> None:
 
 def reproduce(run: Run, name: str) -> None:
     """Run a stage of a run if its inputs or outputs changed."""
-    from dvc.exceptions import DvcException, ReproductionError
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.stage.exceptions import StageCmdFailedError
-
-    from components.errors import ConfigError
 
     logging.getLogger("dvc").setLevel(logging.WARNING)  # its hints on git would stand between the stages' own lines
     try:
         with Repo(".") as repo:
             ran = repo.reproduce(targets=[_target(run, name)], single_item=True)  # pyright: ignore[reportCallIssue] — bound at import
-    except (DvcException, ReproductionError) as error:
+    except DvcException as error:
         cause = error.__cause__ or error
         if isinstance(cause, StageCmdFailedError):
             if str(cause).endswith(f"exited with {EXIT_CODE_STOPPED}"):

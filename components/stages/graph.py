@@ -12,11 +12,14 @@ from typing import Any
 
 import yaml
 
+from components.methods import NAMES
 from components.models import model_folder
 from components.params import BASE, GeneratedSource, HuggingFaceSource
+from components.stages.answers import answers_folder
 from components.stages.audit import audit_folder
+from components.stages.certified import permit_file
 from components.stages.certify import LABELS, tried_on
-from components.stages.run import DATA, PRICES, PROFILES, PROMPTS, Run
+from components.stages.run import DATA, PRICES, PROFILES, PROMPTS, RESULT, Run
 from components.stages.rungs import PREFERENCES, reads_audit
 from components.stages.standing import standing_folder
 
@@ -27,8 +30,6 @@ IMPORTED = r"from components\.methods\.(\w+)"
 ADDRESS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # module:name
 ENGINES, SCORERS, TRAINING = "components/engines", "components/scorers", "components/training"
 OPENING = "components/opening.py"
-
-
 Words = str | tuple[str, str]
 
 
@@ -139,7 +140,7 @@ def _made(run: Run) -> Iterator[StageNode]:
                 *([TRAINING] if rung.makes == "model" else []),
                 _prompt_file(run, rung.prompt or run.workload.trained_prompt), _split(run, "train"), _split(run, "dev"),
                 str(run.folder / "data" / "report.json"),
-                *([str(run.folder / "certificate" / "permit.json")] if rung.rewarded else []),
+                *([str(permit_file(run))] if rung.rewarded else []),
                 *([str(audit_folder(run) / "audit.json")] if reads_audit(rung) else []),
                 *([str(run.data_source / PREFERENCES)] if "preferences" in rung.needs else []),
             ],
@@ -156,7 +157,7 @@ def _made(run: Run) -> Iterator[StageNode]:
             yield _node(
                 run, ("best", rung.group),
                 deps=[
-                    *(str(run.rung_folder(one.name) / "result.json") for one in groups[rung.group]),
+                    *(str(run.rung_folder(one.name) / RESULT) for one in groups[rung.group]),
                     "components/stages/rungs.py",
                 ],
                 settings=[], outs=[str(run.folder / "best" / f"{rung.group}.json")],
@@ -198,11 +199,11 @@ def _judged(run: Run) -> Iterator[StageNode]:
                 "seed", *_columns(run), "workload.output", "workload.scorer", "workload.constrained",
                 "workload.incumbent", "workload.must_pass", "profile.model", "profile.engine", "profile.prompting",
             ],
-            outs=[str(_answers(run, rung.name))],
+            outs=[str(answers_folder(run, rung.name))],
         )  # fmt: skip
-    answers = [str(_answers(run, rung.name)) for rung in run.rungs]
+    answers = [str(answers_folder(run, rung.name)) for rung in run.rungs]
     answers += [str(run.folder / "best" / f"{group}.json") for group in run.groups]
-    results = [str(run.rung_folder(rung.name) / "result.json") for rung in run.rungs]
+    results = [str(run.rung_folder(rung.name) / RESULT) for rung in run.rungs]
     prompts = [str(run.rung_folder(rung.name)) for rung in run.rungs if rung.makes == "prompt"]
     yield _node(
         run, "evaluate",
@@ -259,10 +260,6 @@ def records(run: Run) -> Iterator[Path]:
     yield from (run.folder / "stages" / f"{name}.json" for name in names)
 
 
-def _answers(run: Run, rung: str) -> Path:
-    return run.folder / "answers" / rung
-
-
 def _split(run: Run, name: str) -> str:
     return str(run.folder / "data" / f"{name}.jsonl")
 
@@ -291,8 +288,6 @@ def _rung_files(run: Run, name: str) -> list[str]:
 
 def _method_files(name: str) -> list[str]:
     """The code of a method: its own file or folder, and what that imports of the methods' package."""
-    from components.methods import NAMES
-
     waiting, files = [_module(NAMES.get(name, name).partition(":")[0]), "components/methods/job.py"], list[str]()
     while waiting:
         path = waiting.pop()

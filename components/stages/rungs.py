@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 
-from components.data.report import DataReport
 from components.evaluation.label_audit import Audit
 from components.ladder import PlannedRung
 from components.methods import Job, Made
@@ -103,7 +102,6 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
     asked = planned.makes != "classifier"
     if asked and not (job.out / f"{PROMPT_FILE}.md").is_file():
         job.keep_prompt()
-    report = read_record(run.folder / "data" / "report.json", DataReport)
     prompt = job.prompt.name if asked else None
     record = Rung(
         name=planned.name,
@@ -114,7 +112,7 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
         needs=tuple(sorted(planned.needs)),
         prompt=prompt,
         params_hash=digest(planned.settings, run.profile.model, job.prompt.version if asked else "", run.seed),
-        data_hash=report.summary.version,
+        data_hash=run.data_version,
         seed=run.seed,
         git_commit=git_commit(),
         mlflow_run_id=tracker.run_id,

@@ -5,6 +5,7 @@ Decides what counts as the rung that stands, and how a trial training, a second 
 
 import json
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -14,7 +15,6 @@ from typing import Any, Literal
 from components.advice import Scoring, Second, Standing, Training, Trial, none_standing
 from components.advice.measure import scoring
 from components.data.prepare import Quarantined
-from components.data.report import DataReport
 from components.economics import SECONDS_PER_HOUR, Case, calls_per_hour
 from components.evaluation.certificate import Certificate
 from components.evaluation.label_audit import Audit
@@ -133,17 +133,13 @@ class RunBench:
             return None
         params = planned.settings.model_copy(update={"evaluations": 1, "dev_examples": 1})
         prompt, folder = self.run.trained_prompt, STATE / "advice" / self.run.name
-        key = digest(params, self.run.profile.model, prompt.version, self._data_version, size, self.run.seed)
+        key = digest(params, self.run.profile.model, prompt.version, self.run.data_version, size, self.run.seed)
         path = folder / f"trained-{size}-{key}.json"
         if not path.is_file():
             log.info("A trial training on %s demonstrations.", f"{size:,}")
             write_record(path, self._trained(size, planned, params, folder / f"trial-{size}"))
         found = read_record(path, KeptTrial)
         return Trial(found.answers, found.seconds, found.calls_per_hour)
-
-    @property
-    def _data_version(self) -> str:
-        return read_record(self.run.folder / "data" / "report.json", DataReport).summary.version
 
     @cached_property
     def _imitating(self) -> PlannedRung | None:
@@ -152,8 +148,6 @@ class RunBench:
         return next(trains, None)
 
     def _trained(self, size: int, planned: PlannedRung, params: Any, folder: Path) -> KeptTrial:
-        import shutil
-
         drawn = sample(self._train, size, self.run.seed)
         job = replace(
             job_of(self.run, planned), train=drawn, start=self.run.base_artifact, work=folder / "work",
