@@ -3,6 +3,7 @@
 import gzip
 import shutil
 import sqlite3
+import subprocess
 import sys
 import tarfile
 import threading
@@ -137,11 +138,25 @@ def test_what_is_no_whole_backup_leaves_nothing(project: Path, tmp_path: Path, h
     assert not again.exists() and not again.with_name("again.part").exists()
 
 
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+@pytest.mark.parametrize("name", ["../out", "/tmp/gradus-out", "components/here"])
+def test_an_archive_of_others_writes_nowhere_else(tmp_path: Path, name: str, kind: bytes) -> None:
+    file, again = tmp_path / "kept.tar.gz", tmp_path / "again"
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "/etc/passwd"
+    with tarfile.open(file, "w:gz") as archive:
+        archive.addfile(member)
+    with pytest.raises(DataError, match="expected"):
+        restore(file, again)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.tar.gz"]
+    assert not Path("/tmp/gradus-out").exists()
+
+
 def harmed(file: Path, more: bool) -> None:
     """The archive with a file that nobody listed, or without one that is listed."""
     folder = file.with_name("unpacked")
-    with tarfile.open(file) as archive:
-        archive.extractall(folder, filter="data")
+    folder.mkdir()
+    subprocess.run(["tar", "-xzf", file, "-C", folder], check=True)
     if more:
         (folder / "components").mkdir()
         (folder / "components" / "added.py").write_text("print()")
