@@ -34,6 +34,6 @@ def test_a_command_writes_for_its_owner_alone(make_project: Callable[[], Project
     project = make_project()
     rows = "".join(f"sentence number {n} of some customer,{'yes' if n % 3 else 'no'}\n" for n in range(90))
     (project.folder / "own.csv").write_text(f"text,answer\n{rows}", encoding="utf-8")
-    started(project, "flows.cli", "init", "own", "--from", "own.csv")
+    started(project, "flows.cli", "init", "own", "--from", "own.csv", "--yes")
     assert (project.folder / "params/workloads/own.yaml").stat().st_mode & 0o077 == 0
     assert open_to_others(project.folder / "params/prompts/own") == []
