@@ -4,6 +4,7 @@ import re
 import tomllib
 from importlib.metadata import PackageNotFoundError, PackagePath, distribution, files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -25,13 +26,13 @@ def names(lock: str) -> set[str]:
 def licence(name: str) -> str | None:
     """What a package's metadata say: the expression, else the classifiers, else the first line of the text."""
     try:
-        metadata = distribution(name).metadata
+        metadata: Any = distribution(name).metadata
     except PackageNotFoundError:
         return None
     told = [one.rpartition("::")[2].strip() for one in metadata.get_all("Classifier") or [] if "License ::" in one]
     told = [one for one in told if one != "OSI Approved"]
-    text = str(metadata["License"] or "").strip().partition("\n")[0]
-    return str(metadata["License-Expression"] or "") or ", ".join(told) or text or "none"
+    text = str(metadata.get("License") or "").strip().partition("\n")[0]
+    return str(metadata.get("License-Expression") or "") or ", ".join(told) or text or "none"
 
 
 def test_every_dependency_has_a_licence_that_was_looked_at() -> None:

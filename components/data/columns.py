@@ -129,6 +129,8 @@ def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) ->
     if kinds == {"array"}:
         members = [member for value in filled for member in value]
         described = schema_of(members, named=named, inside=inside, literal=True) if members else None
+        if is_free(described) and None in members:  # a column's empty cell is no answer; a list's null is a member
+            described = _typed("string", empty=True)
         return {"type": "array", **({"items": described} if described is not None else {})}
     if kinds != {"object"}:
         return None

@@ -20,6 +20,7 @@ from components.params.answers import FIELD
 
 ROLES = ("input", "answer", "id", "group", "slice", "date", "leave")
 Kind = Literal["object", "label", "text", "list"]
+_NESTED_ANSWERS = ("slot", "slots", "entities", "labels", "intents", "tags", "answer", "answers", "frame")
 _ANSWERS = {
     "answer", "completion", "output", "reply", "response", "sql", "summary", "target", "label", "labels", "intent",
     "intents", "category", "categories", "class", "klass", "topic", "tag", "tags", "sentiment", "expected", "ideal",
@@ -222,9 +223,7 @@ _RULES: tuple[tuple[Callable[[Column, list[Column]], bool], Callable[[Understood
 
 def _nested(made: Understood, column: Column, answers: list[Column]) -> None:
     """Objects and lists are answers under an answer's name; elsewhere they say something beside the rows."""
-    if column.plain in _ANSWERS or re.fullmatch(
-        r".*(slots?|entities|labels|intents|tags|answers?|frame)", column.plain
-    ):
+    if column.plain in _ANSWERS or column.plain.endswith(_NESTED_ANSWERS):
         answers.append(column)
     else:
         made.left_out[column.name] = "nested"

@@ -14,7 +14,7 @@ from typing import Any
 from components.engines.thinking import BEGIN
 from components.records import Message
 
-_MARK = re.compile(r"<[|｜].*[|｜]>", re.DOTALL)  # <|fim_prefix|>
+_MARKS = (("<|", "<｜"), ("|>", "｜>"))  # <|fim_prefix|>
 _BRACKETED = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")  # <think>, </tool_call>, [INST]
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private characters: no text is normalised into them
 
@@ -141,7 +141,8 @@ def _is_control(token: Any, template: str) -> bool:
     """
     name: str = token.content
     tag = _BRACKETED.fullmatch(name) is not None and name in template
-    return bool(token.special) or _MARK.fullmatch(name) is not None or tag
+    is_mark = len(name) > len("<|>") and name.startswith(_MARKS[0]) and name.endswith(_MARKS[1])
+    return bool(token.special) or is_mark or tag
 
 
 def _rename(model: dict[str, Any], new: dict[str, str]) -> None:

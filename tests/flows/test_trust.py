@@ -32,5 +32,5 @@ def test_a_certificate_can_be_had_before_anything_is_trained(make_project: Calla
     project = make_project()
     done = project.call("flows.cli", "certify", "triage")
     assert done.returncode == 0, done.stderr
-    assert "There is no sft rung yet" in done.stderr
+    assert "There is no rung classical yet" in done.stderr
     assert "answer of" not in (project.artifacts / "certificate" / "certificate.json").read_text(encoding="utf-8")

@@ -4,7 +4,6 @@ Decides which spans are calls of a model, and what of their inputs was asked. Wh
 what, the translation knows; it is handed in, since only the registry knows MLflow.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -179,7 +178,7 @@ def _typed(value: Any) -> Any:
         return [_typed(one) for one in _list(_get(value["arrayValue"], "values"))]
     if "kvlistValue" in value:
         return _attributes(_get(value["kvlistValue"], "values"))
-    kind = next((name for name in value if re.fullmatch(r"\w+(Value|_value)", str(name))), None)
+    kind = next((name for name in value if str(name).endswith(("Value", "_value"))), None)
     found: Any = value[kind] if kind else None
     return int(found) if kind in ("intValue", "int_value") and str(found).lstrip("-").isdigit() else found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -568,6 +568,7 @@ VALUES = st.recursive(
 
 
 @settings(deadline=None)
+@example([[None, "a"]])
 @given(st.lists(VALUES, min_size=1, max_size=30))
 def test_a_schema_of_values_holds_for_each_of_them(values: list[Any]) -> None:
     schema = schema_of(values, literal=True)

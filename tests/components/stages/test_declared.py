@@ -16,6 +16,7 @@ from components.ladder.plan import Sources
 from components.methods.prompt import WrittenPrompt
 from components.params import LadderParams, Profile, Workload
 from components.records import write_jsonl, write_record
+from components.scorers import verdicts
 from components.stages import call
 from components.stages.advise import Settled
 from components.stages.answers import completions_of, judged_of
@@ -105,6 +106,7 @@ def heard_of(run: Run, node: StageNode) -> Heard:
         leave_standing(run)
     if stage == "report":
         write_record(run.advice_folder / "settled.json", Settled(advised=False))
+    verdicts._TOTALS.clear()  # of this process: an earlier test's judge would be told of, with its price
     with listening(run, Path.cwd()) as (fresh, heard):
         call(stage, fresh, NullTracker(), *part)
         tell_judge(fresh, NullTracker())
