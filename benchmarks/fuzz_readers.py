@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from components.data.init import read_input
 from components.data.reading.folders import Options
-from components.data.understanding import rows_of
+from components.data.rows import rows_of
 from components.errors import GradusError
 from components.registry.translation import translated
 

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from components.data.reading.folders import Part
-from components.data.understanding import Understood, answer_column
+from components.data.rows import answer_column
+from components.data.understanding import Understood
 from components.params.answers import FIELD
 from components.prompts import DIVIDER
 

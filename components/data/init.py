@@ -14,8 +14,9 @@ from pathlib import Path
 
 from components.data.drafts import Draft, prompts, workload_yaml
 from components.data.reading.folders import Options, Part, Source, read_source, to_line
+from components.data.rows import rows_of
 from components.data.sources import read
-from components.data.understanding import Understood, rows_of, understand
+from components.data.understanding import Understood, understand
 from components.errors import ConfigError, DataError
 from components.params import Workload, load
 from components.prompts import load_prompt

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.data.init import Reading
-from components.data.understanding import ROLES, Understood, answer_column, rows_of
+from components.data.rows import answer_column, rows_of
+from components.data.understanding import ROLES, Understood
 from components.params.answers import FIELD
 
 EXAMPLES = 10

@@ -6,15 +6,15 @@ understood so is shown before anything is written.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from unicodedata import normalize
 
-from components.data.columns import LABEL_CHARACTERS, booleans, cell, is_free, numbers, object_of, schema_of
+from components.data.columns import LABEL_CHARACTERS, cell, is_free, object_of, schema_of
 from components.data.dates import iso_dates
 from components.data.reading.conversations import parsed
-from components.data.reading.folders import Part, Source
+from components.data.reading.folders import Source
 from components.errors import ConfigError, DataError
 from components.params.answers import FIELD
 
@@ -73,12 +73,13 @@ class Column:
 
 @dataclass
 class Understood:
-    """What the columns mean. `inputs` is name → column, `output` field → (column, JSON Schema).
+    """What the `columns` of all parts mean. `inputs` is name → column, `output` field → (column, JSON Schema).
 
     `kind` says how answers are written: an object, or one value alone. `expanded` names the column of objects whose
     keys are the fields. `guesses` say what was not sure, and how to say otherwise.
     """
 
+    columns: dict[str, Column] = field(default_factory=dict[str, Column])
     kind: Kind = "object"
     inputs: dict[str, str] = field(default_factory=dict[str, str])
     output: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict[str, tuple[str, dict[str, Any]]])
@@ -102,7 +103,7 @@ def understand(source: Source, roles: Mapping[str, str] | None = None) -> Unders
     """
     columns = _columns(source)
     wanted = {**source.roles, **_checked(roles or {}, columns)}
-    made = Understood()
+    made = Understood(columns)
     texts = _inputs(columns, wanted, made)
     answers = [column for column in columns.values() if wanted.get(column.name) == "answer"]
     for column in columns.values():
@@ -184,10 +185,11 @@ def _sentences(columns: Sequence[Column]) -> dict[str, float]:
 def _place(made: Understood, column: Column, texts: list[Column], answers: list[Column]) -> None:
     """Put one column where it belongs."""
     filled, distinct, plain = column.filled, column.distinct, column.plain
-    for rule, act in _RULES:
-        if rule(column, texts):
-            return act(made, column)
-    if plain in _BOOKKEEPING:
+    if distinct < 2:
+        made.left_out[column.name] = "the same value in every row"
+    elif len(filled) < (1 - _MOSTLY) * len(column.values) and plain not in _ANSWERS:
+        made.left_out[column.name] = "empty in most rows"
+    elif plain in _BOOKKEEPING:
         made.left_out[column.name] = "it says something of the row, and not of the text"
     elif made.id is None and _ID.fullmatch(plain) and distinct == len(column.values) and not _in_texts(column, texts):
         made.id = column.name
@@ -205,20 +207,6 @@ def _place(made: Understood, column: Column, texts: list[Column], answers: list[
     else:
         return _scalar(made, column, texts, answers)
     return None
-
-
-def _is_empty(column: Column, texts: list[Column]) -> bool:
-    return column.distinct < 2
-
-
-def _is_sparse(column: Column, texts: list[Column]) -> bool:
-    return len(column.filled) < (1 - _MOSTLY) * len(column.values) and column.plain not in _ANSWERS
-
-
-_RULES: tuple[tuple[Callable[[Column, list[Column]], bool], Callable[[Understood, Column], None]], ...] = (
-    (_is_empty, lambda made, column: made.left_out.update({column.name: "the same value in every row"})),
-    (_is_sparse, lambda made, column: made.left_out.update({column.name: "empty in most rows"})),
-)
 
 
 def _nested(made: Understood, column: Column, answers: list[Column]) -> None:
@@ -383,74 +371,3 @@ def _repeated(source: Source, made: Understood) -> int:
         for row in table.rows
     )
     return sum(counts.values()) - len(counts)
-
-
-def typed(values: Sequence[Any]) -> Callable[[Any], Any]:
-    """How a column's cells become values: numbers and booleans where all are, else as they are."""
-    filled = [cell(value) for value in values if cell(value) is not None]
-    texts = [str(value) for value in filled]
-    if not filled or not any(isinstance(value, str) for value in filled):
-        return lambda value: value
-    if any(isinstance(value, dict | list) for value in filled):
-        return lambda value: value
-    if booleans(texts):
-        return lambda value: value if value is None else str(value).lower() in ("true", "yes")
-    if read := numbers(texts):
-        by_text = dict(zip(texts, read, strict=True))
-        return lambda value: by_text.get(str(value), value)
-    return lambda value: value if value is None else str(value)
-
-
-def rows_of(source: Source, made: Understood) -> dict[Part, list[dict[str, Any]]]:
-    """The rows as they are written for the data stage: cleaned, typed, inputs by their names, answers by field."""
-    parts: dict[Part, list[dict[str, Any]]] = {}
-    columns = _columns(source)
-    kinds = {column: typed(columns[column].values) for column, _ in made.output.values()}
-    dates = _date_texts(columns, made)
-    at = 0
-    for part, table in source.parts.items():
-        rows: list[dict[str, Any]] = []
-        for _ in table.rows:
-            cells = {name: column.values[at] for name, column in columns.items()}
-            rows.append(_row(cells, made, kinds, dates[at] if dates else None))
-            at += 1
-        parts[part] = rows
-    return parts
-
-
-def _row(
-    cells: Mapping[str, Any], made: Understood, kinds: Mapping[str, Callable[[Any], Any]], date: str | None
-) -> dict[str, Any]:
-    row: dict[str, Any] = {name: cells[column] for name, column in made.inputs.items()}
-    answer: dict[str, Any] = {}
-    for name, (column, _) in made.output.items():
-        value = cells[column]
-        if made.expanded:
-            if isinstance(value, dict) and name in value:
-                answer[name] = value[name]
-        else:
-            answer[name] = kinds[column](value)
-    row |= {answer_column(name, made): value for name, value in answer.items()}
-    for column in (made.id, made.group, *made.slices):
-        if column is not None:
-            row[column] = cells[column]
-    if made.date is not None:
-        row[made.date] = date
-    return row
-
-
-def answer_column(name: str, made: Understood) -> str:
-    """The column in which a field of the answer is written: its own name, where no input has it."""
-    taken = {*made.inputs, made.id, made.group, made.date, *made.slices}
-    return name if name not in taken else f"{name} (answer)"
-
-
-def _date_texts(columns: Mapping[str, Column], made: Understood) -> list[str | None]:
-    if made.date is None:
-        return []
-    values = columns[made.date].values
-    filled = iso_dates([value for value in values if value is not None])
-    if filled is None:
-        raise DataError(f"expected dates in `{made.date}`, found others, such as {str(values[0])[:40]!r}")
-    dates = iter(filled)
-    return [None if value is None else next(dates) for value in values]

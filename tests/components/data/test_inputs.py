@@ -10,7 +10,7 @@ import pytest
 
 from components.data.init import init_workload, read_input
 from components.data.prepare import DataReport, prepare
-from components.data.understanding import rows_of
+from components.data.rows import rows_of
 from components.errors import ConfigError, DataError
 from components.params import FileSource, Workload, load
 from components.tracking import NullTracker
