@@ -32,7 +32,6 @@ CACHES = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", ".import_lint
 BESIDE = ("-wal", "-shm", "-journal", ".part")  # of a database, or half written
 FIRST = ("state/spool",)  # its records leave it for the lake: read the other way round, some would be in neither
 _SQLITE = b"SQLite format 3\0"
-_CHUNK = 1 << 20
 
 
 class Manifest(Record):
@@ -68,15 +67,17 @@ def restore(file: Path, folder: Path) -> Manifest:
     """Make a project of a backup in a new folder, after every file in it has the digest that was taken then.
 
     Raises:
-        ConfigError: The folder holds something.
+        ConfigError: The folder holds something, or cannot be written.
         DataError: The file is no whole backup.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"expected a new or empty folder for the project, found {folder}; nothing is overwritten")
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
     try:
-        part.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise ConfigError(f"expected a place where the project can be written, found {error} ({folder})") from error
+    try:
         manifest = _unpacked(file, part)
         _history(part, manifest)
         if folder.exists():
