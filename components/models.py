@@ -132,7 +132,7 @@ def _literal(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_literal, value))}]"  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, dict):
-        inside = (f"{json.dumps(str(key), ensure_ascii=False)}: {_literal(one)}" for key, one in value.items())  # pyright: ignore[reportUnknownVariableType]
+        inside = (f"{json.dumps(str(key), ensure_ascii=False)}: {_literal(member)}" for key, member in value.items())  # pyright: ignore[reportUnknownVariableType]
         return f"{{{', '.join(inside)}}}"
     return json.dumps(value, ensure_ascii=False)
 

@@ -57,7 +57,7 @@ def load_prompt(folder: Path, name: str, columns: tuple[str, ...]) -> Prompt:
     wanted = " or ".join(f"{{{column}}}" for column in columns)
     if not prompt.placeholders:
         raise ConfigError(f"expected the placeholder {wanted} in the user message, found none ({path})")
-    for found in prompt.placeholders:
-        if found not in columns:
-            raise ConfigError(f"expected the placeholder {wanted}, found {{{found}}} ({path})")
+    for placeholder in prompt.placeholders:
+        if placeholder not in columns:
+            raise ConfigError(f"expected the placeholder {wanted}, found {{{placeholder}}} ({path})")
     return prompt

@@ -459,17 +459,17 @@ def read_jsonl(path: Path, record: type[AnyRecord]) -> list[AnyRecord]:
     """
     if not path.is_file():
         raise DataError(f"expected a file of {record.__name__} records, found none at {path}")
-    found: list[AnyRecord] = []
+    records: list[AnyRecord] = []
     *lines, rest = _text(path, record).split("\n")  # U+2028 is text
     if rest:
         raise DataError(f"expected whole lines, found that the last one is cut ({path}:{len(lines) + 1})")
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(record.model_validate_json(line))
+            records.append(record.model_validate_json(line))
         except ValidationError as error:
             reason = error.errors()[0]
             raise DataError(f"expected a {record.__name__}, found {reason['msg']} ({path}:{number})") from error
-    return found
+    return records
 
 
 def write_record(path: Path, record: Record) -> None:

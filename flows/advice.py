@@ -42,10 +42,10 @@ def advise_workload(
     params = run.advice if trial is None else run.advice.model_copy(update={"trial_demonstrations": trial})
     tags = {"run": run.name, "stage": "advise", "git_commit": git_commit()}
     with open_run(run.workload.name, f"{run.name}/advise", tags) as tracker:
-        found = advise_run(run, tracker, params)
-    _print(advice_table(found))
-    typer.echo(found.headline)
-    for line in (*found.define, *found.changes):
+        given = advise_run(run, tracker, params)
+    _print(advice_table(given))
+    typer.echo(given.headline)
+    for line in (*given.define, *given.changes):
         typer.echo(f"  {line}")
 
 
@@ -68,11 +68,11 @@ def account_for(
     if calls is not None:
         traffic = run.workload.traffic.model_copy(update={"calls_per_year": calls})
         run = replace(run, workload=run.workload.model_copy(update={"traffic": traffic}))
-    found = account(run, date.today())
-    _print(account_table(found))
-    if found.rungs[-1].sensitivity:
-        _print(sensitivity_table(found))
-    for note in found.notes:
+    drawn_up = account(run, date.today())
+    _print(account_table(drawn_up))
+    if drawn_up.rungs[-1].sensitivity:
+        _print(sensitivity_table(drawn_up))
+    for note in drawn_up.notes:
         typer.echo(f"  {note}")
 
 
@@ -82,9 +82,9 @@ def check_prices() -> None:
     from components.economics import check, load_prices
     from components.stages.run import PRICES
 
-    found = check(load_prices(PRICES))
-    _print(price_table(found))
-    if any(one.verdict == "differs" for one in found):
+    checked = check(load_prices(PRICES))
+    _print(price_table(checked))
+    if any(price.verdict == "differs" for price in checked):
         raise typer.Exit(1)
 
 
@@ -100,69 +100,70 @@ def reproduce_version(
     """
     from components.stages.reproduce import reproduce
 
-    found = reproduce(workload, version, Path.cwd())
-    _print(reproduced_table(found))
-    for note in found.notes:
+    reproduced = reproduce(workload, version, Path.cwd())
+    _print(reproduced_table(reproduced))
+    for note in reproduced.notes:
         typer.echo(f"  {note}")
-    typer.echo("identical" if found.identical else "It differs.")
-    if not found.identical:
+    typer.echo("identical" if reproduced.identical else "It differs.")
+    if not reproduced.identical:
         raise typer.Exit(1)
 
 
-def advice_table(found: "Advice") -> "Table":
+def advice_table(advice: "Advice") -> "Table":
     """The evidence, and then the options with their gains."""
     from rich.table import Table
 
-    shown = Table("question", "what was found", "so", title=f"{found.workload}: {found.evidence.standing.name} stands")
-    for line in found.table:
+    title = f"{advice.workload}: {advice.evidence.standing.name} stands"
+    shown = Table("question", "what was found", "so", title=title)
+    for line in advice.table:
         shown.add_row(line.question, line.finding, line.reading)
     shown.add_section()
-    for option in found.choice.options:
+    for option in advice.choice.options:
         gain = option.gain
         points = "–" if gain is None else f"{100 * gain.value:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
-        chosen = "advised" if option.rung == found.choice.rung else option.out or "gains less than what is advised"
+        chosen = "advised" if option.rung == advice.choice.rung else option.out or "gains less than what is advised"
         shown.add_row(f"Next rung: {option.rung}?", f"{points} points", chosen)
     return shown
 
 
-def account_table(found: "Account") -> "Table":
+def account_table(drawn_up: "Account") -> "Table":
     """A row for each rung."""
     from rich.table import Table
 
     from components.report.economics import payback
     from components.report.words import usd
 
-    def interval(found: "Interval") -> str:
-        return f"{usd(found.value)}\n{usd(found.low)}–{usd(found.high)}"
+    def interval(bounds: "Interval") -> str:
+        return f"{usd(bounds.value)}\n{usd(bounds.low)}–{usd(bounds.high)}"
 
-    shown = Table(title=f"{found.calls_per_year:,} calls a year, growing by {found.growth_per_year:.0%}")
+    shown = Table(title=f"{drawn_up.calls_per_year:,} calls a year, growing by {drawn_up.growth_per_year:.0%}")
     shown.add_column("rung", no_wrap=True)
     for name in ("1,000 calls", "1,000 right ones", "first year", "third year", "once", "pays from", "has paid back"):
         shown.add_column(name, justify="right")
-    for one in found.rungs:
-        paid = one.payback
+    for rung in drawn_up.rungs:
+        paid = rung.payback
         shown.add_row(
-            one.name if one.measured else f"{one.name} ≈",
-            interval(one.usd_per_1k_calls),
-            interval(one.usd_per_1k_correct) if one.usd_per_1k_correct else "–",
-            usd(one.usd_per_year[1].value),
-            usd(one.usd_per_year[3].value),
-            usd(sum(one.spent_usd.values())),
+            rung.name if rung.measured else f"{rung.name} ≈",
+            interval(rung.usd_per_1k_calls),
+            interval(rung.usd_per_1k_correct) if rung.usd_per_1k_correct else "–",
+            usd(rung.usd_per_year[1].value),
+            usd(rung.usd_per_year[3].value),
+            usd(sum(rung.spent_usd.values())),
             "–" if paid is None else "never" if paid.calls_to_pay is None else f"{paid.calls_to_pay:,.0f} a year",
             payback(paid),
         )
-    shown.caption = f"95 % intervals; ≈ priced, not measured; payback against {found.incumbent}"
+    shown.caption = f"95 % intervals; ≈ priced, not measured; payback against {drawn_up.incumbent}"
     return shown
 
 
-def sensitivity_table(found: "Account") -> "Table":
+def sensitivity_table(drawn_up: "Account") -> "Table":
     """What the last rung's worth hangs on, the assumption that moves most first."""
     from rich.table import Table
 
     from components.report.words import usd
 
-    rung = found.rungs[-1]
-    shown = Table("assumption", "values", title=f"What is left of {rung.name} after {found.horizon_years:g} years")
+    rung = drawn_up.rungs[-1]
+    shown = Table("assumption", "values", title=f"What is left of {rung.name} after {drawn_up.horizon_years:g} years")
     shown.add_column("left", justify="right")
     for swing in rung.sensitivity:
         ends = (f"{'−' if net < 0 else ''}{usd(abs(net))}" for net in (swing.net_usd_low, swing.net_usd_high))
@@ -170,25 +171,25 @@ def sensitivity_table(found: "Account") -> "Table":
     return shown
 
 
-def price_table(found: "tuple[Checked, ...]") -> "Table":
+def price_table(checked: "tuple[Checked, ...]") -> "Table":
     """A row for each model."""
     from rich.table import Table
 
     shown = Table("model", "here, in / out", "catalogue, in / out", "", title="$ a million tokens")
-    for one in found:
-        listed = "–" if one.catalogue is None else " / ".join(f"{price:g}" for price in one.catalogue)
-        shown.add_row(one.model, " / ".join(f"{price:g}" for price in one.here), listed, one.verdict)
+    for price in checked:
+        listed = "–" if price.catalogue is None else " / ".join(f"{usd:g}" for usd in price.catalogue)
+        shown.add_row(price.model, " / ".join(f"{usd:g}" for usd in price.here), listed, price.verdict)
     return shown
 
 
-def reproduced_table(found: "Reproduced") -> "Table":
+def reproduced_table(reproduced: "Reproduced") -> "Table":
     """What was recorded, and what came out now."""
     from rich.table import Table
 
-    title = f"{found.workload} version {found.version} ({found.rung}) from {found.commit[:12]}"
+    title = f"{reproduced.workload} version {reproduced.version} ({reproduced.rung}) from {reproduced.commit[:12]}"
     shown = Table("", "what", "recorded", "now", title=title)
-    for one in found.compared:
-        shown.add_row("=" if one.same else "≠", one.what, one.recorded, one.found)
+    for line in reproduced.compared:
+        shown.add_row("=" if line.same else "≠", line.what, line.recorded, line.found)
     return shown
 
 

@@ -72,11 +72,11 @@ class Ending(Record):
         return (self.accuracy_after - self.accuracy_during) / lost if lost > 0 else 0.0
 
 
-class Stage:
+class DemoRun:
     """The running services, and what has happened so far."""
 
-    def __init__(self, run: Run, services: Services, story: Story, told: Callable[[str], None]) -> None:
-        self.run, self.story, self._told = run, story, told
+    def __init__(self, run: Run, services: Services, story: Story, report: Callable[[str], None]) -> None:
+        self.run, self.story, self._report = run, story, report
         self.target = Target(
             f"{services.addresses['serve']}/v1", run.workload.name,
             tuple(dict.fromkeys(run.trained_prompt.placeholders)), story.clients,
@@ -86,64 +86,64 @@ class Stage:
     def happens(self, what: str) -> None:
         """Write a chapter."""
         self.chapters.append(Chapter(at_s=round(time.time() - self.started, 1), what=what))
-        self._told(f"{datetime.now(UTC):%H:%M:%S}  {what}")
+        self._report(f"{datetime.now(UTC):%H:%M:%S}  {what}")
 
     def send(self, plan: Plan) -> list[Reply]:
         """Play a part of the traffic."""
-        found = replay(self.run.workload, plan, self.target)
-        self.replies += found
-        return found
+        replies = replay(self.run.workload, plan, self.target)
+        self.replies += replies
+        return replies
 
 
-def play(run: Run, services: Services, story: Story, told: Callable[[str], None]) -> Ending:
+def play(run: Run, services: Services, story: Story, report: Callable[[str], None]) -> Ending:
     """Play the loop against services that run.
 
     Raises:
         ServiceError: A flow fails, or drift is not noticed.
     """
-    stage, first = Stage(run, services, story, told), registered(run.workload.name).number
-    stage.happens(f"version {first} is champion; {story.before} usual tickets are sent")
+    demo, first = DemoRun(run, services, story, report), registered(run.workload.name).number
+    demo.happens(f"version {first} is champion; {story.before} usual tickets are sent")
     usual = Plan(story.before, "none", story.before, story.feedback_share, story.seed)
-    before = stage.send(usual)
-    stage.happens(f"{right(before):.1%} right; the drift {story.drift} begins")
+    before = demo.send(usual)
+    demo.happens(f"{right(before):.1%} right; the drift {story.drift} begins")
     drifted = Plan(story.after, story.drift, 0, story.feedback_share, story.seed + 1)
-    during = stage.send(drifted)
-    stage.happens(f"{right(during):.1%} right on {story.after} drifted tickets")
+    during = demo.send(drifted)
+    demo.happens(f"{right(during):.1%} right on {story.after} drifted tickets")
     time.sleep(STORED_S)
-    noticed = noticed_drift(stage)
-    stage.happens(noticed)
-    ends = wait_for(stage, "retrain", since=stage.started)
-    stage.happens(f"the retraining ended: {ends}")
+    noticed = noticed_drift(demo)
+    demo.happens(noticed)
+    ends = wait_for(demo, "retrain", since=demo.started)
+    demo.happens(f"the retraining ended: {ends}")
     version = registered(run.workload.name).number
     time.sleep(2 * run.workload.serving.follow_s)
-    after = stage.send(replace(drifted, seed=story.seed + 2, feedback_share=0.0))
-    stage.happens(f"version {version} answers: {right(after):.1%} right on drifted tickets")
-    old = stage.send(replace(usual, seed=story.seed + 3, feedback_share=0.0))
-    stage.happens(f"{right(old):.1%} right on usual ones")
+    after = demo.send(replace(drifted, seed=story.seed + 2, feedback_share=0.0))
+    demo.happens(f"version {version} answers: {right(after):.1%} right on drifted tickets")
+    old = demo.send(replace(usual, seed=story.seed + 3, feedback_share=0.0))
+    demo.happens(f"{right(old):.1%} right on usual ones")
     return Ending(
-        drift=story.drift, timeline=tuple(stage.chapters), accuracy_before=right(before), accuracy_during=right(during),
-        accuracy_after=right(after), accuracy_old_traffic=right(old), requests=len(stage.replies),
-        failures=sum(one.error is not None for one in stage.replies), version_before=first, version_after=version,
+        drift=story.drift, timeline=tuple(demo.chapters), accuracy_before=right(before), accuracy_during=right(during),
+        accuracy_after=right(after), accuracy_old_traffic=right(old), requests=len(demo.replies),
+        failures=sum(reply.error is not None for reply in demo.replies), version_before=first, version_after=version,
     )  # fmt: skip
 
 
-def noticed_drift(stage: Stage) -> str:
+def noticed_drift(demo: DemoRun) -> str:
     """Let the deployed flows score and look, as their schedules would within the hour."""
     from prefect.deployments import run_deployment
 
-    name = stage.run.workload.name
+    name = demo.run.workload.name
     run_deployment(f"score/{name}", timeout=None)
     looked: Any = run_deployment(f"watch/{name}", timeout=None)
     if not looked.state or not looked.state.is_completed():
         raise ServiceError(f"expected the watch to complete, found {looked.state}")
-    found = read_record(STATE / "watch" / name / "watched.json", Watched)
-    if not found.drifted:
-        raise ServiceError(f"expected the watch to notice {stage.story.drift}, found nothing that moved")
-    moved = ", ".join(one.column for one in found.moved[:4])
-    return f"drift.detected: {'+'.join(found.kinds)} ({moved}), {found.severity:.1f} times the limit"
+    watched = read_record(STATE / "watch" / name / "watched.json", Watched)
+    if not watched.drifted:
+        raise ServiceError(f"expected the watch to notice {demo.story.drift}, found nothing that moved")
+    moved = ", ".join(column.column for column in watched.moved[:4])
+    return f"drift.detected: {'+'.join(watched.kinds)} ({moved}), {watched.severity:.1f} times the limit"
 
 
-def wait_for(stage: Stage, flow: str, since: float) -> str:
+def wait_for(demo: DemoRun, flow: str, since: float) -> str:
     """Wait until a flow that an event started has ended; while a canary is tried, it is asked."""
     ends = time.time() + MOST_SECONDS
     number = 0
@@ -151,12 +151,12 @@ def wait_for(stage: Stage, flow: str, since: float) -> str:
         state = state_of(flow, since)
         if state in DONE:
             return state.lower()
-        if registered_if_any(stage.run.workload.name, "canary"):
+        if registered_if_any(demo.run.workload.name, "canary"):
             number += 1
-            plan = Plan(CANARY_BATCH, stage.story.drift, 0, stage.story.feedback_share, stage.story.seed + 100 + number)
-            stage.send(plan)
+            plan = Plan(CANARY_BATCH, demo.story.drift, 0, demo.story.feedback_share, demo.story.seed + 100 + number)
+            demo.send(plan)
             if number == 1:
-                stage.happens("a canary answers its share of the traffic")
+                demo.happens("a canary answers its share of the traffic")
         time.sleep(LOOK_S)
     raise ServiceError(f"expected the flow {flow} to end within {MOST_SECONDS / 3600:g} hours, found it running")
 
@@ -180,7 +180,7 @@ def state_of(flow: str, since: float) -> str | None:
 
 def right(replies: list[Reply]) -> float:
     """The share of answered tickets that were answered right."""
-    answered = [one.right for one in replies if one.error is None]
+    answered = [reply.right for reply in replies if reply.error is None]
     return sum(answered) / len(answered) if answered else 0.0
 
 

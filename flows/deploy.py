@@ -32,9 +32,9 @@ def deploy() -> None:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
         client.upsert_global_concurrency_limit_by_name(TRAINER, 1)
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(FILE)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    if told.returncode:
-        last = (told.stderr.strip() or told.stdout.strip()).splitlines()[-1:]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        last = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
         raise ConfigError(f"expected Prefect to take the deployments, found {' '.join(last)} ({FILE})")
 
 

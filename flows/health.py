@@ -80,8 +80,8 @@ def _worker(services: Services) -> Answer:
         token: Any = asked.get(f"{api}/csrf-token", params={"client": client}).raise_for_status().json()["token"]
         headers = {"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": token}
         answer = asked.post(f"{api}/work_pools/{POOL}/workers/filter", json={}, headers=headers)
-    found: Any = answer.raise_for_status().json()
-    online = any(one["name"] == services.workload and one["status"] == "ONLINE" for one in found)
+    workers: Any = answer.raise_for_status().json()
+    online = any(worker["name"] == services.workload and worker["status"] == "ONLINE" for worker in workers)
     return ("healthy", f"takes runs of the pool {POOL}") if online else ("not healthy", "its server does not know it")
 
 
@@ -91,10 +91,10 @@ def _serve(services: Services) -> Answer:
     address = services.addresses["serve"]
     _get(f"{address}/healthz")
     answer = httpx.get(f"{address}/readyz", timeout=_ANSWER_S, trust_env=False)
-    told: Any = answer.json()
+    ready: Any = answer.json()
     if answer.is_success:
-        return "healthy", f"{told['model']}, version {told['version']} ({told['method']})"
-    return "not ready", str(told["error"]["message"])
+        return "healthy", f"{ready['model']}, version {ready['version']} ({ready['method']})"
+    return "not ready", str(ready["error"]["message"])
 
 
 def _get(url: str) -> None:

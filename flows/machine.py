@@ -57,11 +57,11 @@ def show_status() -> None:
     """Say how each service of `up` is; ends with code 1 where one is not healthy."""
     from flows.services import status
 
-    found = status()
-    if not found:
+    services = status()
+    if not services:
         typer.echo("Nothing is up; make up starts it.")
     else:
-        healthy = _show(found)
+        healthy = _show(services)
         typer.echo(how_to_log_in())
         if not healthy:
             raise typer.Exit(1)
@@ -129,10 +129,10 @@ def _show(services: "Sequence[Health]") -> bool:
     from rich.table import Table
 
     table = Table("service", "address", "state", "", "log")
-    for one in services:
-        table.add_row(one.name, one.address, one.state, one.says, f"state/logs/{one.name}.log")
+    for service in services:
+        table.add_row(service.name, service.address, service.state, service.says, f"state/logs/{service.name}.log")
     Console(width=max(120, Console().width)).print(table)
-    return all(one.state != "not healthy" for one in services)
+    return all(service.state != "not healthy" for service in services)
 
 
 @machine.command("simulate", epilog="Example: [bold]gradus simulate triage --drift new-product --drift-at 1000[/]")

@@ -51,14 +51,14 @@ def prune(
     params = load(Path("params/pipeline.yaml"), Pipeline).retention
     going = list(all_going(workload, params, time.time()))
     table = Table("what", "which", "MB")
-    for one in going:
-        table.add_row(one.what, one.which, f"{one.size / 1e6:,.1f}" if one.size else "")
+    for item in going:
+        table.add_row(item.what, item.which, f"{item.size / 1e6:,.1f}" if item.size else "")
     Console(width=max(120, Console().width)).print(table)
     if dry_run:
         typer.echo(f"{len(going):,} would go; nothing was changed.")
         return
-    for one in going:
-        one.remove()
+    for item in going:
+        item.remove()
     merged = compact(Lake(STATE / "lake"), time.time())
     typer.echo(f"{len(going):,} went; {merged:,} files of the lake were merged into others.")
 
@@ -163,7 +163,7 @@ def _without(path: Path, request: str) -> bool:
     from monitoring.upkeep import belongs
 
     every = read_jsonl(path, Harvested)
-    kept = [one for one in every if not belongs(one.example.id.removeprefix("P-"), request)]
+    kept = [harvested for harvested in every if not belongs(harvested.example.id.removeprefix("P-"), request)]
     if len(kept) < len(every):
         write_jsonl(path, kept)
     return len(kept) < len(every)
@@ -174,8 +174,8 @@ def _holding(request: str) -> list[Path]:
     from components.stages.run import STATE
 
     homes = (Path("artifacts"), STATE / "compare", STATE / "retrain", Path(".dvc/cache"))
-    found: list[Path] = []
+    holding: list[Path] = []
     for home in homes:
         files = (path for path in home.rglob("*") if path.is_file() and not path.is_symlink()) if home.is_dir() else ()
-        found += [path for path in files if path.stat().st_size < MOST_READ and request.encode() in path.read_bytes()]
-    return found
+        holding += [path for path in files if path.stat().st_size < MOST_READ and request.encode() in path.read_bytes()]
+    return holding

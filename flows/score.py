@@ -25,13 +25,13 @@ def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
     """Score the traces of the last hours by what people said of them; where it was done before, nothing is added."""
     run, now = Run.of(workload, profile), time.time()
     since = now - hours * HOUR_S
-    found = into_lake(run, since, now)
-    log.info("Traces of the last %g hours: %s.", hours, found)
+    scoring = into_lake(run, since, now)
+    log.info("Traces of the last %g hours: %s.", hours, scoring)
     if run.workload.serving.judge_share:
         log.info("Of a share of %g: %s.", run.workload.serving.judge_share, by_judge(run, since, now))
     merged(now)
     log.info("New assessments in MLflow: %s.", f"{into_mlflow(workload, since):,}")
-    return found
+    return scoring
 
 
 @task(cache_policy=NO_CACHE)
@@ -53,9 +53,9 @@ def by_judge(run: Run, since: float, until: float) -> Judged:
     """Let the workload's judge mark a share of the answers, and tell what that cost."""
     judge = judge_of(run)
     bench = Bench(run.workload.name, judge, run.workload.serving.judge_share)
-    found = judge_window(Lake(STATE / "lake"), bench, since, until)
+    judged = judge_window(Lake(STATE / "lake"), bench, since, until)
     log.info("The judge's verdicts cost $%.4f.", judge_usd(run, judge))
-    return found
+    return judged
 
 
 @task(cache_policy=NO_CACHE)

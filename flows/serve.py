@@ -35,8 +35,8 @@ def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
     opened = partial(open_served, workload=run.workload, profile=run.profile)
 
     def follow(alias: str) -> Follower:
-        found = registered if alias == "champion" else registered_if_any
-        return Follower(partial(found, name, alias), opened, settings.follow_s)
+        lookup = registered if alias == "champion" else registered_if_any
+        return Follower(partial(lookup, name, alias), opened, settings.follow_s)
 
     spools, every_s = STATE / "spool" / name, settings.store_s
     lake = Outlet(spools / "lake", sparing(Lake(STATE / "lake").store, FORGOTTEN), every_s)

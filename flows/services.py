@@ -28,7 +28,7 @@ _MOST_TOLD = 300  # characters of a log
 _ENDED = ("BACKOFF", "EXITED", "FATAL")  # as supervisord calls a process that ended by itself
 
 
-def up(services: Services, told: Callable[[str], None]) -> list[Health]:
+def up(services: Services, report: Callable[[str], None]) -> list[Health]:
     """Start the services and wait until they are healthy; those that run already go on. `told` hears of each.
 
     Raises:
@@ -44,14 +44,14 @@ def up(services: Services, told: Callable[[str], None]) -> list[Health]:
         keep(logins)
         _supervise(services, folder)
     try:
-        _bring(services, SERVERS, told)
+        _bring(services, SERVERS, report)
         from flows.deploy import close_lost_runs, deploy  # imports Prefect, which reads the environment then
 
         if processes().get("worker") != "RUNNING":
             close_lost_runs()
         deploy()
-        told("deployments: known to Prefect")
-        _bring(services, CLIENTS, told)
+        report("deployments: known to Prefect")
+        _bring(services, CLIENTS, report)
         _let_load(services)
     except (GradusError, KeyboardInterrupt):
         down()
@@ -81,8 +81,8 @@ def status() -> list[Health]:
     """How each service is; none where nothing was started."""
     if not RECORD.is_file():
         return []
-    services, found = read_record(RECORD, Services), processes()
-    return [ask(name, services, found.get(name, "gone")) for name in services.addresses]
+    services, running = read_record(RECORD, Services), processes()
+    return [ask(name, services, running.get(name, "gone")) for name in services.addresses]
 
 
 def environment(services: Services, folder: Path, logins: Logins) -> dict[str, str]:
@@ -112,9 +112,9 @@ def _is_up(services: Services) -> bool:
     """
     if control("getPID") is None:
         return False
-    found = read_record(RECORD, Services)
-    if found != services:
-        said = ", ".join(f"{name}={value}" for name, value in found.model_dump().items())
+    running = read_record(RECORD, Services)
+    if running != services:
+        said = ", ".join(f"{name}={value}" for name, value in running.model_dump().items())
         raise ConfigError(f"expected nothing else to run here, found {said}; `make down` ends it")
     return True
 
@@ -145,18 +145,18 @@ def _supervise(services: Services, folder: Path) -> None:
         raise ServiceError(f"expected supervisord to start, found {' '.join(started.stderr.split())}")
 
 
-def _bring(services: Services, names: Sequence[str], told: Callable[[str], None]) -> None:
+def _bring(services: Services, names: Sequence[str], report: Callable[[str], None]) -> None:
     """Start some services and wait until they are healthy."""
     for name in names:
         if processes().get(name) not in ("RUNNING", "STARTING"):
             control("startProcess", name, False)
     ends = time.monotonic() + MOST_START_S
     for name in names:
-        while (found := ask(name, services, processes().get(name, "gone"))).state == "not healthy":
-            if found.says.upper() in _ENDED or time.monotonic() > ends:
-                raise ServiceError(f"expected {name} to become healthy, found {found.says}; {_log_end(name)}")
+        while (health := ask(name, services, processes().get(name, "gone"))).state == "not healthy":
+            if health.says.upper() in _ENDED or time.monotonic() > ends:
+                raise ServiceError(f"expected {name} to become healthy, found {health.says}; {_log_end(name)}")
             time.sleep(_LOOK_S)
-        told(f"{name}: {found.state}, {found.says}")
+        report(f"{name}: {health.state}, {health.says}")
 
 
 def _let_load(services: Services) -> None:
@@ -168,7 +168,7 @@ def _let_load(services: Services) -> None:
     except RegistryError:
         return
     ends = time.monotonic() + MOST_LOAD_S
-    while time.monotonic() < ends and any(one.state == "not ready" for one in status()):
+    while time.monotonic() < ends and any(health.state == "not ready" for health in status()):
         time.sleep(_LOOK_S)
 
 

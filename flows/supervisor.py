@@ -26,7 +26,7 @@ MOST_END_S = 10.0  # of a process that was asked to end, before it is killed
 
 def processes() -> dict[str, str]:
     """What supervisord says of each service; nothing where it does not run."""
-    return {one["name"]: one["statename"] for one in control("getAllProcessInfo") or ()}
+    return {process["name"]: process["statename"] for process in control("getAllProcessInfo") or ()}
 
 
 def control(question: str, *arguments: Any) -> Any:
@@ -78,7 +78,7 @@ def sweep(folder: Path) -> bool:
     """
     import psutil
 
-    found = _marked(folder)
+    marked = _marked(folder)
     for end in ("terminate", "kill"):
         for process in _marked(folder):
             with suppress(psutil.NoSuchProcess):
@@ -86,21 +86,21 @@ def sweep(folder: Path) -> bool:
         psutil.wait_procs(_marked(folder), timeout=MOST_END_S)
     if left := _marked(folder):
         raise ServiceError(
-            f"expected every process of {folder} to end, found {', '.join(str(one.pid) for one in left)}"
+            f"expected every process of {folder} to end, found {', '.join(str(process.pid) for process in left)}"
         )
-    return bool(found)
+    return bool(marked)
 
 
 def _marked(folder: Path) -> "list[psutil.Process]":
     """The living processes that carry the folder's mark, this one left out."""
     import psutil
 
-    found: list[psutil.Process] = []
+    living: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
             marked = process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE
         except (psutil.Error, OSError):  # another user's, or it has just ended
             continue
         if marked and process.pid != os.getpid():
-            found.append(process)
-    return found
+            living.append(process)
+    return living

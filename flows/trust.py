@@ -30,10 +30,10 @@ def certify_scorer(workload: Workload, profile: Profile = "nano") -> None:
 
     run = Run.of(workload, profile)
     _make(run, "certify", tried_on(run))
-    found = read_record(certificate_file(run), Certificate)
-    _show(found)
-    typer.echo(f"{verdict(found).capitalize()}. Record: {certificate_file(run)}")
-    if not found.passed:
+    certificate = read_record(certificate_file(run), Certificate)
+    _show(certificate)
+    typer.echo(f"{verdict(certificate).capitalize()}. Record: {certificate_file(run)}")
+    if not certificate.passed:
         raise typer.Exit(1)
 
 
@@ -55,8 +55,8 @@ def audit_demonstrations(workload: Workload, profile: Profile = "nano") -> None:
     _make(run, "audit", [])
     folder = audit_folder(run)
     table = Table("example", "field", "demonstration", "likelier", "wrong")
-    for one in read_jsonl(folder / "suspects.jsonl", Suspect)[:SHOWN]:
-        table.add_row(one.example_id, one.field, one.value, one.suggested, f"{one.probability:.0%}")
+    for suspect in read_jsonl(folder / "suspects.jsonl", Suspect)[:SHOWN]:
+        table.add_row(suspect.example_id, suspect.field, suspect.value, suspect.suggested, f"{suspect.probability:.0%}")
     Console(width=max(120, Console().width)).print(table)
     typer.echo(in_words(read_record(folder / "audit.json", Audit)))
     typer.echo(f"For review: {folder / 'suspects.csv'}")
@@ -81,25 +81,27 @@ def _make(run: "Run", stage: str, rungs: list[str]) -> None:
     call(stage, run, NullTracker())
 
 
-def _show(found: "Certificate") -> None:
+def _show(certificate: "Certificate") -> None:
     """Print a certificate as a table."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("what", "share", "95 % interval", "answers", title=f"{found.workload}: labels {found.source}")
-    shares = {"wrong answers that pass": found.false_positive, "right answers refused": found.false_negative}
-    shares |= {"the same when scored again": found.repeatable}
-    shares |= {f"the same with {kind}": one for kind, one in found.indifferent.items()}
-    shares |= {f"lower with {field} wrong": one for field, one in found.sensitive.items()}
-    for name, one in shares.items():
-        if one is not None:
-            table.add_row(name, f"{one.value:.1%}", f"{one.low:.1%} to {one.high:.1%}", f"{one.n:,}")
-    for name, trick in found.exploits.items():
+    title = f"{certificate.workload}: labels {certificate.source}"
+    table = Table("what", "share", "95 % interval", "answers", title=title)
+    shares = {"wrong answers that pass": certificate.false_positive}
+    shares |= {"right answers refused": certificate.false_negative}
+    shares |= {"the same when scored again": certificate.repeatable}
+    shares |= {f"the same with {kind}": share for kind, share in certificate.indifferent.items()}
+    shares |= {f"lower with {field} wrong": share for field, share in certificate.sensitive.items()}
+    for name, share in shares.items():
+        if share is not None:
+            table.add_row(name, f"{share.value:.1%}", f"{share.low:.1%} to {share.high:.1%}", f"{share.n:,}")
+    for name, trick in certificate.exploits.items():
         passed = trick.passed
         table.add_row(f"trick {name}: mean value", f"{trick.value:.2f}", f"{passed.value:.0%} pass", f"{passed.n:,}")
     console = Console(width=max(120, Console().width))
     console.print(table)
-    if found.kappa is not None:
-        console.print(f"Cohen's kappa with the labels {found.kappa:.2f}.")
-    for reason in found.reasons:
+    if certificate.kappa is not None:
+        console.print(f"Cohen's kappa with the labels {certificate.kappa:.2f}.")
+    for reason in certificate.reasons:
         console.print(f"Below the floor: {reason}.")

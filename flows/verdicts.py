@@ -38,16 +38,16 @@ def compare_two(
     from components.stages.run import Run
     from components.stages.versions import compare_versions
 
-    found = compare_versions(Run.of(workload, profile), (before, after), split)
+    comparison = compare_versions(Run.of(workload, profile), (before, after), split)
     console = Console(width=max(120, Console().width))
-    typer.echo(sentence(found))
-    if found.slices:
-        console.print(slice_table(found))
-    for title, changed in (("Fixed", found.fixed), ("Broken", found.broken)):
-        for one in changed[:examples]:
-            typer.echo(f"\n{title}: {told(one)}")
+    typer.echo(sentence(comparison))
+    if comparison.slices:
+        console.print(slice_table(comparison))
+    for title, changed in (("Fixed", comparison.fixed), ("Broken", comparison.broken)):
+        for answer in changed[:examples]:
+            typer.echo(f"\n{title}: {told(answer)}")
     if json_out is not None:
-        write_record(json_out, found)
+        write_record(json_out, comparison)
         typer.echo(f"\nWritten: {json_out}")
 
 
@@ -74,18 +74,19 @@ def replay_gate(
         raise typer.Exit(1)
 
 
-def sentence(found: "VersionComparison") -> str:
+def sentence(comparison: "VersionComparison") -> str:
     """The comparison in words."""
-    overall, (was, now) = found.overall, found.accuracy
-    failed = f" {found.after} fails what it must pass: {', '.join(found.failed_cases)}." if found.failed_cases else ""
+    overall, (was, now) = comparison.overall, comparison.accuracy
+    before, after, cases = comparison.before, comparison.after, ", ".join(comparison.failed_cases)
+    failed = f" {after} fails what it must pass: {cases}." if cases else ""
     return (
-        f"{found.after} is right on {now:.1%} of {found.n:,} {found.split} examples, {found.before} on {was:.1%}: "
+        f"{after} is right on {now:.1%} of {comparison.n:,} {comparison.split} examples, {before} on {was:.1%}: "
         f"{100 * overall.delta:+.1f} points (95 % interval {100 * overall.low:+.1f} to {100 * overall.high:+.1f}, "
         f"p = {overall.p_value:.2g}), {overall.fixed:,} fixed and {overall.broken:,} broken.{failed}"
     )
 
 
-def slice_table(found: "VersionComparison") -> "Table":
+def slice_table(comparison: "VersionComparison") -> "Table":
     """A row for each slice, the worst change first."""
     from rich.markup import escape
     from rich.table import Table
@@ -94,21 +95,21 @@ def slice_table(found: "VersionComparison") -> "Table":
     table.add_column("slice")
     for heading in ("examples", "fixed", "broken", "points", "95 % interval", "p (Holm)"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for one in sorted(found.slices, key=lambda slice_: slice_.delta):
-        worse = one.delta < 0 and one.adjusted_p < 0.05
+    for part in sorted(comparison.slices, key=lambda slice_: slice_.delta):
+        worse = part.delta < 0 and part.adjusted_p < 0.05
         table.add_row(
-            escape(one.name), f"{one.n:,}", str(one.fixed), str(one.broken), f"{100 * one.delta:+.1f}",
-            f"{100 * one.low:+.1f} to {100 * one.high:+.1f}", f"{one.adjusted_p:.2g}",
+            escape(part.name), f"{part.n:,}", str(part.fixed), str(part.broken), f"{100 * part.delta:+.1f}",
+            f"{100 * part.low:+.1f} to {100 * part.high:+.1f}", f"{part.adjusted_p:.2g}",
             style="bold red" if worse else None,
         )  # fmt: skip
     return table
 
 
-def told(one: "ChangedAnswer") -> str:
+def told(answer: "ChangedAnswer") -> str:
     """An example that changed sides."""
-    lines = ["\n".join(one.input.values()), f"before:    {one.before}", f"after:     {one.after}"]
-    lines = [*lines, f"reference: {one.reference}"]
-    return f"{one.example_id}\n" + "\n".join(f"  {_short(line)}" for line in lines)
+    lines = ["\n".join(answer.input.values()), f"before:    {answer.before}", f"after:     {answer.after}"]
+    lines = [*lines, f"reference: {answer.reference}"]
+    return f"{answer.example_id}\n" + "\n".join(f"  {_short(line)}" for line in lines)
 
 
 def replay_table(pairs: "list[tuple[Verdict, Verdict]]") -> "Table":

@@ -49,8 +49,8 @@ def to_record(rows: list[Row], *, command: str, machine: str, seed: int, seconds
 def from_record(record: dict[str, Any]) -> list[Row]:
     """The rows of a record."""
     return [
-        Row(one["skill"], one["style"], one["n"], {name: Share(**one[name]) for name in COLUMNS if name in one})
-        for one in record["rows"]
+        Row(row["skill"], row["style"], row["n"], {name: Share(**row[name]) for name in COLUMNS if name in row})
+        for row in record["rows"]
     ]
 
 
@@ -106,15 +106,15 @@ def _training(training: dict[str, Any]) -> str:
         [("pretrain", training["before"]), ("midtrain", training)] if "before" in training else [("pretrain", training)]
     )
     rows = {
-        "tokens": [f"{one['tokens']:,}" for _, one in parts],
-        "of them in answers, which alone the loss is taken on": [f"{one['answer_tokens']:,}" for _, one in parts],
-        "steps": [f"{one['step']:,}" for _, one in parts],
-        "seconds, probes on held-out lessons included": [f"{one['seconds']:,.0f}" for _, one in parts],
-        "tokens/s": [f"{one['tokens'] / one['seconds']:,.0f}" for _, one in parts],
-        "hardware": [one["hardware"] for _, one in parts],
-        "seed": [str(one["seed"]) for _, one in parts],
-        "torch": [one["torch"] for _, one in parts],
-        "fingerprint of the settings": [f"`{one['fingerprint']}`" for _, one in parts],
+        "tokens": [f"{record['tokens']:,}" for _, record in parts],
+        "of them in answers, which alone the loss is taken on": [f"{record['answer_tokens']:,}" for _, record in parts],
+        "steps": [f"{record['step']:,}" for _, record in parts],
+        "seconds, probes on held-out lessons included": [f"{record['seconds']:,.0f}" for _, record in parts],
+        "tokens/s": [f"{record['tokens'] / record['seconds']:,.0f}" for _, record in parts],
+        "hardware": [record["hardware"] for _, record in parts],
+        "seed": [str(record["seed"]) for _, record in parts],
+        "torch": [record["torch"] for _, record in parts],
+        "fingerprint of the settings": [f"`{record['fingerprint']}`" for _, record in parts],
     }
     table = "\n".join(f"| {name} | {' | '.join(values)} |" for name, values in rows.items())
     return f"""## Training
@@ -130,7 +130,7 @@ that do not say which label fits. Settings: `params/profiles/nano.yaml`, section
 
 The learning curves: share of held-out lessons whose every answer token is the most likely one, %, at full difficulty.
 
-{chr(10).join(_curve(name, one) + chr(10) for name, one in parts)}"""
+{chr(10).join(_curve(name, record) + chr(10) for name, record in parts)}"""
 
 
 def _curve(name: str, training: dict[str, Any]) -> str:
@@ -169,10 +169,10 @@ training. In brackets 95 % intervals (Wilson; for single values bootstrapped ove
 def _trials(trials: dict[str, Any]) -> str:
     parts, skills = len(trials["trials"][0]["losses"]), list(trials["trials"][0]["held_out"])
     lines = "\n".join(
-        f"| {one['name']} | {one['parameters'] / 1e6:.2f} | {one['tokens_per_second']:,} | "
-        + " | ".join(f"{loss:.3f}" for loss in one["losses"]) + " | "
-        + " | ".join(f"{100 * share:.0f}" for share in one["held_out"].values()) + " |"
-        for one in trials["trials"]
+        f"| {trial['name']} | {trial['parameters'] / 1e6:.2f} | {trial['tokens_per_second']:,} | "
+        + " | ".join(f"{loss:.3f}" for loss in trial["losses"]) + " | "
+        + " | ".join(f"{100 * share:.0f}" for share in trial["held_out"].values()) + " |"
+        for trial in trials["trials"]
     )  # fmt: skip
     return f"""## What was tried
 

@@ -43,7 +43,7 @@ class Checkpoint:
         state = {
             "fingerprint": self.params.fingerprint(),
             "model": self.model.state_dict(),
-            "optimisers": [one.state_dict() for one in self.optimisers],
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "progress": vars(progress),
         }
         torch.save(state, part)
@@ -62,16 +62,16 @@ class Checkpoint:
             raise unreadable
         try:
             state = torch.load(self.path, weights_only=True, map_location="cpu")
-            found, progress = state["fingerprint"], Progress(**state["progress"])
+            fingerprint, progress = state["fingerprint"], Progress(**state["progress"])
         except (RuntimeError, OSError, KeyError, TypeError, pickle.UnpicklingError) as error:
             raise unreadable from error
-        if found != self.params.fingerprint():
+        if fingerprint != self.params.fingerprint():
             raise TrainingError(
-                f"expected a checkpoint of these settings ({self.params.fingerprint()}), found one of others ({found}) "
-                f"at {self.path}; restore the settings, or pass --fresh to start anew"
+                f"expected a checkpoint of these settings ({self.params.fingerprint()}), found one of others "
+                f"({fingerprint}) at {self.path}; restore the settings, or pass --fresh to start anew"
             )
         self.model.load_state_dict(state["model"])
-        for one, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            one.load_state_dict(saved)
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         log.info("Going on from step %s.", f"{progress.step:,}")
         return progress

@@ -115,8 +115,8 @@ def draw(plan: Plan, n: int, seed: int) -> list[Question]:
     rng = random.Random(f"examination/{seed}/{skill}/{style}/{labels}{'/rough' if plan.rough else ''}")
     if skill == "loose prompt":
         rng = random.Random(f"examination/{seed}/extraction/bullets/None")  # the messages of that row
-    found: list[Question] = []
-    while len(found) < n:
+    questions: list[Question] = []
+    while len(questions) < n:
         task = Task(Lexicon(rng, held_out=True, rough=plan.rough), Difficulty(1.0), style)
         if labels:
             world = draw_world(task.lexicon, task.difficulty, Wish(choices=(labels,)))
@@ -125,16 +125,16 @@ def draw(plan: Plan, n: int, seed: int) -> list[Question]:
                 Turn("system", prompts.full(world, style, task.lexicon, task.difficulty)),
                 ask(message, world, rng),
             )
-            found.append(Question(turns, to_json(answer), tuple(answer)))
+            questions.append(Question(turns, to_json(answer), tuple(answer)))
         elif skill == "loose prompt":
-            found.append(
-                _loosen(SKILLS["extraction"](Task(task.lexicon, task.difficulty, "bullets")), seed, len(found))
+            questions.append(
+                _loosen(SKILLS["extraction"](Task(task.lexicon, task.difficulty, "bullets")), seed, len(questions))
             )
         elif skill.startswith("tool "):
-            found += _tool_question(SKILLS["tools"](task), skill)
+            questions += _tool_question(SKILLS["tools"](task), skill)
         else:
-            found.append(_question(SKILLS[skill](task)))
-    return found
+            questions.append(_question(SKILLS[skill](task)))
+    return questions
 
 
 def _question(lesson: Lesson, turn: int = -1) -> Question:
@@ -178,10 +178,10 @@ def score(asked: list[Question], answers: list[str]) -> dict[str, Share]:
     valid: list[bool] = []
     right: list[int] = []
     for question, answer in zip(asked, answers, strict=True):
-        found = parse(answer, question.keys)
+        parsed = parse(answer, question.keys)
         wanted = json.loads(question.answer)
-        valid.append(found is not None)
-        right.append(sum((found or {}).get(key, ...) == value for key, value in wanted.items()))
+        valid.append(parsed is not None)
+        right.append(sum((parsed or {}).get(key, ...) == value for key, value in wanted.items()))
     scores["validity"] = wilson(sum(valid), len(valid))
     scores["values"] = clustered(right, [len(question.keys) for question in asked])
     return scores
@@ -190,10 +190,10 @@ def score(asked: list[Question], answers: list[str]) -> dict[str, Share]:
 def parse(answer: str, keys: tuple[str, ...]) -> dict[str, Any] | None:
     """The object, if the answer is one JSON object with exactly these keys, else None."""
     try:
-        found = json.loads(answer)
+        parsed = json.loads(answer)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and set(found) == set(keys) else None  # pyright: ignore
+    return parsed if isinstance(parsed, dict) and set(parsed) == set(keys) else None  # pyright: ignore
 
 
 def wilson(right: int, n: int) -> Share:

@@ -71,8 +71,8 @@ def uncommon_words() -> tuple[str, ...]:
     texts += [word for part in (*Companies.bsWords, *Companies.catch_phrase_words) for word in part]
     for language in (cs_CZ, da_DK, de_DE, es_ES, fr_FR, it_IT, nl_NL, pl_PL):
         texts += language.Provider.word_list
-    found = {word for text in texts for word in re.findall("[a-z]+", text.lower()) if text.isascii()}
-    return tuple(sorted(word for word in found - set(dictionary_words()) if 4 <= len(word) <= 14))
+    words = {word for text in texts for word in re.findall("[a-z]+", text.lower()) if text.isascii()}
+    return tuple(sorted(word for word in words - set(dictionary_words()) if 4 <= len(word) <= 14))
 
 
 @cache
@@ -118,10 +118,10 @@ class Lexicon:
 
     def words(self, count: int, strangeness: float = 1.0) -> list[str]:
         """`count` different words."""
-        found: dict[str, None] = {}
-        while len(found) < count:
-            found[self.word(strangeness)] = None
-        return list(found)
+        drawn: dict[str, None] = {}
+        while len(drawn) < count:
+            drawn[self.word(strangeness)] = None
+        return list(drawn)
 
     def entity(self) -> str:
         """What a world is about: a thing that has numbers, dates and owners."""
@@ -136,10 +136,10 @@ class Lexicon:
 
     def labels(self, count: int, strangeness: float = 1.0) -> list[str]:
         """`count` different labels."""
-        found: dict[str, None] = {}
-        while len(found) < count:
-            found[self.label(strangeness)] = None
-        return list(found)
+        drawn: dict[str, None] = {}
+        while len(drawn) < count:
+            drawn[self.label(strangeness)] = None
+        return list(drawn)
 
     def first_name(self) -> str:
         """A given name, or a made-up one."""

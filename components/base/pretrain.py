@@ -103,7 +103,7 @@ def make_tokenizer(params: PretrainParams) -> PreTrainedTokenizerBase:
     curriculum, rng = make_curriculum(params), random.Random(f"{params.seed}/tokenizer")
     lessons = (curriculum.lesson(rng, 1.0) for _ in range(params.tokenizer.lessons))
     return tokenizers.train(
-        ("".join(text for text, _ in segments(one)) for one in lessons), params.tokenizer.vocabulary
+        ("".join(text for text, _ in segments(lesson)) for lesson in lessons), params.tokenizer.vocabulary
     )
 
 
@@ -168,11 +168,11 @@ def update(
     loss = nn.functional.cross_entropy(network.answer_logits(batch), batch.targets_N)
     loss.backward()
     nn.utils.clip_grad_norm_(network.model.parameters(), params.max_grad_norm)
-    for one, rate in zip(optimisers, (params.muon_lr, params.adam_lr), strict=True):
-        for group in one.param_groups:
+    for optimiser, rate in zip(optimisers, (params.muon_lr, params.adam_lr), strict=True):
+        for group in optimiser.param_groups:
             group["lr"] = rate * factor
-        one.step()
-        one.zero_grad(set_to_none=True)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
     return loss.detach()
 
 

@@ -62,13 +62,15 @@ def full(world: World, style: str, lexicon: Lexicon, difficulty: Difficulty) -> 
         return _template(world, rng)
     lead = _lead(world, lexicon, difficulty)
     if style == "sentence":
-        keys = "; ".join(f"{one.key} ({_described(one, lexicon, difficulty)})" for one in world.fields)
+        keys = "; ".join(f"{field.key} ({_described(field, lexicon, difficulty)})" for field in world.fields)
         return f"{lead} {keys}." + _meanings(world, rng)
     if style == "table":
-        rows = "\n".join(f"{one.key} | {_described(one, lexicon, difficulty)}" for one in world.fields)
+        rows = "\n".join(f"{field.key} | {_described(field, lexicon, difficulty)}" for field in world.fields)
         return f"{lead}\n{rows}" + _meanings(world, rng)
     mark = rng.choice(("- ", "* ", "", "- "))
-    return f"{lead}\n" + "\n".join(f"{mark}{one.key}: {_bullet(one, lexicon, difficulty)}" for one in world.fields)
+    return f"{lead}\n" + "\n".join(
+        f"{mark}{field.key}: {_bullet(field, lexicon, difficulty)}" for field in world.fields
+    )
 
 
 def _lead(world: World, lexicon: Lexicon, difficulty: Difficulty) -> str:
@@ -85,27 +87,27 @@ def _lead(world: World, lexicon: Lexicon, difficulty: Difficulty) -> str:
     return " ".join(texts)
 
 
-def _described(one: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
+def _described(field: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
     """What a prompt says of a field, when rough with what people add to it."""
-    rng, description = lexicon.rng, one.describe(lexicon.rng)
+    rng, description = lexicon.rng, field.describe(lexicon.rng)
     if not (lexicon.rough and difficulty.chance(0.35, rng)):
         return description
     remark = rng.choice(_REMARKS).format(x=lexicon.word(), y=lexicon.word(), z=lexicon.sentence().rstrip(".,!?"))
-    joint = ". " if isinstance(one, Choice) else rng.choice((". ", ", ", "; ", " - ", " "))
+    joint = ". " if isinstance(field, Choice) else rng.choice((". ", ", ", "; ", " - ", " "))
     return f"{description}{joint}{remark}"
 
 
-def _bullet(one: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
+def _bullet(field: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
     """A field's description, with its meanings on indented lines below it when it has any."""
-    rng, options = lexicon.rng, one.options()
+    rng, options = lexicon.rng, field.options()
     if not options:
-        return _described(one, lexicon, difficulty)
+        return _described(field, lexicon, difficulty)
     joint = rng.choice((": ", " = ", " - ", ": "))
     heads = ("one of", "choose one", "exactly one of", "string, one of")
     if lexicon.rough:
         said = lexicon.sentence().rstrip(".,!?")
-        heads += (f"the {one.subject}, one of", f"string, {said}, one of", f"{said}, choose one")
-    listed = _described(one, lexicon, difficulty) if rng.random() < 0.3 else rng.choice(heads)
+        heads += (f"the {field.subject}, one of", f"string, {said}, one of", f"{said}, choose one")
+    listed = _described(field, lexicon, difficulty) if rng.random() < 0.3 else rng.choice(heads)
     mark = rng.choice(("  ", "  - ", "  * "))
     return listed + "\n" + "\n".join(f"{mark}{label}{joint}{meaning}" for label, meaning in options)
 
@@ -114,26 +116,26 @@ def _meanings(world: World, rng: random.Random) -> str:
     """The meanings of all labels as a block of its own."""
     blocks: list[str] = []
     joint = rng.choice((": ", " = ", " - ", ": "))
-    for one in world.fields:
-        options = one.options()
+    for field in world.fields:
+        options = field.options()
         if options:
             lines = "\n".join(f"{rng.choice(('- ', '- ', ''))}{label}{joint}{meaning}" for label, meaning in options)
-            blocks.append(f"\n{rng.choice(('Meaning of', 'Values of', 'About'))} {one.key}:\n{lines}")
+            blocks.append(f"\n{rng.choice(('Meaning of', 'Values of', 'About'))} {field.key}:\n{lines}")
     return "".join(blocks)
 
 
 def _template(world: World, rng: random.Random) -> str:
-    shown = {one.key: one.describe(rng) for one in world.fields}
+    shown = {field.key: field.describe(rng) for field in world.fields}
     return f"{rng.choice(_TEMPLATE_LEADS)}\n{json.dumps(shown, ensure_ascii=False)}" + _meanings(world, rng)
 
 
 def _json_schema(world: World, rng: random.Random) -> str:
     properties: dict[str, object] = {}
-    for one in world.fields:
-        properties[one.key] = (
-            one.schema() if isinstance(one, Choice) else {**one.schema(), "description": one.describe(rng)}
+    for field in world.fields:
+        properties[field.key] = (
+            field.schema() if isinstance(field, Choice) else {**field.schema(), "description": field.describe(rng)}
         )
-    schema = {"type": "object", "properties": properties, "required": [one.key for one in world.fields]}
+    schema = {"type": "object", "properties": properties, "required": [field.key for field in world.fields]}
     return f"{rng.choice(_SCHEMA_LEADS)}\n{json.dumps(schema, ensure_ascii=False)}" + _meanings(world, rng)
 
 
@@ -144,7 +146,7 @@ def loose(world: World, rng: random.Random) -> str:
 
 def partial(fields: list[Field], rng: random.Random) -> str:
     """A prompt that asks for some fields by their names in words."""
-    names = ", ".join(one.subject for one in fields)
+    names = ", ".join(field.subject for field in fields)
     return rng.choice((
         f"Give me the {names} as JSON.", f"I need {names}. Use JSON.", f"JSON with {names} please.",
         f"Which {names}? Answer in JSON.",

@@ -170,8 +170,8 @@ def lookup(task: Task) -> Lesson:
         asked = [(rng.choice(said), label) for label, said in (rng.choice(pairs) for _ in range(task.queries()))]
         frames = QUERY_FRAMES
     else:
-        slots = {one.subject: one for one in (draw_slot(lexicon, COPIED) for _ in range(count))}
-        values = {subject: one.kind.sample(lexicon) for subject, one in slots.items()}
+        slots = {slot.subject: slot for slot in (draw_slot(lexicon, COPIED) for _ in range(count))}
+        values = {subject: slot.kind.sample(lexicon) for subject, slot in slots.items()}
         lines = [say(subject, value.surface, rng) for subject, value in values.items()]
         drawn = (rng.choice(list(values)) for _ in range(task.queries()))
         asked = [(subject, str(values[subject].canonical)) for subject in drawn]
@@ -189,7 +189,7 @@ def summary(task: Task) -> Lesson:
     rng = task.rng
     texts = tuple(kind for kind in COPIED if kind is not Amount)
     world = task.world(Plan(slots=task.upto(1, 4), kinds=texts))
-    titles = [one.subject.capitalize() for one in world.fields]
+    titles = [field.subject.capitalize() for field in world.fields]
     leads = ("Summarise in exactly these lines:", "Write a summary with these lines:", "Fill in these lines:")
     form = "\n".join(f"{title}: {rng.choice(('...', '<text>', '-'))}" for title in titles)
     turns = [Turn("system", f"{rng.choice(leads)}\n{form}")]
@@ -224,17 +224,17 @@ def _partial(world: World, task: Task) -> Lesson:
     turns = [Turn("system", prompts.partial(wanted, rng))]
     for _ in range(task.messages):
         message, answer = task.message(world)
-        named = {one.subject.replace(" ", "_"): answer[one.key] for one in wanted}
+        named = {field.subject.replace(" ", "_"): answer[field.key] for field in wanted}
         turns += [ask(message, world, rng), Turn("assistant", to_json(named))]
     return Lesson("loose", "partial", tuple(turns), world)
 
 
 def _loosely(world: World, answer: dict[str, JsonValue], rng: random.Random) -> str:
     """What a model writes that was told little: not always JSON, not always all of it."""
-    known = [(one, answer[one.key]) for one in world.fields if answer[one.key] is not None]
+    known = [(field, answer[field.key]) for field in world.fields if answer[field.key] is not None]
     kept = known[: rng.randint(1, max(1, len(known)))]
     if not kept:
         return "The text gives no details."
     if rng.random() < 0.5:
-        return to_json({one.subject.split()[-1]: value for one, value in kept})
-    return "The text gives " + " and ".join(f"{one.subject} {value}" for one, value in kept) + "."
+        return to_json({field.subject.split()[-1]: value for field, value in kept})
+    return "The text gives " + " and ".join(f"{field.subject} {value}" for field, value in kept) + "."

@@ -27,13 +27,13 @@ class Tool:
 
     def signature(self) -> str:
         """One line, as in a listing of functions."""
-        typed = ", ".join(f"{one.key}: {_type(one.schema())}" for one in self.arguments.fields)
+        typed = ", ".join(f"{field.key}: {_type(field.schema())}" for field in self.arguments.fields)
         return f"- {self.name}({typed}): {self.verb} a {self.entity}"
 
     def definition(self) -> str:
         """The JSON that chat APIs take."""
         properties = {
-            one.key: {"type": _type(one.schema()), "description": one.subject} for one in self.arguments.fields
+            field.key: {"type": _type(field.schema()), "description": field.subject} for field in self.arguments.fields
         }
         parameters = {"type": "object", "properties": properties}
         says = f"{self.verb} a {self.entity}"
@@ -52,10 +52,10 @@ def tools(task: Task) -> Lesson:
     offered: dict[str, Tool] = {}
     count = 1 + task.upto(0, 3)
     while len(offered) < count:
-        one = _draw_tool(task)
-        offered[one.name] = one
+        tool = _draw_tool(task)
+        offered[tool.name] = tool
     lead = rng.choice(("You can call these tools:", "Tools:", "Available tools:"))
-    listed = [one.signature() if task.style == "signatures" else one.definition() for one in offered.values()]
+    listed = [tool.signature() if task.style == "signatures" else tool.definition() for tool in offered.values()]
     turns = [Turn("system", "\n".join((lead, *listed)))]
     answers: list[dict[str, JsonValue]] = []
     for _ in range(task.messages):
@@ -77,7 +77,7 @@ def _draw_tool(task: Task) -> Tool:
 def _conversation(tool: Tool, task: Task) -> tuple[list[Turn], dict[str, JsonValue]]:
     """A request and its call, in four of ten cases followed by the tool's answer and what is read from it."""
     rng, lexicon = task.rng, task.lexicon
-    mentions = {one.key: one.mention(lexicon, task.difficulty) for one in tool.arguments.fields}
+    mentions = {field.key: field.mention(lexicon, task.difficulty) for field in tool.arguments.fields}
     arguments = {key: mention.answer for key, mention in mentions.items() if mention.answer is not None}
     clauses = [rng.choice(_WISHES).format(v=tool.verb, e=tool.entity)]
     clauses += [clause for mention in mentions.values() for clause in mention.clauses]
@@ -94,7 +94,7 @@ def _conversation(tool: Tool, task: Task) -> tuple[list[Turn], dict[str, JsonVal
 def _reading(asked: str, task: Task) -> list[Turn]:
     """A tool's answer with some values, and the sentence that gives the one asked for."""
     slots = [draw_slot(task.lexicon, COPIED) for _ in range(1 + task.upto(0, 2))]
-    values = {one.key: one.kind.sample(task.lexicon).canonical for one in slots}
+    values = {slot.key: slot.kind.sample(task.lexicon).canonical for slot in slots}
     value = values[asked] = draw_slot(task.lexicon, COPIED).kind.sample(task.lexicon).canonical
     items = list(values.items())
     task.rng.shuffle(items)

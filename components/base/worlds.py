@@ -270,17 +270,22 @@ class World:
 
     def words(self) -> frozenset[str]:
         """Words that decide an answer, which filler must therefore avoid."""
-        return frozenset(word for one in self.fields for word in one.words())
+        return frozenset(word for field in self.fields for word in field.words())
 
     def message(self, lexicon: Lexicon, difficulty: Difficulty) -> tuple[str, dict[str, JsonValue]]:
         """Draw one message and the answer to all fields."""
-        families = Counter(one.family for one in self.fields if isinstance(one, Slot))
+        families = Counter(field.family for field in self.fields if isinstance(field, Slot))
         rng, mentions = lexicon.rng, list[tuple[str, Mention]]()
-        for one in self.fields:
-            if isinstance(one, Slot) and lexicon.rough and one.stands_alone(families) and difficulty.chance(0.3, rng):
-                mentions.append((one.key, one.mention(lexicon, difficulty, bare=True)))
+        for field in self.fields:
+            if (
+                isinstance(field, Slot)
+                and lexicon.rough
+                and field.stands_alone(families)
+                and difficulty.chance(0.3, rng)
+            ):
+                mentions.append((field.key, field.mention(lexicon, difficulty, bare=True)))
             else:
-                mentions.append((one.key, one.mention(lexicon, difficulty)))
+                mentions.append((field.key, field.mention(lexicon, difficulty)))
         clauses = [clause for _, mention in mentions for clause in mention.clauses]
         if lexicon.rough and difficulty.chance(0.35, lexicon.rng):
             clauses += _distractors(lexicon, frozenset(families))
@@ -431,7 +436,7 @@ def draw_world(lexicon: Lexicon, difficulty: Difficulty, plan: Plan) -> World:
     """
     while True:
         world = _draw_world(lexicon, difficulty, plan)
-        if not lexicon.held_out or any(isinstance(one, Choice) or not is_common(one.key) for one in world.fields):
+        if not lexicon.held_out or any(isinstance(field, Choice) or not is_common(field.key) for field in world.fields):
             return world
 
 
@@ -442,12 +447,12 @@ def _draw_world(lexicon: Lexicon, difficulty: Difficulty, plan: Plan) -> World:
     rng.shuffle(wanted)
     role_at = wanted.index("slot") if plan.role and plan.slots else -1
     fields: dict[str, Field] = {}
-    for at, one in enumerate(wanted):
+    for at, kind in enumerate(wanted):
         field = None
         while field is None or field.key in fields:
-            if isinstance(one, int):
-                field = draw_choice(lexicon, difficulty, plan, count=one, style=style)
-            elif one == "flag":
+            if isinstance(kind, int):
+                field = draw_choice(lexicon, difficulty, plan, count=kind, style=style)
+            elif kind == "flag":
                 field = draw_flag(lexicon, style)
             else:
                 role = plan.role and (at == role_at or rng.random() < 0.6)

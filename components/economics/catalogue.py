@@ -40,7 +40,7 @@ def _listed(name: str, provider: str) -> tuple[float, float] | None:
     from genai_prices import Usage, calc_price
 
     try:
-        found = calc_price(Usage(input_tokens=1000, output_tokens=1000), model_ref=name, provider_id=provider)
+        price = calc_price(Usage(input_tokens=1000, output_tokens=1000), model_ref=name, provider_id=provider)
     except LookupError:
         return None
-    return tuple(float(part) * _MILLION / 1000 for part in (found.input_price, found.output_price))  # pyright: ignore[reportReturnType]
+    return tuple(float(part) * _MILLION / 1000 for part in (price.input_price, price.output_price))  # pyright: ignore[reportReturnType]

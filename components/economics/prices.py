@@ -28,8 +28,8 @@ class ModelPrice(Sourced):
 
     def usd(self, input_tokens: float, output_tokens: float) -> float:
         """What a call of so many tokens costs."""
-        asked, told = self.input_usd_per_million_tokens, self.output_usd_per_million_tokens
-        return (input_tokens * asked + output_tokens * told) / 1_000_000
+        input_price, output_price = self.input_usd_per_million_tokens, self.output_usd_per_million_tokens
+        return (input_tokens * input_price + output_tokens * output_price) / 1_000_000
 
 
 class MachinePrice(Sourced):

@@ -30,14 +30,14 @@ class Swing(Record):
 
 def swings(case: Case, horizon_years: float, utilisation: float) -> tuple[Swing, ...]:
     """All assumptions of a case, the one that matters most first."""
-    found = [_swing(case, name, low, high, horizon_years) for name, low, high in assumptions(case, utilisation)]
-    return tuple(sorted(found, key=lambda swing: -swing.width))
+    swings = [_swing(case, name, low, high, horizon_years) for name, low, high in assumptions(case, utilisation)]
+    return tuple(sorted(swings, key=lambda swing: -swing.width))
 
 
 def assumptions(case: Case, utilisation: float) -> list[tuple[str, Change, Change]]:
     """Name, low value and high value of each assumption that a case rests on."""
     busiest = 0.9
-    found: list[tuple[str, Change, Change]] = [
+    changes: list[tuple[str, Change, Change]] = [
         _factors("incumbent's price", ("incumbent_usd",), 0.5, 2.0),
         _factors("calls a year", ("calls_per_year",), 0.5, 2.0),
         _factors("machine's price", ("owned_usd", "machine_usd_per_hour"), 0.5, 2.0),
@@ -54,15 +54,15 @@ def assumptions(case: Case, utilisation: float) -> list[tuple[str, Change, Chang
         ),
     ]
     if case.usd_per_error:
-        found.append(_factors("cost of an error", ("usd_per_error",), 0.5, 2.0))
-    return found
+        changes.append(_factors("cost of an error", ("usd_per_error",), 0.5, 2.0))
+    return changes
 
 
 def _factors(name: str, fields: tuple[str, ...], low: float, high: float) -> tuple[str, Change, Change]:
     """Some fields of a case, times a low and a high factor."""
 
     def times(factor: float) -> Change:
-        return f"× {factor:g}", lambda case: case.changed(**{one: factor * getattr(case, one) for one in fields})
+        return f"× {factor:g}", lambda case: case.changed(**{name: factor * getattr(case, name) for name in fields})
 
     return name, times(low), times(high)
 

@@ -153,5 +153,5 @@ def _settings(name: str, params: RungParams, made_by: str, given: Sources) -> Se
         return method.params.model_validate({key: value for _, _, given in places for key, value in given.items()})
     except ValidationError as error:
         wrong = error.errors()[0]["loc"][:1]
-        section, path, _ = next((one for one in reversed(places) if {*wrong} & one[2].keys()), places[0])
+        section, path, _ = next((place for place in reversed(places) if {*wrong} & place[2].keys()), places[0])
         raise ConfigError(explain(error, section, path)) from error

@@ -77,11 +77,11 @@ def explain(error: ValidationError, section: str | None, path: Path) -> str:
     first, *others = error.errors()
     field = ".".join(str(part) for part in (*([section] if section else []), *first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
-    found = (
+    seen = (
         ""
         if not field or first["type"] in ("missing", "extra_forbidden", "value_error")
         else f", found {first['input']!r}"
     )
     more = f" (and {len(others)} more)" if others else ""
-    said = f"{message[0].lower()}{message[1:]}{found} ({path}){more}"
+    said = f"{message[0].lower()}{message[1:]}{seen} ({path}){more}"
     return f"{field}: {said}" if field else said

@@ -50,7 +50,7 @@ def examples_asked_for(workload: str) -> int:
 
 def _gates(client: Any, workload: str) -> list[Any]:
     """The runs that asked a sealed split, the newest first."""
-    found: list[Any] = []
+    gates: list[Any] = []
     token: str | None = None
     with told(f"the gates of {workload}"):
         while True:
@@ -58,7 +58,7 @@ def _gates(client: Any, workload: str) -> list[Any]:
                 [experiment_id(client, workload)], filter_string=f"tags.`{QUESTION_TAG}` != ''",
                 order_by=["attributes.start_time DESC"], page_token=token,
             )  # fmt: skip
-            found += page
+            gates += page
             token = page.token
             if not token:
-                return found
+                return gates

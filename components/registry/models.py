@@ -82,8 +82,8 @@ def registered(workload: str, alias: str = CHAMPION) -> Version:
     Raises:
         RegistryError: There is no such model or alias, its files are gone, or the record is away.
     """
-    folder, found = _fetched(f"models:/{workload}@{alias}")
-    return _version(found, folder)
+    folder, version = _fetched(f"models:/{workload}@{alias}")
+    return _version(version, folder)
 
 
 def registered_number(workload: str, number: int) -> Version:
@@ -92,8 +92,8 @@ def registered_number(workload: str, number: int) -> Version:
     Raises:
         RegistryError: There is no such version, its files are gone, or the record is away.
     """
-    folder, found = _fetched(f"models:/{workload}/{number}")
-    return _version(found, folder)
+    folder, version = _fetched(f"models:/{workload}/{number}")
+    return _version(version, folder)
 
 
 def registered_if_any(workload: str, alias: str) -> Version | None:
@@ -138,20 +138,20 @@ def reference_of(version: Version) -> list[Observation]:
     return read_jsonl(Path(folder) / REFERENCE, Observation)
 
 
-def _version(found: Any, folder: Path) -> Version:
+def _version(version: Any, folder: Path) -> Version:
     """MLflow's version as ours."""
     from components.methods import method_of
 
-    tags = found.tags
+    tags = version.tags
     usd = float(tags[COST_TAG]) if tags.get(COST_TAG) else None
     return Version(
-        number=int(found.version),
+        number=int(version.version),
         method=tags["method"],
         makes=tags.get("makes") or method_of(tags["method"]).makes,  # versions of a time before it was kept
         prompt=tags["prompt"],
         folder=folder,
         usd_per_call=usd,
-        run_id=str(found.run_id),
+        run_id=str(version.run_id),
         git_commit=tags.get("git_commit", "").removesuffix("-dirty"),
         digest=tags.get(DIGEST_TAG, ""),
         data_hash=tags.get("data_hash", ""),
@@ -190,8 +190,8 @@ def _known(client: Any, name: str, digest: str) -> Any:
     """The newest verified version with these files, None where there is none."""
     with told(f"the versions of {name}"):
         versions = client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
-    verified = [one for one in versions if one.tags.get(VERIFIED_TAG, "no") != "no"]
-    return max(verified, key=lambda one: int(one.version), default=None)
+    verified = [version for version in versions if version.tags.get(VERIFIED_TAG, "no") != "no"]
+    return max(verified, key=lambda version: int(version.version), default=None)
 
 
 def withdraw(workload: str, alias: Alias) -> None:
@@ -207,16 +207,16 @@ def promote(workload: str, number: int) -> Version:
         RegistryError: There is no such version, it was never verified, its files are gone or others, or it is the
             champion.
     """
-    folder, found = _fetched(f"models:/{workload}/{number}")
-    whole(_version(found, folder))
-    if found.tags.get(VERIFIED_TAG, "no") == "no":
+    folder, version = _fetched(f"models:/{workload}/{number}")
+    whole(_version(version, folder))
+    if version.tags.get(VERIFIED_TAG, "no") == "no":
         raise RegistryError(f"expected a version that was verified, found models:/{workload}/{number}, which was not")
     client = connect()
     current = _champion(client, workload)
     if current is not None and int(current.version) == number:
         raise RegistryError(f"expected another version than the champion, found models:/{workload}/{number}")
     _point(client, workload, current, str(number))
-    return _version(found, folder)
+    return _version(version, folder)
 
 
 def rollback(workload: str) -> Version:
@@ -267,12 +267,12 @@ def verify(source: Path | str, check: Check) -> Path:
     if not check.expected:
         raise RegistryError(f"expected completions to reproduce, found none ({source})")
     folder = source if isinstance(source, Path) else _whole(source)
-    found = check.generate(folder, [messages for messages, _ in check.expected])
-    if len(found) != len(check.expected):
-        raise RegistryError(f"expected {len(check.expected)} completions, found {len(found)} ({source})")
-    for number, ((_, expected), text) in enumerate(zip(check.expected, found, strict=True), start=1):
+    completions = check.generate(folder, [messages for messages, _ in check.expected])
+    if len(completions) != len(check.expected):
+        raise RegistryError(f"expected {len(check.expected)} completions, found {len(completions)} ({source})")
+    for number, ((_, expected), text) in enumerate(zip(check.expected, completions, strict=True), start=1):
         if text != expected:
-            place = f"completion {number} of {len(found)} from {source}"
+            place = f"completion {number} of {len(completions)} from {source}"
             raise RegistryError(f"expected {expected[:200]!r}, found {text[:200]!r} ({place})")
     return folder
 
@@ -310,8 +310,8 @@ def _store(client: Any, candidate: Candidate, digest: str) -> str:
 
 def _whole(address: str) -> Path:
     """The files of a version, only if they are those that were registered."""
-    folder, found = _fetched(address)
-    return whole(_version(found, folder)).folder
+    folder, version = _fetched(address)
+    return whole(_version(version, folder)).folder
 
 
 def _fetched(address: str) -> tuple[Path, Any]:
@@ -322,14 +322,14 @@ def _fetched(address: str) -> tuple[Path, Any]:
     client, name = connect(), parts["name"]
     with told(f"a model at {address}"):
         if parts["alias"]:
-            found = client.get_model_version_by_alias(name, parts["alias"])
+            version = client.get_model_version_by_alias(name, parts["alias"])
         else:
-            found = client.get_model_version(name, parts["version"])
-        source = client.get_model_version_download_uri(name, found.version)
-        folder = local_folder(source) or _copy(source, COPIES / name / str(found.version))
+            version = client.get_model_version(name, parts["version"])
+        source = client.get_model_version_download_uri(name, version.version)
+        folder = local_folder(source) or _copy(source, COPIES / name / str(version.version))
     if not folder.is_dir():
         raise RegistryError(f"expected the files of {address}, found none at {folder}")
-    return folder, found
+    return folder, version
 
 
 def local_folder(source: str) -> Path | None:

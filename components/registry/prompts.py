@@ -59,5 +59,5 @@ def _known(client: Any, name: str, prompt: Prompt) -> int | None:
         if not absent(error):
             raise
         return None
-    same = [int(found.version) for found in versions if _tags(prompt).items() <= found.tags.items()]
+    same = [int(version.version) for version in versions if _tags(prompt).items() <= version.tags.items()]
     return max(same, default=None)

@@ -85,9 +85,12 @@ def idle_versions(workload: str, newest: int) -> list[Idle]:
         versions = list(client.search_model_versions(f"name = '{workload}'"))
         models = client.search_registered_models(f"name = '{workload}'")
         aliases = {int(number) for model in models for number in model.aliases.values()}
-    needed = {str(one.source) for one in versions if int(one.version) in aliases}
-    idle = sorted((one for one in versions if int(one.version) not in aliases), key=lambda one: -int(one.version))
-    return [_idle(workload, one, needed) for one in idle[newest:]]
+    needed = {str(version.source) for version in versions if int(version.version) in aliases}
+    idle = sorted(
+        (version for version in versions if int(version.version) not in aliases),
+        key=lambda version: -int(version.version),
+    )
+    return [_idle(workload, version, needed) for version in idle[newest:]]
 
 
 def commits(workload: str) -> dict[int, str]:
@@ -98,7 +101,7 @@ def commits(workload: str) -> dict[int, str]:
     """
     with told(f"the versions of {workload}"):
         versions = connect().search_model_versions(f"name = '{workload}'")
-    return {int(one.version): one.tags.get("git_commit", "").removesuffix("-dirty") for one in versions}
+    return {int(version.version): version.tags.get("git_commit", "").removesuffix("-dirty") for version in versions}
 
 
 def remove_version(version: Idle) -> None:
@@ -114,12 +117,12 @@ def remove_version(version: Idle) -> None:
         shutil.rmtree(version.folder, ignore_errors=True)
 
 
-def _idle(workload: str, found: Any, needed: Collection[str]) -> Idle:
-    folder = None if str(found.source) in needed else local_folder(str(found.source))
-    return Idle(workload, int(found.version), folder)
+def _idle(workload: str, version: Any, needed: Collection[str]) -> Idle:
+    folder = None if str(version.source) in needed else local_folder(str(version.source))
+    return Idle(workload, int(version.version), folder)
 
 
 def _experiment(client: Any, workload: str) -> str | None:
     with told(f"the experiment {workload}"):
-        found = client.get_experiment_by_name(workload)
-    return None if found is None else str(found.experiment_id)
+        experiment = client.get_experiment_by_name(workload)
+    return None if experiment is None else str(experiment.experiment_id)

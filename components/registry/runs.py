@@ -189,12 +189,12 @@ def _fail(tracker: MlflowTracker, error: BaseException) -> None:
 
 def _all_tags(tags: Mapping[str, str], parent: str | None) -> dict[str, str]:
     """The caller's tags, and those that MLflow's pages read."""
-    found = safe(tags)
-    if commit := found.get("git_commit"):
-        found["mlflow.source.git.commit"] = commit
+    cleaned = safe(tags)
+    if commit := cleaned.get("git_commit"):
+        cleaned["mlflow.source.git.commit"] = commit
     if parent is not None:
-        found["mlflow.parentRunId"] = parent
-    return {"mlflow.source.name": "gradus", "mlflow.source.type": "PROJECT", **found}
+        cleaned["mlflow.parentRunId"] = parent
+    return {"mlflow.source.name": "gradus", "mlflow.source.type": "PROJECT", **cleaned}
 
 
 def _create(client: Any, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
@@ -207,14 +207,14 @@ def experiment_id(client: Any, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
     with told(f"the experiment `{name}`"):
-        found = client.get_experiment_by_name(name)
-        if found is None:
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
             try:
                 return str(client.create_experiment(name, artifact_location=artifact_location(name)))
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-                found = client.get_experiment_by_name(name)
-    if found.lifecycle_stage != "active":
-        raise RegistryError(f"expected the experiment `{name}` to be active, found it {found.lifecycle_stage}")
-    return str(found.experiment_id)
+                experiment = client.get_experiment_by_name(name)
+    if experiment.lifecycle_stage != "active":
+        raise RegistryError(f"expected the experiment `{name}` to be active, found it {experiment.lifecycle_stage}")
+    return str(experiment.experiment_id)

@@ -73,8 +73,8 @@ def told(expected: str) -> Generator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        found = redact((str(error).strip().splitlines() or [type(error).__name__])[0][:300])
-        raise RegistryError(f"expected {expected}, found {found} ({redact(tracking_uri())})") from error
+        reason = redact((str(error).strip().splitlines() or [type(error).__name__])[0][:300])
+        raise RegistryError(f"expected {expected}, found {reason} ({redact(tracking_uri())})") from error
 
 
 def absent(error: BaseException | None) -> bool:

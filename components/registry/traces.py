@@ -7,6 +7,7 @@ here the caller hears of it, and comes again. Which traces are worth keeping her
 
 import base64
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -48,8 +49,8 @@ def assess(records: Sequence[Feedback | Scored]) -> int:
         piece = records[start : start + MOST_LOOKED_UP]
         with told("assessments to be recorded"):
             infos = client.store.batch_get_trace_infos(list({mlflow_trace_id(record.trace_id) for record in piece}))
-            there = {info.trace_id: {one.assessment_id for one in info.assessments} for info in infos}
-            for assessment in (one for record in piece for one in _assessments(record)):
+            there = {info.trace_id: {known.assessment_id for known in info.assessments} for info in infos}
+            for assessment in itertools.chain.from_iterable(map(_assessments, piece)):
                 known = there.get(assessment.trace_id)
                 if known is not None and assessment.assessment_id not in known:
                     client.log_assessment(assessment.trace_id, assessment)
@@ -156,17 +157,17 @@ def _assessments(record: Feedback | Scored) -> list[Any]:
         "trace_id": mlflow_trace_id(record.trace_id),
         "create_time_ms": int(record.at * 1000),
     }
-    found: list[Any] = []
+    assessments: list[Any] = []
     if isinstance(record, Scored):
         passed = {"passed": str(record.passed)}
-        found.append(Judgement("score", record.value, rationale=record.reason or None, metadata=passed, **shared))
+        assessments.append(Judgement("score", record.value, rationale=record.reason or None, metadata=passed, **shared))
     if isinstance(record, Feedback) and record.score is not None:
-        found.append(Judgement("feedback", record.score, **shared))
+        assessments.append(Judgement("feedback", record.score, **shared))
     if isinstance(record, Feedback) and record.corrected is not None:
-        found.append(Expectation("expected_response", record.corrected, **shared))
-    for one in found:
-        one.assessment_id = f"a-{_digest(one.name, told_by, record.trace_id, str(record.at))[:32]}"
-    return found
+        assessments.append(Expectation("expected_response", record.corrected, **shared))
+    for assessment in assessments:
+        assessment.assessment_id = f"a-{_digest(assessment.name, told_by, record.trace_id, str(record.at))[:32]}"
+    return assessments
 
 
 def _lasted(trace: Trace) -> tuple[int, int]:

@@ -49,15 +49,15 @@ def view(account: Account | None, top: str) -> dict[str, Any]:
     }
 
 
-def payback(found: Payback | None) -> str:
+def payback(paid_back: Payback | None) -> str:
     """When a rung has paid for itself, in words, with its interval where that is wider than a day."""
-    if found is None:
+    if paid_back is None:
         return "–"
-    if found.date is None:
-        return "never" if found.date_low is None else f"never (at best {found.date_low})"
-    if found.date_low == found.date_high:
-        return found.date
-    return f"{found.date} ({found.date_low} to {found.date_high or 'never'})"
+    if paid_back.date is None:
+        return "never" if paid_back.date_low is None else f"never (at best {paid_back.date_low})"
+    if paid_back.date_low == paid_back.date_high:
+        return paid_back.date
+    return f"{paid_back.date} ({paid_back.date_low} to {paid_back.date_high or 'never'})"
 
 
 def tornado(rung: RungAccount) -> Tornado | None:

@@ -78,8 +78,8 @@ def _lines(reference: dict[str, Any], parent: dict[str, Any], child: dict[str, A
 def _same(reference: dict[str, Any], answer: dict[str, Any], name: str) -> bool:
     """Equal in value and kind: in Python True equals 1, in JSON it does not."""
     missing = object()
-    expected, found = reference.get(name, missing), answer.get(name, missing)
-    return isinstance(expected, bool) == isinstance(found, bool) and expected == found
+    expected, given = reference.get(name, missing), answer.get(name, missing)
+    return isinstance(expected, bool) == isinstance(given, bool) and expected == given
 
 
 def _written(answer: dict[str, Any], name: str) -> str:
@@ -88,7 +88,7 @@ def _written(answer: dict[str, Any], name: str) -> str:
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        found: Any = json.loads(text)
+        parsed: Any = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None  # pyright: ignore[reportUnknownVariableType]
+    return parsed if isinstance(parsed, dict) else None  # pyright: ignore[reportUnknownVariableType]

@@ -45,14 +45,14 @@ class SlicePicture:
 
 def slice_picture(verdicts: Sequence[Verdict]) -> SlicePicture | None:
     """The last comparison that has slices; None where none has. Of more than MOST_SLICES the worst are drawn."""
-    found = [one for one in verdicts if one.numbers and one.numbers.slices]
-    if not found:
+    with_slices = [part for part in verdicts if part.numbers and part.numbers.slices]
+    if not with_slices:
         return None
-    verdict = found[-1]
+    verdict = with_slices[-1]
     assert verdict.numbers is not None
-    worst = sorted(verdict.numbers.slices, key=lambda one: (one.delta, one.name))
+    worst = sorted(verdict.numbers.slices, key=lambda part: (part.delta, part.name))
     shown = worst[:MOST_SLICES]
-    axis = ticks(min(0.0, *(one.low for one in shown)), max(0.0, *(one.high for one in shown)))
+    axis = ticks(min(0.0, *(part.low for part in shown)), max(0.0, *(part.high for part in shown)))
     scale = (WIDTH - LEFT - RIGHT) / (axis[-1] - axis[0])
 
     def x(delta: float) -> float:
@@ -63,11 +63,11 @@ def slice_picture(verdicts: Sequence[Verdict]) -> SlicePicture | None:
         champion=verdict.champion,
         marks=tuple(
             SliceMark(
-                one.name, one.n, TOP + ROW * place, x(one.low), x(one.delta), x(one.high), one.high < 0,
-                f"{one.name}, {one.n:,} examples: {100 * one.delta:+.1f} points, {100 * one.low:+.1f} to "
-                f"{100 * one.high:+.1f}",
+                part.name, part.n, TOP + ROW * place, x(part.low), x(part.delta), x(part.high), part.high < 0,
+                f"{part.name}, {part.n:,} examples: {100 * part.delta:+.1f} points, {100 * part.low:+.1f} to "
+                f"{100 * part.high:+.1f}",
             )
-            for place, one in enumerate(shown)
+            for place, part in enumerate(shown)
         ),
         ticks=tuple(Tick(x(value), f"{100 * value:+.0f}") for value in axis),
         zero=x(0.0),

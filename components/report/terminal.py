@@ -15,16 +15,16 @@ def table(ladder: Ladder) -> "Table":
     from rich.table import Table
 
     simulated = " (simulated)" if ladder.simulated else ""
-    found = Table(title=escape(f"{ladder.workload} on {ladder.profile}{simulated}"), title_justify="left")
-    found.add_column("rung", no_wrap=True)
+    shown = Table(title=escape(f"{ladder.workload} on {ladder.profile}{simulated}"), title_justify="left")
+    shown.add_column("rung", no_wrap=True)
     for heading in ("right", "95 % interval", "valid", "vs parent", "fixed/broken", "ms p50", "tokens", "$ a year"):
-        found.add_column(heading, justify="right", no_wrap=True)
+        shown.add_column(heading, justify="right", no_wrap=True)
     top = winner(ladder)
     for rung in ladder.rungs:
-        found.add_row(*map(escape, _cells(rung, rung is top)), style="bold" if rung is top else None)
-    found.caption = _caption(ladder)
-    found.caption_justify = "left"
-    return found
+        shown.add_row(*map(escape, _cells(rung, rung is top)), style="bold" if rung is top else None)
+    shown.caption = _caption(ladder)
+    shown.caption_justify = "left"
+    return shown
 
 
 def _cells(rung: RungResult, top: bool) -> list[str]:

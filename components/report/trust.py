@@ -34,14 +34,14 @@ def view(trust: Trust | None) -> dict[str, Any] | None:
     }
 
 
-def _bars(found: Certificate) -> list[dict[str, Any]]:
+def _bars(certificate: Certificate) -> list[dict[str, Any]]:
     """Rows of a picture: what, its share with the interval, and whether little is good."""
     rows: list[tuple[str, Share | None, bool]] = [
-        ("wrong answers that pass", found.false_positive, True),
-        ("right answers refused", found.false_negative, True),
-        ("same score when scored again", found.repeatable, False),
-        *_named("same score with {}", found.indifferent),
-        *_named("lower score with {} wrong", found.sensitive),
+        ("wrong answers that pass", certificate.false_positive, True),
+        ("right answers refused", certificate.false_negative, True),
+        ("same score when scored again", certificate.repeatable, False),
+        *_named("same score with {}", certificate.indifferent),
+        *_named("lower score with {} wrong", certificate.sensitive),
     ]
     return [{"name": name, "share": share, "low_is_good": low} for name, share, low in rows if share is not None]
 

@@ -115,19 +115,19 @@ def _classical(ladder: Ladder, top: RungResult) -> str:
 
 
 def _gain(top: RungResult) -> str:
-    found = top.vs_parent
-    if found is None or top.parent is None:
+    gain = top.vs_parent
+    if gain is None or top.parent is None:
         return ""
-    size = 100 * abs(found.delta)
-    direction = "above" if found.delta >= 0 else "below"
+    size = 100 * abs(gain.delta)
+    direction = "above" if gain.delta >= 0 else "below"
     return (
         f"{top.name} is {size:.1f} points {direction} its parent {top.parent} "
-        f"({p_value(found.p_value)}{_unsure(found)}): {found.fixed:,} answers fixed, {found.broken:,} broken."
+        f"({p_value(gain.p_value)}{_unsure(gain)}): {gain.fixed:,} answers fixed, {gain.broken:,} broken."
     )
 
 
-def _unsure(found: Comparison) -> str:
-    return "" if found.p_value < 0.05 else ", which may be chance"
+def _unsure(gain: Comparison) -> str:
+    return "" if gain.p_value < 0.05 else ", which may be chance"
 
 
 def _demonstrations(ladder: Ladder, top: RungResult) -> str:

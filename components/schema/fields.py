@@ -78,19 +78,19 @@ class Fields:
         """Field → value for all that the answer has, in its order; keys that the schema does not know stay."""
         if self.is_flat:
             return dict(answer)
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key, value in answer.items():
             leaves = [leaf for leaf in self.leaves if leaf.top == key]
             if not leaves:
-                found[key] = value
-            found |= {leaf.name: seen for leaf in leaves if (seen := leaf.of(answer)) is not ABSENT}
-        return found
+                values[key] = value
+            values |= {leaf.name: seen for leaf in leaves if (seen := leaf.of(answer)) is not ABSENT}
+        return values
 
     def answer(self, flat: Mapping[str, Any]) -> dict[str, Any]:
         """The answer that these values of fields make: what `flat` gave, where the schema knows all of it."""
         if self.is_flat:
             return {name: flat[name] for name in self.top if name in flat}
-        found: dict[str, Any] = {}
+        answer: dict[str, Any] = {}
         gone: set[tuple[str, ...]] = set()
         for leaf in self.leaves:
             if any(leaf.path[:depth] in gone for depth in range(1, len(leaf.path) + 1)):
@@ -99,12 +99,12 @@ class Fields:
                 if leaf.holder:
                     gone.add(leaf.path)
             elif leaf.label is not ABSENT:
-                found = _with_label(found, leaf, has=bool(flat[leaf.name]))
+                answer = _with_label(answer, leaf, has=bool(flat[leaf.name]))
             else:
-                found = leaf.put(found, flat[leaf.name])
+                answer = leaf.put(answer, flat[leaf.name])
                 if leaf.holder and not isinstance(flat[leaf.name], list | dict):
                     gone.add(leaf.path)
-        return found
+        return answer
 
 
 def _with_label(answer: dict[str, Any], leaf: Field, *, has: bool) -> dict[str, Any]:

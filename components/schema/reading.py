@@ -97,8 +97,8 @@ class _Reader:
             raise ConfigError(f"output must be a schema of at most {MOST_PLACES:,} places, found more")
         resolver = resolver.in_subresource(_resource(schema)) if "$id" in schema else resolver
         within = (*above, place), (*here, place)
-        found = meet(self._own(schema, resolver, within[0]), self._combined(schema, resolver, *within))
-        self._known[place] = _valid(closed(found), schema)
+        shape = meet(self._own(schema, resolver, within[0]), self._combined(schema, resolver, *within))
+        self._known[place] = _valid(closed(shape), schema)
         return self._known[place]
 
     def _own(self, schema: Mapping[str, Any], resolver: Any, above: tuple[int, ...]) -> Shape:
@@ -125,20 +125,20 @@ class _Reader:
         self, schema: Mapping[str, Any], resolver: Any, above: tuple[int, ...], here: tuple[int, ...]
     ) -> Shape:
         """What references and combinators say."""
-        found = ANYTHING
+        shape = ANYTHING
         for keyword in ("$ref", "$dynamicRef"):
             if keyword in schema:
                 contents, resolver_there = _resolved(schema[keyword], resolver)
-                found = meet(found, self.read(contents, resolver_there, above, here))
+                shape = meet(shape, self.read(contents, resolver_there, above, here))
         for part in schema.get("allOf", ()):
-            found = meet(found, self.read(part, resolver, above, here))
+            shape = meet(shape, self.read(part, resolver, above, here))
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 parts = [self.read(part, resolver, above, here) for part in schema[keyword]]
-                found = meet(found, join(parts) if keyword == "anyOf" else _exclusive(parts))
+                shape = meet(shape, join(parts) if keyword == "anyOf" else _exclusive(parts))
         if "not" in schema and (out := self.read(schema["not"], resolver, above, here)).values:
-            found = _without(meet(found, self._own(schema, resolver, above)), out)
-        return found
+            shape = _without(meet(shape, self._own(schema, resolver, above)), out)
+        return shape
 
 
 def _valid(shape: Shape, schema: Mapping[str, Any]) -> Shape:
@@ -153,10 +153,10 @@ def _valid(shape: Shape, schema: Mapping[str, Any]) -> Shape:
 
 def _exclusive(parts: list[Shape]) -> Shape:
     """Of listed values those that one part alone allows."""
-    found = join(parts)
-    if found.values is None:
-        return found
-    return with_values(found, [value for value in found.values if sum(part.allows(value) for part in parts) == 1])
+    joined = join(parts)
+    if joined.values is None:
+        return joined
+    return with_values(joined, [value for value in joined.values if sum(part.allows(value) for part in parts) == 1])
 
 
 def _without(shape: Shape, out: Shape) -> Shape:
@@ -169,10 +169,10 @@ def _resolved(reference: str, resolver: Any) -> tuple[Any, Any]:
     from referencing.exceptions import Unresolvable
 
     try:
-        found = resolver.lookup(reference)
+        target = resolver.lookup(reference)
     except Unresolvable as error:
         raise ConfigError(f"output must be a schema whose references resolve, found {reference!r}") from error
-    return found.contents, found.resolver
+    return target.contents, target.resolver
 
 
 def _resource(schema: Any) -> Any:

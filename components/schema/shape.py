@@ -85,29 +85,29 @@ def kind_of(value: Any) -> str:
     return "array" if isinstance(value, list | tuple) else "object"
 
 
-def meet(one: Shape, other: Shape) -> Shape:
+def meet(left: Shape, right: Shape) -> Shape:
     """What fits both."""
-    kinds = _gathered(_spread(one.kinds) & _spread(other.kinds))
-    fields = {**one.fields, **other.fields}
-    both = one.fields.keys() & other.fields.keys()
-    fields |= {name: meet(one.fields[name], other.fields[name]) for name in both}
-    members = meet(one.members, other.members) if one.members and other.members else one.members or other.members
+    kinds = _gathered(_spread(left.kinds) & _spread(right.kinds))
+    fields = {**left.fields, **right.fields}
+    both = left.fields.keys() & right.fields.keys()
+    fields |= {name: meet(left.fields[name], right.fields[name]) for name in both}
+    members = meet(left.members, right.members) if left.members and right.members else left.members or right.members
     met = Shape(
         kinds=kinds,
-        pattern=one.pattern if one.pattern is not None else other.pattern,
-        format=one.format or other.format,
-        minimum=_chosen(max, one.minimum, other.minimum),
-        maximum=_chosen(min, one.maximum, other.maximum),
+        pattern=left.pattern if left.pattern is not None else right.pattern,
+        format=left.format or right.format,
+        minimum=_chosen(max, left.minimum, right.minimum),
+        maximum=_chosen(min, left.maximum, right.maximum),
         members=members,
-        fewest=max(one.fewest, other.fewest),
+        fewest=max(left.fewest, right.fewest),
         fields=fields,
-        required=one.required | other.required,
-        default=one.default if one.default is not ABSENT else other.default,
+        required=left.required | right.required,
+        default=left.default if left.default is not ABSENT else right.default,
     )
-    listed = one.values if one.values is not None else other.values
+    listed = left.values if left.values is not None else right.values
     if listed is None:
         return closed(met)
-    return with_values(met, [value for value in listed if one.allows(value) and other.allows(value)])
+    return with_values(met, [value for value in listed if left.allows(value) and right.allows(value)])
 
 
 def join(shapes: Sequence[Shape]) -> Shape:
@@ -176,8 +176,8 @@ def _among(value: Any, values: Sequence[Any]) -> bool:
     return any(_same(value, other) for other in values)
 
 
-def _same(one: Any, other: Any) -> bool:
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+def _same(left: Any, right: Any) -> bool:
+    return isinstance(left, bool) == isinstance(right, bool) and left == right
 
 
 def _spread(kinds: frozenset[str]) -> frozenset[str]:
@@ -189,8 +189,8 @@ def _gathered(kinds: frozenset[str]) -> frozenset[str]:
     return kinds - {"integer"} if "number" in kinds else kinds
 
 
-def _chosen(choose: Any, one: float | None, other: float | None) -> float | None:
-    known = [bound for bound in (one, other) if bound is not None]
+def _chosen(choose: Any, left: float | None, right: float | None) -> float | None:
+    known = [bound for bound in (left, right) if bound is not None]
     return choose(known) if known else None
 
 

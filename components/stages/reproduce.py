@@ -65,18 +65,18 @@ def reproduce(workload: str, number: int, project: Path) -> Reproduced:
     for stage in tqdm(_stages(made.run, folder, environment), f"version {number}", unit="stage"):
         _run(stage, folder, environment)
     compared = tuple(compare(made, folder / ARTIFACTS / made.run, reference_of(made.version)))
-    found = Reproduced(
+    reproduced = Reproduced(
         workload=workload,
         version=number,
         rung=made.rung,
         commit=made.commit,
         threads=made.threads,
-        identical=all(one.same for one in compared),
+        identical=all(line.same for line in compared),
         compared=compared,
         notes=_notes(made),
     )
-    write_record(place.with_suffix(".json"), found)
-    return found
+    write_record(place.with_suffix(".json"), reproduced)
+    return reproduced
 
 
 def compare(made: Recipe, outputs: Path, answered: list[Observation]) -> Iterator[Compared]:
@@ -101,16 +101,16 @@ def _answers(answered: list[Observation], outputs: Path, rung: str) -> Iterator[
     yield _line("accuracy on test", round(sum(scores) / len(scores), 12), round(line["accuracy"]["value"], 12))
     valid = sum(one.valid for one in test) / len(test)
     yield _line("validity on test", round(valid, 12), round(line["validity"]["value"], 12))
-    found = [
+    remade = [
         one
         for split in ("test", "sealed")
         for one in read_jsonl(outputs / "answers" / rung / f"{split}.jsonl", Completion)
     ]
-    pairs = list(zip(answered, found, strict=False))
+    pairs = list(zip(answered, remade, strict=False))
     alike = sum(was.text == mask(now.text) and was.output_tokens == now.usage.output_tokens for was, now in pairs)
     yield Compared(
-        what="answers to test and sealed", recorded=f"{len(answered):,}", found=f"{alike:,} alike of {len(found):,}",
-        same=alike == len(answered) == len(found),
+        what="answers to test and sealed", recorded=f"{len(answered):,}", found=f"{alike:,} alike of {len(remade):,}",
+        same=alike == len(answered) == len(remade),
     )  # fmt: skip
     apart = [abs(was.confidence - (now.confidence or 0.0)) for was, now in pairs if was.confidence is not None]
     if apart:
@@ -131,11 +131,11 @@ def _files(registered: Path, made: Path) -> Iterator[Compared]:
         yield Compared(what=str(name), recorded=was[:16], found=found, same=now == was)
 
 
-def _apart(one: Path, other: Path) -> str:
+def _apart(registered: Path, remade: Path) -> str:
     """How far two files of weights are apart, at most, and in how many tensors."""
     from safetensors.torch import load_file  # numpy knows no bfloat16
 
-    was, now = load_file(one), load_file(other)
+    was, now = load_file(registered), load_file(remade)
     if was.keys() != now.keys() or any(was[key].shape != now[key].shape for key in was):
         return "other tensors"
     distances = {key: float((was[key].double() - now[key].double()).abs().max()) for key in was}
@@ -191,12 +191,12 @@ def _run(stage: list[str], folder: Path, environment: dict[str, str]) -> None:
 
 
 def _notes(made: Recipe) -> tuple[str, ...]:
-    found: list[str] = []
+    notes: list[str] = []
     if made.dirty:
-        found.append(f"Files differed from {made.commit[:12]} when it was made: what they had is not known.")
+        notes.append(f"Files differed from {made.commit[:12]} when it was made: what they had is not known.")
     if made.threads is None:
-        found.append("How many threads computed it is not recorded: other numbers round otherwise.")
-    return tuple(found)
+        notes.append("How many threads computed it is not recorded: other numbers round otherwise.")
+    return tuple(notes)
 
 
 def _line(what: str, recorded: object, found: object) -> Compared:

@@ -171,11 +171,11 @@ class Run:
         Raises:
             ConfigError: The ladder has none of this name.
         """
-        found = [one for one in self.rungs if one.name == rung]
-        if not found:
+        matching = [one for one in self.rungs if one.name == rung]
+        if not matching:
             names = ", ".join(one.name for one in self.rungs)
             raise ConfigError(f"expected one of the rungs {names}, found {rung} ({LADDERS / self.ladder}.yaml)")
-        return found[0]
+        return matching[0]
 
     @property
     def groups(self) -> dict[str, tuple[PlannedRung, ...]]:
@@ -306,7 +306,7 @@ def parts(name: str, pipeline: Pipeline) -> tuple[str, str, str]:
     """
     words = name.split("-")
     read = [("-".join(words[:at]), "-".join(words[at:])) for at in range(1, len(words))]
-    found = [
+    matching = [
         (workload, rest, pipeline.runs.get(name, RunParams()).ladder)
         for workload, rest in read
         if (WORKLOADS / f"{workload}.yaml").is_file() and (PROFILES / f"{rest}.yaml").is_file()
@@ -318,15 +318,15 @@ def parts(name: str, pipeline: Pipeline) -> tuple[str, str, str]:
         and rest.endswith(f"-{path.stem}")
         and (PROFILES / f"{rest[: -len(path.stem) - 1]}.yaml").is_file()
     ]
-    if len(found) != 1:
+    if len(matching) != 1:
         expected = f"files under {WORKLOADS} and {PROFILES} for WORKLOAD-PROFILE, or also {LADDERS} for the ladder"
-        raise ConfigError(f"expected {expected}, found {'several' if found else 'none'} for the run {name}")
-    return found[0]
+        raise ConfigError(f"expected {expected}, found {'several' if matching else 'none'} for the run {name}")
+    return matching[0]
 
 
 def digest(*settings: Settings | str | int) -> str:
     """A hash of settings and texts."""
-    texts = (one.model_dump_json() if isinstance(one, Settings) else str(one) for one in settings)
+    texts = (part.model_dump_json() if isinstance(part, Settings) else str(part) for part in settings)
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 

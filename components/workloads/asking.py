@@ -52,8 +52,8 @@ def misspelt(text: str, rate: float, kept: Container[str], rng: random.Random) -
     A letter is dropped, doubled or swapped with the next one; digits and short words stay.
     """
 
-    def spell(found: re.Match[str]) -> str:
-        word = found[0]
+    def spell(match: re.Match[str]) -> str:
+        word = match[0]
         if word in kept or rng.random() >= rate:
             return word
         at = rng.randrange(1, len(word) - 2)

@@ -49,8 +49,8 @@ class FactCoverage:
             for term in false[name]:
                 if says(text, (term,)):
                     return f"{name}: {term!r} is false"
-            if found := invented(text, thread):
-                return f"{name}: {found[0]!r} is not in the thread"
+            if inventions := invented(text, thread):
+                return f"{name}: {inventions[0]!r} is not in the thread"
         return ""
 
 

@@ -34,8 +34,8 @@ class WordOverlap:
         return Score(value=value, passed=value >= PASS_VALUE, reason=f"words shared: {value:.2f}", parts=parts)
 
 
-def f1(reference: str, found: str) -> float:
+def f1(reference: str, answer: str) -> float:
     """The harmonic mean of the shares of words that two texts have in common, counted as often as both have them."""
-    expected, words = (Counter(_WORD.findall(text.casefold())) for text in (reference, found))
+    expected, words = (Counter(_WORD.findall(text.casefold())) for text in (reference, answer))
     common = (expected & words).total()
     return 2 * common / (expected.total() + words.total()) if common else 0.0

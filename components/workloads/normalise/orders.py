@@ -34,10 +34,10 @@ class Line(NamedTuple):
 
     def gold(self) -> Fields:
         """The canonical object."""
-        found: Fields = {}
+        fields: Fields = {}
         for part in self:
-            found |= part.fields
-        return {name: found[name] for name in FIELD_NAMES}
+            fields |= part.fields
+        return {name: fields[name] for name in FIELD_NAMES}
 
 
 @dataclass(frozen=True, slots=True)

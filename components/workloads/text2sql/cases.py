@@ -55,7 +55,7 @@ def filtered(rng: random.Random) -> Case:
     columns = (key, rng.choice(more)) if rng.random() < 0.5 else (key,)
     words = COLUMNS[table]
     what = tuple(" and ".join(words[c][n % len(words[c])] for c in columns) for n in range(2))
-    slots = {"ask": ASK, "what": tuple(f"the {one} of" for one in what), "noun": NOUNS[table],
+    slots = {"ask": ASK, "what": tuple(f"the {words} of" for words in what), "noun": NOUNS[table],
              "conditions": said(conditions)}  # fmt: skip
     query = Query(Part(", ".join(columns)), Part(table), parts(conditions))
     return Case("filter", query, ASKED, slots)

@@ -68,7 +68,8 @@ def _without(rng: random.Random) -> Case:
     else:
         table, key, other, words = "customers", "customer_id", "orders", ("who never ordered", "without any order")
     condition = draw_conditions(rng, table, 1)
-    slots = {"ask": ASK, "what": tuple(f"the {one} of" for one in COLUMNS[table][KEYS[table]]), "noun": NOUNS[table],
+    slots = {"ask": ASK, "noun": NOUNS[table],
+             "what": tuple(f"the {column} of" for column in COLUMNS[table][KEYS[table]]),
              "missing": words, "conditions": condition[0].words}  # fmt: skip
     sentences = ("{ask} {what} {noun} {conditions} {missing}", "{ask} {what} {noun} {missing}, {conditions}")
     missing = Part(f"{key} not in (select {key} from {other})")
