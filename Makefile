@@ -71,7 +71,7 @@ demo: setup ## Climb the ladder on the embedded workload triage: prompts, SFT, R
 	$(BIN)/gradus run triage --profile nano
 
 test: setup ## Run the tests that need no GPU, service or patience (make test ARGS="-m slow tests/flows")
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: setup ## Check style, formatting and who imports whom
 	$(BIN)/ruff check
