@@ -68,6 +68,7 @@ sbom: setup ## Write what is installed as a CycloneDX bill of materials, sbom.js
 	  --output-file sbom.json $(BIN)/python
 
 demo: setup ## Climb the ladder on the embedded workload triage: prompts, SFT, RL, gate, report
+	$(BIN)/gradus run triage --profile nano --quick
 	$(BIN)/gradus run triage --profile nano
 
 test: setup ## Run the tests that need no GPU, service or patience (make test ARGS="-m slow tests/flows")

@@ -50,6 +50,7 @@ app.add_typer(init)
 app.add_typer(retention)
 app.add_typer(keeping)
 
+QUICK = "quick"  # the ladder of a first look
 ModelFolder = Annotated[Path, typer.Option("--model", help="Folder of the model.")]
 
 
@@ -108,11 +109,15 @@ def climb_ladder(
     alias: Annotated[
         Literal["champion", "canary"], typer.Option(help="What the winner becomes where it replaces a champion.")
     ] = "champion",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A first look at a part of the data, in minutes; same as --ladder quick.")
+    ] = False,
 ) -> None:
     """Climb a ladder: data, audit, the rungs, certificate, answers, evaluation, gate and report.
 
     What did not change since the last run is not done again; a run that was stopped goes on where it was. Prints a
-    table, the path of the report, and the command that opens the record.
+    table, the path of the report, and the command that opens the record. A first look (--quick) prints a table and
+    decides nothing.
     """
     from rich.console import Console
 
@@ -120,7 +125,9 @@ def climb_ladder(
     from components.report import table
     from components.stages.run import Run
 
-    run = Run.of(workload, profile, ladder)
+    if quick and ladder not in (None, QUICK):
+        raise ConfigError(f"expected --quick or --ladder, found --quick and --ladder {ladder}")
+    run = Run.of(workload, profile, QUICK if quick else ladder)
     in_a_repository(Path.cwd())
     prefect_home()
     from flows.ladder import climb
@@ -129,6 +136,14 @@ def climb_ladder(
     signal.signal(signal.SIGINT, stop)
     climb(run, alias)
     console = Console(width=max(120, Console().width))
+    if run.first_look:
+        from components.report import glance
+        from components.stages.evaluate import evaluated
+
+        rungs, simulated = evaluated(run).rungs, run.workload.simulated
+        console.print(glance(workload, profile, rungs, simulated=simulated))
+        typer.echo(f"\nNothing was decided. The whole climb: gradus run {workload} --profile {profile}")
+        return
     console.print(table(read_record(run.report / "ladder.json", Ladder)))
     typer.echo(f"\nReport: {(run.report / 'report.html').resolve()}")
     typer.echo("Record: make ui")

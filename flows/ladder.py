@@ -39,6 +39,14 @@ def ladder(run: Run, record: str, alias: Alias) -> None:
         tell_record(run, record)
 
 
+@flow(name="first-look", flow_run_name="{run.name}")
+def first_look(run: Run) -> None:
+    """Climb on a part of the data as far as the evaluation: nothing is decided, published or told of as a result."""
+    with concurrency(TRAINER, occupy=1):
+        for node in nodes(run):
+            stage(run, node.name)
+
+
 @task(name="standing", cache_policy=NO_CACHE)
 def find_standing(run: Run, record: str) -> None:
     """Which version stands before the gate, and its answers."""
@@ -76,11 +84,15 @@ def climb(run: Run, alias: Alias = "champion") -> None:
     """
     _ = run.base_model  # a mistake is told before work begins
     write_graph(run)
-    if unchanged(run, [node.name for node in nodes(run)]) and is_published(run):
+    done = unchanged(run, [node.name for node in nodes(run)])
+    if done and (run.first_look or is_published(run)):
         return
     tags = {"run": run.name, "stage": "ladder", **run.setting, "git_commit": git_commit()}
     with open_run(run.workload.name, run.name, tags) as tracker:
         tracker.params({**run.setting})
         os.environ[PARENT] = str(tracker.run_id)
+        if run.first_look:
+            first_look(run)
+            return
         ladder(run, str(tracker.run_id), alias)
         tracker.artifact(run.report, "report")

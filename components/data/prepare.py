@@ -8,8 +8,8 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from components.data.checks import repeated_inputs, similar_rows, tabulate
@@ -28,6 +28,7 @@ from components.tracking import Tracker
 # Rows drawn from a generator, as a multiple of its sizes: groups and refused rows cost some of them.
 SURPLUSES = (1.05, 1.5, 4.0)
 logger = logging.getLogger(__name__)
+Draw = Callable[[SplitName, Sequence[Example]], Sequence[int]]
 
 
 class Quarantined(Record):
@@ -36,6 +37,20 @@ class Quarantined(Record):
     where: str
     example: Example
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What is taken of a source: rows within the limits, and of each split the positions that `draw` names.
+
+    The whole source is split before anything is drawn; None takes all.
+    """
+
+    limits: Sequence[TokenLimit] = ()
+    draw: Draw | None = None
+
+
+ALL = Taken()
 
 
 @dataclass(frozen=True)
@@ -50,10 +65,8 @@ class Prepared:
     leaked: dict[SplitName, int]
 
 
-def prepare(
-    workload: Workload, folder: Path, out: Path, tracker: Tracker, limits: Sequence[TokenLimit] = ()
-) -> DataReport:
-    """Read, check and split a workload's data; `folder` is data/<workload>/. Rows beyond a limit are refused.
+def prepare(workload: Workload, folder: Path, out: Path, tracker: Tracker, taken: Taken = ALL) -> DataReport:
+    """Read, check and split a workload's data; `folder` is data/<workload>/.
 
     Writes to `out`: {train,dev,test,sealed}.jsonl, quarantine.jsonl, report.json and data_docs/index.html.
 
@@ -62,7 +75,9 @@ def prepare(
         DataError: The source cannot be read, more rows are refused than the workload allows, or a split is empty.
             Nothing is written then.
     """
-    prepared = _prepare(workload, folder, limits)
+    prepared = _prepare(workload, folder, taken.limits)
+    if taken.draw is not None:
+        prepared = replace(prepared, splits=_drawn(prepared, taken.draw))
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
     try:
@@ -72,6 +87,15 @@ def prepare(
         shutil.rmtree(part, ignore_errors=True)
     _tell(report, out, tracker)
     return report
+
+
+def _drawn(prepared: Prepared, draw: Draw) -> Places:
+    """What is kept of each split."""
+    rows = prepared.rows
+    return {
+        split: [places[at] for at in draw(split, [rows[place].example for place in places])]
+        for split, places in prepared.splits.items()
+    }
 
 
 def _prepare(workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:

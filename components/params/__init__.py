@@ -6,7 +6,7 @@ are not settings: they come from the environment.
 
 from components.params.advice import AdviceParams
 from components.params.economics import EconomicsParams
-from components.params.ladder import BASE, LadderParams, RungParams
+from components.params.ladder import BASE, FirstLookParams, LadderParams, RungParams
 from components.params.loading import Settings, changed, load, read_yaml
 from components.params.pipeline import (
     GateParams,
@@ -75,8 +75,8 @@ from components.params.workload import (
 __all__ = [
     "BASE", "AccessParams", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams",
     "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams", "EconomicsParams", "EngineParams",
-    "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FormatRulesParams", "GateParams",
-    "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams", "HuggingFaceSource", "JudgeParams",
+    "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FirstLookParams", "FormatRulesParams",
+    "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams", "HuggingFaceSource", "JudgeParams",
     "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams",
     "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile", "RecordParams", "ReleaseParams",
     "RetentionParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",

@@ -30,7 +30,20 @@ class RungParams(Settings):
     settings: dict[str, Any] = Field(default={}, description="What differs from the profile's settings of the method.")
 
 
+class FirstLookParams(Settings):
+    """How much of the data a first look takes: examples of each split, drawn by the seed."""
+
+    train: int = Field(ge=1)
+    dev: int = Field(ge=1)
+    test: int = Field(ge=1)
+
+
 class LadderParams(Settings):
     """The rungs in the order in which they climb."""
 
+    first_look: FirstLookParams | None = Field(
+        default=None,
+        description="A climb for a first impression: it takes so many examples, leaves the sealed split alone, decides "
+        "nothing and publishes nothing. None: a whole climb.",
+    )
     rungs: dict[str, RungParams] = Field(min_length=1)

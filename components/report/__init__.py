@@ -7,11 +7,11 @@ from components.report.drawing import drawing
 from components.report.evidence import Change, Changes, Curve, Evidence, PriceLine, price_lines
 from components.report.markdown import markdown
 from components.report.page import render
-from components.report.terminal import table
+from components.report.terminal import glance, table
 from components.report.trust import Trust
 from components.report.words import winner
 
 __all__ = [
-    "Change", "Changes", "Curve", "Evidence", "PriceLine", "Trust", "drawing", "markdown", "price_lines", "render",
-    "table", "winner",
+    "Change", "Changes", "Curve", "Evidence", "PriceLine", "Trust", "drawing", "glance", "markdown", "price_lines",
+    "render", "table", "winner",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """The ladder as a table for the terminal."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from components.records import Ladder, RungResult
@@ -23,6 +24,26 @@ def table(ladder: Ladder) -> "Table":
     for rung in ladder.rungs:
         shown.add_row(*map(escape, _cells(rung, rung is top)), style="bold" if rung is top else None)
     shown.caption = _caption(ladder)
+    shown.caption_justify = "left"
+    return shown
+
+
+def glance(workload: str, profile: str, rungs: Sequence[RungResult], *, simulated: bool) -> "Table":
+    """One row a rung of a first look: what is right and valid, with 95 % intervals, and what it learned from."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    said = " (simulated)" if simulated else ""
+    shown = Table(title=escape(f"A first look at {workload} on {profile}{said}"), title_justify="left")
+    shown.add_column("rung", no_wrap=True)
+    for heading in ("right", "95 % interval", "valid", "95 % interval"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for rung in rungs:
+        intervals = [f"{100 * share.low:.1f}–{100 * share.high:.1f}" for share in (rung.accuracy, rung.validity)]
+        right, valid = percent(rung.accuracy.value), percent(rung.validity.value)
+        shown.add_row(*map(escape, (rung.name, right, intervals[0], valid, intervals[1])))
+    n = max(rung.n for rung in rungs)
+    shown.caption = f"{n:,} test examples, little training: too few to decide by"
     shown.caption_justify = "left"
     return shown
 

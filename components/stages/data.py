@@ -1,17 +1,28 @@
 """The stage `data`: a source, validated and split."""
 
+from collections.abc import Sequence
 from functools import partial
 
-from components.data.prepare import prepare
+from components.data.prepare import Taken, prepare
 from components.data.tokens import ConversationTokens, TokenLimit
 from components.errors import EngineError
+from components.evaluation.sample import places
+from components.params import SplitName
+from components.records import Example
 from components.stages.run import Run
 from components.tracking import Tracker
 
 
 def data(run: Run, tracker: Tracker) -> None:
     """Source → train, dev, test and sealed examples, the quarantine, a report and Data Docs."""
-    prepare(run.workload, run.data_source, run.folder / "data", tracker, token_limits(run))
+    draw = partial(first_look, run) if run.first_look else None
+    prepare(run.workload, run.data_source, run.folder / "data", tracker, Taken(token_limits(run), draw))
+
+
+def first_look(run: Run, split: SplitName, examples: Sequence[Example]) -> Sequence[int]:
+    """The positions of a split that a first look takes; none of the sealed one, which only a decision may read."""
+    assert run.first_look is not None
+    return places(examples, run.first_look.model_dump().get(split, 0), run.seed)
 
 
 def token_limits(run: Run) -> list[TokenLimit]:

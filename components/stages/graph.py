@@ -48,8 +48,13 @@ class StageNode:
 
 
 def nodes(run: Run) -> list[StageNode]:
-    """The stages of a run in an order in which each finds what it reads."""
-    return [*_prepared(run), *_made(run), *_judged(run)]
+    """The stages of a run in an order in which each finds what it reads; a first look ends with the evaluation."""
+    every = [*_prepared(run), *_made(run), *_judged(run)]
+    if run.first_look is None:
+        return every
+    audited = any(reads_audit(rung) for rung in run.rungs)
+    left_out = {"gate", "report", *([] if audited else ["audit"])}
+    return [node for node in every if node.name not in left_out]
 
 
 def write_graph(run: Run) -> Path:
@@ -85,6 +90,7 @@ def settings(run: Run) -> dict[str, Any]:
     """The run's settings as they are resolved from workload, profile, ladder and pipeline."""
     return {
         "seed": run.seed,
+        **({"first_look": run.first_look.model_dump()} if run.first_look else {}),
         "workload": run.workload.model_dump(mode="json"),
         "profile": run.profile.model_dump(mode="json", exclude={"pretrain", "midtrain", "methods"}),
         "rungs": {
@@ -111,6 +117,7 @@ def _prepared(run: Run) -> Iterator[StageNode]:
         settings=[
             "workload.source", "workload.harvest", "workload.output", "workload.validation", "workload.prompts",
             "workload.trained_prompt", "profile.model", "profile.prompting", "profile.max_tokens",
+            *(["first_look", "seed"] if run.first_look else []),
         ],
         outs=[str(run.folder / "data")],
     )  # fmt: skip

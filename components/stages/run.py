@@ -26,6 +26,7 @@ from components.params import (
     AdviceParams,
     AuditParams,
     CertificateParams,
+    FirstLookParams,
     GateParams,
     HackingParams,
     LadderParams,
@@ -85,6 +86,7 @@ class Run:
     seed: int
     gate: GateParams
     ladder: str = STANDARD
+    first_look: FirstLookParams | None = None
     rungs: tuple[PlannedRung, ...] = ()
     advice: AdviceParams = field(default_factory=AdviceParams)
     certificate: CertificateParams = field(default_factory=CertificateParams)
@@ -107,6 +109,7 @@ class Run:
         workload = load(WORKLOADS / f"{workload_name}.yaml", Workload)
         profile = load(PROFILES / f"{profile_name}.yaml", Profile)
         path = LADDERS / f"{ladder}.yaml"
+        climbed = load(path, LadderParams)
         run = cls(
             name=name,
             workload=workload,
@@ -114,8 +117,9 @@ class Run:
             seed=pipeline.seed if entry.seed is None else entry.seed,
             gate=changed(pipeline.gate, entry.gate, f"runs.{name}.gate", PIPELINE),
             ladder=ladder,
+            first_look=climbed.first_look,
             rungs=plan(Sources(
-                load(path, LadderParams), workload, profile, entry.rungs, name,
+                climbed, workload, profile, entry.rungs, name,
                 path, PROFILES / f"{profile_name}.yaml", PIPELINE,
             )),
             advice=pipeline.advice,
@@ -128,6 +132,7 @@ class Run:
         )  # fmt: skip
         for prompt in (*run.workload.prompts, run.workload.trained_prompt):
             run.prompt(prompt)
+        run.refuse_decisions()
         run.prices.model(run.workload.incumbent)
         run.prices.machine(run.profile.machine)
         for params in filter(None, (run.workload.scorer, run.workload.sealed_scorer)):
@@ -148,6 +153,18 @@ class Run:
         name = f"{workload}-{profile}"
         usual = load(PIPELINE, Pipeline).runs.get(name, RunParams()).ladder
         return cls.load(name if ladder in (None, usual) else f"{name}-{ladder}")
+
+    def refuse_decisions(self) -> None:
+        """Refuse a first look with a rung that is not made without a certificate, which takes more than a look.
+
+        Raises:
+            ConfigError: A reward teaches one of its rungs.
+        """
+        if self.first_look and (rewarded := [rung.name for rung in self.rungs if rung.rewarded]):
+            raise ConfigError(
+                f"expected no rung that a reward teaches where first_look is set, found {rewarded[0]} "
+                f"({LADDERS / self.ladder}.yaml)"
+            )
 
     @property
     def setting(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.data.prepare import Quarantined, prepare
+from components.data.prepare import Quarantined, Taken, prepare
 from components.data.tokens import ConversationTokens, TokenLimit
 from components.engines.chat import Chat
 from components.errors import ConfigError, EngineError
@@ -116,7 +116,7 @@ def test_rows_beyond_a_limit_are_quarantined_with_number_and_limit(
 ) -> None:
     rows, out = [*good_rows, ["far too long " * 10, "refund", "1"]], tmp_path / "out"
     limits = [TokenLimit("context", 6_000, characters), TokenLimit("training", 12_900, characters)]
-    report = prepare(make_workload(), write_csv(rows), out, NullTracker(), limits)
+    report = prepare(make_workload(), write_csv(rows), out, NullTracker(), Taken(limits))
     # White space around texts goes: 10 times 13 letters, less the last.
     assert [(row.example.id, row.reasons) for row in read_jsonl(out / "quarantine.jsonl", Quarantined)] == [
         ("all-61", ("prompt and answer have 12,900 tokens, more than 6,000 (context)",))

@@ -11,6 +11,9 @@ import yaml
 
 from components.errors import ConfigError
 from components.params import GateParams
+from components.records import Example
+from components.stages.data import first_look
+from components.stages.graph import nodes
 from components.stages.run import Run, digest, git_commit
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -122,7 +125,7 @@ def test_a_run_on_another_ladder_has_its_name(settings: Path) -> None:
     [
         ("flight", "nano", None, "found flight (params/workloads)"),
         ("triage", "mega", None, "found mega (params/profiles)"),
-        ("triage", "nano", "rope", "expected one of continuum, standard, found rope (params/ladders)"),
+        ("triage", "nano", "rope", "expected one of continuum, quick, standard, found rope (params/ladders)"),
     ],
 )
 def test_a_run_of_what_is_not_there_is_refused_with_what_is(
@@ -130,3 +133,32 @@ def test_a_run_of_what_is_not_there_is_refused_with_what_is(
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(told)):
         Run.of(workload, profile, ladder)
+
+
+def test_a_first_look_ends_with_the_evaluation_and_reads_no_audit(settings: Path) -> None:
+    names = [node.name for node in nodes(Run.of("triage", "nano", "quick"))]
+    assert names[0] == "data"
+    assert names[-1] == "evaluate"
+    assert not {"audit", "certify", "gate", "report"} & set(names)
+
+
+def test_a_first_look_with_a_rung_that_a_reward_teaches_is_refused(settings: Path) -> None:
+    ladder = settings.parent / "ladders" / "quick.yaml"
+    content = yaml.safe_load(ladder.read_text())
+    content["rungs"]["grpo"] = {"method": "grpo", "from": "sft"}
+    ladder.write_text(yaml.safe_dump(content, sort_keys=False))
+    with pytest.raises(ConfigError, match="expected no rung that a reward teaches where first_look is set, found grpo"):
+        Run.of("triage", "nano", "quick")
+
+
+def test_a_first_look_takes_a_drawn_part_of_each_split_and_nothing_of_the_sealed_one(settings: Path) -> None:
+    run = Run.of("triage", "nano", "quick")
+    rows = [
+        Example(id=f"e{at}", input={"text": str(at)}, demonstration="{}", reference="{}", group=str(at))
+        for at in range(3000)
+    ]
+    sizes = {split: len(set(first_look(run, split, rows))) for split in ("train", "dev", "test", "sealed")}
+    assert sizes == {"train": 1000, "dev": 100, "test": 200, "sealed": 0}
+    drawn = first_look(run, "test", rows)
+    assert drawn != range(200)
+    assert drawn == first_look(run, "test", rows)
