@@ -21,7 +21,7 @@ WORDS = 250  # that tell most of a field, for the trees
 TREES = 30  # 100 find no more on triage (79.5 % of planted errors instead of 79.2 %) and take twice as long
 MOST_WORDS = 20_000
 MOST_FITTED = 20_000  # rows that the linear model learns from: more change few doubts and take minutes
-MOST_GROWN = 8_000  # rows that trees grow from, which costs more than in proportion: see `_by_fields`
+MOST_GROWN = 10_000  # rows that trees grow from, which costs more than in proportion: see `_by_fields`
 MOST_LABELS = 40  # beyond, trees take minutes; the linear model alone has been as good there
 _FLOOR = 1e-4  # of a probability: trees say 0 of what they have not seen
 
