@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock sbom bench-pressure bench-fuzz bench-inputs results bench-base bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock sbom bench-pressure bench-fuzz bench-inputs bench-rows results bench-base bench-nano-trials ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -133,8 +133,11 @@ bench-advice: setup ## Is the advice right? Simulated workloads whose best next 
 bench-trust: setup ## Certificates' coverage, ten hacked and ten honest trainings, the label audit (after make demo)
 	$(BIN)/python -m benchmarks.trust $(ARGS)
 
-bench-inputs: setup ## Nine kinds of sources from init to the classical rung, 100,000 rows, reported files (ARGS="--data FOLDER")
+bench-inputs: setup ## Nine kinds of sources from init up the ladder `quick`, 100,000 rows, reported files (ARGS="--data FOLDER")
 	$(BIN)/python -m benchmarks.inputs $(ARGS)
+
+bench-rows: setup ## CPU time and memory of data, audit and classical on 100,000 rows (ARGS="--count 20000")
+	$(BIN)/python -m benchmarks.inputs --rows $(ARGS)
 
 results: setup ## docs/results.md from benchmarks/real.json: real data beside published figures
 	$(BIN)/python -m benchmarks.results

@@ -1,8 +1,12 @@
-"""What people bring: nine sources from `gradus init` to the classical rung, and the files that people reported.
+"""What people bring: nine sources climbed from `gradus init`, 100,000 rows, and the files that people reported.
 
-The climbs run the stages `data`, `audit` and `classical` without a change to any YAML (`--whole`: the whole ladder).
-Real data is read from a folder that GRADUS_REAL_DATA or --data names, with banking77/, snips/, nluplusplus/ and
-restaurants8k/; what is not there is left out, and told. The summaries are simulated.
+1. `--climbs`: init and a climb of the ladder `quick` on the embedded model, without a change to any YAML. Real data is
+   read from a folder that GRADUS_REAL_DATA or --data names, with banking77/, snips/ and nluplusplus/; what is not there
+   is left out, and told. The summaries are simulated.
+2. `--rows`: CPU time and memory of `data`, `audit` and `classical` on a simulated file of 100,000 rows.
+3. `--findings`: the reported files, and the outcome of the test of each.
+
+Without any of these, all three. The record keeps what a call did not measure.
 """
 
 import argparse
@@ -22,68 +26,79 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.inputs_findings import FINDINGS
+from benchmarks.ladder import FILES, FOLDERS, commit, surroundings
 from tests.components.data import clients
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "benchmarks" / "inputs.json"
 WORK = ROOT / "state" / "bench-inputs"
-STAGES = [["components.stages", *words, "mine-nano"] for words in (["data"], ["audit"])]
-STAGES.append(["components.stages", "rung", "mine-nano", "classical"])
+RUN, LADDER = "mine-nano", "quick"
+STAGES = [["components.stages", *words] for words in (["data", RUN], ["audit", RUN], ["rung", RUN, "classical"])]
 ROWS = 1500  # of the sources that are made from others
 Row = dict[str, Any]
 
 
 def main() -> None:
-    """Run the climbs and the tests, and write benchmarks/inputs.json."""
+    """Measure the parts that are asked for, and write them beside what other calls found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--climbs", action="store_true", help="The climbs.")
+    parser.add_argument("--rows", action="store_true", help="The large file.")
+    parser.add_argument("--findings", action="store_true", help="The reported files.")
     parser.add_argument("--data", type=Path, default=os.environ.get("GRADUS_REAL_DATA"), help="Folder of real data.")
     parser.add_argument("--only", nargs="*", choices=list(SOURCES), help="Some of the climbs.")
-    parser.add_argument("--whole", action="store_true", help="The whole ladder on the embedded model.")
-    parser.add_argument("--rows", type=int, default=100_000, help="Of the large file; 0: none.")
+    parser.add_argument("--count", type=int, default=100_000, help="Rows of the large file.")
     parser.add_argument("--json-out", type=Path, default=OUT)
     chosen = parser.parse_args()
-    kept = json.loads(chosen.json_out.read_text(encoding="utf-8")) if chosen.only and chosen.json_out.is_file() else {}
-    climbs: dict[str, Row] = {row["source"]: row for row in kept.get("climbs", [])}
-    record: Row = {
-        "command": "python -m benchmarks.inputs",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{os.cpu_count()} CPU cores",
-        "climbs": list(climbs.values()),
-        "large": kept.get("large", []),
-        "findings": kept.get("findings", []),
-    }
-    for name in chosen.only or SOURCES:
-        climbs[name] = climb(name, chosen.data, whole=chosen.whole)
-        record["climbs"] = [climbs[source] for source in SOURCES if source in climbs]
+    everything = not (chosen.climbs or chosen.rows or chosen.findings)
+    record: Row = json.loads(chosen.json_out.read_text(encoding="utf-8")) if chosen.json_out.is_file() else {}
+    record |= {"command": "python -m benchmarks.inputs", "machine": f"{os.cpu_count()} CPU cores"}
+    if chosen.climbs or everything:
+        kept: dict[str, Row] = {row["name"]: row for row in record.get("climbs", []) if "name" in row}
+        for name in chosen.only or SOURCES:
+            kept[name] = climb(name, chosen.data)
+            record["climbs"] = [kept[source] for source in SOURCES if source in kept]
+            save(record, chosen.json_out)
+    if chosen.rows or everything:
+        record["large"] = large(chosen.count)
         save(record, chosen.json_out)
-    if chosen.rows:
-        record["large"] = [climb_large(chosen.rows)]
-    record["findings"] = findings()
-    save(record, chosen.json_out)
+    if chosen.findings or everything:
+        record["findings"] = findings()
+        save(record, chosen.json_out)
 
 
 def save(record: Row, path: Path) -> None:
     """Write what there is so far."""
+    record["date"] = time.strftime("%Y-%m-%d")
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def climb(name: str, data: Path | None, *, whole: bool) -> Row:
-    """One source through `gradus init` and the stages; what was found stands in the row."""
+def climb(name: str, data: Path | None) -> Row:
+    """One source through `gradus init` and the quick ladder: its commands, seconds, how it ended, what it found."""
     project = prepared(name)
     try:
         source = SOURCES[name](project.parent / "source", Path(data) if data else None)
     except FileNotFoundError as error:
-        return {"source": name, "left_out": f"needs {error.filename} in the folder of real data"}
-    commands = [["flows.cli", "init", "mine", "--from", str(source), "--yes"]]
-    if whole:
-        commands.append(["flows.cli", "run", "mine", "--profile", "nano"])
-    else:
-        commands += STAGES
-    return {"source": name, **outcome(project, commands)}
+        return {"name": name, "left_out": f"needs {error.filename} in the folder of real data"}
+    shown = f"{source.parent.name}/{source.name}"
+    commands = (
+        ["init", "mine", "--from", str(source), "--yes"],
+        ["run", "mine", "--profile", "nano", "--ladder", LADDER],
+    )
+    steps = measured(project, [["flows.cli", *words] for words in commands])
+    ended = next((step["said"] for step in steps if step["code"]), "finished")
+    return {
+        "name": name,
+        "command": " && ".join(f"gradus {' '.join(words)}" for words in commands).replace(str(source), shown),
+        "seconds": round(sum(step["seconds"] for step in steps), 1),
+        "cpu_seconds": round(sum(step["cpu_seconds"] for step in steps), 1),
+        "peak_memory_gb": max(step["peak_memory_gb"] for step in steps),
+        "ended": ended,
+        **results(project / "artifacts" / f"{RUN}-{LADDER}"),
+    }
 
 
-def climb_large(rows: int) -> Row:
-    """A file of so many rows, all different, through the same stages."""
+def large(rows: int) -> Row:
+    """A file of so many rows, all different, through three stages."""
     project = prepared("large")
     source = project.parent / "source" / "large.csv"
     words = [f"word{number}" for number in range(5000)]
@@ -96,30 +111,39 @@ def climb_large(rows: int) -> Row:
             topic = words[label * 40 : label * 40 + 40]
             text = " ".join([*rng.choices(topic, k=4), *rng.choices(words, k=10)])
             writer.writerow([text, f"label_{label}", "yes" if number % 3 else "no", f"{rng.randrange(10_000) / 100}"])
-    commands = [["flows.cli", "init", "mine", "--from", str(source), "--yes"]]
-    commands += STAGES
-    return {"source": f"{rows:,} simulated rows", **outcome(project, commands)}
+    steps = measured(project, [["flows.cli", "init", "mine", "--from", str(source), "--yes"], *STAGES])
+    of_stages = steps[1:]
+    return {
+        "what": f"{rows:,} simulated rows",
+        "command": "make bench-rows",
+        "steps": steps,
+        "stages_seconds": round(sum(step["seconds"] for step in of_stages), 1),
+        "stages_cpu_seconds": round(sum(step["cpu_seconds"] for step in of_stages), 1),
+        "stages_peak_memory_gb": max(step["peak_memory_gb"] for step in of_stages),
+        **results(project / "artifacts" / RUN),
+    }
 
 
 def prepared(name: str) -> Path:
-    """An empty project: settings of the repository and its embedded model, in a git repository of its own."""
+    """An empty project: the repository's code, settings and embedded model, in a git repository of its own."""
     shutil.rmtree(WORK / name, ignore_errors=True)
     project = WORK / name / "project"
-    project.mkdir(parents=True)
-    (project.parent / "source").mkdir()
-    for folder in ("params", "models"):
-        shutil.copytree(ROOT / folder, project / folder)
-    for words in (["init", "--quiet"], ["add", "--all"], [*AUTHOR, "commit", "--quiet", "-m", "A project"]):
-        subprocess.run(["git", *words], cwd=project, check=True)
+    (project.parent / "source").mkdir(parents=True)
+    for path in (*FOLDERS, *FILES, ".dvc/config"):
+        whole, copy = ROOT / path, project / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if whole.is_dir():
+            shutil.copytree(whole, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        elif whole.exists():
+            shutil.copyfile(whole, copy)
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    commit(project, "A project")
     return project
 
 
-AUTHOR = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
-
-
-def outcome(project: Path, commands: list[list[str]]) -> Row:
-    """Run commands one after the other; seconds, peak memory and what the stages left."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+def measured(project: Path, commands: list[list[str]]) -> list[Row]:
+    """Run commands one after the other up to one that fails: seconds, CPU time and peak memory with all children."""
+    environment = surroundings(project)
     steps: list[Row] = []
     for words in commands:
         started = time.monotonic()
@@ -137,13 +161,14 @@ def outcome(project: Path, commands: list[list[str]]) -> Row:
             "command": "python -m " + " ".join(words).replace(str(project.parent), "…"),
             "code": process.returncode,
             "seconds": round(time.monotonic() - started, 1),
+            "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
             "peak_memory_gb": round(usage.ru_maxrss / 1e6, 2),
             **({} if process.returncode == 0 else {"said": told.strip().splitlines()[-1][-400:]}),
         })  # fmt: skip
         print(steps[-1], flush=True)
         if process.returncode:
             break
-    return {"commands": steps, **results(project / "artifacts" / "mine-nano")}
+    return steps
 
 
 def results(folder: Path) -> Row:
@@ -159,6 +184,9 @@ def results(folder: Path) -> Row:
         found["audit"] = {"suspects": summary["suspects"], "unseen": summary["unseen"]}
     if rung.is_file():
         found["classical_dev_accuracy"] = json.loads(rung.read_text(encoding="utf-8"))["dev_score"]
+    sft = folder / "rungs/sft/result.json"
+    if sft.is_file():
+        found["sft_dev_accuracy"] = json.loads(sft.read_text(encoding="utf-8"))["dev_score"]
     return found
 
 

@@ -154,6 +154,17 @@ def audit(found: Rows) -> str:
     )  # fmt: skip
 
 
+def read(found: dict[str, Any]) -> str:
+    """What somebody who read the doubted demonstrations says of them."""
+    others = found["looked_at"] - found["suspects"]
+    return table(
+        ["demonstrations", "read", "wrong", "unclear", "right"],
+        [[what, str(n), *map(str, (wrong, unclear, n - wrong - unclear))]
+         for what, n, part in (("suspects", found["suspects"], "suspects"), ("the next by doubt", others, "others"))
+         for wrong, unclear in [(len(found["wrong"][part]), len(found["unclear"][part]))]],
+    )  # fmt: skip
+
+
 def left(names: Sequence[str]) -> str:
     """Runs that there was no time for, one list."""
     return "\n".join(f"- {name}" for name in names)
@@ -170,7 +181,12 @@ def page(record: dict[str, Any]) -> str:
     return TEMPLATE.format(
         overview=overview(rows), curve=curve(model), lost=losses, runs=runs(rows),
         leaked_snips=record["leaked"]["snips"], leaked_spans=record["leaked"]["restaurants8k"],
-        audit=audit(record["audit"]), left=left(record["gpu"]["left"]),
+        audit=audit(record["audit"]), read=read(record["read"]), read_command=record["read"]["command"],
+        expected=record["read"]["expected_wrong"], suspects=record["read"]["suspects"],
+        others=record["read"]["looked_at"] - record["read"]["suspects"],
+        demonstrations=record["read"]["demonstrations"],
+        wrong=", ".join(record["read"]["wrong"]["suspects"] + record["read"]["wrong"]["others"]),
+        left=left(record["gpu"]["left"]),
         rates=rates, gpu=machines["gpu"], cpu=machines["floor"], command=record["gpu"]["command"],
         date=record["gpu"]["date"], floor_command=record["floor"]["command"], floor_date=record["floor"]["date"],
     )  # fmt: skip
@@ -221,6 +237,19 @@ right where it was wrong.
 Without planted errors the audit suspects about as many as with them: on frames with free slots its suspects say little,
 and most planted errors stayed in what was trained on. n 2,700 is the test split and 2,000 further rows of train. The
 same training without the review, and rejection sampling, were not run: what the review brings is not known.
+
+## Suspects among the published labels
+
+`{read_command}` doubts intents of SNIPS' own train. The {suspects} of {demonstrations:,} that it
+calls suspects, and the {others} that it doubts most after them, were read one by one, by a single reader. Slots were
+not judged.
+
+{read}
+
+The audit expects {expected} of the {suspects} to be wrong, more than were: it is too sure of itself where few labels
+are wrong. Wrong are {wrong}.
+Most of these ask for a table and are called GetWeather. Unclear are such as "play TITLE to PLAYLIST", which some of the
+set calls AddToPlaylist.
 
 ## All runs
 

@@ -102,8 +102,9 @@ def tabulate(
     columns["input"] = ["\n".join(row.example.input.values()).strip() or None for row in rows]
     for name in rows[0].example.input:
         columns[f"input.{name}"] = [row.example.input.get(name) or None for row in rows]
+    examples = tuple(row.example for row in rows)
     for limit in limits:
-        columns[f"tokens.{limit.name}"] = limit.count([row.example for row in rows])
+        columns[f"tokens.{limit.name}"] = limit.count(examples)
     columns["repeats"] = [repeats.get(place) for place in range(len(rows))]
     columns["straddles"] = [None if place in repeats else straddles.get(place) for place in range(len(rows))]
     for side in SIDES:

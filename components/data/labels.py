@@ -3,8 +3,8 @@
 Decides which of them is meant; whether they are mended or only told is a setting.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,26 +14,41 @@ from components.data.sources import Row
 from components.params import Workload
 from components.scorers.answers import write
 
+Labels = Mapping[str, str]
+"""What a demonstration has in the fields of labels: field → text."""
 
-def counted(rows: Sequence[Row], workload: Workload) -> dict[str, Counter[str]]:
-    """Field of labels → how many demonstrations have each text there, known label or not."""
-    found = {field: Counter[str]() for field in label_sets(workload)}
-    for row in rows:
-        for field, value in _texts(parsed(row.example.demonstration, workload), found):
-            found[field][value] += 1
+
+def labels_of(rows: Sequence[Row], workload: Workload) -> list[Labels]:
+    """For each row what its demonstration has in the fields of labels: field → text, known label or not."""
+    fields, known = label_sets(workload), dict[str, Labels]()
+    answers = [row.example.demonstration for row in rows]
+    for answer in answers:
+        if answer not in known:
+            known[answer] = dict(_texts(parsed(answer, workload), fields))
+    return [known[answer] for answer in answers]
+
+
+def counted(labels: Iterable[Labels]) -> dict[str, Counter[str]]:
+    """Field of labels → how many of these demonstrations have each text there."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for of_row in labels:
+        for field, text in of_row.items():
+            found[field][text] += 1
     return found
 
 
-def forms(rows: Sequence[Row], workload: Workload) -> dict[str, list[list[str]]]:
-    """Field → labels that are one word in several forms, the one that is meant first: the commonest of the schema's."""
-    counts, found = counted(rows, workload), dict[str, list[list[str]]]()
+def forms(counts: Mapping[str, Counter[str]], workload: Workload) -> dict[str, list[list[str]]]:
+    """Field → labels that are one word in several forms, the one that is meant first: the commonest of the schema's.
+
+    `counts` are those of all demonstrations.
+    """
+    found = dict[str, list[list[str]]]()
     for field, labels in label_sets(workload).items():
+        times = counts.get(field, Counter[str]())
         alike: dict[str, list[str]] = {}
-        for label in dict.fromkeys([*labels, *counts[field]]):
+        for label in dict.fromkeys([*labels, *times]):
             alike.setdefault(folded(label), []).append(label)
-        ordered = [
-            sorted(some, key=lambda label: (label not in labels, -counts[field][label])) for some in alike.values()
-        ]
+        ordered = [sorted(some, key=lambda label: (label not in labels, -times[label])) for some in alike.values()]
         several = [some for some in ordered if len(some) > 1 and some[0] in labels]
         if several:
             found[field] = several
@@ -44,7 +59,7 @@ def mended(rows: Sequence[Row], workload: Workload) -> list[Row]:
     """The rows with one form of each label, on both sides of the answer."""
     meant = {
         field: {label: some[0] for some in several for label in some[1:]}
-        for field, several in forms(rows, workload).items()
+        for field, several in forms(counted(labels_of(rows, workload)), workload).items()
     }
     return [_mended(row, meant, workload) for row in rows] if meant else list(rows)
 

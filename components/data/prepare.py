@@ -15,7 +15,7 @@ from pathlib import Path
 from components.data.checks import repeated_inputs, similar_rows, tabulate
 from components.data.contract import REPEATED, Failure, Findings, validate
 from components.data.labels import mended
-from components.data.remarks import of_label_forms, of_leaks, of_lonely_labels, of_repeats
+from components.data.remarks import of_labels, of_leaks, of_repeats
 from components.data.report import DataReport
 from components.data.sources import Row, read
 from components.data.split import SPLITS, Places, TooFewRowsError, assign, leaked
@@ -201,8 +201,7 @@ def remarks(prepared: Prepared, workload: Workload) -> list[str]:
     rows, conflicts = prepared.rows, workload.validation.conflicting_inputs
     return [
         *of_repeats(rows, prepared.repeats, conflicts),
-        *of_label_forms(rows, workload),
-        *of_lonely_labels(rows, prepared.splits, workload),
+        *of_labels(rows, prepared.splits, workload),
         *of_leaks(rows, prepared.leaked),
     ]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from components.data.checks import OTHER_ANSWER
 from components.data.forms import plain
-from components.data.labels import counted, forms
+from components.data.labels import Labels, counted, forms, labels_of
 from components.data.sources import Row
 from components.data.split import Places
 from components.params import ConflictingInputs, SplitName, Workload
@@ -42,10 +42,16 @@ def of_leaks(rows: Sequence[Row], leaked: Mapping[SplitName, int]) -> list[str]:
     ]
 
 
-def of_label_forms(rows: Sequence[Row], workload: Workload) -> list[str]:
+def of_labels(rows: Sequence[Row], splits: Places, workload: Workload) -> list[str]:
+    """Labels in several forms, those that stand in one row alone, and those of which train has none."""
+    labels = labels_of(rows, workload)
+    return [*_of_forms(counted(labels), workload), *_of_lonely(labels, splits)]
+
+
+def _of_forms(counts: Mapping[str, Counter[str]], workload: Workload) -> list[str]:
     """Labels that are one word in several forms, with how often each is there."""
-    counts, found = counted(rows, workload), list[str]()
-    for field, several in forms(rows, workload).items():
+    found: list[str] = []
+    for field, several in forms(counts, workload).items():
         for some in several[:MOST_TOLD]:
             told = " and ".join(f"`{_visible(label)}` ({counts[field][label]:,})" for label in some)
             why = "in case" if len({plain(label) for label in some}) > 1 else "in invisible characters or form"
@@ -55,16 +61,16 @@ def of_label_forms(rows: Sequence[Row], workload: Workload) -> list[str]:
     return found
 
 
-def of_lonely_labels(rows: Sequence[Row], splits: Places, workload: Workload) -> list[str]:
+def _of_lonely(labels: Sequence[Labels], splits: Places) -> list[str]:
     """Labels that stand in one row alone, or in none of train."""
     where: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     for split, places in splits.items():
-        for field, counts in counted([rows[place] for place in places], workload).items():
+        for field, counts in counted(labels[place] for place in places).items():
             for label, count in counts.items():
                 where[field][label][split] += count
     found: list[str] = []
-    for field, labels in where.items():
-        told = [sentence for label, by_split in sorted(labels.items()) if (sentence := _lonely(label, by_split))]
+    for field, by_label in where.items():
+        told = [sentence for label, by_split in sorted(by_label.items()) if (sentence := _lonely(label, by_split))]
         more = f", and {len(told) - MOST_TOLD} more labels like these" if len(told) > MOST_TOLD else ""
         if told:
             found.append(f"{field}: {', '.join(told[:MOST_TOLD])}{more}")

@@ -16,6 +16,8 @@ from components.errors import ConfigError
 from components.prompts import Prompt
 from components.records import Example
 
+AT_ONCE = 2000  # texts that are encoded together: a tokenizer's own record of a text takes 20 kB and more
+
 
 @dataclass(frozen=True)
 class TokenLimit:
@@ -27,7 +29,9 @@ class TokenLimit:
 
 
 class ConversationTokens:
-    """Counts the tokens of conversations with one tokenizer of transformers; a text that comes again is known.
+    """Counts the tokens of conversations with one tokenizer of transformers.
+
+    What was counted for a list of examples is known when the same list comes again, with other prompts.
 
     Raises:
         ConfigError: The tokenizer has no chat template.
@@ -38,7 +42,8 @@ class ConversationTokens:
             raise ConfigError(f"expected a chat template in the tokenizer, found none ({tokenizer.name_or_path})")
         self._chat = Chat(tokenizer)
         self._specials = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-        self._known: dict[str, int] = {}
+        self._examples: Sequence[Example] = ()
+        self._asked: dict[Prompt, list[int]] = {}
 
     def longest(self, prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[int]:
         """Tokens of each example under the prompt that makes it longest: conversation, demonstration and end token.
@@ -49,11 +54,16 @@ class ConversationTokens:
         Raises:
             ConfigError: The chat template refuses a prompt's messages.
         """
-        asked = [self._asked(prompt, examples) for prompt in prompts]
-        answers = map(len, self._chat.texts([example.demonstration for example in examples]))
+        if examples is not self._examples:
+            self._examples, self._asked = examples, {}
+        for prompt in prompts:
+            if prompt not in self._asked:
+                self._asked[prompt] = self._of(prompt, examples)
+        asked = [self._asked[prompt] for prompt in prompts]
+        answers = self._lengths([example.demonstration for example in examples], self._chat.texts)
         return [max(lengths) + answer + 1 for *lengths, answer in zip(*asked, answers, strict=True)]
 
-    def _asked(self, prompt: Prompt, examples: Sequence[Example]) -> list[int]:
+    def _of(self, prompt: Prompt, examples: Sequence[Example]) -> list[int]:
         """Tokens of one prompt's conversations, up to where the answer begins."""
         try:
             texts = [self._chat.rendered(prompt.messages(example)) for example in examples]
@@ -62,7 +72,7 @@ class ConversationTokens:
                 f"expected messages that the model's chat template takes, found: {error} (prompt `{prompt.name}`)"
             ) from error
         opening = self._opening(texts)
-        first, *rest = self._lengths([opening, *(text.removeprefix(opening) for text in texts)])
+        first, *rest = self._lengths([opening, *(text.removeprefix(opening) for text in texts)], self._chat.encoded)
         return [first + n for n in rest]
 
     def _opening(self, texts: Sequence[str]) -> str:
@@ -73,9 +83,10 @@ class ConversationTokens:
         shared = os.path.commonprefix(texts)  # noqa: RUF071 - character by character is what is meant
         return shared[: max([0, *(shared.rfind(special) for special in self._specials)])]
 
-    def _lengths(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if new:
-            self._known |= {text: len(ids) for text, ids in zip(new, self._chat.encoded(new), strict=True)}
-        return [self._known[text] for text in texts]
+    def _lengths(self, texts: Sequence[str], encode: Callable[[Sequence[str]], list[list[int]]]) -> list[int]:
+        """Tokens of each text; those that come again are encoded once."""
+        new, known = list(dict.fromkeys(texts)), dict[str, int]()
+        for start in range(0, len(new), AT_ONCE):
+            block = new[start : start + AT_ONCE]
+            known |= zip(block, map(len, encode(block)), strict=True)
+        return [known[text] for text in texts]

@@ -6,7 +6,7 @@ understood so is shown before anything is written.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from unicodedata import normalize
@@ -112,7 +112,7 @@ def understand(source: Source, roles: Mapping[str, str] | None = None) -> Unders
         elif wanted.get(column.name) not in (None, "input", "answer"):
             _as_told(made, column, wanted[column.name])
     _settle(made, columns, texts, answers, source)
-    made.inputs = _input_names(texts)
+    made.inputs = _input_names(texts, (made.id, made.group, made.date, *made.slices))
     made.repeated = _repeated(source, made)
     return made
 
@@ -333,7 +333,7 @@ def _expand(made: Understood, column: Column) -> None:
     made.required = schema["required"]
 
 
-def _free_name(name: str, taken: Mapping[str, Any]) -> str:
+def _free_name(name: str, taken: Collection[str | None]) -> str:
     number, free = 1, name
     while free in taken:
         number += 1
@@ -354,12 +354,15 @@ def _in_texts(column: Column, texts: Sequence[Column]) -> bool:
     return len(rows) > 0 and share >= _IN_TEXT * len(rows) and max(len(value) for value, _ in rows) <= LABEL_CHARACTERS
 
 
-def _input_names(texts: Sequence[Column]) -> dict[str, str]:
-    """Names that prompts can refer to, letters, digits and _ only: name → column."""
+def _input_names(texts: Sequence[Column], others: Sequence[str | None]) -> dict[str, str]:
+    """Names that prompts can refer to, letters, digits and _ only: name → column.
+
+    `others` are columns that are written beside the inputs under their own names, which no input may have.
+    """
     found: dict[str, str] = {}
     for column in texts:
         name = column.name if re.fullmatch(r"\w+", column.name) else column.plain or "text"
-        found[_free_name(name, found)] = column.name
+        found[_free_name(name, {*found, *others})] = column.name
     return found
 
 

@@ -131,7 +131,7 @@ def repeatable(sample: Sequence[Labelled], again: Sequence[Sequence[Score | None
 
 def indifference(trial: Trial, clerk: Clerk, right: Sequence[Score | None]) -> dict[str, Share]:
     """By kind of rewriting: the share of right answers that scored as before."""
-    variants = [rewritten(example.reference, trial.probes.synonyms) for example in trial.examples]
+    variants = [rewritten(example.reference, trial.probes.synonyms, trial.schema) for example in trial.examples]
     return _compared(trial.examples, variants, right, clerk, lambda was, now: abs(now - was) <= SAME)
 
 

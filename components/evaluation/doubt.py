@@ -20,7 +20,8 @@ from components.records import to_json
 WORDS = 250  # that tell most of a field, for the trees
 TREES = 30  # 100 find no more on triage (79.5 % of planted errors instead of 79.2 %) and take twice as long
 MOST_WORDS = 20_000
-MOST_FITTED = 20_000  # rows that a model of the audit learns from: more change few doubts and take minutes
+MOST_FITTED = 20_000  # rows that the linear model learns from: more change few doubts and take minutes
+MOST_GROWN = 10_000  # rows that trees grow from, which costs more than in proportion: see `_by_fields`
 MOST_LABELS = 40  # beyond, trees take minutes; the linear model alone has been as good there
 _FLOOR = 1e-4  # of a probability: trees say 0 of what they have not seen
 
@@ -118,12 +119,16 @@ def _by_text(rows: Any, codes: NDArray[Any], splits: Any) -> NDArray[Any]:
     """Margins of the classical rung's linear model."""
     from sklearn.svm import LinearSVC
 
-    found = _unseen(LinearSVC(random_state=0), rows, codes, splits, "decision_function")
+    found = _unseen(LinearSVC(random_state=0), rows, codes, splits, MOST_FITTED)
     return np.stack([-found, found], axis=1) if found.ndim == 1 else found
 
 
 def _by_fields(words: Any, others: NDArray[Any], codes: NDArray[Any], splits: Any) -> NDArray[Any]:
-    """Log-probabilities of trees that see the telling words and the other fields."""
+    """Log-probabilities of trees that see the telling words and the other fields.
+
+    On words of which each is in few texts a tree is hundreds of splits deep, so that its cost grows with rows times
+    depth: MOST_GROWN bounds it.
+    """
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.feature_selection import SelectKBest, chi2
 
@@ -131,21 +136,25 @@ def _by_fields(words: Any, others: NDArray[Any], codes: NDArray[Any], splits: An
     rows = np.hstack([telling.astype(np.float32).toarray(), others.astype(np.float32)])  # as trees hold them
     share: Any = 0.3  # of the columns that a split may choose from
     trees = RandomForestClassifier(TREES, min_samples_leaf=2, max_features=share, random_state=0, n_jobs=-1)
-    return np.log(_unseen(trees, rows, codes, splits, "predict_proba") + _FLOOR)
+    return np.log(_unseen(trees, rows, codes, splits, MOST_GROWN) + _FLOOR)
 
 
-def _unseen(model: Any, rows: Any, codes: NDArray[Any], splits: Any, method: str) -> NDArray[Any]:
-    """What the model says of each row, fitted on other folds: on at most MOST_FITTED of their rows, drawn."""
+def _unseen(model: Any, rows: Any, codes: NDArray[Any], splits: Any, most: int) -> NDArray[Any]:
+    """What the model says of each row, fitted on other folds: on at most `most` of their rows, drawn.
+
+    What it says is P(label) where the model knows that, else its margins.
+    """
     from sklearn.model_selection import cross_val_predict, train_test_split
 
-    if len(codes) <= MOST_FITTED:
+    method = "predict_proba" if hasattr(model, "predict_proba") else "decision_function"
+    if len(codes) <= most:
         return np.asarray(cross_val_predict(model, rows, codes, cv=splits, method=method))
     parts: list[tuple[NDArray[Any], NDArray[Any]]] = []
     for fitted, told in splits.split(codes, codes):
         first = np.unique(codes[fitted], return_index=True)[1]  # a row of each label, however rare
         drawn = fitted
-        if len(fitted) > MOST_FITTED:
-            drawn, _ = train_test_split(fitted, train_size=MOST_FITTED, random_state=0)
+        if len(fitted) > most:
+            drawn, _ = train_test_split(fitted, train_size=most, random_state=0)
         parts.append((np.union1d(drawn, fitted[first]), told))
     return np.asarray(cross_val_predict(model, rows, codes, cv=parts, method=method))
 

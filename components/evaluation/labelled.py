@@ -79,7 +79,7 @@ def built(
     donors = parsed(examples, schema)
     found: list[Labelled] = []
     for example in examples:
-        same = {REFERENCE: example.reference, **rewritten(example.reference, synonyms)}
+        same = {REFERENCE: example.reference, **rewritten(example.reference, synonyms, schema)}
         origin = rng.choice(sorted(same))
         found.append(Labelled(example, same[origin], True, origin, {}))
         wrong = {

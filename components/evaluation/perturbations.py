@@ -1,7 +1,8 @@
 """Answers made from a right one: the same answer written otherwise, and the answer with one field wrong.
 
 Decides what counts as the same (JSON's spacing, key order, number and character notation, synonyms that a workload
-names) and what surely is wrong (another label, another number, another example's text). Works on any JSON object.
+names) and what surely is wrong (another label, another number, another example's text). Works on
+answers of any schema.
 """
 
 import json
@@ -10,29 +11,42 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from components.params.answers import FIELD, is_alone, is_text
 from components.records import to_json
 from components.schema import ABSENT, Field, Shape, fields_of
-from components.scorers.answers import NotAnAnswer, read, read_object, write
+from components.scorers.answers import NotAnAnswer, read, write
 from components.scorers.matching import is_number
 
 Answer = Mapping[str, Any]
 DONORS = 30  # other answers whose values one mistake chooses from
 
 
-def rewritten(text: str, synonyms: Mapping[str, str]) -> dict[str, str]:
-    """Kind → the same answer written otherwise; kinds that would change nothing are left out."""
+def rewritten(text: str, synonyms: Mapping[str, str], schema: Answer) -> dict[str, str]:
+    """Kind → the same answer written otherwise; kinds that would change nothing are left out.
+
+    A text that stands alone has only other white space around it and synonyms; everything else is JSON, whatever its
+    schema: an object, a list, a number.
+    """
+    spacing = {"spacing": f"\n {text} \n"}
     try:
-        answer = read_object(text)
+        answer = read(text, schema)
     except NotAnAnswer:
-        return {"spacing": f"\n {text} \n"}
+        return spacing
+    if is_text(schema):
+        return _changed({**spacing, "synonyms": _with_synonyms(text, synonyms)}, text)
+    value: Any = answer[FIELD] if is_alone(schema) else answer
     kinds = {
-        "line_breaks": json.dumps(answer, ensure_ascii=False, indent=2),
-        "no_spaces": json.dumps(answer, ensure_ascii=False, separators=(",", ":")),
-        "key_order": to_json(dict(reversed(list(answer.items())))),
-        "number_format": json.dumps(_mapped(answer, _as_float), ensure_ascii=False),
-        "character_escapes": json.dumps(answer),
-        "synonyms": to_json(_mapped(answer, lambda value: _with_synonyms(value, synonyms))),
+        "line_breaks": json.dumps(value, ensure_ascii=False, indent=2),
+        "no_spaces": json.dumps(value, ensure_ascii=False, separators=(",", ":")),
+        "key_order": to_json(_reversed(value)),
+        "number_format": json.dumps(_mapped(value, _as_float), ensure_ascii=False),
+        "character_escapes": json.dumps(value),
+        "synonyms": to_json(_mapped(value, lambda item: _with_synonyms(item, synonyms))),
     }
+    return _changed(kinds, text) or spacing
+
+
+def _changed(kinds: Mapping[str, str], text: str) -> dict[str, str]:
     return {kind: found for kind, found in kinds.items() if found != text}
 
 
@@ -99,6 +113,13 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     if isinstance(value, list):
         return [_mapped(item, change) for item in value]
     return change(value)
+
+
+def _reversed(value: Any) -> Any:
+    """The same with the keys of all objects the other way round; lists keep their order."""
+    if isinstance(value, Mapping):
+        return {key: _reversed(value[key]) for key in reversed(list(value))}
+    return [_reversed(item) for item in value] if isinstance(value, list) else value
 
 
 def _as_float(value: Any) -> Any:

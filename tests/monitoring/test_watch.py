@@ -187,6 +187,13 @@ def test_a_field_that_flips_is_drift_in_whatever_form_its_schema_is(
     assert not seen(part, answered(before), answered(same), tmp_path / "page.html").drifted
 
 
+def test_a_field_that_may_be_anything_has_no_column_and_stops_nothing(tmp_path: Path) -> None:
+    before, now = answered(["yes", 3] * 400, tokens=[8, 12] * 400), answered(["yes", 3] * 150, tokens=[80, 120] * 150)
+    found = seen(True, before, now, tmp_path / "page.html")
+    assert found.drifted
+    assert not [one.column for one in found.moved if one.column.startswith("output.f")]
+
+
 def test_numbers_a_hundred_times_as_large_are_drift_and_are_told_as_they_are(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     before, same, now = (rng.lognormal(3, 1, n).tolist() for n in (800, 300, 300))

@@ -107,8 +107,8 @@ def _others(record: Mapping[str, Any], *used: str) -> Row:
 
 def _messages_row(record: Mapping[str, Any]) -> Row | None:
     """OpenAI's fine-tuning chats, ShareGPT's, Gemini's, Anthropic's."""
-    name = next(name for name in _CHATS if name in record)
-    chat = chat_of(record) if name == "contents" or record.get("system") else chat_of(record[name])
+    system = {name: record[name] for name in ("system", "systemInstruction") if name in record}
+    chat = chat_of({"messages": record[_chat_column(record) or _CHATS[0]], **system})
     asked = chat.asked() if chat else None
     used = (*_CHATS, "tools", "functions", "parallel_tool_calls")
     return _chat_row(asked, asked.answer if asked else None, _others(record, *used, "system", "systemInstruction"))
@@ -121,7 +121,12 @@ def _is_chat(record: Mapping[str, Any]) -> bool:
     """Whether messages end in an answer; a request alone is none."""
     if "choices" in record or "response" in record or "ideal" in record:
         return False
-    return any(name in record and chat_of(record[name]) is not None for name in _CHATS)
+    return _chat_column(record) is not None
+
+
+def _chat_column(record: Mapping[str, Any]) -> str | None:
+    """The first column that holds a chat; others of such a name may be empty or hold something else."""
+    return next((name for name in _CHATS if name in record and chat_of(record[name]) is not None), None)
 
 
 def _is_completion(record: Mapping[str, Any]) -> bool:

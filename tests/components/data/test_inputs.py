@@ -268,6 +268,17 @@ def test_the_rows_are_written_as_they_were_understood(make: Make) -> None:
     assert row == {"my_text": sentence(0), "sum": 0.5, "paid": True}
 
 
+@pytest.mark.parametrize(("name", "cells"), [("message_no", "{}"), ("channel", "web"), ("customer_id", "c{}")])
+def test_no_input_is_overwritten_by_a_column_whose_name_it_would_get(make: Make, name: str, cells: str) -> None:
+    written = name.replace("_", " ") + "?"  # is written as the other column is called
+    head = f"{written};{name};label\n"
+    body = "".join(f"{sentence(n)};{cells.format(n)}{n % 2};{LABELS[n % 3]}\n" for n in range(60))
+    reading = read_input(make("a.csv", head + body), roles={written: "input", "label": "answer"})
+    first = rows_of(reading.source, reading.made)["all"][0]
+    assert reading.made.inputs == {f"{name}_2": written}
+    assert first == {f"{name}_2": sentence(0), name: f"{cells.format(0)}0", "label": LABELS[0]}
+
+
 def test_texts_in_a_nested_answer_stay_texts_and_every_row_obeys_the_drafted_schema(
     make: Make, drafted: Drafted
 ) -> None:

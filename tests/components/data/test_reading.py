@@ -368,6 +368,25 @@ def test_conversations_of_every_program_give_the_question_and_a_plain_label(tmp_
     assert [(row["text"], row["answer"]) for row in table.rows] == [(row["text"], row["label"]) for row in ROWS]
 
 
+def turns(row: dict[str, str]) -> list[dict[str, str]]:
+    return [{"from": "human", "value": row["text"]}, {"from": "gpt", "value": row["label"]}]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        lambda row: {"messages": [], "conversations": turns(row)},
+        lambda row: {"messages": None, "conversation": turns(row), "system": "Classify."},
+        lambda row: {"messages": "12 messages", "contents": chat(row)["messages"], "system": "Classify."},
+    ],
+)
+def test_of_several_columns_that_chats_have_the_one_that_holds_a_chat_counts(tmp_path: Path, record: Any) -> None:
+    reading = read(write(tmp_path / "a.jsonl", jsonl([record(row) for row in ROWS])))
+    table = reading.source.parts["all"]
+    assert [(row["text"], row["answer"]) for row in table.rows] == [(row["text"], row["label"]) for row in ROWS]
+    assert reading.source.system == record(ROWS[0]).get("system", "")
+
+
 def test_earlier_turns_are_an_input_of_their_own(tmp_path: Path) -> None:
     chats = [
         {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.data.labels import forms
+from components.data.labels import counted, forms, labels_of
 from components.data.prepare import DataReport, prepare
 from components.data.sources import read
 from components.data.split import SPLITS
@@ -124,7 +124,8 @@ def test_labels_are_mended_on_request_to_the_commonest_that_the_schema_knows(
     rows = [[text, WORDS[at % 5 if at % 7 else 0], amount] for at, (text, _, amount) in enumerate(good_rows)]
     workload = labelled(make_workload, ["Lieferung", "lieferung", "Rückgabe"], mend_labels=True)
     folder = write_csv(rows)
-    assert forms(read(workload, folder), workload) == {"intent": [["Lieferung", "lieferung", "Liefer\u200bung"]]}
+    labels = labels_of(read(workload, folder), workload)
+    assert forms(counted(labels), workload) == {"intent": [["Lieferung", "lieferung", "Liefer\u200bung"]]}
     report = prepared(workload, folder, tmp_path / "out")
     assert report.quarantined == {}
     answers = {

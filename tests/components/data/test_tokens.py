@@ -93,6 +93,21 @@ def test_tokens_are_those_of_the_whole_conversation(kind: str, texts: list[str])
     assert ConversationTokens(tokenizer).longest([LONG], examples) == expected
 
 
+def test_a_tokenizer_is_given_blocks_of_texts_and_a_prompt_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.data.tokens.AT_ONCE", 4)
+    tokens, blocks = ConversationTokens(build("bytes")), list[int]()
+    encoded = tokens._chat.encoded
+    monkeypatch.setattr(tokens._chat, "encoded", lambda texts: blocks.append(len(texts)) or encoded(texts))
+    examples = tuple(example("b" * n) for n in range(1, 10))
+    shorter = tokens.longest([SHORT], examples)
+    # Of 10 texts, the prompt's opening among them, and of the answer, which all share.
+    assert blocks == [4, 4, 2, 1]
+    assert shorter == [FRAME + len("Count.") + n + len("12345") + 1 for n in range(1, 10)]
+    assert tokens.longest([SHORT, LONG], examples) == ConversationTokens(build("bytes")).longest([LONG], examples)
+    assert blocks == [4, 4, 2, 1, 4, 4, 2, 1]  # of LONG alone
+    assert tokens.longest([SHORT], examples[:2]) == shorter[:2]
+
+
 def test_a_tokenizer_without_a_chat_template_is_refused() -> None:
     tokenizer = build("bytes")
     tokenizer.chat_template = None

@@ -14,6 +14,7 @@ from components.evaluation.exploits import Usual, exploits
 from components.evaluation.labelled import Label, Labelled, built, of_people
 from components.evaluation.perturbations import differs, mistakes, rewritten, surely_wrong
 from components.params import CertificateParams, FieldMatch, ProbeParams, ScorerParams
+from components.params.answers import enveloped
 from components.records import Completion, Example, Score, to_json
 from components.scorers import Outcome, Pair, Scorer, build, score_all
 from components.scorers.answers import read_object
@@ -98,12 +99,34 @@ def test_a_share_of_nothing_is_refused() -> None:
 
 def test_a_rewritten_answer_is_the_same_object() -> None:
     text = to_json({"label": "a", "amount": 12, "note": "a café", "urgent": True})
-    found = rewritten(text, {"café": "coffee house"})
+    found = rewritten(text, {"café": "coffee house"}, SCHEMA)
     same = {kind: one for kind, one in found.items() if kind != "synonyms"}
     assert set(same) == {"line_breaks", "no_spaces", "key_order", "number_format", "character_escapes"}
     assert all(read_object(one) == read_object(text) for one in same.values())
     assert '"amount": 12.0' in found["number_format"]
     assert read_object(found["synonyms"])["note"] == "a coffee house"
+
+
+def test_a_rewritten_list_is_the_same_list() -> None:
+    schema = enveloped({"type": "array", "items": {"type": "object"}})
+    text = '[{"name": "café", "count": 2}, {"name": "bar", "count": 3}]'
+    found = rewritten(text, {}, schema)
+    assert set(found) == {"line_breaks", "no_spaces", "key_order", "number_format", "character_escapes"}
+    assert all(json.loads(one) == json.loads(text) for one in found.values())
+    assert found["key_order"] == '[{"count": 2, "name": "café"}, {"count": 3, "name": "bar"}]'
+    assert found["no_spaces"] == '[{"name":"café","count":2},{"name":"bar","count":3}]'
+
+
+def test_a_value_that_nothing_can_be_written_otherwise_in_has_other_white_space() -> None:
+    assert rewritten("true", {}, enveloped({"type": "boolean"})) == {"spacing": "\n true \n"}
+    assert rewritten("7", {}, enveloped({"type": "number"})) == {"number_format": "7.0"}
+
+
+def test_a_rewritten_text_keeps_its_words_but_for_synonyms() -> None:
+    label = enveloped({"type": "string", "enum": ["a cat", "[1, 2]"]})
+    assert rewritten("[1, 2]", {}, label) == {"spacing": "\n [1, 2] \n"}
+    free = rewritten("a cat sleeps", {"cat": "kitten"}, enveloped({"type": "string"}))
+    assert free == {"spacing": "\n a cat sleeps \n", "synonyms": "a kitten sleeps"}
 
 
 @given(st.integers(0, 59), st.randoms())

@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.svm import LinearSVC
 
 from components.errors import DataError
+from components.evaluation import doubt
 from components.evaluation.doubt import Texts, calibrate, judge, surprise
 from components.evaluation.label_audit import Doubts, Suspect, doubts, summarise, suspects
 from components.evaluation.pointing import offered, point
@@ -101,6 +104,29 @@ def test_rules_between_fields_are_seen_by_the_trees_alone() -> None:
     probability, likeliest = opinions["fields"].of([to_json(answer["due"]) for answer in answers])
     assert probability.min() > 0.5
     assert likeliest == [to_json(answer["due"]) for answer in answers]
+
+
+def test_trees_grow_from_fewer_rows_than_the_linear_model_learns_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: dict[str, set[int]] = {}
+    for model in (RandomForestClassifier, LinearSVC):
+
+        def fit(
+            self: Any, rows: Any, codes: Any, *rest: Any, _fit: Any = model.fit, _name: str = model.__name__
+        ) -> Any:
+            fitted.setdefault(_name, set()).add(rows.shape[0])
+            return _fit(self, rows, codes, *rest)
+
+        monkeypatch.setattr(model, "fit", fit)
+    monkeypatch.setattr(doubt, "MOST_FITTED", 100)
+    monkeypatch.setattr(doubt, "MOST_GROWN", 40)
+    answers = [{"label": "ab"[n % 2], "size": n % 5} for n in range(200)]
+    opinions = judge("label", Texts([f"word {['cat', 'dog'][n % 2]}" for n in range(200)]), answers, 4, 0)
+    # Those that are drawn, and at most the first row of each of two labels.
+    assert {name: (min(sizes), max(sizes) - min(sizes) <= 2) for name, sizes in fitted.items()} == {
+        "LinearSVC": (pytest.approx(100, abs=2), True),
+        "RandomForestClassifier": (pytest.approx(40, abs=2), True),
+    }
+    assert all(len(one.probabilities) == 200 for one in opinions.values())
 
 
 def test_a_value_that_stands_there_once_is_not_doubted() -> None:
