@@ -54,3 +54,9 @@ def test_no_minute_has_more_than_twice_the_limit(gaps: list[float], per_minute: 
         if not limit.wait_s("a", now):
             taken.append(now)
     assert all(sum(start <= at < start + 60 for at in taken) <= 2 * per_minute for start in taken)
+
+
+def test_a_file_of_keys_that_is_no_text_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_bytes(f"{key_hash('a')} caf\xe9".encode("latin-1"))
+    with pytest.raises(ConfigError, match="expected key hashes in UTF-8, found .*keys"):
+        Keys.read({"GRADUS_API_KEYS_FILE": str(tmp_path / "keys")})
