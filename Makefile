@@ -114,7 +114,7 @@ bench-serve: setup ## Requests a second and waiting times against transformers s
 bench-pressure: setup ## A started server under 1,000 silent connections and ten times its load: who is still answered?
 	$(BIN)/python -m benchmarks.pressure $(ARGS)
 
-bench-fuzz: setup ## 20,000 random requests and 200,000 random inputs (ARGS="--requests 500 --inputs 5000")
+bench-fuzz: setup ## 20,000 random requests, 200,000 random inputs and damaged files (ARGS="--requests 500 --inputs 5000")
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 bench-watch: setup ## False alarms and delays of the watch on streams of simulated tickets; a million rows (after make demo)

@@ -298,6 +298,8 @@ def fuzz_http(open_session: Session, place: int, mode: str, n: int, number: int)
     def send(case: Any) -> None:
         if (path := case.formatted_path).startswith("/v1") and case.body is None and case.method == "POST":
             case.headers = {**(case.headers or {}), "Content-Type": "application/json"}
+        if found.count % 2 and isinstance(case.body, dict) and "model" in case.body:  # a name that there is
+            case.body = case.body | {"model": "triage"}
         started = time.process_time()
         found.count += 1
         try:
@@ -477,8 +479,8 @@ def _summed(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=20_000, help="over HTTP")
-    parser.add_argument("--inputs", type=int, default=200_000, help="to the readers, all together")
+    parser.add_argument("--requests", type=int, default=22_000, help="over HTTP; some operations have fewer")
+    parser.add_argument("--inputs", type=int, default=210_000, help="to the readers, all together")
     parser.add_argument("--fresh", action="store_true", help="do again what an earlier call has done")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "fuzz.json")
     return parser.parse_args()

@@ -100,7 +100,7 @@ def test_the_fingerprint_changes_with_every_value() -> None:
 def test_what_yaml_itself_cannot_read_is_told_in_one_line(tmp_path: Path, value: str) -> None:
     path = tmp_path / "gate.yaml"
     path.write_text(f"alpha: {value}\n")
-    with pytest.raises(ConfigError, match="expected YAML in UTF-8, found .") as caught:
+    with pytest.raises(ConfigError, match=r"expected YAML in UTF-8, found .") as caught:
         load(path, GateParams)
     assert "\n" not in str(caught.value)
 

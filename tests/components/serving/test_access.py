@@ -58,5 +58,5 @@ def test_no_minute_has_more_than_twice_the_limit(gaps: list[float], per_minute: 
 
 def test_a_file_of_keys_that_is_no_text_is_refused_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "keys").write_bytes(f"{key_hash('a')} caf\xe9".encode("latin-1"))
-    with pytest.raises(ConfigError, match="expected key hashes in UTF-8, found .*keys"):
+    with pytest.raises(ConfigError, match=r"expected key hashes in UTF-8, found .*keys"):
         Keys.read({"GRADUS_API_KEYS_FILE": str(tmp_path / "keys")})
