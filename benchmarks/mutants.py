@@ -199,9 +199,9 @@ def tree(folder: Path) -> Generator[Tree]:
 
 def copied(folder: Path) -> None:
     """What is in the project and tests may read."""
-    for name in ("components", "flows", "monitoring", "benchmarks", "tests", "params", "models"):
+    for name in ("components", "flows", "monitoring", "benchmarks", "tests", "params", "models", "infra"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "dvc.yaml", "dvc.lock"):
+    for name in ("pyproject.toml", "dvc.yaml", "dvc.lock", "requirements.lock", "requirements-cuda.lock"):
         shutil.copy(ROOT / name, folder / name)
 
 

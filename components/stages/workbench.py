@@ -27,10 +27,9 @@ from components.stages.audit import audit_folder
 from components.stages.certified import certificate_file
 from components.stages.evaluate import incumbent, listed_tokens
 from components.stages.run import STATE, Run, digest
-from components.state import State, read_state
 from components.stages.rungs import job_of
 from components.stages.scoring import scorer
-from components.state import read_state
+from components.state import State, read_state
 from components.tracking import NullTracker
 
 _UPDATES = 2.0  # RL takes about as long for its updates as for its rollouts (triage on two cores)
