@@ -9,6 +9,7 @@ refusals, or more than a second of the processor.
     python -m benchmarks.fuzz
 
 It goes piece by piece: what an earlier call did without a failure is not done again, unless it is asked for (--fresh).
+Parts (--part 0 2, --part 1 2) may run side by side; a call without it then sums up.
 """
 
 import argparse
@@ -429,10 +430,13 @@ def main() -> None:
     with session() if options.requests else nullcontext() as opened:
         wanted = pieces(options.requests, options.inputs, opened)
         done = _done()
-        for piece in (one for one in wanted if one.name not in done):
+        part, parts = options.part or (0, 1)
+        for piece in (one for one in wanted[part::parts] if one.name not in done):
             done[piece.name] = _run(piece)
             with PROGRESS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(done[piece.name]) + "\n")
+    if options.part:
+        return
     record = _summed([done[piece.name] for piece in wanted])
     print(json.dumps(record, indent=1))
     write(options.output, record | machine() | {"command": " ".join(["python -m benchmarks.fuzz", *sys.argv[1:]])})
@@ -481,6 +485,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=22_000, help="over HTTP; some operations have fewer")
     parser.add_argument("--inputs", type=int, default=210_000, help="to the readers, all together")
+    parser.add_argument("--part", type=int, nargs=2, metavar=("I", "N"), help="the I-th of N parts; writes no record")
     parser.add_argument("--fresh", action="store_true", help="do again what an earlier call has done")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "fuzz.json")
     return parser.parse_args()
