@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock sbom bench-pressure bench-fuzz bench-inputs bench-rows results bench-base bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: $(shell awk -F: '/^[a-z-]+:.*\#\# / {print $$1}' $(firstword $(MAKEFILE_LIST)))
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -115,7 +115,16 @@ bench-serve: setup ## Requests a second and waiting times against transformers s
 bench-pressure: setup ## A started server under 1,000 silent connections and ten times its load: who is still answered?
 	$(BIN)/python -m benchmarks.pressure $(ARGS)
 
-bench-fuzz: setup ## 20,000 random requests and 200,000 random inputs (ARGS="--requests 500 --inputs 5000")
+bench-soak: setup ## A started server for an hour at half its capacity: are memory and descriptors flat? (ARGS="--minutes 10")
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+bench-chaos-flows: setup ## Faults and kills in whole commands: do they end in the same result? (an hour)
+	$(BIN)/python -m benchmarks.chaos_flows $(ARGS)
+
+bench-guards: setup ## Each guard taken out, one by one: does its test notice? (ten minutes)
+	$(BIN)/python -m benchmarks.guards $(ARGS)
+
+bench-fuzz: setup ## 20,000 random requests, 200,000 random inputs and damaged files (ARGS="--requests 500 --inputs 5000")
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 bench-watch: setup ## False alarms and delays of the watch on streams of simulated tickets; a million rows (after make demo)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.errors import ConfigError
+from components.params import read_text
 from components.records import Example, Message
 
 DIVIDER = "---user---"
@@ -49,7 +50,7 @@ def load_prompt(folder: Path, name: str, columns: tuple[str, ...]) -> Prompt:
     path = folder / f"{name}.md"
     if not path.is_file():
         raise ConfigError(f"expected the prompt `{name}`, found no file at {path}")
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, "a prompt")
     system, divider, user = text.partition(DIVIDER)
     if not divider:
         system, user = "", text

@@ -44,7 +44,7 @@ class Guard:
         headers = Headers(scope=scope)
         if headers.getlist("host") != [self._host]:
             return _no(421, f"expected the address {self._host}, found another Host")
-        if any(origin not in self._origin for origin in headers.getlist("origin")):
+        if any(origin != self._origin for origin in headers.getlist("origin")):
             return _no(403, f"expected a request from http://{self._host}, found another Origin")
         if self._login is None or (scope["type"] == "http" and scope["path"] in HEALTH):
             return None

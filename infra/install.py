@@ -67,8 +67,13 @@ def needs_cuda() -> bool:
     return sys.platform == "linux" and any(one.startswith(("nvidia-", "cuda-")) for one in requires("torch") or ())
 
 
-if __name__ == "__main__":
+def install(*, cuda: bool | None = None) -> None:
+    """Everything; what only CUDA needs where torch does, or as told."""
     install_torch()
     pip(*CHECKED, "--requirement", str(LOCK))
-    if needs_cuda():
+    if needs_cuda() if cuda is None else cuda:
         pip(*CHECKED, "--requirement", str(CUDA))
+
+
+if __name__ == "__main__":
+    install()

@@ -98,9 +98,9 @@ def merged_in(path: Path) -> frozenset[str]:
 
     try:
         metadata = pq.read_schema(path).metadata or {}
+        return frozenset(metadata.get(MERGED_KEY, b"").decode().split())
     except (ValueError, OSError):
         return frozenset()
-    return frozenset(metadata.get(MERGED_KEY, b"").decode().split())
 
 
 def is_open(path: Path) -> bool:

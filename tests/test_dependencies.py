@@ -4,6 +4,7 @@ import re
 import tomllib
 from importlib.metadata import PackageNotFoundError, PackagePath, distribution, files
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from infra.install import entry, installed
+from infra.install import entry, install, installed
 from infra.lock import CUDA_HEADER, EXTRAS, HEADER, entries, merged, written
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,3 +93,14 @@ def test_one_packages_entry_is_read_whole() -> None:
     with pytest.raises(SystemExit, match="expected nowhere"):
         entry(lock, "nowhere")
     assert installed("no-such-package") == "" and installed("torch") == entry(LOCK, "torch").split()[0].split("==")[1]
+
+
+def test_nothing_is_installed_whose_hash_is_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.setattr("infra.install.installed", lambda name: "")
+    monkeypatch.setattr("subprocess.run", lambda command, check: calls.append(command) or CompletedProcess(command, 0))
+    monkeypatch.chdir(ROOT)
+    install(cuda=True)
+    words = [command[command.index("pip") :] for command in calls]
+    assert [one[2] for one in words] == ["download", "install", "install", "install"]  # torch, all others, CUDA's
+    assert all("--require-hashes" in one for one in words if "install" in one)

@@ -65,7 +65,10 @@ def midtrain(params: MidtrainParams, start: Path, out: Path, work: Path, *, fres
 def was_made_by(params: Params, folder: Path) -> bool:
     """Whether a folder holds the result of a training with these settings."""
     record = folder / "training.json"
-    return record.is_file() and json.loads(record.read_text(encoding="utf-8"))["fingerprint"] == params.fingerprint()
+    try:
+        return json.loads(record.read_text(encoding="utf-8"))["fingerprint"] == params.fingerprint()
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # torn, or somebody else's
+        return False
 
 
 @dataclass(frozen=True)

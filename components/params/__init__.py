@@ -7,7 +7,7 @@ are not settings: they come from the environment.
 from components.params.advice import AdviceParams
 from components.params.economics import EconomicsParams
 from components.params.ladder import BASE, FirstLookParams, LadderParams, RungParams
-from components.params.loading import Settings, changed, load, read_yaml
+from components.params.loading import Settings, changed, load, read_text, read_yaml
 from components.params.pipeline import (
     GateParams,
     HarvestParams,
@@ -82,5 +82,5 @@ __all__ = [
     "RetentionParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",
     "ScorerParams", "ServingParams", "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName",
     "SplitShares", "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
-    "Workload", "changed", "load", "read_yaml",
+    "Workload", "changed", "load", "read_text", "read_yaml",
 ]  # fmt: skip

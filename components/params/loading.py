@@ -1,5 +1,6 @@
 """Reading settings: YAML into frozen models, with errors that name file, field, expected and found."""
 
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,10 +13,29 @@ from components.errors import ConfigError
 Model = TypeVar("Model", bound=BaseModel)
 
 
+# What YAML raises beside its own errors: for a month 13, a number of 5,000 digits, `!!bool x`, brackets without end.
+_UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
+_SHOWN = reprlib.Repr()  # a value that names itself again and again (YAML's aliases) has a repr without end
+_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 300
+_SHOWN.maxlevel, _SHOWN.maxdict, _SHOWN.maxlist = 2, 10, 10
+
+
 class Settings(BaseModel):
     """A frozen group of settings that refuses names it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file that somebody wrote for Gradus; `what` is what it should be.
+
+    Raises:
+        ConfigError: It may not be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected {what} in UTF-8, found {error} ({path})") from error
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -26,9 +46,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise ConfigError(f"expected a YAML file, found none at {path}")
+    text = read_text(path, "YAML")
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content: Any = yaml.safe_load(text)
+    except _UNREADABLE as error:
         raise ConfigError(f"expected YAML in UTF-8, found {_found(error)} ({path})") from error
     if not isinstance(content, dict):
         raise ConfigError(f"expected a mapping of settings, found {type(content).__name__} ({path})")
@@ -69,7 +90,7 @@ def _found(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
-    return str(error).splitlines()[0]
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def explain(error: ValidationError, section: str | None, path: Path) -> str:
@@ -80,7 +101,7 @@ def explain(error: ValidationError, section: str | None, path: Path) -> str:
     seen = (
         ""
         if not field or first["type"] in ("missing", "extra_forbidden", "value_error")
-        else f", found {first['input']!r}"
+        else f", found {_SHOWN.repr(first['input'])}"
     )
     more = f" (and {len(others)} more)" if others else ""
     said = f"{message[0].lower()}{message[1:]}{seen} ({path}){more}"

@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import Any
 
 from components.errors import ConfigError, ScorerError
-from components.params import JudgeParams
+from components.params import JudgeParams, read_text
 from components.records import Completion, Example, Message, Score
 from components.scorers.protocol import Outcome, Pair, decided
 from components.scorers.verdicts import Conversation, Spent, Verdict, Verdicts
@@ -50,7 +50,7 @@ class JudgeScorer:
         path = Path(params.rubric)
         if not path.is_file():
             raise ConfigError(f"judge.rubric: expected a file, found none at {path}")
-        self.params, self._rubric = params, path.read_text(encoding="utf-8").strip()
+        self.params, self._rubric = params, read_text(path, "a rubric").strip()
         marks: dict[str, Any] = {"type": "integer", "enum": list(range(1, params.scale + 1))}
         self._marks = Verdicts(params, _schema("mark", marks))
         self._choices = Verdicts(params, _schema("better", {"type": "string", "enum": ["A", "B", "tie"]}))

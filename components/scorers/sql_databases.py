@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import ConfigError, ScorerError
-from components.params import SqlExecutionParams
+from components.params import SqlExecutionParams, read_text
 from components.scorers.sql_inside import CELLS, LATER, LONGEST_QUERY, Row, late_words, write
 
 START_SECONDS = 60.0  # a start takes a tenth of a second; a machine may be busy
@@ -222,7 +222,7 @@ def _source(item: str | Path, dialect: str) -> tuple[str, str]:
     if not item.is_file():
         raise ConfigError(f"sql_execution.databases: expected a file, found none at {item}")
     if item.suffix == ".sql":
-        return "script", item.read_text(encoding="utf-8")
+        return "script", read_text(item, "SQL")
     return "file", item.resolve().as_uri() if dialect == "sqlite" else str(item.resolve())
 
 

@@ -142,7 +142,7 @@ class Verdicts:
         path = self._path(key)
         try:
             found: Any = json.loads(path.read_text(encoding="utf-8")) if path else None
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         whole = isinstance(found, list) and len(found) == self._params.votes
         return found if whole and all(map(self._validator.is_valid, found)) else None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from components.errors import ConfigError
+from components.params import read_text
 
 VARIABLE = "GRADUS_API_KEYS"  # hashes, separated by commas
 FILE_VARIABLE = "GRADUS_API_KEYS_FILE"  # one hash a line; what follows a blank is its role or names its owner
@@ -44,14 +45,14 @@ class Keys:
         """The hashes of the environment and of the file that it names.
 
         Raises:
-            ConfigError: The file is missing, something is no SHA-256, or a role is none.
+            ConfigError: The file is missing or no text, something is no SHA-256, or a role is none.
         """
         lines = [(VARIABLE, line) for line in environment.get(VARIABLE, "").split(",")]
         if name := environment.get(FILE_VARIABLE):
             path = Path(name)
             if not path.is_file():
                 raise ConfigError(f"{FILE_VARIABLE}: expected a file of key hashes, found none at {path}")
-            lines += [(str(path), line) for line in path.read_text(encoding="utf-8").splitlines()]
+            lines += [(str(path), line) for line in read_text(path, "key hashes").splitlines()]
         hashes, reviewers = list[str](), set[str]()
         for source, line in lines:
             if found := line.split("#")[0].split():

@@ -73,7 +73,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _forgotten(path: Path) -> frozenset[str]:
     try:
-        lines = path.read_text(encoding="ascii").split("\n")
+        lines = path.read_text(encoding="ascii", errors="replace").split("\n")  # a damaged line holds up no others
     except FileNotFoundError:
         return frozenset()
     return frozenset(line for line in lines if len(line) == _HEX)

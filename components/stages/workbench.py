@@ -3,7 +3,6 @@
 Decides what counts as the rung that stands, and how a trial training, a second answer and a rung's money are had.
 """
 
-import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -30,10 +29,17 @@ from components.stages.evaluate import incumbent, listed_tokens
 from components.stages.run import STATE, Run, digest
 from components.stages.rungs import job_of
 from components.stages.scoring import scorer
+from components.state import State, read_state
 from components.tracking import NullTracker
 
 _UPDATES = 2.0  # RL takes about as long for its updates as for its rollouts (triage on two cores)
 log = logging.getLogger(__name__)
+
+
+class _Watched(State):
+    """What the advice wants to know of what the watch kept."""
+
+    kinds: tuple[str, ...] = ()
 
 
 class KeptTrial(Record):
@@ -229,8 +235,8 @@ class RunBench:
 
     def watch(self) -> str:
         path = STATE / "watch" / self.run.workload.name / "watched.json"
-        if not path.is_file():
+        found = read_state(path, _Watched)
+        if found is None:
             return ""
-        found = json.loads(path.read_text(encoding="utf-8"))
-        kinds = ", ".join(found.get("kinds", ()))
+        kinds = ", ".join(found.kinds)
         return f"the watch saw drift last: {kinds}" if kinds else "the watch saw no drift last"

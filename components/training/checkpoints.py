@@ -31,7 +31,7 @@ def claim(work: Path, identity: str) -> None:
         TrainingError: The folder holds checkpoints of other settings, data or starting weights.
     """
     mark = work / IDENTITY
-    found = json.loads(mark.read_text(encoding="utf-8"))["identity"] if mark.is_file() else None
+    found = (_object(mark) or {}).get("identity", "what is no mark of a training") if mark.is_file() else None
     if found != identity and (found is not None or any(work.glob("checkpoint-*"))):
         raise TrainingError(
             f"expected checkpoints of these settings, data and weights ({identity}), found others ({found}) in {work}; "
@@ -51,15 +51,23 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def read_state(checkpoint: Path) -> dict[str, Any] | None:
     """The trainer state of a whole checkpoint, None where it was torn."""
+    found = _object(checkpoint / STATE)
+    return found if found and isinstance(found.get("log_history"), list) else None
+
+
+def _object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where it holds something else."""
     try:
-        return json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def last_checkpoint(work: Path) -> Path | None:
     """The latest whole checkpoint, after torn ones have been removed."""
-    found = sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    numbered = [path for path in work.glob("checkpoint-*") if path.name.rpartition("-")[2].isdecimal()]
+    found = sorted(numbered, key=lambda path: int(path.name.rpartition("-")[2]))
     whole = [path for path in found if read_state(path)]
     for path in found:
         if path not in whole:

@@ -90,3 +90,33 @@ def test_the_fingerprint_changes_with_every_value() -> None:
     shipped = load(ROOT / "params/profiles/nano.yaml", PretrainParams, "pretrain")
     assert shipped.fingerprint() == PretrainParams.model_validate(shipped.model_dump()).fingerprint()
     assert shipped.fingerprint() != shipped.model_copy(update={"seed": 1}).fingerprint()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2024-13-01", "9" * 5000, "!!bool perhaps", "!!int ''", "!!timestamp soon", "2024-01-01 00:00:00+99:99",
+     "[" * 5000, "{[a]: 1}"],
+)  # fmt: skip
+def test_what_yaml_itself_cannot_read_is_told_in_one_line(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_text(f"alpha: {value}\n")
+    with pytest.raises(ConfigError, match=r"expected YAML in UTF-8, found .") as caught:
+        load(path, GateParams)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_value_that_names_itself_many_times_over_is_told_briefly(tmp_path: Path) -> None:
+    path = tmp_path / "gate.yaml"
+    lists = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lists += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]  # 9^9 members
+    path.write_text("\n".join([*lists, "alpha: *a8"]))
+    with pytest.raises(ConfigError, match="alpha: ") as caught:
+        load(path, GateParams)
+    assert len(str(caught.value)) < 20_000
+
+
+def test_bytes_that_are_no_text_are_told_with_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_bytes(b"alpha: \xff\n")
+    with pytest.raises(ConfigError, match=r"expected YAML in UTF-8, found .*0xff.*gate\.yaml"):
+        load(path, GateParams)

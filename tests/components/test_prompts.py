@@ -46,3 +46,9 @@ def test_a_missing_prompt_is_refused(tmp_path: Path) -> None:
 def test_a_changed_text_is_another_version(tmp_path: Path) -> None:
     first = load_prompt(write(tmp_path, "a {message}"), "v", ("message",)).version
     assert first != load_prompt(write(tmp_path, "b {message}"), "v", ("message",)).version
+
+
+def test_a_prompt_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "v.md").write_bytes(b"Sort \xe9 {message}")
+    with pytest.raises(ConfigError, match=r"expected a prompt in UTF-8, found .*v\.md"):
+        load_prompt(tmp_path, "v", ("message",))

@@ -281,7 +281,12 @@ async def _answered(scope: Any, receive: Any, send: Any) -> None:
         ({"Authorization": "Basic \u00e9"}, 401),
         ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": "http://127.0.0.1:5000"}, 200),
         ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": "http://127.0.0.1:5001"}, 403),
+        ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": "http://127.0.0.1:500"}, 403),  # begins alike
+        ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": "http://127.0.0.1"}, 403),
+        ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": "null"}, 403),
+        ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": ""}, 403),
         ({"Authorization": "Basic Z3JhZHVzOnB3", "Host": "127.0.0.1:5001"}, 421),
+        ({"Authorization": "Basic Z3JhZHVzOnB3", "Host": "127.0.0.1:500"}, 421),
         ({"Host": "localhost:5000"}, 421),
     ],
 )
@@ -294,3 +299,24 @@ def test_the_guard_lets_in_its_own_address_with_the_login_and_nothing_else(
     raw = {name.encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}
     client = TestClient(Guard(_answered, address, "gradus:pw"), base_url=address)
     assert client.get("/any", headers=raw).status_code == status
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of the machine")
+def test_servers_listen_on_loopbacks_own_address_alone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = f"from flows.servers import listen; listen(None, {port})"
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: _listens("127.0.0.1", port))
+            assert not _listens("127.0.0.2", port)
+        finally:
+            process.kill()
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True

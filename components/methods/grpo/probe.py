@@ -8,6 +8,7 @@ import json
 import logging
 import random
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from components.methods.grpo.selection import Mix, choose
@@ -52,9 +53,8 @@ def selected(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], pr
     if not params.probe_prompts:
         return Mix(tuple(everything), ())
     kept = task.work / SELECTION
-    if kept.is_file():
-        found = json.loads(kept.read_text(encoding="utf-8"))
-        return Mix(tuple(found["varied"]), tuple(found["easy"]))
+    if (known := _kept(kept)) is not None:
+        return known
     rng = random.Random(task.seed)
     probed = sorted(rng.sample(everything, min(params.probe_prompts, len(everything))))
     opened[0].eval()
@@ -64,3 +64,13 @@ def selected(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], pr
     log.info("Of %s probed prompts, %s vary in reward.", f"{len(probed):,}", f"{len(mix.varied):,}")
     write_json(kept, {"probed": len(probed), "varied": mix.varied, "easy": mix.easy})
     return mix
+
+
+def _kept(path: Path) -> Mix | None:
+    """What an earlier call chose; None where there is nothing, or what somebody damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        varied, easy = tuple(map(int, found["varied"])), tuple(map(int, found["easy"]))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return Mix(varied, easy)

@@ -54,3 +54,22 @@ def test_no_minute_has_more_than_twice_the_limit(gaps: list[float], per_minute: 
         if not limit.wait_s("a", now):
             taken.append(now)
     assert all(sum(start <= at < start + 60 for at in taken) <= 2 * per_minute for start in taken)
+
+
+def test_a_file_of_keys_that_is_no_text_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_bytes(f"{key_hash('a')} caf\xe9".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"expected key hashes in UTF-8, found .*keys"):
+        Keys.read({"GRADUS_API_KEYS_FILE": str(tmp_path / "keys")})
+
+
+def test_of_ten_thousand_callers_the_longest_silent_is_forgotten() -> None:
+    limit = Limit(2)
+    for caller in ("silent", "speaks", "silent", "speaks"):  # both have used up their minute
+        assert limit.wait_s(caller, 0.0) == 0
+    for number in range(9_998):
+        limit.wait_s(str(number), 0.0)
+    assert limit.wait_s("speaks", 0.0) == 30
+    assert limit.wait_s("one more", 0.0) == 0  # the 10,001st
+    assert limit.wait_s("speaks", 0.0) == 30
+    assert limit.wait_s("silent", 0.0) == 0  # it is nobody the server has seen
+    assert len(limit._left) == 10_000

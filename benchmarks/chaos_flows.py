@@ -1,0 +1,366 @@
+"""Faults in whole commands (climb, retraining, release, serving), each to the result that an undisturbed one has.
+
+A small project (two layers, real code) is made once and copied. In the copy a command is run again and again while
+calls of the operating system fail in its processes (`faults/sitecustomize.py`), processes are killed with SIGKILL at
+random moments, half-written files turn up, clocks are days off, and the record is locked or away. Then it runs without
+faults to its end, and what it leaves is compared by hash with what a command leaves that nothing disturbed. Serving is
+a real `gradus serve`: what it acknowledged over HTTP must be in the lake, once.
+
+    python -m benchmarks.chaos_flows --scenarios climb release retrain serve --tries 6
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYER = ROOT / "benchmarks" / "faults"
+CALM_TRIES = 3  # of the command without faults: the first ones may tell what a person has to do
+COMMAND_S = 1500.0
+# What differs between two climbs of the same settings: times, ids of runs, and where they lie.
+CHANGES = re.compile(
+    r'"(seconds|latency_ms|p50_ms|p95_ms|at|date|started|began|finished|git_commit|commit|run_id|milliseconds[a-z_]*|'
+    r'[a-z_]*_seconds|[a-z_]*usd[a-z_]*|throughput|created)": ?(\{[^{}]*\}|\[[^\]\[]*\]|"[^"]*"|[^,}\]\n]+)'
+)
+
+
+def main() -> None:
+    """Measure, print, and add to the record of `benchmarks.chaos`."""
+    from benchmarks.engine_speed import machine, write
+
+    options = parse()
+    kept: dict[str, Any] = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
+    flows: dict[str, Any] = kept.get("flows", {})
+    with tempfile.TemporaryDirectory(prefix="gradus-chaos-") as place:
+        bench = Bench(Path(place), options.seed, options.tries)
+        for name in options.scenarios:
+            flows[name] = SCENARIOS[name](bench)
+            flows[name] |= {"date": time.strftime("%Y-%m-%d", time.gmtime()), "command": command(), **machine()}
+            print(json.dumps({name: flows[name]}, indent=1), flush=True)
+            write(options.output, kept | {"flows": flows})
+    if any(one["results_differ"] or one.get("lost") or one.get("doubled") for one in flows.values()):
+        raise SystemExit("a command ended in another result than the undisturbed one")
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
+    parser.add_argument("--tries", type=int, default=6, help="disturbed runs of each command")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "chaos.json")
+    return parser.parse_args()
+
+
+def command() -> str:
+    """How this was called."""
+    return " ".join(["python -m benchmarks.chaos_flows", *sys.argv[1:]])
+
+
+class Bench:
+    """The small project that nothing has disturbed, and copies of it."""
+
+    def __init__(self, place: Path, seed: int, tries: int) -> None:
+        self.place, self.rng, self.tries = place, random.Random(seed), tries
+        self.happened: Counter[str] = Counter()
+        self._log, self._read = place / "faults.log", 0
+        self._template: Any = None
+        self._climbed: Any = None
+
+    def fresh(self) -> Any:
+        """A project that has not climbed."""
+        from tests.flows import conftest as small
+
+        if self._template is None:
+            folder = self.place / "template"
+            for name in small.COPIED:
+                to = folder / name
+                to.parent.mkdir(parents=True, exist_ok=True)
+                copy: Callable[..., Any] = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+                copy(ROOT / name, to)
+            small.save_tiny_model(folder / "models" / "nano")
+            project = small.Project(folder)
+            for file, settings in (
+                ("workloads/triage.yaml", small.WORKLOAD), ("profiles/nano.yaml", small.PROFILE),
+                ("pipeline.yaml", small.PIPELINE),
+            ):  # fmt: skip
+                project.set(file, settings)
+            small.commit(folder)
+            self._template = project
+        return self._copy(self._template)
+
+    def climbed(self) -> Any:
+        """A project that has a champion."""
+        if self._climbed is None:
+            project = self.fresh()
+            done = project.climb()
+            if done.returncode:
+                raise SystemExit(f"expected an undisturbed climb, found\n{done.stderr[-2000:]}")
+            self._climbed = project
+        return self._copy(self._climbed)
+
+    def _copy(self, project: Any) -> Any:
+        to = Path(tempfile.mkdtemp(prefix="project-", dir=self.place))
+        shutil.copytree(project.folder, to, dirs_exist_ok=True, symlinks=True)
+        return type(project)(to)
+
+    def disturbed(self, project: Any, words: list[str]) -> int:
+        """A command in processes that meet faults, killed at a random moment or left to its end; how it ended."""
+        faults = {
+            "GRADUS_FAULTS": f"{self.rng.random()}:{self.rng.choice((40, 150, 600))}",
+            "GRADUS_FAULTS_FOLDER": str(project.folder), "GRADUS_FAULTS_LOG": str(self._log),
+            "PYTHONPATH": os.pathsep.join((str(LAYER), str(project.folder))),
+        }  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *words], cwd=project.folder, env={**project.environment, **faults},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        with self._record_in_the_way(project):
+            if self.rng.random() < 0.6:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(self.rng.uniform(1, 60))
+            else:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(COMMAND_S)
+        if process.poll() is None:
+            self.happened["kill -9 of all processes"] += 1
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._half_written(project)
+        self._noted()
+        return process.returncode
+
+    @contextmanager
+    def _record_in_the_way(self, project: Any) -> Generator[None]:
+        """The record, locked or away for a while in a third of the cases."""
+        database, kind = project.folder / "state" / "mlflow.db", self.rng.choice(("locked", "away", "", "", "", ""))
+        stop = threading.Event()
+
+        def hinder() -> None:
+            stop.wait(self.rng.uniform(0.5, 5))
+            if not database.is_file():
+                return
+            self.happened[f"the record is {kind}"] += 1
+            if kind == "locked":
+                held = sqlite3.connect(database, isolation_level=None, timeout=5)
+                with closing(held), suppress(sqlite3.OperationalError):
+                    held.execute("BEGIN EXCLUSIVE")
+                    stop.wait(3)
+                    held.execute("ROLLBACK")
+            else:
+                aside = database.with_name("mlflow.db.away")
+                database.rename(aside)
+                stop.wait(3)
+                aside.replace(database)
+
+        thread = threading.Thread(target=hinder)
+        if kind:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            if kind:
+                thread.join()
+
+    def _half_written(self, project: Any) -> None:
+        """Half a file under the name that writers use before they rename."""
+        folders = [path for path in (project.folder / "artifacts").rglob("*") if path.is_dir()]
+        if folders:
+            (self.rng.choice(folders) / "half.part").write_bytes(b'{"half": ')
+            self.happened["half-written file"] += 1
+
+    def _noted(self) -> None:
+        if self._log.is_file():
+            lines = self._log.read_text(encoding="utf-8").splitlines()
+            self.happened.update(lines[self._read :])
+            self._read = len(lines)
+
+
+def calm(project: Any, words: list[str]) -> tuple[bool, str]:
+    """The command without faults; whether it ended well, and what it said last."""
+    said = ""
+    for _ in range(CALM_TRIES):
+        done = project.call("flows.cli", *words)
+        said = (done.stderr or done.stdout)[-600:]
+        if done.returncode == 0:
+            return True, said
+    return False, said
+
+
+def results(project: Any) -> dict[str, str]:
+    """Hashes of what a climb leaves: answers, scores, weights, decisions; without what differs between any two."""
+    hashes: dict[str, str] = {}
+    for path in sorted(project.artifacts.rglob("*")):
+        name = path.relative_to(project.artifacts).as_posix()
+        if not path.is_file() or name.startswith("stages/") or path.suffix in (".html", ".part", ".png", ".svg"):
+            continue
+        content = path.read_bytes()
+        if path.suffix in (".json", ".jsonl"):
+            content = CHANGES.sub("", content.decode()).encode()
+        hashes[name] = hashlib.sha256(content).hexdigest()
+    return hashes
+
+
+def aliases(project: Any) -> dict[str, int]:
+    """Which version of the workload has which alias."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{project.folder / 'state' / 'mlflow.db'}")
+    return {name: int(number) for name, number in client.get_registered_model("triage").aliases.items()}
+
+
+def compared(
+    bench: Bench, project: Any, words: list[str], result: Callable[[Any], Any], expected: Any
+) -> dict[str, Any]:
+    """Disturb a command so many times, let it end, and compare."""
+    bench.happened.clear()
+    codes = Counter(str(bench.disturbed(project, words)) for _ in range(bench.tries))
+    ended, said = calm(project, words)
+    found = result(project) if ended else {}
+    odd = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    row: dict[str, Any] = {
+        "tries": bench.tries, "faults": sum(bench.happened.values()), "kinds": dict(sorted(bench.happened.items())),
+        "exit_codes": dict(codes), "compared": len(expected), "results_differ": len(odd) + (not ended),
+    }  # fmt: skip
+    return row | ({"differ": odd, "said": said} if odd or not ended else {})
+
+
+def climb(bench: Bench) -> dict[str, Any]:
+    """A climb from nothing. What differs, and differs between two undisturbed ones as well, is no difference."""
+    row = compared(bench, bench.fresh(), ["run", "triage"], results, results(bench.climbed()))
+    if row["results_differ"] and "differ" in row:
+        again = bench.fresh()
+        assert again.climb().returncode == 0
+        one, other = results(bench.climbed()), results(again)
+        always = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+        row |= {"differ": sorted({*row["differ"]} - {*always}), "differ_in_any_two": always}
+        row |= {"results_differ": len(row["differ"])}
+    return row
+
+
+def release(bench: Bench) -> dict[str, Any]:
+    """The release of a second version that nobody asks, which becomes champion."""
+
+    def prepared() -> Any:
+        from mlflow import MlflowClient
+
+        project = bench.climbed()
+        project.set("workloads/triage.yaml", {"serving": {"routing": {"canary_share": 0.0}}})
+        client = MlflowClient(tracking_uri=f"sqlite:///{project.folder / 'state' / 'mlflow.db'}")
+        first = client.get_model_version_by_alias("triage", "champion")
+        second = client.create_model_version("triage", str(first.source), str(first.run_id), first.tags)
+        client.set_registered_model_alias("triage", "canary", second.version)
+        return project
+
+    calmly = prepared()
+    ended, said = calm(calmly, ["release", "triage"])
+    assert ended, said
+    return compared(bench, prepared(), ["release", "triage"], aliases, aliases(calmly))
+
+
+def retrain(bench: Bench) -> dict[str, Any]:
+    """A retraining with 120 corrected answers of production: the data of its version."""
+    from tests.flows.test_retrain import answered, corrected, put
+
+    def prepared() -> Any:
+        project = bench.climbed()
+        put(project, *(one for number in range(120) for one in (answered(number), corrected(number))))
+        return project
+
+    def learnt(project: Any) -> dict[str, str]:
+        """The harvest of the last branch, whose rows are the same whenever they were gathered."""
+        listed = subprocess.run(
+            ["git", "branch", "--list", "retrain/*", "--format=%(refname:short)"], cwd=project.folder,
+            capture_output=True, text=True, check=True,
+        ).stdout.split()  # fmt: skip
+        folders = sorted((project.folder / "state" / "retrain").glob("*/*/data/triage/harvest/*.jsonl"))
+        digest = hashlib.sha256(folders[-1].read_bytes()).hexdigest() if folders else "none"
+        return {"harvest": digest, "branches": "some" if listed else "none"}
+
+    calmly = prepared()
+    ended, said = calm(calmly, ["retrain", "triage"])
+    assert ended, said
+    return compared(bench, prepared(), ["retrain", "triage"], learnt, learnt(calmly))
+
+
+def serve(bench: Bench) -> dict[str, Any]:
+    """A real server that is disturbed and killed while clients ask; then what was acknowledged, against the lake."""
+    import httpx
+
+    from benchmarks.serving import free_ports
+    from components.records import Trace
+    from components.serving.spool import Spool
+    from monitoring.lake import Lake
+
+    bench.happened.clear()
+    project, acknowledged, refused = bench.climbed(), list[str](), Counter[str]()
+    for _ in range(bench.tries):
+        [port] = free_ports(1)
+        environment = project.environment | {
+            "GRADUS_FAULTS": f"{bench.rng.random()}:{bench.rng.choice((10, 40))}",
+            "GRADUS_FAULTS_FOLDER": str(project.folder / "state"), "GRADUS_FAULTS_LOG": str(bench._log),
+            "PYTHONPATH": os.pathsep.join((str(LAYER), str(project.folder))),
+        }  # fmt: skip
+        server = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", "serve", "triage", "--port", str(port)], cwd=project.folder,
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        ends, text = time.monotonic() + 240, json.dumps({"message": "Where is DK-20418?", "channel": "mail"})
+        body = {"model": "triage", "messages": [{"role": "user", "content": text}]}
+        answered, most = 0, bench.rng.randrange(20, 80)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+            while time.monotonic() < ends and answered < most and server.poll() is None:
+                try:
+                    reply = client.post("/v1/chat/completions", json=body)
+                except httpx.TransportError:
+                    time.sleep(0.2)
+                    continue
+                answered += reply.status_code == 200
+                refused[str(reply.status_code)] += 1
+                if reply.status_code == 200:
+                    acknowledged.append(reply.json()["id"])
+                elif reply.status_code == 503:
+                    time.sleep(0.2)
+        bench.happened["kill -9"] += server.poll() is None
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        bench._noted()
+    lake = Lake(project.folder / "state" / "lake")
+    spool = Spool(project.folder / "state" / "spool" / "triage" / "lake")
+    spool.drain(lake.store)
+    spool.close()
+    there = Counter(trace.id for trace in lake.read(Trace, "triage"))
+    return {
+        "tries": bench.tries, "faults": sum(bench.happened.values()), "kinds": dict(sorted(bench.happened.items())),
+        "acknowledged": len(acknowledged), "statuses": dict(refused),
+        "lost": len(set(acknowledged) - there.keys()), "doubled": sum(count > 1 for count in there.values()),
+        "results_differ": 0,
+    }  # fmt: skip
+
+
+SCENARIOS: dict[str, Callable[[Bench], dict[str, Any]]] = {
+    "climb": climb, "release": release, "retrain": retrain, "serve": serve,
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""A started server for a long time at a part of its capacity: do memory and descriptors stay flat?
+
+First the capacity is measured with 16 clients, then requests come at that share of it, evenly: streamed or not, at two
+temperatures, some wrong, some taken back in the middle, and a word on every tenth answer. Memory, descriptors and
+threads of the server are looked at once a second. Memory is flat where the median of the last quarter is no more than a
+twentieth above that of the second; what a server allocates once, it has by then.
+
+    python -m benchmarks.soak --minutes 60 --load 0.5
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from benchmarks.engine_speed import machine, write
+from benchmarks.pressure import WORKLOAD, answered_a_second, body, messages, nano, percentile
+from benchmarks.serving import free_ports, prepare, serving
+from components.prompts import load_prompt
+
+ROOT = Path(__file__).resolve().parents[1]
+MOST_GROWTH = 0.05  # of the memory, from the second quarter to the last
+CAPACITY_S = 20.0
+MOST_WAITING = 500  # requests at once, beyond which none is added
+
+
+@dataclass
+class Looks:
+    """What the server had, once a second."""
+
+    rss_mb: list[float] = field(default_factory=list[float])
+    descriptors: list[int] = field(default_factory=list[int])
+    threads: list[int] = field(default_factory=list[int])
+
+
+@dataclass
+class Asked:
+    """What became of the requests."""
+
+    statuses: Counter[str] = field(default_factory=Counter[str])
+    waited_ms: list[float] = field(default_factory=list[float])
+
+
+def main() -> None:
+    """Measure, say what was seen, write the record."""
+    options = parse()
+    folder = nano()
+    prepare(folder, load_prompt(folder, "prompt", ("message", "channel")))
+    port = free_ports(1)[0]
+    command = [sys.executable, "-m", "flows.cli", "serve", WORKLOAD, "--port", str(port)]
+    with serving("soak", command, port, "readyz"):
+        [server] = [one for one in psutil.Process().children() if "serve" in one.cmdline()]
+        capacity = answered_a_second(port, CAPACITY_S)
+        looks, stop = Looks(), threading.Event()
+        watching = threading.Thread(target=look, args=(server, looks, stop))
+        watching.start()
+        try:
+            asked = asyncio.run(ask(port, capacity * options.load, options.minutes * 60, options.seed))
+        finally:
+            stop.set()
+            watching.join()
+    record = summary(looks, asked) | {"minutes": options.minutes, "load": options.load, "capacity_per_second": capacity}
+    print(json.dumps(record, indent=1))
+    write(options.output, record | machine() | {"command": " ".join(["python -m benchmarks.soak", *sys.argv[1:]])})
+    if not all(record["met"].values()):
+        raise SystemExit("memory, descriptors or threads grew, or requests failed")
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--load", type=float, default=0.5, help="of the capacity")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "soak.json")
+    return parser.parse_args()
+
+
+def look(server: psutil.Process, looks: Looks, stop: threading.Event) -> None:
+    """Once a second, until it is enough."""
+    while not stop.wait(1.0):
+        with server.oneshot():
+            looks.rss_mb.append(server.memory_info().rss / 1e6)
+            looks.descriptors.append(server.num_fds())
+            looks.threads.append(server.num_threads())
+
+
+async def ask(port: int, per_second: float, seconds: float, seed: int) -> Asked:
+    """Requests at a pace that does not wait for answers."""
+    asked, rng, texts = Asked(), random.Random(seed), messages()
+    running, sent, began = set[Any](), 0, time.monotonic()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as client:
+        while time.monotonic() - began < seconds:
+            while sent < (time.monotonic() - began) * per_second and len(running) < MOST_WAITING:
+                task = asyncio.ensure_future(one(client, asked, rng, texts[sent % len(texts)]))
+                running.add(task)
+                task.add_done_callback(running.discard)
+                sent += 1
+            await asyncio.sleep(0.02)
+        await asyncio.gather(*running)
+    return asked
+
+
+async def one(client: httpx.AsyncClient, asked: Asked, rng: random.Random, message: str) -> None:
+    """One request of the mix, and now and then a word on its answer."""
+    wanted, kind = body(message), rng.random()
+    wanted |= {"temperature": rng.choice((0.0, 0.0, 0.7)), "stream": kind < 0.3}
+    began = time.perf_counter()
+    try:
+        if kind > 0.97:  # wrong
+            reply = await client.post("/v1/chat/completions", content=b'{"model": ')
+            asked.statuses[f"wrong: {reply.status_code}"] += 1
+        elif kind > 0.94:  # taken back
+            await asyncio.wait_for(client.post("/v1/chat/completions", json=wanted), 0.05)
+        else:
+            reply = await client.post("/v1/chat/completions", json=wanted)
+            asked.statuses[str(reply.status_code)] += 1
+            asked.waited_ms.append((time.perf_counter() - began) * 1e3)
+            if kind > 0.84 and reply.status_code == 200:
+                told = {"id": reply.json()["id"], "score": 1.0}
+                said = await client.post("/v1/feedback", json=told)
+                asked.statuses[f"feedback: {said.status_code}"] += 1
+    except TimeoutError:
+        asked.statuses["taken back"] += 1
+    except httpx.TransportError as error:
+        asked.statuses[type(error).__name__] += 1
+
+
+def summary(looks: Looks, asked: Asked) -> dict[str, Any]:
+    """The figures, and whether they are flat."""
+    second, last = (quarter(looks.rss_mb, number) for number in (1, 3))
+    files, threads = ([max(part(values, number)) for number in (1, 3)] for values in (looks.descriptors, looks.threads))
+    good = sum(asked.statuses[name] for name in ("200", "feedback: 200", "wrong: 400", "taken back"))
+    return {
+        "requests": asked.statuses.total(), "statuses": dict(sorted(asked.statuses.items())),
+        "waited_ms_p50": percentile(asked.waited_ms, 50), "waited_ms_p99": percentile(asked.waited_ms, 99),
+        "rss_mb_second_quarter": second, "rss_mb_last_quarter": last, "rss_mb_max": max(looks.rss_mb),
+        "rss_mb_by_minute": [round(statistics.median(looks.rss_mb[at : at + 60]), 1)
+                             for at in range(0, len(looks.rss_mb), 60)],
+        "descriptors_max_second_and_last_quarter": files, "threads_max_second_and_last_quarter": threads,
+        "met": {
+            "memory": last <= second * (1 + MOST_GROWTH), "descriptors": files[1] <= files[0] + 8,
+            "threads": threads[1] <= threads[0] + 2, "answered": good >= 0.999 * asked.statuses.total(),
+        },
+    }  # fmt: skip
+
+
+def part(values: Sequence[float], number: int) -> Sequence[float]:
+    """A quarter of what was looked at."""
+    return values[number * len(values) // 4 : (number + 1) * len(values) // 4]
+
+
+def quarter(values: Sequence[float], number: int) -> float:
+    """Its median."""
+    return statistics.median(part(values, number))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""What a request may say, bound by bound, and what becomes of it."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from components.params import ServingParams
+from components.records import Message
+from components.serving.protocol import ChatRequest, FeedbackRequest, ResponseFormat, Turn
+from components.serving.refusals import RequestError
+
+PARAMS = ServingParams(most_new_tokens=100, most_schema_bytes=1024)
+SCHEMA = {"type": "object", "properties": {"kind": {"enum": ["refund"]}}}
+
+
+def asked(**fields: Any) -> ChatRequest:
+    return ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "late"}], **fields})
+
+
+@pytest.mark.parametrize(
+    ("turn", "message"),
+    [
+        ({"role": "user", "content": "a"}, ("user", "a")),
+        ({"role": "system", "content": ""}, ("system", "")),
+        ({"role": "developer", "content": "a"}, ("system", "a")),
+        ({"role": "assistant", "content": None}, ("assistant", "")),
+        ({"role": "assistant"}, ("assistant", "")),
+        ({"role": "assistant", "content": "a", "tool_calls": [], "function_call": None}, ("assistant", "a")),
+        ({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "input_text", "text": "b"}]},
+         ("user", "ab")),
+        ({"role": "assistant", "content": [{"type": "output_text", "text": "a"}]}, ("assistant", "a")),
+        ({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, ("assistant", "no")),
+        ({"role": "user", "content": "a", "annotations": [1]}, ("user", "a")),
+    ],
+)  # fmt: skip
+def test_a_message_is_its_text(turn: dict[str, Any], message: tuple[str, str]) -> None:
+    assert Turn.model_validate(turn).message == Message(role=message[0], content=message[1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("turn", "told"),
+    [
+        ({"role": "tool", "content": "a"}, "messages of the role tool are not supported here"),
+        ({"role": "function", "content": "a"}, "messages of the role function are not supported here"),
+        ({"role": "judge", "content": "a"}, "Input should be 'system'"),
+        ({"role": "user", "content": None}, "expected content"),
+        ({"role": "user"}, "expected content"),
+        ({"role": "user", "content": 7}, "valid string"),
+        ({"role": "assistant", "content": "a", "tool_calls": [{"id": "1"}]}, "tools are not supported here"),
+        ({"role": "assistant", "content": "a", "function_call": {"name": "f"}}, "tools are not supported here"),
+        ({"role": "user", "content": [{"type": "image_url", "text": "a"}]}, "of the type image_url is not supported"),
+        ({"role": "user", "content": [{"type": "text", "text": None}]}, "expected parts of the form"),
+        ({"role": "user", "content": [{"type": "refusal", "text": "a"}]}, "expected parts of the form"),
+        ({"role": "user", "content": [{"type": ["text"], "text": "a"}]}, "expected parts of the form"),
+        ({"role": "user", "content": ["a"]}, "expected parts of the form"),
+        ("late", "valid dictionary"),
+    ],
+)
+def test_a_message_that_holds_anything_else_is_refused(turn: Any, told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Turn.model_validate(turn)
+
+
+def test_a_strange_type_is_named_no_longer_than_a_line() -> None:
+    with pytest.raises(ValidationError, match=f"of the type {'x' * 40} is not"):
+        Turn.model_validate({"role": "user", "content": [{"type": "x" * 41}]})
+
+
+INSIDE: list[dict[str, Any]] = [
+    {"temperature": 0}, {"temperature": 2}, {"top_p": 1}, {"top_p": 1e-9}, {"n": 1}, {"n": 16}, {"max_tokens": 1},
+    {"max_completion_tokens": 1}, {"stop": "x" * 256}, {"stop": ["x"] * 16}, {"seed": -1},
+    {"messages": [{"role": "user", "content": "a"}] * 1024},
+]  # fmt: skip
+OUTSIDE: list[dict[str, Any]] = [
+    {"temperature": -1e-9}, {"temperature": 2.001}, {"top_p": 0}, {"top_p": 1.001}, {"n": 0}, {"n": 17},
+    {"max_tokens": 0}, {"max_completion_tokens": 0}, {"stop": "x" * 257}, {"stop": ["x"] * 17}, {"seed": 0.5},
+    {"messages": []}, {"messages": [{"role": "user", "content": "a"}] * 1025},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", INSIDE, ids=str)
+def test_a_bound_is_allowed(fields: dict[str, Any]) -> None:
+    asked(**fields)
+
+
+@pytest.mark.parametrize("fields", OUTSIDE, ids=str)
+def test_what_is_beyond_a_bound_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        asked(**fields)
+
+
+def test_null_is_as_good_as_nothing_and_a_single_stop_a_list_of_one() -> None:
+    given = asked(temperature=None, top_p=None, n=None, stream=None, stop=None, stream_options=None)
+    assert (given.temperature, given.top_p, given.n, given.stream, given.stop) == (0.0, 1.0, 1, False, ())
+    assert given.stream_options is None
+    assert asked(stop="a").stop == ("a",)
+    assert asked(stop=["", "a"]).stop == ("a",)
+    assert asked(stream_options={}).stream_options.include_usage is False  # type: ignore[union-attr]
+    with pytest.raises(ValidationError):
+        ChatRequest.model_validate([])
+
+
+def test_what_the_server_does_not_do_is_refused_by_name() -> None:
+    asked(odd_for_nobody=None).refuse_unknown()
+    with pytest.raises(RequestError, match="tools"):
+        asked(tools=[{"type": "function"}]).refuse_unknown()
+
+
+def test_an_answer_is_drawn_as_asked_with_no_more_tokens_than_are_allowed() -> None:
+    drawn = asked(temperature=0.5, top_p=0.9, n=3, seed=7).sampling(12, SCHEMA, PARAMS)
+    assert (drawn.temperature, drawn.top_p, drawn.n, drawn.seed) == (0.5, 0.9, 3, 7)
+    assert (drawn.max_new_tokens, drawn.answer_schema) == (12, SCHEMA)
+    assert asked(max_tokens=20).sampling(12, None, PARAMS).max_new_tokens == 20
+    assert asked(max_tokens=20, max_completion_tokens=30).sampling(12, None, PARAMS).max_new_tokens == 30
+    assert asked(max_tokens=10**9).sampling(12, None, PARAMS).max_new_tokens == 100
+    assert asked(max_tokens=10**9, n=16).sampling(12, None, PARAMS).max_new_tokens == 6  # of 100 / 16
+    assert asked(seed=-5).sampling(12, None, PARAMS).seed == 5
+    assert asked(seed=2**63 + 4).sampling(12, None, PARAMS).seed == 4
+    assert asked().sampling(12, None, PARAMS).seed == 0
+
+
+def test_the_form_of_an_answer_is_the_requests_before_the_workloads() -> None:
+    def held_to(form: dict[str, Any]) -> Any:
+        return asked(response_format=form).sampling(12, SCHEMA, PARAMS).answer_schema
+
+    own = {"type": "array"}
+    assert held_to({"type": "text"}) is None
+    assert held_to({"type": "json_object"}) == {"type": "object"}
+    assert held_to({"type": "json_schema", "json_schema": {"name": "x", "schema": own}}) == own
+    assert held_to({"type": "json_object", "json_schema": {"schema": own}}) == {"type": "object"}
+    assert held_to({"type": "text", "json_schema": {"schema": own, "strict": True}}) is None
+
+
+def test_a_schema_that_is_missing_or_too_long_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"expected response_format\.json_schema, found none") as missing:
+        ResponseFormat(type="json_schema").answer_schema(1024)
+    assert (missing.value.status, missing.value.param) == (400, "response_format")
+
+    def form(length: int) -> ResponseFormat:
+        schema = {"title": "x" * (length - len(json.dumps({"title": ""})))}
+        return ResponseFormat.model_validate({"type": "json_schema", "json_schema": {"schema": schema}})
+
+    assert form(1024).answer_schema(1024)
+    with pytest.raises(RequestError, match="expected a schema of at most 1,024 bytes") as long:
+        form(1025).answer_schema(1024)
+    assert (long.value.status, long.value.param) == (400, "response_format")
+
+
+def test_a_word_on_an_answer_says_something() -> None:
+    assert FeedbackRequest(id="a", score=0).score == 0
+    assert FeedbackRequest(id="a" * 100, score=1).corrected is None
+    assert FeedbackRequest(id="a", corrected="").corrected == ""
+
+
+@pytest.mark.parametrize(
+    "word",
+    [{"id": "a"}, {"id": "", "score": 1}, {"id": "a" * 101, "score": 1}, {"id": "a", "score": -0.01},
+     {"id": "a", "score": 1.01}, {"id": "a", "corrected": 7}, {"score": 1}, {"id": "a", "score": 1, "odd": 1}],
+    ids=str,
+)  # fmt: skip
+def test_a_word_that_says_nothing_or_something_else_is_refused(word: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        FeedbackRequest.model_validate(word)
