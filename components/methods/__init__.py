@@ -18,6 +18,8 @@ NAMES = {
     "rejection_sampling": "components.methods.rejection_sampling:RejectionSampling",
     "dpo": "components.methods.dpo:Dpo",
     "grpo": "components.methods.grpo:Grpo",
+    "relabel": "components.methods.relabel:Relabel",
+    "teacher_answers": "components.methods.teacher_answers:TeacherAnswers",
 }
 MEMBERS = ("label", "makes", "params", "needs", "make")
 
