@@ -20,6 +20,8 @@ NAMES = {
     "grpo": "components.methods.grpo:Grpo",
     "relabel": "components.methods.relabel:Relabel",
     "teacher_answers": "components.methods.teacher_answers:TeacherAnswers",
+    "on_policy_distillation": "components.methods.on_policy_distillation:OnPolicyDistillation",
+    "prompt_distillation": "components.methods.prompt_distillation:PromptDistillation",
 }
 MEMBERS = ("label", "makes", "params", "needs", "make")
 

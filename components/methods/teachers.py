@@ -20,8 +20,9 @@ from components.evaluation import accuracy
 from components.evaluation.paired import tango
 from components.methods.job import Job
 from components.models import folder_digest, model_folder
-from components.opening import Opened, open_artifact, over
+from components.opening import Opened, open_artifact, over, prompt_of
 from components.params import ApiParams, Profile, Settings, load
+from components.prompts import Prompt
 from components.records import Completion, Example, read_jsonl, write_jsonl
 from components.training.precision import Compute
 
@@ -196,6 +197,33 @@ def opened(job: Job, teacher: RungTeacher | ProfileTeacher | ApiTeacher) -> Open
     profile = _profile(teacher)
     engine = open_engine(profile.engine, _folder(profile), profile.model.precision)
     return over(engine, prompt, job.workload, profile)
+
+
+def folder_of(job: Job, teacher: RungTeacher | ProfileTeacher) -> Path:
+    """Where a teacher's weights lie.
+
+    Raises:
+        ConfigError: There is no such profile.
+        TrainingError: It is no model.
+    """
+    if isinstance(teacher, ProfileTeacher):
+        return _folder(_profile(teacher))
+    assert job.teacher is not None, "expected a rung that teaches, found none"
+    if job.teacher.makes != "model":
+        raise TrainingError(f"expected a model as teacher, found {teacher.rung}, which is a {job.teacher.makes}")
+    return job.teacher.folder
+
+
+def prompt_of_teacher(job: Job, teacher: RungTeacher | ProfileTeacher) -> Prompt:
+    """The prompt that a teacher is asked with.
+
+    Raises:
+        ConfigError: It is not there.
+    """
+    if teacher.prompt is not None:
+        return job.written_prompt(teacher.prompt)
+    assert job.teacher is not None, "expected a rung that teaches, found none"
+    return prompt_of(job.teacher, job.columns)
 
 
 def _profile(teacher: ProfileTeacher) -> Profile:

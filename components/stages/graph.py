@@ -306,8 +306,9 @@ def _needed(run: Run, rung: PlannedRung) -> Iterator[str]:
 def _teacher_files(run: Run, rung: PlannedRung) -> Iterator[str]:
     """Who teaches, and the prompt that it is asked with."""
     known = getattr(rung.settings, "teacher", None)
-    if prompt := getattr(known, "prompt", None):
-        yield _prompt_file(run, prompt)
+    for asked in (known, rung.settings):
+        if prompt := getattr(asked, "prompt", None):
+            yield _prompt_file(run, prompt)
     if rung.teacher is not None:
         yield from _left_by(run, rung.teacher)
         named = run.groups.get(rung.teacher) or [one for one in run.rungs if one.name == rung.teacher]

@@ -22,6 +22,10 @@ SFT = {
     "epochs": 0.2, "learning_rate": 0.001, "batch_examples": 8, "device_batch_examples": 8, "evaluations": 1,
     "dev_examples": 4, "packed_tokens": None, "optimiser": "adamw",
 }  # fmt: skip
+DISTILLED = {
+    "steps": 1, "prompts_per_step": 4, "evaluations": 1, "dev_examples": 4, "max_new_tokens": 4, "teacher_dev": 4,
+    "least_gain": -0.99,
+}  # fmt: skip
 LADDER: dict[str, Any] = {
     "prompts": {"method": "prompt", "each": "prompts"},
     "relabel": {
@@ -33,6 +37,13 @@ LADDER: dict[str, Any] = {
         "settings": {
             **SFT, "teacher": {"kind": "rung", "rung": "prompts"}, "accept": "schema", "teacher_dev": 20, "asked": 20,
         },
+    },
+    "on_policy_distillation": {
+        "method": "on_policy_distillation", "from": "base",
+        "settings": {**DISTILLED, "teacher": {"kind": "rung", "rung": "teacher_answers"}},
+    },
+    "prompt_distillation": {
+        "method": "prompt_distillation", "from": "base", "settings": {**DISTILLED, "prompt": "two"},
     },
 }  # fmt: skip
 
