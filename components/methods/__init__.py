@@ -21,6 +21,7 @@ NAMES = {
     "relabel": "components.methods.relabel:Relabel",
     "teacher_answers": "components.methods.teacher_answers:TeacherAnswers",
     "on_policy_distillation": "components.methods.on_policy_distillation:OnPolicyDistillation",
+    "judged_grpo": "components.methods.judged_grpo:JudgedGrpo",
     "prompt_distillation": "components.methods.prompt_distillation:PromptDistillation",
 }
 MEMBERS = ("label", "makes", "params", "needs", "make")

@@ -30,9 +30,8 @@ def behind(
     `ids` and `mask` are (B, P + C), of which the last C = `completion` columns are kept as they are.
     """
     width = ids.shape[1] - completion
-    rows = [
-        prompts[tuple(row[seen.bool()].tolist())] for row, seen in zip(ids[:, :width], mask[:, :width], strict=True)
-    ]
+    shown = zip(ids[:, :width], mask[:, :width].bool(), strict=True)
+    rows = [prompts[tuple(row[seen].tolist())] for row, seen in shown]
     longest = max(map(len, rows))
     put = ids.new_tensor([[pad] * (longest - len(row)) + list(row) for row in rows])
     seen = mask.new_tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])

