@@ -32,7 +32,8 @@ class Job:
     model or prompt to start from, None where the ladder names none. `out` is a folder that does not exist yet, `work`
     one that outlives an interruption: for checkpoints. `label_noise` is the share of demonstrations that the label
     audit expects to be wrong, None where nobody audited them. `teacher` is what a rung of the ladder left that teaches,
-    `prices` are there where a method pays a teacher.
+    `prices` are there where a method pays a teacher. `resembled` says of new examples which split has their like:
+    all that a method learns of test and sealed.
     """
 
     rung: str
@@ -55,6 +56,7 @@ class Job:
     suspects_file: Path | None = None
     teacher: Artifact | None = None
     prices: Prices | None = None
+    resembled: Callable[[Sequence[Example]], list[str | None]] | None = None
 
     def preferences(self) -> list[Preference]:
         """Pairs that people or production left, of examples of train.

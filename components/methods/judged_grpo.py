@@ -127,14 +127,16 @@ def watched(job: Job, by: Judging, dev: Sequence[Example]) -> Callable[[Any, Any
 def liked(
     job: Job, by: Judging, dev: Sequence[Example], texts: Sequence[str], first: Sequence[str]
 ) -> list[float | None]:
-    """What the judge makes of each answer: its mark, or its place beside the first one, halfway where they are equal."""
+    """What the judge makes of each answer: its mark, or its place beside the first one, halfway where equal."""
     if isinstance(by.judge, JudgeScorer):
         return [_value(one) for one in by.outcomes(job, dev, texts)]
     twice = by.outcomes(job, [*dev, *dev], [*texts, *first])
     found: list[float | None] = []
     for at in range(len(dev)):
-        value, before = _value(twice[at]), _value(twice[at + len(dev)])
-        found.append(0.75 * value if value is not None and texts[at] == first[at] and before == value else value)
+        value = _value(twice[at])
+        if value and texts[at] == first[at]:  # ranked as one, and so both have the best place
+            value -= 0.25 * (1 - by.scorer_weight)
+        found.append(value)
     return found
 
 

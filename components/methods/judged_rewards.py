@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.errors import ScorerError
-from components.evaluation import wilson
+from components.evaluation.metrics import wilson
 from components.methods.job import Job
 from components.methods.rewards import FEW, without_failures
 from components.records import Completion, Example, Interval, Preference, Score

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.engines import open_engine
+from components.engines import Ask, Sampling, open_engine
 from components.errors import TrainingError
 from components.evaluation import accuracy
 from components.evaluation.paired import tango
@@ -140,11 +140,27 @@ class Asking:
             done[key].model_copy(update={"example_id": example.id}) for key, example in zip(keys, examples, strict=True)
         ]
 
+    def ask(self, asks: Sequence[Ask], sampling: Sampling) -> list[Completion]:
+        """Whatever else a teacher is asked: counted, and not remembered.
+
+        Raises:
+            EngineError: Nothing is answered at all.
+            TrainingError: It costs more than it may.
+        """
+        started = time.monotonic()
+        found = self.opened.engine.generate(list(asks), sampling)
+        self._count(found, time.monotonic() - started)
+        self._hold(0, 1)
+        return found
+
     def _asked(self, examples: Sequence[Example]) -> list[Completion]:
         opened, started = self.opened, time.monotonic()
         found = opened.answer(examples, self.job.seed).completions
+        return self._count(found, time.monotonic() - started)
+
+    def _count(self, found: list[Completion], seconds: float) -> list[Completion]:
         bill, before = self.bill, (self.bill.input_tokens, self.bill.output_tokens)
-        bill.asked, bill.seconds = bill.asked + len(found), bill.seconds + time.monotonic() - started
+        bill.asked, bill.seconds = bill.asked + len(found), bill.seconds + seconds
         bill.input_tokens += sum(one.usage.input_tokens for one in found)
         bill.output_tokens += sum(one.usage.output_tokens for one in found)
         if isinstance(self.teacher, ApiTeacher):

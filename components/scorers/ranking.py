@@ -1,4 +1,4 @@
-"""A judge that ranks a group: one call for all distinct answers to a task, and as many places as answers, or no verdict.
+"""A judge that ranks a group: one call for all distinct answers to a task; as many places as answers, or no verdict.
 
 Equal answers are shown once and have one place. The order in which answers are shown follows from their content; a
 ranking that leaves one out or names one twice is asked for once more, in the other order.
@@ -48,7 +48,7 @@ class RankingJudge:
         return total
 
     def rank(self, groups: Sequence[Group]) -> list[list[float] | ScorerError]:
-        """The value of each answer of each group, or why there is no ranking; who is alone has 1, and nobody is asked."""
+        """The value of each answer of each group, or why there is none; who is alone has 1, and nobody is asked."""
         shown = [ordered(texts) for _, texts in groups]
         asked = [place for place, texts in enumerate(shown) if len(texts) > 1]
         found = self._asked([groups[at][0] for at in asked], [shown[at] for at in asked])

@@ -150,6 +150,7 @@ def _made(run: Run) -> Iterator[StageNode]:
                 "workload.sealed_scorer", "workload.constrained", "workload.incumbent",
                 *([] if rung.prompt else ["workload.trained_prompt"]), "profile.model", "profile.engine",
                 "profile.prompting", "profile.dev_examples", "hacking",
+                *(["workload.source", "workload.slices", "workload.validation"] if "novelty" in rung.needs else []),
             ],
             outs=[str(run.rung_folder(rung.name))],
         )  # fmt: skip
@@ -297,6 +298,9 @@ def _needed(run: Run, rung: PlannedRung) -> Iterator[str]:
         yield str(run.data_source / PREFERENCES)
     if (judge := getattr(rung.settings, "judge", None)) is not None:
         yield from (str(PRICES), judge.rubric)
+    if "novelty" in rung.needs:
+        yield from (_split(run, "test"), _split(run, "sealed"), "components/data/novelty.py", *_source(run))
+        yield from ("components/data/similarity.py", "components/evaluation/label_audit.py")
     if "suspects" in rung.needs:
         yield str(audit_folder(run) / SUSPECTS)
         yield from (f"components/evaluation/{name}.py" for name in ("doubt", "label_audit"))

@@ -6,13 +6,17 @@ Decides what a method is given and what is kept of what it made; how it is made 
 import logging
 import os
 import shutil
+from collections.abc import Sequence
+from functools import partial
 
+from components.data.novelty import resembled
+from components.data.split import SPLITS
 from components.evaluation.label_audit import Audit
 from components.ladder import PlannedRung
 from components.methods import Job, Made
 from components.opening import PROMPT_FILE, Artifact
 from components.params import LauncherParams
-from components.records import Rung, read_record, write_record
+from components.records import Example, Rung, read_record, write_record
 from components.stages.audit import SUSPECTS, audit_folder
 from components.stages.certified import require_permit
 from components.stages.figures import dev_figures, tell_settings
@@ -83,8 +87,15 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
         preferences_file=run.data_source / PREFERENCES,
         suspects_file=audit_folder(run) / SUSPECTS,
         teacher=artifact_of(run, planned.teacher),
+        resembled=partial(resembling, run) if "novelty" in planned.needs else None,
         prices=run.prices if "teacher" in planned.needs else None,
     )
+
+
+def resembling(run: Run, new: Sequence[Example]) -> list[str | None]:
+    """For each new example the split that has its like, as validation would say."""
+    known = {split: run.examples(split) for split in SPLITS}
+    return resembled(known, new, run.workload.validation.near_duplicate_similarity)
 
 
 def reads_audit(planned: PlannedRung) -> bool:

@@ -126,7 +126,7 @@ def test_a_run_on_another_ladder_has_its_name(settings: Path) -> None:
             "triage",
             "nano",
             "rope",
-            "expected one of continuum, repair, standard, teachers, found rope (params/ladders)",
+            "expected one of continuum, judged, repair, standard, teachers, found rope (params/ladders)",
         ),
     ],
 )
