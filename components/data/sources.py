@@ -78,6 +78,16 @@ def input_columns(workload: Workload) -> tuple[str, ...]:
     return tuple(next(iter(_generated(workload, source, 1))).example.input)
 
 
+def generated(workload: Workload, source: GeneratedSource, n: int) -> Iterator[Example]:
+    """The first `n` examples of a generator, whatever the workload's own source is.
+
+    Raises:
+        ConfigError: The generator is none.
+        DataError: It yields no rows of this workload.
+    """
+    yield from (row.example for row in _generated(workload, source, n))
+
+
 def _generated(workload: Workload, source: GeneratedSource, n: int) -> Iterator[Row]:
     """Rows of `module:function`, which yields objects with the attributes of a triage ticket."""
     module, _, name = source.generator.partition(":")

@@ -57,6 +57,11 @@ class PlannedRung:
         return method_of(self.made_by).make(job, settings or self.settings, tracker)
 
     @property
+    def teacher(self) -> str | None:
+        """The rung or group of the ladder that teaches it, None where none does."""
+        return getattr(getattr(self.settings, "teacher", None), "rung", None)
+
+    @property
     def rewarded(self) -> bool:
         """Whether the workload's scorer decides what it learns."""
         return "reward" in self.needs
@@ -99,7 +104,8 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
                 raise ConfigError(
                     f"expected a rung named by small letters, digits, - and _, found {own!r} ({given.ladder_file})"
                 )
-        for role, known in (("from", rungs[0].starts_from), ("compare", params.compare)):
+        roles = {"from": rungs[0].starts_from, "compare": params.compare, "settings.teacher.rung": rungs[0].teacher}
+        for role, known in roles.items():
             if known is not None and known not in names:
                 raise ConfigError(
                     f"rungs.{name}.{role}: expected one of {', '.join(sorted(names))}, which come before it, "

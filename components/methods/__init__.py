@@ -18,6 +18,12 @@ NAMES = {
     "rejection_sampling": "components.methods.rejection_sampling:RejectionSampling",
     "dpo": "components.methods.dpo:Dpo",
     "grpo": "components.methods.grpo:Grpo",
+    "relabel": "components.methods.relabel:Relabel",
+    "synthetic": "components.methods.synthetic:Synthetic",
+    "teacher_answers": "components.methods.teacher_answers:TeacherAnswers",
+    "on_policy_distillation": "components.methods.on_policy_distillation:OnPolicyDistillation",
+    "judged_grpo": "components.methods.judged_grpo:JudgedGrpo",
+    "prompt_distillation": "components.methods.prompt_distillation:PromptDistillation",
 }
 MEMBERS = ("label", "makes", "params", "needs", "make")
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.economics import Prices
 from components.engines import Sampling, open_engine, open_prompting
 from components.evaluation import Scores, accuracy, by_example
+from components.evaluation.label_audit import Suspect
 from components.evaluation.sample import sample
 from components.opening import PROMPT_FILE, Artifact, Opened, over
 from components.params import HackingParams, Profile, Workload
-from components.prompts import Prompt
+from components.prompts import Prompt, load_prompt
 from components.records import Completion, Example, Preference, Score, read_jsonl
 from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all, scores_of
 from components.training import Draws, Look, Sample, TrainingTask
@@ -29,7 +31,9 @@ class Job:
     `prompt` is the rung's own where it is a prompt, else the one that trained models are asked with; `start` is the
     model or prompt to start from, None where the ladder names none. `out` is a folder that does not exist yet, `work`
     one that outlives an interruption: for checkpoints. `label_noise` is the share of demonstrations that the label
-    audit expects to be wrong, None where nobody audited them.
+    audit expects to be wrong, None where nobody audited them. `teacher` is what a rung of the ladder left that teaches,
+    `prices` are there where a method pays a teacher. `resembled` says of new examples which split has their like:
+    all that a method learns of test and sealed.
     """
 
     rung: str
@@ -49,6 +53,10 @@ class Job:
     hacking: HackingParams = field(default_factory=HackingParams)
     label_noise: float | None = None
     preferences_file: Path | None = None
+    suspects_file: Path | None = None
+    teacher: Artifact | None = None
+    prices: Prices | None = None
+    resembled: Callable[[Sequence[Example]], list[str | None]] | None = None
 
     def preferences(self) -> list[Preference]:
         """Pairs that people or production left, of examples of train.
@@ -58,6 +66,23 @@ class Job:
         """
         assert self.preferences_file is not None, "expected a file of preferences, found none"
         return read_jsonl(self.preferences_file, Preference)
+
+    def suspects(self) -> list[Suspect]:
+        """The demonstrations of train that the label audit doubts, by field, the likeliest wrong first.
+
+        Raises:
+            DataError: The file is missing, or a line is none.
+        """
+        assert self.suspects_file is not None, "expected a file of suspects, found none"
+        return read_jsonl(self.suspects_file, Suspect)
+
+    def written_prompt(self, name: str) -> Prompt:
+        """One of the workload's prompts.
+
+        Raises:
+            ConfigError: There is none of this name.
+        """
+        return load_prompt(self.prompt_file.parent, name, self.columns)
 
     def keep_prompt(self) -> None:
         """Leave the prompt in the rung's folder, where whatever opens the rung looks for it."""

@@ -47,10 +47,7 @@ class JudgeScorer:
         Raises:
             ConfigError: There is none.
         """
-        path = Path(params.rubric)
-        if not path.is_file():
-            raise ConfigError(f"judge.rubric: expected a file, found none at {path}")
-        self.params, self._rubric = params, read_text(path, "a rubric").strip()
+        self.params, self._rubric = params, rubric_of(params)
         marks: dict[str, Any] = {"type": "integer", "enum": list(range(1, params.scale + 1))}
         self._marks = Verdicts(params, _schema("mark", marks))
         self._choices = Verdicts(params, _schema("better", {"type": "string", "enum": ["A", "B", "tie"]}))
@@ -99,15 +96,33 @@ class JudgeScorer:
         return self._question(MARK, example, {"answer": completion.text})
 
     def _question(self, asked: str, example: Example, answers: Mapping[str, str]) -> Conversation:
-        """What the judge is told: rubric, task, reference where it may see it, and what there is to judge."""
-        texts = {"task": "\n".join(f"{name}: {text}" for name, text in example.input.items())}
-        if self.params.sees_reference and example.reference:
-            texts["reference"] = example.reference
-        texts |= answers
-        name = hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:12]
-        shown = "\n\n".join(f"<{key} {name}>\n{text}\n</{key} {name}>" for key, text in texts.items())
-        system = asked.format(guard=GUARD, scale=self.params.scale, rubric=self._rubric)
-        return (Message(role="system", content=system), Message(role="user", content=shown))
+        return question(asked, example, answers, self.params, self._rubric)
+
+
+def rubric_of(params: JudgeParams) -> str:
+    """What is good, in words.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
+    path = Path(params.rubric)
+    if not path.is_file():
+        raise ConfigError(f"judge.rubric: expected a file, found none at {path}")
+    return read_text(path, "a rubric").strip()
+
+
+def question(
+    asked: str, example: Example, answers: Mapping[str, str], params: JudgeParams, rubric: str
+) -> Conversation:
+    """What a judge is told: rubric, task, reference where it may see it, and what there is to judge."""
+    texts = {"task": "\n".join(f"{name}: {text}" for name, text in example.input.items())}
+    if params.sees_reference and example.reference:
+        texts["reference"] = example.reference
+    texts |= answers
+    name = hashlib.sha256("\0".join(texts.values()).encode()).hexdigest()[:12]
+    shown = "\n\n".join(f"<{key} {name}>\n{text}\n</{key} {name}>" for key, text in texts.items())
+    system = asked.format(guard=GUARD, scale=params.scale, rubric=rubric)
+    return (Message(role="system", content=system), Message(role="user", content=shown))
 
 
 def _schema(name: str, field: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
+from components.methods.teachers import paid_usd
 from components.records import write_record
 from components.registry import joined_run, open_run
 from components.stages import BASE_MODEL, OF_A_RUN, OF_A_RUNG, call
@@ -85,7 +86,7 @@ def recorded(stage: str, run: Run, part: str) -> None:
         call(stage, run, tracker, part)
         seconds = time.monotonic() - started
         tracker.metrics({"stage_seconds": seconds})
-        judge_usd = tell_judge(run, tracker)
+        judge_usd = tell_judge(run, tracker) + paid_usd()
     done = StageRecord(stage=full, seconds=seconds, mlflow_run_id=tracker.run_id, judge_usd=judge_usd)
     write_record(run.folder / "stages" / f"{full}.json", done)
 

@@ -14,6 +14,7 @@ from components.schema import fields_of
 from components.stages.run import Run
 from components.tracking import Tracker
 
+SUSPECTS = "suspects.jsonl"
 log = logging.getLogger(__name__)
 
 
@@ -29,7 +30,7 @@ def audit(run: Run, tracker: Tracker) -> None:
     listed = suspects(examples, found, run.audit, run.workload.output)
     fields = [field.name for field in fields_of(run.workload.output).leaves]
     summary = summarise(examples, found, listed, fields)
-    write_jsonl(folder / "suspects.jsonl", listed)
+    write_jsonl(folder / SUSPECTS, listed)
     write_table(folder / "suspects.csv", listed)
     write_record(folder / "audit.json", summary)
     tracker.artifact(folder, "audit")

@@ -7,6 +7,7 @@ train where it is small, with the answers of the rungs that are there.
 import logging
 import random
 from collections.abc import Sequence
+from itertools import takewhile
 
 from components.evaluation.certificate import Certificate
 from components.evaluation.certify import Judge, Trial
@@ -73,8 +74,8 @@ def _sample(run: Run, examples: Sequence[Example], rng: random.Random) -> tuple[
 
 
 def tried_on(run: Run) -> list[str]:
-    """The rungs whose answers the scorer is tried on: those that are no prompts, and that it has not taught."""
-    return [one.name for one in run.rungs if one.makes != "prompt" and not one.rewarded]
+    """The rungs whose answers the scorer is tried on: those that are no prompts, before the first that it teaches."""
+    return [one.name for one in takewhile(lambda one: not one.rewarded, run.rungs) if one.makes != "prompt"]
 
 
 def _judge(run: Run) -> Judge:

@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
+from components.ladder import PlannedRung
 from components.methods import NAMES
 from components.models import model_folder
-from components.params import BASE, GeneratedSource, HuggingFaceSource
+from components.params import BASE, GeneratedSource, HuggingFaceSource, Profile, load
 from components.stages.answers import answers_folder
-from components.stages.audit import audit_folder
+from components.stages.audit import SUSPECTS, audit_folder
 from components.stages.certified import permit_file
 from components.stages.certify import LABELS, tried_on
 from components.stages.run import DATA, PRICES, PROFILES, PROMPTS, RESULT, Run
@@ -149,13 +150,14 @@ def _made(run: Run) -> Iterator[StageNode]:
                 str(run.folder / "data" / "report.json"),
                 *([str(permit_file(run))] if rung.rewarded else []),
                 *([str(audit_folder(run) / "audit.json")] if reads_audit(rung) else []),
-                *([str(run.data_source / PREFERENCES)] if "preferences" in rung.needs else []),
+                *_needed(run, rung),
             ],
             settings=[
                 "seed", f"rungs.{rung.name}", *_columns(run), "workload.output", "workload.scorer",
                 "workload.sealed_scorer", "workload.constrained", "workload.incumbent",
                 *([] if rung.prompt else ["workload.trained_prompt"]), "profile.model", "profile.engine",
                 "profile.prompting", "profile.dev_examples", "hacking",
+                *(["workload.source", "workload.slices", "workload.validation"] if "novelty" in rung.needs else []),
             ],
             outs=[str(run.rung_folder(rung.name))],
         )  # fmt: skip
@@ -280,17 +282,54 @@ def _prompt_file(run: Run, name: str) -> str:
 
 
 def _rung_files(run: Run, name: str) -> list[str]:
-    """What a rung starts from; of a group also what says which of it is the best."""
+    """What a rung starts from, and what a prompt is asked of."""
     planned = run.planned(name)
-    start, files = planned.starts_from, _weights(run) if planned.makes == "prompt" else []
+    return [*(_weights(run) if planned.makes == "prompt" else []), *_left_by(run, planned.starts_from)]
+
+
+def _left_by(run: Run, start: str | None) -> list[str]:
+    """What a rung left, or the base model is; of a group also what says which of it is the best."""
+    if start is None:
+        return []
     if start == BASE:
-        files += _weights(run)
-    elif start in run.groups:
-        files += [str(run.folder / "best" / f"{start}.json")]
-        files += [str(run.rung_folder(one.name)) for one in run.groups[start]]
-    elif start is not None:
-        files += [str(run.rung_folder(start))]
-    return files
+        return _weights(run)
+    if start in run.groups:
+        rungs = [str(run.rung_folder(one.name)) for one in run.groups[start]]
+        return [str(run.folder / "best" / f"{start}.json"), *rungs]
+    return [str(run.rung_folder(start))]
+
+
+def _needed(run: Run, rung: PlannedRung) -> Iterator[str]:
+    """What follows from a method's needs beside the reward's permit."""
+    if "preferences" in rung.needs:
+        yield str(run.data_source / PREFERENCES)
+    if (judge := getattr(rung.settings, "judge", None)) is not None:
+        yield from (str(PRICES), judge.rubric)
+    if "novelty" in rung.needs:
+        yield from (_split(run, "test"), _split(run, "sealed"), "components/data/novelty.py", *_source(run))
+        yield from ("components/data/similarity.py", "components/evaluation/label_audit.py")
+    if "suspects" in rung.needs:
+        yield str(audit_folder(run) / SUSPECTS)
+        yield from (f"components/evaluation/{name}.py" for name in ("doubt", "label_audit"))
+    if "teacher" in rung.needs:
+        yield str(PRICES)
+        yield from _teacher_files(run, rung)
+
+
+def _teacher_files(run: Run, rung: PlannedRung) -> Iterator[str]:
+    """Who teaches, and the prompt that it is asked with."""
+    known = getattr(rung.settings, "teacher", None)
+    for asked in (known, rung.settings):
+        if prompt := getattr(asked, "prompt", None):
+            yield _prompt_file(run, prompt)
+    if rung.teacher is not None:
+        yield from _left_by(run, rung.teacher)
+        named = run.groups.get(rung.teacher) or [one for one in run.rungs if one.name == rung.teacher]
+        yield from _weights(run) if any(one.makes == "prompt" for one in named) else ()
+    if name := getattr(known, "profile", None):
+        path = PROFILES / f"{name}.yaml"
+        folder = load(path, Profile).model.path
+        yield from (str(path), *([folder] if Path(folder).is_dir() else []))
 
 
 def _method_files(name: str) -> list[str]:

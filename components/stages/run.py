@@ -59,7 +59,10 @@ STATE = Path("state")
 
 
 class StageRecord(Record):
-    """How a stage went, and what a judge's verdicts cost it: written by the stage that ran, kept with its outputs."""
+    """How a stage went, and what judges' verdicts and teachers' answers cost it.
+
+    Written by the stage that ran, kept with its outputs.
+    """
 
     stage: str
     seconds: float

@@ -6,14 +6,18 @@ Decides what a method is given and what is kept of what it made; how it is made 
 import logging
 import os
 import shutil
+from collections.abc import Sequence
+from functools import partial
 
+from components.data.novelty import resembled
+from components.data.split import SPLITS
 from components.evaluation.label_audit import Audit
 from components.ladder import PlannedRung
 from components.methods import Job, Made
 from components.opening import PROMPT_FILE, Artifact
 from components.params import LauncherParams
-from components.records import Rung, read_record, write_record
-from components.stages.audit import audit_folder
+from components.records import Example, Rung, read_record, write_record
+from components.stages.audit import SUSPECTS, audit_folder
 from components.stages.certified import require_permit
 from components.stages.figures import dev_figures, tell_settings
 from components.stages.run import PROMPTS, RESULT, Best, Run, digest, git_commit
@@ -72,7 +76,7 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
         dev=run.examples("dev"),
         prompt=run.prompt(prompt),
         prompt_file=PROMPTS / run.workload.name / f"{prompt}.md",
-        start=start_of(run, planned),
+        start=artifact_of(run, planned.starts_from),
         scorer=scorer(run),
         sealed_scorer=sealed_scorer(run),
         seed=run.seed,
@@ -81,7 +85,17 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
         hacking=run.hacking,
         label_noise=read_record(audit, Audit).wrong_share if reads_audit(planned) else None,
         preferences_file=run.data_source / PREFERENCES,
+        suspects_file=audit_folder(run) / SUSPECTS,
+        teacher=artifact_of(run, planned.teacher),
+        resembled=partial(resembling, run) if "novelty" in planned.needs else None,
+        prices=run.prices if "teacher" in planned.needs else None,
     )
+
+
+def resembling(run: Run, new: Sequence[Example]) -> list[str | None]:
+    """For each new example the split that has its like, as validation would say."""
+    known = {split: run.examples(split) for split in SPLITS}
+    return resembled(known, new, run.workload.validation.near_duplicate_similarity)
 
 
 def reads_audit(planned: PlannedRung) -> bool:
@@ -89,11 +103,11 @@ def reads_audit(planned: PlannedRung) -> bool:
     return planned.takes("label_noise")
 
 
-def start_of(run: Run, planned: PlannedRung) -> Artifact | None:
-    """What a rung starts from."""
-    if planned.starts_from is None:
+def artifact_of(run: Run, known: str | None) -> Artifact | None:
+    """What a rung starts from, or is taught by: of a rung, of the best of a group, or the base model."""
+    if known is None:
         return None
-    name = run.resolved(planned.starts_from)
+    name = run.resolved(known)
     return run.base_artifact if name is None else run.artifact(run.rung(name))
 
 

@@ -5,8 +5,9 @@ import inspect
 from typing import Any
 
 import pytest
-from trl import DPOTrainer, GRPOTrainer, SFTTrainer
+from trl import DistillationTrainer, DPOTrainer, GRPOTrainer, SFTTrainer
 
+from components.methods.distilling import Distiller
 from components.methods.grpo.trainer import RolloutTrainer
 from components.methods.sft.trainer import AnswerTrainer
 
@@ -21,6 +22,9 @@ WRITTEN_FOR = {
     (SFTTrainer, "create_optimizer"): "c798977d9dca3601",
     (SFTTrainer, "get_train_dataloader"): "205a99685f8facd9",
     (SFTTrainer, "log"): "0d4c8e5d64f894ac",
+    (DistillationTrainer, "_generate_single_turn"): "b2cc5048ef74151f",
+    (DistillationTrainer, "_get_last_hidden_state"): "12dc17e4ad4b1999",
+    (DistillationTrainer, "_tokenize_prompts"): "30568810007eb3f7",
     (DPOTrainer, "_prepare_dataset"): "35e349e8e8266df4",
 }
 
@@ -31,7 +35,10 @@ def test_what_is_overridden_is_what_the_override_was_written_for(trainer: Any, n
     assert hashlib.sha256(source.encode()).hexdigest()[:16] == WRITTEN_FOR[trainer, name]
 
 
-@pytest.mark.parametrize(("own", "trainer"), [(RolloutTrainer, GRPOTrainer), (AnswerTrainer, SFTTrainer)])
+@pytest.mark.parametrize(
+    ("own", "trainer"),
+    [(RolloutTrainer, GRPOTrainer), (AnswerTrainer, SFTTrainer), (Distiller, DistillationTrainer)],
+)
 def test_every_override_is_watched(own: Any, trainer: Any) -> None:
     overridden = {name for name, value in vars(own).items() if callable(value) and hasattr(trainer, name)}
     assert {name for name in overridden if not name.startswith("__")} == {

@@ -1,0 +1,74 @@
+"""TRL's distillation trainer with rollouts by the engine, and a teacher that may read another prompt than its student.
+
+The student answers, and learns from the teacher's distribution over the whole vocabulary at each token of its own
+answers (Agarwal et al. 2024, arXiv 2306.13649). Where the teacher has a prompt of its own, the student's answer is put
+behind that one: the token places are the same, what stands before them is not.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from trl import DistillationTrainer
+from trl.models import unwrap_model_for_generation
+
+from components.records import Message
+from components.training.encode import encode_prompts
+from components.training.guard import Guarded
+from components.training.precision import without_autocast
+from components.training.task import Draws, Sample, seed_of
+
+Ids = tuple[int, ...]
+
+
+def behind(
+    prompts: Mapping[Ids, Sequence[int]], ids: Tensor, mask: Tensor, completion: int, pad: int
+) -> tuple[Tensor, Tensor]:
+    """(ids, mask) with each row's prompt replaced by the one that stands for it; rows are padded on the left.
+
+    `ids` and `mask` are (B, P + C), of which the last C = `completion` columns are kept as they are.
+    """
+    width = ids.shape[1] - completion
+    shown = zip(ids[:, :width], mask[:, :width].bool(), strict=True)
+    rows = [prompts[tuple(row[seen].tolist())] for row, seen in shown]
+    longest = max(map(len, rows))
+    put = ids.new_tensor([[pad] * (longest - len(row)) + list(row) for row in rows])
+    seen = mask.new_tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    return torch.cat([put, ids[:, width:]], 1), torch.cat([seen, mask[:, width:]], 1)
+
+
+class Distiller(Guarded, DistillationTrainer):
+    """On-policy distillation; `sample` draws the student's answers.
+
+    `teacher_prompts` are the teacher's prompts by the student's, both as token ids; None: they are the same.
+    """
+
+    sample: Sample
+    teacher_prompts: Mapping[Ids, Sequence[int]] | None = None
+
+    def _tokenize_prompts(self, prompts: list[list[dict[str, str]]]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """As the engines read conversations: names of control tokens in texts stay text."""
+        own: Any = self
+        return (
+            encode_prompts(own._tokenizer, [[Message.model_validate(turn) for turn in prompt] for prompt in prompts]),
+            None,
+            {},
+        )
+
+    def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
+        own: Any = self
+        seed = seed_of(self.args.seed, self.state.global_step + 1, self.accelerator.process_index)
+        draws = Draws(1, self.temperature, own.max_completion_length, seed)
+        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, without_autocast(model):
+            groups = self.sample(model, own._tokenizer, prompt_ids, draws)
+        return [group[0] for group in groups]
+
+    def _get_last_hidden_state(
+        self, unwrapped_model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, **kwargs: Any
+    ) -> Tensor:
+        if self.teacher_prompts is not None and unwrapped_model is self.accelerator.unwrap_model(self.teacher_model):
+            own: Any = self
+            pad = own._tokenizer.pad_token_id
+            input_ids, attention_mask = behind(self.teacher_prompts, input_ids, attention_mask, logits_to_keep, pad)
+        return super()._get_last_hidden_state(unwrapped_model, input_ids, attention_mask, logits_to_keep, **kwargs)

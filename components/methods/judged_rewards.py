@@ -1,0 +1,114 @@
+"""Rewards by a judge: places in a group or marks by a rubric, behind gates, beside the scorer where both count.
+
+A gate comes first: what does not pass it is worth 0, less than the worst that passes, and no judge is asked about it.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from components.errors import ScorerError
+from components.evaluation.metrics import wilson
+from components.methods.job import Job
+from components.methods.rewards import FEW, without_failures
+from components.records import Completion, Example, Interval, Preference, Score
+from components.scorers import Failures, JsonSchemaScorer, Outcome
+from components.scorers.judge import JudgeScorer
+from components.scorers.ranking import RankingJudge
+from components.tracking import Tracker
+
+Gate = Literal["schema", "scorer"]
+LEAST = 0.05  # the value of the lowest mark, above what fails a gate
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Who judges, what passes before, and how much the workload's scorer counts beside, in [0, 1)."""
+
+    judge: RankingJudge | JudgeScorer
+    gate: Gate
+    scorer_weight: float = 0.0
+
+    def outcomes(self, job: Job, examples: Sequence[Example], texts: Sequence[str]) -> list[Outcome]:
+        """The reward of each answer; those to one example are a group."""
+        answers = [Completion.of_text(example.id, text) for example, text in zip(examples, texts, strict=True)]
+        pairs = list(zip(examples, answers, strict=True))
+        scored = job.outcomes(pairs) if self.gate == "scorer" or self.scorer_weight else []
+        schema = JsonSchemaScorer(job.workload.output)
+        gates: list[Outcome] = scored if self.gate == "scorer" else [schema.score(*pair) for pair in pairs]
+        passed = [at for at, one in enumerate(gates) if isinstance(one, Score) and one.passed]
+        opinions = dict(zip(passed, self._opinions([pairs[at] for at in passed]), strict=True))
+        return [
+            self._together(opinions[at], scored[at] if self.scorer_weight else None)
+            if at in opinions
+            else gate if isinstance(gate, ScorerError) else Score(value=0.0, passed=False, reason="gate")
+            for at, gate in enumerate(gates)
+        ]  # fmt: skip
+
+    def _opinions(self, pairs: Sequence[tuple[Example, Completion]]) -> list[Outcome]:
+        """What the judge says, in (0, 1]."""
+        if isinstance(self.judge, JudgeScorer):
+            return [_above(one) for one in self.judge.score_many(pairs)]
+        groups: dict[str, list[int]] = defaultdict(list)
+        for at, (example, _) in enumerate(pairs):
+            groups[example.id].append(at)
+        ranked = self.judge.rank([(pairs[own[0]][0], [pairs[at][1].text for at in own]) for own in groups.values()])
+        found: dict[int, Outcome] = {}
+        for own, values in zip(groups.values(), ranked, strict=True):
+            for k, at in enumerate(own):
+                known = values if isinstance(values, ScorerError) else values[k]
+                found[at] = known if isinstance(known, ScorerError) else Score(value=known, passed=known == 1.0)
+        return [found[at] for at in range(len(pairs))]
+
+    def _together(self, opinion: Outcome, scored: Outcome | None) -> Outcome:
+        """The judge's value and the scorer's, as they weigh."""
+        if isinstance(opinion, ScorerError) or scored is None:
+            return opinion
+        if isinstance(scored, ScorerError):
+            return scored
+        value = (1 - self.scorer_weight) * opinion.value + self.scorer_weight * scored.value
+        return opinion.model_copy(update={"value": value})
+
+
+def _above(mark: Outcome) -> Outcome:
+    if isinstance(mark, ScorerError):
+        return mark
+    return mark.model_copy(update={"value": LEAST + (1 - LEAST) * mark.value})
+
+
+def reward_by(job: Job, by: Judging, tracker: Tracker) -> Callable[[list[Example], list[str]], list[float]]:
+    """The judging as RL asks for it; failures are counted as `RUNG/judge_errors` and give nobody an advantage."""
+    failures = Failures(job.workload.scorer.max_failed_share, of_at_least=FEW)
+
+    def rewards(examples: list[Example], texts: list[str]) -> list[float]:
+        outcomes = by.outcomes(job, examples, texts)
+        if failures.add(outcomes):
+            tracker.metrics({f"{job.rung}/judge_errors": float(failures.failed)})
+        return without_failures(examples, outcomes)
+
+    return rewards
+
+
+def agreement(judge: RankingJudge | JudgeScorer, pairs: Sequence[tuple[Example, Preference]]) -> tuple[Interval, int]:
+    """How often the judge prefers what people prefer, ties half, with a 95 % interval, and of how many pairs.
+
+    Raises:
+        ScorerError: It decided on none.
+    """
+    if isinstance(judge, RankingJudge):
+        found = judge.rank([(example, (one.chosen, one.rejected)) for example, one in pairs])
+        decided = [one for one in found if not isinstance(one, ScorerError)]
+        votes = [_preferred(chosen, rejected) for chosen, rejected in decided]
+    else:
+        asked = [(e, Completion.of_text(e.id, text)) for e, one in pairs for text in (one.chosen, one.rejected)]
+        marks = judge.score_many(asked)
+        both = [(marks[at], marks[at + 1]) for at in range(0, len(marks), 2)]
+        votes = [_preferred(a.value, b.value) for a, b in both if isinstance(a, Score) and isinstance(b, Score)]
+    if not votes:
+        raise ScorerError(f"expected a judge that decides, found no verdict on {len(pairs):,} pairs")
+    return wilson(int(sum(votes)), len(votes)), len(votes)
+
+
+def _preferred(chosen: float, rejected: float) -> float:
+    return 0.5 if chosen == rejected else float(chosen > rejected)

@@ -1,0 +1,219 @@
+"""`on_policy_distillation`: a model trained on its own answers, by a teacher's distribution over each next token.
+
+It needs a teacher whose weights are here and whose vocabulary is the student's, inputs, and nothing else: neither
+demonstrations nor a scorer decide what is learnt.
+"""
+
+import math
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from components.errors import DataError, TrainingError
+from components.methods.contract import Made
+from components.methods.job import Job
+from components.methods.teachers import (
+    Asking,
+    ProfileTeacher,
+    RungTeacher,
+    folder_of,
+    prompt_of_teacher,
+    require_better,
+)
+from components.methods.trained import made_of
+from components.models import folder_digest, open_model
+from components.params import LoraParams, Settings
+from components.prompts import Prompt
+from components.records import Makes, Need
+from components.tracking import Tracker
+from components.training import Sample, Trained, TrainingTask
+
+NAMES = {
+    "loss": "divergence", "entropy": "entropy", "completions/mean_length": "completion_tokens",
+    "completions/clipped_ratio": "clipped_share", "dev_score": "dev_score",
+}  # fmt: skip
+OTHER_VOCABULARY = (
+    "expected a teacher with the student's vocabulary, found {taught:,} tokens against {known:,} of which {same:,} are "
+    "the same; where they differ use teacher_answers ({folder})"
+)
+
+
+class DistillingParams(Settings):
+    """On-policy distillation, whoever teaches."""
+
+    lora: LoraParams | None = None
+    steps: int = Field(default=100, ge=1)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    prompts_per_step: int = Field(default=32, ge=1, description="Each is answered once.")
+    device_batch_prompts: int = Field(default=32, ge=1)
+    temperature: float = Field(default=1.0, gt=0, description="Of the answers, and of both distributions.")
+    beta: float = Field(
+        default=1.0, ge=0, le=1,
+        description="1: reverse KL, which keeps to what the teacher would say; 0: forward; between: Jensen-Shannon.",
+    )  # fmt: skip
+    max_new_tokens: int | None = Field(default=None, ge=1, description="None: the profile's engine's.")
+    warmup_share: float = Field(default=0.05, ge=0, le=1)
+    evaluations: int = Field(default=8, ge=1)
+    patience: int = Field(default=3, ge=1)
+    dev_examples: int = Field(default=500, ge=1)
+    gradient_checkpointing: bool = False
+    teacher_dev: int = Field(default=300, ge=1, description="Dev examples on which teacher and pupil are compared.")
+    least_gain: float = Field(
+        default=0.0, ge=-1, lt=1,
+        description="By which share of dev the teacher is better than its pupil, by the lower end of the interval.",
+    )  # fmt: skip
+
+
+class OnPolicyDistillationParams(DistillingParams):
+    """Who teaches, and how."""
+
+    teacher: Annotated[RungTeacher | ProfileTeacher, Field(discriminator="kind")]
+
+
+class OnPolicyDistillation:
+    """Trains the model that it starts from on its own answers, towards a teacher's distributions."""
+
+    label: ClassVar[str] = "Distilled (on-policy)"
+    makes: ClassVar[Makes] = "model"
+    params: ClassVar[type[Settings]] = OnPolicyDistillationParams
+
+    def needs(self, params: Any) -> frozenset[Need]:
+        return frozenset({"teacher"})
+
+    def make(self, job: Job, params: OnPolicyDistillationParams, tracker: Tracker) -> Made:
+        return distilled(job, params, params.teacher, tracker)
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Whose distributions are learnt: a model's folder, and the prompt that it reads."""
+
+    folder: Path
+    prompt: Prompt
+
+
+def distilled(job: Job, params: DistillingParams, teacher: RungTeacher | ProfileTeacher, tracker: Tracker) -> Made:
+    """See that the teacher may teach, then train.
+
+    Raises:
+        TrainingError: It has other tokens, is no model, or is not surely better than its pupil.
+    """
+    by = Taught(folder_of(job, teacher), prompt_of_teacher(job, teacher))
+    require_same_vocabulary(job.model, by.folder)
+    asking = Asking(job, teacher)
+    require_better(asking, params.teacher_dev, params.least_gain)
+    asking.close()
+    tokens = params.max_new_tokens or job.profile.engine.max_new_tokens
+    task = job.task(params.dev_examples)
+    trained = train_distilled(task, params.model_copy(update={"max_new_tokens": tokens}), by, tracker, job.sample())
+    made = made_of(job, trained, params.dev_examples)
+    made.metrics.update(asking.bill.metrics)
+    return replace(made, seconds=made.seconds + asking.bill.seconds)
+
+
+def require_same_vocabulary(student: Path, teacher: Path) -> None:
+    """Raises TrainingError where a token has another number, or the models have logits of another width."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    known, taught = (AutoTokenizer.from_pretrained(folder).get_vocab() for folder in (student, teacher))
+    widths = [AutoConfig.from_pretrained(folder).get_text_config().vocab_size for folder in (student, teacher)]
+    if known != taught or widths[0] != widths[1]:
+        same = len(known.items() & taught.items())
+        sizes = {"taught": max(len(taught), widths[1]), "known": max(len(known), widths[0])}
+        raise TrainingError(OTHER_VOCABULARY.format(**sizes, same=same, folder=teacher))
+
+
+def train_distilled(
+    task: TrainingTask, params: DistillingParams, by: Taught, tracker: Tracker, sample: Sample
+) -> Trained:
+    """Train a model towards a teacher's distributions, and write the best weights by dev score to `task.out`.
+
+    Step 0 is scored too: where nothing is better, the result is the starting model.
+
+    Raises:
+        DataError: No examples.
+        TrainingError: `task.work` belongs to another training, or the loss is not finite.
+    """
+    from components.training.checkpoints import claim
+    from components.training.precision import Compute
+    from components.training.run import Job as Training
+    from components.training.run import finish, starting_model
+
+    if not task.train:
+        raise DataError("expected at least one input to train on, found none")
+    compute = Compute.choose(task.precision)
+    opened = starting_model(task, params.lora, compute)
+    claim(task.work, task.identity(params, folder_digest(by.folder), by.prompt.version))
+    trainer, plan = _trainer(task, params, opened, by, compute)
+    trainer.sample = sample
+    return finish(Training(task, trainer, plan, NAMES, params.prompts_per_step), tracker, compute)
+
+
+def _trainer(task: TrainingTask, params: DistillingParams, opened: tuple[Any, Any], by: Taught, compute: Any) -> Any:
+    """(trainer, plan) of these settings, before the first step."""
+    from trl import DistillationConfig
+
+    from components.methods.distilling import Distiller
+    from components.training.dev import Plan
+    from components.training.run import accumulation, adapter, shared_settings
+
+    model, tokenizer = opened
+    device_batch = min(params.device_batch_prompts, params.prompts_per_step)
+    names = "prompts_per_step over device_batch_prompts"
+    rows = scheduled(len(task.train), params.steps * params.prompts_per_step, task.seed)
+    trainer = Distiller(
+        model=model,
+        teacher_model=open_model(by.folder)[0].to(device=model.device, dtype=model.dtype).requires_grad_(False),
+        args=DistillationConfig(
+            **shared_settings(task, compute),
+            max_steps=params.steps,
+            per_device_train_batch_size=device_batch,
+            gradient_accumulation_steps=accumulation(params.prompts_per_step, device_batch, compute, names),
+            learning_rate=params.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=math.ceil(params.warmup_share * params.steps),
+            max_completion_length=params.max_new_tokens,
+            temperature=params.temperature,
+            beta=params.beta,
+            gradient_checkpointing=params.gradient_checkpointing,
+            logging_steps=1,
+            shuffle_dataset=False,
+        ),
+        train_dataset=_dataset(task, rows),
+        processing_class=tokenizer,
+        peft_config=adapter(params.lora),
+    )
+    trainer.teacher_prompts = _teacher_prompts(task, tokenizer, by.prompt, rows)
+    return trainer, Plan.spread(params.steps, params.evaluations, params.patience, first=True)
+
+
+def scheduled(n: int, prompts: int, seed: int) -> list[int]:
+    """Indices of `n` examples in training order: passes over all of them, each shuffled."""
+    rng, order = random.Random(seed), list[int]()
+    while len(order) < prompts:
+        order += rng.sample(range(n), n)
+    return order[:prompts]
+
+
+def _dataset(task: TrainingTask, rows: list[int]) -> Any:
+    """One row for each prompt of each step, in training order."""
+    from datasets import Dataset
+
+    turns = {row: [turn.model_dump() for turn in task.prompt.messages(task.train[row])] for row in set(rows)}
+    return Dataset.from_dict({"prompt": [turns[row] for row in rows]})
+
+
+def _teacher_prompts(task: TrainingTask, tokenizer: Any, prompt: Prompt, rows: list[int]) -> Any:
+    """The teacher's prompts by the student's, as token ids; None where they are the same."""
+    from components.training.encode import encode_prompts
+
+    if prompt.version == task.prompt.version:
+        return None
+    examples = [task.train[row] for row in sorted(set(rows))]
+    known, taught = (
+        encode_prompts(tokenizer, [one.messages(example) for example in examples]) for one in (task.prompt, prompt)
+    )
+    return {tuple(mine): theirs for mine, theirs in zip(known, taught, strict=True)}

@@ -1,0 +1,214 @@
+"""Relabelling: who votes on what, what is accepted, and what is trained on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import ConfigError, TrainingError
+from components.evaluation.label_audit import Suspect
+from components.ladder import plan
+from components.ladder.plan import Sources
+from components.methods import Job, committee, method_of
+from components.methods.relabel import Mended, relabelled
+from components.methods.teachers import Bill
+from components.opening import Artifact
+from components.params import LadderParams
+from components.records import Completion, Example
+from components.tracking import NullTracker
+from tests.components.methods.small import (
+    OUTPUT,
+    example,
+    job,
+    profile,
+    settings,
+    suspect,
+    with_suspects,
+    workload,
+    wrong,
+)
+
+VOTES = ("classical", "neighbours", "audit")
+
+
+def mended(of: Job, **changes: Any) -> Mended:
+    params: Any = settings("relabel", **{"members": VOTES, **changes})
+    return relabelled(of, params, Bill())
+
+
+def doubtful(folder: Path, number: int, **fields: Any) -> Job:
+    """A job in which one demonstration is wrong in these fields, and in doubt; the audit suggests the right values."""
+    train = [wrong(example(n), **fields) if n == number else example(n) for n in range(40)]
+    right = json.loads(example(number).reference)
+    return with_suspects(folder, [suspect(train[number], name, right[name]) for name in fields], train=train)
+
+
+def demonstration(found: Mended, number: int) -> str | None:
+    return next((one.demonstration for one in found.train if one.id == f"train-{number:03}"), None)
+
+
+def test_a_wrong_label_is_put_right_where_two_agree(tmp_path: Path) -> None:
+    found = mended(doubtful(tmp_path, 4, intent="delivery"))
+    assert demonstration(found, 4) == example(4).reference
+    assert [one.id for one in found.changed] == ["train-004"]
+    assert (len(found.train), found.confirmed, found.undecided) == (40, 0, 0)
+
+
+def test_a_right_label_in_doubt_is_confirmed_and_stays(tmp_path: Path) -> None:
+    of = with_suspects(tmp_path, [suspect(example(4), "intent", "delivery")])
+    found = mended(of)
+    assert (demonstration(found, 4), found.changed, found.confirmed) == (example(4).demonstration, [], 1)
+
+
+def test_where_too_few_agree_the_example_is_left_out_or_kept_as_it_is(tmp_path: Path) -> None:
+    of = doubtful(tmp_path, 4, order="ZZ-999")  # only the audit votes on what stands in the text
+    found = mended(of)
+    assert (demonstration(found, 4), len(found.train), found.undecided) == (None, 39, 1)
+    kept = mended(of, undecided="keep")
+    assert json.loads(demonstration(kept, 4) or "")["order"] == "ZZ-999"
+    assert (len(kept.train), kept.undecided) == (40, 1)
+    assert demonstration(mended(of, agreeing=1), 4) == example(4).reference
+
+
+def test_every_doubted_field_has_to_be_agreed_on(tmp_path: Path) -> None:
+    found = mended(doubtful(tmp_path, 4, intent="delivery", order="ZZ-999"))
+    assert (demonstration(found, 4), found.undecided) == (None, 1)
+
+
+def test_an_agreed_answer_that_breaks_the_schema_is_not_taken(tmp_path: Path) -> None:
+    of = with_suspects(tmp_path, [suspect(example(4), "order", "no number")])
+    found = mended(of, agreeing=1, members=["audit"])
+    assert (demonstration(found, 4), found.undecided) == (None, 1)
+
+
+def test_without_suspects_the_data_stay_as_they_are(tmp_path: Path) -> None:
+    found = mended(with_suspects(tmp_path, []))
+    assert found.train == [example(n) for n in range(40)]
+
+
+def test_the_doubted_vote_on_nothing(tmp_path: Path) -> None:
+    # All demonstrations of one kind of text are wrong alike: who learnt from them would confirm them.
+    train = [wrong(example(n), intent="delivery") if n % 2 == 0 else example(n) for n in range(40)]
+    doubted = [suspect(one, "intent", "refund") for one in train[0:40:2]]
+    assert committee.by_classifier(doubted, train, OUTPUT, ("text",)) == {
+        (one.example_id, "intent"): '"delivery"' for one in doubted
+    }  # nobody is left who knows of refunds
+    half = doubted[:10]
+    sound = [example(n) if n >= 20 else one for n, one in enumerate(train)]
+    votes = committee.by_classifier(half, sound, OUTPUT, ("text",))
+    assert votes == {(one.example_id, "intent"): '"refund"' for one in half}
+    near = committee.by_neighbours(half, sound, OUTPUT, ("text",))
+    calm = {key: value for key, value in votes.items() if int(key[0][-3:]) % 3}  # of the urgent, too few are left
+    assert {key: near[key] for key in calm} == calm
+
+
+def test_members_vote_only_on_what_they_can_know() -> None:
+    train = [example(n) for n in range(40)]
+    doubted = [suspect(train[4], name, json.loads(train[4].reference)[name]) for name in ("intent", "order")]
+    fields = {name: [field for _, field in votes] for name, votes in {
+        "classical": committee.by_classifier(doubted, train, OUTPUT, ("text",)),
+        "neighbours": committee.by_neighbours(doubted, train, OUTPUT, ("text",)),
+        "audit": committee.by_audit(doubted, OUTPUT),
+    }.items()}  # fmt: skip
+    assert fields == {"classical": ["intent"], "neighbours": ["intent"], "audit": ["order"]}
+
+
+@pytest.mark.parametrize(
+    ("said", "agreed"),
+    [(("a", "a", "b"), '"a"'), (("a", "b"), None), (("a", "a", "b", "b"), None), (("a",), None), ((), None)],
+)
+def test_agreement_is_two_and_more_than_for_anything_else(said: tuple[str, ...], agreed: str | None) -> None:
+    doubted = [suspect(example(4), "intent", "refund")]
+    votes = [{("train-004", "intent"): f'"{one}"'} for one in said]
+    assert committee.agreed(doubted, votes, 2).get(("train-004", "intent")) == agreed
+
+
+def test_an_answer_that_is_none_votes_for_nothing() -> None:
+    doubted = [suspect(example(n), "intent", "refund") for n in (4, 6)]
+    answers = [Completion.of_text("train-004", "I see."), Completion.of_text("train-006", example(6).reference)]
+    assert committee.of_answers(doubted, answers, OUTPUT) == {("train-006", "intent"): '"refund"'}
+
+
+def test_the_scorer_takes_the_first_answer_that_it_passes_and_the_demonstration_before_all(tmp_path: Path) -> None:
+    train = [wrong(example(n), order="ZZ-999") if n in (4, 6) else example(n) for n in range(40)]
+    doubted = [
+        suspect(train[4], "order", "AB-004"),  # the audit knows
+        suspect(train[6], "order", "AB-777"),  # it does not
+        suspect(train[8], "order", "AB-777"),  # the demonstration was right
+    ]
+    found = mended(with_suspects(tmp_path, doubted, train=train), accept="scorer")
+    assert [demonstration(found, n) for n in (4, 6, 8)] == [example(4).reference, None, example(8).reference]
+    assert (len(found.changed), found.confirmed, found.undecided) == (1, 1, 1)
+
+
+class Kept(NullTracker):
+    """Remembers what it was given to keep."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        self.files[path.name] = path.read_text(encoding="utf-8")
+
+
+def test_a_committee_with_a_model_trains_on_the_mended_data(tmp_path: Path) -> None:
+    of, kept = doubtful(tmp_path, 4, intent="delivery"), Kept()
+    of = Job(**{**vars(of), "teacher": Artifact("model", of.model)})
+    params = settings(
+        "relabel", teacher={"kind": "rung", "rung": "base", "prompt": "long"}, members=["teacher", *VOTES]
+    )
+    made = method_of("relabel").make(of, params, kept)
+    told = {name: made.metrics[name] for name in ("changed", "confirmed", "undecided", "teacher_asked")}
+    assert told == {"changed": 1.0, "confirmed": 0.0, "undecided": 0.0, "teacher_asked": 1.0}
+    assert (of.out / "model.safetensors").is_file()
+    assert Example.model_validate_json(kept.files["relabelled.jsonl"]).demonstration == example(4).reference
+
+
+def test_nothing_but_doubt_is_nothing_to_train_on(tmp_path: Path) -> None:
+    train = [example(4)]
+    of = with_suspects(tmp_path, [suspect(train[0], "order", "AB-777")], train=train)
+    with pytest.raises(TrainingError, match="expected demonstrations to train on, found all 1 in doubt"):
+        method_of("relabel").make(of, settings("relabel", members=VOTES), NullTracker())
+
+
+@pytest.mark.parametrize(
+    ("changes", "needs"),
+    [
+        ({"members": VOTES}, {"demonstrations", "suspects"}),
+        ({"members": VOTES, "accept": "scorer"}, {"demonstrations", "suspects", "reward"}),
+        (
+            {"members": ["teacher"], "agreeing": 1, "teacher": {"kind": "rung", "rung": "sft"}},
+            {"demonstrations", "suspects", "teacher"},
+        ),
+    ],
+)
+def test_needs_follow_from_who_answers_and_who_decides(changes: dict[str, Any], needs: set[str]) -> None:
+    assert method_of("relabel").needs(settings("relabel", **changes)) == needs
+
+
+@pytest.mark.parametrize(
+    ("rung", "told"),
+    [
+        ({"members": ["teacher", "audit"]}, "teacher must be given where it is named in members"),
+        ({"members": ["audit"]}, "agreeing must be at most the number of members (1)"),
+        (
+            {"teacher": {"kind": "rung", "rung": "later"}, "members": ["teacher", "audit"]},
+            "rungs.relabel.settings.teacher.rung: expected one of base, which come before it, found later",
+        ),
+    ],
+)
+def test_a_committee_that_cannot_be_is_refused_with_its_place(rung: dict[str, Any], told: str) -> None:
+    ladder = LadderParams.model_validate({"rungs": {"relabel": {"method": "relabel", "settings": rung}}})
+    here = Path("x.yaml")
+    sft = {name: value for name, value in settings("sft").model_dump().items() if name != "dev_examples"}
+    sources = Sources(ladder, workload(), profile(methods={"sft": sft}), {}, "shop-nano", here, here, here)
+    with pytest.raises(ConfigError) as error:
+        plan(sources)
+    assert told in str(error.value)
+
+
+def test_suspects_are_read_as_the_audit_wrote_them(tmp_path: Path) -> None:
+    doubted: list[Suspect] = [suspect(example(4), "intent", "delivery")]
+    assert with_suspects(tmp_path, doubted).suspects() == doubted
+    assert job(tmp_path).model == tmp_path / "model"

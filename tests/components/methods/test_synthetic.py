@@ -1,0 +1,147 @@
+"""Synthetic examples: for what, from whom, that no split knows them, and that they are audited."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.data.novelty import THEMSELVES, resembled
+from components.errors import ConfigError, TrainingError
+from components.methods import Job, method_of
+from components.methods.invented import thin
+from components.methods.synthetic import added
+from components.methods.teachers import Bill
+from components.records import Example
+from components.tracking import NullTracker
+from tests.components.methods.small import address, example, job, serving, settings, workload
+from tests.components.methods.test_teacher_answers import PRICES, api, right
+
+
+@dataclass(frozen=True)
+class Item:
+    id: str
+    text: str
+    gold: dict[str, Any]
+    demonstration: dict[str, Any]
+    slices: dict[str, str]
+    group: str
+
+
+def generate(n: int, seed: int) -> Iterator[Item]:
+    """Messages as those of `example`, all of which are chats or mails by their number; the seed moves the numbers."""
+    for number in range(seed % 1000, seed % 1000 + n):
+        one = example(number % 1000)
+        right = json.loads(one.reference)
+        wrong = {**right, "intent": {"refund": "delivery", "delivery": "refund"}[right["intent"]]}
+        said = wrong if number % 100 == 50 else right  # one that the audit has to see
+        yield Item(one.id, one.input["text"], right, said, one.slices, one.group)
+
+
+def generated(folder: Path, **changes: Any) -> Job:
+    """A job whose workload has a generator; train, dev, test and sealed are numbers below 300."""
+    sizes = {"train": 120, "dev": 20, "test": 20, "sealed": 20}
+    source = {"kind": "generated", "generator": f"{__name__}:generate", "seed": 1, "sizes": sizes}
+    train = [example(number) for number in range(120)]
+    known = {"train": train, "sealed": [example(number, "sealed") for number in range(200, 300)]}
+    assert sys.modules[__name__].generate is generate
+    return job(
+        folder, workload=workload(source=source), train=train,
+        resembled=lambda new: resembled(known, new, 0.95), **changes,
+    )  # fmt: skip
+
+
+def made(of: Job, **changes: Any) -> tuple[list[Example], Counter[str]]:
+    counts: Counter[str] = Counter()
+    params: Any = settings("synthetic", **{"thin_share": 0.2, "examples": 30, "most_drawn": 900, **changes})
+    return added(of, params, Bill(), counts), counts
+
+
+def numbers(examples: list[Example]) -> list[int]:
+    return [int(one.input["text"][-3:]) for one in examples]
+
+
+def test_thin_slices_are_those_below_the_share_the_rarest_first() -> None:
+    train = [example(number) for number in range(40)]  # 4 chats, 36 mails
+    odd = [one.model_copy(update={"slices": {"channel": "fax"}}) for one in train[:1]]
+    assert thin([*train, *odd], ["channel"], 0.2) == [("channel", "fax"), ("channel", "chat")]
+    assert thin(train, ["channel"], 0.1) == []  # 4 of 40 are not below a tenth
+    assert thin(train, [], 1.0) == []
+
+
+def test_new_ones_are_of_the_slice_unknown_to_every_split_and_not_in_doubt(tmp_path: Path) -> None:
+    new, counts = made(generated(tmp_path))
+    assert {one.slices["channel"] for one in new} == {"chat"}
+    found = numbers(new)
+    assert not {*found} & {*range(120), *range(200, 300)}
+    assert all(number % 100 != 50 for number in found)  # their demonstrations were wrong
+    assert counts["made"] == 30
+    assert counts["made"] == len(new) + sum(n for name, n in counts.items() if name != "made")
+    assert counts["suspects"] > 0
+    assert len({one.id for one in new}) == len(new)
+    assert {one.id.partition("-")[0] for one in new} == {"synthetic"}
+
+
+def test_what_drifted_is_named(tmp_path: Path) -> None:
+    new, _ = made(generated(tmp_path), thin_share=0.0, slices={"channel": ["mail"]})
+    assert {one.slices["channel"] for one in new} == {"mail"}
+    with pytest.raises(TrainingError, match=r"fewer than 0% of train have \(thin_share\) or that are named"):
+        made(generated(tmp_path), thin_share=0.0)
+
+
+def test_likeness_is_of_any_split_in_any_case_and_among_themselves() -> None:
+    known = {"train": [example(1)], "sealed": [example(2)]}
+    loud = example(2).model_copy(update={"input": {"text": example(2).input["text"].upper()}})
+    near = example(2).model_copy(update={"input": {"text": example(2).input["text"] + "!"}})
+    new = [example(1, "new"), loud, near, example(3), example(3, "again"), example(31)]
+    assert resembled(known, new, 0.95) == ["train", "sealed", "sealed", None, THEMSELVES, None]
+
+
+def test_a_source_of_files_has_no_generator(tmp_path: Path) -> None:
+    of = job(tmp_path, resembled=lambda new: [None] * len(new))
+    with pytest.raises(ConfigError, match="generator is for workloads whose source is one, found csv"):
+        made(of)
+
+
+def teaching(body: dict[str, Any], asked: int) -> str:
+    """Writes ten chats of which one is known and one is empty; answers as the text says, one of them wrong."""
+    if "You write new inputs" in body["messages"][0]["content"]:
+        texts = [example(number).input["text"] for number in (10, 130, 140, 150, 160, 170, 180, 190, 310)]
+        return json.dumps({"inputs": [{"text": text} for text in (*texts, " ")]})
+    answer = right(body, asked)
+    return answer if "190" not in answer else "I see."
+
+
+def test_a_teacher_writes_inputs_and_answers_them(tmp_path: Path) -> None:
+    with serving(teaching) as server:
+        of = generated(tmp_path, prices=PRICES)
+        params: Any = settings("synthetic", source="teacher", teacher=api(address(server)), examples=10, thin_share=0.2)
+        counts, bill = Counter[str](), Bill()
+        new = added(of, params, bill, counts)
+    asked = server.seen[0]["messages"]
+    assert "Inputs of channel: chat" in asked[1]["content"]
+    assert all(text in asked[1]["content"] for text in ("please", "order AB-"))
+    assert numbers(new) == [130, 140, 150, 160, 170, 180, 310]
+    assert [one.demonstration for one in new] == [example(number).reference for number in numbers(new)]
+    assert (counts["made"], counts["like_train"]) == (8, 1)
+    assert (bill.asked, bill.usd) == (1 + 9, pytest.approx(10 * 0.02))
+
+
+def test_a_model_is_trained_on_both(tmp_path: Path) -> None:
+    of = generated(tmp_path)
+    params = settings("synthetic", thin_share=0.2, examples=12, most_drawn=900, epochs=0.1)
+    found = method_of("synthetic").make(of, params, NullTracker())
+    assert found.metrics["synthetic_made"] == 12
+    assert 0 < found.metrics["synthetic_added"] < 12
+    assert (of.out / "model.safetensors").is_file()
+    assert method_of("synthetic").needs(params) == {"demonstrations", "novelty"}
+
+
+def test_nothing_new_is_nothing_to_train_on(tmp_path: Path) -> None:
+    of = Job(**{**vars(generated(tmp_path)), "resembled": lambda new: ["sealed"] * len(new)})
+    with pytest.raises(TrainingError, match="expected new examples to train on, found none: made 12, like sealed 12"):
+        method_of("synthetic").make(of, settings("synthetic", thin_share=0.2, examples=12), NullTracker())

@@ -1,0 +1,195 @@
+"""Teachers: how they are opened and paid, whether they may teach, and what is learnt of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from components.economics import Prices
+from components.errors import ConfigError, EngineError, TrainingError
+from components.evaluation import classical
+from components.methods import Job, method_of, teachers
+from components.methods.teacher_answers import TeacherAnswersParams, accepted
+from components.methods.teachers import Asking, Teacher, require_better
+from components.opening import Artifact
+from components.records import Completion
+from components.tracking import NullTracker
+from tests.components.methods.small import OUTPUT, PROMPTS, address, example, job, serving, settings, wrong
+
+SOURCED = {"source": "by hand", "date": "2026-11-27"}
+PRICES = Prices.model_validate({
+    "characters_per_token": 4,
+    "models": {"wise": {"provider": "x", "input_usd_per_million_tokens": 100, "output_usd_per_million_tokens": 1000,
+                        **SOURCED}},
+    "machines": {},
+})  # fmt: skip
+
+
+def right(body: dict[str, Any], asked: int) -> str:
+    """The answer that the message names, as `example` writes them."""
+    return example(int(body["messages"][-1]["content"][-3:])).reference
+
+
+def api(url: str, **changes: Any) -> dict[str, Any]:
+    known = {
+        "kind": "openai",
+        "base_url": url,
+        "key_variable": None,
+        "model": "wise",
+        "prompt": "long",
+        "max_retries": 0,
+    }
+    return {**known, **changes}
+
+
+def asking(of: Job, teacher: dict[str, Any], **changes: Any) -> Asking:
+    return Asking(of, TypeAdapter(Teacher).validate_python(teacher), **changes)
+
+
+def by_classifier(folder: Path) -> Job:
+    """A job whose teacher is a classifier that knows intents and urgency, and no orders."""
+    train = [wrong(example(n), order=None) for n in range(40)]
+    classical.fit(train, OUTPUT, ("text",)).save(folder / "wise")
+    return job(folder, teacher=Artifact("classifier", folder / "wise"))
+
+
+def test_a_teacher_behind_an_api_is_asked_with_its_own_prompt_and_paid_once(tmp_path: Path) -> None:
+    paid = teachers.paid_usd()
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        first = asking(of, api(address(server)))
+        answers = first.answer(of.train)
+        again = asking(of, api(address(server)))
+        assert again.answer(of.train) == answers
+    assert [one.text for one in answers] == [one.reference for one in of.train]
+    assert [one.example_id for one in answers] == [one.id for one in of.train]
+    assert {body["messages"][0]["content"] for body in server.seen} == {PROMPTS["long"]}
+    assert len(server.seen) == 40
+    # 40 answers of 100 tokens at 100 and 10 at 1,000 dollars a million
+    assert (first.bill.asked, first.bill.usd, again.bill.usd) == (40, pytest.approx(0.8), 0.0)
+    assert again.bill.remembered == 40
+    assert teachers.paid_usd() - paid == pytest.approx(0.8)
+
+
+def test_other_settings_other_answers(tmp_path: Path) -> None:
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        asking(of, api(address(server))).answer(of.train[:4])
+        for changes in ({"prompt": "short"}, {"extra_body": {"effort": "high"}}):
+            asking(of, api(address(server), **changes)).answer(of.train[:4])
+    assert len(server.seen) == 12
+
+
+def test_what_failed_is_asked_again_and_never_trained_on(tmp_path: Path) -> None:
+    def half(body: dict[str, Any], asked: int) -> str | int:
+        return right(body, asked) if int(body["messages"][-1]["content"][-3:]) % 2 else 400
+
+    with serving(half) as server:
+        of = job(tmp_path, prices=PRICES)
+        answers = asking(of, api(address(server))).answer(of.train)
+        server.answer = right
+        again = asking(of, api(address(server)))
+        assert [one.error for one in again.answer(of.train)] == [None] * 40
+    assert sum(one.error is not None for one in answers) == 20
+    assert again.bill.asked == 20
+    assert [one.id for one in accepted(of, of.train, answers, "schema")] == [one.id for one in of.train[1::2]]
+
+
+def test_a_budget_ends_the_asking_and_what_was_paid_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teachers, "BATCH", 10)
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        with pytest.raises(TrainingError, match=r"at most \$0.3 \(most_usd\), found \$0.40 after 20 of 40"):
+            asking(of, api(address(server)), most_usd=0.3).answer(of.train)
+        rest = asking(of, api(address(server)))
+        rest.answer(of.train)
+    assert (rest.bill.remembered, rest.bill.asked) == (20, 20)
+
+
+def test_a_teacher_without_a_price_or_a_key_is_refused_before_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_KEY_HERE", raising=False)
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        with pytest.raises(ConfigError, match="expected a model with a price"):
+            asking(of, api(address(server), model="unknown")).answer(of.train)
+        with pytest.raises(EngineError, match="NO_KEY_HERE"):
+            asking(of, api(address(server), key_variable="NO_KEY_HERE")).answer(of.train)
+    assert server.seen == []
+
+
+def test_a_profile_teaches_with_its_own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    of = job(tmp_path)
+    Path("params/profiles").mkdir(parents=True)
+    other = of.profile.model_copy(update={"name": "other"}).model_dump_json()
+    Path("params/profiles/other.yaml").write_text(other, encoding="utf-8")
+    found = asking(of, {"kind": "profile", "profile": "other", "prompt": "long"}).answer(of.train[:2])
+    own = of.open_model(of.model).answer(of.train[:2], of.seed).completions
+    longer = [one.usage.input_tokens - two.usage.input_tokens for one, two in zip(found, own, strict=True)]
+    assert min(longer) > 0  # its prompt is the long one
+    with pytest.raises(ConfigError, match="nobody"):
+        asking(of, {"kind": "profile", "profile": "nobody", "prompt": "long"}).answer(of.train[:2])
+
+
+def test_only_a_teacher_that_surely_knows_more_may_teach(tmp_path: Path) -> None:
+    with serving(right) as server:
+        of = job(tmp_path, prices=PRICES)
+        require_better(asking(of, api(address(server))), 20, 0.5)
+        server.answer = lambda body, asked: "I see."
+        with pytest.raises(
+            TrainingError, match=r"surely at least 0.0 points better .*, found 0.0 % against 0.0 % of 20"
+        ):
+            require_better(asking(of, api(address(server), prompt="short")), 20, 0.0)
+        # three of twenty: a difference that chance makes too
+        server.answer = lambda body, asked: (
+            right(body, asked) if body["messages"][-1]["content"][-3:] < "043" else "I see."
+        )
+        with pytest.raises(TrainingError, match=r"found 15.0 % against 0.0 % of 20: -\d+.\d to \+\d+.\d points"):
+            require_better(asking(of, api(address(server), extra_body={"effort": "low"})), 20, 0.0)
+
+
+def test_the_scorer_keeps_what_it_passes_and_the_schema_what_obeys_it(tmp_path: Path) -> None:
+    of = job(tmp_path)
+    answers = [Completion.of_text(one.id, one.reference) for one in of.train]
+    false = json.dumps({**json.loads(of.train[1].reference), "urgent": not json.loads(of.train[1].reference)["urgent"]})
+    answers[1] = Completion.of_text(of.train[1].id, false)
+    answers[2] = Completion.of_text(of.train[2].id, "I see.")
+    answers[3] = answers[3].model_copy(update={"finish_reason": "length"})
+    ids = [one.id for one in of.train]
+    assert [one.id for one in accepted(of, of.train, answers, "scorer")] == [ids[0], *ids[4:]]
+    kept = accepted(of, of.train, answers, "schema")
+    assert [one.id for one in kept] == [ids[0], ids[1], *ids[4:]]
+    assert kept[1].demonstration == false
+
+
+def test_a_pupil_learns_from_inputs_alone(tmp_path: Path) -> None:
+    params = settings("teacher_answers", teacher={"kind": "rung", "rung": "wise"}, accept="schema", least_gain=-0.9)
+    found: list[bytes] = []
+    for name, blank in (("known", False), ("blank", True)):
+        of = by_classifier(tmp_path / name)
+        nothing = {"demonstration": "?", "reference": "?", "slices": {}}
+        train = [one.model_copy(update=nothing) if blank else one for one in of.train]
+        made = method_of("teacher_answers").make(Job(**{**vars(of), "train": train}), params, NullTracker())
+        assert (made.metrics["kept"], made.metrics["accepted_share"]) == (40.0, 1.0)
+        found.append((of.out / "model.safetensors").read_bytes())
+    assert found[0] == found[1]
+
+
+def test_too_few_accepted_answers_are_nothing_to_train_on(tmp_path: Path) -> None:
+    of = by_classifier(tmp_path)  # it is never right on the whole
+    params = settings("teacher_answers", teacher={"kind": "rung", "rung": "wise"}, least_gain=-0.9)
+    with pytest.raises(TrainingError, match=r"at least 20% of the teacher's answers to be accepted .* found 0 of 40"):
+        method_of("teacher_answers").make(of, params, NullTracker())
+    assert not of.out.exists()
+
+
+def test_only_the_scorer_brings_the_certificate() -> None:
+    known = {"teacher": {"kind": "rung", "rung": "grpo"}}
+    needs = method_of("teacher_answers").needs
+    assert needs(settings("teacher_answers", **known)) == {"teacher", "reward"}
+    assert needs(settings("teacher_answers", **known, accept="schema")) == {"teacher"}
+    assert TeacherAnswersParams.model_fields["accept"].default == "scorer"
