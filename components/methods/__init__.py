@@ -14,6 +14,7 @@ from components.methods.job import Job
 NAMES = {
     "classical": "components.methods.classical:Classical",
     "prompt": "components.methods.prompt:WrittenPrompt",
+    "few_shot": "components.methods.few_shot:FewShot",
     "sft": "components.methods.sft:Sft",
     "rejection_sampling": "components.methods.rejection_sampling:RejectionSampling",
     "dpo": "components.methods.dpo:Dpo",

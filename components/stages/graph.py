@@ -29,7 +29,7 @@ RUBRICS = "params/rubrics"
 IMPORTED = r"from components\.methods\.(\w+)"
 ADDRESS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # module:name
 ENGINES, SCORERS, TRAINING = "components/engines", "components/scorers", "components/training"
-OPENING = "components/opening.py"
+OPENING, SHOTS = "components/opening.py", "components/shots.py"
 Words = str | tuple[str, str]
 
 
@@ -136,7 +136,7 @@ def _made(run: Run) -> Iterator[StageNode]:
             run, ("rung", rung.name),
             deps=[
                 *_rung_files(run, rung.name), *_scorer_files(run), *_method_files(rung.made_by),
-                ENGINES, SCORERS, RUBRICS, OPENING, "components/evaluation/classical.py",
+                ENGINES, SCORERS, RUBRICS, OPENING, SHOTS, "components/evaluation/classical.py",
                 *([TRAINING] if rung.makes == "model" else []),
                 _prompt_file(run, rung.prompt or run.workload.trained_prompt), _split(run, "train"), _split(run, "dev"),
                 str(run.folder / "data" / "report.json"),
@@ -169,7 +169,7 @@ def _certify(run: Run) -> StageNode:
     return _node(
         run, "certify",
         deps=[
-            ENGINES, "components/evaluation", SCORERS, RUBRICS, OPENING, *_scorer_files(run),
+            ENGINES, "components/evaluation", SCORERS, RUBRICS, OPENING, SHOTS, *_scorer_files(run),
             *([str(labels)] if labels.is_file() else []), _prompt_file(run, run.workload.trained_prompt),
             _split(run, "train"), _split(run, "dev"), *(str(run.rung_folder(name)) for name in tried_on(run)),
             "components/stages/certify.py",
@@ -190,8 +190,9 @@ def _judged(run: Run) -> Iterator[StageNode]:
         yield _node(
             run, ("answer", rung.name),
             deps=[
-                *base, *_scorer_files(run), ENGINES, SCORERS, RUBRICS, OPENING, "components/evaluation/judged.py",
-                "components/evaluation/classical.py", str(run.rung_folder(rung.name)), _split(run, "test"),
+                *base, *_scorer_files(run), ENGINES, SCORERS, RUBRICS, OPENING, SHOTS,
+                "components/evaluation/judged.py", "components/evaluation/classical.py",
+                str(run.rung_folder(rung.name)), _split(run, "test"),
                 _split(run, "sealed"), "components/stages/answers.py",
                 *([str(run.folder / "best" / f"{rung.group}.json")] if rung.group else []),
             ],

@@ -102,7 +102,7 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
     asked = planned.makes != "classifier"
     if asked and not (job.out / f"{PROMPT_FILE}.md").is_file():
         job.keep_prompt()
-    prompt = job.prompt.name if asked else None
+    prompt = _prompt_name(planned, job) if asked else None
     record = Rung(
         name=planned.name,
         method=planned.made_by,
@@ -126,3 +126,12 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
     write_record(run.rung_folder(planned.name) / RESULT, record)
     shutil.rmtree(job.work, ignore_errors=True)
     tracker.metrics({**dev_figures(record), **{f"train/{key}": float(value) for key, value in made.metrics.items()}})
+
+
+def _prompt_name(planned: PlannedRung, job: Job) -> str:
+    """What the prompt of a rung is called, by which settings such as `constrained` know it.
+
+    A prompt that was made from another one goes by that one's name; a model is asked with the trained prompt.
+    """
+    made_from = job.start.prompt if planned.makes == "prompt" and job.start is not None else None
+    return made_from or job.prompt.name
