@@ -48,11 +48,24 @@ class Example(Record):
 
 
 class Preference(Record):
-    """Of two answers to an example the better and the worse one: a line of data/<workload>/preferences.jsonl."""
+    """Of two answers to an example the better and the worse one: a line of data/<workload>/preferences.jsonl.
+
+    `input` is what was asked where that is no example of train, as in production.
+    """
 
     example_id: str
     chosen: str
     rejected: str
+    input: dict[str, str] = {}
+
+
+class Thumb(Record):
+    """Whether one answer to an example was good: a line of data/<workload>/thumbs.jsonl; `input` as of `Preference`."""
+
+    example_id: str
+    text: str
+    good: bool
+    input: dict[str, str] = {}
 
 
 class Usage(Record):

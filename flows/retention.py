@@ -157,13 +157,19 @@ def _pointer(path: Path) -> Path:
 
 
 def _without(path: Path, request: str) -> bool:
-    """Write a harvest anew without a request, if it has it; what a link leads to in DVC's cache stays as it is."""
+    """Write a harvest, or what lies beside it, anew without a request, if it has it.
+
+    What a link leads to in DVC's cache stays as it is.
+    """
     from components.data.harvest import Harvested
-    from components.records import read_jsonl, write_jsonl
+    from components.data.opinions import PREFERENCES, THUMBS
+    from components.records import Preference, Thumb, read_jsonl, write_jsonl
     from monitoring.upkeep import belongs
 
-    every = read_jsonl(path, Harvested)
-    kept = [one for one in every if not belongs(one.example.id.removeprefix("P-"), request)]
+    kind = {f".{PREFERENCES}": Preference, f".{THUMBS}": Thumb}.get(Path(path.stem).suffix, Harvested)
+    every = read_jsonl(path, kind)
+    names = [one.example.id if isinstance(one, Harvested) else one.example_id for one in every]
+    kept = [one for one, name in zip(every, names, strict=True) if not belongs(name.removeprefix("P-"), request)]
     if len(kept) < len(every):
         write_jsonl(path, kept)
     return len(kept) < len(every)

@@ -15,7 +15,7 @@ from components.evaluation.sample import sample
 from components.opening import PROMPT_FILE, Artifact, Opened, over
 from components.params import HackingParams, Profile, Workload
 from components.prompts import Prompt
-from components.records import Completion, Example, Preference, Score, read_jsonl
+from components.records import Completion, Example, Preference, Score, Thumb, read_jsonl
 from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all, scores_of
 from components.training import Draws, Look, Sample, TrainingTask
 
@@ -48,16 +48,26 @@ class Job:
     work: Path
     hacking: HackingParams = field(default_factory=HackingParams)
     label_noise: float | None = None
-    preferences_file: Path | None = None
+    preference_files: tuple[Path, ...] = ()
+    thumb_files: tuple[Path, ...] = ()
 
     def preferences(self) -> list[Preference]:
-        """Pairs that people or production left, of examples of train.
+        """Pairs that people or production left.
 
         Raises:
-            DataError: The file is missing, or a line is no pair.
+            DataError: A file is missing, or a line is no pair.
         """
-        assert self.preferences_file is not None, "expected a file of preferences, found none"
-        return read_jsonl(self.preferences_file, Preference)
+        assert self.preference_files, "expected a file of preferences, found none"
+        return [one for path in self.preference_files for one in read_jsonl(path, Preference)]
+
+    def thumbs(self) -> list[Thumb]:
+        """Single answers that people or production called good or bad.
+
+        Raises:
+            DataError: A file is missing, or a line is no thumb.
+        """
+        assert self.thumb_files, "expected a file of thumbs, found none"
+        return [one for path in self.thumb_files for one in read_jsonl(path, Thumb)]
 
     def keep_prompt(self) -> None:
         """Leave the prompt in the rung's folder, where whatever opens the rung looks for it."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from components.data.opinions import PREFERENCES, THUMBS
 from components.methods import NAMES
 from components.models import model_folder
 from components.params import BASE, GeneratedSource, HuggingFaceSource
@@ -20,7 +21,7 @@ from components.stages.audit import audit_folder
 from components.stages.certified import permit_file
 from components.stages.certify import LABELS, tried_on
 from components.stages.run import DATA, PRICES, PROFILES, PROMPTS, RESULT, Run
-from components.stages.rungs import PREFERENCES, reads_audit
+from components.stages.rungs import feedback_files, reads_audit, reads_feedback
 from components.stages.standing import standing_folder
 
 RUNS = Path("runs")
@@ -142,11 +143,12 @@ def _made(run: Run) -> Iterator[StageNode]:
                 str(run.folder / "data" / "report.json"),
                 *([str(permit_file(run))] if rung.rewarded else []),
                 *([str(audit_folder(run) / "audit.json")] if reads_audit(rung) else []),
-                *([str(run.data_source / PREFERENCES)] if "preferences" in rung.needs else []),
+                *(_feedback(run) if reads_feedback(rung) else []),
             ],
             settings=[
                 "seed", f"rungs.{rung.name}", *_columns(run), "workload.output", "workload.scorer",
                 "workload.sealed_scorer", "workload.constrained", "workload.incumbent",
+                *(["workload.harvest", "workload.validation"] if reads_feedback(rung) else []),
                 *([] if rung.prompt else ["workload.trained_prompt"]), "profile.model", "profile.engine",
                 "profile.prompting", "profile.dev_examples", "hacking",
             ],
@@ -259,6 +261,12 @@ def records(run: Run) -> Iterator[Path]:
     names += [f"{stage}-{rung.name}" for rung in run.rungs for stage in ("rung", "answer")]
     names += ["certify"] if any(rung.rewarded for rung in run.rungs) else []
     yield from (run.folder / "stages" / f"{name}.json" for name in names)
+
+
+def _feedback(run: Run) -> list[str]:
+    """Files of pairs and thumbs that are there; without any, those that are missing."""
+    files = [path for kind in (PREFERENCES, THUMBS) for path in feedback_files(run, kind)]
+    return [str(path) for path in ([path for path in files if path.is_file()] or files)]
 
 
 def _split(run: Run, name: str) -> str:

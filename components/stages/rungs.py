@@ -6,7 +6,10 @@ Decides what a method is given and what is kept of what it made; how it is made 
 import logging
 import os
 import shutil
+from pathlib import Path
 
+from components.data.harvest import HARVEST
+from components.data.opinions import PREFERENCES, THUMBS
 from components.evaluation.label_audit import Audit
 from components.ladder import PlannedRung
 from components.methods import Job, Made
@@ -21,7 +24,6 @@ from components.stages.scoring import scorer, sealed_scorer
 from components.tracking import Tracker
 from components.training.launch import launch
 
-PREFERENCES = "preferences.jsonl"
 log = logging.getLogger(__name__)
 
 
@@ -80,8 +82,24 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
         work=run.work(planned.name),
         hacking=run.hacking,
         label_noise=read_record(audit, Audit).wrong_share if reads_audit(planned) else None,
-        preferences_file=run.data_source / PREFERENCES,
+        preference_files=feedback_files(run, PREFERENCES) if reads_feedback(planned) else (),
+        thumb_files=feedback_files(run, THUMBS) if reads_feedback(planned) else (),
     )
+
+
+def reads_feedback(planned: PlannedRung) -> bool:
+    """Whether a rung learns from what people preferred."""
+    return "preferences" in planned.needs
+
+
+def feedback_files(run: Run, kind: str) -> tuple[Path, ...]:
+    """Where feedback of a kind lies: the workload's own file and, beside harvests that joined the data, theirs.
+
+    Where there is none, the workload's own, so that whoever reads it says what is missing.
+    """
+    own = run.data_source / f"{kind}.jsonl"
+    harvested = (run.data_source / HARVEST / f"{Path(name).stem}.{kind}.jsonl" for name in run.workload.harvest)
+    return tuple(path for path in (own, *harvested) if path.is_file()) or (own,)
 
 
 def reads_audit(planned: PlannedRung) -> bool:
