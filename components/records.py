@@ -68,6 +68,20 @@ class Thumb(Record):
     input: dict[str, str] = {}
 
 
+class Logged(Record):
+    """An answer with its score in [0, 1]: a line of data/<workload>/logs.jsonl; `input` as of `Preference`.
+
+    `log_probability` is the natural logarithm of the probability with which the whole answer was drawn, None where it
+    was not drawn at temperature 1, or nobody knows.
+    """
+
+    example_id: str
+    text: str
+    score: float = Field(ge=0, le=1)
+    input: dict[str, str] = {}
+    log_probability: float | None = Field(default=None, le=0)
+
+
 class Usage(Record):
     """Tokens of one call."""
 

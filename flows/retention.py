@@ -162,12 +162,11 @@ def _without(path: Path, request: str) -> bool:
     What a link leads to in DVC's cache stays as it is.
     """
     from components.data.harvest import Harvested
-    from components.data.opinions import PREFERENCES, THUMBS
-    from components.records import Preference, Thumb, read_jsonl, write_jsonl
+    from components.data.opinions import KINDS
+    from components.records import read_jsonl, write_jsonl
     from monitoring.upkeep import belongs
 
-    kind = {f".{PREFERENCES}": Preference, f".{THUMBS}": Thumb}.get(Path(path.stem).suffix, Harvested)
-    every = read_jsonl(path, kind)
+    every = read_jsonl(path, KINDS.get(Path(path.stem).suffix.removeprefix("."), Harvested))
     names = [one.example.id if isinstance(one, Harvested) else one.example_id for one in every]
     kept = [one for one, name in zip(every, names, strict=True) if not belongs(name.removeprefix("P-"), request)]
     if len(kept) < len(every):

@@ -1,4 +1,4 @@
-"""What production says of its own answers: pairs of a better and a worse one to a request, and single thumbs.
+"""What production says of its own answers: pairs of a better and a worse one, single thumbs, and answers with scores.
 
 A correction is better than each answer to its request that says something else; of two answers to one request, as by
 champion and canary or shadow, that is better which scored as right while the other did not.
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from components.data.opinions import Opinion
-from components.records import Completion, Example, Feedback, Preference, Scored, Thumb, Trace, request_id
+from components.records import Completion, Example, Feedback, Logged, Preference, Scored, Thumb, Trace, request_id
 from components.scorers import JsonSchemaScorer
 from components.scorers.answers import NotAnAnswer, decoded
 from monitoring.lake import Lake
@@ -38,6 +38,7 @@ def opinions(lake: Lake, workload: str, since: float, min_score: float, schema: 
             continue
         found += [one for one in _pairs(answers, heard, scores, min_score) if _obeys(scorer, one)]
         found += _thumbs(answers, heard, min_score)
+        found += _logs(answers, scores)
     return found
 
 
@@ -69,6 +70,15 @@ def _thumbs(answers: Sequence[Trace], heard: Voices, min_score: float) -> Iterat
         if word is not None and word.score is not None and (word.score >= min_score or word.score == 0):
             said = Thumb(example_id=_name(one), text=one.text, good=word.score > 0, input=one.input)
             yield Opinion(said=said, sender=word.sender, reviewed=word.reviewer)
+
+
+def _logs(answers: Sequence[Trace], scores: Mapping[str, Scored]) -> Iterator[Opinion]:
+    """Answers with their scores, whoever gave them. They were given greedily or nobody knows: no probability."""
+    for one in answers:
+        score = scores.get(one.id)
+        if score is not None:
+            said = Logged(example_id=_name(one), text=one.text, score=score.value, input=one.input)
+            yield Opinion(said=said, sender=score.sender, reviewed=score.reviewer)
 
 
 def _name(trace: Trace) -> str:

@@ -1,4 +1,4 @@
-"""Opinions: what people and scorers said of production's answers, as preferences and thumbs that training reads.
+"""Opinions: what people and scorers said of production's answers, as preferences, thumbs and scored logs for training.
 
 Decides which of them may be learnt from: none on an input that an evaluation split has, or will have by the same
 harvest, and no more than a cap of each sender who is no reviewer.
@@ -8,15 +8,17 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from components.data.similarity import near_duplicates
-from components.records import Example, Preference, Record, Thumb
+from components.records import Example, Logged, Preference, Record, Thumb
 
-PREFERENCES, THUMBS = "preferences", "thumbs"  # kinds of files beside a harvest
+PREFERENCES, THUMBS, LOGS = "preferences", "thumbs", "logs"
+KINDS: dict[str, type[Preference | Thumb | Logged]] = {PREFERENCES: Preference, THUMBS: Thumb, LOGS: Logged}
+"""Kinds of files beside a harvest, and what a line of each is."""
 
 
 class Opinion(Record):
     """What was said of an answer to an input, and whose word it is."""
 
-    said: Preference | Thumb
+    said: Preference | Thumb | Logged
     sender: str = ""
     reviewed: bool = False
 
@@ -31,10 +33,7 @@ def taught(
         if one.reviewed or counts[one.sender] <= most_by_sender:
             kept.append(one)
     said = [one.said for one, seen in zip(kept, _seen(kept, judged, similarity), strict=True) if not seen]
-    return {
-        PREFERENCES: [one for one in said if isinstance(one, Preference)],
-        THUMBS: [one for one in said if isinstance(one, Thumb)],
-    }
+    return {kind: [one for one in said if isinstance(one, record)] for kind, record in KINDS.items()}
 
 
 def _seen(opinions: Sequence[Opinion], judged: Collection[Example], similarity: float) -> list[bool]:

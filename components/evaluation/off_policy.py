@@ -7,6 +7,7 @@ when logs cannot tell: too few answers count, or too much of the weight had to b
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,20 @@ class OffPolicy(Record):
     silent: str = ""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Where weights are clipped, and what logs must have to tell.
+
+    Their effective size must be at least `least_answers` and `least_effective` of all; no more than `most_clipped` of
+    the weight may be clipped.
+    """
+
+    clip: float = 50.0
+    least_effective: float = 0.05
+    least_answers: int = 30
+    most_clipped: float = 0.05
+
+
 def effective_size(weights: Sequence[float] | NDArray[np.float64]) -> float:
     """Kish's effective sample size of weights that are at least 0: n where all are equal, 1 where one has all."""
     found = np.asarray(weights, dtype=float)
@@ -37,19 +52,8 @@ def effective_size(weights: Sequence[float] | NDArray[np.float64]) -> float:
     return float(found.sum()) ** 2 / squares if squares else 0.0
 
 
-def off_policy(
-    scores: Sequence[float],
-    log_ratios: Sequence[float],
-    *,
-    clip: float = 50.0,
-    least_effective: float = 0.05,
-    most_clipped: float = 0.05,
-    least_answers: int = 30,
-) -> OffPolicy:
+def off_policy(scores: Sequence[float], log_ratios: Sequence[float], limits: Limits = Limits()) -> OffPolicy:
     """A policy's mean score, from logged scores in [0, 1] and log(policy / logged) of each answer's probability.
-
-    Weights are clipped at `clip`. Logs cannot tell where the effective size is below `least_effective` of all answers
-    or below `least_answers`, or where more than `most_clipped` of the weight is clipped.
 
     Raises:
         DataError: There are fewer than two answers, or a number is not finite.
@@ -61,11 +65,11 @@ def off_policy(
         raise DataError("expected finite scores and probabilities, found others")
     full_N = np.exp(ratio_N - ratio_N.max())
     # What clipping takes off is told in shares of all weight, so that the largest weight as unit does no harm.
-    weight_N = np.minimum(full_N, np.exp(min(0.0, math.log(clip) - float(ratio_N.max()))))
+    weight_N = np.minimum(full_N, np.exp(min(0.0, math.log(limits.clip) - float(ratio_N.max()))))
     effective, clipped = effective_size(weight_N), 1.0 - float(weight_N.sum() / full_N.sum())
     found = OffPolicy(value=_interval(reward_N, weight_N, effective), n=len(reward_N), effective=effective,
                       clipped=clipped)  # fmt: skip
-    return found.model_copy(update={"silent": _silent(found, least_effective, most_clipped, least_answers)})
+    return found.model_copy(update={"silent": _silent(found, limits)})
 
 
 def _interval(reward_N: NDArray[np.float64], weight_N: NDArray[np.float64], effective: float) -> Interval:
@@ -81,13 +85,13 @@ def _interval(reward_N: NDArray[np.float64], weight_N: NDArray[np.float64], effe
     return Interval(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
 
 
-def _silent(found: OffPolicy, least_effective: float, most_clipped: float, least_answers: int) -> str:
-    if found.effective < max(least_answers, least_effective * found.n):
+def _silent(found: OffPolicy, limits: Limits) -> str:
+    needed = max(limits.least_answers, math.ceil(limits.least_effective * found.n))
+    if found.effective < needed:
         return (
-            f"{found.n:,} logged answers say as much as {found.effective:,.0f} of its own, where "
-            f"{max(least_answers, math.ceil(least_effective * found.n)):,} are needed: it answers otherwise than what "
-            "was logged"
+            f"{found.n:,} logged answers say as much as {found.effective:,.0f} of its own, where {needed:,} are "
+            "needed: it answers otherwise than what was logged"
         )
-    if found.clipped > most_clipped:
-        return f"{found.clipped:.0%} of the weight had to be clipped, where {most_clipped:.0%} are allowed"
+    if found.clipped > limits.most_clipped:
+        return f"{found.clipped:.0%} of the weight had to be clipped, where {limits.most_clipped:.0%} are allowed"
     return ""

@@ -18,6 +18,7 @@ NAMES = {
     "sft": "components.methods.sft:Sft",
     "rejection_sampling": "components.methods.rejection_sampling:RejectionSampling",
     "dpo": "components.methods.dpo:Dpo",
+    "weighted_sft": "components.methods.weighted_sft:WeightedSft",
     "kto": "components.methods.kto:Kto",
     "grpo": "components.methods.grpo:Grpo",
 }

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from components.data.opinions import PREFERENCES
 from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.feedback import learnable
@@ -21,7 +22,7 @@ from components.methods.samples import Sampled, SamplingParams, scored_samples
 from components.methods.trained import made_of
 from components.params import LoraParams, Settings
 from components.prompts import Prompt
-from components.records import Example, Makes, Need
+from components.records import Example, Makes, Need, Preference
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask
 
@@ -92,7 +93,8 @@ class Dpo:
 def pairs_of(job: Job, params: DpoParams) -> list[Pair]:
     """The pairs of the settings, in a seeded order."""
     if params.pairs == "feedback":
-        pairs = [Pair(example, one.chosen, one.rejected) for example, one in learnable(job, job.preferences())]
+        said = learnable(job, job.feedback(PREFERENCES, Preference))
+        pairs = [Pair(example, one.chosen, one.rejected) for example, one in said]
     else:
         pairs = scored_pairs(job.train, scored_samples(job, params), params.pairs_per_prompt)
     random.Random(job.seed).shuffle(pairs)

@@ -11,9 +11,9 @@ from typing import TypeVar
 from components.data.similarity import near_duplicates
 from components.errors import DataError
 from components.methods.job import Job
-from components.records import Example, Preference, Thumb
+from components.records import Example, Logged, Preference, Thumb
 
-Opinion = TypeVar("Opinion", Preference, Thumb)
+Opinion = TypeVar("Opinion", Preference, Thumb, Logged)
 log = logging.getLogger(__name__)
 
 
@@ -38,6 +38,8 @@ def learnable(job: Job, opinions: Sequence[Opinion]) -> list[tuple[Example, Opin
 
 def _unseen(job: Job, opinions: Sequence[Opinion]) -> list[Example | None]:
     """An example of each opinion's input; None where a dev example resembles it."""
+    if not opinions:
+        return []
     columns = list(dict.fromkeys(job.prompt.placeholders))
     for one in opinions:
         if missing := [name for name in columns if name not in one.input]:
@@ -51,6 +53,6 @@ def _unseen(job: Job, opinions: Sequence[Opinion]) -> list[Example | None]:
     ]
 
 
-def _example(opinion: Preference | Thumb) -> Example:
+def _example(opinion: Preference | Thumb | Logged) -> Example:
     name = opinion.example_id
     return Example(id=name, input=opinion.input, demonstration="", reference="", group=name)

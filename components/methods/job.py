@@ -4,7 +4,7 @@ A method sees train and dev and no other split.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from components.evaluation.sample import sample
 from components.opening import PROMPT_FILE, Artifact, Opened, over
 from components.params import HackingParams, Profile, Workload
 from components.prompts import Prompt
-from components.records import Completion, Example, Preference, Score, Thumb, read_jsonl
+from components.records import AnyRecord, Completion, Example, Score, read_jsonl
 from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all, scores_of
 from components.training import Draws, Look, Sample, TrainingTask
 
@@ -48,26 +48,15 @@ class Job:
     work: Path
     hacking: HackingParams = field(default_factory=HackingParams)
     label_noise: float | None = None
-    preference_files: tuple[Path, ...] = ()
-    thumb_files: tuple[Path, ...] = ()
+    feedback_files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, "tuple[Path, ...]"])
 
-    def preferences(self) -> list[Preference]:
-        """Pairs that people or production left.
-
-        Raises:
-            DataError: A file is missing, or a line is no pair.
-        """
-        assert self.preference_files, "expected a file of preferences, found none"
-        return [one for path in self.preference_files for one in read_jsonl(path, Preference)]
-
-    def thumbs(self) -> list[Thumb]:
-        """Single answers that people or production called good or bad.
+    def feedback(self, kind: str, record: type[AnyRecord]) -> list[AnyRecord]:
+        """What people or production said of answers, of a kind of `components.data.opinions`.
 
         Raises:
-            DataError: A file is missing, or a line is no thumb.
+            DataError: A file is missing, or a line is no such record.
         """
-        assert self.thumb_files, "expected a file of thumbs, found none"
-        return [one for path in self.thumb_files for one in read_jsonl(path, Thumb)]
+        return [one for path in self.feedback_files[kind] for one in read_jsonl(path, record)]
 
     def keep_prompt(self) -> None:
         """Leave the prompt in the rung's folder, where whatever opens the rung looks for it."""

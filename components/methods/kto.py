@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from components.data.opinions import THUMBS
 from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.feedback import learnable
@@ -21,7 +22,7 @@ from components.methods.samples import SamplingParams, scored_samples
 from components.methods.trained import made_of
 from components.params import LoraParams, Settings
 from components.prompts import Prompt
-from components.records import Example, Makes, Need
+from components.records import Example, Makes, Need, Thumb
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask
 
@@ -90,7 +91,8 @@ class Kto:
 def answers_of(job: Job, params: KtoParams) -> list[Answer]:
     """The answers of the settings with their thumbs, in a seeded order."""
     if params.thumbs == "feedback":
-        answers = [Answer(example, one.text, one.good) for example, one in learnable(job, job.thumbs())]
+        said = learnable(job, job.feedback(THUMBS, Thumb))
+        answers = [Answer(example, one.text, one.good) for example, one in said]
     else:
         by_id = {example.id: example for example in job.train}
         answers = [

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from components.data.opinions import PREFERENCES, THUMBS
+from components.data.opinions import KINDS
 from components.methods import NAMES
 from components.models import model_folder
 from components.params import BASE, GeneratedSource, HuggingFaceSource
@@ -264,8 +264,8 @@ def records(run: Run) -> Iterator[Path]:
 
 
 def _feedback(run: Run) -> list[str]:
-    """Files of pairs and thumbs that are there; without any, those that are missing."""
-    files = [path for kind in (PREFERENCES, THUMBS) for path in feedback_files(run, kind)]
+    """Files of feedback that are there; without any, those that are missing."""
+    files = [path for kind in KINDS for path in feedback_files(run, kind)]
     return [str(path) for path in ([path for path in files if path.is_file()] or files)]
 
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from components.data.harvest import HARVEST
-from components.data.opinions import PREFERENCES, THUMBS
+from components.data.opinions import KINDS
 from components.evaluation.label_audit import Audit
 from components.ladder import PlannedRung
 from components.methods import Job, Made
@@ -82,8 +82,7 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
         work=run.work(planned.name),
         hacking=run.hacking,
         label_noise=read_record(audit, Audit).wrong_share if reads_audit(planned) else None,
-        preference_files=feedback_files(run, PREFERENCES) if reads_feedback(planned) else (),
-        thumb_files=feedback_files(run, THUMBS) if reads_feedback(planned) else (),
+        feedback_files={kind: feedback_files(run, kind) for kind in KINDS} if reads_feedback(planned) else {},
     )
 
 

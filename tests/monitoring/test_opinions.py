@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.data.opinions import Opinion, taught
-from components.records import Example, Feedback, Preference, Record, Scored, Thumb
+from components.records import Example, Feedback, Logged, Preference, Record, Scored, Thumb
 from monitoring.opinions import opinions
 from tests.monitoring.test_candidates import answered, lake, scored
 
@@ -52,7 +52,7 @@ def test_two_wrong_or_two_right_answers_are_no_pair(tmp_path: Path) -> None:
     for at, value in enumerate((0.0, 1.0)):
         shadow = answered("a~shadow", BILL, input={"message": "a"}, returned=False)
         records = [answered("a"), shadow, scored("a", value), scored("a~shadow", value)]
-        assert heard(tmp_path / str(at), *records) == []
+        assert pairs(heard(tmp_path / str(at), *records)) == []
 
 
 def test_a_score_of_people_is_a_thumb_and_one_between_is_none(tmp_path: Path) -> None:
@@ -71,9 +71,10 @@ def test_contradicted_free_and_disallowed_answers_teach_nothing(tmp_path: Path) 
     assert heard(tmp_path, *records) == []
 
 
-def test_a_scorers_word_is_no_thumb_of_people(tmp_path: Path) -> None:
-    by_scorer = Scored(trace_id="a", at=101.0, workload="shop", source="scorer", value=1.0, passed=True)
-    assert heard(tmp_path, answered("a"), by_scorer) == []
+def test_a_scorers_word_is_no_thumb_of_people_but_a_scored_log(tmp_path: Path) -> None:
+    by_scorer = Scored(trace_id="a", at=101.0, workload="shop", source="scorer", value=0.25, passed=False)
+    found = heard(tmp_path, answered("a"), answered("unscored"), by_scorer)
+    assert [one.said for one in found] == [Logged(example_id="P-a", text=LATE, score=0.25, input={"message": "a"})]
 
 
 def opinion(name: str, message: str, **word: object) -> Opinion:

@@ -1,22 +1,30 @@
 """What may be learnt of what people said: opinions on train, and on inputs of production that dev does not have."""
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.errors import DataError
+from components.errors import DataError, TrainingError
 from components.methods.dpo import pairs_of
 from components.methods.feedback import learnable
 from components.methods.kto import answers_of
-from components.records import Preference, Thumb, write_jsonl
+from components.models import open_model
+from components.records import Logged, Preference, Thumb, write_jsonl
 from components.stages.graph import nodes
 from components.stages.run import Run
-from components.stages.rungs import job_of
-from tests.components.stages.conftest import ROOT
+from components.stages.rungs import job_of, rung
+from components.tracking import NullTracker
+from components.training.likelihood import log_likelihoods
+from tests.components.stages.conftest import ROOT, Notes
+from tests.flows.conftest import save_tiny_model
 
 Climbing = Callable[..., Run]
+WORTH = (('{"n": 1}', True), ('{"n": 9}', False))
 NEW = {"text": "delivery of an altogether different thing next week 77"}
 
 
@@ -78,3 +86,57 @@ def test_without_any_file_the_missing_one_is_named(run: Run) -> None:
         answers_of(job_of(run, planned), planned.settings)
     deps = next(node.deps for node in nodes(run) if node.name == "rung-kto")
     assert str(run.data_source / "thumbs.jsonl") in deps
+
+
+TINY: dict[str, Any] = {"epochs": 8, "evaluations": 1, "learning_rate": 0.01, "dev_examples": 2}
+SFT: dict[str, Any] = {"optimiser": "adamw", "batch_examples": 8, "device_batch_examples": 8, "max_tokens": 200}
+
+
+@pytest.fixture
+def tiny(climbing: Climbing) -> Run:
+    """Rungs that learn from feedback, on a model of two layers."""
+    save_tiny_model(Path("models/nano"))
+    logs = {**TINY, **SFT, "least_answers": 8}
+    run = climbing(
+        kto={"method": "kto", "settings": {**TINY, "batch_answers": 8, "device_batch_answers": 8}},
+        logs={"method": "weighted_sft", "settings": logs},
+    )
+    engine = run.profile.engine.model_copy(update={"max_new_tokens": 4})
+    return replace(run, profile=run.profile.model_copy(update={"engine": engine}))
+
+
+def test_thumbs_make_a_model_that_opens(tiny: Run) -> None:
+    thumbs = [Thumb(example_id=f"train-{at:03}", text=text, good=good) for at in range(8) for text, good in WORTH]
+    write_jsonl(tiny.data_source / "thumbs.jsonl", thumbs)
+    notes = Notes()
+    rung(tiny, notes, "kto")
+    assert (notes.numbers["train/good"], notes.numbers["train/bad"]) == (8.0, 8.0)
+    assert (tiny.rung("kto").makes, tiny.rung("kto").needs) == ("model", ("preferences",))
+    assert open_model(tiny.artifact(tiny.rung("kto")).folder)
+
+
+def test_better_logged_answers_become_likelier_and_the_logs_say_what_that_is_worth(tiny: Run) -> None:
+    job, train = job_of(tiny, tiny.planned("logs")), tiny.examples("train")[:8]
+    answers = [(example, text) for example in train for text, _ in WORTH]
+    chances = log_likelihoods(job.model, job.prompt, answers)
+    logs = [
+        Logged(example_id=example.id, text=text, score=float(text == WORTH[0][0]), log_probability=chance)
+        for (example, text), chance in zip(answers, chances, strict=True)
+    ]
+    write_jsonl(tiny.data_source / "logs.jsonl", logs)
+    notes = Notes()
+    rung(tiny, notes, "logs")
+    told = {name.removeprefix("train/"): value for name, value in notes.numbers.items()}
+    assert (told["logged"], told["logged_score"]) == (16.0, 0.5)
+    assert told["start_score"] == pytest.approx(0.5, abs=0.01)  # the start is what was logged
+    assert told["off_policy_score"] > 0.7
+    # What the weights lean to: exp(0.5 / 0.3) for a right answer, exp(-0.5 / 0.3) for a wrong one.
+    assert told["weighted_score"] == pytest.approx(1 / (1 + math.exp(-1 / 0.3)))
+
+
+def test_logs_that_cannot_tell_leave_no_rung(tiny: Run) -> None:
+    logs = [Logged(example_id=f"train-{at:03}", text="same", score=1.0) for at in range(12)]
+    write_jsonl(tiny.data_source / "logs.jsonl", logs)
+    with pytest.raises(TrainingError, match="logs cannot tell: all 12 answers scored 1, so none is better"):
+        rung(tiny, NullTracker(), "logs")
+    assert not tiny.is_made("logs")
