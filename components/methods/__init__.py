@@ -15,6 +15,7 @@ NAMES = {
     "classical": "components.methods.classical:Classical",
     "prompt": "components.methods.prompt:WrittenPrompt",
     "few_shot": "components.methods.few_shot:FewShot",
+    "gepa": "components.methods.gepa:Gepa",
     "sft": "components.methods.sft:Sft",
     "rejection_sampling": "components.methods.rejection_sampling:RejectionSampling",
     "dpo": "components.methods.dpo:Dpo",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from components.economics import Prices
 from components.engines import Sampling, open_engine, open_prompting
 from components.evaluation import Scores, accuracy, by_example
 from components.evaluation.sample import sample
@@ -49,6 +50,7 @@ class Job:
     hacking: HackingParams = field(default_factory=HackingParams)
     label_noise: float | None = None
     feedback_files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, "tuple[Path, ...]"])
+    prices: Prices | None = None
 
     def feedback(self, kind: str, record: type[AnyRecord]) -> list[AnyRecord]:
         """What people or production said of answers, of a kind of `components.data.opinions`.

@@ -21,7 +21,7 @@ from components.stages.audit import audit_folder
 from components.stages.certified import permit_file
 from components.stages.certify import LABELS, tried_on
 from components.stages.run import DATA, PRICES, PROFILES, PROMPTS, RESULT, Run
-from components.stages.rungs import feedback_files, reads_audit, reads_feedback
+from components.stages.rungs import feedback_files, reads_audit, reads_feedback, reads_prices
 from components.stages.standing import standing_folder
 
 RUNS = Path("runs")
@@ -144,11 +144,13 @@ def _made(run: Run) -> Iterator[StageNode]:
                 *([str(permit_file(run))] if rung.rewarded else []),
                 *([str(audit_folder(run) / "audit.json")] if reads_audit(rung) else []),
                 *(_feedback(run) if reads_feedback(rung) else []),
+                *([str(PRICES), "components/economics"] if reads_prices(rung) else []),
             ],
             settings=[
                 "seed", f"rungs.{rung.name}", *_columns(run), "workload.output", "workload.scorer",
                 "workload.sealed_scorer", "workload.constrained", "workload.incumbent",
                 *(["workload.harvest", "workload.validation"] if reads_feedback(rung) else []),
+                *(["profile.machine"] if reads_prices(rung) else []),
                 *([] if rung.prompt else ["workload.trained_prompt"]), "profile.model", "profile.engine",
                 "profile.prompting", "profile.dev_examples", "hacking",
             ],

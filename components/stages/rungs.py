@@ -83,7 +83,13 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
         hacking=run.hacking,
         label_noise=read_record(audit, Audit).wrong_share if reads_audit(planned) else None,
         feedback_files={kind: feedback_files(run, kind) for kind in KINDS} if reads_feedback(planned) else {},
+        prices=run.prices if reads_prices(planned) else None,
     )
+
+
+def reads_prices(planned: PlannedRung) -> bool:
+    """Whether a rung counts what it costs while it is made."""
+    return planned.takes("max_usd")
 
 
 def reads_feedback(planned: PlannedRung) -> bool:

@@ -31,6 +31,7 @@ class Speaker(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Turn)
         self.says: Callable[[Turns], str] = lambda turns: "I see."
         self.asked: list[Turns] = []
+        self.status = 200
 
     @property
     def api(self) -> ApiParams:
@@ -47,7 +48,7 @@ class _Turn(BaseHTTPRequestHandler):
         usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
         answer = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
         content = json.dumps({**answer, "usage": usage}).encode()
-        self.send_response(200)
+        self.send_response(self.server.status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(content)))
         self.end_headers()
