@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock sbom bench-pressure bench-fuzz bench-inputs results bench-base bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-methods bench-trust bench-masking bench-mutants lock sbom bench-pressure bench-fuzz bench-inputs results bench-base bench-nano-trials ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -128,6 +128,9 @@ bench-verdicts: setup ## The gate's verdicts on simulated challengers of known q
 
 bench-advice: setup ## Is the advice right? Simulated workloads whose best next rung is known (two minutes)
 	$(BIN)/python -m benchmarks.advice $(ARGS)
+
+bench-methods: setup ## Methods against each other, rows that are missing (hours; ARGS="--workloads triage --methods few_shot --seeds 1")
+	$(BIN)/python -m benchmarks.methods $(ARGS)
 
 bench-trust: setup ## Certificates' coverage, ten hacked and ten honest trainings, the label audit (after make demo)
 	$(BIN)/python -m benchmarks.trust $(ARGS)

@@ -83,9 +83,8 @@ class Gepa:
         account = Account(job, params, parts)
         opened = job.open_prompt(prompt)
         best, tried = search(job, params, opened, parts, account)
-        log.info(
-            "%s: %s prompts tried, %s calls, $%.4f.", job.rung, tried, f"{account.spent.calls:,}", account.spent.usd
-        )
+        spent = account.spent
+        log.info("%s: %s prompts tried, %s calls, $%.4f.", job.rung, tried, f"{spent.calls:,}", spent.usd)
         made = settle(job, opened, best, parts.telling, started)
         made.metrics.update(
             prompts=float(tried), calls=float(spent.calls + 2 * len(parts.telling)), usd=spent.usd,

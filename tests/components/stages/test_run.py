@@ -112,7 +112,7 @@ def test_a_run_on_another_ladder_has_its_name(settings: Path) -> None:
     run = Run.of("triage", "nano", "continuum")
     assert run.name == "triage-nano-continuum"
     assert Run.load(run.name).rungs == run.rungs
-    assert [one.name for one in run.rungs][-4:] == ["sft", "rejection_sampling", "dpo", "grpo"]
+    assert [one.name for one in run.rungs][-5:] == ["sft", "rejection_sampling", "dpo", "kto", "grpo"]
     change_run(settings, ladder="continuum")
     assert Run.of("triage", "nano").rungs == run.rungs  # where the entry names it, it is the run's usual one
 
@@ -122,7 +122,7 @@ def test_a_run_on_another_ladder_has_its_name(settings: Path) -> None:
     [
         ("flight", "nano", None, "found flight (params/workloads)"),
         ("triage", "mega", None, "found mega (params/profiles)"),
-        ("triage", "nano", "rope", "expected one of continuum, standard, found rope (params/ladders)"),
+        ("triage", "nano", "rope", "expected one of continuum, feedback, logs, prompting, standard, found rope (params/ladders)"),
     ],
 )
 def test_a_run_of_what_is_not_there_is_refused_with_what_is(
