@@ -139,6 +139,9 @@ bench-verdicts: setup ## The gate's verdicts on simulated challengers of known q
 bench-advice: setup ## Is the advice right? Simulated workloads whose best next rung is known (two minutes)
 	$(BIN)/python -m benchmarks.advice $(ARGS)
 
+bench-methods: setup ## Methods against each other, rows that are missing (hours; ARGS="--workloads triage --methods few_shot --seeds 1")
+	$(BIN)/python -m benchmarks.methods $(ARGS)
+
 bench-trust: setup ## Certificates' coverage, ten hacked and ten honest trainings, the label audit (after make demo)
 	$(BIN)/python -m benchmarks.trust $(ARGS)
 

@@ -17,6 +17,7 @@ from components.evaluation import classical
 from components.params import Profile, Workload
 from components.prompts import Prompt, load_prompt
 from components.records import Completion, Example, Makes, Message
+from components.shots import shots_in
 
 PROMPT_FILE = "prompt"
 """The stem of the prompt's file in an artifact's folder."""
@@ -117,12 +118,14 @@ _OPEN: dict[Makes, Callable[[Artifact, Workload, Profile, tuple[str, ...]], Open
 
 
 def prompt_of(artifact: Artifact, columns: tuple[str, ...]) -> Prompt:
-    """The prompt in an artifact's folder, under the name that it was made with.
+    """The prompt in an artifact's folder, with its shots, under the name that it was made with.
 
     Raises:
         ConfigError: It is not there.
+        DataError: The shots beside it are none.
     """
-    return replace(load_prompt(artifact.folder, PROMPT_FILE, columns), name=artifact.prompt or PROMPT_FILE)
+    prompt = load_prompt(artifact.folder, PROMPT_FILE, columns)
+    return replace(prompt, name=artifact.prompt or PROMPT_FILE, shots=shots_in(artifact.folder))
 
 
 class ClassifierEngine:

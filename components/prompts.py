@@ -5,8 +5,10 @@ A file holds the system prompt, a line `---user---`, and the user message; `{nam
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from components.errors import ConfigError
 from components.params import read_text
@@ -16,13 +18,35 @@ DIVIDER = "---user---"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
+class Answered(Protocol):
+    """An input with its answer."""
+
+    @property
+    def input(self) -> dict[str, str]: ...
+
+    @property
+    def answer(self) -> str: ...
+
+
+class Shown(Protocol):
+    """Answered examples that a prompt shows before it asks."""
+
+    @property
+    def version(self) -> str: ...
+
+    def of(self, example: Example) -> Sequence[Answered]:
+        """Those that stand before this example, in order."""
+        ...
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """One version of a prompt."""
+    """One version of a prompt; `shots` are shown as earlier turns of the conversation."""
 
     name: str
     system: str
     user: str
+    shots: Shown | None = None
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -31,14 +55,25 @@ class Prompt:
 
     @property
     def version(self) -> str:
-        """A hash of the text."""
-        return hashlib.sha256(f"{self.system}\n{DIVIDER}\n{self.user}".encode()).hexdigest()[:12]
+        """A hash of the text, and of the shots where there are some."""
+        shots = f"\n{self.shots.version}" if self.shots else ""
+        return hashlib.sha256(f"{self.system}\n{DIVIDER}\n{self.user}{shots}".encode()).hexdigest()[:12]
 
     def messages(self, example: Example) -> list[Message]:
         """The conversation that asks for this example's answer."""
-        user = _PLACEHOLDER.sub(lambda found: example.input[found[1]], self.user)
-        asked = [Message(role="user", content=user)]
-        return [Message(role="system", content=self.system), *asked] if self.system else asked
+        turns: list[Message] = [Message(role="system", content=self.system)] if self.system else []
+        for shot in self.shots.of(example) if self.shots else ():
+            turns += [self._asked(shot.input), Message(role="assistant", content=shot.answer)]
+        return [*turns, self._asked(example.input)]
+
+    def _asked(self, inputs: dict[str, str]) -> Message:
+        user = _PLACEHOLDER.sub(lambda found: inputs[found[1]], self.user)
+        return Message(role="user", content=user)
+
+    def write(self, path: Path) -> None:
+        """Write the text as a file that reads back as this prompt; shots lie beside it by themselves."""
+        text = f"{self.system}\n{DIVIDER}\n{self.user}\n" if self.system else f"{self.user}\n"
+        path.write_text(text, encoding="utf-8")
 
 
 def load_prompt(folder: Path, name: str, columns: tuple[str, ...]) -> Prompt:

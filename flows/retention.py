@@ -157,13 +157,18 @@ def _pointer(path: Path) -> Path:
 
 
 def _without(path: Path, request: str) -> bool:
-    """Write a harvest anew without a request, if it has it; what a link leads to in DVC's cache stays as it is."""
+    """Write a harvest, or what lies beside it, anew without a request, if it has it.
+
+    What a link leads to in DVC's cache stays as it is.
+    """
     from components.data.harvest import Harvested
+    from components.data.opinions import KINDS
     from components.records import read_jsonl, write_jsonl
     from monitoring.upkeep import belongs
 
-    every = read_jsonl(path, Harvested)
-    kept = [harvested for harvested in every if not belongs(harvested.example.id.removeprefix("P-"), request)]
+    every = read_jsonl(path, KINDS.get(Path(path.stem).suffix.removeprefix("."), Harvested))
+    names = [line.example.id if isinstance(line, Harvested) else line.example_id for line in every]
+    kept = [line for line, name in zip(every, names, strict=True) if not belongs(name.removeprefix("P-"), request)]
     if len(kept) < len(every):
         write_jsonl(path, kept)
     return len(kept) < len(every)

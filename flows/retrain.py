@@ -12,10 +12,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 
 from components.data.harvest import Harvested, answering, harvest
+from components.data.opinions import taught
 from components.data.split import SPLITS
 from components.data.versions import DataVersion, Origin, new_version
 from components.errors import ServiceError
-from components.records import read_record, write_record
+from components.records import Record, read_record, write_record
 from components.registry import examples_asked_for, open_run, registered, tracking_uri
 from components.stages.__main__ import alone
 from components.stages.gate import GateRecord
@@ -26,6 +27,7 @@ from flows.release import release
 from flows.score import score
 from monitoring.candidates import candidates, obeying
 from monitoring.lake import Lake
+from monitoring.opinions import opinions
 from monitoring.watch import Watched
 from monitoring.windows import HOUR_S
 
@@ -123,7 +125,19 @@ def version_data(run: Run, found: list[Harvested], now: float) -> DataVersion:
     """A commit on a branch of its own, checked out under state/retrain/."""
     name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
     origin = Origin(registered(run.workload.name).git_commit, run.retraining.push)
-    return new_version(Path.cwd(), run.workload.name, found, name, origin)
+    return new_version(Path.cwd(), run.workload.name, found, name, origin, feedback(run, found, now))
+
+
+def feedback(run: Run, found: list[Harvested], now: float) -> dict[str, list[Record]]:
+    """Preferences and thumbs of production, on no input that rungs are judged by, before or after this harvest."""
+    params, name = run.retraining.harvest, run.workload.name
+    said = opinions(
+        Lake(STATE / "lake"), name, now - HOUR_S * params.window_hours, params.min_score, run.workload.output
+    )
+    judged = [example for split in ("dev", "test", "sealed") for example in run.examples(split)]
+    judged += [one.example for one in found if one.split != "train"]
+    similarity = run.workload.validation.near_duplicate_similarity
+    return taught(said, judged, similarity, params.most_by_sender)
 
 
 @task(name="ladder", cache_policy=NO_CACHE)

@@ -15,7 +15,8 @@ from components.tracking import NullTracker
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/README.md"))
-FLOOR = {"from-chats": 0.8, "from-csv": 0.9, "own-scorer": 0.0}  # of dev that the classifier gets right; it cannot count
+# Of dev that the classifier gets right; it cannot count.
+FLOOR = {"from-chats": 0.8, "from-csv": 0.9, "own-scorer": 0.0}
 
 
 @pytest.fixture

@@ -7,15 +7,16 @@ elsewhere.
 
 import shutil
 import subprocess
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from components.data.harvest import HARVEST, Harvested
 from components.errors import ConfigError, DataError
-from components.records import write_jsonl
+from components.records import Record, write_jsonl
 
 CODE = ("components", "flows", "monitoring", "params", "models", "dvc.yaml")
 AUTHOR = ("-c", "user.name=Gradus", "-c", "user.email=gradus@localhost")  # where the repository names nobody
@@ -43,10 +44,17 @@ class Origin:
     push: bool = False
 
 
-def new_version(
-    project: Path, workload: str, harvested: Sequence[Harvested], name: str, origin: Origin = Origin()
+def new_version(  # noqa: PLR0913, PLR0917 - what a version is made of are six things
+    project: Path,
+    workload: str,
+    harvested: Sequence[Harvested],
+    name: str,
+    origin: Origin = Origin(),
+    beside: Mapping[str, Sequence[Record]] = MappingProxyType({}),
 ) -> DataVersion:
     """Commit a harvest on the branch retrain/<workload>/<name>, checked out under state/retrain/<workload>.
+
+    `beside` are records of further kinds; those of KIND lie beside the harvest, as <name>.KIND.jsonl.
 
     Raises:
         ConfigError: The project is no git repository, or has changes that are not committed.
@@ -57,13 +65,15 @@ def new_version(
     folder = _check_out(project, project / "state" / "retrain" / workload, branch, _start(project, origin.earlier))
     _share(project, folder, workload)
     file = folder / "data" / workload / HARVEST / f"{name}.jsonl"
-    write_jsonl(file, harvested)
+    files = {file: harvested, **{file.with_name(f"{name}.{kind}.jsonl"): said for kind, said in beside.items() if said}}
+    for path, records in files.items():
+        write_jsonl(path, records)
     with _dvc(folder) as dvc:
-        dvc.add(str(file))
+        dvc.add([str(path) for path in files])
     _name(folder / "params" / "workloads" / f"{workload}.yaml", file.name)
     commit = _commit(folder, workload, len(harvested), name)
     if origin.push:
-        _push(folder, file, branch)
+        _push(folder, list(files), branch)
     return DataVersion(folder, branch, commit, file)
 
 
@@ -197,10 +207,10 @@ def _commit(folder: Path, workload: str, n: int, name: str) -> str:
     return git(folder, "rev-parse", "HEAD")
 
 
-def _push(folder: Path, file: Path, branch: str) -> None:
+def _push(folder: Path, files: Sequence[Path], branch: str) -> None:
     with _dvc(folder) as dvc:
         if dvc.config["remote"]:
-            dvc.push(targets=[f"{file}.dvc"])
+            dvc.push(targets=[f"{file}.dvc" for file in files])
     if remotes := git(folder, "remote").split():
         git(folder, "push", "--quiet", remotes[0], branch)
 

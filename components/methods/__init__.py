@@ -14,9 +14,13 @@ from components.methods.job import Job
 NAMES = {
     "classical": "components.methods.classical:Classical",
     "prompt": "components.methods.prompt:WrittenPrompt",
+    "few_shot": "components.methods.few_shot:FewShot",
+    "gepa": "components.methods.gepa:Gepa",
     "sft": "components.methods.sft:Sft",
     "rejection_sampling": "components.methods.rejection_sampling:RejectionSampling",
     "dpo": "components.methods.dpo:Dpo",
+    "weighted_sft": "components.methods.weighted_sft:WeightedSft",
+    "kto": "components.methods.kto:Kto",
     "grpo": "components.methods.grpo:Grpo",
     "relabel": "components.methods.relabel:Relabel",
     "synthetic": "components.methods.synthetic:Synthetic",

@@ -13,14 +13,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from components.data.opinions import PREFERENCES
 from components.errors import TrainingError
 from components.methods.contract import Made
+from components.methods.feedback import learnable
 from components.methods.job import Job
 from components.methods.samples import Sampled, SamplingParams, scored_samples
 from components.methods.trained import made_of
 from components.params import LoraParams, Settings
 from components.prompts import Prompt
-from components.records import Example, Makes, Need
+from components.records import Example, Makes, Need, Preference
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask
 
@@ -36,7 +38,8 @@ class DpoParams(SamplingParams):
     lora: LoraParams | None = None
     pairs: Literal["scored", "feedback"] = Field(
         default="scored",
-        description="Drawn answers that pass the scorer and that do not, or data/<workload>/preferences.jsonl.",
+        description="Drawn answers that pass the scorer and that do not, or what people preferred and corrected: "
+        "data/<workload>/preferences.jsonl and what retraining harvested.",
     )
     pairs_per_prompt: int = Field(default=1, ge=1)
     beta: float = Field(default=0.1, gt=0, description="How far the model may move from where it starts: less is more.")
@@ -90,9 +93,8 @@ class Dpo:
 def pairs_of(job: Job, params: DpoParams) -> list[Pair]:
     """The pairs of the settings, in a seeded order."""
     if params.pairs == "feedback":
-        by_id = {example.id: example for example in job.train}
-        known = [(by_id.get(one.example_id), one) for one in job.preferences()]
-        pairs = [Pair(example, one.chosen, one.rejected) for example, one in known if example is not None]
+        said = learnable(job, job.feedback(PREFERENCES, Preference))
+        pairs = [Pair(example, one.chosen, one.rejected) for example, one in said]
     else:
         pairs = scored_pairs(job.train, scored_samples(job, params), params.pairs_per_prompt)
     random.Random(job.seed).shuffle(pairs)

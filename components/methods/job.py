@@ -4,7 +4,7 @@ A method sees train and dev and no other split.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from components.evaluation.sample import sample
 from components.opening import PROMPT_FILE, Artifact, Opened, over
 from components.params import HackingParams, Profile, Workload
 from components.prompts import Prompt, load_prompt
-from components.records import Completion, Example, Preference, Score, read_jsonl
+from components.records import AnyRecord, Completion, Example, Score, read_jsonl
 from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all, scores_of
 from components.training import Draws, Look, Sample, TrainingTask
 
@@ -52,20 +52,19 @@ class Job:
     work: Path
     hacking: HackingParams = field(default_factory=HackingParams)
     label_noise: float | None = None
-    preferences_file: Path | None = None
     suspects_file: Path | None = None
     teacher: Artifact | None = None
     prices: Prices | None = None
     resembled: Callable[[Sequence[Example]], list[str | None]] | None = None
+    feedback_files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, "tuple[Path, ...]"])
 
-    def preferences(self) -> list[Preference]:
-        """Pairs that people or production left, of examples of train.
+    def feedback(self, kind: str, record: type[AnyRecord]) -> list[AnyRecord]:
+        """What people or production said of answers, of a kind of `components.data.opinions`.
 
         Raises:
-            DataError: The file is missing, or a line is no pair.
+            DataError: A file is missing, or a line is no such record.
         """
-        assert self.preferences_file is not None, "expected a file of preferences, found none"
-        return read_jsonl(self.preferences_file, Preference)
+        return [one for path in self.feedback_files[kind] for one in read_jsonl(path, record)]
 
     def suspects(self) -> list[Suspect]:
         """The demonstrations of train that the label audit doubts, by field, the likeliest wrong first.

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from components.data.opinions import PREFERENCES
 from components.errors import ScorerError, TrainingError
 from components.methods.contract import Made
 from components.methods.grpo.settings import GrpoParams
@@ -20,7 +21,7 @@ from components.methods.job import Job
 from components.methods.judged_rewards import Gate, Judging, agreement, reward_by
 from components.methods.trained import made_of
 from components.params import JudgeParams, Settings
-from components.records import Example, Interval, Makes, Need, Score
+from components.records import Example, Interval, Makes, Need, Preference, Score
 from components.scorers import score_all
 from components.scorers.judge import JudgeScorer
 from components.scorers.ranking import RankingJudge
@@ -85,12 +86,13 @@ def certified(job: Job, params: JudgedGrpoParams, judge: RankingJudge | JudgeSco
         TrainingError: Too few pairs, or too little agreement.
     """
     by_id = {example.id: example for example in job.train}
-    known = [(by_id[one.example_id], one) for one in job.preferences() if one.example_id in by_id]
+    pairs = job.feedback(PREFERENCES, Preference)
+    known = [(by_id[pair.example_id], pair) for pair in pairs if pair.example_id in by_id]
     tried = random.Random(job.seed).sample(known, min(params.pairs, len(known)))
     if len(tried) < params.least_pairs:
         raise TrainingError(
             f"expected at least {params.least_pairs} pairs of people's preferences on train to try the judge on "
-            f"(least_pairs), found {len(tried)} ({job.preferences_file})"
+            f"(least_pairs), found {len(tried)} ({', '.join(map(str, job.feedback_files[PREFERENCES]))})"
         )
     found, n = agreement(judge, tried)
     log.info("%s: the judge prefers what people prefer in %.0f %% of %s pairs.", job.rung, 100 * found.value, n)

@@ -5,7 +5,7 @@ Decides names, versions and aliases; which prompt is best is decided by evaluati
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components.prompts import Prompt
@@ -21,10 +21,13 @@ def registered_name(workload: str) -> str:
     return f"{workload}-prompt"
 
 
-def register_prompt(workload: str, prompt: Prompt, aliases: Iterable[str] = ()) -> int:
+def register_prompt(
+    workload: str, prompt: Prompt, aliases: Iterable[str] = (), told_of: Mapping[str, str] | None = None
+) -> int:
     """Register a prompt and point aliases such as `best` or `trained` to it; return its version.
 
-    A text that is registered under the same file name keeps its version.
+    A text that is registered under the same name keeps its version; `told_of` are further tags of that version, by
+    which they are replaced.
 
     Raises:
         RegistryError: MLflow refuses a name, an alias or the text, or cannot be reached.
@@ -34,6 +37,8 @@ def register_prompt(workload: str, prompt: Prompt, aliases: Iterable[str] = ()) 
         version = _known(client, name, prompt)
         if version is None:
             version = int(client.register_prompt(name, to_template(prompt), prompt.name, _tags(prompt)).version)
+        for key, value in (told_of or {}).items():
+            client.set_prompt_version_tag(name, str(version), key, value)
         for alias in aliases:
             client.set_prompt_alias(name, alias, version)
     return version

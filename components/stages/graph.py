@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from components.data.opinions import KINDS
 from components.ladder import PlannedRung
 from components.methods import NAMES
 from components.models import model_folder
@@ -21,7 +22,7 @@ from components.stages.audit import SUSPECTS, audit_folder
 from components.stages.certified import permit_file
 from components.stages.certify import LABELS, tried_on
 from components.stages.run import DATA, PRICES, PROFILES, PROMPTS, RESULT, Run
-from components.stages.rungs import PREFERENCES, reads_audit
+from components.stages.rungs import feedback_files, reads_audit, reads_feedback, reads_prices
 from components.stages.standing import standing_folder
 
 RUNS = Path("runs")
@@ -30,7 +31,7 @@ RUBRICS = "params/rubrics"
 IMPORTED = r"from components\.methods\.(\w+)"
 ADDRESS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # module:name
 ENGINES, SCORERS, TRAINING = "components/engines", "components/scorers", "components/training"
-OPENING = "components/opening.py"
+OPENING, SHOTS = "components/opening.py", "components/shots.py"
 Words = str | tuple[str, str]
 
 
@@ -144,17 +145,21 @@ def _made(run: Run) -> Iterator[StageNode]:
             run, ("rung", rung.name),
             deps=[
                 *_rung_files(run, rung.name), *_scorer_files(run), *_method_files(rung.made_by),
-                ENGINES, SCORERS, RUBRICS, OPENING, "components/evaluation/classical.py",
+                ENGINES, SCORERS, RUBRICS, OPENING, SHOTS, "components/evaluation/classical.py",
                 *([TRAINING] if rung.makes == "model" else []),
                 _prompt_file(run, rung.prompt or run.workload.trained_prompt), _split(run, "train"), _split(run, "dev"),
                 str(run.folder / "data" / "report.json"),
                 *([str(permit_file(run))] if rung.rewarded else []),
                 *([str(audit_folder(run) / "audit.json")] if reads_audit(rung) else []),
                 *_needed(run, rung),
+                *(_feedback(run) if reads_feedback(rung) else []),
+                *([str(PRICES), "components/economics"] if reads_prices(rung) else []),
             ],
             settings=[
                 "seed", f"rungs.{rung.name}", *_columns(run), "workload.output", "workload.scorer",
                 "workload.sealed_scorer", "workload.constrained", "workload.incumbent",
+                *(["workload.harvest", "workload.validation"] if reads_feedback(rung) else []),
+                *(["profile.machine"] if reads_prices(rung) else []),
                 *([] if rung.prompt else ["workload.trained_prompt"]), "profile.model", "profile.engine",
                 "profile.prompting", "profile.dev_examples", "hacking",
                 *(["workload.source", "workload.slices", "workload.validation"] if "novelty" in rung.needs else []),
@@ -178,7 +183,7 @@ def _certify(run: Run) -> StageNode:
     return _node(
         run, "certify",
         deps=[
-            ENGINES, "components/evaluation", SCORERS, RUBRICS, OPENING, *_scorer_files(run),
+            ENGINES, "components/evaluation", SCORERS, RUBRICS, OPENING, SHOTS, *_scorer_files(run),
             *([str(labels)] if labels.is_file() else []), _prompt_file(run, run.workload.trained_prompt),
             _split(run, "train"), _split(run, "dev"), *(str(run.rung_folder(name)) for name in tried_on(run)),
             "components/stages/certify.py",
@@ -199,8 +204,9 @@ def _judged(run: Run) -> Iterator[StageNode]:
         yield _node(
             run, ("answer", rung.name),
             deps=[
-                *base, *_scorer_files(run), ENGINES, SCORERS, RUBRICS, OPENING, "components/evaluation/judged.py",
-                "components/evaluation/classical.py", str(run.rung_folder(rung.name)), _split(run, "test"),
+                *base, *_scorer_files(run), ENGINES, SCORERS, RUBRICS, OPENING, SHOTS,
+                "components/evaluation/judged.py", "components/evaluation/classical.py",
+                str(run.rung_folder(rung.name)), _split(run, "test"),
                 _split(run, "sealed"), "components/stages/answers.py",
                 *([str(run.folder / "best" / f"{rung.group}.json")] if rung.group else []),
             ],
@@ -269,6 +275,12 @@ def records(run: Run) -> Iterator[Path]:
     yield from (run.folder / "stages" / f"{name}.json" for name in names)
 
 
+def _feedback(run: Run) -> list[str]:
+    """Files of feedback that are there; without any, those that are missing."""
+    files = [path for kind in KINDS for path in feedback_files(run, kind)]
+    return [str(path) for path in ([path for path in files if path.is_file()] or files)]
+
+
 def _split(run: Run, name: str) -> str:
     return str(run.folder / "data" / f"{name}.jsonl")
 
@@ -301,8 +313,6 @@ def _left_by(run: Run, start: str | None) -> list[str]:
 
 def _needed(run: Run, rung: PlannedRung) -> Iterator[str]:
     """What follows from a method's needs beside the reward's permit."""
-    if "preferences" in rung.needs:
-        yield str(run.data_source / PREFERENCES)
     if (judge := getattr(rung.settings, "judge", None)) is not None:
         yield from (str(PRICES), judge.rubric)
     if "novelty" in rung.needs:

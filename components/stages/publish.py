@@ -9,10 +9,12 @@ import json
 import logging
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from components.data.masking import mask
 from components.errors import RegistryError
+from components.evaluation import scores_in
 from components.evaluation.sample import sample
 from components.opening import Artifact, open_artifact
 from components.records import Message, Observation, Record, Rung, RungResult, read_record, write_jsonl, write_record
@@ -25,7 +27,7 @@ from components.registry import (
     register_prompt,
     register_winner,
 )
-from components.stages.answers import completions_of, judged_of, opened_rung
+from components.stages.answers import answers_folder, completions_of, judged_of, opened_rung
 from components.stages.card import FOLDER as CARD_FOLDER
 from components.stages.card import card, signature, write_card
 from components.stages.climb import winner
@@ -35,6 +37,8 @@ from components.stages.run import Run
 from components.tracking import Tracker
 
 REPRODUCED = 10  # completions that the stored copy of a champion must repeat
+SHOTS_TAG = "gradus.shots"
+TOLD = 20  # examples by name that a prompt fixed or broke
 log = logging.getLogger(__name__)
 
 
@@ -128,12 +132,41 @@ def opened_columns(run: Run, made: Rung) -> tuple[str, ...]:
 
 
 def publish_prompts(run: Run) -> None:
-    """Register the prompts of the run's rungs, the best as `best`, and that of models as `trained`."""
+    """Register the prompts of the run's rungs, the best as `best`, and that of models as `trained`.
+
+    Each has its rung's name, and says what it fixed and broke on test beside the prompt that it challenged.
+    """
     best = incumbent(run)
     for made in run.made.values():
         if made.makes == "prompt":
-            register_prompt(run.workload.name, run.prompt_of(made), ("best",) if made.name == best else ())
+            prompt = replace(run.prompt_of(made), name=made.name)
+            told = {**changed_sides(run, made), **({SHOTS_TAG: str(prompt.shots)} if prompt.shots else {})}
+            register_prompt(run.workload.name, prompt, ("best",) if made.name == best else (), told)
     register_prompt(run.workload.name, run.trained_prompt, ("trained",))
+
+
+def changed_sides(run: Run, made: Rung) -> dict[str, str]:
+    """Which test examples a rung fixed and broke beside the one that it was compared with, as tags of its prompt.
+
+    Nothing where it was compared with none, or where either has not answered yet.
+    """
+    other = run.resolved(made.compared_with)
+    if other is None or not all((answers_folder(run, name) / "answered.json").is_file() for name in (made.name, other)):
+        return {}
+    now, before = (scores_in(judged_of(run, "test", name)) for name in (made.name, other))
+    both = [name for name in now if name in before]
+    fixed = [name for name in both if now[name].passed and not before[name].passed]
+    broken = [name for name in both if before[name].passed and not now[name].passed]
+    return {
+        "gradus.compared_with": other,
+        "gradus.fixed": _counted(fixed),
+        "gradus.broken": _counted(broken),
+    }
+
+
+def _counted(names: Sequence[str]) -> str:
+    """How many, and the first of them."""
+    return f"{len(names)}: {', '.join(names[:TOLD])}" if names else "0"
 
 
 def _candidate(run: Run, made: Rung, record: GateRecord, tracker: Tracker) -> Candidate:

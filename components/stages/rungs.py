@@ -8,8 +8,11 @@ import os
 import shutil
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
+from components.data.harvest import HARVEST
 from components.data.novelty import resembled
+from components.data.opinions import KINDS
 from components.data.split import SPLITS
 from components.evaluation.label_audit import Audit
 from components.ladder import PlannedRung
@@ -25,7 +28,6 @@ from components.stages.scoring import scorer, sealed_scorer
 from components.tracking import Tracker
 from components.training.launch import launch
 
-PREFERENCES = "preferences.jsonl"
 log = logging.getLogger(__name__)
 
 
@@ -84,11 +86,11 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
         work=run.work(planned.name),
         hacking=run.hacking,
         label_noise=read_record(audit, Audit).wrong_share if reads_audit(planned) else None,
-        preferences_file=run.data_source / PREFERENCES,
+        feedback_files={kind: feedback_files(run, kind) for kind in KINDS} if reads_feedback(planned) else {},
         suspects_file=audit_folder(run) / SUSPECTS,
         teacher=artifact_of(run, planned.teacher),
         resembled=partial(resembling, run) if "novelty" in planned.needs else None,
-        prices=run.prices if "teacher" in planned.needs else None,
+        prices=run.prices if reads_prices(planned) or "teacher" in planned.needs else None,
     )
 
 
@@ -96,6 +98,26 @@ def resembling(run: Run, new: Sequence[Example]) -> list[str | None]:
     """For each new example the split that has its like, as validation would say."""
     known = {split: run.examples(split) for split in SPLITS}
     return resembled(known, new, run.workload.validation.near_duplicate_similarity)
+
+
+def reads_prices(planned: PlannedRung) -> bool:
+    """Whether a rung counts what it costs while it is made."""
+    return planned.takes("max_usd")
+
+
+def reads_feedback(planned: PlannedRung) -> bool:
+    """Whether a rung learns from what people preferred."""
+    return "preferences" in planned.needs
+
+
+def feedback_files(run: Run, kind: str) -> tuple[Path, ...]:
+    """Where feedback of a kind lies: the workload's own file and, beside harvests that joined the data, theirs.
+
+    Where there is none, the workload's own, so that whoever reads it says what is missing.
+    """
+    own = run.data_source / f"{kind}.jsonl"
+    harvested = (run.data_source / HARVEST / f"{Path(name).stem}.{kind}.jsonl" for name in run.workload.harvest)
+    return tuple(path for path in (own, *harvested) if path.is_file()) or (own,)
 
 
 def reads_audit(planned: PlannedRung) -> bool:
@@ -116,7 +138,7 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
     asked = planned.makes != "classifier"
     if asked and not (job.out / f"{PROMPT_FILE}.md").is_file():
         job.keep_prompt()
-    prompt = job.prompt.name if asked else None
+    prompt = _prompt_name(planned, job) if asked else None
     record = Rung(
         name=planned.name,
         method=planned.made_by,
@@ -140,3 +162,12 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
     write_record(run.rung_folder(planned.name) / RESULT, record)
     shutil.rmtree(job.work, ignore_errors=True)
     tracker.metrics({**dev_figures(record), **{f"train/{key}": float(value) for key, value in made.metrics.items()}})
+
+
+def _prompt_name(planned: PlannedRung, job: Job) -> str:
+    """What the prompt of a rung is called, by which settings such as `constrained` know it.
+
+    A prompt that was made from another one goes by that one's name; a model is asked with the trained prompt.
+    """
+    made_from = job.start.prompt if planned.makes == "prompt" and job.start is not None else None
+    return made_from or job.prompt.name

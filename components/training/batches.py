@@ -11,6 +11,7 @@ from torch.utils.data import Sampler
 
 from components.training.encode import IGNORED
 
+WEIGHT = "weight"  # of a row: a factor on its loss
 WINDOW_BATCHES = 32  # sorted together: wide enough for little padding, narrow enough that neighbours vary by epoch
 
 
@@ -55,9 +56,14 @@ def left_padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
 
 
 def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:
-    """Inputs (B, T) and labels (B, A + 1), where A is the longest answer: one more column, whose logits predict it."""
+    """Inputs (B, T) and labels (B, A + 1), where A is the longest answer: one more column, whose logits predict it.
+
+    Where rows have weights, these too (B).
+    """
     answer = max(sum(label != IGNORED for label in row["labels"]) for row in rows)
+    weights = {WEIGHT: torch.tensor([row[WEIGHT] for row in rows])} if WEIGHT in rows[0] else {}
     return {
+        **weights,
         "input_ids": left_padded([row["input_ids"] for row in rows], pad),
         "attention_mask": left_padded([[1] * len(row["input_ids"]) for row in rows], 0),
         "labels": left_padded([row["labels"] for row in rows], IGNORED)[:, -(answer + 1) :],

@@ -10,9 +10,21 @@ from typer.testing import CliRunner
 
 from components.data.branches import old_branches, remove_branch
 from components.data.harvest import Harvested
+from components.data.opinions import KINDS
 from components.errors import ConfigError
 from components.params import RetentionParams
-from components.records import Example, Feedback, Message, Trace, Usage, read_jsonl, write_jsonl
+from components.records import (
+    Example,
+    Feedback,
+    Logged,
+    Message,
+    Preference,
+    Thumb,
+    Trace,
+    Usage,
+    read_jsonl,
+    write_jsonl,
+)
 from components.registry import old_traces, store_traces
 from components.serving import sparing
 from components.serving.spool import Spool
@@ -50,6 +62,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Lake(Path("state/lake")).store(name, lines)
         store_traces(name, lines)
     write_jsonl(Path("data/shop/harvest/1.jsonl"), [harvested(GONE), harvested(STAYS)])
+    thumbs = [Thumb(example_id=f"P-{name}", text="{}", good=True) for name in (GONE, STAYS)]
+    pairs = [Preference(example_id=f"P-{name}", chosen="a", rejected="b") for name in (GONE, STAYS)]
+    write_jsonl(Path("data/shop/harvest/1.thumbs.jsonl"), thumbs)
+    write_jsonl(Path("data/shop/harvest/1.preferences.jsonl"), pairs)
+    logs = [Logged(example_id=f"P-{name}", text="{}", score=1.0) for name in (GONE, STAYS)]
+    write_jsonl(Path("data/shop/harvest/1.logs.jsonl"), logs)
     write_jsonl(Path("artifacts/shop-nano/data/train.jsonl"), [harvested(GONE)])
     return tmp_path
 
@@ -71,6 +89,9 @@ def test_a_request_is_forgotten_everywhere_and_what_is_left_is_told(project: Pat
     assert sorted(one.trace_id for one in Lake(Path("state/lake")).read(Feedback, "shop")) == ids()
     assert old_traces("shop", time.time() + DAY) == 3
     assert [one.example.id for one in read_jsonl(Path("data/shop/harvest/1.jsonl"), Harvested)] == [f"P-{STAYS}"]
+    for kind, record in KINDS.items():
+        kept = read_jsonl(Path(f"data/shop/harvest/1.{kind}.jsonl"), record)
+        assert [one.example_id for one in kept] == [f"P-{STAYS}"]
     assert "Not yet: 1 lines in a segment that a server writes" in done.output
     assert "Not removed: artifacts/shop-nano/data/train.jsonl" in done.output
     lake = Lake(Path("state/lake"))

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, pad
 from torch.utils.data import Sampler
 from trl import SFTTrainer
 
-from components.training.batches import LengthSampler
+from components.training.batches import WEIGHT, LengthSampler
 from components.training.encode import IGNORED
 from components.training.guard import Guarded
 from components.training.optimiser import make_optimiser
@@ -61,7 +61,7 @@ class AnswerTrainer(Guarded, SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Negative log-likelihood of the answer tokens, over all of the step's answer tokens."""
+        """Negative log-likelihood of the answer tokens, over all of the step's; of a row times its weight, if any."""
         if self.packing is not None:
             return self._packed_loss(model, inputs, num_items_in_batch)
         labels = inputs["labels"][:, 1:]
@@ -71,11 +71,19 @@ class AnswerTrainer(Guarded, SFTTrainer):
             use_cache=False,
             logits_to_keep=labels.shape[1] + 1,
         ).logits[:, :-1]
-        total = cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+        total = self._total(logits.flatten(0, 1).float(), labels, inputs.get(WEIGHT))
         if num_items_in_batch is None:
             return total / (labels != IGNORED).sum()
         # The trainer counts the tokens of all processes, over which gradients are averaged.
         return total * self.accelerator.num_processes / num_items_in_batch
+
+    @staticmethod
+    def _total(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+        """The loss of all answer tokens; `weights` are factors on that of each row."""
+        if weights is None:
+            return cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
+        losses = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="none")
+        return losses.view_as(labels).sum(dim=1) @ weights
 
     def _packed_loss(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
         """The same of packed rows; left out are models that change logits behind their output embeddings."""

@@ -1,6 +1,7 @@
 """Supervised fine-tuning on demonstrations."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,10 +17,13 @@ from components.training.task import Trained, TrainingTask
 NAMES = {"loss": "loss", "dev_score": "dev_score", "learning_rate": "learning_rate"}
 
 
-def train_sft(task: TrainingTask, params: SftParams, tracker: Tracker) -> Trained:
+def train_sft(
+    task: TrainingTask, params: SftParams, tracker: Tracker, weights: Sequence[float] | None = None
+) -> Trained:
     """Train a model on the demonstrations of its task, and write the best weights by dev score to `task.out`.
 
-    A killed training goes on from the last checkpoint in `task.work` and ends with the same weights.
+    A killed training goes on from the last checkpoint in `task.work` and ends with the same weights. `weights` are
+    factors on the loss of each example, of mean 1.
 
     Raises:
         DataError: No examples, or one that is too long.
@@ -29,25 +33,32 @@ def train_sft(task: TrainingTask, params: SftParams, tracker: Tracker) -> Traine
     compute = Compute.choose(task.precision)
     model, tokenizer = starting_model(task, params.lora, compute)
     encoded = encode_examples(tokenizer, task.prompt, task.train, params.max_tokens)
-    claim(task.work, task.identity(params))
-    return finish(sft_job(task, params, (model, tokenizer), encoded, compute), tracker, compute)
+    claim(task.work, task.identity(params, *map(repr, weights or ())))
+    return finish(sft_job(task, params, (model, tokenizer), encoded, compute, weights), tracker, compute)
 
 
-def sft_job(
-    task: TrainingTask, params: SftParams, opened: tuple[Any, Any], encoded: list[Encoded], compute: Compute
+def sft_job(  # noqa: PLR0913, PLR0917 - what a trainer is made of are six things
+    task: TrainingTask,
+    params: SftParams,
+    opened: tuple[Any, Any],
+    encoded: list[Encoded],
+    compute: Compute,
+    weights: Sequence[float] | None = None,
 ) -> Job:
     """The trainer of these settings, before its first step."""
     from datasets import Dataset
     from trl import SFTConfig
 
     from components.methods.sft.trainer import AnswerTrainer
-    from components.training.batches import collate
+    from components.training.batches import WEIGHT, collate
     from components.training.dev import LOG_POINTS, Plan
     from components.training.packing import Packing
 
     device_batch = min(params.device_batch_examples, params.batch_examples)
     several = accumulation(params.batch_examples, device_batch, compute, "sft.batch_examples")
     packing = None
+    if weights is not None and params.packed_tokens is not None:
+        raise ConfigError("packed_tokens is for examples that weigh alike, found weights")
     if params.packed_tokens is not None:
         if compute.state().num_processes > 1:
             raise ConfigError("sft.packed_tokens is for one process, found several (launcher.processes)")
@@ -67,9 +78,12 @@ def sft_job(
         logging_steps=max(1, steps // LOG_POINTS),
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
     )
     model, tokenizer = opened
     rows = {"input_ids": [one.input_ids for one in encoded], "labels": [one.labels for one in encoded]}
+    if weights is not None:
+        rows |= {WEIGHT: list(weights)}
     trainer = AnswerTrainer(
         model=model,
         args=settings,

@@ -11,7 +11,7 @@ import yaml
 from components.data.harvest import Harvested
 from components.data.versions import Origin, check_out, new_version
 from components.errors import ConfigError
-from components.records import Example
+from components.records import Example, Record, Thumb, read_jsonl
 
 GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@localhost", "-c", "init.defaultBranch=main")
 
@@ -53,6 +53,18 @@ def test_a_version_is_a_commit_beside_the_project(project: Path, tmp_path: Path)
     assert settings.startswith("# Orders.\nname: shop   # short\n")
     assert yaml.safe_load(settings)["harvest"] == ["one.jsonl"]
     assert (found.folder / "data" / "shop" / "orders.csv").read_text(encoding="utf-8") == "text\nhello\n"
+
+
+def test_what_lies_beside_a_harvest_is_in_its_commit_and_stays_in_the_next(project: Path) -> None:
+    thumb = Thumb(example_id="P-1", text="{}", good=True)
+    beside = {"thumbs": [thumb], "preferences": list[Record]()}
+    first = new_version(project, "shop", harvested("a"), "one", beside=beside)
+    second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit))
+    kept = second.folder / "data" / "shop" / "harvest"
+    assert sorted(path.name for path in kept.glob("*.jsonl")) == ["one.jsonl", "one.thumbs.jsonl", "two.jsonl"]
+    assert read_jsonl(kept / "one.thumbs.jsonl", Thumb) == [thumb]
+    settings = yaml.safe_load((second.folder / "params" / "workloads" / "shop.yaml").read_text(encoding="utf-8"))
+    assert settings["harvest"] == ["one.jsonl", "two.jsonl"]
 
 
 def test_a_version_leaves_the_machine_only_where_that_is_set(project: Path, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def preferring(folder: Path, n: int, wrong_way: int = 0) -> Job:
     found = [Preference(example_id=f"train-{at:03}", chosen=URGENT, rejected=LATE) for at in range(n)]
     turned = [Preference(example_id=one.example_id, chosen=one.rejected, rejected=one.chosen) for one in found]
     write_jsonl(folder / "preferences.jsonl", [*turned[:wrong_way], *found[wrong_way:]])
-    return job(folder, preferences_file=folder / "preferences.jsonl")
+    return job(folder, feedback_files={"preferences": (folder / "preferences.jsonl",)})
 
 
 def params(judged: JudgeParams, **changes: Any) -> JudgedGrpoParams:

@@ -15,7 +15,6 @@ from components.records import Preference, write_jsonl
 from components.stages.audit import audit_folder
 from components.stages.graph import nodes
 from components.stages.run import Run
-from components.stages.rungs import PREFERENCES
 from tests.components.methods.small import address, serving
 from tests.components.methods.test_judged import LATE, URGENT, by_rule, judge
 from tests.components.stages.conftest import PROMPTS, Api, MakeRun, example
@@ -88,9 +87,10 @@ def small(make_run: MakeRun, api: Api) -> Iterator[Run]:
     sizes = {"train": 60, "dev": 60, "test": 60, "sealed": 60}
     source = GeneratedSource(kind="generated", generator=f"{__name__}:generate", seed=3, sizes=sizes)
     workload = run.workload.model_copy(update={"source": source, "sealed_scorer": run.workload.scorer})
-    run = replace(run, workload=workload, certificate=CertificateParams(override={"declared": "a small test, which publishes nothing"}))
+    certificate = CertificateParams(override={"declared": "a small test, which publishes nothing"})
+    run = replace(run, workload=workload, certificate=certificate)
     pairs = [Preference(example_id=f"train-{at:03}", chosen=URGENT, rejected=LATE) for at in range(40)]
-    write_jsonl(run.data_source / PREFERENCES, pairs)
+    write_jsonl(run.data_source / "preferences.jsonl", pairs)
     shutil.rmtree("models", ignore_errors=True)
     save_tiny_model(Path("models/nano"))
     doubted = Suspect(

@@ -115,7 +115,7 @@ def test_a_run_on_another_ladder_has_its_name(settings: Path) -> None:
     run = Run.of("triage", "nano", "continuum")
     assert run.name == "triage-nano-continuum"
     assert Run.load(run.name).rungs == run.rungs
-    assert [one.name for one in run.rungs][-4:] == ["sft", "rejection_sampling", "dpo", "grpo"]
+    assert [one.name for one in run.rungs][-5:] == ["sft", "rejection_sampling", "dpo", "kto", "grpo"]
     change_run(settings, ladder="continuum")
     assert Run.of("triage", "nano").rungs == run.rungs  # where the entry names it, it is the run's usual one
 

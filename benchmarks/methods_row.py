@@ -1,0 +1,85 @@
+"""One row of `benchmarks.methods`, in the project folder where it is made: `RUN LADDER RUNG EXAMPLES`.
+
+Runs the stages that the rung hangs on, those without a record, and prints what it answers right as a line of JSON.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from components.errors import GradusError
+from components.evaluation.metrics import wilson
+from components.evaluation.sample import sample
+from components.records import Rung, read_record
+from components.stages.answers import judge, opened_rung
+from components.stages.graph import StageNode, nodes
+from components.stages.run import Run, StageRecord
+
+
+def main() -> None:
+    """Make and ask one rung."""
+    name, ladder, rung, examples = sys.argv[1:]
+    workload, _, profile = name.partition("-")
+    try:
+        run = Run.of(workload, profile, ladder)
+        if failed := make(run, needed(nodes(run), rung if rung not in run.groups else f"best-{rung}")):
+            print(json.dumps({"failed": failed}))
+            return
+        print(json.dumps(asked(run, run.rung(run.resolved(rung) or rung), int(examples))))
+    except GradusError as error:
+        print(json.dumps({"failed": str(error)}))
+
+
+def needed(stages: Sequence[StageNode], rung: str) -> list[StageNode]:
+    """The stage that makes a rung, or finds the best of a group, and those that it hangs on, in order."""
+    wanted = {rung if rung.startswith("best-") else f"rung-{rung}"}
+    for node in reversed(stages):
+        if node.name in wanted:
+            wanted |= {one.name for one in stages if any(_feeds(out, dep) for out in one.outs for dep in node.deps)}
+    return [node for node in stages if node.name in wanted]
+
+
+def _feeds(out: str, dep: str) -> bool:
+    """Whether a file or folder that a stage leaves is, or lies in, or holds what another reads."""
+    first, second = Path(out), Path(dep)
+    return first == second or first in second.parents or second in first.parents
+
+
+def make(run: Run, stages: Sequence[StageNode]) -> str:
+    """Run stages that left no record yet; why one failed, empty where none did."""
+    for node in stages:
+        record = run.folder / "stages" / f"{node.name}.json"
+        if record.is_file():
+            continue
+        command = [sys.executable, "-m", "components.stages", *node.command]
+        done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode or not record.is_file():
+            said = [line for line in done.stderr.splitlines() if line.strip()]
+            return f"{node.name}: {said[-1] if said else 'no reason given'}"
+    return ""
+
+
+def asked(run: Run, made: Rung, examples: int) -> dict[str, Any]:
+    """What a rung answers right on a sample of test, and what it took to make."""
+    test = sample(run.examples("test"), examples, run.seed)
+    judged = judge(run, made.name, test, opened_rung(run, made).answer(test, run.seed).completions)
+    decided = [one.score.passed for one in judged if one.score is not None]
+    right, seconds = wilson(sum(decided), len(decided)), sum(one.seconds for one in chain(run, made))
+    usd = run.prices.machine(run.profile.machine).usd(seconds)
+    records = (run.folder / "stages" / f"rung-{one.name}.json" for one in chain(run, made))
+    usd += sum(read_record(path, StageRecord).judge_usd for path in records)
+    numbers = {"value": right.value, "low": right.low, "high": right.high}
+    return {**{key: round(value, 4) for key, value in numbers.items()}, "n": len(decided),
+            "seconds": round(seconds, 1), "usd": round(usd, 6)}  # fmt: skip
+
+
+def chain(run: Run, made: Rung) -> list[Rung]:
+    """A rung and those that it started from."""
+    return [made, *(chain(run, run.rung(made.starts_from)) if made.starts_from else [])]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""`few_shot`: the prompt shows answered examples of train, those most like the input or those that help most on dev.
+
+The cheapest step above a written prompt: nothing is trained, and where the task is a convention that words describe
+badly, examples say it better.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+from tqdm import tqdm
+
+from components.data.similarity import near_duplicates
+from components.errors import TrainingError
+from components.evaluation.sample import sample
+from components.methods.contract import Made
+from components.methods.job import Job
+from components.methods.searching import divided, keep, settle, starting_prompt, tell
+from components.opening import Opened
+from components.params import Settings
+from components.prompts import Prompt
+from components.records import Example, Makes, Need
+from components.shots import Shot, Shots
+from components.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+
+class FewShotParams(Settings):
+    """Which examples are shown, and how many."""
+
+    chosen: Literal["similar", "greedy"] = Field(
+        default="similar",
+        description="For each input those of train that are most like it, or the same ones always: one after the "
+        "other that which raises the score on dev most.",
+    )
+    shown: int = Field(default=4, ge=1, description="Examples in the prompt, at most.")
+    most_characters: int = Field(default=4000, ge=1, description="Of all shown examples together.")
+    bank: int = Field(default=2000, ge=1, description="Train examples that may be shown, drawn by the seed.")
+    distinct: float = Field(
+        default=0.8, gt=0, le=1, description="Jaccard index of inputs from which two examples say the same."
+    )
+    tried: int = Field(default=12, ge=1, description="Of greedy: examples that are tried at each place.")
+    chosen_on: float = Field(default=0.5, gt=0, lt=1, description="Of greedy: share of dev that they are chosen on.")
+    dev_examples: int = Field(default=300, ge=2)
+
+
+class FewShot:
+    """Shows examples before it asks."""
+
+    label: ClassVar[str] = "Examples in the prompt"
+    makes: ClassVar[Makes] = "prompt"
+    params: ClassVar[type[Settings]] = FewShotParams
+
+    def needs(self, params: Any) -> frozenset[Need]:
+        return frozenset({"demonstrations"})
+
+    def make(self, job: Job, params: FewShotParams, tracker: Tracker) -> Made:
+        started, prompt = time.monotonic(), starting_prompt(job)
+        bank = bank_of(job, params, prompt)
+        log.info("%s: %s examples may be shown.", job.rung, f"{len(bank):,}")
+        opened, dev = job.open_prompt(prompt), job.dev_sample(params.dev_examples)
+        if params.chosen == "similar":
+            shown = replace(prompt, shots=_shots(params, "similar", bank))
+            told = tell(job, replace(opened, prompt=shown), dev)
+            keep(job, shown)
+            seconds = time.monotonic() - started
+            return Made(seconds, told.right, len(dev), told.valid, metrics={"bank": float(len(bank))})
+        choosing, telling = divided(dev, params.chosen_on, job.seed)
+        found, calls = greedy(job, params, opened, bank, choosing)
+        made = settle(job, opened, found, telling, started)
+        made.metrics.update(bank=float(len(bank)), calls=float(calls + 2 * len(telling)))
+        return made
+
+
+def bank_of(job: Job, params: FewShotParams, prompt: Prompt) -> list[Shot]:
+    """Train examples that may be shown: a seeded draw, of those that say the same one, none longer than allowed.
+
+    Raises:
+        TrainingError: There is none.
+    """
+    drawn = sample(job.train, params.bank, job.seed)
+    columns = tuple(dict.fromkeys(prompt.placeholders))
+    shots = [_shot(example, columns) for example in drawn]
+    firsts = near_duplicates([shot.text for shot in shots], params.distinct)
+    distinct = [shot for at, shot in enumerate(shots) if firsts[at] == at and shot.answer.strip()]
+    fitting = [shot for shot in distinct if shot.characters <= params.most_characters]
+    if not fitting:
+        raise TrainingError(
+            f"expected train examples of at most {params.most_characters:,} characters to show (most_characters), "
+            f"found none among {len(drawn):,}"
+        )
+    return fitting
+
+
+def greedy(
+    job: Job, params: FewShotParams, opened: Opened, bank: Sequence[Shot], choosing: Sequence[Example]
+) -> tuple[Prompt, int]:
+    """The prompt with the shots that raise its score most, one after the other, and how many calls that took.
+
+    It stops where none of those that are tried raises it.
+    """
+    best = opened.prompt
+    assert best is not None, "expected a prompt to start from, found none"
+    score, chosen, calls = tell(job, opened, choosing).right, list[Shot](), len(choosing)
+    for place in range(params.shown):
+        left = [shot for shot in bank if shot not in chosen]
+        tried = [left[at] for at in _spread(len(left), params.tried, f"{job.seed} {place}")]
+        options = [replace(best, shots=_shots(params, "first", [*chosen, shot])) for shot in tried]
+        told = [tell(job, replace(opened, prompt=one), choosing).right for one in tqdm(options, f"shot {place + 1}")]
+        calls += len(tried) * len(choosing)
+        top = max(range(len(told)), key=lambda at: told[at], default=None)
+        if top is None or told[top] <= score:
+            break
+        best, score, chosen = options[top], told[top], [*chosen, tried[top]]
+    return best, calls
+
+
+def _spread(n: int, most: int, seed: str) -> list[int]:
+    """So many of n places, drawn by a seed."""
+    return random.Random(seed).sample(range(n), min(n, most))
+
+
+def _shot(example: Example, columns: Sequence[str]) -> Shot:
+    return Shot(id=example.id, input={name: example.input[name] for name in columns}, answer=example.demonstration)
+
+
+def _shots(params: FewShotParams, chosen: Literal["first", "similar"], bank: Sequence[Shot]) -> Shots:
+    return Shots(chosen=chosen, shown=params.shown, most_characters=params.most_characters, bank=tuple(bank))

@@ -1,0 +1,337 @@
+"""`gepa`: a prompt's instructions searched by reflection on what the scorer said of its answers.
+
+GEPA (Agrawal et al. 2025, arXiv 2507.19457) by the package of that name: a reflecting model reads answers with the
+scorer's reasons and proposes another text; what answers examples better that no other text does stays in the pool.
+Dev is divided in three: what is reflected on, what candidates are compared on, and what the winner is told on.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from components.economics import Prices
+from components.engines import Ask, Engine, Sampling, open_engine
+from components.errors import GradusError, TrainingError
+from components.methods.contract import Made
+from components.methods.job import Job
+from components.methods.rewards import without_failures
+from components.methods.searching import divided, settle, starting_prompt
+from components.opening import Opened
+from components.params import ApiParams, Settings
+from components.prompts import DIVIDER, Prompt
+from components.records import Completion, Example, Makes, Message, Need, Record, Score, read_record, write_record
+from components.scorers import Failures, Outcome
+from components.tracking import Tracker
+
+SYSTEM = "system"  # the one text that is searched: the user message with its placeholders stays
+SPENT = "spent.json"
+log = logging.getLogger(__name__)
+
+
+class GepaParams(Settings):
+    """Who reflects, what may be spent, and how dev is divided."""
+
+    reflection: ApiParams | None = Field(
+        default=None, description="API of the reflecting model; None: that of the profile's prompts."
+    )
+    reflection_model: str | None = Field(default=None, description="Its name there; None: the incumbent.")
+    reflection_tokens: int = Field(default=4096, ge=64, description="Of one proposal.")
+    reflection_temperature: float = Field(default=1.0, ge=0)
+    max_calls: int = Field(default=1500, ge=1, description="Answers of the prompted model, the last comparison's too.")
+    max_usd: float | None = Field(
+        default=None, gt=0, description="Of answers and reflections together; None: no limit."
+    )
+    minibatch: int = Field(default=6, ge=1, description="Answers that one reflection reads.")
+    show_right: bool = Field(default=True, description="Whether a reflection reads the right answers as well.")
+    reflected_on: float = Field(default=0.3, gt=0, lt=1, description="Share of dev that reflections read.")
+    compared_on: float = Field(default=0.3, gt=0, lt=1, description="Share of dev that candidates are compared on.")
+    dev_examples: int = Field(default=300, ge=3)
+
+
+class Spent(Record):
+    """What a search has cost so far; US dollars where the price is known."""
+
+    calls: int = 0
+    call_usd: float = 0.0
+    reflections: int = 0
+    reflection_usd: float = 0.0
+
+    @property
+    def usd(self) -> float:
+        return self.call_usd + self.reflection_usd
+
+
+class Gepa:
+    """Searches the instructions of the prompt that it starts from."""
+
+    label: ClassVar[str] = "Searched prompt (GEPA)"
+    makes: ClassVar[Makes] = "prompt"
+    params: ClassVar[type[Settings]] = GepaParams
+
+    def needs(self, params: Any) -> frozenset[Need]:
+        return frozenset()
+
+    def make(self, job: Job, params: GepaParams, tracker: Tracker) -> Made:
+        started, prompt = time.monotonic(), starting_prompt(job)
+        parts = parts_of(job, params)
+        account = Account(job, params, parts)
+        opened = job.open_prompt(prompt)
+        best, tried = search(job, params, opened, parts, account)
+        spent = account.spent
+        log.info("%s: %s prompts tried, %s calls, $%.4f.", job.rung, tried, f"{spent.calls:,}", spent.usd)
+        made = settle(job, opened, best, parts.telling, started)
+        made.metrics.update(
+            prompts=float(tried), calls=float(spent.calls + 2 * len(parts.telling)), usd=spent.usd,
+            reflections=float(spent.reflections),
+        )  # fmt: skip
+        return made
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Dev in three: reflected on, compared on, told on."""
+
+    reflecting: list[Example]
+    comparing: list[Example]
+    telling: list[Example]
+
+
+def parts_of(job: Job, params: GepaParams) -> Parts:
+    """Dev in three, groups whole.
+
+    Raises:
+        TrainingError: A part would be empty.
+    """
+    both = params.reflected_on + params.compared_on
+    if both >= 1:
+        raise TrainingError(f"expected reflected_on and compared_on to leave some of dev to tell by, found {both:g}")
+    choosing, telling = divided(job.dev_sample(params.dev_examples), both, job.seed)
+    reflecting, comparing = divided(choosing, params.reflected_on / both, job.seed + 1)
+    return Parts(reflecting, comparing, telling)
+
+
+class Account:
+    """What a search may spend and has spent; kept in its folder, so that an interrupted one goes on from there.
+
+    Raises:
+        TrainingError: The budget does not even allow the first comparison.
+        ConfigError: There is a budget in dollars and no price.
+    """
+
+    def __init__(self, job: Job, params: GepaParams, parts: Parts) -> None:
+        self.folder = job.work / f"gepa-{_identity(job, params, parts)}"
+        self.job, self.params, self._prices = job, params, job.prices
+        self._a_round = len(parts.comparing) + 2 * params.minibatch
+        self._at_the_end = 2 * len(parts.telling)
+        least = len(parts.comparing) + self._a_round + self._at_the_end
+        if params.max_calls < least:
+            raise TrainingError(
+                f"expected a budget of at least {least:,} calls (max_calls) for one proposal on {len(parts.comparing)} "
+                f"dev examples and the last comparison on {len(parts.telling)}, found {params.max_calls:,}"
+            )
+        if params.max_usd is not None:
+            self._price_of(job.workload.incumbent if job.profile.prompting else None)
+            self._price_of(self.reflecting)
+        path = self.folder / SPENT
+        self.spent = read_record(path, Spent) if path.is_file() else Spent()
+        self.failure: GradusError | None = None
+
+    @property
+    def reflecting(self) -> str:
+        """The name of the reflecting model."""
+        return self.params.reflection_model or self.job.workload.incumbent
+
+    def over(self, _: Any = None) -> bool:
+        """Whether one more round, and the last comparison, would cost more than there is."""
+        if self.failure is not None:
+            return True
+        spent, most = self.spent, self.params.max_usd
+        calls = self._a_round + self._at_the_end
+        if spent.calls + calls > self.params.max_calls:
+            return True
+        a_call = spent.call_usd / max(1, spent.calls)
+        a_reflection = spent.reflection_usd / max(1, spent.reflections)
+        return most is not None and spent.usd + calls * a_call + a_reflection > most
+
+    @contextmanager
+    def heard(self) -> Generator[None]:
+        """Remember an error of ours, which GEPA would log and go on after."""
+        try:
+            yield
+        except GradusError as error:
+            self.failure = error
+            raise
+
+    def answered(self, completions: Sequence[Completion], seconds: float) -> None:
+        """Count answers: an API's by their tokens, a model's of one's own by its machine's time."""
+        api = self.job.workload.incumbent if self.job.profile.prompting else None
+        usd = 0.0 if self._prices is None else (
+            _tokens_usd(self._prices, api, completions) if api else
+            self._prices.machine(self.job.profile.machine).usd(seconds)
+        )  # fmt: skip
+        self._add(calls=len(completions), call_usd=usd)
+
+    def reflected(self, completion: Completion) -> None:
+        """Count a reflection."""
+        usd = 0.0 if self._prices is None else _tokens_usd(self._prices, self.reflecting, [completion])
+        self._add(reflections=1, reflection_usd=usd)
+
+    def _add(self, **more: float) -> None:
+        known = self.spent.model_dump()
+        self.spent = Spent(**{**known, **{name: known[name] + value for name, value in more.items()}})
+        write_record(self.folder / SPENT, self.spent)
+
+    def _price_of(self, model: str | None) -> None:
+        assert self._prices is not None, "expected prices beside a budget in dollars, found none"
+        if model is not None:
+            self._prices.model(model)
+
+
+def _tokens_usd(prices: Prices, model: str, completions: Sequence[Completion]) -> float:
+    """What answers cost at a model's list price, 0 where it has none."""
+    price = prices.models.get(model)
+    used = [one.usage for one in completions]
+    return 0.0 if price is None else sum(price.usd(one.input_tokens, one.output_tokens) for one in used)
+
+
+def search(job: Job, params: GepaParams, opened: Opened, parts: Parts, account: Account) -> tuple[Prompt, int]:
+    """The prompt that compares best, and how many were tried. An interrupted search goes on.
+
+    Raises:
+        EngineError: The prompted or the reflecting model does not answer.
+        ScorerError: The scorer cannot decide on too many.
+    """
+    from gepa import optimize
+
+    assert opened.prompt is not None, "expected a prompt to start from, found none"
+    result: Any = optimize(
+        seed_candidate={SYSTEM: opened.prompt.system},
+        trainset=parts.reflecting,
+        valset=parts.comparing,
+        adapter=Adapter(job, params, opened, account),
+        reflection_lm=Reflector(job, params, account),
+        reflection_minibatch_size=params.minibatch,
+        stop_callbacks=account.over,
+        run_dir=str(account.folder),
+        seed=job.seed,
+        cache_evaluation=True,
+        track_best_outputs=False,
+        logger=_Quiet(),
+    )
+    if account.failure is not None:
+        raise account.failure
+    return replace(opened.prompt, system=result.best_candidate[SYSTEM].strip()), len(result.candidates)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An answer and what the scorer said of it."""
+
+    example: Example
+    text: str
+    outcome: Outcome | None
+
+
+class Adapter:
+    """How GEPA has a text tried: our engine answers, our scorer scores and gives its reasons."""
+
+    propose_new_texts = None
+
+    def __init__(self, job: Job, params: GepaParams, opened: Opened, account: Account) -> None:
+        self._job, self._params, self._opened, self._account = job, params, opened, account
+        self._failures = Failures(job.workload.scorer.max_failed_share, of_at_least=100)
+
+    def evaluate(self, batch: list[Example], candidate: dict[str, str], capture_traces: bool = False) -> Any:
+        """Answers to a batch with the candidate's text, and the scorer's value of each."""
+        with self._account.heard():
+            return self._evaluate(batch, candidate, capture_traces)
+
+    def _evaluate(self, batch: list[Example], candidate: dict[str, str], capture_traces: bool) -> Any:
+        from gepa import EvaluationBatch
+
+        text = candidate[SYSTEM].strip()
+        if DIVIDER in text:  # it could not be kept: where it stands, a prompt's file would be cut
+            seen = [Seen(one, "", None) for one in batch]
+            return EvaluationBatch([""] * len(batch), [0.0] * len(batch), seen if capture_traces else None)
+        assert self._opened.prompt is not None
+        opened = replace(self._opened, prompt=replace(self._opened.prompt, system=text))
+        answers = opened.answer(batch, self._job.seed)
+        self._account.answered(answers.completions, answers.seconds)
+        outcomes = self._job.outcomes(list(zip(batch, answers.completions, strict=True)))
+        self._failures.add(outcomes)
+        texts = [one.text for one in answers.completions]
+        seen = [Seen(*row) for row in zip(batch, texts, outcomes, strict=True)]
+        return EvaluationBatch(texts, without_failures(batch, outcomes), seen if capture_traces else None)
+
+    def make_reflective_dataset(
+        self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
+    ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """What a reflection reads: inputs, answers and the scorer's reasons."""
+        rows = [
+            {"Inputs": one.example.input, "Generated Outputs": one.text, "Feedback": self._feedback(one)}
+            for one in eval_batch.trajectories or []
+        ]
+        return dict.fromkeys(components_to_update, rows)
+
+    def _feedback(self, one: Seen) -> str:
+        if one.outcome is None:
+            return f"The text must not hold {DIVIDER}."
+        if not isinstance(one.outcome, Score):
+            return "Nobody could score it."
+        said = "Right." if one.outcome.passed else f"Wrong: {one.outcome.reason or 'no reason given'}."
+        right = (
+            f" The right answer: {one.example.reference}" if self._params.show_right and not one.outcome.passed else ""
+        )
+        return said + right
+
+
+class Reflector:
+    """The reflecting model as GEPA asks it: a text in, a text out."""
+
+    def __init__(self, job: Job, params: GepaParams, account: Account) -> None:
+        api = params.reflection or job.profile.prompting
+        if api is None:
+            raise TrainingError(
+                "expected an API of the reflecting model (reflection) or of the profile's prompts (prompting), found "
+                "none"
+            )
+        self._engine: Engine = open_engine(api, account.reflecting)
+        self._params, self._account, self._seed = params, account, job.seed
+
+    def __call__(self, prompt: str | list[dict[str, Any]]) -> str:
+        turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+        asked = Ask("reflection", [Message(role=turn["role"], content=turn["content"]) for turn in turns])
+        sampling = Sampling(
+            temperature=self._params.reflection_temperature, n=1, seed=self._seed + self._account.spent.reflections,
+            max_new_tokens=self._params.reflection_tokens,
+        )  # fmt: skip
+        with self._account.heard():
+            answer = self._engine.generate([asked], sampling)[0]
+        self._account.reflected(answer)
+        return answer.text
+
+
+class _Quiet:
+    """GEPA's log as debugging detail of ours."""
+
+    def log(self, message: str) -> None:
+        log.debug(message)
+
+
+def _identity(job: Job, params: GepaParams, parts: Parts) -> str:
+    """A hash of all that a search depends on: one that was interrupted goes on only where all of it is the same."""
+    prompt = starting_prompt(job)
+    budget = {"max_calls", "max_usd"}  # more of it continues the same search
+    texts = (
+        params.model_dump_json(exclude=budget), prompt.version, str(job.seed), job.profile.engine.model_dump_json(),
+        str(job.profile.prompting), job.profile.model.model_dump_json(), job.workload.incumbent,
+        job.workload.scorer.model_dump_json(), str(job.workload.output),
+        *(one.model_dump_json() for one in (*parts.reflecting, *parts.comparing)),
+    )  # fmt: skip
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]

@@ -1,0 +1,209 @@
+"""`kto`: a model trained on single answers that were called good or bad.
+
+Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306) by TRL: for thumbs of production, which come
+one an answer and never as pairs.
+"""
+
+import logging
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from components.data.opinions import THUMBS
+from components.errors import TrainingError
+from components.methods.contract import Made
+from components.methods.feedback import learnable
+from components.methods.job import Job
+from components.methods.samples import SamplingParams, scored_samples
+from components.methods.trained import made_of
+from components.params import LoraParams, Settings
+from components.prompts import Prompt
+from components.records import Example, Makes, Need, Thumb
+from components.tracking import Tracker
+from components.training import Trained, TrainingTask
+
+NAMES = {
+    "loss": "loss", "kl": "kl", "rewards/chosen": "good_reward", "rewards/rejected": "bad_reward",
+    "rewards/margins": "margin", "dev_score": "dev_score",
+}  # fmt: skip
+log = logging.getLogger(__name__)
+
+
+class KtoParams(SamplingParams):
+    """Where thumbs come from, and how they are trained on."""
+
+    lora: LoraParams | None = None
+    thumbs: Literal["feedback", "scored"] = Field(
+        default="feedback",
+        description="What people said of single answers (data/<workload>/thumbs.jsonl and what retraining harvested), "
+        "or drawn answers by whether they pass the scorer.",
+    )
+    most_uneven: float = Field(
+        default=20.0, ge=1, description="Good answers a bad one, or bad a good one: beyond it nothing is trained."
+    )
+    beta: float = Field(default=0.1, gt=0, description="How far the model may move from where it starts: less is more.")
+    loss: Literal["kto", "apo_zero_unpaired"] = Field(
+        default="kto", description="The second compares with the starting model alone, without a KL of the batch."
+    )
+    epochs: float = Field(default=1.0, gt=0)
+    learning_rate: float = Field(default=5e-6, gt=0)
+    batch_answers: int = Field(default=16, ge=2)
+    device_batch_answers: int = Field(default=16, ge=2, description="The KL is estimated inside of it.")
+    warmup_share: float = Field(default=0.1, ge=0, le=1)
+    evaluations: int = Field(default=4, ge=1)
+    patience: int = Field(default=3, ge=1)
+    dev_examples: int = Field(default=500, ge=1)
+    gradient_checkpointing: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer to an example, and whether it was good."""
+
+    example: Example
+    text: str
+    good: bool
+
+
+class Kto:
+    """Trains the model that it starts from towards good answers and away from bad ones."""
+
+    label: ClassVar[str] = "Thumbs (KTO)"
+    makes: ClassVar[Makes] = "model"
+    params: ClassVar[type[Settings]] = KtoParams
+
+    def needs(self, params: Any) -> frozenset[Need]:
+        return frozenset({"reward" if params.thumbs == "scored" else "preferences"})
+
+    def make(self, job: Job, params: KtoParams, tracker: Tracker) -> Made:
+        answers = answers_of(job, params)
+        good = refuse_uneven(answers, params)
+        log.info("%s: %s good and %s bad answers.", job.rung, f"{good:,}", f"{len(answers) - good:,}")
+        made = made_of(job, train_kto(job.task(params.dev_examples), params, answers, tracker), params.dev_examples)
+        made.metrics.update(good=float(good), bad=float(len(answers) - good))
+        return made
+
+
+def answers_of(job: Job, params: KtoParams) -> list[Answer]:
+    """The answers of the settings with their thumbs, in a seeded order."""
+    if params.thumbs == "feedback":
+        said = learnable(job, job.feedback(THUMBS, Thumb))
+        answers = [Answer(example, one.text, one.good) for example, one in said]
+    else:
+        by_id = {example.id: example for example in job.train}
+        answers = [
+            Answer(by_id[one.example_id], text, good)
+            for one in scored_samples(job, params)
+            for good, texts in ((True, one.passed), (False, one.failed))
+            for text in texts
+        ]
+    random.Random(job.seed).shuffle(answers)
+    return answers
+
+
+def refuse_uneven(answers: Sequence[Answer], params: KtoParams) -> int:
+    """How many are good.
+
+    Raises:
+        TrainingError: They are fewer than a batch, all of one kind, or too few of one kind.
+    """
+    good = sum(answer.good for answer in answers)
+    bad = len(answers) - good
+    if len(answers) < params.batch_answers:
+        raise TrainingError(f"expected at least {params.batch_answers} answers (batch_answers), found {len(answers):,}")
+    if min(good, bad) * params.most_uneven < max(good, bad):
+        raise TrainingError(
+            f"expected good and bad answers, at most {params.most_uneven:g} of one kind for one of the other "
+            f"(most_uneven), found {good:,} good and {bad:,} bad ones"
+        )
+    return good
+
+
+def train_kto(task: TrainingTask, params: KtoParams, answers: Sequence[Answer], tracker: Tracker) -> Trained:
+    """Train a model on answers with thumbs, and write the best weights by dev score to `task.out`.
+
+    Step 0 is scored too: where nothing is better, the result is the starting model.
+
+    Raises:
+        TrainingError: `task.work` belongs to another training, or the loss is not finite.
+    """
+    from components.training.checkpoints import claim
+    from components.training.precision import Compute
+    from components.training.run import Job as Training
+    from components.training.run import finish, starting_model
+
+    compute = Compute.choose(task.precision)
+    model, tokenizer = starting_model(task, params.lora, compute)
+    claim(task.work, task.identity(params, *(f"{one.example.id} {one.good} {one.text}" for one in answers)))
+    trainer, plan = _trainer(task, params, (model, tokenizer), encoded(tokenizer, task.prompt, answers), compute)
+    return finish(Training(task, trainer, plan, NAMES, params.batch_answers), tracker, compute)
+
+
+def encoded(tokenizer: Any, prompt: Prompt, answers: Sequence[Answer]) -> dict[str, list[Any]]:
+    """Token ids of prompts and answers, as engines generate them, and for the KL each prompt with another's answer."""
+    from components.training.encode import encode_answers, encode_prompts
+
+    ids = encode_answers(tokenizer, [answer.text for answer in answers])
+    return {
+        "prompt_ids": encode_prompts(tokenizer, [prompt.messages(answer.example) for answer in answers]),
+        "completion_ids": ids,
+        "KL_completion_ids": ids[-1:] + ids[:-1],
+        "label": [answer.good for answer in answers],
+    }
+
+
+def balanced(labels: Sequence[bool]) -> tuple[float, float]:
+    """Weights of good and of bad answers by which both kinds count alike, the more frequent one 1."""
+    good = sum(labels)
+    bad = len(labels) - good
+    return max(1.0, bad / good), max(1.0, good / bad)
+
+
+def _trainer(
+    task: TrainingTask, params: KtoParams, opened: tuple[Any, Any], rows: dict[str, list[Any]], compute: Any
+) -> tuple[Any, Any]:
+    """TRL's trainer of these settings, before its first step, and when dev is scored."""
+    from datasets import Dataset
+    from trl import KTOConfig, KTOTrainer
+
+    from components.training.dev import LOG_POINTS, Plan
+    from components.training.guard import Guarded
+    from components.training.run import accumulation, adapter, shared_settings
+
+    class ThumbTrainer(Guarded, KTOTrainer):
+        """KTO on rows that are token ids already."""
+
+        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+            return dataset if self.calculate_KL else dataset.remove_columns("KL_completion_ids")
+
+    device_batch = min(params.device_batch_answers, params.batch_answers)
+    steps = math.ceil(params.epochs * len(rows["label"]) / params.batch_answers)
+    good_weight, bad_weight = balanced(rows["label"])
+    trainer = ThumbTrainer(
+        model=opened[0],
+        args=KTOConfig(
+            **shared_settings(task, compute),
+            max_steps=steps,
+            per_device_train_batch_size=device_batch,
+            gradient_accumulation_steps=accumulation(params.batch_answers, device_batch, compute, "kto.batch_answers"),
+            learning_rate=params.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=math.ceil(params.warmup_share * steps),
+            beta=params.beta,
+            loss_type=params.loss,
+            desirable_weight=good_weight,
+            undesirable_weight=bad_weight,
+            max_length=None,
+            precompute_ref_log_probs=True,
+            activation_checkpointing=params.gradient_checkpointing,
+            logging_steps=max(1, steps // LOG_POINTS),
+        ),
+        train_dataset=Dataset.from_dict(rows),
+        processing_class=opened[1],
+        peft_config=adapter(params.lora),
+    )
+    return trainer, Plan.spread(steps, params.evaluations, params.patience, first=True)

@@ -1,0 +1,94 @@
+"""Off-policy evaluation: right values by hand, intervals that hold the truth, and logs that cannot tell."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from components.errors import DataError
+from components.evaluation.off_policy import Limits, OffPolicy, effective_size, off_policy
+
+KINDS, ANSWERS = 20, 6
+Table = NDArray[np.float64]
+
+
+def chances(logits: Table) -> Table:
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+def test_the_same_policy_scores_what_was_logged() -> None:
+    found = off_policy([1.0, 0.0, 1.0, 1.0], [0.0] * 4)
+    assert found.value.value == pytest.approx(0.75)
+    assert (found.effective, found.clipped) == (pytest.approx(4.0), pytest.approx(0.0))
+
+
+def test_answers_count_as_much_as_the_other_policy_is_likelier_to_give_them() -> None:
+    # Weights 3 and 1: (3 * 1 + 1 * 0) / 4, and (3 + 1)^2 / (9 + 1) answers that count.
+    found = off_policy([1.0, 0.0], [math.log(3), 0.0])
+    assert found.value.value == pytest.approx(0.75)
+    assert found.effective == pytest.approx(1.6)
+
+
+def test_a_common_factor_changes_nothing() -> None:
+    scores, ratios = [1.0, 0.0, 0.5], np.array([0.3, -0.2, 0.1])
+    ends = [off_policy(scores, list(ratios + by), Limits(clip=1e300)).value for by in (-600.0, 0.0, 600.0)]
+    assert ends[0].value == pytest.approx(ends[1].value)
+    assert ends[1].value == pytest.approx(ends[2].value)
+
+
+def test_clipping_is_told_as_the_share_of_weight_that_it_takes() -> None:
+    # Weights 8 and 1 and 1 are clipped at 4: 4 of 10 are taken off.
+    found = off_policy([1.0, 0.0, 0.0], [math.log(8), 0.0, 0.0], Limits(clip=4))
+    assert found.value.value == pytest.approx(4 / 6)
+    assert found.clipped == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(("weights", "size"), [([1, 1, 1], 3.0), ([1, 0, 0], 1.0), ([2, 1], 1.8), ([0, 0], 0.0)])
+def test_the_effective_size_is_kishs(weights: list[float], size: float) -> None:
+    assert effective_size(weights) == pytest.approx(size)
+
+
+@pytest.mark.parametrize("n", [200, 1000])
+def test_intervals_hold_the_truth_in_93_to_97_percent_of_simulated_logs(n: int) -> None:
+    """Six policies in contexts of twenty kinds, 200 logs of each; the logged and the other one differ clearly."""
+    rng, held, told = np.random.default_rng([7, n]), 0, 0
+    for _ in range(6):
+        logged = rng.normal(size=(KINDS, ANSWERS))
+        other = chances(logged + 0.8 * rng.normal(size=(KINDS, ANSWERS)))
+        logged, right = chances(logged), rng.beta(1.5, 1.5, size=(KINDS, ANSWERS))
+        truth = float((other * right).sum(axis=1).mean())
+        for _ in range(200):
+            found = _simulated(rng, n, logged, other, right)
+            assert not found.silent
+            told += 1
+            held += found.value.low <= truth <= found.value.high
+    assert 0.93 <= held / told <= 0.97, held / told
+
+
+def _simulated(rng: np.random.Generator, n: int, logged: Table, other: Table, right: Table) -> OffPolicy:
+    kinds = rng.integers(KINDS, size=n)
+    drawn = (logged[kinds].cumsum(axis=1) > rng.random((n, 1))).argmax(axis=1)
+    scores = (rng.random(n) < right[kinds, drawn]).astype(float)
+    return off_policy(scores.tolist(), np.log(other[kinds, drawn] / logged[kinds, drawn]).tolist())
+
+
+def test_logs_of_quite_another_policy_cannot_tell() -> None:
+    rng = np.random.default_rng(1)
+    found = off_policy(rng.integers(2, size=1000).tolist(), (rng.normal(size=1000) * 4).tolist(), Limits(clip=1e9))
+    assert found.effective < 30
+    assert "1,000 logged answers say as much as" in found.silent
+    assert "it answers otherwise than what was logged" in found.silent
+
+
+def test_logs_whose_weight_had_to_be_clipped_cannot_tell() -> None:
+    ratios = [math.log(200.0)] * 40 + [0.0] * 960
+    found = off_policy([1.0] * 40 + [0.0] * 960, ratios, Limits(least_effective=0.01))
+    assert "of the weight had to be clipped, where 5% are allowed" in found.silent
+
+
+def test_what_is_no_log_is_refused() -> None:
+    with pytest.raises(DataError, match="at least two scores, each with a ratio, found 1 and 1"):
+        off_policy([1.0], [0.0])
+    with pytest.raises(DataError, match="finite scores and probabilities"):
+        off_policy([1.0, 0.0], [0.0, math.inf])

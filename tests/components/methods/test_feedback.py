@@ -1,0 +1,142 @@
+"""What may be learnt of what people said: opinions on train, and on inputs of production that dev does not have."""
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import DataError, TrainingError
+from components.methods.dpo import pairs_of
+from components.methods.feedback import learnable
+from components.methods.kto import answers_of
+from components.models import open_model
+from components.records import Logged, Preference, Thumb, write_jsonl
+from components.stages.graph import nodes
+from components.stages.run import Run
+from components.stages.rungs import job_of, rung
+from components.tracking import NullTracker
+from components.training.likelihood import log_likelihoods
+from tests.components.stages.conftest import ROOT, Notes
+from tests.flows.conftest import save_tiny_model
+
+Climbing = Callable[..., Run]
+WORTH = (('{"n": 1}', True), ('{"n": 9}', False))
+NEW = {"text": "delivery of an altogether different thing next week 77"}
+
+
+@pytest.fixture
+def run(climbing: Climbing) -> Run:
+    shutil.copytree(ROOT / "models/nano", "models/nano")
+    return climbing(
+        one={"method": "prompt"},
+        dpo={"method": "dpo", "from": "base", "compare": "one", "settings": {"pairs": "feedback"}},
+        kto={"method": "kto", "from": "base", "compare": "one"},
+    )
+
+
+def test_opinions_on_train_and_on_new_inputs_are_learnt_from_and_those_on_dev_never(run: Run) -> None:
+    job = job_of(run, run.planned("kto"))
+    dev = job.dev[0]
+    said = [
+        Thumb(example_id="train-001", text="a", good=True),
+        Thumb(example_id="train-001", text="a", good=True),  # said twice
+        Thumb(example_id="P-1", text="b", good=False, input=NEW),
+        Thumb(example_id="P-2", text="c", good=False, input=dev.input),
+        Thumb(example_id=dev.id, text="d", good=False, input=NEW),
+        Thumb(example_id="nobody", text="e", good=False),
+    ]
+    found = learnable(job, said)
+    assert [(example.id, one.text) for example, one in found] == [("train-001", "a"), ("P-1", "b")]
+    assert found[1][0].input == NEW
+
+
+def test_an_opinion_without_a_column_of_the_prompt_is_refused(run: Run) -> None:
+    job = job_of(run, run.planned("kto"))
+    with pytest.raises(DataError, match="expected the input text with the opinion on P-1, found none"):
+        learnable(job, [Thumb(example_id="P-1", text="b", good=False, input={"body": "x"})])
+
+
+def test_pairs_and_thumbs_come_from_the_workloads_file_and_from_named_harvests(run: Run) -> None:
+    source = run.data_source
+    pair = Preference(example_id="train-001", chosen="better", rejected="worse")
+    write_jsonl(source / "preferences.jsonl", [pair])
+    for name in ("first", "unnamed"):
+        write_jsonl(source / "harvest" / f"{name}.preferences.jsonl", [pair.model_copy(update={"rejected": name})])
+        write_jsonl(source / "harvest" / f"{name}.thumbs.jsonl", [Thumb(example_id="train-002", text=name, good=True)])
+    named = replace(run, workload=run.workload.model_copy(update={"harvest": ("first.jsonl",)}))
+    job = job_of(named, planned := named.planned("kto"))
+    pairs = pairs_of(job, named.planned("dpo").settings)
+    assert sorted(one.rejected for one in pairs) == ["first", "worse"]
+    answers = answers_of(job, planned.settings)
+    assert [(one.example.id, one.text, one.good) for one in answers] == [("train-002", "first", True)]
+    deps = next(node.deps for node in nodes(named) if node.name == "rung-dpo")
+    assert [one for one in deps if "data/" in one and one.startswith("data")] == [
+        str(source / "preferences.jsonl"), str(source / "harvest/first.preferences.jsonl"),
+        str(source / "harvest/first.thumbs.jsonl"),
+    ]  # fmt: skip
+
+
+def test_without_any_file_the_missing_one_is_named(run: Run) -> None:
+    planned = run.planned("kto")
+    with pytest.raises(DataError, match=r"expected a file of Thumb records, found none at .*thumbs.jsonl"):
+        answers_of(job_of(run, planned), planned.settings)
+    deps = next(node.deps for node in nodes(run) if node.name == "rung-kto")
+    assert str(run.data_source / "thumbs.jsonl") in deps
+
+
+TINY: dict[str, Any] = {"epochs": 8, "evaluations": 1, "learning_rate": 0.01, "dev_examples": 2}
+SFT: dict[str, Any] = {"optimiser": "adamw", "batch_examples": 8, "device_batch_examples": 8, "max_tokens": 200}
+
+
+@pytest.fixture
+def tiny(climbing: Climbing) -> Run:
+    """Rungs that learn from feedback, on a model of two layers."""
+    save_tiny_model(Path("models/nano"))
+    logs = {**TINY, **SFT, "least_answers": 8, "clip": 1e300}
+    run = climbing(
+        kto={"method": "kto", "settings": {**TINY, "batch_answers": 8, "device_batch_answers": 8}},
+        logs={"method": "weighted_sft", "settings": logs},
+    )
+    engine = run.profile.engine.model_copy(update={"max_new_tokens": 4})
+    return replace(run, profile=run.profile.model_copy(update={"engine": engine}))
+
+
+def test_thumbs_make_a_model_that_opens(tiny: Run) -> None:
+    thumbs = [Thumb(example_id=f"train-{at:03}", text=text, good=good) for at in range(8) for text, good in WORTH]
+    write_jsonl(tiny.data_source / "thumbs.jsonl", thumbs)
+    notes = Notes()
+    rung(tiny, notes, "kto")
+    assert (notes.numbers["train/good"], notes.numbers["train/bad"]) == (8.0, 8.0)
+    assert (tiny.rung("kto").makes, tiny.rung("kto").needs) == ("model", ("preferences",))
+    assert open_model(tiny.artifact(tiny.rung("kto")).folder)
+
+
+def test_better_logged_answers_become_likelier_and_the_logs_say_what_that_is_worth(tiny: Run) -> None:
+    job, train = job_of(tiny, tiny.planned("logs")), tiny.examples("train")[:8]
+    answers = [(example, text) for example in train for text, _ in WORTH]
+    chances = log_likelihoods(job.model, job.prompt, answers)
+    logs = [
+        Logged(example_id=example.id, text=text, score=float(text == WORTH[0][0]), log_probability=chance)
+        for (example, text), chance in zip(answers, chances, strict=True)
+    ]
+    write_jsonl(tiny.data_source / "logs.jsonl", logs)
+    notes = Notes()
+    rung(tiny, notes, "logs")
+    told = {name.removeprefix("train/"): value for name, value in notes.numbers.items()}
+    assert (told["logged"], told["logged_score"]) == (16.0, 0.5)
+    assert told["start_score"] == pytest.approx(0.5, abs=0.01)  # the start is what was logged
+    assert told["off_policy_score"] > 0.7
+    # What the weights lean to: exp(0.5 / 0.3) for a right answer, exp(-0.5 / 0.3) for a wrong one.
+    assert told["weighted_score"] == pytest.approx(1 / (1 + math.exp(-1 / 0.3)))
+
+
+def test_logs_that_cannot_tell_leave_no_rung(tiny: Run) -> None:
+    logs = [Logged(example_id=f"train-{at:03}", text="same", score=1.0) for at in range(12)]
+    write_jsonl(tiny.data_source / "logs.jsonl", logs)
+    with pytest.raises(TrainingError, match="logs cannot tell: all 12 answers scored 1, so none is better"):
+        rung(tiny, NullTracker(), "logs")
+    assert not tiny.is_made("logs")

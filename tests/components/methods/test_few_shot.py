@@ -1,0 +1,167 @@
+"""Examples in the prompt: which are shown, that they come from train alone, and what is kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from components.errors import TrainingError
+from components.methods.few_shot import FewShotParams, bank_of
+from components.methods.searching import divided
+from components.opening import prompt_of
+from components.prompts import Prompt, load_prompt
+from components.records import Example, write_jsonl
+from components.shots import Shot, Shots
+from components.stages.answers import answer
+from components.stages.publish import changed_sides
+from components.stages.run import Run
+from components.stages.rungs import job_of, rung
+from components.tracking import NullTracker
+from tests.components.methods.conftest import Speaker, Turns
+from tests.components.stages.conftest import right
+
+Climbing = Callable[..., Run]
+
+
+def imitating(turns: Turns) -> str:
+    """Right where an example of the same intent and urgency was shown; otherwise nonsense."""
+    shown = {turn["content"].rpartition(" ")[0] for turn in turns[:-1] if turn["role"] == "user"}
+    asked = turns[-1]["content"]
+    return right(asked) if asked.rpartition(" ")[0] in shown else "I see."
+
+
+def ready(climbing: Climbing, speaker: Speaker, **settings: Any) -> Run:
+    speaker.says = imitating
+    settings = {"distinct": 1.0, **settings}
+    run = climbing(one={"method": "prompt"}, shown={"method": "few_shot", "from": "one", "settings": settings})
+    rung(run, NullTracker(), "one")
+    return run
+
+
+def shots(*texts: str, chosen: Any = "similar", shown: int = 2, most: int = 1000) -> Shots:
+    bank = tuple(Shot(id=f"S{at}", input={"text": text}, answer="a") for at, text in enumerate(texts))
+    return Shots(chosen=chosen, shown=shown, most_characters=most, bank=bank)
+
+
+def asked(text: str, name: str = "x") -> Example:
+    return Example(id=name, input={"text": text}, demonstration="", reference="", group="g")
+
+
+def test_the_most_similar_examples_are_shown_the_most_similar_last() -> None:
+    made = shots("parcel of mine", "pay me back", "my parcel is late today", "hello")
+    assert [one.id for one in made.of(asked("my parcel is late"))] == ["S0", "S2"]
+
+
+def test_an_example_is_never_shown_to_itself() -> None:
+    made = shots("the parcel is late", "pay me back", "hello there", shown=1)
+    assert [one.id for one in made.of(asked("the parcel is late", "S0"))] != ["S0"]
+    assert len(made.of(asked("the parcel is late", "S0"))) == 1
+
+
+def test_what_would_be_too_long_is_left_out_whole() -> None:
+    made = shots("a" * 50, "b" * 10, "c" * 10, chosen="first", shown=3, most=30)
+    assert [one.id for one in made.of(asked("d"))] == ["S1", "S2"]  # 11 characters each, with the answer
+
+
+def test_the_same_ones_come_first_whatever_is_asked() -> None:
+    made = shots("one", "two", "three", chosen="first")
+    assert [one.id for one in made.of(asked("three"))] == ["S0", "S1"]
+
+
+def test_shots_stand_as_turns_between_the_system_prompt_and_the_question() -> None:
+    prompt = Prompt("p", "Sort.", "Text: {text}", shots("one", "two", chosen="first", shown=1))
+    assert [(turn.role, turn.content) for turn in prompt.messages(asked("three"))] == [
+        ("system", "Sort."), ("user", "Text: one"), ("assistant", "a"), ("user", "Text: three"),
+    ]  # fmt: skip
+
+
+def test_prompts_with_other_shots_are_other_versions() -> None:
+    plain = Prompt("p", "Sort.", "{text}")
+    made = [Prompt("p", "Sort.", "{text}", shots(text)) for text in ("one", "two")]
+    assert len({plain.version, *(one.version for one in made)}) == 3
+
+
+@pytest.mark.parametrize("system", ["Sort.", "", "Two\nlines, and {text} too."])
+def test_a_written_prompt_reads_back(tmp_path: Any, system: str) -> None:
+    prompt = Prompt("p", system, "Text: {text}")
+    prompt.write(tmp_path / "p.md")
+    assert load_prompt(tmp_path, "p", ("text",)) == prompt
+
+
+def test_similar_examples_of_train_make_a_weak_prompt_right(climbing: Climbing, speaker: Speaker) -> None:
+    run = ready(climbing, speaker, shown=2)
+    assert run.rung("one").dev_score == 0.0
+    rung(run, NullTracker(), "shown")
+    made = run.rung("shown")
+    assert (made.makes, made.prompt, made.starts_from, made.dev_score) == ("prompt", "short", "one", 1.0)
+    kept = prompt_of(run.artifact(made), run.columns).shots
+    assert isinstance(kept, Shots)
+    train = {one.id: one.demonstration for one in run.examples("train")}
+    assert all(train[shot.id] == shot.answer for shot in kept.bank)
+
+
+def test_examples_that_say_the_same_are_shown_once_and_those_of_dev_never(climbing: Climbing, speaker: Speaker) -> None:
+    run = ready(climbing, speaker)
+    job = job_of(run, run.planned("shown"))
+    twins = [
+        one.model_copy(update={"id": f"T-{one.id}", "input": {"text": f"{one.input['text'].upper()} "}})
+        for one in job.train
+    ]
+    write_jsonl(run.folder / "data" / "train.jsonl", [*job.train, *twins])
+    job = job_of(run, run.planned("shown"))
+    bank = bank_of(job, FewShotParams(distinct=1.0), job.prompt)
+    assert len(job.train) == 24
+    assert sorted(shot.id for shot in bank) == [f"train-{number:03}" for number in range(12)]
+
+
+def test_no_example_that_fits_is_refused(climbing: Climbing, speaker: Speaker) -> None:
+    run = ready(climbing, speaker, most_characters=5)
+    with pytest.raises(TrainingError, match=r"at most 5 characters to show \(most_characters\), found none among 12"):
+        rung(run, NullTracker(), "shown")
+    assert not (run.rung_folder("shown") / "artifact").exists()
+
+
+def test_greedy_takes_examples_while_each_raises_the_score(climbing: Climbing, speaker: Speaker) -> None:
+    run = ready(climbing, speaker, chosen="greedy", shown=6, tried=12)
+    rung(run, NullTracker(), "shown")
+    kept = prompt_of(run.artifact(run.rung("shown")), run.columns).shots
+    assert isinstance(kept, Shots)
+    kinds = [shot.text.rpartition(" ")[0] for shot in kept.bank]
+    # Refund or delivery, now or whenever: each kind that it was chosen on once, and no more than helps.
+    choosing, telling = divided(run.examples("dev"), 0.5, run.seed)
+    assert sorted(kinds) == sorted({one.input["text"].rpartition(" ")[0] for one in choosing})
+    made, known = run.rung("shown"), [one.input["text"].rpartition(" ")[0] in kinds for one in telling]
+    assert (made.dev_score, made.dev_examples) == (pytest.approx(sum(known) / 6), 6)
+
+
+def test_greedy_keeps_the_prompt_as_it_is_where_examples_do_not_help(climbing: Climbing, speaker: Speaker) -> None:
+    run = ready(climbing, speaker, chosen="greedy", tried=2)
+    speaker.says = lambda turns: right(turns[-1]["content"]) if len(turns) == 2 else "I see."
+    rung(run, NullTracker(), "shown")
+    assert prompt_of(run.artifact(run.rung("shown")), run.columns).shots is None
+    assert run.rung("shown").dev_score == 1.0
+
+
+def test_dev_is_divided_by_groups_and_nothing_is_in_both_parts() -> None:
+    dev = [asked("t", f"E{at}").model_copy(update={"group": f"G{at // 3}"}) for at in range(30)]
+    choosing, telling = divided(dev, 0.5, 1)
+    assert len(choosing) + len(telling) == 30
+    assert not {one.group for one in choosing} & {one.group for one in telling}
+    assert len(choosing) == 15
+    with pytest.raises(TrainingError, match="several groups to divide, found 3 of 1"):
+        divided(dev[:3], 0.5, 1)
+
+
+def test_what_a_prompt_fixed_and_broke_on_test_is_told_of_it(climbing: Climbing, speaker: Speaker) -> None:
+    run = ready(climbing, speaker, shown=2)
+    assert changed_sides(run, run.rung("one")) == {}
+    answer(run, NullTracker(), "one")
+    rung(run, NullTracker(), "shown")
+    assert changed_sides(run, run.rung("shown")) == {}  # it has not answered yet
+    answer(run, NullTracker(), "shown")
+    told = changed_sides(run, run.rung("shown"))
+    assert told["gradus.compared_with"] == "one"
+    assert told["gradus.fixed"].startswith("12: test-000, test-001")
+    assert told["gradus.broken"] == "0"
+    kept = run.prompt_of(run.rung("shown")).shots
+    assert str(kept) == "2 of 12, the most similar"

@@ -1,0 +1,173 @@
+"""Prompt search by reflection: over a real server, on dev alone, within its budget, and on from where it stopped."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.errors import ConfigError, EngineError, ScorerError, TrainingError
+from components.methods.gepa import Account, GepaParams, Reflector, parts_of
+from components.opening import prompt_of
+from components.records import write_jsonl
+from components.stages.run import Run
+from components.stages.rungs import job_of, rung
+from components.tracking import NullTracker
+from tests.components.methods.conftest import Speaker, Turns
+from tests.components.stages.conftest import Notes, right
+
+BETTER = "Answer with intent and urgency as JSON."
+SMALL: dict[str, Any] = {"minibatch": 2, "max_calls": 60, "dev_examples": 12}
+Climbing = Callable[..., Run]
+
+
+def proposing(turns: Turns) -> str:
+    return f"The answers are no JSON, so say so:\n```\n{BETTER}\n```"
+
+
+@pytest.fixture
+def search(climbing: Climbing, speaker: Speaker, reflector: Speaker) -> Callable[..., Run]:
+    """A run whose prompt is understood only as the reflector words it."""
+    speaker.says = lambda turns: right(turns[-1]["content"]) if turns[0]["content"] == BETTER else "I see."
+    reflector.says = proposing
+
+    def make(**settings: Any) -> Run:
+        api = {"reflection": reflector.api.model_dump(), "reflection_model": "big"}
+        run = climbing(
+            one={"method": "prompt"},
+            searched={"method": "gepa", "from": "one", "settings": {**SMALL, **api, **settings}},
+        )
+        rung(run, NullTracker(), "one")
+        speaker.asked.clear()
+        return run
+
+    return make
+
+
+def test_what_the_reflecting_model_proposes_is_kept_where_it_is_better(
+    search: Callable[..., Run], speaker: Speaker, reflector: Speaker
+) -> None:
+    run, notes = search(), Notes()
+    rung(run, notes, "searched")
+    made = run.rung("searched")
+    prompt = prompt_of(run.artifact(made), run.columns)
+    assert (prompt.system, prompt.user, made.dev_score) == (BETTER, "{text}", 1.0)
+    telling = len(parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL)).telling)
+    assert made.dev_examples == telling
+    told = {name.removeprefix("train/"): value for name, value in notes.numbers.items()}
+    assert (told["fixed"], told["broken"], told["found_score"], told["start_score"]) == (telling, 0.0, 1.0, 0.0)
+    assert told["calls"] == len(speaker.asked) <= 60
+    assert told["reflections"] == len(reflector.asked) >= 1
+
+
+def test_a_reflection_reads_the_scorers_reasons_and_dev_that_nothing_is_told_on(
+    search: Callable[..., Run], reflector: Speaker
+) -> None:
+    run = search()
+    rung(run, NullTracker(), "searched")
+    read = reflector.asked[0][-1]["content"]
+    parts = parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL))
+    assert "I see." in read
+    assert "Wrong:" in read
+    assert '{"intent"' in read  # the right answer
+    every = " ".join(turns[-1]["content"] for turns in reflector.asked)
+    assert any(one.input["text"] in every for one in parts.reflecting)
+    assert not any(f"{one.input['text']}\n" in every for one in (*parts.comparing, *parts.telling))
+
+
+def test_dev_is_divided_in_three_and_nothing_is_in_two_parts(search: Callable[..., Run]) -> None:
+    run = search()
+    parts = parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL))
+    names = [one.id for part in (parts.reflecting, parts.comparing, parts.telling) for one in part]
+    assert sorted(names) == sorted(one.id for one in run.examples("dev"))
+
+
+def test_a_worse_proposal_leaves_the_prompt_that_it_started_from(
+    search: Callable[..., Run], speaker: Speaker, reflector: Speaker
+) -> None:
+    run = search(max_calls=40)
+    speaker.says = lambda turns: right(turns[-1]["content"]) if turns[0]["content"] == "Sort." else "I see."
+    rung(run, NullTracker(), "searched")
+    assert prompt_of(run.artifact(run.rung("searched")), run.columns).system == "Sort."
+
+
+def test_what_is_chosen_by_chance_is_not_kept(search: Callable[..., Run], speaker: Speaker) -> None:
+    """Better on what it was chosen on alone: the examples that it is told on decide."""
+    run = search()
+    parts = parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL))
+    chosen = {one.input["text"] for one in (*parts.reflecting, *parts.comparing)}
+    speaker.says = lambda turns: (
+        right(turns[-1]["content"]) if turns[0]["content"] == BETTER and turns[-1]["content"] in chosen else "I see."
+    )
+    notes = Notes()
+    rung(run, notes, "searched")
+    assert prompt_of(run.artifact(run.rung("searched")), run.columns).system != BETTER
+    assert (notes.numbers["train/kept_start"], run.rung("searched").dev_score) == (1.0, 0.0)
+
+
+def test_an_interrupted_search_goes_on_and_pays_nothing_twice(
+    search: Callable[..., Run], speaker: Speaker, reflector: Speaker
+) -> None:
+    run = search()
+    reflector.status = 401
+    with pytest.raises(EngineError, match="expected an API that serves big"):
+        rung(run, NullTracker(), "searched")
+    before, reflector.status = len(speaker.asked), 200
+    compared = {
+        one.input["text"] for one in parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL)).comparing
+    }
+    rung(run, notes := Notes(), "searched")
+    assert notes.numbers["train/calls"] == len(speaker.asked)  # what was spent before counts
+    again = [turns for turns in speaker.asked[before:] if turns[0]["content"] == "Sort."]
+    assert not [turns for turns in again if turns[-1]["content"] in compared]
+    assert run.rung("searched").dev_score == 1.0
+
+
+def test_a_budget_in_dollars_ends_the_search(search: Callable[..., Run], speaker: Speaker, reflector: Speaker) -> None:
+    # A call has 100 tokens at $2 and 10 at $8 a million: $0.00028; so has a reflection.
+    reflector.says = lambda turns: f"```\nTry number {len(reflector.asked)}.\n```"
+    run, notes = search(max_calls=2000, max_usd=0.02), Notes()
+    rung(run, notes, "searched")
+    usd = 0.00028 * (len(speaker.asked) + len(reflector.asked))
+    assert 0.01 < usd <= 0.02
+    telling = 2 * len(parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL)).telling)
+    spent = 0.00028 * (notes.numbers["train/calls"] - telling + notes.numbers["train/reflections"])
+    assert notes.numbers["train/usd"] == pytest.approx(spent)
+
+
+def test_a_budget_that_allows_no_proposal_is_refused_before_anything_is_asked(
+    search: Callable[..., Run], speaker: Speaker
+) -> None:
+    run = search(max_calls=5)
+    with pytest.raises(TrainingError, match=r"at least \d+ calls \(max_calls\) for one proposal .* found 5"):
+        rung(run, NullTracker(), "searched")
+    assert speaker.asked == []
+
+
+def test_dollars_want_a_price_and_a_search_wants_a_reflecting_model(search: Callable[..., Run]) -> None:
+    run = search(max_usd=1.0, reflection_model="nobody")
+    with pytest.raises(ConfigError, match="expected a model with a price"):
+        rung(run, NullTracker(), "searched")
+    job = job_of(run, run.planned("searched"))
+    bare = replace(job, profile=job.profile.model_copy(update={"prompting": None}))
+    params = GepaParams(**SMALL)
+    with pytest.raises(TrainingError, match=r"expected an API of the reflecting model \(reflection\)"):
+        Reflector(bare, params, Account(bare, params, parts_of(bare, params)))
+
+
+def test_a_text_that_no_file_of_a_prompt_could_hold_is_never_kept(
+    search: Callable[..., Run], reflector: Speaker, speaker: Speaker
+) -> None:
+    reflector.says = lambda turns: f"```\n{BETTER}\n---user---\nMore.\n```"
+    speaker.says = lambda turns: right(turns[-1]["content"]) if BETTER in turns[0]["content"] else "I see."
+    run = search(max_calls=40)
+    rung(run, NullTracker(), "searched")
+    assert prompt_of(run.artifact(run.rung("searched")), run.columns).system == "Sort."
+
+
+def test_a_scorer_that_cannot_decide_ends_the_search_and_is_no_zero(search: Callable[..., Run]) -> None:
+    run = search()
+    broken = [one.model_copy(update={"reference": "no JSON"}) for one in run.examples("dev")]
+    write_jsonl(run.folder / "data" / "dev.jsonl", broken)
+    with pytest.raises(ScorerError, match="as reference"):
+        rung(run, NullTracker(), "searched")

@@ -1,0 +1,116 @@
+"""Training on scored logs: what an answer weighs, when logs cannot tell, and what the record says afterwards."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from components.errors import ConfigError, TrainingError
+from components.methods.sft.settings import SftParams
+from components.methods.sft.trainer import AnswerTrainer
+from components.methods.sft.training import train_sft
+from components.methods.weighted_sft import (
+    WeightedSftParams,
+    telling,
+    tilts_of,
+    weights_of,
+)
+from components.models import open_model
+from components.prompts import Prompt
+from components.records import Example, Logged
+from components.tracking import NullTracker
+from components.training import TrainingTask
+from components.training.likelihood import log_likelihoods
+
+MakeTask = Callable[..., TrainingTask]
+GOOD, BAD = '{"n": 1}', '{"n": 9}'
+SETTINGS: dict[str, Any] = {
+    "epochs": 4, "learning_rate": 0.01, "batch_examples": 8, "device_batch_examples": 8, "evaluations": 1,
+    "max_tokens": 200, "least_answers": 4,
+}  # fmt: skip
+PARAMS = WeightedSftParams(**SETTINGS)
+
+
+def logged(
+    examples: Sequence[Example], good: float = 1.0, bad: float = 0.0, **known: Any
+) -> list[tuple[Example, Logged]]:
+    return [
+        (one, Logged(example_id=one.id, text=text, score=score))
+        for one in examples
+        for text, score in ((GOOD, good), (BAD, bad))
+    ]
+
+
+def test_an_answer_weighs_by_how_far_it_is_above_what_is_usual(examples: list[Example]) -> None:
+    tilts = tilts_of(logged(examples), PARAMS)  # usual: 0.5; temperature 0.3
+    assert tilts[:2] == [pytest.approx(0.5 / 0.3), pytest.approx(-0.5 / 0.3)]
+    weights = weights_of(tilts)
+    assert sum(weights) / len(weights) == pytest.approx(1.0)
+    assert weights[0] / weights[1] == pytest.approx(math.exp(1 / 0.3))
+
+
+def test_no_answer_weighs_more_than_allowed(examples: list[Example]) -> None:
+    tilts = tilts_of(logged(examples), PARAMS.model_copy(update={"temperature": 0.01, "most_weight": 4.0}))
+    assert max(tilts) == pytest.approx(math.log(4))
+
+
+def test_what_is_usual_is_that_of_the_kind_drawn_to_all(examples: list[Example]) -> None:
+    easy = [one.model_copy(update={"slices": {"kind": "easy"}}) for one in examples[:4]]
+    hard = [one.model_copy(update={"slices": {"kind": "hard"}}) for one in examples[4:]]
+    rows = logged(easy, 1.0, 0.8) + logged(hard, 0.2, 0.0)
+    tilts = tilts_of(rows, PARAMS.model_copy(update={"usual_by": "kind"}))
+    # Of all 0.5; of 8 easy ones 0.9, drawn to 0.5 by five answers: (7.2 + 2.5) / 13.
+    assert tilts[0] == pytest.approx((1.0 - 9.7 / 13) / 0.3)
+    assert tilts[8] == pytest.approx((0.2 - 3.3 / 13) / 0.3)
+
+
+def test_logs_that_cannot_tell_are_refused(examples: list[Example]) -> None:
+    def refused(rows: list[tuple[Example, Logged]], said: str, **changes: Any) -> None:
+        params = PARAMS.model_copy(update=changes)
+        with pytest.raises(TrainingError, match=said):
+            telling(rows, tilts_of(rows, params), params)
+
+    refused(logged(examples[:2]), "at least 8 logged answers with a score, found 4")
+    refused(logged(examples, 0.7, 0.7), "logs cannot tell: all 16 answers scored 0.7, so none is better")
+    lonely = [(one, log.model_copy(update={"score": float(at == 0)})) for at, (one, log) in enumerate(logged(examples))]
+    refused(lonely, "logs cannot tell: 16 logged answers say as much as", temperature=0.05, most_weight=1e6)
+    assert telling(logged(examples), tilts_of(logged(examples), PARAMS), PARAMS).value.value > 0.9
+
+
+def test_the_loss_of_a_row_is_multiplied_by_its_weight() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(6, 5), torch.tensor([[1, 2, -100], [0, 4, 3]])
+    total = AnswerTrainer._total
+    rows = [total(logits[at * 3 : at * 3 + 3], labels[at : at + 1], None) for at in range(2)]
+    assert float(total(logits, labels, torch.tensor([2.0, 0.5]))) == pytest.approx(float(2 * rows[0] + rows[1] / 2))
+    assert float(total(logits, labels, torch.ones(2))) == pytest.approx(float(total(logits, labels, None)))
+
+
+def test_weights_of_one_train_as_none_do_and_others_do_not(make_task: MakeTask, tmp_path: Path) -> None:
+    params = SftParams(**{key: value for key, value in SETTINGS.items() if key in SftParams.model_fields})
+    found = []
+    for number, weights in enumerate((None, [1.0] * 8, [2.0, 0.0] * 4)):
+        task = make_task(work=tmp_path / f"work{number}", out=tmp_path / f"out{number}")
+        train_sft(task, params, NullTracker(), weights)
+        found.append(open_model(task.out)[0].state_dict()["model.embed_tokens.weight"])
+    assert torch.allclose(found[0], found[1], atol=1e-6)
+    assert not torch.allclose(found[0], found[2], atol=1e-4)
+
+
+def test_packed_rows_cannot_be_weighted(make_task: MakeTask) -> None:
+    params = SftParams(**{**{k: v for k, v in SETTINGS.items() if k in SftParams.model_fields}, "packed_tokens": 256})
+    with pytest.raises(ConfigError, match="packed_tokens is for examples that weigh alike"):
+        train_sft(make_task(), params, NullTracker(), [1.0] * 8)
+
+
+def test_a_likelihood_is_the_product_of_the_answers_tokens(model_folder: Callable[..., Path], prompt: Prompt) -> None:
+    one, other = (Example(id=n, input={"text": n * 9}, demonstration="", reference="", group="") for n in "ab")
+    folder = model_folder()
+    alone = log_likelihoods(folder, prompt, [(one, GOOD)])[0]
+    together = log_likelihoods(folder, prompt, [(other, GOOD * 4), (one, GOOD)])
+    assert together[1] == pytest.approx(alone, abs=1e-3)
+    # A model of random weights gives each of 264 tokens about the same chance: 8 letters and the end.
+    assert alone == pytest.approx(9 * math.log(1 / 264), rel=0.05)

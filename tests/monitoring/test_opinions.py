@@ -1,0 +1,97 @@
+"""What production says of its own answers: which pairs and which thumbs come of corrections, canaries and scores."""
+
+from pathlib import Path
+
+from components.data.opinions import Opinion, taught
+from components.records import Example, Feedback, Logged, Preference, Record, Scored, Thumb
+from monitoring.opinions import opinions
+from tests.monitoring.test_candidates import answered, lake, scored
+
+LATE, BILL, HEX = '{"kind": "late"}', '{"kind": "bill"}', '{"kind": "other"}'
+SCHEMA = {
+    "type": "object", "additionalProperties": False, "required": ["kind"],
+    "properties": {"kind": {"enum": ["late", "bill", "other"]}},
+}  # fmt: skip
+
+
+def said(name: str, **words: object) -> Feedback:
+    return Feedback.model_validate({"trace_id": name, "at": 101.0, "workload": "shop", **words})
+
+
+def heard(folder: Path, *records: Record) -> list[Opinion]:
+    return opinions(lake(folder, *records), "shop", 0.0, 1.0, SCHEMA)
+
+
+def pairs(found: list[Opinion]) -> list[tuple[str, str, str]]:
+    kept = [one.said for one in found if isinstance(one.said, Preference)]
+    return [(one.example_id, one.chosen, one.rejected) for one in kept]
+
+
+def thumbs(found: list[Opinion]) -> list[tuple[str, str, bool]]:
+    return [(one.said.example_id, one.said.text, one.said.good) for one in found if isinstance(one.said, Thumb)]
+
+
+def test_a_correction_is_better_than_each_answer_that_says_something_else(tmp_path: Path) -> None:
+    shadow = answered("a~shadow", HEX, input={"message": "a"}, route="shadow", returned=False)
+    found = heard(tmp_path, answered("a"), shadow, said("a", corrected=BILL))
+    assert pairs(found) == [("P-a", BILL, LATE), ("P-a", BILL, HEX)]
+    assert found[0].said.input == {"message": "a"}
+
+
+def test_a_correction_that_says_the_same_is_no_pair(tmp_path: Path) -> None:
+    assert heard(tmp_path, answered("a"), said("a", corrected='{ "kind":"late" }')) == []
+
+
+def test_of_two_versions_answers_the_right_one_is_better(tmp_path: Path) -> None:
+    canary = answered("a~canary", BILL, input={"message": "a"}, route="canary", returned=False)
+    records = [answered("a"), canary, scored("a", 0.0), scored("a~canary", 1.0)]
+    assert pairs(heard(tmp_path, *records)) == [("P-a", BILL, LATE)]
+
+
+def test_two_wrong_or_two_right_answers_are_no_pair(tmp_path: Path) -> None:
+    for at, value in enumerate((0.0, 1.0)):
+        shadow = answered("a~shadow", BILL, input={"message": "a"}, returned=False)
+        records = [answered("a"), shadow, scored("a", value), scored("a~shadow", value)]
+        assert pairs(heard(tmp_path / str(at), *records)) == []
+
+
+def test_a_score_of_people_is_a_thumb_and_one_between_is_none(tmp_path: Path) -> None:
+    records = [answered(name) for name in "abc"]
+    found = heard(tmp_path, *records, said("a", score=1.0), said("b", score=0.0), said("c", score=0.5))
+    assert thumbs(found) == [("P-a", LATE, True), ("P-b", LATE, False)]
+
+
+def test_contradicted_free_and_disallowed_answers_teach_nothing(tmp_path: Path) -> None:
+    records = [
+        answered("disputed"), said("disputed", corrected=BILL), said("disputed", corrected=HEX),
+        answered("free", input={}), said("free", corrected=BILL, score=0.0),
+        answered("masked"), said("masked", corrected='{"kind": "<NAME>"}'),
+        answered("others", caller="asker"), said("others", corrected=BILL, sender="another"),
+    ]  # fmt: skip
+    assert heard(tmp_path, *records) == []
+
+
+def test_a_scorers_word_is_no_thumb_of_people_but_a_scored_log(tmp_path: Path) -> None:
+    by_scorer = Scored(trace_id="a", at=101.0, workload="shop", source="scorer", value=0.25, passed=False)
+    found = heard(tmp_path, answered("a"), answered("unscored"), by_scorer)
+    assert [one.said for one in found] == [Logged(example_id="P-a", text=LATE, score=0.25, input={"message": "a"})]
+
+
+def opinion(name: str, message: str, **word: object) -> Opinion:
+    thumb = Thumb(example_id=f"P-{name}", text=LATE, good=True, input={"message": message})
+    return Opinion.model_validate({"said": thumb, **word})
+
+
+def test_what_evaluation_splits_resemble_is_not_taught() -> None:
+    judged = [Example(id="T", input={"message": "my parcel is late"}, demonstration="", reference="", group="T")]
+    given = [opinion("a", "My  parcel is LATE"), opinion("b", "where is the invoice for last month")]
+    found = taught(given, judged, 0.9, 10)
+    assert [one.model_dump()["example_id"] for one in found["thumbs"]] == ["P-b"]
+    assert found["preferences"] == []
+
+
+def test_one_sender_teaches_no_more_than_a_cap_and_a_reviewer_has_none() -> None:
+    given = [opinion(f"a{at}", f"message number {at} of a sender", sender="s") for at in range(3)]
+    given += [opinion(f"r{at}", f"what {at} reviewers say of it", sender="r", reviewed=True) for at in range(3)]
+    found = taught(given, [], 1.0, 2)
+    assert [one.model_dump()["example_id"] for one in found["thumbs"]] == ["P-a0", "P-a1", "P-r0", "P-r1", "P-r2"]
