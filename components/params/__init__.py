@@ -5,6 +5,7 @@ are not settings: they come from the environment.
 """
 
 from components.params.advice import AdviceParams
+from components.params.agent import AgentParams, Limits
 from components.params.economics import EconomicsParams
 from components.params.ladder import BASE, FirstLookParams, LadderParams, RungParams
 from components.params.loading import Settings, changed, load, read_yaml
@@ -73,14 +74,14 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "BASE", "AccessParams", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams",
-    "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams", "EconomicsParams", "EngineParams",
-    "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FirstLookParams", "FormatRulesParams",
-    "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams", "HuggingFaceSource", "JudgeParams",
-    "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams",
-    "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile", "RecordParams", "ReleaseParams",
-    "RetentionParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",
-    "ScorerParams", "ServingParams", "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName",
-    "SplitShares", "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
-    "Workload", "changed", "load", "read_yaml",
+    "BASE", "AccessParams", "AdviceParams", "AgentParams", "ApiParams", "ArchitectureParams", "AuditParams",
+    "CertificateParams", "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams", "EconomicsParams",
+    "EngineParams", "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FirstLookParams",
+    "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
+    "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "Limits", "LoraParams", "MidtrainParams",
+    "ModelParams", "MustPass", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams",
+    "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams", "RoughCurriculumParams",
+    "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams", "Settings", "Shares",
+    "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
+    "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
 ]  # fmt: skip
