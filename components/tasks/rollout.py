@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.params import Limits
-from components.records import Completion, Message, StopReason, ToolCall, Trajectory, Usage, to_json
+from components.records import Completion, Example, Message, StopReason, ToolCall, Trajectory, Usage, to_json
 from components.tasks.calls import InvalidCall, Written, arguments_of, split
 from components.tasks.environment import (
     EnvironmentFailure,
@@ -34,6 +34,11 @@ class Start:
     trial: int
     messages: tuple[Message, ...]
     row: Mapping[str, str]
+
+
+def start_of(example: Example, messages: Sequence[Message], trial: int = 0) -> Start:
+    """A try at an example: the environment is reset with its inputs and its evidence."""
+    return Start(example.id, trial, tuple(messages), {**example.input, **example.evidence})
 
 
 @dataclass(frozen=True)
