@@ -4,19 +4,18 @@ A model's tokens are kept as they were sampled, and only what the environment sa
 sampled is tokenised again, so that what is trained on is what was drawn.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from components.engines import Sampling
 from components.engines.thinking import answer_of
+from components.engines.turns import Turns
 from components.errors import EngineError
 from components.params import Limits
 from components.records import Message, StopReason, Tool, ToolCall, Usage
 
 _NOTHING = Usage(input_tokens=0, output_tokens=0)
-_DUMMY = (Message(role="user", content="-"), Message(role="assistant", content="-"))
 
 
 @dataclass
@@ -77,6 +76,7 @@ class EnginePolicy:
         if "<tool_call>" not in str(engine.tokenizer.chat_template):
             raise EngineError("expected a chat template that writes calls of tools as <tool_call>, found another")
         self._engine, self._temperature, self._seed = engine, temperature, seed
+        self._turns = Turns(engine.tokenizer, engine.ends, engine.chat)
 
     def say(self, dialogues: Sequence[Dialogue], limits: Limits) -> list[Said]:
         """The next turns, in one batch.
@@ -103,11 +103,10 @@ class EnginePolicy:
     def _read(self, dialogue: Dialogue, limits: Limits) -> int | StopReason:
         """Take in what is new; how many tokens may be sampled then, or why none."""
         first = not dialogue.ids
-        chat = self._engine.chat
         if first:
-            new = chat.encoded([chat.rendered(dialogue.messages, dialogue.tools)])[0]
+            new = self._turns.opening(dialogue.messages, dialogue.tools)
         else:
-            new = self._suffix(dialogue.messages[dialogue.read :])
+            new = self._turns.between(dialogue.messages[dialogue.read :])
         behind = 0 if first else len(dialogue.completion_ids) + len(new)
         if behind >= limits.trajectory_tokens:
             return "max_tokens"
@@ -122,24 +121,6 @@ class EnginePolicy:
             dialogue.logprobs += [0.0] * len(new)
         dialogue.read = len(dialogue.messages) + 1  # with the turn that is sampled now
         return min(limits.turn_tokens, limits.trajectory_tokens - behind, self._engine.context - length)
-
-    def _suffix(self, messages: Sequence[Message]) -> list[int]:
-        """The tokens of new messages behind the token that ended the assistant's turn, up to where the next begins.
-
-        Rendered behind a dialogue that stands for the real one, whose own text is never rendered again.
-        """
-        chat, tokenizer = self._engine.chat, self._engine.tokenizer
-        names = tokenizer.convert_ids_to_tokens(sorted(self._engine.ends))
-        ends = re.compile("|".join(map(re.escape, names)))
-        try:
-            before = len(ends.findall(chat.rendered(_DUMMY, generation_prompt=False)))
-            text = chat.rendered([*_DUMMY, *messages])
-        except Exception as error:  # a template raises what it likes
-            raise EngineError(f"expected a chat template that takes answers of tools, found: {error}") from error
-        places = [end.end() for end in ends.finditer(text)]
-        if not before or len(places) < before:
-            raise EngineError("expected a chat template that ends turns with an end token, found none")
-        return chat.encoded([text[places[before - 1] :]])[0]
 
     def _taken(self, dialogue: Dialogue, drawn: Any, room: int, limits: Limits) -> Said:
         """What was sampled, kept as it is."""

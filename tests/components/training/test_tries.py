@@ -1,17 +1,23 @@
 """GRPO on tries of an agent: from the loop's tokens to a step."""
 
 from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
 
 from components.engines.transformers_engine import TransformersEngine
+from components.errors import DataError
 from components.methods.grpo.settings import GrpoParams
 from components.methods.grpo.tries import Tries, as_rollouts, train_on_tries
 from components.params import Limits
 from components.prompts import Prompt
-from components.records import Example, Trajectory, Usage
+from components.records import Example, Message, ToolCall, Trajectory, Usage
 from components.tasks import Dialogue, Rolled
 from components.tasks.environment import spec_of
 from components.tracking import NullTracker
 from components.training import TrainingTask
+from components.training.encode import IGNORED, encode_trajectories
 
 NANO = Path(__file__).parents[3] / "models" / "nano"
 
@@ -71,3 +77,43 @@ def test_a_model_is_trained_on_its_own_tries_with_one_reward_each(tmp_path: Path
     assert (tmp_path / "out" / "model.safetensors").is_file()
     first, second = (one for one in made if one.example_id == "e0")
     assert first.messages != second.messages  # trials draw apart
+
+
+def trajectory(**changes: Any) -> Trajectory:
+    call = ToolCall(id="c", name="ring", arguments='{"times": 2}')
+    said = (
+        Message(role="system", content="Help."),
+        Message(role="user", content="Ring twice."),
+        Message(role="assistant", content="", tool_calls=(call,)),
+        Message(role="tool", content="ding", tool_call_id="c"),
+        Message(role="assistant", content="Rung."),
+        Message(role="user", content="Thanks."),
+    )
+    record: dict[str, Any] = {"messages": said, "tools": spec_of(Bell, "Bell").tools, **changes}
+    nothing = Usage(input_tokens=0, output_tokens=0)
+    return Trajectory(id="e#0", example_id="e", stop_reason="completed", usage=nothing, **record)
+
+
+def test_only_what_the_assistant_said_and_called_is_trained_on() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(NANO)
+    (one,) = encode_trajectories(tokenizer, [trajectory()], 2048)
+    kept = [token for token in one.labels if token != IGNORED]
+    call = '<tool_call>{"name": "ring", "arguments": {"times": 2}}</tool_call>'
+    assert tokenizer.decode(kept) == f"{call}<|im_end|>Rung.<|im_end|>"
+    messages = [message.openai for message in trajectory().messages[:5]]
+    whole = tokenizer.apply_chat_template(messages, tools=[tool.openai for tool in trajectory().tools], tokenize=False)
+    assert tokenizer.decode(one.input_ids) == whole.removesuffix("\n")
+
+
+def test_tries_that_cannot_be_trained_on_are_refused_by_name() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(NANO)
+    for one, said in (
+        (trajectory(tools=()), r"schema of each called tool.*'ring' \(e#0\)"),
+        (trajectory(messages=trajectory().messages[:2]), r"assistant answers.*e#0"),
+    ):
+        with pytest.raises(DataError, match=said):
+            encode_trajectories(tokenizer, [one], 2048)
+    with pytest.raises(DataError, match=r"at most 32 tokens.*e#0"):
+        encode_trajectories(tokenizer, [trajectory()], 32)
+    with pytest.raises(DataError, match="at least one"):
+        encode_trajectories(tokenizer, [], 32)
