@@ -1,17 +1,19 @@
 """Commands of agents: tries from elsewhere taken in, and how reliably tasks are solved."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from components.evaluation.trials import Trials
     from components.records import Trajectory
+    from components.stages.agents import Played
 
 agent = typer.Typer(
     help="Agents: tries at tasks with tools, taken in, counted and watched.", no_args_is_help=True, add_completion=False
 )
+Workload = Annotated[str, typer.Argument(help="Name of an embedded workload of agents: desk.")]
 File = Annotated[
     Path,
     typer.Argument(
@@ -50,6 +52,64 @@ def pass_shares(file: File) -> None:
     from components.evaluation.trials import pass_by_k
 
     _show(pass_by_k(_read(file)))
+
+
+@agent.command("play", epilog="Example: [bold]gradus agent play desk --case 3 --policy demonstration[/]")
+def play(
+    workload: Workload,
+    policy: Annotated[
+        Literal["model", "demonstration"], typer.Option(help="Who acts: a model, or the case's demonstration.")
+    ] = "model",
+    model: Annotated[Path, typer.Option(help="Folder of the model.")] = Path("models/nano"),
+    case: Annotated[int, typer.Option(min=0, help="Number of the case.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the cases.")] = 0,
+) -> None:
+    """Show a try at one case step by step: what is said, what is called, what comes back, and how it is judged."""
+    from components.stages.agents import played
+
+    _tell(played(workload, case, seed, None if policy == "demonstration" else model))
+
+
+@agent.command("certify", epilog="Example: [bold]gradus agent certify desk[/]")
+def certify(
+    workload: Workload,
+    cases: Annotated[int, typer.Option(min=1, help="How many cases are tried.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the cases.")] = 0,
+) -> None:
+    """Try the scorer of an agent's work with agents that do none: one does nothing, one hands over, one calls all.
+
+    Ends with code 1 where one of them passes more than one case in twenty.
+    """
+    from components.evaluation.agent_exploits import MOST_PASSED
+    from components.stages.agents import certified
+
+    shares = certified(workload, cases, seed)
+    for name, share in shares.items():
+        typer.echo(f"{name}: {share.value:.1%} of {cases:,} cases pass ({share.low:.1%} to {share.high:.1%})")
+    if any(share.value > MOST_PASSED for share in shares.values()):
+        raise typer.Exit(1)
+
+
+def _tell(played: "Played") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console()
+    for message in played.trajectory.messages:
+        if message.content or not message.tool_calls:
+            console.print(f"[bold]{message.role}[/]  {escape(message.content)}")
+        for call in message.tool_calls:
+            console.print(
+                f"[bold]{message.role}[/]  calls {escape(call.name or '(unreadable)')} {escape(call.arguments)}"
+            )
+    one, score = played.trajectory, played.score
+    verdict = "not decided" if score is None else f"{'right' if score.passed else 'wrong'}, {score.value:.2f}"
+    console.print(
+        f"Ended by {one.stop_reason} after {one.turns} turns, {one.tool_calls} calls ({one.tool_errors} failed, "
+        f"{one.invalid_calls} invalid), {one.usage.output_tokens} tokens. Judged: {verdict}."
+    )
+    if reason := played.failure or (score.reason if score else ""):
+        console.print(escape(reason))
 
 
 def _read(file: Path) -> "list[Trajectory]":

@@ -48,6 +48,7 @@ from components.params.scoring import (
     SimilarityParams,
     SqlExecutionParams,
     TextRules,
+    TrajectoryParams,
 )
 from components.params.serving import (
     AccessParams,
@@ -83,5 +84,6 @@ __all__ = [
     "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams", "RoughCurriculumParams",
     "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams", "Settings", "Shares",
     "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
-    "TokenizerParams", "Traffic", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_yaml",
+    "TokenizerParams", "Traffic", "TrajectoryParams", "ValidationParams", "WatchParams", "Workload", "changed", "load",
+    "read_yaml",
 ]  # fmt: skip

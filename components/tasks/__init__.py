@@ -4,17 +4,20 @@ Decides how a try goes on and when it ends, the same in evaluation, RL and play;
 """
 
 from components.tasks.environment import EnvironmentSpec, open_environment
-from components.tasks.policy import Dialogue, EnginePolicy, Policy, Said
-from components.tasks.rollout import Rolled, completion_of, roll
+from components.tasks.policy import Dialogue, EnginePolicy, Policy, Replay, Said
+from components.tasks.rollout import Rolled, Start, completion_of, roll, start_of
 
 __all__ = [
     "Dialogue",
     "EnginePolicy",
     "EnvironmentSpec",
     "Policy",
+    "Replay",
     "Rolled",
     "Said",
+    "Start",
     "completion_of",
     "open_environment",
     "roll",
+    "start_of",
 ]

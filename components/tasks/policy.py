@@ -4,7 +4,7 @@ A model's tokens are kept as they were sampled, and only what the environment sa
 sampled is tokenised again, so that what is trained on is what was drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -135,3 +135,17 @@ class EnginePolicy:
             if len(dialogue.ids) >= self._engine.context:
                 stop = "context_overflow"
         return Said(answer_of(text, thinking=self._engine.chat.thinking), usage, drawn.milliseconds, stop)
+
+
+class Replay:
+    """Says what is written down, by example: one text a turn, in order, then nothing more."""
+
+    def __init__(self, turns: Mapping[str, Sequence[str]]) -> None:
+        self._turns = turns
+
+    def say(self, dialogues: Sequence[Dialogue], limits: Limits) -> list[Said]:
+        """The next text of each."""
+        return [Said(self._next(self._turns[one.name], one.turn)) for one in dialogues]
+
+    def _next(self, turns: Sequence[str], turn: int) -> str:
+        return turns[turn] if turn < len(turns) else ""
