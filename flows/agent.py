@@ -34,12 +34,12 @@ def import_trajectories(
     """
     from components.records import write_jsonl
 
-    found = _read(file)
+    tries = _read(file)
     target = to or file.with_name(f"{file.name.partition('.')[0]}.trajectories.jsonl")
-    write_jsonl(target, found)
-    tasks = len({one.example_id for one in found})
-    without = sum(one.reward is None for one in found)
-    typer.echo(f"{len(found):,} trajectories of {tasks:,} tasks, {without:,} without a reward: {target}")
+    write_jsonl(target, tries)
+    tasks = len({trajectory.example_id for trajectory in tries})
+    without = sum(trajectory.reward is None for trajectory in tries)
+    typer.echo(f"{len(tries):,} trajectories of {tasks:,} tasks, {without:,} without a reward: {target}")
 
 
 @agent.command("pass", epilog="Example: [bold]gradus agent pass gpt-4o-airline.json[/]")
@@ -102,11 +102,12 @@ def _tell(played: "Played") -> None:
             console.print(
                 f"[bold]{message.role}[/]  calls {escape(call.name or '(unreadable)')} {escape(call.arguments)}"
             )
-    one, score = played.trajectory, played.score
+    trajectory, score = played.trajectory, played.score
     verdict = "not decided" if score is None else f"{'right' if score.passed else 'wrong'}, {score.value:.2f}"
+    calls = f"{trajectory.tool_calls} calls ({trajectory.tool_errors} failed, {trajectory.invalid_calls} invalid)"
     console.print(
-        f"Ended by {one.stop_reason} after {one.turns} turns, {one.tool_calls} calls ({one.tool_errors} failed, "
-        f"{one.invalid_calls} invalid), {one.usage.output_tokens} tokens. Judged: {verdict}."
+        f"Ended by {trajectory.stop_reason} after {trajectory.turns} turns, {calls}, "
+        f"{trajectory.usage.output_tokens} tokens. Judged: {verdict}."
     )
     if reason := played.failure or (score.reason if score else ""):
         console.print(escape(reason))
@@ -119,17 +120,17 @@ def _read(file: Path) -> "list[Trajectory]":
     return read_trajectories(file, translated)
 
 
-def _show(found: "Trials") -> None:
+def _show(tries: "Trials") -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("k", "pass^k", "95 % interval", "pass@k", "95 % interval", "tasks")
-    for one in found.by_k:
-        every, some = one.every, one.some
+    for share in tries.by_k:
+        every, some = share.every, share.some
         table.add_row(
-            str(one.k), f"{every.value:.3f}", f"{every.low:.3f} to {every.high:.3f}",
-            f"{some.value:.3f}", f"{some.low:.3f} to {some.high:.3f}", f"{one.tasks:,}",
+            str(share.k), f"{every.value:.3f}", f"{every.low:.3f} to {every.high:.3f}",
+            f"{some.value:.3f}", f"{some.low:.3f} to {some.high:.3f}", f"{share.tasks:,}",
         )  # fmt: skip
     Console(width=max(100, Console().width)).print(table)
-    without = f"; {found.undecided:,} without a reward say nothing" if found.undecided else ""
-    typer.echo(f"{found.trials:,} tries at {found.tasks:,} tasks{without}.")
+    without = f"; {tries.undecided:,} without a reward say nothing" if tries.undecided else ""
+    typer.echo(f"{tries.trials:,} tries at {tries.tasks:,} tasks{without}.")

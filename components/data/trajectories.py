@@ -47,8 +47,8 @@ def read_trajectories(path: Path, translate: Translate | None = None) -> list[Tr
         raise DataError(f"expected at least one trajectory, found none ({path})")
     spans = [record for record, _ in records if holds_spans(record)]
     rest = [(record, where) for record, where in records if not holds_spans(record)]
-    found = [_of_trace(one, path) for one in traced(spans, translate)] if spans else []
-    return _numbered([*found, *(_of_record(record, where) for record, where in rest)])
+    entries = [_of_trace(entry, path) for entry in traced(spans, translate)] if spans else []
+    return _numbered([*entries, *(_of_record(record, where) for record, where in rest)])
 
 
 def _records(text: str, path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
@@ -93,10 +93,10 @@ def _of_own(record: Mapping[str, Any], where: str) -> Imported:
     from pydantic import ValidationError
 
     try:
-        found = Trajectory.model_validate(record)
+        trajectory = Trajectory.model_validate(record)
     except ValidationError as error:
         raise DataError(f"expected a trajectory, found {error.errors()[0]['msg']} ({where})") from error
-    return Imported(task=found.example_id, trial=found.trial, trajectory=found)
+    return Imported(task=trajectory.example_id, trial=trajectory.trial, trajectory=trajectory)
 
 
 def _of_tau(record: Mapping[str, Any], where: str) -> Imported:
@@ -127,12 +127,12 @@ def _of_messages(record: Mapping[str, Any], where: str) -> Imported:
     return _imported(name, record.get("trial"), messages, tools=tools, reward=_reward(reward, where))
 
 
-def _of_trace(one: Traced, path: Path) -> Imported:
-    where = f"{path}, trace {one.id}"
-    messages = messages_of(one.messages, where)
-    tools = tools_of(one.tools, where)
-    _refuse_without_tools(messages, tools, f"trace {one.id}")
-    return _imported(one.task or one.id, None, messages, tools=tools, reward=_reward(one.reward, where))
+def _of_trace(trace: Traced, path: Path) -> Imported:
+    where = f"{path}, trace {trace.id}"
+    messages = messages_of(trace.messages, where)
+    tools = tools_of(trace.tools, where)
+    _refuse_without_tools(messages, tools, f"trace {trace.id}")
+    return _imported(trace.task or trace.id, None, messages, tools=tools, reward=_reward(trace.reward, where))
 
 
 def _refuse_without_tools(messages: tuple[Message, ...], tools: Any, name: str) -> None:
@@ -143,7 +143,7 @@ def _refuse_without_tools(messages: tuple[Message, ...], tools: Any, name: str) 
 
 def _imported(task: str, trial: Any, messages: tuple[Message, ...], **outcome: Any) -> Imported:
     """A record with what is counted of its messages."""
-    found = Trajectory(
+    trajectory = Trajectory(
         id=task,
         example_id=task,
         messages=messages,
@@ -154,7 +154,7 @@ def _imported(task: str, trial: Any, messages: tuple[Message, ...], **outcome: A
         **outcome,
     )
     known = isinstance(trial, int) and not isinstance(trial, bool) and trial >= 0
-    return Imported(task=task, trial=trial if known else None, trajectory=found)
+    return Imported(task=task, trial=trial if known else None, trajectory=trajectory)
 
 
 def _reward(value: Any, where: str) -> float | None:
@@ -167,14 +167,14 @@ def _reward(value: Any, where: str) -> float | None:
     return float(value)
 
 
-def _numbered(found: list[Imported]) -> list[Trajectory]:
+def _numbered(entries: list[Imported]) -> list[Trajectory]:
     """Trials by their own numbers where these tell a task's apart, else in the order of the file."""
-    named = Counter((one.task, one.trial) for one in found)
+    named = Counter((entry.task, entry.trial) for entry in entries)
     unclear = {task for (task, trial), times in named.items() if trial is None or times > 1}
     seen = Counter[str]()
     numbered: list[Trajectory] = []
-    for one in found:
-        trial = seen[one.task] if one.trial is None or one.task in unclear else one.trial
-        seen[one.task] += 1
-        numbered.append(one.trajectory.model_copy(update={"trial": trial, "id": f"{one.task}#{trial}"}))
+    for entry in entries:
+        trial = seen[entry.task] if entry.trial is None or entry.task in unclear else entry.trial
+        seen[entry.task] += 1
+        numbered.append(entry.trajectory.model_copy(update={"trial": trial, "id": f"{entry.task}#{trial}"}))
     return numbered

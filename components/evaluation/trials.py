@@ -41,23 +41,23 @@ def pass_by_k(trajectories: Iterable[Trajectory]) -> Trials:
     """
     solved: dict[str, list[bool]] = defaultdict(list)
     undecided = 0
-    for one in trajectories:
-        if one.reward is None:
+    for trajectory in trajectories:
+        if trajectory.reward is None:
             undecided += 1
         else:
-            solved[one.example_id].append(abs(one.reward - 1) <= TOLERANCE)
+            solved[trajectory.example_id].append(abs(trajectory.reward - 1) <= TOLERANCE)
     if not solved:
         raise DataError("expected trajectories with rewards, found none that has one")
     outcomes = list(solved.values())
     most = max(map(len, outcomes))
-    shares = tuple(_share([one for one in outcomes if len(one) >= k], k) for k in range(1, most + 1))
+    shares = tuple(_share([passed for passed in outcomes if len(passed) >= k], k) for k in range(1, most + 1))
     trials = sum(map(len, outcomes))
     return Trials(tasks=len(outcomes), trials=trials, undecided=undecided, by_k=shares)
 
 
 def _share(outcomes: Sequence[Sequence[bool]], k: int) -> TrialShare:
-    every = [all_of(sum(one), len(one), k) for one in outcomes]
-    some = [1 - all_of(len(one) - sum(one), len(one), k) for one in outcomes]
+    every = [all_of(sum(attempts), len(attempts), k) for attempts in outcomes]
+    some = [1 - all_of(len(attempts) - sum(attempts), len(attempts), k) for attempts in outcomes]
     return TrialShare(k=k, tasks=len(outcomes), every=over_tasks(every), some=over_tasks(some))
 
 

@@ -129,7 +129,7 @@ class TrajectoryParams(Settings):
     environment: Imported = Field(description="module:Class in which the reference's calls are replayed.")
     forbidden: tuple[str, ...] = Field(default=(), description="Tools that must not be called.")
     before: dict[str, tuple[str, ...]] = Field(
-        default={}, description="Tool → tools of which one must have answered before, about the same first argument."
+        default={}, description="Tool → tools of which one must be called before, with the same first argument."
     )
     spare_calls: int = Field(default=2, ge=0, description="Calls beyond the reference's that cost nothing.")
 

@@ -72,11 +72,13 @@ def replayed(spec: EnvironmentSpec, example: Example) -> str:
     calls = reference_of(example.reference, example.id).get("calls", [])
     turn = "".join(f"<tool_call>{json.dumps(dict(call))}</tool_call>" for call in calls)
     limits = Limits(turns=1, tool_calls=max(1, len(calls)), invalid_calls=1)
-    found = roll(spec, Replay({example.id: [turn]}), [start_of(example, [_ASK])], limits)[0].trajectory
-    if found.error or found.tool_errors or found.invalid_calls or found.final_state is None:
-        problem = found.error or next((one.content for one in found.messages if one.role == "tool"), "no state")
+    replay = roll(spec, Replay({example.id: [turn]}), [start_of(example, [_ASK])], limits)[0].trajectory
+    if replay.error or replay.tool_errors or replay.invalid_calls or replay.final_state is None:
+        problem = replay.error or next(
+            (message.content for message in replay.messages if message.role == "tool"), "no state"
+        )
         raise ScorerError(f"expected a reference whose calls can be made, found {problem[:200]} (example {example.id})")
-    return _written(found.final_state)
+    return _written(replay.final_state)
 
 
 class SaidScorer:
@@ -86,7 +88,7 @@ class SaidScorer:
         trajectory = trajectory_of(completion)
         if cut := ended(trajectory):
             return cut
-        said = "\n".join(one.content for one in trajectory.messages if one.role == "assistant").casefold()
+        said = "\n".join(each.content for each in trajectory.messages if each.role == "assistant").casefold()
         wanted: Sequence[str] = reference_of(example.reference, example.id).get("said", [])
         missing = [text for text in wanted if text.casefold() not in said]
         value = 1 - len(missing) / len(wanted) if wanted else 1.0
@@ -104,8 +106,8 @@ class CallsScorer:
         if cut := ended(trajectory):
             return cut
         made, wanted = trajectory.calls, reference_of(example.reference, example.id).get("must", [])
-        problems = [f"not called: {call['name']}" for call in wanted if not any(_same(call, one) for one in made)]
-        problems += [f"must not be called: {one.name}" for one in made if one.name in self._params.forbidden]
+        problems = [f"not called: {call['name']}" for call in wanted if not any(_same(call, each) for each in made)]
+        problems += [f"must not be called: {each.name}" for each in made if each.name in self._params.forbidden]
         problems += _too_early(made, self._params.before)
         return Score(value=float(not problems), passed=not problems, reason="; ".join(dict.fromkeys(problems)))
 
@@ -134,30 +136,32 @@ def reference_of(text: str, id: str) -> Mapping[str, Any]:
         ScorerError: It is no object with lists of calls and texts.
     """
     try:
-        found: Any = json.loads(text)
+        reference: Any = json.loads(text)
     except ValueError as error:
         raise ScorerError(f"expected a JSON object as reference, found {text[:60]!r} (example {id})") from error
-    lists = isinstance(found, dict) and all(isinstance(found.get(name, []), list) for name in ("calls", "must", "said"))
+    lists = isinstance(reference, dict) and all(
+        isinstance(reference.get(name, []), list) for name in ("calls", "must", "said")
+    )
     named = lists and all(
         isinstance(call, dict) and isinstance(call.get("name"), str)
         for name in ("calls", "must")
-        for call in found.get(name, [])
+        for call in reference.get(name, [])
     )
-    if not named or not all(isinstance(one, str) for one in found.get("said", [])):
+    if not named or not all(isinstance(said, str) for said in reference.get("said", [])):
         raise ScorerError(f"expected lists of calls, must and said as reference, found {text[:60]!r} (example {id})")
-    return found
+    return reference
 
 
 def _too_early(made: Sequence[ToolCall], before: Mapping[str, Sequence[str]]) -> list[str]:
     """Calls before what has to come first about the same thing: their first argument."""
     seen: set[tuple[str, str]] = set()
     problems: list[str] = []
-    for one in made:
-        first = _first_argument(one)
-        if needed := before.get(one.name):
+    for call in made:
+        first = _first_argument(call)
+        if needed := before.get(call.name):
             known = any((name, first) in seen for name in needed)
-            problems += [] if known else [f"{one.name} before {' or '.join(needed)}"]
-        seen.add((one.name, first))
+            problems += [] if known else [f"{call.name} before {' or '.join(needed)}"]
+        seen.add((call.name, first))
     return problems
 
 

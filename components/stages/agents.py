@@ -13,7 +13,7 @@ from components.scorers import build
 from components.scorers.protocol import Outcome, score_all
 from components.tasks import EnginePolicy, Policy, Replay, completion_of, open_environment, roll, start_of
 
-# Name → module with generate(n, seed), PROMPT, scorer_params(), demonstrated(examples), HAND_OVER and USER_TURNS.
+# Name → module with what `components.workloads.desk` has.
 WORKLOADS = {"desk": "components.workloads.desk"}
 BATCH_TOKENS = 8192
 _SCHEMA: Mapping[str, Any] = {"type": "object", "properties": {"answer": {"type": "string"}}}
@@ -28,7 +28,7 @@ class Played(Record):
 
 
 def played(name: str, case: int, seed: int, model: Path | None) -> Played:
-    """A try at one case: by a model that takes the likeliest tokens, or by the case's demonstration where there is none.
+    """A try at one case: by a model, greedily, or by the case's demonstration where there is none.
 
     Raises:
         ConfigError: There is no such workload.

@@ -49,10 +49,10 @@ def open_environment(address: str) -> EnvironmentSpec:
     """
     module, _, name = address.partition(":")
     try:
-        found: Any = getattr(importlib.import_module(module), name)
+        kind: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"agent.environment: expected module:Class, found {address}: {error}") from error
-    return spec_of(found, address)
+    return spec_of(kind, address)
 
 
 def spec_of(kind: Any, address: str) -> EnvironmentSpec:

@@ -145,7 +145,7 @@ class Replay:
 
     def say(self, dialogues: Sequence[Dialogue], limits: Limits) -> list[Said]:
         """The next text of each."""
-        return [Said(self._next(self._turns[one.name], one.turn)) for one in dialogues]
+        return [Said(self._next(self._turns[dialogue.name], dialogue.turn)) for dialogue in dialogues]
 
     def _next(self, turns: Sequence[str], turn: int) -> str:
         return turns[turn] if turn < len(turns) else ""

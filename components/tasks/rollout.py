@@ -59,13 +59,13 @@ def roll(spec: EnvironmentSpec, policy: Policy, starts: Sequence[Start], limits:
     try:
         with ThreadPoolExecutor(max(1, min(THREADS, len(tries)))) as pool:
             list(pool.map(Try.begin, tries))
-            while active := [one for one in tries if one.stop is None]:
-                said = policy.say([one.dialogue for one in active], limits)
+            while active := [attempt for attempt in tries if attempt.stop is None]:
+                said = policy.say([attempt.dialogue for attempt in active], limits)
                 list(pool.map(Try.take, active, said))
             return list(pool.map(Try.ended, tries))
     finally:
-        for one in tries:
-            one.place.close()
+        for attempt in tries:
+            attempt.place.close()
 
 
 def completion_of(trajectory: Trajectory) -> Completion:
@@ -235,8 +235,8 @@ class Try:
 class _Failing:
     """Ends a try where its environment fails."""
 
-    def __init__(self, one: Try) -> None:
-        self._try = one
+    def __init__(self, attempt: Try) -> None:
+        self._try = attempt
 
     def __enter__(self) -> None: ...
 

@@ -130,6 +130,6 @@ def _trace_id(record: Mapping[str, Any], span: Mapping[str, Any], number: int) -
     """The trace that a span belongs to."""
     info, context = record.get("info"), span.get("context")
     for holder in (info, span, context):
-        if isinstance(holder, Mapping) and (found := next((holder[n] for n in _TRACE_IDS if holder.get(n)), None)):
-            return str(found)
+        if isinstance(holder, Mapping) and (id := next((holder[n] for n in _TRACE_IDS if holder.get(n)), None)):
+            return str(id)
     return str(number)

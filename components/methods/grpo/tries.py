@@ -52,7 +52,7 @@ class RewardedTries(Rewarded):
 
         seen = Counter[int]()
         starts: list[Any] = []
-        for row in (int(one["row"]) for one in trainer.drawn_for):
+        for row in (int(line["row"]) for line in trainer.drawn_for):
             starts.append(start_of(self._task.train[row], self._task.prompt.messages(self._task.train[row]), seen[row]))
             seen[row] += 1
         tokenizer = trainer.processing_class
@@ -62,7 +62,7 @@ class RewardedTries(Rewarded):
         ):
             policy = EnginePolicy(self._tries.engine(model, tokenizer), trainer.temperature, trainer.step_seed())
             rolled = roll(self._tries.spec, policy, starts, self._tries.limits)
-        _log(trainer, [one.trajectory for one in rolled])
+        _log(trainer, [attempt.trajectory for attempt in rolled])
         return as_rollouts(rolled, tokenizer.eos_token_id)
 
     @property
@@ -77,13 +77,13 @@ class RewardedTries(Rewarded):
 
 def as_rollouts(rolled: Sequence[Rolled], end: int) -> dict[str, Any]:
     """Tries as TRL takes rollouts; one that ended before its first token is a single token that nobody sampled."""
-    told = [one.dialogue if one.dialogue.completion_ids else None for one in rolled]
+    spoken = [attempt.dialogue if attempt.dialogue.completion_ids else None for attempt in rolled]
     return {
-        "prompt_ids": [one.ids[: one.prompt_tokens] if one else [end] for one in told],
-        "completion_ids": [one.completion_ids if one else [end] for one in told],
-        "env_mask": [one.mask if one else [0] for one in told],
+        "prompt_ids": [attempt.ids[: attempt.prompt_tokens] if attempt else [end] for attempt in spoken],
+        "completion_ids": [attempt.completion_ids if attempt else [end] for attempt in spoken],
+        "env_mask": [attempt.mask if attempt else [0] for attempt in spoken],
         "logprobs": None,
-        "trajectory": [one.trajectory for one in rolled],
+        "trajectory": [attempt.trajectory for attempt in rolled],
     }
 
 
@@ -115,12 +115,12 @@ def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker
 def _log(trainer: Any, tries: Sequence[Trajectory]) -> None:
     """What the tries of a step were like, beside their rewards: how they ended, what they called, what failed."""
     shares = {
-        "completed": [one.stop_reason in ("completed", "tool_stopped") for one in tries],
-        "errors": [one.error is not None for one in tries],
-        "calls": [one.tool_calls for one in tries],
-        "invalid_calls": [one.invalid_calls for one in tries],
-        "tool_errors": [one.tool_errors for one in tries],
-        "turns": [one.turns for one in tries],
+        "completed": [attempt.stop_reason in ("completed", "tool_stopped") for attempt in tries],
+        "errors": [attempt.error is not None for attempt in tries],
+        "calls": [attempt.tool_calls for attempt in tries],
+        "invalid_calls": [attempt.invalid_calls for attempt in tries],
+        "tool_errors": [attempt.tool_errors for attempt in tries],
+        "turns": [attempt.turns for attempt in tries],
     }
     for name, values in shares.items():
         trainer._metrics["train"][f"tries/{name}"].append(fmean(values))

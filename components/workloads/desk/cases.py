@@ -111,7 +111,7 @@ def _case(rng: random.Random) -> Case:
     orders = [_order(rng, number, rng.choice(emails)) for number in numbers[:4]]
     order = orders[0]
     stranger = rng.random() < 0.15
-    email = next(one for one in emails if one != order["email"]) if stranger else order["email"]
+    email = next(other for other in emails if other != order["email"]) if stranger else order["email"]
     mistaken = f"W{numbers[5]}" if rng.random() < 0.25 else None
     city = rng.choice([city for city in CITIES if city != order["address"]])
     return Case(rng.choice(INTENTS), order, tuple(orders[1:]), email, city, mistaken)
