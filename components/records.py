@@ -8,7 +8,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from components.errors import DataError
 
@@ -23,11 +31,54 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 Role = Literal["system", "user", "assistant", "tool"]
 
 
+class ToolCall(Record):
+    """A call of a tool as an assistant wrote it; `arguments` are the text that should be a JSON object.
+
+    A call that could not be read as one has no name, and the whole text as its arguments.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+    @property
+    def openai(self) -> dict[str, Any]:
+        """The call as OpenAI's messages have it."""
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+
+
+class Tool(Record):
+    """A tool as a model is told of it; `parameters` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any]
+
+    @property
+    def openai(self) -> dict[str, Any]:
+        """The tool as OpenAI's requests and chat templates have it."""
+        return {"type": "function", "function": self.model_dump()}
+
+
 class Message(Record):
-    """One turn of a conversation."""
+    """One turn of a conversation; an assistant's may call tools, a tool's answers the call of `tool_call_id`."""
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_lacks(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Role and content alone where there is nothing else: what was written before tools came reads as it did."""
+        return {key: value for key, value in write(self).items() if key in ("role", "content") or value}
+
+    @property
+    def openai(self) -> dict[str, Any]:
+        """The message as OpenAI's requests and chat templates have it."""
+        calls = [call.openai for call in self.tool_calls]
+        return {**self.model_dump(), **({"tool_calls": calls} if calls else {})}
 
 
 class Example(Record):
@@ -89,8 +140,68 @@ class Usage(Record):
     output_tokens: int
 
 
+StopReason = Literal[
+    "completed",
+    "tool_stopped",
+    "max_turns",
+    "max_tool_calls",
+    "max_tokens",
+    "max_sampled_tokens",
+    "context_overflow",
+    "parse_error",
+    "rollout_timeout",
+    "environment_error",
+    "engine_error",
+    "imported",
+]
+"""Why a trajectory ended: the assistant or its user was done; a tool ended it; the limit of turns, of calls, of the
+trajectory's tokens, of a turn's; the model's context; too many calls that could not be made; time; a failure of the
+environment or the engine; unknown, since it comes from elsewhere."""
+
+
+class Trajectory(Record):
+    """One try at an example by an agent: what was said and called, how it ended and what state it left.
+
+    `tool_calls` counts calls that were carried out, `tool_errors` those of them that failed, `invalid_calls` what
+    could not be carried out: no JSON, an unknown tool, arguments against the schema. `turn_scores` has what the
+    environment gave by turn of the assistant, where it tells; `reward` what it gave in the end. `error` says why the
+    try says nothing about the agent: it is then no failure of its, and nobody scores it.
+    """
+
+    id: str
+    example_id: str
+    trial: int = Field(default=0, ge=0)
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    stop_reason: StopReason
+    turns: int = Field(default=0, ge=0)
+    tool_calls: int = Field(default=0, ge=0)
+    tool_errors: int = Field(default=0, ge=0)
+    invalid_calls: int = Field(default=0, ge=0)
+    usage: Usage
+    latency_ms: float = 0.0
+    final_state: dict[str, Any] | None = None
+    turn_scores: tuple[float | None, ...] = ()
+    reward: FiniteFloat | None = None
+    policy_version: str = ""
+    error: str | None = None
+
+    @property
+    def answer(self) -> str:
+        """The last text that the assistant said; empty where it said none."""
+        said = (turn.content for turn in reversed(self.messages) if turn.role == "assistant" and turn.content)
+        return next(said, "")
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """All calls, in order."""
+        return tuple(call for turn in self.messages for call in turn.tool_calls)
+
+
 class Completion(Record):
     """What a model answered to one example; `error` says why there is no answer.
+
+    Of an agent's trajectory `text` is the last answer.
 
     `confidence` is the probability in [0, 1] that the model gave the whole answer, None where an engine does not tell.
     """
@@ -102,6 +213,7 @@ class Completion(Record):
     finish_reason: Literal["stop", "length", "error"] = "stop"
     error: str | None = None
     confidence: float | None = None
+    trajectory: Trajectory | None = None
 
     @classmethod
     def of_text(cls, example_id: str, text: str) -> "Completion":

@@ -17,6 +17,7 @@ import typer
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from components.stages.environment import straightened
 from flows.advice import advice
+from flows.agent import agent
 from flows.init import init
 from flows.keeping import keeping
 from flows.logins import temporary_prefect
@@ -41,6 +42,7 @@ nano = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(nano, name="nano")
+app.add_typer(agent, name="agent")
 app.add_typer(production)
 app.add_typer(machine)
 app.add_typer(verdicts)

@@ -8,11 +8,12 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from components.engines.thinking import BEGIN
-from components.records import Message
+from components.records import Message, Tool
 
 _MARKS = (("<|", "<｜"), ("|>", "｜>"))  # <|fim_prefix|>
 _BRACKETED = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")  # <think>, </tool_call>, [INST]
@@ -31,6 +32,7 @@ class Chat:
         self._tokenizer = tokenizer
         self._secret = secrets.token_hex(16)
         template = str(tokenizer.chat_template or "")
+        self._takes_text = "arguments is string" in template
         added = tokenizer.added_tokens_decoder.items()
         self._control: dict[int, str] = {id: token.content for id, token in added if _is_control(token, template)}
         self._ids = {name: id for id, name in self._control.items()}
@@ -49,14 +51,44 @@ class Chat:
         """
         return self.encoded([self.rendered(conversation) for conversation in conversations])
 
-    def rendered(self, conversation: Sequence[Message]) -> str:
+    def rendered(
+        self, conversation: Sequence[Message], tools: Sequence[Tool] = (), *, generation_prompt: bool = True
+    ) -> str:
         """The text of a conversation, for `encoded` alone: names of control tokens in its messages are marked.
 
         Raises:
             Exception: What a chat template raises.
         """
-        turns = [{**message.model_dump(), "content": self._marked(message.content)} for message in conversation]
-        return self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        offered = {"tools": [self._marked_all(tool.openai) for tool in tools]} if tools else {}
+        return self._tokenizer.apply_chat_template(
+            [self._turn(message) for message in conversation],
+            tokenize=False,
+            add_generation_prompt=generation_prompt,
+            **offered,
+        )
+
+    def _turn(self, message: Message) -> dict[str, Any]:
+        """A message as templates take it; arguments of calls as they were written where the template takes texts."""
+        turn = {**message.openai, "content": self._marked(message.content)}
+        for call in turn.get("tool_calls", ()):
+            arguments = call["function"]["arguments"]
+            if not self._takes_text:
+                with suppress(ValueError, RecursionError):
+                    arguments = json.loads(arguments)
+            call["function"] = {key: self._marked_all(value) for key, value in call["function"].items()} | {
+                "arguments": self._marked_all(arguments)
+            }
+        return turn
+
+    def _marked_all(self, value: Any) -> Any:
+        """A value of JSON in which every text is marked."""
+        if isinstance(value, str):
+            return self._marked(value)
+        if isinstance(value, list):
+            return [self._marked_all(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        if isinstance(value, dict):
+            return {self._marked(key): self._marked_all(item) for key, item in value.items()}  # pyright: ignore[reportUnknownArgumentType]
+        return value
 
     @cached_property
     def thinking(self) -> bool:

@@ -29,12 +29,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A row at its end; `tokens` include the one that ended it, `logprob` is the sum of theirs."""
+    """A row at its end; `tokens` include the one that ended it, `each_logprob` are theirs."""
 
     row: int
     tokens: list[int]
     reason: Literal["stop", "length"]
-    logprob: float
+    each_logprob: list[float]
+
+    @property
+    def logprob(self) -> float:
+        """The log-probability of all tokens together."""
+        return sum(self.each_logprob)
 
 
 def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], chooser: "Chooser") -> Iterator[Finished]:
@@ -42,28 +47,29 @@ def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], cho
 
     `logits_RV` are those of each row's first new token.
     """
-    logprobs_R = torch.zeros(len(rows), device=logits_RV.device)
     tokens: list[list[int]] = [[] for _ in rows]
+    each: list[list[float]] = [[] for _ in rows]
     alive = list(range(len(rows)))  # the row at each place of the batch
     open_rows = set(alive)
     for step in range(max(row.limit for row in rows)):
         chosen_R = chooser.choose(logits_RV, alive, step)
-        logprobs_R = logprobs_R + logprobs(logits_RV, chosen_R)
-        for place, (row, token) in enumerate(zip(alive, chosen_R.tolist(), strict=True)):
+        logprobs_R = logprobs(logits_RV, chosen_R)
+        for row, token, logprob in zip(alive, chosen_R.tolist(), logprobs_R.tolist(), strict=True):
             if row not in open_rows:
                 continue
             tokens[row].append(token)
+            each[row].append(logprob)
             if (hear := rows[row].hear) is not None:
                 hear(token)
             if token in chooser.ends or len(tokens[row]) == rows[row].limit:
                 open_rows.remove(row)
                 reason = "stop" if token in chooser.ends else "length"
-                yield Finished(row, tokens[row], reason, float(logprobs_R[place]))
+                yield Finished(row, tokens[row], reason, each[row])
         if not open_rows:
             return
         if len(open_rows) <= (1 - FINISHED_SHARE) * len(alive):
             order = batch.keep([place for place, row in enumerate(alive) if row in open_rows])
-            alive, logprobs_R, chosen_R = [alive[place] for place in order], logprobs_R[order], chosen_R[order]
+            alive, chosen_R = [alive[place] for place in order], chosen_R[order]
         logits_RV = batch.step(model, chosen_R)
 
 

@@ -81,7 +81,7 @@ class OpenAIEngine:
         chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed + sample}
         return {
             "model": self.model,
-            "messages": [message.model_dump() for message in ask.messages],
+            "messages": [message.openai for message in ask.messages],
             self.params.limit_field: sampling.max_new_tokens,
             **{name: value for name, value in chosen.items() if name not in self.params.omit},
             **({"response_format": response_format(sampling.answer_schema)} if sampling.answer_schema else {}),

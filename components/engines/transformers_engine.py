@@ -14,7 +14,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -52,6 +52,28 @@ class Job:
     sample: int
     tokens: list[int]
     hear: Callable[[str], None] | None = None
+    limit: int | None = None  # of new tokens, where it is lower than that of the sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Tokens to be continued by at most `limit` others; random numbers depend on `name` and `sample`."""
+
+    place: int
+    name: str
+    sample: int
+    tokens: list[int]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """How tokens went on: with the token that ended them, the log-probability of each, and why they ended."""
+
+    tokens: list[int]
+    logprobs: list[float]
+    reason: Literal["stop", "length"]
+    milliseconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +184,19 @@ class TransformersEngine:
             found[drawn.job.place] = drawn.end.tokens
         return [found[start : start + n] for start in range(0, len(found), n)]
 
+    def extend(self, asked: Sequence[Continuation], sampling: Sampling) -> list[Continued]:
+        """One continuation of each, in order: tokens in, tokens out.
+
+        Raises:
+            EngineError: A batch does not fit into the memory of the device.
+        """
+        if self.of_few is not None and len(asked) <= FEW:
+            return self.of_few.extend(asked, sampling)
+        jobs = [Job(at, one.name, one.sample, one.tokens, limit=one.limit) for at, one in enumerate(asked)]
+        ended = {drawn.job.place: drawn for drawn in self._draw(jobs, sampling)}
+        ordered = [ended[at] for at in range(len(jobs))]
+        return [Continued(one.end.tokens, one.end.each_logprob, one.end.reason, one.milliseconds) for one in ordered]
+
     def _draw(self, jobs: list[Job], sampling: Sampling) -> Iterator[Drawn]:
         """Completions in the order in which they end."""
         if not jobs:
@@ -222,7 +257,8 @@ class TransformersEngine:
 
     def _row(self, job: Job, sampling: Sampling) -> Row:
         """What decoding needs to know of a job."""
-        limit = min(sampling.max_new_tokens, self.context - len(job.tokens))
+        most = sampling.max_new_tokens if job.limit is None else min(job.limit, sampling.max_new_tokens)
+        limit = min(most, self.context - len(job.tokens))
         hear = job.hear if self.tokenizer.is_fast else None  # others tell no text before its end
         listener = None
         if hear is not None:

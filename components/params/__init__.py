@@ -5,6 +5,7 @@ are not settings: they come from the environment.
 """
 
 from components.params.advice import AdviceParams
+from components.params.agent import AgentParams, Limits
 from components.params.economics import EconomicsParams
 from components.params.ladder import BASE, FirstLookParams, LadderParams, RungParams
 from components.params.loading import Settings, changed, load, read_text, read_yaml
@@ -47,6 +48,7 @@ from components.params.scoring import (
     SimilarityParams,
     SqlExecutionParams,
     TextRules,
+    TrajectoryParams,
 )
 from components.params.serving import (
     AccessParams,
@@ -73,14 +75,15 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "BASE", "AccessParams", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams",
-    "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams", "EconomicsParams", "EngineParams",
-    "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FirstLookParams", "FormatRulesParams",
-    "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams", "HuggingFaceSource", "JudgeParams",
-    "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams",
-    "Pipeline", "Precision", "PretrainParams", "ProbeParams", "Profile", "RecordParams", "ReleaseParams",
-    "RetentionParams", "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams",
-    "ScorerParams", "ServingParams", "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName",
-    "SplitShares", "SqlExecutionParams", "TextRules", "TokenizerParams", "Traffic", "ValidationParams", "WatchParams",
-    "Workload", "changed", "load", "read_text", "read_yaml",
+    "BASE", "AccessParams", "AdviceParams", "AgentParams", "ApiParams", "ArchitectureParams", "AuditParams",
+    "CertificateParams", "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams", "EconomicsParams",
+    "EngineParams", "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FirstLookParams",
+    "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
+    "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "Limits", "LoraParams", "MidtrainParams",
+    "ModelParams", "MustPass", "OptimisationParams", "Pipeline", "Precision", "PretrainParams", "ProbeParams",
+    "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams", "RoughCurriculumParams",
+    "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams", "Settings", "Shares",
+    "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
+    "TokenizerParams", "Traffic", "TrajectoryParams", "ValidationParams", "WatchParams", "Workload", "changed",
+    "load", "read_text", "read_yaml",
 ]  # fmt: skip

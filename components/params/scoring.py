@@ -123,6 +123,18 @@ class HttpParams(Settings):
     max_retries: int = Field(default=3, ge=0, description="After 429, 5xx, timeouts and lost connections.")
 
 
+class TrajectoryParams(Settings):
+    """How an agent's tries are judged beside their references: calls, what must be said, calls that must be made."""
+
+    environment: Imported = Field(description="module:Class in which the reference's calls are replayed.")
+    forbidden: tuple[str, ...] = Field(default=(), description="Tools that must not be called.")
+    before: dict[str, tuple[str, ...]] = Field(
+        default={}, description="Tool → tools of which one must be called before, with the same first argument."
+    )
+    spare_calls: int = Field(default=2, ge=0, description="Calls beyond the reference's that cost nothing.")
+
+
+OF_TRIES = ("final_state", "said", "calls", "efficiency")  # scorers of an agent's tries
 SECTIONS = ("sql_execution", "similarity", "judge", "format_rules", "http")  # scorers that do not work without settings
 
 
@@ -143,11 +155,14 @@ class ScorerParams(Settings):
     judge: JudgeParams | None = None
     format_rules: FormatRulesParams | None = None
     http: HttpParams | None = None
+    trajectory: TrajectoryParams | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ScorerParams":
         if unknown := [name for name in self.gates if name not in self.weighted]:
             raise ValueError(f"gates must name some of weighted ({', '.join(self.weighted)}), found {unknown[0]}")
+        if self.trajectory is None and (named := [name for name in OF_TRIES if name in self.weighted]):
+            raise ValueError(f"trajectory must have its section, because {named[0]} is named in weighted")
         for name in SECTIONS:
             if name in self.weighted and getattr(self, name) is None:
                 raise ValueError(f"{name} must have its section, because it is named in weighted")

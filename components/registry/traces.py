@@ -113,7 +113,7 @@ def _span(trace: Trace) -> Any:
     attributes: dict[str, Any] = {
         SpanAttributeKey.REQUEST_ID: mlflow_trace_id(trace.id),
         SpanAttributeKey.SPAN_TYPE: SpanType.CHAT_MODEL,
-        SpanAttributeKey.INPUTS: {"messages": [message.model_dump() for message in trace.messages]},
+        SpanAttributeKey.INPUTS: {"messages": [message.openai for message in trace.messages]},
         SpanAttributeKey.OUTPUTS: {"choices": [answer]},
         SpanAttributeKey.MESSAGE_FORMAT: "openai",
         SpanAttributeKey.CHAT_USAGE: _usage(trace),

@@ -15,6 +15,7 @@ from components.scorers.judge import JudgeScorer
 from components.scorers.protocol import Scorer
 from components.scorers.similarity import SimilarityScorer
 from components.scorers.sql_execution import SqlExecutionScorer
+from components.scorers.trajectories import CallsScorer, EfficiencyScorer, FinalStateScorer, SaidScorer
 from components.scorers.unit_tests import UnitTestsScorer
 from components.scorers.weighted import WeightedScorer
 
@@ -77,4 +78,8 @@ MAKERS: dict[str, Callable[[ScorerParams, Schema], Scorer]] = {
     "format_rules": lambda params, schema: FormatRulesScorer(_given(params.format_rules), schema),
     "judge": lambda params, _: JudgeScorer(_given(params.judge)),
     "http": lambda params, _: HttpScorer(_given(params.http)),
+    "final_state": lambda params, _: FinalStateScorer(_given(params.trajectory)),
+    "said": lambda params, _: SaidScorer(),
+    "calls": lambda params, _: CallsScorer(_given(params.trajectory)),
+    "efficiency": lambda params, _: EfficiencyScorer(_given(params.trajectory)),
 }

@@ -58,9 +58,11 @@ def left_padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
 def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:
     """Inputs (B, T) and labels (B, A + 1), where A is the longest answer: one more column, whose logits predict it.
 
+    What stands between the first and the last token of an answer belongs to it, though it may have no label: tools'
+    results between an agent's turns.
     Where rows have weights, these too (B).
     """
-    answer = max(sum(label != IGNORED for label in row["labels"]) for row in rows)
+    answer = max(_answer_tokens(row["labels"]) for row in rows)
     weights = {WEIGHT: torch.tensor([row[WEIGHT] for row in rows])} if WEIGHT in rows[0] else {}
     return {
         **weights,
@@ -68,3 +70,8 @@ def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]
         "attention_mask": left_padded([[1] * len(row["input_ids"]) for row in rows], 0),
         "labels": left_padded([row["labels"] for row in rows], IGNORED)[:, -(answer + 1) :],
     }
+
+
+def _answer_tokens(labels: Sequence[int]) -> int:
+    """How many tokens there are from the first that has a label on."""
+    return next((len(labels) - at for at, label in enumerate(labels) if label != IGNORED), 0)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.engines.chat import Chat
+from components.engines.turns import Turns
 from components.errors import DataError, TrainingError
 from components.prompts import Prompt
-from components.records import Example, Message
+from components.records import Example, Message, Trajectory
 
 IGNORED = -100  # the label that torch's cross-entropy leaves out
 
@@ -34,6 +35,68 @@ class Encoded:
     def labels(self) -> list[int]:
         """The completion's ids at their places, `IGNORED` over the prompt."""
         return [*([IGNORED] * len(self.prompt)), *self.completion]
+
+
+@dataclass(frozen=True)
+class EncodedTry:
+    """A trajectory as token ids, built as a rollout's are: turn behind turn; `sampled` marks the assistant's tokens."""
+
+    id: str
+    ids: tuple[int, ...]
+    sampled: tuple[bool, ...]
+
+    @property
+    def input_ids(self) -> list[int]:
+        """All tokens."""
+        return list(self.ids)
+
+    @property
+    def labels(self) -> list[int]:
+        """The assistant's tokens at their places, `IGNORED` over everything else."""
+        return [token if own else IGNORED for token, own in zip(self.ids, self.sampled, strict=True)]
+
+
+def encode_trajectories(tokenizer: Any, trajectories: Sequence[Trajectory], max_tokens: int) -> list[EncodedTry]:
+    """Token ids of each trajectory, in order: what the assistant said and called is trained on, nothing else.
+
+    Raises:
+        DataError: There is none, one has no turn of the assistant or calls a tool without its schema, or more than
+            `max_tokens` tokens.
+        EngineError: The chat template cannot render it.
+        TrainingError: The tokenizer has no end token.
+    """
+    if not trajectories:
+        raise DataError("expected at least one trajectory to train on, found none")
+    if tokenizer.eos_token_id is None:
+        raise TrainingError(
+            f"expected an end-of-sequence token in the tokenizer, found none ({tokenizer.name_or_path})"
+        )
+    turns = Turns(tokenizer, [tokenizer.eos_token_id])
+    encoded = [_encode_try(turns, one) for one in trajectories]
+    long = [one for one in encoded if len(one.ids) > max_tokens]
+    if long:
+        raise DataError(
+            f"expected trajectories of at most {max_tokens:,} tokens (max_tokens), found {len(long[0].ids):,} in "
+            f"{long[0].id}; {len(long):,} of {len(encoded):,} trajectories are too long"
+        )
+    return encoded
+
+
+def _encode_try(turns: Turns, trajectory: Trajectory) -> EncodedTry:
+    messages = trajectory.messages
+    said = [at for at, message in enumerate(messages) if message.role == "assistant"]
+    if not said or said[0] == 0:
+        raise DataError(f"expected a trajectory in which the assistant answers, found none ({trajectory.id})")
+    if unknown := {call.name for call in trajectory.calls} - {tool.name for tool in trajectory.tools}:
+        raise DataError(f"expected the schema of each called tool, found none of {min(unknown)!r} ({trajectory.id})")
+    ids, sampled = turns.opening(messages[: said[0]], trajectory.tools), list[bool]()
+    sampled += [False] * len(ids)
+    for at, following in zip(said, [*said[1:], None], strict=True):
+        reply = turns.reply(messages[at])
+        between = turns.between(messages[at + 1 : following]) if following is not None else []
+        ids += [*reply, *between]
+        sampled += [True] * len(reply) + [False] * len(between)
+    return EncodedTry(trajectory.id, tuple(ids), tuple(sampled))
 
 
 def encode_prompts(tokenizer: Any, conversations: Sequence[list[Message]]) -> list[list[int]]:

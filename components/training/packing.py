@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from components.models import fused_convolutions
-from components.training.encode import IGNORED, Encoded
+from components.training.encode import IGNORED, Encoded, EncodedTry
 
 TOGETHER = 12  # layers that are compiled as one
 OPEN_ROWS = 24  # that an example may be put into: more fill rows better, but leave the order of the shuffle
@@ -43,14 +43,14 @@ def packed_rows(lengths: Sequence[int], row_tokens: int, generator: torch.Genera
 class Packing:
     """How examples are packed: `rows` of `row_tokens` make a micro-batch; an epoch has `epoch_rows`."""
 
-    encoded: Sequence[Encoded]
+    encoded: Sequence[Encoded | EncodedTry]
     row_tokens: int
     rows: int
     epoch_rows: int
     seed: int
 
     @classmethod
-    def plan(cls, encoded: Sequence[Encoded], row_tokens: int, batch: int, seed: int) -> "Packing":
+    def plan(cls, encoded: Sequence[Encoded | EncodedTry], row_tokens: int, batch: int, seed: int) -> "Packing":
         """As many rows as hold about `batch` examples."""
         lengths = [len(one.input_ids) for one in encoded]
         packed = len(packed_rows(lengths, row_tokens, torch.Generator().manual_seed(seed)))
@@ -92,7 +92,7 @@ class PackedRows(Sampler[list[int]]):
             yield from rows
 
 
-def lay_out(rows: Sequence[Sequence[Encoded]], row_tokens: int) -> dict[str, Tensor]:
+def lay_out(rows: Sequence[Sequence[Encoded | EncodedTry]], row_tokens: int) -> dict[str, Tensor]:
     """Tensors (B, T): ids, labels, positions from 0 in each example, and the example's number, 0 for padding."""
     ids = torch.zeros(len(rows), row_tokens, dtype=torch.long)
     labels, positions, numbers = torch.full_like(ids, IGNORED), torch.zeros_like(ids), torch.zeros_like(ids)

@@ -36,9 +36,10 @@ class Draws:
     seed: int
 
 
-def seed_of(seed: int, step: int, process: int) -> int:
-    """The seed of the completions that one process draws at one step, 0 before the first."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {step} {process}".encode()).digest()[:6])
+def seed_of(seed: int, step: int, process: int, turn: int = 0) -> int:
+    """The seed of the completions that one process draws at one step, 0 before the first, in one turn of a dialogue."""
+    later = f" {turn}" if turn else ""
+    return int.from_bytes(hashlib.sha256(f"{seed} {step} {process}{later}".encode()).digest()[:6])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from components.data.reading.objects import loads
 
-_ROLES = {
+ROLES = {
     "human": "user", "gpt": "assistant", "bot": "assistant", "chatbot": "assistant", "model": "assistant",
     "ai": "assistant", "developer": "system", "function": "tool", "observation": "tool", "customer": "user",
     "agent": "assistant",
@@ -170,7 +170,7 @@ def _turn(message: Mapping[str, Any]) -> Turn | None:
     if not isinstance(role, str):
         return None
     name = role.lower().strip()
-    name = _ROLES.get(name, name)
+    name = ROLES.get(name, name)
     if name not in _KNOWN:
         return None
     content = message.get("content", message.get("value", message.get("parts", message.get("text"))))

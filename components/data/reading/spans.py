@@ -23,7 +23,7 @@ _QUESTION_KEYS = ("question", "query", "input", "prompt", "text", "message", "us
 
 def unpacked(table: Table, translate: Translate | None) -> Table:
     """The records of the table's spans; a table that holds none, as it is."""
-    if not table.rows or not any(_holds_spans(row) for row in table.rows[:20]):
+    if not table.rows or not any(holds_spans(row) for row in table.rows[:20]):
         return table
     found = [
         (one, line)
@@ -76,7 +76,8 @@ def _row(asked: Asked, answer: Any, others: Mapping[str, Any]) -> Row | None:
     return row | {name if name not in row else f"{name}_2": value for name, value in others.items()}
 
 
-def _holds_spans(record: Mapping[str, Any]) -> bool:
+def holds_spans(record: Mapping[str, Any]) -> bool:
+    """Whether a record is a trace, or spans of one."""
     if record.keys() & {"resourceSpans", "resource_spans", "spans"}:
         return True
     if isinstance(record.get("attributes"), Mapping) and record.keys() & {"context", "trace_id", "traceId", "span_id"}:
@@ -89,11 +90,11 @@ def _of_record(record: Mapping[str, Any], translate: Translate) -> Iterator[Row]
     if isinstance(trace, Mapping):
         record = trace
     expected = _expected(record)
-    for span in _spans(record):
-        attributes = _attributes(span.get("attributes"))
+    for span in spans_of(record):
+        attributes = attributes_of(span.get("attributes"))
         events = [
-            {"name": event.get("name", ""), "attributes": _attributes(event.get("attributes"))}
-            for event in _list(span.get("events"))
+            {"name": event.get("name", ""), "attributes": attributes_of(event.get("attributes"))}
+            for event in list_of(span.get("events"))
             if isinstance(event, Mapping)
         ]
         known = translate(attributes, events)
@@ -135,38 +136,41 @@ def parsed_text(value: Any) -> Any:
     return value
 
 
-def _spans(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def spans_of(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """All spans of a record."""
     resources = record.get("resourceSpans", record.get("resource_spans"))
     if isinstance(resources, list):
         for resource in resources:
-            for scope in _list(_get(resource, "scopeSpans", "scope_spans", "instrumentationLibrarySpans")):
-                yield from (span for span in _list(_get(scope, "spans")) if isinstance(span, Mapping))
+            for scope in list_of(get(resource, "scopeSpans", "scope_spans", "instrumentationLibrarySpans")):
+                yield from (span for span in list_of(get(scope, "spans")) if isinstance(span, Mapping))
         return
     data = record.get("data")
-    listed = parsed(record.get("spans")) if "spans" in record else _get(data, "spans") if data is not None else None
+    listed = parsed(record.get("spans")) if "spans" in record else get(data, "spans") if data is not None else None
     if isinstance(listed, list):
         yield from (span for span in listed if isinstance(span, Mapping))
     elif "attributes" in record:
         yield record
 
 
-def _get(value: Any, *names: str) -> Any:
+def get(value: Any, *names: str) -> Any:
+    """What an object, perhaps written as JSON, has under the first of these names that is there, else None."""
     value = parsed(value)
     if not isinstance(value, Mapping):
         return None
     return next((value[name] for name in names if name in value), None)
 
 
-def _list(value: Any) -> list[Any]:
+def list_of(value: Any) -> list[Any]:
+    """A list as it is, nothing for anything else."""
     return value if isinstance(value, list) else []
 
 
-def _attributes(value: Any) -> dict[str, Any]:
+def attributes_of(value: Any) -> dict[str, Any]:
     """Attributes by name: a mapping, or OTLP's list of keys with typed values."""
     if isinstance(value, Mapping):
         return {str(name): item for name, item in value.items()}
     return {
-        str(one["key"]): _typed(one.get("value")) for one in _list(value) if isinstance(one, Mapping) and "key" in one
+        str(one["key"]): _typed(one.get("value")) for one in list_of(value) if isinstance(one, Mapping) and "key" in one
     }
 
 
@@ -175,9 +179,9 @@ def _typed(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     if "arrayValue" in value:
-        return [_typed(one) for one in _list(_get(value["arrayValue"], "values"))]
+        return [_typed(one) for one in list_of(get(value["arrayValue"], "values"))]
     if "kvlistValue" in value:
-        return _attributes(_get(value["kvlistValue"], "values"))
+        return attributes_of(get(value["kvlistValue"], "values"))
     kind = next((name for name in value if str(name).endswith(("Value", "_value"))), None)
     found: Any = value[kind] if kind else None
     return int(found) if kind in ("intValue", "int_value") and str(found).lstrip("-").isdigit() else found
@@ -197,9 +201,9 @@ def _moment(span: Mapping[str, Any]) -> str | None:
 
 def _expected(record: Mapping[str, Any]) -> Any:
     """The right answer that people attached to an MLflow trace."""
-    assessments = _get(record.get("info"), "assessments")
-    for one in _list(assessments if assessments is not None else parsed(record.get("assessments"))):
-        value = _get(_get(one, "expectation"), "value") if isinstance(one, Mapping) else None
+    assessments = get(record.get("info"), "assessments")
+    for one in list_of(assessments if assessments is not None else parsed(record.get("assessments"))):
+        value = get(get(one, "expectation"), "value") if isinstance(one, Mapping) else None
         if value is not None:
             return value
     return None

@@ -23,6 +23,7 @@ from components.training.guard import Guarded
 from components.training.precision import without_autocast
 from components.training.task import Draws, Sample, seed_of
 
+TOOL_MASK = "tool_mask"  # TRL's name: 1 for sampled tokens, 0 for those of the environment; absent without one
 KL_ROLLOUTS = 32  # of one step, on which the KL is estimated
 
 
@@ -53,8 +54,14 @@ def cropped(inputs: dict[str, Any]) -> dict[str, Any]:
     prompt, completion = inputs["prompt_mask"].any(0), inputs["completion_mask"].any(0)
     start, end = int(prompt.int().argmax()), int(completion.sum())
     left = {name: inputs[name][:, start:] for name in ("prompt_ids", "prompt_mask")}
-    right = {name: inputs[name][:, :end] for name in ("completion_ids", "completion_mask")}
+    right = {name: inputs[name][:, :end] for name in ("completion_ids", "completion_mask", TOOL_MASK) if name in inputs}
     return {**inputs, **left, **right}
+
+
+def sampled_mask(inputs: dict[str, Any]) -> Tensor:
+    """(B, C) 1 where the policy sampled a token: neither padding nor what an environment said."""
+    mask: Tensor = inputs["completion_mask"]
+    return mask * inputs[TOOL_MASK] if TOOL_MASK in inputs else mask
 
 
 class RolloutTrainer(Guarded, GRPOTrainer):
@@ -63,6 +70,8 @@ class RolloutTrainer(Guarded, GRPOTrainer):
     sample: Sample
     reference: Callable[..., Tensor]
     measure: Callable[[int], bool]
+    drawn_for: list[dict[str, Any]]  # the rows of the data that the step's rollouts belong to, while they are drawn
+    _turns: tuple[int, int] = (-1, 0)  # the step that was drawn for last, and how often
 
     def _tokenize_prompts(self, prompts: list[list[dict[str, str]]]) -> tuple[list[list[int]], None, dict[str, Any]]:
         """As the engines read conversations: names of control tokens in texts stay text."""
@@ -79,14 +88,22 @@ class RolloutTrainer(Guarded, GRPOTrainer):
         # TRL repeats each prompt for its group, in a row, as far as the process's share of the batch goes.
         own: Any = self  # its attributes are typed by the union of all that a caller may pass
         unique, n = _groups(prompt_ids, own.num_generations)
-        seed = seed_of(self.args.seed, self.state.global_step + 1, self.accelerator.process_index)
+        seed = self.step_seed()
         draws = Draws(n, self.temperature, own.max_completion_length, seed)
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, without_autocast(model):
             groups = self.sample(model, own._tokenizer, unique, draws)
         return [completion for group in groups for completion in group], None
 
+    def step_seed(self) -> int:
+        """Another one for each turn of a step: equal ones would draw equal numbers again."""
+        step = self.state.global_step + 1
+        turn = self._turns[1] if self._turns[0] == step else 0
+        self._turns = step, turn + 1
+        return seed_of(self.args.seed, step, self.accelerator.process_index, turn)
+
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         """Rollouts with advantages, those of equal ones on one of them: TRL shuffles before it cuts micro-batches."""
+        self.drawn_for = inputs
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if self._on_policy(output):
             output["advantages"] = merged_advantages(_joined(output)[0], output["advantages"])
@@ -107,12 +124,13 @@ class RolloutTrainer(Guarded, GRPOTrainer):
     def _on_policy_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         """The clipped objective where the policy is the one that sampled: its ratio is 1, inside of every clip."""
         rows, advantages = distinct_rows(_joined(inputs)[0], inputs["advantages"])
-        names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
-        inputs = cropped({**inputs, **{name: inputs[name][rows] for name in names}})
+        names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", TOOL_MASK)
+        inputs = cropped({**inputs, **{name: inputs[name][rows] for name in names if name in inputs}})
         ids, mask, width = _joined(inputs)
         log_p, entropy = self._score(model, ids, mask, width)
-        self._metrics["train"]["entropy"].append(_mean(entropy, inputs["completion_mask"]))
-        gained = (log_p - log_p.detach()).exp() * advantages[:, None] * inputs["completion_mask"]
+        weights = sampled_mask(inputs)
+        self._metrics["train"]["entropy"].append(_mean(entropy, weights))
+        gained = (log_p - log_p.detach()).exp() * advantages[:, None] * weights
         # As in TRL: tokens of the whole generation batch, rescaled to one accumulation window of one process.
         settings: Any = self.args
         windows = self.current_gradient_accumulation_steps / settings.steps_per_generation
@@ -134,12 +152,12 @@ class RolloutTrainer(Guarded, GRPOTrainer):
         few = cropped({name: value[:KL_ROLLOUTS] for name, value in inputs.items() if name.endswith(("ids", "mask"))})
         batch = _joined(few)
         ratio = self.reference(self._score, *batch)[0] - self._score(model, *batch)[0]
-        return _mean(ratio.exp() - ratio - 1, few["completion_mask"])
+        return _mean(ratio.exp() - ratio - 1, sampled_mask(few))
 
 
 def _mean(values: Tensor, weights: Tensor) -> float:
-    """The weighted mean."""
-    return float((values * weights).sum() / weights.sum())
+    """The weighted mean; 0 where nothing weighs."""
+    return float((values * weights).sum() / weights.sum().clamp(min=1))
 
 
 def _joined(inputs: dict[str, Any]) -> tuple[Tensor, Tensor, int]:

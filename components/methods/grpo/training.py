@@ -34,6 +34,12 @@ NAMES = {
     "completions/mean_length": "completion_tokens",
     "completions/clipped_ratio": "clipped_share",
     "dev_score": "dev_score",
+    "tries/completed": "completed_share",
+    "tries/errors": "error_share",
+    "tries/calls": "calls",
+    "tries/invalid_calls": "invalid_calls",
+    "tries/tool_errors": "tool_errors",
+    "tries/turns": "turns",
     "trained_reward": "trained_reward",
     "sealed_score": "sealed_score",
 }
@@ -75,6 +81,7 @@ class Rewarded:
     def __init__(self, task: TrainingTask, rows: list[int], reward: Reward, sample: Sample) -> None:
         self._examples, self._rows, self._reward, self._prompt = task.train, rows, reward, task.prompt
         self.sample = sample
+        self.rollouts: Callable[..., dict[str, Any]] | None = None  # TRL's `rollout_func`, where tries have turns
 
     def dataset(self) -> Any:
         """One row for each prompt of each step, in training order."""
@@ -141,6 +148,7 @@ def rl_job(
         train_dataset=rewarded.dataset(),
         processing_class=tokenizer,
         peft_config=adapter(params.lora),
+        rollout_func=rewarded.rollouts,
     )
     plan = Plan.spread(params.steps, params.evaluations, params.patience, first=True)
     trainer.sample, trainer.measure = rewarded.sample, plan.steps.__contains__

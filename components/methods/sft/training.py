@@ -7,9 +7,10 @@ from typing import Any
 
 from components.errors import ConfigError
 from components.methods.sft.settings import SftParams
+from components.records import Trajectory
 from components.tracking import Tracker
 from components.training.checkpoints import claim
-from components.training.encode import Encoded, encode_examples
+from components.training.encode import Encoded, EncodedTry, encode_examples, encode_trajectories
 from components.training.precision import Compute
 from components.training.run import Job, accumulation, adapter, finish, shared_settings, starting_model
 from components.training.task import Trained, TrainingTask
@@ -37,11 +38,28 @@ def train_sft(
     return finish(sft_job(task, params, (model, tokenizer), encoded, compute, weights), tracker, compute)
 
 
+def train_sft_on_tries(
+    task: TrainingTask, params: SftParams, trajectories: Sequence[Trajectory], tracker: Tracker
+) -> Trained:
+    """As `train_sft`, on trajectories in place of the task's examples: the loss is on the assistant's tokens alone.
+
+    Raises:
+        DataError: No trajectory, or one that is too long or calls tools without their schemas.
+        EngineError: `task.model` is no model folder, or its template cannot render a trajectory.
+        TrainingError: `task.work` belongs to another training, or the loss is not finite.
+    """
+    compute = Compute.choose(task.precision)
+    model, tokenizer = starting_model(task, params.lora, compute)
+    encoded = encode_trajectories(tokenizer, trajectories, params.max_tokens)
+    claim(task.work, task.identity(params, *(one.model_dump_json() for one in trajectories)))
+    return finish(sft_job(task, params, (model, tokenizer), encoded, compute), tracker, compute)
+
+
 def sft_job(  # noqa: PLR0913, PLR0917 - what a trainer is made of are six things
     task: TrainingTask,
     params: SftParams,
     opened: tuple[Any, Any],
-    encoded: list[Encoded],
+    encoded: Sequence[Encoded | EncodedTry],
     compute: Compute,
     weights: Sequence[float] | None = None,
 ) -> Job:

@@ -39,3 +39,13 @@ def test_padding_is_on_the_left_and_labels_keep_the_longest_answer_and_one_colum
     assert batch["input_ids"].tolist() == [[0, 0, 1, 2, 3], [4, 5, 6, 7, 8]]
     assert batch["attention_mask"].tolist() == [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1]]
     assert batch["labels"].tolist() == [[IGNORED, IGNORED, 3], [IGNORED, 7, 8]]
+
+
+def test_an_answer_in_several_turns_is_kept_whole() -> None:
+    rows = [
+        {"input_ids": [1, 2, 3, 4, 5, 6], "labels": [IGNORED, 2, IGNORED, IGNORED, 5, 6]},
+        {"input_ids": [1, 2], "labels": [IGNORED, 2]},
+    ]
+    assert collate(rows, pad=0)["labels"].tolist() == [
+        [IGNORED, 2, IGNORED, IGNORED, 5, 6], [IGNORED, IGNORED, IGNORED, IGNORED, IGNORED, 2]
+    ]  # fmt: skip

@@ -7,6 +7,7 @@ import torch
 
 from components.methods.grpo.trainer import RolloutTrainer, cropped, distinct_rows, merged_advantages
 from components.models import open_model
+from components.training.task import seed_of
 
 
 def test_equal_rows_are_one_and_their_advantages_add_up() -> None:
@@ -102,3 +103,50 @@ def test_equal_rollouts_in_different_micro_batches_are_computed_once(build: Call
     ]
     found = gradient(build(RolloutTrainer, "Lfm2", micro_batches=2), *halves)
     torch.testing.assert_close(found, gradient(build(GRPOTrainer, "Lfm2"), whole), rtol=1e-4, atol=1e-6)
+
+
+def with_tools(inputs: dict[str, Any], said: int) -> dict[str, Any]:
+    """The same rollouts, each with two tokens of a tool's behind its first, and a turn behind them."""
+    ids = inputs["completion_ids"]
+    heard = torch.full((6, 2), said)
+    zeros, ones = torch.zeros(6, 2, dtype=torch.long), torch.ones(6, 1, dtype=torch.long)
+    return {
+        **inputs,
+        "completion_ids": torch.cat([ids[:, :1], heard, ids[:, 1:]], 1),
+        "completion_mask": torch.cat([ones, ones, ones, inputs["completion_mask"][:, 1:]], 1),
+        "tool_mask": torch.cat([ones, zeros, torch.ones_like(ids[:, 1:])], 1),
+    }
+
+
+def test_the_gradient_with_tools_is_the_one_that_trl_computes(build: Callable[..., Any]) -> None:
+    from trl import GRPOTrainer
+
+    ours, theirs = build(RolloutTrainer, "Lfm2"), build(GRPOTrainer, "Lfm2")
+    whole = with_tools(batch(), 20)
+    torch.testing.assert_close(gradient(ours, whole), gradient(theirs, whole), rtol=1e-4, atol=1e-6)
+    unmasked = {name: value for name, value in whole.items() if name != "tool_mask"}
+    assert not torch.allclose(gradient(ours, whole), gradient(ours, unmasked), rtol=1e-2)
+
+
+def test_a_tool_s_result_gets_no_gradient_whatever_it_says(build: Callable[..., Any]) -> None:
+    trainer = build(RolloutTrainer, "Lfm2")
+    kept: list[torch.Tensor] = []
+
+    def keep(module: Any, inputs: Any, logits: torch.Tensor) -> None:
+        logits.retain_grad()
+        kept.append(logits)
+
+    trainer.model.get_output_embeddings().register_forward_hook(keep)
+    for said in (20, 30):
+        gradient(trainer, with_tools(batch(), said))
+        on_tokens = kept.pop().grad.abs().sum(-1)  # (rows, tokens): of the logits that predict each token, and the next
+        assert on_tokens.shape[1] == 6  # five tokens, two of them the tool's, and the one after the last
+        assert (on_tokens[:, 1:3] == 0).all() and (on_tokens[:, [0, 3]] > 0).all()
+
+
+def test_turns_of_one_step_draw_with_different_seeds_and_the_first_as_ever(build: Callable[..., Any]) -> None:
+    trainer = build(RolloutTrainer, "Lfm2")
+    first, second = trainer.step_seed(), trainer.step_seed()
+    assert first == seed_of(trainer.args.seed, 1, 0) != second
+    trainer.state.global_step = 1
+    assert trainer.step_seed() == seed_of(trainer.args.seed, 2, 0)

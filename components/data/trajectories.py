@@ -1,0 +1,180 @@
+"""Files of agents' tries, from wherever they come, as trajectories; rewards are kept as they are.
+
+Decides which of four forms a record has: this project's own, tau-bench's published one (`task_id`, `reward`, `info`,
+`traj`; tau2's simulations are read alike), OpenAI's messages with `tools`, and spans of a trace. What is to be trained
+on needs the schemas of its tools: without them a trace, or a conversation that calls tools, is refused by its name.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from components.data.reading.content import decode, read_bytes
+from components.data.reading.conversations import parsed
+from components.data.reading.dialogues import messages_of, refuse_strangers, tools_of
+from components.data.reading.objects import loads
+from components.data.reading.spans import holds_spans
+from components.data.reading.traces import Traced, traced
+from components.errors import DataError
+from components.records import Message, Record, Trajectory, Usage
+
+Translate = Callable[[Mapping[str, Any], list[Any]], Mapping[str, Any]]
+_REWARDS = ("reward", "score")
+
+
+class Imported(Record):
+    """A record of a file before it has its number among the trials of its task."""
+
+    task: str
+    trial: int | None
+    trajectory: Trajectory
+
+
+def read_trajectories(path: Path, translate: Translate | None = None) -> list[Trajectory]:
+    """All tries of a file, in its order; trials of a task are numbered where they are not, or not apart.
+
+    `translate` gives attributes of a span MLflow's names, whatever convention they follow.
+
+    Raises:
+        DataError: The file is missing, no JSON, or a record of it has none of the forms.
+    """
+    content, kind = read_bytes(path)
+    if kind != "text":
+        raise DataError(f"expected trajectories as JSON, found {kind} ({path})")
+    records = list(_records(decode(content, path)[0], path))
+    if not records:
+        raise DataError(f"expected at least one trajectory, found none ({path})")
+    spans = [record for record, _ in records if holds_spans(record)]
+    rest = [(record, where) for record, where in records if not holds_spans(record)]
+    entries = [_of_trace(entry, path) for entry in traced(spans, translate)] if spans else []
+    return _numbered([*entries, *(_of_record(record, where) for record, where in rest)])
+
+
+def _records(text: str, path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Each record and where it stands."""
+    try:
+        whole: Any = loads(text)
+    except ValueError:
+        lines = [(at, line) for at, line in enumerate(text.split("\n"), start=1) if line.strip()]
+        for at, line in lines:
+            try:
+                value: Any = loads(line)
+            except ValueError as error:
+                raise DataError(f"expected JSON, found {line[:60]!r}: {error} ({path}:{at})") from error
+            yield _object(value, f"{path}:{at}"), f"{path}:{at}"
+        return
+    if isinstance(whole, Mapping):
+        whole = next((whole[name] for name in ("simulations", "traces") if isinstance(whole.get(name), list)), [whole])
+    if not isinstance(whole, list):
+        raise DataError(f"expected a list of trajectories, found {type(whole).__name__} ({path})")
+    for at, value in enumerate(whole, start=1):
+        yield _object(value, f"{path}, entry {at}"), f"{path}, entry {at}"
+
+
+def _object(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise DataError(f"expected a trajectory as a JSON object, found {str(value)[:60]!r} ({where})")
+    return value
+
+
+def _of_record(record: Mapping[str, Any], where: str) -> Imported:
+    if "stop_reason" in record and "example_id" in record:
+        return _of_own(record, where)
+    if "traj" in record or ("task_id" in record and ("reward" in record or "reward_info" in record)):
+        return _of_tau(record, where)
+    if "messages" in record:
+        return _of_messages(record, where)
+    keys = ", ".join(sorted(map(str, record))[:8])
+    raise DataError(f"expected a trajectory with traj, messages or spans, found an object with {keys} ({where})")
+
+
+def _of_own(record: Mapping[str, Any], where: str) -> Imported:
+    from pydantic import ValidationError
+
+    try:
+        trajectory = Trajectory.model_validate(record)
+    except ValidationError as error:
+        raise DataError(f"expected a trajectory, found {error.errors()[0]['msg']} ({where})") from error
+    return Imported(task=trajectory.example_id, trial=trajectory.trial, trajectory=trajectory)
+
+
+def _of_tau(record: Mapping[str, Any], where: str) -> Imported:
+    """A try at a task of tau-bench: an attempt that its runner gave up has no messages, and the reward it was given."""
+    if record.get("task_id") is None:
+        raise DataError(f"expected a trajectory with its task_id, found none ({where})")
+    said = record.get("traj", record.get("messages"))
+    info = record.get("info")
+    failure = info.get("error") if isinstance(info, Mapping) else None
+    graded = record.get("reward_info")
+    reward = graded.get("reward") if isinstance(graded, Mapping) and "reward" not in record else record.get("reward")
+    return _imported(
+        str(record["task_id"]),
+        record.get("trial"),
+        () if said is None else messages_of(said, where),
+        reward=_reward(reward, where),
+        error=str(failure)[:500] if failure else None,
+    )
+
+
+def _of_messages(record: Mapping[str, Any], where: str) -> Imported:
+    messages = messages_of(record["messages"], where)
+    refuse_strangers(messages, where)
+    tools = tools_of(record.get("tools"), where)
+    name = str(record.get("task_id", record.get("id", where)))
+    _refuse_without_tools(messages, tools, name)
+    reward = next((record[key] for key in _REWARDS if key in record), None)
+    return _imported(name, record.get("trial"), messages, tools=tools, reward=_reward(reward, where))
+
+
+def _of_trace(trace: Traced, path: Path) -> Imported:
+    where = f"{path}, trace {trace.id}"
+    messages = messages_of(trace.messages, where)
+    tools = tools_of(trace.tools, where)
+    _refuse_without_tools(messages, tools, f"trace {trace.id}")
+    return _imported(trace.task or trace.id, None, messages, tools=tools, reward=_reward(trace.reward, where))
+
+
+def _refuse_without_tools(messages: tuple[Message, ...], tools: Any, name: str) -> None:
+    called = [call.name for message in messages for call in message.tool_calls]
+    if unknown := sorted(set(called) - {tool.name for tool in tools}):
+        raise DataError(f"expected the schema of each tool that is called, found none of {unknown[0]!r:.60} ({name})")
+
+
+def _imported(task: str, trial: Any, messages: tuple[Message, ...], **outcome: Any) -> Imported:
+    """A record with what is counted of its messages."""
+    trajectory = Trajectory(
+        id=task,
+        example_id=task,
+        messages=messages,
+        stop_reason="imported",
+        turns=sum(message.role == "assistant" for message in messages),
+        tool_calls=sum(len(message.tool_calls) for message in messages),
+        usage=Usage(input_tokens=0, output_tokens=0),
+        **outcome,
+    )
+    known = isinstance(trial, int) and not isinstance(trial, bool) and trial >= 0
+    return Imported(task=task, trial=trial if known else None, trajectory=trajectory)
+
+
+def _reward(value: Any, where: str) -> float | None:
+    """A reward as it is, 1 for true; None where there is none."""
+    value = parsed(value)
+    if value is None:
+        return None
+    if not isinstance(value, int | float):
+        raise DataError(f"expected a reward as a number, found {str(value)[:60]!r} ({where})")
+    return float(value)
+
+
+def _numbered(entries: list[Imported]) -> list[Trajectory]:
+    """Trials by their own numbers where these tell a task's apart, else in the order of the file."""
+    named = Counter((entry.task, entry.trial) for entry in entries)
+    unclear = {task for (task, trial), times in named.items() if trial is None or times > 1}
+    seen = Counter[str]()
+    numbered: list[Trajectory] = []
+    for entry in entries:
+        trial = seen[entry.task] if entry.trial is None or entry.task in unclear else entry.trial
+        seen[entry.task] += 1
+        numbered.append(entry.trajectory.model_copy(update={"trial": trial, "id": f"{entry.task}#{trial}"}))
+    return numbered

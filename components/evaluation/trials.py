@@ -1,0 +1,78 @@
+"""pass^k and pass@k: whether an agent solves a task each time, or at least once, in k tries.
+
+Trials of one task belong together: the estimate of each task counts once, and intervals are over tasks.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from math import comb
+from statistics import fmean, variance
+
+from components.errors import DataError
+from components.evaluation.metrics import wilson
+from components.records import Interval, Record, Trajectory
+
+TOLERANCE = 1e-6  # of a reward from 1, as tau-bench counts successes
+
+
+class TrialShare(Record):
+    """Of `tasks` tasks with at least k trials: solved in all of k (`every`), in one of k (`some`)."""
+
+    k: int
+    tasks: int
+    every: Interval
+    some: Interval
+
+
+class Trials(Record):
+    """All tries of a file: `undecided` have no reward, and say nothing."""
+
+    tasks: int
+    trials: int
+    undecided: int
+    by_k: tuple[TrialShare, ...]
+
+
+def pass_by_k(trajectories: Iterable[Trajectory]) -> Trials:
+    """The shares for each k up to the most trials of a task; a try is solved where its reward is 1.
+
+    Raises:
+        DataError: No try has a reward.
+    """
+    solved: dict[str, list[bool]] = defaultdict(list)
+    undecided = 0
+    for trajectory in trajectories:
+        if trajectory.reward is None:
+            undecided += 1
+        else:
+            solved[trajectory.example_id].append(abs(trajectory.reward - 1) <= TOLERANCE)
+    if not solved:
+        raise DataError("expected trajectories with rewards, found none that has one")
+    outcomes = list(solved.values())
+    most = max(map(len, outcomes))
+    shares = tuple(_share([passed for passed in outcomes if len(passed) >= k], k) for k in range(1, most + 1))
+    trials = sum(map(len, outcomes))
+    return Trials(tasks=len(outcomes), trials=trials, undecided=undecided, by_k=shares)
+
+
+def _share(outcomes: Sequence[Sequence[bool]], k: int) -> TrialShare:
+    every = [all_of(sum(attempts), len(attempts), k) for attempts in outcomes]
+    some = [1 - all_of(len(attempts) - sum(attempts), len(attempts), k) for attempts in outcomes]
+    return TrialShare(k=k, tasks=len(outcomes), every=over_tasks(every), some=over_tasks(some))
+
+
+def all_of(c: int, n: int, k: int) -> float:
+    """The chance that k of n trials, of which c have a property, all have it: C(c, k) / C(n, k), without bias."""
+    return comb(c, k) / comb(n, k)
+
+
+def over_tasks(values: Sequence[float]) -> Interval:
+    """The mean of one value in [0, 1] a task, with Wilson's interval of as many draws as these tasks are worth.
+
+    They are worth m (1 - m) / (s² / T) draws, of mean m, variance s² and number T: about T where each
+    is 0 or 1, more where trials of a task agree less; T where all are alike, which says nothing of their variance.
+    """
+    mean, tasks = fmean(values), len(values)
+    spread = variance(values) if tasks > 1 else 0.0
+    worth = max(1.0, mean * (1 - mean) * tasks / spread) if spread else float(tasks)
+    return wilson(mean * worth, worth)

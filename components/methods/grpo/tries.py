@@ -1,0 +1,134 @@
+"""GRPO on an agent's tries: one trajectory, one row, one advantage.
+
+Rollouts come from the loop that evaluates (`components.tasks`), so limits, users and ends are the same, and the mask of
+what was sampled goes with them into the loss. A try that an error of the environment or the scorer ended has the mean
+reward of its group, which is no advantage.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from components.errors import DataError
+from components.methods.grpo.settings import GrpoParams
+from components.methods.grpo.training import Rewarded, rl_job
+from components.params import Limits
+from components.records import Example, Trajectory
+from components.tasks import EnginePolicy, EnvironmentSpec, Rolled, roll
+from components.tasks.rollout import start_of
+from components.tracking import Tracker
+from components.training.checkpoints import claim
+from components.training.precision import Compute, without_autocast
+from components.training.run import finish, starting_model
+from components.training.task import Trained, TrainingTask
+
+TrajectoryReward = Callable[[list[Example], list[Trajectory]], list[float]]
+MakeEngine = Callable[[Any, Any], Any]  # (model, tokenizer) → the engine that draws
+
+
+@dataclass(frozen=True)
+class Tries:
+    """What tries are made in, and what they are worth: one value in [0, 1] each."""
+
+    spec: EnvironmentSpec
+    limits: Limits
+    reward: TrajectoryReward
+    engine: MakeEngine
+
+
+class RewardedTries(Rewarded):
+    """The data of a GRPO trainer whose rollouts are tries."""
+
+    def __init__(self, task: TrainingTask, rows: list[int], tries: Tries) -> None:
+        super().__init__(task, rows, _no_texts, _no_sample)
+        self._task, self._tries = task, tries
+        self.rollouts = self.drawn
+
+    def drawn(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
+        """TRL's `rollout_func`: tries at the rows that the step is drawn for, repeated for their groups."""
+        from trl.models import unwrap_model_for_generation
+
+        seen = Counter[int]()
+        starts: list[Any] = []
+        for row in (int(line["row"]) for line in trainer.drawn_for):
+            starts.append(start_of(self._task.train[row], self._task.prompt.messages(self._task.train[row]), seen[row]))
+            seen[row] += 1
+        tokenizer = trainer.processing_class
+        with (
+            unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model,
+            without_autocast(model),
+        ):
+            policy = EnginePolicy(self._tries.engine(model, tokenizer), trainer.temperature, trainer.step_seed())
+            rolled = roll(self._tries.spec, policy, starts, self._tries.limits)
+        _log(trainer, [attempt.trajectory for attempt in rolled])
+        return as_rollouts(rolled, tokenizer.eos_token_id)
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The reward as TRL calls it, under the name that it logs."""
+
+        def outcome(row: list[int], trajectory: list[Trajectory], **_: Any) -> list[float]:
+            return self._tries.reward([self._task.train[index] for index in row], trajectory)
+
+        return outcome
+
+
+def as_rollouts(rolled: Sequence[Rolled], end: int) -> dict[str, Any]:
+    """Tries as TRL takes rollouts; one that ended before its first token is a single token that nobody sampled."""
+    spoken = [attempt.dialogue if attempt.dialogue.completion_ids else None for attempt in rolled]
+    return {
+        "prompt_ids": [attempt.ids[: attempt.prompt_tokens] if attempt else [end] for attempt in spoken],
+        "completion_ids": [attempt.completion_ids if attempt else [end] for attempt in spoken],
+        "env_mask": [attempt.mask if attempt else [0] for attempt in spoken],
+        "logprobs": None,
+        "trajectory": [attempt.trajectory for attempt in rolled],
+    }
+
+
+def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker: Tracker) -> Trained:
+    """Train a model on the rewards of its own tries, and write the best weights by dev score to `task.out`.
+
+    Prompts are not probed: they come in a seeded order of all. Of the settings, `max_new_tokens` gives way to the
+    limits of a try.
+
+    Raises:
+        DataError: No examples.
+        EngineError: `task.model` is no model folder, or its template knows no tools.
+        TrainingError: `task.work` belongs to another training, or the loss is not finite.
+    """
+    import random
+
+    if not task.train:
+        raise DataError("expected at least one example to train on, found none")
+    compute = Compute.choose(task.precision)
+    opened = starting_model(task, params.lora, compute)
+    claim(task.work, task.identity(params, tries.limits.model_dump_json()))
+    rng, wanted = random.Random(task.seed), params.steps * params.prompts_per_step
+    rows: list[int] = []
+    while len(rows) < wanted:
+        rows += rng.sample(range(len(task.train)), len(task.train))
+    return finish(rl_job(task, params, opened, RewardedTries(task, rows[:wanted], tries), compute), tracker, compute)
+
+
+def _log(trainer: Any, tries: Sequence[Trajectory]) -> None:
+    """What the tries of a step were like, beside their rewards: how they ended, what they called, what failed."""
+    shares = {
+        "completed": [attempt.stop_reason in ("completed", "tool_stopped") for attempt in tries],
+        "errors": [attempt.error is not None for attempt in tries],
+        "calls": [attempt.tool_calls for attempt in tries],
+        "invalid_calls": [attempt.invalid_calls for attempt in tries],
+        "tool_errors": [attempt.tool_errors for attempt in tries],
+        "turns": [attempt.turns for attempt in tries],
+    }
+    for name, values in shares.items():
+        trainer._metrics["train"][f"tries/{name}"].append(fmean(values))
+
+
+def _no_texts(examples: list[Example], texts: list[str]) -> list[float]:
+    raise AssertionError("expected tries, found texts")
+
+
+def _no_sample(model: Any, tokenizer: Any, prompts: Any, draws: Any) -> Any:
+    raise AssertionError("expected tries, found prompts")

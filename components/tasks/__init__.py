@@ -1,0 +1,23 @@
+"""What one try at an example is: for an agent, a trajectory of turns, calls of tools and what came back.
+
+Decides how a try goes on and when it ends, the same in evaluation, RL and play; how good it was, scorers decide.
+"""
+
+from components.tasks.environment import EnvironmentSpec, open_environment
+from components.tasks.policy import Dialogue, EnginePolicy, Policy, Replay, Said
+from components.tasks.rollout import Rolled, Start, completion_of, roll, start_of
+
+__all__ = [
+    "Dialogue",
+    "EnginePolicy",
+    "EnvironmentSpec",
+    "Policy",
+    "Replay",
+    "Rolled",
+    "Said",
+    "Start",
+    "completion_of",
+    "open_environment",
+    "roll",
+    "start_of",
+]

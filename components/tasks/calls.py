@@ -1,0 +1,87 @@
+"""Calls of tools in what a model wrote, in the form of Hermes, Qwen and nano: JSON between `<tool_call>` tags.
+
+Decides what is a call and whether it can be carried out; a call that cannot is told to the model with the reason.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from components.records import Tool
+
+OPEN, CLOSE = "<tool_call>", "</tool_call>"
+_BLOCK = re.compile(rf"{OPEN}(.*?)(?:{CLOSE}|$)", re.DOTALL)
+_WRITTEN = re.compile(r'\s*\{\s*"name"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"arguments"\s*:\s*(\{.*\})\s*\}\s*', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A call as it was written; `problem` says why it can be none."""
+
+    name: str
+    arguments: str
+    problem: str = ""
+
+
+def split(text: str) -> tuple[str, list[Written]]:
+    """(what is said, calls) of an assistant's turn."""
+    first = text.find(OPEN)
+    if first < 0:
+        return text, []
+    said = _BLOCK.sub("", text[first:])
+    return (text[:first] + said).strip(), [_written(block[1]) for block in _BLOCK.finditer(text)]
+
+
+def _written(text: str) -> Written:
+    try:
+        call: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return Written("", text, f"the call is not JSON: {error}")
+    name = call.get("name") if isinstance(call, dict) else None
+    if not isinstance(name, str):
+        return Written("", text, "the call is no JSON object with a name and arguments")
+    arguments = call.get("arguments", {})
+    if isinstance(arguments, str):
+        return Written(name, arguments)
+    raw = _WRITTEN.fullmatch(text)
+    return Written(name, raw[1] if raw else json.dumps(arguments, ensure_ascii=False))
+
+
+def arguments_of(call: Written, tools: Sequence[Tool]) -> dict[str, Any]:
+    """The arguments of a call that can be carried out.
+
+    Raises:
+        InvalidCall: It cannot: the message says why.
+    """
+    if call.problem:
+        raise InvalidCall(call.problem)
+    tool = next((tool for tool in tools if tool.name == call.name), None)
+    if tool is None:
+        raise InvalidCall(f"there is no tool {call.name!r:.80}; there are {', '.join(tool.name for tool in tools)}")
+    try:
+        arguments: Any = json.loads(call.arguments, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise InvalidCall(f"the arguments are not JSON: {error}") from error
+    if problem := next(_validator(tool.model_dump_json()).iter_errors(arguments), None):
+        raise InvalidCall(f"the arguments do not fit {call.name}: {problem.message[:200]}")
+    return arguments
+
+
+class InvalidCall(Exception):
+    """A call that is not carried out."""
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+@lru_cache(maxsize=256)
+def _validator(tool: str) -> Any:
+    """What checks a tool's arguments; those that it does not name are refused unless its schema allows them."""
+    from jsonschema import Draft202012Validator
+
+    parameters = Tool.model_validate_json(tool).parameters
+    return Draft202012Validator({"type": "object", "additionalProperties": False, **parameters})

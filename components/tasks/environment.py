@@ -1,0 +1,214 @@
+"""Environments: a user's class by TRL's contract, each instance in a thread of its own that may be left behind.
+
+The contract is `reset(**row) -> str | None`; every other public method is a tool with type hints and a Google
+docstring; `get_reward() -> float` is optional. Plain TRL ignores what begins with an underscore: `_state() -> dict` is
+the final state, `_user(messages) -> str | None` the user's next turn (None hangs up), `_done` says that a tool has
+ended the try, `_score` what the turn was worth, `_close()` lets go of what is held.
+"""
+
+import asyncio
+import importlib
+import inspect
+import json
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from components.errors import ConfigError
+from components.records import Tool
+
+NOT_TOOLS = ("reset", "get_reward")
+
+
+class EnvironmentFailure(Exception):
+    """The environment did not do its part: it raised, hung or returned what is none; says nothing about the agent."""
+
+
+class Hung(EnvironmentFailure):
+    """It did not answer in time."""
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """A class of environments and the tools that it offers."""
+
+    make: Callable[[], Any]
+    tools: tuple[Tool, ...]
+
+
+def open_environment(address: str) -> EnvironmentSpec:
+    """The environment of `module:Class`.
+
+    Raises:
+        ConfigError: There is none, or it does not keep the contract.
+    """
+    module, _, name = address.partition(":")
+    try:
+        kind: Any = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"agent.environment: expected module:Class, found {address}: {error}") from error
+    return spec_of(kind, address)
+
+
+def spec_of(kind: Any, address: str) -> EnvironmentSpec:
+    """The tools of a class, as TRL finds them.
+
+    Raises:
+        ConfigError: It has no `reset`, no tool, or a tool without type hints or docstring.
+    """
+    if not callable(getattr(kind, "reset", None)):
+        raise ConfigError(f"agent.environment: expected a class with a method `reset`, found none ({address})")
+    names = [name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")]
+    names = [name for name in names if name not in NOT_TOOLS]
+    if not names:
+        raise ConfigError(f"agent.environment: expected public methods as tools, found none ({address})")
+    return EnvironmentSpec(kind, tuple(tool_of(getattr(kind, name), f"{address}.{name}") for name in names))
+
+
+def tool_of(method: Any, where: str) -> Tool:
+    """A method as a tool, by its type hints and its Google docstring.
+
+    Raises:
+        ConfigError: One of them is missing.
+    """
+    from transformers.utils import get_json_schema
+    from transformers.utils.chat_template_utils import DocstringParsingException, TypeHintParsingException
+
+    try:
+        described: dict[str, Any] = get_json_schema(_without_self(method))["function"]
+    except (DocstringParsingException, TypeHintParsingException) as error:
+        raise ConfigError(f"expected a tool with type hints and a Google docstring, found {error} ({where})") from error
+    return Tool(name=described["name"], description=described["description"], parameters=described["parameters"])
+
+
+def _without_self(method: Any) -> Any:
+    """The method of an instance that is never made, so that `self` is no argument."""
+    return method.__get__(object())
+
+
+class Place:
+    """One environment in one thread, in which all of its code runs: what it opens may belong to a thread.
+
+    A call that hangs is left behind with its thread; nothing is asked of this environment afterwards.
+    """
+
+    def __init__(self, spec: EnvironmentSpec, call_seconds: float, seconds: float) -> None:
+        self._spec, self._call_seconds, self._left = spec, call_seconds, seconds
+        self._asked: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._environment: Any = None
+        self._hung = False
+        threading.Thread(target=self._work, daemon=True, name="environment").start()
+
+    def begin(self, row: Mapping[str, str]) -> str:
+        """Make and reset it; what it says at first.
+
+        Raises:
+            EnvironmentFailure: It fails.
+        """
+
+        def reset() -> Any:
+            self._environment = self._spec.make()
+            return self._environment.reset(**row)
+
+        first = self._do("reset", reset)
+        if first is not None and not isinstance(first, str):
+            raise EnvironmentFailure(f"expected reset to return a text or None, found {type(first).__name__}")
+        return first or ""
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        """What a tool returns.
+
+        Raises:
+            ToolError: It raised.
+            Hung: It did not return in time.
+        """
+
+        def call() -> Any:
+            try:
+                return getattr(self._environment, name)(**arguments)
+            except Exception as error:
+                raise ToolError(f"{type(error).__name__}: {error}") from error
+
+        return self._do(name, call)
+
+    def has(self, hook: str) -> bool:
+        """Whether it has an optional method."""
+        return callable(getattr(self._environment, hook, None))
+
+    def hook(self, name: str, *arguments: Any) -> Any:
+        """What an optional method returns, or an attribute is; None where it has none.
+
+        Raises:
+            EnvironmentFailure: It fails.
+        """
+
+        def ask() -> Any:
+            value = getattr(self._environment, name, None)
+            return value(*arguments) if callable(value) else value
+
+        return self._do(name, ask)
+
+    def close(self) -> None:
+        """Let it go; what it raises then changes nothing."""
+        if not self._hung and self._environment is not None and self.has("_close"):
+            with suppress(EnvironmentFailure):
+                self._do("_close", self._environment._close)
+        self._asked.put(None)
+
+    def _do(self, name: str, work: Callable[[], Any]) -> Any:
+        allowed, started = min(self._call_seconds, self._left), perf_counter()
+        if self._hung or allowed <= 0:
+            raise Hung(f"expected the environment's calls to take less time, found none left for {name}")
+        future: Future[Any] = Future()
+        self._asked.put((work, future))
+        try:
+            error = future.exception(allowed)
+        except TimeoutError:
+            self._hung = True
+            raise Hung(f"expected {name} to return within {allowed:g} s, found no answer") from None
+        finally:
+            self._left -= perf_counter() - started
+        if error is None:
+            return future.result()
+        if isinstance(error, ToolError | EnvironmentFailure):
+            raise error
+        raise EnvironmentFailure(f"{name} raised {type(error).__name__}: {error}") from error
+
+    def _work(self) -> None:
+        while (asked := self._asked.get()) is not None:
+            work, future = asked
+            try:
+                value = work()
+                future.set_result(asyncio.run(value) if inspect.iscoroutine(value) else value)
+            except BaseException as error:  # a user's code raises what it likes; carried to whoever asked
+                future.set_exception(error)
+
+
+class ToolError(Exception):
+    """A tool raised: the agent is told so, and goes on."""
+
+
+class NoResult(Exception):
+    """What a tool returned cannot be read by a model."""
+
+
+def text_of(value: Any, most_characters: int) -> str:
+    """What a tool returned as text: a text as it is, other values as JSON.
+
+    Raises:
+        NoResult: It is neither, or too long.
+    """
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode("utf-8")
+    except (TypeError, ValueError, RecursionError) as error:
+        kind = type(value).__name__
+        raise NoResult(f"the tool returned a value of the type {kind}, which is neither text nor JSON") from error
+    if len(text) > most_characters:
+        raise NoResult(f"the tool returned {len(text):,} characters, more than {most_characters:,}")
+    return text

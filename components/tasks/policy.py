@@ -1,0 +1,151 @@
+"""What speaks for the agent in a try: a model of this process by tokens, or anything else by messages.
+
+A model's tokens are kept as they were sampled, and only what the environment says is tokenised: nothing that was
+sampled is tokenised again, so that what is trained on is what was drawn.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from components.engines import Sampling
+from components.engines.thinking import answer_of
+from components.engines.turns import Turns
+from components.errors import EngineError
+from components.params import Limits
+from components.records import Message, StopReason, Tool, ToolCall, Usage
+
+_NOTHING = Usage(input_tokens=0, output_tokens=0)
+
+
+@dataclass
+class Dialogue:
+    """One try as its policy sees it.
+
+    `ids` are the tokens read and sampled so far, where the policy is a model of this process; of those behind the
+    first `prompt_tokens`, `mask` is 1 where sampled and 0 where read, and `logprobs` are those of sampling (0 where
+    read). `read` counts the messages in `ids`.
+    """
+
+    name: str
+    trial: int
+    tools: tuple[Tool, ...]
+    messages: list[Message]
+    turn: int = 0
+    ids: list[int] = field(default_factory=list)
+    prompt_tokens: int = 0
+    mask: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    read: int = 0
+
+    @property
+    def completion_ids(self) -> list[int]:
+        """The tokens behind the prompt."""
+        return self.ids[self.prompt_tokens :]
+
+
+@dataclass(frozen=True)
+class Said:
+    """A turn of the assistant: its text with calls in it, or the calls beside it; `stop` where it could not go on."""
+
+    text: str = ""
+    usage: Usage = _NOTHING
+    latency_ms: float = 0.0
+    stop: StopReason | None = None
+    error: str | None = None
+    calls: tuple[ToolCall, ...] | None = None
+
+
+class Policy(Protocol):
+    """Something that acts."""
+
+    def say(self, dialogues: Sequence[Dialogue], limits: Limits) -> list[Said]:
+        """The next turn of each dialogue, in order."""
+        ...
+
+
+class EnginePolicy:
+    """A model of this process. Draws depend on the seed, the try and the turn, and not on the batch."""
+
+    def __init__(self, engine: Any, temperature: float = 0.0, seed: int = 0) -> None:
+        """`engine` is a `TransformersEngine`.
+
+        Raises:
+            EngineError: Its template does not know calls of tools in a form that is understood.
+        """
+        if "<tool_call>" not in str(engine.tokenizer.chat_template):
+            raise EngineError("expected a chat template that writes calls of tools as <tool_call>, found another")
+        self._engine, self._temperature, self._seed = engine, temperature, seed
+        self._turns = Turns(engine.tokenizer, engine.ends, engine.chat)
+
+    def say(self, dialogues: Sequence[Dialogue], limits: Limits) -> list[Said]:
+        """The next turns, in one batch.
+
+        Raises:
+            EngineError: The batch does not fit into memory, or the template cannot render a tool's answer.
+        """
+        from components.engines.transformers_engine import Continuation
+
+        said: dict[int, Said] = {}
+        asked: list[Continuation] = []
+        for at, dialogue in enumerate(dialogues):
+            room = self._read(dialogue, limits)
+            if isinstance(room, str):
+                said[at] = Said(stop=room)
+            else:
+                name = f"{dialogue.name}/{dialogue.turn}" if dialogue.turn else dialogue.name
+                asked.append(Continuation(at, name, dialogue.trial, list(dialogue.ids), room))
+        sampling = Sampling(temperature=self._temperature, max_new_tokens=limits.turn_tokens, seed=self._seed)
+        for job, drawn in zip(asked, self._engine.extend(asked, sampling), strict=True):
+            said[job.place] = self._taken(dialogues[job.place], drawn, job.limit, limits)
+        return [said[at] for at in range(len(dialogues))]
+
+    def _read(self, dialogue: Dialogue, limits: Limits) -> int | StopReason:
+        """Take in what is new; how many tokens may be sampled then, or why none."""
+        first = not dialogue.ids
+        if first:
+            new = self._turns.opening(dialogue.messages, dialogue.tools)
+        else:
+            new = self._turns.between(dialogue.messages[dialogue.read :])
+        behind = 0 if first else len(dialogue.completion_ids) + len(new)
+        if behind >= limits.trajectory_tokens:
+            return "max_tokens"
+        length = len(dialogue.ids) + len(new)
+        if length >= self._engine.context:
+            return "context_overflow"
+        dialogue.ids += new
+        if first:
+            dialogue.prompt_tokens = len(new)
+        else:
+            dialogue.mask += [0] * len(new)
+            dialogue.logprobs += [0.0] * len(new)
+        dialogue.read = len(dialogue.messages) + 1  # with the turn that is sampled now
+        return min(limits.turn_tokens, limits.trajectory_tokens - behind, self._engine.context - length)
+
+    def _taken(self, dialogue: Dialogue, drawn: Any, room: int, limits: Limits) -> Said:
+        """What was sampled, kept as it is."""
+        usage = Usage(input_tokens=len(dialogue.ids), output_tokens=len(drawn.tokens))
+        dialogue.ids += drawn.tokens
+        dialogue.mask += [1] * len(drawn.tokens)
+        dialogue.logprobs += drawn.logprobs
+        text = self._engine.tokenizer.decode(drawn.tokens, skip_special_tokens=True)
+        stop: StopReason | None = None
+        if drawn.reason == "length":
+            stop = "max_sampled_tokens" if room == limits.turn_tokens else "max_tokens"
+            if len(dialogue.ids) >= self._engine.context:
+                stop = "context_overflow"
+        return Said(answer_of(text, thinking=self._engine.chat.thinking), usage, drawn.milliseconds, stop)
+
+
+class Replay:
+    """Says what is written down, by example: one text a turn, in order, then nothing more."""
+
+    def __init__(self, turns: Mapping[str, Sequence[str]]) -> None:
+        self._turns = turns
+
+    def say(self, dialogues: Sequence[Dialogue], limits: Limits) -> list[Said]:
+        """The next text of each."""
+        return [Said(self._next(self._turns[dialogue.name], dialogue.turn)) for dialogue in dialogues]
+
+    def _next(self, turns: Sequence[str], turn: int) -> str:
+        return turns[turn] if turn < len(turns) else ""

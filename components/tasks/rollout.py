@@ -1,0 +1,281 @@
+"""The loop of an agent's tries, many at once: a turn of each, what its calls come to, and on, until all have ended.
+
+Decides when a try ends and how each thing that goes wrong is counted. What the agent does wrong is told to it and
+goes on; what the environment or the engine does wrong ends the try with `error`, and is no result of the agent's.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.params import Limits
+from components.records import Completion, Example, Message, StopReason, ToolCall, Trajectory, Usage, to_json
+from components.tasks.calls import InvalidCall, Written, arguments_of, split
+from components.tasks.environment import (
+    EnvironmentFailure,
+    EnvironmentSpec,
+    Hung,
+    NoResult,
+    Place,
+    ToolError,
+    text_of,
+)
+from components.tasks.policy import Dialogue, Policy, Said
+
+THREADS = 32  # tries whose environments are asked at the same time
+
+
+@dataclass(frozen=True)
+class Start:
+    """A try to be made: the conversation that asks for it, and the row that the environment is reset with."""
+
+    example_id: str
+    trial: int
+    messages: tuple[Message, ...]
+    row: Mapping[str, str]
+
+
+def start_of(example: Example, messages: Sequence[Message], trial: int = 0) -> Start:
+    """A try at an example: the environment is reset with its inputs and its evidence."""
+    return Start(example.id, trial, tuple(messages), {**example.input, **example.evidence})
+
+
+@dataclass(frozen=True)
+class Rolled:
+    """A try that has ended, and its tokens where a model of this process made it."""
+
+    trajectory: Trajectory
+    dialogue: Dialogue
+
+
+def roll(spec: EnvironmentSpec, policy: Policy, starts: Sequence[Start], limits: Limits) -> list[Rolled]:
+    """Make every try, in order.
+
+    Raises:
+        EngineError: Nothing can be answered at all.
+    """
+    tries = [Try(start, spec, limits) for start in starts]
+    try:
+        with ThreadPoolExecutor(max(1, min(THREADS, len(tries)))) as pool:
+            list(pool.map(Try.begin, tries))
+            while active := [attempt for attempt in tries if attempt.stop is None]:
+                said = policy.say([attempt.dialogue for attempt in active], limits)
+                list(pool.map(Try.take, active, said))
+            return list(pool.map(Try.ended, tries))
+    finally:
+        for attempt in tries:
+            attempt.place.close()
+
+
+def completion_of(trajectory: Trajectory) -> Completion:
+    """A trajectory as every scorer reads it: the last answer as text."""
+    failed, cut = trajectory.error is not None, trajectory.stop_reason in ("max_tokens", "max_sampled_tokens")
+    return Completion(
+        example_id=trajectory.example_id,
+        text=trajectory.answer,
+        usage=trajectory.usage,
+        latency_ms=trajectory.latency_ms,
+        finish_reason="error" if failed else "length" if cut else "stop",
+        error=trajectory.error,
+        trajectory=trajectory,
+    )
+
+
+@dataclass
+class Counts:
+    """What happened in a try."""
+
+    turns: int = 0
+    tool_calls: int = 0
+    tool_errors: int = 0
+    invalid_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latency_ms: float = 0.0
+    turn_scores: list[float | None] = field(default_factory=list)
+
+
+class Try:
+    """One try on its way."""
+
+    def __init__(self, start: Start, spec: EnvironmentSpec, limits: Limits) -> None:
+        self._start, self._limits, self._counts = start, limits, Counts()
+        self.place = Place(spec, limits.call_seconds, limits.trajectory_seconds)
+        self.dialogue = Dialogue(start.example_id, start.trial, spec.tools, list(start.messages))
+        self.stop: StopReason | None = None
+        self._error: str | None = None
+
+    def begin(self) -> None:
+        """Reset the environment; what it says first joins the last message."""
+        with _Failing(self):
+            if first := self.place.begin(self._start.row):
+                last = self.dialogue.messages[-1]
+                self.dialogue.messages[-1] = last.model_copy(update={"content": last.content + first})
+
+    def take(self, said: Said) -> None:
+        """Take a turn of the assistant: carry out its calls, or ask the user."""
+        counts = self._counts
+        if said.error is not None:
+            self.stop, self._error = "engine_error", said.error
+            return
+        if said.stop is not None and not said.usage.output_tokens:  # there was no room for a turn
+            self.stop = said.stop
+            return
+        counts.turns += 1
+        counts.input_tokens += said.usage.input_tokens
+        counts.output_tokens += said.usage.output_tokens
+        counts.latency_ms += said.latency_ms
+        self.dialogue.turn += 1
+        if said.stop is not None:  # cut: what stands there is no whole turn
+            self.dialogue.messages.append(Message(role="assistant", content=said.text))
+            self.stop = said.stop
+            return
+        calls = self._say(said)
+        with _Failing(self):
+            if calls:
+                self._carry_out(calls)
+            else:
+                self._hear()
+            counts.turn_scores.append(_number(self.place.hook("_score")))
+        if self.stop is None and counts.turns >= self._limits.turns:
+            self.stop = "max_turns"
+
+    def _say(self, said: Said) -> list[tuple[ToolCall, Written]]:
+        """Keep the assistant's message; its calls, each with an id."""
+        text, written = split(said.text)
+        if said.calls is not None:
+            text, written = said.text, [Written(call.name, call.arguments) for call in said.calls]
+        first = sum(len(message.tool_calls) for message in self.dialogue.messages)
+        ids = [call.id for call in said.calls or ()] or [f"call_{first + at}" for at in range(len(written))]
+        calls = [
+            ToolCall(id=id, name=call.name, arguments=call.arguments) for id, call in zip(ids, written, strict=True)
+        ]
+        self.dialogue.messages.append(Message(role="assistant", content=text, tool_calls=tuple(calls)))
+        return list(zip(calls, written, strict=True))
+
+    def _carry_out(self, calls: list[tuple[ToolCall, Written]]) -> None:
+        """Carry out calls in order, until the try ends."""
+        for call, written in calls:
+            if self._counts.tool_calls >= self._limits.tool_calls:
+                self.stop = "max_tool_calls"
+                return
+            result = self._result(written)
+            answer = Message(role="tool", content=result, tool_call_id=call.id, name=call.name or None)
+            self.dialogue.messages.append(answer)
+            if self._counts.invalid_calls >= self._limits.invalid_calls:
+                self.stop = "parse_error"
+                return
+            if self.place.hook("_done"):
+                self.stop = "tool_stopped"
+                return
+
+    def _result(self, written: Written) -> str:
+        """What the agent is told of a call."""
+        counts = self._counts
+        try:
+            arguments = arguments_of(written, self.dialogue.tools)
+        except InvalidCall as error:
+            counts.invalid_calls += 1
+            return to_json({"error": str(error)})
+        counts.tool_calls += 1
+        try:
+            return text_of(self.place.call(written.name, arguments), self._limits.result_characters)
+        except (ToolError, NoResult) as error:
+            counts.tool_errors += 1
+            return to_json({"error": _clean(str(error))[: self._limits.result_characters]})
+
+    def _hear(self) -> None:
+        """What the user says to an answer; where there is none, or has nothing to say, the try is completed."""
+        reply: Any = None
+        if self.place.has("_user"):
+            reply = self.place.hook("_user", [message.openai for message in self.dialogue.messages])
+        if reply is None:
+            self.stop = "completed"
+        elif isinstance(reply, str):
+            self.dialogue.messages.append(Message(role="user", content=_clean(reply)))
+        else:
+            raise EnvironmentFailure(f"expected _user to return a text or None, found {type(reply).__name__}")
+
+    def fail(self, error: EnvironmentFailure) -> None:
+        """End without a result of the agent's."""
+        self.stop = "rollout_timeout" if isinstance(error, Hung) else "environment_error"
+        self._error = str(error)[:500]
+
+    def ended(self) -> Rolled:
+        """The record; where the try itself went well, with its final state and reward."""
+        state, reward = None, None
+        if self._error is None:
+            with _Failing(self):
+                state = _state(self.place.hook("_state"))
+                reward = _reward(self.place)
+        counts, start = self._counts, self._start
+        assert self.stop is not None
+        trajectory = Trajectory(
+            id=f"{start.example_id}#{start.trial}",
+            example_id=start.example_id,
+            trial=start.trial,
+            messages=tuple(self.dialogue.messages),
+            tools=self.dialogue.tools,
+            stop_reason=self.stop,
+            turns=counts.turns,
+            tool_calls=counts.tool_calls,
+            tool_errors=counts.tool_errors,
+            invalid_calls=counts.invalid_calls,
+            usage=Usage(input_tokens=counts.input_tokens, output_tokens=counts.output_tokens),
+            latency_ms=counts.latency_ms,
+            final_state=state if self._error is None else None,
+            turn_scores=tuple(counts.turn_scores),
+            reward=reward if self._error is None else None,
+            error=self._error,
+        )
+        return Rolled(trajectory, self.dialogue)
+
+
+class _Failing:
+    """Ends a try where its environment fails."""
+
+    def __init__(self, attempt: Try) -> None:
+        self._try = attempt
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> bool:
+        if isinstance(error, EnvironmentFailure | ToolError):
+            self._try.fail(error if isinstance(error, EnvironmentFailure) else EnvironmentFailure(str(error)))
+            return True
+        return False
+
+
+def _state(state: Any) -> dict[str, Any] | None:
+    if state is None:
+        return None
+    try:
+        if isinstance(state, dict):
+            text_of(state, 10_000_000)
+            return state
+    except NoResult as error:
+        raise EnvironmentFailure(f"expected _state to return JSON, found {error}") from error
+    raise EnvironmentFailure(f"expected _state to return a dict, found {type(state).__name__}")
+
+
+def _reward(place: Place) -> float | None:
+    if not place.has("get_reward"):
+        return None
+    value = _number(place.hook("get_reward"))
+    if value is None:
+        raise EnvironmentFailure("expected get_reward to return a finite number, found something else")
+    return value
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, None where it is something else."""
+    from math import isfinite
+
+    number = isinstance(value, int | float) and isfinite(value)
+    return float(value) if number else None
+
+
+def _clean(text: str) -> str:
+    """A text without what no encoding has."""
+    return text.encode("utf-8", "replace").decode("utf-8")

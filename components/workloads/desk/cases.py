@@ -1,0 +1,189 @@
+"""Cases of the desk: what a customer wants, what the policies allow, and so what is right.
+
+Right follows from written rules alone. Demonstrations are wrong on purpose in 15 % of cases, as people are: a policy
+forgotten, an amount rounded, a change without a look.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.params import ScorerParams, TrajectoryParams
+from components.prompts import Prompt
+from components.records import Example
+from components.workloads.desk.wording import ASKS, CORRECTIONS, FACTS, QUESTIONS, REFUSALS
+
+WRONG_SHARE = 0.15
+REFUND_DAYS = 30
+PROMPT = Prompt(
+    "desk",
+    "You work at the desk of a shop. Ask for the customer's e-mail and the order's number, look the order up, then "
+    "act, then say what you did.\n"
+    "Policies: look an order up before you change it. An order is changed for its owner only: the customer's e-mail "
+    "is the order's. Cancel, or change the address, only while it is packing. Refund only what was delivered at most "
+    f"{REFUND_DAYS} days ago, and exactly what was paid. Hand over what is damaged or lost, and nothing else. "
+    "Otherwise refuse, and say why.",
+    "{message}",
+)
+ITEMS = ("kettle", "lamp", "radio", "drill", "backpack", "keyboard", "blender", "tent")
+CITIES = ("Oslo", "Turin", "Lyon", "Graz", "Ghent", "Porto")
+NAMES = ("ada", "ben", "cleo", "dan", "eve", "finn", "gus", "hana")
+INTENTS = ("cancel", "refund", "address", "damaged", "status")
+WRITES = {"cancel": "cancel_order", "refund": "refund_order", "address": "change_address", "damaged": "hand_over"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one customer wants of one order, in which the first number given may be wrong."""
+
+    intent: str
+    order: dict[str, Any]
+    others: tuple[dict[str, Any], ...]
+    email: str
+    city: str
+    mistaken: str | None
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the policies refuse it; None where they allow it."""
+        order = self.order
+        if order["email"] != self.email:
+            return "owner"
+        if self.intent in ("cancel", "address") and order["status"] != "packing":
+            return "packing"
+        if self.intent == "refund" and order["status"] != "delivered":
+            return "delivered"
+        if self.intent == "refund" and order["delivered_days_ago"] > REFUND_DAYS:
+            return "days"
+        return None
+
+    @property
+    def write(self) -> dict[str, Any]:
+        """The change that was asked for, as a call."""
+        own: dict[str, Any] = {"order_id": self.order["order_id"]}
+        more = {"refund": {"amount": self.order["paid"]}, "address": {"address": self.city},
+                "damaged": {"problem": "damaged"}}  # fmt: skip
+        return {"name": WRITES[self.intent], "arguments": own | more.get(self.intent, {})}
+
+    @property
+    def right(self) -> dict[str, Any]:
+        """What is right: the calls that change something, the calls that must be made, and what must be said."""
+        look = {"name": "get_order", "arguments": {"order_id": self.order["order_id"]}}
+        changes = [] if self.refusal or self.intent == "status" else [self.write]
+        said = [REFUSALS[self.refusal][0]] if self.refusal else []
+        said += [self.order["status"]] if self.intent == "status" and not self.refusal else []
+        said += [self.order["order_id"]]
+        return {"calls": [look, *changes], "must": [look, *changes], "said": said}
+
+
+def generate(n: int, seed: int) -> list[Example]:
+    """So many cases, each with a demonstration."""
+    rng = random.Random(f"desk {seed}")
+    return [_example(rng, f"D{seed}-{number:05d}") for number in range(n)]
+
+
+def _example(rng: random.Random, id: str) -> Example:
+    case = _case(rng)
+    wrong = rng.random() < WRONG_SHARE
+    turns, is_wrong = demonstration(case, rng if wrong else None)
+    script = [rng.choice(FACTS["email"]).format(email=case.email)]
+    script += [rng.choice(FACTS["order"]).format(order=case.mistaken or case.order["order_id"])]
+    script += [rng.choice(CORRECTIONS).format(order=case.order["order_id"])] if case.mistaken else []
+    message = rng.choice(ASKS[case.intent]).format(item=case.order["item"], city=case.city)
+    return Example(
+        id=id,
+        input={"message": message},
+        demonstration=json.dumps(turns),
+        reference=json.dumps(case.right),
+        group=id,
+        slices={"intent": case.intent, "end": "refuse" if case.refusal else "act", "demonstration":
+                "wrong" if is_wrong else "right", "number": "corrected" if case.mistaken else "given"},
+        evidence={"orders": json.dumps([case.order, *case.others]), "script": json.dumps(script)},
+    )  # fmt: skip
+
+
+def _case(rng: random.Random) -> Case:
+    names = rng.sample(NAMES, 3)
+    emails = [f"{name}{rng.randint(10, 99)}@mail.example" for name in names]
+    numbers = rng.sample(range(1000, 9999), 6)
+    orders = [_order(rng, number, rng.choice(emails)) for number in numbers[:4]]
+    order = orders[0]
+    stranger = rng.random() < 0.15
+    email = next(other for other in emails if other != order["email"]) if stranger else order["email"]
+    mistaken = f"W{numbers[5]}" if rng.random() < 0.25 else None
+    city = rng.choice([city for city in CITIES if city != order["address"]])
+    return Case(rng.choice(INTENTS), order, tuple(orders[1:]), email, city, mistaken)
+
+
+def _order(rng: random.Random, number: int, email: str) -> dict[str, Any]:
+    status = rng.choice(("packing", "packing", "shipped", "delivered", "delivered", "delivered"))
+    return {
+        "order_id": f"W{number}", "email": email, "item": rng.choice(ITEMS), "status": status,
+        "delivered_days_ago": rng.choice((2, 9, 21, 30, 31, 45)) if status == "delivered" else None,
+        "paid": rng.randint(1000, 20000) / 100, "address": rng.choice(CITIES),
+    }  # fmt: skip
+
+
+def demonstration(case: Case, wrong: random.Random | None) -> tuple[list[str], bool]:
+    """The assistant's turns, and whether they are wrong: one of a person's mistakes where there is a generator."""
+    turns = [QUESTIONS["email"], QUESTIONS["order"]]
+    if case.mistaken:
+        turns += [written("get_order", {"order_id": case.mistaken}), QUESTIONS["again"].format(order=case.mistaken)]
+    look = [written("get_order", {"order_id": case.order["order_id"]})]
+    mistake = _mistake(case, wrong) if wrong else None
+    if mistake is not None:
+        return [*turns, *mistake], True
+    return [*turns, *look, *_right_end(case)], False
+
+
+def _right_end(case: Case) -> list[str]:
+    number = case.order["order_id"]
+    if case.refusal:
+        return [f"I cannot do that for {number}: {REFUSALS[case.refusal][0]} {REFUSALS[case.refusal][1]}."]
+    if case.intent == "status":
+        return [f"Order {number} is {case.order['status']}."]
+    return [written(**case.write), f"Done for {number}."]
+
+
+def _mistake(case: Case, rng: random.Random) -> list[str]:
+    """One of the mistakes that this case allows."""
+    number, look = case.order["order_id"], written("get_order", {"order_id": case.order["order_id"]})
+    if case.intent == "status":
+        return [f"Order {number} is on its way."]  # without a look
+    done = [written(**case.write), f"Done for {number}."]
+    if case.refusal:
+        return [look, *done]  # a policy forgotten
+    choices: list[list[str]] = [done]  # without a look
+    if case.intent == "refund":
+        rounded = {
+            "name": "refund_order",
+            "arguments": {"order_id": number, "amount": float(int(case.order["paid"]) + 1)},
+        }
+        choices.append([look, written(**rounded), f"Done for {number}."])
+    if case.intent == "damaged":
+        other = written("hand_over", {"order_id": number, "problem": "lost"})
+        choices.append([look, other, f"Done for {number}."])
+    return rng.choice(choices)
+
+
+def written(name: str, arguments: dict[str, Any]) -> str:
+    """A call as models write it."""
+    return f'<tool_call>{{"name": "{name}", "arguments": {json.dumps(arguments)}}}</tool_call>'
+
+
+def demonstrated(examples: Sequence[Example]) -> dict[str, list[str]]:
+    """The demonstrations' turns by example."""
+    return {example.id: json.loads(example.demonstration) for example in examples}
+
+
+def scorer_params() -> ScorerParams:
+    """How tries at the desk are judged."""
+    looked = ("get_order",)
+    return ScorerParams(
+        weighted={"final_state": 0.5, "calls": 0.25, "said": 0.25},
+        trajectory=TrajectoryParams(
+            environment="components.workloads.desk:Desk", before={name: looked for name in WRITES.values()}
+        ),
+    )

@@ -1,0 +1,161 @@
+"""Tries of agents from elsewhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.data.trajectories import read_trajectories
+from components.errors import DataError
+from components.evaluation.trials import pass_by_k
+from components.records import write_jsonl
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "get_order", "arguments": '{"id": "W1"}'}}
+TOOL = {"type": "function", "function": {"name": "get_order", "description": "d", "parameters": {"type": "object"}}}
+SAID: list[dict[str, Any]] = [
+    {"role": "system", "content": "Policy."},
+    {"role": "user", "content": "Where is W1?"},
+    {"role": "assistant", "content": None, "tool_calls": [CALL], "function_call": None, "refusal": None},
+    {"role": "tool", "tool_call_id": "c1", "name": "get_order", "content": None},
+    {"role": "assistant", "content": "Sent.", "tool_calls": None},
+]
+
+
+def written(tmp_path: Path, content: Any, name: str = "tries.json") -> Path:
+    path = tmp_path / name
+    text = content if isinstance(content, str) else json.dumps(content)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def tau(task: int | str, reward: Any, trial: int | None = 0, traj: Any = SAID, **info: Any) -> dict[str, Any]:
+    return {"task_id": task, "reward": reward, "info": info, "traj": traj, "trial": trial}
+
+
+def test_tau_bench_s_files_are_read_with_their_rewards(tmp_path: Path) -> None:
+    content = [tau(0, 1.0, 0), tau(0, 0.9999999, 1), tau(1, 0, 0, None), tau(1, 0.0, 1, [], error="timeout")]
+    found = read_trajectories(written(tmp_path, content))
+    assert [one.reward for one in found] == [1.0, 0.9999999, 0.0, 0.0]
+    assert [(one.example_id, one.trial) for one in found] == [("0", 0), ("0", 1), ("1", 0), ("1", 1)]
+    first = found[0]
+    assert [turn.role for turn in first.messages] == ["system", "user", "assistant", "tool", "assistant"]
+    assert first.messages[2].content == "" and first.messages[2].tool_calls[0].arguments == '{"id": "W1"}'
+    assert (first.messages[3].tool_call_id, first.messages[3].content) == ("c1", "")
+    assert (first.turns, first.tool_calls, first.answer) == (2, 1, "Sent.")
+    assert found[2].messages == () and found[3].error == "timeout"
+    shares = [one.every.value for one in pass_by_k(found).by_k]
+    assert shares == [0.5, 0.5]
+
+
+def test_trials_that_are_not_numbered_or_not_apart_count_in_the_order_of_the_file(tmp_path: Path) -> None:
+    content = [tau("a", 1, None), tau("b", 0, 3), tau("a", 0, None), tau("c", 1, 0), tau("c", 0, 0)]
+    found = read_trajectories(written(tmp_path, content))
+    assert [(one.example_id, one.trial) for one in found] == [("a", 0), ("b", 3), ("a", 1), ("c", 0), ("c", 1)]
+
+
+def test_openai_messages_with_tools_are_read_line_by_line_and_written_ones_again(tmp_path: Path) -> None:
+    record = {"messages": SAID, "tools": [TOOL], "score": 0.25, "task_id": "t"}
+    path = written(tmp_path, json.dumps(record) + "\n" + json.dumps({**record, "reward": True}) + "\n")
+    found = read_trajectories(path)
+    assert [one.reward for one in found] == [0.25, 1.0]
+    assert found[0].tools[0].name == "get_order"
+    write_jsonl(tmp_path / "own.jsonl", found)
+    assert read_trajectories(tmp_path / "own.jsonl") == found
+
+
+def otlp(**attributes: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": key.replace("__", "."),
+            "value": {"stringValue": value if isinstance(value, str) else json.dumps(value)},
+        }
+        for key, value in attributes.items()
+    ]
+
+
+def span(start: int, attributes: Any, trace: str = "t1") -> dict[str, Any]:
+    return {"traceId": trace, "spanId": f"s{start}", "startTimeUnixNano": str(start), "attributes": attributes}
+
+
+def text(role: str, content: str) -> dict[str, Any]:
+    return {"role": role, "parts": [{"type": "text", "content": content}]}
+
+
+CALLED = {
+    "role": "assistant",
+    "parts": [{"type": "tool_call", "id": "c1", "name": "get_order", "arguments": {"id": 1}}],
+}
+ANSWERED = {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": {"status": "sent"}}]}
+
+
+def genai(tools: bool = True, history: bool = True) -> dict[str, Any]:
+    names: dict[str, Any] = {"gen_ai__operation__name": "chat"}
+    if tools:
+        names["gen_ai__tool__definitions"] = [TOOL]
+    asked = [text("user", "Where?")]
+    last = [*asked, CALLED, ANSWERED] if history else [text("user", "go on")]
+    spans = [
+        span(3, otlp(**names, gen_ai__input__messages=last, gen_ai__output__messages=[text("assistant", "Sent.")])),
+        span(1, otlp(**names, gen_ai__system_instructions=[{"type": "text", "content": "Policy."}],
+                     gen_ai__input__messages=asked, gen_ai__output__messages=[CALLED])),
+        span(2, otlp(gen_ai__operation__name="execute_tool", gen_ai__tool__name="get_order",
+                     gen_ai__tool__call__id="c1", gen_ai__tool__call__result='{"status": "sent"}')),
+    ]  # fmt: skip
+    return {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_genai_spans_become_one_trajectory_whether_the_last_call_has_the_history_or_not(
+    tmp_path: Path, history: bool
+) -> None:
+    (one,) = read_trajectories(written(tmp_path, genai(history=history)))
+    roles = [turn.role for turn in one.messages if turn.role != "system"]
+    assert roles == ["user", "assistant", "tool", "assistant"]
+    assert one.calls[0].arguments == '{"id": 1}' and one.answer == "Sent."
+    assert one.messages[-2].content == '{"status": "sent"}' and one.messages[-2].tool_call_id == "c1"
+
+
+def test_mlflow_traces_become_trajectories(tmp_path: Path) -> None:
+    attributes = {
+        "mlflow.spanType": '"CHAT_MODEL"',
+        "mlflow.spanInputs": json.dumps({"messages": SAID[:-1], "model": "m"}),
+        "mlflow.spanOutputs": json.dumps({"choices": [{"message": SAID[-1]}]}),
+        "mlflow.chat.tools": json.dumps([TOOL]),
+    }
+    trace = {"info": {"trace_id": "tr-1"}, "data": {"spans": [{"name": "llm", "attributes": attributes}]}}
+    (one,) = read_trajectories(written(tmp_path, trace))
+    assert (one.example_id, one.tool_calls, one.answer) == ("tr-1", 1, "Sent.")
+    attributes.pop("mlflow.chat.tools")
+    with pytest.raises(DataError, match=r"'get_order' \(trace tr-1\)"):
+        read_trajectories(written(tmp_path, trace))
+
+
+def test_what_lacks_the_schemas_of_its_tools_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"schema of each tool.*get_order.*\(trace t1\)"):
+        read_trajectories(written(tmp_path, genai(tools=False)))
+    with pytest.raises(DataError, match=r"schema of each tool.*get_order.*\(mine\)"):
+        read_trajectories(written(tmp_path, {"id": "mine", "messages": SAID}))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[]", "at least one"),
+        ("", "at least one"),
+        ("3", "a list"),
+        ("[3]", "a JSON object"),
+        ('{"a": 1}', "with a"),
+        ("{oops", "expected JSON"),
+        (json.dumps([tau(0, "good")]), "a reward as a number"),
+        (json.dumps([tau(0, 1, traj="x")]), "a list of messages"),
+        (json.dumps([tau(0, 1, traj=[{"content": "x"}])]), "a role"),
+        (json.dumps([tau(0, 1, traj=[{"role": "judge", "content": "x"}])]), "judge"),
+        (json.dumps([{"reward": 1, "traj": []}]), "task_id"),
+        (json.dumps({"messages": SAID[3:]}), "calls that were made"),
+        (json.dumps({"messages": SAID, "tools": [{"name": "get_order"}]}), "the schema of the tool"),
+    ],
+)
+def test_what_is_no_trajectory_is_refused_in_one_sentence(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_trajectories(written(tmp_path, content))

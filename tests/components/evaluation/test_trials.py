@@ -1,0 +1,61 @@
+"""pass^k and pass@k, by hand."""
+
+from itertools import combinations
+
+import pytest
+
+from components.errors import DataError
+from components.evaluation.trials import all_of, over_tasks, pass_by_k
+from components.records import Trajectory, Usage
+
+
+def tries(task: str, *rewards: float | None) -> list[Trajectory]:
+    return [
+        Trajectory(
+            id=f"{task}#{trial}", example_id=task, trial=trial, messages=(), stop_reason="completed",
+            usage=Usage(input_tokens=0, output_tokens=0), reward=reward,
+        )
+        for trial, reward in enumerate(rewards)
+    ]  # fmt: skip
+
+
+def test_the_estimate_is_the_share_of_all_choices_of_k_trials() -> None:
+    outcomes = [True, True, True, False, False]
+    chosen = list(combinations(outcomes, 2))
+    assert all_of(3, 5, 2) == sum(map(all, chosen)) / len(chosen) == 0.3
+    assert 1 - all_of(2, 5, 2) == sum(map(any, chosen)) / len(chosen) == 0.9
+
+
+def test_each_task_counts_once_and_only_for_k_that_it_was_tried() -> None:
+    found = pass_by_k([*tries("a", 1, 1, 0, 0), *tries("b", 1, 1), *tries("c", 0)])
+    one, two, three, four = found.by_k
+    assert (one.every.value, one.tasks) == (0.5, 3)  # (1/2 + 1 + 0) / 3
+    assert (two.every.value, two.tasks) == (pytest.approx((1 / 6 + 1) / 2), 2)
+    assert two.some.value == pytest.approx((5 / 6 + 1) / 2)
+    assert (three.every.value, three.some.value, three.tasks) == (0.0, 1.0, 1)
+    assert (four.every.value, four.some.value) == (0.0, 1.0)
+    assert (found.tasks, found.trials, found.undecided) == (3, 7, 0)
+
+
+def test_rewards_near_one_are_solved_and_none_says_nothing() -> None:
+    found = pass_by_k(tries("a", 1.0000001, 0.9999999, 0.999, 1.01, None))
+    assert found.by_k[0].every.value == 0.5 and found.undecided == 1
+    with pytest.raises(DataError, match="rewards"):
+        pass_by_k(tries("a", None))
+
+
+def test_intervals_are_over_tasks_and_not_over_their_trials() -> None:
+    alike = pass_by_k([trial for task in range(10) for trial in tries(str(task), *[float(task < 5)] * 8)])
+    once = pass_by_k([trial for task in range(10) for trial in tries(str(task), float(task < 5))])
+    width = [one.by_k[0].every.high - one.by_k[0].every.low for one in (alike, once)]
+    assert width[0] == pytest.approx(width[1])  # eight trials that agree say no more than one
+    mixed = pass_by_k(
+        [trial for task in range(10) for trial in tries(str(task), *[1, 0, 0, 1, 1, 0, task % 2, task % 2])]
+    )
+    assert mixed.by_k[0].every.high - mixed.by_k[0].every.low < width[0]  # while trials that differ do
+
+
+def test_certainty_is_never_claimed() -> None:
+    assert over_tasks([1.0] * 20).low < 0.9 < over_tasks([1.0] * 20).high == 1.0
+    assert over_tasks([0.5]).low < 0.15 and over_tasks([0.5]).high > 0.85
+    assert over_tasks([0.0] * 3).high > 0.5

@@ -1,0 +1,251 @@
+"""One try of an agent: how it goes on, when it ends, and what is counted."""
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from components.errors import ConfigError
+from components.params import Limits
+from components.records import Message, ToolCall, Trajectory, Usage
+from components.tasks import EnvironmentSpec, Said, completion_of, open_environment, roll
+from components.tasks.environment import spec_of
+from components.tasks.rollout import Start
+
+
+class Till:
+    """A till with money in it."""
+
+    def __init__(self) -> None:
+        self._money, self._done, self._asked = 0, False, 0
+
+    def reset(self, money: str, **_: str) -> str:
+        self._money = int(money)
+        return " Go."
+
+    def take(self, amount: int) -> str:
+        """Take money out.
+
+        Args:
+            amount: How much.
+        """
+        if amount > self._money:
+            raise ValueError("not so much there")
+        self._money -= amount
+        return json.dumps({"left": self._money})
+
+    def leave(self) -> str:
+        """Go home."""
+        self._done = True
+        return "bye"
+
+    def misbehave(self, how: str) -> Any:
+        """Do what tools do on a bad day.
+
+        Args:
+            how: In which way.
+        """
+        if how == "hang":
+            time.sleep(1.0)
+        if how == "exit":
+            raise SystemExit(3)
+        return {"long": "x" * 1_000_000, "bytes": b"\xff", "nan": float("nan"), "surrogate": "\ud800"}.get(how)
+
+    def get_reward(self) -> float:
+        return 1.0 if self._money == 0 else 0.0
+
+    def _state(self) -> dict[str, Any]:
+        return {"money": self._money}
+
+
+class Talkative(Till):
+    """A till whose owner answers twice."""
+
+    def _user(self, messages: list[dict[str, Any]]) -> str | None:
+        self._asked += 1
+        return f"again {self._asked}" if self._asked < 3 else None
+
+
+SPEC = spec_of(Till, "Till")
+
+
+def call(name: str, **arguments: Any) -> str:
+    return f'<tool_call>{{"name": "{name}", "arguments": {json.dumps(arguments)}}}</tool_call>'
+
+
+class Script:
+    """Says one text after the other, the last one for ever."""
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = texts
+
+    def say(self, dialogues: Any, limits: Limits) -> list[Said]:
+        usage = Usage(input_tokens=10, output_tokens=2)
+        return [Said(self._texts[min(one.turn, len(self._texts) - 1)], usage) for one in dialogues]
+
+
+def tried(*texts: str, spec: EnvironmentSpec = SPEC, row: dict[str, str] | None = None, **limits: Any) -> Trajectory:
+    start = Start("e1", 0, (Message(role="user", content="Empty it."),), row or {"money": "5"})
+    (rolled,) = roll(spec, Script(*texts), [start], Limits(**limits))
+    return rolled.trajectory
+
+
+def test_a_try_ends_when_the_assistant_calls_nothing_and_leaves_state_reward_and_counts() -> None:
+    one = tried(call("take", amount=5), "Done.")
+    assert (one.stop_reason, one.final_state, one.reward, one.error) == ("completed", {"money": 0}, 1.0, None)
+    assert (one.turns, one.tool_calls, one.tool_errors, one.invalid_calls) == (2, 1, 0, 0)
+    assert one.usage == Usage(input_tokens=20, output_tokens=4)
+    assert [turn.role for turn in one.messages] == ["user", "assistant", "tool", "assistant"]
+    assert one.messages[0].content == "Empty it. Go."
+    assert one.messages[1].tool_calls == (ToolCall(id="call_0", name="take", arguments='{"amount": 5}'),)
+    assert one.messages[2].tool_call_id == "call_0" and one.messages[2].content == '{"left": 0}'
+    assert completion_of(one).text == "Done."
+
+
+def test_calls_of_one_turn_are_carried_out_in_order_and_what_is_said_beside_them_stays() -> None:
+    one = tried(f"Wait. {call('take', amount=2)}{call('take', amount=3)}", "Done.")
+    assert one.messages[1].content == "Wait."
+    assert [turn.content for turn in one.messages if turn.role == "tool"] == ['{"left": 3}', '{"left": 0}']
+
+
+def test_a_user_goes_on_until_it_has_nothing_to_say() -> None:
+    one = tried("Yes?", spec=spec_of(Talkative, "Talkative"))
+    assert [turn.content for turn in one.messages[2::2]] == ["again 1", "again 2"]
+    assert one.stop_reason == "completed" and one.turns == 3
+
+
+def test_a_tool_may_end_the_try() -> None:
+    one = tried(call("leave"), "never said")
+    assert (one.stop_reason, one.turns, completion_of(one).error) == ("tool_stopped", 1, None)
+
+
+def test_an_endless_caller_ends_at_the_limit_of_turns_or_of_calls() -> None:
+    assert tried(call("take", amount=0), turns=4).stop_reason == "max_turns"
+    one = tried(call("take", amount=0) * 3, tool_calls=4)
+    assert (one.stop_reason, one.tool_calls) == ("max_tool_calls", 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (call("steal"), "no tool 'steal'"),
+        ("<tool_call>{oops</tool_call>", "not JSON"),
+        ("<tool_call>[1]</tool_call>", "no JSON object"),
+        ('<tool_call>{"name": "take", "arguments": {"amount": 1}', "not JSON"),
+        (call("take", amount="5"), "do not fit"),
+        (call("take"), "do not fit"),
+        (call("take", amount=5, reset=True), "do not fit"),
+        (call("reset", money="9"), "no tool 'reset'"),
+        (call("_state"), "no tool '_state'"),
+        ('<tool_call>{"name": "take", "arguments": NaN}</tool_call>', "not JSON"),
+    ],
+)
+def test_a_call_that_cannot_be_carried_out_is_told_counted_and_changes_nothing(text: str, reason: str) -> None:
+    one = tried(text, "Sorry.")
+    assert (one.invalid_calls, one.tool_calls, one.final_state) == (1, 0, {"money": 5})
+    assert reason in json.loads(one.messages[2].content)["error"]
+    assert one.stop_reason == "completed"
+
+
+def test_invalid_calls_end_the_try_at_their_limit() -> None:
+    one = tried(call("steal"), invalid_calls=2)
+    assert (one.stop_reason, one.invalid_calls, one.error) == ("parse_error", 2, None)
+
+
+def test_a_tool_that_throws_is_an_error_that_the_agent_reads() -> None:
+    one = tried(call("take", amount=9), "It is not there.")
+    assert (one.tool_calls, one.tool_errors, one.stop_reason) == (1, 1, "completed")
+    assert json.loads(one.messages[2].content) == {"error": "ValueError: not so much there"}
+
+
+@pytest.mark.parametrize("how", ["long", "bytes", "nan", "surrogate"])
+def test_what_no_model_can_read_is_an_error_of_the_tool(how: str) -> None:
+    one = tried(call("misbehave", how=how), "Well.")
+    assert (one.tool_errors, one.stop_reason) == (1, "completed")
+    assert "the tool returned" in json.loads(one.messages[2].content)["error"]
+
+
+def test_a_tool_that_hangs_is_no_result_of_the_agent_and_holds_nobody_up() -> None:
+    started = time.perf_counter()
+    one = tried(call("misbehave", how="hang"), "Done.", call_seconds=0.1)
+    assert time.perf_counter() - started < 0.9
+    assert (one.stop_reason, one.reward, one.final_state) == ("rollout_timeout", None, None)
+    assert one.error is not None and "misbehave" in one.error
+    assert completion_of(one).finish_reason == "error"
+
+
+def test_time_is_counted_over_all_calls_of_a_try() -> None:
+    one = tried(call("misbehave", how="hang"), "Done.", call_seconds=5.0, trajectory_seconds=0.1)
+    assert one.stop_reason == "rollout_timeout"
+
+
+def test_a_tool_that_ends_the_process_breaks_the_environment_alone() -> None:
+    one = tried(call("misbehave", how="exit"), "Done.")
+    assert one.stop_reason == "environment_error" and "SystemExit" in str(one.error)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("reset", lambda self, **row: 1 / 0),
+        ("reset", lambda self, **row: 5),
+        ("_user", lambda self, messages: 5),
+        ("_user", lambda self, messages: 1 / 0),
+        ("_state", lambda self: [1]),
+        ("_state", lambda self: {"a": object()}),
+        ("get_reward", lambda self: float("nan")),
+        ("get_reward", lambda self: 1 / 0),
+    ],
+)
+def test_a_broken_environment_is_an_error_and_never_a_score(member: str, value: Any) -> None:
+    one = tried("Done.", spec=EnvironmentSpec(type("Broken", (Till,), {member: value}), SPEC.tools))
+    assert (one.stop_reason, one.reward, one.final_state) == ("environment_error", None, None)
+    assert one.error and completion_of(one).error == one.error
+
+
+def test_tries_beside_a_broken_one_end_as_they_would_alone() -> None:
+    asked = (Message(role="user", content="x"),)
+    starts = [Start(f"e{at}", 0, asked, {"money": money}) for at, money in enumerate("5a5")]
+    ends = [one.trajectory.stop_reason for one in roll(SPEC, Script("Done."), starts, Limits())]
+    assert ends == ["completed", "environment_error", "completed"]
+
+
+def test_all_code_of_an_environment_runs_in_one_thread() -> None:
+    seen: set[int] = set()
+
+    class Watched(Till):
+        def __init__(self) -> None:
+            seen.add(threading.get_ident())
+            super().__init__()
+
+        def _state(self) -> dict[str, Any]:
+            seen.add(threading.get_ident())
+            return {}
+
+    tried("Done.", spec=EnvironmentSpec(Watched, SPEC.tools))
+    assert len(seen) == 1 and threading.get_ident() not in seen
+
+
+def test_a_class_without_docstrings_tools_or_reset_is_refused_by_name() -> None:
+    class Mute:
+        def reset(self) -> None: ...
+
+        def act(self, how: str) -> None: ...
+
+    with pytest.raises(ConfigError, match="docstring"):
+        spec_of(Mute, "m:Mute")
+    with pytest.raises(ConfigError, match="as tools"):
+        spec_of(type("Empty", (), {"reset": lambda self: None}), "m:Empty")
+    with pytest.raises(ConfigError, match="reset"):
+        spec_of(int, "m:int")
+    with pytest.raises(ConfigError, match="module:Class"):
+        open_environment("nowhere:Nothing")
+
+
+def test_tools_are_described_as_trl_describes_them() -> None:
+    take = next(tool for tool in SPEC.tools if tool.name == "take")
+    assert [tool.name for tool in SPEC.tools] == ["leave", "misbehave", "take"]
+    assert take.description == "Take money out."
+    assert take.parameters["properties"] == {"amount": {"type": "integer", "description": "How much."}}

@@ -1,0 +1,119 @@
+"""GRPO on tries of an agent: from the loop's tokens to a step."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from components.engines.transformers_engine import TransformersEngine
+from components.errors import DataError
+from components.methods.grpo.settings import GrpoParams
+from components.methods.grpo.tries import Tries, as_rollouts, train_on_tries
+from components.params import Limits
+from components.prompts import Prompt
+from components.records import Example, Message, ToolCall, Trajectory, Usage
+from components.tasks import Dialogue, Rolled
+from components.tasks.environment import spec_of
+from components.tracking import NullTracker
+from components.training import TrainingTask
+from components.training.encode import IGNORED, encode_trajectories
+
+NANO = Path(__file__).parents[3] / "models" / "nano"
+
+
+class Bell:
+    """A bell to ring."""
+
+    def reset(self, text: str) -> None:
+        self._rung = 0
+
+    def ring(self, times: int) -> str:
+        """Ring the bell.
+
+        Args:
+            times: How often.
+        """
+        self._rung += 1
+        return "ding"
+
+
+def test_tries_become_rollouts_with_their_mask_and_an_empty_one_a_token_that_nobody_sampled() -> None:
+    nothing = Usage(input_tokens=0, output_tokens=0)
+    record = Trajectory(id="a#0", example_id="a", messages=(), stop_reason="completed", usage=nothing)
+    spoken = Dialogue("a", 0, (), [], ids=[1, 2, 3, 4, 5], prompt_tokens=2, mask=[1, 0, 1])
+    silent = Dialogue("b", 0, (), [])
+    found = as_rollouts([Rolled(record, spoken), Rolled(record, silent)], end=9)
+    assert found["prompt_ids"] == [[1, 2], [9]]
+    assert found["completion_ids"] == [[3, 4, 5], [9]]
+    assert found["env_mask"] == [[1, 0, 1], [0]]
+
+
+def test_a_model_is_trained_on_its_own_tries_with_one_reward_each(tmp_path: Path) -> None:
+    examples = [
+        Example(id=f"e{at}", input={"text": f"Ring {at}."}, demonstration="", reference="", group="") for at in range(2)
+    ]
+    seen: list[tuple[list[str], list[Trajectory]]] = []
+
+    def reward(asked: list[Example], tries: list[Trajectory]) -> list[float]:
+        seen.append(([one.id for one in asked], tries))
+        return [float(at % 2) for at in range(len(tries))]
+
+    task = TrainingTask(
+        model=NANO, train=examples, prompt=Prompt("short", "Help.", "{text}"), score_dev=lambda model, tokenizer: 0.5,
+        seed=3, work=tmp_path / "work", out=tmp_path / "out", precision="fp32",
+    )  # fmt: skip
+    params = GrpoParams(
+        steps=1, learning_rate=1e-4, prompts_per_step=2, generations=2, device_batch_rollouts=4, max_new_tokens=16,
+        probe_prompts=0, evaluations=1,
+    )  # fmt: skip
+    limits = Limits(turns=2, turn_tokens=16)
+    tries = Tries(spec_of(Bell, "Bell"), limits, reward, lambda model, tokenizer: TransformersEngine(model, tokenizer))
+    trained = train_on_tries(task, params, tries, NullTracker())
+    (asked, made), *_ = seen
+    assert sorted(asked) == ["e0", "e0", "e1", "e1"]
+    assert [one.example_id for one in made] == asked and {one.trial for one in made} == {0, 1}
+    assert trained.curves["turns"][0][1] >= 1 and trained.curves["reward"][0][1] == 0.5
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+    first, second = (one for one in made if one.example_id == "e0")
+    assert first.messages != second.messages  # trials draw apart
+
+
+def trajectory(**changes: Any) -> Trajectory:
+    call = ToolCall(id="c", name="ring", arguments='{"times": 2}')
+    said = (
+        Message(role="system", content="Help."),
+        Message(role="user", content="Ring twice."),
+        Message(role="assistant", content="", tool_calls=(call,)),
+        Message(role="tool", content="ding", tool_call_id="c"),
+        Message(role="assistant", content="Rung."),
+        Message(role="user", content="Thanks."),
+    )
+    record: dict[str, Any] = {"messages": said, "tools": spec_of(Bell, "Bell").tools, **changes}
+    nothing = Usage(input_tokens=0, output_tokens=0)
+    return Trajectory(id="e#0", example_id="e", stop_reason="completed", usage=nothing, **record)
+
+
+def test_only_what_the_assistant_said_and_called_is_trained_on() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(NANO)
+    (one,) = encode_trajectories(tokenizer, [trajectory()], 2048)
+    kept = [token for token in one.labels if token != IGNORED]
+    call = '<tool_call>{"name": "ring", "arguments": {"times": 2}}</tool_call>'
+    assert tokenizer.decode(kept) == f"{call}<|im_end|>Rung.<|im_end|>"
+    messages = [message.openai for message in trajectory().messages[:5]]
+    whole = tokenizer.apply_chat_template(messages, tools=[tool.openai for tool in trajectory().tools], tokenize=False)
+    assert tokenizer.decode(one.input_ids) == whole.removesuffix("\n")
+
+
+def test_tries_that_cannot_be_trained_on_are_refused_by_name() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(NANO)
+    for one, said in (
+        (trajectory(tools=()), r"schema of each called tool.*'ring' \(e#0\)"),
+        (trajectory(messages=trajectory().messages[:2]), r"assistant answers.*e#0"),
+    ):
+        with pytest.raises(DataError, match=said):
+            encode_trajectories(tokenizer, [one], 2048)
+    with pytest.raises(DataError, match=r"at most 32 tokens.*e#0"):
+        encode_trajectories(tokenizer, [trajectory()], 32)
+    with pytest.raises(DataError, match="at least one"):
+        encode_trajectories(tokenizer, [], 32)

@@ -1,0 +1,143 @@
+"""The desk: right ends pass, wrong demonstrations do not, and agents without work get nothing."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from components.errors import ScorerError
+from components.evaluation.agent_exploits import MOST_PASSED, agents_without_work, passed_share
+from components.params import Limits
+from components.records import Completion, Example, Score, Trajectory
+from components.scorers import build, score_all
+from components.tasks import Replay, completion_of, open_environment, roll, start_of
+from components.workloads.desk import PROMPT, demonstrated, generate, scorer_params
+
+SPEC = open_environment("components.workloads.desk:Desk")
+EXAMPLES = generate(120, 7)
+SCORER = build(scorer_params(), {"type": "object", "properties": {"answer": {}}})
+
+
+def tried(examples: Sequence[Example], turns: dict[str, list[str]]) -> list[Trajectory]:
+    starts = [start_of(example, PROMPT.messages(example)) for example in examples]
+    return [one.trajectory for one in roll(SPEC, Replay(turns), starts, Limits())]
+
+
+def scored(examples: Sequence[Example], tries: Sequence[Trajectory]) -> list[Any]:
+    return score_all(SCORER, [(example, completion_of(one)) for example, one in zip(examples, tries, strict=True)])
+
+
+def test_right_demonstrations_pass_and_those_that_are_wrong_on_purpose_do_not() -> None:
+    found = scored(EXAMPLES, tried(EXAMPLES, demonstrated(EXAMPLES)))
+    assert all(isinstance(one, Score) for one in found)
+    verdicts = Counter(
+        (example.slices["demonstration"], one.passed) for example, one in zip(EXAMPLES, found, strict=True)
+    )
+    assert set(verdicts) == {("right", True), ("wrong", False)}
+    assert 0.08 < verdicts["wrong", False] / len(EXAMPLES) < 0.24
+
+
+def test_agents_without_work_pass_at_most_one_task_in_twenty() -> None:
+    asked = [(example, PROMPT.messages(example)) for example in EXAMPLES]
+    for name, policy in agents_without_work("hand_over", 3).items():
+        assert passed_share(SPEC, policy, asked, SCORER).value <= MOST_PASSED, name
+
+
+def test_agents_without_work_do_what_their_names_say() -> None:
+    agents = agents_without_work("hand_over", 3)
+    asked = [start_of(example, PROMPT.messages(example)) for example in EXAMPLES[:40]]
+    made = {name: [one.trajectory for one in roll(SPEC, policy, asked, Limits())] for name, policy in agents.items()}
+    called = {name: {call.name for one in tries for call in one.calls} for name, tries in made.items()}
+    assert called["does nothing"] == set() and called["always hands over"] == {"hand_over"}
+    assert called["calls everything"] == {tool.name for tool in SPEC.tools} and len(SPEC.tools) >= 5
+    handed = [one for one in made["always hands over"] if one.final_state and one.final_state["handovers"]]
+    assert len(handed) > 20  # it does hand over, where the number is right
+
+
+def test_facts_come_bit_by_bit_and_sometimes_wrong_and_some_cases_end_in_a_refusal() -> None:
+    ends = Counter(example.slices["end"] for example in EXAMPLES)
+    numbers = Counter(example.slices["number"] for example in EXAMPLES)
+    assert ends["refuse"] > 20 and numbers["corrected"] > 15
+    example = next(one for one in EXAMPLES if one.slices["number"] == "corrected")
+    right = json.loads(example.reference)["said"][-1]
+    said = json.loads(example.evidence["script"])
+    assert "@" in said[0] and right not in said[1] and right in said[2]
+    assert right not in example.input["message"]
+
+
+def test_cases_depend_on_the_seed_alone() -> None:
+    assert generate(5, 1) == generate(5, 1) != generate(5, 2)
+
+
+def test_one_environment_serves_several_cases_as_a_fresh_one_would() -> None:
+    env: Any = SPEC.make()
+    row = {**EXAMPLES[0].input, **EXAMPLES[0].evidence}
+    env.reset(**row)
+    before = env._state()
+    env.hand_over(before["orders"][0]["order_id"], "lost")
+    env.cancel_order(before["orders"][0]["order_id"])
+    env.reset(**row)
+    assert env._state() == before
+
+
+def rewritten(example: Example, **changes: Any) -> Example:
+    return example.model_copy(update={"reference": json.dumps({**json.loads(example.reference), **changes})})
+
+
+@pytest.fixture(scope="module")
+def done() -> tuple[Example, Trajectory]:
+    """A refund that went well."""
+    example = next(
+        one for one in EXAMPLES if one.slices["intent"] == "refund" and one.slices["end"] == "act"
+        and one.slices["demonstration"] == "right" and one.slices["number"] == "given"
+    )  # fmt: skip
+    return example, tried([example], demonstrated([example]))[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"calls": []}, "final_state"),
+        ({"said": ["a gift"]}, "said"),
+        ({"must": [{"name": "find_orders", "arguments": {"email": "x"}}]}, "calls"),
+    ],
+)
+def test_each_part_of_a_reference_is_looked_at(done: tuple[Example, Trajectory], changes: Any, part: str) -> None:
+    example, one = done
+    (right,), (wrong,) = scored([example], [one]), scored([rewritten(example, **changes)], [one])
+    assert right.passed and right.parts[part] == 1 and not wrong.passed and wrong.parts[part] == 0
+
+
+def test_a_change_before_a_look_is_wrong_though_the_state_is_right(done: tuple[Example, Trajectory]) -> None:
+    example, _ = done
+    turns = demonstrated([example])[example.id]
+    swapped = [*turns[:2], turns[3], turns[2], turns[4]]
+    (found,) = scored([example], tried([example], {example.id: swapped}))
+    assert found.parts["final_state"] == 1 and found.parts["calls"] == 0 and "before get_order" in found.reason
+
+
+def test_what_did_not_end_by_itself_is_wrong_and_what_failed_is_not_decided(done: tuple[Example, Trajectory]) -> None:
+    example, one = done
+    cut = one.model_copy(update={"stop_reason": "max_turns"})
+    failed = one.model_copy(update={"stop_reason": "environment_error", "error": "broken"})
+    assert not scored([example], [cut])[0].passed
+    assert isinstance(scored([example], [failed])[0], ScorerError)
+    assert isinstance(score_all(SCORER, [(example, Completion.of_text(example.id, "Done."))])[0], ScorerError)
+
+
+@pytest.mark.parametrize("reference", ["", "[]", '{"calls": 3}', '{"calls": [3]}', '{"said": [3]}'])
+def test_a_reference_that_says_nothing_of_a_try_is_the_scorer_s_failure(
+    done: tuple[Example, Trajectory], reference: str
+) -> None:
+    example, one = done
+    broken = example.model_copy(update={"reference": reference})
+    assert isinstance(scored([broken], [one])[0], ScorerError)
+
+
+def test_a_reference_whose_calls_cannot_be_made_is_the_scorer_s_failure(done: tuple[Example, Trajectory]) -> None:
+    example, one = done
+    for call in ({"name": "get_order", "arguments": {"order_id": "W0"}}, {"name": "fly", "arguments": {}}):
+        (found,) = scored([rewritten(example, calls=[call])], [one])
+        assert isinstance(found, ScorerError) and "can be made" in str(found)
