@@ -37,7 +37,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 export PRE_COMMIT_HOME ?= $(CURDIR)/$(VENV)/pre-commit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock sbom bench-pressure bench-fuzz bench-inputs results bench-base bench-nano-trials ui up down status logs demo-drift clean
+.PHONY: help setup demo test lint type format nano nano-eval bench bench-ladder bench-engine bench-training bench-traces bench-chaos bench-watch bench-scorers bench-serve bench-verdicts bench-advice bench-trust bench-masking bench-mutants lock locks sbom bench-pressure bench-fuzz bench-inputs results bench-base bench-nano-trials ui up down status logs demo-drift clean
 
 help: ## List these targets
 	@echo "Gradus: make TARGET"
@@ -62,6 +62,9 @@ $(INSTALLED): requirements.lock requirements-cuda.lock pyproject.toml
 
 lock: setup ## Make requirements.lock anew from pyproject.toml, with hashes (ARGS=--upgrade for newer versions)
 	$(BIN)/python infra/lock.py $(ARGS)
+
+locks: lock ## Make all locks anew, also that of the GPU's environment, requirements-gpu.lock
+	$(BIN)/python -m infra.lock_gpu $(ARGS)
 
 sbom: setup ## Write what is installed as a CycloneDX bill of materials, sbom.json
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \

@@ -21,6 +21,7 @@ from flows.init import init
 from flows.keeping import keeping
 from flows.logins import temporary_prefect
 from flows.machine import machine
+from flows.new import new
 from flows.place import in_a_repository, usable
 from flows.production import prefect_home, production
 from flows.retention import retention
@@ -46,6 +47,7 @@ app.add_typer(machine)
 app.add_typer(verdicts)
 app.add_typer(trust)
 app.add_typer(advice)
+app.add_typer(new)
 app.add_typer(init)
 app.add_typer(retention)
 app.add_typer(keeping)
@@ -131,7 +133,7 @@ def climb_ladder(
     console = Console(width=max(120, Console().width))
     console.print(table(read_record(run.report / "ladder.json", Ladder)))
     typer.echo(f"\nReport: {(run.report / 'report.html').resolve()}")
-    typer.echo("Record: make ui")
+    typer.echo(f"Record: {'make' if Path('Makefile').is_file() else 'gradus'} ui")
 
 
 @app.command("graph", epilog="Example: [bold]gradus graph triage --profile nano[/]")

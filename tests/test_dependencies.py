@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from infra.install import entry, installed
 from infra.lock import CUDA_HEADER, EXTRAS, HEADER, entries, merged, written
+from infra.lock_gpu import wanted
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK, CUDA = ((ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "requirements-cuda.lock"))
@@ -92,3 +93,14 @@ def test_one_packages_entry_is_read_whole() -> None:
     with pytest.raises(SystemExit, match="expected nowhere"):
         entry(lock, "nowhere")
     assert installed("no-such-package") == "" and installed("torch") == entry(LOCK, "torch").split()[0].split("==")[1]
+
+
+def test_the_gpus_lock_has_what_its_environment_wants_and_no_prefect() -> None:
+    text = (ROOT / "requirements-gpu.lock").read_text(encoding="utf-8")
+    pins = dict(pin.split("==") for pin in entries(text))
+    listed = wanted(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")))
+    assert {"vllm", "trl", "mlflow", "dvc"} <= {Requirement(one).name for one in listed} and "prefect" not in pins
+    for requirement in map(Requirement, listed):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+    assert all(hashes for _, hashes in entries(text).values()) and "://" not in text
+    assert all(Requirement(f"vllm{bound}").specifier.contains(pins["vllm"]) for bound in (">=0.22", "<=0.31"))

@@ -32,6 +32,7 @@ from components.params.pretrain import (
 from components.params.profile import (
     ApiParams,
     EngineParams,
+    Environment,
     LauncherParams,
     LoraParams,
     ModelParams,
@@ -75,6 +76,7 @@ from components.params.workload import (
 __all__ = [
     "BASE", "AccessParams", "AdviceParams", "ApiParams", "ArchitectureParams", "AuditParams", "CertificateParams",
     "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams", "EconomicsParams", "EngineParams",
+    "Environment",
     "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FormatRulesParams", "GateParams",
     "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams", "HuggingFaceSource", "JudgeParams",
     "LadderParams", "LauncherParams", "LoraParams", "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams",
