@@ -110,6 +110,10 @@ def climb_ladder(
     alias: Annotated[
         Literal["champion", "canary"], typer.Option(help="What the winner becomes where it replaces a champion.")
     ] = "champion",
+    on: Annotated[
+        Literal["local", "k8s"],
+        typer.Option(help="Where stages run: here, or as Jobs of kubectl's cluster."),
+    ] = "local",
 ) -> None:
     """Climb a ladder: data, audit, the rungs, certificate, answers, evaluation, gate and report.
 
@@ -129,7 +133,7 @@ def climb_ladder(
     from flows.tasks import stop
 
     signal.signal(signal.SIGINT, stop)
-    climb(run, alias)
+    climb(run, alias, on)
     console = Console(width=max(120, Console().width))
     console.print(table(read_record(run.report / "ladder.json", Ladder)))
     typer.echo(f"\nReport: {(run.report / 'report.html').resolve()}")
