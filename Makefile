@@ -63,6 +63,9 @@ $(INSTALLED): requirements.lock requirements-cuda.lock pyproject.toml
 lock: setup ## Make requirements.lock anew from pyproject.toml, with hashes (ARGS=--upgrade for newer versions)
 	$(BIN)/python infra/lock.py $(ARGS)
 
+locks: lock ## Make all locks anew, also that of the GPU's environment, requirements-gpu.lock
+	$(BIN)/python -m infra.lock_gpu $(ARGS)
+
 sbom: setup ## Write what is installed as a CycloneDX bill of materials, sbom.json
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
 	  --output-file sbom.json $(BIN)/python

@@ -6,8 +6,8 @@ what APIs cost. Rows that are there are not made again, so that the table grows 
 
     python -m benchmarks.methods --workloads triage digest --methods sft few_shot --seeds 1 2 3
 
-Every (workload, seed) has a project folder of its own under state/bench/, whose finished stages are kept. Stages run one
-by one as the flow runs them, without gate and report. A method that cannot be made leaves the reason in its row.
+Every (workload, seed) has a project folder of its own under state/bench/, whose finished stages are kept. Stages run
+one by one as the flow runs them, without gate and report. A method that cannot be made leaves the reason in its row.
 """
 
 import argparse

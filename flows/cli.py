@@ -22,6 +22,7 @@ from flows.init import init
 from flows.keeping import keeping
 from flows.logins import temporary_prefect
 from flows.machine import machine
+from flows.new import new
 from flows.place import in_a_repository, usable
 from flows.production import prefect_home, production
 from flows.retention import retention
@@ -48,6 +49,7 @@ app.add_typer(machine)
 app.add_typer(verdicts)
 app.add_typer(trust)
 app.add_typer(advice)
+app.add_typer(new)
 app.add_typer(init)
 app.add_typer(retention)
 app.add_typer(keeping)
@@ -114,6 +116,10 @@ def climb_ladder(
     quick: Annotated[
         bool, typer.Option("--quick", help="A first look at a part of the data, in minutes; same as --ladder quick.")
     ] = False,
+    on: Annotated[
+        Literal["local", "k8s"],
+        typer.Option(help="Where stages run: here, or as Jobs of kubectl's cluster."),
+    ] = "local",
 ) -> None:
     """Climb a ladder: data, audit, the rungs, certificate, answers, evaluation, gate and report.
 
@@ -136,7 +142,7 @@ def climb_ladder(
     from flows.tasks import stop
 
     signal.signal(signal.SIGINT, stop)
-    climb(run, alias)
+    climb(run, alias, on)
     console = Console(width=max(120, Console().width))
     if run.first_look:
         from components.report import glance
@@ -148,7 +154,7 @@ def climb_ladder(
         return
     console.print(table(read_record(run.report / "ladder.json", Ladder)))
     typer.echo(f"\nReport: {(run.report / 'report.html').resolve()}")
-    typer.echo("Record: make ui")
+    typer.echo(f"Record: {'make' if Path('Makefile').is_file() else 'gradus'} ui")
 
 
 @app.command("graph", epilog="Example: [bold]gradus graph triage --profile nano[/]")

@@ -14,7 +14,7 @@ from components.stages.publish import is_published, publish
 from components.stages.run import Run, git_commit
 from components.stages.standing import stand
 from components.stages.tell import tell
-from flows.tasks import stage, unchanged
+from flows.tasks import On, stage, unchanged
 
 TRAINER = "trainer"  # the limit by which a server lets one climb train at a time; without a server there is none
 
@@ -26,25 +26,25 @@ def scheduled(workload: str, profile: str) -> None:
 
 
 @flow(name="ladder", flow_run_name="{run.name}")
-def ladder(run: Run, record: str, alias: Alias) -> None:
+def ladder(run: Run, record: str, alias: Alias, on: On = "local") -> None:
     """Climb; stages whose inputs did not change are skipped, steps that ask or change the registry never are."""
     with concurrency(TRAINER, occupy=1):
         for node in making(run):
-            stage(run, node.name)
+            stage(run, node.name, on)
         find_standing(run, record)
-        stage(run, "gate")
+        stage(run, "gate", on)
         carry_out(run, record, alias)
         settle_advice(run, record)
-        stage(run, "report")
+        stage(run, "report", on)
         tell_record(run, record)
 
 
 @flow(name="first-look", flow_run_name="{run.name}")
-def first_look(run: Run) -> None:
+def first_look(run: Run, on: On = "local") -> None:
     """Climb on a part of the data as far as the evaluation: nothing is decided, published or told of as a result."""
     with concurrency(TRAINER, occupy=1):
         for node in nodes(run):
-            stage(run, node.name)
+            stage(run, node.name, on)
 
 
 @task(name="standing", cache_policy=NO_CACHE)
@@ -76,7 +76,7 @@ def tell_record(run: Run, record: str) -> None:
         tell(run, tracker)
 
 
-def climb(run: Run, alias: Alias = "champion") -> None:
+def climb(run: Run, alias: Alias = "champion", on: On = "local") -> None:
     """Climb as one run of the record; at once where nothing changed.
 
     Raises:
@@ -92,7 +92,7 @@ def climb(run: Run, alias: Alias = "champion") -> None:
         tracker.params({**run.setting})
         os.environ[PARENT] = str(tracker.run_id)
         if run.first_look:
-            first_look(run)
+            first_look(run, on)
             return
-        ladder(run, str(tracker.run_id), alias)
+        ladder(run, str(tracker.run_id), alias, on)
         tracker.artifact(run.report, "report")

@@ -3,16 +3,19 @@
 import logging
 import os
 import sys
-from typing import NoReturn
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Literal, NoReturn
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from components.errors import EXIT_CODE_STOPPED, ConfigError, GradusError
-from components.stages.graph import RUNS
+from components.stages.graph import RUNS, nodes
 from components.stages.run import Run
 
 log = logging.getLogger(__name__)
+On = Literal["local", "k8s"]  # where stages run: as processes here, or as Jobs of Kubernetes
 
 
 class StageFailedError(GradusError):
@@ -20,14 +23,20 @@ class StageFailedError(GradusError):
 
 
 @task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE)
-def stage(run: Run, name: str) -> None:
-    """Reproduce one stage, or find that nothing changed.
+def stage(run: Run, name: str, on: On = "local") -> None:
+    """Have one stage reproduced where it is to run, or find that nothing changed.
 
     Raises:
         StageFailedError: The stage failed; it has said why on standard error.
         ConfigError: DVC cannot start it: a file that it needs is missing, or another process works here.
+        ServiceError: The cluster does not take it.
     """
-    reproduce(run, name)
+    if on == "local":
+        reproduce(run, name)
+    else:
+        from flows.cluster import Cluster, on_the_cluster
+
+        on_the_cluster(run, next(node for node in nodes(run) if node.name == name), Cluster.reached())
 
 
 def reproduce(run: Run, name: str) -> None:
@@ -49,6 +58,24 @@ def reproduce(run: Run, name: str) -> None:
         raise ConfigError(f"expected DVC to run {name} of {run.name}, found {cause}") from error
     if not ran:
         log.info("%s: nothing changed.", name)
+
+
+@contextmanager
+def opened() -> Generator[Any]:
+    """The project as DVC sees it.
+
+    Raises:
+        ConfigError: DVC refuses something.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    logging.getLogger("dvc").setLevel(logging.WARNING)
+    try:
+        with Repo(".") as repo:
+            yield repo
+    except DvcException as error:
+        raise ConfigError(f"expected DVC to send and fetch a stage's files, found {error}") from error
 
 
 def stop(*_: object) -> NoReturn:

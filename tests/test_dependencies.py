@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from infra.install import entry, install, installed
 from infra.lock import CUDA_HEADER, EXTRAS, HEADER, entries, merged, written
+from infra.lock_gpu import wanted
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK, CUDA = ((ROOT / name).read_text(encoding="utf-8") for name in ("requirements.lock", "requirements-cuda.lock"))
@@ -104,3 +105,14 @@ def test_nothing_is_installed_whose_hash_is_not_checked(monkeypatch: pytest.Monk
     words = [command[command.index("pip") :] for command in calls]
     assert [one[2] for one in words] == ["download", "install", "install", "install"]  # torch, all others, CUDA's
     assert all("--require-hashes" in one for one in words if "install" in one)
+
+
+def test_the_gpus_lock_has_what_its_environment_wants_and_no_prefect() -> None:
+    text = (ROOT / "requirements-gpu.lock").read_text(encoding="utf-8")
+    pins = dict(pin.split("==") for pin in entries(text))
+    listed = wanted(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")))
+    assert {"vllm", "trl", "mlflow", "dvc"} <= {Requirement(one).name for one in listed} and "prefect" not in pins
+    for requirement in map(Requirement, listed):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+    assert all(hashes for _, hashes in entries(text).values()) and "://" not in text
+    assert all(Requirement(f"vllm{bound}").specifier.contains(pins["vllm"]) for bound in (">=0.22", "<=0.31"))

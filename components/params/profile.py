@@ -67,6 +67,9 @@ class LauncherParams(Settings):
     config: str | None = Field(default=None, description="An accelerate config file, for FSDP or DeepSpeed.")
 
 
+Environment = Literal["base", "gpu"]
+
+
 class Profile(Settings):
     """One profile."""
 
@@ -81,5 +84,8 @@ class Profile(Settings):
     max_tokens: int = Field(ge=32, description="Of prompt and completion of an example; longer ones are refused.")
     methods: dict[str, dict[str, Any]] = Field(default={}, description="Method → its settings at this scale.")
     launcher: LauncherParams = LauncherParams()
+    environment: Environment = Field(
+        default="base", description="Of the stages that open the model: requirements.lock, or requirements-gpu.lock."
+    )
     pretrain: PretrainParams | None = Field(default=None, description="Only where the base model is our own.")
     midtrain: MidtrainParams | None = None

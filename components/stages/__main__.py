@@ -13,11 +13,13 @@ from contextlib import contextmanager
 
 from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
 from components.methods.teachers import paid_usd
+from components.params import Environment
 from components.records import write_record
 from components.registry import joined_run, open_run
 from components.stages import BASE_MODEL, OF_A_RUN, OF_A_RUNG, call
 from components.stages.environment import straightened
 from components.stages.graph import StageNode, nodes
+from components.stages.interpreter import go_on_in, other_python
 from components.stages.judging import tell_judge
 from components.stages.run import STATE, Run, StageRecord, digest, git_commit, threads
 from components.training.launch import WORKER
@@ -56,6 +58,8 @@ def climb(stage: str, name: str, part: str = "") -> None:
     """Run a stage: alone, or as one of the processes that a stage launched to train together."""
     run = Run.load(name)
     if not os.environ.get(WORKER):
+        if python := other_python(needed(run, stage, part), os.environ):
+            go_on_in(python, "components.stages", list(filter(None, (stage, name, part))))
         with alone("-".join(filter(None, (name, stage, part)))):
             recorded(stage, run, part)
     elif os.environ.get("RANK", "0") == "0":  # the main one of them
@@ -65,6 +69,12 @@ def climb(stage: str, name: str, part: str = "") -> None:
         from components.tracking import NullTracker
 
         call(stage, run, NullTracker(), part)
+
+
+def needed(run: Run, stage: str, part: str) -> Environment:
+    """The environment that a stage says it needs."""
+    words = tuple(filter(None, (stage, run.name, part)))
+    return next((node.environment for node in nodes(run) if node.command == words), "base")
 
 
 def recorded(stage: str, run: Run, part: str) -> None:

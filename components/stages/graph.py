@@ -1,7 +1,8 @@
 """What each stage of a run reads and writes: the graph that DVC runs, derived from the ladder.
 
 Decides, for every stage, which files, folders and settings it depends on. `gradus graph` and `gradus run` write it as
-runs/<run>/dvc.yaml, with the settings as they are resolved in runs/<run>/settings.yaml beside it; nobody edits these.
+runs/<run>/dvc.yaml, with the settings as they are resolved in runs/<run>/settings.yaml beside it, and the hashes of
+installed code in code.yaml; nobody edits these.
 """
 
 import re
@@ -16,11 +17,12 @@ from components.data.opinions import KINDS
 from components.ladder import PlannedRung
 from components.methods import NAMES
 from components.models import model_folder
-from components.params import BASE, GeneratedSource, HuggingFaceSource, Profile, load
+from components.params import BASE, Environment, GeneratedSource, HuggingFaceSource, Profile, load
 from components.stages.answers import answers_folder
 from components.stages.audit import SUSPECTS, audit_folder
 from components.stages.certified import permit_file
 from components.stages.certify import LABELS, tried_on
+from components.stages.code import CODE, hashed, key, located, parted
 from components.stages.run import DATA, PRICES, PROFILES, PROMPTS, RESULT, Run
 from components.stages.rungs import feedback_files, reads_audit, reads_feedback, reads_prices
 from components.stages.standing import standing_folder
@@ -39,7 +41,7 @@ Words = str | tuple[str, str]
 class StageNode:
     """A stage of a run: its name, its command's words, and what it depends on and leaves.
 
-    `settings` are dotted paths into the run's resolved settings.
+    `settings` are dotted paths into the run's resolved settings; `environment` is the one that its process needs.
     """
 
     name: str
@@ -47,6 +49,7 @@ class StageNode:
     deps: tuple[str, ...]
     settings: tuple[str, ...]
     outs: tuple[str, ...]
+    environment: Environment = "base"
 
 
 def nodes(run: Run) -> list[StageNode]:
@@ -63,7 +66,9 @@ def write_graph(run: Run) -> Path:
     """Write the run's graph where it differs from what is there; returns the file that DVC reads."""
     folder = RUNS / run.name
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in (("settings.yaml", settings(run)), ("dvc.yaml", graph(run))):
+    installed = [path for node in nodes(run) for path in parted(node.deps)[1]]
+    contents = {"settings.yaml": settings(run), "dvc.yaml": graph(run)}
+    for name, content in (contents | ({CODE: hashed(installed)} if installed else {})).items():
         text = HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
@@ -73,18 +78,21 @@ def write_graph(run: Run) -> Path:
 
 def graph(run: Run) -> dict[str, Any]:
     """The content of the run's dvc.yaml."""
-    source = str(RUNS / run.name / "settings.yaml")
+    return {"stages": {node.name: _stage(RUNS / run.name, node) for node in nodes(run)}}
+
+
+def _stage(folder: Path, node: StageNode) -> dict[str, Any]:
+    """A stage of dvc.yaml."""
+    deps, installed = parted(sorted(set(node.deps)))
+    settings, code = sorted(node.settings), sorted(map(key, installed))
+    params = [{str(folder / name): names} for name, names in (("settings.yaml", settings), (CODE, code)) if names]
     return {
-        "stages": {
-            node.name: {
-                "wdir": "../..",
-                "cmd": f"exec python -m components.stages {' '.join(node.command)}",
-                "deps": sorted(set(node.deps)),
-                **({"params": [{source: sorted(node.settings)}]} if node.settings else {}),
-                "outs": list(node.outs),
-            }
-            for node in nodes(run)
-        }
+        "wdir": "../..",
+        "cmd": f"exec python -m components.stages {' '.join(node.command)}",
+        "deps": deps,
+        **({"params": params} if params else {}),
+        "outs": list(node.outs),
+        **({"meta": {"environment": node.environment}} if node.environment != "base" else {}),
     }
 
 
@@ -94,7 +102,7 @@ def settings(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         **({"first_look": run.first_look.model_dump()} if run.first_look else {}),
         "workload": run.workload.model_dump(mode="json"),
-        "profile": run.profile.model_dump(mode="json", exclude={"pretrain", "midtrain", "methods"}),
+        "profile": run.profile.model_dump(mode="json", exclude={"pretrain", "midtrain", "methods", "environment"}),
         "rungs": {
             rung.name: {
                 "method": rung.made_by,
@@ -264,7 +272,9 @@ def _node(run: Run, stage: Words, deps: Sequence[str], settings: Sequence[str], 
     name, *part = [stage] if isinstance(stage, str) else stage
     full = "-".join((name, *part))
     record = str(run.folder / "stages" / f"{full}.json")
-    return StageNode(full, (name, run.name, *part), tuple(deps), tuple(settings), (*outs, record))
+    opens_the_model = "profile.engine" in settings and (name == "certify" or run.planned(*part).makes != "classifier")
+    environment = run.profile.environment if opens_the_model else "base"
+    return StageNode(full, (name, run.name, *part), tuple(deps), tuple(settings), (*outs, record), environment)
 
 
 def records(run: Run) -> Iterator[Path]:
@@ -347,9 +357,10 @@ def _method_files(name: str) -> list[str]:
     waiting, files = [_module(NAMES.get(name, name).partition(":")[0]), "components/methods/job.py"], list[str]()
     while waiting:
         path = waiting.pop()
-        if path not in files and Path(path).exists():
+        code = located(path)
+        if path not in files and code.exists():
             files.append(path)
-            parts = sorted(Path(path).rglob("*.py")) if Path(path).is_dir() else [Path(path)]
+            parts = sorted(code.rglob("*.py")) if code.is_dir() else [code]
             texts = [part.read_text(encoding="utf-8") for part in parts]
             waiting += [_module(f"components.methods.{word}") for text in texts for word in re.findall(IMPORTED, text)]
     return files
@@ -358,7 +369,7 @@ def _method_files(name: str) -> list[str]:
 def _module(name: str) -> str:
     """The file or folder of a module of this project; where it is installed elsewhere, the settings that name it."""
     path = Path(name.replace(".", "/"))
-    return str(path if path.is_dir() else path.with_suffix(".py"))
+    return str(path if located(path).is_dir() else path.with_suffix(".py"))
 
 
 def _source(run: Run) -> list[str]:
@@ -383,7 +394,7 @@ def _scorer_files(run: Run) -> list[str]:
     files = [module.parent if module.parent != Path() else module.with_suffix(".py") for module in modules]
     named = [Path(text) for text in texts if "/" in text and len(text) < 256 and Path(text).is_file()]
     prices = [PRICES] if any(params.judge for params in scorers) else []
-    return [str(file) for file in dict.fromkeys([*files, *named, *prices]) if file.exists()]
+    return [str(file) for file in dict.fromkeys([*files, *named, *prices]) if located(file).exists()]
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -105,7 +105,7 @@ def test_a_climb_ends_with_a_table_the_report_and_the_way_to_the_record(first: C
     for rung in RUNGS:
         assert f" {rung} " in table
     assert Path(last.splitlines()[0]) == (first.project.artifacts / "report" / "report.html").resolve()
-    assert "make ui" in last
+    assert "gradus ui" in last
 
 
 def test_every_stage_leaves_its_record_with_its_run(first: Climb) -> None:

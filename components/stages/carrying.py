@@ -1,0 +1,203 @@
+"""What travels with a stage that runs elsewhere, all of it through DVC's remote.
+
+Outputs of stages travel as DVC's own objects and run cache. Beside them lie, under `gradus/` in the remote, what DVC
+does not track (settings, prompts, the base model, people's files) as one archive named by its hash, and the checkpoints
+of a training that is not done. Decides what is in these; who starts the stage is decided elsewhere.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.errors import ConfigError, DataError
+from components.stages.graph import RUNS, StageNode, nodes
+from components.stages.run import Run
+from components.training.checkpoints import STATE as TRAINER_STATE
+
+OWN_CODE = ("components", "flows", "monitoring")
+SETTINGS = ("params", ".dvcignore", ".gitignore", ".dvc/config")
+CARRIED = ("url", "endpointurl", "region", "use_ssl", "ssl_verify")  # of a remote's settings: none is a secret
+NAME = "carried"
+
+
+def travelling(run: Run, node: StageNode) -> list[Path]:
+    """The files that a stage needs and that DVC does not move: whatever it reads that no other stage leaves."""
+    left = [out for other in nodes(run) for out in other.outs]
+    read = [path for path in node.deps if not any(path == out or path.startswith(f"{out}/") for out in left)]
+    own = OWN_CODE if Path(OWN_CODE[0]).is_dir() else ()
+    starts = (*read, *SETTINGS, *own, str(RUNS / run.name), *_harvests(run))
+    return sorted({file for start in starts for file in _files(Path(start))})
+
+
+def _harvests(run: Run) -> Iterator[str]:
+    """Production's answers are in DVC's remote; how they are found there stands in these files."""
+    yield from (str(path) for path in sorted(run.data_source.glob("harvest/*.dvc")))
+
+
+def _files(start: Path) -> Iterator[Path]:
+    if start.is_dir():
+        yield from (path for path in start.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    elif start.is_file() and start.suffix != ".pyc":
+        yield start
+
+
+def packed(files: Iterable[Path]) -> bytes:
+    """An archive of files of the project; the same files give the same bytes."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path in files:
+            data = path.read_bytes()
+            entry = tarfile.TarInfo(path.as_posix())
+            entry.size, entry.mode = len(data), 0o600
+            archive.addfile(entry, io.BytesIO(data))
+    return content.getvalue()
+
+
+@dataclass(frozen=True)
+class Remote:
+    """DVC's remote as a file system, and the folder in it that is Gradus's."""
+
+    fs: Any
+    root: str
+
+    @classmethod
+    def of(cls, repo: Any) -> "Remote":
+        """The default remote of a project.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        from dvc.config import NoRemoteError
+
+        try:
+            remote = repo.cloud.get_remote()
+        except NoRemoteError as error:
+            raise ConfigError(
+                "expected a default remote of DVC, by which stages elsewhere are given their files, found none; "
+                "dvc remote add --default NAME s3://BUCKET/PATH makes one"
+            ) from error
+        return cls(remote.fs, remote.fs.join(remote.path, "gradus"))
+
+    def put(self, content: bytes, kind: str, name: str) -> None:
+        """Keep bytes under a name."""
+        path = self.fs.join(self.root, kind, name)
+        if not self.fs.exists(path):
+            self.fs.makedirs(self.fs.parent(path), exist_ok=True)
+            with self.fs.open(path, "wb") as file:
+                file.write(content)
+
+    def get(self, kind: str, name: str) -> bytes:
+        """What was kept.
+
+        Raises:
+            DataError: Nothing was.
+        """
+        try:
+            with self.fs.open(self.fs.join(self.root, kind, name), "rb") as file:
+                return file.read()
+        except FileNotFoundError as error:
+            raise DataError(f"expected {kind} {name} in DVC's remote, found none ({self.root})") from error
+
+    def push_work(self, folder: Path, key: str) -> None:
+        """Keep what a training has saved so far: of its checkpoints those that are whole, their last file last."""
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_torn(path, folder))
+        for path in sorted(files, key=lambda path: path.name == TRAINER_STATE):
+            to = self.fs.join(self.root, "work", key, path.relative_to(folder).as_posix())
+            if not self.fs.exists(to):
+                self.fs.makedirs(self.fs.parent(to), exist_ok=True)
+                with suppress(FileNotFoundError):  # the trainer dropped it meanwhile
+                    self.fs.put_file(str(path), to)
+
+    def pull_work(self, folder: Path, key: str) -> None:
+        """Bring back what a training saved that did not come to its end."""
+        root = self.fs.join(self.root, "work", key)
+        for path in self.fs.find(root) if self.fs.exists(root) else ():
+            to = folder / self.fs.relpath(path, root)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            self.fs.get_file(path, str(to))
+
+    def drop_work(self, key: str) -> None:
+        """Forget the checkpoints of a training that is done."""
+        root = self.fs.join(self.root, "work", key)
+        for path in self.fs.find(root) if self.fs.exists(root) else ():
+            self.fs.remove(path)
+
+
+def _is_torn(path: Path, folder: Path) -> bool:
+    """Whether a file is of a checkpoint that is being written."""
+    top = folder / path.relative_to(folder).parts[0]
+    return top.is_dir() and top.name.startswith("checkpoint-") and not (top / TRAINER_STATE).is_file()
+
+
+def digest_of(content: bytes) -> str:
+    """The name of an archive."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def unpack(content: bytes, folder: Path, name: str) -> None:
+    """Write an archive's files.
+
+    Raises:
+        DataError: It is not what its name says.
+    """
+    if digest_of(content) != name:
+        raise DataError(f"expected an archive with the hash {name}, found {digest_of(content)}")
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        for entry in archive:
+            to, data = folder / entry.name, archive.extractfile(entry)
+            if data is None or ".." in Path(entry.name).parts or Path(entry.name).is_absolute():
+                raise DataError(f"expected files of a project in an archive, found {entry.name!r}")
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(data.read())
+
+
+def remote_settings(repo: Any) -> str:
+    """How the default remote is reached, as JSON; keys of access come from the environment there.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    Remote.of(repo)
+    found = repo.config["remote"][repo.config["core"]["remote"]]
+    return json.dumps({field: found[field] for field in CARRIED if field in found}, sort_keys=True)
+
+
+def attach(folder: Path, settings: str) -> None:
+    """Make a folder a project of DVC with this one remote, outside of git."""
+    from configobj import ConfigObj
+
+    (folder / ".dvc").mkdir(parents=True, exist_ok=True)
+    (folder / ".dvc" / "config").touch()
+    local = ConfigObj()
+    local["core"] = {"remote": NAME, "no_scm": "true", "analytics": "false"}
+    local[f"'remote \"{NAME}\"'"] = {field: str(value) for field, value in json.loads(settings).items()}
+    local.filename = str(folder / ".dvc" / "config.local")
+    local.write()
+
+
+def key_of(repo: Any, run: Run, name: str) -> str:
+    """A name for a stage with just these inputs: two that agree in it would do the same work.
+
+    Raises:
+        DvcException: A file that the stage reads is missing.
+    """
+    from dvc.stage.serialize import to_single_stage_lockfile
+
+    stage = repo.stage.load_one(str(RUNS / run.name / "dvc.yaml"), name)
+    stage.save_deps()
+    content = {field: value for field, value in to_single_stage_lockfile(stage).items() if field != "outs"}
+    return digest_of(json.dumps([run.name, name, content], sort_keys=True, default=str).encode())[:32]
+
+
+def environment_of(commit: str, settings: str) -> dict[str, str]:
+    """What a stage elsewhere is told by its environment, none of it secret; the rest is the machines' own."""
+    passed = ("GRADUS_MLFLOW_PARENT", "HF_HUB_OFFLINE", "GRADUS_DEBUG")
+    kept = {name: os.environ[name] for name in passed if os.environ.get(name)}
+    return {**kept, "GRADUS_COMMIT": commit, "GRADUS_DVC_REMOTE": settings}

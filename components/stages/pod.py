@@ -1,0 +1,109 @@
+"""`python -m components.stages.pod RUN STAGE ARCHIVE KEY`: one stage in an empty folder that reaches DVC's remote.
+
+Pulls what the stage reads, lets DVC reproduce it, pushes what it leaves. Where it is killed, the next one goes on from
+the last checkpoint. Needs the remote's settings in GRADUS_DVC_REMOTE; keys of access come from the environment.
+"""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
+from components.stages.carrying import Remote, attach, unpack
+from components.stages.environment import straightened
+from components.stages.graph import RUNS, StageNode, nodes
+from components.stages.run import Run
+
+EVERY_S = 10.0  # between two looks for new checkpoints
+WORDS = 4
+
+
+def main(arguments: list[str]) -> int:
+    """Run one stage; the exit code of its process.
+
+    Raises:
+        ConfigError: The arguments or the environment are not what this needs.
+        DataError: The remote has not what was promised.
+    """
+    settings = os.environ.get("GRADUS_DVC_REMOTE")
+    if len(arguments) != WORDS or not settings:
+        raise ConfigError(
+            "expected RUN STAGE ARCHIVE KEY, and the remote's settings in GRADUS_DVC_REMOTE, "
+            f"found {' '.join(arguments)!r} {'and no settings' if not settings else ''}".rstrip()
+        )
+    name, stage, archive, key = arguments
+    from dvc.repo import Repo
+
+    attach(Path(), settings)
+    with Repo(".") as repo:
+        unpack(Remote.of(repo).get("archives", f"{archive}.tar"), Path(), archive)
+    attach(Path(), settings)  # the project's own settings are there now; these go over them
+    run = Run.load(name)
+    node = next(one for one in nodes(run) if one.name == stage)
+    with Repo(".") as repo:
+        return reproduced(repo, run, node, key)
+
+
+def reproduced(repo: Any, run: Run, node: StageNode, key: str) -> int:
+    """Pull, reproduce, push; 0 where all went well."""
+    from dvc.exceptions import DvcException
+    from dvc.stage.exceptions import StageCmdFailedError
+
+    target = f"{RUNS / run.name / 'dvc.yaml'}:{node.name}"
+    before = needed(run, node)
+    try:
+        if before:
+            repo.pull(targets=before)
+        with saving(Remote.of(repo), run.work(node.command[-1]), key):
+            repo.reproduce(targets=[target], single_item=True, pull=True)
+        repo.push(targets=[target], run_cache=True)
+    except DvcException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, StageCmdFailedError):
+            return int(str(cause).rpartition(" ")[2]) if str(cause)[-1:].isdigit() else 1
+        raise ConfigError(f"expected DVC to run {node.name} of {run.name}, found {cause}") from error
+    Remote.of(repo).drop_work(key)
+    return 0
+
+
+def needed(run: Run, node: StageNode) -> list[str]:
+    """The outputs of other stages that a stage reads, as DVC finds them."""
+    outs = [out for other in nodes(run) for out in other.outs]
+    return sorted({out for out in outs for path in node.deps if path == out or path.startswith(f"{out}/")})
+
+
+@contextmanager
+def saving(remote: Remote, work: Path, key: str) -> Generator[None]:
+    """Bring back an earlier try's checkpoints, and keep those of this one while it goes on."""
+    remote.pull_work(work, key)
+    done = threading.Event()
+
+    def keep() -> None:
+        while not done.wait(EVERY_S):
+            remote.push_work(work, key)
+
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    os.environ.update(straightened(os.environ))
+    os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+    os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".dvc", "tmp", "site").resolve()))
+    logging.getLogger("dvc").setLevel(logging.WARNING)
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except GradusError as error:
+        print(f"gradus: {error}", file=sys.stderr)
+        sys.exit(EXIT_CODE_ERROR)

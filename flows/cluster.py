@@ -1,0 +1,208 @@
+"""Stages as Jobs of Kubernetes: one for each stage, made from the template of its machine class in infra/k8s/pools/.
+
+A Job is named by what its stage reads. Whoever asks for the same stage of the same inputs therefore finds the Job that
+is there and waits for it: nothing is trained twice. Kubernetes starts a killed pod again, which goes on from its
+checkpoint. The templates are those of Prefect's work pools: its own workers start scheduled runs on the same machines.
+"""
+
+import json
+import logging
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect.utilities.templating import apply_values
+
+from components.errors import EXIT_CODE_ERROR, ConfigError, ServiceError
+from components.stages.carrying import (
+    Remote,
+    digest_of,
+    environment_of,
+    key_of,
+    packed,
+    remote_settings,
+    travelling,
+)  # fmt: skip
+from components.stages.graph import RUNS, StageNode
+from components.stages.pod import needed
+from components.stages.run import Run, git_commit
+from flows.tasks import StageFailedError, opened, reproduce, unchanged
+
+log = logging.getLogger(__name__)
+POOLS = Path("infra/k8s/pools")
+Machine = Literal["cpu", "gpu-train"]
+BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
+LOOK_S = 2.0
+_TOLD_LINES = 20
+_CONFLICT, _MISSING = 409, 404
+
+
+def machine_of(node: StageNode) -> Machine:
+    """The class of machines, and so the pool, that a stage runs on."""
+    return "gpu-train" if node.environment == "gpu" else "cpu"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The two interfaces of Kubernetes that are used, and the namespace."""
+
+    batch: Any
+    core: Any
+    errors: type[Exception]
+
+    @classmethod
+    def reached(cls) -> "Cluster":
+        """The cluster that a pod is in, or that kubectl's settings name.
+
+        Raises:
+            ConfigError: There are no such settings, or the client's package is missing.
+        """
+        try:
+            from kubernetes import client, config
+        except ImportError as error:
+            raise ConfigError(
+                "expected the package kubernetes for --on k8s, found none: pip install gradus[k8s]"
+            ) from error
+        try:
+            config.load_config()
+        except config.ConfigException as error:
+            raise ConfigError(f"expected a cluster in kubectl's settings (KUBECONFIG), found {error}") from error
+        return cls(client.BatchV1Api(), client.CoreV1Api(), client.ApiException)
+
+
+def job(template: Path, name: str, command: list[str], environment: dict[str, str]) -> dict[str, Any]:
+    """A Job from the template of a pool.
+
+    Raises:
+        ConfigError: The template is missing, or names no image by its digest.
+    """
+    if not template.is_file():
+        raise ConfigError(f"expected the template of a pool, found none ({template})")
+    content = json.loads(template.read_text(encoding="utf-8"))
+    values = {field: one["default"] for field, one in content["variables"]["properties"].items() if "default" in one}
+    if not BY_DIGEST.fullmatch(values.get("image", "")):
+        raise ConfigError(
+            "variables.properties.image.default: expected an image by its digest (NAME@sha256:…), "
+            f"found {values.get('image', '')!r} ({template})"
+        )
+    made = apply_values(content["job_configuration"]["job_manifest"], {**values, "name": name, "labels": {}})
+    made["metadata"] = {"name": name, "namespace": values["namespace"], "labels": {"app.kubernetes.io/name": "gradus"}}
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    container["args"] = command
+    container["env"] = [{"name": key, "value": value} for key, value in sorted(environment.items())]
+    return made
+
+
+def on_the_cluster(run: Run, node: StageNode, cluster: Cluster) -> None:
+    """Have a stage done by the cluster, unless nothing changed or it was done before; its outputs are here then.
+
+    Raises:
+        StageFailedError: The stage failed; it has said why.
+        ServiceError: Kubernetes refuses, or the stage left nothing.
+    """
+    if unchanged(run, [node.name]):
+        log.info("%s: nothing changed.", node.name)
+        return
+    with opened() as repo:
+        if not was_done(repo, run, node):
+            _do(repo, run, node, cluster)
+            if not was_done(repo, run, node):
+                raise ServiceError(f"expected what {node.name} of {run.name} left in DVC's remote, found nothing")
+    reproduce(run, node.name)  # takes the outputs from the cache
+
+
+def was_done(repo: Any, run: Run, node: StageNode) -> bool:
+    """Whether somebody has done this stage with these inputs, here or elsewhere; its outputs are fetched then."""
+    from dvc.stage.cache import RunCacheNotFoundError
+
+    repo.stage_cache.pull(None)
+    stage = repo.stage.load_one(str(RUNS / run.name / "dvc.yaml"), node.name)
+    try:
+        with repo.lock:
+            repo.stage_cache.restore(stage, pull=True)
+    except RunCacheNotFoundError:
+        return False
+    return True
+
+
+def _do(repo: Any, run: Run, node: StageNode, cluster: Cluster) -> None:
+    """Send what the stage reads, start its Job or find it there, and wait for its end."""
+    if before := needed(run, node):
+        repo.push(targets=before)
+    archive = packed(travelling(run, node))
+    Remote.of(repo).put(archive, "archives", f"{digest_of(archive)}.tar")
+    with repo.lock:
+        key = key_of(repo, run, node.name)
+    command = ["python", "-m", "components.stages.pod", run.name, node.name, digest_of(archive), key]
+    environment = environment_of(git_commit(), remote_settings(repo))
+    made = job(POOLS / f"{machine_of(node)}.json", f"gradus-{key}", command, environment)
+    _submit(cluster, made)
+    log.info("%s: Job %s.", node.name, made["metadata"]["name"])
+    _wait(cluster, made, node)
+
+
+def _submit(cluster: Cluster, made: dict[str, Any]) -> None:
+    """Start a Job; one of this name that is there goes on, one that failed makes room."""
+    name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
+    try:
+        cluster.batch.create_namespaced_job(namespace, made)
+    except cluster.errors as error:
+        if getattr(error, "status", None) != _CONFLICT:
+            raise _refused(error) from error
+        there = cluster.batch.read_namespaced_job_status(name, namespace)
+        if _ended(there) == "Failed":
+            cluster.batch.delete_namespaced_job(name, namespace, propagation_policy="Foreground")
+            _until_gone(cluster, name, namespace)
+            _submit(cluster, made)
+
+
+def _until_gone(cluster: Cluster, name: str, namespace: str) -> None:
+    while True:
+        try:
+            cluster.batch.read_namespaced_job_status(name, namespace)
+        except cluster.errors as error:
+            if getattr(error, "status", None) == _MISSING:
+                return
+            raise _refused(error) from error
+        time.sleep(LOOK_S)
+
+
+def _wait(cluster: Cluster, made: dict[str, Any], node: StageNode) -> None:
+    """Wait for the end of a Job."""
+    name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
+    while True:
+        try:
+            ended = _ended(cluster.batch.read_namespaced_job_status(name, namespace))
+        except cluster.errors as error:
+            raise _refused(error) from error
+        if ended == "Complete":
+            return
+        if ended == "Failed":
+            _tell(cluster, name, namespace)
+            raise StageFailedError
+        time.sleep(LOOK_S)
+
+
+def _ended(found: Any) -> str | None:
+    """How a Job ended: Complete or Failed; None while it goes on."""
+    ends = [
+        one.type for one in found.status.conditions or () if one.status == "True" and one.type in ("Complete", "Failed")
+    ]
+    return ends[0] if ends else None
+
+
+def _tell(cluster: Cluster, name: str, namespace: str) -> None:
+    """Say what the last pod of a Job said at its end."""
+    pods = cluster.core.list_namespaced_pod(namespace, label_selector=f"job-name={name}").items
+    for pod in sorted(pods, key=lambda one: one.metadata.name)[-1:]:
+        said = cluster.core.read_namespaced_pod_log(pod.metadata.name, namespace, tail_lines=_TOLD_LINES)
+        log.error("%s: %s", name, said.strip() or f"ended with a code other than 0 and {EXIT_CODE_ERROR}")
+
+
+def _refused(error: Exception) -> ServiceError:
+    status, reason = getattr(error, "status", ""), getattr(error, "reason", error)
+    host = os.environ.get("KUBECONFIG", "the cluster")
+    return ServiceError(f"expected Kubernetes to take a Job, found {status} {reason} ({host})")

@@ -1,0 +1,86 @@
+"""The command `gradus new`: a project in an empty folder, for those who installed Gradus as a package.
+
+A project has settings, prompts, the small base model and a git repository; its code is the installed one.
+"""
+
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from components.data.versions import AUTHOR, git
+from components.errors import ConfigError, DataError
+from flows.place import usable
+
+PACKAGED = Path(__file__).with_name("project")
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+new = typer.Typer()
+
+
+@new.command("new", epilog="Example: [bold]gradus new tickets && cd tickets && gradus run triage[/]")
+def make_project(folder: Annotated[Path, typer.Argument(help="The project's folder: new, or empty.")]) -> None:
+    """Make a project: settings, prompts, the base model nano, DVC's and git's files, and a first commit.
+
+    Nothing that exists is overwritten.
+    """
+    make(folder)
+    typer.echo(folder)
+
+
+def make(folder: Path) -> None:
+    """Make a project in a folder; whole or not at all.
+
+    Raises:
+        ConfigError: The folder has something in it, or cannot be made.
+        DataError: git refuses.
+    """
+    usable(folder.absolute())
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()) or (folder.is_dir() and any(folder.iterdir())):
+        raise ConfigError(f"expected a new or an empty folder, found something in it ({folder})")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".gradus-new-") as beside:
+            made = Path(beside) / "project"
+            for source, name in _files():
+                (made / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, made / name)
+            _commit(made)
+            _settle(made, folder)
+    except OSError as error:
+        raise ConfigError(f"expected to make a project, found {error.strerror} ({folder})") from error
+
+
+def _settle(made: Path, folder: Path) -> None:
+    """Put what was made in its place; a folder that is there stays the same one, which somebody may be in."""
+    if not folder.exists():
+        made.replace(folder)
+        return
+    for path in sorted(made.iterdir()):
+        path.replace(folder / path.name)
+
+
+def _files() -> Iterator[tuple[Path, Path]]:
+    """The files of a project and their names in it: those that the package carries, or the repository's own."""
+    root, names = PACKAGED, ["."]
+    if not root.is_dir():
+        root = REPOSITORY
+        names = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["gradus"]["project"]
+    for name in names:
+        start = root / name
+        files = [start] if start.is_file() else sorted(path for path in start.rglob("*") if path.is_file())
+        yield from ((path, path.relative_to(root)) for path in files)
+
+
+def _commit(project: Path) -> None:
+    """A repository with one commit: DVC finds its way by it, and versions say what they were made from."""
+    for words in (["init", "--quiet"], ["add", "."]):
+        git(project, *words)
+    try:
+        git(project, "commit", "--quiet", "--message", "A project of Gradus")
+    except DataError:  # git knows nobody's name here
+        git(project, *AUTHOR, "commit", "--quiet", "--message", "A project of Gradus")

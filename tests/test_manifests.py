@@ -1,0 +1,176 @@
+"""What runs Gradus on a cluster is what Kubernetes takes: every field by name and kind, by its client's models."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes.client import models
+
+from flows.cluster import job
+
+ROOT = Path(__file__).resolve().parents[1]
+K8S, DOCKER = ROOT / "infra/k8s", ROOT / "infra/docker"
+FILES = sorted(path for path in (K8S / "base").glob("*.yaml") if path.stem not in ("kustomization", "monitor"))
+POOLS = sorted((K8S / "pools").glob("*.json"))
+PLAIN = {"str": str, "int": int, "bool": bool, "float": (int, float), "object": object, "datetime": str}
+IMAGE = f"registry.example/gradus@sha256:{'0' * 64}"
+
+
+def model_of(content: dict[str, Any]) -> str:
+    """The client's model of a manifest, as V1NetworkPolicy or V2HorizontalPodAutoscaler."""
+    version = content["apiVersion"].rpartition("/")[2]
+    return f"{version[0].upper()}{version[1:]}{content['kind']}"
+
+
+def problems(value: Any, kind: str, at: str) -> Iterator[str]:
+    """Fields that the model does not know, lacks, or has as something else."""
+    if listed := re.fullmatch(r"List\[(.+)\]", kind):
+        if not isinstance(value, list):
+            yield f"{at}: expected a list, found {value!r}"
+            return
+        for number, one in enumerate(value):
+            yield from problems(one, listed[1], f"{at}[{number}]")
+    elif mapped := re.fullmatch(r"Dict\[str, (.+)\]", kind):
+        for key, one in value.items():
+            yield from problems(one, mapped[1], f"{at}.{key}")
+    elif kind in PLAIN:
+        if not isinstance(value, PLAIN[kind]) or (kind == "int" and isinstance(value, bool)):
+            yield f"{at}: expected {kind}, found {value!r}"
+    elif kind != "IntOrString":
+        yield from _of_a_model(value, getattr(models, kind), at)
+
+
+def _of_a_model(value: Any, model: Any, at: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield f"{at}: expected {model.__name__}, found {value!r}"
+        return
+    fields = {shown: field for field, shown in model.attribute_map.items()}
+    for key, one in value.items():
+        if key in fields:
+            yield from problems(one, model.openapi_types[fields[key]], f"{at}.{key}")
+        else:
+            yield f"{at}.{key}: unknown to {model.__name__}"
+    try:
+        model(**{fields[key]: one for key, one in value.items() if key in fields})
+    except ValueError as error:
+        yield f"{at}: {error}"
+
+
+def manifests() -> dict[str, dict[str, Any]]:
+    found = (one for path in FILES for one in yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    return {f"{one['kind']}/{one['metadata']['name']}": one for one in found}
+
+
+@pytest.mark.parametrize("name", sorted(manifests()))
+def test_every_manifest_is_what_kubernetes_takes(name: str) -> None:
+    content = manifests()[name]
+    assert list(problems(content, model_of(content), name)) == []
+
+
+@pytest.mark.parametrize(("at", "value"), [
+    (("spec", "replicaz"), 1), (("spec", "replicas"), "one"), (("spec", "template", "spec", "containers"), {}),
+    (("spec", "selector"), None),
+])  # fmt: skip
+def test_a_wrong_manifest_is_noticed(at: tuple[str, ...], value: Any) -> None:
+    content = manifests()["Deployment/mlflow"]
+    inner = content
+    for key in at[:-1]:
+        inner = inner[key]
+    if value is None:
+        del inner[at[-1]]
+    else:
+        inner[at[-1]] = value
+    assert list(problems(content, "V1Deployment", "x"))
+
+
+@pytest.mark.parametrize("path", POOLS, ids=lambda path: path.stem)
+def test_the_jobs_of_every_pool_are_what_kubernetes_takes(path: Path, tmp_path: Path) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["variables"]["properties"]["image"]["default"] = IMAGE
+    copy = tmp_path / path.name
+    copy.write_text(json.dumps(content), encoding="utf-8")
+    assert list(problems(job(copy, "gradus-1", ["python"], {"A": "1"}), "V1Job", path.stem)) == []
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    deployed = {
+        name: one["spec"]["template"]["spec"] for name, one in manifests().items() if one["kind"] == "Deployment"
+    }
+    pooled = {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))["job_configuration"]["job_manifest"] for path in POOLS
+    }
+    return deployed | {name: one["spec"]["template"]["spec"] for name, one in pooled.items()}
+
+
+@pytest.mark.parametrize("name", sorted(pods()))
+def test_no_pod_runs_as_root_writes_its_image_or_has_a_login_of_the_cluster(name: str) -> None:
+    pod = pods()[name]
+    assert pod["automountServiceAccountToken"] is False and pod["securityContext"]["runAsNonRoot"] is True
+    for container in pod["containers"]:
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert {"requests", "limits"} <= container["resources"].keys() and "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in pods() if name.startswith("Deployment/")))
+def test_every_server_has_probes_and_a_service_and_policies_that_reach_it(name: str) -> None:
+    all_of_them = manifests()
+    (container,) = pods()[name]["containers"]
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+    labels = all_of_them[name]["spec"]["template"]["metadata"]["labels"]
+    server = name.partition("/")[2]
+    assert all_of_them[f"Service/{server}"]["spec"]["selector"] == labels
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert all(port["targetPort"] in ports for port in all_of_them[f"Service/{server}"]["spec"]["ports"])
+    letting_in = [
+        rule for one in all_of_them.values() if one["kind"] == "NetworkPolicy"
+        and one["spec"]["podSelector"].get("matchLabels") == labels for rule in one["spec"]["ingress"]
+    ]  # fmt: skip
+    assert {port["port"] for rule in letting_in for port in rule["ports"]} == set(ports.values())
+
+
+def test_whatever_no_policy_names_is_closed() -> None:
+    closed = manifests()["NetworkPolicy/closed"]["spec"]
+    assert closed == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_the_monitor_asks_a_port_and_a_path_that_the_server_has() -> None:
+    monitor = yaml.safe_load((K8S / "base/monitor.yaml").read_text(encoding="utf-8"))
+    service = manifests()["Service/serve"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
+    assert f'"{endpoint["path"]}"' in (ROOT / "components/serving/app.py").read_text(encoding="utf-8")
+
+
+def test_the_kustomization_has_every_file_of_its_folder() -> None:
+    listed = yaml.safe_load((K8S / "base/kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    assert sorted(listed) == sorted(path.name for path in (K8S / "base").glob("*.yaml") if path.stem != "kustomization")
+
+
+@pytest.mark.parametrize("path", sorted(DOCKER.glob("*.Dockerfile")), ids=lambda path: path.stem)
+def test_images_start_from_a_named_digest_and_end_without_root(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    starts = [line.split()[1] for line in lines if line.startswith("FROM ")]
+    arguments = [line.split()[1] for line in lines if line.startswith("ARG ")]
+    assert starts and set(starts) <= {"${PYTHON}", "${BASE}"}  # neither has a default, so that who builds pins them
+    assert not [one for one in arguments if "=" in one]
+    assert [line for line in lines if line.startswith("USER ")][-1] == "USER 10001:10001"
+    copied = [
+        word for line in lines if line.startswith("COPY ") and "--from" not in line for word in line.split()[1:-1]
+    ]
+    assert all((ROOT / word).exists() for word in copied if not word.startswith("--"))
+
+
+def test_what_compose_starts_has_no_image_and_no_password_by_default() -> None:
+    text = (ROOT / "infra/compose.yaml").read_text(encoding="utf-8")
+    services = yaml.safe_load(text)["services"]
+    assert services.keys() == {"postgres", "s3", "mlflow", "prefect"}
+    assert all(one["image"].startswith("${") for one in services.values())
+    assert ":-" not in text
+    assert all("127.0.0.1:" in port for one in services.values() for port in one.get("ports", ()))
