@@ -115,6 +115,18 @@ class Bench:
             self._climbed = project
         return self._copy(self._climbed)
 
+    def served(self) -> Any:
+        """A project whose champion is a model of two layers; it has not climbed."""
+        from benchmarks.serving import prepare
+        from components.prompts import load_prompt
+        from tests.flows import conftest as small
+
+        model, folder = self.place / "model", self.place / "served"
+        small.save_tiny_model(model)
+        shutil.copyfile(ROOT / "params" / "prompts" / "triage" / "short.md", model / "prompt.md")
+        prepare(model, load_prompt(model, "prompt", ("message", "channel")), folder)
+        return small.Project(folder)
+
     def _copy(self, project: Any) -> Any:
         to = Path(tempfile.mkdtemp(prefix="project-", dir=self.place))
         shutil.copytree(project.folder, to, dirs_exist_ok=True, symlinks=True)
@@ -311,13 +323,13 @@ def serve(bench: Bench) -> dict[str, Any]:
     from monitoring.lake import Lake
 
     bench.happened.clear()
-    project, acknowledged, refused = bench.climbed(), list[str](), Counter[str]()
+    project, acknowledged, refused = bench.served(), list[str](), Counter[str]()
     for _ in range(bench.tries):
         [port] = free_ports(1)
         environment = project.environment | {
             "GRADUS_FAULTS": f"{bench.rng.random()}:{bench.rng.choice((10, 40))}",
             "GRADUS_FAULTS_FOLDER": str(project.folder / "state"), "GRADUS_FAULTS_LOG": str(bench._log),
-            "PYTHONPATH": os.pathsep.join((str(LAYER), str(project.folder))),
+            "PYTHONPATH": os.pathsep.join((str(LAYER), str(ROOT))),
         }  # fmt: skip
         server = subprocess.Popen(
             [sys.executable, "-m", "flows.cli", "serve", "triage", "--port", str(port)], cwd=project.folder,

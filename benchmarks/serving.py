@@ -140,15 +140,15 @@ def champion() -> Path:
     return found.folder
 
 
-def prepare(folder: Path, prompt: Prompt) -> None:
+def prepare(folder: Path, prompt: Prompt, work: Path = WORK) -> None:
     """A project with today's settings whose champion is this folder; its answer to one ticket is verified."""
     from components.engines import Ask, Sampling
     from components.engines.transformers_engine import TransformersEngine
     from components.registry import Candidate, Check, open_run, register_winner
 
-    shutil.rmtree(WORK, ignore_errors=True)
-    shutil.copytree(ROOT / "params", WORK / "params")
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{WORK / 'state' / 'mlflow.db'}"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(ROOT / "params", work / "params")
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{work / 'state' / 'mlflow.db'}"
     asked = prompt.messages(example(next(iter(tickets(1)))))
 
     def generate(stored: Path, conversations: Sequence[Sequence[Message]]) -> list[str]:

@@ -1,7 +1,8 @@
 """A started server for a long time at a part of its capacity: do memory and descriptors stay flat?
 
-First the capacity is measured with 16 clients, then requests come at that share of it, evenly: streamed or not, at two
-temperatures, some wrong, some taken back in the middle, and a word on every tenth answer. Memory, descriptors and
+Sixteen clients are as many as share a batch; each rests after an answer, so that it asks for that share of the time,
+however fast the machine is meanwhile. Requests are streamed or not, at two temperatures, some wrong, some taken back in
+the middle, and every tenth answer gets a word. Memory, descriptors and
 threads of the server are looked at once a second. Memory is flat where the median of the last quarter is no more than a
 twentieth above that of the second; what a server allocates once, it has by then.
 
@@ -26,14 +27,14 @@ import httpx
 import psutil
 
 from benchmarks.engine_speed import machine, write
-from benchmarks.pressure import WORKLOAD, answered_a_second, body, messages, nano, percentile
+from benchmarks.pressure import WORKLOAD, body, messages, nano, percentile
 from benchmarks.serving import free_ports, prepare, serving
 from components.prompts import load_prompt
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_GROWTH = 0.05  # of the memory, from the second quarter to the last
-CAPACITY_S = 20.0
-MOST_WAITING = 500  # requests at once, beyond which none is added
+CLIENTS = 16
+JSON = {"content-type": "application/json"}
 
 
 @dataclass
@@ -62,16 +63,15 @@ def main() -> None:
     command = [sys.executable, "-m", "flows.cli", "serve", WORKLOAD, "--port", str(port)]
     with serving("soak", command, port, "readyz"):
         [server] = [one for one in psutil.Process().children() if "serve" in one.cmdline()]
-        capacity = answered_a_second(port, CAPACITY_S)
         looks, stop = Looks(), threading.Event()
         watching = threading.Thread(target=look, args=(server, looks, stop))
         watching.start()
         try:
-            asked = asyncio.run(ask(port, capacity * options.load, options.minutes * 60, options.seed))
+            asked = asyncio.run(ask(port, options.load, options.minutes * 60, options.seed))
         finally:
             stop.set()
             watching.join()
-    record = summary(looks, asked) | {"minutes": options.minutes, "load": options.load, "capacity_per_second": capacity}
+    record = summary(looks, asked) | {"minutes": options.minutes, "load": options.load}
     print(json.dumps(record, indent=1))
     write(options.output, record | machine() | {"command": " ".join(["python -m benchmarks.soak", *sys.argv[1:]])})
     if not all(record["met"].values()):
@@ -97,19 +97,19 @@ def look(server: psutil.Process, looks: Looks, stop: threading.Event) -> None:
             looks.threads.append(server.num_threads())
 
 
-async def ask(port: int, per_second: float, seconds: float, seed: int) -> Asked:
-    """Requests at a pace that does not wait for answers."""
-    asked, rng, texts = Asked(), random.Random(seed), messages()
-    running, sent, began = set[Any](), 0, time.monotonic()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as client:
-        while time.monotonic() - began < seconds:
-            while sent < (time.monotonic() - began) * per_second and len(running) < MOST_WAITING:
-                task = asyncio.ensure_future(one(client, asked, rng, texts[sent % len(texts)]))
-                running.add(task)
-                task.add_done_callback(running.discard)
-                sent += 1
-            await asyncio.sleep(0.02)
-        await asyncio.gather(*running)
+async def ask(port: int, load: float, seconds: float, seed: int) -> Asked:
+    """Sixteen clients; each rests after an answer, so that it asks for this share of the time."""
+    asked, texts, ends = Asked(), messages(), time.monotonic() + seconds
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=300, trust_env=False) as client:
+
+        async def many(number: int) -> None:
+            rng = random.Random(f"{seed}/{number}")
+            while time.monotonic() < ends:
+                began = time.monotonic()
+                await one(client, asked, rng, rng.choice(texts))
+                await asyncio.sleep((time.monotonic() - began) * (1 / load - 1))
+
+        await asyncio.gather(*(many(number) for number in range(CLIENTS)))
     return asked
 
 
@@ -120,7 +120,7 @@ async def one(client: httpx.AsyncClient, asked: Asked, rng: random.Random, messa
     began = time.perf_counter()
     try:
         if kind > 0.97:  # wrong
-            reply = await client.post("/v1/chat/completions", content=b'{"model": ')
+            reply = await client.post("/v1/chat/completions", content=b'{"model": ', headers=JSON)
             asked.statuses[f"wrong: {reply.status_code}"] += 1
         elif kind > 0.94:  # taken back
             await asyncio.wait_for(client.post("/v1/chat/completions", json=wanted), 0.05)
