@@ -431,13 +431,14 @@ def main() -> None:
         wanted = pieces(options.requests, options.inputs, opened)
         done = _done()
         part, parts = options.part or (0, 1)
-        for piece in (one for one in wanted[part::parts] if one.name not in done):
+        for piece in (one for one in wanted[part::parts] if one.name not in done and not options.so_far):
             done[piece.name] = _run(piece)
             with PROGRESS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(done[piece.name]) + "\n")
     if options.part:
         return
-    record = _summed([done[piece.name] for piece in wanted])
+    record = _summed([done[piece.name] for piece in wanted if piece.name in done])
+    record["pieces_left"] = sum(piece.name not in done for piece in wanted)
     print(json.dumps(record, indent=1))
     write(options.output, record | machine() | {"command": " ".join(["python -m benchmarks.fuzz", *sys.argv[1:]])})
     sys.exit(1 if record["failures"] else 0)
@@ -486,6 +487,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--requests", type=int, default=22_000, help="over HTTP; some operations have fewer")
     parser.add_argument("--inputs", type=int, default=210_000, help="to the readers, all together")
     parser.add_argument("--part", type=int, nargs=2, metavar=("I", "N"), help="the I-th of N parts; writes no record")
+    parser.add_argument("--so-far", action="store_true", help="write the record of what is done, and do nothing more")
     parser.add_argument("--fresh", action="store_true", help="do again what an earlier call has done")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "fuzz.json")
     return parser.parse_args()
