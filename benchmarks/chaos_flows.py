@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "benchmarks" / "faults"
 CALM_TRIES = 3  # of the command without faults: the first ones may tell what a person has to do
 COMMAND_S = 1500.0
+SERVED_S = 120.0  # that a server lives at most
 # What differs between two climbs of the same settings: times, ids of runs, and where they lie.
 CHANGES = re.compile(
     r'"(seconds|latency_ms|p50_ms|p95_ms|at|date|started|began|finished|git_commit|commit|run_id|milliseconds[a-z_]*|'
@@ -135,7 +136,7 @@ class Bench:
     def disturbed(self, project: Any, words: list[str]) -> int:
         """A command in processes that meet faults, killed at a random moment or left to its end; how it ended."""
         faults = {
-            "GRADUS_FAULTS": f"{self.rng.random()}:{self.rng.choice((40, 150, 600))}",
+            "GRADUS_FAULTS": f"{self.rng.random()}:{self.rng.choice((150, 600, 3000))}",
             "GRADUS_FAULTS_FOLDER": str(project.folder), "GRADUS_FAULTS_LOG": str(self._log),
             "PYTHONPATH": os.pathsep.join((str(LAYER), str(project.folder))),
         }  # fmt: skip
@@ -327,7 +328,7 @@ def serve(bench: Bench) -> dict[str, Any]:
     for _ in range(bench.tries):
         [port] = free_ports(1)
         environment = project.environment | {
-            "GRADUS_FAULTS": f"{bench.rng.random()}:{bench.rng.choice((10, 40))}",
+            "GRADUS_FAULTS": f"{bench.rng.random()}:{bench.rng.choice((20, 60))}",
             "GRADUS_FAULTS_FOLDER": str(project.folder / "state"), "GRADUS_FAULTS_LOG": str(bench._log),
             "PYTHONPATH": os.pathsep.join((str(LAYER), str(ROOT))),
         }  # fmt: skip
@@ -335,7 +336,7 @@ def serve(bench: Bench) -> dict[str, Any]:
             [sys.executable, "-m", "flows.cli", "serve", "triage", "--port", str(port)], cwd=project.folder,
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        ends, text = time.monotonic() + 240, json.dumps({"message": "Where is DK-20418?", "channel": "mail"})
+        ends, text = time.monotonic() + SERVED_S, json.dumps({"message": "Where is DK-20418?", "channel": "mail"})
         body = {"model": "triage", "messages": [{"role": "user", "content": text}]}
         answered, most = 0, bench.rng.randrange(20, 80)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:

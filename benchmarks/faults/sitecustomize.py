@@ -1,7 +1,7 @@
-"""Faults in every Python process that has this folder on its path: one call of the operating system fails, once.
+"""Faults in every Python process that has this folder on its path: calls of the operating system fail now and then.
 
 What is to happen stands in the environment: GRADUS_FAULTS = "seed:calls", the mean number of calls of a process on
-files of the project until one fails; GRADUS_FAULTS_FOLDER, the project; GRADUS_FAULTS_LOG, where each fault is noted.
+files of the project until the next one fails; GRADUS_FAULTS_FOLDER, the project; GRADUS_FAULTS_LOG, where each fault is noted.
 A process may also live with a clock that is days ahead or behind, and end by SIGKILL in the middle of a write.
 """
 
@@ -25,7 +25,8 @@ class Faults:
     def __init__(self, words: str, folder: str, log: str) -> None:
         seed, calls = words.split(":")
         self._rng = random.Random(f"{seed}/{os.getpid()}/{time.time_ns()}")
-        self._left = 1 + int(self._rng.expovariate(1 / float(calls)))
+        self._calls = float(calls)
+        self._left = self._drawn()
         self._folder, self._log = os.path.realpath(folder) + os.sep, log
 
     def install(self) -> None:
@@ -42,6 +43,9 @@ class Faults:
             time.time_ns = lambda: real_ns() + int(jump * 1e9)
             self._note("the clock is days off")
 
+    def _drawn(self) -> int:
+        return 1 + int(self._rng.expovariate(1 / self._calls))
+
     def _note(self, what: str) -> None:
         number = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._write(number, f"{what}\n".encode())
@@ -52,7 +56,9 @@ class Faults:
             if not os.path.abspath(os.fsdecode(path)).startswith(self._folder):
                 return False
             self._left -= 1
-            return self._left == 0
+            if self._left == 0:
+                self._left = self._drawn()
+                return True
         return False
 
     def _fail(self, what: str) -> None:
