@@ -1,8 +1,8 @@
 """Faults in every Python process that has this folder on its path: calls of the operating system fail now and then.
 
 What is to happen stands in the environment: GRADUS_FAULTS = "seed:calls", the mean number of calls of a process on
-files of the project until the next one fails; GRADUS_FAULTS_FOLDER, the project; GRADUS_FAULTS_LOG, where each fault is noted.
-A process may also live with a clock that is days ahead or behind, and end by SIGKILL in the middle of a write.
+files of the project until the next one fails; GRADUS_FAULTS_FOLDER, the project; GRADUS_FAULTS_LOG, where each fault
+is noted. A process may also live with a clock that is days off, and end by SIGKILL in the middle of a write.
 """
 
 import builtins
