@@ -354,7 +354,8 @@ def fuzz_files(files: Files, n: int, number: int) -> Found:
 
 def _draw(strategy: st.SearchStrategy[Any], n: int, number: int, use: Callable[[Any], None]) -> None:
     """Draw so many values: in rounds, since hypothesis ends a round when it has seen all that it can think of."""
-    left, turn = n, 0
+    left: int = n
+    turn: int = 0
     while left > 0:
         drawn: int = 0
 

@@ -83,7 +83,7 @@ def _source(path: Path) -> None:
 
 def _spool(path: Path) -> None:
     spool = Spool(path.parent)
-    spool.drain(lambda _, lines: [Feedback, json.loads(lines[0])])
+    spool.drain(lambda _, lines: json.loads(lines[0]))
     spool.close()
     assert not path.exists(), "expected the segment to be stored or set aside"
 
