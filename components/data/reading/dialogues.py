@@ -77,7 +77,7 @@ def _messages(item: Any, before: int, where: str) -> list[Message]:
     if not isinstance(item, Mapping) or not isinstance(item.get("role"), str):
         raise DataError(f"expected a message with a role, found {_shown(item)} ({where})")
     name = item["role"].lower().strip()
-    role = _ROLE_NAMES.get(ROLES.get(name, name))
+    role = _ROLE_NAMES.get(str(ROLES.get(name, name)))
     if role is None:
         raise DataError(f"expected the role system, user, assistant or tool, found {name[:40]!r} ({where})")
     content = item["content"] if item.get("content") is not None else item.get("parts")

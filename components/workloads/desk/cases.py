@@ -157,11 +157,8 @@ def _mistake(case: Case, rng: random.Random) -> list[str]:
         return [look, *done]  # a policy forgotten
     choices: list[list[str]] = [done]  # without a look
     if case.intent == "refund":
-        rounded = {
-            "name": "refund_order",
-            "arguments": {"order_id": number, "amount": float(int(case.order["paid"]) + 1)},
-        }
-        choices.append([look, written(**rounded), f"Done for {number}."])
+        rounded = written("refund_order", {"order_id": number, "amount": float(int(case.order["paid"]) + 1)})
+        choices.append([look, rounded, f"Done for {number}."])
     if case.intent == "damaged":
         other = written("hand_over", {"order_id": number, "problem": "lost"})
         choices.append([look, other, f"Done for {number}."])
