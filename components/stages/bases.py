@@ -12,13 +12,13 @@ from typing import Any
 import psutil
 
 from components.base.packaged import PACKAGED
-from components.data.prepare import prepare
+from components.data.prepare import Taken, prepare
 from components.economics.cost import calls_per_hour
 from components.errors import ConfigError
 from components.evaluation.sample import sample
 from components.ladder import PlannedRung
+from components.ladder.plan import MODEL
 from components.methods import Job
-from components.methods.sft.settings import SftParams
 from components.params import Profile
 from components.records import Example, Record, read_jsonl
 from components.stages.data import token_limits
@@ -26,7 +26,6 @@ from components.stages.run import PROFILES, PROMPTS, STANDARD, Run
 from components.stages.scoring import scorer
 from components.tracking import NullTracker
 
-SFT = "sft"
 DEV_EXAMPLES = 100
 # Bytes a weight while all are trained: itself and its gradient in float32, and what the optimiser keeps of it.
 TRAINED = {"adamw": 4 + 4 + 8, "muon": 4 + 4 + 4}
@@ -35,8 +34,8 @@ TRAINED = {"adamw": 4 + 4 + 8, "muon": 4 + 4 + 4}
 class Base(Record):
     """A profile's base model as it is here; numbers are None where the model is not.
 
-    `train_bytes` is what its weights alone take while `sft` trains them: what a batch needs comes on top. `get` says
-    how to have a model that is not here.
+    `train_bytes` is what its weights alone take while demonstrations train them: what a batch needs comes on top. `get`
+    says how to have a model that is not here.
     """
 
     profile: str
@@ -104,8 +103,7 @@ def base_of(run: Run) -> Base:
     except ConfigError:
         if Path(profile.model.path).is_dir():
             raise  # it is here, and is none
-    settings = _sft(run).settings
-    assert isinstance(settings, SftParams)
+    settings: Any = _learns(run).settings
     each = 4 if settings.lora else TRAINED[settings.optimiser]
     return Base(
         profile=profile.name,
@@ -139,11 +137,10 @@ def try_out(run: Run, examples: int, folder: Path) -> Tried:
     Raises:
         GradusError: The data, the model or the training is not as it should be.
     """
-    prepare(run.workload, run.data_source, folder / "data", NullTracker(), token_limits(run))
+    prepare(run.workload, run.data_source, folder / "data", NullTracker(), Taken(token_limits(run)))
     train, dev = (read_jsonl(folder / "data" / f"{split}.jsonl", Example) for split in ("train", "dev"))
-    planned = _sft(run)
-    own = planned.settings
-    assert isinstance(own, SftParams)
+    planned = _learns(run)
+    own: Any = planned.settings
     settings = own.model_copy(update={"epochs": 1.0, "evaluations": 1, "dev_examples": 1})
     job = _job(run, planned, sample(train, max(examples, own.batch_examples), run.seed), dev, folder)
     made = planned.make(job, NullTracker(), settings)
@@ -168,9 +165,9 @@ def _job(run: Run, planned: PlannedRung, train: list[Example], dev: list[Example
     )  # fmt: skip
 
 
-def _sft(run: Run) -> PlannedRung:
-    """The rung of the standard ladder that learns from demonstrations."""
-    return next(rung for rung in run.rungs if rung.made_by == SFT)
+def _learns(run: Run) -> PlannedRung:
+    """The first rung of the standard ladder that trains a model on demonstrations."""
+    return next(rung for rung in run.rungs if rung.makes == MODEL and "demonstrations" in rung.needs)
 
 
 def _way(profile: Profile) -> str:
