@@ -73,7 +73,7 @@ def save(record: Row, path: Path) -> None:
 
 
 def climb(name: str, data: Path | None) -> Row:
-    """One source through `gradus init` and the quick ladder: its commands, seconds, how it ended, what it found."""
+    """One source through `gradus init` and a first look: its commands, seconds, how it ended, what it found."""
     project = prepared(name)
     try:
         source = SOURCES[name](project.parent / "source", Path(data) if data else None)

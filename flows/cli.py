@@ -18,6 +18,7 @@ from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from components.stages.environment import straightened
 from flows.advice import advice
 from flows.agent import agent
+from flows.bases import bases
 from flows.init import init
 from flows.keeping import keeping
 from flows.logins import temporary_prefect
@@ -48,6 +49,7 @@ app.add_typer(production)
 app.add_typer(machine)
 app.add_typer(verdicts)
 app.add_typer(trust)
+app.add_typer(bases)
 app.add_typer(advice)
 app.add_typer(new)
 app.add_typer(init)

@@ -1,0 +1,180 @@
+"""Which base model fits a workload: what is there, what this machine can train, and what a short training shows.
+
+Decides nothing for anybody: it lays a workload's profiles side by side. Figures of speed and money are measured by a
+training on a few of the workload's examples, or not given.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from components.base.packaged import PACKAGED
+from components.data.prepare import Taken, prepare
+from components.economics.cost import calls_per_hour
+from components.errors import ConfigError
+from components.evaluation.sample import sample
+from components.ladder import PlannedRung
+from components.ladder.plan import MODEL
+from components.methods import Job
+from components.params import Profile
+from components.records import Example, Record, read_jsonl
+from components.stages.data import token_limits
+from components.stages.run import PROFILES, PROMPTS, STANDARD, Run
+from components.stages.scoring import scorer
+from components.tracking import NullTracker
+
+DEV_EXAMPLES = 100
+# Bytes a weight while all are trained: itself and its gradient in float32, and what the optimiser keeps of it.
+TRAINED = {"adamw": 4 + 4 + 8, "muon": 4 + 4 + 4}
+
+
+class Base(Record):
+    """A profile's base model as it is here; numbers are None where the model is not.
+
+    `train_bytes` is what its weights alone take while demonstrations train them: what a batch needs comes on top. `get`
+    says how to have a model that is not here.
+    """
+
+    profile: str
+    model: str
+    get: str | None
+    parameters: int | None = None
+    train_bytes: int | None = None
+    machine: str
+    usd_per_hour: float
+
+    def fits(self, memory: int) -> bool | None:
+        """Whether so many bytes hold the weights in training; None where the model is not here."""
+        return None if self.train_bytes is None else self.train_bytes < memory
+
+
+class Tried(Record):
+    """A short training of a base model on this machine.
+
+    `right` and `valid` are shares of `dev_examples` dev examples after it. `train_seconds` are what the profile's own
+    epochs of all `rows` would take at this speed, without looks at dev; `serve_seconds_1k` 1,000 answers.
+    """
+
+    profile: str
+    examples: int
+    seconds: float
+    right: float
+    valid: float
+    dev_examples: int
+    rows: int
+    train_seconds: float
+    serve_seconds_1k: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What training can use here: a GPU's memory, or the machine's where there is none."""
+
+    kind: str
+    size: int
+
+
+def memory() -> Memory:
+    """The memory that a model is trained in."""
+    import torch
+
+    if torch.cuda.is_available():
+        return Memory(torch.cuda.get_device_name(0), torch.cuda.mem_get_info(0)[1])
+    return Memory("main memory", psutil.virtual_memory().total)
+
+
+def bases(workload: str) -> list[Base]:
+    """The base model of every profile, in the order of their names.
+
+    Raises:
+        ConfigError: There is no such workload, a file of settings is wrong, or a model's folder is none.
+    """
+    return [base_of(Run.of(workload, path.stem, STANDARD)) for path in sorted(PROFILES.glob("*.yaml"))]
+
+
+def base_of(run: Run) -> Base:
+    """A run's base model."""
+    profile, count = run.profile, None
+    try:
+        count = parameters(run.base_model)
+    except ConfigError:
+        if Path(profile.model.path).is_dir():
+            raise  # it is here, and is none
+    settings: Any = _learns(run).settings
+    each = 4 if settings.lora else TRAINED[settings.optimiser]
+    return Base(
+        profile=profile.name,
+        model=profile.model.path,
+        get=_way(profile) if count is None else None,
+        parameters=count,
+        train_bytes=None if count is None else each * count,
+        machine=profile.machine,
+        usd_per_hour=run.prices.machine(profile.machine).usd_per_hour,
+    )
+
+
+def parameters(folder: Path) -> int:
+    """The weights in a model folder's files; what is stored once counts once."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 - the file is no mapping
+                size = 1
+                for length in file.get_slice(name).get_shape():
+                    size *= length
+                total += size
+    return total
+
+
+def try_out(run: Run, examples: int, folder: Path) -> Tried:
+    """Train a run's base model on a few of its workload's examples, in a folder that may go afterwards.
+
+    Raises:
+        GradusError: The data, the model or the training is not as it should be.
+    """
+    prepare(run.workload, run.data_source, folder / "data", NullTracker(), Taken(token_limits(run)))
+    train, dev = (read_jsonl(folder / "data" / f"{split}.jsonl", Example) for split in ("train", "dev"))
+    planned = _learns(run)
+    own: Any = planned.settings
+    settings = own.model_copy(update={"epochs": 1.0, "evaluations": 1, "dev_examples": 1})
+    job = _job(run, planned, sample(train, max(examples, own.batch_examples), run.seed), dev, folder)
+    made = planned.make(job, NullTracker(), settings)
+    asked, started = job.dev_sample(DEV_EXAMPLES), time.monotonic()
+    answers = job.open_model(job.out).answer(asked, run.seed).completions
+    seconds = time.monotonic() - started
+    right, valid = job.dev_shares(answers)
+    return Tried(
+        profile=run.profile.name, examples=len(job.train), seconds=made.seconds, right=right, valid=valid,
+        dev_examples=len(asked), rows=len(train),
+        train_seconds=own.epochs * len(train) / made.metrics["examples_per_second"],
+        serve_seconds_1k=1000 * 3600 / calls_per_hour(len(asked), seconds),
+    )  # fmt: skip
+
+
+def _job(run: Run, planned: PlannedRung, train: list[Example], dev: list[Example], folder: Path) -> Job:
+    prompt = run.workload.trained_prompt
+    return Job(
+        rung=planned.name, workload=run.workload, profile=run.profile, columns=run.columns, train=train, dev=dev,
+        prompt=run.prompt(prompt), prompt_file=PROMPTS / run.workload.name / f"{prompt}.md", start=run.base_artifact,
+        scorer=scorer(run), sealed_scorer=None, seed=run.seed, out=folder / "out", work=folder / "work",
+    )  # fmt: skip
+
+
+def _learns(run: Run) -> PlannedRung:
+    """The first rung of the standard ladder that trains a model on demonstrations."""
+    return next(rung for rung in run.rungs if rung.makes == MODEL and "demonstrations" in rung.needs)
+
+
+def _way(profile: Profile) -> str:
+    """How a model that is not here is had."""
+    path: Any = profile.model.path
+    if Path(path).name in PACKAGED:
+        return f"gradus base {Path(path).name}"
+    if path.count("/") == 1 and not path.startswith(("models/", ".", "/")):
+        return "from the hub, with HF_HUB_OFFLINE=0"
+    return f"put it into {path}"

@@ -1,0 +1,95 @@
+"""Base models side by side: what is here, what it weighs in training, and what a short training shows."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import save_file
+
+from components.errors import ConfigError
+from components.stages.bases import base_of, bases, memory, parameters, try_out
+from components.stages.run import Run
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    shutil.copytree(ROOT / "models/nano", tmp_path / "models/nano")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def change(project: Path, profile: str, **settings: Any) -> None:
+    path = project / f"params/profiles/{profile}.yaml"
+    known = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known["model"] |= settings.pop("model", {})
+    known["methods"]["sft"] |= settings
+    path.write_text(yaml.safe_dump(known), encoding="utf-8")
+
+
+def test_weights_are_counted_over_all_files_of_a_model(tmp_path: Path) -> None:
+    save_file({"a": np.zeros((3, 4), np.float16), "b": np.zeros((), np.float32)}, tmp_path / "model-1.safetensors")
+    save_file({"c": np.zeros(5, np.float32)}, tmp_path / "model-2.safetensors")
+    assert parameters(tmp_path) == 3 * 4 + 1 + 5
+
+
+def test_what_is_not_here_says_how_it_is_had(project: Path) -> None:
+    found = {one.profile: one for one in bases("triage")}
+    assert sorted(found) == sorted(path.stem for path in (project / "params/profiles").glob("*.yaml"))
+    assert found["nano"].get is None
+    assert found["smollm2-135m"].get == "gradus base smollm2-135m"
+    assert found["qwen3-0.6b"].get == "from the hub, with HF_HUB_OFFLINE=0"
+    assert found["qwen3-0.6b"].fits(10**15) is None
+    assert found["nano"].usd_per_hour == 0.0816  # laptop_2_cores in params/prices.yaml
+
+
+@pytest.mark.parametrize(
+    ("settings", "each"),
+    [
+        ({"optimiser": "muon"}, 12),  # weights, gradients and one moment, 4 bytes each
+        ({"optimiser": "adamw"}, 16),  # and a second moment
+        ({"optimiser": "adamw", "packed_tokens": None, "lora": {"rank": 2, "alpha": 4}}, 4),
+    ],
+)
+def test_weights_in_training_take_what_the_optimiser_keeps_of_them(
+    project: Path, settings: dict[str, Any], each: int
+) -> None:
+    change(project, "nano", **settings)
+    found = base_of(Run.of("triage", "nano"))
+    assert found.parameters is not None
+    assert found.train_bytes == each * found.parameters
+    assert found.fits(each * found.parameters + 1)
+    assert not found.fits(each * found.parameters)
+
+
+def test_a_folder_that_is_no_model_is_refused_and_not_called_missing(project: Path) -> None:
+    (project / "models/nano/config.json").unlink()
+    with pytest.raises(ConfigError, match=r"model\.path: .*config\.json"):
+        bases("triage")
+
+
+def test_there_is_memory_to_train_in() -> None:
+    assert memory().size > 10**9
+
+
+@pytest.mark.slow
+def test_a_short_training_says_what_all_rows_would_take(project: Path) -> None:
+    path = project / "params/workloads/triage.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    settings["source"]["sizes"] = {"train": 200, "dev": 40, "test": 40, "sealed": 40}
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    before = {path for path in project.rglob("*") if path.is_file() and path.parts[-2] != "models"}
+    found = try_out(Run.of("triage", "nano"), 32, project.parent / "tried")
+    assert (found.examples, found.rows, found.dev_examples) == (32, 200, 40)
+    # Two epochs of 200 rows at the speed of 32 examples.
+    assert found.train_seconds == pytest.approx(2 * 200 / 32 * found.seconds, rel=0.1)
+    assert found.serve_seconds_1k > 0
+    assert 0 <= found.right <= found.valid <= 1
+    assert {path for path in project.rglob("*") if path.is_file()} == before
+    assert json.loads((project.parent / "tried/out/config.json").read_text())["model_type"] == "lfm2"
