@@ -45,8 +45,8 @@ def test_examples_of_one_group_change_sign_together() -> None:
 
 
 def test_the_choice_of_the_best_earlier_look_is_paid_for() -> None:
-    # Signs (−, −) reach two falls in the first column, (+, −) and (−, +) none in any: with a second look that one of
-    # two examples rose from, the pair of signs that turns it counts too.
+    # Two examples fell from the first look: of four pairs of signs one keeps that. From a second look one fell and one
+    # rose: with the signs (+, −) it shows as large a fall.
     assert p_fallen([[1, 1]], [0, 0]) == pytest.approx(1 / 4)
     assert p_fallen([[1, 1], [1, -1]], [0, 0]) == pytest.approx(2 / 4)
 
