@@ -148,6 +148,9 @@ bench-methods: setup ## Methods against each other, rows that are missing (hours
 bench-trust: setup ## Certificates' coverage, ten hacked and ten honest trainings, the label audit (after make demo)
 	$(BIN)/python -m benchmarks.trust $(ARGS)
 
+bench-guarantees-watch: setup ## Promises of watch, canary, hacking watch and harvest in worlds with groups, weeks, few labels
+	$(BIN)/python -m benchmarks.guarantees_watch $(ARGS)
+
 bench-inputs: setup ## Nine kinds of sources from init up the ladder `quick`, 100,000 rows, reported files (ARGS="--data FOLDER")
 	$(BIN)/python -m benchmarks.inputs $(ARGS)
 

@@ -150,12 +150,12 @@ def _compared(folder: Path, acknowledged: list[str]) -> Counter[str]:
 def _results(lake: Any) -> str:
     """A hash of what score, watch and retraining read."""
     from components.records import Feedback, Trace
-    from monitoring.candidates import candidates
+    from monitoring.candidates import Terms, candidates
 
     window = (0.0, 3e9)
     read: list[Any] = [*lake.read(Trace, WORKLOAD), *lake.read(Feedback, WORKLOAD)]
     read += [*lake.sample(WORKLOAD, 1, window, 50)[0], *lake.share(WORKLOAD, 0.3, window)]
-    read += candidates(lake, WORKLOAD, 0.0, 1.0)
+    read += candidates(lake, WORKLOAD, 0.0, Terms(1.0))
     return hashlib.sha256("\n".join(sorted(one.model_dump_json() for one in read)).encode()).hexdigest()
 
 

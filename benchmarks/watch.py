@@ -2,9 +2,9 @@
 
 Every stream has a seed of its own; a champion answers its tickets, people correct a share of the answers, and after
 every so many requests the watch looks at the last ones, as it does in production, with the settings of
-params/pipeline.yaml. Distances are Evidently's, computed without its page; limits of windows of one size are drawn
-once. A stream without drift that is called drifted at any look is a false alarm. Then one whole look, page and all,
-at a window of a lake of a million traces: seconds and peak memory.
+params/pipeline.yaml. Distances are Evidently's, computed without its page. A stream without drift that is called
+drifted at any look is a false alarm. Then one whole look, page and all, at a window of a lake of a million traces:
+seconds and peak memory.
 
     python -m benchmarks.watch --project .        # a project that has climbed; its GRPO rung answers
 """
@@ -103,7 +103,7 @@ class Bench:
             JsonSchemaScorer(self.workload.output),
             build(self.workload.scorer, self.workload.output),
         )
-        self._embed, self._limits = embed, dict[tuple[int, tuple[str, ...]], dict[str, float]]()
+        self._embed = embed
         held_out = [
             one for split in ("test", "sealed") for one in read_jsonl(artifacts / "data" / f"{split}.jsonl", Example)
         ]
@@ -119,7 +119,8 @@ class Bench:
         looks = [end for end in ends if end >= self.params.min_rows]
         for end in looks:
             start = max(0, end - self.params.window_rows)
-            if moved := self.look(rows[start:end], vectors[start:end]):
+            fresh = min(self.options.every, end) / (end - start) if end > looks[0] else 1.0
+            if moved := self.look(rows[start:end], vectors[start:end], fresh):
                 alarms.append({"request": end, "moved": moved})
         began = self.options.drift_at
         print(
@@ -169,15 +170,13 @@ class Bench:
         """The champion's embeddings."""
         return self._embed(self.model, [text_of(one) for one in rows])
 
-    def look(self, rows: Sequence[Observation], vectors: np.ndarray) -> list[str]:
-        """The columns of a window that moved, the farthest first."""
+    def look(self, rows: Sequence[Observation], vectors: np.ndarray, fresh: float) -> list[str]:
+        """The columns of a window that moved, the farthest first; so large a share of it is new."""
         table = compare(
             self.reference, rows, self.workload.output, (self.vectors, vectors), self.params.embedding_columns
         )
-        key = len(rows), table.columns
-        if key not in self._limits:
-            self._limits[key] = limits(table, self.params.false_alarms, self.params.resamples, seed=0)
-        allowed, found = self._limits[key], measured(table)
+        allowed = limits(table, self.params.false_alarms * fresh, self.params.resamples, seed=0)
+        found = measured(table)
         ratios = {name: found[name] / allowed[name] for name in found}
         return sorted((name for name in ratios if ratios[name] > 1), key=lambda name: -ratios[name])
 
@@ -242,12 +241,12 @@ def look_at_a_million(folder: Path) -> dict[str, Any]:
     from components.engines.embedding import embed
     from monitoring.lake import Lake
     from monitoring.watch import Sides, watch
-    from monitoring.windows import current_window
+    from monitoring.windows import Stream, current_window
 
     started, workload = time.monotonic(), load(WORKLOAD, Workload)
     params, model = load(PIPELINE, Pipeline).watch, ROOT / "models" / "nano"
     now = time.time()
-    window = current_window(Lake(folder / "lake"), "triage", 1, (now - 90_000, now), params.window_rows)
+    window = current_window(Stream(Lake(folder / "lake"), "triage", 1), (now - 90_000, now), params.window_rows)
     read_s = time.monotonic() - started
     reference = [one for one in window.observations for _ in range(2)]
     vectors = embed(model, [text_of(one) for one in window.observations])

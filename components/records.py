@@ -232,7 +232,8 @@ class Trace(Record):
     `at` is the time in seconds since 1970, UTC; `valid` says whether the answer obeys the workload's schema.
     `input` holds the workload's input columns where the request named them, and is empty for a conversation of the
     caller's own; `cost_usd` is what the answer cost at the measured or listed price. `caller` is a salted hash of the
-    key that asked, empty where no key is asked for.
+    key that asked, empty where no key is asked for; `customer` one of whom it asked for. A request that a version did
+    not answer has the finish reason `error` and why instead of a text; it is not valid.
     """
 
     id: str
@@ -252,6 +253,12 @@ class Trace(Record):
     route: RouteName = "champion"
     returned: bool = True
     caller: str = ""
+    customer: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the version did not answer."""
+        return self.finish_reason == "error"
 
 
 def request_id(trace_id: str) -> str:
@@ -335,7 +342,8 @@ def known_fields(kind: type[Record], content: Mapping[str, Any]) -> dict[str, An
 class Observation(Record):
     """An input and its answer as the watch compares them; personal data masked, as in traces.
 
-    `score` in [0, 1] where it is known.
+    `score` in [0, 1] where it is known. `customer` names whose it is, or the group of an example; empty where nobody
+    knows. `at` is the time in seconds since 1970, 0 where there is none.
     """
 
     input: dict[str, str]
@@ -344,6 +352,8 @@ class Observation(Record):
     valid: bool
     confidence: float | None = None
     score: float | None = None
+    customer: str = ""
+    at: float = 0.0
 
 
 class Score(Record):

@@ -21,6 +21,7 @@ from flows.agent import agent
 from flows.bases import bases
 from flows.init import init
 from flows.keeping import keeping
+from flows.label import label
 from flows.logins import temporary_prefect
 from flows.machine import machine
 from flows.new import new
@@ -48,6 +49,7 @@ app.add_typer(agent, name="agent")
 app.add_typer(production)
 app.add_typer(machine)
 app.add_typer(verdicts)
+app.add_typer(label)
 app.add_typer(trust)
 app.add_typer(bases)
 app.add_typer(advice)

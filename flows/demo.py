@@ -89,7 +89,8 @@ class DemoRun:
         self._report(f"{datetime.now(UTC):%H:%M:%S}  {what}")
 
     def send(self, plan: Plan) -> list[Reply]:
-        """Play a part of the traffic."""
+        """Play a part of the traffic; people label all that is set aside for it."""
+        plan = replace(plan, labelled=self.run.workload.serving.labelling.share)
         replies = replay(self.run.workload, plan, self.target)
         self.replies += replies
         return replies

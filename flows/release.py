@@ -1,4 +1,4 @@
-"""The release: approval, a canary beside the champion, then champion or withdrawn."""
+"""The release: approval, a canary beside the champion, then champion or withdrawn, or it waits and says for what."""
 
 import logging
 import time
@@ -7,17 +7,27 @@ from prefect import flow, get_run_logger, pause_flow_run, task
 from prefect.cache_policies import NO_CACHE
 from prefect.input import RunInput
 
+from components.records import write_record
 from components.registry import Version, promote, registered, withdraw
 from components.serving import Keys
 from components.stages.run import STATE, Run
+from components.state import State, read_state
 from flows.score import score
 from monitoring.canary import Judged, judge
 from monitoring.lake import Lake
-from monitoring.windows import HOUR_S, Window, current_window
+from monitoring.sides import side
+from monitoring.windows import HOUR_S, Stream
 
 log = logging.getLogger(__name__)
 LOOK_S = 15.0
-MOST_ANSWERS = 20_000  # of each side; of more, a sample
+SCORE_S = 300.0  # between two calls of the scorer, which reads what people said meanwhile
+
+
+class Begun(State):
+    """Since when a version has been the canary: a release that waited goes on with what it has seen."""
+
+    version: int
+    since: float
 
 
 class Approval(RunInput):
@@ -29,17 +39,16 @@ class Approval(RunInput):
 
 @flow(name="release", flow_run_name="{workload}")
 def release(workload: str, profile: str = "nano") -> Judged:
-    """Let the version with the alias `canary` become champion, unless a person says no or it turns out to be worse."""
+    """Let the version with the alias `canary` become champion, unless a person says no or it turns out to be worse.
+
+    While neither is shown it stays the canary; called again, the release goes on from what it has seen.
+    """
     run, version, champion = Run.of(workload, profile), registered(workload, "canary"), registered(workload)
     found = refused(version) if needs_approval(run, Keys.read()) else None
-    if found is None:
-        started = time.time()
-        await_answers(run, version, started)
-        score(workload, profile, hours=(time.time() - started) / HOUR_S)
-        found = compared(run, version, champion, started)
+    found = found or tried(run, version, champion, started(run, version))
     if found.decision == "promoted":
         promote(workload, version.number)
-    else:
+    elif found.decision == "withdrawn":
         withdraw(workload, "canary")
     for reason in found.reasons:
         get_run_logger().info("version %s %s: %s", version.number, found.decision, reason)
@@ -60,31 +69,38 @@ def refused(version: Version) -> Judged | None:
     return Judged(decision="withdrawn", reasons=(f"Not approved: {said.comment or 'no comment'}.",))
 
 
+def started(run: Run, version: Version) -> float:
+    """When this version's time as the canary began, in seconds since 1970; now, at the first call."""
+    path = STATE / "release" / f"{run.workload.name}.json"
+    begun = read_state(path, Begun)
+    if begun is None or begun.version != version.number or begun.since > time.time():
+        begun = Begun(version=version.number, since=time.time())
+        write_record(path, begun)
+    return begun.since
+
+
 @task(name="canary", cache_policy=NO_CACHE)
-def await_answers(run: Run, version: Version, started: float) -> None:
-    """Wait until the canary has given enough answers, or has had its time; not at all where it gets no requests."""
-    params = run.retraining.release
-    if not run.workload.serving.routing.canary_share:
-        return
+def tried(run: Run, version: Version, champion: Version, since: float) -> Judged:
+    """Look at the canary beside the champion until one is shown, or it has had its time."""
+    params, serving = run.retraining.release, run.workload.serving
+    share = serving.routing.canary_share
+    if not share:
+        return Judged(decision="promoted", reasons=("No share of the traffic is a canary's (serving.routing).",))
     log.info(
         "Version %s is the canary: waiting for %s of its answers, at most %g hours.",
         version.number, params.canary_answers, params.canary_hours,
     )  # fmt: skip
-    while answers(run, version, started).total < params.canary_answers:
-        if time.time() > started + HOUR_S * params.canary_hours:
-            return
+    ends, scored = time.time() + HOUR_S * params.canary_hours, 0.0
+    while True:
+        now = time.time()
+        if now > scored + SCORE_S or now > ends:
+            score(run.workload.name, run.profile.name, hours=(now - since) / HOUR_S)
+            scored = now
+        before, canary = (
+            side(Stream(Lake(STATE / "lake"), run.workload.name, one.number, serving.labelling), (since, now))
+            for one in (champion, version)
+        )
+        found = judge(before, canary, params, share, serving.labelling.complete)
+        if found.decision != "waiting" or now > ends:
+            return found
         time.sleep(LOOK_S)
-
-
-@task(name="compare", cache_policy=NO_CACHE)
-def compared(run: Run, version: Version, champion: Version, started: float) -> Judged:
-    """The canary's answers against the champion's of the same time."""
-    if not run.workload.serving.routing.canary_share:
-        return Judged(decision="promoted", reasons=("No share of the traffic is a canary's (serving.routing).",))
-    before, now = (answers(run, one, started).observations for one in (champion, version))
-    return judge(before, now, run.retraining.release.alpha)
-
-
-def answers(run: Run, version: Version, since: float) -> Window:
-    """What callers got from a version since a time."""
-    return current_window(Lake(STATE / "lake"), run.workload.name, version.number, (since, time.time()), MOST_ANSWERS)

@@ -25,7 +25,8 @@ from components.stages.run import STATE, Run
 from components.state import State, read_state
 from flows.release import release
 from flows.score import score
-from monitoring.candidates import candidates, obeying
+from monitoring.canary import Judged
+from monitoring.candidates import Terms, candidates, obeying
 from monitoring.lake import Lake
 from monitoring.opinions import opinions
 from monitoring.watch import Watched
@@ -65,13 +66,20 @@ def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retr
         data = version_data(run, found, started)
         gate, made = climb_in(data.folder, run)
         judged = release(workload, profile) if made.alias == "canary" else None
-        kept = made.alias is None or (judged is not None and judged.decision == "withdrawn")
         last = judged.reasons if judged else gate.verdicts[-1].reasons
         return told(run, Retrained(
             workload=workload, reason=reason, started=started, examples=len(found), branch=data.branch,
             version=made.version,
-            outcome=f"{'The old champion stays' if kept else f'Version {made.version} is champion'}: {' '.join(last)}",
+            outcome=f"{ending(made, judged)}: {' '.join(last)}",
         ))  # fmt: skip
+
+
+def ending(made: Published, judged: Judged | None) -> str:
+    """Who answers now."""
+    if made.alias is None or (judged is not None and judged.decision == "withdrawn"):
+        return "The old champion stays"
+    waits = judged is not None and judged.decision == "waiting"
+    return f"Version {made.version} {'stays the canary' if waits else 'is champion'}"
 
 
 def cooling_h(run: Run, reason: str, now: float) -> float:
@@ -113,10 +121,11 @@ def gather(run: Run, now: float) -> list[Harvested]:
     seen = read_state(watched, Watched)
     moved = [] if seen is None else [one.slice for one in seen.slices]
     lake = Lake(STATE / "lake")
-    found = candidates(lake, name, since, params.min_score, moved, run.workload.output)
+    terms = Terms(params.min_score, moved, run.workload.output, run.workload.serving.labelling)
+    found = candidates(lake, name, since, terms)
     found = obeying(found, run.workload.output)
     known = [example for split in SPLITS for example in run.examples(split)]
-    params = answering(params, examples_asked_for(name), sum(one.reviewed for one in found))
+    params = answering(params, examples_asked_for(name), sum(one.drawn for one in found))
     return harvest(found, known, run.workload.validation.near_duplicate_similarity, params)
 
 

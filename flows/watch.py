@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Literal
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -10,11 +11,12 @@ from prefect.events import emit_event
 from components.records import write_record
 from components.registry import Version, open_run, reference_of, registered, whole
 from components.stages.run import STATE, Run
+from components.state import read_state
 from monitoring.lake import Lake
 from monitoring.reference import embedded, reference_vectors
 from monitoring.watch import Sides, Watched
 from monitoring.watch import watch as compare
-from monitoring.windows import HOUR_S, current_window
+from monitoring.windows import HOUR_S, Stream, current_window, usual_window
 
 DRIFT = "drift.detected"
 
@@ -49,18 +51,24 @@ def look(run: Run) -> Watched:
     """Compare the newest window with the champion's reference; both are written to state/watch/ and to the record."""
     name, folder = run.workload.name, STATE / "watch" / run.workload.name
     version, until = registered(name), time.time()
-    window = current_window(
-        Lake(STATE / "lake"), name, version.number,
-        (until - HOUR_S * run.watch.window_hours, until), run.watch.window_rows,
-    )  # fmt: skip
-    usual = reference_of(version)
+    hours = until - HOUR_S * run.watch.window_hours, until
+    stream = Stream(Lake(STATE / "lake"), name, version.number, run.workload.serving.labelling)
+    window = current_window(stream, hours, run.watch.window_rows)
+    weeks = usual_window(stream, hours, run.watch.window_rows, run.watch.weeks)
+    usual = weeks if len(weeks) >= run.watch.min_rows else reference_of(version)
     model = embedding_model(run, version)
     vectors = None
     if model is not None and len(window.observations) >= run.watch.min_rows:
         kept = folder / str(version.number)
-        vectors = reference_vectors(model, usual, kept), embedded(model, window.observations)
-    page = folder / "drift.html"
-    found = compare(Sides(name, run.workload.output, usual, window, vectors), run.watch, page)
+        before = embedded(model, usual) if usual is weeks else reference_vectors(model, usual, kept)
+        vectors = before, embedded(model, window.observations)
+    page, last = folder / "drift.html", read_state(folder / "watched.json", Watched)
+    looked = last.looked if last is not None and last.version == version.number and last.looked <= until else 0.0
+    kind: Literal["data", "weeks"] = "weeks" if usual is weeks else "data"
+    sides = Sides(name, run.workload.output, usual, window, vectors, looked, kind)
+    found = compare(sides, run.watch, page)
+    if last is not None and not found.judged and len(window.observations) >= run.watch.min_rows:
+        return last  # nothing new to be told of it
     write_record(folder / "watched.json", found)
     if found.judged:
         record(run, found, page)

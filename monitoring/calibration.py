@@ -2,20 +2,29 @@
 
 The distances are Evidently's (normed Wasserstein for numbers, Jensen-Shannon for labels), computed for thousands of
 resamples at once. Limits hold for all columns together: the largest studentised distance of any column stays below
-its quantile (single-step maxT, Westfall and Young 1993), whatever the columns have to do with each other.
+its quantile (single-step maxT, Westfall and Young 1993), whatever the columns have to do with each other. Rows that go
+together (a customer's, a burst's) say less than as many independent ones: a column counts as many rows as its rows
+are worth.
 """
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pandas as pd
 
-from monitoring.columns import Table
+from monitoring.columns import Groups, Table
 
 Distance = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 _CHUNK = 250  # resamples at once: memory
+_TAIL = 0.05  # share of the resamples, from which the tail beyond them is told
+# What few groups hide of how far chance goes: the square of Student's quantile exceeds the normal's by (z² + 1) / 2 of
+# its degrees of freedom, at the four standard errors where limits for many columns lie.
+_FEW = 8.5
+_LAG = 3  # stretches apart, from which they have nothing in common
+_ENOUGH = 20  # resamples beyond a quantile, so that it is read off
 
 
-def limits(table: Table, false_alarms: float, resamples: int, seed: int) -> dict[str, float]:
+def limits(table: Table, level: float, resamples: int, seed: int) -> dict[str, float]:
     """The distance of each column that a window without drift passes, in any column, with this probability.
 
     The noise of either side is in the distance. A resample draws both sides' rows from the reference for numbers, so
@@ -28,32 +37,130 @@ def limits(table: Table, false_alarms: float, resamples: int, seed: int) -> dict
     means = {name: float(values.mean()) for name, values in found.items()}
     spreads = {name: max(float(values.std()), 1e-9) for name, values in found.items()}
     largest = np.max([(values - means[name]) / spreads[name] for name, values in found.items()], axis=0)
-    allowed = float(np.quantile(largest, 1 - false_alarms, method="higher"))
+    allowed = beyond(largest, level)
     return {name: means[name] + allowed * spreads[name] for name in found}
+
+
+def beyond(values: np.ndarray, level: float) -> float:
+    """The value that so small a share of them lies beyond.
+
+    Where too few lie there, the largest of them tell how the tail goes on: a generalised Pareto distribution by its
+    moments (Hosking and Wallis 1987), no shorter than an exponential one.
+    """
+    if level * len(values) >= _ENOUGH:
+        return float(np.quantile(values, 1 - level, method="higher"))
+    count = max(_ENOUGH, round(_TAIL * len(values)))
+    ordered = np.sort(values)
+    start, excess = ordered[-count - 1], ordered[-count:] - ordered[-count - 1]
+    mean, variance = float(excess.mean()), max(float(excess.var()), 1e-18)
+    shape = max(0.0, 0.5 * (1 - mean**2 / variance))
+    ratio = count / len(values) / level
+    if shape < 1e-6:
+        return float(start + mean * np.log(ratio))
+    return float(start + mean * (1 - shape) / shape * (ratio**shape - 1))
+
+
+def worth(table: Table) -> dict[str, tuple[float, float]]:
+    """How many times as many rows each column has as they are worth, on both sides; 1 at least."""
+    found = [
+        _effects(side.filter(table.columns), groups)
+        for side, groups in zip((table.reference, table.current), table.groups, strict=True)
+    ]
+    return {name: (found[0][name], found[1][name]) for name in table.columns}
+
+
+def _effects(side: pd.DataFrame, groups: Groups) -> dict[str, float]:
+    """The design effects of a side's columns: each one's by customers, and by time all of them together.
+
+    One column alone says little about stretches of time, of which there are few.
+    """
+    in_time = [effect(side[name], groups.blocks, in_time=True) for name in side]
+    usual = max(1.0, float(np.mean(in_time)) if in_time else 1.0)
+    return {str(name): max(usual, effect(side[name], groups.customers)) for name in side}
+
+
+def effect(column: pd.Series, numbers_R: np.ndarray | None, *, in_time: bool = False) -> float:
+    """The design effect of a column (Kish 1965): the variance of its mean by groups, over that by rows.
+
+    1 where there are no groups to compare. Of stretches of time, near ones are compared (von Neumann 1941): a level
+    that moves once within the window is what the watch looks for, and no reason to look less closely.
+    """
+    known = column.notna().to_numpy()
+    values = column[known]
+    rows_RX = values.to_numpy(float)[:, None] if values.dtype.kind == "f" else pd.get_dummies(values).to_numpy(float)
+    rows_RX = rows_RX - rows_RX.mean(0) if len(rows_RX) else rows_RX
+    single = float((rows_RX**2).sum())
+    sums = None if numbers_R is None or single <= 0 else _sums(rows_RX, numbers_R[known])
+    if sums is None:
+        return 1.0
+    if in_time:
+        return _in_time(sums) * len(sums) / single
+    return float((sums**2).sum()) / (len(sums) - 1) * (len(sums) + _FEW) / single
+
+
+def _in_time(sums_GX: np.ndarray) -> float:
+    """The variance of sums of stretches in the long run: their own, and twice what neighbours have in common.
+
+    A customer's requests may lie across an end. What is in common is by how much less neighbours differ than stretches
+    that lie further apart.
+    """
+
+    def apart(lag: int) -> float:
+        return float(((sums_GX[lag:] - sums_GX[:-lag]) ** 2).sum()) / 2 / (len(sums_GX) - lag)
+
+    return apart(1) if len(sums_GX) <= _LAG else 3 * apart(_LAG) - 2 * apart(1)
+
+
+def _sums(rows_RX: np.ndarray, numbers_R: np.ndarray) -> np.ndarray | None:
+    """Sums by group, [groups, X]; None of a single group, which there is nothing to compare with."""
+    names, places = np.unique(numbers_R, return_inverse=True)
+    if len(names) < 2:
+        return None
+    sums = np.zeros((len(names), rows_RX.shape[1]))
+    np.add.at(sums, places, rows_RX)
+    return sums
 
 
 def _drawn(table: Table, resamples: int, rng: np.random.Generator) -> dict[str, list[np.ndarray]]:
     """Distances of resampled pairs, the rows drawn together for all columns."""
     rows, sizes = len(table.reference), (len(table.reference), len(table.current))
     found: dict[str, list[np.ndarray]] = {name: [] for name in table.columns}
+    effects = worth(table)
     for number in _chunks(resamples):
         first_BR, second_BR = (
             rng.multinomial(size, np.full(rows, 1 / rows), number).astype(np.float32) for size in sizes
         )
         for name in table.numbers:
-            now_BR = _thinned(second_BR, float(table.current[name].notna().mean()), rng)
-            found[name].append(wasserstein(table.reference[name].to_numpy(float), first_BR, now_BR))
+            now_BR = _thinned(second_BR, _known_share(table, name), rng)
+            distances_B = wasserstein(table.reference[name].to_numpy(float), first_BR, now_BR)
+            found[name].append(distances_B * _wider(table, name, effects[name]))
         for name in table.labels:
             first, second = _known(table, name)
-            counts_L = _counts(first, second)
-            second_BL = rng.multinomial(len(second), rng.dirichlet(_possible(counts_L), number))
+            counts_L, size = _counts(first, second), max(1, round(len(second) / effects[name][1]))
+            second_BL = rng.multinomial(size, rng.dirichlet(_possible(counts_L, effects[name][0]), number))
             found[name].append(jensen_shannon_of(np.tile(counts_L, (number, 1)), second_BL))
     return found
 
 
-def _thinned(weights_BR: np.ndarray, known: float, rng: np.random.Generator) -> np.ndarray:
-    """As many rows of each resample as have a value on the other side: of scores often a small share."""
-    return weights_BR if known == 1 else rng.binomial(weights_BR.astype(np.int64), known).astype(np.float32)
+def _known_share(table: Table, name: str) -> float:
+    """Of the rows that the reference knows, as a share, so many has the other side; at most all."""
+    now, before = float(table.current[name].notna().mean()), float(table.reference[name].notna().mean())
+    return min(1.0, now / before)
+
+
+def _wider(table: Table, name: str, effects: tuple[float, float]) -> float:
+    """How many times as far as those of the resamples distances go by chance, which fall with the root of the rows.
+
+    The rows of both sides are worth less than there are, and a resample may have fewer than the window.
+    """
+    before, now = int(table.reference[name].notna().sum()), int(table.current[name].notna().sum())
+    drawn = len(table.current) * before / len(table.reference) * _known_share(table, name)
+    return float(np.sqrt((effects[0] / before + effects[1] / now) / (1 / before + 1 / drawn)))
+
+
+def _thinned(weights_BR: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """A share of the rows of each resample: as many as have a value on the other side."""
+    return weights_BR if share >= 1 else rng.binomial(weights_BR.astype(np.int64), share).astype(np.float32)
 
 
 def measured(table: Table) -> dict[str, float]:
@@ -82,13 +189,15 @@ def _counts(reference_R: np.ndarray, current_R: np.ndarray) -> np.ndarray:
     return (reference_R[:, None] == np.union1d(reference_R, current_R)).sum(0)
 
 
-def _possible(counts_L: np.ndarray) -> np.ndarray:
+def _possible(counts_L: np.ndarray, effect: float = 1.0) -> np.ndarray:
     """The parameters of the Dirichlet distribution of shares that leaves such counts: half a row more (Jeffreys).
+
+    Rows with a design effect count by what they are worth.
 
     A label that the reference never had is rare, not impossible, and how rare is not known: with a whole row more it
     comes by chance as often as Fisher's exact test says.
     """
-    return np.where(counts_L == 0, 1.0, counts_L + 0.5)
+    return np.where(counts_L == 0, 1.0, counts_L / effect + 0.5)
 
 
 def wasserstein(values_R: np.ndarray, first_BR: np.ndarray, second_BR: np.ndarray) -> np.ndarray:

@@ -1,49 +1,117 @@
-"""Whether a canary may become champion: not if it is worse, with confidence, than the champion beside it.
+"""Whether a canary may become champion: when it is shown not to be worse by the margin, and not before.
 
-Decides by one-sided tests of the same stretch of production; who is asked, and when, is the release's business.
+Decides by a sequence that holds at every look: promoted as soon as a loss of the margin is ruled out in every measure,
+withdrawn as soon as it is worse with confidence in any, else it waits, and says for what. A failure or a time-out is an
+answer that is not valid. Who is asked, and when one looks, is the release's business.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from components.records import Observation, Record
+from components.params import ReleaseParams
+from components.records import Record
+from monitoring.sequence import Difference, Share, difference, share_of
 
-MEASURES = 2  # validity and score: the level of each test is alpha over their number (Bonferroni)
+MEASURES = 2  # valid and right: a canary is withdrawn by each at its part of alpha (Bonferroni)
+SILENT = 0.001  # chance of hearing nothing by chance, below which a canary is withdrawn for its silence
 
 
 class Judged(Record):
-    """Promoted or withdrawn, and why."""
+    """Promoted, withdrawn or still waiting, and why."""
 
-    decision: Literal["promoted", "withdrawn"]
+    decision: Literal["promoted", "withdrawn", "waiting"]
     reasons: tuple[str, ...]
 
 
-def judge(champion: Sequence[Observation], canary: Sequence[Observation], alpha: float) -> Judged:
-    """Compare the shares of valid answers, and of right ones where scores are known (Fisher's exact test)."""
-    checks = [
-        _not_worse("valid", [one.valid for one in champion], [one.valid for one in canary], alpha),
-        _not_worse("right", _right(champion), _right(canary), alpha),
-    ]
-    fine = all(passed for passed, _ in checks)
-    return Judged(decision="promoted" if fine else "withdrawn", reasons=tuple(reason for _, reason in checks))
+@dataclass(frozen=True)
+class Side:
+    """What a version gave since the canary began, each with the customer that it was given to.
+
+    `valid` tells of every request whether there was a valid answer; `right`, of those requests alone that were drawn
+    at random for labelling, whether the answer was right. `drawn` counts these, labelled or not.
+    """
+
+    valid: Sequence[tuple[str, bool]] = ()
+    right: Sequence[tuple[str, bool]] = ()
+    drawn: int = 0
 
 
-def _right(observations: Sequence[Observation]) -> list[bool]:
-    return [one.score >= 1 for one in observations if one.score is not None]
+def judge(champion: Side, canary: Side, params: ReleaseParams, share: float = 0.0, complete: float = 0.9) -> Judged:
+    """Compare both sides; `share` of the customers are the canary's.
+
+    So large a share as `complete` of the requests drawn must be labelled before labels say anything.
+    """
+    if silent := _silence(champion, canary, share):
+        return Judged(decision="withdrawn", reasons=(silent,))
+    checks = [_compared("valid", champion.valid, canary.valid, params.canary_answers, params)]
+    if params.judged_by == "right":
+        checks.append(_right(champion, canary, params, complete))
+    reasons = tuple(reason for _, reason in checks)
+    outcomes = {outcome for outcome, _ in checks}
+    if "withdrawn" in outcomes:
+        return Judged(decision="withdrawn", reasons=reasons)
+    return Judged(decision="waiting" if "waiting" in outcomes else "promoted", reasons=reasons)
 
 
-def _not_worse(name: str, before: Sequence[bool], now: Sequence[bool], alpha: float) -> tuple[bool, str]:
-    from scipy.stats import fisher_exact
+Decision = Literal["promoted", "withdrawn", "waiting"]
 
-    if not before or not now:
-        return (
-            True,
-            f"Whether answers are {name} is known of {len(now)} of the canary's and {len(before)} of the champion's.",
-        )
-    count: Callable[[Sequence[bool]], list[int]] = lambda side: [sum(side), len(side) - sum(side)]  # noqa: E731
-    p_value: float = fisher_exact([count(now), count(before)], alternative="less")[1]  # pyright: ignore[reportAssignmentType]
-    passed = p_value >= alpha / MEASURES
-    return passed, (
-        f"{sum(now) / len(now):.1%} of {len(now)} answers of the canary are {name}, {sum(before) / len(before):.1%} of "
-        f"{len(before)} of the champion: {'not ' if passed else ''}worse with confidence (p = {p_value:.2g})."
+
+def _silence(champion: Side, canary: Side, share: float) -> str | None:
+    """That nothing was heard of a canary whose customers must have asked."""
+    others = len({customer for customer, _ in champion.valid})
+    if canary.valid or not share or share == 1 or (1 - share) ** others >= SILENT:
+        return None
+    return (
+        f"Nothing was heard of the canary, while {others:,} customers asked the champion: {share:.0%} of all should be "
+        "the canary's."
     )
+
+
+def _right(champion: Side, canary: Side, params: ReleaseParams, complete: float) -> tuple[Decision, str]:
+    """Of the answers drawn at random, those that were right; not while many are not labelled, for these may differ."""
+    for name, side in (("canary", canary), ("champion", champion)):
+        if len(side.right) < complete * side.drawn:
+            return "waiting", (
+                f"Of the {side.drawn:,} answers of the {name} that were drawn for labelling {len(side.right):,} have a "
+                f"label: waiting for {complete:.0%} of them (gradus label)."
+            )
+    return _compared("right", champion.right, canary.right, params.canary_labelled, params)
+
+
+def _compared(
+    name: str, before: Sequence[tuple[str, bool]], now: Sequence[tuple[str, bool]], least: int, params: ReleaseParams
+) -> tuple[Decision, str]:
+    """One measure of both sides."""
+    champion, canary = (share_of([good for _, good in side], [who for who, _ in side]) for side in (before, now))
+    return compared(name, champion, canary, least, params)
+
+
+def compared(name: str, champion: Share, canary: Share, least: int, params: ReleaseParams) -> tuple[Decision, str]:
+    """What two shares of good answers say; nothing before there are enough of them."""
+    fewest, customers = min(canary.n, champion.n), min(canary.customers, champion.customers)
+    if fewest < least or customers < params.canary_customers:
+        return "waiting", (
+            f"Whether answers are {name} is known of {canary.n:,} of the canary's, to {canary.customers:,} customers, "
+            f"and of {champion.n:,} of the champion's, to {champion.customers:,}: waiting for {least:,} of each to "
+            f"{params.canary_customers:,} customers."
+        )
+    found = difference(canary, champion, params.margin, (params.alpha, params.alpha / MEASURES))
+    seen = (
+        f"{canary.value:.1%} of {canary.n:,} answers of the canary are {name}, {champion.value:.1%} of "
+        f"{champion.n:,} of the champion"
+    )
+    if found.high < 0:
+        return "withdrawn", f"{seen}: worse with confidence, by {-found.high:.1%} at least."
+    if found.low > -params.margin:
+        return "promoted", f"{seen}: a loss of {params.margin:.1%} is ruled out ({max(0.0, -found.low):.1%} is not)."
+    return "waiting", f"{seen}: waiting for {_needed(found, canary, params.margin)}, to rule out {params.margin:.1%}."
+
+
+def _needed(found: Difference, canary: Share, margin: float) -> str:
+    """About how many answers of the canary would rule the margin out if things stay as they are."""
+    room = found.value + margin
+    if room <= 0:
+        return "a clearer difference"
+    times = ((found.value - found.low) / room) ** 2
+    return f"about {max(1, round(canary.n * (times - 1))):,} more of the canary's answers"

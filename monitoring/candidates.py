@@ -1,15 +1,20 @@
 """Which answers of production are known to be right: corrected by people, or scored as right by somebody.
 
-Decides what counts; how many are kept, and for which split, is the harvest's business.
+Decides what counts; how many are kept, and for which split, is the harvest's business. Of requests that were set aside
+(`labelling`) reviewers' words alone count, and only where nearly all of them have one: until then they wait, since
+those that nobody has labelled yet may be the ones that were wrong.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from components.data.harvest import Candidate
+from components.params import LabellingParams
 from components.records import Completion, Example, Feedback, Scored, Trace, request_id
 from components.scorers import JsonSchemaScorer
 from components.scorers.answers import NotAnAnswer, read
+from monitoring.labelling import drawn, is_drawn
 from monitoring.lake import Lake
 from monitoring.voices import voices
 from monitoring.windows import best_scores
@@ -17,15 +22,21 @@ from monitoring.windows import best_scores
 _NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
 
 
-def candidates(  # noqa: PLR0913, PLR0917 - what counts as right, and in which form it is read, are six things
-    lake: Lake,
-    workload: str,
-    since: float,
-    min_score: float,
-    moved: Collection[str] = (),
-    schema: Mapping[str, Any] | None = None,
-) -> list[Candidate]:
-    """The right answers since a time, oldest first; `moved` are slices as `field=label`, whose answers are marked.
+@dataclass(frozen=True)
+class Terms:
+    """What counts as right, in which form it is read, and which requests were set aside for labelling.
+
+    `moved` are slices as `field=label`, whose answers are marked.
+    """
+
+    min_score: float
+    moved: Collection[str] = ()
+    schema: Mapping[str, Any] | None = None
+    labelling: LabellingParams = field(default_factory=LabellingParams)
+
+
+def candidates(lake: Lake, workload: str, since: float, terms: Terms) -> list[Candidate]:
+    """The right answers since a time, oldest first.
 
     Answers to prompts of a caller's own teach nothing about the workload, and are left out; so is a correction that is
     no answer of the schema's form (a JSON object where there is none), and an answer whose corrections contradict each
@@ -35,33 +46,50 @@ def candidates(  # noqa: PLR0913, PLR0917 - what counts as right, and in which f
     known = {request_id(name) for name in (*(one.trace_id for one in told), *scores)}
     traces = lake.about(workload, known, (since, float("inf")))[0]
     heard = voices(told, traces)
-    found: list[Candidate] = []
+    free, judging = list[Candidate](), list[Candidate]()
     for trace in traces:
         if not (trace.returned and trace.input) or trace.id in heard.conflicts:
             continue
-        said, score = heard.counts.get(trace.id), scores.get(trace.id)
-        answer = None if said is None else said.corrected
-        if said is not None and answer is not None and _is_answer(answer, schema):
-            found.append(_candidate(trace, answer, said, moved, schema))
-        elif answer is None and trace.valid and score is not None and score.value >= min_score:
-            found.append(_candidate(trace, None, score, moved, schema))
-    return found
+        aside = is_drawn(trace.id, terms.labelling.share)
+        if right := _right(trace, heard.counts.get(trace.id), scores.get(trace.id), terms):
+            if not aside:
+                free.append(right)
+            elif right.reviewed:
+                judging.append(right.model_copy(update={"drawn": True}))
+    return [*free, *_labelled_in_full(lake, workload, since, judging, terms.labelling)]
 
 
-def _candidate(
-    trace: Trace,
-    answer: str | None,
-    word: Feedback | Scored,
-    moved: Collection[str],
-    schema: Mapping[str, Any] | None,
-) -> Candidate:
+def _right(trace: Trace, said: Feedback | None, score: Scored | None, terms: Terms) -> Candidate | None:
+    """The right answer to what a trace was asked, if somebody knows it."""
+    answer = None if said is None else said.corrected
+    if said is not None and answer is not None:
+        return _candidate(trace, answer, said, terms) if _is_answer(answer, terms.schema) else None
+    if trace.valid and score is not None and score.value >= terms.min_score:
+        return _candidate(trace, None, score, terms)
+    return None
+
+
+def _labelled_in_full(
+    lake: Lake, workload: str, since: float, judging: Sequence[Candidate], labelling: LabellingParams
+) -> Sequence[Candidate]:
+    """Those that were drawn, up to the last label; none where too many before that have none."""
+    if not judging:
+        return ()
+    labelled, reached = {one.trace_id for one in judging}, 0
+    traces = drawn(lake, workload, labelling.share, (since, float("inf")))
+    for place, trace in enumerate(traces, start=1):
+        reached = place if trace.id in labelled else reached
+    return judging if len(judging) >= labelling.complete * reached else ()
+
+
+def _candidate(trace: Trace, answer: str | None, word: Feedback | Scored, terms: Terms) -> Candidate:
     """An answer that is right by somebody's word: as it was corrected, or as it was given (None)."""
     return Candidate(
         trace_id=trace.id,
         input=trace.input,
         answer=trace.text if answer is None else answer,
         source="scored" if answer is None else "corrected",
-        moved=_in_slices(trace, moved, schema),
+        moved=_in_slices(trace, terms.moved, terms.schema),
         sender=word.sender,
         reviewed=word.reviewer,
     )

@@ -7,13 +7,16 @@ drift is decided elsewhere.
 A field of listed values is looked at by its values, an array of labels by whether it has each, a number by whether it
 is there and by how large it is, any other field by whether it is there. One value far out says nothing of the others:
 numbers are compared within the reference's range, some standard deviations wider on each side. A number that is nearly
-always the same in the reference is compared as a label, by whether it is the usual one.
+always the same in the reference is compared as a label, by whether it is the usual one; one that often is, as that
+label and, where it is another, as a number. What is learnt from the reference (embeddings' directions, words) is never
+tried on what it was learnt from, nor on others of the same customer: that would look more usual than it is.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +28,36 @@ from components.schema import ABSENT, Field, fields_of
 from components.scorers.answers import NotAnAnswer, read
 from components.scorers.matching import is_number
 
+_OTHERS = " (others)"  # of the column with a number's values where it is not the usual one
 _SIZE = " (size)"  # of the column with a number's values, beside the one with whether it is there
 _WORD = re.compile(r"[^\W\d_]+")
 _SIGN = re.compile(r"[^\w\s]")
 _FEWEST_SCORES = 50  # of each side, before quality or the size of a number in answers is compared
 _REACH = 3.0
 _SETTLED = 0.95  # share of one number in the reference from which it is the usual one
+_INFLATED = 0.5  # from which it is told apart from the others
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which rows of a side go together: those of a customer, and in order of time those that follow each other.
+
+    Numbers of groups, [rows]; None where nobody knows.
+    """
+
+    customers: np.ndarray | None = None
+    blocks: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, rows: Sequence[Observation]) -> "Groups":
+        """The groups of a side; a row without a customer is a group of its own."""
+        customers = _customers(rows) if any(one.customer for one in rows) else None
+        if not all(one.at for one in rows):
+            return cls(customers)
+        length = math.ceil(2 * len(rows) ** (1 / 3))
+        ranks = np.empty(len(rows), int)
+        ranks[np.argsort([one.at for one in rows], kind="stable")] = np.arange(len(rows))
+        return cls(customers, ranks // length)
 
 
 @dataclass(frozen=True)
@@ -41,6 +68,7 @@ class Table:
     current: pd.DataFrame
     numbers: tuple[str, ...]
     labels: tuple[str, ...]
+    groups: tuple[Groups, Groups] = (Groups(), Groups())
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -58,7 +86,7 @@ class Table:
             reach = _REACH * float(usual.std(ddof=0))
             low, high = float(usual.min()) - reach, float(usual.max()) + reach
             second[name] = second[name].clip(low, high)
-        return Table(first, second, self.numbers, self.labels)
+        return replace(self, reference=first, current=second)
 
 
 def compare(
@@ -77,34 +105,43 @@ def compare(
         raise DataError(
             f"expected answers on both sides, found {len(reference)} of reference and {len(current)} of now"
         )
-    vocabulary = Counter(word for one in reference for word in set(_words(one)))
+    whose = zip(reference, _customers(reference).tolist(), strict=True)
+    known = {(word, customer) for one, customer in whose for word in _words(one)}
+    vocabulary = Counter(word for word, _ in known)
     first, second = _describe(reference, schema, vocabulary, own=1), _describe(current, schema, vocabulary, own=0)
     if vectors is not None:
-        near, far = _embedded(*vectors, components)
+        near, far = _embedded(*vectors, components, _customers(reference) % 2 == 0)
         first, second = pd.concat([first, near], axis=1), pd.concat([second, far], axis=1)
     _settle(first, second)
     names = [str(name) for name in first if _comparable(str(name), first, second)]
     numbers = tuple(name for name in names if first[name].dtype.kind == "f")
     labels = tuple(name for name in names if name not in numbers)
-    return Table(first.filter(names), second.filter(names), numbers, labels)
+    groups = Groups.of(reference), Groups.of(current)
+    return Table(first.filter(names), second.filter(names), numbers, labels, groups)
 
 
 def _settle(first: pd.DataFrame, second: pd.DataFrame) -> None:
-    """Numbers that are nearly always the same in the reference become labels: that one, or another."""
+    """Numbers that are nearly always the same in the reference become labels: that one, or another.
+
+    Of those that often are, the others stay numbers, in a column of their own.
+    """
     for name in [name for name in first if first[name].dtype.kind == "f"]:
         known = first[name].dropna()
         usual = known.mode()
-        if len(usual) and float((known == usual[0]).mean()) >= _SETTLED:
+        share = float((known == usual[0]).mean()) if len(usual) else 0.0
+        if share >= _INFLATED:
             told = {True: f"{usual[0]:g}", False: "another"}
             for side in (first, second):
                 seen = side[name]
+                if share < _SETTLED:
+                    side[f"{name}{_OTHERS}"] = seen.where(seen != usual[0])
                 side[name] = (seen == usual[0]).map(told).where(seen.notna(), None)
 
 
 def _comparable(name: str, first: pd.DataFrame, second: pd.DataFrame) -> bool:
     """Whether both sides have values of a column, and not all the same; of scores and sizes enough for a judgement."""
     values = first[name].dropna(), second[name].dropna()
-    fewest = _FEWEST_SCORES if name == "quality.score" or name.endswith(_SIZE) else 1
+    fewest = _FEWEST_SCORES if name == "quality.score" or name.endswith((_SIZE, _OTHERS)) else 1
     return min(map(len, values)) >= fewest and len(set(values[0]) | set(values[1])) > 1
 
 
@@ -116,7 +153,7 @@ def text_of(observation: Observation) -> str:
 def _describe(
     rows: Sequence[Observation], schema: Mapping[str, Any], vocabulary: Counter[str], own: int
 ) -> pd.DataFrame:
-    """One side. A word is unseen if no reference text but the row's own (`own` of them) has it."""
+    """One side. A word is unseen if no customer of the reference but the row's own (`own` of them) has it."""
     texts = [text_of(one) for one in rows]
     words = [_words(one) for one in rows]
     found = {
@@ -155,15 +192,25 @@ def _label(field: Field, value: Any) -> str:
     return str(value) if field.shape.allows(value) else "other"
 
 
-def _embedded(reference: np.ndarray, current: np.ndarray, components: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The first principal components of the reference's vectors, and how far from its middle a row lies in them.
+def _customers(rows: Sequence[Observation]) -> np.ndarray:
+    """The number of each row's customer, in order of their coming; a row without one is its own."""
+    numbers: dict[str, int] = {}
+    names = (one.customer or f" {at}" for at, one in enumerate(rows))
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], int)
 
-    The distance is Mahalanobis's in these components: 1 is a usual row's.
+
+def _embedded(
+    reference: np.ndarray, current: np.ndarray, components: int, learnt_R: np.ndarray
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The first principal components of a half of the reference, and how far from its middle a row lies in them.
+
+    The distance is Mahalanobis's in these components: 1 is a usual row's. The half that they are learnt from has none.
     """
-    middle, whole = reference.mean(0), min(components, *reference.shape)
-    _, scales, axes = np.linalg.svd(reference - middle, full_matrices=False)
-    whole = min(whole, int((scales > 1e-6 * np.linalg.norm(reference)).sum()))  # inputs all alike differ in nothing
-    spread = scales[:whole] / np.sqrt(len(reference))
+    half = reference[learnt_R]
+    middle, whole = half.mean(0), min(components, *half.shape)
+    _, scales, axes = np.linalg.svd(half - middle, full_matrices=False)
+    whole = min(whole, int((scales > 1e-6 * np.linalg.norm(half)).sum()))  # inputs all alike differ in nothing
+    spread = scales[:whole] / np.sqrt(len(half))
 
     def side(vectors: np.ndarray) -> pd.DataFrame:
         parts = ((vectors - middle) @ axes[:whole].T / spread).astype(float)
@@ -171,7 +218,7 @@ def _embedded(reference: np.ndarray, current: np.ndarray, components: int) -> tu
         distance = {"input.distance": np.sqrt((parts**2).mean(1))} if whole else {}
         return pd.DataFrame({**names, **distance}, index=range(len(vectors)))
 
-    return side(reference), side(current)
+    return side(np.where(learnt_R[:, None], np.nan, reference)), side(current)
 
 
 def _words(one: Observation) -> list[str]:

@@ -47,7 +47,7 @@ def judge_window(lake: Lake, bench: Bench, since: float, until: float) -> Judged
     """
     traces = lake.share(bench.workload, bench.share, (since, until))
     done = {one.trace_id for one in lake.read(Scored, bench.workload, since) if one.source == "judge"}
-    new = [trace for trace in traces if trace.id not in done]
+    new = [trace for trace in traces if trace.id not in done and not trace.failed]
     failed = 0
     for start in range(0, len(new), BATCH):
         batch = new[start : start + BATCH]

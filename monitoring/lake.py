@@ -7,7 +7,7 @@ name of the spool's segment that it came from, so that storing a segment twice c
 import errno
 import fcntl
 import logging
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -100,11 +100,26 @@ class Lake:
 
     def share(self, workload: str, share: float, window: tuple[float, float]) -> list[Trace]:
         """A share in [0, 1] of what callers got in a window of time [since, until), the same ones at every call."""
+        return self.chosen(workload, lambda name: crc32(name.encode()) < share * 2**32, window)
+
+    def chosen(self, workload: str, wanted: Callable[[str], bool], window: tuple[float, float]) -> list[Trace]:
+        """What callers got in a window of time [since, until), as far as its id is wanted."""
         rows: list[dict[str, Any]] = []
         for batch in self._batches(Trace, workload, window, _returned()):
-            places = [at for at, name in enumerate(batch["id"].to_pylist()) if crc32(name.encode()) < share * 2**32]
+            places = [at for at, name in enumerate(batch["id"].to_pylist()) if wanted(name)]
             rows += batch.take(places).to_pylist() if places else []
         return _records(Trace, rows)
+
+    def outcomes(self, workload: str, version: int, window: tuple[float, float]) -> list[tuple[str, bool]]:
+        """Of all that callers got from a version in a window [since, until): the customer, and whether it was valid."""
+        import pyarrow.compute as pc
+
+        wanted = (pc.field("version") == version) & _returned()
+        return [
+            (customer or "", bool(valid))
+            for batch in self._batches(Trace, workload, window, wanted)
+            for customer, valid in zip(batch["customer"].to_pylist(), batch["valid"].to_pylist(), strict=True)
+        ]
 
     def about(self, workload: str, requests: Collection[str], window: tuple[float, float]) -> tuple[list[Trace], int]:
         """All answers to these requests in a window of time [since, until), and how many answers there were to any."""

@@ -42,7 +42,7 @@ def arrow_schema(kind: type[Record]) -> "pa.Schema":
             ("id", text), *shared, ("version", pa.int64()), ("method", text), ("input", pa.map_(text, text)),
             ("messages", pa.list_(message)), ("text", text), ("finish_reason", text), ("usage", usage),
             ("latency_ms", number), ("valid", truth), ("confidence", number), ("cost_usd", number), ("route", text),
-            ("returned", truth), ("caller", text),
+            ("returned", truth), ("caller", text), ("customer", text),
         ],
         Feedback: [("trace_id", text), *shared, ("score", number), ("corrected", text), *sender],
         Scored: [

@@ -23,6 +23,7 @@ from components.errors import ConfigError, EngineError
 from components.params import GeneratedSource, Workload
 from components.records import Completion, Example
 from components.scorers import Scorer, build
+from monitoring.labelling import is_drawn
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -32,13 +33,18 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 
 @dataclass(frozen=True)
 class Plan:
-    """`requests` tickets of a seed, those from number `drift_at` on under a drift; people look at a share of them."""
+    """`requests` tickets of a seed, those from number `drift_at` on under a drift; people look at a share of them.
+
+    Besides, they look at all that the server sets aside for labelling, a share of `labelled`. Each ticket is another
+    customer's.
+    """
 
     requests: int
     drift: str
     drift_at: int
     feedback_share: float
     seed: int
+    labelled: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,11 +159,13 @@ class _Desk:
         started = time.perf_counter()
         try:
             answer = await self.client.chat.completions.create(
-                model=self.model, messages=[{"role": "user", "content": self._content(example)}]
-            )
+                model=self.model, messages=[{"role": "user", "content": self._content(example)}],
+                user=f"{self.plan.seed}-{number}",
+            )  # fmt: skip
             latency_ms = (time.perf_counter() - started) * 1e3
             right = self._right(example, answer.choices[0].message.content or "")
             told = random.Random(f"{self.plan.seed}/feedback/{number}").random() < self.plan.feedback_share
+            told = told or is_drawn(answer.id, self.plan.labelled)
             if told:
                 await self._tell(answer.id, example.reference, right)
         except OpenAIError as error:

@@ -27,6 +27,7 @@ Kind = Literal["input", "output", "quality"]
 KINDS: tuple[Kind, ...] = ("input", "output", "quality")
 SLICES_TOLD = 3
 FEWEST_OF_A_SLICE = 15
+LEAST_FRESH = 0.05  # share of a window's rows, below which a look would only repeat the last one
 ROUNDING = 1e-4  # of distances computed in two ways: one that lies on its limit is not beyond it
 
 
@@ -52,7 +53,12 @@ class SliceShift(Record):
 
 
 class Watched(State):
-    """What a look at a window found. `severity` is the largest distance over its limit: above 1 is drift."""
+    """What a look at a window found. `severity` is the largest distance over its limit: above 1 is drift.
+
+    `fresh` is the share of the rows that no earlier look has judged, `looked` the end of the last window that was
+    judged. The window is compared with the version's answers on the data, or with the same hours of its first `weeks`
+    in service. `unlabelled` answers keep quality from being told.
+    """
 
     workload: str
     version: int
@@ -61,6 +67,10 @@ class Watched(State):
     total: int
     rows: int
     judged: bool
+    fresh: float = 1.0
+    looked: float = 0.0
+    usual: Literal["data", "weeks"] = "data"
+    unlabelled: int = 0
     kinds: tuple[Kind, ...] = ()
     severity: float = 0.0
     moved: tuple[Moved, ...] = ()
@@ -78,6 +88,7 @@ class Sides:
     """What is compared: what the champion answered on data of its training's source, and a window of production.
 
     `schema` is the workload's output, `vectors` embed the inputs of the reference and of the window, if anything can.
+    `looked` is the end of the last window that was judged, in seconds since 1970; 0 where there was none.
     """
 
     workload: str
@@ -85,27 +96,41 @@ class Sides:
     reference: Sequence[Observation]
     window: Window
     vectors: tuple[np.ndarray, np.ndarray] | None = None
+    looked: float = 0.0
+    usual: Literal["data", "weeks"] = "data"
+
+    @property
+    def fresh(self) -> float:
+        """The share of the window's rows that no earlier look has judged."""
+        rows = self.window.observations
+        return sum(one.at >= self.looked for one in rows) / max(1, len(rows)) if self.looked else 1.0
 
 
 def watch(sides: Sides, params: WatchParams, page: Path, seed: int = 0) -> Watched:
-    """Compare both sides; writes Evidently's page where the window has enough rows to be judged.
+    """Compare both sides; writes Evidently's page where the window has enough rows to be judged, and enough new ones.
+
+    Looks share the level by what is new to them: over all looks at as many answers as a window has, false alarms are
+    as rare as declared, however often one looks.
 
     Raises:
         DataError: The reference is empty.
     """
     window = sides.window
+    enough = len(window.observations) >= params.min_rows and sides.fresh >= LEAST_FRESH
     found = Watched(
         workload=sides.workload, version=window.version, since=window.since, until=window.until, total=window.total,
-        rows=len(window.observations), judged=len(window.observations) >= params.min_rows,
+        rows=len(window.observations), judged=enough,
+        fresh=sides.fresh, looked=sides.looked, usual=sides.usual, unlabelled=window.unlabelled,
     )  # fmt: skip
     if not found.judged:
         return found
     table = compare(sides.reference, window.observations, sides.schema, sides.vectors, params.embedding_columns)
-    allowed = limits(table, params.false_alarms, params.resamples, seed)
+    allowed = limits(table, params.false_alarms * sides.fresh, params.resamples, seed)
     measured = distances(table, allowed, page)
     ratios = {name: measured[name] / allowed[name] for name in table.columns}
     beyond = sorted((name for name in ratios if ratios[name] > 1 + ROUNDING), key=lambda name: -ratios[name])
     told = {
+        "looked": window.until,
         "columns": len(table.columns),
         "kinds": tuple(kind for kind in KINDS if any(name.startswith(f"{kind}.") for name in beyond)),
         "severity": max(ratios.values(), default=0.0),
@@ -155,10 +180,12 @@ def _slice(table: Columns, name: str, column: str, rows: tuple[pd.DataFrame, pd.
 
 def sentence(found: Watched) -> str:
     """What a look found, in a few words."""
-    state = "too few answers to judge" if not found.judged else "nothing moved"
+    few = "too few answers to judge" if found.fresh >= LEAST_FRESH else "too few new answers to judge"
+    state = few if not found.judged else "nothing moved"
     if found.drifted:
         state = f"drift in {' and '.join(found.kinds)}, {found.severity:.1f} times what chance allows"
-    return f"{found.workload}, version {found.version}: {found.rows:,} of {found.total:,} answers, {state}."
+    quality = f" Quality is not told: {found.unlabelled:,} answers wait for a label." if found.unlabelled else ""
+    return f"{found.workload}, version {found.version}: {found.rows:,} of {found.total:,} answers, {state}.{quality}"
 
 
 def table(found: Watched) -> "Table":

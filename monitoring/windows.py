@@ -1,47 +1,104 @@
-"""The two sides of a watch: what the champion answered lately, and what it answered before it was let out.
+"""The two sides of a watch: what the champion answered lately, and what it answered before.
 
-Decides which answers belong to a window and which score counts; how they are compared is decided elsewhere.
+Decides which answers belong to a window and which score counts; how they are compared is decided elsewhere. Before is
+what a version answered on the data that it was judged by; once it has been in service for a week, what it answered at
+the same hours and on the same weekdays of its first weeks. Quality is told by answers that were drawn for labelling,
+where nearly all of them are labelled: of what people say by themselves, too much is about wrong answers.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from components.params import LabellingParams
 from components.records import Observation, Scored, Trace
+from monitoring.labelling import Sample, drawn, sample
 from monitoring.lake import Lake
 
 HOUR_S = 3600.0
+WEEK_S = 168 * HOUR_S
+MOST_WEEKS_BACK = 12  # that a version's first weeks are looked for
 SOURCES = ("judge", "scorer", "feedback")  # of scores, the most trusted last: a scorer has a corrected answer
 
 
 @dataclass(frozen=True)
 class Window:
-    """Answers of a version in a stretch of time [since, until), in seconds since 1970; `total` before sampling."""
+    """Answers of a version in a stretch of time [since, until), in seconds since 1970; `total` before sampling.
+
+    `unlabelled` counts those that were drawn for labelling and wait for it, where they keep quality from being told.
+    """
 
     version: int
     since: float
     until: float
     total: int
     observations: tuple[Observation, ...]
+    unlabelled: int = 0
 
 
-def current_window(lake: Lake, workload: str, version: int, window: tuple[float, float], most: int) -> Window:
-    """What callers got from a version, at most so many answers, with scores; those to their own prompts left out."""
-    traces, total = lake.sample(workload, version, window, most)
-    scores = best_scores(lake.read(Scored, workload, window[0]))
-    observations = tuple(observed(trace, scores.get(trace.id)) for trace in traces if trace.input)
-    return Window(version, *window, total, observations)
+@dataclass(frozen=True)
+class Stream:
+    """Where the answers of a version lie, and which of them are drawn for labelling."""
+
+    lake: Lake
+    workload: str
+    version: int
+    labelling: LabellingParams = field(default_factory=LabellingParams)
 
 
-def observed(trace: Trace, score: Scored | None) -> Observation:
-    """A trace as the watch sees it; its score is 1 where nothing was wrong, else 0."""
+def current_window(stream: Stream, window: tuple[float, float], most: int) -> Window:
+    """What callers got from a version, at most so many answers; those to their own prompts left out.
+
+    Those that were drawn for labelling come first, and have scores where nearly all of them are labelled.
+    """
+    traces, total = stream.lake.sample(stream.workload, stream.version, window, most)
+    aside, labels = labelled(stream, window)
+    chosen = {trace.id: trace for trace in (*aside, *traces) if trace.input}
+    known = labels.right if labels.complete(stream.labelling.complete) else {}
+    rows = sorted(list(chosen.values())[:most], key=lambda trace: trace.at)
+    observations = tuple(observed(trace, known.get(trace.id)) for trace in rows)
+    return Window(stream.version, *window, total, observations, 0 if known else len(aside) - len(labels.right))
+
+
+def labelled(stream: Stream, window: tuple[float, float]) -> tuple[Sequence[Trace], Sample]:
+    """The answers of a version that were drawn for labelling, and what reviewers said of them."""
+    aside = drawn(stream.lake, stream.workload, stream.labelling.share, window)
+    aside = [trace for trace in aside if trace.version == stream.version]
+    scores = by_reviewers(stream.lake.read(Scored, stream.workload, window[0])) if aside else {}
+    return aside, sample(aside, scores)
+
+
+def usual_window(stream: Stream, window: tuple[float, float], most: int, weeks: int) -> tuple[Observation, ...]:
+    """What a version answered at the hours and on the weekdays of a window, in its first `weeks` whole weeks.
+
+    Its first weeks and not its last: what moves slowly would take the last ones along. Empty where it is too young.
+    """
+    found: list[Observation] = []
+    taken = 0
+    for back in range(MOST_WEEKS_BACK, 0, -1):
+        earlier = window[0] - back * WEEK_S, window[1] - back * WEEK_S
+        rows = current_window(stream, earlier, most).observations if taken < weeks else ()
+        if rows:
+            found, taken = [*found, *rows], taken + 1
+    return tuple(found)
+
+
+def observed(trace: Trace, right: bool | None) -> Observation:
+    """A trace as the watch sees it; its score is 1 where it was right, else 0, where that is known."""
     return Observation(
         input=trace.input,
-        text=trace.text,
+        text="" if trace.failed else trace.text,
         output_tokens=trace.usage.output_tokens,
         valid=trace.valid,
         confidence=trace.confidence,
-        score=None if score is None else float(score.passed),
+        score=None if right is None else float(right),
+        customer=trace.customer,
+        at=trace.at,
     )
+
+
+def by_reviewers(found: Iterable[Scored]) -> Mapping[str, Scored]:
+    """The best score that reviewers gave of each trace."""
+    return best_scores(one for one in found if one.reviewer)
 
 
 def best_scores(found: Iterable[Scored]) -> dict[str, Scored]:

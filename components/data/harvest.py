@@ -1,9 +1,10 @@
 """The harvest: which of production's answers join a workload's data, and which split each of them serves.
 
 Decides what is kept: right answers only, corrected ones before those that were merely scored, none that the data has
-already in other words, and no more than a cap of each kind and of each sender. Models are judged by what reviewers
-said alone: anybody's word may be learnt from, but neither test nor the sealed split takes it. Where the answers come
-from is the caller's business.
+already in other words, and no more than a cap of each kind and of each sender. Models are judged by requests that were
+drawn before anybody knew how they were answered, and that reviewers labelled in full: what feedback brings is selected
+by whether the champion was right, and whoever is judged by it looks better than the champion. It is learnt from, and
+fills dev; what was drawn is never learnt from. Where the answers come from is the caller's business.
 """
 
 import hashlib
@@ -17,15 +18,15 @@ from components.records import Example, Record
 
 HARVEST = "harvest"  # the folder under data/<workload>/
 ORIGIN = "origin"  # the slice that tells harvested examples from others
-MOST_SEALED, LEAST_TRAIN = 0.5, 0.1  # shares of a harvest, whatever a gate asks for
-JUDGING = ("test", "sealed")  # the splits that models are judged by
+MOST_SEALED = 0.9  # of what was drawn to judge by, whatever a gate asks for
 Source = Literal["corrected", "scored"]
 
 
 class Candidate(Record):
     """An answer of production that is known to be right: as people corrected it, or as it was scored.
 
-    `sender` says by whose word, as records name it; `reviewed` whether that is a reviewer's.
+    `sender` says by whose word, as records name it; `reviewed` whether that is a reviewer's; `drawn` whether it was set
+    aside for labelling before it was answered, and so may judge models.
     """
 
     trace_id: str
@@ -35,6 +36,7 @@ class Candidate(Record):
     moved: bool = False
     sender: str = ""
     reviewed: bool = False
+    drawn: bool = False
 
 
 class Harvested(Record):
@@ -53,37 +55,45 @@ def harvest(
     """The candidates to keep, in their order. `known` are the examples of all splits.
 
     Of near-duplicates (a Jaccard index of at least `similarity`, or others between them) the first one stays, and none
-    of a known example does: neither is anything learnt from them, nor may an evaluation split be trained on. Under a
-    cap, those of the slices that moved come first.
+    of a known example does: neither is anything learnt from them, nor may an evaluation split be trained on. Those that
+    were drawn come first, as they came, and have no cap: a choice among them would be one by how they were answered.
+    Under a cap, those of the slices that moved come first.
     """
-    ranked = sorted(candidates, key=lambda one: (not one.reviewed, one.source != "corrected", not one.moved))
+    ranked = sorted(candidates, key=_rank)
     fresh = _without_repeats(_of_each_sender(ranked, params.most_by_sender), known, similarity)
     caps = {"corrected": params.most_corrected, "scored": params.most_scored}
-    kept = {one.trace_id for source, most in caps.items() for one in [x for x in fresh if x.source == source][:most]}
+    free = [one for one in fresh if not one.drawn]
+    kept = {one.trace_id for source, most in caps.items() for one in [x for x in free if x.source == source][:most]}
+    kept |= {one.trace_id for one in fresh if one.drawn}
     return [_example(one, params) for one in candidates if one.trace_id in kept]
 
 
 def answering(params: HarvestParams, asked: int, candidates: int) -> HarvestParams:
-    """Settings under which the sealed split gets as many examples as a gate asked for, but no more than half of them.
+    """Settings under which the sealed split gets as many examples as a gate asked for, at the cost of test.
 
-    `candidates` counts those by a reviewer's word, which alone are sealed.
-
-    The share of sealed examples only grows, at the cost of test, dev and train in this order; an answer that joined
-    the data before is in it already, so that no example changes its split.
+    `candidates` counts those that were drawn to judge by. The share of sealed examples only grows; an answer that
+    joined the data before is in it already, so that no example changes its split.
     """
     splits = params.splits
-    most = max(splits.sealed, min(MOST_SEALED, 1 - LEAST_TRAIN - splits.dev - splits.test))
-    sealed = min(most, max(splits.sealed, asked / max(1, candidates)))
-    return params.model_copy(update={"splits": splits.model_copy(update={"sealed": sealed})})
+    judging = splits.sealed + splits.test
+    sealed = max(splits.sealed, judging * min(MOST_SEALED, asked / max(1, candidates)))
+    changed = splits.model_copy(update={"sealed": sealed, "test": judging - sealed})
+    return params.model_copy(update={"splits": changed})
+
+
+def _rank(one: Candidate) -> tuple[bool, ...]:
+    """Which of two near-duplicates, or under a cap, comes first."""
+    return (False,) if one.drawn else (True, not one.reviewed, one.source != "corrected", not one.moved)
 
 
 def _of_each_sender(ranked: Sequence[Candidate], most: int) -> list[Candidate]:
-    """The first of each sender; reviewers have no cap, and the anonymous are one sender."""
+    """The first of each sender; reviewers and what was drawn have no cap, and the anonymous are one sender."""
     counts: Counter[str] = Counter()
     kept: list[Candidate] = []
     for one in ranked:
-        counts[one.sender] += not one.reviewed
-        if one.reviewed or counts[one.sender] <= most:
+        free = one.reviewed or one.drawn
+        counts[one.sender] += not free
+        if free or counts[one.sender] <= most:
             kept.append(one)
     return kept
 
@@ -111,17 +121,21 @@ def _example(one: Candidate, params: HarvestParams) -> Harvested:
         id=f"P-{one.trace_id}", input=one.input, demonstration=one.answer, reference=one.answer,
         group=f"P-{one.trace_id}", slices={ORIGIN: "production"},
     )  # fmt: skip
-    split = _split(one.trace_id, params.splits)
-    if split in JUDGING and not one.reviewed:
-        split = "train"
+    split = _judging(one.trace_id, params.splits) if one.drawn else _teaching(one.trace_id, params.splits)
     return Harvested(example=example, split=split, source=one.source, sender=one.sender, reviewed=one.reviewed)
 
 
-def _split(name: str, shares: SplitShares) -> SplitName:
-    """By a hash of the name: the same answer serves the same split in every harvest."""
-    drawn = int.from_bytes(hashlib.sha256(f"split {name}".encode()).digest()[:8]) / 2**64
-    if drawn < shares.sealed:
-        return "sealed"
-    if drawn < shares.sealed + shares.test:
-        return "test"
-    return "dev" if drawn < shares.sealed + shares.test + shares.dev else "train"
+def _judging(name: str, shares: SplitShares) -> SplitName:
+    """Sealed or test, in proportion to their shares."""
+    judging = shares.sealed + shares.test
+    return "sealed" if _place(name) * judging < shares.sealed or not judging else "test"
+
+
+def _teaching(name: str, shares: SplitShares) -> SplitName:
+    """Dev or train, in proportion to their shares."""
+    return "dev" if _place(name) * (1 - shares.sealed - shares.test) < shares.dev else "train"
+
+
+def _place(name: str) -> float:
+    """In [0, 1), by a hash of the name: the same answer serves the same split in every harvest."""
+    return int.from_bytes(hashlib.sha256(f"split {name}".encode()).digest()[:8]) / 2**64

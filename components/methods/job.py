@@ -184,6 +184,7 @@ class Job:
                 sealed=[outcome.value if isinstance(outcome, Score) else None for outcome in sealed],
                 answers=[completion.text for _, completion in pairs],
                 ids=[example.id for example in dev],
+                groups=[example.group for example in dev],
             )
 
         return look

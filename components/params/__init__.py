@@ -56,6 +56,7 @@ from components.params.serving import (
     ConnectionParams,
     FallbackParams,
     FeedbackParams,
+    LabellingParams,
     RoutingParams,
     ServingParams,
 )
@@ -78,13 +79,13 @@ from components.params.workload import (
 __all__ = [
     "BASE", "AccessParams", "AdviceParams", "AgentParams", "ApiParams", "ArchitectureParams", "AuditParams",
     "CertificateParams", "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams", "EconomicsParams",
-    "EngineParams", "Environment", "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource",
-    "FirstLookParams", "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams",
-    "HttpParams", "HuggingFaceSource", "JudgeParams", "LadderParams", "LauncherParams", "Limits", "LoraParams",
+    "EngineParams", "Environment", "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FirstLookParams",
+    "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
+    "HuggingFaceSource", "JudgeParams", "LabellingParams", "LadderParams", "LauncherParams", "Limits", "LoraParams",
     "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams", "Pipeline", "Precision", "PretrainParams",
     "ProbeParams", "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams",
-    "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams",
-    "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams",
-    "TextRules", "TokenizerParams", "Traffic", "TrajectoryParams", "ValidationParams", "WatchParams", "Workload",
-    "changed", "load", "read_text", "read_yaml",
+    "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams", "Settings",
+    "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
+    "TokenizerParams", "Traffic", "TrajectoryParams", "ValidationParams", "WatchParams", "Workload", "changed",
+    "load", "read_text", "read_yaml",
 ]  # fmt: skip

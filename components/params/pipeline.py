@@ -65,8 +65,13 @@ class WatchParams(Settings):
     window_rows: int = Field(default=1000, ge=50, description="Answers of a window; of more, a sample of so many.")
     min_rows: int = Field(default=200, ge=30, description="With fewer answers a window is not judged.")
     false_alarms: float = Field(
-        default=0.002, gt=0, lt=0.5, description="Share of windows without drift that may be called drifted."
-    )
+        default=0.002, gt=0, lt=0.5,
+        description="Share of windows without drift that may be called drifted, by any look at their answers.",
+    )  # fmt: skip
+    weeks: int = Field(
+        default=2, ge=0, le=8,
+        description="First weeks in service whose same hours a window is compared with; 0: always with the data.",
+    )  # fmt: skip
     resamples: int = Field(default=2000, ge=100, description="Of the reference, to see how far chance goes.")
     embedding_columns: int = Field(default=8, ge=0, description="Principal components of the inputs' embeddings.")
 
@@ -98,9 +103,23 @@ class ReleaseParams(Settings):
         default=None,
         description="A person has to say yes in Prefect's pages first; None: where feedback is open, without API keys.",
     )
-    canary_answers: int = Field(default=200, ge=1, description="That the canary gives before it is judged.")
-    canary_hours: float = Field(default=24.0, gt=0, description="After which it is judged by what it has given.")
-    alpha: float = Field(default=0.05, gt=0, lt=1, description="Of the test by which a canary is found to be worse.")
+    canary_answers: int = Field(default=200, ge=1, description="That the canary and the champion each give at least.")
+    canary_customers: int = Field(default=30, ge=10, description="That each of them answers at least.")
+    canary_labelled: int = Field(
+        default=100, ge=1, description="Of each one's answers, drawn (serving.labelling) and labelled, at least."
+    )
+    canary_hours: float = Field(default=24.0, gt=0, description="After which a release waits no longer by itself.")
+    judged_by: Literal["right", "valid"] = Field(
+        default="right",
+        description="Whether labels of a random sample must show a canary to be no worse, or valid answers and "
+        "failures suffice.",
+    )
+    margin: float = Field(default=0.05, gt=0, lt=1, description="A loss so large must be ruled out.")
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5,
+        description="Of canaries worse by the margin that may be promoted, and of equal ones that may be withdrawn, at "
+        "any of the looks.",
+    )  # fmt: skip
 
 
 class RecordParams(Settings):

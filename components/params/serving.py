@@ -1,5 +1,7 @@
 """Settings of serving, in a workload's YAML under `serving`."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from components.params.loading import Settings
@@ -23,7 +25,12 @@ class FallbackParams(Settings):
 class RoutingParams(Settings):
     """Who answers besides the champion. The canary and the shadow are the versions with these aliases."""
 
-    canary_share: float = Field(default=0.0, ge=0, le=1, description="Of the requests, answered by the canary instead.")
+    canary_share: float = Field(default=0.0, ge=0, le=1, description="Of the units, answered by the canary instead.")
+    unit: Literal["customer", "request"] = Field(
+        default="customer",
+        description="Who is drawn for a canary: customers, as requests name them (`user`), else keys or addresses; or "
+        "each request, where all of them come from one key and name nobody.",
+    )
     shadow_share: float = Field(default=0.0, ge=0, le=1, description="Of the requests, answered unseen by the shadow.")
     fallback: FallbackParams | None = None
 
@@ -32,6 +39,17 @@ class TraceParams(Settings):
     """Where traces go besides the lake, which gets all of them."""
 
     mlflow_share: float = Field(default=0.05, ge=0, le=1, description="Of the requests, recorded in MLflow too.")
+
+
+class LabellingParams(Settings):
+    """Which requests are set aside for labelling in full, before anybody knows how they were answered."""
+
+    share: float = Field(
+        default=0.0, ge=0, le=1, description="Of the requests, drawn at random; quality is told by them alone."
+    )
+    complete: float = Field(
+        default=0.9, gt=0, le=1, description="Share of those drawn that must be labelled before they say anything."
+    )
 
 
 class FeedbackParams(Settings):
@@ -98,6 +116,7 @@ class ServingParams(Settings):
     judge_share: float = Field(
         default=0.0, ge=0, le=1, description="Of the answers that callers got, judged by the workload's `scorer.judge`."
     )
+    labelling: LabellingParams = LabellingParams()
     feedback: FeedbackParams = FeedbackParams()
     least_free_mb: float = Field(
         default=256.0, ge=0, description="Left on the disk that traces are written to; with less, it is not ready."

@@ -37,7 +37,7 @@ class CertificateParams(Settings):
 class HackingParams(Settings):
     """When RL is stopped because its reward rises while the sealed scorer's falls."""
 
-    alpha: float = Field(default=0.05, gt=0, lt=1, description="Of the whole training, over all pairs of checkpoints.")
+    alpha: float = Field(default=0.05, gt=0, lt=1, description="Of the whole training, over all of its looks.")
     examples: int = Field(default=6, ge=0, description="Answers that show a divergence, at most.")
 
 

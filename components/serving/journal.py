@@ -6,16 +6,17 @@ are (the lake for all of them, MLflow for a share) is the caller's decision.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from components.data.masking import mask
-from components.records import Completion, Example, Feedback, Message, Production, Trace, request_id
+from components.data.shares import falls_in
+from components.records import Completion, Example, Feedback, Message, Production, Trace, Usage, request_id
 from components.scorers import JsonSchemaScorer
 from components.serving.owners import Owners
 from components.serving.repeating import Repeated
-from components.serving.routing import Answer, falls_in
+from components.serving.routing import Answer
 from components.serving.spool import Spool, Store
 
 _NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
@@ -84,13 +85,15 @@ class Journal:
         """Whether an answer obeys the workload's schema."""
         return self._schema.score(_NOBODY, completion).passed
 
-    def asked(self, name: str, caller: str) -> None:
-        """A request came in, whose answers will be written under this name."""
-        self._owners.asked(name, caller)
+    def asked(self, name: str, caller: str, user: str | None = None) -> str:
+        """A request came in, whose answers will be written under this name; the customer that it is made for."""
+        customer = self._owners.customer(caller, user)
+        self._owners.asked(name, caller, customer)
+        return customer
 
     def answered(self, name: str, answer: Answer, *, returned: bool = True) -> None:
         """Write the traces of an answer; the first completion that the caller gets has the request's own name."""
-        asker = self._owners.asker(name)
+        asker, customer = self._owners.asker(name), self._owners.asked_for(name)
         name, served = name if returned else f"{name}~{answer.route}", answer.served
         masked = tuple(Message(role=message.role, content=mask(message.content)) for message in answer.messages)
         inputs = {column: mask(value) for column, value in answer.input.items()}
@@ -103,18 +106,27 @@ class Journal:
                 method=served.made_by,
                 input=inputs,
                 messages=masked,
-                text=mask(one.text),
+                text=mask(one.error or one.text),
                 finish_reason=one.finish_reason,
                 usage=one.usage,
                 latency_ms=one.latency_ms,
-                valid=self.valid(one),
+                valid=one.error is None and self.valid(one),
                 confidence=one.confidence,
                 cost_usd=served.price(one.usage),
                 route=answer.route,
                 returned=returned,
                 caller=asker,
+                customer=customer,
             )
             self._write(trace.id, trace)
+
+    def failed(self, name: str, answer: Answer, why: str, latency_ms: float) -> None:
+        """Write that a version did not answer: a failure or a time-out is evidence as an answer is."""
+        nothing = Completion(
+            example_id=name, text="", usage=Usage(input_tokens=0, output_tokens=0), latency_ms=latency_ms,
+            finish_reason="error", error=why,
+        )  # fmt: skip
+        self.answered(name, replace(answer, completions=[nothing]))
 
     def told(self, trace_id: str, score: float | None, corrected: str | None, caller: str = "") -> None:
         """Write what a caller says of an answer.

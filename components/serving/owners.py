@@ -66,6 +66,7 @@ class Owners:
     def __init__(self, keys: Keys | None = None, salted: bytes = b"", params: FeedbackParams | None = None) -> None:
         self._keys, self._salt, self._params = keys or Keys(), salted, params or FeedbackParams()
         self._askers, self._said = dict[str, str](), dict[str, int]()
+        self._customers = dict[str, str]()
         self._day, self._lock = 0, threading.Lock()
 
     def sender(self, caller: str) -> Sender:
@@ -75,16 +76,26 @@ class Owners:
         name = hmac.new(self._salt, caller.encode(), hashlib.sha256).hexdigest()[:_SHOWN]
         return Sender(name, caller in self._keys.reviewers)
 
-    def asked(self, name: str, caller: str) -> None:
-        """A request came in."""
+    def customer(self, caller: str, user: str | None) -> str:
+        """Whom a caller asks for, as records name them: those that its requests name, or else the caller itself."""
+        named = f"customer {caller}\n{user or ''}"
+        return hmac.new(self._salt, named.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:_SHOWN]
+
+    def asked(self, name: str, caller: str, customer: str = "") -> None:
+        """A request came in, for a customer as `customer` names them."""
         with self._lock:
-            self._askers[name] = self.sender(caller).name
+            self._askers[name], self._customers[name] = self.sender(caller).name, customer
             if len(self._askers) > _MOST_REMEMBERED:
-                self._askers.pop(next(iter(self._askers)))
+                oldest = next(iter(self._askers))
+                self._askers.pop(oldest), self._customers.pop(oldest)
 
     def asker(self, name: str) -> str:
         """Who made a request, as records name it."""
         return self._askers.get(name, "")
+
+    def asked_for(self, name: str) -> str:
+        """Which customer a request was made for."""
+        return self._customers.get(name, "")
 
     def speaks(self, trace_id: str, caller: str) -> Sender:
         """Let a caller speak of an answer. What is not remembered here is compared when it is used.

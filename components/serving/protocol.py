@@ -22,6 +22,7 @@ TEXTS = {
 }  # types of parts: their text
 MOST_PARTS = 1024  # of a message, and messages of a conversation
 MOST_STOPS, MOST_STOP = 16, 256
+CUSTOMER = ("safety_identifier", "user")
 MOST_SEED = 2**63
 
 
@@ -127,6 +128,12 @@ class Asked(BaseModel):
     @classmethod
     def _without_nulls(cls, body: Any) -> Any:
         return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
+
+    @property
+    def customer(self) -> str | None:
+        """Whom it is asked for, by either of OpenAI's names for that; what is no text names nobody."""
+        named = ((self.model_extra or {}).get(name) for name in CUSTOMER)
+        return next((name for name in named if isinstance(name, str) and name), None)
 
     def refuse_unknown(self) -> None:
         """Refuse what asks for something that this server does not do.

@@ -1,12 +1,14 @@
 """Who answers a request: the champion, or a canary for a share of the traffic; and who answers it unseen besides.
 
-Decides by a hash of the request's name, so that the choice needs no memory and can be repeated from a trace.
+Decides by a hash of the customer's name (the canary's) or the request's (the shadow's), so that the choice needs no
+memory and can be repeated from a trace. A customer stays with one version: were each request drawn, customers who ask
+often would be compared with themselves.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from components.data.shares import falls_in
 from components.records import Completion, Message, RouteName
 from components.serving.champion import Served
 
@@ -22,7 +24,6 @@ class Answer:
     completions: Sequence[Completion]
 
 
-def falls_in(share: float, purpose: str, name: str) -> bool:
-    """Whether a request belongs to a share, in [0, 1]; routes and stores draw independently of each other."""
-    drawn = int.from_bytes(hashlib.sha256(f"{purpose} {name}".encode()).digest()[:8])
-    return drawn < share * 2**64
+def canary_answers(share: float, version: int, unit: str) -> bool:
+    """Whether a canary of this version answers a unit, a customer or a request; each version draws its own."""
+    return falls_in(share, f"canary {version}", unit)

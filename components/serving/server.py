@@ -6,14 +6,16 @@ named after it. HTTP is `app`'s business.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from starlette import requests
 
+from components.data.shares import falls_in
 from components.engines import Ask
 from components.errors import EngineError
 from components.params import ServingParams
@@ -26,14 +28,22 @@ from components.serving.corrections import Corrections
 from components.serving.journal import Journal
 from components.serving.metrics import Metrics
 from components.serving.protocol import ChatRequest
-from components.serving.refusals import RequestError
+from components.serving.refusals import RequestError, refusal
 from components.serving.request import Heard, Request
-from components.serving.routing import Answer, falls_in
+from components.serving.routing import Answer, canary_answers
 from components.serving.stops import Stopping, cut
 from components.serving.waiting import QueueFull
 
 log = logging.getLogger(__name__)
 CLIENT_LEFT = 499  # a status that no client sees: nginx's, for the metrics
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A request on its way to a version; its answer has no completions yet."""
+
+    name: str
+    answer: Answer
 
 
 @dataclass
@@ -162,12 +172,17 @@ class Server:
                 404, f"expected the model {self.model}, found {asked.model[:100]}", code="model_not_found"
             )
         asked.refuse_unknown()
+        customer = asked.customer or caller
         if self.journal is not None:
-            self.journal.asked(name, caller)
-        route, served = self._route(name)
+            customer = self.journal.asked(name, caller, asked.customer)
+        route, served = self._route(customer if self.params.routing.unit == "customer" else name)
         may_fall_back = self._may_fall_back(asked)
-        request = await asyncio.to_thread(self._request, served, name, asked, caller, None if may_fall_back else heard)
-        answer = await self._ask(self.batcher, route, request, asked.stop)
+        attempt = Attempt(name, Answer(route, served, asked.conversation, {}, ()))
+        async with self._noted(attempt):
+            request = await asyncio.to_thread(
+                self._request, served, name, asked, caller, None if may_fall_back else heard
+            )
+            answer = await self._ask(self.batcher, route, request, asked.stop)
         if may_fall_back and not await asyncio.to_thread(self._all_good, answer.completions):
             answer = await self._second(answer, name, asked, caller)
         await asyncio.to_thread(self._write_down, name, answer, asked, caller)
@@ -179,10 +194,23 @@ class Server:
             self.journal.answered(name, answer)
         self._shadow(name, asked, caller)
 
-    def _route(self, name: str) -> tuple[RouteName, Served]:
-        """The canary for its share of the requests while there is one, else the champion."""
+    @asynccontextmanager
+    async def _noted(self, attempt: "Attempt") -> AsyncGenerator[None]:
+        """Write down that a version did not answer; not where nobody asked it, because too many wait."""
+        started = time.perf_counter()
+        try:
+            yield
+        except Exception as error:  # of any kind: it goes on
+            told = refusal(error)
+            if self.journal is not None and told.code != "overloaded":
+                latency_ms = (time.perf_counter() - started) * 1e3
+                await asyncio.to_thread(self.journal.failed, attempt.name, attempt.answer, str(told), latency_ms)
+            raise
+
+    def _route(self, unit: str) -> tuple[RouteName, Served]:
+        """The canary for its share of the units while there is one, else the champion."""
         share, canary = self.params.routing.canary_share, self.canary and self.canary.served
-        if canary is not None and falls_in(share, "canary", name):
+        if canary is not None and canary_answers(share, canary.version, unit):
             return "canary", canary
         return "champion", self.served
 

@@ -119,6 +119,7 @@ def reference(run: Run, made: Rung) -> list[Observation]:
                     valid=worth.valid,
                     confidence=answer.confidence,
                     score=None if worth.score is None else float(worth.score.passed),
+                    customer=asked[answer.example_id].group,
                 )
             )
     return observed

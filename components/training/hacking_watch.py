@@ -1,18 +1,28 @@
 """The watch over the reward: does the policy learn the task, or the scorer's weakness (Goodhart's law)?
 
 Decides when a rising reward is called hacking: the mean reward on dev is above that of the best earlier checkpoint by
-a second, sealed scorer, and the sealed score of the same answers has fallen, tested by pairs. Pure functions of what
-was answered; when dev is answered, and which weights are kept, `dev` decides.
+a second, sealed scorer, and the sealed score of the same answers has fallen, tested by pairs. Examples of one group
+(a customer's, near-duplicates) change together, and count as one. Pure functions of what was answered; when dev is
+answered, and which weights are kept, `dev` decides.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.params import HackingParams
 from components.records import DivergedAnswer, Divergence, RewardWatch
 
-RESAMPLES = 9_999
+if TYPE_CHECKING:
+    import numpy as np
+
+MOST_EXACT = 13  # groups that changed, up to which all signs are tried
+RESAMPLES = 9_999  # beyond; more where so few could not reach the level
+PER_LEVEL = 10  # draws that lie beyond a level by chance, at least, so that it is reached by more than luck
+ROUNDING = 1e-4  # of sums in single precision: one that ties with what was observed counts as beyond
+CHUNK = 1_024  # draws at once: memory
+CLEAR = 10 * PER_LEVEL  # draws beyond, after which no further ones can bring the p-value down to the level
 
 Values = Sequence[float | None]
 
@@ -21,7 +31,8 @@ Values = Sequence[float | None]
 class Look:
     """Dev as one checkpoint answers it: the score that chooses, and by example the reward, the sealed score, the text.
 
-    None where a scorer could not decide. `ids` are the examples', the same at each look of a training.
+    None where a scorer could not decide. `ids` are the examples' and `groups` those of their groups, the same at each
+    look of a training; without groups each example is its own.
     """
 
     score: float
@@ -29,6 +40,7 @@ class Look:
     sealed: Values = ()
     answers: Sequence[str] = ()
     ids: Sequence[str] = ()
+    groups: Sequence[str] = ()
 
 
 def entry(look: "Look | float") -> dict[str, Any]:
@@ -49,28 +61,59 @@ def best_sealed(found: Sequence[tuple[int, Look]]) -> tuple[int, Look] | None:
     return max(found, key=lambda one: (_mean(one[1].sealed) or 0.0, -one[0]), default=None)
 
 
-def p_fallen(before: Values, after: Values) -> float:
-    """The one-sided p-value that values of the same examples have not fallen: differences with random signs.
+def p_fallen(earlier: Sequence[Values], now: Values, groups: Sequence[str] = (), level: float = 0.05) -> float:
+    """The one-sided p-value that values have not fallen from any of the earlier ones: the same examples, random signs.
 
-    A paired permutation test (Fisher 1935), exact up to some thirteen changed examples, by 9,999 draws beyond.
+    A paired permutation test (Fisher 1935) of the largest studentised fall (maxT: Westfall and Young 1993): each
+    group's differences from all earlier values change their sign together, so that the choice of the best earlier look
+    is paid for. Exact up to `MOST_EXACT` groups that changed; beyond by enough draws to reach `level`.
     """
-    changed = [now - was for was, now in _both(before, after) if now != was]
-    if not changed:
-        return 1.0
     import numpy as np
-    from scipy.stats import permutation_test
 
-    found = permutation_test(  # a difference of zero changes no sum: scipy wants two values
-        ([0.0, *changed],), np.sum, permutation_type="samples", alternative="less", n_resamples=RESAMPLES, rng=0
-    )
-    return float(found.pvalue)
+    falls_GE = _falls(earlier, now, groups)
+    falls_GE = falls_GE[:, falls_GE.any(axis=0)]
+    falls_GE = falls_GE[falls_GE.any(axis=1)]
+    if not falls_GE.size:
+        return 1.0
+    falls_GE = (falls_GE / np.sqrt((falls_GE**2).sum(axis=0))).astype(np.float32)
+    observed, beyond, drawn = falls_GE.sum(axis=0).max() - ROUNDING, 0, 0
+    exact = len(falls_GE) <= MOST_EXACT
+    for signs_BG in _signs(len(falls_GE), None if exact else max(RESAMPLES, math.ceil(PER_LEVEL / level))):
+        beyond += int(((signs_BG @ falls_GE).max(axis=1) >= observed).sum())
+        drawn += len(signs_BG)
+        if not exact and beyond >= CLEAR + level * drawn:
+            break
+    return beyond / drawn if exact else (beyond + 1) / (drawn + 1)
+
+
+def _falls(earlier: Sequence[Values], now: Values, groups: Sequence[str]) -> "np.ndarray":
+    """By how much each group's values fell from each earlier look, [groups, looks]; 0 where either is undecided."""
+    import numpy as np
+
+    was_NE, now_N1 = np.array(earlier, float).T, np.array(now, float)[:, None]
+    names = np.unique(groups, return_inverse=True)[1] if len(groups) else np.arange(len(now))
+    found = np.zeros((int(names.max(initial=-1)) + 1, len(earlier)))
+    np.add.at(found, names, np.nan_to_num(was_NE - now_N1))
+    return found
+
+
+def _signs(groups: int, draws: int | None) -> "Iterator[np.ndarray]":
+    """Signs for groups, [draws, groups], piece by piece: all there are, or so many at random, the same at each call."""
+    import numpy as np
+
+    if draws is None:
+        yield (1.0 - 2.0 * ((np.arange(2**groups)[:, None] >> np.arange(groups)) & 1)).astype(np.float32)
+        return
+    rng = np.random.default_rng(0)
+    for start in range(0, draws, CHUNK):
+        yield 1 - 2 * rng.integers(0, 2, (min(CHUNK, draws - start), groups), np.int8).astype(np.float32)
 
 
 def divergence(found: Sequence[tuple[int, Look]], planned: int, params: HackingParams) -> Divergence | None:
     """Hacking, as the last of the looks shows it against the best earlier one; None where it shows none.
 
-    `planned` looks make planned·(planned − 1)/2 pairs of checkpoints; Bonferroni's correction holds over all of them,
-    whichever of the earlier ones is the best.
+    Of `planned` looks all but the first may show it, each at an equal part of the level; that the best of the earlier
+    looks is the one compared with, the test accounts for. It can show it however many looks are planned.
     """
     if len(found) < 2:
         return None
@@ -81,8 +124,8 @@ def divergence(found: Sequence[tuple[int, Look]], planned: int, params: HackingP
     reward, sealed = _both(best.trained, now.trained), _both(best.sealed, now.sealed)
     if not reward or not sealed or _gain(reward) <= 0 or _gain(sealed) >= 0:
         return None
-    limit = params.alpha / max(1, planned * (planned - 1) // 2)
-    p_value = p_fallen(best.sealed, now.sealed)
+    limit = params.alpha / max(1, planned - 1)
+    p_value = p_fallen([look.sealed for _, look in found[:-1]], now.sealed, now.groups, limit)
     if p_value > limit:
         return None
     return Divergence(

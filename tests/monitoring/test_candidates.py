@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from components.params import LabellingParams
 from components.records import Feedback, Message, Record, Scored, Trace, Usage
-from monitoring.candidates import candidates, obeying
+from monitoring.candidates import Terms, candidates, obeying
+from monitoring.labelling import is_drawn
 from monitoring.lake import Lake
 
 
@@ -30,7 +32,7 @@ def test_corrected_and_right_answers_teach(tmp_path: Path) -> None:
     found = candidates(
         lake(tmp_path, answered("a"), answered("b"), answered("c"), answered("d"), told, scored("a", 0.0),
              scored("b", 1.0), scored("c", 0.5)),
-        "shop", 0.0, 1.0, ["kind=late"],
+        "shop", 0.0, Terms(1.0, ["kind=late"]),
     )  # fmt: skip
     assert [(one.trace_id, one.answer, one.source) for one in found] == [
         ("a", '{"kind": "bill"}', "corrected"), ("b", '{"kind": "late"}', "scored"),
@@ -43,7 +45,7 @@ def test_unseen_answers_free_conversations_and_broken_corrections_do_not(tmp_pat
             for name, text in {"shadow": "{}", "free": "{}", "broken": "a lamp"}.items()]  # fmt: skip
     found = candidates(
         lake(tmp_path, answered("shadow", returned=False), answered("free", input={}), answered("broken"), *told),
-        "shop", 0.0, 1.0,
+        "shop", 0.0, Terms(1.0),
     )  # fmt: skip
     assert found == []
 
@@ -65,7 +67,7 @@ def test_a_sample_of_a_window_is_the_same_each_time_and_counts_all(tmp_path: Pat
 
 def test_the_least_score_is_of_the_value(tmp_path: Path) -> None:
     store = lake(tmp_path, answered("a"), answered("b"), scored("a", 0.9), scored("b", 0.7))
-    assert [one.trace_id for one in candidates(store, "shop", 0.0, 0.8)] == ["a"]
+    assert [one.trace_id for one in candidates(store, "shop", 0.0, Terms(0.8))] == ["a"]
 
 
 def test_what_others_said_or_what_contradicts_itself_teaches_nothing(tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_what_others_said_or_what_contradicts_itself_teaches_nothing(tmp_path: P
         answered("reviewed", caller="asker"), told("reviewed", "{}", sender="r", reviewer=True),
         scored("theirs", 1.0),
     ]  # fmt: skip
-    found = candidates(lake(tmp_path, *records), "shop", 0.0, 1.0)
+    found = candidates(lake(tmp_path, *records), "shop", 0.0, Terms(1.0))
     assert {one.trace_id: (one.source, one.sender, one.reviewed) for one in found} == {
         "mine": ("corrected", "asker", False), "open": ("corrected", "", False), "reviewed": ("corrected", "r", True),
         "theirs": ("scored", "", False),
@@ -91,7 +93,41 @@ def test_what_others_said_or_what_contradicts_itself_teaches_nothing(tmp_path: P
 def test_an_answer_that_breaks_the_schema_is_left_out(tmp_path: Path) -> None:
     told = [Feedback(trace_id=name, at=101.0, workload="shop", corrected=text)
             for name, text in {"a": '{"kind": "late"}', "b": '{"kind": "<phone>"}'}.items()]  # fmt: skip
-    found = candidates(lake(tmp_path, answered("a"), answered("b"), *told), "shop", 0.0, 1.0)
+    found = candidates(lake(tmp_path, answered("a"), answered("b"), *told), "shop", 0.0, Terms(1.0))
     schema = {"type": "object", "properties": {"kind": {"enum": ["late"]}}}
     assert [one.trace_id for one in found] == ["a", "b"]
     assert [one.trace_id for one in obeying(found, schema)] == ["a"]
+
+
+DRAWN = [name for name in map(str, range(400)) if is_drawn(name, 0.1)]
+OTHER = next(name for name in map(str, range(400)) if not is_drawn(name, 0.1))
+LABELLING = LabellingParams(share=0.1, complete=0.9)
+
+
+def reviewed(name: str) -> Feedback:
+    return Feedback(trace_id=name, at=101.0, workload="shop", corrected='{"kind": "bill"}', sender="r", reviewer=True)
+
+
+def taken(folder: Path, *records: Record) -> dict[str, bool]:
+    """The candidates, and whether each was drawn to judge by."""
+    found = candidates(lake(folder, *records), "shop", 0.0, Terms(1.0, labelling=LABELLING))
+    return {one.trace_id: one.drawn for one in found}
+
+
+def test_what_was_drawn_judges_once_nearly_all_of_it_is_labelled_and_waits_until_then(tmp_path: Path) -> None:
+    names = DRAWN[:20]
+    answers = [answered(name, at=100.0 + at / 100) for at, name in enumerate([*names, OTHER])]
+    others = [name for at, name in enumerate(names) if at not in (3, 5)]  # 18 of 20: nine tenths
+    told = [reviewed(name) for name in (*others, OTHER)]
+    assert taken(tmp_path / "enough", *answers, *told) == {**dict.fromkeys(others, True), OTHER: False}
+    assert taken(tmp_path / "few", *answers, *told[1:]) == {OTHER: False}  # 17: the three may be those that were wrong
+
+
+def test_drawn_answers_after_the_last_label_are_not_reached_yet(tmp_path: Path) -> None:
+    answers = [answered(name, at=100.0 + at / 100) for at, name in enumerate(DRAWN[:20])]
+    assert taken(tmp_path, *answers, *map(reviewed, DRAWN[:5])) == dict.fromkeys(DRAWN[:5], True)
+
+
+def test_a_customers_word_on_a_drawn_answer_neither_judges_nor_teaches(tmp_path: Path) -> None:
+    own = reviewed(DRAWN[0]).model_copy(update={"sender": "", "reviewer": False})
+    assert taken(tmp_path, answered(DRAWN[0]), own) == {}

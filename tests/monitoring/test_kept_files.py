@@ -27,7 +27,7 @@ from components.records import (
 from components.serving.spool import Spool
 from components.state import read_state
 from flows.retrain import Retrained
-from monitoring.candidates import candidates
+from monitoring.candidates import Terms, candidates
 from monitoring.lake import Lake
 from monitoring.parquet import FORMAT_KEY
 from monitoring.watch import Watched
@@ -60,7 +60,7 @@ def read_all(lake: Lake) -> list[Any]:
         lake.sample("shop", 1, WINDOW, 10),
         lake.about("shop", ["a"], WINDOW),
         lake.share("shop", 1.0, WINDOW),
-        candidates(lake, "shop", 0.0, 1.0),
+        candidates(lake, "shop", 0.0, Terms(1.0)),
     ]
 
 
@@ -71,7 +71,7 @@ def test_a_lake_of_the_first_format_is_read_whole(lake: Lake) -> None:
     assert lake.sample("shop", 1, WINDOW, 10) == ([first], 1)
     [told] = lake.read(Feedback, "shop")
     assert (told.sender, told.reviewer) == ("", False)
-    [harvested] = candidates(lake, "shop", 0.0, 1.0)
+    [harvested] = candidates(lake, "shop", 0.0, Terms(1.0))
     assert (harvested.answer, harvested.sender, harvested.reviewed) == ('{"kind": "bill"}', "", False)
     assert lake.broken == []
 

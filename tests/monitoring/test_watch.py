@@ -115,9 +115,9 @@ def test_words_that_only_one_row_of_the_reference_has_count_as_unseen_on_both_si
     def of(text: str) -> Observation:
         return Observation(input={"message": text}, text=json.dumps({"kind": "late"}), output_tokens=1, valid=True)
 
-    reference = [of("a lamp"), of("a table"), of("a lamp")]
+    reference = [of("a lamp"), of("a table"), of("the vase"), of("a lamp here")]
     table = compare(reference, [of("a chair"), of("a lamp")], SCHEMA, None, 0)
-    assert table.reference["input.unseen_words"].tolist() == [0.0, 0.5, 0.0]
+    assert table.reference["input.unseen_words"].tolist() == pytest.approx([0.0, 0.5, 1.0, 1 / 3])
     assert table.current["input.unseen_words"].tolist() == [0.5, 0.0]
 
 

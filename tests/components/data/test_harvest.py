@@ -19,12 +19,13 @@ def candidate(
     moved: bool = False,
     reviewed: bool = True,
     sender: str = "",
+    drawn: bool = False,
 ) -> Candidate:
     text = text or f"{number * 7919 % 9973} parcels of customer {number} are still at {number * 31} Main Street"
     return Candidate.model_validate(
         {
             "trace_id": str(number), "input": {"message": text}, "answer": "{}", "source": source, "moved": moved,
-            "reviewed": reviewed, "sender": sender,
+            "reviewed": reviewed, "sender": sender, "drawn": drawn,
         }
     )  # fmt: skip
 
@@ -58,11 +59,12 @@ def test_each_source_has_its_own_cap() -> None:
 
 
 def test_splits_have_their_shares_and_an_answer_always_the_same() -> None:
-    found = harvest([candidate(number) for number in range(1000)], [], 0.99, PARAMS)
+    found = harvest([candidate(number, drawn=number < 600) for number in range(1200)], [], 0.99, PARAMS)
     counts = Counter(one.split for one in found)
-    assert 160 < counts["sealed"] < 240  # 200 expected, three standard deviations are 38
-    assert 70 < counts["dev"] < 130
-    again = harvest([candidate(number) for number in range(500, 600)], [], 0.99, PARAMS)
+    assert counts["sealed"] + counts["test"] == 600  # all that were drawn, and no others
+    assert 365 < counts["sealed"] < 435  # 400 expected: 0.2 to 0.1; three standard deviations are 35
+    assert 55 < counts["dev"] < 117  # 86 expected: 0.1 of 0.7
+    again = harvest([candidate(number, drawn=number < 600) for number in range(500, 700)], [], 0.99, PARAMS)
     assert {one.example.id: one.split for one in again}.items() <= {one.example.id: one.split for one in found}.items()
 
 
@@ -72,30 +74,44 @@ def test_the_correction_is_what_is_learnt() -> None:
     assert one.example.slices == {"origin": "production"}
 
 
-def test_the_sealed_split_gets_as_many_examples_as_a_gate_asked_for_and_no_more_than_half() -> None:
-    shares = SplitShares(dev=0.1, test=0.15, sealed=0.2)
-    params = HarvestParams(splits=shares)
-    wanted = [answering(params, asked, 1000).splits.sealed for asked in (0, 100, 300, 5000)]
-    assert wanted == pytest.approx([0.2, 0.2, 0.3, 0.5])
-    crowded = HarvestParams(splits=SplitShares(dev=0.3, test=0.3, sealed=0.2))
-    assert answering(crowded, 5000, 1000).splits.sealed == pytest.approx(0.3)  # a tenth stays for train
-    assert answering(params, 100, 0).splits.sealed == 0.5
-    raised = answering(params, 400, 1000)
-    before, after = (harvest([candidate(n) for n in range(400)], [], 0.99, one) for one in (params, raised))
+def test_the_sealed_split_gets_as_many_drawn_examples_as_a_gate_asked_for_and_leaves_some_to_test() -> None:
+    params = HarvestParams(splits=SplitShares(dev=0.1, test=0.15, sealed=0.2))
+    wanted = [answering(params, asked, 1000).splits.sealed / 0.35 for asked in (0, 100, 700, 5000)]
+    assert wanted == pytest.approx([0.2 / 0.35, 0.2 / 0.35, 0.7, 0.9])
+    assert answering(params, 100, 0).splits.sealed == pytest.approx(0.9 * 0.35)
+    assert answering(params, 700, 1000).splits.test == pytest.approx(0.3 * 0.35)
+    raised = answering(params, 700, 1000)
+    drawn = [candidate(n, drawn=True) for n in range(400)]
+    before, after = (harvest(drawn, [], 0.99, one) for one in (params, raised))
     sealed = [{one.example.id for one in found if one.split == "sealed"} for found in (before, after)]
     assert sealed[0] < sealed[1]  # what would have been sealed anyway still is
 
 
+def test_what_was_drawn_is_kept_whatever_the_caps_and_however_it_was_answered() -> None:
+    params = HarvestParams(most_corrected=0, most_scored=0, most_by_sender=0)
+    drawn = [candidate(n, drawn=True, source="scored" if n % 2 else "corrected") for n in range(40)]
+    assert len(harvest(drawn, [], 0.99, params)) == 40
+
+
+def test_of_near_duplicates_a_drawn_one_stays_though_another_was_corrected() -> None:
+    said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
+    found = harvest([candidate(1, said), candidate(2, said + "!", source="scored", drawn=True)], [], 0.9, PARAMS)
+    assert [one.example.id for one in found] == ["P-2"]
+
+
 @pytest.mark.parametrize("source", ["corrected", "scored"])
+@pytest.mark.parametrize("reviewed", [False, True])
 @pytest.mark.parametrize("sender", ["", "somebody"])
-def test_a_thousand_words_of_one_sender_reach_neither_test_nor_the_sealed_split(sender: str, source: str) -> None:
+def test_a_thousand_words_on_answers_that_were_not_drawn_reach_neither_test_nor_the_sealed_split(
+    sender: str, source: str, reviewed: bool
+) -> None:
     params = HarvestParams(splits=SplitShares(dev=0.1, test=0.3, sealed=0.5), most_by_sender=1000)
-    mass = [candidate(number, reviewed=False, sender=sender, source=source) for number in range(1000)]
+    mass = [candidate(number, reviewed=reviewed, sender=sender, source=source) for number in range(1000)]
     found = harvest(mass, [], 0.99, params)
     counts = Counter(one.split for one in found)
     assert counts.keys() == {"train", "dev"}
-    assert 70 < counts["dev"] < 130  # 100 expected
-    assert {(one.sender, one.reviewed) for one in found} == {(sender, False)}
+    assert 430 < counts["dev"] < 570  # 500 expected: 0.1 of the 0.2 that are left to dev and train
+    assert {(one.sender, one.reviewed) for one in found} == {(sender, reviewed)}
 
 
 def test_a_sender_has_a_cap_that_reviewers_have_not() -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from components.data.shares import falls_in
 from components.engines import Ask, Sampling
 from components.errors import RegistryError
 from components.params import ApiParams, FallbackParams, RoutingParams, ServingParams
 from components.records import Completion, Trace, Usage
 from components.registry import Version
 from components.serving import Follower, Journal, Outlet, Served
-from components.serving.routing import falls_in
+from components.serving.routing import canary_answers
 from tests.components.serving.conftest import PROMPT
 from tests.components.serving.test_app import SCHEMA, ask
 
@@ -91,13 +92,72 @@ def test_the_canary_answers_its_share_and_the_champion_the_rest(
     with run_server(champion, canary=canary, params=routed(canary_share=0.5), journal=written.journal) as address:
         while canary.served is None:
             pass
-        answers = {found.id: text_of(found) for found in (ask(address) for _ in range(40))}
+        answers, users = dict[str, str](), dict[str, set[str]]()
+        for number in range(40):
+            found, user = ask(address, user=f"u{number % 20}"), f"u{number % 20}"
+            answers[found.id] = text_of(found)
+            users.setdefault(user, set()).add(text_of(found))
     assert set(answers.values()) == {"canary", "champion"}
     assert {trace.id: trace.text for trace in written.traces} == answers
     assert all(
         (trace.route, trace.version) == (trace.text, 2 if trace.text == "canary" else 1) for trace in written.traces
     )
-    assert all(falls_in(0.5, "canary", name) == (text == "canary") for name, text in answers.items())
+    assert all(len(texts) == 1 for texts in users.values())  # a customer stays with one version
+    customers = {trace.customer: trace.text for trace in written.traces}
+    assert len(customers) == 20
+    assert all(canary_answers(0.5, 2, name) == (text == "canary") for name, text in customers.items())
+
+
+def test_requests_are_drawn_where_one_key_asks_for_all(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    canary, champion = follow(lambda: 2, lambda _: Says("canary")), follow(lambda: 1, lambda _: Says("champion"))
+    settings = routed(canary_share=0.5, unit="request")
+    with run_server(champion, canary=canary, params=settings, journal=written.journal) as address:
+        while canary.served is None:
+            pass
+        answers = {text_of(ask(address)) for _ in range(40)}
+    assert answers == {"canary", "champion"}
+    assert len({trace.customer for trace in written.traces}) == 1
+
+
+class Fails(Says):
+    """An engine that breaks down."""
+
+    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+        raise RuntimeError("out of memory")
+
+
+class Hangs(Says):
+    """An engine that takes its time."""
+
+    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+        time.sleep(0.5)
+        return super().generate(prompts, sampling)
+
+
+@pytest.mark.parametrize(
+    ("engine", "why"),
+    [
+        (Fails("x"), "the server failed"), (Hangs("x"), "no answer within 0.1 s"),
+        (Says("", error="too long a prompt"), "too long a prompt"),
+    ],
+)  # fmt: skip
+def test_a_version_that_does_not_answer_leaves_a_trace_that_is_not_valid(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written, engine: Says, why: str
+) -> None:
+    from openai import APIStatusError
+
+    params = ServingParams(timeout_s=0.1)
+    champion = follow(opened=lambda _: engine)
+    with (
+        run_server(champion, params=params, journal=written.journal) as address,
+        pytest.raises(APIStatusError),
+    ):
+        ask(address, user="u")
+    [trace] = written.traces
+    assert (trace.failed, trace.valid, trace.version, trace.route) == (True, False, 1, "champion")
+    assert trace.text.startswith(why) and trace.customer
 
 
 def test_the_shadow_answers_unseen(run_server: RunServer, follow: Callable[..., Follower], written: Written) -> None:

@@ -30,20 +30,38 @@ def look(trained: Sequence[float | None], sealed: Sequence[float | None]) -> Loo
 
 
 def test_a_fall_in_k_of_k_changed_examples_has_the_chance_of_k_heads() -> None:
-    assert p_fallen([1.0] * 20, [0.0] * 5 + [1.0] * 15) == pytest.approx(1 / 2**5)
-    assert p_fallen([1.0] * 20, [1.0] * 20) == 1.0
+    assert p_fallen([[1.0] * 20], [0.0] * 5 + [1.0] * 15) == pytest.approx(1 / 2**5)
+    assert p_fallen([[1.0] * 20], [1.0] * 20) == 1.0
 
 
 def test_one_risen_among_five_changed_leaves_six_of_thirty_two_signs() -> None:
     # Sums of five signs at most −3: all negative, or exactly one positive.
-    assert p_fallen([1, 1, 1, 1, 0], [0, 0, 0, 0, 1]) == pytest.approx(6 / 32)
+    assert p_fallen([[1, 1, 1, 1, 0]], [0, 0, 0, 0, 1]) == pytest.approx(6 / 32)
+
+
+def test_examples_of_one_group_change_sign_together() -> None:
+    # Five examples fell: alone 1 of 32, in one group of two and one of three 1 of 4.
+    assert p_fallen([[1.0] * 5], [0.0] * 5, ["a", "a", "b", "b", "b"]) == pytest.approx(1 / 4)
+
+
+def test_the_choice_of_the_best_earlier_look_is_paid_for() -> None:
+    # Two examples fell from the first look: of four pairs of signs one keeps that. From a second look one fell and one
+    # rose: with the signs (+, −) it shows as large a fall.
+    assert p_fallen([[1, 1]], [0, 0]) == pytest.approx(1 / 4)
+    assert p_fallen([[1, 1], [1, -1]], [0, 0]) == pytest.approx(2 / 4)
+
+
+def test_a_fall_is_seen_however_many_looks_are_planned() -> None:
+    before, after = look([0.5] * 200, [1.0] * 200), look([0.9] * 200, [0.0] * 40 + [1.0] * 160)
+    found = divergence([(0, before), (8, after)], planned=33, params=PARAMS)
+    assert found is not None and found.p_value <= found.limit == pytest.approx(0.05 / 32)
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=8), st.randoms())
 def test_a_rise_is_never_a_fall(before: list[float], rng: Any) -> None:
     after = [max(value, rng.choice([0.0, 0.5, 1.0])) for value in before]
-    assert p_fallen(before, after) >= 0.5
+    assert p_fallen([before], after) >= 0.5
 
 
 def test_a_rising_reward_with_a_falling_sealed_score_is_hacking() -> None:
@@ -53,7 +71,7 @@ def test_a_rising_reward_with_a_falling_sealed_score_is_hacking() -> None:
     assert (found.step, found.best_step) == (8, 0)
     assert found.reward == (pytest.approx(0.5), pytest.approx(0.9))
     assert found.sealed == (1.0, 0.5)
-    assert found.limit == pytest.approx(0.05 / 10)  # 5 · 4 / 2 pairs
+    assert found.limit == pytest.approx(0.05 / 4)  # of five looks the first shows nothing
     assert [one.example_id for one in found.examples] == ["E0", "E1"]
 
 

@@ -1,0 +1,101 @@
+"""Shares of two versions compared while answers come in: intervals that hold at every look, however often one looks.
+
+A confidence sequence for the difference of two shares: the one-sided normal mixture boundary of Howard, Ramdas,
+McAuliffe and Sekhon (2021, Annals of Statistics 49, equation 14), in the asymptotic form of Waudby-Smith, Arbour,
+Sinha, Kennedy and Ramdas (2024), with a variance that counts customers, whose answers go together, and not answers.
+What follows from an interval is decided elsewhere.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_PSEUDO = 2  # customers of the usual size, one right and one wrong throughout, that a variance counts in
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of a version's answers are good, and the variance of that share over customers."""
+
+    good: int
+    n: int
+    customers: int
+    variance: float
+
+    @property
+    def value(self) -> float:
+        """The share, in [0, 1]."""
+        return self.good / self.n if self.n else 0.0
+
+
+def share_of(good: Sequence[bool], customers: Sequence[str]) -> Share:
+    """The share of good answers, by the customers that they were given to; one without a name is its own.
+
+    The variance is the sandwich's for a ratio of sums over customers. Without two customers more, one right and one
+    wrong throughout, it would be nothing where all answers are good (Agresti and Caffo 2000, for clusters).
+    """
+    names = [name or f"answer {at}" for at, name in enumerate(customers)]
+    places = np.unique(names, return_inverse=True)[1] if names else np.zeros(0, int)
+    sizes_C = np.bincount(places).astype(float)
+    good_C = np.bincount(places, weights=np.asarray(good, float), minlength=len(sizes_C))
+    return Share(int(good_C.sum()), len(names), len(sizes_C), variance_of(good_C, sizes_C))
+
+
+def variance_of(good_C: np.ndarray, sizes_C: np.ndarray) -> float:
+    """The variance of a share of sums over customers, both [customers]; infinite where there is none."""
+    if not sizes_C.sum():
+        return math.inf
+    usual = float((sizes_C**2).sum() / sizes_C.sum())
+    sizes, good = np.append(sizes_C, [usual, usual]), np.append(good_C, [usual, 0.0])
+    value, count = good.sum() / sizes.sum(), len(sizes)
+    apart = float(((good - value * sizes) ** 2).sum()) * count / (count - 1)
+    return apart / float(sizes_C.sum()) ** 2
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A share minus another one; `low` and `high` are one-sided bounds, each at its level, that hold at every look."""
+
+    value: float
+    low: float
+    high: float
+
+
+def difference(now: Share, before: Share, margin: float, levels: tuple[float, float]) -> Difference:
+    """The difference of two shares. `levels` are those of the lower and the upper bound.
+
+    The boundary is narrowest about where a difference of the margin shows. The lower bound asks whether the loss may be
+    the margin, and takes the variance that there is then: of a share near 1 that was lucky it is larger than what is
+    seen (Farrington and Manning 1990).
+    """
+    if math.isinf(now.variance + before.variance):
+        return Difference(0.0, -1.0, 1.0)
+    value = now.value - before.value
+    errors = (
+        math.sqrt(now.variance * _if_worse(now, before, margin) + before.variance),
+        math.sqrt(now.variance + before.variance),
+    )
+    low, high = (error * boundary((margin / error) ** 2, level) for error, level in zip(errors, levels, strict=True))
+    return Difference(value, value - low, value + high)
+
+
+def _if_worse(now: Share, before: Share, margin: float) -> float:
+    """How many times as large the variance of a share would be, were it worse than the other by the margin."""
+    seen, worse = (now.good + 1) / (now.n + 2), min(1.0, max(0.0, before.value - margin))
+    return max(1.0, worse * (1 - worse) / (seen * (1 - seen)))
+
+
+def boundary(information: float, level: float) -> float:
+    """How many standard errors a sum may lie from its mean at any look, with a one-sided error of `level`.
+
+    `information` is the square of the margin in standard errors. The mixture is fitted to where the bound is as wide
+    as the margin.
+    """
+    wanted = 2 * math.log(1 / (2 * level)) + math.log(1 + 2 * math.log(1 / (2 * level)))
+    ratio = information * wanted / _RESOLVED
+    return math.sqrt(2 * (1 + 1 / ratio) * math.log(math.sqrt(1 + ratio) / (2 * level) + 1))
+
+
+_RESOLVED = 8.0  # of information, about where a bound at 5 % is as wide as the margin: 2.8 standard errors

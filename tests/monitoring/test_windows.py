@@ -1,0 +1,73 @@
+"""Which answers a window has, what labels say of it, and what is usual at its hours."""
+
+from pathlib import Path
+
+from components.params import LabellingParams
+from components.records import Message, Record, Scored, Trace, Usage
+from monitoring.labelling import is_drawn
+from monitoring.lake import Lake
+from monitoring.sides import side
+from monitoring.windows import HOUR_S, WEEK_S, Stream, current_window, usual_window
+
+NOW = 40 * WEEK_S
+ALL = LabellingParams(share=1.0, complete=0.9)
+
+
+def trace(name: str, at: float, **settings: object) -> Trace:
+    return Trace.model_validate({
+        "id": name, "at": at, "workload": "shop", "version": 1, "method": "sft", "input": {"message": name},
+        "messages": (Message(role="user", content=name),), "text": "{}", "finish_reason": "stop",
+        "usage": Usage(input_tokens=1, output_tokens=1), "latency_ms": 1.0, "valid": True, "customer": f"c{name}",
+        **settings,
+    })  # fmt: skip
+
+
+def label(name: str, at: float, *, right: bool, reviewer: bool = True) -> Scored:
+    return Scored(
+        trace_id=name, at=at, workload="shop", source="scorer", value=float(right), passed=right, reviewer=reviewer
+    )
+
+
+def stream(folder: Path, *records: Record, labelling: LabellingParams = ALL) -> Stream:
+    lake = Lake(folder)
+    lake.store("1", [one.model_dump_json() for one in records])
+    return Stream(lake, "shop", 1, labelling)
+
+
+def test_quality_is_told_by_reviewers_labels_of_what_was_drawn_and_by_nothing_else(tmp_path: Path) -> None:
+    names = [str(at) for at in range(200)]
+    half = LabellingParams(share=0.5)
+    labels = [label(name, NOW, right=is_drawn(name, 0.5)) for name in names]  # those that were not drawn: all wrong
+    told = stream(tmp_path / "a", *(trace(name, NOW) for name in names), *labels, labelling=half)
+    found = current_window(told, (NOW - 1, NOW + 1), 1000).observations
+    assert {one.score for one in found} == {1.0, None}
+    assert {is_drawn(one.input["message"], 0.5) for one in found if one.score is not None} == {True}
+    others = [label(name, NOW, right=False, reviewer=False) for name in names]
+    told = stream(tmp_path / "b", *(trace(name, NOW) for name in names), *others, labelling=half)
+    assert {one.score for one in current_window(told, (NOW - 1, NOW + 1), 1000).observations} == {None}
+
+
+def test_quality_waits_while_too_many_drawn_answers_have_no_label(tmp_path: Path) -> None:
+    answers = [trace(str(at), NOW + at) for at in range(20)]
+    few = [label(str(at), NOW + at, right=True) for at in range(20) if at not in (2, 3, 4)]
+    found = current_window(stream(tmp_path, *answers, *few), (NOW, NOW + 99), 1000)
+    assert found.unlabelled == 3 and all(one.score is None for one in found.observations)
+
+
+def test_a_failure_is_an_answer_that_is_not_right_and_needs_no_label(tmp_path: Path) -> None:
+    failed = [trace(str(at), NOW + at, finish_reason="error", valid=False, text="no answer") for at in range(9)]
+    told = stream(tmp_path, *failed, trace("9", NOW + 9), label("9", NOW + 9, right=True))
+    found = side(told, (NOW, NOW + 99))
+    assert sorted(found.right) == [*((f"c{at}", False) for at in range(9)), ("c9", True)]
+    assert (found.drawn, sum(good for _, good in found.valid)) == (10, 1)
+    assert {one.text for one in current_window(told, (NOW, NOW + 99), 99).observations} == {"", "{}"}
+
+
+def test_what_is_usual_comes_from_the_same_hours_of_the_first_weeks(tmp_path: Path) -> None:
+    window = (NOW - 24 * HOUR_S, NOW)
+    rows = [trace(f"{back}-{hour}", NOW - back * WEEK_S - hour * HOUR_S)
+            for back in range(5) for hour in (1, 30, 100)]  # fmt: skip
+    told = stream(tmp_path, *rows)
+    assert [one.input["message"] for one in usual_window(told, window, 100, 2)] == ["4-1", "3-1"]
+    assert usual_window(told, window, 100, 0) == ()
+    assert usual_window(Stream(told.lake, "shop", 2), window, 100, 2) == ()
