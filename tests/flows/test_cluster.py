@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,57 +84,87 @@ def cluster(project: Project, folder: Path) -> Generator[tuple[Api, dict[str, st
         yield api, {**project.environment, **record, "KUBECONFIG": str(settings)}
 
 
-def climb(project: Project, environment: dict[str, str], on: str = "k8s") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", "run", "triage", "--on", on]
-    return subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True, check=False)
+# As `flows.tasks.stage` does, without a server of Prefect's for a few stages.
+SOME_STAGES = """
+import logging, sys
+from components.stages.graph import nodes, write_graph
+from components.stages.run import Run
+from flows.tasks import stage
+
+logging.basicConfig(level=logging.INFO)
+run = Run.of("triage", "nano")
+write_graph(run)
+for node in nodes(run):
+    if node.name in sys.argv[2:]:
+        stage.fn(run, node.name, sys.argv[1])
+"""
 
 
-def weights(project: Project) -> dict[str, str]:
-    """What the run made that must not hang on where it ran: data, weights, answers."""
-    parts = ("data/train.jsonl", "data/sealed.jsonl", "rungs/sft/artifact", "rungs/grpo/artifact")
-    found = (path for part in parts for path in _files(project.artifacts / part))
-    return {str(path.relative_to(project.artifacts)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+def started(project: Project, environment: dict[str, str], on: str, *stages: str) -> subprocess.Popen[str]:
+    """Some stages of the run, in order."""
+    command = [sys.executable, "-c", SOME_STAGES, on, *stages]
+    return subprocess.Popen(
+        command, cwd=project.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
 
 
-def _files(start: Path) -> Iterator[Path]:
-    yield from sorted(start.rglob("*")) if start.is_dir() else [start]
+def do(project: Project, environment: dict[str, str], on: str, *stages: str) -> tuple[int, str]:
+    """The same, waited for: how it ended and what it said."""
+    process = started(project, environment, on, *stages)
+    said = process.communicate()[0]
+    return process.returncode, said
+
+
+def made(project: Project) -> dict[str, str]:
+    """Hashes of what must not hang on where it was made."""
+    files = (path for part in ("data", "audit") for path in sorted((project.artifacts / part).glob("*.json*")))
+    return {str(path.relative_to(project.artifacts)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.mark.slow
-def test_a_climb_on_the_cluster_leaves_what_a_local_one_leaves_and_is_done_once(
-    make_project: Callable[[], Project], climbed_once: Project, tmp_path: Path
-) -> None:
-    project, second = make_project(), make_project()
-    with cluster(project, tmp_path) as (api, environment):
-        done = climb(project, environment)
-        assert done.returncode == 0, done.stderr + "".join(pods[-1].log for pods in api.pods.values() if pods)
-        assert weights(project) == weights(climbed_once)
-        jobs = len(api.jobs)
-        assert jobs == len(project.nodes)
-        for name in (".dvc/config.local", *(str(POOLS / f"{one}.json") for one in CLASSES)):
-            (second.folder / name).write_text((project.folder / name).read_text(encoding="utf-8"), encoding="utf-8")
-        again = climb(second, environment | {"PYTHONPATH": str(second.folder)})
-        assert again.returncode == 0, again.stderr
-        trained = [one for one in api.jobs.values() if "rung-sft" in str(one) or "rung-grpo" in str(one)]
-        assert len(trained) == 2 and weights(second) == weights(project)  # the second took what the first had made
-
-
-@pytest.mark.slow
-def test_a_killed_pod_goes_on_from_its_checkpoint_and_two_who_ask_train_once(
+def test_stages_of_the_cluster_leave_what_local_ones_leave_and_are_done_once(
     make_project: Callable[[], Project], tmp_path: Path
 ) -> None:
+    first, second, local = make_project(), make_project(), make_project()
+    stages = ("data", "audit", "rung-classical")
+    with cluster(first, tmp_path) as (api, environment):
+        code, said = do(first, environment, "k8s", *stages)
+        assert code == 0, said
+        assert [[pod.process.returncode for pod in pods] for pods in api.pods.values()] == [[0], [0], [0]]
+        assert (first.artifacts / "rungs/classical/result.json").is_file()
+        assert do(local, local.environment, "local", "data", "audit")[0] == 0
+        assert made(first) == made(local) and "data/train.jsonl" in made(first)
+        for name in (".dvc/config.local", *(f"{POOLS}/{one}.json" for one in CLASSES)):
+            (second.folder / name).write_text((first.folder / name).read_text(encoding="utf-8"), encoding="utf-8")
+        code, said = do(second, environment | {"PYTHONPATH": str(second.folder)}, "k8s", *stages)
+        assert code == 0, said
+        assert len(api.jobs) == 3 and made(second) == made(first)  # the second took what the first had made
+
+
+@pytest.mark.slow
+def test_a_killed_pod_goes_on_from_its_checkpoint(make_project: Callable[[], Project], tmp_path: Path) -> None:
     project = make_project()
     project.set("profiles/nano.yaml", SFT)
     with cluster(project, tmp_path) as (api, environment):
-        command = [sys.executable, "-m", "flows.cli", "run", "triage", "--on", "k8s"]
-        with subprocess.Popen(command, cwd=project.folder, env=environment, stderr=subprocess.PIPE) as started:
+        assert do(project, environment, "k8s", "data")[0] == 0
+        with started(project, environment, "k8s", "rung-sft") as process:
             kept = tmp_path / "remote" / "gradus" / "work"
             wait_until(lambda: list(kept.rglob("checkpoint-*/trainer_state.json")))
-            pods = next(pods for name, pods in api.pods.items() if "rung-sft" in str(api.jobs[name]))
+            (pods,) = [pods for name, pods in api.pods.items() if "rung-sft" in str(api.jobs[name])]
             pods[0].kill()
-            wait_until(lambda: len(pods) > 1 and "/200 [" in pods[1].log)
-            first = min(map(int, re.findall(r"\| (\d+)/200 \[", pods[1].log)))
-            assert first >= 20  # not from the beginning
-            wait_until(lambda: pods[1].process.poll() is not None)
-            started.kill()
-    assert len(pods) == 2
+            assert process.wait() == 0
+        assert len(pods) == 2 and not [path for path in kept.rglob("*") if path.is_file()]
+        shown = [int(step) for step in re.findall(r"\| (\d+)/200 \[", pods[1].log)]
+        assert shown and min(shown) >= 20  # not from the beginning
+
+
+@pytest.mark.slow
+def test_a_stage_that_refuses_its_input_is_tried_once_and_told(
+    make_project: Callable[[], Project], tmp_path: Path
+) -> None:
+    project = make_project()
+    project.set("workloads/triage.yaml", {"validation": {"max_input_characters": 5}})
+    with cluster(project, tmp_path) as (api, environment):
+        code, said = do(project, environment, "k8s", "data")
+    assert code != 0 and "gradus: expected" in said
+    assert [[pod.process.returncode for pod in pods] for pods in api.pods.values()] == [[2]]
