@@ -1,8 +1,8 @@
 """How many servers, at what cost, for 10⁶ to 10¹⁰ calls a day: a simulation of queues with measured service.
 
-Service is what benchmarks/serving.json measured of one server with nano on two cores at 1, 8 and 32 clients; arrivals are
-simulated (Poisson, the day's peak hour at three times its mean), and split evenly over servers. `make bench-scale` writes
-benchmarks/scale.json. Nothing here was run at such a load.
+Service is what benchmarks/serving.json measured of one server with nano on two cores at 1, 8 and 32 clients; arrivals
+are simulated (Poisson, the day's peak hour at three times its mean), and split evenly over servers. `make bench-scale`
+writes benchmarks/scale.json. Nothing here was run at such a load.
 """
 
 import argparse

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import pytest
 import yaml
 
 from components.errors import ConfigError
-from flows.cluster import POOLS, job
-from tests.flows.conftest import Project, wait_until
+from components.stages.graph import StageNode
+from flows.cluster import POOLS, Cluster, job, submit, wait
+from flows.tasks import StageFailedError
+from tests.flows.conftest import RUN, Project, wait_until
 from tests.flows.kubernetes_api import Api, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +64,15 @@ def test_a_missing_template_is_named(tmp_path: Path) -> None:
         job(tmp_path / "cpu.json", "x", [], {})
 
 
+def kubeconfig(address: str) -> str:
+    """What kubectl would be told of the server."""
+    return yaml.safe_dump({
+        "apiVersion": "v1", "kind": "Config", "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+        "clusters": [{"name": "here", "cluster": {"server": address}}], "users": [{"name": "me", "user": {}}],
+    })  # fmt: skip
+
+
 @contextmanager
 def cluster(project: Project, folder: Path) -> Generator[tuple[Api, dict[str, str]]]:
     """A server for the project, and the environment in which `gradus` finds it."""
@@ -76,12 +89,67 @@ def cluster(project: Project, folder: Path) -> Generator[tuple[Api, dict[str, st
     api = Api(folder / "pods", {"PYTHONPATH": str(ROOT), **quiet}, {"gradus": {**record, "HF_HUB_OFFLINE": "1"}})
     with serving(api) as address:
         settings = folder / "kubeconfig"
-        settings.write_text(yaml.safe_dump({
-            "apiVersion": "v1", "kind": "Config", "current-context": "here",
-            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-            "clusters": [{"name": "here", "cluster": {"server": address}}], "users": [{"name": "me", "user": {}}],
-        }), encoding="utf-8")  # fmt: skip
+        settings.write_text(kubeconfig(address), encoding="utf-8")
         yield api, {**project.environment, **record, "KUBECONFIG": str(settings)}
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[tuple[Api, Cluster, Path]]:
+    """A server and its client, and a template of a pool, for commands that take no time."""
+    shutil.copytree(ROOT / POOLS, tmp_path / POOLS)
+    with_images(tmp_path)
+    monkeypatch.setattr("flows.cluster.LOOK_S", 0.05)
+    api = Api(tmp_path / "pods", {}, {"gradus": {"KEY": "of the Secret"}})
+    with serving(api) as address:
+        (tmp_path / "kubeconfig").write_text(kubeconfig(address), encoding="utf-8")
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+        yield api, Cluster.reached(), tmp_path / POOLS / "cpu.json"
+
+
+NODE = StageNode("rung-sft", ("rung", RUN, "sft"), (), (), ())
+
+
+def test_a_jobs_command_has_the_secret_and_a_folder_of_its_own(small: tuple[Api, Cluster, Path]) -> None:
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["sh", "-c", 'echo "$KEY, $GIVEN"; ls -a | wc -l'], {"GIVEN": "by the flow"})
+    submit(cluster, made)
+    wait(cluster, made, NODE)
+    (pod,) = api.pods["gradus-1"]
+    assert pod.log.split("\n")[:2] == ["of the Secret, by the flow", "2"]  # . and ..
+
+
+def test_a_killed_pod_is_started_again_and_who_waits_is_told_nothing_of_it(small: tuple[Api, Cluster, Path]) -> None:
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["sh", "-c", "test -e ../once || { touch ../once; sleep 60; }"], {})
+    submit(cluster, made)
+    wait_until(lambda: (api.folder / "once").exists())
+    api.pods["gradus-1"][0].kill()
+    wait(cluster, made, NODE)
+    assert [pod.process.returncode for pod in api.pods["gradus-1"]] == [-9, 0]
+
+
+def test_two_who_ask_for_the_same_wait_for_one_job(small: tuple[Api, Cluster, Path]) -> None:
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["sh", "-c", "sleep 0.3; echo x >> ../runs"], {})
+    with ThreadPoolExecutor(2) as two:
+        for done in [two.submit(lambda: (submit(cluster, made), wait(cluster, made, NODE))) for _ in range(2)]:
+            done.result()
+    assert (api.folder / "runs").read_text(encoding="utf-8") == "x\n"
+    assert sorted(code for verb, _, code in api.asked if verb == "POST") == [201, 409]
+
+
+def test_a_stage_that_refuses_is_tried_once_told_and_tried_again_when_asked_again(
+    small: tuple[Api, Cluster, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["sh", "-c", "echo gradus: expected this, found that; exit 2"], {})
+    for tries in (1, 2):
+        submit(cluster, made)
+        with pytest.raises(StageFailedError):
+            wait(cluster, made, NODE)
+        assert len(api.pods["gradus-1"]) == tries
+    assert caplog.text.count("gradus: expected this, found that") >= 2
 
 
 # As `flows.tasks.stage` does, without a server of Prefect's for a few stages.
