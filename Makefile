@@ -163,6 +163,9 @@ results: setup ## docs/results.md from benchmarks/real.json: real data beside pu
 bench-masking: setup ## What masking finds and what it takes for personal wrongly, on texts of 15 countries
 	$(BIN)/python -m benchmarks.masking $(ARGS)
 
+bench-scale: setup ## Servers and cost for 10^6 to 10^10 calls a day: queues simulated with measured service
+	$(BIN)/python -m benchmarks.scale $(ARGS)
+
 bench-mutants: setup ## Do the tests of what guards something notice a changed line? (an hour; ARGS="--most 60")
 	$(BIN)/python -m benchmarks.mutants $(ARGS)
 

@@ -139,12 +139,12 @@ def _do(repo: Any, run: Run, node: StageNode, cluster: Cluster) -> None:
     command = ["python", "-m", "components.stages.pod", run.name, node.name, digest_of(archive), key]
     environment = environment_of(git_commit(), remote_settings(repo))
     made = job(POOLS / f"{machine_of(node)}.json", f"gradus-{key}", command, environment)
-    _submit(cluster, made)
+    submit(cluster, made)
     log.info("%s: Job %s.", node.name, made["metadata"]["name"])
-    _wait(cluster, made, node)
+    wait(cluster, made, node)
 
 
-def _submit(cluster: Cluster, made: dict[str, Any]) -> None:
+def submit(cluster: Cluster, made: dict[str, Any]) -> None:
     """Start a Job; one of this name that is there goes on, one that failed makes room."""
     name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
     try:
@@ -156,7 +156,7 @@ def _submit(cluster: Cluster, made: dict[str, Any]) -> None:
         if _ended(there) == "Failed":
             cluster.batch.delete_namespaced_job(name, namespace, propagation_policy="Foreground")
             _until_gone(cluster, name, namespace)
-            _submit(cluster, made)
+            submit(cluster, made)
 
 
 def _until_gone(cluster: Cluster, name: str, namespace: str) -> None:
@@ -170,7 +170,7 @@ def _until_gone(cluster: Cluster, name: str, namespace: str) -> None:
         time.sleep(LOOK_S)
 
 
-def _wait(cluster: Cluster, made: dict[str, Any], node: StageNode) -> None:
+def wait(cluster: Cluster, made: dict[str, Any], node: StageNode) -> None:
     """Wait for the end of a Job."""
     name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
     while True:

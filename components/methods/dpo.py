@@ -25,6 +25,7 @@ from components.prompts import Prompt
 from components.records import Example, Makes, Need, Preference
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask
+from components.training.memory import recomputed
 
 NAMES = {
     "loss": "loss", "rewards/accuracies": "preferred_share", "rewards/margins": "margin", "dev_score": "dev_score",
@@ -183,7 +184,7 @@ def _trainer(
             label_smoothing=noise if robust else 0.0,
             max_length=None,
             precompute_ref_log_probs=True,
-            activation_checkpointing=params.gradient_checkpointing,
+            **recomputed(params.gradient_checkpointing),
             logging_steps=max(1, steps // LOG_POINTS),
         ),
         train_dataset=Dataset.from_dict(rows),

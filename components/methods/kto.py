@@ -25,6 +25,7 @@ from components.prompts import Prompt
 from components.records import Example, Makes, Need, Thumb
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask
+from components.training.memory import recomputed
 
 NAMES = {
     "loss": "loss", "kl": "kl", "rewards/chosen": "good_reward", "rewards/rejected": "bad_reward",
@@ -199,7 +200,7 @@ def _trainer(
             undesirable_weight=bad_weight,
             max_length=None,
             precompute_ref_log_probs=True,
-            activation_checkpointing=params.gradient_checkpointing,
+            **recomputed(params.gradient_checkpointing),
             logging_steps=max(1, steps // LOG_POINTS),
         ),
         train_dataset=Dataset.from_dict(rows),

@@ -32,7 +32,8 @@ def travelling(run: Run, node: StageNode) -> list[Path]:
     left = [out for other in nodes(run) for out in other.outs]
     read = [path for path in node.deps if not any(path == out or path.startswith(f"{out}/") for out in left)]
     own = OWN_CODE if Path(OWN_CODE[0]).is_dir() else ()
-    starts = (*read, *SETTINGS, *own, str(RUNS / run.name), *_harvests(run))
+    # The graph is derived anew there: it looks at the whole base model, and settings name all of the workload's files.
+    starts = (*read, *SETTINGS, *own, str(RUNS / run.name), *_harvests(run), run.profile.model.path)
     return sorted({file for start in starts for file in _files(Path(start))})
 
 
@@ -171,15 +172,13 @@ def remote_settings(repo: Any) -> str:
 
 def attach(folder: Path, settings: str) -> None:
     """Make a folder a project of DVC with this one remote, outside of git."""
-    from configobj import ConfigObj
+    from dvc.config import Config
 
     (folder / ".dvc").mkdir(parents=True, exist_ok=True)
     (folder / ".dvc" / "config").touch()
-    local = ConfigObj()
-    local["core"] = {"remote": NAME, "no_scm": "true", "analytics": "false"}
-    local[f"'remote \"{NAME}\"'"] = {field: str(value) for field, value in json.loads(settings).items()}
-    local.filename = str(folder / ".dvc" / "config.local")
-    local.write()
+    with Config(str((folder / ".dvc").resolve())).edit("local") as local:
+        local["core"] |= {"remote": NAME, "no_scm": True}
+        local["remote"] = {NAME: json.loads(settings)}
 
 
 def key_of(repo: Any, run: Run, name: str) -> str:

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import pytest
 import yaml
 
 from components.errors import ConfigError
-from flows.cluster import POOLS, job
-from tests.flows.conftest import Project, wait_until
+from components.stages.graph import StageNode
+from flows.cluster import POOLS, Cluster, job, submit, wait
+from flows.tasks import StageFailedError
+from tests.flows.conftest import RUN, Project, wait_until
 from tests.flows.kubernetes_api import Api, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +64,15 @@ def test_a_missing_template_is_named(tmp_path: Path) -> None:
         job(tmp_path / "cpu.json", "x", [], {})
 
 
+def kubeconfig(address: str) -> str:
+    """What kubectl would be told of the server."""
+    return yaml.safe_dump({
+        "apiVersion": "v1", "kind": "Config", "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+        "clusters": [{"name": "here", "cluster": {"server": address}}], "users": [{"name": "me", "user": {}}],
+    })  # fmt: skip
+
+
 @contextmanager
 def cluster(project: Project, folder: Path) -> Generator[tuple[Api, dict[str, str]]]:
     """A server for the project, and the environment in which `gradus` finds it."""
@@ -76,65 +89,150 @@ def cluster(project: Project, folder: Path) -> Generator[tuple[Api, dict[str, st
     api = Api(folder / "pods", {"PYTHONPATH": str(ROOT), **quiet}, {"gradus": {**record, "HF_HUB_OFFLINE": "1"}})
     with serving(api) as address:
         settings = folder / "kubeconfig"
-        settings.write_text(yaml.safe_dump({
-            "apiVersion": "v1", "kind": "Config", "current-context": "here",
-            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-            "clusters": [{"name": "here", "cluster": {"server": address}}], "users": [{"name": "me", "user": {}}],
-        }), encoding="utf-8")  # fmt: skip
+        settings.write_text(kubeconfig(address), encoding="utf-8")
         yield api, {**project.environment, **record, "KUBECONFIG": str(settings)}
 
 
-def climb(project: Project, environment: dict[str, str], on: str = "k8s") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", "run", "triage", "--on", on]
-    return subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[tuple[Api, Cluster, Path]]:
+    """A server and its client, and a template of a pool, for commands that take no time."""
+    shutil.copytree(ROOT / POOLS, tmp_path / POOLS)
+    with_images(tmp_path)
+    monkeypatch.setattr("flows.cluster.LOOK_S", 0.05)
+    api = Api(tmp_path / "pods", {}, {"gradus": {"KEY": "of the Secret"}})
+    with serving(api) as address:
+        (tmp_path / "kubeconfig").write_text(kubeconfig(address), encoding="utf-8")
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
+        yield api, Cluster.reached(), tmp_path / POOLS / "cpu.json"
 
 
-def weights(project: Project) -> dict[str, str]:
-    """What the run made that must not hang on where it ran: data, weights, answers."""
-    parts = ("data/train.jsonl", "data/sealed.jsonl", "rungs/sft/artifact", "rungs/grpo/artifact")
-    found = (path for part in parts for path in _files(project.artifacts / part))
-    return {str(path.relative_to(project.artifacts)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+NODE = StageNode("rung-sft", ("rung", RUN, "sft"), (), (), ())
 
 
-def _files(start: Path) -> Iterator[Path]:
-    yield from sorted(start.rglob("*")) if start.is_dir() else [start]
+def test_a_jobs_command_has_the_secret_and_a_folder_of_its_own(small: tuple[Api, Cluster, Path]) -> None:
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["sh", "-c", 'echo "$KEY, $GIVEN"; ls -a | wc -l'], {"GIVEN": "by the flow"})
+    submit(cluster, made)
+    wait(cluster, made, NODE)
+    (pod,) = api.pods["gradus-1"]
+    assert pod.log.split("\n")[:2] == ["of the Secret, by the flow", "2"]  # . and ..
 
 
-@pytest.mark.slow
-def test_a_climb_on_the_cluster_leaves_what_a_local_one_leaves_and_is_done_once(
-    make_project: Callable[[], Project], climbed_once: Project, tmp_path: Path
+def test_a_killed_pod_is_started_again_and_who_waits_is_told_nothing_of_it(small: tuple[Api, Cluster, Path]) -> None:
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["sh", "-c", "test -e ../once || { touch ../once; sleep 60; }"], {})
+    submit(cluster, made)
+    wait_until(lambda: (api.folder / "once").exists())
+    api.pods["gradus-1"][0].kill()
+    wait(cluster, made, NODE)
+    assert [pod.process.returncode for pod in api.pods["gradus-1"]] == [-9, 0]
+
+
+def test_two_who_ask_for_the_same_wait_for_one_job(small: tuple[Api, Cluster, Path]) -> None:
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["sh", "-c", "sleep 0.3; echo x >> ../runs"], {})
+    with ThreadPoolExecutor(2) as two:
+        for done in [two.submit(lambda: (submit(cluster, made), wait(cluster, made, NODE))) for _ in range(2)]:
+            done.result()
+    assert (api.folder / "runs").read_text(encoding="utf-8") == "x\n"
+    assert sorted(code for verb, _, code in api.asked if verb == "POST") == [201, 409]
+
+
+def test_a_stage_that_refuses_is_tried_once_told_and_tried_again_when_asked_again(
+    small: tuple[Api, Cluster, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    project, second = make_project(), make_project()
-    with cluster(project, tmp_path) as (api, environment):
-        done = climb(project, environment)
-        assert done.returncode == 0, done.stderr + "".join(pods[-1].log for pods in api.pods.values() if pods)
-        assert weights(project) == weights(climbed_once)
-        jobs = len(api.jobs)
-        assert jobs == len(project.nodes)
-        for name in (".dvc/config.local", *(str(POOLS / f"{one}.json") for one in CLASSES)):
-            (second.folder / name).write_text((project.folder / name).read_text(encoding="utf-8"), encoding="utf-8")
-        again = climb(second, environment | {"PYTHONPATH": str(second.folder)})
-        assert again.returncode == 0, again.stderr
-        trained = [one for one in api.jobs.values() if "rung-sft" in str(one) or "rung-grpo" in str(one)]
-        assert len(trained) == 2 and weights(second) == weights(project)  # the second took what the first had made
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["sh", "-c", "echo gradus: expected this, found that; exit 2"], {})
+    for tries in (1, 2):
+        submit(cluster, made)
+        with pytest.raises(StageFailedError):
+            wait(cluster, made, NODE)
+        assert len(api.pods["gradus-1"]) == tries
+    assert caplog.text.count("gradus: expected this, found that") >= 2
+
+
+# As `flows.tasks.stage` does, without a server of Prefect's for a few stages.
+SOME_STAGES = """
+import logging, sys
+from components.stages.graph import nodes, write_graph
+from components.stages.run import Run
+from flows.tasks import stage
+
+logging.basicConfig(level=logging.INFO)
+run = Run.of("triage", "nano")
+write_graph(run)
+for node in nodes(run):
+    if node.name in sys.argv[2:]:
+        stage.fn(run, node.name, sys.argv[1])
+"""
+
+
+def started(project: Project, environment: dict[str, str], on: str, *stages: str) -> subprocess.Popen[str]:
+    """Some stages of the run, in order."""
+    command = [sys.executable, "-c", SOME_STAGES, on, *stages]
+    return subprocess.Popen(
+        command, cwd=project.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def do(project: Project, environment: dict[str, str], on: str, *stages: str) -> tuple[int, str]:
+    """The same, waited for: how it ended and what it said."""
+    process = started(project, environment, on, *stages)
+    said = process.communicate()[0]
+    return process.returncode, said
+
+
+def made(project: Project) -> dict[str, str]:
+    """Hashes of what must not hang on where it was made."""
+    files = (path for part in ("data", "audit") for path in sorted((project.artifacts / part).glob("*.json*")))
+    return {str(path.relative_to(project.artifacts)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.mark.slow
-def test_a_killed_pod_goes_on_from_its_checkpoint_and_two_who_ask_train_once(
+def test_stages_of_the_cluster_leave_what_local_ones_leave_and_are_done_once(
     make_project: Callable[[], Project], tmp_path: Path
 ) -> None:
+    first, second, local = make_project(), make_project(), make_project()
+    stages = ("data", "audit", "rung-classical")
+    with cluster(first, tmp_path) as (api, environment):
+        code, said = do(first, environment, "k8s", *stages)
+        assert code == 0, said
+        assert [[pod.process.returncode for pod in pods] for pods in api.pods.values()] == [[0], [0], [0]]
+        assert (first.artifacts / "rungs/classical/result.json").is_file()
+        assert do(local, local.environment, "local", "data", "audit")[0] == 0
+        assert made(first) == made(local) and "data/train.jsonl" in made(first)
+        for name in (".dvc/config.local", *(f"{POOLS}/{one}.json" for one in CLASSES)):
+            (second.folder / name).write_text((first.folder / name).read_text(encoding="utf-8"), encoding="utf-8")
+        code, said = do(second, environment | {"PYTHONPATH": str(second.folder)}, "k8s", *stages)
+        assert code == 0, said
+        assert len(api.jobs) == 3 and made(second) == made(first)  # the second took what the first had made
+
+
+@pytest.mark.slow
+def test_a_killed_pod_goes_on_from_its_checkpoint(make_project: Callable[[], Project], tmp_path: Path) -> None:
     project = make_project()
     project.set("profiles/nano.yaml", SFT)
     with cluster(project, tmp_path) as (api, environment):
-        command = [sys.executable, "-m", "flows.cli", "run", "triage", "--on", "k8s"]
-        with subprocess.Popen(command, cwd=project.folder, env=environment, stderr=subprocess.PIPE) as started:
+        assert do(project, environment, "k8s", "data")[0] == 0
+        with started(project, environment, "k8s", "rung-sft") as process:
             kept = tmp_path / "remote" / "gradus" / "work"
             wait_until(lambda: list(kept.rglob("checkpoint-*/trainer_state.json")))
-            pods = next(pods for name, pods in api.pods.items() if "rung-sft" in str(api.jobs[name]))
+            (pods,) = [pods for name, pods in api.pods.items() if "rung-sft" in str(api.jobs[name])]
             pods[0].kill()
-            wait_until(lambda: len(pods) > 1 and "/200 [" in pods[1].log)
-            first = min(map(int, re.findall(r"\| (\d+)/200 \[", pods[1].log)))
-            assert first >= 20  # not from the beginning
-            wait_until(lambda: pods[1].process.poll() is not None)
-            started.kill()
-    assert len(pods) == 2
+            assert process.wait() == 0
+        assert len(pods) == 2 and not [path for path in kept.rglob("*") if path.is_file()]
+        shown = [int(step) for step in re.findall(r"\| (\d+)/200 \[", pods[1].log)]
+        assert shown and min(shown) >= 20  # not from the beginning
+
+
+@pytest.mark.slow
+def test_a_stage_that_refuses_its_input_is_tried_once_and_told(
+    make_project: Callable[[], Project], tmp_path: Path
+) -> None:
+    project = make_project()
+    project.set("workloads/triage.yaml", {"validation": {"max_input_characters": 5}})
+    with cluster(project, tmp_path) as (api, environment):
+        code, said = do(project, environment, "k8s", "data")
+    assert code != 0 and "gradus: expected" in said
+    assert [[pod.process.returncode for pod in pods] for pods in api.pods.values()] == [[2]]

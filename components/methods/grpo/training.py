@@ -16,6 +16,7 @@ from components.records import Example
 from components.tracking import Tracker
 from components.training.checkpoints import claim
 from components.training.encode import encode_prompts
+from components.training.memory import recomputed
 from components.training.precision import Compute
 from components.training.run import Job, accumulation, adapter, finish, shared_settings, starting_model
 from components.training.task import Reward, Sample, Trained, TrainingTask
@@ -137,7 +138,7 @@ def rl_job(
         loss_type="dapo",
         beta=params.beta,
         epsilon=params.epsilon,
-        activation_checkpointing=params.gradient_checkpointing,
+        **recomputed(params.gradient_checkpointing),
         logging_steps=1,
         shuffle_dataset=False,
     )

@@ -11,6 +11,7 @@ from components.records import Trajectory
 from components.tracking import Tracker
 from components.training.checkpoints import claim
 from components.training.encode import Encoded, EncodedTry, encode_examples, encode_trajectories
+from components.training.memory import recomputed
 from components.training.precision import Compute
 from components.training.run import Job, accumulation, adapter, finish, shared_settings, starting_model
 from components.training.task import Trained, TrainingTask
@@ -92,7 +93,7 @@ def sft_job(  # noqa: PLR0913, PLR0917 - what a trainer is made of are six thing
         lr_scheduler_type="cosine",
         warmup_steps=math.ceil(params.warmup_share * steps),
         weight_decay=params.weight_decay,
-        activation_checkpointing=params.gradient_checkpointing,
+        **recomputed(params.gradient_checkpointing),
         logging_steps=max(1, steps // LOG_POINTS),
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},

@@ -34,6 +34,7 @@ MACHINE = {
     ("components.models", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"),  # how much memory the CPU's library keeps
     ("components.data.contract", "GX_ANALYTICS_ENABLED"),
     ("components.stages.rungs", "RANK"),
+    ("components.stages.run", "GRADUS_COMMIT"),  # the commit, where no git is that would say it
     ("components.training.launch", "GRADUS_WORKER"),
     ("components.training.launch", "*"),  # given on to the processes that it starts
 }

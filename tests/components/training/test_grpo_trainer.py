@@ -7,6 +7,7 @@ import torch
 
 from components.methods.grpo.trainer import RolloutTrainer, cropped, distinct_rows, merged_advantages
 from components.models import open_model
+from components.training.memory import recomputed
 from components.training.task import seed_of
 
 
@@ -67,7 +68,7 @@ def build(model_folder: Callable[..., Path], tmp_path: Path) -> Callable[..., An
         settings = GRPOConfig(
             output_dir=str(tmp_path), per_device_train_batch_size=6 // micro_batches, num_generations=3, use_cpu=True,
             gradient_accumulation_steps=micro_batches, bf16=False, report_to="none", temperature=0.8,
-            activation_checkpointing=False,
+            **recomputed(False),
         )  # fmt: skip
         trainer = kind(
             model=model, reward_funcs=lambda completions, **_: [0.0] * len(completions), args=settings,

@@ -14,6 +14,7 @@ from components.models import open_model
 from components.params import LoraParams
 from components.tracking import NullTracker
 from components.training import TrainingTask
+from components.training.memory import recomputed
 
 PARAMS = SftParams(
     epochs=3,
@@ -133,7 +134,7 @@ def test_the_loss_is_the_one_that_trl_computes(make_task: MakeTask, tmp_path: Pa
     rows["prompt"] = tokenizer.apply_chat_template(rows["prompt"], add_generation_prompt=True, tokenize=False)
     settings = SFTConfig(
         output_dir=str(tmp_path / "trl"), max_steps=1, per_device_train_batch_size=8, use_cpu=True, bf16=False,
-        report_to="none", logging_steps=1, save_strategy="no", activation_checkpointing=False,
+        report_to="none", logging_steps=1, save_strategy="no", **recomputed(False),
     )  # fmt: skip
     theirs = SFTTrainer(model=model, args=settings, train_dataset=Dataset.from_dict(rows), processing_class=tokenizer)
     theirs.train()

@@ -1,0 +1,113 @@
+"""What travels with a stage that runs elsewhere: archives, checkpoints, and how a pod finds the remote."""
+
+import json
+import tarfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc.repo import Repo
+
+from components.errors import ConfigError, DataError
+from components.stages.carrying import (
+    Remote,
+    attach,
+    digest_of,
+    packed,
+    remote_settings,
+    travelling,
+    unpack,
+)  # fmt: skip
+from components.stages.graph import nodes
+from components.stages.run import Run
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Iterator[Any]:
+    attach(tmp_path / "project", json.dumps({"url": str(tmp_path / "remote")}))
+    with Repo(str(tmp_path / "project")) as opened:
+        yield opened
+
+
+def save(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name, encoding="utf-8")
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_files_give_the_same_archive_and_come_out_as_they_went_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path, "a/one", "two")
+    archive = packed([Path("a/one"), Path("two")])
+    (tmp_path / "two").touch()
+    assert packed([Path("a/one"), Path("two")]) == archive
+    unpack(archive, tmp_path / "there", digest_of(archive))
+    assert {name: (tmp_path / "there" / name).read_text() for name in files(tmp_path / "there")} == {
+        "a/one": "a/one", "two": "two",
+    }  # fmt: skip
+
+
+def test_an_archive_that_is_not_what_its_name_says_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected an archive with the hash"):
+        unpack(packed([]), tmp_path, "0" * 64)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside"])
+def test_an_archive_writes_nothing_outside_of_its_folder(tmp_path: Path, name: str) -> None:
+    content = BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name), BytesIO())
+    with pytest.raises(DataError, match="expected files of a project"):
+        unpack(content.getvalue(), tmp_path / "there", digest_of(content.getvalue()))
+    assert files(tmp_path) == set()
+
+
+def test_whole_checkpoints_go_and_come_back_and_torn_ones_stay(repo: Any, tmp_path: Path) -> None:
+    remote, work = Remote.of(repo), tmp_path / "work"
+    save(work, "identity.json", "best-20/weights", "checkpoint-20/weights", "checkpoint-20/trainer_state.json")
+    save(work, "checkpoint-40/weights")  # its trainer state, written last, is not there yet
+    remote.push_work(work, "key")
+    remote.pull_work(tmp_path / "next", "key")
+    assert files(tmp_path / "next") == files(work) - {"checkpoint-40/weights"}
+    remote.pull_work(tmp_path / "other", "another")
+    remote.drop_work("key")
+    remote.pull_work(tmp_path / "later", "key")
+    assert not (tmp_path / "other").exists() and not (tmp_path / "later").exists()
+
+
+def test_what_the_remote_never_got_is_named(repo: Any) -> None:
+    with pytest.raises(DataError, match=r"expected archives x\.tar in DVC's remote"):
+        Remote.of(repo).get("archives", "x.tar")
+
+
+def test_no_secret_of_a_remote_travels(repo: Any) -> None:
+    with repo.config.edit("local") as local:
+        local["remote"]["carried"] = {
+            "url": "s3://bucket/x", "endpointurl": "http://there", "access_key_id": "me", "secret_access_key": "hidden",
+        }  # fmt: skip
+    with Repo(repo.root_dir) as again:
+        assert json.loads(remote_settings(again)) == {
+            "url": "s3://bucket/x", "endpointurl": "http://there", "use_ssl": True,
+        }  # fmt: skip
+
+
+def test_a_project_without_a_remote_is_told_how_to_get_one(tmp_path: Path) -> None:
+    Repo.init(str(tmp_path), no_scm=True).close()
+    with Repo(str(tmp_path)) as opened, pytest.raises(ConfigError, match="dvc remote add --default"):
+        remote_settings(opened)
+
+
+def test_a_stage_takes_what_no_other_leaves_and_nothing_that_another_does() -> None:
+    run = Run.of("triage", "nano")
+    names = {node.name: {str(path) for path in travelling(run, node)} for node in nodes(run)}
+    for taken in names.values():
+        assert {"params/workloads/triage.yaml", "models/nano/model.safetensors", "runs/triage-nano/dvc.yaml"} <= taken
+        assert not [path for path in taken if path.startswith(("artifacts/", ".git/")) or path.endswith(".pyc")]
