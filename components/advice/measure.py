@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from components.advice.evidence import Headroom, Movement, Scoring, Writing, above
 from components.errors import DataError
 from components.evaluation.metrics import wilson, zero_variance_share
-from components.evaluation.paired import mean_difference, tango
+from components.evaluation.paired import mean_of, tango
 from components.evaluation.perturbations import mistakes
 from components.records import Example, Interval, to_json
 
@@ -101,7 +101,7 @@ def headroom(passed_P_K: NDArray[Any], stands: Interval | NDArray[Any]) -> Headr
     if passed_P_K.ndim != 2 or min(passed_P_K.shape) < 2:
         raise DataError(f"expected several answers to several prompts, found shape {passed_P_K.shape}")
     n, k = passed_P_K.shape
-    ones, ever = mean_difference(passed_P_K.mean(axis=1)), passed_P_K.any(axis=1)
+    ones, ever = mean_of(passed_P_K.mean(axis=1)), passed_P_K.any(axis=1)
     pass_k = wilson(int(ever.sum()), n)
     gap = above(pass_k, stands) if isinstance(stands, Interval) else (
         tango(int((ever & ~stands).sum()), int((~ever & stands).sum()), n)

@@ -1,10 +1,15 @@
 """How far a scorer and people agree, and how sure a share is whose answers come in clusters. Pure numbers."""
 
-from collections import defaultdict
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from components.errors import DataError
-from components.evaluation.metrics import wilson
+from components.evaluation.clusters import codes_of, freedom
+from components.evaluation.metrics import share_design, wilson
 from components.records import Interval
 
 Verdict = tuple[str, bool]  # (cluster, outcome): answers about one example are a cluster
@@ -17,30 +22,48 @@ class Share(Interval):
 
 
 def share(verdicts: Sequence[Verdict]) -> Share:
-    """The share of true outcomes, with Wilson's interval at the effective sample size.
-
-    Answers about one example are alike, so n of them tell less than n examples would: the effective size is
-    p(1 − p) / v, with v the variance of the mean between clusters (Korn and Graubard 1998). Where all outcomes are
-    equal nothing tells v, and the number of clusters stands for it.
+    """The share of true outcomes, with an interval that respects clusters, few and unequal ones too.
 
     Raises:
         DataError: There is no outcome.
     """
     if not verdicts:
         raise DataError("expected at least one answer for a share, found none")
-    clusters: dict[str, list[bool]] = defaultdict(list)
-    for cluster, outcome in verdicts:
-        clusters[cluster].append(outcome)
-    n, k = len(verdicts), len(clusters)
-    value = sum(outcome for _, outcome in verdicts) / n
-    effective = float(k)
-    if k == n:
-        effective = float(n)
-    elif 0 < value < 1 and k > 1:
-        spread = sum((sum(found) - value * len(found)) ** 2 for found in clusters.values()) * k / (k - 1) / n**2
-        effective = max(1.0, min(float(n), value * (1 - value) / spread)) if spread else float(n)
-    found = wilson(value * effective, effective)
-    return Share(value=value, low=found.low, high=found.high, n=n)
+    outcomes = np.array([float(outcome) for _, outcome in verdicts])
+    of_clusters = share_design(outcomes, [cluster for cluster, _ in verdicts])
+    found = wilson(float(outcomes.sum()), len(outcomes), design=of_clusters)
+    return Share(value=found.value, low=found.low, high=found.high, n=len(outcomes))
+
+
+def kappa_interval(clusters: Sequence[str], some: Sequence[bool], others: Sequence[bool]) -> Interval:
+    """Cohen's kappa with its 95 % interval: the jackknife over clusters, with Student's distribution.
+
+    Of one cluster, or where no rater ever says otherwise, nothing is known but that it lies between −1 and 1.
+    """
+    from scipy.stats import t
+
+    codes = codes_of(clusters)
+    k = int(codes.max()) + 1
+    cells = np.zeros((k, 2, 2))
+    np.add.at(cells, (codes, np.array(some, dtype=int), np.array(others, dtype=int)), 1.0)
+    value = cohens_kappa(some, others)
+    if k < 2:
+        return Interval(value=value, low=-1.0, high=1.0)
+    # One more answer of each kind, a quarter each: agreement without exception does not show that there are none.
+    left = _kappa(cells.sum(axis=0) - cells + 0.25)
+    error = math.sqrt((k - 1) / k * float(((left - left.mean()) ** 2).sum()))
+    sizes = cells.sum(axis=(1, 2))
+    half = float(t.ppf(0.975, freedom(sizes))) * error
+    middle = float(_kappa(cells.sum(axis=0)[None] + 0.25)[0])
+    return Interval(value=value, low=max(-1.0, min(value, middle - half)), high=min(1.0, max(value, middle + half)))
+
+
+def _kappa(cells_K_2_2: NDArray[Any]) -> NDArray[Any]:
+    """Kappa of tables of two raters."""
+    n = cells_K_2_2.sum(axis=(1, 2))
+    agreed = (cells_K_2_2[:, 0, 0] + cells_K_2_2[:, 1, 1]) / n
+    chance = (cells_K_2_2.sum(axis=1) * cells_K_2_2.sum(axis=2)).sum(axis=1) / n**2
+    return (agreed - chance) / np.maximum(1 - chance, 1e-12)
 
 
 def cohens_kappa(some: Sequence[bool], others: Sequence[bool]) -> float:

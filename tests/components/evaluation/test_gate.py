@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.errors import DataError
-from components.evaluation import Contender, Level, judge, measure, repeated
+from components.evaluation import Contender, Level, Split, judge, measure, repeated
 from components.evaluation.power import mcnemar_power
 from components.params import GateParams, SliceGateParams
 from components.records import Score, Verdict
@@ -154,7 +154,7 @@ def test_a_later_look_is_held_to_a_stricter_level() -> None:
     # 14 fixed, 4 broken: p = 0.031
     champion = contender("sft", "0" * 14 + "1" * 186)
     challenger = contender("grpo", "1" * 14 + "0" * 4 + "1" * 182)
-    numbers = measure(PARAMS, challenger, champion, {}, seed=0)
+    numbers = measure(PARAMS, challenger, champion, Split())
     first, second = (judge(PARAMS, ("grpo", "sft"), numbers, Level(*at)) for at in ((1, 0.05), (2, 0.05 / 9)))
     assert (first.decision, second.decision) == ("promoted", "kept")
     assert "at alpha 0.00556, look 2 of 10" in second.reasons[3]
