@@ -132,7 +132,8 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
         scoring=scored,
         headroom=_headroom(bench, params, judge, stands, seed),
         learning=_learning(trials, judge, dev, len(train), seed),
-        prompts={name: share_of(passed, groups_of(dev)) if len(passed) == len(dev) else share_of(passed) for name, passed in tried.items()},
+        prompts={name: share_of(passed, groups_of(dev) if len(passed) == len(dev) else None)
+                 for name, passed in tried.items()},  # fmt: skip
         prompt_examples=min(map(len, tried.values()), default=0),
         movement=_movement(bench, seed),
         watch=bench.watch(),

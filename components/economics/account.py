@@ -162,9 +162,8 @@ def _rung(one: Calls, incumbent: Calls, drawn: Mapping[str, tuple[Array, Array]]
 def _draws(calls: Sequence[Calls], setting: Setting) -> dict[str, tuple[Array, Array]]:
     """By rung, dollars a call and share right in each draw."""
     rng = np.random.default_rng(setting.seed)
-    usd, right = resampled(
-        np.stack([one.usd for one in calls], axis=1), np.stack([one.right for one in calls], axis=1), setting.groups, rng
-    )
+    columns = (np.stack(part, axis=1) for part in ([one.usd for one in calls], [one.right for one in calls]))
+    usd, right = resampled(*columns, setting.groups, rng)
     speed = np.exp(rng.normal(0.0, setting.economics.throughput_spread, size=DRAWS))  # of the machine, for all alike
     return {one.name: (usd[at] * speed if one.owned else usd[at], right[at]) for at, one in enumerate(calls)}
 
@@ -240,8 +239,8 @@ def _dominated(calls: Sequence[Calls]) -> tuple[str, ...]:
     """Of which rungs a few calls make up the cost, so that others might have made another one."""
     parts = {one.name: dearest(one.usd) for one in calls}
     return tuple(
-        f"The dearest 1 % of {name}'s calls make up {part:.0%} of their cost: its intervals hang on a few calls and may "
-        "be too narrow."
+        f"The dearest 1 % of {name}'s calls make up {part:.0%} of their cost: its intervals hang on a few calls and "
+        "may be too narrow."
         for name, part in parts.items()
         if part > _DOMINATED
     )

@@ -20,8 +20,8 @@ from components.evaluation.looks import NO_CHAMPION, alpha_of_look, holm_climb, 
 from components.evaluation.metrics import accuracy
 
 __all__ = [
-    "NO_CHAMPION", "Changes", "Classifier", "Contender", "EvalSet", "Judging", "Layout", "Level", "Measured", "Scores", "Split",
-    "accuracy", "against", "alpha_of_look", "by_example", "changes", "common", "compare", "compare_slices",
+    "NO_CHAMPION", "Changes", "Classifier", "Contender", "EvalSet", "Judging", "Layout", "Level", "Measured", "Scores",
+    "Split", "accuracy", "against", "alpha_of_look", "by_example", "changes", "common", "compare", "compare_slices",
     "evaluate_rung", "holm_climb", "judge", "judge_answers", "measure", "repeated", "scores_in", "shared", "sketch",
     "slice_members", "values",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from components.errors import DataError
 from components.evaluation.clusters import codes_of, freedom
-from components.evaluation.metrics import share_design, wilson
+from components.evaluation.metrics import share_design, share_of, wilson
 from components.records import Interval
 
 Verdict = tuple[str, bool]  # (cluster, outcome): answers about one example are a cluster
@@ -36,34 +36,35 @@ def share(verdicts: Sequence[Verdict]) -> Share:
 
 
 def kappa_interval(clusters: Sequence[str], some: Sequence[bool], others: Sequence[bool]) -> Interval:
-    """Cohen's kappa with its 95 % interval: the jackknife over clusters, with Student's distribution.
+    """Cohen's kappa with its 95 % interval, which respects clusters.
 
-    Of one cluster, or where no rater ever says otherwise, nothing is known but that it lies between −1 and 1.
+    Kappa is 1 − D / E, with D the share of answers on which raters differ and E what chance would make of it. D has the
+    interval of a share; E moves by its jackknife over clusters. Where chance leaves nothing to differ on, or there is
+    one cluster, nothing is known but that kappa lies between −1 and 1.
     """
     from scipy.stats import t
 
     codes = codes_of(clusters)
-    k = int(codes.max()) + 1
+    k, value = int(codes.max()) + 1, cohens_kappa(some, others)
     cells = np.zeros((k, 2, 2))
     np.add.at(cells, (codes, np.array(some, dtype=int), np.array(others, dtype=int)), 1.0)
-    value = cohens_kappa(some, others)
-    if k < 2:
+    total = cells.sum(axis=0)
+    chance = float(_differing_by_chance(total[None])[0])
+    if k < 2 or not chance:
         return Interval(value=value, low=-1.0, high=1.0)
-    # One more answer of each kind, a quarter each: agreement without exception does not show that there are none.
-    left = _kappa(cells.sum(axis=0) - cells + 0.25)
+    apart = share_of([one != other for one, other in zip(some, others, strict=True)], clusters)
+    left = _differing_by_chance(total - cells)
     error = math.sqrt((k - 1) / k * float(((left - left.mean()) ** 2).sum()))
-    sizes = cells.sum(axis=(1, 2))
-    half = float(t.ppf(0.975, freedom(sizes))) * error
-    middle = float(_kappa(cells.sum(axis=0)[None] + 0.25)[0])
-    return Interval(value=value, low=max(-1.0, min(value, middle - half)), high=min(1.0, max(value, middle + half)))
+    moved = apart.value / chance**2 * error * float(t.ppf(0.975, freedom(cells.sum(axis=(1, 2)))))
+    low = value - math.hypot((apart.high - apart.value) / chance, moved)
+    high = value + math.hypot((apart.value - apart.low) / chance, moved)
+    return Interval(value=value, low=max(-1.0, low), high=min(1.0, high))
 
 
-def _kappa(cells_K_2_2: NDArray[Any]) -> NDArray[Any]:
-    """Kappa of tables of two raters."""
-    n = cells_K_2_2.sum(axis=(1, 2))
-    agreed = (cells_K_2_2[:, 0, 0] + cells_K_2_2[:, 1, 1]) / n
-    chance = (cells_K_2_2.sum(axis=1) * cells_K_2_2.sum(axis=2)).sum(axis=1) / n**2
-    return (agreed - chance) / np.maximum(1 - chance, 1e-12)
+def _differing_by_chance(cells_K_2_2: NDArray[Any]) -> NDArray[Any]:
+    """The share of answers on which two raters with these tables would differ by chance."""
+    n = np.maximum(cells_K_2_2.sum(axis=(1, 2)), 1.0)
+    return 1 - (cells_K_2_2.sum(axis=1) * cells_K_2_2.sum(axis=2)).sum(axis=1) / n**2
 
 
 def cohens_kappa(some: Sequence[bool], others: Sequence[bool]) -> float:

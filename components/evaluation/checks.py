@@ -44,9 +44,7 @@ class Level:
 def enough_examples(params: GateParams, numbers: GateNumbers) -> Check:
     """At least `min_examples`."""
     n, least = numbers.n, params.min_examples
-    return Check(
-        n >= least, f"{told_n(numbers)}, {_at_least(n >= least)} the {least:,} that the gate asks for.", least
-    )
+    return Check(n >= least, f"{told_n(numbers)}, {_at_least(n >= least)} the {least:,} that the gate asks for.", least)
 
 
 def told_n(numbers: GateNumbers) -> str:

@@ -56,9 +56,7 @@ def tango_z(fixed: float, broken: float, n: float, delta: float) -> float:
     return above / math.sqrt(variance)
 
 
-def tango_p_not_worse(
-    fixed: float, broken: float, n: float, margin: float, design: Design = INDEPENDENT
-) -> float:
+def tango_p_not_worse(fixed: float, broken: float, n: float, margin: float, design: Design = INDEPENDENT) -> float:
     """The one-sided p-value of "worse by the margin or more", for non-inferiority of proportions."""
     return design.tail(tango_z(fixed, broken, n, -margin))
 
@@ -81,8 +79,8 @@ def mean_of(
     if len(parts.sums) == 1:
         return Interval(value=mean, low=ends[0], high=ends[1])
     critical = float(t.ppf((1 + confidence) / 2, freedom(parts.sizes)))
-    low = _bound(mean, ends[0], lambda at: bounded_z(parts, ends, at) <= critical, 1e-7)
-    high = _bound(mean, ends[1], lambda at: bounded_z(parts, ends, at) >= -critical, 1e-7)
+    low = _bound(mean, ends[0], lambda at: bounded_z(parts, ends, at) <= critical, 1e-6)
+    high = _bound(mean, ends[1], lambda at: bounded_z(parts, ends, at) >= -critical, 1e-6)
     return Interval(value=mean, low=low, high=high)
 
 

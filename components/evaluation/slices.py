@@ -22,9 +22,7 @@ BORROWED = 10  # examples of the whole that the smallest slice counts beside its
 def refused(params: GateParams, slices: Sequence[SliceComparison]) -> dict[str, float]:
     """Slices that got significantly worse, and their p-values by Holm's correction."""
     adjusted = holm([one.p_value for one in slices])
-    return {
-        one.name: p for one, p in zip(slices, adjusted, strict=True) if one.delta < 0 and p < params.slices.alpha
-    }
+    return {one.name: p for one, p in zip(slices, adjusted, strict=True) if one.delta < 0 and p < params.slices.alpha}
 
 
 def unsure(params: GateParams, numbers: GateNumbers) -> list[SliceComparison]:

@@ -15,4 +15,6 @@ def decide(
 ) -> Verdict:
     """Measured and judged at once; without a champion the bounds and the must-pass cases decide alone."""
     names = (challenger.name, champion.name if champion else NO_CHAMPION)
-    return judge(params, names, measure(params, challenger, champion, Split(slices or {}, groups)), Level(1, params.alpha))
+    return judge(
+        params, names, measure(params, challenger, champion, Split(slices or {}, groups)), Level(1, params.alpha)
+    )

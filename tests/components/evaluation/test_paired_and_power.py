@@ -158,9 +158,27 @@ def examples(numbers: range) -> list[Example]:
 )
 def test_how_much_of_a_split_was_seen_before_is_estimated_from_sketches(today: tuple[int, int], part: float) -> None:
     earlier = sketch(examples(range(1000)))
-    assert len(earlier) == SKETCH
+    assert len(earlier) == 3 * SKETCH  # contents, ids and the one input
     assert shared(sketch(examples(range(*today))), earlier) == pytest.approx(part, abs=0.12)
 
 
 def test_a_small_split_is_known_exactly() -> None:
     assert shared(sketch(examples(range(40))), sketch(examples(range(30, 90)))) == 10 / 40
+
+
+def test_a_split_is_known_again_by_what_stayed_of_it() -> None:
+    before = sketch(examples(range(300)))
+    reordered = examples(range(300))[::-1]
+    written = [one.model_copy(update={"reference": '{"a": 1}'}) for one in reordered]
+    wider = [one.model_copy(update={"input": {**one.input, "more": f"m{one.id}", "kind": "k"}}) for one in written]
+    renamed = [one.model_copy(update={"id": f"x{one.id}"}) for one in wider]
+    for today in (written, wider, renamed):
+        assert shared(sketch(today), before) == 1.0
+    # labels that every split has tell nothing
+    other = [one.model_copy(update={"input": {**one.input, "kind": "k"}}) for one in examples(range(500, 800))]
+    assert shared(sketch(other), sketch(wider)) == 0.0
+
+
+def test_a_sketch_of_an_earlier_version_is_still_understood() -> None:
+    today = sketch(examples(range(100)))
+    assert shared(today, [one for one in today if len(one) == 8]) == 1.0

@@ -130,7 +130,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
         profile = load(ROOT / "params/profiles/nano.yaml", Profile).model_copy(update={"prompting": prompting})
         write_params(Path("params"), name)
         workload = Workload.model_validate(settings)
-        run = Run(f"{name}-nano", workload, profile, 7, GateParams(**gate), rungs=standard(workload, profile))
+        run = Run(f"{name}-nano", workload, profile, 7, GateParams(**{"min_validity": 0.9, **gate}), rungs=standard(workload, profile))
         write_data(run)
         return run
 
