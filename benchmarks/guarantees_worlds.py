@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from components.advice.curve import learning
 from components.advice.measure import headroom
 from components.economics import Calls, MachinePrice, Setting, draw_up
+from components.economics.account import DOMINATED
+from components.economics.draws import dearest
 from components.evaluation.agreement import kappa_interval, share
 from components.evaluation.compare import compare_values
 from components.evaluation.paired import mean_of
@@ -195,14 +197,14 @@ def _money(k: int, spread: float, kind: Kind, *, warned: bool = False) -> Count:
             else:
                 usd = (rng.uniform(0.5, 1.5, k) * np.where(rng.random(k) < 0.01, -spread, 1.0))[groups]
                 truth = 0.99 - 0.01 * spread
+            if warned:
+                held += dearest(usd) > DOMINATED
+                continue
             calls = [Calls("api", usd, np.ones(len(usd)), owned=False)]
             setting = Setting(Traffic(calls_per_year=1000), EconomicsParams(), machine, date(2026, 1, 1), seed,
                               [f"{one}" for one in groups])  # fmt: skip
             account = draw_up(calls, "api", setting)
-            if warned:
-                held += any("dearest" in note for note in account.notes)
-            else:
-                held += _holds(account.rungs[0].usd_per_1k_calls, 1000 * truth)
+            held += _holds(account.rungs[0].usd_per_1k_calls, 1000 * truth)
         return held
 
     return count

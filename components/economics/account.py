@@ -23,7 +23,7 @@ from components.records import Interval, Record
 
 YEARS = (1, 2, 3)
 _DAYS_PER_YEAR = 365.25
-_DOMINATED = 0.15  # of the cost, by the dearest hundredth: lognormal calls with σ = 1.29
+DOMINATED = 0.15  # of the cost, by the dearest hundredth: lognormal calls with σ = 1.29
 Array = NDArray[np.floating[Any]]
 
 
@@ -242,5 +242,5 @@ def _dominated(calls: Sequence[Calls]) -> tuple[str, ...]:
         f"The dearest 1 % of {name}'s calls make up {part:.0%} of their cost: its intervals hang on a few calls and "
         "may be too narrow."
         for name, part in parts.items()
-        if part > _DOMINATED
+        if part > DOMINATED
     )
