@@ -132,8 +132,10 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
         scoring=scored,
         headroom=_headroom(bench, params, judge, stands, seed),
         learning=_learning(trials, judge, dev, len(train), seed),
-        prompts={name: share_of(passed, groups_of(dev) if len(passed) == len(dev) else None)
-                 for name, passed in tried.items()},  # fmt: skip
+        prompts={
+            name: share_of(passed, groups_of(dev) if len(passed) == len(dev) else None)
+            for name, passed in tried.items()
+        },
         prompt_examples=min(map(len, tried.values()), default=0),
         movement=_movement(bench, seed),
         watch=bench.watch(),
