@@ -106,7 +106,7 @@ def sign_flip(differences: NDArray[Any], seed: int, shift: Any = 0.0) -> tuple[f
 
     Under the null hypothesis a difference and its negative are equally likely (Fisher 1935). Of examples in groups the
     differences are sums of groups, and the shift is theirs. Up to 2^13 patterns of signs are enumerated, of more
-    PERMUTATIONS are drawn. (scipy's permutation_test does the same and takes ten times as long.)
+    PERMUTATIONS are drawn. (scipy's permutation_test does the same and took several times as long.)
     """
     import numpy as np
 
