@@ -28,7 +28,7 @@ from components.economics import (
     payback_years,
 )
 from components.evaluation.metrics import wilson
-from components.evaluation.paired import mean_difference, tango
+from components.evaluation.paired import mean_of, tango
 from components.params import EconomicsParams, Traffic
 from components.records import Interval
 
@@ -114,7 +114,7 @@ def covered_means(
 
 def student_ends(change: NDArray[Any]) -> tuple[float, float]:
     """Of the interval that is used for mean scores."""
-    found = mean_difference(change)
+    found = mean_of(change)
     return found.low, found.high
 
 

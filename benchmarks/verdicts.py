@@ -28,6 +28,7 @@ from benchmarks.coverage import covered
 from benchmarks.ladder import machine
 from components.evaluation import (
     NO_CHAMPION,
+    Layout,
     Level,
     against,
     alpha_of_look,
@@ -141,7 +142,7 @@ class Bench:
         alone = GateNumbers(n=len(challenger), validity=1.0, level=wilson(int(challenger.sum()), len(challenger)))
         if champion is None:
             return alone
-        return against(params, alone, (champion.astype(float), challenger.astype(float)), members, self.seed)
+        return against(params, alone, (champion.astype(float), challenger.astype(float)), Layout(members, self.seed))
 
     def equal(self) -> dict[str, Any]:
         """Equal challengers, each on a sealed split of its own."""
@@ -332,7 +333,7 @@ def ways(equal: NDArray[Any], gains: NDArray[Any]) -> dict[str, Any]:
 
 def vetoes(verdict: Verdict) -> bool:
     """Whether a slice speaks against the challenger."""
-    return any("points is not ruled out" in one or "significantly worse (p" in one for one in verdict.reasons)
+    return verdict.numbers is not None and verdict.numbers.sliced is not None and bool(verdict.numbers.sliced.against)
 
 
 def share(count: int, n: int) -> dict[str, Any]:

@@ -383,7 +383,10 @@ class Interval(Record):
 
 
 class Comparison(Record):
-    """A rung against its parent on the same examples; `fixed` and `broken` count examples that changed sides."""
+    """A rung against its parent on the same examples; `fixed` and `broken` count examples that changed sides.
+
+    `effect` is the design effect of examples in groups: n of them tell as much as n / effect independent ones.
+    """
 
     delta: float
     low: float
@@ -391,6 +394,7 @@ class Comparison(Record):
     p_value: float
     fixed: int
     broken: int
+    effect: float = 1.0
 
 
 class Latency(Record):
@@ -485,7 +489,8 @@ class RungResult(Record):
     """One rung on the test split, as reports read it; `slices` hold accuracies, `slice_sizes` of how many examples.
 
     `parent` is the rung that it was compared with, `starts_from` the one whose weights it had at first. `n` counts the
-    answers that the scorer could decide, `scorer_errors` the others: they are neither right nor wrong.
+    answers that the scorer could decide, `scorer_errors` the others: they are neither right nor wrong. `effective_n` is
+    how many independent answers say as much, where examples come in groups.
     """
 
     name: str
@@ -507,6 +512,7 @@ class RungResult(Record):
     seconds: float
     mlflow_run_id: str | None
     scorer_errors: int = 0
+    effective_n: float | None = None
 
 
 class DataSummary(Record):
@@ -528,15 +534,38 @@ class SliceComparison(Comparison):
     n: int
 
 
+class SliceFindings(Record):
+    """What slices say to a gate, without saying which said it: how many there are, and how many speak against.
+
+    `refused` tells whether one got significantly worse; `needed` how many examples would rule the losses out that are
+    not yet, None where more do not help. `least` and `most` are the smallest losses that would have been seen with a
+    chance of 80 %, on the slice that shows most and on the one that shows least; they hang on sizes alone.
+    """
+
+    n: int
+    against: int = 0
+    refused: int = 0
+    needed: int | None = None
+    least: float | None = None
+    most: float | None = None
+
+
 class GateNumbers(Record):
     """Everything that the gate decides by: a challenger on the sealed split, beside the champion where there is one.
 
     `level` is what the contenders are compared by, in [0, 1]: accuracy, or the mean score. `p_value` belongs to the
     test that was declared (two-sided, or twice a one-sided one), `deviation` is that of one example's difference.
+    Answers that the scorer could not decide, `undecided` of them, count against the challenger; `best_delta` is the
+    difference if they counted for it. `groups` says in how many groups the examples come. `slices` are kept only when
+    the sealed split retires; before that `sliced` says what a decision needs of them.
     """
 
     n: int
     validity: float
+    valid: Interval | None = None
+    groups: int | None = None
+    undecided: int = 0
+    best_delta: float | None = None
     level: Interval
     failed_cases: tuple[str, ...] = ()
     latency_ms_p95: float | None = None
@@ -546,6 +575,7 @@ class GateNumbers(Record):
     p_value: float | None = None
     deviation: float | None = None
     slices: tuple[SliceComparison, ...] = ()
+    sliced: SliceFindings | None = None
 
 
 class Verdict(Record):

@@ -1,9 +1,11 @@
 """The learning curve: accuracy after training on subsets, extrapolated to more demonstrations.
 
 The error falls as a power of their number to a floor, err(n) = c + a·n^(−b) (Hestness et al. 2017, arXiv:1712.00409).
-A few points do not tell whether there is a floor: the expectation is the mean of the fits with and without one, and
-the interval spans both, with every point redrawn from its own binomial. That the form is right at all is assumed;
-where a curve still gets steeper with every doubling, as in a small model's first steps, nothing bounds it above.
+A few points do not tell whether there is a floor: the expectation is the mean of the fits with and without one. The
+interval spans both, and beside them curves that end where they are and curves that go on as their last doubling went,
+if that fell: demonstrations whose mistakes are learnt better with every doubling make an accuracy fall. Every point is
+redrawn from its own binomial, of as many examples as groups leave. Where a curve still gets steeper with every
+doubling, as in a small model's first steps, nothing bounds it above.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from components.advice.evidence import Learning
 from components.errors import DataError
-from components.evaluation.metrics import wilson
+from components.evaluation.metrics import share_design, share_of
 from components.records import Interval
 
 _DRAWS = 400
@@ -22,8 +24,10 @@ _POWERS = np.linspace(0.05, 1.5, 30)
 _FORMS = (np.linspace(0.0, 1.0, 41), np.zeros(1))  # with a floor of any height, and without one
 
 
-def learning(passes: Mapping[int, Sequence[bool]], demonstrations: int, seed: int) -> Learning:
-    """Extrapolate from passes on dev by number of demonstrations.
+def learning(
+    passes: Mapping[int, Sequence[bool]], demonstrations: int, seed: int, groups: Sequence[str] | None = None
+) -> Learning:
+    """Extrapolate from passes on dev by number of demonstrations; `groups` names the group of each dev example.
 
     Raises:
         DataError: There is no subset, or one without examples.
@@ -32,19 +36,38 @@ def learning(passes: Mapping[int, Sequence[bool]], demonstrations: int, seed: in
         raise DataError("expected passes on dev for at least one subset of the demonstrations, found none")
     sizes = np.array(sorted(passes), dtype=float)
     right, n = (np.array([measure(passes[int(size)]) for size in sizes]) for measure in (sum, len))
+    points = {int(size): share_of(passes[int(size)], groups) for size in sizes}
+    worth = np.maximum(1.0, np.round(n / _effect(passes, groups)))
     rng, at = np.random.default_rng(seed), np.array([demonstrations, 2 * demonstrations], dtype=float)
     chance = _smoothed(right, n)
-    drawn = rng.binomial(n, chance, size=(_DRAWS, len(n))) / n
-    fits = np.concatenate([extrapolate(sizes, drawn, at, floors) for floors in _FORMS])
+    drawn = rng.binomial(worth.astype(int), chance, size=(_DRAWS, len(n))) / worth
+    fits = np.concatenate([
+        *(extrapolate(sizes, drawn, at, floors) for floors in _FORMS), *_turned(sizes, drawn, at)
+    ])  # fmt: skip
     best = np.mean([extrapolate(sizes, (right / n)[None], at, floors)[0] for floors in _FORMS], axis=0)
     open_end = len(right) >= 3 and bool(np.diff(right / n, 2)[-1] > 0)  # still steeper with every doubling
-    noise = rng.normal(0.0, np.sqrt(chance[-1] * (1 - chance[-1]) / n[-1]), size=len(fits))
+    noise = rng.normal(0.0, np.sqrt(chance[-1] * (1 - chance[-1]) / worth[-1]), size=len(fits))
     return Learning(
-        points=tuple((int(size), wilson(int(r), int(m))) for size, r, m in zip(sizes, right, n, strict=True)),
+        points=tuple(points.items()),
         full=_interval(best[0], np.clip(fits[:, 0] + noise, 0, 1), open_end),
         doubled=_interval(best[1], np.clip(fits[:, 1] + noise, 0, 1), open_end),
         doubling=_interval(best[1] - best[0], fits[:, 1] - fits[:, 0]),
     )
+
+
+def _effect(passes: Mapping[int, Sequence[bool]], groups: Sequence[str] | None) -> float:
+    """The largest design effect of a point."""
+    return max(share_design(np.array(one, dtype=float), groups).effect for one in passes.values())
+
+
+def _turned(sizes: NDArray[Any], accuracies_D_S: NDArray[Any], at: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Accuracies (D, A) of curves that stay where they end, and of those that fall on as in their last doubling."""
+    level = np.repeat(accuracies_D_S[:, -1:], len(at), axis=1)
+    if len(sizes) < 2:
+        return level, level
+    step = (accuracies_D_S[:, -1] - accuracies_D_S[:, -2]) / np.log2(sizes[-1] / sizes[-2])
+    fallen = level + np.minimum(0.0, step)[:, None] * np.log2(at / sizes[-1])[None]
+    return level, np.clip(fallen, 0.0, 1.0)
 
 
 def extrapolate(

@@ -22,11 +22,11 @@ from components.advice.evidence import (
     Standing,
     Training,
 )
-from components.advice.measure import Judge, Second, errors, headroom, same_answers, scoring, writing
+from components.advice.measure import Judge, Second, errors, groups_of, headroom, same_answers, scoring, writing
 from components.advice.measure import movement as moved
 from components.advice.rule import trusted
 from components.economics import Case, payback_years
-from components.evaluation.metrics import wilson
+from components.evaluation.metrics import share_of
 from components.evaluation.sample import places, sample
 from components.params import AdviceParams
 from components.records import Example, Interval
@@ -120,7 +120,7 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
         judge = bench.judge  # as the accuracies of prompts are the scorer's, so is what is compared with them
     else:
         stands = np.array([bool(one) for one in judge(dev, answers)])
-        standing = standing.model_copy(update={"accuracy": wilson(int(stands.sum()), len(dev)), "n": len(dev)})
+        standing = standing.model_copy(update={"accuracy": share_of(stands.tolist(), groups_of(dev)), "n": len(dev)})
         tried = tried if by_scorer else {}
         if found.demonstrations is not None:
             wrong, learnt = errors(judge, dev, answers)
@@ -132,7 +132,10 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
         scoring=scored,
         headroom=_headroom(bench, params, judge, stands, seed),
         learning=_learning(trials, judge, dev, len(train), seed),
-        prompts={name: wilson(sum(passed), len(passed)) for name, passed in tried.items()},
+        prompts={
+            name: share_of(passed, groups_of(dev) if len(passed) == len(dev) else None)
+            for name, passed in tried.items()
+        },
         prompt_examples=min(map(len, tried.values()), default=0),
         movement=_movement(bench, seed),
         watch=bench.watch(),
@@ -159,7 +162,7 @@ def _learning(
     if not trials:
         return None
     passes = {size: [bool(one) for one in judge(dev, trial.answers)] for size, trial in trials.items()}
-    return learning(passes, demonstrations, seed)
+    return learning(passes, demonstrations, seed, groups_of(dev))
 
 
 def _headroom(
@@ -174,7 +177,7 @@ def _headroom(
     flat = [one for one in examples for _ in range(params.samples)]
     passed = judge(flat, [text for texts in drawn for text in texts])
     passed_P_K = np.array([bool(one) for one in passed]).reshape(len(examples), params.samples)
-    return headroom(passed_P_K, stands if isinstance(stands, Interval) else stands[chosen])
+    return headroom(passed_P_K, stands if isinstance(stands, Interval) else stands[chosen], groups_of(examples))
 
 
 def _movement(bench: Workbench, seed: int) -> Movement | None:

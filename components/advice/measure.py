@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from components.advice.evidence import Headroom, Movement, Scoring, Writing, above
 from components.errors import DataError
-from components.evaluation.metrics import wilson, zero_variance_share
-from components.evaluation.paired import mean_difference, tango
+from components.evaluation.clusters import design
+from components.evaluation.metrics import share_of
+from components.evaluation.paired import mean_of, tango
 from components.evaluation.perturbations import mistakes
 from components.records import Example, Interval, to_json
 
@@ -29,14 +30,19 @@ def writing(judge: Judge, train: Sequence[Example], dev: Sequence[Example], seco
     right = None
     if told:  # somebody else than the demonstrator says what is right
         passed = judge(dev, [one.demonstration for one in dev])
-        right = wilson(sum(map(bool, passed)), len(dev))
+        right = share_of(map(bool, passed), groups_of(dev))
     return Writing(
         examples=len(train),
-        agreement=wilson(sum(agreed), len(agreed)) if agreed else None,
+        agreement=share_of(agreed, groups_of([first for first, _ in seconds])) if agreed else None,
         pairs=len(agreed),
         by_field=_by_field(seconds),
         demonstrations=right,
     )
+
+
+def groups_of(examples: Sequence[Example]) -> list[str]:
+    """The group of each example; one without is a group of its own."""
+    return [one.group or one.id for one in examples]
 
 
 def same_answers(examples: Sequence[Example], answers: Sequence[str]) -> list[bool | None]:
@@ -51,7 +57,7 @@ def errors(judge: Judge, dev: Sequence[Example], answers: Sequence[str]) -> tupl
         odd and _same(answer, one.demonstration) and not _same(one.demonstration, one.reference)
         for one, answer, odd in zip(dev, answers, wrong, strict=True)
     ]
-    return wilson(sum(wrong), len(wrong)), wilson(sum(learnt), len(learnt))
+    return share_of(wrong, groups_of(dev)), share_of(map(bool, learnt), groups_of(dev))
 
 
 def scoring(judge: Judge, examples: Sequence[Example], seed: int) -> Scoring | None:
@@ -68,17 +74,17 @@ def scoring(judge: Judge, examples: Sequence[Example], seed: int) -> Scoring | N
     # The right answers again, beside a reference that is none: a scorer that reads it now refuses them.
     exchanged = [one.model_copy(update={"reference": text}) for one, _, text in wrong]
     blind = judge(exchanged, [one.reference for one, _, _ in wrong])
-    seen = [one for one in refused if one is not None]
-    told = [(field, one) for (_, field, _), one in zip(wrong, passed, strict=True) if one is not None]
+    seen = [(of, one) for of, one in zip(examples, refused, strict=True) if one is not None]
+    told = [(of, field, one) for (of, field, _), one in zip(wrong, passed, strict=True) if one is not None]
     if not seen or not told:
         return None
     return Scoring(
-        false_negatives=wilson(sum(not one for one in seen), len(seen)),
-        false_positives=wilson(sum(one for _, one in told), len(told)),
+        false_negatives=share_of((not one for _, one in seen), groups_of([of for of, _ in seen])),
+        false_positives=share_of((one for *_, one in told), groups_of([of for of, *_ in told])),
         n=len(seen) + len(told),
         source="references, and references with one field exchanged",
-        reads_reference=sum(map(bool, blind)) / len(blind) < sum(seen) / len(seen) / 2,
-        unseen=_unseen(told),
+        reads_reference=sum(map(bool, blind)) / len(blind) < sum(one for _, one in seen) / len(seen) / 2,
+        unseen=_unseen([(field, one) for _, field, one in told]),
         failures=1 - (len(seen) + len(told)) / (len(refused) + len(passed)),
     )
 
@@ -90,10 +96,13 @@ def wrong_answers(example: Example, donors: Sequence[Mapping[str, Any]], seed: i
     return [(example, field, text) for field, text in found.items()]
 
 
-def headroom(passed_P_K: NDArray[Any], stands: Interval | NDArray[Any]) -> Headroom:
-    """What k answers to each of P prompts say, right or wrong: Student's interval for pass@1, Wilson's for pass@k.
+def headroom(
+    passed_P_K: NDArray[Any], stands: Interval | NDArray[Any], groups: Sequence[str] | None = None
+) -> Headroom:
+    """What k answers to each of P prompts say, right or wrong; `groups` names the group of each prompt.
 
-    `stands` is what the rung answers greedily: right or wrong for each of the P prompts, or its accuracy elsewhere.
+    pass@1 has the score interval for bounded means, pass@k Wilson's, both as wide as groups make them. `stands` is what
+    the rung answers greedily: right or wrong for each of the P prompts, or its accuracy elsewhere.
 
     Raises:
         DataError: The array is not P × K with at least two of each.
@@ -101,19 +110,24 @@ def headroom(passed_P_K: NDArray[Any], stands: Interval | NDArray[Any]) -> Headr
     if passed_P_K.ndim != 2 or min(passed_P_K.shape) < 2:
         raise DataError(f"expected several answers to several prompts, found shape {passed_P_K.shape}")
     n, k = passed_P_K.shape
-    ones, ever = mean_difference(passed_P_K.mean(axis=1)), passed_P_K.any(axis=1)
-    pass_k = wilson(int(ever.sum()), n)
-    gap = above(pass_k, stands) if isinstance(stands, Interval) else (
-        tango(int((ever & ~stands).sum()), int((~ever & stands).sum()), n)
-    )  # fmt: skip
+    ever, alike = passed_P_K.any(axis=1), passed_P_K.min(axis=1) == passed_P_K.max(axis=1)
+    pass_k = share_of(ever.tolist(), groups)
+    gap = above(pass_k, stands) if isinstance(stands, Interval) else _gap(ever, stands, groups)
     return Headroom(
         k=k,
         n=n,
-        pass_1=ones.model_copy(update={"low": max(0.0, ones.low), "high": min(1.0, ones.high)}),
+        pass_1=mean_of(passed_P_K.mean(axis=1), groups, (0.0, 1.0)),
         pass_k=pass_k,
         gap=gap,
-        zero_variance=wilson(round(n * zero_variance_share(passed_P_K)), n),
+        zero_variance=share_of(alike.tolist(), groups),
     )
+
+
+def _gap(ever: NDArray[Any], stands: NDArray[Any], groups: Sequence[str] | None) -> Interval:
+    """By how much pass@k is above what the rung answers to the same prompts."""
+    change = ever.astype(float) - stands.astype(float)
+    of_groups = design(change, groups, (-1.0, 1.0))
+    return tango(int((change > 0).sum()), int((change < 0).sum()), len(change), design=of_groups)
 
 
 def movement(examples: Sequence[Example], dated_by: str, fields: Sequence[str], seed: int) -> Movement | None:

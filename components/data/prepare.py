@@ -18,7 +18,7 @@ from components.data.labels import mended
 from components.data.remarks import of_labels, of_leaks, of_repeats
 from components.data.report import DataReport
 from components.data.sources import Row, read
-from components.data.split import SPLITS, Places, TooFewRowsError, assign, leaked
+from components.data.split import SPLITS, Places, TooFewRowsError, assign, joined, leaked
 from components.data.tokens import TokenLimit
 from components.errors import DataError
 from components.params import GeneratedSource, SplitName, Workload
@@ -179,7 +179,7 @@ def _write(prepared: Prepared, workload: Workload, folder: Path) -> DataReport:
     """Write all outputs into a new folder."""
     rows, findings = prepared.rows, prepared.findings
     for split, places in prepared.splits.items():
-        write_jsonl(folder / f"{split}.jsonl", [rows[place].example for place in places])
+        write_jsonl(folder / f"{split}.jsonl", joined(rows, prepared.alike, places, split))
     write_jsonl(folder / "quarantine.jsonl", _quarantined(rows, findings.failures))
     (folder / "data_docs").mkdir()
     (folder / "data_docs" / "index.html").write_text(findings.page, encoding="utf-8")

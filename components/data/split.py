@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from components.data.sources import Part, Row
 from components.errors import ConfigError, DataError
 from components.params import FileSource, GeneratedSource, HuggingFaceSource, SplitName, Workload
+from components.records import Example
 
 SPLITS: tuple[SplitName, ...] = ("train", "dev", "test", "sealed")
 # Filled in this order, so that a larger train split leaves the others as they are.
@@ -168,6 +169,22 @@ def _fill(bundles: Iterable[list[int]], room: dict[SplitName, int]) -> tuple[Pla
                 left[split] = n - len(bundle)
                 break
     return {split: sorted(places) for split, places in splits.items()}, left
+
+
+def joined(rows: Sequence[Row], alike: Sequence[int], places: Sequence[int], split: SplitName) -> list[Example]:
+    """The examples at these places; in an evaluation split near-duplicates are of one group, as those of a group are.
+
+    What is measured there respects groups: examples that resemble each other are right or wrong together.
+    """
+    examples = [rows[place].example for place in places]
+    if split not in EVALUATION:
+        return examples
+    bundles = _bundles([rows[place] for place in places], [alike[place] for place in places])
+    groups = {place: examples[bundle[0]].group for bundle in bundles for place in bundle}
+    return [
+        example if example.group == groups[place] else example.model_copy(update={"group": groups[place]})
+        for place, example in enumerate(examples)
+    ]
 
 
 def _bundles(rows: Sequence[Row], alike: Sequence[int]) -> list[list[int]]:

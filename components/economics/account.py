@@ -1,7 +1,8 @@
 """The account of a workload: what a call of each rung costs, what was spent once, and when an owned rung pays back.
 
-Intervals are 95 % by bootstrap: test examples are drawn with replacement, the same for all rungs, which moves tokens
-and accuracies; a machine's throughput moves by the spread between its measurements. Prices are taken as they are.
+Intervals are 95 % by bootstrap (`draws`): groups of test examples are drawn with replacement, the same for all rungs,
+which moves tokens and accuracies; a machine's throughput moves by the spread between its measurements. Prices are taken
+as they are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.economics.breakeven import Case, calls_in_year, calls_to_pay, net_usd, payback_years
+from components.economics.draws import DRAWS, dearest, resampled
 from components.economics.prices import MachinePrice
 from components.economics.sensitivity import Swing, swings
 from components.errors import DataError
 from components.params import EconomicsParams, Traffic
 from components.records import Interval, Record
 
-DRAWS = 2000
 YEARS = (1, 2, 3)
 _DAYS_PER_YEAR = 365.25
-_BLOCK = 250  # draws at once: 250 × 10,000 examples stay below 20 MB
+DOMINATED = 0.15  # of the cost, by the dearest hundredth: lognormal calls with σ = 1.29
 Array = NDArray[np.floating[Any]]
 
 
@@ -87,13 +88,17 @@ class Account(Record):
 
 @dataclass(frozen=True)
 class Setting:
-    """What an account is drawn up under: traffic, the workload's prices, the machine, the day and a seed."""
+    """What an account is drawn up under: traffic, the workload's prices, the machine, the day and a seed.
+
+    `groups` names the group of each test example, in their order; None: each is one of its own.
+    """
 
     traffic: Traffic
     economics: EconomicsParams
     machine: MachinePrice
     today: date
     seed: int
+    groups: Sequence[str] | None = None
 
 
 def draw_up(calls: Sequence[Calls], incumbent: str, setting: Setting) -> Account:
@@ -116,7 +121,7 @@ def draw_up(calls: Sequence[Calls], incumbent: str, setting: Setting) -> Account
         growth_per_year=setting.traffic.growth_per_year,
         horizon_years=setting.economics.horizon_years,
         rungs=rungs,
-        notes=_notes(by_name[incumbent], setting),
+        notes=(*_notes(by_name[incumbent], setting), *_dominated(calls)),
     )
 
 
@@ -155,22 +160,12 @@ def _rung(one: Calls, incumbent: Calls, drawn: Mapping[str, tuple[Array, Array]]
 
 
 def _draws(calls: Sequence[Calls], setting: Setting) -> dict[str, tuple[Array, Array]]:
-    """By rung, dollars a call and share right in each draw.
-
-    How often each example is drawn is multinomial; examples that all rungs answered alike are counted together.
-    """
+    """By rung, dollars a call and share right in each draw."""
     rng = np.random.default_rng(setting.seed)
-    columns = np.stack([column for one in calls for column in (one.usd, one.right.astype(float))], axis=1)
-    rows, counts = np.unique(columns, axis=0, return_counts=True)
-    n = counts.sum()
-    means = np.concatenate(
-        [rng.multinomial(n, counts / n, size=_BLOCK) @ rows / n for _ in range(DRAWS // _BLOCK)]
-    ).T  # rungs × (dollars, right) × draws
+    columns = (np.stack(part, axis=1) for part in ([one.usd for one in calls], [one.right for one in calls]))
+    usd, right = resampled(*columns, setting.groups, rng)
     speed = np.exp(rng.normal(0.0, setting.economics.throughput_spread, size=DRAWS))  # of the machine, for all alike
-    return {
-        one.name: (means[2 * at] * speed if one.owned else means[2 * at], means[2 * at + 1])
-        for at, one in enumerate(calls)
-    }
+    return {one.name: (usd[at] * speed if one.owned else usd[at], right[at]) for at, one in enumerate(calls)}
 
 
 def _case(owned: tuple[Calls, Any, Any], incumbent: tuple[Calls, Any, Any], setting: Setting) -> Case:
@@ -238,3 +233,14 @@ def _notes(incumbent: Calls, setting: Setting) -> tuple[str, ...]:
         "The machine is shared with other work, at its utilisation in params/prices.yaml.": not economics.own_machine,
     }
     return tuple(note for note, holds in left_out.items() if holds)
+
+
+def _dominated(calls: Sequence[Calls]) -> tuple[str, ...]:
+    """Of which rungs a few calls make up the cost, so that others might have made another one."""
+    parts = {one.name: dearest(one.usd) for one in calls}
+    return tuple(
+        f"The dearest 1 % of {name}'s calls make up {part:.0%} of their cost: its intervals hang on a few calls and "
+        "may be too narrow."
+        for name, part in parts.items()
+        if part > DOMINATED
+    )

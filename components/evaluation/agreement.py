@@ -1,10 +1,15 @@
 """How far a scorer and people agree, and how sure a share is whose answers come in clusters. Pure numbers."""
 
-from collections import defaultdict
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from components.errors import DataError
-from components.evaluation.metrics import wilson
+from components.evaluation.clusters import codes_of, freedom
+from components.evaluation.metrics import share_design, share_of, wilson
 from components.records import Interval
 
 Verdict = tuple[str, bool]  # (cluster, outcome): answers about one example are a cluster
@@ -17,30 +22,49 @@ class Share(Interval):
 
 
 def share(verdicts: Sequence[Verdict]) -> Share:
-    """The share of true outcomes, with Wilson's interval at the effective sample size.
-
-    Answers about one example are alike, so n of them tell less than n examples would: the effective size is
-    p(1 − p) / v, with v the variance of the mean between clusters (Korn and Graubard 1998). Where all outcomes are
-    equal nothing tells v, and the number of clusters stands for it.
+    """The share of true outcomes, with an interval that respects clusters, few and unequal ones too.
 
     Raises:
         DataError: There is no outcome.
     """
     if not verdicts:
         raise DataError("expected at least one answer for a share, found none")
-    clusters: dict[str, list[bool]] = defaultdict(list)
-    for cluster, outcome in verdicts:
-        clusters[cluster].append(outcome)
-    n, k = len(verdicts), len(clusters)
-    value = sum(outcome for _, outcome in verdicts) / n
-    effective = float(k)
-    if k == n:
-        effective = float(n)
-    elif 0 < value < 1 and k > 1:
-        spread = sum((sum(found) - value * len(found)) ** 2 for found in clusters.values()) * k / (k - 1) / n**2
-        effective = max(1.0, min(float(n), value * (1 - value) / spread)) if spread else float(n)
-    found = wilson(value * effective, effective)
-    return Share(value=value, low=found.low, high=found.high, n=n)
+    outcomes = np.array([float(outcome) for _, outcome in verdicts])
+    of_clusters = share_design(outcomes, [cluster for cluster, _ in verdicts])
+    found = wilson(float(outcomes.sum()), len(outcomes), design=of_clusters)
+    return Share(value=found.value, low=found.low, high=found.high, n=len(outcomes))
+
+
+def kappa_interval(clusters: Sequence[str], some: Sequence[bool], others: Sequence[bool]) -> Interval:
+    """Cohen's kappa with its 95 % interval, which respects clusters.
+
+    Kappa is 1 − D / E, with D the share of answers on which raters differ and E what chance would make of it. D has the
+    interval of a share; E moves by its jackknife over clusters. Where chance leaves nothing to differ on, or there is
+    one cluster, nothing is known but that kappa lies between −1 and 1.
+    """
+    from scipy.stats import t
+
+    codes = codes_of(clusters)
+    k, value = int(codes.max()) + 1, cohens_kappa(some, others)
+    cells = np.zeros((k, 2, 2))
+    np.add.at(cells, (codes, np.array(some, dtype=int), np.array(others, dtype=int)), 1.0)
+    total = cells.sum(axis=0)
+    chance = float(_differing_by_chance(total[None])[0])
+    if k < 2 or not chance:
+        return Interval(value=value, low=-1.0, high=1.0)
+    apart = share_of([one != other for one, other in zip(some, others, strict=True)], clusters)
+    left = _differing_by_chance(total - cells)
+    error = math.sqrt((k - 1) / k * float(((left - left.mean()) ** 2).sum()))
+    moved = apart.value / chance**2 * error * float(t.ppf(0.975, freedom(cells.sum(axis=(1, 2)))))
+    low = value - math.hypot((apart.high - apart.value) / chance, moved)
+    high = value + math.hypot((apart.value - apart.low) / chance, moved)
+    return Interval(value=value, low=max(-1.0, low), high=min(1.0, high))
+
+
+def _differing_by_chance(cells_K_2_2: NDArray[Any]) -> NDArray[Any]:
+    """The share of answers on which two raters with these tables would differ by chance."""
+    n = np.maximum(cells_K_2_2.sum(axis=(1, 2)), 1.0)
+    return 1 - (cells_K_2_2.sum(axis=1) * cells_K_2_2.sum(axis=2)).sum(axis=1) / n**2
 
 
 def cohens_kappa(some: Sequence[bool], others: Sequence[bool]) -> float:

@@ -6,7 +6,7 @@ Decides what a certificate says and when it passes; how its figures are found is
 from components.evaluation.agreement import Share
 from components.evaluation.labelled import Source
 from components.params import CertificateParams
-from components.records import Record
+from components.records import Interval, Record
 
 
 class Exploit(Record):
@@ -30,6 +30,7 @@ class Certificate(Record):
     false_positive: Share | None
     false_negative: Share | None
     kappa: float | None
+    kappa_range: Interval | None = None
     alpha: float | None
     people_alpha: float | None
     repeatable: Share | None

@@ -12,13 +12,13 @@ from typing import Any
 from tqdm import tqdm
 
 from components.errors import ScorerError
-from components.evaluation.agreement import Share, cohens_kappa, krippendorffs_alpha, share
+from components.evaluation.agreement import Share, cohens_kappa, kappa_interval, krippendorffs_alpha, share
 from components.evaluation.certificate import Certificate, Exploit, below_floor
 from components.evaluation.exploits import Usual, exploits
 from components.evaluation.labelled import Labelled, Source, origins, parsed
 from components.evaluation.perturbations import mistakes, rewritten
 from components.params import CertificateParams, ProbeParams
-from components.records import Completion, Example, Score
+from components.records import Completion, Example, Interval, Score
 from components.schema import fields_of
 from components.scorers import Outcome, Pair
 from components.scorers.answers import NotAnAnswer, read
@@ -61,6 +61,7 @@ def certify(trial: Trial, judge: Judge, params: CertificateParams) -> Certificat
         false_positive=error_rate(trial.sample, verdicts, right=False),
         false_negative=error_rate(trial.sample, verdicts, right=True),
         kappa=kappa,
+        kappa_range=kappa_range(trial.sample, verdicts),
         alpha=alpha,
         people_alpha=people_alpha,
         repeatable=repeatable(trial.sample, [verdicts, *repeated]),
@@ -99,10 +100,15 @@ class Clerk:
         return outcome
 
 
+def _cluster(example: Example) -> str:
+    """Answers about one example are alike, and so are those about examples of one group."""
+    return example.group or example.id
+
+
 def error_rate(sample: Sequence[Labelled], verdicts: Sequence[Score | None], *, right: bool) -> Share | None:
     """The share of wrong answers that pass, or of right ones that do not; None where there is none of the kind."""
     found = [
-        (one.example.id, verdict.passed != right)
+        (_cluster(one.example), verdict.passed != right)
         for one, verdict in zip(sample, verdicts, strict=True)
         if verdict is not None and one.right == right
     ]
@@ -119,10 +125,19 @@ def agreement(
     return kappa, krippendorffs_alpha(raters), krippendorffs_alpha([one.people for one in sample])
 
 
+def kappa_range(sample: Sequence[Labelled], verdicts: Sequence[Score | None]) -> Interval | None:
+    """The interval of kappa; answers about examples of one group are a cluster."""
+    judged = [(one, verdict.passed) for one, verdict in zip(sample, verdicts, strict=True) if verdict is not None]
+    if not judged:
+        return None
+    clusters = [_cluster(one.example) for one, _ in judged]
+    return kappa_interval(clusters, [one.right for one, _ in judged], [passes for _, passes in judged])
+
+
 def repeatable(sample: Sequence[Labelled], again: Sequence[Sequence[Score | None]]) -> Share | None:
     """The share of answers that every repetition scored the same."""
     same = [
-        (one.example.id, max(values) - min(values) <= SAME)
+        (_cluster(one.example), max(values) - min(values) <= SAME)
         for one, *scores in zip(sample, *again, strict=True)
         if len(values := [score.value for score in scores if score is not None]) == len(scores)
     ]
@@ -157,7 +172,8 @@ def tricks(trial: Trial, clerk: Clerk) -> dict[str, Exploit]:
             if name in texts and not _same(texts[name], example.reference, trial.schema)
         ]
         scores = clerk.scores(asked, f"trick {name}")
-        decided = [(example.id, score) for (example, _), score in zip(asked, scores, strict=True) if score is not None]
+        tried_on = zip(asked, scores, strict=True)
+        decided = [(_cluster(example), score) for (example, _), score in tried_on if score is not None]
         if decided:
             value = sum(score.value for _, score in decided) / len(decided)
             passed = share([(key, score.passed) for key, score in decided])
@@ -183,7 +199,7 @@ def _compared(
     found: dict[str, list[tuple[str, bool]]] = {}
     for (kind, example, before, _), after in zip(rows, scores, strict=True):
         if after is not None:
-            found.setdefault(kind, []).append((example.id, holds(before.value, after.value)))
+            found.setdefault(kind, []).append((_cluster(example), holds(before.value, after.value)))
     return {kind: share(verdicts) for kind, verdicts in found.items()}
 
 

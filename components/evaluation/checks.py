@@ -6,14 +6,13 @@ Decides when a condition holds and whether more examples could change that; what
 import math
 from dataclasses import dataclass
 
+from components.evaluation import slices as sliced
 from components.evaluation.looks import alpha_of_look
 from components.evaluation.metrics import wilson
-from components.evaluation.paired import holm
 from components.evaluation.power import mcnemar_examples, mean_examples
 from components.params import GateParams
-from components.records import Comparison, GateNumbers, SliceComparison
+from components.records import Comparison, GateNumbers, SliceComparison, SliceFindings
 
-INTERVAL_ALPHA = 0.05  # of the intervals that comparisons carry
 MOST_TOLD = 5  # slices that speak against a challenger, by name
 
 
@@ -45,21 +44,22 @@ class Level:
 def enough_examples(params: GateParams, numbers: GateNumbers) -> Check:
     """At least `min_examples`."""
     n, least = numbers.n, params.min_examples
-    return Check(
-        n >= least, f"{n:,} sealed examples, {_at_least(n >= least)} the {least:,} that the gate asks for.", least
-    )
+    return Check(n >= least, f"{told_n(numbers)}, {_at_least(n >= least)} the {least:,} that the gate asks for.", least)
+
+
+def told_n(numbers: GateNumbers) -> str:
+    """How many examples there are, and where they come in groups how many independent ones tell as much."""
+    told = f"{numbers.n:,} sealed examples"
+    if numbers.groups is None or numbers.groups == numbers.n:
+        return told
+    effect = numbers.versus.effect if numbers.versus else 1.0
+    worth = f", which tell as much as {numbers.n / effect:,.0f} independent ones" if numbers.versus else ""
+    return f"{told} in {numbers.groups:,} groups{worth}"
 
 
 def bounds(params: GateParams, numbers: GateNumbers, challenger: str) -> list[Check]:
     """The hard bounds: validity, and where they are declared the 95th percentile of latency and the cost."""
-    valid = numbers.validity >= params.min_validity
-    found = [
-        Check(
-            valid,
-            f"{numbers.validity:.1%} of {challenger}'s answers are valid, {_at_least(valid)} the "
-            f"{params.min_validity:.1%} that the gate asks for.",
-        )
-    ]
+    found = [_validity(params, numbers, challenger)]
     limits = (
         (numbers.latency_ms_p95, params.max_latency_ms_p95, "{:,.0f} ms at the 95th percentile", "{:,.0f} ms"),
         (numbers.usd_per_1k_calls, params.max_usd_per_1k_calls, "${:,.4g} for 1,000 calls", "${:,.4g}"),
@@ -71,6 +71,30 @@ def bounds(params: GateParams, numbers: GateNumbers, challenger: str) -> list[Ch
             relation = "within" if passed else "not within"
             found.append(Check(passed, f"{challenger}: {said}, {relation} the bound of {limit.format(most)}."))
     return found
+
+
+def _validity(params: GateParams, numbers: GateNumbers, challenger: str) -> Check:
+    """The lower end of validity's interval is above the bound; of a record without an interval the share itself."""
+    least, valid = params.min_validity, numbers.valid
+    low = numbers.validity if valid is None else valid.low
+    passed = low >= least
+    needed = None if passed or numbers.validity <= least else _valid_examples(numbers.validity, least)
+    told = "" if valid is None else f" (95 % interval {valid.low:.1%} to {valid.high:.1%})"
+    end = "" if valid is None else "its lower end "
+    return Check(
+        passed,
+        f"{numbers.validity:.1%} of {challenger}'s answers are valid{told}, {end}{_at_least(passed)} the {least:.1%} "
+        "that the gate asks for.",
+        needed,
+    )
+
+
+def _valid_examples(share: float, least: float) -> int:
+    """Examples of which the interval of this share lies above the bound."""
+    n = 1
+    while wilson(share * n, n).low < least:
+        n = math.ceil(1.05 * n)
+    return n
 
 
 def pinned_cases(numbers: GateNumbers, challenger: str) -> list[Check]:
@@ -92,32 +116,55 @@ def better(params: GateParams, numbers: GateNumbers, names: tuple[str, str], lev
     needed = _needed(params, numbers, level) if versus.high >= _worth(params) else None
     return [
         Check(gains, f"{_levels(params, numbers, names)}: {_change(versus)}, {_at_least(gains)} the "
-                     f"{points(least)} that the gate asks for.", needed),
+                     f"{points(least)} that the gate asks for{_undecided(numbers, names[0])}.", needed),
         Check(proven, _tested(params, numbers, names[0], level, proven), needed),
     ]  # fmt: skip
 
 
-def slices(params: GateParams, numbers: GateNumbers) -> list[Check]:
-    """No slice got worse, and on every large one a loss of the margin is ruled out."""
-    found = numbers.slices
-    if not found:
+def slices(params: GateParams, numbers: GateNumbers, challenger: str, level: Level) -> list[Check]:
+    """No slice got worse, and on none the loss that it may have is left open.
+
+    Which slices speak against a challenger is told at the last look only: until then somebody could fit the next
+    challenger to them, and a look tells the decision and what is needed to act on it.
+    """
+    found = sliced.findings(params, numbers) if numbers.slices else numbers.sliced
+    if found is None:
         return []
-    adjusted = dict(zip((one.name for one in found), holm([one.p_value for one in found]), strict=True))
-    margin = params.slices.margin
-    worse = [one for one in found if one.delta < 0 and adjusted[one.name] < params.slices.alpha]
-    large = [one for one in found if one.n >= params.slices.large_share * numbers.n]
-    told = [
-        Check(False, f"{_changed(one)}, significantly worse (p = {adjusted[one.name]:.2g}, Holm over {len(found)} "
-                     "slices).")
-        for one in worse
-    ] + [
-        Check(False, f"{_changed(one)}, so a loss of {100 * margin:g} points is not ruled out.",
-              _needed_of_slice(params, numbers, one) if one.high >= 0 else None)
-        for one in large if one.low <= -margin and one not in worse
+    if not found.against:
+        return [Check(True, f"None of {found.n} slices speaks against {challenger}{_shown(found)}.")]
+    if numbers.slices and level.look >= params.looks:
+        return _shortened(_named(params, numbers))
+    return [
+        Check(False, f"{found.against} of {found.n} slices speak against {challenger} ({found.refused} significantly "
+                     f"worse, {found.against - found.refused} with a loss that is not ruled out){_shown(found)}; which "
+                     "ones stays sealed, so that no challenger is fitted to them: the test split shows its own.",
+              found.needed)
     ]  # fmt: skip
-    return _shortened(told) or [
-        Check(True, f"None of {len(found)} slices is significantly worse, and on the {len(large)} large ones a loss of "
-                    f"{100 * margin:g} points is ruled out.")
+
+
+def _shown(found: SliceFindings) -> str:
+    if found.least is None or found.most is None:
+        return ""
+    most = "no loss at all" if found.most >= 1 else f"{100 * found.most:.0f} points"
+    return (
+        f"; with a chance of {sliced.POWER:.0%} a slice would have shown a loss of {100 * found.least:.0f} points at "
+        f"best, at worst {most}"
+    )
+
+
+def _named(params: GateParams, numbers: GateNumbers) -> list[Check]:
+    """Each slice that speaks against a challenger, in a sentence."""
+    worse = sliced.refused(params, numbers.slices)
+    told = [
+        Check(False, f"{_changed(one)}, significantly worse (p = {worse[one.name]:.2g}, Holm over "
+                     f"{len(numbers.slices)} slices).")
+        for one in numbers.slices if one.name in worse
+    ]  # fmt: skip
+    return told + [
+        Check(False, f"{_changed(one)}, so a loss of {100 * sliced.tolerated(params, one.n / numbers.n):.3g} points is "
+                     "not ruled out.",
+              sliced.needed(params, numbers, one) if one.high >= 0 else None)
+        for one in sliced.unsure(params, numbers) if one.name not in worse
     ]  # fmt: skip
 
 
@@ -145,23 +192,39 @@ def _worth(params: GateParams) -> float:
     return params.margin if params.test == "superiority" else 0.0
 
 
-def _needed(params: GateParams, numbers: GateNumbers, level: Level) -> int:
-    """Examples in all that find a gain of the margin, or show an equal challenger to be no worse, at the next look."""
+def _needed(params: GateParams, numbers: GateNumbers, level: Level) -> int | None:
+    """Examples in all that find a gain of the margin, or show an equal challenger to be no worse, at the next look.
+
+    Undecided answers count against the challenger, so that a gain is seen smaller than it is, by half of what lies
+    between both bounds; None where they leave less than a quarter of the margin.
+    """
     alpha, versus = level.after(params), numbers.versus
     assert versus is not None and numbers.deviation is not None
     discordant = _discordant(versus, numbers.n)
+    seen = params.margin - undecided_part(numbers)
+    if seen < params.margin / 4:
+        return None
     if params.test == "superiority" and params.measure == "accuracy":
-        return mcnemar_examples(discordant, params.margin, alpha, params.power)
+        return math.ceil(versus.effect * mcnemar_examples(discordant, seen, alpha, params.power))
     deviation = numbers.deviation if params.measure == "score" else math.sqrt(discordant)
-    return mean_examples(deviation, params.margin, alpha, params.power)
+    return math.ceil(versus.effect * mean_examples(deviation, seen, alpha, params.power))
 
 
-def _needed_of_slice(params: GateParams, numbers: GateNumbers, one: SliceComparison) -> int:
-    """Examples in all with so many of the slice that its loss is ruled out, if it changes as the whole should."""
-    discordant = _discordant(one, one.n)
-    deviation = numbers.deviation if params.measure == "score" and numbers.deviation else math.sqrt(discordant)
-    found = mean_examples(deviation, params.slices.margin + _worth(params), INTERVAL_ALPHA, params.power)
-    return max(numbers.n + 1, math.ceil(found * numbers.n / one.n))
+def undecided_part(numbers: GateNumbers) -> float:
+    """By how much the difference is taken too low if undecided answers are right as often for either."""
+    if numbers.best_delta is None or numbers.versus is None:
+        return 0.0
+    return (numbers.best_delta - numbers.versus.delta) / 2
+
+
+def _undecided(numbers: GateNumbers, challenger: str) -> str:
+    """Both bounds of the difference, where the scorer left answers undecided (Manski 1990)."""
+    if not numbers.undecided or numbers.best_delta is None:
+        return ""
+    return (
+        f"; {numbers.undecided:,} examples that the scorer could not decide count against {challenger}, and it would "
+        f"be {points(numbers.best_delta)} if they counted for it"
+    )
 
 
 def _discordant(versus: Comparison, n: int) -> float:
@@ -170,7 +233,8 @@ def _discordant(versus: Comparison, n: int) -> float:
     Asking by the share that was measured is asking for too few in half of all cases: of challengers better by the
     margin 76 % passed where 85 % do now (benchmarks/verdicts.py, the world `few`).
     """
-    return wilson(versus.fixed + versus.broken, n, confidence=0.6).high
+    moved, worth = versus.fixed + versus.broken, max(1.0, n / versus.effect)
+    return wilson(moved / n * worth, worth, confidence=0.6).high
 
 
 def _levels(params: GateParams, numbers: GateNumbers, names: tuple[str, str]) -> str:
@@ -196,7 +260,9 @@ def _tested(params: GateParams, numbers: GateNumbers, challenger: str, level: Le
     if params.test == "non_inferiority":
         outcome = "not worse" if proven else "not shown to be not worse"
         return f"{moved}: non-inferiority p = {p:.2g} at {at}, so {challenger} is {outcome} by {points(params.margin)}."
-    test = "McNemar's exact" if params.measure == "accuracy" else "the permutation test's"
+    test = "McNemar's exact" if params.measure == "accuracy" else "the test for bounded scores has"
+    if params.measure == "accuracy" and numbers.groups is not None and numbers.groups < numbers.n:
+        test = "the exact test of whole groups has"
     return f"{moved}: {test} p = {p:.2g} at {at}, so {challenger} is {_outcome(versus.delta, p, level.alpha)}."
 
 

@@ -1,7 +1,7 @@
 """A rung against its parent on the same examples: by how much, how sure, and which examples changed sides."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import DataError
-from components.evaluation.metrics import mcnemar_exact, wilson
-from components.evaluation.paired import mean_difference, sign_flip, tango
+from components.evaluation.clusters import INDEPENDENT, Design, design, flip_p, grouped
+from components.evaluation.metrics import mcnemar_exact, share_of
+from components.evaluation.paired import Groups, mean_of, mean_p, tango
 from components.records import Comparison, Interval, Score, SliceComparison
 
 Scores = Mapping[str, Score]
@@ -45,41 +46,85 @@ def changes(parent: Scores, child: Scores) -> Changes:
     return Changes(fixed, broken)
 
 
-def compare(parent: Scores, child: Scores, seed: int = 0, measure: Measure = "accuracy") -> Comparison:
+def compare(
+    parent: Scores,
+    child: Scores,
+    seed: int = 0,
+    measure: Measure = "accuracy",
+    groups: Mapping[str, str] | None = None,
+) -> Comparison:
     """The difference (child − parent) with its 95 % interval and the two-sided p-value of no difference.
+
+    `groups` maps example id → group; an example without one is a group of its own.
 
     Raises:
         DataError: The two were not scored on the same examples, or on none.
     """
     _check_same_examples(parent, child)
-    return compare_values(values(parent, parent, measure), values(child, parent, measure), seed, measure)
+    before, after = values(parent, parent, measure), values(child, parent, measure)
+    return compare_values(before, after, seed, measure, groups_of(parent, groups))
 
 
-def compare_values(before: NDArray[Any], after: NDArray[Any], seed: int, measure: Measure) -> Comparison:
+def compare_values(
+    before: NDArray[Any], after: NDArray[Any], seed: int, measure: Measure, groups: Groups = None
+) -> Comparison:
     """The same of n values each; `fixed` counts those that rose, `broken` those that fell.
 
-    Accuracies by Tango's score interval and McNemar's exact test, mean scores by Student's interval and the
-    permutation test, which draws from the seed.
+    Accuracies by Tango's score interval and McNemar's exact test, mean scores by the score interval for bounded means
+    and its test (`paired.mean_p`, which draws from the seed). Of examples in groups the interval is as wide as their
+    design effect makes it, and the test turns whole groups.
     """
-    fixed, broken = int(np.sum(after > before)), int(np.sum(after < before))
+    change = after - before
+    fixed, broken = int(np.sum(change > 0)), int(np.sum(change < 0))
+    of_groups = paired_design(change, groups)
     if measure == "accuracy":
-        delta, p_value = tango(fixed, broken, len(before)), mcnemar_exact(fixed, broken)
+        delta, p_value = tango(fixed, broken, len(change), design=of_groups), _flipped(change, fixed, broken, groups)
     else:
-        delta, p_value = mean_difference(after - before), sign_flip(after - before, seed)[0]
+        delta, p_value = mean_of(change, groups), mean_p(change, groups, seed)[0]
     return Comparison(
-        delta=delta.value, low=delta.low, high=delta.high, p_value=p_value, fixed=fixed, broken=broken
+        delta=delta.value, low=delta.low, high=delta.high, p_value=p_value, fixed=fixed, broken=broken,
+        effect=of_groups.effect,
     )  # fmt: skip
 
 
+def paired_design(change: NDArray[Any], groups: Groups) -> Design:
+    """The design of a mean of paired differences."""
+    return INDEPENDENT if groups is None else design(change, groups, (-1.0, 1.0))
+
+
+def _flipped(change: NDArray[Any], fixed: int, broken: int, groups: Groups) -> float:
+    parts = grouped(change, groups)
+    return mcnemar_exact(fixed, broken) if parts.alone else flip_p(parts.sums)[0]
+
+
+def groups_of(keys: Iterable[str], groups: Mapping[str, str] | None) -> list[str] | None:
+    """The group of each example by its id."""
+    return None if groups is None else [groups.get(key, f"\0{key}") for key in keys]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How examples lie: the places of each slice's, named as `channel=chat`; the seed of draws; each one's group."""
+
+    members: Mapping[str, NDArray[Any]]
+    seed: int
+    groups: NDArray[Any] | None = None
+
+    def groups_at(self, places: NDArray[Any]) -> NDArray[Any] | None:
+        """The groups of the examples at these places."""
+        return None if self.groups is None else self.groups[places]
+
+
 def compare_slices(
-    before: NDArray[Any], after: NDArray[Any], members: Mapping[str, NDArray[Any]], seed: int, measure: Measure
+    before: NDArray[Any], after: NDArray[Any], layout: Layout, measure: Measure
 ) -> tuple[SliceComparison, ...]:
-    """The comparison on each slice by itself; `members` maps a slice's name to the places of its examples."""
+    """The comparison on each slice by itself."""
     return tuple(
         SliceComparison(
-            name=name, n=len(at), **compare_values(before[at], after[at], seed, measure).model_dump()
+            name=name, n=len(at),
+            **compare_values(before[at], after[at], layout.seed, measure, layout.groups_at(at)).model_dump(),
         )
-        for name, at in members.items()
+        for name, at in layout.members.items()
     )  # fmt: skip
 
 
@@ -97,11 +142,11 @@ def values(scores: Scores, order: Iterable[str], measure: Measure) -> NDArray[An
     return np.array([float(scores[key].passed) if measure == "accuracy" else scores[key].value for key in order])
 
 
-def level_of(found: NDArray[Any], measure: Measure) -> Interval:
-    """The accuracy by Wilson's interval, or the mean score by Student's."""
+def level_of(found: NDArray[Any], measure: Measure, groups: Sequence[str] | None = None) -> Interval:
+    """The accuracy by Wilson's interval, or the mean score by the score interval for bounded means."""
     if measure == "accuracy":
-        return wilson(int(found.sum()), len(found))
-    return mean_difference(found)
+        return share_of(found.tolist(), groups)
+    return mean_of(found, groups, (0.0, 1.0))
 
 
 def _check_same_examples(parent: Scores, child: Scores) -> None:

@@ -12,11 +12,12 @@ from components.evaluation.compare import Scores, common, compare
 from components.evaluation.judged import by_example, scores_in
 from components.evaluation.metrics import (
     accuracy,
+    effective,
     field_accuracy,
     latency_percentiles,
+    share_of,
     slice_accuracy,
     slice_sizes,
-    wilson,
 )
 from components.records import Completion, Cost, Example, Judged, Rung, RungResult
 
@@ -61,7 +62,8 @@ def evaluate_rung(
         raise DataError(f"expected a parent scored on the same examples, found others, such as {min(foreign)}")
     scores = scores_in(judged)
     decided = [example for example in measured_by.examples if example.id in scores]
-    right = accuracy(scores.values())
+    groups = {example.id: example.group for example in measured_by.examples}
+    right = accuracy(scores.values(), [groups[key] for key in scores])
     measured = Measured(
         input_tokens=sum(completion.usage.input_tokens for completion in completions) / len(completions),
         output_tokens=sum(completion.usage.output_tokens for completion in completions) / len(completions),
@@ -76,15 +78,16 @@ def evaluate_rung(
         needs=rung.needs,
         n=len(scores),
         accuracy=right,
-        validity=wilson(sum(answer.valid for answer in judged), len(judged)),
+        validity=share_of((answer.valid for answer in judged), [groups[answer.example_id] for answer in judged]),
         fields=field_accuracy(list(scores.values()), measured_by.schema["properties"]),
         slices=slice_accuracy(decided, scores, measured_by.slices),
         slice_sizes=slice_sizes(decided, measured_by.slices),
         usage={"input_tokens": measured.input_tokens, "output_tokens": measured.output_tokens},
         latency_ms=latency_percentiles(completion.latency_ms for completion in completions),
         cost=cost(measured),
-        vs_parent=None if parent is None else compare(*common(parent, scores), measured_by.seed),
+        vs_parent=None if parent is None else compare(*common(parent, scores), measured_by.seed, groups=groups),
         scorer_errors=len(judged) - len(scores),
+        effective_n=effective([score.passed for score in scores.values()], [groups[key] for key in scores]),
         seconds=rung.seconds,
         mlflow_run_id=rung.mlflow_run_id,
     )

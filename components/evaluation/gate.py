@@ -5,7 +5,7 @@ can be made again. Says why in sentences; loads, registers and deploys nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,22 @@ from numpy.typing import NDArray
 from components.errors import DataError
 from components.evaluation import checks
 from components.evaluation.checks import Check, Level
+from components.evaluation.clusters import INDEPENDENT, codes_of
 from components.evaluation.compare import (
+    Layout,
+    Measure,
     Scores,
-    common,
     compare_slices,
     compare_values,
+    groups_of,
     level_of,
+    paired_design,
     slice_members,
-    values,
 )
 from components.evaluation.looks import NO_CHAMPION
-from components.evaluation.metrics import wilson
-from components.evaluation.paired import sign_flip, tango_p_not_worse
+from components.evaluation.metrics import share_design, wilson
+from components.evaluation.paired import mean_p, tango_p_not_worse
+from components.evaluation.slices import findings
 from components.params import GateParams
 from components.records import Comparison, GateNumbers, Verdict
 
@@ -34,7 +38,8 @@ from components.records import Comparison, GateNumbers, Verdict
 class Contender:
     """A rung on the sealed split: example id → score, how many of its answers the schema allows, what a call takes.
 
-    `failed_cases` are the must-pass cases that it does not answer right.
+    `undecided` maps example id → answer where the scorer could not decide; `invalid` names the examples whose answers
+    are not valid. `failed_cases` are the must-pass cases that it does not answer right.
     """
 
     name: str
@@ -43,56 +48,108 @@ class Contender:
     latency_ms_p95: float | None = None
     usd_per_1k_calls: float | None = None
     failed_cases: tuple[str, ...] = ()
+    undecided: Mapping[str, str] = field(default_factory=dict[str, str])
+    invalid: frozenset[str] = frozenset()
+
+    @property
+    def answered(self) -> list[str]:
+        """Ids of the examples that it answered, decided or not."""
+        return [*self.scores, *self.undecided]
+
+    def worth(self, keys: list[str], measure: Measure, undecided: float) -> NDArray[Any]:
+        """What its answers are worth, an undecided one as much as is given."""
+        return np.array([
+            undecided if (score := self.scores.get(key)) is None
+            else float(score.passed) if measure == "accuracy" else score.value
+            for key in keys
+        ])  # fmt: skip
 
 
 Slices = Mapping[str, Mapping[str, str]]  # example id → slice → value
 
 
-def measure(
-    params: GateParams, challenger: Contender, champion: Contender | None, slices: Slices, seed: int
-) -> GateNumbers:
-    """Count everything that the gate decides by, on the examples that were scored for both.
+@dataclass(frozen=True)
+class Split:
+    """What is known of the sealed examples: their slices and groups by id, and the seed of draws."""
+
+    slices: Slices = field(default_factory=dict[str, Mapping[str, str]])
+    groups: Mapping[str, str] | None = None
+    seed: int = 0
+
+
+def measure(params: GateParams, challenger: Contender, champion: Contender | None, split: Split) -> GateNumbers:
+    """Count everything that the gate decides by, on the examples that both answered.
+
+    Undecided answers count against the challenger: its own as wrong, the champion's as right. Where both gave the same
+    answer they are worth the same, whatever that is.
 
     Raises:
         DataError: There are no sealed scores.
     """
     if not challenger.scores:
         raise DataError("expected at least one example for a proportion, found 0")
-    before, after = common(champion.scores if champion else challenger.scores, challenger.scores)
-    now = values(after, after, params.measure)
-    alone = GateNumbers(
+    theirs = set(champion.answered if champion else challenger.answered)
+    keys = [key for key in challenger.answered if key in theirs]
+    of_keys, now = groups_of(keys, split.groups), challenger.worth(keys, params.measure, 0.0)
+    alone = _alone(params, challenger, now, of_keys)
+    if champion is None:
+        return alone.model_copy(update={"undecided": len(challenger.undecided)})
+    was, best = _bounds(params, challenger, champion, keys)
+    groups = None if of_keys is None else codes_of(of_keys)
+    found = against(params, alone, (was, now), Layout(slice_members(keys, split.slices), split.seed, groups))
+    doubtful = len(challenger.undecided.keys() | champion.undecided.keys())
+    return found.model_copy(update={"undecided": doubtful, "best_delta": best if doubtful else None})
+
+
+def _alone(params: GateParams, challenger: Contender, now: NDArray[Any], groups: list[str] | None) -> GateNumbers:
+    """What is counted of a challenger by itself."""
+    n, keys = len(challenger.answered), challenger.answered
+    of_all = INDEPENDENT
+    if groups is not None and len(groups) == n:
+        of_all = share_design(np.array([float(key not in challenger.invalid) for key in keys]), groups)
+    valid = wilson(challenger.valid, n, design=of_all)
+    return GateNumbers(
         n=len(now),
-        validity=wilson(challenger.valid, len(challenger.scores)).value,
-        level=level_of(now, params.measure),
+        validity=valid.value,
+        valid=valid,
+        groups=None if groups is None else len(set(groups)),
+        level=level_of(now, params.measure, groups),
         failed_cases=challenger.failed_cases,
         latency_ms_p95=challenger.latency_ms_p95,
         usd_per_1k_calls=challenger.usd_per_1k_calls,
     )
-    if champion is None:
-        return alone
-    was, members = values(before, after, params.measure), slice_members(after, slices)
-    return against(params, alone, (was, now), members, seed)
+
+
+def _bounds(
+    params: GateParams, challenger: Contender, champion: Contender, keys: list[str]
+) -> tuple[NDArray[Any], float]:
+    """The champion's worth where undecided answers count for it, and the difference where they count against it."""
+    same = np.array([
+        key in challenger.undecided and challenger.undecided[key] == champion.undecided.get(key) for key in keys
+    ])  # fmt: skip
+    was = np.where(same, 0.0, champion.worth(keys, params.measure, 1.0))
+    least = champion.worth(keys, params.measure, 0.0)
+    most = np.where(same, 0.0, challenger.worth(keys, params.measure, 1.0))
+    return was, float((most - least).mean())
 
 
 def against(
-    params: GateParams,
-    alone: GateNumbers,
-    outcomes: tuple[NDArray[Any], NDArray[Any]],
-    members: Mapping[str, NDArray[Any]],
-    seed: int,
+    params: GateParams, alone: GateNumbers, outcomes: tuple[NDArray[Any], NDArray[Any]], layout: Layout
 ) -> GateNumbers:
     """A challenger's numbers with those of the comparison: `outcomes` are the champion's and its own on n examples."""
-    was, now = outcomes
-    versus = compare_values(was, now, seed, params.measure)
-    return alone.model_copy(
+    (was, now), groups = outcomes, layout.groups
+    versus = compare_values(was, now, layout.seed, params.measure, groups)
+    found = alone.model_copy(
         update={
+            "groups": alone.groups if groups is None else len(np.unique(groups)),
             "champion_level": float(was.mean()),
             "versus": versus,
-            "p_value": _p_value(params, versus, now - was, seed),
+            "p_value": _p_value(params, versus, now - was, layout),
             "deviation": float(np.std(now - was)),
-            "slices": compare_slices(was, now, members, seed, params.measure),
+            "slices": compare_slices(was, now, layout, params.measure),
         }
     )
+    return found.model_copy(update={"sliced": findings(params, found)})
 
 
 def judge(params: GateParams, names: tuple[str, str], numbers: GateNumbers, level: Level) -> Verdict:
@@ -100,7 +157,7 @@ def judge(params: GateParams, names: tuple[str, str], numbers: GateNumbers, leve
     challenger, champion = names
     found = [checks.enough_examples(params, numbers), *checks.bounds(params, numbers, challenger)]
     found += [_first(numbers, challenger)] if champion == NO_CHAMPION else checks.better(params, numbers, names, level)
-    found += [*checks.slices(params, numbers), *checks.pinned_cases(numbers, challenger)]
+    found += [*checks.slices(params, numbers, challenger, level), *checks.pinned_cases(numbers, challenger)]
     failed = [check for check in found if not check.passed]
     needed = [check.needed for check in failed if check.needed is not None]
     undecided = bool(failed) and len(needed) == len(failed)
@@ -114,8 +171,15 @@ def judge(params: GateParams, names: tuple[str, str], numbers: GateNumbers, leve
         more_examples=more,
         alpha=None if champion == NO_CHAMPION else level.alpha,
         look=level.look,
-        numbers=numbers,
+        numbers=_sealed(params, numbers, level),
     )
+
+
+def _sealed(params: GateParams, numbers: GateNumbers, level: Level) -> GateNumbers:
+    """The numbers without those of single slices, which stay sealed until the last look."""
+    if level.look >= params.looks:
+        return numbers
+    return numbers.model_copy(update={"slices": (), "sliced": numbers.sliced or findings(params, numbers)})
 
 
 def repeated(params: GateParams, verdict: Verdict) -> Verdict:
@@ -139,13 +203,14 @@ def _first(numbers: GateNumbers, challenger: str) -> Check:
     )
 
 
-def _p_value(params: GateParams, versus: Comparison, change: NDArray[Any], seed: int) -> float:
+def _p_value(params: GateParams, versus: Comparison, change: NDArray[Any], layout: Layout) -> float:
     """Of the declared test; a one-sided one is doubled, so that every level is that of a two-sided test."""
     if params.test == "superiority":
         return versus.p_value
     if params.measure == "accuracy":
-        return min(1.0, 2 * tango_p_not_worse(versus.fixed, versus.broken, len(change), params.margin))
-    return min(1.0, 2 * sign_flip(change, seed, params.margin)[1])
+        of_groups = paired_design(change, layout.groups)
+        return min(1.0, 2 * tango_p_not_worse(versus.fixed, versus.broken, len(change), params.margin, of_groups))
+    return min(1.0, 2 * mean_p(change, layout.groups, layout.seed, params.margin)[1])
 
 
 def _asked(params: GateParams, numbers: GateNumbers, more: int) -> str:

@@ -10,7 +10,8 @@ from components.params import GateParams
 from components.records import Example, Verdict
 
 NO_CHAMPION = "none"
-SKETCH = 128  # hashes: a split of any size fits into a tag, and a half that is shared is known to within 4 points
+SKETCH = 128  # hashes of a kind: any split fits into a tag, and a half that is shared is known to within 4 points
+COLUMNS = 3  # of the inputs by which a split is recognised: of low numbers of values nothing can be told
 
 
 def alpha_of_look(params: GateParams, look: int) -> float:
@@ -41,16 +42,45 @@ def holm_climb(alpha: float, comparisons: int, walk: Callable[[float], Sequence[
 
 
 def sketch(examples: Iterable[Example]) -> tuple[str, ...]:
-    """What a split is recognised by: the least hashes of its examples, at most SKETCH of them, in order."""
-    hashes = {hashlib.sha256(f"{one.input}\n{one.reference}".encode()).hexdigest()[:8] for one in examples}
-    return tuple(sorted(hashes)[:SKETCH])
+    """What a split is recognised by: the least hashes of its examples' contents, ids and inputs.
+
+    At most SKETCH of each kind, in order. Contents are bare hashes, the others have a letter before: ids `i`, and the
+    COLUMNS input columns with the most different values `c`, `d`, `e`, where at least half of them differ. A split
+    whose references are written otherwise, or that has another column, is recognised by what stayed.
+    """
+    rows = list(examples)
+    kinds = {"": [f"{one.input}\n{one.reference}" for one in rows], "i": [one.id for one in rows]}
+    columns = {name: [one.input[name] for one in rows if name in one.input] for one in rows[:1] for name in one.input}
+    telling = [name for name, texts in columns.items() if len(set(texts)) >= len(texts) / 2]
+    widest = sorted(telling, key=lambda name: (-len(set(columns[name])), name))[:COLUMNS]
+    kinds |= dict(zip("cde", (columns[name] for name in widest), strict=False))
+    return tuple(f"{kind}{one}" for kind, texts in kinds.items() for one in _least(texts))
+
+
+def _least(texts: Iterable[str]) -> list[str]:
+    return sorted({hashlib.sha256(text.encode()).hexdigest()[:8] for text in texts})[:SKETCH]
 
 
 def shared(today: Sequence[str], earlier: Sequence[str]) -> float:
     """The share of today's examples that an earlier split held too, by the sketches of both, in [0, 1].
 
-    Below the largest hash that both sketches reach each of them is complete; there they are compared.
+    By whichever kind of hash says most: contents with contents, ids with ids, any column with any.
     """
+    now, then = _kinds(today), _kinds(earlier)
+    pairs = [(one, other) for one in now for other in then if one == other or {one, other} <= set("cde")]
+    return max((_shared(now[one], then[other]) for one, other in pairs), default=0.0)
+
+
+def _kinds(sketched: Sequence[str]) -> dict[str, list[str]]:
+    """The hashes of a sketch by their kind."""
+    kinds: dict[str, list[str]] = {}
+    for one in sketched:
+        kinds.setdefault(one[:-8], []).append(one[-8:])
+    return kinds
+
+
+def _shared(today: Sequence[str], earlier: Sequence[str]) -> float:
+    """The same of one kind. Below the largest hash that both reach each is complete; there they are compared."""
     reach = min(max(part) if len(part) == SKETCH else "~" for part in (today, earlier))
     comparable = [one for one in today if one <= reach]
     return len(set(comparable) & set(earlier)) / len(comparable) if comparable else 0.0

@@ -3,25 +3,27 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import DataError
+from components.evaluation.clusters import INDEPENDENT, Design, design
 from components.records import Example, Interval, Latency, Score
 
 
-def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, confidence: float = 0.95, design: Design = INDEPENDENT) -> Interval:
     """A proportion in [0, 1] with its interval (Wilson 1927, without continuity correction).
+
+    Of examples in groups it is the interval of as many as they are worth (Korn and Graubard 1998).
 
     Raises:
         DataError: There is nothing to take a share of.
     """
     if n < 1:
         raise DataError(f"expected at least one example for a proportion, found {n}")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = design.critical(confidence)
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -29,10 +31,28 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     return Interval(value=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half)))
 
 
-def accuracy(scores: Iterable[Score]) -> Interval:
-    """The share of scores that passed."""
-    passed = [score.passed for score in scores]
-    return wilson(sum(passed), len(passed))
+def accuracy(scores: Iterable[Score], groups: Sequence[str] | None = None) -> Interval:
+    """The share of scores that passed; `groups` names the group of each."""
+    return share_of([score.passed for score in scores], groups)
+
+
+def share_of(outcomes: Iterable[bool], groups: Sequence[str] | None = None) -> Interval:
+    """The share of true outcomes, with an interval that respects groups."""
+    found = np.array(list(outcomes), dtype=float)
+    return wilson(float(found.sum()), len(found), design=share_design(found, groups))
+
+
+def share_design(outcomes: NDArray[Any], groups: Sequence[str] | None) -> Design:
+    """The design of a share."""
+    return design(outcomes, groups, (0.0, 1.0)) if len(outcomes) and groups is not None else INDEPENDENT
+
+
+def effective(outcomes: Iterable[bool], groups: Sequence[str]) -> float | None:
+    """How many independent outcomes tell as much of their share; None where each is a group of its own."""
+    if len(set(groups)) == len(groups):
+        return None
+    found = np.array(list(outcomes), dtype=float)
+    return len(found) / share_design(found, groups).effect
 
 
 def field_accuracy(scores: Sequence[Score], fields: Iterable[str]) -> dict[str, float]:

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from components.evaluation import NO_CHAMPION, Contender, Level, alpha_of_look, holm_climb, judge, measure, scores_in
+from components.evaluation import (
+    NO_CHAMPION,
+    Contender,
+    Level,
+    Split,
+    alpha_of_look,
+    holm_climb,
+    judge,
+    measure,
+    scores_in,
+)
 from components.evaluation.metrics import latency_percentiles
 from components.records import Completion, Example, GateNumbers, Judged, Verdict
 from components.stages.answers import answered, completions_of, failed_cases, judged_of
@@ -55,7 +65,7 @@ class Climb:
     def _verdict(self, challenger: Contender, champion: Contender | None, level: Level) -> Verdict:
         params, names = self.run.gate, (challenger.name, champion.name if champion else NO_CHAMPION)
         if names not in self._numbers:
-            self._numbers[names] = measure(params, challenger, champion, self._slices, self.run.seed)
+            self._numbers[names] = measure(params, challenger, champion, self._split)
         return judge(params, names, self._numbers[names], level)
 
     @cached_property
@@ -68,8 +78,9 @@ class Climb:
         return {}
 
     @cached_property
-    def _slices(self) -> dict[str, dict[str, str]]:
-        return self.run.slices_of(self.sealed)
+    def _split(self) -> Split:
+        groups = {one.id: one.group for one in self.sealed}
+        return Split(self.run.slices_of(self.sealed), groups, self.run.seed)
 
     @cached_property
     def _contenders(self) -> dict[str, Contender]:
@@ -92,9 +103,16 @@ class Climb:
 
 def contender(name: str, completions: Sequence[Completion], judged: Sequence[Judged]) -> Contender:
     """What the gate compares of a rung's answers to the sealed split."""
-    scores = scores_in(judged)
-    valid = sum(answer.valid for answer in judged if answer.example_id in scores)
-    return Contender(name, scores, valid, latency_percentiles(one.latency_ms for one in completions).p95)
+    texts = {one.example_id: one.text for one in completions}
+    invalid = frozenset(answer.example_id for answer in judged if not answer.valid)
+    return Contender(
+        name,
+        scores_in(judged),
+        len(judged) - len(invalid),
+        latency_percentiles(one.latency_ms for one in completions).p95,
+        undecided={one.example_id: texts[one.example_id] for one in judged if one.score is None},
+        invalid=invalid,
+    )
 
 
 def winner(verdict: Verdict) -> str | None:

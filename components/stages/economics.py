@@ -4,6 +4,7 @@ Decides which calls are priced how, and what was spent on a rung; what follows f
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -32,7 +33,7 @@ def account(run: Run, today: date) -> Account:
     # What a scorer could not decide for one rung is left out for all: they are compared on the same calls.
     common = [one for one in examples if all(one.id in found for found in scores.values())]
     calls = [_calls(run, one, common, answered[one.name], scores[one.name]) for one in results]
-    return draw_up(calls, incumbent, setting(run, today))
+    return draw_up(calls, incumbent, replace(setting(run, today), groups=[one.group or one.id for one in common]))
 
 
 def setting(run: Run, today: date) -> Setting:

@@ -15,7 +15,7 @@ from components.records import Completion, Judged, Record, read_jsonl, read_reco
 from components.registry import Version, count_look, registered_if_any
 from components.stages.answers import answered, completions_of, judge, opened_version
 from components.stages.evaluate import evaluated
-from components.stages.run import STATE, Run
+from components.stages.run import STATE, Run, digest
 from components.tracking import Tracker
 
 FILE, ANSWERS, SCORES = "standing.json", "sealed.jsonl", "sealed.scores.jsonl"
@@ -66,8 +66,8 @@ def standing_answers(run: Run) -> tuple[list[Completion], list[Judged]]:
 
 
 def question(run: Run) -> str:
-    """A hash of who challenges with which answers."""
-    total = hashlib.sha256()
+    """A hash of who challenges with which answers, under which settings of the gate and by which scorer."""
+    total = hashlib.sha256(digest(run.gate, run.workload.scorer).encode())
     for name in evaluated(run).contenders:
         for answer in sorted(completions_of(run, "sealed", name), key=lambda one: one.example_id):
             total.update(f"{name}\n{answer.example_id}\n{answer.text}\n".encode())
@@ -85,7 +85,8 @@ def _data_version(run: Run) -> str:
 
 def _ask(run: Run, tracker: Tracker, asked: str, champion: Version | None, folder: Path) -> None:
     sealed = run.examples("sealed")
-    known = Standing(question=asked, look=count_look(run.workload.name, sketch(sealed), asked, tracker.run_id))
+    met = digest(asked, champion.digest if champion else "")  # who is challenged belongs to what is asked
+    known = Standing(question=asked, look=count_look(run.workload.name, sketch(sealed), met, tracker.run_id))
     if champion is not None:
         name = f"version {champion.number} ({champion.method})"
         known = known.model_copy(update={"version": champion.number, "name": name, "digest": champion.digest})

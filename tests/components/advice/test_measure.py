@@ -154,4 +154,5 @@ def test_a_curve_without_points_is_refused() -> None:
 def test_a_curve_that_still_gets_steeper_is_not_bounded_above() -> None:
     rows = {500: [False] * 300, 1000: [True] * 29 + [False] * 271, 2000: [True] * 129 + [False] * 171}
     found = learning(rows, 8000, 1).full
-    assert found.high == 1.0 and 0.43 < found.low < found.value < 0.9
+    # half of the curves that are reckoned with stay at 43 %, which 300 examples know to ± 4 points, twice: the 5 % end
+    assert found.high == 1.0 and 0.34 < found.low < found.value < 0.9

@@ -1,14 +1,20 @@
 """What the gate says at the first look at a sealed split."""
 
-from components.evaluation import NO_CHAMPION, Contender, Level, judge, measure
+from components.evaluation import NO_CHAMPION, Contender, Level, Split, judge, measure
 from components.evaluation.gate import Slices
 from components.params import GateParams
 from components.records import Verdict
 
 
 def decide(
-    params: GateParams, challenger: Contender, champion: Contender | None, slices: Slices | None = None
+    params: GateParams,
+    challenger: Contender,
+    champion: Contender | None,
+    slices: Slices | None = None,
+    groups: dict[str, str] | None = None,
 ) -> Verdict:
     """Measured and judged at once; without a champion the bounds and the must-pass cases decide alone."""
     names = (challenger.name, champion.name if champion else NO_CHAMPION)
-    return judge(params, names, measure(params, challenger, champion, slices or {}, 0), Level(1, params.alpha))
+    return judge(
+        params, names, measure(params, challenger, champion, Split(slices or {}, groups)), Level(1, params.alpha)
+    )

@@ -39,7 +39,7 @@ def example(number: int) -> Example:
     answer = to_json(
         {"label": "abc"[number % 3], "amount": 10.0 * number, "note": f"box {number}", "urgent": number % 2 == 0}
     )
-    return Example(id=f"E{number}", input={"text": f"Box {number}!"}, demonstration=answer, reference=answer, group="g")
+    return Example(id=f"E{number}", input={"text": f"Box {number}!"}, demonstration=answer, reference=answer, group="")
 
 
 EXAMPLES = [example(number) for number in range(60)]
@@ -88,8 +88,9 @@ def test_answers_that_are_copies_tell_no_more_than_their_examples() -> None:
     once = share([(str(number), number < 10) for number in range(40)])
     thrice = share([(str(number), number < 10) for number in range(40) for _ in range(3)])
     assert thrice.value == once.value
-    # The variance between clusters has the divisor k − 1: 39 examples' worth instead of 40.
-    assert thrice.high - thrice.low == pytest.approx(once.high - once.low, rel=0.02)
+    # t(0.975, 39) = 2.023 instead of 1.960, and a quarter of a group of each kind that was not seen
+    assert thrice.high - thrice.low == pytest.approx(once.high - once.low, rel=0.05)
+    assert thrice.high - thrice.low > once.high - once.low
 
 
 def test_a_share_of_nothing_is_refused() -> None:

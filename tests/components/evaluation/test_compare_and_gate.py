@@ -10,7 +10,8 @@ from components.params import GateParams
 from components.records import Score
 from tests.components.evaluation.first_look import decide
 
-PARAMS = GateParams(alpha=0.05, min_delta=0.0, min_validity=0.95, min_examples=20)
+# of 20 valid answers the lower end is 1 / (1 + 1.96² / 20) = 83.9 %
+PARAMS = GateParams(alpha=0.05, min_delta=0.0, min_validity=0.8, min_examples=20)
 
 
 def scores(outcomes: str) -> dict[str, Score]:
@@ -81,7 +82,12 @@ def test_a_significantly_worse_challenger_is_not_promoted() -> None:
     ("change", "valid", "place", "words"),
     [
         ({"min_examples": 21}, 20, 0, "20 sealed examples, below the 21"),
-        ({}, 18, 1, "90.0% of grpo's answers are valid, below the 95.0%"),
+        (
+            {},
+            18,
+            1,
+            "90.0% of grpo's answers are valid (95 % interval 69.9% to 97.2%), its lower end below the 80.0%",
+        ),
         ({"min_delta": 0.6}, 20, 2, "below the +60.0"),
         ({"alpha": 0.0001}, 20, 3, "not significantly different"),
     ],
@@ -99,6 +105,16 @@ def test_without_a_champion_the_bounds_decide() -> None:
     assert decide(PARAMS, contender("sft", "0" * 15 + "1" * 5), None).decision == "promoted"
     assert decide(PARAMS, contender("sft", "1" * 20, valid=18), None).decision == "kept"
     assert decide(PARAMS, contender("sft", "1" * 19), None).decision == "kept"
+
+
+def test_validity_is_judged_by_the_lower_end_of_its_interval_and_asks_for_what_would_settle_it() -> None:
+    # 196 of 200 are 98 %, from 95.0 % on: Wilson's low end of 196 / 200 is 0.9497
+    params = GateParams(min_examples=100)
+    near, enough = (decide(params, contender("sft", "1" * 200, valid=n), None) for n in (196, 197))
+    assert (near.decision, near.undecided, enough.decision) == ("kept", True, "promoted")
+    assert 200 + near.more_examples <= 215  # at 98 % the low end reaches 95 % somewhat above 200
+    below = decide(params, contender("sft", "1" * 200, valid=188), None)
+    assert (below.decision, below.undecided) == ("kept", False)  # 94 %: more examples do not help
 
 
 def test_a_gate_without_sealed_scores_does_not_decide() -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from components.errors import DataError
-from components.evaluation import Contender, Level, judge, measure, repeated
+from components.evaluation import Contender, Level, Split, judge, measure, repeated
 from components.evaluation.power import mcnemar_power
+from components.evaluation.slices import tolerated
 from components.params import GateParams, SliceGateParams
 from components.records import Score, Verdict
 from tests.components.evaluation.first_look import decide
@@ -26,16 +27,34 @@ def sliced(*sizes: int) -> dict[str, dict[str, str]]:
     return {f"e{at:04}": {"kind": str(kind)} for at, kind in enumerate(kinds)}
 
 
+def last_look(params: GateParams, challenger: Contender, champion: Contender, slices: Any) -> Verdict:
+    """The verdict at a level of 5 % at the look at which the split retires."""
+    names = (challenger.name, champion.name)
+    return judge(params, names, measure(params, challenger, champion, Split(slices)), Level(params.looks, 0.05))
+
+
 def test_a_slice_that_got_worse_keeps_the_champion_though_the_whole_is_better() -> None:
     # 170 of 850 fixed, 30 of 150 broken: the whole is 14 points better, the slice of 150 is 20 points worse
     champion = contender("sft", "0" * 170 + "1" * 680 + "1" * 150)
     challenger = contender("grpo", "1" * 170 + "1" * 680 + "0" * 30 + "1" * 120)
-    verdict = decide(PARAMS, challenger, champion, slices=sliced(850, 150))
+    verdict = last_look(PARAMS, challenger, champion, sliced(850, 150))
     assert verdict.decision == "kept" and not verdict.undecided
     assert verdict.reasons[4].startswith("kind=1 (150): -20.0 points (95 % interval")
     # 2 · 2⁻³⁰; the other slice has the smaller p-value, so that nothing is left to correct for
     assert "significantly worse (p = 1.9e-09, Holm over 2 slices)" in verdict.reasons[4]
     assert decide(PARAMS, challenger, champion).decision == "promoted"
+
+
+def test_until_a_split_retires_nothing_tells_which_slice_speaks_against_a_challenger() -> None:
+    champion = contender("sft", "0" * 170 + "1" * 680 + "1" * 150)
+    challenger = contender("grpo", "1" * 170 + "1" * 680 + "0" * 30 + "1" * 120)
+    verdict = decide(PARAMS, challenger, champion, slices=sliced(850, 150))
+    assert verdict.decision == "kept" and not verdict.undecided
+    assert verdict.reasons[4].startswith("1 of 2 slices speak against grpo (1 significantly worse, 0 with a loss")
+    assert "kind=" not in verdict.model_dump_json()
+    assert verdict.numbers and verdict.numbers.sliced and verdict.numbers.sliced.against == 1
+    assert repeated(PARAMS, verdict) == verdict
+    assert "kind=1" in last_look(PARAMS, challenger, champion, sliced(850, 150)).model_dump_json()
 
 
 def test_a_large_slice_whose_loss_is_not_ruled_out_keeps_the_champion_and_asks_for_more() -> None:
@@ -44,14 +63,33 @@ def test_a_large_slice_whose_loss_is_not_ruled_out_keeps_the_champion_and_asks_f
     challenger = contender("grpo", "1" * 60 + "1" * 100 + "0" * 3 + "1" * 37)
     verdict = decide(PARAMS, challenger, champion, slices=sliced(160, 40))
     assert verdict.decision == "kept" and verdict.undecided and verdict.more_examples > 0
-    assert verdict.reasons[4].endswith("so a loss of 10 points is not ruled out.")
+    named = last_look(PARAMS, challenger, champion, sliced(160, 40))
+    assert named.reasons[4].endswith("so a loss of 10 points is not ruled out.")
+    # of a fifth of the examples, where a half is large, (0.5 / 0.2)² · 10 = 62, so half of the points must be ruled out
     small = PARAMS.model_copy(update={"slices": SliceGateParams(large_share=0.5)})
     assert decide(small, challenger, champion, slices=sliced(160, 40)).decision == "promoted"
 
 
+def test_what_must_be_ruled_out_on_a_slice_grows_without_a_step() -> None:
+    # 10 points from a share of 0.1 on, 10 · (0.1 / share)² below, never more than 50
+    shares, expected = (0.2, 0.1, 0.095, 0.05, 0.01), (0.1, 0.1, 0.1108, 0.4, 0.5)
+    assert [tolerated(PARAMS, share) for share in shares] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_slice_of_ten_that_breaks_in_whole_is_seen() -> None:
+    # its ten examples count beside nine of the whole, which gained 5 points: −53 + 2, and no interval of a certainty
+    champion = contender("sft", "0" * 60 + "1" * 930 + "1" * 10)
+    challenger = contender("grpo", "1" * 60 + "1" * 930 + "0" * 10)
+    assert decide(PARAMS, challenger, champion, slices=sliced(990, 10)).decision == "kept"
+    unhurt = contender("grpo", "1" * 60 + "1" * 930 + "0" + "1" * 9)
+    verdict = decide(PARAMS, unhurt, champion, slices=sliced(990, 10))
+    assert verdict.decision == "promoted"
+    assert "with a chance of 80% a slice would have shown a loss of" in verdict.reasons[4]
+
+
 def test_of_many_slices_that_got_worse_the_first_are_named() -> None:
     champion, challenger = contender("sft", "0" * 200 + "1" * 210), contender("grpo", "1" * 200 + "0" * 210)
-    verdict = decide(PARAMS, challenger, champion, slices=sliced(200, *[30] * 7))
+    verdict = last_look(PARAMS, challenger, champion, sliced(200, *[30] * 7))
     assert [reason.partition(" ")[0] for reason in verdict.reasons[4:]] == [f"kind={kind}" for kind in range(1, 6)] + [
         "So"
     ]
@@ -64,8 +102,42 @@ def test_slices_are_corrected_for_their_number() -> None:
     challenger = contender("grpo", "1" * 175 + "0" * 6 + "1" * 19)
     params = PARAMS.model_copy(update={"slices": SliceGateParams(large_share=1.0)})
     assert decide(params, challenger, champion, slices=sliced(*[25] * 8)).decision == "promoted"
-    alone = decide(params, challenger, champion, slices=dict(list(sliced(*[25] * 8).items())[-25:]))
+    alone = last_look(params, challenger, champion, dict(list(sliced(*[25] * 8).items())[-25:]))
     assert "kind=7 (25): -24.0 points" in alone.reasons[4] and alone.decision == "kept"
+
+
+def test_examples_of_one_group_count_as_one() -> None:
+    # 12 examples fixed and none broken: p = 2 / 2¹² apart, but in two groups of six 2 / 2² = 0.5
+    champion, challenger = contender("sft", "0" * 12 + "1" * 188), contender("grpo", "1" * 200)
+    assert decide(PARAMS, challenger, champion).decision == "promoted"
+    groups = {f"e{at:04}": f"{at // 6}" for at in range(200)}
+    verdict = decide(PARAMS, challenger, champion, groups=groups)
+    assert verdict.numbers and verdict.numbers.p_value == 0.5 and verdict.decision == "kept"
+    assert verdict.reasons[0].startswith("200 sealed examples in 34 groups, which tell as much as ")
+    assert "the exact test of whole groups has p = 0.5" in verdict.reasons[3]
+    assert verdict.more_examples > decide(PARAMS, champion, challenger).more_examples
+
+
+def test_undecided_answers_count_against_the_challenger_and_both_bounds_are_told() -> None:
+    # of 200, 20 are fixed; 10 of the challenger's are undecided, and 6 of the champion's, 4 of them with the same text
+    champion = contender("sft", "0" * 20 + "1" * 174, undecided={f"e{at:04}": "same" for at in range(194, 200)})
+    theirs = {f"e{at:04}": "same" if at < 198 else "other" for at in range(190, 200)}
+    verdict = decide(PARAMS, contender("grpo", "1" * 190, undecided=theirs), champion)
+    numbers = verdict.numbers
+    assert numbers and numbers.versus and numbers.n == 200 and numbers.undecided == 10
+    # against: 4 where the champion is right and 2 with another text are lost; for: those 2 are won, the 4 are equal
+    assert (numbers.versus.fixed, numbers.versus.broken) == (20, 6)
+    assert numbers.best_delta == pytest.approx((20 + 2) / 200)
+    assert (
+        "10 examples that the scorer could not decide count against grpo, and it would be +11.0" in verdict.reasons[2]
+    )
+
+
+def test_where_undecided_answers_hide_the_margin_more_examples_are_not_asked_for() -> None:
+    champion = contender("sft", "0" * 4 + "1" * 196)
+    doubtful = contender("grpo", "1" * 192, undecided={f"e{at:04}": "?" for at in range(192, 200)})
+    verdict = decide(PARAMS, doubtful, champion)
+    assert (verdict.decision, verdict.undecided, verdict.more_examples) == ("kept", False, 0)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +226,7 @@ def test_a_later_look_is_held_to_a_stricter_level() -> None:
     # 14 fixed, 4 broken: p = 0.031
     champion = contender("sft", "0" * 14 + "1" * 186)
     challenger = contender("grpo", "1" * 14 + "0" * 4 + "1" * 182)
-    numbers = measure(PARAMS, challenger, champion, {}, seed=0)
+    numbers = measure(PARAMS, challenger, champion, Split())
     first, second = (judge(PARAMS, ("grpo", "sft"), numbers, Level(*at)) for at in ((1, 0.05), (2, 0.05 / 9)))
     assert (first.decision, second.decision) == ("promoted", "kept")
     assert "at alpha 0.00556, look 2 of 10" in second.reasons[3]

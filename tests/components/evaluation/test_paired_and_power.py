@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from components.errors import DataError
 from components.evaluation.looks import SKETCH, alpha_of_look, holm_climb, shared, sketch
-from components.evaluation.paired import holm, mean_difference, sign_flip, tango, tango_p_not_worse, tango_z
+from components.evaluation.metrics import wilson
+from components.evaluation.paired import holm, mean_of, sign_flip, tango, tango_p_not_worse, tango_z
 from components.evaluation.power import mcnemar_examples, mcnemar_power, mean_examples
 from components.params import GateParams
 from components.records import Example, Verdict
@@ -58,11 +59,26 @@ def test_not_worse_by_the_margin_is_the_interval_read_from_below() -> None:
     assert tango_p_not_worse(20, 15, 500, -low + 0.001) < 0.025 < tango_p_not_worse(20, 15, 500, -low - 0.001)
 
 
-def test_students_interval_by_hand() -> None:
-    # mean 0.3, standard deviation 0.1, t(0.975, 2) = 4.3027: 0.3 ± 4.3027 · 0.1 / sqrt(3)
-    found = mean_difference(np.array([0.2, 0.3, 0.4]))
-    assert (found.value, found.low, found.high) == pytest.approx((0.3, 0.0516, 0.5484), abs=5e-5)
-    assert (mean_difference(np.array([0.5])).low, mean_difference(np.array([0.5])).high) == (-1, 1)
+def test_the_interval_of_a_mean_is_wilsons_for_right_and_wrong_and_tangos_for_pairs() -> None:
+    # the same statistics; the rest is Student's distribution, with 199 and 299 degrees of freedom, for the normal one
+    right = np.repeat([1.0, 0.0], [180, 20])
+    found, expected = mean_of(right, None, (0.0, 1.0)), wilson(180, 200)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-3)
+    change = np.repeat([1.0, -1.0, 0.0], [24, 15, 261])
+    found, expected = mean_of(change), tango(24, 15, 300)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-3)
+
+
+def test_where_all_scores_agree_a_rare_failure_is_reckoned_with() -> None:
+    # of 100 ones, t(0.975, 99)² = 3.937: at the low end m, (1 − m)² = 3.937 · 99⁻¹ · m (1 − m) nearly, so m = 0.962
+    found = mean_of(np.ones(100), None, (0.0, 1.0))
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(1 / (1 + 3.937 / 99), abs=2e-3)
+
+
+def test_of_one_group_nothing_is_known_but_the_ends() -> None:
+    assert (mean_of(np.array([0.5])).low, mean_of(np.array([0.5])).high) == (-1, 1)
+    assert (mean_of(np.array([0.5, 0.6]), ["a", "a"], (0.0, 1.0)).low) == 0.0
 
 
 def test_sign_flip_by_hand() -> None:
@@ -142,9 +158,27 @@ def examples(numbers: range) -> list[Example]:
 )
 def test_how_much_of_a_split_was_seen_before_is_estimated_from_sketches(today: tuple[int, int], part: float) -> None:
     earlier = sketch(examples(range(1000)))
-    assert len(earlier) == SKETCH
+    assert len(earlier) == 3 * SKETCH  # contents, ids and the one input
     assert shared(sketch(examples(range(*today))), earlier) == pytest.approx(part, abs=0.12)
 
 
 def test_a_small_split_is_known_exactly() -> None:
     assert shared(sketch(examples(range(40))), sketch(examples(range(30, 90)))) == 10 / 40
+
+
+def test_a_split_is_known_again_by_what_stayed_of_it() -> None:
+    before = sketch(examples(range(300)))
+    reordered = examples(range(300))[::-1]
+    written = [one.model_copy(update={"reference": '{"a": 1}'}) for one in reordered]
+    wider = [one.model_copy(update={"input": {**one.input, "more": f"m{one.id}", "kind": "k"}}) for one in written]
+    renamed = [one.model_copy(update={"id": f"x{one.id}"}) for one in wider]
+    for today in (written, wider, renamed):
+        assert shared(sketch(today), before) == 1.0
+    # labels that every split has tell nothing
+    other = [one.model_copy(update={"input": {**one.input, "kind": "k"}}) for one in examples(range(500, 800))]
+    assert shared(sketch(other), sketch(wider)) == 0.0
+
+
+def test_a_sketch_of_an_earlier_version_is_still_understood() -> None:
+    today = sketch(examples(range(100)))
+    assert shared(today, [one for one in today if len(one) == 8]) == 1.0

@@ -58,7 +58,8 @@ def example(number: int, split: str = "test") -> Example:
     intent, urgent = ("refund", "delivery")[number % 2], number % 3 == 0
     answer = to_json({"intent": intent, "urgent": urgent})
     text = f"{intent} {'now' if urgent else 'whenever'} {number}"
-    return Example(id=f"{split}-{number:03}", input={"text": text}, demonstration=answer, reference=answer, group="g")
+    name = f"{split}-{number:03}"
+    return Example(id=name, input={"text": text}, demonstration=answer, reference=answer, group=name)
 
 
 def right(text: str) -> str:
@@ -130,7 +131,8 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
         profile = load(ROOT / "params/profiles/nano.yaml", Profile).model_copy(update={"prompting": prompting})
         write_params(Path("params"), name)
         workload = Workload.model_validate(settings)
-        run = Run(f"{name}-nano", workload, profile, 7, GateParams(**gate), rungs=standard(workload, profile))
+        gated = GateParams(**{"min_validity": 0.9, **gate})  # of 60 valid answers the interval ends at 94 %
+        run = Run(f"{name}-nano", workload, profile, 7, gated, rungs=standard(workload, profile))
         write_data(run)
         return run
 

@@ -11,7 +11,7 @@ from tests.components.stages.conftest import Api, MakeRun, keep_answered, keep_a
 
 # Texts of 12 and 28 characters; both right answers have 36.
 EXAMPLES = [
-    Example(id=str(n), input={"text": text}, demonstration="", reference=reference, group="g")
+    Example(id=str(n), input={"text": text}, demonstration="", reference=reference, group=str(n))
     for n, text in enumerate(("Where is it?", "I want my money back, please"))
     for reference in ['{"intent": "refund", "urgent": true}']
 ]

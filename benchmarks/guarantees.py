@@ -1,0 +1,370 @@
+"""Where the promises of the gate hold: groups, adaptive challengers, undecided answers, rare losses, few clusters.
+
+Each cell is a promise in a world whose truth is known: answers are simulated, verdicts and intervals are the product's.
+The seed of the record was drawn for it and looked at by nobody while the methods were chosen; other seeds served that.
+
+    python -m benchmarks.guarantees                       # all cells with the record's seed, into guarantees.json
+    python -m benchmarks.guarantees --seed 1 --only power # while building: printed, written to --out alone
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.guarantees_worlds import Grouped, Kind, coverage_cells, curve_cells, money_cells
+from benchmarks.ladder import machine
+from components.evaluation import (
+    Layout,
+    Level,
+    against,
+    alpha_of_look,
+    judge,
+    shared,
+    sketch,
+)
+from components.evaluation.clusters import bounded_z, flip_p, grouped
+from components.evaluation.metrics import wilson
+from components.evaluation.paired import mean_p
+from components.params import GateParams, Pipeline, load
+from components.records import Example, GateNumbers, Verdict
+from components.stages.run import git_commit
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "benchmarks" / "guarantees.json"
+RECORD_SEED = 739_151_404
+EQUAL, POWER = "at most 0.05, upper end at most 0.07", "at least 0.8"
+SLICES = 20
+Cell = tuple[str, str, str, Callable[[np.random.Generator, int], int]]  # promise, world, limit, how often it happened
+
+
+def main() -> None:
+    """Run the cells that are asked for, and merge them into the record by promise and world."""
+    options = parse()
+    record: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
+    params = load(ROOT / "params/pipeline.yaml", Pipeline).gate
+    for number, (promise, world, limit, count) in enumerate(cells(params)):
+        if options.only and not any(part in f"{promise}, {world}" for part in options.only):
+            continue
+        started = time.monotonic()
+        happened = count(np.random.default_rng([options.seed, number]), options.repetitions)
+        cell = told(promise, world, limit, happened, options.repetitions)
+        print(f"{time.monotonic() - started:5.1f} s {json.dumps(cell)}", flush=True)
+        merge(record, cell)
+        record["gate"] = {
+            "command": "python -m benchmarks.guarantees", "arguments": sys.argv[1:], "machine": machine(),
+            "date": date.today().isoformat(), "git_commit": git_commit(), "seed": options.seed, "simulated": True,
+            "reserved_seed": "drawn for the record; none of the methods was chosen with it in sight",
+        }  # fmt: skip
+        options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def parse() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=RECORD_SEED)
+    parser.add_argument("--repetitions", type=int, default=500)
+    parser.add_argument("--only", nargs="+", default=[], help="parts of names of promises and worlds")
+    parser.add_argument("--out", type=Path, default=OUT)
+    return parser.parse_args()
+
+
+def told(promise: str, world: str, limit: str, happened: int, repetitions: int) -> dict[str, Any]:
+    """A cell of the record: how often something happened, with its interval, and whether that keeps the limit."""
+    found = wilson(happened, repetitions)
+    return {
+        "promise": promise, "world": world, "value": round(found.value, 4), "low": round(found.low, 4),
+        "high": round(found.high, 4), "repetitions": repetitions, "limit": limit,
+        "holds": keeps(limit, found.value, found.high),
+    }  # fmt: skip
+
+
+def keeps(limit: str, value: float, high: float) -> bool:
+    """Whether a share keeps a limit, written as one of: EQUAL; "at least x"; "x to y"."""
+    if limit == EQUAL:
+        return value <= 0.05 and high <= 0.07
+    if limit.startswith("at least "):
+        return value >= float(limit.removeprefix("at least "))
+    low, most = map(float, limit.split(" to "))
+    return low <= value <= most
+
+
+def merge(record: dict[str, Any], cell: dict[str, Any]) -> None:
+    """Put a cell in the place of the one with its promise and world, or behind all."""
+    rows: list[dict[str, Any]] = record.setdefault("cells", [])
+    keys = [(one["promise"], one["world"]) for one in rows]
+    key = (cell["promise"], cell["world"])
+    if key in keys:
+        rows[keys.index(key)] = cell
+    else:
+        rows.append(cell)
+
+
+def cells(params: GateParams) -> Iterator[Cell]:
+    """All cells, in their order; each draws from a generator of its own."""
+    yield from equal_cells(params)
+    yield from adaptive_cells(params)
+    yield from graded_cells(params)
+    yield from power_cells(params)
+    yield from bound_cells(params)
+    yield from slice_cells(params)
+    yield "looks are counted", "references, order or a column changed", "at least 1", recognised
+    yield from coverage_cells()
+    yield from money_cells()
+    yield from curve_cells()
+
+
+def equal_cells(params: GateParams) -> Iterator[Cell]:
+    """Ten equal challengers after another on one sealed split of 1,000 examples."""
+    for kind in (Kind(1), Kind(2), Kind(4), Kind(8), Kind(4, unequal=True)):
+        yield "equal challengers promoted, ten looks", f"{kind}", EQUAL, _looks(params, kind, undecided=0.0)
+        yield (
+            "equal challengers promoted, ten looks", f"{kind}, 2 % undecided, wrong ones more often", EQUAL,
+            _looks(params, kind, undecided=0.02),
+        )  # fmt: skip
+
+
+def _looks(params: GateParams, kind: Kind, undecided: float) -> Callable[[np.random.Generator, int], int]:
+    def count(rng: np.random.Generator, times: int) -> int:
+        promoted = 0
+        for _ in range(times):
+            world = Grouped.drawn(rng, 1000, kind)
+            champion = world.answers(undecided)
+            promoted += any(
+                Bench(params).promotes(world, world.answers(undecided), champion, look)
+                for look in range(1, params.looks + 1)
+            )
+        return promoted
+
+    return count
+
+
+Answers = tuple[NDArray[Any], NDArray[Any]]  # right, undecided
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The gate of these settings at a look, by the product's code; every answer is valid."""
+
+    params: GateParams
+    sliced: bool = False
+
+    def verdict(self, world: Grouped, challenger: Answers, champion: Answers, look: int) -> Verdict:
+        """The gate's verdict: undecided answers count against the challenger, as `measure` has it."""
+        now, was = (challenger[0] & ~challenger[1]).astype(float), (champion[0] | champion[1]).astype(float)
+        best = (challenger[0] | challenger[1]).mean() - (champion[0] & ~champion[1]).mean()
+        doubtful = int((challenger[1] | champion[1]).sum())
+        members = {f"kind={at}": np.flatnonzero(world.slices == at) for at in range(SLICES)} if self.sliced else {}
+        alone = GateNumbers(n=world.n, validity=1.0, level=wilson(float(now.sum()), world.n), undecided=doubtful)
+        numbers = against(self.params, alone, (was, now), Layout(members, 0, world.groups))
+        if doubtful:
+            numbers = numbers.model_copy(update={"best_delta": float(best)})
+        return judge(self.params, ("challenger", "champion"), numbers, self.level(look))
+
+    def level(self, look: int) -> Level:
+        """How sure the gate is to be."""
+        return Level(look, alpha_of_look(self.params, look))
+
+    def promotes(self, world: Grouped, challenger: Answers, champion: Answers, look: int) -> bool:
+        """The same; where the test alone says no, the rest is not asked."""
+        now, was = challenger[0] & ~challenger[1], champion[0] | champion[1]
+        sums = np.bincount(world.groups, weights=now.astype(float) - was)
+        if sums.sum() <= 0 or flip_p(sums)[0] >= self.level(look).alpha:
+            return False
+        return self.verdict(world, challenger, champion, look).decision == "promoted"
+
+
+def adaptive_cells(params: GateParams) -> Iterator[Cell]:
+    """Challengers that are put together, slice by slice, of what earlier looks told."""
+    for kind in (Kind(1), Kind(4)):
+        for undecided in (0.0, 0.02):
+            world = f"{kind}" + (", 2 % undecided" if undecided else "")
+            yield (
+                "equal challengers promoted, ten looks", f"{world}, routed by what verdicts tell of slices", EQUAL,
+                _routed(params, kind, undecided, by_slices=True),
+            )  # fmt: skip
+            yield (
+                "equal challengers promoted, ten looks", f"{world}, routed by differences of the whole", EQUAL,
+                _routed(params, kind, undecided, by_slices=False),
+            )  # fmt: skip
+
+
+def _routed(
+    params: GateParams, kind: Kind, undecided: float, *, by_slices: bool
+) -> Callable[[np.random.Generator, int], int]:
+    def count(rng: np.random.Generator, times: int) -> int:
+        return sum(_router(params, Grouped.drawn(rng, 1000, kind), undecided, by_slices) for _ in range(times))
+
+    return count
+
+
+def _router(params: GateParams, world: Grouped, undecided: float, by_slices: bool) -> bool:
+    """Whether any of ten looks promotes a router between the champion and an equal model.
+
+    By slices: it takes the model where a verdict says that it gained. By the whole: each look sends two slices to the
+    model, and the last one all pairs of slices that gained.
+    """
+    champion, model = world.answers(undecided), world.answers(undecided)
+    bench, chosen, gained, told = Bench(params, by_slices), set(range(SLICES)), set[int](), True
+    for look in range(1, params.looks + 1):
+        if not by_slices:
+            chosen = gained if look == params.looks else {2 * look - 2, 2 * look - 1}
+        at = np.isin(world.slices, list(chosen))
+        challenger = np.where(at, model[0], champion[0]), np.where(at, model[1], champion[1])
+        if not told:  # the verdict before told nothing that a router could use: only whether it wins is asked
+            if bench.promotes(world, challenger, champion, look):
+                return True
+            continue
+        verdict = bench.verdict(world, challenger, champion, look)
+        if verdict.decision == "promoted":
+            return True
+        numbers = verdict.numbers
+        assert numbers is not None
+        if by_slices and (told := bool(numbers.slices)):
+            chosen = {int(one.name.removeprefix("kind=")) for one in numbers.slices if one.delta > 0}
+        elif not by_slices and numbers.versus is not None and numbers.versus.delta > 0:
+            gained |= chosen
+    return False
+
+
+def graded_cells(params: GateParams) -> Iterator[Cell]:
+    """Graded scores whose mean difference is 0 while losses, or gains, are rare and large."""
+    for rare, sign in ((0.005, -1), (0.01, -1), (0.02, -1), (0.01, 1), (0.02, 1)):
+        what = "losses" if sign < 0 else "gains"
+        yield (
+            "equal challengers promoted, graded scores, one look", f"{rare:.1%} large {what}, n = 200", EQUAL,
+            _rare(params, rare, sign, 1),
+        )  # fmt: skip
+    yield (
+        "equal challengers promoted, graded scores, one look", "2.0% large losses, groups of 4, n = 200", EQUAL,
+        _rare(params, 0.02, -1, 4),
+    )  # fmt: skip
+    yield (
+        "worse by the margin promoted, graded scores, non-inferiority", "1.0% large losses, n = 200", EQUAL,
+        _rare(params, 0.01, -1, 1, shift=params.margin),
+    )  # fmt: skip
+
+
+def rare_changes(rng: np.random.Generator, n: int, rare: float, sign: int, size: int) -> NDArray[Any]:
+    """Differences with mean 0: seldom 0.9 to one side, else a little to the other; a group changes as one."""
+    seldom = np.repeat(rng.random(n // size) < rare, size)
+    return np.where(seldom, sign * 0.9, -sign * 0.9 * rare / (1 - rare)) + rng.uniform(-0.002, 0.002, n)
+
+
+def _rare(
+    params: GateParams, rare: float, sign: int, size: int, shift: float = 0.0
+) -> Callable[[np.random.Generator, int], int]:
+    def count(rng: np.random.Generator, times: int) -> int:
+        promoted, groups = 0, np.repeat(np.arange(200 // size), size)
+        for seed in range(times):
+            change = rare_changes(rng, 200, rare, sign, size) - shift
+            if change.mean() <= -shift or bounded_z(grouped(change, groups), (-1.0, 1.0), -shift) < 1.9:
+                continue  # the test is the greater of two p-values, and this one alone says no
+            two_sided, greater = mean_p(change, groups, seed, shift)
+            p_value = 2 * greater if shift else two_sided
+            promoted += p_value < params.alpha
+        return promoted
+
+    return count
+
+
+def power_cells(params: GateParams) -> Iterator[Cell]:
+    """Challengers better by the margin: a first look at 500 examples, a second at as many as were asked for."""
+    for kind in (Kind(4), Kind(8), Kind(1), Kind(4, unequal=True)):
+        yield "better by the margin promoted at the size asked for", f"{kind}", POWER, _power(params, kind)
+    yield (
+        "better by the margin promoted at the size asked for", f"{Kind(1)}, 0.5 % undecided", POWER,
+        _power(params, Kind(1), 0.005),
+    )  # fmt: skip
+
+
+def _power(params: GateParams, kind: Kind, undecided: float = 0.0) -> Callable[[np.random.Generator, int], int]:
+    def count(rng: np.random.Generator, times: int) -> int:
+        promoted = 0
+        for _ in range(times):
+            first = Grouped.drawn(rng, 500, kind)
+            sides = first.answers(undecided, params.margin), first.answers(undecided)
+            verdict = Bench(params).verdict(first, *sides, 1)
+            if verdict.undecided:
+                more = Grouped.drawn(rng, verdict.more_examples, kind)
+                both = first.joined(more)
+                added = more.answers(undecided, params.margin), more.answers(undecided)
+                ours, theirs = (joined(*pair) for pair in zip(sides, added, strict=True))
+                promoted += Bench(params).promotes(both, ours, theirs, 2)
+            promoted += verdict.decision == "promoted"
+        return promoted
+
+    return count
+
+
+def joined(some: Answers, more: Answers) -> Answers:
+    """The answers of one contender to both parts."""
+    return np.concatenate([some[0], more[0]]), np.concatenate([some[1], more[1]])
+
+
+def bound_cells(params: GateParams) -> Iterator[Cell]:
+    """Validity below its bound."""
+    for true, limit in ((0.94, EQUAL), (0.95, EQUAL)):
+        yield "validity below its bound passes", f"true share {true:.0%}, n = 200", limit, _valid(params, true)
+
+
+def _valid(params: GateParams, true: float) -> Callable[[np.random.Generator, int], int]:
+    def count(rng: np.random.Generator, times: int) -> int:
+        return int(sum(wilson(int(k), 200).low >= params.min_validity for k in rng.binomial(200, true, times)))
+
+    return count
+
+
+def slice_cells(params: GateParams) -> Iterator[Cell]:
+    """Better by 3 points on the whole, and worse on one slice of 1,000 examples."""
+    for part, loss in ((0.105, 0.1), (0.095, 0.1), (0.05, 0.3), (0.02, 0.7), (0.01, 1.0)):
+        yield (
+            "harmful challengers vetoed by a slice", f"worse by {loss:.0%} on {part:.1%} of 1,000", POWER,
+            _harmed(params, part, loss),
+        )  # fmt: skip
+
+
+def _harmed(params: GateParams, part: float, loss: float) -> Callable[[np.random.Generator, int], int]:
+    def count(rng: np.random.Generator, times: int) -> int:
+        vetoed = 0
+        for _ in range(times):
+            hurt = np.arange(1000) < round(1000 * part)
+            was = hurt & (rng.random(1000) < 0.99) | ~hurt & (rng.random(1000) < 0.88)
+            kept = np.where(hurt, rng.random(1000) >= loss, rng.random(1000) >= 0.03)
+            now = (was & kept) | (~was & ~hurt & (rng.random(1000) < 0.45))
+            rest = 1 + rng.integers(0, 10, 1000)
+            members = {f"kind={at}": np.flatnonzero(np.where(hurt, 0, rest) == at) for at in range(11)}
+            alone = GateNumbers(n=1000, validity=1.0, level=wilson(int(now.sum()), 1000))
+            numbers = against(params, alone, (was.astype(float), now.astype(float)), Layout(members, 0))
+            vetoed += numbers.sliced is not None and numbers.sliced.against > 0
+        return vetoed
+
+    return count
+
+
+def recognised(rng: np.random.Generator, times: int) -> int:
+    """Splits that are known again after their references were written otherwise, reordered, or got a column."""
+    known = 0
+    for _ in range(times):
+        texts = [f"{number:x}" for number in rng.integers(0, 1 << 60, 150)]
+        before = [_example(f"e{at}", {"text": text}, "a") for at, text in enumerate(texts)]
+        order = rng.permutation(150)
+        after = [_example(f"e{at}", {"text": texts[at], "more": f"{rng.random()}"}, "b") for at in order]
+        known += shared(sketch(after), sketch(before)) >= 0.5
+    return known
+
+
+def _example(name: str, columns: dict[str, str], reference: str) -> Example:
+    return Example(id=name, input=columns, demonstration="", reference=reference, group=name)
+
+
+if __name__ == "__main__":
+    main()
