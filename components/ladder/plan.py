@@ -6,6 +6,7 @@ Decides what a ladder may say. How a rung is made is its method's business.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,9 @@ class PlannedRung:
         """What it will be."""
         return method_of(self.made_by).makes
 
-    @property
+    @cached_property
     def needs(self) -> frozenset[Need]:
-        """What must be there before it is made."""
+        """What must be there before it is made; the graph is drawn by it, so that no stage reads settings for it."""
         return method_of(self.made_by).needs(self.settings)
 
     def takes(self, setting: str) -> bool:

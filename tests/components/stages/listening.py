@@ -21,8 +21,8 @@ from components.stages.run import Run
 from components.stages.scoring import _opened
 
 ROOT = Path(__file__).resolve().parents[3]
-# The record, what makes work resumable, links to a model's files.
-KEPT = ("state/mlflow", "state/compiled", "state/locks", "state/training", "state/models")
+# The record, what makes work resumable, links to a model's files, a judge's verdicts.
+KEPT = ("state/judge", "state/mlflow", "state/compiled", "state/locks", "state/training", "state/models")
 PASSED_THROUGH = {"os", "_collections_abc", "collections.abc"}
 # The run's name has the names, and the stage's command has the run's name; how many processes share a batch decides no
 # more of it than how many cores do.
