@@ -25,12 +25,24 @@ from components.methods.searching import divided, settle, starting_prompt
 from components.opening import Opened
 from components.params import ApiParams, Settings
 from components.prompts import DIVIDER, Prompt
-from components.records import Completion, Example, Makes, Message, Need, Record, Score, read_record, write_record
+from components.records import (
+    Completion,
+    Example,
+    Makes,
+    Message,
+    Need,
+    Record,
+    Score,
+    read_jsonl,
+    read_record,
+    write_jsonl,
+    write_record,
+)
 from components.scorers import Failures, Outcome
 from components.tracking import Tracker
 
 SYSTEM = "system"  # the one text that is searched: the user message with its placeholders stays
-SPENT = "spent.json"
+SPENT, ANSWERS = "spent.json", "answers.jsonl"
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +77,13 @@ class Spent(Record):
     @property
     def usd(self) -> float:
         return self.call_usd + self.reflection_usd
+
+
+class Answered(Record):
+    """An answer under a version of the prompt, kept for a search that goes on."""
+
+    version: str
+    completion: Completion
 
 
 class Gepa:
@@ -246,6 +265,9 @@ class Adapter:
     def __init__(self, job: Job, params: GepaParams, opened: Opened, account: Account) -> None:
         self._job, self._params, self._opened, self._account = job, params, opened, account
         self._failures = Failures(job.workload.scorer.max_failed_share, of_at_least=100)
+        self._file = account.folder / ANSWERS
+        kept = read_jsonl(self._file, Answered) if self._file.is_file() else []
+        self._known = {(one.version, one.completion.example_id): one.completion for one in kept}
 
     def evaluate(self, batch: list[Example], candidate: dict[str, str], capture_traces: bool = False) -> Any:
         """Answers to a batch with the candidate's text, and the scorer's value of each."""
@@ -261,13 +283,23 @@ class Adapter:
             return EvaluationBatch([""] * len(batch), [0.0] * len(batch), seen if capture_traces else None)
         assert self._opened.prompt is not None
         opened = replace(self._opened, prompt=replace(self._opened.prompt, system=text))
-        answers = opened.answer(batch, self._job.seed)
-        self._account.answered(answers.completions, answers.seconds)
-        outcomes = self._job.outcomes(list(zip(batch, answers.completions, strict=True)))
+        completions = self._answers(opened, batch)
+        outcomes = self._job.outcomes(list(zip(batch, completions, strict=True)))
         self._failures.add(outcomes)
-        texts = [one.text for one in answers.completions]
+        texts = [one.text for one in completions]
         seen = [Seen(*row) for row in zip(batch, texts, outcomes, strict=True)]
         return EvaluationBatch(texts, without_failures(batch, outcomes), seen if capture_traces else None)
+
+    def _answers(self, opened: Opened, batch: list[Example]) -> list[Completion]:
+        """Greedy answers; those that were given before, also before an interruption, are not asked for again."""
+        assert opened.prompt is not None
+        version, known = opened.prompt.version, self._known
+        if fresh := [one for one in batch if (version, one.id) not in known]:
+            answers = opened.answer(fresh, self._job.seed)
+            known |= {(version, one.example_id): one for one in answers.completions}
+            write_jsonl(self._file, [Answered(version=key, completion=one) for (key, _), one in known.items()])
+            self._account.answered(answers.completions, answers.seconds)
+        return [known[version, one.id] for one in batch]
 
     def make_reflective_dataset(
         self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]

@@ -5,6 +5,7 @@ Decides how a finished ladder is shown and put in words; every number comes from
 
 from components.report.drawing import drawing
 from components.report.evidence import Change, Changes, Curve, Evidence, PriceLine, price_lines
+from components.report.frontier import frontier
 from components.report.markdown import markdown
 from components.report.page import render
 from components.report.terminal import glance, table
@@ -12,6 +13,6 @@ from components.report.trust import Trust
 from components.report.words import winner
 
 __all__ = [
-    "Change", "Changes", "Curve", "Evidence", "PriceLine", "Trust", "drawing", "glance", "markdown", "price_lines",
-    "render", "table", "winner",
+    "Change", "Changes", "Curve", "Evidence", "PriceLine", "Trust", "drawing", "frontier", "markdown", "price_lines", "render",
+    "table", "winner",
 ]  # fmt: skip

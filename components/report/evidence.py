@@ -52,6 +52,7 @@ class Evidence(Record):
     warnings: tuple[str, ...] = ()
     prices: tuple[PriceLine, ...] = ()
     account: Account | None = None
+    spent_usd: dict[str, float] = Field(default={}, description="Once, by rung, what it started from included.")
     advice: Advice | None = None
     trust: Trust | None = None
 

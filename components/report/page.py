@@ -13,6 +13,7 @@ from components.records import Ladder, RungResult
 from components.report import economics, trust, words
 from components.report.evidence import Changes, Curve, Evidence
 from components.report.examples import MOST_EXAMPLES, compare
+from components.report.frontier import frontier
 from components.report.gate import slice_picture
 from components.report.picture import HEIGHT, WIDTH, Chart, chart
 
@@ -71,6 +72,7 @@ def _view(ladder: Ladder, evidence: Evidence) -> dict[str, Any]:
         "fields": _rows({rung.name: rung.fields for rung in ladder.rungs}),
         "slices": _slices(ladder.rungs),
         "curves": {name: _charts(curves) for name, curves in evidence.curves.items() if _charts(curves)},
+        "frontier": frontier(ladder, evidence.spent_usd),
         "gate_slices": slice_picture(ladder.climb),
         "chart_size": (WIDTH, HEIGHT),
         "trust": trust.view(evidence.trust),

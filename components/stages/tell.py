@@ -12,8 +12,9 @@ from pathlib import Path
 from components.evaluation.sample import sample
 from components.records import Example, Judged, Ladder, RungResult, Verdict
 from components.registry import MlflowTracker, Row, found_run, store_rows
-from components.report import drawing, markdown, winner
+from components.report import drawing, frontier, markdown, winner
 from components.stages.answers import answered, completions_of, judged_of
+from components.stages.economics import spent_usd
 from components.stages.evaluate import evaluated
 from components.stages.figures import dataset, dev_figures, figures, gate_figures, identity, settings
 from components.stages.gate import GateRecord, decided
@@ -99,13 +100,15 @@ def _tell_climb(run: Run, tracker: Tracker, ladder: Ladder, record: GateRecord) 
             NOTE: markdown(ladder, run.workload.traffic.calls_per_year, run.workload.incumbent),
         }
     )
-    _keep_picture(tracker, drawing(ladder))
+    usd = {one.name: sum(spent_usd(run, one.name).values()) for one in ladder.rungs}
+    _keep_picture(tracker, "ladder", drawing(ladder))
+    _keep_picture(tracker, "frontier", frontier(ladder, usd))
     log.info("The record shows %s rungs; %s stands.", len(ladder.rungs), winner(ladder).name)
 
 
-def _keep_picture(tracker: Tracker, picture: str) -> None:
+def _keep_picture(tracker: Tracker, name: str, picture: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "ladder.svg"
+        path = Path(folder) / f"{name}.svg"
         path.write_text(picture, encoding="utf-8")
         tracker.artifact(path, "report")
 

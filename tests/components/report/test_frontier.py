@@ -1,0 +1,70 @@
+"""Quality against what was spent: which rungs are on the line, what they took, and a picture of all of them."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from components.records import Ladder
+from components.report.frontier import frontier, points, seconds_of, summary
+
+
+@pytest.fixture
+def chained(ladder: Ladder) -> Ladder:
+    """The last rung started from the one before it."""
+    *others, last = ladder.rungs
+    return ladder.model_copy(update={"rungs": (*others, last.model_copy(update={"starts_from": "sft"}))})
+
+
+def test_a_rung_took_what_it_started_from_took_as_well(chained: Ladder) -> None:
+    spent = seconds_of(chained)
+    assert (spent["classical"], spent["sft"], spent["grpo"]) == (6.2, 171.0, 246.0 + 171.0)
+
+
+def test_on_the_line_is_what_nothing_as_cheap_beats(chained: Ladder) -> None:
+    found = points(chained, seconds_of(chained))
+    assert [(one.name, one.best) for one in found] == [
+        ("classical", True),  # 41.2 % after 6 s
+        ("schema", False),  # 33.8 % after 38 s
+        ("loose", False),
+        ("schema_definitions", True),
+        ("sft", True),
+        ("grpo", True),
+    ]
+
+
+def test_of_two_that_took_as_much_the_better_one_is_on_the_line(chained: Ladder) -> None:
+    found = points(chained, dict.fromkeys((rung.name for rung in chained.rungs), 1.0))
+    assert [one.name for one in found if one.best] == ["grpo"]
+
+
+def test_the_picture_has_every_rung_twice_with_its_interval_and_is_xml(chained: Ladder) -> None:
+    usd = {"classical": 0.0, "sft": 0.004, "grpo": 0.01}
+    picture = frontier(chained, usd)
+    root = ElementTree.fromstring(picture)
+    texts = [one.text for one in root.iter("{http://www.w3.org/2000/svg}text")]
+    for rung in chained.rungs:
+        assert texts.count(rung.name) == 2
+    circles = [(float(one.get("cx", "")), float(one.get("cy", ""))) for one in
+               root.iter("{http://www.w3.org/2000/svg}circle")]  # fmt: skip
+    assert len(circles) == 12
+    assert all(0 <= x <= 720 and 0 <= y <= 300 for x, y in circles)
+    assert len(re.findall("<polyline", picture)) == 2
+
+
+def test_a_name_is_escaped(chained: Ladder) -> None:
+    odd = chained.rungs[0].model_copy(update={"name": "a<b>&c"})
+    picture = frontier(chained.model_copy(update={"rungs": (odd, *chained.rungs[1:])}), {})
+    assert "a<b>" not in picture
+    ElementTree.fromstring(picture)
+
+
+def test_rungs_that_took_nothing_are_drawn_too(chained: Ladder) -> None:
+    free = [rung.model_copy(update={"seconds": 0.0}) for rung in chained.rungs]
+    ElementTree.fromstring(frontier(chained.model_copy(update={"rungs": tuple(free)}), {}))
+
+
+def test_the_line_is_told_in_words(chained: Ladder) -> None:
+    said = summary(points(chained, seconds_of(chained)))
+    assert said.startswith("The Pareto line: classical 41.2% after 6.2 s, ")
+    assert said.endswith("grpo 96.4% after 6.95 min.")
