@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from components.advice import Scoring, Second, Standing, Training, Trial, none_standing
+from components.advice import Feedback, Scoring, Second, Standing, Training, Trial, none_standing
 from components.economics import Case, net_usd
 from components.evaluation.metrics import wilson
 from components.records import Example, Makes, Need, to_json
@@ -191,6 +191,9 @@ class Simulated:
     def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
         dear = 0.0 if self.world.stands in ("sft", "grpo") else self.world.usd_setup
         return self._case(TRAIN_USD + dear, 0.0), 0.05, HORIZON
+
+    def feedback(self) -> Feedback | None:
+        return None
 
     def dated_by(self) -> str | None:
         return "date" if self.world.moves_per_year else None

@@ -2,6 +2,7 @@
 
 from components.advice.evidence import (
     Evidence,
+    Feedback,
     Headroom,
     Learning,
     Movement,
@@ -16,10 +17,11 @@ from components.advice.gather import Trial, Workbench, gather, none_standing
 from components.advice.measure import Second
 from components.advice.record import Advice, Asked, Outcome, advise, outcome, rated
 from components.advice.rule import Choice, Option, choose
+from components.advice.ways import Way, ways
 from components.advice.words import Line
 
 __all__ = [
-    "Advice", "Asked", "Choice", "Evidence", "Headroom", "Learning", "Line", "Movement", "Option", "Outcome", "Paying",
-    "Rung", "Scoring", "Second", "Standing", "Training", "Trial", "Workbench", "Writing", "advise", "choose", "gather",
-    "none_standing", "outcome", "rated",
+    "Advice", "Asked", "Choice", "Evidence", "Feedback", "Headroom", "Learning", "Line", "Movement", "Option", "Outcome", "Paying",
+    "Rung", "Scoring", "Second", "Standing", "Training", "Trial", "Way", "Workbench", "Writing", "advise", "choose",
+    "gather", "none_standing", "outcome", "rated", "ways",
 ]  # fmt: skip

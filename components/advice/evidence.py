@@ -119,6 +119,16 @@ class Paying(Record):
     horizon_years: float
 
 
+class Feedback(Record):
+    """What people and production said: pairs, good and bad answers, scored logs, and whether those scored unevenly."""
+
+    pairs: int = 0
+    good: int = 0
+    bad: int = 0
+    logs: int = 0
+    uneven_logs: bool = False
+
+
 class Evidence(Record):
     """Everything that is known; `watch` is what the watch over production said last, in words."""
 
@@ -132,6 +142,7 @@ class Evidence(Record):
     movement: Movement | None = None
     watch: str = ""
     paying: dict[Training, Paying] = Field(default={})
+    feedback: Feedback | None = None
 
 
 def above(reached: Interval, stands: Interval) -> Interval:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from components.advice.curve import learning
 from components.advice.evidence import (
     Evidence,
+    Feedback,
     Headroom,
     Learning,
     Movement,
@@ -95,6 +96,10 @@ class Workbench(Protocol):
         """The rung's money against the incumbent, the spread of its throughput, and the horizon in years."""
         ...
 
+    def feedback(self) -> Feedback | None:
+        """What people and production said of answers."""
+        ...
+
     def dated_by(self) -> str | None:
         """Where examples have their date."""
         ...
@@ -140,6 +145,7 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
         movement=_movement(bench, seed),
         watch=bench.watch(),
         paying=_paying(bench, trials, seed),
+        feedback=bench.feedback(),
     )
 
 

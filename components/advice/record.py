@@ -5,6 +5,7 @@ from typing import Literal
 
 from components.advice.evidence import Evidence
 from components.advice.rule import Choice, choose
+from components.advice.ways import Way, ways
 from components.advice.words import Line, changes, headline, points, table, to_define
 from components.params import AdviceParams
 from components.records import Interval, Record, RungResult
@@ -40,6 +41,7 @@ class Advice(Record):
     changes: tuple[str, ...]
     define: tuple[str, ...]
     evidence: Evidence
+    ways: tuple[Way, ...] = ()
     mlflow_run_id: str | None = None
     outcome: Outcome | None = None
 
@@ -65,6 +67,7 @@ def advise(evidence: Evidence, params: AdviceParams, asked: Asked) -> Advice:
         changes=changes(evidence, params),
         define=to_define(evidence, params),
         evidence=evidence,
+        ways=ways(evidence, params),
     )
 
 

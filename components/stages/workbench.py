@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from components.advice import Scoring, Second, Standing, Training, Trial, none_standing
+from components.advice import Feedback, Scoring, Second, Standing, Training, Trial, none_standing
 from components.advice.measure import scoring
+from components.data.opinions import LOGS, PREFERENCES, THUMBS
 from components.data.prepare import Quarantined
 from components.economics import SECONDS_PER_HOUR, Case, calls_per_hour
 from components.evaluation.certificate import Certificate
@@ -20,14 +21,27 @@ from components.evaluation.label_audit import Audit
 from components.evaluation.metrics import wilson
 from components.evaluation.sample import sample
 from components.ladder import PlannedRung
-from components.records import Completion, Example, Record, Rung, Score, read_jsonl, read_record, write_record
+from components.records import (
+    AnyRecord,
+    Completion,
+    Example,
+    Logged,
+    Preference,
+    Record,
+    Rung,
+    Score,
+    Thumb,
+    read_jsonl,
+    read_record,
+    write_record,
+)
 from components.scorers import score_all
 from components.stages.answers import opened_rung
 from components.stages.audit import audit_folder
 from components.stages.certified import certificate_file
 from components.stages.evaluate import incumbent, listed_tokens
 from components.stages.run import STATE, Run, digest
-from components.stages.rungs import job_of
+from components.stages.rungs import feedback_files, job_of
 from components.stages.scoring import scorer
 from components.state import State, read_state
 from components.tracking import NullTracker
@@ -229,6 +243,20 @@ class RunBench:
         sent, told = listed_tokens(self.run, prompt, self._dev)
         price = self.run.prices.model(self.run.workload.incumbent)
         return price.usd(sum(sent) / len(sent), sum(told) / len(told))
+
+    def feedback(self) -> Feedback | None:
+        def said(kind: str, record: type[AnyRecord]) -> list[AnyRecord]:
+            files = (path for path in feedback_files(self.run, kind) if path.is_file())
+            return [one for path in files for one in read_jsonl(path, record)]
+
+        thumbs, logs = said(THUMBS, Thumb), said(LOGS, Logged)
+        return Feedback(
+            pairs=len(said(PREFERENCES, Preference)),
+            good=sum(one.good for one in thumbs),
+            bad=sum(not one.good for one in thumbs),
+            logs=len(logs),
+            uneven_logs=len({one.score for one in logs}) > 1,
+        )
 
     def dated_by(self) -> str | None:
         return self.run.workload.dated_by

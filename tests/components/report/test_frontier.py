@@ -1,7 +1,7 @@
 """Quality against what was spent: which rungs are on the line, what they took, and a picture of all of them."""
 
 import re
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import pytest
 
