@@ -41,8 +41,13 @@ def ways(evidence: Evidence, params: AdviceParams) -> tuple[Way, ...]:
     return (
         _way("Examples in the prompt", CALLS, f"{n:,} demonstrations may be shown.", unwritten or prompted),
         _way("Searched prompt", CALLS, "Its instructions can be reworded by what the scorer says.", prompted),
-        _way("SFT", TRAINING, f"{n:,} demonstrations can be imitated.", unwritten or _used_up(evidence)),
-        _way("Weighted SFT on logs", TRAINING, f"{known.logs:,} answers have scores.", _logs(known, scored)),
+        _way(
+            "Training on demonstrations",
+            TRAINING,
+            f"{n:,} demonstrations can be imitated.",
+            unwritten or _used_up(evidence),
+        ),
+        _way("Training on weighted logs", TRAINING, f"{known.logs:,} answers have scores.", _logs(known, scored)),
         _way("Pairs (DPO)", TRAINING, f"{known.pairs:,} pairs of a better and a worse answer.", _pairs(known)),
         _way("Thumbs (KTO)", TRAINING, f"{known.good:,} good and {known.bad:,} bad answers.", _thumbs(known)),
         _way("Rejection sampling", DRAWS, "It answers right at times what it gets wrong now.", roomless),

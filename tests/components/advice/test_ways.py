@@ -27,7 +27,7 @@ def open_ways(**known: Any) -> set[str]:
         (Feedback(good=100, bad=0), set[str]()),
         (Feedback(good=2001, bad=100), set[str]()),
         (Feedback(good=90, bad=10, pairs=100), {"Pairs (DPO)"}),  # pairs say more
-        (Feedback(logs=100, uneven_logs=True), {"Weighted SFT on logs"}),
+        (Feedback(logs=100, uneven_logs=True), {"Training on weighted logs"}),
         (Feedback(logs=100), set[str]()),
         (Feedback(logs=99, uneven_logs=True), set[str]()),
     ],
@@ -37,7 +37,11 @@ def test_feedback_opens_the_way_that_can_learn_from_it(feedback: Feedback, expec
 
 
 def test_before_any_training_examples_a_search_and_sft_are_at_hand() -> None:
-    assert open_ways(standing=stands(0.6)) == {"Examples in the prompt", "Searched prompt", "SFT"}
+    assert open_ways(standing=stands(0.6)) == {
+        "Examples in the prompt",
+        "Searched prompt",
+        "Training on demonstrations",
+    }
     assert open_ways(standing=stands(0.6), writing=Writing(examples=0)) == {"Searched prompt"}
 
 
