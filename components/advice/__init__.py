@@ -21,7 +21,7 @@ from components.advice.ways import Way, ways
 from components.advice.words import Line
 
 __all__ = [
-    "Advice", "Asked", "Choice", "Evidence", "Feedback", "Headroom", "Learning", "Line", "Movement", "Option", "Outcome",
-    "Paying", "Rung", "Scoring", "Second", "Standing", "Training", "Trial", "Way", "Workbench", "Writing", "advise", "choose",
-    "gather", "none_standing", "outcome", "rated", "ways",
+    "Advice", "Asked", "Choice", "Evidence", "Feedback", "Headroom", "Learning", "Line", "Movement", "Option",
+    "Outcome", "Paying", "Rung", "Scoring", "Second", "Standing", "Training", "Trial", "Way", "Workbench",
+    "Writing", "advise", "choose", "gather", "none_standing", "outcome", "rated", "ways",
 ]  # fmt: skip

@@ -13,6 +13,6 @@ from components.report.trust import Trust
 from components.report.words import winner
 
 __all__ = [
-    "Change", "Changes", "Curve", "Evidence", "PriceLine", "Trust", "drawing", "frontier", "markdown", "price_lines",
-    "render", "table", "winner",
+    "Change", "Changes", "Curve", "Evidence", "PriceLine", "Trust", "drawing", "frontier", "glance", "markdown",
+    "price_lines", "render", "table", "winner",
 ]  # fmt: skip
