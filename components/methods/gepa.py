@@ -166,13 +166,16 @@ class Account:
         """The name of the reflecting model."""
         return self.params.reflection_model or self.job.workload.incumbent
 
-    def over(self, _: Any = None) -> bool:
-        """Whether one more round, and the last comparison, would cost more than there is."""
+    def over(self, state: Any) -> bool:
+        """Whether one more round, and the last comparison, would cost more than there is.
+
+        Answers that were kept cost nothing, but count as GEPA counts them: a search that only repeats itself ends.
+        """
         if self.failure is not None:
             return True
         spent, most = self.spent, self.params.max_usd
         calls = self._a_round + self._at_the_end
-        if spent.calls + calls > self.params.max_calls:
+        if max(spent.calls, state.total_num_evals) + calls > self.params.max_calls:
             return True
         a_call = spent.call_usd / max(1, spent.calls)
         a_reflection = spent.reflection_usd / max(1, spent.reflections)
