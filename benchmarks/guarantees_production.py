@@ -83,9 +83,10 @@ class Traffic:
 def told(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns as the watch has them: an amount that is mostly 0 as a label and a number, whether answers were right."""
     zero, score = frame["output.amount"] == 0, frame["quality.score"]
-    labels = score.map({1.0: "1", 0.0: "another"}).where(score.notna(), None)
+    labels = score.map(lambda right: {1.0: "1", 0.0: "another"}.get(right)).where(score.notna(), None)
     others = frame["output.amount"].where(~zero)
-    amounts = {"output.amount": zero.map({True: "0", False: "another"}), "output.amount (others)": others}
+    amount = zero.map(lambda is_zero: "0" if is_zero else "another")
+    amounts = {"output.amount": amount, "output.amount (others)": others}
     return frame.assign(**amounts, **{"quality.score": labels})
 
 
@@ -99,7 +100,7 @@ def alarm(rng: Rng, now: Traffic, usual: Traffic, looks: int = 1) -> bool:
         window = slice(start, start + WINDOW)
         kept = Groups(*(None if part is None else part[window] for part in (groups.customers, groups.blocks)))
         labels = ("output.kind", "output.urgent", "output.amount", "quality.score")
-        table = Table(told(before), told(rows[window].reset_index(drop=True)), numbers, labels, (old, kept))
+        table = Table(told(before), told(rows.iloc[window].reset_index(drop=True)), numbers, labels, (old, kept))
         allowed, found = limits(table, DECLARED / looks, RESAMPLES, look), measured(table)
         if any(found[name] > allowed[name] for name in found):
             return True
@@ -257,7 +258,7 @@ def _candidates(names: Sequence[str], right: np.ndarray, aside: np.ndarray) -> l
             trace_id=names[at], input={"message": names[at]}, answer="{}", reviewed=True, drawn=True,
             source="scored" if right[at] else "corrected",
         )
-        for at in np.flatnonzero(aside)
+        for at in map(int, np.flatnonzero(aside))
     ]  # fmt: skip
 
 

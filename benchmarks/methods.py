@@ -48,7 +48,9 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=500, help="of test, that every rung of a seed is asked")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    record = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {"rows": []}
+    record: dict[str, Any] = {"rows": []}
+    if options.out.is_file():
+        record = json.loads(options.out.read_text(encoding="utf-8"))
     for workload, seed, method in missing(options, record["rows"]):
         row = made(options, workload, method, seed)
         record["rows"] = sorted([*record["rows"], row], key=lambda one: (one["workload"], one["method"], one["seed"]))

@@ -34,7 +34,7 @@ class Shown(Protocol):
     @property
     def version(self) -> str: ...
 
-    def of(self, example: Example) -> Sequence[Answered]:
+    def of(self, example: Example, /) -> Sequence[Answered]:
         """Those that stand before this example, in order."""
         ...
 

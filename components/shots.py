@@ -48,7 +48,7 @@ class Shots(Record):
     most_characters: int = Field(ge=1)
     bank: tuple[Shot, ...]
 
-    @cached_property
+    @property
     def version(self) -> str:
         """A hash of all of them and of how they are chosen."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]

@@ -74,9 +74,9 @@ def _effects(side: pd.DataFrame, groups: Groups) -> dict[str, float]:
 
     One column alone says little about stretches of time, of which there are few.
     """
-    in_time = [effect(side[name], groups.blocks, in_time=True) for name in side]
+    in_time = [effect(column, groups.blocks, in_time=True) for _, column in side.items()]
     usual = max(1.0, float(np.mean(in_time)) if in_time else 1.0)
-    return {str(name): max(usual, effect(side[name], groups.customers)) for name in side}
+    return {str(name): max(usual, effect(column, groups.customers)) for name, column in side.items()}
 
 
 def effect(column: pd.Series, numbers_R: np.ndarray | None, *, in_time: bool = False) -> float:
@@ -86,7 +86,7 @@ def effect(column: pd.Series, numbers_R: np.ndarray | None, *, in_time: bool = F
     that moves once within the window is what the watch looks for, and no reason to look less closely.
     """
     known = column.notna().to_numpy()
-    values = column[known]
+    values: pd.Series = column.loc[known]
     rows_RX = values.to_numpy(float)[:, None] if values.dtype.kind == "f" else pd.get_dummies(values).to_numpy(float)
     rows_RX = rows_RX - rows_RX.mean(0) if len(rows_RX) else rows_RX
     single = float((rows_RX**2).sum())

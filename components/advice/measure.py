@@ -110,7 +110,8 @@ def headroom(
     if passed_P_K.ndim != 2 or min(passed_P_K.shape) < 2:
         raise DataError(f"expected several answers to several prompts, found shape {passed_P_K.shape}")
     n, k = passed_P_K.shape
-    ever, alike = passed_P_K.any(axis=1), passed_P_K.min(axis=1) == passed_P_K.max(axis=1)
+    ever = np.asarray(passed_P_K.any(axis=1))
+    alike = passed_P_K.min(axis=1) == passed_P_K.max(axis=1)
     pass_k = share_of(ever.tolist(), groups)
     gap = above(pass_k, stands) if isinstance(stands, Interval) else _gap(ever, stands, groups)
     return Headroom(

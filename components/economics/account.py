@@ -162,8 +162,9 @@ def _rung(one: Calls, incumbent: Calls, drawn: Mapping[str, tuple[Array, Array]]
 def _draws(calls: Sequence[Calls], setting: Setting) -> dict[str, tuple[Array, Array]]:
     """By rung, dollars a call and share right in each draw."""
     rng = np.random.default_rng(setting.seed)
-    columns = (np.stack(part, axis=1) for part in ([one.usd for one in calls], [one.right for one in calls]))
-    usd, right = resampled(*columns, setting.groups, rng)
+    usd_N_C = np.stack([rung.usd for rung in calls], axis=1)
+    right_N_C = np.stack([rung.right for rung in calls], axis=1)
+    usd, right = resampled(usd_N_C, right_N_C, setting.groups, rng)
     speed = np.exp(rng.normal(0.0, setting.economics.throughput_spread, size=DRAWS))  # of the machine, for all alike
     return {one.name: (usd[at] * speed if one.owned else usd[at], right[at]) for at, one in enumerate(calls)}
 

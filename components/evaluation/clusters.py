@@ -164,4 +164,5 @@ def _tilt(kinds: NDArray[Any], shares: NDArray[Any], most: float) -> float:
         return most
     from scipy.optimize import brentq
 
-    return float(brentq(mean, 0.0, most, xtol=1e-10 * most))
+    root: Any = brentq(mean, 0.0, most, xtol=1e-10 * most)
+    return float(root)

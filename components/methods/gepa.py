@@ -232,14 +232,16 @@ def search(job: Job, params: GepaParams, opened: Opened, parts: Parts, account: 
     from gepa import optimize
 
     assert opened.prompt is not None, "expected a prompt to start from, found none"
+    adapter: Any = Adapter(job, params, opened, account)
+    stop: Any = account.over
     result: Any = optimize(
         seed_candidate={SYSTEM: opened.prompt.system},
         trainset=parts.reflecting,
         valset=parts.comparing,
-        adapter=Adapter(job, params, opened, account),
+        adapter=adapter,
         reflection_lm=Reflector(job, params, account),
         reflection_minibatch_size=params.minibatch,
-        stop_callbacks=account.over,
+        stop_callbacks=stop,
         run_dir=str(account.folder),
         seed=job.seed,
         cache_evaluation=True,
@@ -341,7 +343,7 @@ class Reflector:
 
     def __call__(self, prompt: str | list[dict[str, Any]]) -> str:
         turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        asked = Ask("reflection", [Message(role=turn["role"], content=turn["content"]) for turn in turns])
+        asked = Ask("reflection", [Message.model_validate(turn) for turn in turns])
         sampling = Sampling(
             temperature=self._params.reflection_temperature, n=1, seed=self._seed + self._account.spent.reflections,
             max_new_tokens=self._params.reflection_tokens,

@@ -103,7 +103,7 @@ def relabelled(job: Job, params: RelabelParams, bill: Bill) -> Mended:
     doubted, sound = committee.divided(suspects, job.train)
     if not doubted:
         return Mended(list(job.train), [], 0, 0)
-    votes = {member: votes_of(member, job, params, suspects, bill) for member in params.members}
+    votes: dict[Member, Votes] = {member: votes_of(member, job, params, suspects, bill) for member in params.members}
     found = (
         by_votes(job, doubted, committee.agreed(suspects, list(votes.values()), params.agreeing), suspects)
         if params.accept == "votes"

@@ -61,7 +61,9 @@ class Synthetic:
 
     def needs(self, params: Any) -> frozenset[Need]:
         needs: set[Need] = {"demonstrations", "novelty"}
-        return frozenset(needs | {"teacher"} if params.teacher is not None else needs)
+        if params.teacher is not None:
+            needs.add("teacher")
+        return frozenset(needs)
 
     def make(self, job: Job, params: SyntheticParams, tracker: Tracker) -> Made:
         bill, counts = Bill(), Counter[str]()

@@ -87,7 +87,8 @@ class Owners:
             self._askers[name], self._customers[name] = self.sender(caller).name, customer
             if len(self._askers) > _MOST_REMEMBERED:
                 oldest = next(iter(self._askers))
-                self._askers.pop(oldest), self._customers.pop(oldest)
+                self._askers.pop(oldest)
+                self._customers.pop(oldest)
 
     def asker(self, name: str) -> str:
         """Who made a request, as records name it."""

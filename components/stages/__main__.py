@@ -74,7 +74,8 @@ def climb(stage: str, name: str, part: str = "") -> None:
 def needed(run: Run, stage: str, part: str) -> Environment:
     """The environment that a stage says it needs."""
     words = tuple(filter(None, (stage, run.name, part)))
-    return next((node.environment for node in nodes(run) if node.command == words), "base")
+    matching: list[Environment] = [node.environment for node in nodes(run) if node.command == words]
+    return matching[0] if matching else "base"
 
 
 def recorded(stage: str, run: Run, part: str) -> None:

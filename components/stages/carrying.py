@@ -177,8 +177,9 @@ def attach(folder: Path, settings: str) -> None:
     (folder / ".dvc").mkdir(parents=True, exist_ok=True)
     (folder / ".dvc" / "config").touch()
     with Config(str((folder / ".dvc").resolve())).edit("local") as local:
-        local["core"] |= {"remote": NAME, "no_scm": True}
-        local["remote"] = {NAME: json.loads(settings)}
+        settings_of: Any = local
+        settings_of["core"] |= {"remote": NAME, "no_scm": True}
+        settings_of["remote"] = {NAME: json.loads(settings)}
 
 
 def key_of(repo: Any, run: Run, name: str) -> str:

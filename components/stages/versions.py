@@ -10,6 +10,8 @@ from typing import Literal
 
 from components.engines import open_prompting
 from components.evaluation import changes, common, compare, compare_slices, slice_members, values
+from components.evaluation.clusters import codes_of
+from components.evaluation.compare import Layout
 from components.evaluation.paired import holm
 from components.opening import over
 from components.records import Comparison, Completion, Example, Record, SliceComparison, read_jsonl, write_jsonl
@@ -62,7 +64,10 @@ def compare_versions(run: Run, names: tuple[str, str], split: Split = "test") ->
     answers = [answers_of(run, name, split, examples) for name in names]
     was, now = common(*(score(run, examples, found) for found in answers))
     before, after = (values(scores, was, "accuracy") for scores in (was, now))
-    of_slices = compare_slices(before, after, slice_members(was, run.slices_of(examples)), run.seed, "accuracy")
+    groups = {example.id: example.group for example in examples}
+    members = slice_members(was, run.slices_of(examples))
+    layout = Layout(members, run.seed, codes_of([groups[key] for key in was]))
+    of_slices = compare_slices(before, after, layout, "accuracy")
     moved = changes(was, now)
     return VersionComparison(
         before=names[0],
@@ -70,7 +75,7 @@ def compare_versions(run: Run, names: tuple[str, str], split: Split = "test") ->
         split=split,
         n=len(was),
         accuracy=(float(before.mean()), float(after.mean())),
-        overall=compare(was, now),
+        overall=compare(was, now, run.seed, groups=groups),
         slices=tuple(
             SliceChange(adjusted_p=p, **one.model_dump())
             for one, p in zip(of_slices, holm([one.p_value for one in of_slices]), strict=True)

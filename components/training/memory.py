@@ -1,9 +1,10 @@
 """How trainers are told to compute activations anew instead of keeping them, by the name that this transformers has."""
 
 from dataclasses import fields
+from typing import Any
 
 
-def recomputed(wanted: bool) -> dict[str, bool]:
+def recomputed(wanted: bool) -> dict[str, Any]:
     """The trainer's argument: transformers 5.17, which vLLM wants, knows only the older name of it."""
     from transformers import TrainingArguments
 

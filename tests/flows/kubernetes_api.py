@@ -69,6 +69,7 @@ class Api:
             code for rule in job["spec"]["podFailurePolicy"]["rules"]
             if rule["action"] == "FailJob" for code in rule["onExitCodes"]["values"]
         ]  # fmt: skip
+        code = -1
         for _ in range(job["spec"]["backoffLimit"] + 1):
             pod = self._start(name, job["spec"]["template"]["spec"]["containers"][0])
             self.pods[name].append(pod)

@@ -157,18 +157,13 @@ def test_make_ui_opens_the_projects_record_to_whoever_reads_its_terminal(tmp_pat
         assert process.stdout.readline() == f"The record: http://127.0.0.1:{port}\n"
         user, password = re.findall(r"the user (\S+) and the password (\S+)", process.stdout.readline())[0]
         reader = Listening("mlflow", f"http://127.0.0.1:{port}", (user, password))
-        wait_until(lambda: _listens(port), most_s=60)
+        wait_until(lambda: _listens("127.0.0.1", port), most_s=60)
         assert reader.ask("GET", READS["mlflow"], login=False).status_code == 401
         assert reader.ask("GET", READS["mlflow"]).json()["experiment"]["name"] == "Default"
         assert (tmp_path / "state" / "mlflow.db").stat().st_mode & 0o077 == 0
     finally:
         process.terminate()
         process.wait(timeout=30)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 TEMPORARY = """

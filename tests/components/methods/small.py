@@ -19,7 +19,7 @@ from tests.components.scorers.judge_server import Server, judging
 from tests.flows.conftest import save_tiny_model
 
 ROOT = Path(__file__).resolve().parents[3]
-OUTPUT = {
+OUTPUT: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["intent", "urgent", "order"],

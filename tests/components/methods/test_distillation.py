@@ -1,6 +1,7 @@
 """Distillation on the student's own answers: towards whom, by which prompt, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def other(folder: Path, of: Job, scale: float = 3.0) -> Artifact:
 def divergences(folder: Path, of: Job, by: Taught, settings: Any) -> list[float]:
     """The loss of each step; dev is always answered better, so that the last weights are kept."""
     scores = iter((0.1, 0.9))
-    task = of.task(4).__class__(**{**vars(of.task(4)), "score_dev": lambda *_: next(scores)})
+    task = replace(of.task(4), score_dev=lambda *_: next(scores))
     trained = train_distilled(task, settings, by, NullTracker(), of.sample())
     return [value for _, value in trained.curves["divergence"]]
 
@@ -118,7 +119,7 @@ def test_a_teacher_without_weights_is_refused(tmp_path: Path) -> None:
 
 def test_who_is_not_better_does_not_teach(tmp_path: Path) -> None:
     of = job(tmp_path)
-    of = Job(**{**vars(of), "teacher": other(tmp_path / "wise", of)})
+    of = replace(of, teacher=other(tmp_path / "wise", of))
     with pytest.raises(TrainingError, match=r"expected a teacher that is surely at least 0.0 points better"):
         method_of("on_policy_distillation").make(of, params(least_gain=0.0), NullTracker())
     assert not of.out.exists()
@@ -128,7 +129,7 @@ def test_who_is_not_better_does_not_teach(tmp_path: Path) -> None:
 def test_it_needs_no_demonstrations(tmp_path: Path, method: str) -> None:
     of = job(tmp_path)
     blank = [one.model_copy(update={"demonstration": "?", "reference": "?"}) for one in of.train]
-    of = Job(**{**vars(of), "train": blank, "teacher": other(tmp_path / "wise", of)})
+    of = replace(of, train=blank, teacher=other(tmp_path / "wise", of))
     made = method_of(method).make(of, params(method, steps=2), NullTracker())
     assert (of.out / "model.safetensors").is_file()
     assert made.dev_examples == 4

@@ -5,14 +5,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from components.errors import DataError, TrainingError
-from components.methods.dpo import pairs_of
+from components.methods.dpo import DpoParams, pairs_of
 from components.methods.feedback import learnable
-from components.methods.kto import answers_of
+from components.methods.kto import KtoParams, answers_of
 from components.models import open_model
 from components.records import Logged, Preference, Thumb, write_jsonl
 from components.stages.graph import nodes
@@ -69,9 +69,9 @@ def test_pairs_and_thumbs_come_from_the_workloads_file_and_from_named_harvests(r
         write_jsonl(source / "harvest" / f"{name}.thumbs.jsonl", [Thumb(example_id="train-002", text=name, good=True)])
     named = replace(run, workload=run.workload.model_copy(update={"harvest": ("first.jsonl",)}))
     job = job_of(named, planned := named.planned("kto"))
-    pairs = pairs_of(job, named.planned("dpo").settings)
+    pairs = pairs_of(job, cast(DpoParams, named.planned("dpo").settings))
     assert sorted(one.rejected for one in pairs) == ["first", "worse"]
-    answers = answers_of(job, planned.settings)
+    answers = answers_of(job, cast(KtoParams, planned.settings))
     assert [(one.example.id, one.text, one.good) for one in answers] == [("train-002", "first", True)]
     deps = next(node.deps for node in nodes(named) if node.name == "rung-dpo")
     assert [one for one in deps if "data/" in one and one.startswith("data")] == [
@@ -83,7 +83,7 @@ def test_pairs_and_thumbs_come_from_the_workloads_file_and_from_named_harvests(r
 def test_without_any_file_the_missing_one_is_named(run: Run) -> None:
     planned = run.planned("kto")
     with pytest.raises(DataError, match=r"expected a file of Thumb records, found none at .*thumbs.jsonl"):
-        answers_of(job_of(run, planned), planned.settings)
+        answers_of(job_of(run, planned), cast(KtoParams, planned.settings))
     deps = next(node.deps for node in nodes(run) if node.name == "rung-kto")
     assert str(run.data_source / "thumbs.jsonl") in deps
 
@@ -112,7 +112,7 @@ def test_thumbs_make_a_model_that_opens(tiny: Run) -> None:
     rung(tiny, notes, "kto")
     assert (notes.numbers["train/good"], notes.numbers["train/bad"]) == (8.0, 8.0)
     assert (tiny.rung("kto").makes, tiny.rung("kto").needs) == ("model", ("preferences",))
-    assert open_model(tiny.artifact(tiny.rung("kto")).folder)
+    open_model(tiny.artifact(tiny.rung("kto")).folder)
 
 
 def test_better_logged_answers_become_likelier_and_the_logs_say_what_that_is_worth(tiny: Run) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def test_a_group_without_a_verdict_gives_nobody_an_advantage(tmp_path: Path) -> 
 
     of = job(tmp_path)
     lenient = of.workload.scorer.model_copy(update={"max_failed_share": 1.0})
-    of = Job(**{**vars(of), "workload": of.workload.model_copy(update={"scorer": lenient})})
+    of = replace(of, workload=of.workload.model_copy(update={"scorer": lenient}))
     with serving(half) as server:
         rewards = reward_by(of, Judging(RankingJudge(judge(tmp_path, address(server))), "schema"), NullTracker())
         found = rewards([example(0), example(0), example(1), example(1)], [URGENT, CALM, LATE, CALM])
@@ -186,7 +187,7 @@ def test_without_a_sealed_scorer_no_judge_rewards(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["ranking", "rubric"])
 def test_a_model_is_trained_on_what_the_judge_prefers_and_watched(tmp_path: Path, how: str) -> None:
     of = preferring(tmp_path, 40)
-    of = Job(**{**vars(of), "sealed_scorer": build(of.workload.scorer, OUTPUT)})
+    of = replace(of, sealed_scorer=build(of.workload.scorer, OUTPUT))
     with serving(by_rule) as server:
         made = method_of("judged_grpo").make(of, params(judge(tmp_path, address(server)), how=how), NullTracker())
     assert made.watch is not None

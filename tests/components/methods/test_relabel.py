@@ -1,6 +1,7 @@
 """Relabelling: who votes on what, what is accepted, and what is trained on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ class Kept(NullTracker):
 
 def test_a_committee_with_a_model_trains_on_the_mended_data(tmp_path: Path) -> None:
     of, kept = doubtful(tmp_path, 4, intent="delivery"), Kept()
-    of = Job(**{**vars(of), "teacher": Artifact("model", of.model)})
+    of = replace(of, teacher=Artifact("model", of.model))
     params = settings(
         "relabel", teacher={"kind": "rung", "rung": "base", "prompt": "long"}, members=["teacher", *VOTES]
     )

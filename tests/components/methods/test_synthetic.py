@@ -4,7 +4,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,6 @@ def test_a_model_is_trained_on_both(tmp_path: Path) -> None:
 
 
 def test_nothing_new_is_nothing_to_train_on(tmp_path: Path) -> None:
-    of = Job(**{**vars(generated(tmp_path)), "resembled": lambda new: ["sealed"] * len(new)})
+    of = replace(generated(tmp_path), resembled=lambda new: ["sealed"] * len(new))
     with pytest.raises(TrainingError, match="expected new examples to train on, found none: made 12, like sealed 12"):
         method_of("synthetic").make(of, settings("synthetic", thin_share=0.2, examples=12), NullTracker())

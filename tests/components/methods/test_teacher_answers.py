@@ -1,6 +1,7 @@
 """Teachers: how they are opened and paid, whether they may teach, and what is learnt of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def test_a_pupil_learns_from_inputs_alone(tmp_path: Path) -> None:
         of = by_classifier(tmp_path / name)
         nothing = {"demonstration": "?", "reference": "?", "slices": {}}
         train = [one.model_copy(update=nothing) if blank else one for one in of.train]
-        made = method_of("teacher_answers").make(Job(**{**vars(of), "train": train}), params, NullTracker())
+        made = method_of("teacher_answers").make(replace(of, train=train), params, NullTracker())
         assert (made.metrics["kept"], made.metrics["accepted_share"]) == (40.0, 1.0)
         found.append((of.out / "model.safetensors").read_bytes())
     assert found[0] == found[1]

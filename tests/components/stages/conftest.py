@@ -131,7 +131,8 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
         profile = load(ROOT / "params/profiles/nano.yaml", Profile).model_copy(update={"prompting": prompting})
         write_params(Path("params"), name)
         workload = Workload.model_validate(settings)
-        gated = GateParams(**{"min_validity": 0.9, **gate})  # of 60 valid answers the interval ends at 94 %
+        # Of 60 valid answers the interval ends at 94 %.
+        gated = GateParams.model_validate({"min_validity": 0.9, **gate})
         run = Run(f"{name}-nano", workload, profile, 7, gated, rungs=standard(workload, profile))
         write_data(run)
         return run

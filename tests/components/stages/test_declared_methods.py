@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from components.evaluation.label_audit import Suspect
-from components.params import CertificateParams, GeneratedSource
+from components.params import CertificateParams, GeneratedSource, SplitName
 from components.records import Preference, write_jsonl
 from components.stages.audit import audit_folder
 from components.stages.graph import nodes
@@ -84,7 +84,7 @@ def generate(n: int, seed: int) -> Iterator[Item]:
 def small(make_run: MakeRun, api: Api) -> Iterator[Run]:
     api.understood = {PROMPTS["two"], PROMPTS["three"]}
     run = make_run("declared", api)
-    sizes = {"train": 60, "dev": 60, "test": 60, "sealed": 60}
+    sizes: dict[SplitName, int] = {"train": 60, "dev": 60, "test": 60, "sealed": 60}
     source = GeneratedSource(kind="generated", generator=f"{__name__}:generate", seed=3, sizes=sizes)
     workload = run.workload.model_copy(update={"source": source, "sealed_scorer": run.workload.scorer})
     certificate = CertificateParams(override={"declared": "a small test, which publishes nothing"})

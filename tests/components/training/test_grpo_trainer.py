@@ -140,7 +140,9 @@ def test_a_tool_s_result_gets_no_gradient_whatever_it_says(build: Callable[..., 
     trainer.model.get_output_embeddings().register_forward_hook(keep)
     for said in (20, 30):
         gradient(trainer, with_tools(batch(), said))
-        on_tokens = kept.pop().grad.abs().sum(-1)  # (rows, tokens): of the logits that predict each token, and the next
+        slope = kept.pop().grad
+        assert slope is not None
+        on_tokens = slope.abs().sum(-1)  # (rows, tokens): of the logits that predict each token, and the next
         assert on_tokens.shape[1] == 6  # five tokens, two of them the tool's, and the one after the last
         assert (on_tokens[:, 1:3] == 0).all() and (on_tokens[:, [0, 3]] > 0).all()
 

@@ -63,7 +63,7 @@ def test_adapters_learn_from_thumbs_too(make_task: MakeTask, examples: list[Exam
     task = make_task(score_dev=Later())
     params = PARAMS.model_copy(update={"epochs": 1, "lora": LoraParams(rank=2, alpha=4)})
     assert train_kto(task, params, answers(examples), NullTracker()).best_step == 2
-    assert open_model(task.out)
+    open_model(task.out)
 
 
 def test_where_nothing_is_better_the_start_is_kept(make_task: MakeTask, examples: list[Example]) -> None:

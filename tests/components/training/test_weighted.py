@@ -101,7 +101,8 @@ def test_weights_of_one_train_as_none_do_and_others_do_not(make_task: MakeTask, 
 
 
 def test_packed_rows_cannot_be_weighted(make_task: MakeTask) -> None:
-    params = SftParams(**{**{k: v for k, v in SETTINGS.items() if k in SftParams.model_fields}, "packed_tokens": 256})
+    known = {name: value for name, value in SETTINGS.items() if name in SftParams.model_fields}
+    params = SftParams.model_validate({**known, "packed_tokens": 256})
     with pytest.raises(ConfigError, match="packed_tokens is for examples that weigh alike"):
         train_sft(make_task(), params, NullTracker(), [1.0] * 8)
 
