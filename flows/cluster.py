@@ -34,7 +34,7 @@ from flows.tasks import StageFailedError, opened, reproduce, unchanged
 log = logging.getLogger(__name__)
 POOLS = Path("infra/k8s/pools")
 Machine = Literal["cpu", "gpu-train"]
-BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
+BY_DIGEST = re.compile(r"\A[^@\s]++@sha256:[0-9a-f]{64}")
 LOOK_S = 2.0
 _TOLD_LINES = 20
 _CONFLICT, _MISSING = 409, 404
@@ -67,7 +67,7 @@ class Cluster:
                 "expected the package kubernetes for --on k8s, found none: pip install gradus[k8s]"
             ) from error
         try:
-            config.load_config()
+            config.load_config(config_file=os.environ.get("KUBECONFIG"))  # as it is now, not at the import
         except config.ConfigException as error:
             raise ConfigError(f"expected a cluster in kubectl's settings (KUBECONFIG), found {error}") from error
         return cls(client.BatchV1Api(), client.CoreV1Api(), client.ApiException)

@@ -45,19 +45,20 @@ def beyond(values: np.ndarray, level: float) -> float:
     """The value that so small a share of them lies beyond.
 
     Where too few lie there, the largest of them tell how the tail goes on: a generalised Pareto distribution by its
-    moments (Hosking and Wallis 1987), no shorter than an exponential one.
+    moments (Hosking and Wallis 1987), no shorter than an exponential one, and no shorter than it was seen to be: of a
+    column that hardly varies, few distances are possible, and a smooth tail runs between them.
     """
+    read_off = float(np.quantile(values, 1 - level, method="higher"))
     if level * len(values) >= _ENOUGH:
-        return float(np.quantile(values, 1 - level, method="higher"))
+        return read_off
     count = max(_ENOUGH, round(_TAIL * len(values)))
     ordered = np.sort(values)
     start, excess = ordered[-count - 1], ordered[-count:] - ordered[-count - 1]
     mean, variance = float(excess.mean()), max(float(excess.var()), 1e-18)
     shape = max(0.0, 0.5 * (1 - mean**2 / variance))
     ratio = count / len(values) / level
-    if shape < 1e-6:
-        return float(start + mean * np.log(ratio))
-    return float(start + mean * (1 - shape) / shape * (ratio**shape - 1))
+    told = mean * np.log(ratio) if shape < 1e-6 else mean * (1 - shape) / shape * (ratio**shape - 1)
+    return max(read_off, float(start + told))
 
 
 def worth(table: Table) -> dict[str, tuple[float, float]]:

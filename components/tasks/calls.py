@@ -14,7 +14,7 @@ from components.records import Tool
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _BLOCK = re.compile(rf"{OPEN}(.*?)(?:{CLOSE}|$)", re.DOTALL)
-_WRITTEN = re.compile(r'\s*\{\s*"name"\s*:\s*"(?:[^"\\]|\\.)*"\s*,\s*"arguments"\s*:\s*(\{.*\})\s*\}\s*', re.DOTALL)
+_WRITTEN = re.compile(r'\{\s*+"name"\s*+:\s*+"(?:[^"\\]|\\.)*+"\s*+,\s*+"arguments"\s*+:\s*+(\{.*\})\s*+\}', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def _written(text: str) -> Written:
     arguments = call.get("arguments", {})
     if isinstance(arguments, str):
         return Written(name, arguments)
-    raw = _WRITTEN.fullmatch(text)
+    raw = _WRITTEN.fullmatch(text.strip())
     return Written(name, raw[1] if raw else json.dumps(arguments, ensure_ascii=False))
 
 

@@ -34,7 +34,8 @@ def test_each_error_is_caught_as_gradus_error_and_as_its_standard_type(
 
 
 def test_the_family_is_complete() -> None:
-    assert set(GradusError.__subclasses__()) == {error for error, _ in STANDARD_TYPES}
+    known = {error for error in GradusError.__subclasses__() if error.__module__ == "components.errors"}
+    assert known == {error for error, _ in STANDARD_TYPES}
 
 
 def test_causes_do_not_catch_each_other() -> None:

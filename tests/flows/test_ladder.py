@@ -149,7 +149,7 @@ def test_the_record_holds_one_run_with_a_child_for_each_stage(first: Climb, reco
     everything = record.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent_id}'")
     assert len(everything) == len(first.stages)
     assert {path.path for path in record.list_artifacts(parent_id, "report")} == {
-        "report/economics.json", "report/ladder.json", "report/ladder.svg", "report/report.html",
+        "report/economics.json", "report/frontier.svg", "report/ladder.json", "report/ladder.svg", "report/report.html",
     }  # fmt: skip
 
 
