@@ -1,4 +1,4 @@
-"""What a method is given: data, where it starts, where its result goes, and how answers are had and scored.
+"""What a method is given: data, where it starts, where its result goes, and how to draw and score answers.
 
 A method sees train and dev and no other split.
 """

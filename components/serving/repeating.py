@@ -27,7 +27,7 @@ class Repeated:
         self._thread.start()
 
     def close(self) -> bool:
-        """Call no more; whether what had begun is finished, for which the end does not wait long."""
+        """Stop. Returns False if the current call has not ended within `MOST_AWAITED_S` seconds."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(MOST_AWAITED_S)

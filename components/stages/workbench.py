@@ -1,6 +1,6 @@
 """A run as the advice asks it: whatever is there is read, and what is cheap enough is tried.
 
-Decides what counts as the rung that stands, and how a trial training, a second answer and a rung's money are had.
+Decides what counts as the rung that stands, how trial runs are trained and how a rung's cost is estimated.
 """
 
 import logging

@@ -26,10 +26,10 @@ FROM ${PYTHON}
 RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/* \
   && groupadd --gid 10001 gradus && useradd --uid 10001 --gid 10001 --create-home gradus
 COPY --from=build /opt/gradus /opt/gradus
-ENV PATH=/opt/gradus/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/work \
+ENV PATH=/opt/gradus/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/project \
     OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 DO_NOT_TRACK=1 DVC_NO_ANALYTICS=1 MLFLOW_DISABLE_TELEMETRY=true \
     PREFECT_SERVER_ANALYTICS_ENABLED=false TRL_EXPERIMENTAL_SILENCE=1
-WORKDIR /work
-RUN chown 10001:10001 /work
+WORKDIR /project
+RUN chown 10001:10001 /project
 USER 10001:10001
 CMD ["gradus", "--help"]

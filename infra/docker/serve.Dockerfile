@@ -2,7 +2,7 @@
 #   docker build --build-arg BASE=gradus@sha256:… --file infra/docker/serve.Dockerfile .
 ARG BASE
 FROM ${BASE}
-COPY --chown=10001:10001 params /work/params
+COPY --chown=10001:10001 params /project/params
 ENV WORKLOAD=triage PROFILE=nano OMP_NUM_THREADS=1
 EXPOSE 8000
 USER 10001:10001
