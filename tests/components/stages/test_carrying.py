@@ -89,6 +89,7 @@ def test_what_the_remote_never_got_is_named(repo: Any) -> None:
 
 
 def test_no_secret_of_a_remote_travels(repo: Any) -> None:
+    pytest.importorskip("dvc_s3", reason="the extra `s3` is not installed")
     with repo.config.edit("local") as local:
         local["remote"]["carried"] = {
             "url": "s3://bucket/x", "endpointurl": "http://there", "access_key_id": "me", "secret_access_key": "hidden",
