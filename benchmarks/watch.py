@@ -161,7 +161,7 @@ class Bench:
 
     def _observation(self, example: Example, completion: Completion, score: float | None) -> Observation:
         return Observation(
-            input={name: mask(example.input[name]) for name in dict.fromkeys(self.prompt.placeholders)},
+            input={name: mask(example.input[name]) for name in self.prompt.placeholders},
             text=mask(completion.text), output_tokens=completion.usage.output_tokens,
             valid=self.schema.score(example, completion).passed, confidence=completion.confidence, score=score,
         )  # fmt: skip

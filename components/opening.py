@@ -93,7 +93,7 @@ def open_artifact(artifact: Artifact, workload: Workload, profile: Profile, colu
 def over(engine: Engine, prompt: Prompt, workload: Workload, profile: Profile) -> Opened:
     """An engine that is open already, asked with a prompt; held to the schema where the workload's settings say so."""
     schema = workload.output if prompt.name in workload.constrained else None
-    return Opened(engine, tuple(dict.fromkeys(prompt.placeholders)), profile.engine.max_new_tokens, prompt, schema)
+    return Opened(engine, prompt.placeholders, profile.engine.max_new_tokens, prompt, schema)
 
 
 def _classifier(artifact: Artifact, workload: Workload, profile: Profile, columns: tuple[str, ...]) -> Opened:

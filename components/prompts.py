@@ -50,8 +50,8 @@ class Prompt:
 
     @property
     def placeholders(self) -> tuple[str, ...]:
-        """The input columns that the user message refers to, in order."""
-        return tuple(_PLACEHOLDER.findall(self.user))
+        """The input columns that the user message refers to, in order, each once."""
+        return tuple(dict.fromkeys(_PLACEHOLDER.findall(self.user)))
 
     @property
     def version(self) -> str:

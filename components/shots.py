@@ -51,6 +51,10 @@ class Shots(Record):
     @property
     def version(self) -> str:
         """A hash of all of them and of how they are chosen."""
+        return self._version
+
+    @cached_property
+    def _version(self) -> str:
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
     def __str__(self) -> str:

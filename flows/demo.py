@@ -79,7 +79,7 @@ class DemoRun:
         self.run, self.story, self._report = run, story, report
         self.target = Target(
             f"{services.addresses['serve']}/v1", run.workload.name,
-            tuple(dict.fromkeys(run.trained_prompt.placeholders)), story.clients,
+            run.trained_prompt.placeholders, story.clients,
         )  # fmt: skip
         self.started, self.chapters, self.replies = time.time(), list[Chapter](), list[Reply]()
 

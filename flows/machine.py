@@ -158,6 +158,6 @@ def simulate_traffic(
 
     run = Run.of(workload, profile)
     plan = Plan(requests, drift, drift_at, feedback_share, seed)
-    target = Target(url, workload, tuple(dict.fromkeys(run.trained_prompt.placeholders)), clients)
+    target = Target(url, workload, run.trained_prompt.placeholders, clients)
     for line in summary(plan, replay(run.workload, plan, target)):
         typer.echo(line)

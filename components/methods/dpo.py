@@ -18,14 +18,14 @@ from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.feedback import learnable
 from components.methods.job import Job
-from components.methods.samples import Sampled, SamplingParams, scored_samples
+from components.methods.preferring import PreferringParams, configuration
+from components.methods.samples import Sampled, scored_samples
 from components.methods.trained import made_of
-from components.params import LoraParams, Settings
+from components.params import Settings
 from components.prompts import Prompt
 from components.records import Example, Makes, Need, Preference
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask
-from components.training.memory import recomputed
 
 NAMES = {
     "loss": "loss", "rewards/accuracies": "preferred_share", "rewards/margins": "margin", "dev_score": "dev_score",
@@ -33,30 +33,21 @@ NAMES = {
 log = logging.getLogger(__name__)
 
 
-class DpoParams(SamplingParams):
+class DpoParams(PreferringParams):
     """Where pairs come from, and how they are trained on."""
 
-    lora: LoraParams | None = None
     pairs: Literal["scored", "feedback"] = Field(
         default="scored",
         description="Drawn answers that pass the scorer and that do not, or what people preferred and corrected: "
         "data/<workload>/preferences.jsonl and what retraining harvested.",
     )
     pairs_per_prompt: int = Field(default=1, ge=1)
-    beta: float = Field(default=0.1, gt=0, description="How far the model may move from where it starts: less is more.")
     loss: Literal["sigmoid", "robust"] = "sigmoid"
     label_noise: float | None = Field(
         default=None, ge=0, lt=0.5, description="Of `robust`: share of pairs the wrong way round; None: the audit's."
     )
-    epochs: float = Field(default=1.0, gt=0)
-    learning_rate: float = Field(default=5e-6, gt=0)
     batch_pairs: int = Field(default=16, ge=1)
     device_batch_pairs: int = Field(default=16, ge=1)
-    warmup_share: float = Field(default=0.1, ge=0, le=1)
-    evaluations: int = Field(default=4, ge=1)
-    patience: int = Field(default=3, ge=1)
-    dev_examples: int = Field(default=500, ge=1)
-    gradient_checkpointing: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,7 +147,7 @@ def _trainer(
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
-    from components.training.dev import LOG_POINTS, Plan
+    from components.training.dev import Plan
     from components.training.guard import Guarded
     from components.training.run import accumulation, adapter, shared_settings
 
@@ -173,19 +164,11 @@ def _trainer(
         model=opened[0],
         args=DPOConfig(
             **shared_settings(task, compute),
-            max_steps=steps,
+            **configuration(params, steps),
             per_device_train_batch_size=device_batch,
             gradient_accumulation_steps=accumulation(params.batch_pairs, device_batch, compute, "dpo.batch_pairs"),
-            learning_rate=params.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=math.ceil(params.warmup_share * steps),
-            beta=params.beta,
             loss_type=["robust" if robust else "sigmoid"],
             label_smoothing=noise if robust else 0.0,
-            max_length=None,
-            precompute_ref_log_probs=True,
-            **recomputed(params.gradient_checkpointing),
-            logging_steps=max(1, steps // LOG_POINTS),
         ),
         train_dataset=Dataset.from_dict(rows),
         processing_class=opened[1],

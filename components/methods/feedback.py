@@ -40,7 +40,7 @@ def _unseen(job: Job, opinions: Sequence[Opinion]) -> list[Example | None]:
     """An example of each opinion's input; None where a dev example resembles it."""
     if not opinions:
         return []
-    columns = list(dict.fromkeys(job.prompt.placeholders))
+    columns = job.prompt.placeholders
     for one in opinions:
         if missing := [name for name in columns if name not in one.input]:
             raise DataError(f"expected the input {missing[0]} with the opinion on {one.example_id}, found none")

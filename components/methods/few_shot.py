@@ -84,7 +84,7 @@ def bank_of(job: Job, params: FewShotParams, prompt: Prompt) -> list[Shot]:
         TrainingError: There is none.
     """
     drawn = sample(job.train, params.bank, job.seed)
-    columns = tuple(dict.fromkeys(prompt.placeholders))
+    columns = prompt.placeholders
     shots = [_shot(example, columns) for example in drawn]
     firsts = near_duplicates([shot.text for shot in shots], params.distinct)
     distinct = [shot for at, shot in enumerate(shots) if firsts[at] == at and shot.answer.strip()]

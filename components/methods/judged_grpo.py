@@ -69,9 +69,7 @@ class JudgedGrpo:
         dev = job.dev_sample(params.dev_examples)
         task = replace(job.task(params.dev_examples), score_dev=watched(job, by, dev))
         # A probe would have the judge mark thousands of answers; where two of a group differ, their places do.
-        unprobed = GrpoParams.model_validate(
-            {name: getattr(params, name) for name in GrpoParams.model_fields} | {"probe_prompts": 0}
-        )
+        unprobed = params.part(GrpoParams).model_copy(update={"probe_prompts": 0})
         trained = train_rl(task, unprobed, reward_by(job, by, tracker), tracker, job.sample())
         made = made_of(job, trained, params.dev_examples)
         made.metrics.update(judge_agreement=agreed.value, judge_agreement_low=agreed.low)

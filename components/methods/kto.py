@@ -18,14 +18,14 @@ from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.feedback import learnable
 from components.methods.job import Job
-from components.methods.samples import SamplingParams, scored_samples
+from components.methods.preferring import PreferringParams, configuration
+from components.methods.samples import scored_samples
 from components.methods.trained import made_of
-from components.params import LoraParams, Settings
+from components.params import Settings
 from components.prompts import Prompt
 from components.records import Example, Makes, Need, Thumb
 from components.tracking import Tracker
 from components.training import Trained, TrainingTask
-from components.training.memory import recomputed
 
 NAMES = {
     "loss": "loss", "kl": "kl", "rewards/chosen": "good_reward", "rewards/rejected": "bad_reward",
@@ -34,10 +34,9 @@ NAMES = {
 log = logging.getLogger(__name__)
 
 
-class KtoParams(SamplingParams):
+class KtoParams(PreferringParams):
     """Where thumbs come from, and how they are trained on."""
 
-    lora: LoraParams | None = None
     thumbs: Literal["feedback", "scored"] = Field(
         default="feedback",
         description="What people said of single answers (data/<workload>/thumbs.jsonl and what retraining harvested), "
@@ -46,19 +45,11 @@ class KtoParams(SamplingParams):
     most_uneven: float = Field(
         default=20.0, ge=1, description="Good answers a bad one, or bad a good one: beyond it nothing is trained."
     )
-    beta: float = Field(default=0.1, gt=0, description="How far the model may move from where it starts: less is more.")
     loss: Literal["kto", "apo_zero_unpaired"] = Field(
         default="kto", description="The second compares with the starting model alone, without a KL of the batch."
     )
-    epochs: float = Field(default=1.0, gt=0)
-    learning_rate: float = Field(default=5e-6, gt=0)
     batch_answers: int = Field(default=16, ge=2)
     device_batch_answers: int = Field(default=16, ge=2, description="The KL is estimated inside of it.")
-    warmup_share: float = Field(default=0.1, ge=0, le=1)
-    evaluations: int = Field(default=4, ge=1)
-    patience: int = Field(default=3, ge=1)
-    dev_examples: int = Field(default=500, ge=1)
-    gradient_checkpointing: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,7 +162,7 @@ def _trainer(
     from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
-    from components.training.dev import LOG_POINTS, Plan
+    from components.training.dev import Plan
     from components.training.guard import Guarded
     from components.training.run import accumulation, adapter, shared_settings
 
@@ -188,20 +179,12 @@ def _trainer(
         model=opened[0],
         args=KTOConfig(
             **shared_settings(task, compute),
-            max_steps=steps,
+            **configuration(params, steps),
             per_device_train_batch_size=device_batch,
             gradient_accumulation_steps=accumulation(params.batch_answers, device_batch, compute, "kto.batch_answers"),
-            learning_rate=params.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=math.ceil(params.warmup_share * steps),
-            beta=params.beta,
             loss_type=params.loss,
             desirable_weight=good_weight,
             undesirable_weight=bad_weight,
-            max_length=None,
-            precompute_ref_log_probs=True,
-            **recomputed(params.gradient_checkpointing),
-            logging_steps=max(1, steps // LOG_POINTS),
         ),
         train_dataset=Dataset.from_dict(rows),
         processing_class=opened[1],

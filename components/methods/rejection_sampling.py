@@ -54,7 +54,7 @@ class RejectionSampling:
                 f"expected answers that pass the scorer, found none of {len(sampled):,} prompts' answers"
             )
         log.info("%s: %s answers to %s prompts are trained on.", job.rung, f"{len(kept):,}", f"{len(sampled):,}")
-        settings = SftParams(**{name: getattr(params, name) for name in SftParams.model_fields})
+        settings = params.part(SftParams)
         made = made_of(job, train_sft(job.task(params.dev_examples, kept), settings, tracker), params.dev_examples)
         made.metrics.update(kept=float(len(kept)), solved_share=sum(bool(one.passed) for one in sampled) / len(sampled))
         return made

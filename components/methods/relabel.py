@@ -89,7 +89,7 @@ class Relabel:
             job.rung, f"{len(mended.changed):,}", f"{mended.confirmed:,}", f"{mended.undecided:,}",
         )  # fmt: skip
         keep_for_people(job, mended, tracker)
-        settings = SftParams(**{name: getattr(params, name) for name in SftParams.model_fields})
+        settings = params.part(SftParams)
         task = job.task(params.dev_examples, mended.train)
         made = made_of(job, train_sft(task, settings, tracker), params.dev_examples)
         told = {"changed": len(mended.changed), "confirmed": mended.confirmed, "undecided": mended.undecided}

@@ -84,7 +84,7 @@ def _sampled(example: Example, answers: Sequence[Completion], scores: Sequence[S
 
 def _identity(job: Job, params: SamplingParams, asked: Sequence[Example]) -> str:
     """A hash of all that drawn answers and their scores depend on."""
-    sampling = SamplingParams(**{name: getattr(params, name) for name in SamplingParams.model_fields})
+    sampling = params.part(SamplingParams)
     parts = (
         sampling.model_dump_json(), folder_digest(job.model), job.prompt.version, str(job.seed),
         job.profile.engine.model_dump_json(), job.workload.scorer.model_dump_json(), str(job.workload.output),

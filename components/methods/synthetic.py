@@ -71,7 +71,7 @@ class Synthetic:
         if not new:
             raise TrainingError(f"expected new examples to train on, found none: {in_words(counts)}")
         log.info("%s: %s new examples; %s.", job.rung, f"{len(new):,}", in_words(counts))
-        settings = SftParams(**{name: getattr(params, name) for name in SftParams.model_fields})
+        settings = params.part(SftParams)
         task = job.task(params.dev_examples, [*job.train, *new])
         made = made_of(job, train_sft(task, settings, tracker), params.dev_examples)
         made.metrics.update({f"synthetic_{name}": float(n) for name, n in counts.items()}, **bill.metrics)

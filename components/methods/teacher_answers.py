@@ -83,7 +83,7 @@ def taught(job: Job, params: TeacherAnswersParams, asking: Asking, tracker: Trac
             f"expected at least {params.least_accepted:.0%} of the teacher's answers to be accepted (least_accepted), "
             f"found {len(kept):,} of {len(asked):,}"
         )
-    settings = SftParams(**{name: getattr(params, name) for name in SftParams.model_fields})
+    settings = params.part(SftParams)
     made = made_of(job, train_sft(job.task(params.dev_examples, kept), settings, tracker), params.dev_examples)
     made.metrics.update(bill.metrics, kept=float(len(kept)), accepted_share=len(kept) / len(asked))
     return replace(made, seconds=made.seconds + bill.seconds)

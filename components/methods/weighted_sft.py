@@ -68,7 +68,7 @@ class WeightedSft:
             example.model_copy(update={"id": f"{example.id}~{at}", "demonstration": one.text})
             for at, (example, one) in enumerate(logged)
         ]
-        settings = SftParams(**{name: getattr(params, name) for name in SftParams.model_fields})
+        settings = params.part(SftParams)
         settings = settings.model_copy(update={"packed_tokens": None})  # of rows that weigh alike
         task = job.task(params.dev_examples, train)
         made = made_of(job, train_sft(task, settings, tracker, weights_of(tilts)), params.dev_examples)

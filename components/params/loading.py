@@ -25,6 +25,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def part(self, kind: type[Model]) -> Model:
+        """These settings as ones of a class that they extend, without what is their own."""
+        return kind.model_validate({name: getattr(self, name) for name in kind.model_fields})
+
 
 def read_text(path: Path, what: str) -> str:
     """The text of a file that somebody wrote for Gradus; `what` is what it should be.

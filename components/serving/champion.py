@@ -58,7 +58,7 @@ class Served:
     @property
     def columns(self) -> tuple[str, ...]:
         """The inputs that a user message alone stands for: the prompt's, or a classifier's."""
-        return self.inputs or (tuple(dict.fromkeys(self.prompt.placeholders)) if self.prompt else ())
+        return self.inputs or (self.prompt.placeholders if self.prompt else ())
 
 
 def open_served(version: Version, workload: Workload, profile: Profile) -> Served:

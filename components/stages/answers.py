@@ -67,9 +67,9 @@ def answer(run: Run, tracker: Tracker, name: str) -> None:
 
 
 def is_contender(run: Run, name: str) -> bool:
-    """Whether a rung may become champion: each one that stands alone, and of a group the best."""
+    """Whether a rung may become champion: each one that stands alone, and of a group the best; none of a first look."""
     group = run.planned(name).group
-    return group is None or run.resolved(group) == name
+    return run.first_look is None and (group is None or run.resolved(group) == name)
 
 
 def opened_rung(run: Run, made: Rung) -> Opened:

@@ -215,7 +215,7 @@ def _judged(run: Run) -> Iterator[StageNode]:
                 *base, *_scorer_files(run), ENGINES, SCORERS, RUBRICS, OPENING, SHOTS,
                 "components/evaluation/judged.py", "components/evaluation/classical.py",
                 str(run.rung_folder(rung.name)), _split(run, "test"),
-                _split(run, "sealed"), "components/stages/answers.py",
+                *([] if run.first_look else [_split(run, "sealed")]), "components/stages/answers.py",
                 *([str(run.folder / "best" / f"{rung.group}.json")] if rung.group else []),
             ],
             settings=[

@@ -129,7 +129,7 @@ def opened_columns(run: Run, made: Rung) -> tuple[str, ...]:
     """The input columns that a rung reads: a server is told no others."""
     if made.makes == "classifier":
         return run.columns
-    return tuple(dict.fromkeys(run.prompt_of(made).placeholders))
+    return run.prompt_of(made).placeholders
 
 
 def publish_prompts(run: Run) -> None:

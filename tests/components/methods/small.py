@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,20 @@ from tests.components.scorers.judge_server import Server, judging
 from tests.flows.conftest import save_tiny_model
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a generator of a workload yields."""
+
+    id: str
+    text: str
+    gold: dict[str, Any]
+    demonstration: dict[str, Any]
+    slices: dict[str, str]
+    group: str
+
+
 OUTPUT: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,

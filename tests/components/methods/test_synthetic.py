@@ -4,7 +4,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,8 @@ from components.methods.synthetic import added
 from components.methods.teachers import Bill
 from components.records import Example
 from components.tracking import NullTracker
-from tests.components.methods.small import address, example, job, serving, settings, workload
+from tests.components.methods.small import Item, address, example, job, serving, settings, workload
 from tests.components.methods.test_teacher_answers import PRICES, api, right
-
-
-@dataclass(frozen=True)
-class Item:
-    id: str
-    text: str
-    gold: dict[str, Any]
-    demonstration: dict[str, Any]
-    slices: dict[str, str]
-    group: str
 
 
 def generate(n: int, seed: int) -> Iterator[Item]:

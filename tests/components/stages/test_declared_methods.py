@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from components.records import Preference, write_jsonl
 from components.stages.audit import audit_folder
 from components.stages.graph import nodes
 from components.stages.run import Run
-from tests.components.methods.small import address, serving
+from tests.components.methods.small import Item, address, serving
 from tests.components.methods.test_judged import LATE, URGENT, by_rule, judge
 from tests.components.stages.conftest import PROMPTS, Api, MakeRun, example
 from tests.components.stages.test_declared import heard_of, planned, undeclared
@@ -60,16 +60,6 @@ LADDER: dict[str, Any] = {
         },
     },
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Item:
-    id: str
-    text: str
-    gold: dict[str, Any]
-    demonstration: dict[str, Any]
-    slices: dict[str, str]
-    group: str
 
 
 def generate(n: int, seed: int) -> Iterator[Item]:

@@ -1,0 +1,44 @@
+"""What methods that learn from better and worse answers share: settings, and their part of TRL's configuration.
+
+They move likelihoods beside those of the model that they start from, which are computed once, before the first step.
+"""
+
+import math
+from typing import Any
+
+from pydantic import Field
+
+from components.methods.samples import SamplingParams
+from components.params import LoraParams
+from components.training.memory import recomputed
+
+
+class PreferringParams(SamplingParams):
+    """How far and how long the model moves."""
+
+    lora: LoraParams | None = None
+    beta: float = Field(default=0.1, gt=0, description="How far the model may move from where it starts: less is more.")
+    epochs: float = Field(default=1.0, gt=0)
+    learning_rate: float = Field(default=5e-6, gt=0)
+    warmup_share: float = Field(default=0.1, ge=0, le=1)
+    evaluations: int = Field(default=4, ge=1)
+    patience: int = Field(default=3, ge=1)
+    dev_examples: int = Field(default=500, ge=1)
+    gradient_checkpointing: bool = False
+
+
+def configuration(params: PreferringParams, steps: int) -> dict[str, Any]:
+    """The arguments of a configuration of TRL's that these settings decide."""
+    from components.training.dev import LOG_POINTS
+
+    return {
+        "max_steps": steps,
+        "learning_rate": params.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": math.ceil(params.warmup_share * steps),
+        "beta": params.beta,
+        "max_length": None,
+        "precompute_ref_log_probs": True,
+        "logging_steps": max(1, steps // LOG_POINTS),
+        **recomputed(params.gradient_checkpointing),
+    }
