@@ -462,7 +462,7 @@ class Rung(Record):
 
     `starts_from` is the rung whose model or prompt it started from, None for the base model and for what starts from
     nothing; `compared_with` the rung or group that it challenges. `dev_score` and `dev_validity` are
-    shares of `dev_examples`.
+    shares of `dev_examples`; `paid_usd` went to APIs while it was made.
     """
 
     name: str
@@ -483,6 +483,7 @@ class Rung(Record):
     dev_examples: int = 0
     curves: dict[str, list[tuple[float, float]]] = {}
     watch: RewardWatch | None = None
+    paid_usd: float = 0.0
 
 
 class RungResult(Record):

@@ -13,9 +13,9 @@ from prefect.client.orchestration import get_client
 
 from components.data.harvest import Harvested, answering, harvest
 from components.data.opinions import taught
-from components.data.split import SPLITS
 from components.data.versions import DataVersion, Origin, new_version
 from components.errors import ServiceError
+from components.params import SPLITS
 from components.records import Record, read_record, write_record
 from components.registry import examples_asked_for, open_run, registered, tracking_uri
 from components.stages.__main__ import alone

@@ -18,10 +18,10 @@ from components.data.labels import mended
 from components.data.remarks import of_labels, of_leaks, of_repeats
 from components.data.report import DataReport
 from components.data.sources import Row, read
-from components.data.split import SPLITS, Places, TooFewRowsError, assign, joined, leaked
+from components.data.split import Places, TooFewRowsError, assign, joined, leaked
 from components.data.tokens import TokenLimit
 from components.errors import DataError
-from components.params import GeneratedSource, SplitName, Workload
+from components.params import SPLITS, GeneratedSource, SplitName, Workload
 from components.records import DataSummary, Example, Record, write_jsonl, write_record
 from components.tracking import Tracker
 

@@ -14,10 +14,9 @@ from scipy.sparse.csgraph import connected_components
 
 from components.data.sources import Part, Row
 from components.errors import ConfigError, DataError
-from components.params import FileSource, GeneratedSource, HuggingFaceSource, SplitName, Workload
+from components.params import SPLITS, FileSource, GeneratedSource, HuggingFaceSource, SplitName, Workload
 from components.records import Example
 
-SPLITS: tuple[SplitName, ...] = ("train", "dev", "test", "sealed")
 # Filled in this order, so that a larger train split leaves the others as they are.
 EVALUATION: tuple[SplitName, ...] = ("sealed", "test", "dev")
 _HOLDING = 0.5  # share of the rows from which a bundle is the reason that others find no place

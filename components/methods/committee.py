@@ -60,7 +60,8 @@ def by_neighbours(
 
 def by_audit(suspects: Sequence[Suspect], schema: Schema) -> Votes:
     """What the audit suggests for values that stand in the text; of listed ones it thinks as a classifier does."""
-    return {(one.example_id, one.field): one.suggested for one in suspects if one.field not in listed(schema)}
+    of_lists = listed(schema)
+    return {(one.example_id, one.field): one.suggested for one in suspects if one.field not in of_lists}
 
 
 def of_answers(

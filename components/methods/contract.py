@@ -18,7 +18,7 @@ class Made:
     """What making a rung came to; its artifact lies in `Job.out`.
 
     `dev_score` and `dev_validity` are shares of `dev_examples` dev examples, in [0, 1]. `curves` are (step, value) by
-    name, `metrics` further numbers for the record by their own names.
+    name, `metrics` further numbers for the record by their own names. `paid_usd` went to APIs, at list prices.
     """
 
     seconds: float
@@ -28,6 +28,7 @@ class Made:
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     watch: RewardWatch | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    paid_usd: float = 0.0
 
 
 class Method(Protocol):

@@ -67,7 +67,7 @@ class Dpo:
     params: ClassVar[type[Settings]] = DpoParams
 
     def needs(self, params: Any) -> frozenset[Need]:
-        return frozenset({"reward" if params.pairs == "scored" else "preferences"})
+        return frozenset({"reward"} if params.pairs == "scored" else {"preferences", "novelty"})
 
     def make(self, job: Job, params: DpoParams, tracker: Tracker) -> Made:
         pairs = pairs_of(job, params)

@@ -1,18 +1,18 @@
 """What people said of answers, as methods learn from it: each opinion with the example that it is about.
 
-Decides which opinions may be learnt from: those on examples of train, and on inputs of production that no dev example
-resembles. Which test and sealed ones they resemble is seen to where they are harvested; a method sees neither.
+Decides which opinions may be learnt from: those on examples of train, and on other inputs that no example of dev, test
+or the sealed split resembles. A method is told that they do, and sees neither test nor the sealed split.
 """
 
 import logging
 from collections.abc import Sequence
 from typing import TypeVar
 
-from components.data.similarity import near_duplicates
 from components.errors import DataError
 from components.methods.job import Job
 from components.records import Example, Logged, Preference, Thumb
 
+MEASURED = ("dev", "test", "sealed")  # nothing that resembles these is learnt from
 Opinion = TypeVar("Opinion", Preference, Thumb, Logged)
 log = logging.getLogger(__name__)
 
@@ -37,20 +37,17 @@ def learnable(job: Job, opinions: Sequence[Opinion]) -> list[tuple[Example, Opin
 
 
 def _unseen(job: Job, opinions: Sequence[Opinion]) -> list[Example | None]:
-    """An example of each opinion's input; None where a dev example resembles it."""
+    """An example of each opinion's input; None where an example that models are measured by resembles it."""
     if not opinions:
         return []
     columns = job.prompt.placeholders
     for one in opinions:
         if missing := [name for name in columns if name not in one.input]:
             raise DataError(f"expected the input {missing[0]} with the opinion on {one.example_id}, found none")
-    texts = ["\n".join(inputs[name] for name in columns) for inputs in (one.input for one in (*job.dev, *opinions))]
-    bundles = near_duplicates(texts, job.workload.validation.near_duplicate_similarity)
-    taken = set(bundles[: len(job.dev)])
-    return [
-        None if bundle in taken else _example(one)
-        for one, bundle in zip(opinions, bundles[len(job.dev) :], strict=True)
-    ]
+    assert job.resembled is not None, "expected to be told what resembles a split, found nobody"
+    examples = [_example(one) for one in opinions]
+    places = job.resembled(examples)
+    return [None if place in MEASURED else one for one, place in zip(examples, places, strict=True)]
 
 
 def _example(opinion: Preference | Thumb | Logged) -> Example:

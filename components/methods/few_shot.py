@@ -7,8 +7,9 @@ badly, examples say it better.
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -19,11 +20,11 @@ from components.errors import TrainingError
 from components.evaluation.sample import sample
 from components.methods.contract import Made
 from components.methods.job import Job
-from components.methods.searching import divided, keep, settle, starting_prompt, tell
+from components.methods.searching import Answered, divided, keep, settle, starting_prompt, tell
 from components.opening import Opened
 from components.params import Settings
 from components.prompts import Prompt
-from components.records import Example, Makes, Need
+from components.records import Completion, Example, Makes, Need
 from components.shots import Shot, Shots
 from components.tracking import Tracker
 
@@ -71,10 +72,15 @@ class FewShot:
             seconds = time.monotonic() - started
             return Made(seconds, told.right, len(dev), told.valid, metrics={"bank": float(len(bank))})
         choosing, telling = divided(dev, params.chosen_on, job.seed)
-        found, calls = greedy(job, params, opened, bank, choosing)
-        made = settle(job, opened, found, telling, started)
-        made.metrics.update(bank=float(len(bank)), calls=float(calls + 2 * len(telling)))
-        return made
+        calls = Counter[str]()
+
+        def answered(completions: Sequence[Completion], _: float) -> None:
+            calls.update(calls=len(completions))
+
+        found = greedy(job, opened, Search(params, bank, choosing), answered)
+        made = settle(job, opened, found, telling, answered)
+        made.metrics.update(bank=float(len(bank)), calls=float(calls.total()))
+        return replace(made, seconds=time.monotonic() - started)
 
 
 def bank_of(job: Job, params: FewShotParams, prompt: Prompt) -> list[Shot]:
@@ -97,27 +103,32 @@ def bank_of(job: Job, params: FewShotParams, prompt: Prompt) -> list[Shot]:
     return fitting
 
 
-def greedy(
-    job: Job, params: FewShotParams, opened: Opened, bank: Sequence[Shot], choosing: Sequence[Example]
-) -> tuple[Prompt, int]:
-    """The prompt with the shots that raise its score most, one after the other, and how many calls that took.
+@dataclass(frozen=True)
+class Search:
+    """What is searched: which shots there are, and the examples that they are chosen on."""
 
-    It stops where none of those that are tried raises it.
-    """
+    params: FewShotParams
+    bank: Sequence[Shot]
+    choosing: Sequence[Example]
+
+
+def greedy(job: Job, opened: Opened, search: Search, answered: Answered) -> Prompt:
+    """The prompt with the shots that raise its score most, one after the other, until none that is tried raises it."""
+    params, choosing = search.params, search.choosing
     best = opened.prompt
     assert best is not None, "expected a prompt to start from, found none"
-    score, chosen, calls = tell(job, opened, choosing).right, list[Shot](), len(choosing)
+    score, chosen = tell(job, opened, choosing, answered).right, list[Shot]()
     for place in range(params.shown):
-        left = [shot for shot in bank if shot not in chosen]
+        left = [shot for shot in search.bank if shot not in chosen]
         tried = [left[at] for at in _spread(len(left), params.tried, f"{job.seed} {place}")]
         options = [replace(best, shots=_shots(params, "first", [*chosen, shot])) for shot in tried]
-        told = [tell(job, replace(opened, prompt=one), choosing).right for one in tqdm(options, f"shot {place + 1}")]
-        calls += len(tried) * len(choosing)
+        shown = tqdm(options, f"shot {place + 1}")
+        told = [tell(job, replace(opened, prompt=one), choosing, answered).right for one in shown]
         top = max(range(len(told)), key=lambda at: told[at], default=None)
         if top is None or told[top] <= score:
             break
         best, score, chosen = options[top], told[top], [*chosen, tried[top]]
-    return best, calls
+    return best
 
 
 def _spread(n: int, most: int, seed: str) -> list[int]:

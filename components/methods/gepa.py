@@ -56,7 +56,7 @@ class GepaParams(Settings):
     reflection_tokens: int = Field(default=4096, ge=64, description="Of one proposal.")
     reflection_temperature: float = Field(default=1.0, ge=0)
     max_calls: int = Field(default=1500, ge=1, description="Answers of the prompted model, the last comparison's too.")
-    max_usd: float | None = Field(
+    most_usd: float | None = Field(
         default=None, gt=0, description="Of answers and reflections together; None: no limit."
     )
     minibatch: int = Field(default=6, ge=1, description="Answers that one reflection reads.")
@@ -104,12 +104,13 @@ class Gepa:
         best, tried = search(job, params, opened, parts, account)
         spent = account.spent
         log.info("%s: %s prompts tried, %s calls, $%.4f.", job.rung, tried, f"{spent.calls:,}", spent.usd)
-        made = settle(job, opened, best, parts.telling, started)
+        made = settle(job, opened, best, parts.telling, account.answered)
+        spent = account.spent
         made.metrics.update(
-            prompts=float(tried), calls=float(spent.calls + 2 * len(parts.telling)), usd=spent.usd,
-            reflections=float(spent.reflections),
-        )  # fmt: skip
-        return made
+            prompts=float(tried), calls=float(spent.calls), usd=spent.usd, reflections=float(spent.reflections)
+        )
+        paid = spent.usd if job.profile.prompting else spent.reflection_usd
+        return replace(made, seconds=time.monotonic() - started, paid_usd=paid)
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Account:
                 f"expected a budget of at least {least:,} calls (max_calls) for one proposal on {len(parts.comparing)} "
                 f"dev examples and the last comparison on {len(parts.telling)}, found {params.max_calls:,}"
             )
-        if params.max_usd is not None:
+        if params.most_usd is not None:
             self._price_of(job.workload.incumbent if job.profile.prompting else None)
             self._price_of(self.reflecting)
         path = self.folder / SPENT
@@ -173,7 +174,7 @@ class Account:
         """
         if self.failure is not None:
             return True
-        spent, most = self.spent, self.params.max_usd
+        spent, most = self.spent, self.params.most_usd
         calls = self._a_round + self._at_the_end
         if max(spent.calls, state.total_num_evals) + calls > self.params.max_calls:
             return True
@@ -302,7 +303,8 @@ class Adapter:
         if fresh := [one for one in batch if (version, one.id) not in known]:
             answers = opened.answer(fresh, self._job.seed)
             known |= {(version, one.example_id): one for one in answers.completions}
-            write_jsonl(self._file, [Answered(version=key, completion=one) for (key, _), one in known.items()])
+            whole = [(key, one) for (key, _), one in known.items() if one.error is None]  # failures are asked again
+            write_jsonl(self._file, [Answered(version=key, completion=one) for key, one in whole])
             self._account.answered(answers.completions, answers.seconds)
         return [known[version, one.id] for one in batch]
 
@@ -364,7 +366,7 @@ class _Quiet:
 def _identity(job: Job, params: GepaParams, parts: Parts) -> str:
     """A hash of all that a search depends on: one that was interrupted goes on only where all of it is the same."""
     prompt = starting_prompt(job)
-    budget = {"max_calls", "max_usd"}  # more of it continues the same search
+    budget = {"max_calls", "most_usd"}  # more of it continues the same search
     texts = (
         params.model_dump_json(exclude=budget), prompt.version, str(job.seed), job.profile.engine.model_dump_json(),
         str(job.profile.prompting), job.profile.model.model_dump_json(), job.workload.incumbent,

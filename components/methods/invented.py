@@ -14,10 +14,10 @@ from components.data.sources import generated
 from components.engines import Ask, Sampling
 from components.errors import ConfigError
 from components.methods.job import Job
+from components.methods.teacher_answers import accepted
 from components.methods.teachers import Asking
 from components.params import GeneratedSource
 from components.records import Completion, Example, Message
-from components.scorers import JsonSchemaScorer
 from components.scorers.answers import NotAnAnswer, read_object
 
 Targets = Sequence[tuple[str, str]]
@@ -60,7 +60,7 @@ def drawn(job: Job, targets: Targets, wanted: int, most: int) -> Iterator[Exampl
 
 def written(job: Job, asking: Asking, targets: Targets, wanted: int) -> list[Example]:
     """Examples of the targets whose inputs a teacher wrote and answered; an answer beside the schema is left out."""
-    rng, schema = random.Random(job.seed), JsonSchemaScorer(job.workload.output)
+    rng = random.Random(job.seed)
     asks: list[tuple[Ask, tuple[str, str]]] = []
     for number in range(-(-wanted // AT_ONCE)):
         name, value = targets[number % len(targets)]
@@ -71,12 +71,7 @@ def written(job: Job, asking: Asking, targets: Targets, wanted: int) -> list[Exa
     replies = asking.ask([ask for ask, _ in asks], sampling)
     inputs = [(one, target) for reply, (_, target) in zip(replies, asks, strict=True) for one in _inputs(job, reply)]
     new = [_example(one, target, at) for at, (one, target) in enumerate(inputs[:wanted], start=1)]
-    answers = asking.answer(new)
-    return [
-        example.model_copy(update={"demonstration": answer.text})
-        for example, answer in zip(new, answers, strict=True)
-        if answer.error is None and schema.score(example, answer).passed
-    ]
+    return accepted(job, new, asking.answer(new), "schema")
 
 
 def named(example: Example, number: int) -> Example:

@@ -85,7 +85,8 @@ def certified(job: Job, params: JudgedGrpoParams, judge: RankingJudge | JudgeSco
     """
     by_id = {example.id: example for example in job.train}
     pairs = job.feedback(PREFERENCES, Preference)
-    known = [(by_id[pair.example_id], pair) for pair in pairs if pair.example_id in by_id]
+    distinct = {pair.model_dump_json(): pair for pair in pairs if pair.example_id in by_id}.values()
+    known = [(by_id[pair.example_id], pair) for pair in distinct]
     tried = random.Random(job.seed).sample(known, min(params.pairs, len(known)))
     if len(tried) < params.least_pairs:
         raise TrainingError(
@@ -107,7 +108,9 @@ def watched(job: Job, by: Judging, dev: Sequence[Example]) -> Callable[[Any, Any
     """
     assert job.sealed_scorer is not None
     sealed_scorer, ids = job.sealed_scorer, [example.id for example in dev]
-    first = [one.text for one in job.open_model(job.model).answer(dev, job.seed).completions]
+    first: list[str] = []
+    if isinstance(by.judge, RankingJudge):
+        first = [one.text for one in job.open_model(job.model).answer(dev, job.seed).completions]
 
     def look(model: Any, tokenizer: Any) -> Look:
         answers = job.opened_over(model, tokenizer).answer(dev, job.seed).completions
@@ -119,6 +122,7 @@ def watched(job: Job, by: Judging, dev: Sequence[Example]) -> Callable[[Any, Any
             sealed=[one.value if isinstance(one, Score) else None for one in score_all(sealed_scorer, pairs)],
             answers=[one.text for one in answers],
             ids=ids,
+            groups=[example.group for example in dev],
         )
 
     return look

@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from components.errors import ScorerError
-from components.evaluation.metrics import wilson
+from components.evaluation.metrics import share_design, wilson
 from components.methods.job import Job
 from components.methods.rewards import FEW, without_failures
 from components.records import Completion, Example, Interval, Preference, Score
@@ -93,21 +95,26 @@ def reward_by(job: Job, by: Judging, tracker: Tracker) -> Callable[[list[Example
 def agreement(judge: RankingJudge | JudgeScorer, pairs: Sequence[tuple[Example, Preference]]) -> tuple[Interval, int]:
     """How often the judge prefers what people prefer, ties half, with a 95 % interval, and of how many pairs.
 
+    Pairs of one group count as one where they agree.
+
     Raises:
         ScorerError: It decided on none.
     """
     if isinstance(judge, RankingJudge):
         found = judge.rank([(example, (one.chosen, one.rejected)) for example, one in pairs])
-        decided = [one for one in found if not isinstance(one, ScorerError)]
-        votes = [_preferred(chosen, rejected) for chosen, rejected in decided]
+        votes = [None if isinstance(places, ScorerError) else _preferred(*places) for places in found]
     else:
         asked = [(e, Completion.of_text(e.id, text)) for e, one in pairs for text in (one.chosen, one.rejected)]
         marks = judge.score_many(asked)
         both = [(marks[at], marks[at + 1]) for at in range(0, len(marks), 2)]
-        votes = [_preferred(a.value, b.value) for a, b in both if isinstance(a, Score) and isinstance(b, Score)]
-    if not votes:
+        votes = [
+            _preferred(a.value, b.value) if isinstance(a, Score) and isinstance(b, Score) else None for a, b in both
+        ]
+    decided = [(vote, example.group) for vote, (example, _) in zip(votes, pairs, strict=True) if vote is not None]
+    if not decided:
         raise ScorerError(f"expected a judge that decides, found no verdict on {len(pairs):,} pairs")
-    return wilson(int(sum(votes)), len(votes)), len(votes)
+    values, groups = np.array([vote for vote, _ in decided]), [group for _, group in decided]
+    return wilson(float(values.sum()), len(values), design=share_design(values, groups)), len(values)
 
 
 def _preferred(chosen: float, rejected: float) -> float:

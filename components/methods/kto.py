@@ -69,7 +69,7 @@ class Kto:
     params: ClassVar[type[Settings]] = KtoParams
 
     def needs(self, params: Any) -> frozenset[Need]:
-        return frozenset({"reward" if params.thumbs == "scored" else "preferences"})
+        return frozenset({"reward"} if params.thumbs == "scored" else {"preferences", "novelty"})
 
     def make(self, job: Job, params: KtoParams, tracker: Tracker) -> Made:
         answers = answers_of(job, params)

@@ -6,7 +6,7 @@ demonstrations nor a scorer decide what is learnt.
 
 import math
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -30,6 +30,7 @@ from components.prompts import Prompt
 from components.records import Makes, Need
 from components.tracking import Tracker
 from components.training import Sample, Trained, TrainingTask
+from components.training.memory import recomputed
 
 NAMES = {
     "loss": "divergence", "entropy": "entropy", "completions/mean_length": "completion_tokens",
@@ -105,13 +106,11 @@ def distilled(job: Job, params: DistillingParams, teacher: RungTeacher | Profile
     require_same_vocabulary(job.model, by.folder)
     asking = Asking(job, teacher)
     require_better(asking, params.teacher_dev, params.least_gain)
-    asking.close()
     tokens = params.max_new_tokens or job.profile.engine.max_new_tokens
     task = job.task(params.dev_examples)
     trained = train_distilled(task, params.model_copy(update={"max_new_tokens": tokens}), by, tracker, job.sample())
     made = made_of(job, trained, params.dev_examples)
-    made.metrics.update(asking.bill.metrics)
-    return replace(made, seconds=made.seconds + asking.bill.seconds)
+    return asking.bill.added_to(made)
 
 
 def require_same_vocabulary(student: Path, teacher: Path) -> None:
@@ -178,7 +177,7 @@ def _trainer(task: TrainingTask, params: DistillingParams, opened: tuple[Any, An
             max_completion_length=params.max_new_tokens,
             temperature=params.temperature,
             beta=params.beta,
-            gradient_checkpointing=params.gradient_checkpointing,
+            **recomputed(params.gradient_checkpointing),
             logging_steps=1,
             shuffle_dataset=False,
         ),

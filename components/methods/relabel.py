@@ -8,7 +8,7 @@ that is probably wrong teaches the wrong thing.
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -93,8 +93,8 @@ class Relabel:
         task = job.task(params.dev_examples, mended.train)
         made = made_of(job, train_sft(task, settings, tracker), params.dev_examples)
         told = {"changed": len(mended.changed), "confirmed": mended.confirmed, "undecided": mended.undecided}
-        made.metrics.update({name: float(n) for name, n in told.items()}, **bill.metrics)
-        return replace(made, seconds=made.seconds + bill.seconds)
+        made.metrics.update({name: float(n) for name, n in told.items()})
+        return bill.added_to(made)
 
 
 def relabelled(job: Job, params: RelabelParams, bill: Bill) -> Mended:
@@ -103,12 +103,12 @@ def relabelled(job: Job, params: RelabelParams, bill: Bill) -> Mended:
     doubted, sound = committee.divided(suspects, job.train)
     if not doubted:
         return Mended(list(job.train), [], 0, 0)
-    votes: dict[Member, Votes] = {member: votes_of(member, job, params, suspects, bill) for member in params.members}
-    found = (
-        by_votes(job, doubted, committee.agreed(suspects, list(votes.values()), params.agreeing), suspects)
-        if params.accept == "votes"
-        else by_scorer(job, doubted, votes, suspects)
-    )
+    asking = None if params.teacher is None else Asking(job, params.teacher, params.most_usd, bill)
+    if params.accept == "votes":
+        votes = [votes_of(member, job, suspects, asking, doubted) for member in params.members]
+        found = by_votes(job, doubted, committee.agreed(suspects, votes, params.agreeing), suspects)
+    else:
+        found = by_scorer(job, params.members, doubted, suspects, asking)
     changed = [one for one in doubted if one.id in found and found[one.id] != spelt(one, job.workload.output)]
     kept = {one.id for one in doubted if one.id in found or params.undecided == "keep"}
     new = {one.id: one.model_copy(update={"demonstration": found[one.id]}) for one in changed}
@@ -121,8 +121,10 @@ def relabelled(job: Job, params: RelabelParams, bill: Bill) -> Mended:
     )
 
 
-def votes_of(member: Member, job: Job, params: RelabelParams, suspects: Sequence[Suspect], bill: Bill) -> Votes:
-    """What a member says of the doubted values."""
+def votes_of(
+    member: Member, job: Job, suspects: Sequence[Suspect], asking: Asking | None, asked: Sequence[Example]
+) -> Votes:
+    """What a member says of the doubted values; a teacher, which may cost money, of those asked alone."""
     schema = job.workload.output
     if member == "audit":
         return committee.by_audit(suspects, schema)
@@ -130,9 +132,8 @@ def votes_of(member: Member, job: Job, params: RelabelParams, suspects: Sequence
         return committee.by_classifier(suspects, job.train, schema, job.columns)
     if member == "neighbours":
         return committee.by_neighbours(suspects, job.train, schema, job.columns)
-    assert params.teacher is not None
-    asking = Asking(job, params.teacher, params.most_usd, bill)
-    return committee.of_answers(suspects, asking.answer(committee.divided(suspects, job.train)[0]), schema)
+    assert asking is not None, "expected a teacher among the members, found none"
+    return committee.of_answers(suspects, asking.answer(asked), schema)
 
 
 def by_votes(job: Job, doubted: Sequence[Example], agreed: Votes, suspects: Sequence[Suspect]) -> dict[str, str]:
@@ -150,17 +151,23 @@ def by_votes(job: Job, doubted: Sequence[Example], agreed: Votes, suspects: Sequ
 
 
 def by_scorer(
-    job: Job, doubted: Sequence[Example], votes: Mapping[Member, Votes], suspects: Sequence[Suspect]
+    job: Job,
+    members: Sequence[Member],
+    doubted: Sequence[Example],
+    suspects: Sequence[Suspect],
+    asking: Asking | None,
 ) -> dict[str, str]:
     """Example id → demonstration: as it stands where the scorer passes it, else the first member's that it passes."""
     wanted = committee.fields_by_example(suspects)
     found: dict[str, str] = {}
     failures = Failures(job.workload.scorer.max_failed_share)
-    for member in (None, *votes):
+    for member in (None, *members):
         left = [one for one in doubted if one.id not in found]
+        if not left:
+            break
+        own: Votes = votes_of(member, job, suspects, asking, left) if member else {}
         asked = list[tuple[Example, Completion]]()
         for example in left:
-            own = votes[member] if member else {}
             values = {name: own[example.id, name] for name in wanted[example.id] if (example.id, name) in own}
             if values or member is None:
                 text = write(committee.put(example, values, job.workload.output), job.workload.output)

@@ -5,19 +5,22 @@ candidate was chosen by. Where it is no better there than the prompt that it cam
 """
 
 import random
-import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from components.errors import TrainingError
-from components.evaluation import accuracy
+from components.evaluation import Scores, accuracy, changes, common
 from components.methods.contract import Made
 from components.methods.job import Job
 from components.opening import PROMPT_FILE, Opened, prompt_of
 from components.prompts import Prompt
-from components.records import Example
+from components.records import Completion, Example
 from components.scorers import JsonSchemaScorer
 from components.shots import Shots, keep_shots
+
+Answered = Callable[[Sequence[Completion], float], None]
+"""What counts answers: they, and the seconds that they took together."""
 
 
 def starting_prompt(job: Job) -> Prompt:
@@ -41,7 +44,7 @@ def divided(dev: Sequence[Example], share: float, seed: int) -> tuple[list[Examp
     """
     groups = list(dict.fromkeys(example.group for example in dev))
     random.Random(f"divided/{seed}").shuffle(groups)
-    size = {group: sum(example.group == group for example in dev) for group in groups}
+    size = Counter(example.group for example in dev)
     chosen, taken = set[str](), 0
     for group in groups:
         if taken >= share * len(dev):
@@ -56,43 +59,47 @@ def divided(dev: Sequence[Example], share: float, seed: int) -> tuple[list[Examp
 
 @dataclass(frozen=True)
 class Told:
-    """A prompt on examples that it was not chosen by: right and valid shares, and which examples are right."""
+    """A prompt on examples: right and valid shares, and the scores by example id."""
 
     right: float
     valid: float
-    passed: frozenset[str]
+    scores: Scores
 
 
-def tell(job: Job, opened: Opened, examples: Sequence[Example]) -> Told:
-    """What an opened prompt answers to examples is worth."""
-    completions = opened.answer(examples, job.seed).completions
+def tell(job: Job, opened: Opened, examples: Sequence[Example], answered: Answered | None = None) -> Told:
+    """What an opened prompt answers to examples is worth; `answered` is told of the answers and their seconds."""
+    answers = opened.answer(examples, job.seed)
+    completions = answers.completions
+    if answered is not None:
+        answered(completions, answers.seconds)
     scores, schema = job.score(examples, completions), JsonSchemaScorer(job.workload.output)
     valid = accuracy(schema.score(*pair) for pair in zip(examples, completions, strict=True)).value
-    passed = frozenset(name for name, score in scores.items() if score.passed)
-    return Told(accuracy(scores.values()).value, valid, passed)
+    return Told(accuracy(scores.values()).value, valid, scores)
 
 
-def settle(job: Job, opened: Opened, found: Prompt, telling: Sequence[Example], started: float) -> Made:
+def settle(job: Job, opened: Opened, found: Prompt, telling: Sequence[Example], answered: Answered) -> Made:
     """Keep what was found where it is better on examples that it was not chosen by, else what it came from.
 
-    `opened` is what it came from. The record has what was found fixed and broke there.
+    `opened` is what it came from. The record has what was found fixed and broke there; how long all took, the caller
+    knows.
     """
-    before = tell(job, opened, telling)
+    before = tell(job, opened, telling, answered)
     changed = opened.prompt is not None and found.version != opened.prompt.version
-    after = tell(job, replace(opened, prompt=found), telling) if changed else before
+    after = tell(job, replace(opened, prompt=found), telling, answered) if changed else before
     better = after.right > before.right
     kept = found if better else opened.prompt
     assert kept is not None, "expected a prompt to start from, found none"
     keep(job, kept)
     now = after if better else before
+    moved = changes(*common(before.scores, after.scores))
     metrics = {
-        "fixed": float(len(after.passed - before.passed)),
-        "broken": float(len(before.passed - after.passed)),
+        "fixed": float(len(moved.fixed)),
+        "broken": float(len(moved.broken)),
         "found_score": after.right,
         "start_score": before.right,
         "kept_start": float(not better),
     }
-    return Made(time.monotonic() - started, now.right, len(telling), now.valid, metrics=metrics)
+    return Made(0.0, now.right, len(telling), now.valid, metrics=metrics)
 
 
 def keep(job: Job, prompt: Prompt) -> None:

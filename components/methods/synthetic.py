@@ -7,7 +7,6 @@ sealed included, and each is audited like any demonstration: suspects are left o
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -74,9 +73,9 @@ class Synthetic:
         settings = params.part(SftParams)
         task = job.task(params.dev_examples, [*job.train, *new])
         made = made_of(job, train_sft(task, settings, tracker), params.dev_examples)
-        made.metrics.update({f"synthetic_{name}": float(n) for name, n in counts.items()}, **bill.metrics)
+        made.metrics.update({f"synthetic_{name}": float(n) for name, n in counts.items()})
         made.metrics.update(synthetic_added=float(len(new)))
-        return replace(made, seconds=made.seconds + bill.seconds)
+        return bill.added_to(made)
 
 
 def added(job: Job, params: SyntheticParams, bill: Bill, counts: Counter[str]) -> list[Example]:

@@ -8,7 +8,6 @@ themselves, those that obey the schema.
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -85,8 +84,8 @@ def taught(job: Job, params: TeacherAnswersParams, asking: Asking, tracker: Trac
         )
     settings = params.part(SftParams)
     made = made_of(job, train_sft(job.task(params.dev_examples, kept), settings, tracker), params.dev_examples)
-    made.metrics.update(bill.metrics, kept=float(len(kept)), accepted_share=len(kept) / len(asked))
-    return replace(made, seconds=made.seconds + bill.seconds)
+    made.metrics.update(kept=float(len(kept)), accepted_share=len(kept) / len(asked))
+    return bill.added_to(made)
 
 
 def accepted(

@@ -8,7 +8,8 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,8 +17,9 @@ from pydantic import Field
 
 from components.engines import Ask, Sampling, open_engine
 from components.errors import TrainingError
-from components.evaluation import accuracy
+from components.evaluation import accuracy, changes, common
 from components.evaluation.paired import tango
+from components.methods.contract import Made
 from components.methods.job import Job
 from components.models import folder_digest, model_folder
 from components.opening import Opened, open_artifact, over, prompt_of
@@ -62,12 +64,6 @@ class ApiTeacher(ApiParams):
 
 
 Teacher = Annotated[RungTeacher | ProfileTeacher | ApiTeacher, Field(discriminator="kind")]
-_PAID = [0.0]  # US dollars, of this process
-
-
-def paid_usd() -> float:
-    """What teachers behind APIs cost in this process, at list prices."""
-    return _PAID[0]
 
 
 @dataclass
@@ -85,6 +81,15 @@ class Bill:
     def metrics(self) -> dict[str, float]:
         """By their names in the record of runs."""
         return {f"teacher_{name}": float(value) for name, value in vars(self).items()}
+
+    def added_to(self, made: Made) -> Made:
+        """What was made, with what its teacher took."""
+        return replace(
+            made,
+            seconds=made.seconds + self.seconds,
+            paid_usd=made.paid_usd + self.usd,
+            metrics={**made.metrics, **self.metrics},
+        )
 
 
 @dataclass
@@ -124,7 +129,7 @@ class Asking:
             return self._answered(examples)
 
     def _answered(self, examples: Sequence[Example]) -> list[Completion]:
-        path = self.job.work.parent / f"taught-{self._identity()}.jsonl"
+        path = self.job.work.parent / f"taught-{self._identity}.jsonl"
         done = {one.example_id: one for one in (read_jsonl(path, Completion) if path.is_file() else [])}
         keys = [question(example) for example in examples]
         new = {key: example for key, example in zip(keys, examples, strict=True) if key not in done}
@@ -141,15 +146,21 @@ class Asking:
         ]
 
     def ask(self, asks: Sequence[Ask], sampling: Sampling) -> list[Completion]:
-        """Whatever else a teacher is asked: counted, and not remembered.
+        """Whatever else a teacher is asked: counted, and the replies remembered, so that all processes have the same.
 
         Raises:
             EngineError: Nothing is answered at all.
             TrainingError: It costs more than it may.
         """
-        started = time.monotonic()
-        found = self.opened.engine.generate(list(asks), sampling)
-        self._count(found, time.monotonic() - started)
+        said = [sampling.model_dump_json(), *(str(ask) for ask in asks)]
+        name = hashlib.sha256("\n".join((self._identity, *said)).encode()).hexdigest()[:16]
+        path = self.job.work.parent / f"taught-{name}.jsonl"
+        with Compute.choose(self.job.profile.model.precision).state().main_process_first():
+            if path.is_file():
+                return read_jsonl(path, Completion)
+            started = time.monotonic()
+            found = self._count(self.opened.engine.generate(list(asks), sampling), time.monotonic() - started)
+            write_jsonl(path, found)
         self._hold(0, 1)
         return found
 
@@ -167,7 +178,7 @@ class Asking:
             assert self.job.prices is not None, "expected prices, found none"
             price = self.job.prices.model(self.teacher.model)
             usd = price.usd(bill.input_tokens - before[0], bill.output_tokens - before[1])
-            bill.usd, _PAID[0] = bill.usd + usd, _PAID[0] + usd
+            bill.usd += usd
         return found
 
     def _hold(self, n: int, total: int) -> None:
@@ -175,6 +186,7 @@ class Asking:
         if self.most_usd is not None and self.bill.usd > self.most_usd and n < total:
             raise TrainingError(TOO_DEAR.format(most=self.most_usd, usd=self.bill.usd, n=n, all=total))
 
+    @cached_property
     def _identity(self) -> str:
         """A hash of all that an answer depends on beside its question; who answers by a folder, by its contents."""
         job, taught = self.job, self.job.teacher
@@ -268,12 +280,12 @@ def require_better(asking: Asking, examples: int, least_gain: float) -> None:
         TrainingError: No-go.
     """
     job, dev = asking.job, asking.job.dev_sample(examples)
-    taught = job.score(dev, asking.answer(dev))
-    known = job.score(dev, job.open_model(job.model).answer(dev, job.seed).completions)
-    both = [name for name in taught if name in known]
-    fixed = sum(taught[name].passed and not known[name].passed for name in both)
-    broken = sum(known[name].passed and not taught[name].passed for name in both)
-    gain = tango(fixed, broken, len(both))
+    answers = asking.answer(dev)
+    asking.close()  # before the pupil needs the memory
+    taught = job.score(dev, answers)
+    known, taught = common(job.score(dev, job.open_model(job.model).answer(dev, job.seed).completions), taught)
+    moved = changes(known, taught)
+    gain = tango(len(moved.fixed), len(moved.broken), len(known))
     shares = accuracy(taught.values()).value, accuracy(known.values()).value
     log.info(
         "%s: the teacher answers %.1f %% of dev right, its pupil %.1f %%.", job.rung, *(100 * one for one in shares)
@@ -281,7 +293,7 @@ def require_better(asking: Asking, examples: int, least_gain: float) -> None:
     if gain.low < least_gain:
         raise TrainingError(
             NO_GO.format(
-                least=100 * least_gain, taught=100 * shares[0], known=100 * shares[1], n=len(both),
+                least=100 * least_gain, taught=100 * shares[0], known=100 * shares[1], n=len(known),
                 low=100 * gain.low, high=100 * gain.high,
             )
         )  # fmt: skip

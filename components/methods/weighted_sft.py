@@ -57,7 +57,7 @@ class WeightedSft:
     inherits: ClassVar[str] = "sft"
 
     def needs(self, params: Any) -> frozenset[Need]:
-        return frozenset({"preferences"})
+        return frozenset({"preferences", "novelty"})
 
     def make(self, job: Job, params: WeightedSftParams, tracker: Tracker) -> Made:
         logged = learnable(job, job.feedback(LOGS, Logged))

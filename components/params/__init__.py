@@ -62,6 +62,7 @@ from components.params.serving import (
 )
 from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
 from components.params.workload import (
+    SPLITS,
     Columns,
     ConflictingInputs,
     FileSource,
@@ -77,7 +78,7 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "BASE", "AccessParams", "AdviceParams", "AgentParams", "ApiParams", "ArchitectureParams", "AuditParams",
+    "BASE", "SPLITS", "AccessParams", "AdviceParams", "AgentParams", "ApiParams", "ArchitectureParams", "AuditParams",
     "CertificateParams", "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams", "EconomicsParams",
     "EngineParams", "Environment", "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FirstLookParams",
     "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",

@@ -1,6 +1,6 @@
 """Settings of a workload (params/workloads/NAME.yaml): what goes in, what must come out, how it is scored."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,6 +15,7 @@ from components.schema import composed, opened, shape_of
 
 ConflictingInputs = Literal["first", "none", "refuse"]
 SplitName = Literal["train", "dev", "test", "sealed"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 
 
 class Columns(Settings):

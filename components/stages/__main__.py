@@ -12,7 +12,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
-from components.methods.teachers import paid_usd
 from components.params import Environment
 from components.records import write_record
 from components.registry import joined_run, open_run
@@ -73,6 +72,8 @@ def climb(stage: str, name: str, part: str = "") -> None:
 
 def needed(run: Run, stage: str, part: str) -> Environment:
     """The environment that a stage says it needs."""
+    if run.profile.environment == "base":
+        return "base"
     words = tuple(filter(None, (stage, run.name, part)))
     matching: list[Environment] = [node.environment for node in nodes(run) if node.command == words]
     return matching[0] if matching else "base"
@@ -97,7 +98,7 @@ def recorded(stage: str, run: Run, part: str) -> None:
         call(stage, run, tracker, part)
         seconds = time.monotonic() - started
         tracker.metrics({"stage_seconds": seconds})
-        judge_usd = tell_judge(run, tracker) + paid_usd()
+        judge_usd = tell_judge(run, tracker)
     done = StageRecord(stage=full, seconds=seconds, mlflow_run_id=tracker.run_id, judge_usd=judge_usd)
     write_record(run.folder / "stages" / f"{full}.json", done)
 

@@ -4,6 +4,7 @@ Decides nothing for anybody: it lays a workload's profiles side by side. Figures
 training on a few of the workload's examples, or not given.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,10 +125,7 @@ def parameters(folder: Path) -> int:
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="numpy") as file:
             for name in file.keys():  # noqa: SIM118 - the file is no mapping
-                size = 1
-                for length in file.get_slice(name).get_shape():
-                    size *= length
-                total += size
+                total += math.prod(file.get_slice(name).get_shape())
     return total
 
 

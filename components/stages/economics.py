@@ -12,7 +12,7 @@ import numpy as np
 from components.economics import Account, Calls, Setting, draw_up
 from components.errors import DataError
 from components.evaluation import Scores, scores_in
-from components.records import Completion, Example, Rung, RungResult, read_record
+from components.records import Completion, Example, Ladder, Rung, RungResult, read_record
 from components.stages.answers import completions_of, judged_of
 from components.stages.evaluate import evaluated, listed_tokens
 from components.stages.run import Run, StageRecord
@@ -43,17 +43,29 @@ def setting(run: Run, today: date) -> Setting:
 
 
 def spent_usd(run: Run, name: str) -> dict[str, float]:
-    """What was paid once for a rung and those that it was made from, by what for; nothing for a prompt."""
+    """What was paid once for a rung and those that it was made from, by what for; for a prompt, answers of APIs alone.
+
+    Labels are paid for where a rung read demonstrations, or a scorer that is compared with them.
+    """
     made = run.rung(name)
+    rungs = list(lineage(run, made))
+    answers = {"answers": usd} if (usd := sum(rung.paid_usd for rung in rungs)) else {}
     if made.makes == "prompt":
-        return {}
+        return answers
     machine, economics = run.prices.machine(run.profile.machine), run.workload.economics
+    labelled = any({"demonstrations", "reward"} & {*rung.needs} for rung in rungs)
     return {
-        "training": machine.usd(sum(one.seconds for one in lineage(run, made))),
-        "labels": economics.usd_per_label * len(run.examples("train")),
+        "training": machine.usd(sum(rung.seconds for rung in rungs)),
+        "labels": economics.usd_per_label * len(run.examples("train")) if labelled else 0.0,
         "set-up": economics.usd_setup,
         "judging": judging_usd(run, made),
+        **answers,
     }
+
+
+def spent_by_rung(run: Run, ladder: Ladder) -> dict[str, float]:
+    """What was paid once, by rung."""
+    return {rung.name: sum(spent_usd(run, rung.name).values()) for rung in ladder.rungs}
 
 
 def lineage(run: Run, made: Rung) -> Iterator[Rung]:

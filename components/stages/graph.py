@@ -57,9 +57,9 @@ def nodes(run: Run) -> list[StageNode]:
     every = [*_prepared(run), *_made(run), *_judged(run)]
     if run.first_look is None:
         return every
-    audited = any(reads_audit(rung) for rung in run.rungs)
-    left_out = {"gate", "report", *([] if audited else ["audit"])}
-    return [node for node in every if node.name not in left_out]
+    kept = [node for node in every if node.name not in ("gate", "report")]
+    audited = any(dep.startswith(str(audit_folder(run))) for node in kept for dep in node.deps)
+    return [node for node in kept if audited or node.name != "audit"]
 
 
 def write_graph(run: Run) -> Path:
@@ -327,12 +327,13 @@ def _needed(run: Run, rung: PlannedRung) -> Iterator[str]:
         yield from (str(PRICES), judge.rubric)
     if "novelty" in rung.needs:
         yield from (_split(run, "test"), _split(run, "sealed"), "components/data/novelty.py", *_source(run))
-        yield from ("components/data/similarity.py", "components/evaluation/label_audit.py")
+        yield from ("components/data/similarity.py", "components/data/sources.py")
+        yield from (f"components/evaluation/{name}.py" for name in ("doubt", "label_audit", "pointing"))
     if "suspects" in rung.needs:
         yield str(audit_folder(run) / SUSPECTS)
-        yield from (f"components/evaluation/{name}.py" for name in ("doubt", "label_audit"))
+        yield from (f"components/evaluation/{name}.py" for name in ("doubt", "label_audit", "pointing"))
     if "teacher" in rung.needs:
-        yield str(PRICES)
+        yield "components/evaluation/paired.py"
         yield from _teacher_files(run, rung)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from components.data.masking import mask
 from components.errors import RegistryError
-from components.evaluation import scores_in
+from components.evaluation import changes, common, scores_in
 from components.evaluation.sample import sample
 from components.opening import Artifact, open_artifact
 from components.records import Message, Observation, Record, Rung, RungResult, read_record, write_jsonl, write_record
@@ -154,14 +154,12 @@ def changed_sides(run: Run, made: Rung) -> dict[str, str]:
     other = run.resolved(made.compared_with)
     if other is None or not all((answers_folder(run, name) / "answered.json").is_file() for name in (made.name, other)):
         return {}
-    now, before = (scores_in(judged_of(run, "test", name)) for name in (made.name, other))
-    both = [name for name in now if name in before]
-    fixed = [name for name in both if now[name].passed and not before[name].passed]
-    broken = [name for name in both if before[name].passed and not now[name].passed]
+    before, now = (scores_in(judged_of(run, "test", name)) for name in (other, made.name))
+    moved = changes(*common(before, now))
     return {
         "gradus.compared_with": other,
-        "gradus.fixed": _counted(fixed),
-        "gradus.broken": _counted(broken),
+        "gradus.fixed": _counted(moved.fixed),
+        "gradus.broken": _counted(moved.broken),
     }
 
 

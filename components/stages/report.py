@@ -12,7 +12,7 @@ from components.stages.advise import advised
 from components.stages.answers import completions_of, judged_of
 from components.stages.audit import audit_folder
 from components.stages.certified import certificate_file
-from components.stages.economics import account, spent_usd
+from components.stages.economics import account, spent_by_rung
 from components.stages.evaluate import evaluated
 from components.stages.gate import decided
 from components.stages.graph import records
@@ -66,7 +66,7 @@ def _evidence(run: Run, ladder: Ladder, scores: Mapping[str, Scores]) -> Evidenc
         curves={one.name: curves for one in ladder.rungs if (curves := run.rung(one.name).curves)},
         quarantine=source.quarantined,
         warnings=source.warnings,
-        spent_usd={one.name: sum(spent_usd(run, one.name).values()) for one in ladder.rungs},
+        spent_usd=spent_by_rung(run, ladder),
         prices=price_lines(run.prices, [run.workload.incumbent], [run.profile.machine]),
     )
 

@@ -13,12 +13,11 @@ from pathlib import Path
 from components.data.harvest import HARVEST
 from components.data.novelty import resembled
 from components.data.opinions import KINDS
-from components.data.split import SPLITS
 from components.evaluation.label_audit import Audit
 from components.ladder import PlannedRung
 from components.methods import Job, Made
 from components.opening import PROMPT_FILE, Artifact
-from components.params import LauncherParams
+from components.params import SPLITS, LauncherParams
 from components.records import Example, Rung, read_record, write_record
 from components.stages.audit import SUSPECTS, audit_folder
 from components.stages.certified import require_permit
@@ -90,7 +89,7 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
         suspects_file=audit_folder(run) / SUSPECTS,
         teacher=artifact_of(run, planned.teacher),
         resembled=partial(resembling, run) if "novelty" in planned.needs else None,
-        prices=run.prices if reads_prices(planned) or "teacher" in planned.needs else None,
+        prices=run.prices if reads_prices(planned) else None,
     )
 
 
@@ -102,7 +101,7 @@ def resembling(run: Run, new: Sequence[Example]) -> list[str | None]:
 
 def reads_prices(planned: PlannedRung) -> bool:
     """Whether a rung counts what it costs while it is made."""
-    return planned.takes("max_usd")
+    return planned.takes("most_usd") or "teacher" in planned.needs
 
 
 def reads_feedback(planned: PlannedRung) -> bool:
@@ -158,6 +157,7 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
         dev_examples=made.dev_examples,
         curves=made.curves,
         watch=made.watch,
+        paid_usd=made.paid_usd,
     )
     write_record(run.rung_folder(planned.name) / RESULT, record)
     shutil.rmtree(job.work, ignore_errors=True)

@@ -10,11 +10,12 @@ import tempfile
 from pathlib import Path
 
 from components.evaluation.sample import sample
+from components.params import SPLITS
 from components.records import Example, Judged, Ladder, RungResult, Verdict
 from components.registry import MlflowTracker, Row, found_run, store_rows
 from components.report import drawing, frontier, markdown, winner
 from components.stages.answers import answered, completions_of, judged_of
-from components.stages.economics import spent_usd
+from components.stages.economics import spent_by_rung
 from components.stages.evaluate import evaluated
 from components.stages.figures import dataset, dev_figures, figures, gate_figures, identity, settings
 from components.stages.gate import GateRecord, decided
@@ -24,7 +25,6 @@ from components.stages.run import Run
 from components.tracking import Tracker
 
 NOTE = "mlflow.note.content"  # what a run's page shows as its description
-SPLITS = ("train", "dev", "test", "sealed")
 log = logging.getLogger(__name__)
 
 
@@ -100,9 +100,8 @@ def _tell_climb(run: Run, tracker: Tracker, ladder: Ladder, record: GateRecord) 
             NOTE: markdown(ladder, run.workload.traffic.calls_per_year, run.workload.incumbent),
         }
     )
-    usd = {one.name: sum(spent_usd(run, one.name).values()) for one in ladder.rungs}
     _keep_picture(tracker, "ladder", drawing(ladder))
-    _keep_picture(tracker, "frontier", frontier(ladder, usd))
+    _keep_picture(tracker, "frontier", frontier(ladder, spent_by_rung(run, ladder)))
     log.info("The record shows %s rungs; %s stands.", len(ladder.rungs), winner(ladder).name)
 
 

@@ -126,7 +126,7 @@ def test_an_interrupted_search_goes_on_and_pays_nothing_twice(
 def test_a_budget_in_dollars_ends_the_search(search: Callable[..., Run], speaker: Speaker, reflector: Speaker) -> None:
     # A call has 100 tokens at $2 and 10 at $8 a million: $0.00028; so has a reflection.
     reflector.says = lambda turns: f"```\nTry number {len(reflector.asked)}.\n```"
-    run, notes = search(max_calls=2000, max_usd=0.02), Notes()
+    run, notes = search(max_calls=2000, most_usd=0.02), Notes()
     rung(run, notes, "searched")
     usd = 0.00028 * (len(speaker.asked) + len(reflector.asked))
     assert 0.01 < usd <= 0.02
@@ -145,7 +145,7 @@ def test_a_budget_that_allows_no_proposal_is_refused_before_anything_is_asked(
 
 
 def test_dollars_want_a_price_and_a_search_wants_a_reflecting_model(search: Callable[..., Run]) -> None:
-    run = search(max_usd=1.0, reflection_model="nobody")
+    run = search(most_usd=1.0, reflection_model="nobody")
     with pytest.raises(ConfigError, match="expected a model with a price"):
         rung(run, NullTracker(), "searched")
     job = job_of(run, run.planned("searched"))
