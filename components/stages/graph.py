@@ -30,7 +30,9 @@ from components.stages.standing import standing_folder
 RUNS = Path("runs")
 HEADER = "# Derived from params/ by `gradus run` and `gradus graph`: change the settings, not this file.\n"
 RUBRICS = "params/rubrics"
+JOB = "components/methods/job.py"
 IMPORTED = r"from components\.methods\.(\w+)"
+USED = r"from (components\.(?:data|evaluation)\.\w+) import"
 ADDRESS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # module:name
 ENGINES, SCORERS, TRAINING = "components/engines", "components/scorers", "components/training"
 OPENING, SHOTS = "components/opening.py", "components/shots.py"
@@ -166,11 +168,12 @@ def _made(run: Run) -> Iterator[StageNode]:
             settings=[
                 "seed", f"rungs.{rung.name}", *_columns(run), "workload.output", "workload.scorer",
                 "workload.sealed_scorer", "workload.constrained", "workload.incumbent",
-                *(["workload.harvest", "workload.validation"] if reads_feedback(rung) else []),
+                *(["workload.harvest"] if reads_feedback(rung) else []),
                 *(["profile.machine"] if reads_prices(rung) else []),
                 *([] if rung.prompt else ["workload.trained_prompt"]), "profile.model", "profile.engine",
                 "profile.prompting", "profile.dev_examples", "hacking",
-                *(["workload.source", "workload.slices", "workload.validation"] if "novelty" in rung.needs else []),
+                *(["workload.validation"] if "novelty" in rung.needs else []),
+                *(["workload.source", "workload.slices"] if rung.takes("source") else []),
             ],
             outs=[str(run.rung_folder(rung.name))],
         )  # fmt: skip
@@ -326,14 +329,15 @@ def _needed(run: Run, rung: PlannedRung) -> Iterator[str]:
     if (judge := getattr(rung.settings, "judge", None)) is not None:
         yield from (str(PRICES), judge.rubric)
     if "novelty" in rung.needs:
-        yield from (_split(run, "test"), _split(run, "sealed"), "components/data/novelty.py", *_source(run))
-        yield from ("components/data/similarity.py", "components/data/sources.py")
-        yield from (f"components/evaluation/{name}.py" for name in ("doubt", "label_audit", "pointing"))
+        yield from (_split(run, "test"), _split(run, "sealed"))
+        yield from (f"components/data/{name}.py" for name in ("novelty", "similarity"))
+    if rung.takes("source"):
+        yield from _source(run)
     if "suspects" in rung.needs:
         yield str(audit_folder(run) / SUSPECTS)
-        yield from (f"components/evaluation/{name}.py" for name in ("doubt", "label_audit", "pointing"))
+    if "suspects" in rung.needs or rung.takes("audit"):
+        yield from (f"components/evaluation/{name}.py" for name in ("doubt", "pointing"))
     if "teacher" in rung.needs:
-        yield "components/evaluation/paired.py"
         yield from _teacher_files(run, rung)
 
 
@@ -354,8 +358,12 @@ def _teacher_files(run: Run, rung: PlannedRung) -> Iterator[str]:
 
 
 def _method_files(name: str) -> list[str]:
-    """The code of a method: its own file or folder, and what that imports of the methods' package."""
-    waiting, files = [_module(NAMES.get(name, name).partition(":")[0]), "components/methods/job.py"], list[str]()
+    """The code of a method: its own file or folder, what that imports of the methods' package, and these of others.
+
+    Of what all methods are given (`job.py`) only the file itself: stages declare that by what it does for them.
+    """
+    waiting, files = [_module(NAMES.get(name, name).partition(":")[0]), JOB], list[str]()
+    used = set[str]()
     while waiting:
         path = waiting.pop()
         code = located(path)
@@ -364,7 +372,8 @@ def _method_files(name: str) -> list[str]:
             parts = sorted(code.rglob("*.py")) if code.is_dir() else [code]
             texts = [part.read_text(encoding="utf-8") for part in parts]
             waiting += [_module(f"components.methods.{word}") for text in texts for word in re.findall(IMPORTED, text)]
-    return files
+            used |= {_module(word) for text in texts if path != JOB for word in re.findall(USED, text)}
+    return [*files, *sorted(used)]
 
 
 def _module(name: str) -> str:

@@ -94,8 +94,8 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
 
 
 def resembling(run: Run, new: Sequence[Example]) -> list[str | None]:
-    """For each new example the split that has its like, as validation would say."""
-    known = {split: run.examples(split) for split in SPLITS}
+    """For each new example the split that has its like, as validation would say; train only where no other has."""
+    known = {split: run.examples(split) for split in reversed(SPLITS)}
     return resembled(known, new, run.workload.validation.near_duplicate_similarity)
 
 

@@ -111,7 +111,7 @@ def test_thumbs_make_a_model_that_opens(tiny: Run) -> None:
     notes = Notes()
     rung(tiny, notes, "kto")
     assert (notes.numbers["train/good"], notes.numbers["train/bad"]) == (8.0, 8.0)
-    assert (tiny.rung("kto").makes, tiny.rung("kto").needs) == ("model", ("preferences",))
+    assert (tiny.rung("kto").makes, tiny.rung("kto").needs) == ("model", ("novelty", "preferences"))
     open_model(tiny.artifact(tiny.rung("kto")).folder)
 
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from components.economics import Prices
 from components.errors import ConfigError, EngineError, TrainingError
 from components.evaluation import classical
-from components.methods import Job, method_of, teachers
+from components.methods import Job, Made, method_of, teachers
 from components.methods.teacher_answers import TeacherAnswersParams, accepted
 from components.methods.teachers import Asking, Teacher, require_better
 from components.opening import Artifact
@@ -57,7 +57,6 @@ def by_classifier(folder: Path) -> Job:
 
 
 def test_a_teacher_behind_an_api_is_asked_with_its_own_prompt_and_paid_once(tmp_path: Path) -> None:
-    paid = teachers.paid_usd()
     with serving(right) as server:
         of = job(tmp_path, prices=PRICES)
         first = asking(of, api(address(server)))
@@ -71,7 +70,8 @@ def test_a_teacher_behind_an_api_is_asked_with_its_own_prompt_and_paid_once(tmp_
     # 40 answers of 100 tokens at 100 and 10 at 1,000 dollars a million
     assert (first.bill.asked, first.bill.usd, again.bill.usd) == (40, pytest.approx(0.8), 0.0)
     assert again.bill.remembered == 40
-    assert teachers.paid_usd() - paid == pytest.approx(0.8)
+    made = first.bill.added_to(Made(seconds=1.0, dev_score=1.0, dev_examples=1))
+    assert (made.paid_usd, made.metrics["teacher_usd"]) == (pytest.approx(0.8), pytest.approx(0.8))
 
 
 def test_other_settings_other_answers(tmp_path: Path) -> None:
