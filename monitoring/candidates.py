@@ -72,12 +72,16 @@ def _right(trace: Trace, said: Feedback | None, score: Scored | None, terms: Ter
 def _labelled_in_full(
     lake: Lake, workload: str, since: float, judging: Sequence[Candidate], labelling: LabellingParams
 ) -> Sequence[Candidate]:
-    """Those that were drawn, up to the last label; none where too many before that have none."""
+    """Those that were drawn, up to the last label; none where too many before that have none.
+
+    A failure is no answer that somebody could label, and is not waited for.
+    """
     if not judging:
         return ()
     labelled, reached = {one.trace_id for one in judging}, 0
     traces = drawn(lake, workload, labelling.share, (since, float("inf")))
-    for place, trace in enumerate(traces, start=1):
+    answers = [trace for trace in traces if trace.id in labelled or not trace.failed]
+    for place, trace in enumerate(answers, start=1):
         reached = place if trace.id in labelled else reached
     return judging if len(judging) >= labelling.complete * reached else ()
 

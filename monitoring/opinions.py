@@ -12,6 +12,7 @@ from components.data.opinions import Opinion
 from components.records import Completion, Example, Feedback, Logged, Preference, Scored, Thumb, Trace, request_id
 from components.scorers import JsonSchemaScorer
 from components.scorers.answers import NotAnAnswer, decoded
+from monitoring.labelling import drawn, is_drawn
 from monitoring.lake import Lake
 from monitoring.voices import Voices, voices
 from monitoring.windows import best_scores
@@ -19,18 +20,25 @@ from monitoring.windows import best_scores
 _NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
 
 
-def opinions(lake: Lake, workload: str, since: float, min_score: float, schema: Mapping[str, Any]) -> list[Opinion]:
+def opinions(
+    lake: Lake, workload: str, since: float, min_score: float, schema: Mapping[str, Any], drawn_share: float = 0.0
+) -> list[Opinion]:
     """What was said since a time, oldest request first. An answer of at least `min_score` is right.
 
-    As in a harvest, answers to prompts of a caller's own are left out, and so are answers whose corrections contradict
-    each other and better answers that the schema does not allow. A score between right and wholly wrong is no thumb.
+    As in a harvest, answers to prompts of a caller's own are left out, and so are failures, answers whose corrections
+    contradict each other and better answers that the schema does not allow. A score between right and wholly wrong is
+    no thumb. Nothing is learnt from what was set aside for labelling, `drawn_share` of the requests, on any route.
     """
     told, scores = lake.read(Feedback, workload, since), best_scores(lake.read(Scored, workload, since))
     known = {request_id(name) for name in (*(one.trace_id for one in told), *scores)}
-    traces = [one for one in lake.about(workload, known, (since, float("inf")))[0] if one.input]
+    aside = {frozenset(one.input.items()) for one in drawn(lake, workload, drawn_share, (since, float("inf")))}
+    traces = lake.about(workload, known, (since, float("inf")))[0]
     heard, scorer = voices(told, traces), JsonSchemaScorer(schema)
     requests: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
+        set_aside = is_drawn(request_id(trace.id), drawn_share) or frozenset(trace.input.items()) in aside
+        if not trace.input or trace.failed or set_aside:
+            continue
         requests[request_id(trace.id)].append(trace)
     found: list[Opinion] = []
     for answers in requests.values():
