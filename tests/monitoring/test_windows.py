@@ -75,6 +75,14 @@ def test_a_failure_is_an_answer_that_is_not_right_and_needs_no_label(tmp_path: P
     assert {one.text for one in current_window(told, (NOW, NOW + 99), 99).observations} == {"", "{}"}
 
 
+def test_where_requests_are_drawn_for_a_canary_customers_are_strangers(tmp_path: Path) -> None:
+    told = stream(tmp_path, trace("a", NOW, customer="c"), label("a", NOW, right=True), trace("b", NOW, customer="c"))
+    named = side(told, (NOW, NOW + 1))
+    assert (named.valid, named.right) == ([("c", True)] * 2, [("c", True)])
+    unnamed = side(told, (NOW, NOW + 1), strangers=True)
+    assert (unnamed.valid, unnamed.right) == ([("", True)] * 2, [("", True)])
+
+
 def test_what_is_usual_comes_from_the_same_hours_of_the_first_weeks(tmp_path: Path) -> None:
     window = (NOW - 24 * HOUR_S, NOW)
     rows = [trace(f"{back}-{hour}", NOW - back * WEEK_S - hour * HOUR_S)
