@@ -78,9 +78,10 @@ def usual_window(stream: Stream, window: tuple[float, float], most: int, weeks: 
     found: list[Observation] = []
     taken = 0
     for back in range(MOST_WEEKS_BACK, 0, -1):
+        if taken == weeks:
+            break
         earlier = window[0] - back * WEEK_S, window[1] - back * WEEK_S
-        rows = current_window(stream, earlier, most).observations if taken < weeks else ()
-        if rows:
+        if rows := current_window(stream, earlier, most).observations:
             found, taken = [*found, *rows], taken + 1
     return tuple(found)
 

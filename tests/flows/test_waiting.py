@@ -72,7 +72,7 @@ def test_silence_says_nothing_while_a_server_loads_the_canary(run: Run, monkeypa
         tried(settings(run), now - 10)
     found = tried(settings(run), now - release.LOADED_S - 1)
     assert found.decision == "withdrawn" and found.reasons[0].startswith("Nothing was heard of the canary")
-    assert tried(settings(run, hours=1e-9), now - 10).decision == "withdrawn"  # its time is over
+    assert tried(settings(run, hours=1e-12), now - 10).decision == "withdrawn"  # its time is over
 
 
 def test_a_record_that_is_away_ends_no_release(
@@ -82,7 +82,7 @@ def test_a_record_that_is_away_ends_no_release(
         raise RegistryError("expected MLflow, found nobody")
 
     monkeypatch.setattr(release, "score", away)
-    assert tried(settings(run, hours=1e-9), time.time() - 10).decision == "waiting"
+    assert tried(settings(run, hours=1e-12), time.time() - 10).decision == "waiting"
     assert "expected MLflow, found nobody" in caplog.text
 
 
