@@ -9,15 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from components.data.opinions import Opinion
-from components.records import Completion, Example, Feedback, Logged, Preference, Scored, Thumb, Trace, request_id
+from components.records import Feedback, Logged, Preference, Scored, Thumb, Trace, request_id
 from components.scorers import JsonSchemaScorer
-from components.scorers.answers import NotAnAnswer, decoded
 from monitoring.labelling import drawn, is_drawn
 from monitoring.lake import Lake
-from monitoring.voices import Voices, voices
+from monitoring.voices import Voices, content, voices
 from monitoring.windows import best_scores
-
-_NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
 
 
 def opinions(
@@ -57,7 +54,7 @@ def _pairs(
     corrected = next((said for one in answers if (said := heard.counts.get(one.id)) and said.corrected), None)
     if corrected is not None:
         better, word = str(corrected.corrected), corrected
-        worse = [one.text for one in answers if _content(one.text) != _content(better)]
+        worse = [one.text for one in answers if content(one.text) != content(better)]
     else:
         known = [(one, scores[one.id]) for one in answers if one.id in scores]
         right = next(((one, score) for one, score in known if score.value >= min_score), None)
@@ -97,12 +94,4 @@ def _name(trace: Trace) -> str:
 def _obeys(scorer: JsonSchemaScorer, one: Opinion) -> bool:
     """Whether the schema allows the better answer; what is kept of it is masked, and may break it by that."""
     assert isinstance(one.said, Preference)
-    return scorer.score(_NOBODY, Completion.of_text(one.said.example_id, one.said.chosen)).passed
-
-
-def _content(text: str) -> Any:
-    """What an answer says, however it is written."""
-    try:
-        return decoded(text)
-    except (NotAnAnswer, RecursionError):
-        return text.strip()
+    return scorer.allows(one.said.chosen)

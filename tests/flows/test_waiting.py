@@ -100,3 +100,29 @@ def test_when_a_canary_began_is_kept_until_it_is_decided(
         monkeypatch.setattr(release, name, lambda *things: None)
     assert release.release.fn("triage").decision == decision
     assert path.exists() == kept
+
+
+def test_an_answer_that_is_typed_anew_is_right_and_another_is_a_correction(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import label
+
+    usage, schema = Usage(input_tokens=1, output_tokens=1), {"type": "object", "required": ["kind"]}
+    given = Trace(
+        id="a", at=1.0, workload="shop", version=1, method="sft", messages=(), text='{"kind": "late"}',
+        finish_reason="stop", usage=usage, latency_ms=1.0, valid=True,
+    )  # fmt: skip
+    for typed, score in (("", 1.0), ('{ "kind":"late" }', 1.0), ('{"kind": "bill"}', 0.0)):
+        answers = iter(["no answer", typed])  # asked again while it is none
+        monkeypatch.setattr(label.typer, "prompt", lambda *words, answers=answers, **settings: next(answers))
+        word = label.asked(given, schema)
+        assert word is not None and word.score == score
+
+
+def test_labelling_says_where_nothing_is_drawn_for_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from flows.label import label
+
+    monkeypatch.setattr(Run, "of", lambda workload, profile: settings(run, labelled=0.0))
+    said = CliRunner().invoke(label, ["triage"]).output
+    assert "No answers of triage are drawn for labelling: serving.labelling.share is 0." in said
+    assert "0 labelled, 0 wait." in said
