@@ -27,7 +27,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def settings(run: Run, hours: float = 1.0, labelled: float = 0.1, **routing: Any) -> Run:
     serving = run.workload.serving.model_copy(
-        update={"routing": RoutingParams(**{"canary_share": 0.2, **routing}), "labelling": LabellingParams(share=labelled)}
+        update={
+            "routing": RoutingParams(**{"canary_share": 0.2, **routing}),
+            "labelling": LabellingParams(share=labelled),
+        }
     )
     retraining = run.retraining.model_copy(update={"release": ReleaseParams(canary_hours=hours)})
     return replace(run, workload=run.workload.model_copy(update={"serving": serving}), retraining=retraining)
