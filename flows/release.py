@@ -126,8 +126,8 @@ def never_shown(run: Run) -> str | None:
         return "serving.routing.canary_share is 1: nobody is left to ask the champion, which a canary is compared with."
     if release.judged_by == "right" and not serving.labelling.share:
         return (
-            "serving.labelling.share is 0: no answers are drawn for labelling, which tell whether a canary is right; set "
-            "it, or retraining.release.judged_by: valid."
+            "serving.labelling.share is 0: no answers are drawn for labelling, which tell whether a canary is right; "
+            "set it, or retraining.release.judged_by: valid."
         )
     return None
 

@@ -111,7 +111,7 @@ class Lake:
         return _records(Trace, rows)
 
     def outcomes(self, workload: str, version: int, window: tuple[float, float]) -> list[tuple[str, bool]]:
-        """Of all that a version was asked by callers in a window [since, until): the customer, and whether it was valid.
+        """Of all that callers asked a version in a window [since, until): the customer, and whether it was valid.
 
         What a second model's answer replaced is among it.
         """

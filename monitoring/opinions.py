@@ -6,34 +6,33 @@ champion and canary or shadow, that is better which scored as right while the ot
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from components.data.opinions import Opinion
 from components.records import Feedback, Logged, Preference, Scored, Thumb, Trace, request_id
 from components.scorers import JsonSchemaScorer
+from monitoring.candidates import Terms
 from monitoring.labelling import drawn, is_drawn
 from monitoring.lake import Lake
 from monitoring.voices import Voices, content, voices
 from monitoring.windows import best_scores
 
 
-def opinions(
-    lake: Lake, workload: str, since: float, min_score: float, schema: Mapping[str, Any], drawn_share: float = 0.0
-) -> list[Opinion]:
-    """What was said since a time, oldest request first. An answer of at least `min_score` is right.
+def opinions(lake: Lake, workload: str, since: float, terms: Terms) -> list[Opinion]:
+    """What was said since a time, oldest request first. An answer of at least `terms.min_score` is right.
 
     As in a harvest, answers to prompts of a caller's own are left out, and so are failures, answers whose corrections
     contradict each other and better answers that the schema does not allow. A score between right and wholly wrong is
-    no thumb. Nothing is learnt from what was set aside for labelling, `drawn_share` of the requests, on any route.
+    no thumb. Nothing is learnt from what was set aside for labelling, on any route.
     """
     told, scores = lake.read(Feedback, workload, since), best_scores(lake.read(Scored, workload, since))
     known = {request_id(name) for name in (*(one.trace_id for one in told), *scores)}
-    aside = {frozenset(one.input.items()) for one in drawn(lake, workload, drawn_share, (since, float("inf")))}
+    share = terms.labelling.share
+    aside = {frozenset(one.input.items()) for one in drawn(lake, workload, share, (since, float("inf")))}
     traces = lake.about(workload, known, (since, float("inf")))[0]
-    heard, scorer = voices(told, traces), JsonSchemaScorer(schema)
+    heard, scorer = voices(told, traces), JsonSchemaScorer(terms.schema or {})
     requests: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
-        set_aside = is_drawn(request_id(trace.id), drawn_share) or frozenset(trace.input.items()) in aside
+        set_aside = is_drawn(request_id(trace.id), share) or frozenset(trace.input.items()) in aside
         if not trace.input or trace.failed or set_aside:
             continue
         requests[request_id(trace.id)].append(trace)
@@ -41,8 +40,8 @@ def opinions(
     for answers in requests.values():
         if any(one.id in heard.conflicts for one in answers):
             continue
-        found += [one for one in _pairs(answers, heard, scores, min_score) if _obeys(scorer, one)]
-        found += _thumbs(answers, heard, min_score)
+        found += [one for one in _pairs(answers, heard, scores, terms.min_score) if _obeys(scorer, one)]
+        found += _thumbs(answers, heard, terms.min_score)
         found += _logs(answers, scores)
     return found
 

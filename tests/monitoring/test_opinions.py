@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from components.data.opinions import Opinion, taught
+from components.params import LabellingParams
 from components.records import Example, Feedback, Logged, Preference, Record, Scored, Thumb
+from monitoring.candidates import Terms
 from monitoring.labelling import is_drawn
 from monitoring.opinions import opinions
 from tests.monitoring.test_candidates import answered, lake, scored
@@ -20,7 +22,7 @@ def said(name: str, **words: object) -> Feedback:
 
 
 def heard(folder: Path, *records: Record) -> list[Opinion]:
-    return opinions(lake(folder, *records), "shop", 0.0, 1.0, SCHEMA)
+    return opinions(lake(folder, *records), "shop", 0.0, Terms(1.0, schema=SCHEMA))
 
 
 def pairs(found: list[Opinion]) -> list[tuple[str, str, str]]:
@@ -89,7 +91,8 @@ def test_nothing_is_learnt_from_what_was_set_aside_whatever_the_route_and_the_nu
         answered(f"{aside}~shadow", HEX, input={"mail": aside}, route="shadow", returned=False),
         scored(f"{aside}~shadow", 0.0),
     ]  # fmt: skip
-    found = opinions(lake(tmp_path, *records), "shop", 0.0, 1.0, SCHEMA, 0.1)
+    terms = Terms(1.0, schema=SCHEMA, labelling=LabellingParams(share=0.1))
+    found = opinions(lake(tmp_path, *records), "shop", 0.0, terms)
     assert {one.said.model_dump()["example_id"] for one in found} == {f"P-{free}"}
 
 
