@@ -38,9 +38,10 @@ def settings(run: Run, hours: float = 1.0, labelled: float = 0.1, **routing: Any
 
 def asked(n: int, at: float) -> None:
     """Answers of the champion, each to another customer."""
-    usage, said = Usage(input_tokens=1, output_tokens=1), (Message(role="user", content="?"),)
+    usage, inputs = Usage(input_tokens=1, output_tokens=1), {"message": "?"}
+    said = (Message(role="user", content="?"),)
     traces = [
-        Trace(id=f"a{number}", at=at, workload="triage", version=1, method="grpo", input={"message": "?"}, messages=said,
+        Trace(id=f"a{number}", at=at, workload="triage", version=1, method="grpo", input=inputs, messages=said,
               text="{}", finish_reason="stop", usage=usage, latency_ms=1.0, valid=True, customer=f"c{number}")
         for number in range(n)
     ]  # fmt: skip
