@@ -190,7 +190,7 @@ def of_day(rng: Rng, valid: float, *, heard: bool = True, labelled: bool = False
         return Side(answers, answers if labelled else (), n if labelled else n // 10)
 
     canary = side(500, valid) if heard else Side()
-    return judge(side(2000, 0.99), canary, RELEASE, 0.2).decision
+    return judge(side(2000, 0.99), canary, RELEASE, 0.2, 0.9).decision
 
 
 # The watch over the reward

@@ -557,13 +557,15 @@ class GateNumbers(Record):
     `level` is what the contenders are compared by, in [0, 1]: accuracy, or the mean score. `p_value` belongs to the
     test that was declared (two-sided, or twice a one-sided one), `deviation` is that of one example's difference.
     Answers that the scorer could not decide, `undecided` of them, count against the challenger; `best_delta` is the
-    difference if they counted for it. `groups` says in how many groups the examples come. `slices` are kept only when
+    difference if they counted for it. `groups` says in how many groups the examples come, `valid_effect` is the design
+    effect of validity. `slices` are kept only when
     the sealed split retires; before that `sliced` says what a decision needs of them.
     """
 
     n: int
     validity: float
     valid: Interval | None = None
+    valid_effect: float = 1.0
     groups: int | None = None
     undecided: int = 0
     best_delta: float | None = None

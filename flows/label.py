@@ -35,7 +35,10 @@ def label_drawn(
     from monitoring.windows import HOUR_S
 
     run, lake, now = Run.of(workload, profile), Lake(STATE / "lake"), time.time()
-    left = waiting(lake, workload, run.workload.serving.labelling, (now - hours * HOUR_S, now))
+    labelling = run.workload.serving.labelling
+    if not labelling.share:
+        typer.echo(f"No answers of {workload} are drawn for labelling: serving.labelling.share is 0.")
+    left = waiting(lake, workload, labelling, (now - hours * HOUR_S, now))
     kept = 0
     for number, trace in enumerate(left[:most], start=1):
         typer.echo(f"\n{number} of {min(most, len(left))}  {trace.id}")
@@ -50,20 +53,22 @@ def label_drawn(
 def asked(trace: "Trace", schema: "Mapping[str, Any]") -> "Feedback | None":
     """What a person says of an answer, asked again while it is no answer; None where it is left for later."""
     from components.data.masking import mask
-    from components.records import Completion, Example, Feedback
+    from components.records import Feedback
     from components.scorers import JsonSchemaScorer
     from monitoring.labelling import LABELLER
+    from monitoring.voices import content
 
-    scorer, nobody = JsonSchemaScorer(schema), Example(id="", input={}, demonstration="", reference="", group="")
+    scorer = JsonSchemaScorer(schema)
     while True:
         said = typer.prompt("right (Enter), the right answer, or ?", default=RIGHT, show_default=False).strip()
         if said == LATER:
             return None
         text = said or trace.text
-        score = scorer.score(nobody, Completion.of_text(trace.id, text))
-        if score.passed:
+        objection = scorer.objection(text)
+        if objection is None:
+            right = content(text) == content(trace.text)  # typed anew, it is right all the same
             return Feedback(
-                trace_id=trace.id, at=max(time.time(), trace.at), workload=trace.workload, score=float(said == RIGHT),
+                trace_id=trace.id, at=max(time.time(), trace.at), workload=trace.workload, score=float(right),
                 corrected=mask(text), sender=LABELLER, reviewer=True,
             )  # fmt: skip
-        typer.echo(f"Expected an answer that the workload's schema allows, found: {score.reason}")
+        typer.echo(f"Expected an answer that the workload's schema allows, found: {objection}")

@@ -2,11 +2,13 @@
 
 import logging
 import time
+from pathlib import Path
 
 from prefect import flow, get_run_logger, pause_flow_run, task
 from prefect.cache_policies import NO_CACHE
 from prefect.input import RunInput
 
+from components.errors import RegistryError
 from components.records import write_record
 from components.registry import Version, promote, registered, withdraw
 from components.serving import Keys
@@ -21,6 +23,7 @@ from monitoring.windows import HOUR_S, Stream
 log = logging.getLogger(__name__)
 LOOK_S = 15.0
 SCORE_S = 300.0  # between two calls of the scorer, which reads what people said meanwhile
+LOADED_S = 900.0  # by which a server has the canary: until then its silence says nothing
 
 
 class Begun(State):
@@ -50,6 +53,8 @@ def release(workload: str, profile: str = "nano") -> Judged:
         promote(workload, version.number)
     elif found.decision == "withdrawn":
         withdraw(workload, "canary")
+    if found.decision != "waiting":
+        begun_path(run).unlink(missing_ok=True)
     for reason in found.reasons:
         get_run_logger().info("version %s %s: %s", version.number, found.decision, reason)
     return found
@@ -69,9 +74,14 @@ def refused(version: Version) -> Judged | None:
     return Judged(decision="withdrawn", reasons=(f"Not approved: {said.comment or 'no comment'}.",))
 
 
+def begun_path(run: Run) -> Path:
+    """Where it is written down since when there is a canary, until it is decided."""
+    return STATE / "release" / f"{run.workload.name}.json"
+
+
 def started(run: Run, version: Version) -> float:
     """When this version's time as the canary began, in seconds since 1970; now, at the first call."""
-    path = STATE / "release" / f"{run.workload.name}.json"
+    path = begun_path(run)
     begun = read_state(path, Begun)
     if begun is None or begun.version != version.number or begun.since > time.time():
         begun = Begun(version=version.number, since=time.time())
@@ -86,21 +96,45 @@ def tried(run: Run, version: Version, champion: Version, since: float) -> Judged
     share = serving.routing.canary_share
     if not share:
         return Judged(decision="promoted", reasons=("No share of the traffic is a canary's (serving.routing).",))
+    if endless := never_shown(run):
+        return Judged(decision="waiting", reasons=(endless,))
     log.info(
         "Version %s is the canary: waiting for %s of its answers, at most %g hours.",
         version.number, params.canary_answers, params.canary_hours,
     )  # fmt: skip
-    ends, scored = time.time() + HOUR_S * params.canary_hours, 0.0
+    ends, scored, lake = time.time() + HOUR_S * params.canary_hours, 0.0, Lake(STATE / "lake")
     while True:
         now = time.time()
         if now > scored + SCORE_S or now > ends:
-            score(run.workload.name, run.profile.name, hours=(now - since) / HOUR_S)
+            rescored(run, (now - since) / HOUR_S)
             scored = now
+        strangers, loaded = serving.routing.unit == "request", now > ends or now >= since + LOADED_S
         before, canary = (
-            side(Stream(Lake(STATE / "lake"), run.workload.name, one.number, serving.labelling), (since, now))
+            side(Stream(lake, run.workload.name, one.number, serving.labelling), (since, now), strangers=strangers)
             for one in (champion, version)
         )
-        found = judge(before, canary, params, share, serving.labelling.complete)
+        found = judge(before, canary, params, share if loaded else 0.0, serving.labelling.complete)
         if found.decision != "waiting" or now > ends:
             return found
         time.sleep(LOOK_S)
+
+
+def never_shown(run: Run) -> str | None:
+    """Why a canary can be neither promoted nor withdrawn, however long one waits; None where it can."""
+    release, serving = run.retraining.release, run.workload.serving
+    if serving.routing.canary_share == 1:
+        return "serving.routing.canary_share is 1: nobody is left to ask the champion, which a canary is compared with."
+    if release.judged_by == "right" and not serving.labelling.share:
+        return (
+            "serving.labelling.share is 0: no answers are drawn for labelling, which tell whether a canary is right; "
+            "set it, or retraining.release.judged_by: valid."
+        )
+    return None
+
+
+def rescored(run: Run, hours: float) -> None:
+    """Score the answers of the last hours; what could not be recorded waits for the next time."""
+    try:
+        score(run.workload.name, run.profile.name, hours=hours)
+    except RegistryError as error:
+        log.warning("Scores are not recorded yet: %s", error)

@@ -140,9 +140,8 @@ def version_data(run: Run, found: list[Harvested], now: float) -> DataVersion:
 def feedback(run: Run, found: list[Harvested], now: float) -> dict[str, list[Record]]:
     """Preferences and thumbs of production, on no input that rungs are judged by, before or after this harvest."""
     params, name = run.retraining.harvest, run.workload.name
-    said = opinions(
-        Lake(STATE / "lake"), name, now - HOUR_S * params.window_hours, params.min_score, run.workload.output
-    )
+    terms = Terms(params.min_score, schema=run.workload.output, labelling=run.workload.serving.labelling)
+    said = opinions(Lake(STATE / "lake"), name, now - HOUR_S * params.window_hours, terms)
     judged = [example for split in ("dev", "test", "sealed") for example in run.examples(split)]
     judged += [one.example for one in found if one.split != "train"]
     similarity = run.workload.validation.near_duplicate_similarity

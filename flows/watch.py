@@ -1,9 +1,11 @@
 """The watch: a window of production against what the champion was made from; what moved becomes an event."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
@@ -23,10 +25,13 @@ DRIFT = "drift.detected"
 
 @flow(name="watch", flow_run_name="{workload}")
 def watch(workload: str, profile: str = "nano") -> Watched:
-    """Look at the newest window; where it drifted, record it and emit `drift.detected`."""
-    run = Run.of(workload, profile)
+    """Look at the newest window; where it drifted, record it and emit `drift.detected`.
+
+    Once for each look: one that has nothing new to tell gives the last one's findings.
+    """
+    run, began = Run.of(workload, profile), time.time()
     found = look(run)
-    if found.drifted:
+    if found.drifted and found.until >= began:
         emit_event(
             DRIFT,
             resource={"prefect.resource.id": resource(workload), "prefect.resource.name": workload},
@@ -56,16 +61,12 @@ def look(run: Run) -> Watched:
     window = current_window(stream, hours, run.watch.window_rows)
     weeks = usual_window(stream, hours, run.watch.window_rows, run.watch.weeks)
     usual = weeks if len(weeks) >= run.watch.min_rows else reference_of(version)
-    model = embedding_model(run, version)
-    vectors = None
-    if model is not None and len(window.observations) >= run.watch.min_rows:
-        kept = folder / str(version.number)
-        before = embedded(model, usual) if usual is weeks else reference_vectors(model, usual, kept)
-        vectors = before, embedded(model, window.observations)
     page, last = folder / "drift.html", read_state(folder / "watched.json", Watched)
     looked = last.looked if last is not None and last.version == version.number and last.looked <= until else 0.0
     kind: Literal["data", "weeks"] = "weeks" if usual is weeks else "data"
-    sides = Sides(name, run.workload.output, usual, window, vectors, looked, kind)
+    sides = Sides(name, run.workload.output, usual, window, looked=looked, usual=kind)
+    if sides.enough(run.watch):
+        sides = replace(sides, vectors=vectors_of(run, version, sides, folder / str(version.number)))
     found = compare(sides, run.watch, page)
     if last is not None and not found.judged and len(window.observations) >= run.watch.min_rows:
         return last  # nothing new to be told of it
@@ -73,6 +74,16 @@ def look(run: Run) -> Watched:
     if found.judged:
         record(run, found, page)
     return found
+
+
+def vectors_of(run: Run, version: Version, sides: Sides, kept: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """The embeddings of both sides' inputs, if anything can embed them; those of the version's data are kept."""
+    model = embedding_model(run, version)
+    if model is None:
+        return None
+    usual = sides.reference
+    before = embedded(model, usual) if sides.usual == "weeks" else reference_vectors(model, usual, kept)
+    return before, embedded(model, sides.window.observations)
 
 
 def embedding_model(run: Run, version: Version) -> Path | None:

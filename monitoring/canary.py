@@ -17,10 +17,13 @@ MEASURES = 2  # valid and right: a canary is withdrawn by each at its part of al
 SILENT = 0.001  # chance of hearing nothing by chance, below which a canary is withdrawn for its silence
 
 
+Decision = Literal["promoted", "withdrawn", "waiting"]
+
+
 class Judged(Record):
     """Promoted, withdrawn or still waiting, and why."""
 
-    decision: Literal["promoted", "withdrawn", "waiting"]
+    decision: Decision
     reasons: tuple[str, ...]
 
 
@@ -37,8 +40,8 @@ class Side:
     drawn: int = 0
 
 
-def judge(champion: Side, canary: Side, params: ReleaseParams, share: float = 0.0, complete: float = 0.9) -> Judged:
-    """Compare both sides; `share` of the customers are the canary's.
+def judge(champion: Side, canary: Side, params: ReleaseParams, share: float, complete: float) -> Judged:
+    """Compare both sides; `share` of the customers are the canary's, 0 while its silence says nothing yet.
 
     So large a share as `complete` of the requests drawn must be labelled before labels say anything.
     """
@@ -54,12 +57,9 @@ def judge(champion: Side, canary: Side, params: ReleaseParams, share: float = 0.
     return Judged(decision="waiting" if "waiting" in outcomes else "promoted", reasons=reasons)
 
 
-Decision = Literal["promoted", "withdrawn", "waiting"]
-
-
 def _silence(champion: Side, canary: Side, share: float) -> str | None:
     """That nothing was heard of a canary whose customers must have asked."""
-    others = len({customer for customer, _ in champion.valid})
+    others = share_of([good for _, good in champion.valid], [who for who, _ in champion.valid]).customers
     if canary.valid or not share or share == 1 or (1 - share) ** others >= SILENT:
         return None
     return (

@@ -11,15 +11,13 @@ from typing import Any
 
 from components.data.harvest import Candidate
 from components.params import LabellingParams
-from components.records import Completion, Example, Feedback, Scored, Trace, request_id
+from components.records import Feedback, Scored, Trace, request_id
 from components.scorers import JsonSchemaScorer
 from components.scorers.answers import NotAnAnswer, read
 from monitoring.labelling import drawn, is_drawn
 from monitoring.lake import Lake
 from monitoring.voices import voices
 from monitoring.windows import best_scores
-
-_NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
 
 
 @dataclass(frozen=True)
@@ -72,12 +70,16 @@ def _right(trace: Trace, said: Feedback | None, score: Scored | None, terms: Ter
 def _labelled_in_full(
     lake: Lake, workload: str, since: float, judging: Sequence[Candidate], labelling: LabellingParams
 ) -> Sequence[Candidate]:
-    """Those that were drawn, up to the last label; none where too many before that have none."""
+    """Those that were drawn, up to the last label; none where too many before that have none.
+
+    A failure is no answer that somebody could label, and is not waited for.
+    """
     if not judging:
         return ()
     labelled, reached = {one.trace_id for one in judging}, 0
     traces = drawn(lake, workload, labelling.share, (since, float("inf")))
-    for place, trace in enumerate(traces, start=1):
+    answers = [trace for trace in traces if trace.id in labelled or not trace.failed]
+    for place, trace in enumerate(answers, start=1):
         reached = place if trace.id in labelled else reached
     return judging if len(judging) >= labelling.complete * reached else ()
 
@@ -98,7 +100,7 @@ def _candidate(trace: Trace, answer: str | None, word: Feedback | Scored, terms:
 def obeying(found: Sequence[Candidate], schema: Mapping[str, Any]) -> list[Candidate]:
     """Those whose answer a workload's schema allows; what is kept of an answer is masked, and may break it by that."""
     scorer = JsonSchemaScorer(schema)
-    return [one for one in found if scorer.score(_NOBODY, Completion.of_text(one.trace_id, one.answer)).passed]
+    return [one for one in found if scorer.allows(one.answer)]
 
 
 def _is_answer(text: str, schema: Mapping[str, Any] | None) -> bool:

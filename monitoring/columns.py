@@ -15,7 +15,7 @@ tried on what it was learnt from, nor on others of the same customer: that would
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,10 +105,9 @@ def compare(
         raise DataError(
             f"expected answers on both sides, found {len(reference)} of reference and {len(current)} of now"
         )
-    whose = zip(reference, _customers(reference).tolist(), strict=True)
-    known = {(word, customer) for one, customer in whose for word in _words(one)}
-    vocabulary = Counter(word for word, _ in known)
-    first, second = _describe(reference, schema, vocabulary, own=1), _describe(current, schema, vocabulary, own=0)
+    known = {(word, name) for one, name in zip(reference, _names(reference), strict=True) for word in _words(one)}
+    first = _describe(reference, schema, known, _names(reference))
+    second = _describe(current, schema, known, [one.customer for one in current])
     if vectors is not None:
         near, far = _embedded(*vectors, components, _customers(reference) % 2 == 0)
         first, second = pd.concat([first, near], axis=1), pd.concat([second, far], axis=1)
@@ -151,17 +150,21 @@ def text_of(observation: Observation) -> str:
 
 
 def _describe(
-    rows: Sequence[Observation], schema: Mapping[str, Any], vocabulary: Counter[str], own: int
+    rows: Sequence[Observation], schema: Mapping[str, Any], known: Set[tuple[str, str]], names: Sequence[str]
 ) -> pd.DataFrame:
-    """One side. A word is unseen if no customer of the reference but the row's own (`own` of them) has it."""
+    """One side. A word is unseen if no other customer of the reference has it than the row's own, by `names`.
+
+    `known` are the words of the reference, each with the customers who used it.
+    """
     texts = [text_of(one) for one in rows]
-    words = [_words(one) for one in rows]
+    words, users = [_words(one) for one in rows], Counter(word for word, _ in known)
+    unseen = [[users[word] == ((word, name) in known) for word in one] for one, name in zip(words, names, strict=True)]
     found = {
         "input.characters": [float(len(text)) for text in texts],
         "input.words": [float(len(one)) for one in words],
         "input.digits": [sum(map(str.isdigit, text)) / max(len(text), 1) for text in texts],
         "input.punctuation": [len(_SIGN.findall(text)) / max(len(text), 1) for text in texts],
-        "input.unseen_words": [sum(vocabulary[word] <= own for word in one) / max(len(one), 1) for one in words],
+        "input.unseen_words": [sum(one) / max(len(one), 1) for one in unseen],
         **_answers(rows, schema),
         "output.valid": ["valid" if one.valid else "invalid" for one in rows],
         "output.tokens": [float(one.output_tokens) for one in rows],
@@ -192,11 +195,15 @@ def _label(field: Field, value: Any) -> str:
     return str(value) if field.shape.allows(value) else "other"
 
 
+def _names(rows: Sequence[Observation]) -> list[str]:
+    """The name of each row's customer; a row without one is its own."""
+    return [one.customer or f" {at}" for at, one in enumerate(rows)]
+
+
 def _customers(rows: Sequence[Observation]) -> np.ndarray:
     """The number of each row's customer, in order of their coming; a row without one is its own."""
     numbers: dict[str, int] = {}
-    names = (one.customer or f" {at}" for at, one in enumerate(rows))
-    return np.array([numbers.setdefault(name, len(numbers)) for name in names], int)
+    return np.array([numbers.setdefault(name, len(numbers)) for name in _names(rows)], int)
 
 
 def _embedded(

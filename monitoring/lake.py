@@ -111,10 +111,14 @@ class Lake:
         return _records(Trace, rows)
 
     def outcomes(self, workload: str, version: int, window: tuple[float, float]) -> list[tuple[str, bool]]:
-        """Of all that callers got from a version in a window [since, until): the customer, and whether it was valid."""
+        """Of all that callers asked a version in a window [since, until): the customer, and whether it was valid.
+
+        What a second model's answer replaced is among it.
+        """
         import pyarrow.compute as pc
 
-        wanted = (pc.field("version") == version) & _returned()
+        asked = pc.field("route").is_null() | pc.field("route").isin(["champion", "canary"])
+        wanted = (pc.field("version") == version) & asked
         return [
             (customer or "", bool(valid))
             for batch in self._batches(Trace, workload, window, wanted)

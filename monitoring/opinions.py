@@ -6,38 +6,42 @@ champion and canary or shadow, that is better which scored as right while the ot
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from components.data.opinions import Opinion
-from components.records import Completion, Example, Feedback, Logged, Preference, Scored, Thumb, Trace, request_id
+from components.records import Feedback, Logged, Preference, Scored, Thumb, Trace, request_id
 from components.scorers import JsonSchemaScorer
-from components.scorers.answers import NotAnAnswer, decoded
+from monitoring.candidates import Terms
+from monitoring.labelling import drawn, is_drawn
 from monitoring.lake import Lake
-from monitoring.voices import Voices, voices
+from monitoring.voices import Voices, content, voices
 from monitoring.windows import best_scores
 
-_NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
 
+def opinions(lake: Lake, workload: str, since: float, terms: Terms) -> list[Opinion]:
+    """What was said since a time, oldest request first. An answer of at least `terms.min_score` is right.
 
-def opinions(lake: Lake, workload: str, since: float, min_score: float, schema: Mapping[str, Any]) -> list[Opinion]:
-    """What was said since a time, oldest request first. An answer of at least `min_score` is right.
-
-    As in a harvest, answers to prompts of a caller's own are left out, and so are answers whose corrections contradict
-    each other and better answers that the schema does not allow. A score between right and wholly wrong is no thumb.
+    As in a harvest, answers to prompts of a caller's own are left out, and so are failures, answers whose corrections
+    contradict each other and better answers that the schema does not allow. A score between right and wholly wrong is
+    no thumb. Nothing is learnt from what was set aside for labelling, on any route.
     """
     told, scores = lake.read(Feedback, workload, since), best_scores(lake.read(Scored, workload, since))
     known = {request_id(name) for name in (*(one.trace_id for one in told), *scores)}
-    traces = [one for one in lake.about(workload, known, (since, float("inf")))[0] if one.input]
-    heard, scorer = voices(told, traces), JsonSchemaScorer(schema)
+    share = terms.labelling.share
+    aside = {frozenset(one.input.items()) for one in drawn(lake, workload, share, (since, float("inf")))}
+    traces = lake.about(workload, known, (since, float("inf")))[0]
+    heard, scorer = voices(told, traces), JsonSchemaScorer(terms.schema or {})
     requests: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
+        set_aside = is_drawn(request_id(trace.id), share) or frozenset(trace.input.items()) in aside
+        if not trace.input or trace.failed or set_aside:
+            continue
         requests[request_id(trace.id)].append(trace)
     found: list[Opinion] = []
     for answers in requests.values():
         if any(one.id in heard.conflicts for one in answers):
             continue
-        found += [one for one in _pairs(answers, heard, scores, min_score) if _obeys(scorer, one)]
-        found += _thumbs(answers, heard, min_score)
+        found += [one for one in _pairs(answers, heard, scores, terms.min_score) if _obeys(scorer, one)]
+        found += _thumbs(answers, heard, terms.min_score)
         found += _logs(answers, scores)
     return found
 
@@ -49,7 +53,7 @@ def _pairs(
     corrected = next((said for one in answers if (said := heard.counts.get(one.id)) and said.corrected), None)
     if corrected is not None:
         better, word = str(corrected.corrected), corrected
-        worse = [one.text for one in answers if _content(one.text) != _content(better)]
+        worse = [one.text for one in answers if content(one.text) != content(better)]
     else:
         known = [(one, scores[one.id]) for one in answers if one.id in scores]
         right = next(((one, score) for one, score in known if score.value >= min_score), None)
@@ -89,12 +93,4 @@ def _name(trace: Trace) -> str:
 def _obeys(scorer: JsonSchemaScorer, one: Opinion) -> bool:
     """Whether the schema allows the better answer; what is kept of it is masked, and may break it by that."""
     assert isinstance(one.said, Preference)
-    return scorer.score(_NOBODY, Completion.of_text(one.said.example_id, one.said.chosen)).passed
-
-
-def _content(text: str) -> Any:
-    """What an answer says, however it is written."""
-    try:
-        return decoded(text)
-    except (NotAnAnswer, RecursionError):
-        return text.strip()
+    return scorer.allows(one.said.chosen)

@@ -4,13 +4,16 @@ from monitoring.canary import Side
 from monitoring.windows import Stream, labelled
 
 
-def side(stream: Stream, window: tuple[float, float]) -> Side:
-    """What a version gave in a window of time [since, until), by customer; unnamed ones are strangers to each other."""
-    _, labels = aside = labelled(stream, window)
-    traces = stream.lake.outcomes(stream.workload, stream.version, window)
-    customers = {trace.id: trace.customer for trace in aside[0]}
+def side(stream: Stream, window: tuple[float, float], *, strangers: bool = False) -> Side:
+    """What a version gave in a window of time [since, until), by customer; unnamed ones are strangers to each other.
+
+    So are all of them with `strangers`: where requests are drawn for the canary, and not customers.
+    """
+    aside, labels = labelled(stream, window)
+    customers = {trace.id: "" if strangers else trace.customer for trace in aside}
+    outcomes = stream.lake.outcomes(stream.workload, stream.version, window)
     return Side(
-        valid=traces,
+        valid=[("" if strangers else customer, valid) for customer, valid in outcomes],
         right=[(customers[name], right) for name, right in labels.right.items()],
         drawn=labels.drawn,
     )

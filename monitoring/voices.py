@@ -36,7 +36,7 @@ def voices(told: Iterable[Feedback], traces: Iterable[Trace]) -> Voices:
     counts, conflicts = dict[str, Feedback](), dict[str, Sequence[Feedback]]()
     for name, words in by_trace.items():
         corrections = _corrections(words)
-        if len({_content(one.corrected or "") for one in corrections}) > 1:
+        if len({content(one.corrected or "") for one in corrections}) > 1:
             conflicts[name] = corrections
         else:
             counts[name] = _merged(words, corrections)
@@ -67,8 +67,8 @@ def _merged(words: Sequence[Feedback], corrections: Sequence[Feedback]) -> Feedb
     )
 
 
-def _content(text: str) -> str:
-    """What a correction says, however it is written: JSON whatever its blanks and its keys' order, else the text."""
+def content(text: str) -> str:
+    """What an answer says, however it is written: JSON whatever its blanks and its keys' order, else the text."""
     try:
         return json.dumps(decoded(text), sort_keys=True)
     except (NotAnAnswer, RecursionError):

@@ -105,6 +105,10 @@ class Sides:
         rows = self.window.observations
         return sum(one.at >= self.looked for one in rows) / max(1, len(rows)) if self.looked else 1.0
 
+    def enough(self, params: WatchParams) -> bool:
+        """Whether the window has enough rows to be judged, and enough new ones."""
+        return len(self.window.observations) >= params.min_rows and self.fresh >= LEAST_FRESH
+
 
 def watch(sides: Sides, params: WatchParams, page: Path, seed: int = 0) -> Watched:
     """Compare both sides; writes Evidently's page where the window has enough rows to be judged, and enough new ones.
@@ -116,10 +120,9 @@ def watch(sides: Sides, params: WatchParams, page: Path, seed: int = 0) -> Watch
         DataError: The reference is empty.
     """
     window = sides.window
-    enough = len(window.observations) >= params.min_rows and sides.fresh >= LEAST_FRESH
     found = Watched(
         workload=sides.workload, version=window.version, since=window.since, until=window.until, total=window.total,
-        rows=len(window.observations), judged=enough,
+        rows=len(window.observations), judged=sides.enough(params),
         fresh=sides.fresh, looked=sides.looked, usual=sides.usual, unlabelled=window.unlabelled,
     )  # fmt: skip
     if not found.judged:

@@ -8,6 +8,7 @@ where nearly all of them are labelled: of what people say by themselves, too muc
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from components.params import LabellingParams
 from components.records import Observation, Scored, Trace
@@ -46,7 +47,7 @@ class Stream:
 
 
 def current_window(stream: Stream, window: tuple[float, float], most: int) -> Window:
-    """What callers got from a version, at most so many answers; those to their own prompts left out.
+    """What callers got from a version, at most so many answers at random; those to their own prompts left out.
 
     Those that were drawn for labelling come first, and have scores where nearly all of them are labelled.
     """
@@ -54,7 +55,9 @@ def current_window(stream: Stream, window: tuple[float, float], most: int) -> Wi
     aside, labels = labelled(stream, window)
     chosen = {trace.id: trace for trace in (*aside, *traces) if trace.input}
     known = labels.right if labels.complete(stream.labelling.complete) else {}
-    rows = sorted(list(chosen.values())[:most], key=lambda trace: trace.at)
+    first = {trace.id for trace in aside}
+    ranked = sorted(chosen.values(), key=lambda trace: (trace.id not in first, crc32(trace.id.encode())))
+    rows = sorted(ranked[:most], key=lambda trace: trace.at)
     observations = tuple(observed(trace, known.get(trace.id)) for trace in rows)
     return Window(stream.version, *window, total, observations, 0 if known else len(aside) - len(labels.right))
 
@@ -75,9 +78,10 @@ def usual_window(stream: Stream, window: tuple[float, float], most: int, weeks: 
     found: list[Observation] = []
     taken = 0
     for back in range(MOST_WEEKS_BACK, 0, -1):
+        if taken == weeks:
+            break
         earlier = window[0] - back * WEEK_S, window[1] - back * WEEK_S
-        rows = current_window(stream, earlier, most).observations if taken < weeks else ()
-        if rows:
+        if rows := current_window(stream, earlier, most).observations:
             found, taken = [*found, *rows], taken + 1
     return tuple(found)
 

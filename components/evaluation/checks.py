@@ -78,7 +78,7 @@ def _validity(params: GateParams, numbers: GateNumbers, challenger: str) -> Chec
     least, valid = params.min_validity, numbers.valid
     low = numbers.validity if valid is None else valid.low
     passed = low >= least
-    needed = None if passed or numbers.validity <= least else _valid_examples(numbers.validity, least)
+    needed = None if passed or numbers.validity <= least else _valid_examples(numbers, least)
     told = "" if valid is None else f" (95 % interval {valid.low:.1%} to {valid.high:.1%})"
     end = "" if valid is None else "its lower end "
     return Check(
@@ -89,12 +89,12 @@ def _validity(params: GateParams, numbers: GateNumbers, challenger: str) -> Chec
     )
 
 
-def _valid_examples(share: float, least: float) -> int:
-    """Examples of which the interval of this share lies above the bound."""
-    n = 1
+def _valid_examples(numbers: GateNumbers, least: float) -> int:
+    """Examples of which the interval of this validity lies above the bound; in groups by what they are worth."""
+    share, n = numbers.validity, 1
     while wilson(share * n, n).low < least:
         n = math.ceil(1.05 * n)
-    return n
+    return math.ceil(n * numbers.valid_effect)
 
 
 def pinned_cases(numbers: GateNumbers, challenger: str) -> list[Check]:
@@ -127,7 +127,7 @@ def slices(params: GateParams, numbers: GateNumbers, challenger: str, level: Lev
     Which slices speak against a challenger is told at the last look only: until then somebody could fit the next
     challenger to them, and a look tells the decision and what is needed to act on it.
     """
-    found = sliced.findings(params, numbers) if numbers.slices else numbers.sliced
+    found = numbers.sliced or sliced.findings(params, numbers)
     if found is None:
         return []
     if not found.against:

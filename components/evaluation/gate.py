@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from components.errors import DataError
 from components.evaluation import checks
 from components.evaluation.checks import Check, Level
-from components.evaluation.clusters import INDEPENDENT, codes_of
+from components.evaluation.clusters import codes_of
 from components.evaluation.compare import (
     Layout,
     Measure,
@@ -36,7 +36,7 @@ from components.records import Comparison, GateNumbers, Verdict
 
 @dataclass(frozen=True)
 class Contender:
-    """A rung on the sealed split: example id → score, how many of its answers the schema allows, what a call takes.
+    """A rung on the sealed split: example id → score, which of its answers the schema allows, what a call takes.
 
     `undecided` maps example id → answer where the scorer could not decide; `invalid` names the examples whose answers
     are not valid. `failed_cases` are the must-pass cases that it does not answer right.
@@ -44,7 +44,6 @@ class Contender:
 
     name: str
     scores: Scores
-    valid: int
     latency_ms_p95: float | None = None
     usd_per_1k_calls: float | None = None
     failed_cases: tuple[str, ...] = ()
@@ -91,7 +90,7 @@ def measure(params: GateParams, challenger: Contender, champion: Contender | Non
     theirs = set(champion.answered if champion else challenger.answered)
     keys = [key for key in challenger.answered if key in theirs]
     of_keys, now = groups_of(keys, split.groups), challenger.worth(keys, params.measure, 0.0)
-    alone = _alone(params, challenger, now, of_keys)
+    alone = _alone(params, challenger, now, of_keys, split)
     if champion is None:
         return alone.model_copy(update={"undecided": len(challenger.undecided)})
     was, best = _bounds(params, challenger, champion, keys)
@@ -101,17 +100,18 @@ def measure(params: GateParams, challenger: Contender, champion: Contender | Non
     return found.model_copy(update={"undecided": doubtful, "best_delta": best if doubtful else None})
 
 
-def _alone(params: GateParams, challenger: Contender, now: NDArray[Any], groups: list[str] | None) -> GateNumbers:
-    """What is counted of a challenger by itself."""
-    n, keys = len(challenger.answered), challenger.answered
-    of_all = INDEPENDENT
-    if groups is not None and len(groups) == n:
-        of_all = share_design(np.array([float(key not in challenger.invalid) for key in keys]), groups)
-    valid = wilson(challenger.valid, n, design=of_all)
+def _alone(
+    params: GateParams, challenger: Contender, now: NDArray[Any], groups: list[str] | None, split: Split
+) -> GateNumbers:
+    """What is counted of a challenger by itself: validity on all that it answered, the rest where both did."""
+    obeys = np.array([float(key not in challenger.invalid) for key in challenger.answered])
+    of_all = share_design(obeys, groups_of(challenger.answered, split.groups))
+    valid = wilson(float(obeys.sum()), len(obeys), design=of_all)
     return GateNumbers(
         n=len(now),
         validity=valid.value,
         valid=valid,
+        valid_effect=of_all.effect,
         groups=None if groups is None else len(set(groups)),
         level=level_of(now, params.measure, groups),
         failed_cases=challenger.failed_cases,

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.errors import ConfigError, ScorerError
 from components.records import Completion, Example, Score
-from components.scorers.answers import Answer, NotAnAnswer, read_answer
+from components.scorers.answers import Answer, NotAnAnswer, read
 from components.scorers.flat_schema import compile_flat
 from components.scorers.patterns import SchemaValidator, errors
 
@@ -35,14 +35,21 @@ class JsonSchemaScorer:
         self._surely_valid = compile_flat(schema)
 
     def score(self, example: Example, completion: Completion) -> Score:
-        try:
-            answer = read_answer(completion, self._schema)
-        except NotAnAnswer as error:
-            return Score(value=0.0, passed=False, reason=str(error))
-        if self._surely_valid(answer):
-            return _VALID
-        reason = self._first_error(answer)
+        failed = completion.error is not None
+        reason = f"no answer: {completion.error}" if failed else self.objection(completion.text)
         return _VALID if reason is None else Score(value=0.0, passed=False, reason=reason)
+
+    def allows(self, text: str) -> bool:
+        """Whether an answer is allowed, whatever it answers."""
+        return self.objection(text) is None
+
+    def objection(self, text: str) -> str | None:
+        """Why an answer is not allowed; None where it is."""
+        try:
+            answer = read(text, self._schema)
+        except NotAnAnswer as error:
+            return str(error)
+        return None if self._surely_valid(answer) else self._first_error(answer)
 
     def _first_error(self, answer: Answer) -> str | None:
         """What jsonschema says first, with the field it says it of.

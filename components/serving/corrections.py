@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.params import ServingParams
-from components.records import Completion, Example
 from components.scorers import JsonSchemaScorer
 from components.serving.protocol import FeedbackRequest
 from components.serving.refusals import RequestError
 
 _ID = re.compile(r"(chatcmpl-|resp_)[0-9a-f]{32}(-[0-9]{1,2})?")
-_NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
 
 
 class Corrections:
@@ -36,8 +34,7 @@ class Corrections:
         most = params.most_correction_characters
         if len(told.corrected) > most:
             raise RequestError(400, f"expected a corrected answer of at most {most:,} characters", param="corrected")
-        score = self._schema.score(_NOBODY, Completion.of_text("", told.corrected))
-        if not score.passed:
+        if objection := self._schema.objection(told.corrected):
             raise RequestError(
-                400, f"expected an answer that the workload's schema allows, found: {score.reason}", param="corrected"
+                400, f"expected an answer that the workload's schema allows, found: {objection}", param="corrected"
             )

@@ -12,14 +12,12 @@ from typing import Any
 
 from components.data.masking import mask
 from components.data.shares import falls_in
-from components.records import Completion, Example, Feedback, Message, Production, Trace, Usage, request_id
+from components.records import Completion, Feedback, Message, Production, Trace, Usage, request_id
 from components.scorers import JsonSchemaScorer
 from components.serving.owners import Owners
 from components.serving.repeating import Repeated
 from components.serving.routing import Answer
 from components.serving.spool import Spool, Store
-
-_NOBODY = Example(id="", input={}, demonstration="", reference="", group="")
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Journal:
 
     def valid(self, completion: Completion) -> bool:
         """Whether an answer obeys the workload's schema."""
-        return self._schema.score(_NOBODY, completion).passed
+        return completion.error is None and self._schema.allows(completion.text)
 
     def asked(self, name: str, caller: str, user: str | None = None) -> str:
         """A request came in, whose answers will be written under this name; the customer that it is made for."""
@@ -110,7 +108,7 @@ class Journal:
                 finish_reason=one.finish_reason,
                 usage=one.usage,
                 latency_ms=one.latency_ms,
-                valid=one.error is None and self.valid(one),
+                valid=self.valid(one),
                 confidence=one.confidence,
                 cost_usd=served.price(one.usage),
                 route=answer.route,

@@ -65,8 +65,8 @@ class Owners:
 
     def __init__(self, keys: Keys | None = None, salted: bytes = b"", params: FeedbackParams | None = None) -> None:
         self._keys, self._salt, self._params = keys or Keys(), salted, params or FeedbackParams()
-        self._askers, self._said = dict[str, str](), dict[str, int]()
-        self._customers = dict[str, str]()
+        self._asked = dict[str, tuple[str, str]]()  # request → who asked, and for which customer
+        self._said = dict[str, int]()
         self._day, self._lock = 0, threading.Lock()
 
     def sender(self, caller: str) -> Sender:
@@ -84,19 +84,17 @@ class Owners:
     def asked(self, name: str, caller: str, customer: str = "") -> None:
         """A request came in, for a customer as `customer` names them."""
         with self._lock:
-            self._askers[name], self._customers[name] = self.sender(caller).name, customer
-            if len(self._askers) > _MOST_REMEMBERED:
-                oldest = next(iter(self._askers))
-                self._askers.pop(oldest)
-                self._customers.pop(oldest)
+            self._asked[name] = self.sender(caller).name, customer
+            if len(self._asked) > _MOST_REMEMBERED:
+                self._asked.pop(next(iter(self._asked)))
 
     def asker(self, name: str) -> str:
         """Who made a request, as records name it."""
-        return self._askers.get(name, "")
+        return self._asked.get(name, ("", ""))[0]
 
     def asked_for(self, name: str) -> str:
         """Which customer a request was made for."""
-        return self._customers.get(name, "")
+        return self._asked.get(name, ("", ""))[1]
 
     def speaks(self, trace_id: str, caller: str) -> Sender:
         """Let a caller speak of an answer. What is not remembered here is compared when it is used.
@@ -105,8 +103,8 @@ class Owners:
             RequestError: Somebody else asked (403), or it has said enough today (429).
         """
         sender = self.sender(caller)
-        asker = self._askers.get(trace_id, self._askers.get(trace_id.rpartition("-")[0]))
-        if asker is not None and asker != sender.name and not sender.reviewer:
+        asked = self._asked.get(trace_id, self._asked.get(trace_id.rpartition("-")[0]))
+        if asked is not None and asked[0] != sender.name and not sender.reviewer:
             raise RequestError(403, "expected the key that asked, or a reviewer's, found another", code="not_yours")
         if not sender.reviewer and not self._takes_one(caller):
             most = self._params.most_per_day

@@ -38,14 +38,6 @@ log = logging.getLogger(__name__)
 CLIENT_LEFT = 499  # a status that no client sees: nginx's, for the metrics
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """A request on its way to a version; its answer has no completions yet."""
-
-    name: str
-    answer: Answer
-
-
 @dataclass
 class Server:
     """What one server is made of; `model` is the name that clients ask for, `host` the address that it listens on.
@@ -177,11 +169,9 @@ class Server:
             customer = self.journal.asked(name, caller, asked.customer)
         route, served = self._route(customer if self.params.routing.unit == "customer" else name)
         may_fall_back = self._may_fall_back(asked)
-        attempt = Attempt(name, Answer(route, served, asked.conversation, {}, ()))
-        async with self._noted(attempt):
-            request = await asyncio.to_thread(
-                self._request, served, name, asked, caller, None if may_fall_back else heard
-            )
+        heard = None if may_fall_back else heard
+        request = await asyncio.to_thread(self._request, served, name, asked, caller, heard)
+        async with self._noted(name, Answer(route, served, request.ask.messages, request.input, ())):
             answer = await self._ask(self.batcher, route, request, asked.stop)
         if may_fall_back and not await asyncio.to_thread(self._all_good, answer.completions):
             answer = await self._second(answer, name, asked, caller)
@@ -195,8 +185,11 @@ class Server:
         self._shadow(name, asked, caller)
 
     @asynccontextmanager
-    async def _noted(self, attempt: "Attempt") -> AsyncGenerator[None]:
-        """Write down that a version did not answer; not where nobody asked it, because too many wait."""
+    async def _noted(self, name: str, unanswered: Answer) -> AsyncGenerator[None]:
+        """Write down that a version did not answer; not where nobody asked it, because too many wait.
+
+        `unanswered` has no completions.
+        """
         started = time.perf_counter()
         try:
             yield
@@ -204,7 +197,7 @@ class Server:
             told = refusal(error)
             if self.journal is not None and told.code != "overloaded":
                 latency_ms = (time.perf_counter() - started) * 1e3
-                await asyncio.to_thread(self.journal.failed, attempt.name, attempt.answer, str(told), latency_ms)
+                await asyncio.to_thread(self.journal.failed, name, unanswered, str(told), latency_ms)
             raise
 
     def _route(self, unit: str) -> tuple[RouteName, Served]:

@@ -108,7 +108,6 @@ def contender(name: str, completions: Sequence[Completion], judged: Sequence[Jud
     return Contender(
         name,
         scores_in(judged),
-        len(judged) - len(invalid),
         latency_percentiles(one.latency_ms for one in completions).p95,
         undecided={one.example_id: texts[one.example_id] for one in judged if one.score is None},
         invalid=invalid,

@@ -3,6 +3,8 @@
 import json
 import time
 
+import pytest
+
 from components.records import Message, Observation, Trace, Usage, read_jsonl, read_record
 from components.registry import REFERENCE
 from monitoring.lake import Lake
@@ -22,6 +24,19 @@ def put(project: Project, rows: list[Observation], segment: str, method: str) ->
         for number, row in enumerate(rows)
     ]  # fmt: skip
     Lake(project.folder / "state" / "lake").store(segment, [one.model_dump_json() for one in traces])
+
+
+def test_drift_is_an_event_of_the_look_that_saw_it_and_of_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import watch
+    from monitoring.watch import Moved
+
+    said: list[str] = []
+    moved = (Moved(column="input.words", distance=2.0, limit=1.0, reference="mean 1", current="mean 2"),)
+    monkeypatch.setattr(watch, "emit_event", lambda name, **rest: said.append(name))
+    for until, events in ((time.time() - 60, []), (time.time() + 60, [watch.DRIFT])):  # a look before, and this one
+        found = Watched(workload="triage", version=1, since=0, until=until, total=9, rows=9, judged=True, moved=moved)
+        monkeypatch.setattr(watch, "look", lambda run, found=found: found)
+        assert watch.watch.fn("triage").drifted and said == events
 
 
 def test_what_moved_is_told_kept_and_recorded(climbed: Project) -> None:

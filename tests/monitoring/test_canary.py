@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from components.params import ReleaseParams
-from monitoring.canary import Side, judge
+from monitoring import canary as canaries
+from monitoring.canary import Judged, Side
 from monitoring.sequence import Share, boundary, difference, share_of, variance_of
 
 PARAMS = ReleaseParams(canary_answers=200, canary_customers=30, canary_labelled=100, margin=0.05, alpha=0.05)
@@ -20,6 +21,10 @@ def answers(n: int, good: int, repeats: int = 1) -> list[tuple[str, bool]]:
 def side(n: int, valid: int, right: int | None = None, drawn: int | None = None) -> Side:
     labelled = [] if right is None else answers(n, right)
     return Side(answers(n, valid), labelled, len(labelled) if drawn is None else drawn)
+
+
+def judge(champion: Side, canary: Side, params: ReleaseParams, share: float = 0.0) -> Judged:
+    return canaries.judge(champion, canary, params, share, 0.9)
 
 
 def test_an_equal_canary_is_promoted_and_a_better_one_too() -> None:
@@ -65,6 +70,8 @@ def test_silence_is_evidence_where_customers_must_have_asked() -> None:
     assert judge(side(900, 899, 899), Side(), PARAMS, share=0.2).decision == "withdrawn"
     assert judge(side(20, 20, 20), Side(), PARAMS, share=0.2).decision == "waiting"  # 0.8 ** 20 is one in 87
     assert judge(Side(), Side(), PARAMS, share=0.2).decision == "waiting"
+    strangers = Side([("", True)] * 900)  # each of them a customer, as where requests are drawn
+    assert judge(strangers, Side(), PARAMS, share=0.2).decision == "withdrawn"
 
 
 def test_the_variance_counts_customers_and_not_their_answers() -> None:

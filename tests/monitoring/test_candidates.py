@@ -123,6 +123,12 @@ def test_what_was_drawn_judges_once_nearly_all_of_it_is_labelled_and_waits_until
     assert taken(tmp_path / "few", *answers, *told[1:]) == {OTHER: False}  # 17: the three may be those that were wrong
 
 
+def test_a_failure_that_was_drawn_is_not_waited_for(tmp_path: Path) -> None:
+    failed = [answered(name, "no answer", finish_reason="error", valid=False) for name in DRAWN[:5]]
+    asked = answered(DRAWN[5], at=100.5)
+    assert taken(tmp_path, *failed, asked, reviewed(DRAWN[5])) == {DRAWN[5]: True}
+
+
 def test_drawn_answers_after_the_last_label_are_not_reached_yet(tmp_path: Path) -> None:
     answers = [answered(name, at=100.0 + at / 100) for at, name in enumerate(DRAWN[:20])]
     assert taken(tmp_path, *answers, *map(reviewed, DRAWN[:5])) == dict.fromkeys(DRAWN[:5], True)

@@ -34,6 +34,19 @@ def test_records_come_back_whole_by_kind_workload_and_window(tmp_path: Path) -> 
     assert lake.read(Trace, "nobody") == []
 
 
+def test_of_a_version_count_the_answers_that_a_second_models_replaced_and_no_unseen_ones(tmp_path: Path) -> None:
+    replaced = {"returned": False, "valid": False, "route": "canary", "customer": "b"}
+    answers = [
+        trace("a", 1.0).model_copy(update={"customer": "a"}),
+        trace("b~canary", 1.0).model_copy(update=replaced),
+        trace("b", 1.0).model_copy(update={"version": 0, "route": "fallback", "customer": "b"}),
+        trace("c~shadow", 1.0).model_copy(update={"returned": False, "route": "shadow"}),
+    ]
+    lake = Lake(tmp_path)
+    lake.store("1", lines(*answers))
+    assert sorted(lake.outcomes("triage", 3, (0.0, 9.0))) == [("a", True), ("b", False)]
+
+
 def test_a_segment_that_is_stored_twice_is_there_once(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     for _ in range(2):

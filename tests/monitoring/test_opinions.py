@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from components.data.opinions import Opinion, taught
+from components.params import LabellingParams
 from components.records import Example, Feedback, Logged, Preference, Record, Scored, Thumb
+from monitoring.candidates import Terms
+from monitoring.labelling import is_drawn
 from monitoring.opinions import opinions
 from tests.monitoring.test_candidates import answered, lake, scored
 
@@ -19,7 +22,7 @@ def said(name: str, **words: object) -> Feedback:
 
 
 def heard(folder: Path, *records: Record) -> list[Opinion]:
-    return opinions(lake(folder, *records), "shop", 0.0, 1.0, SCHEMA)
+    return opinions(lake(folder, *records), "shop", 0.0, Terms(1.0, schema=SCHEMA))
 
 
 def pairs(found: list[Opinion]) -> list[tuple[str, str, str]]:
@@ -69,6 +72,28 @@ def test_contradicted_free_and_disallowed_answers_teach_nothing(tmp_path: Path) 
         answered("others", caller="asker"), said("others", corrected=BILL, sender="another"),
     ]  # fmt: skip
     assert heard(tmp_path, *records) == []
+
+
+def test_failures_teach_nothing(tmp_path: Path) -> None:
+    failed = answered("a", "no answer", finish_reason="error", valid=False)
+    assert heard(tmp_path, failed, said("a", corrected=BILL, score=0.0), scored("a", 0.0)) == []
+
+
+def test_nothing_is_learnt_from_what_was_set_aside_whatever_the_route_and_the_number_of_answers(
+    tmp_path: Path,
+) -> None:
+    names = [f"a{at}" for at in range(100)]
+    aside = next(one for one in names if is_drawn(one, 0.1) and not is_drawn(f"{one}-1", 0.1))
+    free = next(one for one in names if not is_drawn(one, 0.1))
+    records = [
+        answered(free), said(free, corrected=BILL, score=0.0), answered(aside), said(aside, corrected=BILL, score=0.0),
+        answered(f"{aside}-1", input={"message": aside}), said(f"{aside}-1", score=1.0),
+        answered(f"{aside}~shadow", HEX, input={"mail": aside}, route="shadow", returned=False),
+        scored(f"{aside}~shadow", 0.0),
+    ]  # fmt: skip
+    terms = Terms(1.0, schema=SCHEMA, labelling=LabellingParams(share=0.1))
+    found = opinions(lake(tmp_path, *records), "shop", 0.0, terms)
+    assert {one.said.model_dump()["example_id"] for one in found} == {f"P-{free}"}
 
 
 def test_a_scorers_word_is_no_thumb_of_people_but_a_scored_log(tmp_path: Path) -> None:

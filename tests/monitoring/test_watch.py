@@ -111,6 +111,18 @@ def test_inputs_of_another_kind_lie_far_off_in_the_embeddings(draw: Draw, tmp_pa
     assert all(one.column.startswith(("input.embedding", "input.distance")) for one in found.moved)
 
 
+def test_a_word_of_a_customers_own_is_unseen_on_both_sides() -> None:
+    # anna alone says "sofa", in both; "lamp" is anna's and bert's
+    def row(customer: str, message: str) -> Observation:
+        return Observation(input={"message": message}, text="{}", output_tokens=1, valid=True, customer=customer)
+
+    before = [row("anna", "sofa lamp"), row("anna", "sofa"), row("bert", "lamp")]
+    now = [row("anna", "sofa lamp"), row("carl", "sofa lamp rug"), row("", "rug"), row("", "sofa")]
+    table = compare(before, now, SCHEMA, None, 0)
+    assert table.reference["input.unseen_words"].tolist() == [0.5, 1.0, 0.0]
+    assert table.current["input.unseen_words"].tolist() == pytest.approx([0.5, 1 / 3, 1.0, 0.0])
+
+
 def test_words_that_only_one_row_of_the_reference_has_count_as_unseen_on_both_sides() -> None:
     def of(text: str) -> Observation:
         return Observation(input={"message": text}, text=json.dumps({"kind": "late"}), output_tokens=1, valid=True)

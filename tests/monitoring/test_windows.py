@@ -47,6 +47,18 @@ def test_quality_is_told_by_reviewers_labels_of_what_was_drawn_and_by_nothing_el
     assert {one.score for one in current_window(told, (NOW - 1, NOW + 1), 1000).observations} == {None}
 
 
+def test_a_window_of_many_answers_is_a_random_part_of_all_its_hours(tmp_path: Path) -> None:
+    told = stream(tmp_path, *(trace(f"a{at}", NOW + at) for at in range(1000)), labelling=LabellingParams(share=0.2))
+    aside = {f"a{at}" for at in range(1000) if is_drawn(f"a{at}", 0.2)}
+    for most in (100, 300):  # fewer than are drawn for labelling, and more
+        rows = current_window(told, (NOW, NOW + 1000), most).observations
+        times = [one.at - NOW for one in rows]
+        assert len(times) == most and times == sorted(times)
+        late = sum(at >= 500 for at in times) / most
+        assert 0.35 < late < 0.65  # three standard errors of a hundred
+        assert len(aside & {one.input["message"] for one in rows}) == min(most, len(aside))
+
+
 def test_quality_waits_while_too_many_drawn_answers_have_no_label(tmp_path: Path) -> None:
     answers = [trace(str(at), NOW + at) for at in range(20)]
     few = [label(str(at), NOW + at, right=True) for at in range(20) if at not in (2, 3, 4)]
@@ -61,6 +73,14 @@ def test_a_failure_is_an_answer_that_is_not_right_and_needs_no_label(tmp_path: P
     assert sorted(found.right) == [*((f"c{at}", False) for at in range(9)), ("c9", True)]
     assert (found.drawn, sum(good for _, good in found.valid)) == (10, 1)
     assert {one.text for one in current_window(told, (NOW, NOW + 99), 99).observations} == {"", "{}"}
+
+
+def test_where_requests_are_drawn_for_a_canary_customers_are_strangers(tmp_path: Path) -> None:
+    told = stream(tmp_path, trace("a", NOW, customer="c"), label("a", NOW, right=True), trace("b", NOW, customer="c"))
+    named = side(told, (NOW, NOW + 1))
+    assert (named.valid, named.right) == ([("c", True)] * 2, [("c", True)])
+    unnamed = side(told, (NOW, NOW + 1), strangers=True)
+    assert (unnamed.valid, unnamed.right) == ([("", True)] * 2, [("", True)])
 
 
 def test_what_is_usual_comes_from_the_same_hours_of_the_first_weeks(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ def scores(outcomes: str) -> dict[str, Score]:
 
 
 def contender(name: str, outcomes: str, valid: int | None = None) -> Contender:
-    return Contender(name, scores(outcomes), len(outcomes) if valid is None else valid)
+    """With so many answers that the schema allows; all of them by default."""
+    known = scores(outcomes)
+    return Contender(name, known, invalid=frozenset() if valid is None else frozenset([*known][valid:]))
 
 
 def test_fixed_and_broken_are_named() -> None:

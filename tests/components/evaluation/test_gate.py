@@ -6,6 +6,7 @@ import pytest
 
 from components.errors import DataError
 from components.evaluation import Contender, Level, Split, judge, measure, repeated
+from components.evaluation.checks import bounds
 from components.evaluation.power import mcnemar_power
 from components.evaluation.slices import tolerated
 from components.params import GateParams, SliceGateParams
@@ -18,7 +19,7 @@ PARAMS = GateParams(min_examples=100)
 def contender(name: str, outcomes: str, **more: Any) -> Contender:
     """`1` passed, `0` failed, ids by position."""
     scores = {f"e{at:04}": Score(value=float(mark), passed=mark == "1") for at, mark in enumerate(outcomes)}
-    return Contender(name, scores, len(outcomes), **more)
+    return Contender(name, scores, **more)
 
 
 def sliced(*sizes: int) -> dict[str, dict[str, str]]:
@@ -208,7 +209,25 @@ def test_non_inferiority_lets_an_equal_challenger_pass_and_no_worse_one() -> Non
 
 
 def graded(name: str, values: list[float]) -> Contender:
-    return Contender(name, {f"e{at}": Score(value=value, passed=False) for at, value in enumerate(values)}, len(values))
+    return Contender(name, {f"e{at}": Score(value=value, passed=False) for at, value in enumerate(values)})
+
+
+def test_validity_respects_groups_of_all_answers_whichever_the_champion_gave() -> None:
+    # 400 answers in 100 groups of four, each of one kind; two groups are not valid: the champion has 399 of them
+    names = [f"e{at:04}" for at in range(400)]
+    split = Split(groups={name: f"g{at // 4}" for at, name in enumerate(names)})
+    challenger = contender("grpo", "1" * 400, invalid=frozenset(names[:8]))
+    alone, beside = (measure(PARAMS, challenger, champion, split) for champion in (None, contender("sft", "1" * 399)))
+    independent = measure(PARAMS, challenger, None, Split())
+    assert (alone.validity, beside.validity, independent.valid_effect) == (0.98, 0.98, 1.0)
+    assert alone.valid == beside.valid and alone.valid and independent.valid
+    assert alone.valid.low < independent.valid.low
+    asked = [
+        next(one for one in bounds(PARAMS.model_copy(update={"min_validity": 0.97}), numbers, "grpo")).needed
+        for numbers in (alone, independent)
+    ]
+    assert asked[0] and asked[1] and asked[0] == pytest.approx(alone.valid_effect * asked[1], abs=1)
+    assert alone.valid_effect > 2  # of groups of four that go together
 
 
 def test_graded_scores_are_compared_by_their_means() -> None:

@@ -12,6 +12,7 @@ from components.data.shares import falls_in
 from components.engines import Ask, Sampling
 from components.errors import RegistryError
 from components.params import ApiParams, FallbackParams, RoutingParams, ServingParams
+from components.prompts import Prompt
 from components.records import Completion, Trace, Usage
 from components.registry import Version
 from components.serving import Follower, Journal, Outlet, Served
@@ -158,6 +159,23 @@ def test_a_version_that_does_not_answer_leaves_a_trace_that_is_not_valid(
     [trace] = written.traces
     assert (trace.failed, trace.valid, trace.version, trace.route) == (True, False, 1, "champion")
     assert trace.text.startswith(why) and trace.customer
+    assert trace.input == {"message": "hello"}  # so that it may be drawn as any other
+    assert trace.messages[-1].content == "Ticket: hello"
+
+
+def test_a_message_that_lacks_an_input_is_no_failure_of_a_version(
+    run_server: RunServer, follow: Callable[..., Follower], written: Written
+) -> None:
+    from openai import BadRequestError
+
+    prompt = Prompt("two", "Say it.", "{channel}: {message}")
+    champion = Follower(
+        lambda: Version(1, "grpo", "model", "two", Path()), lambda _: Served(1, "grpo", Says(VALID), prompt, 12),
+        every_s=60,
+    )  # fmt: skip
+    with run_server(champion, journal=written.journal) as address, pytest.raises(BadRequestError):
+        ask(address, '{"message": "Where?"}')
+    assert written.traces == []
 
 
 def test_the_shadow_answers_unseen(run_server: RunServer, follow: Callable[..., Follower], written: Written) -> None:
