@@ -83,6 +83,53 @@ def test_whole_checkpoints_go_and_come_back_and_torn_ones_stay(repo: Any, tmp_pa
     assert not (tmp_path / "other").exists() and not (tmp_path / "later").exists()
 
 
+def test_what_changes_beside_checkpoints_is_sent_again_and_what_does_not_is_not(
+    repo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote, work = Remote.of(repo), tmp_path / "run" / "sft"
+    names = ("best-20/weights", "progress.json", "log.txt", "checkpoint-20/weights", "checkpoint-20/trainer_state.json")
+    save(work, *names)
+    remote.push_work(work, "key")
+    put: list[str] = []
+    kept = remote.fs.put_file
+    monkeypatch.setattr(remote.fs, "put_file", lambda path, to: (put.append(Path(path).name), kept(path, to)))
+    remote.push_work(work, "key")
+    assert put == []
+    (work / "progress.json").write_text("progress.JSON", encoding="utf-8")  # of the same size
+    (work / "log.txt").write_text("a longer log", encoding="utf-8")
+    remote.push_work(work, "key")
+    assert sorted(put) == ["log.txt", "progress.json"]
+    (work / "progress.json").write_text("PROGRESS.json", encoding="utf-8")
+    Remote.of(repo).push_work(work, "key")  # of another process, which has not sent the file itself
+    remote.pull_work(tmp_path / "next" / "sft", "key")
+    assert files(tmp_path / "next" / "sft") == set(names)
+    assert (tmp_path / "next/sft/progress.json").read_text(encoding="utf-8") == "PROGRESS.json"
+
+
+def test_a_checkpoint_that_was_sent_in_part_is_sent_again(repo: Any, tmp_path: Path) -> None:
+    remote, work = Remote.of(repo), tmp_path / "run" / "sft"
+    save(work, "checkpoint-20/weights", "checkpoint-20/trainer_state.json")
+    remote.push_work(work, "key")
+    (half,) = (tmp_path / "remote").rglob("weights")
+    half.write_text("che", encoding="utf-8")
+    Remote.of(repo).push_work(work, "key")
+    assert half.read_text(encoding="utf-8") == "checkpoint-20/weights"
+
+
+def test_answers_that_were_asked_for_before_a_training_travel_with_it(repo: Any, tmp_path: Path) -> None:
+    remote, work = Remote.of(repo), tmp_path / "run" / "sft"
+    save(tmp_path / "run", "taught-1.jsonl", "samples-2.jsonl", "other.jsonl", "grpo/weights")
+    remote.push_work(work, "key")  # nothing is trained yet
+    (tmp_path / "run" / "taught-1.jsonl").write_text("one more\n", encoding="utf-8")
+    remote.push_work(work, "key")
+    remote.pull_work(tmp_path / "next" / "sft", "key")
+    assert files(tmp_path / "next") == {"taught-1.jsonl", "samples-2.jsonl"}
+    assert (tmp_path / "next" / "taught-1.jsonl").read_text(encoding="utf-8") == "one more\n"
+    remote.drop_work("key")
+    remote.pull_work(tmp_path / "later" / "sft", "key")
+    assert not (tmp_path / "later").exists()
+
+
 def test_what_the_remote_never_got_is_named(repo: Any) -> None:
     with pytest.raises(DataError, match=r"expected archives x\.tar in DVC's remote"):
         Remote.of(repo).get("archives", "x.tar")
