@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from components.errors import ConfigError, DataError
 from components.stages.graph import RUNS, StageNode, nodes
@@ -188,10 +189,18 @@ def remote_settings(repo: Any) -> str:
     """How the default remote is reached, as JSON; keys of access come from the environment there.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is none, or its address has a password in it.
     """
     Remote.of(repo)
     found = repo.config["remote"][repo.config["core"]["remote"]]
+    for name in ("url", "endpointurl"):
+        address = urlsplit(str(found.get(name, "")))
+        if address.password is not None:
+            shown = f"{address.scheme}://{address.username}:…@{address.hostname or ''}{address.path}"
+            raise ConfigError(
+                "expected the address of DVC's remote without a password, which would travel with it, "
+                f"found {shown}; dvc remote modify --local keeps one"
+            )
     return json.dumps({field: found[field] for field in CARRIED if field in found}, sort_keys=True)
 
 

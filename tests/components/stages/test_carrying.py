@@ -136,15 +136,21 @@ def test_what_the_remote_never_got_is_named(repo: Any) -> None:
 
 
 def test_no_secret_of_a_remote_travels(repo: Any) -> None:
-    pytest.importorskip("dvc_s3", reason="the extra `s3` is not installed")
     with repo.config.edit("local") as local:
         local["remote"]["carried"] = {
-            "url": "s3://bucket/x", "endpointurl": "http://there", "access_key_id": "me", "secret_access_key": "hidden",
+            "url": "https://there/x", "auth": "basic", "user": "me", "password": "hidden", "ssl_verify": False,
         }  # fmt: skip
     with Repo(repo.root_dir) as again:
-        assert json.loads(remote_settings(again)) == {
-            "url": "s3://bucket/x", "endpointurl": "http://there", "use_ssl": True,
-        }  # fmt: skip
+        assert json.loads(remote_settings(again)) == {"url": "https://there/x", "ssl_verify": False}
+
+
+@pytest.mark.parametrize("login", ["me:hidden", ":hidden", "me:hid%40den"])
+def test_a_remote_whose_address_has_a_password_is_refused_and_the_password_is_not_told(repo: Any, login: str) -> None:
+    with repo.config.edit("local") as local:
+        local["remote"]["carried"] = {"url": f"https://{login}@there/x"}
+    with Repo(repo.root_dir) as again, pytest.raises(ConfigError, match="without a password") as refusal:
+        remote_settings(again)
+    assert "hid" not in str(refusal.value) and "there/x" in str(refusal.value)
 
 
 def test_a_project_without_a_remote_is_told_how_to_get_one(tmp_path: Path) -> None:
