@@ -10,7 +10,7 @@ import pytest
 from components.errors import ScorerError
 from components.evaluation.agent_exploits import MOST_PASSED, agents_without_work, passed_share
 from components.params import Limits
-from components.records import Completion, Example, Score, Trajectory
+from components.records import Completion, Example, Score, ToolCall, Trajectory
 from components.scorers import build, score_all
 from components.tasks import Replay, completion_of, open_environment, roll, start_of
 from components.workloads.desk import PROMPT, demonstrated, generate, scorer_params
@@ -116,6 +116,25 @@ def test_a_change_before_a_look_is_wrong_though_the_state_is_right(done: tuple[E
     swapped = [*turns[:2], turns[3], turns[2], turns[4]]
     (found,) = scored([example], tried([example], {example.id: swapped}))
     assert found.parts["final_state"] == 1 and found.parts["calls"] == 0 and "before get_order" in found.reason
+
+
+def test_the_same_thing_is_told_by_a_tools_first_parameter_in_whatever_order_arguments_stand(
+    done: tuple[Example, Trajectory],
+) -> None:
+    example, one = done
+
+    def backwards(call: ToolCall) -> ToolCall:
+        arguments = dict(reversed(json.loads(call.arguments).items()))
+        return call.model_copy(update={"arguments": json.dumps(arguments)})
+
+    turned = tuple(
+        turn.model_copy(update={"tool_calls": tuple(backwards(call) for call in turn.tool_calls)})
+        for turn in one.messages
+    )
+    other = one.model_copy(update={"messages": turned})
+    assert other.calls != one.calls  # some call has more than one argument
+    (found,) = scored([example], [other])
+    assert found.parts["calls"] == 1
 
 
 def test_what_did_not_end_by_itself_is_wrong_and_what_failed_is_not_decided(done: tuple[Example, Trajectory]) -> None:
