@@ -160,6 +160,25 @@ def test_a_tool_that_throws_is_an_error_that_the_agent_reads() -> None:
     assert json.loads(one.messages[2].content) == {"error": "ValueError: not so much there"}
 
 
+class Waiting(Till):
+    """A till whose tools are coroutines."""
+
+    async def take(self, amount: int) -> str:
+        """Take money out.
+
+        Args:
+            amount: How much.
+        """
+        return super().take(amount)
+
+
+def test_a_tool_that_is_a_coroutine_returns_and_throws_as_others_do() -> None:
+    one = tried(call("take", amount=9), call("take", amount=5), "Done.", spec=spec_of(Waiting, "Waiting"))
+    said = [turn.content for turn in one.messages if turn.role == "tool"]
+    assert [json.loads(text) for text in said] == [{"error": "ValueError: not so much there"}, {"left": 0}]
+    assert (one.stop_reason, one.tool_errors, one.tool_calls, one.reward) == ("completed", 1, 2, 1.0)
+
+
 @pytest.mark.parametrize("how", ["long", "bytes", "nan", "surrogate"])
 def test_what_no_model_can_read_is_an_error_of_the_tool(how: str) -> None:
     one = tried(call("misbehave", how=how), "Well.")
