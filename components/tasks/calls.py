@@ -46,7 +46,7 @@ def _written(text: str) -> Written:
     arguments = call.get("arguments", {})
     if isinstance(arguments, str):
         return Written(name, arguments)
-    raw = _WRITTEN.fullmatch(text.strip())
+    raw = _WRITTEN.fullmatch(text.strip()) if list(call) == ["name", "arguments"] else None
     return Written(name, raw[1] if raw else json.dumps(arguments, ensure_ascii=False))
 
 

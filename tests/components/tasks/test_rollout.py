@@ -179,6 +179,16 @@ def test_a_tool_that_is_a_coroutine_returns_and_throws_as_others_do() -> None:
     assert (one.stop_reason, one.tool_errors, one.tool_calls, one.reward) == ("completed", 1, 2, 1.0)
 
 
+@pytest.mark.parametrize(
+    "more", ['"amount": 1', '"extra": {"amount": 5}', '"name": "take"', '"arguments": {"amount": 5}', '"id": "c"']
+)
+def test_a_call_with_more_than_a_name_and_arguments_has_its_arguments_alone(more: str) -> None:
+    one = tried(f'<tool_call>{{"name": "take", "arguments": {{"amount": 2}}, {more}}}</tool_call>', "Done.")
+    (made,) = one.calls
+    taken = json.loads(made.arguments)
+    assert taken in ({"amount": 2}, {"amount": 5}) and one.final_state == {"money": 5 - taken["amount"]}
+
+
 @pytest.mark.parametrize("how", ["long", "bytes", "nan", "surrogate"])
 def test_what_no_model_can_read_is_an_error_of_the_tool(how: str) -> None:
     one = tried(call("misbehave", how=how), "Well.")
