@@ -189,6 +189,18 @@ def test_a_call_with_more_than_a_name_and_arguments_has_its_arguments_alone(more
     assert taken in ({"amount": 2}, {"amount": 5}) and one.final_state == {"money": 5 - taken["amount"]}
 
 
+def test_what_an_environment_says_first_can_be_written() -> None:
+    greeting = EnvironmentSpec(type("Odd", (Till,), {"reset": lambda self, **row: "\ud800"}), SPEC.tools)
+    one = tried("Done.", spec=greeting)
+    assert (one.messages[0].content, one.stop_reason) == ("Empty it.?", "completed")
+    assert Trajectory.model_validate_json(one.model_dump_json()) == one
+
+
+def test_a_turn_score_beyond_all_floats_is_none() -> None:
+    one = tried("Done.", spec=EnvironmentSpec(type("Huge", (Till,), {"_score": lambda self: 10**400}), SPEC.tools))
+    assert (one.turn_scores, one.stop_reason) == ((None,), "completed")
+
+
 @pytest.mark.parametrize("how", ["long", "bytes", "nan", "surrogate"])
 def test_what_no_model_can_read_is_an_error_of_the_tool(how: str) -> None:
     one = tried(call("misbehave", how=how), "Well.")
@@ -225,6 +237,7 @@ def test_a_tool_that_ends_the_process_breaks_the_environment_alone() -> None:
         ("_state", lambda self: [1]),
         ("_state", lambda self: {"a": object()}),
         ("get_reward", lambda self: float("nan")),
+        ("get_reward", lambda self: 10**400),
         ("get_reward", lambda self: 1 / 0),
     ],
 )
