@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from components.errors import ScorerError
-from components.evaluation.agent_exploits import MOST_PASSED, agents_without_work, passed_share
+from components.evaluation.agent_exploits import AT_ONCE, MOST_PASSED, agents_without_work, passed_share
 from components.params import Limits
 from components.records import Completion, Example, Score, ToolCall, Trajectory
 from components.scorers import build, score_all
-from components.tasks import Replay, completion_of, open_environment, roll, start_of
+from components.tasks import Dialogue, Replay, Said, completion_of, open_environment, roll, start_of
 from components.workloads.desk import PROMPT, demonstrated, generate, scorer_params
 
 SPEC = open_environment("components.workloads.desk:Desk")
@@ -43,6 +43,19 @@ def test_agents_without_work_pass_at_most_one_task_in_twenty() -> None:
     asked = [(example, PROMPT.messages(example)) for example in EXAMPLES]
     for name, policy in agents_without_work("hand_over", 3).items():
         assert passed_share(SPEC, policy, asked, SCORER).value <= MOST_PASSED, name
+
+
+def test_many_tries_of_agents_without_work_go_in_blocks() -> None:
+    sizes: list[int] = []
+
+    class Counting:
+        def say(self, dialogues: Sequence[Dialogue], limits: Limits) -> list[Said]:
+            sizes.append(len(dialogues))
+            return [Said("Done.") for _ in dialogues]
+
+    asked = [(example, PROMPT.messages(example)) for example in generate(2 * AT_ONCE + 1, 3)]
+    share = passed_share(SPEC, Counting(), asked, SCORER)
+    assert max(sizes) == AT_ONCE and sizes[0] == AT_ONCE and share.value <= MOST_PASSED
 
 
 def test_agents_without_work_do_what_their_names_say() -> None:
