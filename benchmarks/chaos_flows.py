@@ -90,20 +90,8 @@ class Bench:
 
         if self._template is None:
             folder = self.place / "template"
-            for name in small.COPIED:
-                to = folder / name
-                to.parent.mkdir(parents=True, exist_ok=True)
-                copy: Callable[..., Any] = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-                copy(ROOT / name, to)
-            small.save_tiny_model(folder / "models" / "nano")
-            project = small.Project(folder)
-            for file, settings in (
-                ("workloads/triage.yaml", small.WORKLOAD), ("profiles/nano.yaml", small.PROFILE),
-                ("pipeline.yaml", small.PIPELINE),
-            ):  # fmt: skip
-                project.set(file, settings)
-            small.commit(folder)
-            self._template = project
+            folder.mkdir()
+            self._template = small.lay_out(folder)
         return self._copy(self._template)
 
     def climbed(self) -> Any:

@@ -68,11 +68,7 @@ class Watched:
 def main() -> None:
     """Measure, say what was seen, write the record."""
     options = parse()
-    folder = nano()
-    prepare(folder, load_prompt(folder, "prompt", ("message", "channel")))
-    port = free_ports(1)[0]
-    command = [sys.executable, "-m", "flows.cli", "serve", WORKLOAD, "--port", str(port)]
-    with serving("pressure", command, port, "readyz"), largest_memory() as memory:
+    with started("pressure") as (port, server), largest_memory(server) as memory:
         idle = watched(port, options.seconds / 4)
         capacity = answered_a_second(port, options.seconds / 4)
         with half_open(port, options.connections):
@@ -111,6 +107,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=30.0, help="of each kind of pressure")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "pressure.json")
     return parser.parse_args()
+
+
+@contextmanager
+def started(name: str) -> Generator[tuple[int, psutil.Process]]:
+    """`gradus serve` with the nano model: its port and its process."""
+    folder = nano()
+    prepare(folder, load_prompt(folder, "prompt", ("message", "channel")))
+    port = free_ports(1)[0]
+    command = [sys.executable, "-m", "flows.cli", "serve", WORKLOAD, "--port", str(port)]
+    with serving(name, command, port, "readyz"):
+        [server] = [one for one in psutil.Process().children() if "serve" in one.cmdline()]
+        yield port, server
 
 
 def nano() -> Path:
@@ -260,9 +268,8 @@ async def pressed(port: int, per_second: float, stop: Any) -> Counter[int]:
 
 
 @contextmanager
-def largest_memory() -> Generator[list[float]]:
-    """The memory in MB of the server that this process started, four times a second."""
-    [server] = [one for one in psutil.Process().children() if "serve" in one.cmdline()]
+def largest_memory(server: psutil.Process) -> Generator[list[float]]:
+    """The memory of a server in MB, four times a second."""
     sizes, stop = [server.memory_info().rss / 1e6], threading.Event()
 
     def look() -> None:

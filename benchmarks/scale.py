@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.engine_speed import machine, write
 from components.economics import load_prices
 from components.stages.run import PRICES
 
@@ -109,12 +110,12 @@ def main() -> None:
         "simulated": True,
         "command": f"python -m benchmarks.scale --requests {options.requests} --seed {options.seed}",
         "service": {str(clients): rate for clients, rate in server.rates},
-        "machine": MACHINE,
+        "priced_as": MACHINE,
         "peak_over_mean": PEAK,
         "p95_bound_s": P95_S,
         **rows(server, price, options.requests, options.seed),
     }
-    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write(RECORD, machine() | record)
 
 
 if __name__ == "__main__":

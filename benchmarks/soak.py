@@ -27,9 +27,7 @@ import httpx
 import psutil
 
 from benchmarks.engine_speed import machine, write
-from benchmarks.pressure import WORKLOAD, body, messages, nano, percentile
-from benchmarks.serving import free_ports, prepare, serving
-from components.prompts import load_prompt
+from benchmarks.pressure import body, messages, percentile, started
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_GROWTH = 0.05  # of the memory, from the second quarter to the last
@@ -57,12 +55,7 @@ class Asked:
 def main() -> None:
     """Measure, say what was seen, write the record."""
     options = parse()
-    folder = nano()
-    prepare(folder, load_prompt(folder, "prompt", ("message", "channel")))
-    port = free_ports(1)[0]
-    command = [sys.executable, "-m", "flows.cli", "serve", WORKLOAD, "--port", str(port)]
-    with serving("soak", command, port, "readyz"):
-        [server] = [one for one in psutil.Process().children() if "serve" in one.cmdline()]
+    with started("soak") as (port, server):
         looks, stop = Looks(), threading.Event()
         watching = threading.Thread(target=look, args=(server, looks, stop))
         watching.start()

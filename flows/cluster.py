@@ -10,11 +10,14 @@ import logging
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from prefect.utilities.templating import apply_values
+from urllib3.exceptions import HTTPError
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, ServiceError
 from components.stages.carrying import (
@@ -36,8 +39,9 @@ POOLS = Path("infra/k8s/pools")
 Machine = Literal["cpu", "gpu-train"]
 BY_DIGEST = re.compile(r"\A[^@\s]++@sha256:[0-9a-f]{64}")
 LOOK_S = 2.0
+LOOKS = 30  # in a row that Kubernetes may be overloaded or away, as when its control plane is renewed
 _TOLD_LINES = 20
-_CONFLICT, _MISSING = 409, 404
+_CONFLICT, _MISSING, _TOO_MANY, _BROKEN = 409, 404, 429, 500
 
 
 def machine_of(node: StageNode) -> Machine:
@@ -145,45 +149,61 @@ def _do(repo: Any, run: Run, node: StageNode, cluster: Cluster) -> None:
 
 
 def submit(cluster: Cluster, made: dict[str, Any]) -> None:
-    """Start a Job; one of this name that is there goes on, one that failed makes room."""
-    name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
-    try:
-        cluster.batch.create_namespaced_job(namespace, made)
-    except cluster.errors as error:
-        if getattr(error, "status", None) != _CONFLICT:
-            raise _refused(error) from error
-        there = cluster.batch.read_namespaced_job_status(name, namespace)
-        if _ended(there) == "Failed":
-            cluster.batch.delete_namespaced_job(name, namespace, propagation_policy="Foreground")
-            _until_gone(cluster, name, namespace)
-            submit(cluster, made)
+    """Start a Job; one of this name that is there goes on, one that failed makes room.
 
-
-def _until_gone(cluster: Cluster, name: str, namespace: str) -> None:
-    while True:
-        try:
-            cluster.batch.read_namespaced_job_status(name, namespace)
-        except cluster.errors as error:
-            if getattr(error, "status", None) == _MISSING:
-                return
-            raise _refused(error) from error
-        time.sleep(LOOK_S)
+    Raises:
+        ServiceError: Kubernetes refuses, or stays away.
+    """
+    name, namespace, batch = made["metadata"]["name"], made["metadata"]["namespace"], cluster.batch
+    while _asked(cluster, lambda: batch.create_namespaced_job(namespace, made), but=_CONFLICT) is None:
+        there = _asked(cluster, lambda: batch.read_namespaced_job_status(name, namespace), but=_MISSING)
+        if there is not None and _ended(there) != "Failed":
+            return
+        remove = partial(batch.delete_namespaced_job, name, namespace, propagation_policy="Foreground")
+        _asked(cluster, remove, but=_MISSING)
+        while _asked(cluster, lambda: batch.read_namespaced_job_status(name, namespace), but=_MISSING) is not None:
+            time.sleep(LOOK_S)
 
 
 def wait(cluster: Cluster, made: dict[str, Any], node: StageNode) -> None:
-    """Wait for the end of a Job."""
+    """Wait for the end of a Job.
+
+    Raises:
+        StageFailedError: The stage failed; it has said why.
+        ServiceError: Kubernetes refuses, or stays away.
+    """
     name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
     while True:
-        try:
-            ended = _ended(cluster.batch.read_namespaced_job_status(name, namespace))
-        except cluster.errors as error:
-            raise _refused(error) from error
+        ended = _ended(_asked(cluster, lambda: cluster.batch.read_namespaced_job_status(name, namespace)))
         if ended == "Complete":
             return
         if ended == "Failed":
             _tell(cluster, name, namespace)
             raise StageFailedError
         time.sleep(LOOK_S)
+
+
+def _asked(cluster: Cluster, ask: Callable[[], Any], but: int | None = None) -> Any:
+    """What Kubernetes answers, None where it answers with the status `but`.
+
+    It is asked again while it is overloaded or away.
+
+    Raises:
+        ServiceError: It refuses, or stays away.
+    """
+    for look in range(1, LOOKS + 1):
+        try:
+            return ask()
+        except (cluster.errors, HTTPError) as error:
+            status: int | None = getattr(error, "status", None)
+            if but is not None and status == but:
+                return None
+            away = isinstance(error, HTTPError) or status == _TOO_MANY or (status or 0) >= _BROKEN
+            if not away or look == LOOKS:
+                raise _refused(error) from error
+            log.warning("Kubernetes does not answer (%s); try %d of %d.", status or error, look, LOOKS)
+        time.sleep(LOOK_S)
+    raise AssertionError  # the last look returns or raises
 
 
 def _ended(found: Any) -> str | None:
@@ -195,11 +215,14 @@ def _ended(found: Any) -> str | None:
 
 
 def _tell(cluster: Cluster, name: str, namespace: str) -> None:
-    """Say what the last pod of a Job said at its end."""
-    pods = cluster.core.list_namespaced_pod(namespace, label_selector=f"job-name={name}").items
-    for pod in sorted(pods, key=lambda one: one.metadata.name)[-1:]:
-        said = cluster.core.read_namespaced_pod_log(pod.metadata.name, namespace, tail_lines=_TOLD_LINES)
-        log.error("%s: %s", name, said.strip() or f"ended with a code other than 0 and {EXIT_CODE_ERROR}")
+    """Say what the newest pod of a Job said at its end."""
+    pods = _asked(cluster, lambda: cluster.core.list_namespaced_pod(namespace, label_selector=f"job-name={name}")).items
+    if not pods:
+        return
+    newest = max(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name)).metadata.name
+    read = partial(cluster.core.read_namespaced_pod_log, newest, namespace, tail_lines=_TOLD_LINES)
+    said = _asked(cluster, read, but=_MISSING) or ""
+    log.error("%s: %s", name, said.strip() or f"ended with a code other than 0 and {EXIT_CODE_ERROR}")
 
 
 def _refused(error: Exception) -> ServiceError:

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from components.data.versions import AUTHOR, git
 from components.errors import ConfigError, DataError
 from flows.place import usable
 
@@ -78,6 +77,8 @@ def _files() -> Iterator[tuple[Path, Path]]:
 
 def _commit(project: Path) -> None:
     """A repository with one commit: DVC finds its way by it, and versions say what they were made from."""
+    from components.data.versions import AUTHOR, git
+
     for words in (["init", "--quiet"], ["add", "."]):
         git(project, *words)
     try:

@@ -174,3 +174,26 @@ def test_what_compose_starts_has_no_image_and_no_password_by_default() -> None:
     assert all(one["image"].startswith("${") for one in services.values())
     assert ":-" not in text
     assert all("127.0.0.1:" in port for one in services.values() for port in one.get("ports", ()))
+
+
+def allowed_hosts(place: str) -> list[str]:
+    """The names by which MLflow's server lets itself be asked."""
+    if place == "compose":
+        services = yaml.safe_load((ROOT / "infra/compose.yaml").read_text(encoding="utf-8"))["services"]
+        return services["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    container = manifests()["Deployment/mlflow"]["spec"]["template"]["spec"]["containers"][0]
+    return {one["name"]: one["value"] for one in container["env"]}["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+
+
+@pytest.mark.parametrize(
+    ("place", "host", "taken"),
+    [
+        ("k8s", "mlflow:5000", True), ("k8s", "mlflow", True), ("k8s", "elsewhere:5000", False),
+        ("compose", "mlflow:5000", True), ("compose", "localhost:5000", True), ("compose", "127.0.0.1:8080", True),
+        ("compose", "elsewhere", False),
+    ],
+)  # fmt: skip
+def test_the_record_is_asked_by_the_names_that_it_has_there_and_by_no_other(place: str, host: str, taken: bool) -> None:
+    from mlflow.server.security_utils import is_allowed_host_header
+
+    assert is_allowed_host_header(allowed_hosts(place), host) is taken

@@ -7,16 +7,17 @@ by whether the champion was right, and whoever is judged by it looks better than
 fills dev; what was drawn is never learnt from. Where the answers come from is the caller's business.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Literal
 
+from components.data.shares import falls_in
 from components.data.similarity import near_duplicates
 from components.params import HarvestParams, SplitName, SplitShares
 from components.records import Example, Record
 
 HARVEST = "harvest"  # the folder under data/<workload>/
+SPLIT = "split"  # the purpose of the draw: the same answer serves the same split in every harvest
 ORIGIN = "origin"  # the slice that tells harvested examples from others
 MOST_SEALED = 0.9  # of what was drawn to judge by, whatever a gate asks for
 Source = Literal["corrected", "scored"]
@@ -128,14 +129,9 @@ def _example(one: Candidate, params: HarvestParams) -> Harvested:
 def _judging(name: str, shares: SplitShares) -> SplitName:
     """Sealed or test, in proportion to their shares."""
     judging = shares.sealed + shares.test
-    return "sealed" if _place(name) * judging < shares.sealed or not judging else "test"
+    return "sealed" if not judging or falls_in(shares.sealed / judging, SPLIT, name) else "test"
 
 
 def _teaching(name: str, shares: SplitShares) -> SplitName:
     """Dev or train, in proportion to their shares."""
-    return "dev" if _place(name) * (1 - shares.sealed - shares.test) < shares.dev else "train"
-
-
-def _place(name: str) -> float:
-    """In [0, 1), by a hash of the name: the same answer serves the same split in every harvest."""
-    return int.from_bytes(hashlib.sha256(f"split {name}".encode()).digest()[:8]) / 2**64
+    return "dev" if falls_in(shares.dev / (1 - shares.sealed - shares.test), SPLIT, name) else "train"

@@ -44,6 +44,7 @@ class ConversationTokens:
         self._specials = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._examples: Sequence[Example] = ()
         self._asked: dict[Prompt, list[int]] = {}
+        self._answers: list[int] | None = None
 
     def longest(self, prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[int]:
         """Tokens of each example under the prompt that makes it longest: conversation, demonstration and end token.
@@ -55,13 +56,14 @@ class ConversationTokens:
             ConfigError: The chat template refuses a prompt's messages.
         """
         if examples is not self._examples:
-            self._examples, self._asked = examples, {}
+            self._examples, self._asked, self._answers = examples, {}, None
         for prompt in prompts:
             if prompt not in self._asked:
                 self._asked[prompt] = self._of(prompt, examples)
         asked = [self._asked[prompt] for prompt in prompts]
-        answers = self._lengths([example.demonstration for example in examples], self._chat.texts)
-        return [max(lengths) + answer + 1 for *lengths, answer in zip(*asked, answers, strict=True)]
+        if self._answers is None:
+            self._answers = self._lengths([example.demonstration for example in examples], self._chat.texts)
+        return [max(lengths) + answer + 1 for *lengths, answer in zip(*asked, self._answers, strict=True)]
 
     def _of(self, prompt: Prompt, examples: Sequence[Example]) -> list[int]:
         """Tokens of one prompt's conversations, up to where the answer begins."""

@@ -81,7 +81,8 @@ def _object(value: Any, where: str) -> Mapping[str, Any]:
 def _of_record(record: Mapping[str, Any], where: str) -> Imported:
     if "stop_reason" in record and "example_id" in record:
         return _of_own(record, where)
-    if "traj" in record or ("task_id" in record and ("reward" in record or "reward_info" in record)):
+    graded = "task_id" in record and ("reward" in record or "reward_info" in record)
+    if "traj" in record or (graded and "tools" not in record):
         return _of_tau(record, where)
     if "messages" in record:
         return _of_messages(record, where)

@@ -1,9 +1,8 @@
-"""Settings of an agent's tries: the environment, its limits, how often a task is tried."""
+"""Settings of an agent's tries: when one ends."""
 
 from pydantic import Field
 
 from components.params.loading import Settings
-from components.params.scoring import Imported
 
 
 class Limits(Settings):
@@ -17,11 +16,3 @@ class Limits(Settings):
     call_seconds: float = Field(default=10.0, gt=0, description="Of one call of the environment.")
     trajectory_seconds: float = Field(default=60.0, gt=0, description="Of all calls of the environment together.")
     result_characters: int = Field(default=8_192, ge=1, description="Of what a tool returns; longer is an error.")
-
-
-class AgentParams(Settings):
-    """What an agent does its work in. A row's inputs and evidence go to `reset`."""
-
-    environment: Imported = Field(description="module:Class by the contract of TRL's environments.")
-    limits: Limits = Limits()
-    trials: int = Field(default=1, ge=1, description="Tries at each task.")

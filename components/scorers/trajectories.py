@@ -108,7 +108,7 @@ class CallsScorer:
         made, wanted = trajectory.calls, reference_of(example.reference, example.id).get("must", [])
         problems = [f"not called: {call['name']}" for call in wanted if not any(_same(call, each) for each in made)]
         problems += [f"must not be called: {each.name}" for each in made if each.name in self._params.forbidden]
-        problems += _too_early(made, self._params.before)
+        problems += _too_early(trajectory, self._params.before)
         return Score(value=float(not problems), passed=not problems, reason="; ".join(dict.fromkeys(problems)))
 
 
@@ -152,12 +152,13 @@ def reference_of(text: str, id: str) -> Mapping[str, Any]:
     return reference
 
 
-def _too_early(made: Sequence[ToolCall], before: Mapping[str, Sequence[str]]) -> list[str]:
+def _too_early(trajectory: Trajectory, before: Mapping[str, Sequence[str]]) -> list[str]:
     """Calls before what has to come first about the same thing: their first argument."""
+    order = {tool.name: list(tool.parameters.get("properties", {})) for tool in trajectory.tools}
     seen: set[tuple[str, str]] = set()
     problems: list[str] = []
-    for call in made:
-        first = _first_argument(call)
+    for call in trajectory.calls:
+        first = _first_argument(call, order.get(call.name, ()))
         if needed := before.get(call.name):
             known = any((name, first) in seen for name in needed)
             problems += [] if known else [f"{call.name} before {' or '.join(needed)}"]
@@ -165,9 +166,13 @@ def _too_early(made: Sequence[ToolCall], before: Mapping[str, Sequence[str]]) ->
     return problems
 
 
-def _first_argument(call: ToolCall) -> str:
+def _first_argument(call: ToolCall, order: Sequence[str]) -> str:
+    """The first one in the order of the tool's parameters; in that of the call where the tool names none of them."""
     arguments = _arguments(call)
-    return json.dumps(next(iter(arguments.values()), None)) if isinstance(arguments, dict) else ""
+    if not isinstance(arguments, dict):
+        return ""
+    named = next((name for name in (*order, *arguments) if name in arguments), None)
+    return json.dumps(None if named is None else arguments[named])
 
 
 def _same(call: Call, made: ToolCall) -> bool:

@@ -12,9 +12,10 @@ import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from components.errors import ConfigError, DataError
 from components.stages.graph import RUNS, StageNode, nodes
@@ -25,6 +26,10 @@ OWN_CODE = ("components", "flows", "monitoring")
 SETTINGS = ("params", ".dvcignore", ".gitignore", ".dvc/config")
 CARRIED = ("url", "endpointurl", "region", "use_ssl", "ssl_verify")  # of a remote's settings: none is a secret
 NAME = "carried"
+OWN, BESIDE = "own", "beside"  # a stage's folder of work, and what lies beside it for all stages of a run
+CHECKPOINT = "checkpoint-"
+ANSWERS = ("taught-*.jsonl", "samples-*.jsonl")  # of teachers and of sampled models
+REWRITTEN = (".json", ".jsonl")  # may change and keep their size
 
 
 def travelling(run: Run, node: StageNode) -> list[Path]:
@@ -63,10 +68,11 @@ def packed(files: Iterable[Path]) -> bytes:
 
 @dataclass(frozen=True)
 class Remote:
-    """DVC's remote as a file system, and the folder in it that is Gradus's."""
+    """DVC's remote as a file system, the folder in it that is Gradus's, and how what was sent looked then."""
 
     fs: Any
     root: str
+    sent: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]], compare=False)
 
     @classmethod
     def of(cls, repo: Any) -> "Remote":
@@ -107,22 +113,42 @@ class Remote:
             raise DataError(f"expected {kind} {name} in DVC's remote, found none ({self.root})") from error
 
     def push_work(self, folder: Path, key: str) -> None:
-        """Keep what a training has saved so far: of its checkpoints those that are whole, their last file last."""
+        """Keep what a training has saved so far: of its checkpoints those that are whole, their last file last.
+
+        Checkpoints are whole for good; whatever else changes is sent again. Answers that were asked for before the
+        training, and are paid for, lie beside its folder.
+        """
         files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_torn(path, folder))
         for path in sorted(files, key=lambda path: path.name == TRAINER_STATE):
-            to = self.fs.join(self.root, "work", key, path.relative_to(folder).as_posix())
-            if not self.fs.exists(to):
+            self._push(path, self.fs.join(self.root, "work", key, OWN, path.relative_to(folder).as_posix()))
+        for path in sorted(path for pattern in ANSWERS for path in folder.parent.glob(pattern)):
+            self._push(path, self.fs.join(self.root, "work", key, BESIDE, path.name))
+
+    def _push(self, path: Path, to: str) -> None:
+        with suppress(FileNotFoundError):  # the trainer dropped it meanwhile
+            state = path.stat()
+            mark = (state.st_mtime_ns, state.st_size)
+            if not self._has(path, to, mark):
                 self.fs.makedirs(self.fs.parent(to), exist_ok=True)
-                with suppress(FileNotFoundError):  # the trainer dropped it meanwhile
-                    self.fs.put_file(str(path), to)
+                self.fs.put_file(str(path), to)
+            self.sent[to] = mark
+
+    def _has(self, path: Path, to: str, mark: tuple[int, int]) -> bool:
+        """Whether the remote has a file as it is now."""
+        if to in self.sent:
+            return self.sent[to] == mark
+        if not self.fs.exists(to) or self.fs.size(to) != mark[1]:
+            return False
+        return f"/{OWN}/{CHECKPOINT}" in to or path.suffix not in REWRITTEN
 
     def pull_work(self, folder: Path, key: str) -> None:
         """Bring back what a training saved that did not come to its end."""
-        root = self.fs.join(self.root, "work", key)
-        for path in self.fs.find(root) if self.fs.exists(root) else ():
-            to = folder / self.fs.relpath(path, root)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            self.fs.get_file(path, str(to))
+        for part, place in ((OWN, folder), (BESIDE, folder.parent)):
+            root = self.fs.join(self.root, "work", key, part)
+            for path in self.fs.find(root) if self.fs.exists(root) else ():
+                to = place / self.fs.relpath(path, root)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                self.fs.get_file(path, str(to))
 
     def drop_work(self, key: str) -> None:
         """Forget the checkpoints of a training that is done."""
@@ -134,7 +160,7 @@ class Remote:
 def _is_torn(path: Path, folder: Path) -> bool:
     """Whether a file is of a checkpoint that is being written."""
     top = folder / path.relative_to(folder).parts[0]
-    return top.is_dir() and top.name.startswith("checkpoint-") and not (top / TRAINER_STATE).is_file()
+    return top.is_dir() and top.name.startswith(CHECKPOINT) and not (top / TRAINER_STATE).is_file()
 
 
 def digest_of(content: bytes) -> str:
@@ -163,10 +189,18 @@ def remote_settings(repo: Any) -> str:
     """How the default remote is reached, as JSON; keys of access come from the environment there.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is none, or its address has a password in it.
     """
     Remote.of(repo)
     found = repo.config["remote"][repo.config["core"]["remote"]]
+    for name in ("url", "endpointurl"):
+        address = urlsplit(str(found.get(name, "")))
+        if address.password is not None:
+            shown = f"{address.scheme}://{address.username}:…@{address.hostname or ''}{address.path}"
+            raise ConfigError(
+                "expected the address of DVC's remote without a password, which would travel with it, "
+                f"found {shown}; dvc remote modify --local keeps one"
+            )
     return json.dumps({field: found[field] for field in CARRIED if field in found}, sort_keys=True)
 
 

@@ -19,6 +19,7 @@ from components.stages.environment import straightened
 from components.stages.graph import RUNS, StageNode, nodes
 from components.stages.run import Run
 
+log = logging.getLogger(__name__)
 EVERY_S = 10.0  # between two looks for new checkpoints
 WORDS = 4
 
@@ -50,8 +51,13 @@ def main(arguments: list[str]) -> int:
 
 
 def reproduced(repo: Any, run: Run, node: StageNode, key: str) -> int:
-    """Pull, reproduce, push; 0 where all went well."""
-    from dvc.exceptions import DvcException
+    """Pull, reproduce, push; 0 where all went well.
+
+    Raises:
+        ConfigError: DVC refuses, and would refuse again.
+        FileTransferError: Files did not come or go; another try may have more luck.
+    """
+    from dvc.exceptions import DvcException, FileTransferError
     from dvc.stage.exceptions import StageCmdFailedError
 
     target = f"{RUNS / run.name / 'dvc.yaml'}:{node.name}"
@@ -64,6 +70,8 @@ def reproduced(repo: Any, run: Run, node: StageNode, key: str) -> int:
         repo.push(targets=[target], run_cache=True)
     except DvcException as error:
         cause = error.__cause__ or error
+        if isinstance(cause, FileTransferError):
+            raise cause from error
         if isinstance(cause, StageCmdFailedError):
             return int(str(cause).rpartition(" ")[2]) if str(cause)[-1:].isdigit() else 1
         raise ConfigError(f"expected DVC to run {node.name} of {run.name}, found {cause}") from error
@@ -85,7 +93,10 @@ def saving(remote: Remote, work: Path, key: str) -> Generator[None]:
 
     def keep() -> None:
         while not done.wait(EVERY_S):
-            remote.push_work(work, key)
+            try:
+                remote.push_work(work, key)
+            except Exception as error:  # drivers of remotes raise what they like; the training goes on all the same
+                log.error("checkpoints were not kept, %s s until the next look: %s", EVERY_S, error)
 
     keeper = threading.Thread(target=keep)
     keeper.start()

@@ -47,7 +47,15 @@ def _written(text: str) -> Written:
     if isinstance(arguments, str):
         return Written(name, arguments)
     raw = _WRITTEN.fullmatch(text.strip())
-    return Written(name, raw[1] if raw else json.dumps(arguments, ensure_ascii=False))
+    return Written(name, raw[1] if raw and _says(raw[1], arguments) else json.dumps(arguments, ensure_ascii=False))
+
+
+def _says(text: str, value: Any) -> bool:
+    """Whether a text is this value: what stands behind the arguments, or a key that comes again, is none of it."""
+    try:
+        return json.loads(text) == value
+    except (ValueError, RecursionError):
+        return False
 
 
 def arguments_of(call: Written, tools: Sequence[Tool]) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class Place:
 
         def call() -> Any:
             try:
-                return getattr(self._environment, name)(**arguments)
+                return _awaited(getattr(self._environment, name)(**arguments))
             except Exception as error:
                 raise ToolError(f"{type(error).__name__}: {error}") from error
 
@@ -183,10 +183,14 @@ class Place:
         while (asked := self._asked.get()) is not None:
             work, future = asked
             try:
-                value = work()
-                future.set_result(asyncio.run(value) if inspect.iscoroutine(value) else value)
+                future.set_result(_awaited(work()))
             except BaseException as error:  # a user's code raises what it likes; carried to whoever asked
                 future.set_exception(error)
+
+
+def _awaited(value: Any) -> Any:
+    """What a method returned, or what its coroutine returns."""
+    return asyncio.run(value) if inspect.iscoroutine(value) else value
 
 
 class ToolError(Exception):

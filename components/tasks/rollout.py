@@ -111,7 +111,7 @@ class Try:
         with _Failing(self):
             if first := self.place.begin(self._start.row):
                 last = self.dialogue.messages[-1]
-                self.dialogue.messages[-1] = last.model_copy(update={"content": last.content + first})
+                self.dialogue.messages[-1] = last.model_copy(update={"content": last.content + _clean(first)})
 
     def take(self, said: Said) -> None:
         """Take a turn of the assistant: carry out its calls, or ask the user."""
@@ -241,8 +241,8 @@ class _Failing:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> bool:
-        if isinstance(error, EnvironmentFailure | ToolError):
-            self._try.fail(error if isinstance(error, EnvironmentFailure) else EnvironmentFailure(str(error)))
+        if isinstance(error, EnvironmentFailure):
+            self._try.fail(error)
             return True
         return False
 
@@ -272,8 +272,10 @@ def _number(value: Any) -> float | None:
     """A finite number, None where it is something else."""
     from math import isfinite
 
-    number = isinstance(value, int | float) and isfinite(value)
-    return float(value) if number else None
+    try:
+        return float(value) if isinstance(value, int | float) and isfinite(value) else None
+    except OverflowError:  # a whole number beyond all floats
+        return None
 
 
 def _clean(text: str) -> str:

@@ -188,6 +188,12 @@ def climbed(climbed_once: Project, tmp_path_factory: pytest.TempPathFactory) -> 
 def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Project]:
     """A new project at each call."""
     template = tmp_path_factory.mktemp("template")
+    lay_out(template)
+    return lambda: Project(shutil.copytree(template, tmp_path_factory.mktemp("project"), dirs_exist_ok=True))
+
+
+def lay_out(template: Path) -> Project:
+    """The small project, in a folder that is there."""
     for name in COPIED:
         source, to = ROOT / name, template / name
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -196,8 +202,9 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Proje
         else:
             shutil.copyfile(source, to)
     save_tiny_model(template / "models" / "nano")
-    Project(template).set("workloads/triage.yaml", WORKLOAD)
-    Project(template).set("profiles/nano.yaml", PROFILE)
-    Project(template).set("pipeline.yaml", PIPELINE)
+    project = Project(template)
+    project.set("workloads/triage.yaml", WORKLOAD)
+    project.set("profiles/nano.yaml", PROFILE)
+    project.set("pipeline.yaml", PIPELINE)
     commit(template)
-    return lambda: Project(shutil.copytree(template, tmp_path_factory.mktemp("project"), dirs_exist_ok=True))
+    return project

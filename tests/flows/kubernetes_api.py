@@ -15,6 +15,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Pod:
     name: str
     folder: Path
     process: subprocess.Popen[bytes]
+    made: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
 
     @property
     def log(self) -> str:
@@ -53,6 +55,7 @@ class Api:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     pods: dict[str, list[Pod]] = field(default_factory=dict)
     asked: list[tuple[str, str, int]] = field(default_factory=list)
+    refusals: list[int] = field(default_factory=list)  # codes of the next answers, whatever is asked
 
     def create(self, manifest: dict[str, Any]) -> dict[str, Any] | None:
         name = manifest["metadata"]["name"]
@@ -82,7 +85,7 @@ class Api:
         }  # fmt: skip
 
     def _start(self, job: str, container: dict[str, Any]) -> Pod:
-        name = f"{job}-{len(self.pods[job])}"
+        name = f"{job}-{99 - len(self.pods[job])}"  # as names of pods, these do not tell the order
         folder = self.folder / name
         folder.mkdir(parents=True)
         environment = {key: os.environ[key] for key in KEPT if key in os.environ} | self.image
@@ -116,7 +119,20 @@ def serving(api: Api) -> Generator[str]:
             self.end_headers()
             self.wfile.write(body)
 
+        def refused(self) -> bool:
+            """Whether this is an answer that was set beforehand; 0 is none at all."""
+            if not api.refusals:
+                return False
+            code = api.refusals.pop(0)
+            if code:
+                self.answer(code, {"kind": "Status", "code": code})
+            else:
+                self.close_connection = True
+            return True
+
         def do_GET(self) -> None:
+            if self.refused():
+                return
             path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
             if (found := JOBS.fullmatch(path)) and found[2]:
                 job = api.jobs.get(found[2])
@@ -126,13 +142,17 @@ def serving(api: Api) -> Generator[str]:
                 self.answer(200, pod.log)
             elif found:
                 job = query["labelSelector"][0].removeprefix("job-name=")
-                items = [{"metadata": {"name": pod.name}} for pod in api.pods.get(job, ())]
+                items = [
+                    {"metadata": {"name": pod.name, "creationTimestamp": pod.made}} for pod in api.pods.get(job, ())
+                ]
                 self.answer(200, {"kind": "PodList", "apiVersion": "v1", "items": items})
             else:
                 self.answer(404, {"kind": "Status", "code": 404})
 
         def do_POST(self) -> None:
             content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.refused():
+                return
             made = api.create(content) if JOBS.fullmatch(urlsplit(self.path).path) else None
             self.answer(201 if made else 409, made or {"kind": "Status", "code": 409, "reason": "AlreadyExists"})
 
@@ -140,6 +160,8 @@ def serving(api: Api) -> Generator[str]:
             found = JOBS.fullmatch(urlsplit(self.path).path)
             assert found
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.refused():
+                return
             job = api.jobs.pop(found[2], None)
             self.answer(200 if job else 404, {"kind": "Status", "status": "Success"})
 

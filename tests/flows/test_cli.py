@@ -38,7 +38,7 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; from typer.testing import CliRunner; from flows.cli import app;"
         "assert CliRunner().invoke(app, ['nano', 'eval', '--help']).exit_code == 0;"
         "heavy = {"
-        "'torch', 'transformers', 'mlflow', 'prefect', 'pandas', 'dvc'} & set(sys.modules);"
+        "'torch', 'transformers', 'mlflow', 'prefect', 'pandas', 'numpy', 'dvc'} & set(sys.modules);"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.errors import ConfigError
+from components.errors import ConfigError, ServiceError
 from components.stages.graph import StageNode
 from flows.cluster import POOLS, Cluster, job, submit, wait
 from flows.tasks import StageFailedError
@@ -150,6 +150,75 @@ def test_a_stage_that_refuses_is_tried_once_told_and_tried_again_when_asked_agai
             wait(cluster, made, NODE)
         assert len(api.pods["gradus-1"]) == tries
     assert caplog.text.count("gradus: expected this, found that") >= 2
+
+
+TROUBLES = ([500, 503, 429], [0, 502, 0])
+
+
+@pytest.mark.parametrize("codes", TROUBLES)
+def test_a_cluster_that_is_away_for_moments_is_asked_again(small: tuple[Api, Cluster, Path], codes: list[int]) -> None:
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["true"], {})
+    api.refusals += codes
+    submit(cluster, made)
+    api.refusals += codes
+    wait(cluster, made, NODE)
+    assert not api.refusals and len(api.pods["gradus-1"]) == 1
+
+
+@pytest.mark.parametrize("codes", TROUBLES)
+def test_a_failed_job_makes_room_though_the_cluster_is_away_for_moments(
+    small: tuple[Api, Cluster, Path], codes: list[int]
+) -> None:
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["sh", "-c", "exit 2"], {})
+    submit(cluster, made)
+    with pytest.raises(StageFailedError):
+        wait(cluster, made, NODE)
+    api.refusals += [409, *codes]  # the status is read after the first
+    submit(cluster, made)
+    wait_until(lambda: len(api.pods["gradus-1"]) == 2)
+
+
+@pytest.mark.parametrize("code", [401, 403, 404])
+def test_a_cluster_that_refuses_is_not_asked_again(small: tuple[Api, Cluster, Path], code: int) -> None:
+    api, cluster, template = small
+    made = job(template, "gradus-1", ["true"], {})
+    for step in (submit, lambda *those: wait(*those, NODE)):
+        api.refusals += [code]
+        before = len(api.asked)
+        with pytest.raises(ServiceError, match=str(code)):
+            step(cluster, made)
+        assert len(api.asked) == before + 1
+
+
+def test_a_status_that_may_not_be_read_is_a_refusal(small: tuple[Api, Cluster, Path]) -> None:
+    api, cluster, template = small
+    api.refusals += [409, 403]
+    with pytest.raises(ServiceError, match="403"):
+        submit(cluster, job(template, "gradus-1", ["true"], {}))
+
+
+def test_a_cluster_that_stays_away_ends_the_waiting(
+    small: tuple[Api, Cluster, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.cluster.LOOK_S", 0.0)
+    api, cluster, template = small
+    api.refusals += [503] * 31
+    with pytest.raises(ServiceError, match="503"):
+        submit(cluster, job(template, "gradus-1", ["true"], {}))
+    assert api.refusals == [503]  # thirty looks
+
+
+def test_the_newest_pod_is_told_of(small: tuple[Api, Cluster, Path], caplog: pytest.LogCaptureFixture) -> None:
+    api, cluster, template = small
+    command = "test -e ../once && { echo the last word; exit 2; }; touch ../once; echo an early word; exit 1"
+    made = job(template, "gradus-1", ["sh", "-c", command], {})
+    submit(cluster, made)
+    with pytest.raises(StageFailedError):
+        wait(cluster, made, NODE)
+    assert len(api.pods["gradus-1"]) == 2
+    assert "the last word" in caplog.text and "an early word" not in caplog.text
 
 
 # As `flows.tasks.stage` does, without a server of Prefect's for a few stages.

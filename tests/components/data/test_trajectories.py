@@ -64,6 +64,13 @@ def test_openai_messages_with_tools_are_read_line_by_line_and_written_ones_again
     assert read_trajectories(tmp_path / "own.jsonl") == found
 
 
+@pytest.mark.parametrize("graded", [{"reward": 1}, {"reward_info": {"reward": 1}, "reward": 1}])
+def test_openai_messages_of_a_task_with_a_reward_keep_their_tools(tmp_path: Path, graded: dict[str, Any]) -> None:
+    record = {"messages": SAID, "tools": [TOOL], "task_id": "t", **graded}
+    (one,) = read_trajectories(written(tmp_path, [record]))
+    assert ([tool.name for tool in one.tools], one.reward, one.example_id) == (["get_order"], 1.0, "t")
+
+
 def otlp(**attributes: Any) -> list[dict[str, Any]]:
     return [
         {

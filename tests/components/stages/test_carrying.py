@@ -83,21 +83,74 @@ def test_whole_checkpoints_go_and_come_back_and_torn_ones_stay(repo: Any, tmp_pa
     assert not (tmp_path / "other").exists() and not (tmp_path / "later").exists()
 
 
+def test_what_changes_beside_checkpoints_is_sent_again_and_what_does_not_is_not(
+    repo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote, work = Remote.of(repo), tmp_path / "run" / "sft"
+    names = ("best-20/weights", "progress.json", "log.txt", "checkpoint-20/weights", "checkpoint-20/trainer_state.json")
+    save(work, *names)
+    remote.push_work(work, "key")
+    put: list[str] = []
+    kept = remote.fs.put_file
+    monkeypatch.setattr(remote.fs, "put_file", lambda path, to: (put.append(Path(path).name), kept(path, to)))
+    remote.push_work(work, "key")
+    assert put == []
+    (work / "progress.json").write_text("progress.JSON", encoding="utf-8")  # of the same size
+    (work / "log.txt").write_text("a longer log", encoding="utf-8")
+    remote.push_work(work, "key")
+    assert sorted(put) == ["log.txt", "progress.json"]
+    (work / "progress.json").write_text("PROGRESS.json", encoding="utf-8")
+    Remote.of(repo).push_work(work, "key")  # of another process, which has not sent the file itself
+    remote.pull_work(tmp_path / "next" / "sft", "key")
+    assert files(tmp_path / "next" / "sft") == set(names)
+    assert (tmp_path / "next/sft/progress.json").read_text(encoding="utf-8") == "PROGRESS.json"
+
+
+def test_a_checkpoint_that_was_sent_in_part_is_sent_again(repo: Any, tmp_path: Path) -> None:
+    remote, work = Remote.of(repo), tmp_path / "run" / "sft"
+    save(work, "checkpoint-20/weights", "checkpoint-20/trainer_state.json")
+    remote.push_work(work, "key")
+    (half,) = (tmp_path / "remote").rglob("weights")
+    half.write_text("che", encoding="utf-8")
+    Remote.of(repo).push_work(work, "key")
+    assert half.read_text(encoding="utf-8") == "checkpoint-20/weights"
+
+
+def test_answers_that_were_asked_for_before_a_training_travel_with_it(repo: Any, tmp_path: Path) -> None:
+    remote, work = Remote.of(repo), tmp_path / "run" / "sft"
+    save(tmp_path / "run", "taught-1.jsonl", "samples-2.jsonl", "other.jsonl", "grpo/weights")
+    remote.push_work(work, "key")  # nothing is trained yet
+    (tmp_path / "run" / "taught-1.jsonl").write_text("one more\n", encoding="utf-8")
+    remote.push_work(work, "key")
+    remote.pull_work(tmp_path / "next" / "sft", "key")
+    assert files(tmp_path / "next") == {"taught-1.jsonl", "samples-2.jsonl"}
+    assert (tmp_path / "next" / "taught-1.jsonl").read_text(encoding="utf-8") == "one more\n"
+    remote.drop_work("key")
+    remote.pull_work(tmp_path / "later" / "sft", "key")
+    assert not (tmp_path / "later").exists()
+
+
 def test_what_the_remote_never_got_is_named(repo: Any) -> None:
     with pytest.raises(DataError, match=r"expected archives x\.tar in DVC's remote"):
         Remote.of(repo).get("archives", "x.tar")
 
 
 def test_no_secret_of_a_remote_travels(repo: Any) -> None:
-    pytest.importorskip("dvc_s3", reason="the extra `s3` is not installed")
     with repo.config.edit("local") as local:
         local["remote"]["carried"] = {
-            "url": "s3://bucket/x", "endpointurl": "http://there", "access_key_id": "me", "secret_access_key": "hidden",
+            "url": "https://there/x", "auth": "basic", "user": "me", "password": "hidden", "ssl_verify": False,
         }  # fmt: skip
     with Repo(repo.root_dir) as again:
-        assert json.loads(remote_settings(again)) == {
-            "url": "s3://bucket/x", "endpointurl": "http://there", "use_ssl": True,
-        }  # fmt: skip
+        assert json.loads(remote_settings(again)) == {"url": "https://there/x", "ssl_verify": False}
+
+
+@pytest.mark.parametrize("login", ["me:hidden", ":hidden", "me:hid%40den"])
+def test_a_remote_whose_address_has_a_password_is_refused_and_the_password_is_not_told(repo: Any, login: str) -> None:
+    with repo.config.edit("local") as local:
+        local["remote"]["carried"] = {"url": f"https://{login}@there/x"}
+    with Repo(repo.root_dir) as again, pytest.raises(ConfigError, match="without a password") as refusal:
+        remote_settings(again)
+    assert "hid" not in str(refusal.value) and "there/x" in str(refusal.value)
 
 
 def test_a_project_without_a_remote_is_told_how_to_get_one(tmp_path: Path) -> None:

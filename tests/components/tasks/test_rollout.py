@@ -160,6 +160,47 @@ def test_a_tool_that_throws_is_an_error_that_the_agent_reads() -> None:
     assert json.loads(one.messages[2].content) == {"error": "ValueError: not so much there"}
 
 
+class Waiting(Till):
+    """A till whose tools are coroutines."""
+
+    async def take(self, amount: int) -> str:
+        """Take money out.
+
+        Args:
+            amount: How much.
+        """
+        return super().take(amount)
+
+
+def test_a_tool_that_is_a_coroutine_returns_and_throws_as_others_do() -> None:
+    one = tried(call("take", amount=9), call("take", amount=5), "Done.", spec=spec_of(Waiting, "Waiting"))
+    said = [turn.content for turn in one.messages if turn.role == "tool"]
+    assert [json.loads(text) for text in said] == [{"error": "ValueError: not so much there"}, {"left": 0}]
+    assert (one.stop_reason, one.tool_errors, one.tool_calls, one.reward) == ("completed", 1, 2, 1.0)
+
+
+@pytest.mark.parametrize(
+    "more", ['"amount": 1', '"extra": {"amount": 5}', '"name": "take"', '"arguments": {"amount": 5}', '"id": "c"']
+)
+def test_a_call_with_more_than_a_name_and_arguments_has_its_arguments_alone(more: str) -> None:
+    one = tried(f'<tool_call>{{"name": "take", "arguments": {{"amount": 2}}, {more}}}</tool_call>', "Done.")
+    (made,) = one.calls
+    taken = json.loads(made.arguments)
+    assert taken in ({"amount": 2}, {"amount": 5}) and one.final_state == {"money": 5 - taken["amount"]}
+
+
+def test_what_an_environment_says_first_can_be_written() -> None:
+    greeting = EnvironmentSpec(type("Odd", (Till,), {"reset": lambda self, **row: "\ud800"}), SPEC.tools)
+    one = tried("Done.", spec=greeting)
+    assert (one.messages[0].content, one.stop_reason) == ("Empty it.?", "completed")
+    assert Trajectory.model_validate_json(one.model_dump_json()) == one
+
+
+def test_a_turn_score_beyond_all_floats_is_none() -> None:
+    one = tried("Done.", spec=EnvironmentSpec(type("Huge", (Till,), {"_score": lambda self: 10**400}), SPEC.tools))
+    assert (one.turn_scores, one.stop_reason) == ((None,), "completed")
+
+
 @pytest.mark.parametrize("how", ["long", "bytes", "nan", "surrogate"])
 def test_what_no_model_can_read_is_an_error_of_the_tool(how: str) -> None:
     one = tried(call("misbehave", how=how), "Well.")
@@ -196,6 +237,7 @@ def test_a_tool_that_ends_the_process_breaks_the_environment_alone() -> None:
         ("_state", lambda self: [1]),
         ("_state", lambda self: {"a": object()}),
         ("get_reward", lambda self: float("nan")),
+        ("get_reward", lambda self: 10**400),
         ("get_reward", lambda self: 1 / 0),
     ],
 )

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from components.errors import ScorerError
-from components.evaluation.agent_exploits import MOST_PASSED, agents_without_work, passed_share
+from components.evaluation.agent_exploits import AT_ONCE, MOST_PASSED, agents_without_work, passed_share
 from components.params import Limits
-from components.records import Completion, Example, Score, Trajectory
+from components.records import Completion, Example, Score, ToolCall, Trajectory
 from components.scorers import build, score_all
-from components.tasks import Replay, completion_of, open_environment, roll, start_of
+from components.tasks import Dialogue, Replay, Said, completion_of, open_environment, roll, start_of
 from components.workloads.desk import PROMPT, demonstrated, generate, scorer_params
 
 SPEC = open_environment("components.workloads.desk:Desk")
@@ -45,6 +45,19 @@ def test_agents_without_work_pass_at_most_one_task_in_twenty() -> None:
         assert passed_share(SPEC, policy, asked, SCORER).value <= MOST_PASSED, name
 
 
+def test_many_tries_of_agents_without_work_go_in_blocks() -> None:
+    sizes: list[int] = []
+
+    class Counting:
+        def say(self, dialogues: Sequence[Dialogue], limits: Limits) -> list[Said]:
+            sizes.append(len(dialogues))
+            return [Said("Done.") for _ in dialogues]
+
+    asked = [(example, PROMPT.messages(example)) for example in generate(2 * AT_ONCE + 1, 3)]
+    share = passed_share(SPEC, Counting(), asked, SCORER)
+    assert max(sizes) == AT_ONCE and sizes[0] == AT_ONCE and share.value <= MOST_PASSED
+
+
 def test_agents_without_work_do_what_their_names_say() -> None:
     agents = agents_without_work("hand_over", 3)
     asked = [start_of(example, PROMPT.messages(example)) for example in EXAMPLES[:40]]
@@ -68,7 +81,9 @@ def test_facts_come_bit_by_bit_and_sometimes_wrong_and_some_cases_end_in_a_refus
 
 
 def test_cases_depend_on_the_seed_alone() -> None:
-    assert generate(5, 1) == generate(5, 1) != generate(5, 2)
+    first, again, other = generate(5, 1), generate(5, 1), generate(5, 2)
+    assert first == again
+    assert [one.input for one in first] != [one.input for one in other]
 
 
 def test_one_environment_serves_several_cases_as_a_fresh_one_would() -> None:
@@ -116,6 +131,25 @@ def test_a_change_before_a_look_is_wrong_though_the_state_is_right(done: tuple[E
     swapped = [*turns[:2], turns[3], turns[2], turns[4]]
     (found,) = scored([example], tried([example], {example.id: swapped}))
     assert found.parts["final_state"] == 1 and found.parts["calls"] == 0 and "before get_order" in found.reason
+
+
+def test_the_same_thing_is_told_by_a_tools_first_parameter_in_whatever_order_arguments_stand(
+    done: tuple[Example, Trajectory],
+) -> None:
+    example, one = done
+
+    def backwards(call: ToolCall) -> ToolCall:
+        arguments = dict(reversed(json.loads(call.arguments).items()))
+        return call.model_copy(update={"arguments": json.dumps(arguments)})
+
+    turned = tuple(
+        turn.model_copy(update={"tool_calls": tuple(backwards(call) for call in turn.tool_calls)})
+        for turn in one.messages
+    )
+    other = one.model_copy(update={"messages": turned})
+    assert other.calls != one.calls  # some call has more than one argument
+    (found,) = scored([example], [other])
+    assert found.parts["calls"] == 1
 
 
 def test_what_did_not_end_by_itself_is_wrong_and_what_failed_is_not_decided(done: tuple[Example, Trajectory]) -> None:
