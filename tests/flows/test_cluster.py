@@ -184,7 +184,8 @@ def test_a_failed_job_makes_room_though_the_cluster_is_away_for_moments(
 def test_a_cluster_that_refuses_is_not_asked_again(small: tuple[Api, Cluster, Path], code: int) -> None:
     api, cluster, template = small
     made = job(template, "gradus-1", ["true"], {})
-    for step in (submit, lambda *those: wait(*those, NODE)):
+    steps: tuple[Callable[..., Any], ...] = (submit, lambda *those: wait(*those, NODE))
+    for step in steps:
         api.refusals += [code]
         before = len(api.asked)
         with pytest.raises(ServiceError, match=str(code)):

@@ -28,7 +28,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def settings(run: Run, hours: float = 1.0, labelled: float = 0.1, **routing: Any) -> Run:
     serving = run.workload.serving.model_copy(
         update={
-            "routing": RoutingParams(**{"canary_share": 0.2, **routing}),
+            "routing": RoutingParams.model_validate({"canary_share": 0.2, **routing}),
             "labelling": LabellingParams(share=labelled),
         }
     )

@@ -163,7 +163,7 @@ def test_a_tool_that_throws_is_an_error_that_the_agent_reads() -> None:
 class Waiting(Till):
     """A till whose tools are coroutines."""
 
-    async def take(self, amount: int) -> str:
+    async def take(self, amount: int) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take money out.
 
         Args:
