@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -185,12 +184,12 @@ def test_a_failed_job_makes_room_though_the_cluster_is_away_for_moments(
 def test_a_cluster_that_refuses_is_not_asked_again(small: tuple[Api, Cluster, Path], code: int) -> None:
     api, cluster, template = small
     made = job(template, "gradus-1", ["true"], {})
-    steps: tuple[Callable[..., Any], ...] = (submit, lambda *those: wait(*those, NODE))
+    steps: tuple[Callable[[], object], ...] = (lambda: submit(cluster, made), lambda: wait(cluster, made, NODE))
     for step in steps:
         api.refusals += [code]
         before = len(api.asked)
         with pytest.raises(ServiceError, match=str(code)):
-            step(cluster, made)
+            step()
         assert len(api.asked) == before + 1
 
 
