@@ -164,8 +164,9 @@ class Trajectory(Record):
 
     `tool_calls` counts calls that were carried out, `tool_errors` those of them that failed, `invalid_calls` what
     could not be carried out: no JSON, an unknown tool, arguments against the schema. `turn_scores` has what the
-    environment gave by turn of the assistant, where it tells; `reward` what it gave in the end. `error` says why the
-    try says nothing about the agent: it is then no failure of its, and nobody scores it.
+    environment gave by turn of the assistant, where it tells; `reward` what it gave in the end. `greeting` is what the
+    environment said at first, which joined the last message before the assistant's first. `error` says why the try says
+    nothing about the agent: it is then no failure of its, and nobody scores it.
     """
 
     id: str
@@ -184,7 +185,20 @@ class Trajectory(Record):
     turn_scores: tuple[float | None, ...] = ()
     reward: FiniteFloat | None = None
     policy_version: str = ""
+    greeting: str = ""
     error: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it came to its end by itself, and no limit cut it."""
+        return self.error is None and self.stop_reason in ("completed", "tool_stopped", "imported")
+
+    @property
+    def demonstration(self) -> str:
+        """It as JSON without what is this try's alone: equal ones are equal texts, whoever made them."""
+        free = Usage(input_tokens=0, output_tokens=0)
+        plain = {"id": self.example_id, "trial": 0, "usage": free, "latency_ms": 0.0, "policy_version": ""}
+        return self.model_copy(update=plain).model_dump_json(exclude_defaults=True)
 
     @property
     def answer(self) -> str:
@@ -214,6 +228,11 @@ class Completion(Record):
     error: str | None = None
     confidence: float | None = None
     trajectory: Trajectory | None = None
+
+    @property
+    def given(self) -> str:
+        """All that was given: the text, of an agent the whole try as a demonstration has it."""
+        return self.trajectory.demonstration if self.trajectory else self.text
 
     @classmethod
     def of_text(cls, example_id: str, text: str) -> "Completion":
@@ -517,7 +536,7 @@ class RungResult(Record):
 
 
 class DataSummary(Record):
-    """The data of a run."""
+    """The data of a run; None where nobody told how many demonstrations are right."""
 
     version: str
     train: int
@@ -525,7 +544,7 @@ class DataSummary(Record):
     test: int
     sealed: int
     quarantined: int = 0
-    demonstration_accuracy: float
+    demonstration_accuracy: float | None
 
 
 class SliceComparison(Comparison):

@@ -11,8 +11,8 @@ class DataReport(Record):
 
     `rows` were read; `quarantined` counts them by rule, a row under each rule that it breaks; `near_duplicates` are
     rows that resemble an earlier one, kept on its side. `summary.demonstration_accuracy` is the share of the four
-    splits' rows whose demonstration equals the reference. `leaked` counts the rows of a published split whose like a
-    less strict part of the source has, where they are kept (validation.leakage).
+    splits' rows whose demonstration equals the reference, None of an agent's tasks. `leaked` counts the rows of a
+    published split whose like a less strict part of the source has, where they are kept (validation.leakage).
     """
 
     workload: str

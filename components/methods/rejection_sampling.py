@@ -15,8 +15,8 @@ from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.job import Job
 from components.methods.samples import Sampled, SamplingParams, scored_samples
+from components.methods.sft import train_on
 from components.methods.sft.settings import SftParams
-from components.methods.sft.training import train_sft
 from components.methods.trained import made_of
 from components.params import Settings
 from components.records import Example, Makes, Need
@@ -42,6 +42,7 @@ class RejectionSampling:
     makes: ClassVar[Makes] = "model"
     params: ClassVar[type[Settings]] = RejectionSamplingParams
     inherits: ClassVar[str] = "sft"
+    acts: ClassVar[bool] = True
 
     def needs(self, params: Any) -> frozenset[Need]:
         return frozenset({"reward"})
@@ -55,7 +56,7 @@ class RejectionSampling:
             )
         log.info("%s: %s answers to %s prompts are trained on.", job.rung, f"{len(kept):,}", f"{len(sampled):,}")
         settings = params.part(SftParams)
-        made = made_of(job, train_sft(job.task(params.dev_examples, kept), settings, tracker), params.dev_examples)
+        made = made_of(job, train_on(job, kept, settings, tracker), params.dev_examples)
         made.metrics.update(kept=float(len(kept)), solved_share=sum(bool(one.passed) for one in sampled) / len(sampled))
         return made
 

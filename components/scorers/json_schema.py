@@ -16,7 +16,10 @@ _VALID = Score(value=1.0, passed=True)
 
 
 class JsonSchemaScorer:
-    """1 for a valid answer, 0 for everything else: other text around it, a key twice, NaN, a call that failed."""
+    """1 for a valid answer, 0 for everything else: other text around it, a key twice, NaN, a call that failed.
+
+    Of an agent the last answer is looked at, and a try that did not end by itself is not valid.
+    """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Compile the schema.
@@ -37,6 +40,9 @@ class JsonSchemaScorer:
     def score(self, example: Example, completion: Completion) -> Score:
         failed = completion.error is not None
         reason = f"no answer: {completion.error}" if failed else self.objection(completion.text)
+        trajectory = completion.trajectory
+        if reason is None and trajectory is not None and not trajectory.ended:
+            reason = f"the try ended by {trajectory.stop_reason}"
         return _VALID if reason is None else Score(value=0.0, passed=False, reason=reason)
 
     def allows(self, text: str) -> bool:

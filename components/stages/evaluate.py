@@ -27,7 +27,7 @@ class Evaluations(Record):
 
 def evaluate(run: Run, _: Tracker) -> None:
     """Accuracy, validity, slices, latency and cost of each rung, beside the rung that it is compared with."""
-    test = run.examples("test")
+    test = run.asked("test")
     measured_by = EvalSet(test, run.workload.output, run.workload.slices, run.seed)
     scores: dict[str, Scores] = {}
     results: list[RungResult] = []

@@ -85,7 +85,7 @@ def _trust(run: Run) -> Trust:
 
 def _changes(run: Run, scores: Mapping[str, Scores], parent: str, child: str) -> Changes:
     """The first examples that a rung fixed, and the first that it broke."""
-    examples = {example.id: example for example in run.examples("test")}
+    examples = {example.id: example for example in run.asked("test")}
     found = changes(*common(scores[parent], scores[child]))
     was, now = ({one.example_id: one for one in completions_of(run, "test", name)} for name in (parent, child))
 

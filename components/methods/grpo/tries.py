@@ -115,7 +115,7 @@ def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker
 def _log(trainer: Any, tries: Sequence[Trajectory]) -> None:
     """What the tries of a step were like, beside their rewards: how they ended, what they called, what failed."""
     shares = {
-        "completed": [attempt.stop_reason in ("completed", "tool_stopped") for attempt in tries],
+        "completed": [attempt.ended for attempt in tries],
         "errors": [attempt.error is not None for attempt in tries],
         "calls": [attempt.tool_calls for attempt in tries],
         "invalid_calls": [attempt.invalid_calls for attempt in tries],
