@@ -505,12 +505,39 @@ class Rung(Record):
     paid_usd: float = 0.0
 
 
+class TrialShare(Record):
+    """Of `tasks` tasks with at least k trials: solved in all of k (`every`), in one of k (`some`)."""
+
+    k: int
+    tasks: int
+    every: Interval
+    some: Interval
+
+
+class TriesResult(Record):
+    """How an agent's `tries` at tasks of test went, in means a try; shares in [0, 1].
+
+    `by_k` is pass^k and pass@k for each k up to the most trials of a task. `calls` are all that were written,
+    `invalid_calls` the share of them that could not be carried out, `tool_errors` the share of the others that failed.
+    """
+
+    tasks: int
+    tries: int
+    by_k: tuple[TrialShare, ...]
+    turns: float
+    calls: float
+    invalid_calls: float
+    tool_errors: float
+    stop_reasons: dict[str, int]
+
+
 class RungResult(Record):
     """One rung on the test split, as reports read it; `slices` hold accuracies, `slice_sizes` of how many examples.
 
     `parent` is the rung that it was compared with, `starts_from` the one whose weights it had at first. `n` counts the
     answers that the scorer could decide, `scorer_errors` the others: they are neither right nor wrong. `effective_n` is
-    how many independent answers say as much, where examples come in groups.
+    how many independent answers say as much, where examples come in groups. `tries` is told of agents alone: their
+    trials of one task are examples of one group.
     """
 
     name: str
@@ -533,6 +560,7 @@ class RungResult(Record):
     mlflow_run_id: str | None
     scorer_errors: int = 0
     effective_n: float | None = None
+    tries: TriesResult | None = None
 
 
 class DataSummary(Record):

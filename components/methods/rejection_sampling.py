@@ -20,6 +20,7 @@ from components.methods.sft.settings import SftParams
 from components.methods.trained import made_of
 from components.params import Settings
 from components.records import Example, Makes, Need
+from components.tasks import is_clean
 from components.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ class RejectionSampling:
 
     def make(self, job: Job, params: RejectionSamplingParams, tracker: Tracker) -> Made:
         sampled = scored_samples(job, params)
+        if job.workload.agent is not None:
+            sampled = [only_clean(one) for one in sampled]
         kept = accepted(job.train, sampled, params, job.seed)
         if not kept:
             raise TrainingError(
@@ -59,6 +62,18 @@ class RejectionSampling:
         made = made_of(job, train_on(job, kept, settings, tracker), params.dev_examples)
         made.metrics.update(kept=float(len(kept)), solved_share=sum(bool(one.passed) for one in sampled) / len(sampled))
         return made
+
+
+def only_clean(sampled: Sampled) -> Sampled:
+    """An agent's tries without those that pass although a call of theirs could not be carried out."""
+    kept = [
+        (text, score)
+        for text, score in zip(sampled.texts, sampled.scores, strict=True)
+        if score is None or not score.passed or is_clean(text)
+    ]
+    return sampled.model_copy(
+        update={"texts": tuple(text for text, _ in kept), "scores": tuple(score for _, score in kept)}
+    )
 
 
 def accepted(

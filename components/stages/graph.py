@@ -137,7 +137,7 @@ def _prepared(run: Run) -> Iterator[StageNode]:
     yield _node(
         run, "audit",
         deps=[
-            *(f"components/evaluation/{name}.py" for name in ("doubt", "label_audit", "pointing")),
+            *(f"components/evaluation/{name}.py" for name in ("doubt", "label_audit", "pointing", "try_audit")),
             _split(run, "train"), "components/stages/audit.py", *_judging_files(run),
         ],
         settings=[
@@ -205,8 +205,8 @@ def _certify(run: Run) -> StageNode:
         ],
         settings=[
             "seed", "certificate", *_columns(run), "workload.agent", "workload.output", "workload.scorer",
-            "workload.sealed_scorer", "workload.probes", "workload.constrained", "workload.incumbent", "workload.trained_prompt",
-            "profile.model", "profile.engine",
+            "workload.sealed_scorer", "workload.probes", "workload.constrained", "workload.incumbent",
+            "workload.trained_prompt", "profile.model", "profile.engine",
         ],
         outs=[str(run.folder / "certificate")],
     )  # fmt: skip

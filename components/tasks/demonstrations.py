@@ -37,6 +37,12 @@ def problem_of(demonstration: str) -> str | None:
     return None
 
 
+def is_clean(demonstration: str) -> bool:
+    """Whether a try can be learnt from, and made no call that could not be carried out: what is right all the same."""
+    trajectory, _ = _read(demonstration)
+    return problem_of(demonstration) is None and trajectory is not None and not trajectory.invalid_calls
+
+
 def under(messages: Sequence[Message], trajectory: Trajectory) -> Trajectory:
     """A try as it would have gone behind other messages: those of a prompt, greeted by the environment."""
     first = _first(trajectory)
