@@ -35,8 +35,8 @@ def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
     """
     if run.workload.agent is not None:
         raise ConfigError(
-            f"expected a workload that answers requests, found an agent's ({run.workload.name}): what its champion does, "
-            "`gradus agent play` shows; agents are not served yet"
+            f"expected a workload that answers requests, found an agent's ({run.workload.name}): what its champion "
+            "does, `gradus agent play` shows; agents are not served yet"
         )
     name, settings, routing = run.workload.name, run.workload.serving, run.workload.serving.routing
     opened = partial(open_served, workload=run.workload, profile=run.profile)

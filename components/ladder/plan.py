@@ -139,8 +139,8 @@ def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRu
     if given.workload.agent is not None and not getattr(method, "acts", False):
         known = ", ".join(known for known in NAMES if getattr(method_of(known), "acts", False))
         raise ConfigError(
-            f"rungs.{name}.method: expected a method that learns from an agent's tries ({known}), "
-            f"found {params.method} ({given.ladder_file}, agent of {given.workload.name})"
+            f"rungs.{name}: expected a method that learns from an agent's tries ({known}), "
+            f"found {made_by} ({given.ladder_file}, agent of {given.workload.name})"
         )
     settings = _settings(name, params, made_by, given)
     start = params.starts_from or (BASE if method.makes == MODEL else None)
