@@ -162,7 +162,9 @@ def _scanned(path: Path, kind: type[Record], wanted: "pc.Expression | None") -> 
     if (kept := _format(there)) > FORMAT:
         log.warning("%s: expected format %s or earlier, found %s; passed over.", path, FORMAT, kept)
         return
-    yield from ds.dataset([str(path)], schema=columns).to_batches(filter=wanted, batch_size=BATCH_ROWS)
+    for batch in ds.dataset([str(path)], schema=columns).to_batches(filter=wanted, batch_size=BATCH_ROWS):
+        batch.validate(full=True)  # Parquet keeps any bytes as text; those that are no UTF-8 would end a reader
+        yield batch
 
 
 def set_aside(path: Path, reason: object) -> None:

@@ -6,6 +6,7 @@ Offline unless HF_HUB_OFFLINE=0: a name on the hub then has to be in the local c
 from pathlib import Path
 from typing import Any, Literal
 
+from components.data.reading.columnar import rows_of
 from components.data.reading.table import Table
 from components.errors import DataError
 from components.params import Columns, HuggingFaceSource
@@ -58,7 +59,7 @@ def _table(dataset: Any, path: Path, columns: Columns) -> Table:
     names = [str(name) for name in dataset.column_names if name in wanted]
     if not len(dataset):
         raise DataError(f"expected rows, found an empty split ({path})")
-    rows: list[dict[str, Any]] = dataset.select_columns(names).to_list() if names else []
+    rows: list[dict[str, Any]] = rows_of(dataset.select_columns(names), path) if names else []
     for name in names:
         feature = dataset.features[name]
         if isinstance(feature, datasets.ClassLabel):

@@ -118,5 +118,20 @@ def _of_dataset(split: Any, path: Path) -> Table:
         for name in names
         if isinstance(split.features[name], datasets.ClassLabel)
     }
-    rows = [{name: _named(plain(row[name]), labels.get(name)) for name in names} for row in split.to_list()]
+    rows = [{name: _named(plain(row[name]), labels.get(name)) for name in names} for row in rows_of(split, path)]
     return Table(path, tuple(names), tuple(rows), tuple(range(1, len(rows) + 1)))
+
+
+def rows_of(dataset: Any, path: Path) -> list[dict[str, Any]]:
+    """The rows of a split that `datasets` has opened, which looks at their bytes only now.
+
+    Raises:
+        DataError: They are damaged.
+    """
+    import pyarrow
+
+    try:
+        return dataset.to_list()
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise DataError(f"expected rows that can be read, found damaged ones: {reason} ({path})") from error

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from components.data.columns import cell, schema_of
+from components.data.datasets import read_datasets
 from components.data.init import Reading, read_input
 from components.data.reading.folders import Options, read_source
 from components.data.tables import read_table
 from components.errors import DataError, GradusError
+from components.params import Columns
+from components.params.workload import HuggingFaceSource
 from components.registry.translation import translated
 from tests.components.data import clients
 from tests.components.data.conftest import sentence
@@ -224,6 +227,24 @@ def test_a_dataset_that_the_library_saved_and_one_of_parquet_files(tmp_path: Pat
     reading = read(folder)
     assert set(reading.source.parts) == {"train", "dev"}
     assert reading.made.output["label"][1] == {"enum": sorted(LABELS)}
+
+
+def test_a_saved_dataset_whose_bytes_are_no_text_is_refused(tmp_path: Path) -> None:
+    import datasets
+
+    datasets.Dataset.from_list([{"text": "a lamp that flickers", "label": "bill"}] * 20).save_to_disk(str(tmp_path))
+    file = next(tmp_path.glob("data-*.arrow"))
+    file.write_bytes(file.read_bytes().replace(b"flickers", b"flick\xc8rs", 1))
+    with pytest.raises(DataError, match=r"expected rows that can be read, found damaged ones: .*utf-8"):
+        read(tmp_path)
+    source = HuggingFaceSource(
+        kind="hugging_face",
+        dataset=str(tmp_path),
+        splits={"train": "train"},
+        columns=Columns(input=("text",), output={"label": "label"}),
+    )
+    with pytest.raises(DataError, match=r"expected rows that can be read, found damaged ones: .*utf-8"):
+        read_datasets(source, tmp_path)
 
 
 def test_a_folder_gives_its_files_the_parts_of_their_names(tmp_path: Path) -> None:
