@@ -31,6 +31,8 @@ _SUFFIXES = {
     ".xlsx", ".xlsm", ".yaml", ".yml",
 }  # fmt: skip
 _NOT_ROWS = re.compile(r"(readme|license|licence|dataset_infos?|state|dataset_dict|metadata|requirements)\b.*", re.I)
+_DECLARED = re.compile(r"\s*(<\?xml\s|<!doctype\s+html|<html[\s>])", re.I)
+_TAG = re.compile(r"\s*<([A-Za-z][\w:.-]*)(\s[^<>]*)?>")
 _MOST_FILES = 1000
 _SPLIT_COLUMNS = {"split", "partition", "subset", "set", "fold_name"}
 
@@ -101,6 +103,8 @@ def read_file(path: Path, options: Options | None = None) -> Table:
 
 def _of_text(text: str, path: Path) -> Table:
     """The table of a text: JSON where it begins like some, else what the name says, else delimited."""
+    if (markup := _markup(text)) is not None:
+        raise DataError(f"expected rows of data, found {markup}: bring its rows as .csv or .jsonl ({path})")
     suffix = path.suffix.lower().removesuffix(".gz") or Path(path.stem).suffix.lower()
     if suffix in (".yaml", ".yml"):
         return parse_yaml(text, path)
@@ -111,6 +115,14 @@ def _of_text(text: str, path: Path) -> Table:
         return table
     table = delimited.parse(text, path)
     return replace(table, notes=(*table.notes, "the file is named as JSON, and holds csv")) if named_json else table
+
+
+def _markup(text: str) -> str | None:
+    """HTML or XML where a text is some: it says so, or its first tag is closed at its very end."""
+    if (declared := _DECLARED.match(text)) is not None:
+        return "HTML" if "html" in declared[0].lower() else "XML"
+    tag = _TAG.match(text)
+    return "XML" if tag is not None and text.rstrip().endswith(f"</{tag[1]}>") else None
 
 
 def _is_delimited(text: str) -> bool:

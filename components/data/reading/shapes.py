@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.data.reading import spans
+from components.data.reading import annotations, spans
 from components.data.reading.conversations import Asked, chat_of, parsed, reply_of, text_of
 from components.data.reading.table import Table
 
@@ -36,6 +36,7 @@ class Shape:
     name: str
     is_one: Callable[[Mapping[str, Any]], bool]
     row: Callable[[Mapping[str, Any]], Row | None]
+    settle: Callable[[Sequence[Row | None]], None] = lambda rows: None  # what can only be told from all rows
 
 
 def shaped(table: Table, translate: Translate | None = None) -> tuple[Table, Shaped | None]:
@@ -49,6 +50,7 @@ def shaped(table: Table, translate: Translate | None = None) -> tuple[Table, Sha
     if shape is None:
         return table, None
     rows = [shape.row(row) if shape.is_one(row) else None for row in table.rows]
+    shape.settle(rows)
     made = Shaped(rows, shape.name)
     _finish(made)
     kept = [(row, line) for row, line in zip(made.rows, table.lines, strict=True) if row is not None]
@@ -318,4 +320,8 @@ SHAPES: Sequence[Shape] = (
     Shape("tests of promptfoo", _is_test, _test_row),
     Shape("an export of Langfuse", _is_langfuse, _langfuse_row),
     Shape("prompts and completions", _is_completion, _completion_row),
+    Shape("tasks of Label Studio", annotations.is_label_studio, annotations.label_studio_row, annotations.settle),
+    Shape("examples of Prodigy", annotations.is_prodigy, annotations.prodigy_row, annotations.settle),
+    Shape("records of Argilla", annotations.is_argilla, annotations.argilla_row, annotations.settle),
+    Shape("inputs and expected outputs", annotations.is_pair, annotations.pair_row),
 )

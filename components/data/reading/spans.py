@@ -78,11 +78,16 @@ def _row(asked: Asked, answer: Any, others: Mapping[str, Any]) -> Row | None:
 
 def holds_spans(record: Mapping[str, Any]) -> bool:
     """Whether a record is a trace, or spans of one."""
-    if record.keys() & {"resourceSpans", "resource_spans", "spans"}:
+    if record.keys() & {"resourceSpans", "resource_spans"} or ("spans" in record and not _are_marks(record["spans"])):
         return True
     if isinstance(record.get("attributes"), Mapping) and record.keys() & {"context", "trace_id", "traceId", "span_id"}:
         return True
     return bool({"info", "data"} <= record.keys() or isinstance(parsed(record.get("trace")), Mapping))
+
+
+def _are_marks(value: Any) -> bool:
+    """Whether spans are pieces of a text that somebody marked, as annotation tools call them."""
+    return any(isinstance(one, Mapping) and {"start", "end", "label"} <= one.keys() for one in list_of(parsed(value)))
 
 
 def _of_record(record: Mapping[str, Any], translate: Translate) -> Iterator[Row]:
