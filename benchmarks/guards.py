@@ -32,9 +32,9 @@ class Guard:
 
     @property
     def arguments(self) -> list[str]:
-        """Pytest's."""
+        """Pytest's; tests that are slow count too."""
         file, _, words = self.tests.partition(" ")
-        return [file, *(["-k", words] if words else [])]
+        return [file, "-m", "not gpu", *(["-k", words] if words else [])]
 
 
 GUARDS = [
