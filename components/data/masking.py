@@ -16,7 +16,7 @@ from components.data.personal import births, emails, ibans, letter_ids, numbers
 
 MOST_ROUNDS = 4  # a mark may give a neighbour another context
 # A literal and, where it is a key, the colon that says so: a JSON text's other quotes are escaped.
-_LITERAL = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)(\s*+:)?', re.DOTALL)
+_LITERAL = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)(\s*+:)?', re.DOTALL)
 _INVISIBLE = {0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF}
 _LONG_VOWEL = "\u30fc"  # written like a dash, and for one
 

@@ -31,8 +31,9 @@ _SUFFIXES = {
     ".xlsx", ".xlsm", ".yaml", ".yml",
 }  # fmt: skip
 _NOT_ROWS = re.compile(r"(readme|license|licence|dataset_infos?|state|dataset_dict|metadata|requirements)\b.*", re.I)
-_DECLARED = re.compile(r"\s*(<\?xml\s|<!doctype\s+html|<html[\s>])", re.I)
-_TAG = re.compile(r"\s*<([A-Za-z][\w:.-]*)(\s[^<>]*)?>")
+_DECLARED = re.compile(r"(<\?xml\s|<!doctype\s+html|<html[\s>])", re.I)
+_TAG = re.compile(r"<([A-Za-z][\w:.-]*)(\s[^<>]*)?>")
+_HEAD = 4_096
 _MOST_FILES = 1000
 _SPLIT_COLUMNS = {"split", "partition", "subset", "set", "fold_name"}
 
@@ -119,9 +120,10 @@ def _of_text(text: str, path: Path) -> Table:
 
 def _markup(text: str) -> str | None:
     """HTML or XML where a text is some: it says so, or its first tag is closed at its very end."""
-    if (declared := _DECLARED.match(text)) is not None:
+    head = text[:_HEAD].lstrip()
+    if (declared := _DECLARED.match(head)) is not None:
         return "HTML" if "html" in declared[0].lower() else "XML"
-    tag = _TAG.match(text)
+    tag = _TAG.match(head)
     return "XML" if tag is not None and text.rstrip().endswith(f"</{tag[1]}>") else None
 
 
