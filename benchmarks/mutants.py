@@ -224,7 +224,15 @@ def copied(folder: Path) -> None:
     """What is in the project and tests may read."""
     for name in ("components", "flows", "monitoring", "benchmarks", "tests", "params", "models", "infra"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "dvc.yaml", "dvc.lock", "requirements.lock", "requirements-cuda.lock"):
+    for name in (
+        "pyproject.toml",
+        "dvc.yaml",
+        "dvc.lock",
+        "requirements.lock",
+        "requirements-cuda.lock",
+        ".dvcignore",
+        ".gitignore",
+    ):
         shutil.copy(ROOT / name, folder / name)
 
 
