@@ -229,7 +229,10 @@ GUARDS = [
           "signal.setitimer(signal.ITIMER_REAL, time_limit_s + LATER)", "pass",
           f"{SCORERS}/test_sql_databases.py no_engine_can_interrupt"),
     Guard("what a query's process says is not believed", "components/scorers/sql_databases.py",
-          "if (module, name) not in _NAMES:", "if False:", f"{SCORERS}/test_sql_databases.py not_believed"),
+          """        if (module, name) not in _NAMES:
+            raise pickle.UnpicklingError(f"{module}.{name} is no type of a cell")
+        return _NAMES[module, name]
+""", "        return super().find_class(module, name)\n", f"{SCORERS}/test_sql_databases.py not_believed"),
     Guard("requests to a reward server are signed", "components/scorers/http.py",
           'moment.encode() + b"." + body', 'moment.encode() + b"."', f"{SCORERS}/test_http.py signed"),
     # -- models, projects, packages
