@@ -109,11 +109,10 @@ def values_of(
     whole = [verdict["ranking"] for verdict in outcome if sorted(verdict["ranking"]) == list(range(1, n + 1))]
     if 2 * len(whole) <= len(outcome):
         return ScorerError(
-            f"expected a ranking that names each of {n} answers once, found {outcome[0]['ranking']} (example {example.id})"
+            f"expected a ranking that names each of {n} answers once, found {outcome[0]['ranking']} "
+            f"(example {example.id})"
         )
-    return {
-        text: fmean((n - ranking.index(number)) / n for ranking in whole) for number, text in enumerate(texts, start=1)
-    }
+    return {text: fmean((n - ranking.index(i)) / n for ranking in whole) for i, text in enumerate(texts, start=1)}
 
 
 def _spread(texts: Sequence[str], values: dict[str, float] | ScorerError) -> list[float] | ScorerError:
