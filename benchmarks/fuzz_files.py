@@ -78,7 +78,7 @@ def _told(read: Callable[[Path], object], path: Path) -> None:
 
 def _source(path: Path) -> None:
     reading = read_input(path, Options(translate=translated))
-    rows_of(reading.source, reading.made)
+    rows_of(reading.source, reading.meaning)
 
 
 def _spool(path: Path) -> None:

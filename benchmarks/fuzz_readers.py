@@ -64,7 +64,7 @@ def fuzz(n: int, seed: int) -> tuple[Counter[str], list[tuple[bytes, str]]]:
             path.write_bytes(content)
             try:
                 reading = read_input(path, Options(translate=translated))
-                rows_of(reading.source, reading.made)
+                rows_of(reading.source, reading.meaning)
                 ends["read"] += 1
             except GradusError as error:
                 ends["refused"] += 1

@@ -224,15 +224,11 @@ def copied(folder: Path) -> None:
     """What is in the project and tests may read."""
     for name in ("components", "flows", "monitoring", "benchmarks", "tests", "params", "models", "infra"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / ".dvc").mkdir()
     for name in (
-        "pyproject.toml",
-        "dvc.yaml",
-        "dvc.lock",
-        "requirements.lock",
-        "requirements-cuda.lock",
-        ".dvcignore",
-        ".gitignore",
-    ):
+        "pyproject.toml", "dvc.yaml", "dvc.lock", "requirements.lock", "requirements-cuda.lock", ".dvcignore",
+        ".gitignore", ".dvc/config",
+    ):  # fmt: skip
         shutil.copy(ROOT / name, folder / name)
 
 

@@ -1,4 +1,4 @@
-"""A workload's server: the registry's versions, the spools and what they empty into, put together."""
+"""Assembles a workload's server: the registry's versions, and the spools with their destinations."""
 
 from functools import partial
 
@@ -26,7 +26,7 @@ SALT, FORGOTTEN = STATE / "serving" / "salt", STATE / "serving" / "forgotten"
 
 
 def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
-    """The HTTP application that serves a run's workload at an address; it opens its champion when it starts.
+    """The HTTP application that serves a run's workload at an address; it loads its champion on startup.
 
     Raises:
         EngineError: The API key of the second model is missing.

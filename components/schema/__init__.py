@@ -1,7 +1,7 @@
-"""What a JSON Schema means for an answer, whichever of its equivalent forms it is written in.
+"""What a JSON Schema means for an answer, in whichever equivalent form it is written.
 
-Decides how references, combinators, constants and lists of types are understood; what follows from it is decided by
-whoever asks. Whether one answer is valid is the business of `jsonschema`.
+Decides how references, combinators, constants and lists of types are read; callers draw the conclusions. Whether an
+answer is valid, `jsonschema` decides.
 """
 
 from components.schema.fields import Field, Fields, fields_of
