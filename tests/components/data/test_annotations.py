@@ -47,7 +47,7 @@ def chosen(*labels: str, **others: Any) -> dict[str, Any]:
 def test_what_is_expected_is_the_answer_to_inputs(tmp_path: Path, record: Any) -> None:
     reading = read(tmp_path / "a.jsonl", [record(text, label) for text, label in ROWS])
     assert [(row["text"], row["answer"]) for row in rows(reading)] == ROWS
-    assert reading.understood.kind == "label"
+    assert reading.meaning.kind == "label"
 
 
 def test_expected_objects_and_several_inputs_stay_apart(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_expected_objects_and_several_inputs_stay_apart(tmp_path: Path) -> None:
         for n, (text, label) in enumerate(ROWS)
     ]
     reading = read(tmp_path / "a.jsonl", records)
-    assert set(reading.understood.output) == {"intent", "urgent"}
+    assert set(reading.meaning.output) == {"intent", "urgent"}
     assert {"ticket", "channel"} <= rows(reading)[0].keys()
 
 
