@@ -108,9 +108,9 @@ def synchronised(trainer: Any, score_dev: ScoreDev) -> Callable[[], float | Look
         with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
             training = model.training
             with torch.no_grad(), without_autocast(model):
-                found = [score_dev(model.eval(), trainer.processing_class)]
+                scores = [score_dev(model.eval(), trainer.processing_class)]
             model.train(training)
-        return broadcast_object_list(found)[0]
+        return broadcast_object_list(scores)[0]
 
     return score
 
