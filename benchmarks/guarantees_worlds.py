@@ -12,7 +12,7 @@ from components.advice.curve import learning
 from components.advice.measure import headroom
 from components.economics import Calls, MachinePrice, Setting, draw_up
 from components.economics.account import DOMINATED
-from components.economics.draws import dearest
+from components.economics.draws import share_of_dearest
 from components.evaluation.agreement import kappa_interval, share
 from components.evaluation.compare import compare_values
 from components.evaluation.paired import mean_of
@@ -198,7 +198,7 @@ def _money(k: int, spread: float, kind: Kind, *, warned: bool = False) -> Count:
                 usd = (rng.uniform(0.5, 1.5, k) * np.where(rng.random(k) < 0.01, -spread, 1.0))[groups]
                 truth = 0.99 - 0.01 * spread
             if warned:
-                hits += dearest(usd) > DOMINATED
+                hits += share_of_dearest(usd) > DOMINATED
                 continue
             calls = [Calls("api", usd, np.ones(len(usd)), owned=False)]
             setting = Setting(Traffic(calls_per_year=1000), EconomicsParams(), machine, date(2026, 1, 1), seed,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from components.data.checks import repeated_inputs, similar_rows, tabulate
 from components.data.contract import REPEATED, Failure, Findings, validate
-from components.data.labels import mended
+from components.data.labels import with_mended_labels
 from components.data.remarks import of_labels, of_leaks, of_repeats
 from components.data.report import DataReport
 from components.data.sources import Row, read
@@ -110,7 +110,7 @@ def _prepare(workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> 
 
 
 def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:
-    rows = mended(rows, workload) if workload.validation.mend_labels else rows
+    rows = with_mended_labels(rows, workload) if workload.validation.mend_labels else rows
     removed = workload.validation.leakage == "remove"
     repeats = repeated_inputs(rows, workload.validation.conflicting_inputs) if removed else {}
     alike = similar_rows(rows, repeats, workload.validation.near_duplicate_similarity)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.economics.breakeven import Case, calls_in_year, calls_to_pay, net_usd, payback_years
-from components.economics.draws import DRAWS, dearest, resampled
+from components.economics.draws import DRAWS, resampled, share_of_dearest
 from components.economics.prices import MachinePrice
 from components.economics.sensitivity import Swing, swings
 from components.errors import DataError
@@ -237,7 +237,7 @@ def _notes(incumbent: Calls, setting: Setting) -> tuple[str, ...]:
 
 def _dominated(calls: Sequence[Calls]) -> tuple[str, ...]:
     """Notes on rungs whose cost depends on so few calls that another sample could give another figure."""
-    parts = {rung.name: dearest(rung.usd) for rung in calls}
+    parts = {rung.name: share_of_dearest(rung.usd) for rung in calls}
     return tuple(
         f"The dearest 1 % of {name}'s calls make up {part:.0%} of their cost: its intervals hang on a few calls and "
         "may be too narrow."
