@@ -182,9 +182,9 @@ class Choice:
         return {"enum": [label for label, _ in self.meanings]}
 
     def words(self) -> tuple[str, ...]:
-        said = tuple(word for _, words in self.meanings for word in words)
-        said += tuple(word for text in self.texts for word in re.findall(r"\w{5,}", text))
-        return said + tuple(part for label, _ in self.meanings for part in re.split("[-_ ]", label))
+        decisive = tuple(word for _, words in self.meanings for word in words)
+        decisive += tuple(word for text in self.texts for word in re.findall(r"\w{5,}", text))
+        return decisive + tuple(part for label, _ in self.meanings for part in re.split("[-_ ]", label))
 
     def options(self) -> list[tuple[str, str]]:
         if self.literal:

@@ -55,7 +55,7 @@ def forms(counts: Mapping[str, Counter[str]], workload: Workload) -> dict[str, l
     return by_field
 
 
-def mended(rows: Sequence[Row], workload: Workload) -> list[Row]:
+def with_mended_labels(rows: Sequence[Row], workload: Workload) -> list[Row]:
     """The rows with a single form of each label, on both sides of the answer."""
     meant = {
         field: {label: some[0] for some in several for label in some[1:]}

@@ -40,7 +40,7 @@ def names(text: str) -> list[tuple[int, int, str]]:
         *(_signed(text, sign.end()) for sign in _SIGNATURE.finditer(text)),
         *(_called(text, sign.end(), bool(sign["sure"])) for sign in _INTRODUCTION.finditer(text)),
         *(_called(text, sign.end(), True) for sign in _GREETING.finditer(text)),
-        *(found.span(1) for found in _CHINESE.finditer(text)),
+        *(match.span(1) for match in _CHINESE.finditer(text)),
     ]
     ordered, end = list[tuple[int, int, str]](), 0
     for span in sorted(span for span in spans if span is not None):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from components.data.checks import repeated_inputs, similar_rows, tabulate
 from components.data.contract import REPEATED, Failure, Findings, validate
-from components.data.labels import mended
+from components.data.labels import with_mended_labels
 from components.data.remarks import of_labels, of_leaks, of_repeats
 from components.data.report import DataReport
 from components.data.sources import Row, read
@@ -92,8 +92,8 @@ def _drawn(prepared: Prepared, draw: Draw) -> Places:
     """The drawn part of each split."""
     rows = prepared.rows
     return {
-        split: [places[number] for number in draw(split, [rows[place].example for place in places])]
-        for split, places in prepared.splits.items()
+        split: [indices[number] for number in draw(split, [rows[index].example for index in indices])]
+        for split, indices in prepared.splits.items()
     }
 
 
@@ -110,7 +110,7 @@ def _prepare(workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> 
 
 
 def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:
-    rows = mended(rows, workload) if workload.validation.mend_labels else rows
+    rows = with_mended_labels(rows, workload) if workload.validation.mend_labels else rows
     removed = workload.validation.leakage == "remove"
     repeats = repeated_inputs(rows, workload.validation.conflicting_inputs) if removed else {}
     alike = similar_rows(rows, repeats, workload.validation.near_duplicate_similarity)
@@ -142,8 +142,8 @@ def _assign(rows: Sequence[Row], passed: Sequence[int], alike: Sequence[int], wo
     end = _own(rows)
     own = [index for index in passed if index < end]
     splits = assign([rows[index] for index in own], [alike[index] for index in own], workload)
-    added = {split: [at for at in passed[len(own) :] if rows[at].part == split] for split in SPLITS}
-    return {split: [*(own[at] for at in splits[split]), *added[split]] for split in SPLITS}
+    added = {split: [index for index in passed[len(own) :] if rows[index].part == split] for split in SPLITS}
+    return {split: [*(own[number] for number in splits[split]), *added[split]] for split in SPLITS}
 
 
 def _refuse_too_many(findings: Findings, rows: Sequence[Row], workload: Workload, folder: Path) -> None:
@@ -177,8 +177,8 @@ def _counts(refused: Mapping[int, Sequence[Failure]]) -> dict[str, int]:
 def _write(prepared: Prepared, workload: Workload, folder: Path) -> DataReport:
     """Write all outputs to a new folder."""
     rows, findings = prepared.rows, prepared.findings
-    for split, places in prepared.splits.items():
-        write_jsonl(folder / f"{split}.jsonl", joined(rows, prepared.alike, places, split))
+    for split, indices in prepared.splits.items():
+        write_jsonl(folder / f"{split}.jsonl", joined(rows, prepared.alike, indices, split))
     write_jsonl(folder / "quarantine.jsonl", _quarantined(rows, findings.failures))
     (folder / "data_docs").mkdir()
     (folder / "data_docs" / "index.html").write_text(findings.page, encoding="utf-8")
@@ -213,9 +213,9 @@ def _quarantined(rows: Sequence[Row], failures: dict[int, tuple[Failure, ...]]) 
 
 
 def _summary(prepared: Prepared, folder: Path) -> DataSummary:
-    examples = [prepared.rows[place].example for places in prepared.splits.values() for place in places]
+    examples = [prepared.rows[index].example for indices in prepared.splits.values() for index in indices]
     right = sum(example.demonstration == example.reference for example in examples)
-    sizes = {split: len(places) for split, places in prepared.splits.items()}
+    sizes = {split: len(indices) for split, indices in prepared.splits.items()}
     return DataSummary(
         version=_version(folder / f"{split}.jsonl" for split in SPLITS),
         **sizes,

@@ -66,8 +66,8 @@ def _of_forms(counts: Mapping[str, Counter[str]], workload: Workload) -> list[st
 def _of_lonely(labels: Sequence[Labels], splits: Places) -> list[str]:
     """Remarks on labels in a single row, or missing in train."""
     where: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-    for split, places in splits.items():
-        for field, counts in counted(labels[place] for place in places).items():
+    for split, indices in splits.items():
+        for field, counts in counted(labels[index] for index in indices).items():
             for label, count in counts.items():
                 where[field][label][split] += count
     remarks: list[str] = []

@@ -84,8 +84,8 @@ def assign(rows: Sequence[Row], alike: Sequence[int], workload: Workload) -> Pla
     if isinstance(source, GeneratedSource):
         return _exactly(bundles, source)
     splits = _by_shares(rows, bundles, source)
-    for split, places in splits.items():
-        if not places:
+    for split, indices in splits.items():
+        if not indices:
             raise DataError(
                 f"expected rows in every split, found none for {split}: {_cause(rows, alike, bundles, workload)}"
             )
@@ -143,7 +143,7 @@ def _exactly(bundles: list[list[int]], source: GeneratedSource) -> Places:
 def _by_shares(rows: Sequence[Row], bundles: list[list[int]], source: FileSource | HuggingFaceSource) -> Places:
     given = set[str](source.files if isinstance(source, FileSource) else source.splits)
     pool: Part = "all" if "all" in given else "train"
-    free = [bundle for bundle in bundles if all(rows[place].part == pool for place in bundle)]
+    free = [bundle for bundle in bundles if all(rows[index].part == pool for index in bundle)]
     random.Random(f"split/{source.shares.seed}").shuffle(free)
     n = sum(row.part == pool for row in rows)
     room: dict[SplitName, int] = {}
@@ -152,10 +152,10 @@ def _by_shares(rows: Sequence[Row], bundles: list[list[int]], source: FileSource
             share: float = getattr(source.shares, split)
             room[split] = max(1, round(share * n)) if share else 0
     cut, _ = _fill(free, room)
-    taken = {place for places in cut.values() for place in places}
-    splits: Places = {split: [place for place, row in enumerate(rows) if row.part == split] for split in SPLITS}
+    taken = {index for indices in cut.values() for index in indices}
+    splits: Places = {split: [index for index, row in enumerate(rows) if row.part == split] for split in SPLITS}
     splits |= cut
-    splits["train"] = [place for place, row in enumerate(rows) if row.part in (pool, "train") and place not in taken]
+    splits["train"] = [index for index, row in enumerate(rows) if row.part in (pool, "train") and index not in taken]
     return splits
 
 
@@ -169,22 +169,22 @@ def _fill(bundles: Iterable[list[int]], room: dict[SplitName, int]) -> tuple[Pla
                 splits[split] += bundle
                 left[split] = n - len(bundle)
                 break
-    return {split: sorted(places) for split, places in splits.items()}, left
+    return {split: sorted(indices) for split, indices in splits.items()}, left
 
 
-def joined(rows: Sequence[Row], alike: Sequence[int], places: Sequence[int], split: SplitName) -> list[Example]:
+def joined(rows: Sequence[Row], alike: Sequence[int], indices: Sequence[int], split: SplitName) -> list[Example]:
     """The examples at these indices; in an evaluation split, near-duplicates are made one group.
 
     Evaluation accounts for groups: similar examples tend to be right or wrong together.
     """
-    examples = [rows[place].example for place in places]
+    examples = [rows[index].example for index in indices]
     if split not in EVALUATION:
         return examples
-    bundles = _bundles([rows[place] for place in places], [alike[place] for place in places])
-    groups = {place: examples[bundle[0]].group for bundle in bundles for place in bundle}
+    bundles = _bundles([rows[index] for index in indices], [alike[index] for index in indices])
+    groups = {index: examples[bundle[0]].group for bundle in bundles for index in bundle}
     return [
-        example if example.group == groups[place] else example.model_copy(update={"group": groups[place]})
-        for place, example in enumerate(examples)
+        example if example.group == groups[index] else example.model_copy(update={"group": groups[index]})
+        for index, example in enumerate(examples)
     ]
 
 

@@ -64,7 +64,7 @@ def new_version(  # noqa: PLR0913, PLR0917 - a version has six ingredients
     folder = _check_out(project, project / "state" / "retrain" / workload, branch, _start(project, origin.earlier))
     _share(project, folder, workload)
     file = folder / "data" / workload / HARVEST / f"{name}.jsonl"
-    files = {file: harvested, **{file.with_name(f"{name}.{kind}.jsonl"): said for kind, said in beside.items() if said}}
+    files = {file: harvested, **{file.with_name(f"{name}.{kind}.jsonl"): part for kind, part in beside.items() if part}}
     for path, records in files.items():
         write_jsonl(path, records)
     with _dvc(folder) as dvc:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.economics.breakeven import Case, calls_in_year, calls_to_pay, net_usd, payback_years
-from components.economics.draws import DRAWS, dearest, resampled
+from components.economics.draws import DRAWS, resampled, share_of_dearest
 from components.economics.prices import MachinePrice
 from components.economics.sensitivity import Swing, swings
 from components.errors import DataError
@@ -170,7 +170,7 @@ def _draws(calls: Sequence[Calls], setting: Setting) -> dict[str, tuple[Array, A
 
 def _case(owned: tuple[Calls, Any, Any], incumbent: tuple[Calls, Any, Any], setting: Setting) -> Case:
     """A case from dollars per call and share right, as single numbers or draws."""
-    economics, asked = setting.economics, incumbent[0].measured
+    economics, measured = setting.economics, incumbent[0].measured
     return Case(
         incumbent_usd=incumbent[1],
         owned_usd=owned[1],
@@ -178,7 +178,7 @@ def _case(owned: tuple[Calls, Any, Any], incumbent: tuple[Calls, Any, Any], sett
         growth_per_year=setting.traffic.growth_per_year,
         investment_usd=sum(owned[0].spent_usd.values()),
         machine_usd_per_hour=setting.machine.usd_per_hour if economics.own_machine else 0.0,
-        usd_per_error=economics.usd_per_error if asked else 0.0,
+        usd_per_error=economics.usd_per_error if measured else 0.0,
         incumbent_error=1 - incumbent[2],
         owned_error=1 - owned[2],
     )
@@ -237,7 +237,7 @@ def _notes(incumbent: Calls, setting: Setting) -> tuple[str, ...]:
 
 def _dominated(calls: Sequence[Calls]) -> tuple[str, ...]:
     """Notes on rungs whose cost depends on so few calls that another sample could give another figure."""
-    parts = {rung.name: dearest(rung.usd) for rung in calls}
+    parts = {rung.name: share_of_dearest(rung.usd) for rung in calls}
     return tuple(
         f"The dearest 1 % of {name}'s calls make up {part:.0%} of their cost: its intervals hang on a few calls and "
         "may be too narrow."

@@ -33,7 +33,7 @@ def resampled(
     return np.stack(usd), np.stack(right)
 
 
-def dearest(usd: Array) -> float:
+def share_of_dearest(usd: Array) -> float:
     """The share of the cost that is due to the most expensive hundredth of calls."""
     total = float(usd.sum())
     return float(np.sort(usd)[-max(1, len(usd) // 100) :].sum()) / total if total > 0 and len(usd) >= 100 else 0.0

@@ -20,7 +20,7 @@ _ADDRESSES = (
 )
 
 
-def settle(database: Path, artifacts: Path) -> int:
+def relocate(database: Path, artifacts: Path) -> int:
     """Point the addresses of a record to the folder next to it; return how many other folders they named.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.registry.moved import settle
+from components.registry.moved import relocate
 from components.registry.store import SQLITE, addresses, expecting
 
 
@@ -37,5 +37,5 @@ def application(project: Path) -> Callable[..., Any]:
 
     with expecting("a record of runs that opens"):
         initialize_backend_stores(uri, uri, str(artifacts))
-        settle(Path(uri.removeprefix(SQLITE)), artifacts)
+        relocate(Path(uri.removeprefix(SQLITE)), artifacts)
     return app

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import RegistryError
-from components.registry.moved import ARTIFACTS, settle
+from components.registry.moved import ARTIFACTS, relocate
 from components.registry.redaction import redact
 
 DATABASE = Path("state/mlflow.db")
@@ -96,7 +96,7 @@ def _client(uri: str) -> Any:
         client.search_experiments(max_results=1)  # opens the database, and creates its tables
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
-            settle(database, database.parent / ARTIFACTS)
+            relocate(database, database.parent / ARTIFACTS)
     return client
 
 

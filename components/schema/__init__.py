@@ -5,7 +5,7 @@ answer is valid, `jsonschema` decides.
 """
 
 from components.schema.fields import Field, Fields, fields_of
-from components.schema.reading import composed, opened, shape_of
+from components.schema.reading import composed, resolve_root, shape_of
 from components.schema.shape import ABSENT, Shape
 
-__all__ = ["ABSENT", "Field", "Fields", "Shape", "composed", "fields_of", "opened", "shape_of"]
+__all__ = ["ABSENT", "Field", "Fields", "Shape", "composed", "fields_of", "resolve_root", "shape_of"]

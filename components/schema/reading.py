@@ -39,7 +39,7 @@ def _cached(schema: str) -> Shape:
     return _Reader().read(content, registry.resolver_with_root(root), (), ())
 
 
-def opened(schema: Any) -> Any:
+def resolve_root(schema: Any) -> Any:
     """The target of a schema whose root is only a reference, so that its properties are at the root.
 
     Any other schema is returned unchanged.

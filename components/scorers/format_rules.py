@@ -88,11 +88,11 @@ def _lengths(rules: TextRules, text: str) -> Iterator[str]:
         ("words", len(text.split()), None, rules.max_words),
         ("sentences", sentences(text), None, rules.max_sentences),
     )
-    for unit, found, least, most in counted:
-        if least is not None and found < least:
-            yield f"{found:,} {unit}, at least {least:,} expected"
-        if most is not None and found > most:
-            yield f"{found:,} {unit}, at most {most:,} expected"
+    for unit, count, least, most in counted:
+        if least is not None and count < least:
+            yield f"{count:,} {unit}, at least {least:,} expected"
+        if most is not None and count > most:
+            yield f"{count:,} {unit}, at most {most:,} expected"
 
 
 def sentences(text: str) -> int:

@@ -94,7 +94,7 @@ class Verdicts:
             answers = self._engine.generate(asks, sampling)
         except EngineError as error:
             return {key: ScorerError(f"expected verdicts of a judge, found {error}") for key in questions}
-        self._count(asked=answers)
+        self._count(answers=answers)
         return {
             key: self._settled(key, answers[place * votes : (place + 1) * votes]) for place, key in enumerate(questions)
         }
@@ -120,13 +120,13 @@ class Verdicts:
             raise NotAnAnswer(str(error.message)[:200])
         return verdict
 
-    def _count(self, remembered: int = 0, asked: Sequence[Completion] = ()) -> None:
+    def _count(self, remembered: int = 0, answers: Sequence[Completion] = ()) -> None:
         with _COUNTING:
             for spent in (self.spent, _TOTALS.setdefault(self._params.model, Spent())):
                 spent.remembered += remembered
-                spent.asked += len(asked)
-                spent.input_tokens += sum(answer.usage.input_tokens for answer in asked)
-                spent.output_tokens += sum(answer.usage.output_tokens for answer in asked)
+                spent.asked += len(answers)
+                spent.input_tokens += sum(answer.usage.input_tokens for answer in answers)
+                spent.output_tokens += sum(answer.usage.output_tokens for answer in answers)
 
     def _key(self, question: Conversation) -> str:
         """A hash of everything on which a verdict depends."""

@@ -53,14 +53,14 @@ def best_steps(history: Sequence[Mapping[str, Any]]) -> set[int]:
     return {best_of(dev_scores(history))[0], *((sealed[0],) if sealed else ())}
 
 
-def exhausted(scores: list[tuple[int, float]], patience: int) -> bool:
+def out_of_patience(scores: list[tuple[int, float]], patience: int) -> bool:
     """Whether none of the last `patience` scores improves on those before."""
     return bool(scores) and len(scores) - 1 - scores.index(best_of(scores)) >= patience
 
 
-def ended(history: Sequence[Mapping[str, Any]], patience: int) -> bool:
+def stops_early(history: Sequence[Mapping[str, Any]], patience: int) -> bool:
     """Whether a training stops early, for hacking or for lack of improvement."""
-    return hacking_watch.stopped(history) is not None or exhausted(dev_scores(history), patience)
+    return hacking_watch.stopped(history) is not None or out_of_patience(dev_scores(history), patience)
 
 
 def training_seconds(history: Iterable[Mapping[str, Any]]) -> float:
@@ -107,7 +107,7 @@ class BestOnDev(TrainerCallback):
             return
         self._evaluate(state)
         control.should_log = control.should_save = True
-        if ended(state.log_history, self._plan.patience):
+        if stops_early(state.log_history, self._plan.patience):
             control.should_training_stop = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

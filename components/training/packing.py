@@ -26,10 +26,10 @@ def packed_rows(lengths: Sequence[int], row_tokens: int, generator: torch.Genera
     done: list[list[int]] = []
     open_rows: list[tuple[int, list[int]]] = []  # tokens and members
     for index in torch.randperm(len(lengths), generator=generator).tolist():
-        fitting = [at for at, (used, _) in enumerate(open_rows) if used + lengths[index] <= row_tokens]
+        fitting = [slot for slot, (used, _) in enumerate(open_rows) if used + lengths[index] <= row_tokens]
         if fitting:
-            at = max(fitting, key=lambda place: open_rows[place][0])
-            used, members = open_rows.pop(at)
+            slot = max(fitting, key=lambda place: open_rows[place][0])
+            used, members = open_rows.pop(slot)
             open_rows.append((used + lengths[index], [*members, index]))
             continue
         if len(open_rows) == OPEN_ROWS:
@@ -52,7 +52,7 @@ class Packing:
     @classmethod
     def plan(cls, encoded: Sequence[Encoded | EncodedTry], row_tokens: int, batch: int, seed: int) -> "Packing":
         """A plan with as many rows as hold about `batch` examples."""
-        lengths = [len(one.input_ids) for one in encoded]
+        lengths = [len(example.input_ids) for example in encoded]
         packed = len(packed_rows(lengths, row_tokens, torch.Generator().manual_seed(seed)))
         return cls(encoded, row_tokens, max(1, min(packed, round(batch * packed / len(encoded)))), packed, seed)
 
@@ -98,10 +98,10 @@ def lay_out(rows: Sequence[Sequence[Encoded | EncodedTry]], row_tokens: int) -> 
     labels, positions, numbers = torch.full_like(ids, IGNORED), torch.zeros_like(ids), torch.zeros_like(ids)
     for row, members in enumerate(rows):
         start = 0
-        for number, one in enumerate(members, start=1):
-            end = start + len(one.input_ids)
-            ids[row, start:end] = torch.tensor(one.input_ids)
-            labels[row, start:end] = torch.tensor(one.labels)
+        for number, example in enumerate(members, start=1):
+            end = start + len(example.input_ids)
+            ids[row, start:end] = torch.tensor(example.input_ids)
+            labels[row, start:end] = torch.tensor(example.labels)
             labels[row, start] = IGNORED  # no token of this example predicts its first one
             positions[row, start:end] = torch.arange(end - start)
             numbers[row, start:end] = number

@@ -41,13 +41,13 @@ def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
     """
     from transformers import PrinterCallback
 
-    from components.training.dev import BestOnDev, Hooks, Report, dev_scores, ended
+    from components.training.dev import BestOnDev, Hooks, Report, dev_scores, stops_early
 
     trainer, work = job.trainer, job.task.work
     checkpoint = last_checkpoint(work)
     history: list[dict[str, Any]] = (read_state(checkpoint) or {})["log_history"] if checkpoint else []
     done = {step for step, _ in dev_scores(history)}
-    if max(job.plan.steps) in done or ended(history, job.plan.patience):
+    if max(job.plan.steps) in done or stops_early(history, job.plan.patience):
         log.info("The training in %s had already finished; its best weights are published again.", work)
     else:
         score = synchronised(trainer, job.task.score_dev)
@@ -108,9 +108,9 @@ def synchronised(trainer: Any, score_dev: ScoreDev) -> Callable[[], float | Look
         with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
             training = model.training
             with torch.no_grad(), without_autocast(model):
-                found = [score_dev(model.eval(), trainer.processing_class)]
+                scores = [score_dev(model.eval(), trainer.processing_class)]
             model.train(training)
-        return broadcast_object_list(found)[0]
+        return broadcast_object_list(scores)[0]
 
     return score
 

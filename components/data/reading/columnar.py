@@ -60,7 +60,7 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return next((made(value) for kinds, made in _MADE if isinstance(value, kinds)), str(value))
+    return next((convert(value) for kinds, convert in _MADE if isinstance(value, kinds)), str(value))
 
 
 _MADE: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
