@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zlib import crc32
 
-from pydantic import ValidationError
-
 from components.errors import DataError
 from components.records import (
     Feedback,
@@ -29,7 +27,7 @@ from components.records import (
     request_id,
 )
 from components.state import BROKEN
-from monitoring.parquet import arrow_schema, batches, merged_in, plain, write
+from monitoring.parquet import arrow_schema, batches, merged_in, plain, row_of, write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +62,7 @@ class Lake:
             day = datetime.fromtimestamp(record.at, UTC).date().isoformat()
             kind = type(record)
             folder = self.folder / KINDS[kind] / f"workload={record.workload}" / f"day={day}"
-            days.setdefault((kind, folder), []).append(record.model_dump(mode="json"))
+            days.setdefault((kind, folder), []).append(row_of(record))
         for (kind, folder), rows in days.items():
             table = pa.Table.from_pylist(rows, arrow_schema(kind))
             write(table.to_batches(), kind, folder / f"{segment}.parquet")
@@ -215,7 +213,7 @@ def _records(kind: type[AnyRecord], rows: Iterable[dict[str, Any]]) -> list[AnyR
     for row in rows:
         try:
             found.append(kind.model_validate(known_fields(kind, plain(row))))
-        except ValidationError:
+        except ValueError:  # what is no JSON; a ValidationError is one
             strange += 1
     if strange:
         log.warning("Expected rows of %s, found %s that are none; left out.", KINDS[kind], f"{strange:,}")
