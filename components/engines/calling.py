@@ -177,9 +177,7 @@ def spoken(text: str, name_of: Callable[[int], str] = lambda number: f"call_{num
     hearing = Hearing()
     pieces = [*hearing(text), *hearing.close()]
     named = [(one.call, one.name) for one in pieces if one.call is not None and one.name is not None]
-    calls = tuple(
-        ToolCall(id=name_of(number), name=name, arguments=_joined(pieces, number)) for number, name in named
-    )
+    calls = tuple(ToolCall(id=name_of(number), name=name, arguments=_joined(pieces, number)) for number, name in named)
     message = Message(role="assistant", content=_joined(pieces, None), tool_calls=calls)
     return Spoken(message, not hearing.inside)
 

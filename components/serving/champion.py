@@ -39,9 +39,7 @@ class Served:
     price: Callable[[Usage], float | None] = lambda usage: None  # US dollars of an answer, where they are known
     inputs: tuple[str, ...] = ()
 
-    def conversation(
-        self, turns: Sequence[Message], *, tools: bool = False
-    ) -> tuple[list[Message], dict[str, str]]:
+    def conversation(self, turns: Sequence[Message], *, tools: bool = False) -> tuple[list[Message], dict[str, str]]:
         """What the engine is asked, and the inputs in it: one user message alone is put into the version's own prompt.
 
         Texts are cleaned as those that were trained on. A conversation with a system prompt or several turns is asked

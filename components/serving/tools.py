@@ -58,9 +58,7 @@ class OfferedTool(BaseModel):
     def tool(self) -> Tool:
         """The tool as engines and records have it."""
         function = self.function
-        return Tool(
-            name=function.name, description=function.description or "", parameters=function.parameters or _ANY
-        )
+        return Tool(name=function.name, description=function.description or "", parameters=function.parameters or _ANY)
 
 
 @dataclass(frozen=True)
@@ -98,8 +96,7 @@ def choice_of(value: Any) -> ToolChoice:
     name = function.get("name") if isinstance(function, dict) else None  # pyright: ignore[reportUnknownMemberType]
     if not isinstance(name, str):
         raise ValueError(
-            'expected none, auto, required or {"type": "function", "function": {"name": "…"}}, '
-            f"found {value!r:.80}"
+            f'expected none, auto, required or {{"type": "function", "function": {{"name": "…"}}}}, found {value!r:.80}'
         )
     return Named(name)
 
