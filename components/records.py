@@ -276,6 +276,15 @@ def request_id(trace_id: str) -> str:
     return trace_id.partition("~")[0]
 
 
+def choices_id(trace_id: str) -> str:
+    """The id that all completions of a request share: what stands before the route, and before a further one's number.
+
+    A request has at most a hundred completions, and its own id ends in more than two digits.
+    """
+    stem, dash, number = request_id(trace_id).rpartition("-")
+    return stem if dash and number.isdecimal() and len(number) <= 2 else request_id(trace_id)
+
+
 class Feedback(Record):
     """What became of an answer, by the id of its trace: a score in [0, 1], the right answer, or both.
 
