@@ -108,6 +108,15 @@ class Lake:
             rows += batch.take(places).to_pylist() if places else []
         return _records(Trace, rows)
 
+    def with_tools(self, workload: str, window: tuple[float, float]) -> list[Trace]:
+        """What callers got in a window of time [since, until) in conversations with tools, oldest first."""
+        import pyarrow.compute as pc
+
+        wanted = (pc.field("tools").is_valid() | pc.field("turns").is_valid()) & _returned()
+        return _records(
+            Trace, (row for piece in self._batches(Trace, workload, window, wanted) for row in piece.to_pylist())
+        )
+
     def outcomes(self, workload: str, version: int, window: tuple[float, float]) -> list[tuple[str, bool]]:
         """Of all that callers asked a version in a window [since, until): the customer, and whether it was valid.
 

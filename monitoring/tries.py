@@ -7,6 +7,7 @@ fields. A tool that changed is told by its schema, its results and its failures 
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import pandas as pd
 from components.data.joining import Joined, is_failure, join
 from components.errors import DataError
 from components.params import WatchParams
-from components.records import Feedback, Scored, ToolCall, Trace, Trajectory
+from components.records import Feedback, Scored, ToolCall, Trajectory
 from components.scorers.matching import is_number
 from monitoring.columns import Groups, Table, settled
 from monitoring.lake import Lake
@@ -33,8 +34,8 @@ Row = dict[str, Any]
 
 def conversations(lake: Lake, workload: str, window: tuple[float, float]) -> list[Joined]:
     """The conversations with tools of a window of time [since, until), with what people or scorers said of them."""
-    since, until = window
-    traces = [trace for trace in lake.read(Trace, workload, since, until) if trace.tools or trace.calls]
+    since = window[0]
+    traces = lake.with_tools(workload, window)
     heard = voices(lake.read(Feedback, workload, since), traces).counts
     scores = {name: one.value for name, one in best_scores(lake.read(Scored, workload, since)).items()}
     return join(traces, scores | {name: one.score for name, one in heard.items() if one.score is not None})
@@ -149,9 +150,9 @@ def _described(name: str, value: Any) -> Row:
 
 def _held(value: Any) -> str | float | None:
     """A plain value as a column has it; None of what has parts."""
-    if isinstance(value, bool) or is_number(value):
-        return str(value) if isinstance(value, bool) else float(value)
-    return value[:60] if isinstance(value, str) else None
+    if isinstance(value, bool | str):
+        return str(value)[:60]
+    return float(value) if _is_finite(value) else None
 
 
 def _shape(value: Any) -> str:
@@ -165,9 +166,13 @@ def _shape(value: Any) -> str:
 
 def _kind(value: Any) -> str:
     kinds: Iterable[tuple[type, str]] = ((bool, "boolean"), (str, "text"), (dict, "object"), (list, "list"))
-    if value is None or is_number(value):
-        return "null" if value is None else "number"
-    return next((name for kind, name in kinds if isinstance(value, kind)), "number")
+    other = "number" if _is_finite(value) else "nothing"
+    return next((name for kind, name in kinds if isinstance(value, kind)), other)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a number that a column can hold."""
+    return is_number(value) and abs(value) <= sys.float_info.max
 
 
 def _parsed(text: str) -> Any:

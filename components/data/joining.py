@@ -7,6 +7,7 @@ been gone on from, the latest that nothing followed is taken. What is to be trai
 
 import hashlib
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from components.errors import DataError
 from components.records import Message, Record, StopReason, Tool, Trace, Trajectory, Usage, choices_id
 
 MOST_APART_S = 86_400.0
-_TOLD = ("error", "an error", "traceback")  # how frameworks begin what they make of a tool's failure
+_TOLD = re.compile(r"\s*(?:(?:an )?error|traceback)\b", re.IGNORECASE)  # what frameworks make of a tool's failure
 
 
 class Joined(Record):
@@ -83,12 +84,12 @@ def is_failure(result: str) -> bool:
     try:
         value = json.loads(result)
     except (ValueError, RecursionError):
-        return result.lstrip().lower().startswith(_TOLD)
+        return _TOLD.match(result) is not None
     return isinstance(value, dict) and bool(value.get("error"))  # pyright: ignore[reportUnknownMemberType]
 
 
 def _has_tools(trace: Trace) -> bool:
-    return bool(trace.tools) or any(message.tool_calls for message in trace.messages)
+    return bool(trace.tools or trace.calls) or any(message.tool_calls for message in trace.messages)
 
 
 def _turn(trace: Trace) -> _Turn:
@@ -150,7 +151,7 @@ def _joined(path: Sequence[_Turn], trial: int, scores: Mapping[str, float]) -> J
         messages=messages,
         tools=_tools(traces),
         stop_reason=_stop(last),
-        turns=len(traces) - last.failed,
+        turns=sum(message.role == "assistant" for message in messages),
         tool_calls=len(results),
         tool_errors=sum(map(is_failure, results)),
         usage=Usage(

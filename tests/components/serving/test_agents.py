@@ -39,6 +39,7 @@ class Agent:
 
     def __init__(self, address: str, tools: Sequence[Tool], **asked: Any) -> None:
         self._client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+        self.last = ""  # the id of the last answer
         self._asked: dict[str, Any] = {**asked, "tools": [tool.openai for tool in tools]}
 
     def solve(self, example: Example) -> tuple[list[Any], list[tuple[int, int]], dict[str, Any]]:
@@ -53,7 +54,7 @@ class Agent:
             )
             assert reply.usage is not None
             tokens.append((reply.usage.prompt_tokens, reply.usage.completion_tokens))
-            message = reply.choices[0].message
+            message, self.last = reply.choices[0].message, reply.id
             messages.append(message.model_dump(exclude_none=True))
             if reply.choices[0].finish_reason == "length":
                 break
