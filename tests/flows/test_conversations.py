@@ -45,7 +45,7 @@ def lake(folder: Path) -> Iterator[Lake]:
     with running(server) as address:
         asked: dict[str, Any] = {"parallel_tool_calls": False, "response_format": FORM}
         first, second = generate(2, 7)
-        Agent(address, tools, tool_choice="required", **asked).solve(first)
+        Agent(address, tools, 5, tool_choice="required", **asked).solve(first)
         client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
         agent = Agent(address, tools, tool_choice="none", user="second", **asked)
         agent.solve(second)

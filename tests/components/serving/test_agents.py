@@ -31,15 +31,16 @@ from tests.components.serving.conftest import running
 from tests.flows.conftest import ROOT
 
 SPEC = open_environment("components.workloads.desk:Desk")
-TURN_TOKENS, MOST_TURNS = 96, 5
+TURN_TOKENS = 96
 
 
 class Agent:
     """As users write one: it asks, carries out calls, and asks again."""
 
-    def __init__(self, address: str, tools: Sequence[Tool], **asked: Any) -> None:
+    def __init__(self, address: str, tools: Sequence[Tool], turns: int = 12, **asked: Any) -> None:
         self._client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
         self.last = ""  # the id of the last answer
+        self._turns = turns
         self._asked: dict[str, Any] = {**asked, "tools": [tool.openai for tool in tools]}
 
     def solve(self, example: Example) -> tuple[list[Any], list[tuple[int, int]], dict[str, Any]]:
@@ -48,7 +49,7 @@ class Agent:
         desk.reset(**example.input, **example.evidence)
         messages: list[Any] = [message.openai for message in PROMPT.messages(example)]
         tokens: list[tuple[int, int]] = []
-        while len(tokens) < MOST_TURNS:
+        while len(tokens) < self._turns:
             reply = self._client.chat.completions.create(
                 model="desk", messages=messages, max_tokens=TURN_TOKENS, **self._asked
             )
@@ -140,12 +141,12 @@ def test_an_agent_against_the_server_says_what_the_loop_says_token_for_token(
     names = tuple(tool.name for tool in spec.tools)
     calling: dict[str, Any] = {"names": names, "least": 1, "most": 1} if choice == "required" else {"most": 0}
     held = Held(engine, Calls(tools=spec.tools, **calling))
-    limits = Limits(turns=MOST_TURNS, turn_tokens=TURN_TOKENS, trajectory_tokens=4096)
+    limits = Limits(turns=5, turn_tokens=TURN_TOKENS, trajectory_tokens=4096)
     (rolled,) = roll(spec, EnginePolicy(held), [start_of(example, PROMPT.messages(example))], limits)
     assert (rolled.trajectory.stop_reason, rolled.trajectory.tool_errors) == (ends, 0)
     with running(served(engine)) as address:
         asked = {"tool_choice": choice, "parallel_tool_calls": False, "response_format": FORM}
-        messages, tokens, state = Agent(address, spec.tools, **asked).solve(example)
+        messages, tokens, state = Agent(address, spec.tools, 5, **asked).solve(example)
     assert flat(messages) == flat([message.openai for message in rolled.trajectory.messages])
     assert tokens == tokens_of(rolled)
     assert state == rolled.trajectory.final_state
