@@ -16,7 +16,7 @@ from components.errors import DataError
 from components.records import Message, Record, StopReason, Tool, Trace, Trajectory, Usage, choices_id
 
 MOST_APART_S = 86_400.0
-_TOLD = re.compile(r"\s*(?:(?:an )?error|traceback)\b", re.IGNORECASE)  # what frameworks make of a tool's failure
+_TOLD = re.compile(r"(?:(?:an )?error|traceback)\b", re.IGNORECASE)  # what frameworks make of a tool's failure
 
 
 class Joined(Record):
@@ -84,7 +84,7 @@ def is_failure(result: str) -> bool:
     try:
         value = json.loads(result)
     except (ValueError, RecursionError):
-        return _TOLD.match(result) is not None
+        return _TOLD.match(result.lstrip()) is not None
     return isinstance(value, dict) and bool(value.get("error"))  # pyright: ignore[reportUnknownMemberType]
 
 

@@ -16,7 +16,7 @@ from components.records import Message, Tool, ToolCall
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 FORM: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """JSON on one line, as json.dumps writes it: a model that may put blanks anywhere may also never stop doing so."""
-_BEGINS = re.compile(r'\s*\{"name": ("(?:[^"\\]|\\.)*"), "arguments": ')
+_BEGINS = re.compile(r'\{"name": ("(?:[^"\\]|\\.)*+"), "arguments": ')
 
 
 def grammar_of(calls: Calls, answer_schema: dict[str, Any] | None, tags: tuple[str, str] | None) -> str:
@@ -127,6 +127,7 @@ class Hearing:
         return Piece(told)
 
     def _opening(self) -> Piece | None:
+        self._kept = self._kept.lstrip()
         begins = _BEGINS.match(self._kept)
         if begins is None:
             return None
