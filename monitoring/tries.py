@@ -88,7 +88,7 @@ def _typed(first: pd.DataFrame, second: pd.DataFrame, name: str) -> None:
     values = [value for side in (first, second) for value in side[name] if value is not None]
     if all(map(is_number, values)):
         for side in (first, second):
-            side[name] = pd.to_numeric(side[name]).astype(float)
+            side[name] = side[name].astype(float)  # None becomes NaN
         return
     known = Counter(map(str, filter(_there, first[name])))
     if len(known) > MOST_VALUES or len(known) > max(1, sum(known.values()) / 2):

@@ -4,7 +4,7 @@ Decides the shape of a question and of sampling; how answers are computed is eac
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
@@ -18,7 +18,7 @@ class Ask:
 
     example_id: str
     messages: list[Message]
-    sender: str = ""
+    sender: str = field(default="", repr=False)  # answers that are kept are kept by what an ask looks like
 
 
 class Calls(Record):

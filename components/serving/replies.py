@@ -74,7 +74,7 @@ class ChatReply:
         """All choices end, and so does the stream."""
         events: list[str] = []
         for index, one in enumerate(completions):
-            hearing = self._heard and self._heard[index]
+            hearing = None if self._heard is None else self._heard[index]
             events += [self._piece(index, piece) for piece in hearing.close()] if hearing else []
             events.append(self._choice(index, {}, _reason(one, calls=bool(hearing and hearing.begun))))
         if self._counted:

@@ -182,7 +182,10 @@ def learnt_by_heart(folder: Path, examples: Sequence[Example]) -> None:
 
 @pytest.mark.slow
 def test_nano_solves_cases_of_the_desk_for_an_agent_as_in_the_loop(tmp_path: Path) -> None:
-    examples = [one for one in generate(40, 7) if one.slices["demonstration"] == "right"][:4]
+    right = [
+        one for one in generate(40, 7) if one.slices["demonstration"] == "right" and one.slices["intent"] != "status"
+    ]
+    examples = [next(one for one in right if one.slices["end"] == end) for end in ("act", "refuse")]
     learnt_by_heart(tmp_path / "model", examples)
     engine = TransformersEngine.open(tmp_path / "model", 8192, "fp32")
     starts = [start_of(one, PROMPT.messages(one)) for one in examples]
@@ -191,7 +194,7 @@ def test_nano_solves_cases_of_the_desk_for_an_agent_as_in_the_loop(tmp_path: Pat
     scores = score_all(
         scorer, [(one, completion_of(rolled.trajectory)) for one, rolled in zip(examples, tries, strict=True)]
     )
-    assert [getattr(score, "passed", score) for score in scores] == [True] * 4
+    assert [getattr(score, "passed", score) for score in scores] == [True] * 2
     with running(served(engine)) as address:
         for example, rolled in zip(examples, tries, strict=True):
             messages, tokens, state = Agent(address, SPEC.tools).solve(example)
