@@ -109,7 +109,7 @@ def _span(trace: Trace) -> Any:
 
     start_ns, end_ns = _lasted(trace)
     digest = _digest("trace", trace.id)
-    answer = {"message": {"role": "assistant", "content": trace.text}, "finish_reason": trace.finish_reason}
+    answer = {"message": trace.reply.openai, "finish_reason": trace.finish_reason}
     attributes: dict[str, Any] = {
         SpanAttributeKey.REQUEST_ID: mlflow_trace_id(trace.id),
         SpanAttributeKey.SPAN_TYPE: SpanType.CHAT_MODEL,
@@ -120,6 +120,8 @@ def _span(trace: Trace) -> Any:
         SpanAttributeKey.MODEL: f"{trace.workload}/{trace.version}",
         **_facts(trace),
     }
+    if trace.tools:
+        attributes[SpanAttributeKey.CHAT_TOOLS] = [tool.openai for tool in trace.tools]
     if trace.cost_usd is not None:
         attributes[SpanAttributeKey.LLM_COST] = {"total_cost": trace.cost_usd}
     return Span.from_dict(
