@@ -1,8 +1,8 @@
-"""Is the advice right, and do its intervals hold? On simulated workloads (`worlds`), whose truth is known.
+"""Is the advice right, and are its intervals valid? Measured on simulated workloads (`worlds`) with known truth.
 
-`gather` measures a world as it measures a real run, from finite samples, and `choose` advises. Eighteen worlds ask for
-the rung, with several seeds each; worlds drawn at random ask whether the expected gain's 95 % interval holds the gain
-that is then made, for every rung that qualifies.
+`gather` measures a world like a real run, from finite samples, and `choose` advises. Eighteen worlds with several seeds
+each check the advised rung; random worlds check whether the 95 % interval of the expected gain contains the actual
+gain, for every rung that qualifies.
 
     python -m benchmarks.advice --seeds 1 2 3 4 5 --drawn 300
 """
@@ -59,7 +59,7 @@ WORLDS = (
 
 
 def drawn(seed: int) -> World:
-    """Any world: most have demonstrations that can be learnt and a scorer that errs a little."""
+    """A random world; most have learnable demonstrations and a scorer with few errors."""
     rng = np.random.default_rng([seed, 21])
     middle, spread = rng.uniform(0.3, 0.85), rng.uniform(0.02, 0.12)
     return World(
@@ -83,7 +83,7 @@ def drawn(seed: int) -> World:
 
 
 def judged(world: World, params: AdviceParams) -> dict[str, Any]:
-    """One world with one seed: what was advised, what is best, and what lies between them."""
+    """A world with a seed: the advised rung, the best rung, and the difference between them."""
     simulated = Simulated(world)
     evidence = gather(simulated, params, world.seed)
     choice = choose(evidence, params)
@@ -103,31 +103,35 @@ def judged(world: World, params: AdviceParams) -> dict[str, Any]:
 
 
 def covered(seeds: Sequence[int], params: AdviceParams) -> dict[str, Any]:
-    """By rung, how often its interval held the gain that was made, and the median width; worlds drawn at random."""
-    held: dict[str, list[tuple[bool, float]]] = {}
+    """By rung, how often its interval contained the actual gain, and the median width, over random worlds."""
+    by_rung: dict[str, list[tuple[bool, float]]] = {}
     for seed in tqdm(seeds, "worlds drawn", leave=False):
         simulated = Simulated(drawn(seed))
         evidence = gather(simulated, params, seed)
         choice = choose(evidence, params)
-        for one in choice.options:
-            made = None if one.out or one.gain is None else simulated.gained(one.rung, by_scorer(evidence, params))
-            if made is not None and one.gain is not None:
-                inside = one.gain.low <= made <= one.gain.high
-                held.setdefault(one.rung, []).append((inside, one.gain.high - one.gain.low))
-    held["all"] = [one for found in list(held.values()) for one in found]
-    return {name: _share(found) for name, found in held.items()}
+        for option in choice.options:
+            gained = (
+                None
+                if option.out or option.gain is None
+                else simulated.gained(option.rung, by_scorer(evidence, params))
+            )
+            if gained is not None and option.gain is not None:
+                inside = option.gain.low <= gained <= option.gain.high
+                by_rung.setdefault(option.rung, []).append((inside, option.gain.high - option.gain.low))
+    by_rung["all"] = [option for pairs in list(by_rung.values()) for option in pairs]
+    return {name: _share(pairs) for name, pairs in by_rung.items()}
 
 
 def by_scorer(evidence: Evidence, params: AdviceParams) -> bool:
-    """Whether accuracies in this evidence are the scorer's, and not those of a comparison with references."""
+    """Whether accuracies in this evidence are by the scorer rather than by comparison with references."""
     return not evidence.standing.trained or (evidence.scoring is not None and trusted(evidence.scoring, params))
 
 
-def _share(found: Sequence[tuple[bool, float]]) -> dict[str, Any]:
-    share = wilson(sum(inside for inside, _ in found), len(found))
+def _share(pairs: Sequence[tuple[bool, float]]) -> dict[str, Any]:
+    share = wilson(sum(inside for inside, _ in pairs), len(pairs))
     return {
-        "covered": round(share.value, 4), "low": round(share.low, 4), "high": round(share.high, 4), "n": len(found),
-        "median_width": round(float(np.median([width for _, width in found])), 4),
+        "covered": round(share.value, 4), "low": round(share.low, 4), "high": round(share.high, 4), "n": len(pairs),
+        "median_width": round(float(np.median([width for _, width in pairs])), 4),
     }  # fmt: skip
 
 
@@ -140,7 +144,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "advice.json")
     options = parser.parse_args()
     started, params = time.monotonic(), AdviceParams()
-    found = [judged(replace(world, seed=seed), params) for world in WORLDS for seed in options.seeds]
+    rows = [judged(replace(world, seed=seed), params) for world in WORLDS for seed in options.seeds]
     intervals = covered(range(options.first, options.first + options.drawn), params)
     record: dict[str, Any] = {
         "command": " ".join(["python -m benchmarks.advice", *sys.argv[1:]]),
@@ -148,9 +152,9 @@ def main() -> None:
         "date": date.today().isoformat(),
         "simulated": True,
         "seconds": round(time.monotonic() - started, 1),
-        "summary": summary(found, len(options.seeds)),
+        "summary": summary(rows, len(options.seeds)),
         "intervals": intervals,
-        "advice": found,
+        "advice": rows,
     }
     for line in record["summary"]["worlds"]:
         print(f"{line['right']}/{line['seeds']}  {line['world']}: best {line['best']}, advised {line['advised']}")
@@ -160,26 +164,26 @@ def main() -> None:
     print(f"Written: {options.out}")
 
 
-def summary(found: Sequence[dict[str, Any]], seeds: int) -> dict[str, Any]:
-    """By world, and over all."""
+def summary(rows: Sequence[dict[str, Any]], seeds: int) -> dict[str, Any]:
+    """The summary, by world and overall."""
     lines: list[dict[str, Any]] = []
-    for world in dict.fromkeys(one["world"] for one in found):
-        mine = [one for one in found if one["world"] == world]
+    for world in dict.fromkeys(row["world"] for row in rows):
+        mine = [row for row in rows if row["world"] == world]
         lines.append({
-            "world": world, "seeds": seeds, "right": sum(one["right"] for one in mine),
-            "best": dict(Counter(one["best"] for one in mine)),
-            "advised": dict(Counter(one["advised"] for one in mine)),
+            "world": world, "seeds": seeds, "right": sum(row["right"] for row in mine),
+            "best": dict(Counter(row["best"] for row in mine)),
+            "advised": dict(Counter(row["advised"] for row in mine)),
         })  # fmt: skip
-    made = [one for one in found if one["gain_made"] is not None]
-    within = [one["gain"]["low"] <= one["gain_made"] <= one["gain"]["high"] for one in made]
+    made = [row for row in rows if row["gain_made"] is not None]
+    within = [row["gain"]["low"] <= row["gain_made"] <= row["gain"]["high"] for row in made]
     return {
         "worlds": lines,
         "worlds_always_right": sum(line["right"] == line["seeds"] for line in lines),
         "worlds_mostly_right": sum(line["right"] > line["seeds"] / 2 for line in lines),
         "of_worlds": len(lines),
-        "right": sum(one["right"] for one in found),
-        "of": len(found),
-        "rl_without_a_scorable_outcome": sum(one["advised"] == "reward" and not one["scorable"] for one in found),
+        "right": sum(row["right"] for row in rows),
+        "of": len(rows),
+        "rl_without_a_scorable_outcome": sum(row["advised"] == "reward" and not row["scorable"] for row in rows),
         "gains_within_interval": sum(within),
         "of_gains": len(within),
     }

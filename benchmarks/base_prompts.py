@@ -1,10 +1,10 @@
-"""The rung of prompts for a base model: every prompt of a workload, answered freely and held to the schema.
+"""The prompt rung for a base model: every prompt of a workload, answered freely and constrained to the schema.
 
-The questions are the first dev examples of each workload, the same for every model. Each row tells the share of whole
-answers that the workload's scorer passes, of valid ones, and of each compared field that is right (in an answer that
-reads as an object, valid or not), with 95 % intervals (Wilson), and the tokens that a question and its answer cost.
-Decoding is greedy, so that nothing depends on a seed. `majority` is what a constant answer would get: the share of
-the most frequent reference, field by field. Triage's tickets and the other workloads' texts are simulated.
+The questions are the first dev examples of each workload, the same for every model. Each row has the shares of answers
+that the workload's scorer passes, of valid answers, and of right values for each compared field (in answers that parse
+as objects, valid or not), with 95 % intervals (Wilson), and the tokens per question and answer. Decoding is greedy, so
+nothing depends on a seed. `majority` is the result of a constant answer: the share of the most frequent reference,
+field by field. Triage's tickets and the other workloads' texts are simulated.
 
     python -m benchmarks.base_prompts --models models/nano --workloads triage normalise digest
 """
@@ -38,7 +38,7 @@ SEED = 20261127
 
 
 def main() -> None:
-    """Measure, print a line for each row, and write the record after each workload."""
+    """Measure, print a line per row, and write the record after each workload."""
     options = parse()
     import torch
 
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def write(options: argparse.Namespace, rows: list[dict[str, Any]], constant: dict[str, dict[str, float]]) -> None:
-    """The record of the workloads that are done."""
+    """Write the record of the finished workloads."""
     record = {
         "rows": rows, "majority": constant,
         "examples": options.examples, "precision": options.precision, "threads": options.threads,
@@ -86,7 +86,7 @@ def parse() -> argparse.Namespace:
 
 
 def dev_examples(workload: Workload, n: int) -> list[Example]:
-    """The first dev examples as the stage `data` splits them, with no limit of tokens: alike for every model."""
+    """The first dev examples from the stage `data`'s split without token limits, the same for every model."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "data"
         prepare(workload, ROOT / "data" / workload.name, out, NullTracker())
@@ -96,7 +96,7 @@ def dev_examples(workload: Workload, n: int) -> list[Example]:
 def measured(
     engine: Engine, workload: Workload, profile: Profile, dev: Sequence[Example], shown: int
 ) -> list[dict[str, Any]]:
-    """A row for each prompt, free and constrained; a prompt that names no schema is not held to one."""
+    """A row for each prompt, free and constrained; prompts without a schema are not constrained."""
     rows: list[dict[str, Any]] = []
     for name in workload.prompts:
         prompt = load_prompt(ROOT / "params" / "prompts" / workload.name, name, input_columns(workload))
@@ -110,9 +110,11 @@ def measured(
 
 
 def scored(workload: Workload, dev: Sequence[Example], completions: Sequence[Completion]) -> dict[str, Any]:
-    """What the answers of one row are worth, and what they cost."""
+    """The scores and the tokens of a row's answers."""
     pairs = list(zip(dev, completions, strict=True))
-    scores = [one for one in score_all(build(workload.scorer, workload.output), pairs) if isinstance(one, Score)]
+    scores = [
+        outcome for outcome in score_all(build(workload.scorer, workload.output), pairs) if isinstance(outcome, Score)
+    ]
     schema = JsonSchemaScorer(workload.output)
     return {
         "n": len(scores),
@@ -123,8 +125,8 @@ def scored(workload: Workload, dev: Sequence[Example], completions: Sequence[Com
             for name in workload.fields
             if any(name in score.parts for score in scores)
         },
-        "prompt_tokens": round(statistics.mean(one.usage.input_tokens for one in completions), 1),
-        "answer_tokens": round(statistics.mean(one.usage.output_tokens for one in completions), 1),
+        "prompt_tokens": round(statistics.mean(outcome.usage.input_tokens for outcome in completions), 1),
+        "answer_tokens": round(statistics.mean(outcome.usage.output_tokens for outcome in completions), 1),
     }
 
 
@@ -135,7 +137,7 @@ def share(passed: Sequence[bool]) -> dict[str, float]:
 
 
 def majority(workload: Workload, dev: Sequence[Example]) -> dict[str, float]:
-    """Field → the share of its most frequent reference."""
+    """Field → share of its most frequent reference."""
     answers = [json.loads(example.reference) for example in dev]
     return {
         name: round(Counter(json.dumps(one.get(name)) for one in answers).most_common(1)[0][1] / len(answers), 4)

@@ -1,11 +1,11 @@
-"""Faults of every kind at random moments: is every acknowledged trace in the lake, once, and does nobody else read it?
+"""Random faults of every kind: is every acknowledged trace in the lake exactly once, and readable by nobody else?
 
-A process writes traces and feedback into a spool, empties it into the lake and merges the lake's files, all at once in
-threads, while connections are opened beside it. Calls of the operating system in it fail at random (no descriptors, no
-space, a read-only or a broken disk, writes that are cut), its clock jumps, the spool's folder goes, the store is away,
-half-written files turn up, and it is killed with SIGKILL at a random moment. Then what is there is compared with what
-was acknowledged, and what is read from the lake with what a lake without faults gives for the same records. The faults
-are simulated in the process: no disk and no kernel fails. Stages are not part of it.
+A process writes traces and feedback to a spool, empties it into the lake and merges the lake's files, concurrently in
+threads, while connections are being opened. Its system calls fail at random (no descriptors, no space, a read-only or
+broken disk, partial writes), its clock jumps, the spool's folder disappears, the store is unavailable, half-written
+files appear, and it is killed with SIGKILL at a random moment. Then the stored traces are compared with the
+acknowledged ones, and what is read from the lake with a fault-free lake of the same records. The faults are simulated
+in the process: no disk or kernel really fails. Stages are not covered.
 
     python -m benchmarks.chaos --faults 1000
 """
@@ -33,8 +33,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 ERRORS = (errno.EMFILE, errno.ENOSPC, errno.EROFS, errno.EIO)
 DAY = 86_400.0
-MOST_S = 1.2  # that a process lives, at most
-SHARE = 0.05  # of the calls, that fail
+MOST_S = 1.2  # maximum lifetime of a process
+SHARE = 0.05  # of calls that fail
 WORKLOAD = "shop"
 
 
@@ -47,18 +47,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "chaos.json")
     options = parser.parse_args()
-    found = measure(options.faults, options.seed)
-    for name, value in found.items():
+    record = measure(options.faults, options.seed)
+    for name, value in record.items():
         print(f"{name:16} {value}")
     command = " ".join(["python -m benchmarks.chaos", *sys.argv[1:]])
-    write(options.output, found | machine() | {"command": command, "date": time.strftime("%Y-%m-%d", time.gmtime())})
-    if found["lost"] or found["doubled"] or found["misdirected"] or found["results_differ"]:
+    write(options.output, record | machine() | {"command": command, "date": time.strftime("%Y-%m-%d", time.gmtime())})
+    if record["lost"] or record["doubled"] or record["misdirected"] or record["results_differ"]:
         raise SystemExit("traces were lost, doubled, misdirected or changed")
 
 
 def measure(faults: int, seed: int) -> dict[str, Any]:
-    """Trials, each with a seed of its own, until so many faults have happened; the sums."""
-    for name in ("monitoring.candidates", "monitoring.upkeep"):  # here, so that no process spends its short life on it
+    """Run trials, each with its own seed, until so many faults have happened; return the totals."""
+    for name in (
+        "monitoring.candidates",
+        "monitoring.upkeep",
+    ):  # imported here, so that processes do not spend their short lives on it
         importlib.import_module(name)
     logging_off()
     total: Counter[str] = Counter()
@@ -66,21 +69,21 @@ def measure(faults: int, seed: int) -> dict[str, Any]:
     while sum(kinds.values()) < faults:
         folder = Path(tempfile.mkdtemp(prefix="gradus-chaos-"))
         try:
-            found, happened = trial(folder, seed + total["trials"])
+            counts, happened = trial(folder, seed + total["trials"])
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        total.update(found)
+        total.update(counts)
         kinds.update(happened)
         total["trials"] += 1
-        if any(found[name] for name in ("lost", "doubled", "misdirected", "results_differ")):
-            print(f"seed {seed + total['trials'] - 1}: {dict(found)}", flush=True)
+        if any(counts[name] for name in ("lost", "doubled", "misdirected", "results_differ")):
+            print(f"seed {seed + total['trials'] - 1}: {dict(counts)}", flush=True)
     names = ("trials", "acknowledged", "refused", "lost", "doubled", "misdirected", "results_differ")
     sums = {name: total[name] for name in names}
     return {"faults": sum(kinds.values()), "kinds": dict(sorted(kinds.items())), "seed": seed, **sums}
 
 
 def trial(folder: Path, seed: int) -> tuple[Counter[str], Counter[str]]:
-    """Processes, one after the other, on the same folder; then what is there, against what was acknowledged."""
+    """Run processes, one after another, on the same folder; then compare what is there with what was acknowledged."""
     rng = random.Random(seed)
     acknowledged, counts, happened = list[str](), Counter[str](), Counter[str]()
     for part in range(4):
@@ -112,7 +115,7 @@ def trial(folder: Path, seed: int) -> tuple[Counter[str], Counter[str]]:
 
 
 def _half_written(folder: Path, rng: random.Random) -> int:
-    """What a power cut may leave: half a file in the lake, and half a line in a segment of nobody's."""
+    """Leave what a power cut may leave: half a file in the lake, and half a line in an orphaned segment."""
     days = list((folder / "lake").glob("*/*/day=*"))
     if days:
         (rng.choice(days) / f"half-{rng.random()}.parquet").write_bytes(b"PAR1" + rng.randbytes(200))
@@ -122,7 +125,7 @@ def _half_written(folder: Path, rng: random.Random) -> int:
 
 
 def _compared(folder: Path, acknowledged: list[str]) -> Counter[str]:
-    """Store what waits, without faults, and count."""
+    """Store what is pending, without faults, and count."""
     from components.records import Feedback, Trace
     from components.serving.spool import Spool
     from monitoring.lake import Lake
@@ -132,7 +135,7 @@ def _compared(folder: Path, acknowledged: list[str]) -> Counter[str]:
     spool = Spool(folder / "spool")
     spool.drain(lake.store)
     spool.close()
-    for moved in sorted(folder.glob("moved-*")):  # whoever moved the folder away gives it back
+    for moved in sorted(folder.glob("moved-*")):  # moved-away folders are given back
         again = Spool(moved)
         again.drain(lake.store)
         again.close()
@@ -148,7 +151,7 @@ def _compared(folder: Path, acknowledged: list[str]) -> Counter[str]:
 
 
 def _results(lake: Any) -> str:
-    """A hash of what score, watch and retraining read."""
+    """A hash of everything that scoring, watch and retraining read."""
     from components.records import Feedback, Trace
     from monitoring.candidates import Terms, candidates
 
@@ -156,11 +159,11 @@ def _results(lake: Any) -> str:
     read: list[Any] = [*lake.read(Trace, WORKLOAD), *lake.read(Feedback, WORKLOAD)]
     read += [*lake.sample(WORKLOAD, 1, window, 50)[0], *lake.share(WORKLOAD, 0.3, window)]
     read += candidates(lake, WORKLOAD, 0.0, Terms(1.0))
-    return hashlib.sha256("\n".join(sorted(one.model_dump_json() for one in read)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(sorted(record.model_dump_json() for record in read)).encode()).hexdigest()
 
 
 class Life:
-    """One process: it writes, empties and merges, and the operating system fails it."""
+    """A process that writes, empties and merges, while its system calls fail."""
 
     def __init__(self, folder: Path, told: int, rng: random.Random, name: str) -> None:
         self.folder, self.rng, self.name = folder, rng, name
@@ -168,7 +171,7 @@ class Life:
         self._near: list[tuple[socket.socket, socket.socket]] = []
 
     def say(self, word: str) -> None:
-        """One line to the parent: less than a pipe takes in one piece."""
+        """Send a line to the parent, shorter than a pipe's atomic write."""
         self._say(self._told, f"{word}\n".encode())
 
     def live(self) -> None:
@@ -207,13 +210,13 @@ class Life:
             self._lose_folder()
 
     def _lose_folder(self) -> None:
-        """Somebody moves the spool's folder away."""
+        """Move the spool's folder away."""
         with suppress(OSError):
             (self.folder / "spool").rename(self.folder / f"moved-{self.name}-{self.rng.random()}")
             self.say("F the spool's folder moved")
 
     def _listen(self) -> None:
-        """Open a connection now and then, and hear whether anything comes out of one on which nobody speaks."""
+        """Open connections now and then, and check that nothing is written to them by mistake."""
         if self.rng.random() < 0.2:
             self._near.append(socket.socketpair())
             self._near[-1][1].setblocking(False)
@@ -248,7 +251,7 @@ class Life:
         compact(lake, time.time() + 3 * DAY)
 
     def _away(self, store: Callable[..., None]) -> Callable[..., None]:
-        """The store, now and then away, or gone after it took what it was given."""
+        """The store, sometimes unavailable, or failing after it has stored."""
 
         def stored(segment: str, lines: list[str]) -> None:
             if self._fails("the store is away"):
@@ -266,7 +269,7 @@ class Life:
         return True
 
     def _sabotage(self) -> None:
-        """From here on calls of the operating system fail at random."""
+        """Make system calls fail at random from now on."""
         from components.serving import segment
         from monitoring import parquet
 
@@ -310,7 +313,7 @@ class Life:
 
 
 def logging_off() -> None:
-    """What goes wrong is meant to."""
+    """Disable logging: the failures are intended."""
     import logging
 
     logging.disable(logging.CRITICAL)

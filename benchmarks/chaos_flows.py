@@ -1,10 +1,10 @@
-"""Faults in whole commands (climb, retraining, release, serving), each to the result that an undisturbed one has.
+"""Faults in whole commands (climb, retraining, release, serving): is the result that of an undisturbed command?
 
-A small project (two layers, real code) is made once and copied. In the copy a command is run again and again while
-calls of the operating system fail in its processes (`faults/sitecustomize.py`), processes are killed with SIGKILL at
-random moments, half-written files turn up, clocks are days off, and the record is locked or away. Then it runs without
-faults to its end, and what it leaves is compared by hash with what a command leaves that nothing disturbed. Serving is
-a real `gradus serve`: what it acknowledged over HTTP must be in the lake, once.
+A small project (two layers, real code) is made once and copied. In the copy, a command runs again and again while
+system calls fail in its processes (`faults/sitecustomize.py`), processes are killed with SIGKILL at random moments,
+half-written files appear, clocks are days off, and the record is locked or unavailable. Then it runs to its end without
+faults, and its result is compared by hash with that of an undisturbed command. Serving is a real `gradus serve`:
+everything that it acknowledged over HTTP must be in the lake exactly once.
 
     python -m benchmarks.chaos_flows --scenarios climb release retrain serve --tries 6
 """
@@ -31,10 +31,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "benchmarks" / "faults"
-CALM_TRIES = 3  # of the command without faults: the first ones may tell what a person has to do
+CALM_TRIES = 3  # of the command without faults: the first ones may end with instructions for a person
 COMMAND_S = 1500.0
-SERVED_S = 120.0  # that a server lives at most
-# What differs between two climbs of the same settings: times, ids of runs, and where they lie.
+SERVED_S = 120.0  # maximum lifetime of a server
+# What differs between two climbs with the same settings: times, ids of runs, and paths.
 CHANGES = re.compile(
     r'"(seconds|latency_ms|p50_ms|p95_ms|at|date|started|began|finished|git_commit|commit|run_id|milliseconds[a-z_]*|'
     r'[a-z_]*_seconds|[a-z_]*usd[a-z_]*|throughput|created)": ?(\{[^{}]*\}|\[[^\]\[]*\]|"[^"]*"|[^,}\]\n]+)'
@@ -42,20 +42,20 @@ CHANGES = re.compile(
 
 
 def main() -> None:
-    """Measure, print, and add to the record of `benchmarks.chaos`."""
+    """Measure, print, and add to `benchmarks.chaos`'s record."""
     from benchmarks.engine_speed import machine, write
 
     options = parse()
-    kept: dict[str, Any] = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
-    flows: dict[str, Any] = kept.get("flows", {})
+    record: dict[str, Any] = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
+    flows: dict[str, Any] = record.get("flows", {})
     with tempfile.TemporaryDirectory(prefix="gradus-chaos-") as place:
         bench = Bench(Path(place), options.seed, options.tries)
         for name in options.scenarios:
             flows[name] = SCENARIOS[name](bench)
             flows[name] |= {"date": time.strftime("%Y-%m-%d", time.gmtime()), "command": command(), **machine()}
             print(json.dumps({name: flows[name]}, indent=1), flush=True)
-            write(options.output, kept | {"flows": flows})
-    if any(one["results_differ"] or one.get("lost") or one.get("doubled") for one in flows.values()):
+            write(options.output, record | {"flows": flows})
+    if any(row["results_differ"] or row.get("lost") or row.get("doubled") for row in flows.values()):
         raise SystemExit("a command ended in another result than the undisturbed one")
 
 
@@ -70,12 +70,12 @@ def parse() -> argparse.Namespace:
 
 
 def command() -> str:
-    """How this was called."""
+    """The command line of this call."""
     return " ".join(["python -m benchmarks.chaos_flows", *sys.argv[1:]])
 
 
 class Bench:
-    """The small project that nothing has disturbed, and copies of it."""
+    """The undisturbed small project, and copies of it."""
 
     def __init__(self, place: Path, seed: int, tries: int) -> None:
         self.place, self.rng, self.tries = place, random.Random(seed), tries
@@ -122,7 +122,7 @@ class Bench:
         return type(project)(to)
 
     def disturbed(self, project: Any, words: list[str]) -> int:
-        """A command in processes that meet faults, killed at a random moment or left to its end; how it ended."""
+        """Run a command under faults, perhaps killed at a random moment; return its exit code."""
         faults = {
             "GRADUS_FAULTS": f"{self.rng.random()}:{self.rng.choice((150, 600, 3000))}",
             "GRADUS_FAULTS_FOLDER": str(project.folder), "GRADUS_FAULTS_LOG": str(self._log),
@@ -150,7 +150,7 @@ class Bench:
 
     @contextmanager
     def _record_in_the_way(self, project: Any) -> Generator[None]:
-        """The record, locked or away for a while in a third of the cases."""
+        """In a third of the cases, lock or remove the record for a while."""
         database, kind = project.folder / "state" / "mlflow.db", self.rng.choice(("locked", "away", "", "", "", ""))
         stop = threading.Event()
 
@@ -160,11 +160,11 @@ class Bench:
                 return
             self.happened[f"the record is {kind}"] += 1
             if kind == "locked":
-                held = sqlite3.connect(database, isolation_level=None, timeout=5)
-                with closing(held), suppress(sqlite3.OperationalError):
-                    held.execute("BEGIN EXCLUSIVE")
+                connection = sqlite3.connect(database, isolation_level=None, timeout=5)
+                with closing(connection), suppress(sqlite3.OperationalError):
+                    connection.execute("BEGIN EXCLUSIVE")
                     stop.wait(3)
-                    held.execute("ROLLBACK")
+                    connection.execute("ROLLBACK")
             else:
                 aside = database.with_name("mlflow.db.away")
                 database.rename(aside)
@@ -182,7 +182,7 @@ class Bench:
                 thread.join()
 
     def _half_written(self, project: Any) -> None:
-        """Half a file under the name that writers use before they rename."""
+        """Leave half a file under a writer's temporary name."""
         folders = [path for path in (project.folder / "artifacts").rglob("*") if path.is_dir()]
         if folders:
             (self.rng.choice(folders) / "half.part").write_bytes(b'{"half": ')
@@ -196,18 +196,18 @@ class Bench:
 
 
 def calm(project: Any, words: list[str]) -> tuple[bool, str]:
-    """The command without faults; whether it ended well, and what it said last."""
-    said = ""
+    """Run the command without faults; return whether it succeeded, and its last output."""
+    output = ""
     for _ in range(CALM_TRIES):
         done = project.call("flows.cli", *words)
-        said = (done.stderr or done.stdout)[-600:]
+        output = (done.stderr or done.stdout)[-600:]
         if done.returncode == 0:
-            return True, said
-    return False, said
+            return True, output
+    return False, output
 
 
 def results(project: Any) -> dict[str, str]:
-    """Hashes of what a climb leaves: answers, scores, weights, decisions; without what differs between any two."""
+    """Hashes of a climb's results (answers, scores, weights, decisions), without what always differs."""
     hashes: dict[str, str] = {}
     for path in sorted(project.artifacts.rglob("*")):
         name = path.relative_to(project.artifacts).as_posix()
@@ -221,7 +221,7 @@ def results(project: Any) -> dict[str, str]:
 
 
 def aliases(project: Any) -> dict[str, int]:
-    """Which version of the workload has which alias."""
+    """The version of the workload for each alias."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=f"sqlite:///{project.folder / 'state' / 'mlflow.db'}")
@@ -231,34 +231,34 @@ def aliases(project: Any) -> dict[str, int]:
 def compared(
     bench: Bench, project: Any, words: list[str], result: Callable[[Any], Any], expected: Any
 ) -> dict[str, Any]:
-    """Disturb a command so many times, let it end, and compare."""
+    """Disturb a command several times, let it finish, and compare."""
     bench.happened.clear()
     codes = Counter(str(bench.disturbed(project, words)) for _ in range(bench.tries))
-    ended, said = calm(project, words)
-    found = result(project) if ended else {}
-    odd = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    ended, output = calm(project, words)
+    actual = result(project) if ended else {}
+    odd = sorted(name for name in {*expected, *actual} if expected.get(name) != actual.get(name))
     row: dict[str, Any] = {
         "tries": bench.tries, "faults": sum(bench.happened.values()), "kinds": dict(sorted(bench.happened.items())),
         "exit_codes": dict(codes), "compared": len(expected), "results_differ": len(odd) + (not ended),
     }  # fmt: skip
-    return row | ({"differ": odd, "said": said} if odd or not ended else {})
+    return row | ({"differ": odd, "said": output} if odd or not ended else {})
 
 
 def climb(bench: Bench) -> dict[str, Any]:
-    """A climb from nothing. What differs, and differs between two undisturbed ones as well, is no difference."""
+    """A climb from scratch. Differences that also occur between undisturbed climbs are ignored."""
     row = compared(bench, bench.fresh(), ["run", "triage"], results, results(bench.climbed()))
     if row["results_differ"] and "differ" in row:
         again = bench.fresh()
         assert again.climb().returncode == 0
-        one, other = results(bench.climbed()), results(again)
-        always = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+        first, second = results(bench.climbed()), results(again)
+        always = sorted(name for name in {*first, *second} if first.get(name) != second.get(name))
         row |= {"differ": sorted({*row["differ"]} - {*always}), "differ_in_any_two": always}
         row |= {"results_differ": len(row["differ"])}
     return row
 
 
 def release(bench: Bench) -> dict[str, Any]:
-    """The release of a second version that nobody asks, which becomes champion."""
+    """The release of a second version without traffic, which becomes champion."""
 
     def prepared() -> Any:
         from mlflow import MlflowClient
@@ -278,7 +278,7 @@ def release(bench: Bench) -> dict[str, Any]:
 
 
 def retrain(bench: Bench) -> dict[str, Any]:
-    """A retraining with 120 corrected answers of production: the data of its version."""
+    """A retraining with 120 corrected production answers: the data of its version."""
     from tests.flows.test_retrain import answered, corrected, put
 
     def prepared() -> Any:
@@ -287,7 +287,7 @@ def retrain(bench: Bench) -> dict[str, Any]:
         return project
 
     def learnt(project: Any) -> dict[str, str]:
-        """The harvest of the last branch, whose rows are the same whenever they were gathered."""
+        """The last branch's harvest, whose rows do not depend on when they were gathered."""
         listed = subprocess.run(
             ["git", "branch", "--list", "retrain/*", "--format=%(refname:short)"], cwd=project.folder,
             capture_output=True, text=True, check=True,
@@ -303,7 +303,7 @@ def retrain(bench: Bench) -> dict[str, Any]:
 
 
 def serve(bench: Bench) -> dict[str, Any]:
-    """A real server that is disturbed and killed while clients ask; then what was acknowledged, against the lake."""
+    """A real server, disturbed and killed while clients ask; then acknowledged answers are compared with the lake."""
     import httpx
 
     from benchmarks.serving import free_ports

@@ -1,7 +1,7 @@
-"""How often each 95 % interval that a report prints holds the truth; a section of `verdicts`.
+"""How often each of a report's 95 % intervals contains the truth; a section of `verdicts`.
 
-Shares and pass@k (Wilson), differences (Tango), mean scores and pass@1 (Student), and the money of an account
-(bootstrap over calls, a machine's throughput by its spread). Beside them stand intervals that were tried and not used.
+Shares and pass@k (Wilson), differences (Tango), mean scores and pass@1 (Student), and the costs in an account
+(bootstrap over calls, a machine's throughput by its spread), compared with intervals that were tried and not used.
 """
 
 from collections import Counter
@@ -34,46 +34,46 @@ from components.records import Interval
 
 
 def covered(rng: np.random.Generator, most: int, times: int) -> dict[str, Any]:
-    """Coverage over truths drawn from where rungs are found; `most` examples at most."""
-    found: dict[str, Any] = {}
+    """Coverage over truths drawn from the range of real rungs, with at most `most` examples."""
+    rows: dict[str, Any] = {}
     for n in (200, 500, most):
-        found[f"accuracy, Wilson, n = {n}"] = covered_shares(rng, n, (0.5, 0.99), times)
-        found[f"validity, Wilson, n = {n}"] = covered_shares(rng, n, (0.95, 0.9999), times)
+        rows[f"accuracy, Wilson, n = {n}"] = covered_shares(rng, n, (0.5, 0.99), times)
+        rows[f"validity, Wilson, n = {n}"] = covered_shares(rng, n, (0.95, 0.9999), times)
     for n in (50, 100, 200, 500, most):
-        found[f"difference, Tango, n = {n}"] = covered_differences(rng, n, times, tango_ends)
+        rows[f"difference, Tango, n = {n}"] = covered_differences(rng, n, times, tango_ends)
     for n in (50, 100, most):
-        found[f"difference of mean scores, Student, n = {n}"] = covered_means(rng, n, times, student_ends)
+        rows[f"difference of mean scores, Student, n = {n}"] = covered_means(rng, n, times, student_ends)
     some = max(1, times // 20)
     for n in (50, 100):
-        found[f"difference, percentile bootstrap (not used), n = {n}"] = covered_differences(
+        rows[f"difference, percentile bootstrap (not used), n = {n}"] = covered_differences(
             rng, n, some, bootstrap_ends
         )
-        found[f"difference of mean scores, percentile bootstrap (not used), n = {n}"] = covered_means(
+        rows[f"difference of mean scores, percentile bootstrap (not used), n = {n}"] = covered_means(
             rng, n, some, bootstrap_of_means
         )
-    found |= covered_headroom(rng, 200, 8, max(1, times // 10))
-    return found | covered_money(rng, most, some)
+    rows |= covered_headroom(rng, 200, 8, max(1, times // 10))
+    return rows | covered_money(rng, most, some)
 
 
 def covered_shares(rng: np.random.Generator, n: int, truths: tuple[float, float], times: int) -> dict[str, Any]:
-    """Wilson's interval over truths drawn; and exactly, at the worst truth, beside the mid-P interval."""
-    ends = np.array([(one.low, one.high) for one in (wilson(k, n) for k in range(n + 1))]).T
+    """Wilson's interval over drawn truths and, exactly, at the worst truth, compared with the mid-P interval."""
+    ends = np.array([(interval.low, interval.high) for interval in (wilson(k, n) for k in range(n + 1))]).T
     truth, counts = rng.uniform(*truths, times), np.arange(n + 1)
     drawn = rng.binomial(n, truth)
-    held = np.mean((ends[0][drawn] <= truth) & (truth <= ends[1][drawn]))
+    covered = np.mean((ends[0][drawn] <= truth) & (truth <= ends[1][drawn]))
 
     def worst(ends: NDArray[Any]) -> float:
         at = np.linspace(*truths, 300)[:, None]
         return float((binom.pmf(counts, n, at) * ((ends[0] <= at) & (at <= ends[1]))).sum(axis=1).min())
 
     return {
-        "covered": round(float(held), 4), "n": times,
+        "covered": round(float(covered), 4), "n": times,
         "worst_truth": round(worst(ends), 4), "worst_truth_of_mid_p (not used)": round(worst(mid_p(n)), 4),
     }  # fmt: skip
 
 
 def mid_p(n: int) -> NDArray[Any]:
-    """Ends (2, n + 1) of the mid-P interval of every count (Lancaster 1961), by halving."""
+    """Ends (2, n + 1) of the mid-P interval for every count (Lancaster 1961), by bisection."""
     counts = np.arange(n + 1)
 
     def upper(least: NDArray[Any]) -> NDArray[Any]:
@@ -90,36 +90,36 @@ def mid_p(n: int) -> NDArray[Any]:
 def covered_differences(
     rng: np.random.Generator, n: int, times: int, ends: Callable[[int, int, int], tuple[float, float]]
 ) -> dict[str, Any]:
-    """An interval of a difference: discordance from 3 to 30 %, gains from none to all of it."""
-    held = 0
+    """An interval for a difference: discordance from 3 to 30 %, gains from none to all of it."""
+    covered = 0
     for _ in tqdm(range(times), f"coverage, {n}", leave=False):
         discordant, tilt = rng.uniform(0.03, 0.3), rng.uniform(0.1, 0.9)
         fixed, broken, _ = rng.multinomial(n, [discordant * tilt, discordant * (1 - tilt), 1 - discordant])
         low, high = ends(int(fixed), int(broken), n)
-        held += low <= discordant * (2 * tilt - 1) <= high
-    return {"covered": round(held / times, 4), "n": times}
+        covered += low <= discordant * (2 * tilt - 1) <= high
+    return {"covered": round(covered / times, 4), "n": times}
 
 
 def covered_means(
     rng: np.random.Generator, n: int, times: int, ends: Callable[[NDArray[Any]], tuple[float, float]]
 ) -> dict[str, Any]:
-    """An interval of a mean of graded differences: two thirds of them 0, the others spread to both sides."""
-    held = 0
+    """An interval for the mean of graded differences: two thirds are 0, the others are on both sides."""
+    covered = 0
     for _ in tqdm(range(times), f"coverage of means, {n}", leave=False):
         gain = rng.uniform(-0.1, 0.1)
         low, high = ends(np.where(rng.random(n) < 1 / 3, np.clip(rng.normal(gain, 0.2, n), -1, 1), 0.0).round(2))
-        held += low <= gain / 3 <= high
-    return {"covered": round(held / times, 4), "n": times}
+        covered += low <= gain / 3 <= high
+    return {"covered": round(covered / times, 4), "n": times}
 
 
 def student_ends(change: NDArray[Any]) -> tuple[float, float]:
-    """Of the interval that is used for mean scores."""
-    found = mean_of(change)
-    return found.low, found.high
+    """The ends of the interval that is used for mean scores."""
+    interval = mean_of(change)
+    return interval.low, interval.high
 
 
 def bootstrap_of_means(change: NDArray[Any]) -> tuple[float, float]:
-    """Of the percentile bootstrap, which lost (Efron 1979); drawn is how often each distinct difference occurs."""
+    """The ends of the rejected percentile bootstrap (Efron 1979), drawn as counts of each distinct difference."""
     kinds, counts = np.unique(change, return_counts=True)
     n = len(change)
     means = np.random.default_rng(0).multinomial(n, counts / n, size=2000) @ kinds / n
@@ -128,51 +128,51 @@ def bootstrap_of_means(change: NDArray[Any]) -> tuple[float, float]:
 
 
 def tango_ends(fixed: int, broken: int, n: int) -> tuple[float, float]:
-    """Of the interval that is used."""
-    found = tango(fixed, broken, n)
-    return found.low, found.high
+    """The ends of the interval that is used."""
+    interval = tango(fixed, broken, n)
+    return interval.low, interval.high
 
 
 def bootstrap_ends(fixed: int, broken: int, n: int) -> tuple[float, float]:
-    """Of the one that lost, for right and wrong answers."""
+    """The ends of the rejected one, for right and wrong answers."""
     return bootstrap_of_means(np.repeat([1.0, -1.0, 0.0], [fixed, broken, n - fixed - broken]))
 
 
 def covered_headroom(rng: np.random.Generator, prompts: int, k: int, times: int) -> dict[str, Any]:
-    """pass@1 and pass@k of a rung that knows many prompts, never gets some, and is undecided on the others."""
-    held: Counter[str] = Counter()
+    """pass@1 and pass@k of a rung that always solves many prompts, never some, and the others sometimes."""
+    counts: Counter[str] = Counter()
     for _ in tqdm(range(times), "coverage of pass@k", leave=False):
         shares, a, b = rng.dirichlet((8, 1, 3)), *rng.uniform(0.3, 3.0, size=2)
         kinds = rng.choice(3, size=prompts, p=shares)
         chance = np.where(kinds == 0, 1.0, np.where(kinds == 1, 0.0, rng.beta(a, b, size=prompts)))
-        found = headroom(rng.random((prompts, k)) < chance[:, None], Interval(value=0.0, low=0.0, high=0.0))
+        estimate = headroom(rng.random((prompts, k)) < chance[:, None], Interval(value=0.0, low=0.0, high=0.0))
         missed = np.prod([(b + i) / (a + b + i) for i in range(k)])  # E[(1 − p)^k] of the beta distribution
-        held["1"] += found.pass_1.low <= shares[0] + shares[2] * a / (a + b) <= found.pass_1.high
-        held[str(k)] += found.pass_k.low <= shares[0] + shares[2] * (1 - missed) <= found.pass_k.high
+        counts["1"] += estimate.pass_1.low <= shares[0] + shares[2] * a / (a + b) <= estimate.pass_1.high
+        counts[str(k)] += estimate.pass_k.low <= shares[0] + shares[2] * (1 - missed) <= estimate.pass_k.high
     return {
-        f"pass@{name}, {prompts} prompts": {"covered": round(held[name] / times, 4), "n": times}
+        f"pass@{name}, {prompts} prompts": {"covered": round(counts[name] / times, 4), "n": times}
         for name in ("1", str(k))
     }
 
 
 def covered_money(rng: np.random.Generator, n: int, times: int) -> dict[str, Any]:
-    """The figures of an account: n calls of an API paid by tokens, and of a model on a machine of known spread."""
+    """An account's figures: n calls to an API paid by tokens, and to a model on a machine with known spread."""
     economics = EconomicsParams(usd_per_error=0.02, usd_setup=4000.0, throughput_spread=0.1)
     machine = MachinePrice(
         description="simulated", usd_per_hour=2.0, utilisation=0.5, source="simulated", date=date(2026, 1, 1)
     )
     setting = Setting(Traffic(calls_per_year=2_000_000, growth_per_year=0.2), economics, machine, date(2026, 1, 1), 1)
-    held: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for _ in tqdm(range(times), "coverage of money", leave=False):
         world = Money.drawn(rng)
         account = draw_up(world.calls(rng, n, economics.throughput_spread), "api", setting)
-        held.update(name for name, inside in world.inside(account, setting).items() if inside)
-    return {f"{name}, n = {n}": {"covered": round(held[name] / times, 4), "n": times} for name in Money.FIGURES}
+        counts.update(name for name, inside in world.inside(account, setting).items() if inside)
+    return {f"{name}, n = {n}": {"covered": round(counts[name] / times, 4), "n": times} for name in Money.FIGURES}
 
 
 @dataclass(frozen=True)
 class Money:
-    """What is true of an API and a model of one's own: dollars a call, and shares right."""
+    """The truth about an API and an owned model: dollars per call, and shares right."""
 
     FIGURES: ClassVar = (
         "dollars a call, API", "dollars a call, own", "dollars a right call, API", "dollars a right call, own",
@@ -186,7 +186,7 @@ class Money:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> "Money":
-        """From what is seen of triage-like workloads."""
+        """Draw from the range of triage-like workloads."""
         return cls(
             api_usd=float(np.exp(rng.uniform(np.log(2e-4), np.log(4e-3)))), api_spread=float(rng.uniform(0.1, 0.8)),
             own_usd=float(np.exp(rng.uniform(np.log(2e-6), np.log(2e-4)))),
@@ -194,10 +194,10 @@ class Money:
         )  # fmt: skip
 
     def calls(self, rng: np.random.Generator, n: int, spread: float) -> list[Calls]:
-        """N calls of both, as they are measured."""
+        """N measured calls of both."""
         api = self.api_usd * np.exp(rng.normal(-(self.api_spread**2) / 2, self.api_spread, size=n))
         own = np.full(n, self.own_usd * np.exp(rng.normal(0.0, spread)))
-        hard = rng.random(n)  # the same examples are hard for both
+        hard = rng.random(n)  # the same examples are difficult for both
         right = [np.where(rng.random(n) < 0.5, hard, rng.random(n)) < share for share in self._shares]
         return [
             Calls("api", api, right[0].astype(float), owned=False),
@@ -209,7 +209,7 @@ class Money:
         return self.api_right, self.own_right
 
     def inside(self, account: Account, setting: Setting) -> dict[str, bool]:
-        """Which of the account's intervals hold what is true."""
+        """Which of the account's intervals contain the truth."""
         api, own = account.rungs
         case = Case(
             incumbent_usd=self.api_usd, owned_usd=self.own_usd, calls_per_year=float(setting.traffic.calls_per_year),
@@ -230,5 +230,5 @@ class Money:
         ), strict=True))  # fmt: skip
 
 
-def _holds(found: Interval, truth: float) -> bool:
-    return found.low <= truth <= found.high
+def _holds(interval: Interval, truth: float) -> bool:
+    return interval.low <= truth <= interval.high

@@ -1,9 +1,9 @@
-"""Output tokens a second of three ways to answer the same questions with a local model.
+"""Output tokens per second for three ways to answer the same questions with a local model.
 
-One prompt after another with `model.generate`, `transformers.pipeline` with batches of 64, and the engine of Gradus:
-interleaved in one run, medians of the rounds, so that the ratios compare like with like. All three are greedy and
-end at the same tokens; the share of equal answers is told. Tickets and system prompt are the workload triage's. The
-precision is the one in which a profile serves: bfloat16 where that is fast, and then answers are equal up to rounding.
+`model.generate` one prompt at a time, `transformers.pipeline` in batches of 64, and Gradus's engine, interleaved in one
+run, with medians over rounds, so that the ratios are fair. All three are greedy and stop at the same tokens; the share
+of equal answers is reported. Tickets and system prompt are from the workload triage. The precision is that of serving:
+bfloat16 where it is fast, in which case answers are equal up to rounding.
 
     python -m benchmarks.engine_speed --model models/nano
 """
@@ -90,7 +90,7 @@ def parse() -> argparse.Namespace:
 
 
 def questions(tokenizer: Any, options: argparse.Namespace) -> list[Ask]:
-    """Tickets of 40 to 120 tokens behind one long system prompt."""
+    """Tickets of 40 to 120 tokens after a long system prompt."""
     from components.workloads.triage import generate
 
     text = PROMPT.read_text(encoding="utf-8").partition("---user---")[0]
@@ -105,7 +105,7 @@ def questions(tokenizer: Any, options: argparse.Namespace) -> list[Ask]:
 
 
 def one_by_one(engine: Any, asks: list[Ask], new_tokens: int) -> list[str]:
-    """`generate` for each prompt alone."""
+    """`generate`, one prompt at a time."""
     import torch
     from tqdm import tqdm
 
@@ -127,18 +127,18 @@ def pipeline(engine: Any, asks: list[Ask], new_tokens: int) -> list[str]:
 
     run: Any = transformers.pipeline("text-generation", model=engine.model, tokenizer=engine.tokenizer)
     settings = {"batch_size": PIPELINE_BATCH, "do_sample": False, "max_new_tokens": new_tokens}
-    found = run([turns(ask) for ask in asks], return_full_text=False, **settings)
-    return [answers[0]["generated_text"] for answers in found]
+    outputs = run([turns(ask) for ask in asks], return_full_text=False, **settings)
+    return [answers[0]["generated_text"] for answers in outputs]
 
 
 def turns(ask: Ask) -> list[dict[str, str]]:
-    """Messages as transformers takes them."""
+    """Messages in transformers' form."""
     return [message.model_dump() for message in ask.messages]
 
 
 def summary(rates: dict[str, list[float]], equal: dict[str, float]) -> dict[str, Any]:
-    """Medians, and how many times faster the engine is; its own answers are what the others are compared with."""
-    medians = {name: statistics.median(found) for name, found in rates.items()}
+    """Medians, and the engine's speed-up; other answers are compared with the engine's."""
+    medians = {name: statistics.median(values) for name, values in rates.items()}
     ratios = {name: medians["gradus"] / medians[name] for name in TARGETS}
     return {
         "tokens_per_second": medians,
@@ -165,7 +165,7 @@ def show(record: dict[str, Any]) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """Where, when and how the figures were taken."""
+    """Where, when and how the figures were measured."""
     import torch
     import transformers
 
@@ -184,7 +184,7 @@ def machine() -> dict[str, Any]:
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
-    """Write the record beside the file, then replace it."""
+    """Write the record atomically."""
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     part.replace(path)

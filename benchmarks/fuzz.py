@@ -1,15 +1,14 @@
-"""What nobody meant to send: random requests over HTTP, and random inputs to every reader of what comes from outside.
+"""Fuzzing: random requests over HTTP, and random inputs to every reader of outside data.
 
-Requests are made by schemathesis from the server's own OpenAPI document, those that fit it and those that do not, and
-sent to a real server over loopback whose answers are canned. A failure is a status of 500, an error in another shape
-than OpenAI's, more than a second of the processor, no answer, or a server that does not answer afterwards. Inputs are
-made by hypothesis (`READERS`), files by damaging whole ones (`fuzz_files`); a failure is any error but the reader's own
-refusals, or more than a second of the processor.
+schemathesis makes requests from the server's own OpenAPI document, valid and invalid ones, and sends them over loopback
+to a real server with canned answers. A failure is status 500, an error not in OpenAI's form, more than a second of CPU
+time, no answer, or a server that no longer answers afterwards. hypothesis makes inputs (`READERS`); files are damaged
+(`fuzz_files`). A failure is any error except the reader's own refusals, or more than a second of CPU time.
 
     python -m benchmarks.fuzz
 
-It goes piece by piece: what an earlier call did without a failure is not done again, unless it is asked for (--fresh).
-Parts (--part 0 2, --part 1 2) may run side by side; a call without it then sums up.
+The work is split into pieces; those that an earlier call completed without failures are skipped (unless --fresh). Parts
+(--part 0 2, --part 1 2) can run in parallel; a call without --part then summarises.
 """
 
 import argparse
@@ -50,32 +49,32 @@ SCHEMA: dict[str, Any] = {
     "type": "object", "additionalProperties": False, "required": ["kind"],
     "properties": {"kind": {"enum": ["refund", "delivery"]}, "amount": {"type": ["number", "null"]}},
 }  # fmt: skip
-SLOW_S = 1.0  # of the processor, so that other work on the machine is no hang
-PATIENCE_S = 120.0  # until no answer is none
-STUCK_S = 10.0  # of the processor, after which a reading is ended
+SLOW_S = 1.0  # of CPU time, so that other load on the machine does not count as a hang
+PATIENCE_S = 120.0  # after which there is no answer
+STUCK_S = 10.0  # of CPU time, after which reading is aborted
 PIECE = 1000
 PROGRESS = ROOT / "state" / "bench" / "fuzz.jsonl"
-EXPECTED = frozenset({501, 503})  # of 5xx: no traces are kept here; too much at once
+EXPECTED = frozenset({501, 503})  # allowed 5xx: no traces are kept here; too many requests at once
 MOST_KEPT = 20  # failures in the record
 
 
 @dataclass(frozen=True)
 class Reader:
-    """What reads something from outside: its name, inputs for it, and the reading; it raises for a failure alone."""
+    """A reader of outside data: its name, inputs for it, and a function that raises only for failures."""
 
     name: str
     inputs: st.SearchStrategy[Any]
     read: Callable[[Any], object]
-    share: float = 1.0  # of the inputs, in proportion to other readers'
+    share: float = 1.0  # of the inputs, relative to other readers
 
 
 class StuckError(BaseException):
-    """A reading did not end; no reader's `except` may take it for its own."""
+    """Reading did not end; not an Exception, so that no reader's `except` catches it."""
 
 
 @dataclass
 class Found:
-    """What a piece came to."""
+    """The outcome of a piece."""
 
     count: int = 0
     statuses: Counter[str] = field(default_factory=Counter[str])
@@ -83,7 +82,7 @@ class Found:
     slowest_s: float = 0.0
 
     def tried(self, read: Callable[[], object], value: object) -> None:
-        """Read once, and a second time where it was slow: a library that is imported late is no hang."""
+        """Read, and repeat if slow, because a late import is not a hang."""
         self.count += 1
         seconds, why = _timed(read)
         if seconds > SLOW_S and not why:
@@ -94,14 +93,14 @@ class Found:
 
 
 def _timed(read: Callable[[], object]) -> tuple[float, str]:
-    """Seconds of the processor that a reading took, and how it failed; empty where it did not."""
+    """The CPU seconds for reading, and the failure, "" if none."""
     signal.signal(signal.SIGPROF, _stop)
     signal.setitimer(signal.ITIMER_PROF, STUCK_S)
     began = time.process_time()
     why = ""
     try:
         read()
-    except (Exception, StuckError) as error:  # of any kind: that is what is looked for
+    except (Exception, StuckError) as error:  # of any kind: this is the purpose
         where = traceback.extract_tb(error.__traceback__)[-1]
         why = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"[:300]
     finally:
@@ -145,7 +144,7 @@ NAMES = ("temperature", "top_p", "n", "seed", "stop", "stream", "stream_options"
 
 
 def bodies(needed: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[bytes]:
-    """Requests that are nearly right: fields of the right form, any of them replaced, cut off, or none at all."""
+    """Almost valid requests: fields in the right form, with some replaced, or truncated, or missing."""
     fields = st.fixed_dictionaries(
         dict(needed), optional={**{name: VALUES for name in NAMES}, "response_format": FORMS, "user": VALUES}
     )
@@ -156,36 +155,36 @@ def bodies(needed: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[by
 
 
 def served() -> Served:
-    """A version that is asked with two inputs."""
+    """A version with two inputs."""
     return Served(1, "sft", Canned(), Prompt("short", "Sort.", "{subject}: {text}"), 12, SCHEMA)
 
 
 def read_chat(body: bytes) -> None:
-    """As the server reads a request for a chat completion, up to what the engine is asked."""
+    """Read a request for a chat completion like the server, up to the engine's input."""
     with refusals():
         prepare(ChatRequest.model_validate_json(body))
 
 
 def read_response(body: bytes) -> None:
-    """As the server reads a request for a response."""
+    """Read a request for a response like the server."""
     with refusals():
         prepare(ResponsesRequest.model_validate_json(body).chat)
 
 
 def read_feedback(body: bytes) -> None:
-    """As the server reads feedback."""
+    """Read feedback like the server."""
     with refusals():
         CORRECTIONS.check(FeedbackRequest.model_validate_json(body), ServingParams())
 
 
 def read_message(content: str) -> None:
-    """As the server reads a user message with several inputs."""
+    """Read a user message with several inputs like the server."""
     with refusals():
         prepare(ChatRequest(model="triage", messages=[{"role": "user", "content": content}]))  # type: ignore[list-item]
 
 
 def prepare(asked: ChatRequest) -> None:
-    """What becomes of a request before the engine sees it: its tokens are bounded, and its answer ends at a stop."""
+    """Process a request as before the engine: tokens are bounded, and the answer ends at a stop."""
     asked.refuse_unknown()
     sampling = asked.sampling(12, SCHEMA, ServingParams())
     assert sampling.n * sampling.max_new_tokens <= ServingParams().most_new_tokens
@@ -196,7 +195,7 @@ def prepare(asked: ChatRequest) -> None:
 
 @contextmanager
 def refusals() -> Generator[None]:
-    """What is refused with a 4xx is no failure."""
+    """Refusals with a 4xx are not failures."""
     try:
         yield
     except (RequestError, ValueError) as error:
@@ -223,7 +222,7 @@ READERS: list[Reader] = [
 
 
 class Canned:
-    """An engine whose answers are always the same."""
+    """An engine with constant answers."""
 
     def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
         """`n` answers to each prompt."""
@@ -237,7 +236,7 @@ SERVED, CORRECTIONS = served(), Corrections(SCHEMA)
 
 @contextmanager
 def server() -> Generator[tuple[str, dict[str, Any]]]:
-    """The address of a server that runs, and its OpenAPI document."""
+    """The address of a running server, and its OpenAPI document."""
     import uvicorn
 
     from components.registry import Version
@@ -261,18 +260,18 @@ def server() -> Generator[tuple[str, dict[str, Any]]]:
 
 
 def operations(session: "Session") -> list[Any]:
-    """The operations that the server's OpenAPI document names."""
+    """The operations in the server's OpenAPI document."""
     import schemathesis
 
     return [
-        found.ok()  # pyright: ignore[reportAttributeAccessIssue]: one that cannot be read ends the run
-        for found in schemathesis.openapi.from_dict(session.document).get_all_operations()
+        operation.ok()  # pyright: ignore[reportAttributeAccessIssue]: an invalid one ends the run
+        for operation in schemathesis.openapi.from_dict(session.document).get_all_operations()
     ]
 
 
 @dataclass(frozen=True)
 class Session:
-    """A server that runs, and a connection to it."""
+    """A running server, and a connection to it."""
 
     address: str
     document: dict[str, Any]
@@ -281,7 +280,7 @@ class Session:
 
 @contextmanager
 def session() -> Generator[Session]:
-    """A server, and who asks it."""
+    """A server, and a client for it."""
     import requests
 
     with server() as (address, document), requests.Session() as connection:
@@ -289,38 +288,38 @@ def session() -> Generator[Session]:
 
 
 def fuzz_http(open_session: Session, place: int, mode: str, n: int, number: int) -> Found:
-    """Send so many requests to an operation, those that fit its description or (`mode`) those that do not."""
+    """Send so many requests to an operation, valid or invalid ones according to `mode`."""
     import requests
     from schemathesis import GenerationMode
 
-    found = Found()
+    outcome = Found()
     operation = operations(open_session)[place]
 
     def send(case: Any) -> None:
         if (path := case.formatted_path).startswith("/v1") and case.body is None and case.method == "POST":
             case.headers = {**(case.headers or {}), "Content-Type": "application/json"}
-        if found.count % 2 and isinstance(case.body, dict) and "model" in case.body:  # a name that there is
+        if outcome.count % 2 and isinstance(case.body, dict) and "model" in case.body:  # an existing name
             case.body = case.body | {"model": "triage"}
         started = time.process_time()
-        found.count += 1
+        outcome.count += 1
         try:
             reply = case.call(base_url=open_session.address, session=open_session.connection, timeout=PATIENCE_S)
         except requests.RequestException as error:
-            found.failures.append({"path": path, "input": repr(case.body)[:500], "why": f"no answer: {error}"[:300]})
+            outcome.failures.append({"path": path, "input": repr(case.body)[:500], "why": f"no answer: {error}"[:300]})
             return
-        found.statuses[str(reply.status_code)] += 1
+        outcome.statuses[str(reply.status_code)] += 1
         if problem := _problem(reply, time.process_time() - started):
-            found.failures.append({"path": path, "input": repr(case.body)[:500], "why": problem})
+            outcome.failures.append({"path": path, "input": repr(case.body)[:500], "why": problem})
 
-    with suppress(Unsatisfiable):  # without parameters, none breaks the description
+    with suppress(Unsatisfiable):  # without parameters, no request is invalid
         _draw(operation.as_strategy(generation_mode=GenerationMode[mode]), n, number, send)
     if not open_session.connection.get(f"{open_session.address}/healthz", timeout=PATIENCE_S).ok:
-        found.failures.append({"path": "/healthz", "why": "the server no longer answers"})
-    return found
+        outcome.failures.append({"path": "/healthz", "why": "the server no longer answers"})
+    return outcome
 
 
 def _problem(reply: Any, seconds: float) -> str:
-    """What is wrong with a reply; empty where nothing is."""
+    """What is wrong with a reply; "" if nothing is."""
     if reply.status_code >= 500 and reply.status_code not in EXPECTED:
         return f"status {reply.status_code}"
     if seconds > SLOW_S:
@@ -339,21 +338,21 @@ def _problem(reply: Any, seconds: float) -> str:
 
 
 def fuzz_reader(reader: Reader, n: int, number: int) -> Found:
-    """Give a reader so many inputs."""
-    found = Found()
-    _draw(reader.inputs, n, number, lambda value: found.tried(lambda: reader.read(value), value))
-    return found
+    """Test a reader with so many inputs."""
+    outcome = Found()
+    _draw(reader.inputs, n, number, lambda value: outcome.tried(lambda: reader.read(value), value))
+    return outcome
 
 
 def fuzz_files(files: Files, n: int, number: int) -> Found:
-    """Give a reader of files so many damaged ones."""
-    found = Found()
-    damaged(files, n, number, found.tried)
-    return found
+    """Test a reader of files with so many damaged ones."""
+    outcome = Found()
+    damaged(files, n, number, outcome.tried)
+    return outcome
 
 
 def _draw(strategy: st.SearchStrategy[Any], n: int, number: int, use: Callable[[Any], None]) -> None:
-    """Draw so many values: in rounds, since hypothesis ends a round when it has seen all that it can think of."""
+    """Draw so many values, in rounds, because hypothesis ends a round when its ideas are exhausted."""
     left: int = n
     turn: int = 0
     while left > 0:
@@ -374,28 +373,28 @@ def _draw(strategy: st.SearchStrategy[Any], n: int, number: int, use: Callable[[
         left, turn = left - drawn, turn + 1
 
 
-# -- both, piece by piece
+# -- both, in pieces
 
 
 @dataclass(frozen=True)
 class Piece:
-    """So many requests or inputs, which are made and counted together."""
+    """A number of requests or inputs that are made and counted together."""
 
     section: str
     n: int
     number: int
-    kind: str  # of what is counted: requests or inputs
+    kind: str  # requests or inputs
     run: Callable[[], Found]
 
     @property
     def name(self) -> str:
-        """By which it is known to be done."""
+        """The name under which its completion is recorded."""
         return f"{self.section}: {self.n} from {self.number}"
 
 
 def pieces(requests: int, inputs: int, opened: Session | None) -> list[Piece]:
-    """All that is to be done."""
-    found: list[Piece] = []
+    """All the work."""
+    planned: list[Piece] = []
     if opened:
         asked = [
             (place, one, mode) for place, one in enumerate(operations(opened)) for mode in ("POSITIVE", "NEGATIVE")
@@ -403,12 +402,12 @@ def pieces(requests: int, inputs: int, opened: Session | None) -> list[Piece]:
         budgets = _shares(requests, [8.0 if one.body else 0.5 for _, one, _ in asked])
         for (place, one, mode), budget in zip(asked, budgets, strict=True):
             section = f"{one.method.upper()} {one.path}, {mode.lower()}"
-            found += _cut_up(section, budget, "requests", partial(fuzz_http, opened, place, mode))
+            planned += _cut_up(section, budget, "requests", partial(fuzz_http, opened, place, mode))
     budgets = _shares(inputs, [one.share for one in (*READERS, *FILES)])
     for one, budget in zip((*READERS, *FILES), budgets, strict=True):
         run = partial(fuzz_reader, one) if isinstance(one, Reader) else partial(fuzz_files, one)
-        found += _cut_up(one.name, budget, "inputs", run)
-    return found
+        planned += _cut_up(one.name, budget, "inputs", run)
+    return planned
 
 
 def _cut_up(section: str, n: int, kind: str, run: Callable[[int, int], Found]) -> list[Piece]:
@@ -417,12 +416,12 @@ def _cut_up(section: str, n: int, kind: str, run: Callable[[int, int], Found]) -
 
 
 def _shares(n: int, weights: list[float]) -> list[int]:
-    """Parts of a number in proportion to weights, rounded up."""
+    """Split a number in proportion to weights, rounding up."""
     return [-(-round(n * weight) // max(1, round(sum(weights)))) for weight in weights]
 
 
 def main() -> None:
-    """Send, read, say what failed, and write the record; ends with code 1 where anything did."""
+    """Send, read, print failures, and write the record; exit with code 1 after any failure."""
     options = parse()
     logging.disable(logging.CRITICAL)
     PROGRESS.parent.mkdir(parents=True, exist_ok=True)
@@ -447,20 +446,20 @@ def main() -> None:
 
 def _run(piece: Piece) -> dict[str, Any]:
     began, spent = time.monotonic(), time.process_time()
-    found = piece.run()
+    outcome = piece.run()
     row = {
-        "name": piece.name, "section": piece.section, "kind": piece.kind, "count": found.count,
-        "statuses": dict(found.statuses), "failures": found.failures, "slowest_s": found.slowest_s,
+        "name": piece.name, "section": piece.section, "kind": piece.kind, "count": outcome.count,
+        "statuses": dict(outcome.statuses), "failures": outcome.failures, "slowest_s": outcome.slowest_s,
         "seconds": time.monotonic() - began, "processor_s": time.process_time() - spent,
     }  # fmt: skip
-    print(f"{piece.name}: {len(found.failures)} failures, {row['seconds']:.0f} s", flush=True)
-    for failure in found.failures[:3]:
+    print(f"{piece.name}: {len(outcome.failures)} failures, {row['seconds']:.0f} s", flush=True)
+    for failure in outcome.failures[:3]:
         print(f"  {failure}", flush=True)
     return row
 
 
 def _done() -> dict[str, dict[str, Any]]:
-    """What an earlier call did without failures; what failed is done again."""
+    """The pieces that an earlier call completed without failures."""
     if not PROGRESS.is_file():
         return {}
     rows = [json.loads(line) for line in PROGRESS.read_text(encoding="utf-8").splitlines()]

@@ -1,7 +1,7 @@
-"""Damaged files of every kind that Gradus reads: sources, settings, prompts, keys, records, spool, lake, backups.
+"""Fuzzes every kind of file that Gradus reads: sources, settings, prompts, keys, records, spool, lake, backups.
 
-Whole files are changed at random places by a seeded generator (`fuzz_readers.changed`). Each is read and understood, or
-refused in one sentence; a file of state is set aside. Anything but a GradusError is a failure.
+A seeded generator changes intact files at random places (`fuzz_readers.changed`). Each must be read, or refused in one
+sentence; state files may be set aside. Anything but a GradusError is a failure.
 """
 
 import gzip
@@ -36,13 +36,13 @@ from monitoring.lake import Lake
 from monitoring.upkeep import compact
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKLOAD, DAY = "shop", "1970-01-12"  # of the records' moment, a million seconds
-MOST = 1 << 20  # bytes that a file's reading may leave in the folder before it is made anew
+WORKLOAD, DAY = "shop", "1970-01-12"  # of the records' time, a million seconds
+MOST = 1 << 20  # bytes that readings may leave in the folder before it is recreated
 
 
 @dataclass(frozen=True)
 class Files:
-    """A kind of file: whole ones by name, and what reads one of them."""
+    """A kind of file: intact ones by name, and their reader."""
 
     name: str
     whole: Callable[[], dict[str, bytes]]
@@ -51,7 +51,7 @@ class Files:
 
 
 def damaged(files: Files, n: int, number: int, use: Callable[[Callable[[], object], object], None]) -> None:
-    """Give `use` so many readings of damaged files, each with what was in the file; a refusal is none of its errors."""
+    """Pass so many readings of damaged files, with their content, to `use`; refusals are not errors."""
     rng, whole = random.Random(f"{files.name}/{number}"), list(files.whole().items())
     contents = [content for _, content in whole]
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as place:
@@ -78,7 +78,7 @@ def _told(read: Callable[[Path], object], path: Path) -> None:
 
 def _source(path: Path) -> None:
     reading = read_input(path, Options(translate=translated))
-    rows_of(reading.source, reading.made)
+    rows_of(reading.source, reading.meaning)
 
 
 def _spool(path: Path) -> None:
@@ -134,8 +134,8 @@ def _trace(number: int) -> Trace:
 
 
 def _lines() -> list[str]:
-    said = Feedback(trace_id="chatcmpl-1", at=1e6, workload=WORKLOAD, corrected="{}")
-    return [production_line(record) for record in (_trace(0), _trace(1), said)]
+    feedback = Feedback(trace_id="chatcmpl-1", at=1e6, workload=WORKLOAD, corrected="{}")
+    return [production_line(record) for record in (_trace(0), _trace(1), feedback)]
 
 
 @cache

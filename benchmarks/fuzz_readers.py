@@ -1,9 +1,9 @@
-"""Readers under damaged and made-up files: each is read and understood, or refused in one sentence.
+"""Fuzzes readers with damaged and invented files: each must be read, or refused in one sentence.
 
     python -m benchmarks.fuzz_readers --n 200000
 
-Files of every format are changed at random places by a seeded generator: bytes, lines, tokens of JSON and csv, parts of
-other files. Anything but a GradusError is a failure, and is printed with the file that caused it.
+A seeded generator changes files of every format at random places: bytes, lines, tokens of JSON and csv, parts of other
+files. Anything but a GradusError is a failure, and is printed with its file.
 """
 
 import argparse
@@ -38,7 +38,7 @@ Change = Callable[[random.Random, bytes, list[bytes]], bytes]
 
 
 def main() -> None:
-    """Read so many files, and print how they ended."""
+    """Read so many files, and print the outcomes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=200_000, help="Files.")
     parser.add_argument("--seed", type=int, default=1)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def fuzz(n: int, seed: int) -> tuple[Counter[str], list[tuple[bytes, str]]]:
-    """How many files were read, refused and failed; the failures with their tracebacks."""
+    """The number of files read, refused and failed; the failures with their tracebacks."""
     rng, seeds = random.Random(seed), list(examples().items())
     ends: Counter[str] = Counter()
     failures: list[tuple[bytes, str]] = []
@@ -64,13 +64,13 @@ def fuzz(n: int, seed: int) -> tuple[Counter[str], list[tuple[bytes, str]]]:
             path.write_bytes(content)
             try:
                 reading = read_input(path, Options(translate=translated))
-                rows_of(reading.source, reading.made)
+                rows_of(reading.source, reading.meaning)
                 ends["read"] += 1
             except GradusError as error:
                 ends["refused"] += 1
                 if "\n" in str(error):
                     failures.append((content, f"more than one line: {error}"))
-            except Exception:  # whatever it is, it is what this looks for
+            except Exception:  # of any kind: this is the purpose
                 ends["failed"] += 1
                 failures.append((content, traceback.format_exc()))
             path.unlink()
@@ -85,13 +85,13 @@ def changed(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
 
 
 def _byte(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
-    at = rng.randrange(len(content) + 1)
-    return content[:at] + bytes([rng.randrange(256)]) + content[at + 1 :]
+    index = rng.randrange(len(content) + 1)
+    return content[:index] + bytes([rng.randrange(256)]) + content[index + 1 :]
 
 
 def _token(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
-    at = rng.randrange(len(content) + 1)
-    return content[:at] + rng.choice(TOKENS) + content[at + rng.choice((0, 0, 1, 5)) :]
+    index = rng.randrange(len(content) + 1)
+    return content[:index] + rng.choice(TOKENS) + content[index + rng.choice((0, 0, 1, 5)) :]
 
 
 def _cut(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
@@ -99,19 +99,19 @@ def _cut(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
 
 
 def _gap(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
-    at = rng.randrange(len(content) + 1)
-    return content[:at] + content[at + rng.randrange(1, 60) :]
+    index = rng.randrange(len(content) + 1)
+    return content[:index] + content[index + rng.randrange(1, 60) :]
 
 
 def _again(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
-    at = rng.randrange(len(content) + 1)
-    return content[:at] + content[at : at + rng.randrange(1, 200)] * rng.choice((2, 3)) + content[at:]
+    index = rng.randrange(len(content) + 1)
+    return content[:index] + content[index : index + rng.randrange(1, 200)] * rng.choice((2, 3)) + content[index:]
 
 
 def _joined(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
     other = rng.choice(others)
-    at = rng.randrange(len(other) + 1)
-    return content[: rng.randrange(len(content) + 1)] + other[at : at + 400]
+    index = rng.randrange(len(other) + 1)
+    return content[: rng.randrange(len(content) + 1)] + other[index : index + 400]
 
 
 def _lines(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
@@ -121,12 +121,12 @@ def _lines(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
 
 
 def _value(rng: random.Random, content: bytes, others: list[bytes]) -> bytes:
-    """A JSON value in the place of another."""
+    """Replace a JSON value with another."""
     values = (b"null", b"[]", b"{}", b'""', b"0", b"true", b'[{"role": 1}]', b'{"a": {"b": [1]}}', b'"{\\"x\\": 1}"')
     parts = content.split(b'": ')
-    at = rng.randrange(len(parts))
-    head, comma, rest = parts[at].partition(b",")
-    parts[at] = rng.choice(values) + comma + rest if at else head + comma + rest
+    index = rng.randrange(len(parts))
+    head, comma, rest = parts[index].partition(b",")
+    parts[index] = rng.choice(values) + comma + rest if index else head + comma + rest
     return b'": '.join(parts)
 
 
@@ -134,7 +134,7 @@ CHANGES: list[Change] = [_byte, _token, _token, _cut, _gap, _again, _joined, _li
 
 
 def examples() -> dict[str, bytes]:
-    """One small file of each format."""
+    """A small file of each format."""
     rows = [{"text": f"parcel {n} is late, again", "label": ["a", "b"][n % 2], "sum": f"{n},5"} for n in range(8)]
     chats = [
         {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": row["text"]},

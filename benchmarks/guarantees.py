@@ -1,7 +1,7 @@
-"""Where the promises of the gate hold: groups, adaptive challengers, undecided answers, rare losses, few clusters.
+"""Where the gate's promises hold: groups, adaptive challengers, undecided answers, rare losses, few clusters.
 
-Each cell is a promise in a world whose truth is known: answers are simulated, verdicts and intervals are the product's.
-The seed of the record was drawn for it and looked at by nobody while the methods were chosen; other seeds served that.
+Each cell tests a promise in a world with known truth: answers are simulated, verdicts and intervals are the product's.
+The record's seed was not used while the methods were chosen; other seeds were.
 
     python -m benchmarks.guarantees                       # all cells with the record's seed, into guarantees.json
     python -m benchmarks.guarantees --seed 1 --only power # while building: printed, written to --out alone
@@ -43,11 +43,13 @@ OUT = ROOT / "benchmarks" / "guarantees.json"
 RECORD_SEED = 739_151_404
 EQUAL, POWER = "at most 0.05, upper end at most 0.07", "at least 0.8"
 SLICES = 20
-Cell = tuple[str, str, str, Callable[[np.random.Generator, int], int]]  # promise, world, limit, how often it happened
+Cell = tuple[
+    str, str, str, Callable[[np.random.Generator, int], int]
+]  # promise, world, limit, and a function that counts the event
 
 
 def main() -> None:
-    """Run the cells that are asked for, and merge them into the record by promise and world."""
+    """Run the requested cells, and merge them into the record by promise and world."""
     options = parse()
     record: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.out.is_file() else {}
     params = load(ROOT / "params/pipeline.yaml", Pipeline).gate
@@ -56,7 +58,7 @@ def main() -> None:
             continue
         started = time.monotonic()
         happened = count(np.random.default_rng([options.seed, number]), options.repetitions)
-        cell = told(promise, world, limit, happened, options.repetitions)
+        cell = cell_row(promise, world, limit, happened, options.repetitions)
         print(f"{time.monotonic() - started:5.1f} s {json.dumps(cell)}", flush=True)
         merge(record, cell)
         record["gate"] = {
@@ -77,18 +79,18 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def told(promise: str, world: str, limit: str, happened: int, repetitions: int) -> dict[str, Any]:
-    """A cell of the record: how often something happened, with its interval, and whether that keeps the limit."""
-    found = wilson(happened, repetitions)
+def cell_row(promise: str, world: str, limit: str, happened: int, repetitions: int) -> dict[str, Any]:
+    """A cell of the record: how often the event happened, with an interval, and whether that is within the limit."""
+    interval = wilson(happened, repetitions)
     return {
-        "promise": promise, "world": world, "value": round(found.value, 4), "low": round(found.low, 4),
-        "high": round(found.high, 4), "repetitions": repetitions, "limit": limit,
-        "holds": keeps(limit, found.value, found.high),
+        "promise": promise, "world": world, "value": round(interval.value, 4), "low": round(interval.low, 4),
+        "high": round(interval.high, 4), "repetitions": repetitions, "limit": limit,
+        "holds": keeps(limit, interval.value, interval.high),
     }  # fmt: skip
 
 
 def keeps(limit: str, value: float, high: float) -> bool:
-    """Whether a share keeps a limit, written as one of: EQUAL; "at least x"; "x to y"."""
+    """Whether a share is within a limit, given as EQUAL, "at least x" or "x to y"."""
     if limit == EQUAL:
         return value <= 0.05 and high <= 0.07
     if limit.startswith("at least "):
@@ -98,9 +100,9 @@ def keeps(limit: str, value: float, high: float) -> bool:
 
 
 def merge(record: dict[str, Any], cell: dict[str, Any]) -> None:
-    """Put a cell in the place of the one with its promise and world, or behind all."""
+    """Replace the cell with the same promise and world, or append."""
     rows: list[dict[str, Any]] = record.setdefault("cells", [])
-    keys = [(one["promise"], one["world"]) for one in rows]
+    keys = [(row["promise"], row["world"]) for row in rows]
     key = (cell["promise"], cell["world"])
     if key in keys:
         rows[keys.index(key)] = cell
@@ -109,7 +111,7 @@ def merge(record: dict[str, Any], cell: dict[str, Any]) -> None:
 
 
 def cells(params: GateParams) -> Iterator[Cell]:
-    """All cells, in their order; each draws from a generator of its own."""
+    """All cells, in order; each has its own generator."""
     yield from equal_cells(params)
     yield from adaptive_cells(params)
     yield from graded_cells(params)
@@ -123,7 +125,7 @@ def cells(params: GateParams) -> Iterator[Cell]:
 
 
 def equal_cells(params: GateParams) -> Iterator[Cell]:
-    """Ten equal challengers after another on one sealed split of 1,000 examples."""
+    """Ten equal challengers in succession on a sealed split of 1,000 examples."""
     for kind in (Kind(1), Kind(2), Kind(4), Kind(8), Kind(4, unequal=True)):
         yield "equal challengers promoted, ten looks", f"{kind}", EQUAL, _looks(params, kind, undecided=0.0)
         yield (
@@ -152,13 +154,13 @@ Answers = tuple[NDArray[Any], NDArray[Any]]  # right, undecided
 
 @dataclass(frozen=True)
 class Bench:
-    """The gate of these settings at a look, by the product's code; every answer is valid."""
+    """The product's gate with these settings at a look; all answers are valid."""
 
     params: GateParams
     sliced: bool = False
 
     def verdict(self, world: Grouped, challenger: Answers, champion: Answers, look: int) -> Verdict:
-        """The gate's verdict: undecided answers count against the challenger, as `measure` has it."""
+        """The gate's verdict; undecided answers count against the challenger, as in `measure`."""
         now, was = (challenger[0] & ~challenger[1]).astype(float), (champion[0] | champion[1]).astype(float)
         best = (challenger[0] | challenger[1]).mean() - (champion[0] & ~champion[1]).mean()
         doubtful = int((challenger[1] | champion[1]).sum())
@@ -170,11 +172,11 @@ class Bench:
         return judge(self.params, ("challenger", "champion"), numbers, self.level(look))
 
     def level(self, look: int) -> Level:
-        """How sure the gate is to be."""
+        """The gate's significance level."""
         return Level(look, alpha_of_look(self.params, look))
 
     def promotes(self, world: Grouped, challenger: Answers, champion: Answers, look: int) -> bool:
-        """The same; where the test alone says no, the rest is not asked."""
+        """The same, skipping other checks if the test alone refuses."""
         now, was = challenger[0] & ~challenger[1], champion[0] | champion[1]
         sums = np.bincount(world.groups, weights=now.astype(float) - was)
         if sums.sum() <= 0 or flip_p(sums)[0] >= self.level(look).alpha:
@@ -183,7 +185,7 @@ class Bench:
 
 
 def adaptive_cells(params: GateParams) -> Iterator[Cell]:
-    """Challengers that are put together, slice by slice, of what earlier looks told."""
+    """Challengers assembled, slice by slice, from what earlier looks revealed."""
     for kind in (Kind(1), Kind(4)):
         for undecided in (0.0, 0.02):
             world = f"{kind}" + (", 2 % undecided" if undecided else "")
@@ -209,16 +211,16 @@ def _routed(
 def _router(params: GateParams, world: Grouped, undecided: float, by_slices: bool) -> bool:
     """Whether any of ten looks promotes a router between the champion and an equal model.
 
-    By slices: it takes the model where a verdict says that it gained. By the whole: each look sends two slices to the
-    model, and the last one all pairs of slices that gained.
+    By slices: it uses the model where a verdict reports a gain. By the whole: each look routes two slices to the model,
+    and the last one all pairs of slices that gained.
     """
     champion, model = world.answers(undecided), world.answers(undecided)
     bench, chosen, gained, told = Bench(params, by_slices), set(range(SLICES)), set[int](), True
     for look in range(1, params.looks + 1):
         if not by_slices:
             chosen = gained if look == params.looks else {2 * look - 2, 2 * look - 1}
-        at = np.isin(world.slices, list(chosen))
-        challenger = np.where(at, model[0], champion[0]), np.where(at, model[1], champion[1])
+        routed = np.isin(world.slices, list(chosen))
+        challenger = np.where(routed, model[0], champion[0]), np.where(routed, model[1], champion[1])
         if not told:  # the verdict before told nothing that a router could use: only whether it wins is asked
             if bench.promotes(world, challenger, champion, look):
                 return True
@@ -229,14 +231,14 @@ def _router(params: GateParams, world: Grouped, undecided: float, by_slices: boo
         numbers = verdict.numbers
         assert numbers is not None
         if by_slices and (told := bool(numbers.slices)):
-            chosen = {int(one.name.removeprefix("kind=")) for one in numbers.slices if one.delta > 0}
+            chosen = {int(part.name.removeprefix("kind=")) for part in numbers.slices if part.delta > 0}
         elif not by_slices and numbers.versus is not None and numbers.versus.delta > 0:
             gained |= chosen
     return False
 
 
 def graded_cells(params: GateParams) -> Iterator[Cell]:
-    """Graded scores whose mean difference is 0 while losses, or gains, are rare and large."""
+    """Graded scores with mean difference 0, where losses, or gains, are rare and large."""
     for rare, sign in ((0.005, -1), (0.01, -1), (0.02, -1), (0.01, 1), (0.02, 1)):
         what = "losses" if sign < 0 else "gains"
         yield (
@@ -254,7 +256,7 @@ def graded_cells(params: GateParams) -> Iterator[Cell]:
 
 
 def rare_changes(rng: np.random.Generator, n: int, rare: float, sign: int, size: int) -> NDArray[Any]:
-    """Differences with mean 0: seldom 0.9 to one side, else a little to the other; a group changes as one."""
+    """Differences with mean 0: rarely 0.9 to one side, otherwise a little to the other; groups change together."""
     seldom = np.repeat(rng.random(n // size) < rare, size)
     return np.where(seldom, sign * 0.9, -sign * 0.9 * rare / (1 - rare)) + rng.uniform(-0.002, 0.002, n)
 
@@ -277,7 +279,7 @@ def _rare(
 
 
 def power_cells(params: GateParams) -> Iterator[Cell]:
-    """Challengers better by the margin: a first look at 500 examples, a second at as many as were asked for."""
+    """Challengers better by the margin: a first look at 500 examples, a second at the requested number."""
     for kind in (Kind(4), Kind(8), Kind(1), Kind(4, unequal=True)):
         yield "better by the margin promoted at the size asked for", f"{kind}", POWER, _power(params, kind)
     yield (
@@ -306,7 +308,7 @@ def _power(params: GateParams, kind: Kind, undecided: float = 0.0) -> Callable[[
 
 
 def joined(some: Answers, more: Answers) -> Answers:
-    """The answers of one contender to both parts."""
+    """A contender's answers to both parts."""
     return np.concatenate([some[0], more[0]]), np.concatenate([some[1], more[1]])
 
 
@@ -324,7 +326,7 @@ def _valid(params: GateParams, true: float) -> Callable[[np.random.Generator, in
 
 
 def slice_cells(params: GateParams) -> Iterator[Cell]:
-    """Better by 3 points on the whole, and worse on one slice of 1,000 examples."""
+    """Better by 3 points overall, and worse on a slice, with 1,000 examples."""
     for part, loss in ((0.105, 0.1), (0.095, 0.1), (0.05, 0.3), (0.02, 0.7), (0.01, 1.0)):
         yield (
             "harmful challengers vetoed by a slice", f"worse by {loss:.0%} on {part:.1%} of 1,000", POWER,
@@ -351,15 +353,15 @@ def _harmed(params: GateParams, part: float, loss: float) -> Callable[[np.random
 
 
 def recognised(rng: np.random.Generator, times: int) -> int:
-    """Splits that are known again after their references were written otherwise, reordered, or got a column."""
-    known = 0
+    """Splits that are recognised after their references were reworded, reordered, or got another column."""
+    count = 0
     for _ in range(times):
         texts = [f"{number:x}" for number in rng.integers(0, 1 << 60, 150)]
         before = [_example(f"e{at}", {"text": text}, "a") for at, text in enumerate(texts)]
         order = rng.permutation(150)
         after = [_example(f"e{at}", {"text": texts[at], "more": f"{rng.random()}"}, "b") for at in order]
-        known += shared(sketch(after), sketch(before)) >= 0.5
-    return known
+        count += shared(sketch(after), sketch(before)) >= 0.5
+    return count
 
 
 def _example(name: str, columns: dict[str, str], reference: str) -> Example:

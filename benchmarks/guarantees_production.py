@@ -1,8 +1,8 @@
-"""The worlds of `guarantees_watch`: customers that ask often, weeks, few labels, failures, feedback that is not random.
+"""The worlds of `guarantees_watch`: frequent customers, weekly rhythms, few labels, failures, non-random feedback.
 
-Each world is a function of a generator that says whether what a promise bounds has happened in it once. Decisions are
-the product's, with the settings of params/pipeline.yaml; windows of the watch are described by six columns in place of
-its thirty, and smaller, so that they can be repeated.
+Each world is a function of a generator that says whether the bounded event happened once. Decisions are the product's,
+with the settings of params/pipeline.yaml; the watch's windows have six columns instead of thirty and are smaller, so
+that many repetitions are possible.
 """
 
 import json
@@ -33,13 +33,13 @@ RELEASE: ReleaseParams = SETTINGS.retraining.release
 HACKING: HackingParams = SETTINGS.hacking
 HARVEST: HarvestParams = SETTINGS.retraining.harvest
 GATE: GateParams = SETTINGS.gate
-DECLARED = 0.02  # false alarms of the watch in these worlds: 0.002, as committed, would take 5,000 repetitions
+DECLARED = 0.02  # the watch's false alarm rate in these worlds: the default 0.002 would need 5,000 repetitions
 REFERENCE, WINDOW, RESAMPLES = 400, 240, 500
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A promise in a world: its limit, and how it is tried once."""
+    """A promise in a world: its limit, and a trial."""
 
     promise: str
     world: str
@@ -54,7 +54,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What comes in: customers that ask so often, with the mix of a weekend or not, a share of the answers labelled."""
+    """Traffic: how often customers ask, whether it has a weekend's mix, and the labelled share of answers."""
 
     repeats: int = 1
     weekend: bool = False
@@ -63,7 +63,7 @@ class Traffic:
     named: bool = True
 
     def rows(self, rng: Rng, n: int) -> tuple[pd.DataFrame, Groups]:
-        """Rows in the order of time; a customer asks in a row, all but the same thing, and gets the same answer."""
+        """Rows in time order; a customer asks nearly the same thing several times in a row and gets the same answer."""
         customers = np.arange(n) // self.repeats
         count = int(customers[-1]) + 1
         kinds = rng.choice(3, count, p=(0.2, 0.3, 0.5) if self.weekend else (0.5, 0.3, 0.2))[customers]
@@ -80,8 +80,8 @@ class Traffic:
         return frame, Groups(customers if self.named else None, np.arange(n) // int(np.ceil(2 * n ** (1 / 3))))
 
 
-def told(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns as the watch has them: an amount that is mostly 0 as a label and a number, whether answers were right."""
+def watch_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """The watch's columns: an amount (mostly 0) as a label and as a number, and whether answers were right."""
     zero, score = frame["output.amount"] == 0, frame["quality.score"]
     labels = score.map(lambda right: {1.0: "1", 0.0: "another"}.get(right)).where(score.notna(), None)
     others = frame["output.amount"].where(~zero)
@@ -91,47 +91,62 @@ def told(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def alarm(rng: Rng, now: Traffic, usual: Traffic, looks: int = 1) -> bool:
-    """Whether a window without drift is called drifted at any look at it, each after as many new rows."""
+    """Whether a window without drift is called drifted at any look, each after the same number of new rows."""
     before, old = usual.rows(rng, REFERENCE)
     rows, groups = now.rows(rng, WINDOW if looks == 1 else 2 * WINDOW)
     numbers = ("input.words", "output.amount (others)", "output.confidence")
     for look in range(looks):
         start = look * WINDOW // looks if looks > 1 else 0
         window = slice(start, start + WINDOW)
-        kept = Groups(*(None if part is None else part[window] for part in (groups.customers, groups.blocks)))
+        groups_in_window = Groups(
+            *(None if part is None else part[window] for part in (groups.customers, groups.blocks))
+        )
         labels = ("output.kind", "output.urgent", "output.amount", "quality.score")
-        table = Table(told(before), told(rows.iloc[window].reset_index(drop=True)), numbers, labels, (old, kept))
-        allowed, found = limits(table, DECLARED / looks, RESAMPLES, look), measured(table)
-        if any(found[name] > allowed[name] for name in found):
+        table = Table(
+            watch_columns(before),
+            watch_columns(rows.iloc[window].reset_index(drop=True)),
+            numbers,
+            labels,
+            (old, groups_in_window),
+        )
+        allowed, values = limits(table, DECLARED / looks, RESAMPLES, look), measured(table)
+        if any(values[name] > allowed[name] for name in values):
             return True
     return False
 
 
 DRIFTS = ("new-wording", "new-product", "shifted-mix", "broken-field")
-HARMED = {"new-wording": 0.39, "new-product": 0.41, "shifted-mix": 0.05, "broken-field": 0.35}  # wrong, as measured
+HARMED = {
+    "new-wording": 0.39,
+    "new-product": 0.41,
+    "shifted-mix": 0.05,
+    "broken-field": 0.35,
+}  # measured shares of wrong answers
 
 
 def seen(rng: Rng, drift: str) -> bool:
-    """Whether a drift of simulated tickets is seen at one of four looks, each after 125 of them, as committed.
+    """Whether a drift in simulated tickets is detected at one of four looks, each after 125 tickets (the default).
 
-    The champion is simulated: right but for a known share of answers, which name another intent. Inputs are described
-    by their texts alone, without embeddings; answers are labelled where they were drawn.
+    The champion is simulated: a known share of its answers has a wrong intent. Inputs are described only by their
+    texts, without embeddings; drawn answers are labelled.
     """
     workload, seed = load(ROOT / "params" / "workloads" / "triage.yaml", Workload), int(rng.integers(1 << 30))
-    usual = [_answered(one, 0.05, rng) for one in tickets(workload, Plan(800, "none", 800, 0.0, seed))]
-    stream = [_answered(one, 0.05, rng) for one in tickets(workload, Plan(500, "none", 500, 0.0, seed + 1))]
-    stream += [_answered(one, HARMED[drift], rng) for one in tickets(workload, Plan(500, drift, 0, 0.0, seed + 2))]
+    usual = [_answered(ticket, 0.05, rng) for ticket in tickets(workload, Plan(800, "none", 800, 0.0, seed))]
+    stream = [_answered(ticket, 0.05, rng) for ticket in tickets(workload, Plan(500, "none", 500, 0.0, seed + 1))]
+    stream += [
+        _answered(ticket, HARMED[drift], rng) for ticket in tickets(workload, Plan(500, drift, 0, 0.0, seed + 2))
+    ]
     settings = SETTINGS.watch
     for end in range(625, 1001, 125):
         table = compare(usual, stream[max(0, end - settings.window_rows) : end], workload.output, None, 0)
-        allowed, found = limits(table, settings.false_alarms * 125 / end, settings.resamples, end), measured(table)
-        if any(found[name] > allowed[name] for name in found):
+        allowed, values = limits(table, settings.false_alarms * 125 / end, settings.resamples, end), measured(table)
+        if any(values[name] > allowed[name] for name in values):
             return True
     return False
 
 
 def _answered(example: Example, wrong: float, rng: Rng) -> Observation:
-    """A ticket with the answer of a simulated champion; a tenth of the answers is labelled."""
+    """A ticket with a simulated champion's answer; a tenth of the answers are labelled."""
     right = bool(rng.random() >= wrong)
     answer = json.loads(example.reference)
     if not right:
@@ -146,7 +161,7 @@ def _answered(example: Example, wrong: float, rng: Rng) -> Observation:
 
 
 def asked(rng: Rng, n: int, repeats: int, good: float, *, mixed: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Customers and whether their answers were good, one answer as the customer's others, in the order of time."""
+    """Customers and whether their answers were good, correlated within customers, in time order."""
     customers = np.arange(n) // repeats
     answers = (rng.random(int(customers[-1]) + 1) < good)[customers]
     order = rng.permutation(n) if mixed else np.arange(n)
@@ -155,26 +170,26 @@ def asked(rng: Rng, n: int, repeats: int, good: float, *, mixed: bool) -> tuple[
 
 def shares(customers: np.ndarray, good: np.ndarray, looks: Sequence[int]) -> list[Share]:
     """The share of good answers at each look."""
-    found: list[Share] = []
+    parts: list[Share] = []
     for end in looks:
         sizes = np.bincount(customers[:end]).astype(float)
         sums = np.bincount(customers[:end], weights=good[:end], minlength=len(sizes))
         there = sizes > 0
-        found.append(Share(int(sums.sum()), end, int(there.sum()), variance_of(sums[there], sizes[there])))
-    return found
+        parts.append(Share(int(sums.sum()), end, int(there.sum()), variance_of(sums[there], sizes[there])))
+    return parts
 
 
 def released(
     rng: Rng, good: tuple[float, float], repeats: int = 1, labelled: float = 1.0, *, mixed: bool = True
 ) -> str:
-    """What becomes of a canary beside the champion (shares of good answers), in sixty looks at 40,000 requests."""
+    """The fate of a canary compared with the champion (shares of good answers), in sixty looks at 40,000 requests."""
     ends = np.unique(np.geomspace(0.005, 1, 60))
     sides: list[list[Share]] = []
     for share, quality in zip((0.8, 0.2), good, strict=True):
         customers, answers = asked(rng, int(40_000 * share), repeats, quality, mixed=mixed)
-        known = rng.random(len(customers)) < labelled
-        looks = [int(known[: int(len(known) * end)].sum()) for end in ends]
-        sides.append(shares(customers[known], answers[known], looks))
+        labelled_rows = rng.random(len(customers)) < labelled
+        looks = [int(labelled_rows[: int(len(labelled_rows) * end)].sum()) for end in ends]
+        sides.append(shares(customers[labelled_rows], answers[labelled_rows], looks))
     for champion, canary in zip(*sides, strict=True):
         decision = compared("right", champion, canary, RELEASE.canary_labelled, RELEASE)[0]
         if decision != "waiting":
@@ -183,7 +198,7 @@ def released(
 
 
 def of_day(rng: Rng, valid: float, *, heard: bool = True, labelled: bool = False) -> str:
-    """What becomes of a canary of which valid answers, failures and silence are known, and labels or not."""
+    """The fate of a canary with known valid answers, failures and silence, with or without labels."""
 
     def side(n: int, quality: float) -> Side:
         answers = [(f"{name}", bool(good)) for name, good in enumerate(rng.random(n) < quality)]
@@ -197,9 +212,9 @@ def of_day(rng: Rng, valid: float, *, heard: bool = True, labelled: bool = False
 
 
 def hacked(rng: Rng, n: int, repeats: int, looks: int, fall: float = 0.0) -> bool:
-    """Whether a training is stopped: at each look 15 % of the groups of dev answer anew, at some look all fall.
+    """Whether a training is stopped: at each look 15 % of dev's groups get new answers; from some look on, all fall.
 
-    What is right at first is 80 %. A fall comes after three fifths of the looks and stays.
+    At first 80 % are right. The fall comes after three fifths of the looks and persists.
     """
     groups = n // repeats
     ids, names = [str(at) for at in range(groups * repeats)], [str(at // repeats) for at in range(groups * repeats)]
@@ -222,22 +237,22 @@ def hacked(rng: Rng, n: int, repeats: int, looks: int, fall: float = 0.0) -> boo
 
 
 def replaced(rng: Rng, retrainings: int, *, drawn: bool) -> bool:
-    """Whether any of so many equal challengers replaces the champion on a sealed split that the harvest lets grow.
+    """Whether any of so many equal challengers replaces the champion on a sealed split that grows by harvests.
 
-    People correct half of the wrong answers and confirm 5 % of the right ones. With `drawn` a tenth of the requests is
-    set aside and labelled in full, as the product does it; else what people say by themselves is sealed.
+    People correct half of the wrong answers and confirm 5 % of the right ones. With `drawn`, a tenth of the requests
+    are set aside and fully labelled, as in the product; otherwise spontaneous feedback is sealed.
     """
     from scipy.stats import binomtest
 
-    sealed = rng.random((400, 2)) < 0.9  # whether the champion and the challenger of the first retraining are right
+    sealed = rng.random((400, 2)) < 0.9  # whether the champion and the first retraining's challenger are right
     for look in range(1, retrainings + 1):
         right = rng.random(3000) < 0.9
         known = rng.random(3000) < np.where(right, 0.05, 0.5)
         aside = rng.random(3000) < 0.1
         named = [f"{look}-{at}-{rng.integers(2**62)}" for at in range(3000)]
         if drawn:
-            found = harvest(_candidates(named, right, aside), (), 1.0, HARVEST)
-            taken = [one.example.id for one in found if one.split == "sealed"]
+            harvested = harvest(_candidates(named, right, aside), (), 1.0, HARVEST)
+            taken = [one.example.id for one in harvested if one.split == "sealed"]
         else:
             taken = [f"P-{named[at]}" for at in np.flatnonzero(known)]
         places = {f"P-{name}": at for at, name in enumerate(named)}
@@ -252,7 +267,7 @@ def replaced(rng: Rng, retrainings: int, *, drawn: bool) -> bool:
 
 
 def _candidates(names: Sequence[str], right: np.ndarray, aside: np.ndarray) -> list[Candidate]:
-    """Answers that were set aside, and labelled in full: the wrong ones corrected, the right ones confirmed."""
+    """Answers that were set aside and fully labelled: wrong ones corrected, right ones confirmed."""
     return [
         Candidate(
             trace_id=names[at], input={"message": names[at]}, answer="{}", reviewed=True, drawn=True,

@@ -1,9 +1,9 @@
-"""Which of production's promises hold in worlds that are not independent: watch, canary, hacking watch, harvest.
+"""Which production promises hold under dependence: watch, canary, hacking watch, harvest.
 
-Every cell draws its worlds from a seed and asks the product's own functions of decision for their verdicts; a cell's
-value is the share of its repetitions in which something happened that may happen in `limit` of them at most (or, where
-the promise is to see something, at least). A cell holds where its value is within the limit. All worlds are
-simulated. Cells that stand in the record already are replaced by promise and world, others stay.
+Each cell draws its worlds from a seed and calls the product's own decision functions; its value is the share of
+repetitions with an event, which must be at most `limit` (or at least, if the promise is to detect something). A cell
+holds if its value is within the limit. All worlds are simulated. Cells in the record with the same promise and world
+are replaced, others are kept.
 
     python -m benchmarks.guarantees_watch --repetitions 500 --seed 1
 """
@@ -26,7 +26,7 @@ OUT = ROOT / "benchmarks" / "guarantees.json"
 
 
 def main() -> None:
-    """Repeat the cells that are asked for, and write each as soon as it is done."""
+    """Repeat the requested cells, and write each as soon as it is done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def described(cell: Cell, hits: int, number: int) -> dict[str, Any]:
-    """A cell as the record has it, with the exact 95 % interval (Clopper and Pearson 1934) of its share."""
+    """A cell's record, with the exact 95 % interval of its share (Clopper and Pearson 1934)."""
     from scipy.stats import binomtest
 
     ends = binomtest(hits, number).proportion_ci(0.95, "exact")
@@ -56,9 +56,9 @@ def described(cell: Cell, hits: int, number: int) -> dict[str, Any]:
 
 
 def write(path: Path, cell: dict[str, Any]) -> None:
-    """Put a cell into the record, in the place of an earlier one of its promise and world."""
+    """Write a cell to the record, replacing one with the same promise and world."""
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"cells": []}
-    others = [one for one in record["cells"] if (one["promise"], one["world"]) != (cell["promise"], cell["world"])]
+    others = [row for row in record["cells"] if (row["promise"], row["world"]) != (cell["promise"], cell["world"])]
     command = " ".join(["python -m benchmarks.guarantees_watch", *sys.argv[1:]])
     record |= {"cells": [*others, cell], "machine": machine(), "date": date.today().isoformat()}
     record["command"] = " && ".join(dict.fromkeys([*record.get("command", "").split(" && "), command])).strip(" &")

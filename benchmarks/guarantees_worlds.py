@@ -1,4 +1,4 @@
-"""The simulated worlds of `guarantees`: answers in groups, and the cells that ask how often an interval holds."""
+"""The simulated worlds of `guarantees`: answers in groups, and the cells on the coverage of intervals."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from components.advice.curve import learning
 from components.advice.measure import headroom
 from components.economics import Calls, MachinePrice, Setting, draw_up
 from components.economics.account import DOMINATED
-from components.economics.draws import dearest
+from components.economics.draws import share_of_dearest
 from components.evaluation.agreement import kappa_interval, share
 from components.evaluation.compare import compare_values
 from components.evaluation.paired import mean_of
@@ -25,7 +25,7 @@ MANY, FEW = "0.93 to 0.97", "at least 0.9"
 
 @dataclass(frozen=True)
 class Kind:
-    """How large groups are: all of one size, or from 1 on with this mean (geometric)."""
+    """The sizes of groups: constant, or geometric from 1 with this mean."""
 
     size: int
     unequal: bool = False
@@ -34,15 +34,15 @@ class Kind:
         return "independent" if self.size == 1 else f"groups of {'1 to many, mean ' * self.unequal}{self.size}"
 
     def sizes(self, rng: np.random.Generator, groups: int) -> NDArray[Any]:
-        """Sizes of so many groups."""
+        """The sizes of so many groups."""
         return rng.geometric(1 / self.size, groups) if self.unequal else np.full(groups, self.size)
 
 
 @dataclass(frozen=True)
 class Grouped:
-    """Examples in groups that are answered right or wrong as one; a fifth of the groups is hard.
+    """Examples in groups that are right or wrong together; a fifth of the groups are hard.
 
-    `slices` are 20 of five per cent, of whole groups. 12 % of the groups change sides between two equal contenders.
+    `slices` are 20 of five per cent each, of whole groups. 12 % of the groups change sides between equal contenders.
     """
 
     rng: np.random.Generator
@@ -52,7 +52,7 @@ class Grouped:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, n: int, kind: Kind) -> "Grouped":
-        """N examples, the last group as large as fits."""
+        """N examples, with the last group cut to fit."""
         sizes = kind.sizes(rng, n)
         groups = np.repeat(np.arange(n), sizes)[:n]
         k = int(groups[-1]) + 1
@@ -60,13 +60,13 @@ class Grouped:
 
     @property
     def n(self) -> int:
-        """Examples."""
+        """The number of examples."""
         return len(self.groups)
 
     def answers(self, undecided: float, gain: float = 0.0) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Whether each is right, its chance higher by `gain`; and which the scorer leaves undecided.
+        """Whether each is right, with the chance raised by `gain`, and whether the scorer leaves it undecided.
 
-        A wrong answer is left undecided four times as often as a right one.
+        Wrong answers are left undecided four times as often as right ones.
         """
         k = len(self.chance)
         base = self.rng.random(k) < self.chance
@@ -76,14 +76,14 @@ class Grouped:
         return right, self.rng.random(self.n) < np.where(right, often, 4 * often)
 
     def joined(self, more: "Grouped") -> "Grouped":
-        """Both, the groups of the other behind."""
+        """Both, with the other's groups after its own."""
         groups = np.concatenate([self.groups, more.groups + len(self.chance)])
         return Grouped(self.rng, groups, np.concatenate([self.chance, more.chance]),
                        np.concatenate([self.slices, more.slices]))  # fmt: skip
 
 
 def coverage_cells() -> Iterator[tuple[str, str, str, Count]]:
-    """How often each printed 95 % interval holds the truth, where a group agrees with itself."""
+    """The coverage of each reported 95 % interval for correlated groups."""
     figures = {
         "accuracy": _share, "difference of accuracies": _difference, "mean score": _score, "pass@1": _pass_1,
         "pass@8": _pass_8, "certificate's error rate": _error_rate, "kappa": _kappa,
@@ -104,8 +104,8 @@ def _times(covers: Callable[..., bool], k: int, kind: Kind) -> Count:
     return count
 
 
-def _holds(found: Interval, truth: float) -> bool:
-    return found.low <= truth <= found.high
+def _holds(interval: Interval, truth: float) -> bool:
+    return interval.low <= truth <= interval.high
 
 
 def _share(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
@@ -115,19 +115,19 @@ def _share(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
 
 
 def _error_rate(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
-    """Errors that stick to examples in half of the groups, and come by themselves in the others."""
+    """Errors that are persistent per example in half of the groups, and independent in the others."""
     truth = rng.uniform(0.05, 0.3)
     sticks, of_group = rng.random(groups.max() + 1) < 0.5, rng.random(groups.max() + 1) < truth
     errs = np.where(sticks[groups], of_group[groups], rng.random(len(groups)) < truth)
-    return _holds(share([(f"{group}", bool(one)) for group, one in zip(groups, errs, strict=True)]), truth)
+    return _holds(share([(f"{group}", bool(error)) for group, error in zip(groups, errs, strict=True)]), truth)
 
 
 def _difference(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
     moved, up = rng.uniform(0.08, 0.3), rng.uniform(0.3, 0.7)
     changed = rng.random(groups.max() + 1) < moved
     change = np.where(changed, np.where(rng.random(len(changed)) < up, 1.0, -1.0), 0.0)[groups]
-    found = compare_values(np.zeros(len(change)), change, 0, "accuracy", groups)
-    return found.low <= moved * (2 * up - 1) <= found.high
+    interval = compare_values(np.zeros(len(change)), change, 0, "accuracy", groups)
+    return interval.low <= moved * (2 * up - 1) <= interval.high
 
 
 def _score(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
@@ -141,36 +141,36 @@ def _failures(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
 
 
 def _headroom(rng: np.random.Generator, groups: NDArray[Any]) -> tuple[Any, float, float]:
-    """The headroom of prompts whose chance is their group's, and the true pass@1 and pass@8."""
+    """The headroom of prompts that share their group's chance, and the true pass@1 and pass@8."""
     a, b = rng.uniform(0.5, 2), rng.uniform(0.5, 2)
     chance = rng.beta(a, b, groups.max() + 1)[groups]
     passed = rng.random((len(groups), 8)) < chance[:, None]
     missed = float(np.prod([(b + i) / (a + b + i) for i in range(8)]))
     nothing = Interval(value=0.0, low=0.0, high=0.0)
-    return headroom(passed, nothing, [f"{one}" for one in groups]), a / (a + b), 1 - missed
+    return headroom(passed, nothing, [f"{group}" for group in groups]), a / (a + b), 1 - missed
 
 
 def _pass_1(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
-    found, ones, _ = _headroom(rng, groups)
-    return _holds(found.pass_1, ones)
+    estimate, ones, _ = _headroom(rng, groups)
+    return _holds(estimate.pass_1, ones)
 
 
 def _pass_8(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
-    found, _, eight = _headroom(rng, groups)
-    return _holds(found.pass_k, eight)
+    estimate, _, eight = _headroom(rng, groups)
+    return _holds(estimate.pass_k, eight)
 
 
 def _kappa(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
-    """Half of the answers are right; a scorer errs on whole groups."""
+    """Half of the answers are right; the scorer errs on whole groups."""
     k = groups.max() + 1
     right, wrong = rng.random(k) < 0.5, rng.uniform(0.05, 0.25)
     errs = rng.random(k) < wrong
-    found = kappa_interval([f"{one}" for one in groups], right[groups].tolist(), (right ^ errs)[groups].tolist())
-    return _holds(found, 1 - 2 * wrong)
+    interval = kappa_interval([f"{group}" for group in groups], right[groups].tolist(), (right ^ errs)[groups].tolist())
+    return _holds(interval, 1 - 2 * wrong)
 
 
 def money_cells() -> Iterator[tuple[str, str, str, Count]]:
-    """Dollars a call of an API, and the warning where a few calls make up the cost."""
+    """Dollars per API call, and the warning if a few calls make up the cost."""
     name = "interval holds: dollars a call"
     yield name, "lognormal, sigma 0.8, n = 500", MANY, _money(500, 0.8, Kind(1))
     yield name, "lognormal, sigma 0.8, 125 groups of 4", MANY, _money(125, 0.8, Kind(4))
@@ -183,13 +183,13 @@ def money_cells() -> Iterator[tuple[str, str, str, Count]]:
 
 
 def _money(k: int, spread: float, kind: Kind, *, warned: bool = False) -> Count:
-    """Lognormal calls of a spread; a negative one: one call of a hundred is so many times as long."""
+    """Lognormal calls with a spread; if negative, one call in a hundred is so many times as long."""
     machine = MachinePrice(
         description="simulated", usd_per_hour=2.0, utilisation=0.5, source="simulated", date=date(2026, 1, 1)
     )
 
     def count(rng: np.random.Generator, times: int) -> int:
-        held = 0
+        hits = 0
         for seed in range(times):
             groups = np.repeat(np.arange(k), kind.sizes(rng, k))
             if spread > 0:
@@ -198,14 +198,14 @@ def _money(k: int, spread: float, kind: Kind, *, warned: bool = False) -> Count:
                 usd = (rng.uniform(0.5, 1.5, k) * np.where(rng.random(k) < 0.01, -spread, 1.0))[groups]
                 truth = 0.99 - 0.01 * spread
             if warned:
-                held += dearest(usd) > DOMINATED
+                hits += share_of_dearest(usd) > DOMINATED
                 continue
             calls = [Calls("api", usd, np.ones(len(usd)), owned=False)]
             setting = Setting(Traffic(calls_per_year=1000), EconomicsParams(), machine, date(2026, 1, 1), seed,
                               [f"{one}" for one in groups])  # fmt: skip
             account = draw_up(calls, "api", setting)
-            held += _holds(account.rungs[0].usd_per_1k_calls, 1000 * truth)
-        return held
+            hits += _holds(account.rungs[0].usd_per_1k_calls, 1000 * truth)
+        return hits
 
     return count
 
@@ -218,12 +218,12 @@ def curve_cells() -> Iterator[tuple[str, str, str, Count]]:
 
 def _curve(shape: str) -> Count:
     def count(rng: np.random.Generator, times: int) -> int:
-        held = 0
+        hits = 0
         for seed in range(times):
             truth = _shaped(shape, rng)
             passes = {size: (rng.random(500) < truth(size)).tolist() for size in (500, 1000, 2000)}
-            held += _holds(learning(passes, 8000, seed).full, truth(8000))
-        return held
+            hits += _holds(learning(passes, 8000, seed).full, truth(8000))
+        return hits
 
     return count
 

@@ -1,6 +1,6 @@
-"""Each guard taken out, one by one: does its test fail, and pass with it?
+"""Removes guards one by one: does the test fail without the guard, and pass with it?
 
-A guard is a piece of source and what would stand there without it. In a copy of the tree its test is run twice.
+A guard is a piece of source and its replacement without the guard. Its test is run twice in a copy of the tree.
 
     python -m benchmarks.guards
 """
@@ -22,19 +22,19 @@ SERVING, SCORERS, FLOWS = "tests/components/serving", "tests/components/scorers"
 
 @dataclass(frozen=True)
 class Guard:
-    """What is promised, where the guard stands, what would stand there without it, and the tests that must notice."""
+    """A promise, the file and source of its guard, the replacement, and the tests that must notice."""
 
     promise: str
     file: str
     source: str
     without: str
-    tests: str  # a file, and words that its tests' names have in common
+    tests: str  # a file, and a pattern for the names of its tests
 
     @property
     def arguments(self) -> list[str]:
-        """Pytest's."""
+        """Arguments for pytest, which runs slow tests too."""
         file, _, words = self.tests.partition(" ")
-        return [file, *(["-k", words] if words else [])]
+        return [file, "-m", "not gpu", *(["-k", words] if words else [])]
 
 
 GUARDS = [
@@ -193,7 +193,7 @@ GUARDS = [
           'encoding="ascii", errors="replace")', 'encoding="ascii")', "tests/test_damaged_files.py forgotten"),
     # -- time
     Guard("a pattern takes time in proportion to the text", "components/data/masking.py",
-          r'''"(?:[^"\\]++|\\.)*+''', r'''"(?:[^"\\]+|\\.)*''', "tests/test_regular_expressions.py proportion"),
+          r'''(?:"|\\?\Z)''', r'''(?:"|\Z)''', "tests/test_regular_expressions.py proportion"),
     Guard("a workload's own pattern has a time limit", "components/scorers/patterns.py",
           "except TimeoutError:", "except KeyError:", f"{SCORERS}/test_patterns.py match_ends"),
     Guard("a repeated key is found in time", "components/scorers/answers.py",
@@ -229,7 +229,10 @@ GUARDS = [
           "signal.setitimer(signal.ITIMER_REAL, time_limit_s + LATER)", "pass",
           f"{SCORERS}/test_sql_databases.py no_engine_can_interrupt"),
     Guard("what a query's process says is not believed", "components/scorers/sql_databases.py",
-          "if (module, name) not in _NAMES:", "if False:", f"{SCORERS}/test_sql_databases.py not_believed"),
+          """        if (module, name) not in _NAMES:
+            raise pickle.UnpicklingError(f"{module}.{name} is no type of a cell")
+        return _NAMES[module, name]
+""", "        return super().find_class(module, name)\n", f"{SCORERS}/test_sql_databases.py not_believed"),
     Guard("requests to a reward server are signed", "components/scorers/http.py",
           'moment.encode() + b"." + body', 'moment.encode() + b"."', f"{SCORERS}/test_http.py signed"),
     # -- models, projects, packages
@@ -265,12 +268,16 @@ GUARDS = [
 
 
 def main() -> None:
-    """Try each, print, and write the record."""
+    """Try each guard, print, and write the record."""
     options = parse()
-    chosen = [one for one in GUARDS if not options.words or any(word in one.promise for word in options.words)]
+    chosen = [
+        candidate
+        for candidate in GUARDS
+        if not options.words or any(word in candidate.promise for word in options.words)
+    ]
     if options.left and options.output.exists():
-        known = {row["promise"] for row in json.loads(options.output.read_text(encoding="utf-8"))["rows"]}
-        chosen = [one for one in chosen if one.promise not in known]
+        done = {row["promise"] for row in json.loads(options.output.read_text(encoding="utf-8"))["rows"]}
+        chosen = [candidate for candidate in chosen if candidate.promise not in done]
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, tree(Path(folder) / "tree") as copy:
         for guard in chosen:
@@ -283,10 +290,12 @@ def main() -> None:
 
 
 def keep(rows: list[dict[str, Any]], output: Path) -> None:
-    """Put rows into the record, in the place of earlier ones of the same guards."""
-    kept: list[dict[str, Any]] = json.loads(output.read_text(encoding="utf-8"))["rows"] if output.exists() else []
-    known = {row["promise"]: row for row in (*kept, *rows)}
-    listed = [known[guard.promise] for guard in GUARDS if guard.promise in known]
+    """Write rows to the record, replacing earlier ones of the same guards."""
+    rows_before: list[dict[str, Any]] = (
+        json.loads(output.read_text(encoding="utf-8"))["rows"] if output.exists() else []
+    )
+    by_promise = {row["promise"]: row for row in (*rows_before, *rows)}
+    listed = [by_promise[guard.promise] for guard in GUARDS if guard.promise in by_promise]
     record = {"guards": len(GUARDS), "tried": len(listed), "noticed": sum(row["found"] == NOTICED for row in listed)}
     where = machine() | {"command": " ".join(["python -m benchmarks.guards", *sys.argv[1:]])}
     write(output, {**record, "rows": listed, **where})
@@ -296,7 +305,7 @@ NOTICED = "missed when it is gone"
 
 
 def tried(guard: Guard, copy: Tree) -> dict[str, Any]:
-    """How its tests end with it and without it."""
+    """The outcome of a guard's tests with and without it."""
     path = copy.folder / guard.file
     source = path.read_text(encoding="utf-8")
     if guard.source not in source:

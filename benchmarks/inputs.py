@@ -1,12 +1,12 @@
-"""What people bring: nine sources climbed from `gradus init`, 100,000 rows, and the files that people reported.
+"""Users' inputs: nine sources from `gradus init` to a climb, 100,000 rows, and the files that users reported.
 
-1. `--climbs`: init and a climb of the ladder `quick` on the embedded model, without a change to any YAML. Real data is
-   read from a folder that GRADUS_REAL_DATA or --data names, with banking77/, snips/ and nluplusplus/; what is not there
-   is left out, and told. The summaries are simulated.
+1. `--climbs`: init and a climb of the ladder `quick` on the embedded model, without changing any YAML. Real data are
+   read from the folder in GRADUS_REAL_DATA or --data, with banking77/, snips/ and nluplusplus/; missing sets are
+   reported and left out. The summaries are simulated.
 2. `--rows`: CPU time and memory of `data`, `audit` and `classical` on a simulated file of 100,000 rows.
-3. `--findings`: the reported files, and the outcome of the test of each.
+3. `--findings`: the reported files, and the outcome of each one's test.
 
-Without any of these, all three. The record keeps what a call did not measure.
+Without any of these, all three. Parts that a call does not measure are kept in the record.
 """
 
 import argparse
@@ -34,12 +34,12 @@ OUT = ROOT / "benchmarks" / "inputs.json"
 WORK = ROOT / "state" / "bench-inputs"
 RUN, LADDER = "mine-nano", "quick"
 STAGES = [["components.stages", *words] for words in (["data", RUN], ["audit", RUN], ["rung", RUN, "classical"])]
-ROWS = 1500  # of the sources that are made from others
+ROWS = 1500  # of sources that are derived from others
 Row = dict[str, Any]
 
 
 def main() -> None:
-    """Measure the parts that are asked for, and write them beside what other calls found."""
+    """Measure the requested parts, and add them to the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--climbs", action="store_true", help="The climbs.")
     parser.add_argument("--rows", action="store_true", help="The large file.")
@@ -53,10 +53,10 @@ def main() -> None:
     record: Row = json.loads(chosen.json_out.read_text(encoding="utf-8")) if chosen.json_out.is_file() else {}
     record |= {"command": "python -m benchmarks.inputs", "machine": f"{os.cpu_count()} CPU cores"}
     if chosen.climbs or everything:
-        kept: dict[str, Row] = {row["name"]: row for row in record.get("climbs", []) if "name" in row}
+        by_name: dict[str, Row] = {row["name"]: row for row in record.get("climbs", []) if "name" in row}
         for name in chosen.only or SOURCES:
-            kept[name] = climb(name, chosen.data)
-            record["climbs"] = [kept[source] for source in SOURCES if source in kept]
+            by_name[name] = climb(name, chosen.data)
+            record["climbs"] = [by_name[source] for source in SOURCES if source in by_name]
             save(record, chosen.json_out)
     if chosen.rows or everything:
         record["large"] = large(chosen.count)
@@ -67,13 +67,13 @@ def main() -> None:
 
 
 def save(record: Row, path: Path) -> None:
-    """Write what there is so far."""
+    """Write the record so far."""
     record["date"] = time.strftime("%Y-%m-%d")
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def climb(name: str, data: Path | None) -> Row:
-    """One source through `gradus init` and a first look: its commands, seconds, how it ended, what it found."""
+    """A source through `gradus init` and a first look: its commands, seconds, outcome and results."""
     project = prepared(name)
     try:
         source = SOURCES[name](project.parent / "source", Path(data) if data else None)
@@ -98,7 +98,7 @@ def climb(name: str, data: Path | None) -> Row:
 
 
 def large(rows: int) -> Row:
-    """A file of so many rows, all different, through three stages."""
+    """A file of so many distinct rows through three stages."""
     project = prepared("large")
     source = project.parent / "source" / "large.csv"
     words = [f"word{number}" for number in range(5000)]
@@ -125,7 +125,7 @@ def large(rows: int) -> Row:
 
 
 def prepared(name: str) -> Path:
-    """An empty project: the repository's code, settings and embedded model, in a git repository of its own."""
+    """An empty project: the repository's code, settings and embedded model, in a separate git repository."""
     shutil.rmtree(WORK / name, ignore_errors=True)
     project = WORK / name / "project"
     (project.parent / "source").mkdir(parents=True)
@@ -142,7 +142,7 @@ def prepared(name: str) -> Path:
 
 
 def measured(project: Path, commands: list[list[str]]) -> list[Row]:
-    """Run commands one after the other up to one that fails: seconds, CPU time and peak memory with all children."""
+    """Run commands in order until one fails; return seconds, CPU time and peak memory, including children."""
     environment = surroundings(project)
     steps: list[Row] = []
     for words in commands:
@@ -154,7 +154,7 @@ def measured(project: Path, commands: list[list[str]]) -> list[Row]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        told = process.stdout.read().decode("utf-8", "replace") if process.stdout else ""
+        output = process.stdout.read().decode("utf-8", "replace") if process.stdout else ""
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         steps.append({
@@ -163,7 +163,7 @@ def measured(project: Path, commands: list[list[str]]) -> list[Row]:
             "seconds": round(time.monotonic() - started, 1),
             "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
             "peak_memory_gb": round(usage.ru_maxrss / 1e6, 2),
-            **({} if process.returncode == 0 else {"said": told.strip().splitlines()[-1][-400:]}),
+            **({} if process.returncode == 0 else {"said": output.strip().splitlines()[-1][-400:]}),
         })  # fmt: skip
         print(steps[-1], flush=True)
         if process.returncode:
@@ -172,26 +172,26 @@ def measured(project: Path, commands: list[list[str]]) -> list[Row]:
 
 
 def results(folder: Path) -> Row:
-    """What the stages say of data, audit and the classical rung."""
-    found: Row = {}
+    """The results of the stages data, audit and classical."""
+    record: Row = {}
     data, audit, rung = folder / "data/report.json", folder / "audit/audit.json", folder / "rungs/classical/result.json"
     if data.is_file():
         report = json.loads(data.read_text(encoding="utf-8"))
-        found["rows"], found["quarantined"] = report["rows"], report["quarantined"]
-        found["splits"] = {split: report["summary"][split] for split in ("train", "dev", "test", "sealed")}
+        record["rows"], record["quarantined"] = report["rows"], report["quarantined"]
+        record["splits"] = {split: report["summary"][split] for split in ("train", "dev", "test", "sealed")}
     if audit.is_file():
         summary = json.loads(audit.read_text(encoding="utf-8"))
-        found["audit"] = {"suspects": summary["suspects"], "unseen": summary["unseen"]}
+        record["audit"] = {"suspects": summary["suspects"], "unseen": summary["unseen"]}
     if rung.is_file():
-        found["classical_dev_accuracy"] = json.loads(rung.read_text(encoding="utf-8"))["dev_score"]
+        record["classical_dev_accuracy"] = json.loads(rung.read_text(encoding="utf-8"))["dev_score"]
     sft = folder / "rungs/sft/result.json"
     if sft.is_file():
-        found["sft_dev_accuracy"] = json.loads(sft.read_text(encoding="utf-8"))["dev_score"]
-    return found
+        record["sft_dev_accuracy"] = json.loads(sft.read_text(encoding="utf-8"))["dev_score"]
+    return record
 
 
 def findings() -> list[Row]:
-    """The reported files, each with the test that shows what it gives now; `holds` is that test's outcome."""
+    """The reported files, each with the test for its current behaviour; `holds` is that test's outcome."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "tests.xml"
         tests = sorted({row["test"].partition("[")[0] for row in FINDINGS})
@@ -238,7 +238,7 @@ def _snips(data: Path | None) -> list[Row]:
 
 
 def chats(folder: Path, data: Path | None) -> Path:
-    """OpenAI's fine-tuning chats whose answers are labels in plain text."""
+    """OpenAI fine-tuning chats whose answers are labels in plain text."""
     return _jsonl(folder / "chats.jsonl", (
         {"messages": [
             {"role": "system", "content": "You sort the questions of a bank's customers. Answer with one label."},
@@ -250,7 +250,7 @@ def chats(folder: Path, data: Path | None) -> Path:
 
 
 def workbook(folder: Path, data: Path | None) -> Path:
-    """An Excel workbook with a title above the names."""
+    """An Excel workbook with a title above the header."""
     from openpyxl import Workbook
 
     book = Workbook()
@@ -264,7 +264,7 @@ def workbook(folder: Path, data: Path | None) -> Path:
 
 
 def completions(folder: Path, data: Path | None) -> Path:
-    """Prompt and completion, which is JSON as text."""
+    """Prompts and completions, which are JSON texts."""
     return _jsonl(folder / "completions.jsonl", (
         {"prompt": row["text"], "completion": json.dumps({"intent": row["intent"], "slots": row["slots"]})}
         for row in _snips(data)
@@ -276,10 +276,10 @@ def _pairs(data: Path | None) -> list[clients.Pair]:
 
 
 def summaries(folder: Path, data: Path | None) -> Path:
-    """Simulated threads, and their summaries as free texts."""
+    """Simulated threads with free-text summaries."""
     from components.workloads.digest import generate
 
-    pairs = ((one.message, " ".join(one.gold.values())) for one in islice(generate(ROWS, 7), ROWS))
+    pairs = ((digest.message, " ".join(digest.gold.values())) for digest in islice(generate(ROWS, 7), ROWS))
     return _jsonl(folder / "summaries.jsonl", ({"document": thread, "summary": text} for thread, text in pairs))
 
 

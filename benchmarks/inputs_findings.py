@@ -1,4 +1,4 @@
-"""Files that people reported, what happened to them before, what happens now, and the test that shows it."""
+"""Files that users reported: the former behaviour, the current one, and its test."""
 
 _INPUTS = "tests/components/data/test_inputs.py::"
 _READING = "tests/components/data/test_reading.py::"

@@ -1,16 +1,16 @@
-"""Whole climbs of one run with several seeds: accuracy of every rung, cost, wall time, overhead and memory.
+"""Whole climbs of a run with several seeds: each rung's accuracy and cost, wall time, overhead and memory.
 
-Each seed gets a project folder of its own, made from the files of this one, so that nothing is cached: the seed of the
-training, and for a generated workload that of the data, are the seed's. What is timed is `gradus run`, as `make demo`
-calls it, from nothing to the printed table; the overhead is that time over the sum of what the stages took themselves.
+Each seed has its own project folder, made from this project's files, so that nothing is cached; it seeds training and,
+for a generated workload, the data. `gradus run` is timed as in `make demo`, from scratch to the printed table; the
+overhead is that time divided by the sum of the stages' own times.
 
     python -m benchmarks.ladder --seeds 1 2 3
 
-With --reproduce the version that a climb registered is made again from its commit (`gradus reproduce`), as long again.
+With --reproduce, a climb's registered version is made again from its commit (`gradus reproduce`), which takes as long.
 
-With --go-on a climb goes on in the folder of an earlier call, with today's code and settings: DVC repeats what they
-change. Its times are then those of a part, and are left out. With --made nothing is climbed: the records of project
-folders whose stages were run one by one are read, and their wall times left out as well.
+With --go-on, a climb continues in the folder of an earlier call with current code and settings: DVC repeats what they
+change. Its times are partial and therefore left out. With --made, nothing is climbed: the records of project folders
+whose stages were run one by one are read, also without wall times.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def climbed(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """A climb for each seed; those of an earlier call of the same commit are not repeated."""
+    """A climb for each seed; those from an earlier call on the same commit are not repeated."""
     commit, part = git_commit(), WORK / f"ladder-{options.run}.json"
     climbs = finished(part, commit)
     for seed in options.seeds:
@@ -80,13 +80,13 @@ def climbed(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def made(run: str, project: Path) -> dict[str, Any]:
-    """What is known of a climb whose stages were run one by one in a project folder."""
-    found = result(run, project)
-    return {"seed": found["ladder"]["seed"], "whole": False, **found}
+    """The record of a climb whose stages were run one by one in a project folder."""
+    record = result(run, project)
+    return {"seed": record["ladder"]["seed"], "whole": False, **record}
 
 
 def result(run: str, project: Path) -> dict[str, Any]:
-    """The record of a climb, and what each of its stages took."""
+    """A climb's record, with each stage's time."""
     ladder = read_record(project / "artifacts" / run / "report" / "ladder.json", Ladder)
     stages = {
         path.stem: json.loads(path.read_text())["seconds"] for path in project.glob(f"artifacts/{run}/stages/*.json")
@@ -98,15 +98,15 @@ def result(run: str, project: Path) -> dict[str, Any]:
 
 
 def finished(part: Path, commit: str) -> dict[int, dict[str, Any]]:
-    """The climbs of an earlier call that was stopped, by seed: those of this commit, if no file differs from it."""
+    """The climbs of an earlier, interrupted call, by seed: those of this commit, if no file differs from it."""
     if not part.exists() or commit.endswith("-dirty"):
         return {}
     climbs = json.loads(part.read_text(encoding="utf-8"))
-    return {one["seed"]: one for one in climbs if one["git_commit"] == commit}
+    return {climb["seed"]: climb for climb in climbs if climb["git_commit"] == commit}
 
 
 def climb(run: str, seed: int, *, go_on: bool) -> dict[str, Any]:
-    """One climb, in a fresh folder unless it goes on in an earlier one."""
+    """A climb, in a new folder unless it continues in an earlier one."""
     project = prepare(run, seed, keep=go_on)
     workload, profile, ladder = parts(run, load(ROOT / PIPELINE, Pipeline))
     command = [sys.executable, "-m", "flows.cli", "run", workload, "--profile", profile, "--ladder", ladder]
@@ -120,32 +120,32 @@ def climb(run: str, seed: int, *, go_on: bool) -> dict[str, Any]:
     seconds = time.monotonic() - started
     again = time.monotonic()
     subprocess.run(command, cwd=project, env=environment, check=True, stdout=subprocess.DEVNULL)
-    found = result(run, project)
+    record = result(run, project)
     return {
         "seed": seed,
         "whole": not go_on,
         "wall_seconds": round(seconds, 1),
         "unchanged_seconds": round(time.monotonic() - again, 1),
-        "overhead": round(seconds / sum(found["stage_seconds"].values()), 3),
+        "overhead": round(seconds / sum(record["stage_seconds"].values()), 3),
         "peak_memory_gb": round(peak() / 1e9, 2),
-        **found,
+        **record,
     }
 
 
 def reproduced(run: str, seed: int) -> dict[str, Any]:
-    """What `gradus reproduce` says of the version that a climb registered."""
+    """The report of `gradus reproduce` on a climb's registered version."""
     project, (workload, _, _) = WORK / f"{run}-{seed}", parts(run, load(ROOT / PIPELINE, Pipeline))
     command = [sys.executable, "-m", "flows.cli", "reproduce", workload, "1"]
     started = time.monotonic()
     code = subprocess.run(command, cwd=project, env=surroundings(project), check=False).returncode
-    if code not in (0, 1):  # 1 says that it differs
+    if code not in (0, 1):  # 1 means that it differs
         raise SystemExit(f"making version 1 again with seed {seed} ended with code {code} ({project})")
-    found = json.loads((project / "state" / "reproduce" / f"{workload}-1.json").read_text(encoding="utf-8"))
-    return {"seconds": round(time.monotonic() - started, 1), **found}
+    report = json.loads((project / "state" / "reproduce" / f"{workload}-1.json").read_text(encoding="utf-8"))
+    return {"seconds": round(time.monotonic() - started, 1), **report}
 
 
 def surroundings(project: Path) -> dict[str, str]:
-    """The environment of a project's own commands: its code, nothing that is set for another project."""
+    """The environment for a project's commands: its own code, and no settings of another project."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(project)}
     for name in ("PREFECT_HOME", "DVC_SITE_CACHE_DIR", "MLFLOW_TRACKING_URI", "OMP_WAIT_POLICY"):
@@ -154,7 +154,7 @@ def surroundings(project: Path) -> dict[str, str]:
 
 
 def prepare(run: str, seed: int, *, keep: bool = False) -> Path:
-    """A project folder with this seed; without results, unless those of an earlier call are to be kept."""
+    """A project folder with this seed, without results unless `keep`."""
     project = WORK / f"{run}-{seed}"
     if not keep:
         shutil.rmtree(project, ignore_errors=True)
@@ -182,7 +182,7 @@ def prepare(run: str, seed: int, *, keep: bool = False) -> Path:
 
 
 def commit(project: Path, subject: str) -> None:
-    """Commit a project as it is: what a climb records must name what made it."""
+    """Commit a project as it is, because a climb's records must name their origin."""
     subprocess.run(["git", "add", "--all"], cwd=project, check=True)
     command = ["git", *AUTHOR, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", subject]
     subprocess.run(command, cwd=project, check=True)
@@ -196,9 +196,9 @@ def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def watch_memory(pid: int) -> Callable[[], int]:
-    """Sample the memory of a process and its descendants; the function returns the peak of their sum, in bytes.
+    """Sample the memory of a process and its descendants; the returned function gives the peak sum in bytes.
 
-    Unique set size: what processes share counts once, as they share little else than libraries.
+    The unique set size is used, because processes share little besides libraries.
     """
     peak = 0
 
@@ -210,9 +210,9 @@ def watch_memory(pid: int) -> Callable[[], int]:
                 family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
             except psutil.Error:
                 return
-            for one in family:
+            for process in family:
                 try:
-                    total += one.memory_full_info().uss
+                    total += process.memory_full_info().uss
                 except psutil.Error:
                     continue
             peak = max(peak, total)
@@ -223,13 +223,13 @@ def watch_memory(pid: int) -> Callable[[], int]:
 
 
 def summarise(climbs: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the issue of the main job asks for, by seed and as a median."""
+    """The required figures, by seed and as medians."""
     ladders = [Ladder.model_validate(one["ladder"]) for one in climbs]
     rungs: dict[str, list[RungResult]] = {}
     for ladder in ladders:
         for rung in ladder.rungs:
             rungs.setdefault(rung.name, []).append(rung)
-    found: dict[str, Any] = {
+    by_rung: dict[str, Any] = {
         name: {
             "accuracy": spread([one.accuracy.value for one in results]),
             "validity": spread([one.validity.value for one in results]),
@@ -239,7 +239,7 @@ def summarise(climbs: list[dict[str, Any]]) -> dict[str, Any]:
         for name, results in rungs.items()
     }
     return {
-        "rungs": found,
+        "rungs": by_rung,
         "demonstration_accuracy": spread([one.data.demonstration_accuracy for one in ladders]),
         "champions": [winner(ladder) for ladder in ladders],
         **{
@@ -251,19 +251,19 @@ def summarise(climbs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def winner(ladder: Ladder) -> str | None:
-    """The name of the rung that stands."""
+    """The name of the champion's rung."""
     if ladder.gate is None:
         return None
     return ladder.gate.challenger if ladder.gate.decision == "promoted" else ladder.gate.champion
 
 
 def spread(values: list[float], digits: int = 4) -> dict[str, Any]:
-    """All values, and their median."""
+    """All values, with their median."""
     return {"median": round(statistics.median(values), digits), "values": [round(value, digits) for value in values]}
 
 
 def machine() -> str:
-    """The processor in words."""
+    """The processor's name."""
     import torch
 
     from components.base.pretrain import hardware

@@ -1,10 +1,10 @@
-"""What masking finds and what it takes for personal wrongly: texts of customers in 15 countries, and generated tickets.
+"""The recall and the false alarms of masking, on customers' texts from 15 countries and generated tickets.
 
-`masking/development.txt` is what the rules were tuned on; `masking/held_out.txt` was written before and never looked
-at. A piece of personal data is found when its mark stands in the text and no word or number of three characters of it
-does. A text without personal data is touched when masking changes it at all, a simulated ticket when it loses anything
-with a digit but its phone number. Names are measured and not promised.
-Times are of computing, median and 99th percentile of the tickets.
+The rules were tuned on `masking/development.txt`; `masking/held_out.txt` was written before and never used. Personal
+data are found if their mark is in the text and no word or number of three or more characters of them remains. A text
+without personal data is touched if masking changes it at all, a simulated ticket if it loses anything with a digit
+except its phone number. Names are measured but not promised. Times are CPU times, as median and 99th percentile over
+tickets.
 
     python -m benchmarks.masking
 """
@@ -27,13 +27,13 @@ HERE = Path(__file__).resolve().parent
 PROMISED = ("email", "phone", "card", "iban", "id", "birth")
 RECALL, FALSE_ALARMS = 0.97, 0.01
 TICKETS, SEED = 3_000, 20261127
-_SIMULATED = re.compile(r"(?<!\d)0\d{3} 555 \d{4}(?!\d)")  # the phone numbers of the generator
+_SIMULATED = re.compile(r"(?<!\d)0\d{3} 555 \d{4}(?!\d)")  # the generator's phone numbers
 _MARKED = re.compile(r"\[\[(\w+):(.*?)\]\]")
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text, its country, and what is personal in it: kind and words."""
+    """A text, its country, and its personal data: kind and words."""
 
     country: str
     text: str
@@ -42,7 +42,7 @@ class Text:
 
 @dataclass
 class Counts:
-    """Of one set of texts."""
+    """Counts for a set of texts."""
 
     n: int = 0
     found: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
@@ -69,8 +69,10 @@ def main() -> None:
         "machine": machine(), "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["python -m benchmarks.masking", *sys.argv[1:]]),
     }  # fmt: skip
-    held, clean = record["parts"]["held_out"], record["false_alarms"]
-    record["met"] = bool(held["recall"] >= RECALL and clean <= FALSE_ALARMS and held["false_alarms"] <= FALSE_ALARMS)
+    held_out, clean = record["parts"]["held_out"], record["false_alarms"]
+    record["met"] = bool(
+        held_out["recall"] >= RECALL and clean <= FALSE_ALARMS and held_out["false_alarms"] <= FALSE_ALARMS
+    )
     print(json.dumps(record, indent=1))
     part = options.output.with_name(options.output.name + ".part")
     part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -86,65 +88,65 @@ def parse() -> argparse.Namespace:
 
 
 def read(path: Path) -> list[Text]:
-    """The texts of a file."""
+    """The texts in a file."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     return [_text(*line.split(" | ", 1)) for line in lines]
 
 
 def _text(country: str, marked: str) -> Text:
     marked = marked.replace("\\n", "\n")
-    personal = tuple((found[1], found[2]) for found in _MARKED.finditer(marked))
+    personal = tuple((match[1], match[2]) for match in _MARKED.finditer(marked))
     return Text(country, _MARKED.sub(r"\2", marked), personal)
 
 
 def tickets() -> list[Text]:
-    """Simulated customers' tickets and their right answers; personal in them are phone numbers, and names apart."""
+    """Simulated tickets and their right answers; their personal data are phone numbers and, separately, names."""
     from components.records import to_json
     from components.workloads import triage
 
-    found = list(triage.generate(TICKETS, SEED))
-    texts = [text for one in found for text in (one.message, to_json(one.gold))]
+    generated = list(triage.generate(TICKETS, SEED))
+    texts = [text for ticket in generated for text in (ticket.message, to_json(ticket.gold))]
     return [Text("simulated", text, tuple(("phone", phone) for phone in _SIMULATED.findall(text))) for text in texts]
 
 
 def counted(texts: list[Text]) -> Counts:
-    """What masking did to texts: to those without personal data, and to what is not personal in simulated ones."""
+    """The effect of masking on personal data, on texts without any, and on the rest of simulated ones."""
     counts = Counts(n=len(texts))
-    for one in texts:
-        masked = mask(one.text)
-        if one.country == "simulated":
+    for text in texts:
+        masked = mask(text.text)
+        if text.country == "simulated":
             counts.clean += 1
-            kept = re.findall(r"\S*\d\S*", _SIMULATED.sub("", one.text))
-            lost = kept != re.findall(r"\S*\d\S*", masked)
-        elif not one.personal:
+            numbers = re.findall(r"\S*\d\S*", _SIMULATED.sub("", text.text))
+            lost = numbers != re.findall(r"\S*\d\S*", masked)
+        elif not text.personal:
             counts.clean += 1
-            lost = masked != one.text
+            lost = masked != text.text
         else:
             lost = False
-        counts.touched += [f"touched: {one.text!r} -> {masked!r}"] if lost else []
+        counts.touched += [f"touched: {text.text!r} -> {masked!r}"] if lost else []
         left = re.findall(r"\w{3,}", masked)
-        for kind, words in one.personal:
+        for kind, words in text.personal:
             gone = f"<{kind}>" in masked and not set(re.findall(r"\w{3,}", words)) - {"555"} & set(left)
             counts.found[kind].append(gone)
-            counts.missed += [] if gone else [f"missed: {kind} {one.country} {one.text!r} -> {masked!r}"]
+            counts.missed += [] if gone else [f"missed: {kind} {text.country} {text.text!r} -> {masked!r}"]
     return counts
 
 
 def summary(parts: list[Counts]) -> dict[str, Any]:
-    """Recall of the promised kinds, the share of clean texts that were touched, and each kind's numbers."""
+    """The recall of the promised kinds, the share of touched clean texts, and each kind's figures."""
     kinds: dict[str, list[bool]] = defaultdict(list)
     for counts in parts:
-        for kind, found in counts.found.items():
-            kinds[kind] += found
-    promised = [one for kind in PROMISED for one in kinds.get(kind, [])]
+        for kind, outcomes in counts.found.items():
+            kinds[kind] += outcomes
+    promised = [outcome for kind in PROMISED for outcome in kinds.get(kind, [])]
     clean, touched = sum(counts.clean for counts in parts), sum(len(counts.touched) for counts in parts)
     return {
         "recall": _share(sum(promised), len(promised)), "recall_interval": _interval(sum(promised), len(promised)),
         "false_alarms": _share(touched, clean), "false_alarms_interval": _interval(touched, clean),
         "personal": len(promised), "clean": clean,
         "kinds": {
-            kind: {"n": len(found), "recall": _share(sum(found), len(found)), "promised": kind in PROMISED}
-            for kind, found in sorted(kinds.items())
+            kind: {"n": len(outcomes), "recall": _share(sum(outcomes), len(outcomes)), "promised": kind in PROMISED}
+            for kind, outcomes in sorted(kinds.items())
         },
     }  # fmt: skip
 
@@ -158,16 +160,16 @@ def _interval(count: int, n: int) -> list[float] | None:
         return None
     from components.evaluation.metrics import wilson
 
-    found = wilson(count, n)
-    return [found.low, found.high]
+    interval = wilson(count, n)
+    return [interval.low, interval.high]
 
 
 def times() -> dict[str, float]:
-    """Milliseconds of masking a ticket."""
+    """Milliseconds to mask a ticket."""
     took = list[float]()
-    for one in tickets()[::2]:
+    for ticket in tickets()[::2]:
         started = time.process_time()
-        mask(one.text)
+        mask(ticket.text)
         took.append((time.process_time() - started) * 1e3)
     return {"median": statistics.median(took), "p99": statistics.quantiles(took, n=100)[98]}
 

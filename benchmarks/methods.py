@@ -1,13 +1,13 @@
-"""Methods against each other: each on several workloads with several seeds, from the same data and the same start.
+"""Compares methods: each on several workloads with several seeds, from the same data and the same start.
 
-A row says what a rung answers right on unseen test examples, with its 95 % interval, and what it took to make it: its
-own training and that of the rung that it started from, in seconds and in US dollars of the profile's machine, beside
-what APIs cost. Rows that are there are not made again, so that the table grows over several calls:
+A row has a rung's accuracy on unseen test examples with a 95 % interval, and the cost of making it, including the rung
+that it started from: seconds, and US dollars for the profile's machine and for APIs. Existing rows are not made again,
+so that the table can grow over several calls:
 
     python -m benchmarks.methods --workloads triage digest --methods sft few_shot --seeds 1 2 3
 
-Every (workload, seed) has a project folder of its own under state/bench/, whose finished stages are kept. Stages run
-one by one as the flow runs them, without gate and report. A method that cannot be made leaves the reason in its row.
+Each (workload, seed) has its own project folder under state/bench/, whose finished stages are kept. Stages run one by
+one as in the flow, without gate and report. If a method fails, its row has the reason.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.ladder import ROOT, WORK, machine, prepare, surroundings
 
-# Method → ladder and rung; the rung of a group stands for the best of it on dev.
+# Method → ladder and rung; a group's rung is the best of it on dev.
 METHODS = {
     "classical": ("continuum", "classical"),
     "prompt": ("continuum", "prompts"),
@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Make the rows that are missing, and write each as soon as it is there."""
+    """Make the missing rows, and write each as soon as it is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workloads", nargs="+", default=["triage", "digest"])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def missing(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[tuple[str, int, str]]:
-    """What was asked for and is not there, the methods of one project together."""
+    """The requested rows that are missing, grouped by project."""
     done = {(row["workload"], row["method"], row["seed"]) for row in rows}
     for workload in options.workloads:
         for seed in options.seeds:
@@ -70,7 +70,7 @@ def missing(options: argparse.Namespace, rows: Sequence[Row]) -> Iterator[tuple[
 
 
 def made(options: argparse.Namespace, workload: str, method: str, seed: int) -> Row:
-    """A row: the rung made in its project, and asked."""
+    """A row: make the rung in its project, and evaluate it."""
     ladder, rung = METHODS[method]
     run = f"{workload}-{options.profile}"
     project = WORK / f"{run}-{seed}"
@@ -79,8 +79,8 @@ def made(options: argparse.Namespace, workload: str, method: str, seed: int) -> 
     command = [sys.executable, "-m", "benchmarks.methods_row", run, ladder, rung, str(options.examples)]
     environment = {**surroundings(project), "PYTHONPATH": os.pathsep.join([str(project), str(ROOT)])}
     done = subprocess.run(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-    found = json.loads(done.stdout.strip().splitlines()[-1]) if done.stdout.strip() else {"failed": "no result"}
-    return {"workload": workload, "method": method, "seed": seed, **found}
+    result = json.loads(done.stdout.strip().splitlines()[-1]) if done.stdout.strip() else {"failed": "no result"}
+    return {"workload": workload, "method": method, "seed": seed, **result}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""One row of `benchmarks.methods`, in the project folder where it is made: `RUN LADDER RUNG EXAMPLES`.
+"""Makes a row of `benchmarks.methods` in its project folder: `RUN LADDER RUNG EXAMPLES`.
 
-Runs the stages that the rung hangs on, those without a record, and prints what it answers right as a line of JSON.
+Runs the stages that the rung depends on, unless they have a record, and prints its accuracy as a line of JSON.
 """
 
 import json
@@ -20,7 +20,7 @@ from components.stages.run import Run, StageRecord
 
 
 def main() -> None:
-    """Make and ask one rung."""
+    """Make and evaluate a rung."""
     name, ladder, rung, examples = sys.argv[1:]
     workload, _, profile = name.partition("-")
     try:
@@ -34,22 +34,24 @@ def main() -> None:
 
 
 def needed(stages: Sequence[StageNode], rung: str) -> list[StageNode]:
-    """The stage that makes a rung, or finds the best of a group, and those that it hangs on, in order."""
-    wanted = {rung if rung.startswith("best-") else f"rung-{rung}"}
+    """The stage that makes a rung or finds the best of a group, and its dependencies, in order."""
+    names = {rung if rung.startswith("best-") else f"rung-{rung}"}
     for node in reversed(stages):
-        if node.name in wanted:
-            wanted |= {one.name for one in stages if any(_feeds(out, dep) for out in one.outs for dep in node.deps)}
-    return [node for node in stages if node.name in wanted]
+        if node.name in names:
+            names |= {
+                stage.name for stage in stages if any(_feeds(out, dep) for out in stage.outs for dep in node.deps)
+            }
+    return [node for node in stages if node.name in names]
 
 
 def _feeds(out: str, dep: str) -> bool:
-    """Whether a file or folder that a stage leaves is, or lies in, or holds what another reads."""
+    """Whether a stage's output is, is in, or contains another stage's dependency."""
     first, second = Path(out), Path(dep)
     return first == second or first in second.parents or second in first.parents
 
 
 def make(run: Run, stages: Sequence[StageNode]) -> str:
-    """Run stages that left no record yet; why one failed, empty where none did."""
+    """Run stages without a record; return the reason of a failure, "" if none."""
     for node in stages:
         record = run.folder / "stages" / f"{node.name}.json"
         if record.is_file():
@@ -57,13 +59,13 @@ def make(run: Run, stages: Sequence[StageNode]) -> str:
         command = [sys.executable, "-m", "components.stages", *node.command]
         done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
         if done.returncode or not record.is_file():
-            said = [line for line in done.stderr.splitlines() if line.strip()]
-            return f"{node.name}: {said[-1] if said else 'no reason given'}"
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            return f"{node.name}: {lines[-1] if lines else 'no reason given'}"
     return ""
 
 
 def asked(run: Run, made: Rung, examples: int) -> dict[str, Any]:
-    """What a rung answers right on a sample of test, and what it took to make."""
+    """A rung's accuracy on a sample of test, and the cost of making it."""
     test = sample(run.examples("test"), examples, run.seed)
     judged = judge(run, made.name, test, opened_rung(run, made).answer(test, run.seed).completions)
     decided = [one.score.passed for one in judged if one.score is not None]
@@ -77,7 +79,7 @@ def asked(run: Run, made: Rung, examples: int) -> dict[str, Any]:
 
 
 def chain(run: Run, made: Rung) -> list[Rung]:
-    """A rung and those that it started from."""
+    """A rung, and those that it started from."""
     return [made, *(chain(run, run.rung(made.starts_from)) if made.starts_from else [])]
 
 

@@ -1,8 +1,8 @@
-"""Do the tests of the modules that guard something notice when a guard is changed? Mutants by cosmic-ray's operators.
+"""Mutation tests of the modules with guards, with cosmic-ray's operators: do their tests notice changes?
 
-Each mutant is one change of one line, in a copy of the tree, against the tests of that module alone; it is killed when
-they fail or do not end. With `--most`, so many mutants of each module are drawn by the seed, and the share that is
-killed has an interval. The record keeps the rows of modules that were not measured this time.
+Each mutant is a change of a line in a copy of the tree, tested only with that module's tests; it is killed if they fail
+or time out. With `--most`, so many mutants of each module are drawn with the seed, and the killed share has an
+interval. The record keeps the rows of modules that were not measured.
 
     python -m benchmarks.mutants --most 60
 """
@@ -35,7 +35,7 @@ from components.evaluation.metrics import wilson
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET, SEED = 0.85, 20261127
-# Module → pytest's arguments: the module's own tests, without those that measure time.
+# Module → pytest arguments: the module's tests, without those that measure time.
 GUARDS = {
     "components/data/masking.py": ["tests/components/data/test_masking.py", "-k", "not proportion and not twice"],
     "components/data/personal.py": ["tests/components/data/test_masking.py", "-k", "mark or stays or fifteen"],
@@ -82,7 +82,7 @@ GUARDS = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one change."""
+    """A module with a change."""
 
     module: str
     operator: str
@@ -100,7 +100,7 @@ def main() -> None:
     """Measure, print, and write the record."""
     options = parse()
     chosen = {name: tests for name, tests in GUARDS.items() if not options.modules or name in options.modules}
-    kept: dict[str, Any] = (
+    record: dict[str, Any] = (
         json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {"modules": {}}
     )
     for module, tests in chosen.items():
@@ -109,17 +109,17 @@ def main() -> None:
         every = mutants(module)
         drawn = random.Random(SEED).sample(every, min(options.most or len(every), len(every)))
         killed = tried(drawn, tests, options.workers, options.seconds)
-        survivors = [one.change for one, dead in zip(drawn, killed, strict=True) if not dead]
+        survivors = [mutant.change for mutant, dead in zip(drawn, killed, strict=True) if not dead]
         print("\n\n".join(survivors), flush=True)
         share = wilson(sum(killed), len(killed))
-        kept["modules"][module] = {
+        record["modules"][module] = {
             "killed": sum(killed), "survived": len(survivors), "drawn_of": len(every), "share": share.value,
             "interval": [share.low, share.high], "tests": " ".join(tests),
             "left": survivors, "date": datetime.now(UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
-        kept |= {"target": TARGET, "seed": SEED, "machine": machine(), "command": command()}
+        record |= {"target": TARGET, "seed": SEED, "machine": machine(), "command": command()}
         part = options.output.with_name(options.output.name + ".part")
-        part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         part.replace(options.output)
         print(f"{module}: {sum(killed)} of {len(killed)} killed, drawn from {len(every)}", flush=True)
 
@@ -136,37 +136,37 @@ def parse() -> argparse.Namespace:
 
 
 def command() -> str:
-    """How this was called."""
+    """The command line of this call."""
     return " ".join(["python -m benchmarks.mutants", *sys.argv[1:]])
 
 
 def mutants(module: str) -> list[Mutant]:
-    """Every mutant of a module that cosmic-ray's operators without arguments make, each text once."""
+    """All distinct mutants of a module by cosmic-ray's operators without arguments."""
     from cosmic_ray.ast import ast_nodes, get_ast_from_path
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator, operator_names
 
     source = (ROOT / module).read_text(encoding="utf-8")
     tree: Any = get_ast_from_path(ROOT / module)
-    found: dict[str, Mutant] = {}
+    by_text: dict[str, Mutant] = {}
     for name in sorted(operator_names()):
         kind: Any = get_operator(name)
         if kind.arguments():
             continue
         operator = kind()
-        places = sum(1 for node in ast_nodes(tree) for _ in operator.mutation_positions(node))
-        for occurrence in range(places):
+        positions = sum(1 for node in ast_nodes(tree) for _ in operator.mutation_positions(node))
+        for occurrence in range(positions):
             try:
                 mutated = mutate_code(source, operator, occurrence)
-            except AttributeError:  # the library cannot replace an exception that is named with its module
+            except AttributeError:  # the library cannot replace exceptions with qualified names
                 continue
             if mutated is not None and mutated != source:
-                found.setdefault(mutated, Mutant(module, name, source, mutated))
-    return list(found.values())
+                by_text.setdefault(mutated, Mutant(module, name, source, mutated))
+    return list(by_text.values())
 
 
 def tried(drawn: list[Mutant], tests: list[str], workers: int, seconds: float) -> list[bool]:
-    """Whether each mutant is killed; a worker has a copy of the tree to itself."""
+    """Whether each mutant is killed; each worker has its own copy of the tree."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         free: queue.Queue[Tree] = queue.Queue()
         for number in range(min(workers, len(drawn))):
@@ -192,13 +192,13 @@ def tried(drawn: list[Mutant], tests: list[str], workers: int, seconds: float) -
 
 @dataclass(frozen=True)
 class Tree:
-    """A copy of the project, and a process that runs tests in it."""
+    """A copy of the project, with a process that runs tests in it."""
 
     folder: Path
     process: "subprocess.Popen[str]"
 
     def passes(self, tests: list[str], seconds: float) -> bool:
-        """Whether the tests pass there, in time."""
+        """Whether the tests pass in time."""
         assert self.process.stdin and self.process.stdout
         print(json.dumps({"tests": tests, "seconds": seconds}), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
@@ -206,14 +206,14 @@ class Tree:
 
 @contextmanager
 def tree(folder: Path) -> Generator[Tree]:
-    """A copy whose libraries are imported and whose modules are compiled, but for the one that is changed."""
+    """A copy with libraries imported and modules compiled, except the mutated one."""
     copied(folder)
-    # Compiled code that is checked by its source's hash: a change of the same second and size is one.
+    # Compiled code is checked by the source's hash, because a change may have the same second and size.
     compileall.compile_dir(folder, quiet=2, workers=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
     run = [sys.executable, "-B", "-m", "benchmarks.warm_tests"]
     environment = os.environ | {
         "PYTHONPATH": str(folder), "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / ".hypothesis"),
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # some import for seconds, and no test here wants one
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # some plugins take seconds to import, and no test here needs them
     }  # fmt: skip
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(run, cwd=folder, env=environment, **pipes) as process:
@@ -221,10 +221,14 @@ def tree(folder: Path) -> Generator[Tree]:
 
 
 def copied(folder: Path) -> None:
-    """What is in the project and tests may read."""
+    """Copy the parts of the project that tests may read."""
     for name in ("components", "flows", "monitoring", "benchmarks", "tests", "params", "models", "infra"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "dvc.yaml", "dvc.lock", "requirements.lock", "requirements-cuda.lock"):
+    (folder / ".dvc").mkdir()
+    for name in (
+        "pyproject.toml", "dvc.yaml", "dvc.lock", "requirements.lock", "requirements-cuda.lock", ".dvcignore",
+        ".gitignore", ".dvc/config",
+    ):  # fmt: skip
         shutil.copy(ROOT / name, folder / name)
 
 

@@ -1,7 +1,7 @@
-"""Short trainings of variants of the base model, for the comparison in its card.
+"""Short trainings of variants of the base model, for the comparison in the model card.
 
-Every variant gets the settings of the start but for what its name says, the same seed and the same number of tokens.
-What a short run shows is how fast a variant starts, not where it would end.
+Each variant has the starting settings with the changes in its name, the same seed and the same number of tokens. A
+short run shows how fast a variant starts, not where it would end.
 """
 
 import argparse
@@ -46,7 +46,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def variant(shipped: PretrainParams, changes: dict[str, dict[str, Any]], tokens: int) -> PretrainParams:
-    """The shipped settings with those of the start and then some values changed, for a training of `tokens`."""
+    """The shipped settings with the starting ones and then `changes` applied, for a training of `tokens`."""
     values = shipped.model_dump()
     for section, changed in (*START.items(), *changes.items()):
         values[section] |= changed
@@ -57,7 +57,7 @@ def variant(shipped: PretrainParams, changes: dict[str, dict[str, Any]], tokens:
 
 
 def measure(name: str, params: PretrainParams) -> dict[str, Any]:
-    """Train one variant in a temporary folder and read its record."""
+    """Train a variant in a temporary folder and read its record."""
     with tempfile.TemporaryDirectory() as folder:
         pretrain.run(params, Path(folder) / "model", Path(folder) / "work")
         record = json.loads((Path(folder) / "model" / "training.json").read_text(encoding="utf-8"))
@@ -86,11 +86,14 @@ def main() -> None:
     with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         todo = [(name, variant(shipped, VARIANTS[name], options.tokens)) for name in options.variants]
         for done in as_completed([pool.submit(measure, name, params) for name, params in todo]):
-            trials.append(one := done.result())
-            print(f"{one['name']:<34} {one['tokens_per_second']:>9,} tokens/s  losses {one['losses']}", flush=True)
+            trials.append(result := done.result())
+            print(
+                f"{result['name']:<34} {result['tokens_per_second']:>9,} tokens/s  losses {result['losses']}",
+                flush=True,
+            )
             record = {
                 "command": f"python -m benchmarks.nano_trials --tokens {options.tokens} --jobs {options.jobs}",
-                "machine": one["machine"],
+                "machine": result["machine"],
                 "date": date.today().isoformat(),
                 "tokens": options.tokens,
                 "note": NOTE,

@@ -1,8 +1,8 @@
-"""What a started server does under pressure: a thousand connections that say nothing, and ten times what it can answer.
+"""A running server under pressure: a thousand silent connections, and ten times its capacity in requests.
 
-`gradus serve` runs as a process of its own with the nano model. One caller (127.0.0.1) presses, from a process of its
-own; four others (127.0.0.2) go on asking as usual, and /healthz is asked over a new connection each time. Told are the
-99th percentile of /healthz, the share of the others' requests that were answered, and the server's largest memory.
+`gradus serve` runs as a separate process with the nano model. A caller (127.0.0.1) applies pressure, from another
+process; four others (127.0.0.2) keep asking as usual, and /healthz is requested over a new connection each time.
+Reported are the 99th percentile of /healthz, the answered share of the others' requests, and the server's peak memory.
 
     python -m benchmarks.pressure
 """
@@ -38,14 +38,14 @@ PRESSER, OTHERS = "127.0.0.1", "127.0.0.2"
 OTHER_CLIENTS = 4
 SPAWN = multiprocessing.get_context("spawn")  # this process has threads
 START_S = 60
-TIMES = 10  # what the server can answer
+TIMES = 10  # the server's capacity
 MOST_HEALTHZ_MS, LEAST_SERVED = 100.0, 0.99
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
 @dataclass
 class Watched:
-    """What was seen of a server while it was pressed."""
+    """Observations of a server under pressure."""
 
     healthz_ms: list[float] = field(default_factory=list[float])
     statuses: Counter[int] = field(default_factory=Counter[int])
@@ -53,7 +53,7 @@ class Watched:
 
     @property
     def figures(self) -> dict[str, Any]:
-        """As the record has them; a request without an answer has the status 0."""
+        """The figures for the record; a request without an answer has status 0."""
         asked = self.statuses.total()
         return {
             "healthz_ms_p99": percentile(self.healthz_ms, 99),
@@ -66,7 +66,7 @@ class Watched:
 
 
 def main() -> None:
-    """Measure, say what was seen, write the record."""
+    """Measure, print, write the record."""
     options = parse()
     with started("pressure") as (port, server), largest_memory(server) as memory:
         idle = watched(port, options.seconds / 4)
@@ -79,8 +79,8 @@ def main() -> None:
     both = [silent.figures, pressed.figures]
     record: dict[str, Any] = {
         "half_open": options.connections,
-        "healthz_ms_p99": max(one["healthz_ms_p99"] for one in both),
-        "served_share": min(one["served_share"] for one in both),
+        "healthz_ms_p99": max(figures["healthz_ms_p99"] for figures in both),
+        "served_share": min(figures["served_share"] for figures in both),
         "rss_mb_max": max(memory),
         "rss_mb_idle": memory[0],
         "capacity_per_second": capacity,
@@ -111,18 +111,18 @@ def parse() -> argparse.Namespace:
 
 @contextmanager
 def started(name: str) -> Generator[tuple[int, psutil.Process]]:
-    """`gradus serve` with the nano model: its port and its process."""
+    """A running `gradus serve` with the nano model: its port and its process."""
     folder = nano()
     prepare(folder, load_prompt(folder, "prompt", ("message", "channel")))
     port = free_ports(1)[0]
     command = [sys.executable, "-m", "flows.cli", "serve", WORKLOAD, "--port", str(port)]
     with serving(name, command, port, "readyz"):
-        [server] = [one for one in psutil.Process().children() if "serve" in one.cmdline()]
+        [server] = [child for child in psutil.Process().children() if "serve" in child.cmdline()]
         yield port, server
 
 
 def nano() -> Path:
-    """The base model with the prompt that it is trained with, as a trained rung's folder would be."""
+    """The base model with its training prompt, in the form of a trained rung's folder."""
     folder = WORK.parent / "pressure" / "model"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "models" / "nano", folder)
@@ -131,18 +131,18 @@ def nano() -> Path:
 
 
 def watched(port: int, seconds: float) -> Watched:
-    """What a server does for others for so long."""
+    """Observe a server's service to others for so long."""
     seen, ends = Watched(), time.monotonic() + seconds
     with ThreadPoolExecutor(OTHER_CLIENTS + 1) as pool:
         waiting = [pool.submit(ask_on, port, ends, seen) for _ in range(OTHER_CLIENTS)]
         waiting.append(pool.submit(look_on, port, ends, seen))
-        for one in waiting:
-            one.result()
+        for future in waiting:
+            future.result()
     return seen
 
 
 def look_on(port: int, ends: float, seen: Watched) -> None:
-    """Ask /healthz twenty times a second, each time over a new connection."""
+    """Request /healthz twenty times a second, each time over a new connection."""
     while time.monotonic() < ends:
         started = time.perf_counter()
         connection = http.client.HTTPConnection(PRESSER, port, timeout=20)
@@ -158,7 +158,7 @@ def look_on(port: int, ends: float, seen: Watched) -> None:
 
 
 def ask_on(port: int, ends: float, seen: Watched) -> None:
-    """Ask for answers, one after the other, as a caller who does not press."""
+    """Request answers, one after another, as an ordinary caller."""
     transport = httpx.HTTPTransport(local_address=OTHERS)
     with httpx.Client(transport=transport, timeout=60) as client:
         for message in cycle(messages()):
@@ -174,17 +174,17 @@ def ask_on(port: int, ends: float, seen: Watched) -> None:
 
 
 def answered_a_second(port: int, seconds: float) -> float:
-    """What the server can answer, to 16 clients."""
+    """The server's capacity, with 16 clients."""
     seen, ends = Watched(), time.monotonic() + seconds
     with ThreadPoolExecutor(16) as pool:
-        for one in [pool.submit(ask_on, port, ends, seen) for _ in range(16)]:
-            one.result()
+        for future in [pool.submit(ask_on, port, ends, seen) for _ in range(16)]:
+            future.result()
     return seen.statuses[200] / seconds
 
 
 @contextmanager
 def half_open(port: int, n: int) -> Generator[None]:
-    """So many connections that have sent half of their headers; those that the server ends are opened again."""
+    """Keep so many connections that have sent half of their headers, reopening those that the server closes."""
     begun, stop = SPAWN.Event(), SPAWN.Event()
     process = SPAWN.Process(target=hold, args=(port, n, begun, stop))
     process.start()
@@ -197,34 +197,34 @@ def half_open(port: int, n: int) -> Generator[None]:
 
 
 def hold(port: int, n: int, begun: Any, stop: Any) -> None:
-    """Keep connections half open until it is enough."""
-    held: list[socket.socket] = []
+    """Keep connections half open until told to stop."""
+    connections: list[socket.socket] = []
     while not stop.is_set():
         alive: list[socket.socket] = []
-        for one in held:
+        for connection in connections:
             try:
-                one.sendall(b"X-More: x\r\n")
-                alive.append(one)
+                connection.sendall(b"X-More: x\r\n")
+                alive.append(connection)
             except OSError:
-                one.close()
-        held = alive
-        while len(held) < n and not stop.is_set():
+                connection.close()
+        connections = alive
+        while len(connections) < n and not stop.is_set():
             try:
-                held.append(socket.create_connection((PRESSER, port), timeout=5))
-                held[-1].sendall(HEAD)
+                connections.append(socket.create_connection((PRESSER, port), timeout=5))
+                connections[-1].sendall(HEAD)
             except OSError:
                 break
         begun.set()
         time.sleep(0.25)
-    for one in held:
-        one.close()
+    for connection in connections:
+        connection.close()
 
 
 @contextmanager
 def flood(port: int, per_second: float) -> Generator[dict[int, int]]:
-    """Requests at a pace that does not wait for answers; in the end what is given holds their statuses."""
-    begun, stop, told = SPAWN.Event(), SPAWN.Event(), SPAWN.Queue()
-    process = SPAWN.Process(target=press, args=(port, per_second, begun, stop, told))
+    """Send requests at a fixed pace, without waiting for answers; the yielded dict finally has their statuses."""
+    begun, stop, results = SPAWN.Event(), SPAWN.Event(), SPAWN.Queue()
+    process = SPAWN.Process(target=press, args=(port, per_second, begun, stop, results))
     process.start()
     begun.wait(START_S)
     statuses: dict[int, int] = {}
@@ -232,18 +232,18 @@ def flood(port: int, per_second: float) -> Generator[dict[int, int]]:
         yield statuses
     finally:
         stop.set()
-        statuses |= told.get(timeout=120)
+        statuses |= results.get(timeout=120)
         process.join()
 
 
-def press(port: int, per_second: float, begun: Any, stop: Any, told: Any) -> None:
-    """Send requests until it is enough."""
+def press(port: int, per_second: float, begun: Any, stop: Any, results: Any) -> None:
+    """Send requests until told to stop."""
     begun.set()
-    told.put(dict(asyncio.run(pressed(port, per_second, stop))))
+    results.put(dict(asyncio.run(pressed(port, per_second, stop))))
 
 
 async def pressed(port: int, per_second: float, stop: Any) -> Counter[int]:
-    """The statuses of requests that were sent at this pace, 0 where there was no answer."""
+    """The statuses of requests sent at this pace; 0 if there was no answer."""
     statuses, running, sent, began = Counter[int](), set[Any](), 0, time.monotonic()
     texts = messages()
 
@@ -269,7 +269,7 @@ async def pressed(port: int, per_second: float, stop: Any) -> Counter[int]:
 
 @contextmanager
 def largest_memory(server: psutil.Process) -> Generator[list[float]]:
-    """The memory of a server in MB, four times a second."""
+    """Sample a server's memory in MB, four times a second."""
     sizes, stop = [server.memory_info().rss / 1e6], threading.Event()
 
     def look() -> None:
@@ -292,12 +292,12 @@ def messages() -> list[str]:
 
 
 def body(message: str) -> dict[str, Any]:
-    """A request as usual."""
+    """An ordinary request."""
     return {"model": WORKLOAD, "messages": [{"role": "user", "content": message}], "max_tokens": 32}
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Of at least two values."""
+    """A percentile of at least two values."""
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 

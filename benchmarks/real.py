@@ -1,13 +1,13 @@
-"""The record of real data sets, benchmarks/real.json: splits for a run, the classical floor, and what a GPU measured.
+"""Makes the record of real data sets, benchmarks/real.json: splits, the classical floor, and measurements on a GPU.
 
     python -m benchmarks.real splits --data data --splits SPLITS
     python -m benchmarks.real floor --splits SPLITS
     python -m benchmarks.real gather --splits SPLITS --measured OUT --note "what the seconds are of"
 
-`splits` does what the stage `data` does, for every set whose files are in place. `floor` fits the product's classical
-rung to the same demonstrations that the model was trained on, and measures it on the same test rows. `gather` takes
-what benchmarks.real_gpu left in OUT, and counts what the audit's suspects in SPLITS are worth. The last two replace
-their own rows of the record and keep the others.
+`splits` does the same as the stage `data`, for every set whose files are present. `floor` fits the product's classical
+rung to the model's training demonstrations and measures it on the same test rows. `gather` reads the results of
+benchmarks.real_gpu in OUT, and evaluates the audit's suspects in SPLITS. The last two replace their own rows of the
+record and keep the others.
 """
 
 import argparse
@@ -33,17 +33,17 @@ from components.tracking import NullTracker
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "benchmarks" / "real.json"
 FLOOR, MODEL = "TF-IDF + linear model", "SmolLM2-135M-Instruct"
-TEST_ROWS = {"snips": 700}  # the runs with planted errors are measured by these and by others after them
+TEST_ROWS = {"snips": 700}  # runs with planted errors are measured on these and on further ones
 Rows = list[dict[str, Any]]
 
 
 def workload_of(name: str) -> Workload:
-    """The settings of a set."""
+    """A set's settings."""
     return load(ROOT / "params" / "workloads" / f"{name}.yaml", Workload)
 
 
 def make_splits(data: Path, splits: Path) -> None:
-    """data/<set>/ → SPLITS/<set>/{train,dev,test,sealed}.jsonl, for the sets that are there."""
+    """data/<set>/ → SPLITS/<set>/{train,dev,test,sealed}.jsonl, for the sets that are present."""
     for name in SETS:
         if (data / name).is_dir():
             print(name, prepare(workload_of(name), data / name, splits / name, NullTracker()).summary, flush=True)
@@ -52,7 +52,7 @@ def make_splits(data: Path, splits: Path) -> None:
 
 
 def floor(splits: Path) -> Rows:
-    """A row for each metric of each set."""
+    """A row per metric and set."""
     bench, rows = Bench(Path(), splits, Path(), None), Rows()
     for job in floor_jobs():
         workload = workload_of(job.set)
@@ -64,13 +64,13 @@ def floor(splits: Path) -> Rows:
         numbers = measure(test, texts, build(workload.scorer, workload.output))
         row = {"set": job.set, "model": FLOOR, "method": "classical", "noise": 0.0, "seed": 0}
         more = {"train_examples": len(train), "seconds": seconds, "machine": processor()}
-        rows += [row | one | more for one in by_metric(numbers["metrics"], numbers["n"])]
-        print(job.set, len(train), {one["metric"]: round(one["value"], 4) for one in rows[-5:]}, flush=True)
+        rows += [row | metric | more for metric in by_metric(numbers["metrics"], numbers["n"])]
+        print(job.set, len(train), {metric["metric"]: round(metric["value"], 4) for metric in rows[-5:]}, flush=True)
     return rows
 
 
 def floor_jobs() -> list[Job]:
-    """What the floor is fitted to: all demonstrations, and for NLU++ the two folds that the model saw."""
+    """The floor's training data: all demonstrations, and for NLU++ the model's two folds."""
     return [
         Job("floor", name, train="folds 0-1" if name.startswith("nluplusplus") else "all")
         for name in ("snips", "banking77", "restaurants8k", "nluplusplus-banking")
@@ -78,33 +78,33 @@ def floor_jobs() -> list[Job]:
 
 
 def by_metric(metrics: Mapping[str, Mapping[str, float]], n: int) -> Rows:
-    """One row for each metric."""
-    return [{"metric": name} | {key: one[key] for key in ("value", "low", "high")} | {"n": n}
-            for name, one in metrics.items()]  # fmt: skip
+    """A row per metric."""
+    return [{"metric": name} | {key: metric[key] for key in ("value", "low", "high")} | {"n": n}
+            for name, metric in metrics.items()]  # fmt: skip
 
 
 def gathered(measured: Path, note: str) -> tuple[Rows, list[str]]:
-    """Rows of the runs on a GPU, and the names of those that it had no time for."""
-    known = json.loads((measured / "real.json").read_text(encoding="utf-8"))
+    """Rows of the GPU runs, and the names of those that did not fit into the time."""
+    measurements = json.loads((measured / "real.json").read_text(encoding="utf-8"))
     lines = (measured / "passed.jsonl").read_text(encoding="utf-8").splitlines()
     rows = Rows()
-    for run, line in zip(known["rows"], map(json.loads, lines), strict=True):
+    for run, line in zip(measurements["rows"], map(json.loads, lines), strict=True):
         if (run["name"], run["method"]) != (line["name"], line["method"]):
             raise DataError(f"expected the outcomes of {run['name']}, found those of {line['name']} ({measured})")
         shared = {key: run[key] for key in ("set", "method", "noise", "seed")} | {"model": MODEL}
         more = {"train_examples": run["train_examples"], "seconds": run["train_seconds"]}
-        more |= {"machine": f"{known['machine']}, {note}", "test_seconds": run["test_seconds"]}
+        more |= {"machine": f"{measurements['machine']}, {note}", "test_seconds": run["test_seconds"]}
         more |= {key: run[key] for key in ("rate", "dev_score", "steps", "examples_per_second")}
         rows += [shared | one | more for one in by_metric(run["metrics"], run["n"])]
         if run["train"] == "subset":
             first = line["passed"][: TEST_ROWS[run["set"]]]
             exact = wilson(first.count("1"), len(first)).model_dump()
             rows += [shared | one | more for one in by_metric({"exact_test": exact}, len(first))]
-    return rows, known["left"]
+    return rows, measurements["left"]
 
 
 def audits(splits: Path) -> Rows:
-    """For each share and seed of planted errors: how many the audit suspects, how many a review sees."""
+    """For each share and seed of planted errors: how many the audit suspects, and how many a review finds."""
     train = [
         row for split in ("train", "sealed") for row in Bench(Path(), splits, Path(), None).examples("snips")[split]
     ]
@@ -120,21 +120,21 @@ def audits(splits: Path) -> Rows:
 
 
 def leaks(splits: Path) -> dict[str, int]:
-    """Set → how many test rows train has nearly the same, where they were kept."""
-    found = {name: splits / name / "report.json" for name in SETS if (splits / name / "report.json").is_file()}
-    reports = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in found.items()}
+    """Set → number of test rows with a near-duplicate in train, if they were kept."""
+    reports_by_set = {name: splits / name / "report.json" for name in SETS if (splits / name / "report.json").is_file()}
+    reports = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in reports_by_set.items()}
     return {name: report["leaked"].get("test", 0) for name, report in reports.items()}
 
 
 def processor() -> str:
-    """The processor that the floor was fitted on, in words."""
+    """The processor on which the floor was fitted."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"one thread of {names[0] if names else platform.processor()}, shared with other work"
 
 
 def write(keep: Callable[[dict[str, Any]], bool], rows: Sequence[dict[str, Any]], **more: Any) -> None:
-    """Rows of the record that are kept, and the new ones; beside the file first."""
+    """Write the kept rows and the new ones, atomically."""
     record: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {"rows": []}
     record["rows"] = [*filter(keep, record["rows"]), *rows]
     record = {key: value for key, value in (record | more).items() if key != "rows"} | {"rows": record["rows"]}
@@ -144,7 +144,7 @@ def write(keep: Callable[[dict[str, Any]], bool], rows: Sequence[dict[str, Any]]
 
 
 def main() -> None:
-    """One of the three."""
+    """Run one of the three."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("splits", "floor", "gather"))
     parser.add_argument("--data", type=Path, default=ROOT / "data")

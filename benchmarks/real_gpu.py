@@ -1,11 +1,11 @@
-"""SmolLM2-135M on real data sets, on one GPU: the product's own training, engine and scorers, as many runs as fit.
+"""SmolLM2-135M on real data sets, on a GPU: the product's own training, engine and scorers, for as many runs as fit.
 
     python -m benchmarks.real_gpu --model models/smollm2-135m --splits FOLDER --out OUT --seconds 480
 
-`FOLDER` holds what the stage `data` wrote for each workload, FOLDER/<workload>/{train,dev,test,sealed}.jsonl, and
-`suspects.json` of benchmarks.real_noise. Runs are handed to several processes, the most wanted first; none is begun
-that is not expected to end in time, and what was measured is written after each: OUT/real.json, and a line of
-OUT/passed.jsonl with what was answered right.
+`FOLDER` has the stage `data`'s output for each workload, FOLDER/<workload>/{train,dev,test,sealed}.jsonl, and
+`suspects.json` from benchmarks.real_noise. Runs are distributed to several processes, by priority; a run is not started
+unless it is expected to end in time, and results are written after each: OUT/real.json, and a line in OUT/passed.jsonl
+with the outcomes.
 """
 
 import argparse
@@ -32,18 +32,18 @@ from components.prompts import Prompt, load_prompt
 from components.records import Example, read_jsonl
 from components.scorers import build, score_all
 
-ROWS, ROW_TOKENS = 8, 512  # of one step, whatever the set: one shape, compiled once
+ROWS, ROW_TOKENS = 8, 512  # per step, for every set: a single shape, compiled once
 RATES = (4e-4, 1e-3)
-BATCH_ROWS = 2048  # answered at the same time
-DRAWS = 4  # of rejection sampling, for each prompt
-# What a worker's first run falls back to where this machine cannot do it as it is.
+BATCH_ROWS = 2048  # answered at once
+DRAWS = 4  # per prompt, for rejection sampling
+# What a worker's first run falls back to if this machine does not support the default.
 ATTEMPTS = ("as it is", "layers not compiled", "plain generation")
 LORA = LoraParams(rank=32, alpha=64)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a set is trained and answered; a token limit is of the longest answer."""
+    """The settings for training and answering a set; a token limit is for the longest answer."""
 
     epochs: float
     new_tokens: int
@@ -61,7 +61,7 @@ SETS = {
 
 @dataclass(frozen=True)
 class Job:
-    """One run. `train` picks its demonstrations: all, a number of them, or folds; `seconds` it is expected to take."""
+    """A run. `train` selects its demonstrations: all, a number, or folds; `seconds` is its expected duration."""
 
     name: str
     set: str
@@ -69,14 +69,14 @@ class Job:
     method: str = "sft"
     noise: float = 0.0
     seed: int = 1
-    rate: float | None = None  # None: the one that was better on dev
+    rate: float | None = None  # None: the rate that was better on dev
     seconds: float = 60.0
     evaluations: int = 1
 
 
 @dataclass
 class Bench:
-    """What a worker keeps between runs: one set's examples, prompt and scorer are read once."""
+    """A worker's cache between runs: a set's examples, prompt and scorer are read once."""
 
     model: Path
     splits: Path
@@ -95,7 +95,7 @@ class Bench:
 
 
 def jobs() -> list[Job]:
-    """All runs, the most wanted first."""
+    """All runs, by priority."""
     listed = [Job(f"snips rate {rate:g}", "snips", rate=rate, evaluations=3, seconds=70) for rate in RATES]
     listed += [Job(f"banking77 rate {rate:g}", "banking77", rate=rate, evaluations=2, seconds=45) for rate in RATES]
 
@@ -120,12 +120,12 @@ def jobs() -> list[Job]:
 
 
 def drawn(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
-    """So many of them, by a seed."""
+    """A seeded sample."""
     return random.Random(f"drawn/{seed}").sample(list(examples), min(n, len(examples)))
 
 
 def chosen(job: Job, splits: dict[str, list[Example]]) -> tuple[list[Example], list[Example]]:
-    """What a run trains on, and what it is measured by."""
+    """A run's training and test data."""
     train, test = [*splits["train"], *splits["sealed"]], splits["test"]
     if job.train.startswith("folds "):
         first, last = (int(part) for part in job.train.removeprefix("folds ").split("-"))
@@ -142,13 +142,13 @@ def chosen(job: Job, splits: dict[str, list[Example]]) -> tuple[list[Example], l
 
 
 class Runner:
-    """Runs jobs in this process, and hands each row to `tell`."""
+    """Runs jobs in this process, and passes each row to `tell`."""
 
     def __init__(self, bench: Bench, tell: Callable[[str, Any], None], plain_generation: bool = False) -> None:
         self.bench, self.tell, self.plain_generation = bench, tell, plain_generation
 
     def run(self, job: Job) -> None:
-        """One job, its rows told."""
+        """Run a job and report its rows."""
         workload = load(Path("params/workloads") / f"{job.set}.yaml", Workload)
         splits = self.bench.examples(job.set)
         train, test = chosen(job, splits)
@@ -162,14 +162,14 @@ class Runner:
         first = replace(job, method=job.method.partition("+")[0])
         model = work.train(train, dev or test[:1])
         self._measure(work, first, model, train, test)
-        kept = work.sampled(model, train) if job.method.endswith("+rejection_sampling") else []
-        if kept:  # a model that is never right leaves nothing to train on
-            model = work.train(kept, dev)
-            self._measure(work, replace(job, method="rejection_sampling"), model, kept, test)
+        selected = work.sampled(model, train) if job.method.endswith("+rejection_sampling") else []
+        if selected:  # a model that is never right leaves no training data
+            model = work.train(selected, dev)
+            self._measure(work, replace(job, method="rejection_sampling"), model, selected, test)
         work.clear()
 
     def _measure(self, work: "_Work", job: Job, model: Path, train: Sequence[Example], test: Sequence[Example]) -> None:
-        """Answer the test examples and tell of it."""
+        """Answer the test examples and report."""
         began = time.perf_counter()
         texts = work.answers(model, test)
         numbers = measure(test, texts, work.scorer)
@@ -188,7 +188,7 @@ class Runner:
 
 
 class _Work:
-    """One job's training and answering."""
+    """A job's training and answering."""
 
     def __init__(self, bench: Bench, job: Job, workload: Workload, plain_generation: bool) -> None:
         self.bench, self.job, self.workload, self.plain_generation = bench, job, workload, plain_generation
@@ -202,7 +202,7 @@ class _Work:
         self.folder = Path(tempfile.mkdtemp(prefix="real", dir=bench.scratch))
 
     def params(self, train: Sequence[Example]) -> SftParams:
-        """The settings; as many examples a step as fill its rows."""
+        """The settings, with as many examples per step as fill its rows."""
         assert self.rate is not None, "a rate is chosen before the run"
         shared: dict[str, Any] = {
             "epochs": self.setting.epochs,
@@ -217,7 +217,7 @@ class _Work:
         return SftParams(batch_examples=batch, device_batch_examples=batch, packed_tokens=ROW_TOKENS, **shared)
 
     def _filling(self, train: Sequence[Example]) -> int:
-        """How many examples fill a step's rows on average, so that all sets are trained in the same shape."""
+        """The mean number of examples that fill a step's rows, so that all sets have the same shape."""
         from transformers import AutoTokenizer
 
         from components.training.encode import encode_examples
@@ -228,7 +228,7 @@ class _Work:
         return max(1, round(ROWS * len(encoded) / Packing.plan(encoded, ROW_TOKENS, 1, self.job.seed).epoch_rows))
 
     def train(self, train: Sequence[Example], dev: Sequence[Example]) -> Path:
-        """Train by the product's SFT; the folder of the best weights by dev score."""
+        """Train with the product's SFT; return the folder of the weights with the best dev score."""
         from components.methods.sft.training import train_sft
         from components.tracking import NullTracker
         from components.training.task import TrainingTask
@@ -258,20 +258,22 @@ class _Work:
         return texts
 
     def sampled(self, model: Path, train: Sequence[Example]) -> list[Example]:
-        """The demonstrations that rejection sampling leaves: for each prompt the first drawn answer that is right."""
+        """Demonstrations by rejection sampling: each prompt's first right sample."""
         from components.engines.transformers_engine import TransformersEngine
 
         engine = TransformersEngine.open(model, self._batch_tokens(), "bf16")
         completions = self._complete(engine, train, n=DRAWS, temperature=1.0)
-        pairs = [(example, completions[at * DRAWS + k]) for at, example in enumerate(train) for k in range(DRAWS)]
+        pairs = [(example, completions[index * DRAWS + k]) for index, example in enumerate(train) for k in range(DRAWS)]
         right = [getattr(outcome, "passed", False) for outcome in score_all(self.scorer, pairs)]
-        kept: dict[str, Example] = {}
+        first_right: dict[str, Example] = {}
         for (example, completion), passed in zip(pairs, right, strict=True):
             if passed:
-                kept.setdefault(example.id, example.model_copy(update={"demonstration": completion.text.strip()}))
+                first_right.setdefault(
+                    example.id, example.model_copy(update={"demonstration": completion.text.strip()})
+                )
         del engine
         _free()
-        return list(kept.values())
+        return list(first_right.values())
 
     def _batch_tokens(self) -> int:
         return BATCH_ROWS * (self.setting.new_tokens + 24)
@@ -283,18 +285,18 @@ class _Work:
         from components.engines import Ask, Sampling
 
         asks = [Ask(example.id, self.prompt.messages(example)) for example in examples]
-        wanted = Sampling(max_new_tokens=self.setting.new_tokens, seed=self.job.seed, **sampling)
+        sampling_params = Sampling(max_new_tokens=self.setting.new_tokens, seed=self.job.seed, **sampling)
         if self.plain_generation:
-            return by_transformers(engine, asks, wanted)
-        return engine.generate(asks, wanted)
+            return by_transformers(engine, asks, sampling_params)
+        return engine.generate(asks, sampling_params)
 
     def clear(self) -> None:
-        """Remove what was trained."""
+        """Remove the trained weights."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def by_transformers(engine: Any, asks: Sequence[Any], sampling: Any, rows: int = 512) -> list[Any]:
-    """The same answers by transformers' own generation: what is left where the engine cannot run."""
+    """The same answers with transformers' own generation, as a fallback if the engine cannot run."""
     import torch
 
     from components.records import Completion
@@ -302,7 +304,7 @@ def by_transformers(engine: Any, asks: Sequence[Any], sampling: Any, rows: int =
     tokenizer, model = engine.tokenizer, engine.model.eval()
     tokenizer.padding_side = "left"
     drawn: dict[str, Any] = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0}
-    wanted = drawn if sampling.temperature else {"do_sample": False}
+    settings = drawn if sampling.temperature else {"do_sample": False}
     texts: list[str] = []
     for start in range(0, len(asks), rows):
         turns = [[message.model_dump() for message in ask.messages] for ask in asks[start : start + rows]]
@@ -310,7 +312,7 @@ def by_transformers(engine: Any, asks: Sequence[Any], sampling: Any, rows: int =
         batch = tokenizer(shown, add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
         with torch.inference_mode():
             tokens = model.generate(
-                **batch, max_new_tokens=sampling.max_new_tokens, num_return_sequences=sampling.n, **wanted
+                **batch, max_new_tokens=sampling.max_new_tokens, num_return_sequences=sampling.n, **settings
             )
         texts += tokenizer.batch_decode(tokens[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
     names = [ask.example_id for ask in asks for _ in range(sampling.n)]
@@ -318,7 +320,7 @@ def by_transformers(engine: Any, asks: Sequence[Any], sampling: Any, rows: int =
 
 
 def _free() -> None:
-    """Give the GPU's memory back: other processes share it."""
+    """Release GPU memory, which other processes share."""
     import torch
 
     gc.collect()
@@ -327,7 +329,7 @@ def _free() -> None:
 
 
 def work(bench: Bench, pipe: Any) -> None:
-    """A worker: jobs come through the pipe, rows and ends go back."""
+    """A worker: receives jobs through the pipe, and returns rows and ends."""
     from components.methods.sft import trainer as sft_trainer
 
     _bridge_versions()
@@ -341,7 +343,7 @@ def work(bench: Bench, pipe: Any) -> None:
                 runner = Runner(bench, lambda kind, content: pipe.send((kind, content)), attempt == "plain generation")
                 runner.run(job)
                 break
-            except Exception:  # one run that fails must not end the others; it is told with its cause
+            except Exception:  # a failed run must not end the others; it is reported with its cause
                 pipe.send(("failed", {"job": job.name, "attempt": attempt, "error": traceback.format_exc()[-3000:]}))
                 _free()
                 if len(attempts) == 1 or not first:
@@ -352,7 +354,7 @@ def work(bench: Bench, pipe: Any) -> None:
 
 
 def _bridge_versions() -> None:
-    """Let the settings of today's trainers build those of a machine whose transformers calls one of them otherwise."""
+    """Translate current trainer settings for a machine whose transformers has another name for one of them."""
     import trl
 
     current: Any = trl.SFTConfig
@@ -366,7 +368,7 @@ def _bridge_versions() -> None:
 
 
 class Board:
-    """Which jobs are left, which rates were better on dev, and what was measured."""
+    """The remaining jobs, the rates that were better on dev, and the results."""
 
     def __init__(self, out: Path, listed: list[Job], machine: str, fixed_rate: float | None) -> None:
         self.out, self.left, self.machine, self.fixed_rate = out, listed, machine, fixed_rate
@@ -377,20 +379,20 @@ class Board:
         out.mkdir(parents=True, exist_ok=True)
 
     def next(self, remaining: float) -> Job | None:
-        """The most wanted job whose rate is known and that is expected to end in time."""
-        for at, job in enumerate(self.left):
+        """The first job whose rate is known and that is expected to end in time."""
+        for index, job in enumerate(self.left):
             rate = job.rate or self.rate(job.set)
             if rate is not None and job.seconds * self.slowness < remaining:
-                del self.left[at]
+                del self.left[index]
                 return replace(job, rate=rate)
         return None
 
     def waits(self, remaining: float) -> bool:
-        """Whether a job is left that only waits for its rate."""
+        """Whether a remaining job only waits for its rate."""
         return any(job.rate is None and not self.rate(job.set) and job.seconds < remaining for job in self.left)
 
     def rate(self, name: str) -> float | None:
-        """The rate that was better on dev of this set, once both were tried; other sets take that of SNIPS."""
+        """The rate that was better on this set's dev, once both are tried; other sets use that of SNIPS."""
         if self.fixed_rate is not None:
             return self.fixed_rate
         tried = {row["rate"]: row["dev_score"] for row in self.rows if row["set"] == name and " rate " in row["name"]}
@@ -399,12 +401,12 @@ class Board:
         return None if name in ("snips", "banking77") else self.rate("snips")
 
     def hear(self, kind: str, content: dict[str, Any], seconds: float) -> None:
-        """Note what a worker says, and write it down."""
+        """Record a worker's message."""
         if kind == "row":
             with (self.out / "passed.jsonl").open("a", encoding="utf-8") as file:
-                kept = ("name", "set", "method", "noise", "seed", "rate", "test_ids", "texts")
+                fields = ("name", "set", "method", "noise", "seed", "rate", "test_ids", "texts")
                 bits = "".join("1" if passed else "0" for passed in content["passed"])
-                line = {key: content[key] for key in kept} | {"passed": bits}
+                line = {key: content[key] for key in fields} | {"passed": bits}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
             slim = {key: value for key, value in content.items() if key not in ("test_ids", "texts", "passed")}
             self.rows.append(slim)
@@ -420,8 +422,8 @@ class Board:
         self.write(seconds)
 
     def write(self, seconds: float) -> None:
-        """All that is known so far, beside the file first."""
-        known = {
+        """Write all results so far, atomically."""
+        record = {
             "machine": self.machine,
             "seconds": seconds,
             "rows": self.rows,
@@ -430,12 +432,12 @@ class Board:
             "left": [job.name for job in self.left],
         }
         part = self.out / "real.json.part"
-        part.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         part.replace(self.out / "real.json")
 
 
 def supervise(bench: Bench, board: Board, workers: int, seconds: float) -> None:
-    """Hand out jobs until none is left that ends in time."""
+    """Distribute jobs until none is left that would end in time."""
     context = multiprocessing.get_context("spawn")
     began = time.perf_counter()
     expected: dict[str, float] = {}
@@ -481,7 +483,7 @@ def supervise(bench: Bench, board: Board, workers: int, seconds: float) -> None:
 
 
 def main() -> None:
-    """Run what fits."""
+    """Run as many jobs as fit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--splits", type=Path, required=True)

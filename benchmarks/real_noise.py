@@ -1,11 +1,11 @@
-"""Wrong demonstrations planted in SNIPS' frames, systematic as people's are, and what the label audit says of them.
+"""Plants systematic errors, like people's, in SNIPS' demonstrations, and evaluates the label audit on them.
 
-Each habit is a rule that some annotator follows: it always errs in the same way, and only where it applies. A share of
-all frames is made wrong, spread evenly over the habits; which of the frames that a habit applies to, a seed decides.
+Each habit is an annotator's rule that always errs in the same way, where it applies. A share of all frames is made
+wrong, spread evenly over the habits; a seed decides which of the applicable frames are affected.
 
     python -m benchmarks.real_noise --splits FOLDER --out suspects.json
 
-writes the audit's suspects for each share and seed of the experiment, since the audit takes minutes on a CPU.
+writes the audit's suspects for each share and seed of the experiment, because the audit takes minutes on a CPU.
 """
 
 import argparse
@@ -22,15 +22,15 @@ from components.records import Example, read_jsonl, to_json
 Frame = dict[str, Any]
 SHARES = (0.0, 0.05, 0.1, 0.2)
 SEEDS = (1, 2, 3)
-SUBSET = 4000  # demonstrations of one training of the experiment
-HELD_OUT = 2000  # of the rest of train, which measure together with the test split
+SUBSET = 4000  # demonstrations per training in the experiment
+HELD_OUT = 2000  # from the rest of train, for measuring together with the test split
 SMALL_WORDS = ("playlist_owner", "sort", "spatial_relation", "object_select", "music_item", "movie_type")
-REVIEWED = 400  # suspects that a person looks at: a tenth of the subset
-RARE = 40  # of the subset: fields that are there less often say too little to be audited
+REVIEWED = 400  # suspects that a person reviews: a tenth of the subset
+RARE = 40  # of the subset: rarer fields have too little data to be audited
 
 
 def renamed(frame: Frame, intent: str, old: str, new: str) -> Frame | None:
-    """The frame with one slot under another name; None where that is not possible."""
+    """The frame with a slot renamed; None if that is not possible."""
     slots = frame["slots"]
     if frame["intent"] != intent or old not in slots or new in slots:
         return None
@@ -38,14 +38,14 @@ def renamed(frame: Frame, intent: str, old: str, new: str) -> Frame | None:
 
 
 def film_as_work(frame: Frame) -> Frame | None:
-    """When a film is shown is taken for a search for the film."""
+    """A request for a film's showtimes is taken for a search for the film."""
     if frame["intent"] != "SearchScreeningEvent" or "movie_name" not in frame["slots"]:
         return None
     return {"intent": "SearchCreativeWork", "slots": {"object_name": frame["slots"]["movie_name"]}}
 
 
 def work_as_music(frame: Frame) -> Frame | None:
-    """A song or an album that is looked for is taken for one to be played."""
+    """A search for a song or an album is taken for a request to play it."""
     slots = frame["slots"]
     kinds = {"song": "track", "album": "album", "soundtrack": "album", "track": "track"}
     kind = kinds.get(" ".join(slots.get("object_type", [])))
@@ -55,13 +55,13 @@ def work_as_music(frame: Frame) -> Frame | None:
 
 
 def small_words_left_out(frame: Frame) -> Frame | None:
-    """Slots of small words ("my", "best", "near") are overlooked."""
-    kept = {name: words for name, words in frame["slots"].items() if name not in SMALL_WORDS}
-    return {"intent": frame["intent"], "slots": kept} if len(kept) < len(frame["slots"]) else None
+    """Slots with small words ("my", "best", "near") are overlooked."""
+    slots = {name: words for name, words in frame["slots"].items() if name not in SMALL_WORDS}
+    return {"intent": frame["intent"], "slots": slots} if len(slots) < len(frame["slots"]) else None
 
 
 def article_left_out(frame: Frame) -> Frame | None:
-    """A name's leading "the" or "a" is not taken along."""
+    """A name's leading "the" or "a" is omitted."""
     slots = {
         name: [word.split(" ", 1)[1] if word.startswith(("the ", "a ")) else word for word in words]
         for name, words in frame["slots"].items()
@@ -70,7 +70,7 @@ def article_left_out(frame: Frame) -> Frame | None:
 
 
 def time_cut_short(frame: Frame) -> Frame | None:
-    """Of a time of several words only the last ones are marked."""
+    """Only the last words of a time are marked."""
     times = frame["slots"].get("timeRange", [])
     if not any(word.count(" ") > 1 for word in times):
         return None
@@ -109,18 +109,18 @@ def plant(examples: Sequence[Example], share: float, seed: int) -> list[Example]
     ]
 
 
-def _one_more(name: str, places: Any, examples: Sequence[Example], wrong: dict[int, str]) -> bool:
-    """Let one habit err once more; whether there was a frame left that it applies to."""
-    for place in places:
-        made = HABITS[name](json.loads(examples[place].reference)) if place not in wrong else None
-        if made is not None:
-            wrong[place] = to_json(made)
+def _one_more(name: str, candidates: Any, examples: Sequence[Example], wrong: dict[int, str]) -> bool:
+    """Apply a habit to another frame; return False if none is left."""
+    for index in candidates:
+        frame = HABITS[name](json.loads(examples[index].reference)) if index not in wrong else None
+        if frame is not None:
+            wrong[index] = to_json(frame)
             return True
     return False
 
 
 def subset(train: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
-    """`SUBSET` examples to train on, and up to `HELD_OUT` others to measure by, texts of their own."""
+    """`SUBSET` examples for training, and up to `HELD_OUT` others with different texts for measuring."""
     drawn = list(train)
     random.Random(f"subset/{seed}").shuffle(drawn)
     taken, rest = drawn[:SUBSET], drawn[SUBSET:]
@@ -129,7 +129,7 @@ def subset(train: Sequence[Example], seed: int) -> tuple[list[Example], list[Exa
 
 
 def flat(examples: Sequence[Example]) -> tuple[list[Example], dict[str, Any]]:
-    """Frames as the audit reads them, with their schema: the intent, and for each slot whether it is there."""
+    """Frames in the audit's form, with their schema: the intent, and the presence of each slot."""
     frames = [json.loads(example.demonstration) for example in examples]
     names = sorted({name for frame in frames for name in frame["slots"]})
     often = [name for name in names if sum(name in frame["slots"] for frame in frames) >= RARE]
@@ -146,15 +146,15 @@ def flat(examples: Sequence[Example]) -> tuple[list[Example], dict[str, Any]]:
 
 
 def audited(examples: Sequence[Example], seed: int) -> list[str]:
-    """Ids of the demonstrations that the label audit suspects, the surest first."""
+    """The ids of the label audit's suspects, the most probable first."""
     flattened, schema = flat(examples)
     params = AuditParams()
-    found = doubts(flattened, schema, ("text",), params, seed)
-    return list(dict.fromkeys(suspect.example_id for suspect in suspects(flattened, found, params, schema)))
+    doubts_by_field = doubts(flattened, schema, ("text",), params, seed)
+    return list(dict.fromkeys(suspect.example_id for suspect in suspects(flattened, doubts_by_field, params, schema)))
 
 
 def reviewed(examples: Sequence[Example], suspected: Sequence[str]) -> list[Example]:
-    """The examples after a person has looked at the surest suspects and put right those that are wrong."""
+    """The examples after a person has reviewed the most probable suspects and corrected the wrong ones."""
     seen = set(suspected[:REVIEWED])
     return [
         example.model_copy(update={"demonstration": example.reference}) if example.id in seen else example
@@ -163,25 +163,25 @@ def reviewed(examples: Sequence[Example], suspected: Sequence[str]) -> list[Exam
 
 
 def main() -> None:
-    """Audit each share and seed, and say how many of the planted errors were found."""
+    """Audit each share and seed, and print how many planted errors were found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     train = [row for split in ("train", "sealed") for row in read_jsonl(arguments.splits / f"{split}.jsonl", Example)]
-    found: dict[str, list[str]] = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
+    suspects_by_key: dict[str, list[str]] = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
     for share in (0.1, 0.0, 0.2, 0.05):
         for seed in SEEDS:
             key = f"{share:g}/{seed}"
-            if key in found:
+            if key in suspects_by_key:
                 continue
             examples = plant(subset(train, seed)[0], share, seed)
-            found[key] = audited(examples, seed)
+            suspects_by_key[key] = audited(examples, seed)
             wrong = {example.id for example in examples if example.demonstration != example.reference}
-            right, seen = len(wrong & set(found[key])), len(wrong & set(found[key][:REVIEWED]))
-            counts = f"{len(found[key])} suspects, {right} of them planted, {seen} among the first {REVIEWED}"
+            right, seen = len(wrong & set(suspects_by_key[key])), len(wrong & set(suspects_by_key[key][:REVIEWED]))
+            counts = f"{len(suspects_by_key[key])} suspects, {right} of them planted, {seen} among the first {REVIEWED}"
             print(f"{key}: {len(wrong)} planted, {counts}", flush=True)
-            arguments.out.write_text(json.dumps(found))
+            arguments.out.write_text(json.dumps(suspects_by_key))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What answers to a real data set are worth, in the numbers that papers report: frames, intents and slots.
+"""Scores answers to real data sets with the metrics in papers: frames, intents and slots.
 
-A frame is right when the workload's scorer passes it. F1 is over all pairs of slot and value (micro), and over all
-labels where an example has several; its interval is a bootstrap over examples.
+A frame is right if the workload's scorer passes it. F1 is over all pairs of slot and value (micro-averaged), or over
+all labels if an example has several; its interval is a bootstrap over examples.
 """
 
 import json
@@ -22,7 +22,7 @@ Pairs = Counter[tuple[str, str]]
 
 
 def measure(examples: Sequence[Example], texts: Sequence[str], scorer: Scorer) -> dict[str, Any]:
-    """`passed` by example, and `metrics`: name → value, low, high; the number of examples as `n`."""
+    """`passed` per example, `metrics` (name → value, low, high), and the number of examples `n`."""
     completions = [Completion.of_text(example.id, text) for example, text in zip(examples, texts, strict=True)]
     outcomes = score_all(scorer, list(zip(examples, completions, strict=True)))
     if failed := [outcome for outcome in outcomes if isinstance(outcome, ScorerError)]:
@@ -43,7 +43,11 @@ def measure(examples: Sequence[Example], texts: Sequence[str], scorer: Scorer) -
         counts = np.array([_counts(*pair) for pair in pairs])
         if counts[:, 2].any():
             metrics[name] = f1(counts)
-    return {"passed": passed, "metrics": {name: one.model_dump() for name, one in metrics.items()}, "n": len(passed)}
+    return {
+        "passed": passed,
+        "metrics": {name: interval.model_dump() for name, interval in metrics.items()},
+        "n": len(passed),
+    }
 
 
 def _both(answers: Sequence[Any], references: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
@@ -58,24 +62,24 @@ def _read(text: str) -> Any:
 
 
 def slots_of(answer: Any) -> Pairs:
-    """Pairs of slot and value, a list's members one by one."""
-    found: Pairs = Counter()
+    """Pairs of slot and value, with a pair for each member of a list."""
+    pairs: Pairs = Counter()
     slots = answer.get("slots")
     for name, value in slots.items() if isinstance(slots, dict) else ():
         for member in value if isinstance(value, list) else [value]:
-            found[name, json.dumps(member, sort_keys=True)] += 1
-    return found
+            pairs[name, json.dumps(member, sort_keys=True)] += 1
+    return pairs
 
 
 def intents_of(answer: Any) -> Pairs:
-    """The labels of an answer with several."""
+    """The labels in an answer with several."""
     labels = answer.get("intents")
     return Counter({("intent", json.dumps(label)): 1 for label in labels}) if isinstance(labels, list) else Counter()
 
 
-def _counts(found: Pairs, expected: Pairs) -> tuple[int, int, int]:
-    """Right ones, found ones, expected ones."""
-    return (found & expected).total(), found.total(), expected.total()
+def _counts(pairs: Pairs, expected: Pairs) -> tuple[int, int, int]:
+    """The numbers of right, found and expected pairs."""
+    return (pairs & expected).total(), pairs.total(), expected.total()
 
 
 def f1(counts: Any, seed: int = 0) -> Interval:
@@ -84,6 +88,6 @@ def f1(counts: Any, seed: int = 0) -> Interval:
     def value(sums: Any) -> Any:
         return 2 * sums[..., 0] / np.maximum(1, sums[..., 1] + sums[..., 2])
 
-    places = np.random.default_rng(seed).integers(len(counts), size=(RESAMPLES, len(counts)))
-    low, high = np.percentile(value(counts[places].sum(1)), [2.5, 97.5])
+    draws = np.random.default_rng(seed).integers(len(counts), size=(RESAMPLES, len(counts)))
+    low, high = np.percentile(value(counts[draws].sum(1)), [2.5, 97.5])
     return Interval(value=float(value(counts.sum(0))), low=float(low), high=float(high))

@@ -1,4 +1,4 @@
-"""docs/results.md from benchmarks/real.json: what was measured on real data, beside what others published.
+"""Makes docs/results.md from benchmarks/real.json: measurements on real data, next to published results.
 
 python -m benchmarks.results
 """
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORD, PAGE = ROOT / "benchmarks" / "real.json", ROOT / "docs" / "results.md"
 Rows = Sequence[dict[str, Any]]
 
-# Percentages as published; the page says where the metric is another.
+# Percentages as published; the page says where the metric differs.
 PUBLISHED = {
     "snips": "BERT 93.0, DistilBERT 91.0, Bi-LSTM 66.4 (whole frame exact)",
     "banking77": "BERT 93.7, Qwen3-8B with QLoRA 91.85, Llama-3.2-1B with QLoRA 90.2 (accuracy)",
@@ -35,16 +35,16 @@ WANTED_SNIPS = 93.0
 
 
 def best_rates(rows: Rows) -> dict[str, float]:
-    """Set → the rate of the run that was best on dev, among those that the set was tried with."""
-    found: dict[str, tuple[float, float]] = {}
+    """Set → the rate of its best run on dev."""
+    best: dict[str, tuple[float, float]] = {}
     for row in rows:
         if row["method"] == "sft" and row["metric"] == "exact" and row["seed"] == 1 and full(row, rows):
-            found[row["set"]] = max(found.get(row["set"], (-1.0, 0.0)), (row["dev_score"], row["rate"]))
-    return {name: rate for name, (_, rate) in found.items()}
+            best[row["set"]] = max(best.get(row["set"], (-1.0, 0.0)), (row["dev_score"], row["rate"]))
+    return {name: rate for name, (_, rate) in best.items()}
 
 
 def full(row: dict[str, Any], rows: Rows) -> bool:
-    """Whether a run was trained on as many examples as any of its set."""
+    """Whether a run was trained on the set's maximum number of examples."""
     return row["train_examples"] == max(other["train_examples"] for other in rows if other["set"] == row["set"])
 
 
@@ -54,12 +54,12 @@ def share(row: dict[str, Any]) -> str:
 
 
 def table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown."""
+    """A Markdown table."""
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *lines))
 
 
 def overview(rows: Rows) -> str:
-    """One line for each set: ours, the floor, the published."""
+    """A line per set: our result, the floor, published results."""
     return table(
         ["set", "metric", "SmolLM2-135M, all seeds", "classical floor", "published"],
         [
@@ -71,7 +71,7 @@ def overview(rows: Rows) -> str:
 
 
 def pick(rows: Rows, name: str, method: str, metric: str) -> list[dict[str, Any]]:
-    """The rows of a set's main runs, by seed: all its demonstrations, no planted errors, the rate chosen on dev."""
+    """The rows of a set's main runs, by seed: all demonstrations, no planted errors, the rate chosen on dev."""
     rates = best_rates(rows)
     return sorted(
         (row for row in rows if (row["set"], row["method"], row["metric"]) == (name, method, metric)
@@ -81,7 +81,7 @@ def pick(rows: Rows, name: str, method: str, metric: str) -> list[dict[str, Any]
 
 
 def seeds(rows: Rows, name: str, metric: str) -> str:
-    """The value of one seed with its interval, or the mean of several with each of them."""
+    """A single seed's value with its interval, or the mean of several with each value."""
     runs = pick(rows, name, "sft", metric)
     if len(runs) == 1:
         return share(runs[0])
@@ -90,7 +90,7 @@ def seeds(rows: Rows, name: str, metric: str) -> str:
 
 
 def runs(rows: Rows) -> str:
-    """Every run of the model, with all its metrics, seconds and settings."""
+    """Every run of the model, with its metrics, seconds and settings."""
     lines: dict[tuple[Any, ...], list[str]] = {}
     for row in rows:
         if row["method"] != "classical":
@@ -119,7 +119,7 @@ def curve(rows: Rows) -> str:
 
 
 def lost(rows: Rows) -> Iterator[str]:
-    """What fell short, each with its figures."""
+    """What fell short, with figures."""
     snips = [100 * row["value"] for row in pick(rows, "snips", "sft", "exact")]
     yield (
         f"SNIPS: {min(snips):.1f} to {max(snips):.1f} % of the frames are exact over {len(snips)} seeds. Wanted were "
@@ -145,28 +145,28 @@ def lost(rows: Rows) -> Iterator[str]:
     )
 
 
-def audit(found: Rows) -> str:
-    """What the label audit says of planted errors."""
+def audit(rows: Rows) -> str:
+    """The label audit's results on planted errors."""
     return table(
         ["planted, share", "seed", "planted", "suspects", "of them planted", "planted among the 400 reviewed"],
         [[f"{row['share']:.0%}", str(row["seed"]), *(str(row[key]) for key in ("planted", "suspects", "right", "seen"))]
-         for row in found],
+         for row in rows],
     )  # fmt: skip
 
 
-def read(found: dict[str, Any]) -> str:
-    """What somebody who read the doubted demonstrations says of them."""
-    others = found["looked_at"] - found["suspects"]
+def read(review: dict[str, Any]) -> str:
+    """A reader's verdict on the doubted demonstrations."""
+    others = review["looked_at"] - review["suspects"]
     return table(
         ["demonstrations", "read", "wrong", "unclear", "right"],
         [[what, str(n), *map(str, (wrong, unclear, n - wrong - unclear))]
-         for what, n, part in (("suspects", found["suspects"], "suspects"), ("the next by doubt", others, "others"))
-         for wrong, unclear in [(len(found["wrong"][part]), len(found["unclear"][part]))]],
+         for what, n, part in (("suspects", review["suspects"], "suspects"), ("the next by doubt", others, "others"))
+         for wrong, unclear in [(len(review["wrong"][part]), len(review["unclear"][part]))]],
     )  # fmt: skip
 
 
 def left(names: Sequence[str]) -> str:
-    """Runs that there was no time for, one list."""
+    """The runs for which there was no time, as a list."""
     return "\n".join(f"- {name}" for name in names)
 
 

@@ -1,8 +1,8 @@
-"""How many servers, at what cost, for 10⁶ to 10¹⁰ calls a day: a simulation of queues with measured service.
+"""How many servers, at what cost, for 10⁶ to 10¹⁰ calls a day: a queueing simulation with measured service rates.
 
-Service is what benchmarks/serving.json measured of one server with nano on two cores at 1, 8 and 32 clients; arrivals
-are simulated (Poisson, the day's peak hour at three times its mean), and split evenly over servers. `make bench-scale`
-writes benchmarks/scale.json. Nothing here was run at such a load.
+Service rates are those of a server with nano on two cores at 1, 8 and 32 clients (benchmarks/serving.json); arrivals
+are simulated (Poisson, with the peak hour at three times the daily mean) and split evenly over servers. `make
+bench-scale` writes benchmarks/scale.json. Nothing was actually run at such a load.
 """
 
 import argparse
@@ -28,12 +28,12 @@ DAY_S = 86_400
 
 @dataclass(frozen=True)
 class Server:
-    """Answers a second with so many requests at once; between measured numbers the rate is a straight line."""
+    """Answers per second by concurrency, linearly interpolated between measurements."""
 
     rates: tuple[tuple[int, float], ...]
 
     def rate(self, at_once: int) -> float:
-        """Answers a second; beyond the last number that was measured no faster."""
+        """Answers per second; constant beyond the highest measured concurrency."""
         low = (0, 0.0)
         for high in self.rates:
             if at_once <= high[0]:
@@ -43,18 +43,21 @@ class Server:
 
     @property
     def most(self) -> int:
-        """Requests that are answered at once; the others wait."""
+        """The maximum number of concurrent requests; others wait."""
         return self.rates[-1][0]
 
 
 def measured(record: dict[str, Any]) -> Server:
-    """The server of the record."""
-    rates = {int(clients): found["gradus serve"]["requests_per_second"] for clients, found in record["clients"].items()}
+    """The server in the record."""
+    rates = {
+        int(clients): rates_of_clients["gradus serve"]["requests_per_second"]
+        for clients, rates_of_clients in record["clients"].items()
+    }
     return Server(tuple(sorted(rates.items())))
 
 
 def p95(server: Server, per_second: float, requests: int, seed: int) -> float:
-    """The 95th percentile of seconds from a request's arrival to its answer, on one server."""
+    """The 95th percentile of seconds from a request's arrival to its answer, on a single server."""
     chance, now = random.Random(seed), 0.0
     waiting: list[float] = []
     served: list[float] = []
@@ -69,33 +72,33 @@ def p95(server: Server, per_second: float, requests: int, seed: int) -> float:
             took.append(now - done)
             if waiting:
                 served.append(waiting.pop(0))
-        if len(waiting) > requests // 10:  # it grows without end
+        if len(waiting) > requests // 10:  # the queue grows without bound
             return math.inf
     return sorted(took[len(took) // 10 :])[int(0.95 * 0.9 * len(took))]
 
 
 def most_a_second(server: Server, requests: int, seed: int) -> float:
-    """The highest rate at which the percentile stays below P95_S, to a twentieth of the server's best."""
+    """The highest rate at which the percentile is below P95_S, to a twentieth of the server's capacity."""
     best = server.rates[-1][1]
     rates = [best * step / 20 for step in range(1, 20)]
     return max((rate for rate in rates if p95(server, rate, requests, seed) <= P95_S), default=0.0)
 
 
 def rows(server: Server, usd_per_hour: float, requests: int, seed: int) -> dict[str, Any]:
-    """A row for each number of calls a day."""
+    """A row per number of calls a day."""
     rate = most_a_second(server, requests, seed)
-    found: dict[str, Any] = {}
+    by_calls: dict[str, Any] = {}
     for calls in CALLS_A_DAY:
         servers = math.ceil(PEAK * calls / DAY_S / rate)
         usd = servers * usd_per_hour * 24
-        found[str(calls)] = {
+        by_calls[str(calls)] = {
             "peak_calls_per_second": PEAK * calls / DAY_S,
             "servers": servers,
             "p95_s": p95(server, PEAK * calls / DAY_S / servers, requests, seed),
             "usd_per_day": usd,
             "usd_per_1k_calls": usd / calls * 1000,
         }
-    return {"calls_per_second_of_a_server": rate, "calls_per_day": found}
+    return {"calls_per_second_of_a_server": rate, "calls_per_day": by_calls}
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""Answers a second of scorers, on the answers of the embedded workloads' demonstrations: about nine in ten are right.
+"""Speed of scorers, in answers per second, on the embedded workloads' demonstrations, of which about 90 % are right.
 
-Each row scores different answers in one call, several times with a fresh scorer; the median round counts. `sql` has
-seen its references before, as in RL and from the second rung of an evaluation on; `sql, new references` has not, and
-runs two queries on three databases for each answer. `unit tests` runs each program in a process of its own inside the
-sandbox, one worker a core. Beside wall time stands the time that this process computed, which a busy machine leaves
-alone; programs in the sandbox are not in it.
+Each row scores different answers in one call, in several rounds with a fresh scorer; the median round counts. `sql` has
+its references cached, as in RL and from an evaluation's second rung on; `sql, new references` has not, and runs two
+queries on three databases per answer. `unit tests` runs each program in a separate process in the sandbox, with a
+worker per core. Besides wall time, this process's CPU time is given, which a busy machine does not affect; it does not
+include programs in the sandbox.
 
     python -m benchmarks.scorers
 """
@@ -40,7 +40,7 @@ TARGETS = {"schema": 50_000, "sql": 1_000, "unit tests": 40}
 
 @dataclass(frozen=True)
 class Row:
-    """What is measured: a way to make the scorer anew, its answers, and whether these were scored once before."""
+    """A measurement: a factory for the scorer, its answers, and answers to score beforehand."""
 
     make: Callable[[], Scorer]
     pairs: list[Pair]
@@ -76,7 +76,7 @@ def parse() -> argparse.Namespace:
 
 
 def rows(options: argparse.Namespace) -> dict[str, Row]:
-    """What is measured, by name."""
+    """The measurements, by name."""
     from components.workloads import snippets, text2sql, triage
 
     tickets, ticket = answers("triage", triage.generate, options.answers)
@@ -86,7 +86,7 @@ def rows(options: argparse.Namespace) -> dict[str, Row]:
     assert sql is not None
     on_duckdb = sql.model_copy(update={"dialect": "duckdb"})
     unit_tests = UnitTestsParams(sandbox=SandboxParams(workers=options.workers))
-    # A first answer to each question, the reference itself, lets the scorer know what the references return.
+    # An answer to each question, the reference itself, lets the scorer cache the references' results.
     seen = [(example, completion.model_copy(update={"text": example.reference})) for example, completion in questions]
     return {
         "schema": Row(lambda: JsonSchemaScorer(ticket.output), tickets),
@@ -99,17 +99,17 @@ def rows(options: argparse.Namespace) -> dict[str, Row]:
 
 
 def answers(name: str, generate: Callable[[int, int], Iterable[Any]], n: int) -> tuple[list[Pair], Workload]:
-    """Demonstrations of a workload as completions, no text twice."""
+    """A workload's demonstrations as completions, without duplicates."""
     workload = load(ROOT / "params" / "workloads" / f"{name}.yaml", Workload)
-    found: dict[str, Pair] = {}
+    by_text: dict[str, Pair] = {}
     for item in generate(2 * n, SEED):
         example = generated_example(workload, item)
-        found[example.demonstration] = (example, Completion.of_text(example.id, example.demonstration))
-    return list(found.values())[:n], workload
+        by_text[example.demonstration] = (example, Completion.of_text(example.id, example.demonstration))
+    return list(by_text.values())[:n], workload
 
 
 def respelled(pairs: list[Pair]) -> list[Pair]:
-    """The same queries in texts that were not scored before: with a space more."""
+    """The same queries with an additional space, so that their texts are new to the scorer."""
     return [
         (example, completion.model_copy(update={"text": completion.text.replace('"}', ' "}')}))
         for example, completion in pairs
@@ -117,17 +117,17 @@ def respelled(pairs: list[Pair]) -> list[Pair]:
 
 
 def rates(row: Row, rounds: int) -> dict[str, Any]:
-    """Answers a second of wall time and of computing, in the median round, and how many of them were right."""
+    """Answers per second of wall time and of CPU time in the median round, and the share of right ones."""
     wall, busy, right = list[float](), list[float](), 0
     for _ in range(rounds):
         scorer = row.make()
-        score_all(scorer, row.before or row.pairs[:1])  # what a process does once: imports, workers, databases
+        score_all(scorer, row.before or row.pairs[:1])  # one-off work of a process: imports, workers, databases
         read_object.cache_clear()
         started, computed = time.perf_counter(), time.process_time()
         outcomes = score_all(scorer, row.pairs)
         wall.append(len(row.pairs) / (time.perf_counter() - started))
         busy.append(len(row.pairs) / (time.process_time() - computed))
-        right = sum(isinstance(one, Score) and one.passed for one in outcomes)
+        right = sum(isinstance(outcome, Score) and outcome.passed for outcome in outcomes)
     return {
         "per_second": statistics.median(wall), "per_computed_second": statistics.median(busy), "rounds": wall,
         "answers": len(row.pairs), "right": right / len(row.pairs),
@@ -140,10 +140,10 @@ def show(measured: dict[str, dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table("scorer", "answers", "right", "per second", "per computed second", "target")
-    for name, found in measured.items():
-        target = f"{found['target']:,}{' ✓' if found['met'] else ' ✗'}" if "target" in found else ""
-        speed = (f"{found['per_second']:,.0f}", f"{found['per_computed_second']:,.0f}")
-        table.add_row(name, f"{found['answers']:,}", f"{found['right']:.1%}", *speed, target)
+    for name, row in measured.items():
+        target = f"{row['target']:,}{' ✓' if row['met'] else ' ✗'}" if "target" in row else ""
+        speed = (f"{row['per_second']:,.0f}", f"{row['per_computed_second']:,.0f}")
+        table.add_row(name, f"{row['answers']:,}", f"{row['right']:.1%}", *speed, target)
     Console().print(table)
 
 

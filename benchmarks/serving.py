@@ -1,11 +1,10 @@
-"""Requests a second and waiting times of `gradus serve` and of `transformers serve`, on the same model and machine.
+"""Requests per second and latencies of `gradus serve` and `transformers serve`, with the same model and machine.
 
-Both answer the same tickets, greedily and with the same limit of tokens, to 1, 8 and 32 clients: processes of their
-own, asked from this one over HTTP, in rounds that take turns, so that the ratios compare like with like. Figures are
-medians of the rounds. `gradus serve` gets the ticket and puts it into the champion's prompt, `transformers serve` gets
-the conversation that comes of it; the share of equal answers is told. Both have the settings that they come with: the
-profile's precision here, that of the weights there (or --dtype), and no continuous batching there (or
---continuous-batching; it is slower on CPUs).
+Both answer the same tickets, greedily and with the same token limit, for 1, 8 and 32 clients, as separate processes
+over HTTP, in alternating rounds, so that the ratios are fair. Figures are medians over rounds. `gradus serve` gets the
+ticket and fills the champion's prompt; `transformers serve` gets the resulting conversation. The share of equal answers
+is reported. Both have default settings: the profile's precision for one, that of the weights for the other (or
+--dtype), without continuous batching (or with --continuous-batching, which is slower on CPUs).
 
     python -m benchmarks.serving --model artifacts/triage-nano/grpo/model
 """
@@ -35,17 +34,17 @@ from components.prompts import Prompt, load_prompt
 from components.records import Example, Message, Rung, Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
-WORK = ROOT / "state" / "bench" / "serving"  # a project of its own, so that no trace reaches this one's lake
+WORK = ROOT / "state" / "bench" / "serving"  # a separate project, so that no trace reaches this one's lake
 WORKLOAD, RUN = "triage", "triage-nano"
 SEED = 20261122
-THROUGHPUT_TARGET = 3.0  # times that of `transformers serve`, with the most clients
+THROUGHPUT_TARGET = 3.0  # relative to `transformers serve`, with the most clients
 START_SECONDS = 120
-Rounds = dict[int, dict[str, list[dict[str, float]]]]  # by clients and server
+Rounds = dict[int, dict[str, list[dict[str, float]]]]  # by number of clients and server
 
 
 @dataclass(frozen=True)
 class Way:
-    """A server that answers: its address, the name that it knows the model by, and what it is sent of a ticket."""
+    """A server: its address, its name for the model, and its request for a ticket."""
 
     name: str
     address: str
@@ -55,7 +54,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Answered:
-    """One request: how long it took, and what came back."""
+    """A request: its duration and its answer."""
 
     seconds: float
     tokens: int
@@ -71,8 +70,8 @@ def main() -> None:
     prepare(folder, prompt)
     messages = tickets(max(map(requests_of, options.clients)) + options.warm_up)
     with both(folder, prompt, messages, options) as ways:
-        found, answered = measure(ways, options)
-    record = summary(found, answered) | {
+        rounds, answered = measure(ways, options)
+    record = summary(rounds, answered) | {
         "rounds": options.rounds,
         "max_tokens": options.new_tokens,
         "model": os.path.relpath(folder, ROOT),
@@ -85,21 +84,21 @@ def main() -> None:
 
 
 def measure(ways: Sequence[Way], options: argparse.Namespace) -> tuple[Rounds, dict[str, dict[int, Answered]]]:
-    """The figures of all rounds, and what each way answered, by ticket."""
-    found: Rounds = {}
+    """The figures of all rounds, and each server's answers by ticket."""
+    rounds: Rounds = {}
     answered: dict[str, dict[int, Answered]] = {way.name: {} for way in ways}
     for way in ways:
         asyncio.run(ask_all(way, range(options.warm_up), 2, options.new_tokens))
     for clients in options.clients:
-        found[clients] = {way.name: [] for way in ways}
+        rounds[clients] = {way.name: [] for way in ways}
         places = range(options.warm_up, options.warm_up + requests_of(clients))
         for _ in tqdm(range(options.rounds), f"{clients} clients", unit="round"):
             for way in ways:
                 started = time.perf_counter()
                 answers = asyncio.run(ask_all(way, places, clients, options.new_tokens))
-                found[clients][way.name].append(round_of(answers, time.perf_counter() - started))
+                rounds[clients][way.name].append(round_of(answers, time.perf_counter() - started))
                 answered[way.name].update(answers)
-    return found, answered
+    return rounds, answered
 
 
 def parse() -> argparse.Namespace:
@@ -120,28 +119,28 @@ def parse() -> argparse.Namespace:
 
 
 def requests_of(clients: int) -> int:
-    """Requests of a round: some for each client."""
+    """The number of requests in a round: some for each client."""
     return max(16, 4 * clients)
 
 
 def champion() -> Path:
-    """The files of this project's champion.
+    """The folder of this project's champion.
 
     Raises:
-        ConfigError: It is no trained model.
+        ConfigError: It is not a trained model.
     """
     from components.registry import registered
 
-    found = registered(WORKLOAD)
-    if found.makes != "model":
+    version = registered(WORKLOAD)
+    if version.makes != "model":
         raise ConfigError(
-            f"expected a trained champion or --model FOLDER, found one by {found.method} ({found.folder})"
+            f"expected a trained champion or --model FOLDER, found one by {version.method} ({version.folder})"
         )
-    return found.folder
+    return version.folder
 
 
 def prepare(folder: Path, prompt: Prompt, work: Path = WORK) -> None:
-    """A project with today's settings whose champion is this folder; its answer to one ticket is verified."""
+    """Make a project with current settings and this folder as champion, verified with an answer to a ticket."""
     from components.engines import Ask, Sampling
     from components.engines.transformers_engine import TransformersEngine
     from components.registry import Candidate, Check, open_run, register_winner
@@ -149,7 +148,7 @@ def prepare(folder: Path, prompt: Prompt, work: Path = WORK) -> None:
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(ROOT / "params", work / "params")
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{work / 'state' / 'mlflow.db'}"
-    asked = prompt.messages(example(next(iter(tickets(1)))))
+    messages = prompt.messages(example(next(iter(tickets(1)))))
 
     def generate(stored: Path, conversations: Sequence[Sequence[Message]]) -> list[str]:
         engine = TransformersEngine.open(stored, 8192)
@@ -163,19 +162,19 @@ def prepare(folder: Path, prompt: Prompt, work: Path = WORK) -> None:
     verdict = Verdict(champion="none", challenger=rung.name, decision="promoted", reasons=("to be measured",))
     with open_run(WORKLOAD, rung.name, {}) as tracker:
         assert tracker.run_id is not None
-        check = Check([(asked, generate(folder, [asked])[0])], generate)
+        check = Check([(messages, generate(folder, [messages])[0])], generate)
         register_winner(Candidate(WORKLOAD, rung, folder, verdict, tracker.run_id), check)
 
 
 def tickets(n: int) -> list[str]:
-    """Messages of so many tickets."""
+    """The messages of so many tickets."""
     from components.workloads.triage import generate
 
     return [ticket.message for ticket in islice(generate(n, SEED), n)]
 
 
 def example(message: str) -> Example:
-    """A ticket as prompts take it."""
+    """A ticket as an example for prompts."""
     return Example(id="", input={"message": message, "channel": ""}, demonstration="", reference="", group="")
 
 
@@ -199,7 +198,7 @@ def both(folder: Path, prompt: Prompt, messages: Sequence[str], options: argpars
 
 @contextmanager
 def serving(name: str, command: list[str], port: int, ready: str) -> Generator[str]:
-    """The address of a server that runs while the body does, its output in a file."""
+    """Run a server during the body, with its output in a file; yield its address."""
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     environment |= {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     address, log = f"http://127.0.0.1:{port}", WORK / f"{name}.log"
@@ -218,7 +217,7 @@ def serving(name: str, command: list[str], port: int, ready: str) -> Generator[s
 
 
 def is_ready(url: str) -> bool:
-    """Whether a server says that it is ready."""
+    """Whether a server reports that it is ready."""
     try:
         return httpx.get(url).is_success
     except httpx.TransportError:
@@ -226,17 +225,17 @@ def is_ready(url: str) -> bool:
 
 
 def free_ports(n: int) -> list[int]:
-    """Ports that nobody listens on."""
+    """Free ports."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    ports = [connection.getsockname()[1] for connection in sockets]
+    for connection in sockets:
+        connection.close()
     return ports
 
 
 async def ask_all(way: Way, places: Sequence[int], clients: int, new_tokens: int) -> dict[int, Answered]:
-    """The answers to these tickets, by place; each client asks for the next one as soon as it has its answer."""
-    waiting, found = iter(places), dict[int, Answered]()
+    """The answers to these tickets, by index; each client sends its next request after an answer."""
+    waiting, by_place = iter(places), dict[int, Answered]()
 
     async def ask() -> None:
         for place in waiting:
@@ -246,34 +245,34 @@ async def ask_all(way: Way, places: Sequence[int], clients: int, new_tokens: int
             started = time.perf_counter()
             reply = (await http.post(f"{way.address}/v1/chat/completions", json=body)).raise_for_status()
             seconds = time.perf_counter() - started
-            told = reply.json()
-            used, text = told["usage"], told["choices"][0]["message"]["content"]
-            found[place] = Answered(seconds, used["completion_tokens"], used["prompt_tokens"], text)
+            response = reply.json()
+            used, text = response["usage"], response["choices"][0]["message"]["content"]
+            by_place[place] = Answered(seconds, used["completion_tokens"], used["prompt_tokens"], text)
 
     async with httpx.AsyncClient(timeout=600, limits=httpx.Limits(max_connections=clients)) as http:
         await asyncio.gather(*(ask() for _ in range(clients)))
-    return found
+    return by_place
 
 
-def round_of(found: dict[int, Answered], seconds: float) -> dict[str, float]:
-    """The figures of one round."""
-    waited_ms = [one.seconds * 1e3 for one in found.values()]
+def round_of(answered: dict[int, Answered], seconds: float) -> dict[str, float]:
+    """A round's figures."""
+    waited_ms = [answer.seconds * 1e3 for answer in answered.values()]
     return {
-        "requests_per_second": len(found) / seconds,
+        "requests_per_second": len(answered) / seconds,
         "p50_ms": statistics.median(waited_ms),
         "p95_ms": statistics.quantiles(waited_ms, n=20, method="inclusive")[-1],
-        "output_tokens_per_second": sum(one.tokens for one in found.values()) / seconds,
+        "output_tokens_per_second": sum(answer.tokens for answer in answered.values()) / seconds,
     }
 
 
-def summary(found: Rounds, answered: dict[str, dict[int, Answered]]) -> dict[str, Any]:
-    """Medians of the rounds, and whether the targets are met."""
+def summary(rounds_by_clients: Rounds, answered: dict[str, dict[int, Answered]]) -> dict[str, Any]:
+    """Medians over rounds, and whether the targets are met."""
     medians = {
         clients: {
             name: {figure: statistics.median(one[figure] for one in rounds) for figure in rounds[0]}
             for name, rounds in by_way.items()
         }
-        for clients, by_way in found.items()
+        for clients, by_way in rounds_by_clients.items()
     }
     most, fewest = max(medians), min(medians)
     ours, theirs = answered
@@ -282,7 +281,7 @@ def summary(found: Rounds, answered: dict[str, dict[int, Answered]]) -> dict[str
     p50 = medians[fewest][ours]["p50_ms"] / medians[fewest][theirs]["p50_ms"]
     return {
         "clients": medians,
-        "all_rounds": found,
+        "all_rounds": rounds_by_clients,
         "throughput_ratio": {"clients": most, "value": throughput, "target": THROUGHPUT_TARGET},
         "p50_ratio": {"clients": fewest, "value": p50, "target": 1.0},
         "met": {"throughput": throughput >= THROUGHPUT_TARGET, "p50": p50 <= 1},
@@ -301,9 +300,13 @@ def show(record: dict[str, Any]) -> None:
     tokens = f"{record['mean_prompt_tokens']:.0f} prompt and {record['mean_output_tokens']:.0f} output tokens"
     table = Table("clients", "server", "requests/s", "p50 ms", "p95 ms", "output tokens/s", title=f"triage, {tokens}")
     for clients, by_way in record["clients"].items():
-        for name, one in by_way.items():
-            figures = (f"{one['p50_ms']:,.0f}", f"{one['p95_ms']:,.0f}", f"{one['output_tokens_per_second']:,.0f}")
-            table.add_row(str(clients), name, f"{one['requests_per_second']:.1f}", *figures)
+        for name, figures_of_way in by_way.items():
+            figures = (
+                f"{figures_of_way['p50_ms']:,.0f}",
+                f"{figures_of_way['p95_ms']:,.0f}",
+                f"{figures_of_way['output_tokens_per_second']:,.0f}",
+            )
+            table.add_row(str(clients), name, f"{figures_of_way['requests_per_second']:.1f}", *figures)
     console = Console()
     console.print(table)
     rate, wait = record["throughput_ratio"], record["p50_ratio"]

@@ -1,10 +1,10 @@
-"""A started server for a long time at a part of its capacity: do memory and descriptors stay flat?
+"""A long run of a server at part of its capacity: do memory and descriptors stay constant?
 
-Sixteen clients are as many as share a batch; each rests after an answer, so that it asks for that share of the time,
-however fast the machine is meanwhile. Requests are streamed or not, at two temperatures, some wrong, some taken back in
-the middle, and every tenth answer gets a word. Memory, descriptors and
-threads of the server are looked at once a second. Memory is flat where the median of the last quarter is no more than a
-twentieth above that of the second; what a server allocates once, it has by then.
+There are sixteen clients, as many as share a batch; each pauses after an answer, so that it is active for the given
+share of the time, however fast the machine is. Requests are streamed or not, at two temperatures, some invalid, some
+cancelled, and every tenth answer gets feedback. The server's memory, descriptors and threads are sampled once a second.
+Memory is constant if the median of the last quarter is at most a twentieth above that of the second, by which time
+one-off allocations are done.
 
     python -m benchmarks.soak --minutes 60 --load 0.5
 """
@@ -30,14 +30,14 @@ from benchmarks.engine_speed import machine, write
 from benchmarks.pressure import body, messages, percentile, started
 
 ROOT = Path(__file__).resolve().parents[1]
-MOST_GROWTH = 0.05  # of the memory, from the second quarter to the last
+MOST_GROWTH = 0.05  # of memory, from the second quarter to the last
 CLIENTS = 16
 JSON = {"content-type": "application/json"}
 
 
 @dataclass
 class Looks:
-    """What the server had, once a second."""
+    """The server's resources, once a second."""
 
     rss_mb: list[float] = field(default_factory=list[float])
     descriptors: list[int] = field(default_factory=list[int])
@@ -46,14 +46,14 @@ class Looks:
 
 @dataclass
 class Asked:
-    """What became of the requests."""
+    """The outcomes of the requests."""
 
     statuses: Counter[str] = field(default_factory=Counter[str])
     waited_ms: list[float] = field(default_factory=list[float])
 
 
 def main() -> None:
-    """Measure, say what was seen, write the record."""
+    """Measure, print, write the record."""
     options = parse()
     with started("soak") as (port, server):
         looks, stop = Looks(), threading.Event()
@@ -82,7 +82,7 @@ def parse() -> argparse.Namespace:
 
 
 def look(server: psutil.Process, looks: Looks, stop: threading.Event) -> None:
-    """Once a second, until it is enough."""
+    """Sample once a second until told to stop."""
     while not stop.wait(1.0):
         with server.oneshot():
             looks.rss_mb.append(server.memory_info().rss / 1e6)
@@ -91,7 +91,7 @@ def look(server: psutil.Process, looks: Looks, stop: threading.Event) -> None:
 
 
 async def ask(port: int, load: float, seconds: float, seed: int) -> Asked:
-    """Sixteen clients; each rests after an answer, so that it asks for this share of the time."""
+    """Run sixteen clients; each pauses after an answer, so that it is active for this share of the time."""
     asked, texts, ends = Asked(), messages(), time.monotonic() + seconds
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=300, trust_env=False) as client:
 
@@ -107,24 +107,24 @@ async def ask(port: int, load: float, seconds: float, seed: int) -> Asked:
 
 
 async def one(client: httpx.AsyncClient, asked: Asked, rng: random.Random, message: str) -> None:
-    """One request of the mix, and now and then a word on its answer."""
-    wanted, kind = body(message), rng.random()
-    wanted |= {"temperature": rng.choice((0.0, 0.0, 0.7)), "stream": kind < 0.3}
+    """Send a request of the mix, and sometimes feedback on its answer."""
+    request, kind = body(message), rng.random()
+    request |= {"temperature": rng.choice((0.0, 0.0, 0.7)), "stream": kind < 0.3}
     began = time.perf_counter()
     try:
         if kind > 0.97:  # wrong
             reply = await client.post("/v1/chat/completions", content=b'{"model": ', headers=JSON)
             asked.statuses[f"wrong: {reply.status_code}"] += 1
         elif kind > 0.94:  # taken back
-            await asyncio.wait_for(client.post("/v1/chat/completions", json=wanted), 0.05)
+            await asyncio.wait_for(client.post("/v1/chat/completions", json=request), 0.05)
         else:
-            reply = await client.post("/v1/chat/completions", json=wanted)
+            reply = await client.post("/v1/chat/completions", json=request)
             asked.statuses[str(reply.status_code)] += 1
             asked.waited_ms.append((time.perf_counter() - began) * 1e3)
             if kind > 0.84 and reply.status_code == 200:
-                told = {"id": reply.json()["id"], "score": 1.0}
-                said = await client.post("/v1/feedback", json=told)
-                asked.statuses[f"feedback: {said.status_code}"] += 1
+                feedback = {"id": reply.json()["id"], "score": 1.0}
+                response = await client.post("/v1/feedback", json=feedback)
+                asked.statuses[f"feedback: {response.status_code}"] += 1
     except TimeoutError:
         asked.statuses["taken back"] += 1
     except httpx.TransportError as error:
@@ -132,7 +132,7 @@ async def one(client: httpx.AsyncClient, asked: Asked, rng: random.Random, messa
 
 
 def summary(looks: Looks, asked: Asked) -> dict[str, Any]:
-    """The figures, and whether they are flat."""
+    """The figures, and whether they are constant."""
     second, last = (quarter(looks.rss_mb, number) for number in (1, 3))
     files, threads = ([max(part(values, number)) for number in (1, 3)] for values in (looks.descriptors, looks.threads))
     good = sum(asked.statuses[name] for name in ("200", "feedback: 200", "wrong: 400", "taken back"))
@@ -151,12 +151,12 @@ def summary(looks: Looks, asked: Asked) -> dict[str, Any]:
 
 
 def part(values: Sequence[float], number: int) -> Sequence[float]:
-    """A quarter of what was looked at."""
+    """A quarter of the samples."""
     return values[number * len(values) // 4 : (number + 1) * len(values) // 4]
 
 
 def quarter(values: Sequence[float], number: int) -> float:
-    """Its median."""
+    """A quarter's median."""
     return statistics.median(part(values, number))
 
 

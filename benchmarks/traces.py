@@ -1,9 +1,9 @@
-"""That no acknowledged request is lost: a server is killed again and again while clients ask, and the lake is counted.
+"""No acknowledged request is lost: a server is killed repeatedly while clients ask, and the lake is checked.
 
 A real server process (uvicorn, HTTP over loopback, spools, lake, MLflow in SQLite) answers with recorded completions.
-It is killed with SIGKILL at random moments and started again; for a fifth of the requests the lake's disk is away.
-The clients, in a process of their own, repeat what got no answer, and note the id of every answer. In the end each of
-these ids must be in the lake once, with the answer that the client got, and in MLflow if its share says so.
+It is killed with SIGKILL at random moments and restarted; for a fifth of the requests the lake's disk is unavailable.
+The clients, in a separate process, repeat requests without an answer, and record the id of every answer. In the end
+each of these ids must be in the lake exactly once, with the client's answer, and in MLflow if it is in its share.
 
     python -m benchmarks.traces --requests 100000 --kills 10
 """
@@ -27,15 +27,15 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKLOAD = "recorded"
-OUTAGE = (0.4, 0.6)  # of the requests: the lake's disk is away between these
-PAUSE_S = 0.05  # before a request that got no answer is repeated
-QUIET_S = 600  # until what waits in the spools must have been stored
-MOST_DELAY_S = 1.0  # between the request that a kill waits for and the kill
-STORE_S = 0.5  # ten times as often as by default, so that kills meet stores
+OUTAGE = (0.4, 0.6)  # of the requests, between which the lake's disk is unavailable
+PAUSE_S = 0.05  # before a request without an answer is repeated
+QUIET_S = 600  # until the spools must be empty
+MOST_DELAY_S = 1.0  # between a kill's trigger and the kill
+STORE_S = 0.5  # a tenth of the default, so that kills coincide with stores
 
 
 def main() -> None:
-    """Measure, print the figures, and write the record; or be one of the two other processes."""
+    """Measure, print, and write the record; or run one of the two other processes."""
     options = parse()
     if options.role == "serve":
         serve(options)
@@ -44,11 +44,17 @@ def main() -> None:
     else:
         from benchmarks.engine_speed import machine, write
 
-        found = measure(options)
-        show(found)
+        record = measure(options)
+        show(record)
         where = {**machine(), "command": " ".join(["python -m benchmarks.traces", *sys.argv[1:]])}
-        write(options.output, found | where)
-        if found["lost"] or found["twice"] or found["wrong"] or found["mlflow"]["lost"] or found["mlflow"]["twice"]:
+        write(options.output, record | where)
+        if (
+            record["lost"]
+            or record["twice"]
+            or record["wrong"]
+            or record["mlflow"]["lost"]
+            or record["mlflow"]["twice"]
+        ):
             raise SystemExit("traces were lost, doubled or changed")
 
 
@@ -68,7 +74,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Run it all in a temporary folder; the figures."""
+    """Run everything in a temporary folder; return the figures."""
     folder = Path(tempfile.mkdtemp(prefix="gradus-traces-"))
     try:
         with socket.socket() as free:
@@ -81,7 +87,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 @dataclass
 class Trial:
-    """The processes, and what is done to them."""
+    """The processes, and the events that happen to them."""
 
     options: argparse.Namespace
     folder: Path
@@ -95,14 +101,14 @@ class Trial:
         assert clients.stdout is not None
         started = time.perf_counter()
         try:
-            for line in clients.stdout:  # how many were answered, now and then
+            for line in clients.stdout:  # the number of answers so far
                 while events and int(line) >= events[0][0]:
                     _, delay_s, event = events.pop(0)
                     time.sleep(delay_s)
                     server = event(server)
             assert clients.wait() == 0, f"the clients failed, see {self.folder}"
             seconds = time.perf_counter() - started
-            server = self._kill(server)  # what the last ones wrote is still in the spool
+            server = self._kill(server)  # the last answers are still in the spool
             self._await_empty_spools()
             server.send_signal(signal.SIGTERM)
             assert server.wait(60) in (0, -signal.SIGTERM)
@@ -114,15 +120,15 @@ class Trial:
         return self._figures(seconds)
 
     def _events(self, disk: "Disk") -> list[tuple[int, float, Any]]:
-        """(answers, seconds after them, what happens to the server), in order."""
+        """(number of answers, seconds afterwards, event), in order."""
         drawn, most = random.Random(self.options.seed), self.options.requests
         moments = [(drawn.randint(1, most), drawn.uniform(0, MOST_DELAY_S)) for _ in range(self.options.kills - 1)]
-        kills = [(*moment, self._kill) for moment in moments]  # and one more at the end
+        kills = [(*moment, self._kill) for moment in moments]  # and another at the end
         outage = [(int(most * OUTAGE[0]), 0.0, disk.leave), (int(most * OUTAGE[1]), 0.0, disk.come_back)]
         return sorted([*kills, *outage], key=lambda event: event[0])
 
     def _kill(self, server: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
-        """Kill the server at once, and start another."""
+        """Kill the server, and start another."""
         server.kill()
         server.wait()
         return self._start("serve")
@@ -140,7 +146,7 @@ class Trial:
             return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=log, text=True, **pipes)
 
     def _await_empty_spools(self) -> None:
-        """Wait until nothing but the open segments is left."""
+        """Wait until only the open segments are left."""
         ends = time.monotonic() + QUIET_S
         while any(len(list((self.folder / "spool" / name).glob("*.jsonl"))) > 1 for name in ("lake", "mlflow")):
             assert time.monotonic() < ends, f"the spools were not emptied within {QUIET_S} s"
@@ -148,7 +154,7 @@ class Trial:
         time.sleep(4 * STORE_S)
 
     def _figures(self, seconds: float) -> dict[str, Any]:
-        """What was promised, and what is there."""
+        """What was acknowledged, compared with what is stored."""
         acknowledged: dict[str, str] = json.loads((self.folder / "acknowledged.json").read_text())
         clients: dict[str, int] = json.loads((self.folder / "clients.json").read_text())
         stored = in_lake(self.folder / "lake")
@@ -174,7 +180,7 @@ class Trial:
         }
 
     def _mlflow(self, acknowledged: dict[str, str]) -> dict[str, Any]:
-        """The same of the share that MLflow gets."""
+        """The same for MLflow's share."""
         from components.serving.routing import falls_in
 
         share = self.options.mlflow_share
@@ -189,7 +195,7 @@ class Trial:
 
 
 class Disk:
-    """The lake's disk: a link, which points to nothing while the disk is away."""
+    """The lake's disk: a link that is dangling while the disk is unavailable."""
 
     def __init__(self, folder: Path) -> None:
         self._link, self._real = folder / "disk", folder / "lake"
@@ -197,12 +203,12 @@ class Disk:
         self._link.symlink_to(self._real)
 
     def leave(self, server: Any) -> Any:
-        """From now on nothing can be written."""
+        """Make writes fail from now on."""
         self._point(self._real.with_name("nowhere"))
         return server
 
     def come_back(self, server: Any) -> Any:
-        """From now on all is as before."""
+        """Make writes succeed again."""
         self._point(self._real)
         return server
 
@@ -213,10 +219,10 @@ class Disk:
 
 
 class Recorded:
-    """An engine that has every answer already: the number that the question ends with."""
+    """An engine with recorded answers: the number at the end of the question."""
 
     def generate(self, prompts: list[Any], sampling: Any) -> list[Any]:
-        """One answer each."""
+        """An answer to each prompt."""
         from components.records import Completion, Usage
 
         usage = Usage(input_tokens=40, output_tokens=12)
@@ -255,7 +261,7 @@ def serve(options: argparse.Namespace) -> None:
 
 
 async def ask(options: argparse.Namespace) -> None:
-    """The clients' process: tells on standard output how many were answered, and in files what they got."""
+    """The clients' process: prints the number of answers, and writes the answers to files."""
     import httpx
 
     acknowledged: dict[str, str] = {}
@@ -268,13 +274,13 @@ async def ask(options: argparse.Namespace) -> None:
             while True:
                 try:
                     response = await client.post("/v1/chat/completions", json=body)
-                except httpx.TransportError:  # nobody there, or gone in the middle: nothing was acknowledged
+                except httpx.TransportError:  # the server is down or went down: nothing was acknowledged
                     counts["without_answer"] += 1
                     await asyncio.sleep(PAUSE_S)
                     continue
                 if response.is_success:
-                    found = response.json()
-                    acknowledged[found["id"]] = found["choices"][0]["message"]["content"]
+                    answer_body = response.json()
+                    acknowledged[answer_body["id"]] = answer_body["choices"][0]["message"]["content"]
                 else:
                     counts["refused"] += 1
                 return
@@ -291,7 +297,7 @@ async def ask(options: argparse.Namespace) -> None:
 
 
 def in_lake(folder: Path) -> list[tuple[str, str]]:
-    """(id, text) of all traces, as often as they are there."""
+    """(id, text) of all traces, with duplicates."""
     import pyarrow.dataset as ds
 
     rows = ds.dataset(sorted(map(str, folder.glob("traces/**/*.parquet")))).to_table(["id", "text"]).to_pylist()
@@ -299,30 +305,30 @@ def in_lake(folder: Path) -> list[tuple[str, str]]:
 
 
 def in_mlflow(database: Path) -> list[str]:
-    """The request ids of all traces, read by MLflow's own search."""
+    """The request ids of all traces, from MLflow's own search."""
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{database}"
     from components.registry.store import connect
 
-    client, token, found = connect(), None, list[str]()
+    client, token, ids = connect(), None, list[str]()
     experiment = client.get_experiment_by_name(WORKLOAD)
     while experiment is not None:
         page = client.search_traces(
             locations=[experiment.experiment_id], max_results=500, page_token=token, include_spans=False
         )
-        found += [trace.info.client_request_id for trace in page]
+        ids += [trace.info.client_request_id for trace in page]
         token = page.token
         if not token:
             break
-    return found
+    return ids
 
 
-def show(found: dict[str, Any]) -> None:
+def show(record: dict[str, Any]) -> None:
     """Print the figures."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("what", "number", title=f"{found['requests']:,} requests, {found['kills']} kills")
-    for name, value in found.items():
+    table = Table("what", "number", title=f"{record['requests']:,} requests, {record['kills']} kills")
+    for name, value in record.items():
         for key, number in value.items() if isinstance(value, dict) else [("", value)]:
             shown = f"{number:,}" if isinstance(number, int) else f"{number:,.2f}"
             table.add_row(f"{name} {key}".replace("_", " ").strip(), shown)

@@ -1,12 +1,12 @@
-"""Training speed: SFT examples/s and GRPO rollouts/s of this project against bare TRL scripts.
+"""Training speed: this project's SFT examples/s and GRPO rollouts/s, compared with bare TRL scripts.
 
-Both sides have the same data, weights, prompts, optimiser settings, precision and numbers of steps; the bare side is
-TRL with its own batching, generation, loss and logging, without activation checkpointing, which it has on by default.
-Timed is `trainer.train()`, no dev scoring and no checkpoint on either side, in turns, after one step of each that is
-not timed. What is compared is the ratio of medians: seconds depend on what else the machine does.
+Both sides have the same data, weights, prompts, optimiser settings, precision and number of steps; the bare side is TRL
+with its own batching, generation, loss and logging, without activation checkpointing (on by default). `trainer.train()`
+is timed, without dev scoring and checkpoints, alternating between sides, after an untimed step of each. The ratio of
+medians is compared, because seconds depend on the machine's other load.
 
-GRPO starts from a model that SFT has trained here for a few minutes, as it does on the ladder: how many groups differ,
-and how long completions are, decides its speed.
+GRPO starts from a model after a few minutes of SFT, as on the ladder: its speed depends on how many groups vary and on
+the length of completions.
 """
 
 import argparse
@@ -61,28 +61,28 @@ def triage(n: int) -> list[Example]:
 
 
 def reward(examples: list[Example], completions: list[str]) -> list[float]:
-    """The share of fields that are right; 0 for what is no JSON object."""
+    """The share of right fields; 0 for anything but a JSON object."""
     return [share(json.loads(example.reference), text) for example, text in zip(examples, completions, strict=True)]
 
 
 def sample(model: Any, tokenizer: Any, prompts: list[list[int]], draws: Draws) -> list[list[list[int]]]:
-    """Completions by the engine, as the stages draw them."""
+    """Completions from the engine, as in the stages."""
     wanted = Sampling(temperature=draws.temperature, n=draws.n, max_new_tokens=draws.max_new_tokens, seed=draws.seed)
     return TransformersEngine.of_trained(model, tokenizer, BATCH_TOKENS).draw(prompts, wanted)
 
 
 def share(reference: dict[str, Any], completion: str) -> float:
-    """How much of a reference a completion has right, in [0, 1]."""
+    """The share of a reference's fields that a completion has right, in [0, 1]."""
     try:
-        found: Any = json.loads(completion)
+        answer: Any = json.loads(completion)
     except ValueError:
         return 0.0
-    right = sum(found.get(key) == value for key, value in reference.items()) if isinstance(found, dict) else 0
+    right = sum(answer.get(key) == value for key, value in reference.items()) if isinstance(answer, dict) else 0
     return right / len(reference)
 
 
 def common(task: TrainingTask, compute: Compute) -> dict[str, Any]:
-    """What a bare script says to train on the same device in the same precision, and to write nothing."""
+    """A bare script's settings for the same device and precision, without output."""
     return {
         "output_dir": str(task.work), "use_cpu": compute.cpu, "bf16": compute.bf16, "seed": task.seed,
         "activation_checkpointing": False, "report_to": "none", "save_strategy": "no", "disable_tqdm": True,
@@ -90,7 +90,7 @@ def common(task: TrainingTask, compute: Compute) -> dict[str, Any]:
 
 
 def quiet(trainer: Any) -> Any:
-    """A trainer that does not print its logs."""
+    """Keep a trainer from printing its logs."""
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
@@ -98,15 +98,15 @@ def quiet(trainer: Any) -> Any:
 
 
 def bare_sft(task: TrainingTask, params: SftParams, compute: Compute) -> Any:
-    """What the first page of TRL's documentation does, with these settings."""
+    """The script on the first page of TRL's documentation, with these settings."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
     steps = round(params.epochs * len(task.train) / params.batch_examples)
     model, tokenizer = open_model(task.model)
     rows = {
-        "prompt": [[message.model_dump() for message in task.prompt.messages(one)] for one in task.train],
-        "completion": [[{"role": "assistant", "content": one.demonstration}] for one in task.train],
+        "prompt": [[message.model_dump() for message in task.prompt.messages(example)] for example in task.train],
+        "completion": [[{"role": "assistant", "content": example.demonstration}] for example in task.train],
     }
     settings = SFTConfig(
         **common(task, compute), max_steps=steps, per_device_train_batch_size=params.device_batch_examples,
@@ -125,7 +125,7 @@ def our_sft(task: TrainingTask, params: SftParams, compute: Compute) -> Any:
 
 
 def bare_grpo(task: TrainingTask, params: GrpoParams, compute: Compute) -> Any:
-    """What the first page of TRL's documentation does, with these settings, on the same prompts in the same order."""
+    """The script on the first page of TRL's documentation, with these settings and the same prompts in order."""
     from trl import GRPOConfig, GRPOTrainer
 
     model, tokenizer = open_model(task.model)
@@ -144,7 +144,7 @@ def bare_grpo(task: TrainingTask, params: GrpoParams, compute: Compute) -> Any:
 
 
 def our_grpo(task: TrainingTask, params: GrpoParams, compute: Compute) -> Any:
-    """This project's trainer, its KL measurements included."""
+    """This project's trainer, including its KL measurements."""
     opened = starting_model(task, params.lora, compute)
     rewarded = Rewarded(task, list(range(len(task.train))), reward, sample)
     return rl_job(task, params, opened, rewarded, compute).trainer
@@ -153,7 +153,7 @@ def our_grpo(task: TrainingTask, params: GrpoParams, compute: Compute) -> Any:
 def seconds_of(
     build: Callable[[], Any], compute: Compute, *, ours: bool, steps: int | None = None
 ) -> tuple[float, float, Any]:
-    """Seconds of one training, or of its first steps, by the clock and of all processors together, and its trainer."""
+    """The wall-clock and CPU seconds of a training, or of its first steps, and its trainer."""
     trainer = quiet(build())
     trainer.args.max_steps = steps or trainer.args.max_steps
     with as_in_stages(compute) if ours else nullcontext():
@@ -164,16 +164,16 @@ def seconds_of(
 
 @contextmanager
 def as_in_stages(compute: Compute) -> Generator[None]:
-    """What `components.training` trains under, the fixed order of sums included."""
+    """The context in which `components.training` trains, including reproducible sums."""
     with compute.repeatable(), compute.fast_convolutions():
         yield
 
 
 def in_turns(sides: dict[str, Callable[[], Any]], items: int, rounds: int, compute: Compute) -> dict[str, Any]:
-    """Items a second of each side, and the ratio of ours to the bare one."""
+    """Each side's items per second, and the ratio of ours to the bare one."""
     rates: dict[str, list[float]] = {name: [] for name in sides}
     work: dict[str, list[float]] = {name: [] for name in sides}
-    for name, build in sides.items():  # what is compiled and allocated first is not timed
+    for name, build in sides.items():  # compilation and first allocations are not timed
         seconds_of(build, compute, ours=name == "ours", steps=1)
     for turn in range(rounds):
         for name, build in sides.items():
@@ -181,21 +181,21 @@ def in_turns(sides: dict[str, Callable[[], Any]], items: int, rounds: int, compu
             rates[name].append(items / seconds)
             work[name].append(worked)
             log.info("%s, round %d: %.2f/s (%s)", name, turn + 1, rates[name][-1], last_log(trainer))
-    medians = {name: statistics.median(found) for name, found in rates.items()}
+    medians = {name: statistics.median(values) for name, values in rates.items()}
     return {
         **{f"{name}_per_s": round(value, 2) for name, value in medians.items()},
         "ratio": round(medians["ours"] / medians["bare"], 3),
-        # The same by processor time, which a busy machine does not change.
+        # The same by CPU time, which a busy machine does not affect.
         "processor_ratio": round(statistics.median(work["bare"]) / statistics.median(work["ours"]), 3),
-        "rounds": {name: [round(value, 2) for value in found] for name, found in rates.items()},
+        "rounds": {name: [round(value, 2) for value in values] for name, values in rates.items()},
     }
 
 
 def last_log(trainer: Any) -> str:
-    """What a reader needs to see that both sides do the same work."""
-    found = {key: value for entry in trainer.state.log_history for key, value in entry.items()}
+    """Log values that show that both sides do the same work."""
+    metrics = {key: value for entry in trainer.state.log_history for key, value in entry.items()}
     names = ("loss", "reward", "frac_reward_zero_std", "completions/mean_length")
-    return ", ".join(f"{name} {found[name]:.3g}" for name in names if name in found)
+    return ", ".join(f"{name} {metrics[name]:.3g}" for name in names if name in metrics)
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -207,22 +207,22 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     own, limit = profile.methods, {"max_tokens": profile.max_tokens, "evaluations": 1}
     sft = SftParams.model_validate({**own["sft"], **limit, "epochs": 1, "optimiser": "adamw"})  # TRL's own
     task = TrainingTask(args.model, triage(args.examples), prompt, lambda *_: 0.0, SEED, folder / "w", folder / "out")
-    found = {"sft": in_turns(
+    record = {"sft": in_turns(
         {"bare": lambda: bare_sft(task, sft, compute), "ours": lambda: our_sft(task, sft, compute)},
         len(task.train), args.rounds, compute,
     )}  # fmt: skip
     rl = GrpoParams.model_validate({**own["grpo"], "steps": args.steps, "evaluations": 1})
     rung = args.rung or warm_start(task, profile, args.warm_examples, folder)
     learner = replace(task, model=rung, train=triage(args.steps * rl.prompts_per_step))
-    found["grpo"] = in_turns(
+    record["grpo"] = in_turns(
         {"bare": lambda: bare_grpo(learner, rl, compute), "ours": lambda: our_grpo(learner, rl, compute)},
         args.steps * rl.prompts_per_step * rl.generations, args.rounds, compute,
     )  # fmt: skip
-    return found
+    return record
 
 
 def warm_start(task: TrainingTask, profile: Profile, n: int, folder: Path) -> Path:
-    """A rung that knows the workload about as well as its demonstrations teach it."""
+    """A rung that has learnt about as much as its demonstrations teach."""
     settings = {**profile.methods["sft"], "max_tokens": profile.max_tokens, "epochs": 2, "evaluations": 1}
     params = SftParams.model_validate(settings)
     rung = replace(task, train=triage(n), work=folder / "warm-work", out=folder / "warm")

@@ -1,10 +1,11 @@
-"""Whether trust is measured rightly: certificates' intervals, the hacking watch, the label audit, on known truths.
+"""Whether trust is measured correctly: certificates' intervals, the hacking watch, the label audit, on known truths.
 
-1. `intervals`: scorers with planted error rates are certified 200 times each on fresh samples of triage; how often the
-   95 % intervals hold the planted rate, for independent errors and for errors that stick to examples.
-2. `watch`: RL on triage from one SFT rung, ten seeds with a reward that can be hacked (half of it is earned by
-   writing "urgent") and ten with the workload's own; how many trainings the watch stops. Real trainings.
-3. `audit`: which of the demonstrations the audit suspects, against triage's planted errors, for each way of looking.
+1. `intervals`: scorers with planted error rates are certified 200 times each on fresh samples of triage; the coverage
+of
+   the planted rate by 95 % intervals, for independent errors and for errors that are persistent per example.
+2. `watch`: RL on triage from the same SFT rung, ten seeds with a hackable reward (half of it for writing "urgent") and
+   ten with the workload's own; how many trainings the watch stops. Real trainings.
+3. `audit`: the audit's suspects, compared with triage's planted errors, for each of its models.
 
     python -m benchmarks.trust --project .        # a project that has climbed triage-nano as far as SFT
 """
@@ -39,7 +40,7 @@ STEPS, LOOKS, DEV = 12, 4, 150
 
 
 def main() -> None:
-    """Run the parts that are asked for, and write what they found beside what other calls have."""
+    """Run the requested parts, and add their results to the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--project", type=Path, default=Path(), help="folder of a project with artifacts/triage-nano/sft"
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)), help="of the watched trainings")
     parser.add_argument("--repetitions", type=int, default=200, help="certificates of each planted scorer")
     parser.add_argument("--sft-doubt", action="store_true", help="compare with the SFT rung's own doubt")
-    parser.add_argument("--train", choices=("hackable", "honest"), help=argparse.SUPPRESS)  # one training, printed
+    parser.add_argument("--train", choices=("hackable", "honest"), help=argparse.SUPPRESS)  # a single training, printed
     options = parser.parse_args()
     options.project = options.project.resolve()
     os.chdir(options.project)
@@ -58,11 +59,11 @@ def main() -> None:
     record = json.loads(OUT.read_text(encoding="utf-8")) if OUT.is_file() else {}
     for part in options.parts:
         started = time.monotonic()
-        found = {"intervals": intervals, "watch": watch, "audit": audit}[part](options)
+        result = {"intervals": intervals, "watch": watch, "audit": audit}[part](options)
         record[part] = {
             "command": f"python -m benchmarks.trust --parts {part}",
             "machine": machine(), "date": date.today().isoformat(), "git_commit": git_commit(),
-            "seconds": round(time.monotonic() - started, 1), **found,
+            "seconds": round(time.monotonic() - started, 1), **result,
         }  # fmt: skip
         OUT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(json.dumps({key: value for key, value in record[part].items() if key != "runs"}, indent=1))
@@ -73,7 +74,7 @@ def main() -> None:
 
 
 class Planted:
-    """A scorer that is right but for planted errors: drawn for each answer, or for each example and verdict."""
+    """A sound scorer with planted errors, drawn per answer, or per example and verdict."""
 
     def __init__(self, sound: Scorer, rates: tuple[float, float], seed: int, *, sticky: bool) -> None:
         self._sound, self._rates, self._seed, self._sticky = sound, rates, seed, sticky
@@ -87,31 +88,31 @@ class Planted:
 
 
 def intervals(options: argparse.Namespace) -> dict[str, Any]:
-    """Coverage of the intervals of both rates, for each pair of planted ones."""
+    """The coverage of the intervals for both rates, for each planted pair."""
     from components.stages.run import Run
 
     run = Run.load(RUN)
     pool = [*run.examples("train"), *run.examples("dev")]
     sound = build(ScorerParams(weighted={"field_match": 1.0}, fields=run.workload.scorer.fields), run.workload.output)
     kinds = {"independent": (300, 1, False), "clustered": (100, 4, True)}  # examples, wrong answers of each, sticky
-    found: dict[str, Any] = {}
+    coverage: dict[str, Any] = {}
     for kind, shape in kinds.items():
         for rates in RATES:
-            held = [covered(run, pool, Planted(sound, rates, seed, sticky=shape[2]), (shape, rates, seed))
+            hits = [covered(run, pool, Planted(sound, rates, seed, sticky=shape[2]), (shape, rates, seed))
                     for seed in range(options.repetitions)]  # fmt: skip
-            found[f"{kind} {rates[0]:g}/{rates[1]:g}"] = {
-                "false_positive": sum(fp for fp, _ in held) / len(held),
-                "false_negative": sum(fn for _, fn in held) / len(held),
+            coverage[f"{kind} {rates[0]:g}/{rates[1]:g}"] = {
+                "false_positive": sum(fp for fp, _ in hits) / len(hits),
+                "false_negative": sum(fn for _, fn in hits) / len(hits),
             }
-    shares = [value for one in found.values() for value in one.values()]
+    shares = [value for one in coverage.values() for value in one.values()]
     return {
         "repetitions": options.repetitions, "examples": {kind: shape[:2] for kind, shape in kinds.items()},
-        "coverage": found, "lowest": min(shares), "highest": max(shares), "mean": sum(shares) / len(shares),
+        "coverage": coverage, "lowest": min(shares), "highest": max(shares), "mean": sum(shares) / len(shares),
     }  # fmt: skip
 
 
 def covered(run: Any, pool: Sequence[Example], scorer: Scorer, drawn: Any) -> tuple[bool, bool]:
-    """Whether the intervals of one certificate hold the planted rates."""
+    """Whether a certificate's intervals contain the planted rates."""
     from components.evaluation.certify import error_rate
     from components.evaluation.labelled import built
     from components.scorers import decided
@@ -119,23 +120,25 @@ def covered(run: Any, pool: Sequence[Example], scorer: Scorer, drawn: Any) -> tu
     (examples, copies, _), rates, seed = drawn
     rng = random.Random(seed)
     chosen = rng.sample(pool, examples)
-    sample = [one for _ in range(copies) for one in built(chosen, {}, run.workload.output, {}, rng)]
-    verdicts = [decided(one) for one in score_all(scorer, [(one.example, answered(one)) for one in sample])]
+    sample = [answer for _ in range(copies) for answer in built(chosen, {}, run.workload.output, {}, rng)]
+    verdicts = [
+        decided(answer) for answer in score_all(scorer, [(answer.example, answered(answer)) for answer in sample])
+    ]
     ends = [error_rate(sample, verdicts, right=right) for right in (False, True)]
     fp, fn = (end is not None and end.low <= rate <= end.high for end, rate in zip(ends, rates, strict=True))
     return fp, fn
 
 
-def answered(one: Any) -> Completion:
+def answered(labelled: Any) -> Completion:
     """A labelled answer as a completion."""
-    return Completion.of_text(one.example.id, one.text)
+    return Completion.of_text(labelled.example.id, labelled.text)
 
 
 # 2. The hacking watch
 
 
 class Hackable:
-    """Half the workload's own scorer, half a hole: whoever writes "urgent" earns it, whatever the ticket says."""
+    """Half the workload's own scorer, half a loophole: "urgent" earns it, whatever the ticket says."""
 
     def __init__(self, sound: Scorer) -> None:
         self._sound = sound
@@ -146,13 +149,13 @@ class Hackable:
 
 
 def watch(options: argparse.Namespace) -> dict[str, Any]:
-    """Trainings of both kinds, each in a process of its own; those that an earlier call finished are kept."""
-    kept = options.project / "state" / "bench" / "trust"
-    kept.mkdir(parents=True, exist_ok=True)
+    """Trainings of both kinds, each in a separate process; those finished in an earlier call are kept."""
+    folder = options.project / "state" / "bench" / "trust"
+    folder.mkdir(parents=True, exist_ok=True)
     runs: dict[str, list[dict[str, Any]]] = {"hackable": [], "honest": []}
     for seed in options.seeds:
         for kind, done in runs.items():
-            path = kept / f"{kind}-{seed}.json"
+            path = folder / f"{kind}-{seed}.json"
             if not path.is_file():
                 command = [sys.executable, "-m", "benchmarks.trust", "--train", kind, "--seeds", str(seed)]
                 text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=options.project).stdout
@@ -160,13 +163,13 @@ def watch(options: argparse.Namespace) -> dict[str, Any]:
             done.append(json.loads(path.read_text(encoding="utf-8")))
             hacked = done[-1]["stopped"]
             print(f"{kind} {seed}: {'stopped at step ' + str(hacked['step']) if hacked else 'not stopped'}", flush=True)
-    stops = {kind: sum(one["stopped"] is not None for one in done) for kind, done in runs.items()}
+    stops = {kind: sum(run_record["stopped"] is not None for run_record in done) for kind, done in runs.items()}
     return {"steps": STEPS, "looks": LOOKS + 1, "dev_examples": DEV, "trainings": len(options.seeds),
             "stopped": stops, "runs": runs}  # fmt: skip
 
 
 def train(kind: str, seed: int) -> dict[str, Any]:
-    """One watched RL training from the project's SFT rung."""
+    """A watched RL training from the project's SFT rung."""
     from components.methods.grpo.training import train_rl
     from components.stages.run import Run
     from components.stages.rungs import job_of
@@ -192,7 +195,7 @@ def train(kind: str, seed: int) -> dict[str, Any]:
 
 
 def settings(profile: GrpoParams) -> GrpoParams:
-    """The profile's settings for a short training that is looked at often."""
+    """The profile's settings for a short training with frequent looks."""
     return profile.model_copy(
         update={
             "steps": STEPS, "evaluations": LOOKS, "patience": LOOKS, "prompts_per_step": 8, "probe_prompts": 600,
@@ -202,30 +205,30 @@ def settings(profile: GrpoParams) -> GrpoParams:
 
 
 def rewards(scorer: Scorer) -> Callable[[list[Example], list[str]], list[float]]:
-    """A scorer as RL asks for it."""
+    """A scorer as an RL reward."""
 
     def values(examples: list[Example], texts: list[str]) -> list[float]:
         pairs = zip(examples, texts, strict=True)
-        return [scorer.score(one, Completion.of_text(one.id, text)).value for one, text in pairs]
+        return [scorer.score(example, Completion.of_text(example.id, text)).value for example, text in pairs]
 
     return values
 
 
 def look(job: Any, scorer: Scorer) -> Callable[[Any, Any], Any]:
-    """Dev under the reward and, sealed, whether the whole answer is right."""
+    """A look at dev, with the reward, and whole-answer accuracy as the sealed score."""
     from components.training import Look
 
     examples, workload = job.dev_sample(DEV), job.workload
     right = build(ScorerParams(weighted={"field_match": 1.0}, fields=workload.scorer.fields), workload.output)
 
     def measure(model: Any, tokenizer: Any) -> Look:
-        found = job.opened_over(model, tokenizer).answer(examples, job.seed).completions
-        pairs = list(zip(examples, found, strict=True))
+        completions = job.opened_over(model, tokenizer).answer(examples, job.seed).completions
+        pairs = list(zip(examples, completions, strict=True))
         earned = [scorer.score(*pair) for pair in pairs]
         return Look(
-            score=sum(one.passed for one in earned) / len(earned), trained=[one.value for one in earned],
+            score=sum(score.passed for score in earned) / len(earned), trained=[score.value for score in earned],
             sealed=[float(right.score(*pair).passed) for pair in pairs],
-            answers=[one.text for one in found], ids=[one.id for one in examples],
+            answers=[score.text for score in completions], ids=[score.id for score in examples],
         )  # fmt: skip
 
     return measure
@@ -235,7 +238,7 @@ def look(job: Any, scorer: Scorer) -> Callable[[Any, Any], Any]:
 
 
 def audit(options: argparse.Namespace) -> dict[str, Any]:
-    """Precision and recall of the audit, of each field's ways, and of the SFT rung's own doubt, on train."""
+    """Precision and recall on train of the audit, of each field's models, and of the SFT rung's own doubt."""
     import numpy as np
 
     from components.evaluation.label_audit import doubts, summarise, suspects
@@ -243,13 +246,13 @@ def audit(options: argparse.Namespace) -> dict[str, Any]:
 
     run = Run.load(RUN)
     examples = run.examples("train")
-    found = doubts(examples, run.workload.output, run.columns, run.audit, run.seed)
-    listed = suspects(examples, found, run.audit, run.workload.output)
+    doubts_by_field = doubts(examples, run.workload.output, run.columns, run.audit, run.seed)
+    listed = suspects(examples, doubts_by_field, run.audit, run.workload.output)
     taught, gold = ([json.loads(text) for text in texts] for texts in (
         [one.demonstration for one in examples], [one.reference for one in examples]
     ))  # fmt: skip
     wrong = np.array([one != other for one, other in zip(taught, gold, strict=True)])
-    counted = np.array([list(one.ways.values())[-1] for one in found.values()])
+    counted = np.array([list(one.ways.values())[-1] for one in doubts_by_field.values()])
     named = {one.example_id for one in listed}
     flagged = np.array([one.id in named for one in examples])
     fields = {
@@ -259,9 +262,9 @@ def audit(options: argparse.Namespace) -> dict[str, Any]:
             "ways": {way: ranked(np.array(values), bad) for way, values in one.ways.items()} if bad.any() else {},
             "counts": list(one.ways)[-1],
         }
-        for field, one in found.items()
+        for field, one in doubts_by_field.items()
     }  # fmt: skip
-    summary = summarise(examples, found, listed, run.workload.fields)
+    summary = summarise(examples, doubts_by_field, listed, run.workload.fields)
     return {
         "demonstrations": len(examples), "planted_wrong": int(wrong.sum()),
         "ranked_by_largest_doubt": ranked(counted.max(axis=0), wrong),
@@ -274,7 +277,7 @@ def audit(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def ranked(scores: Any, wrong: Any) -> dict[str, Any]:
-    """The largest recall with a precision of at least one half, and points of the precision-recall curve."""
+    """The largest recall at a precision of at least one half, and points of the precision-recall curve."""
     import numpy as np
 
     order = np.argsort(-scores, kind="stable")
@@ -287,7 +290,7 @@ def ranked(scores: Any, wrong: Any) -> dict[str, Any]:
 
 
 def doubt_of_sft(run: Any, examples: Sequence[Example]) -> list[float]:
-    """−log P of each demonstration under the SFT rung that was trained on it, in nats."""
+    """Each demonstration's −log P in nats under the SFT rung that was trained on it."""
     import torch
 
     from components.models import open_model

@@ -1,10 +1,10 @@
-"""Whether the gate's verdicts can be believed: simulated challengers of known quality, judged by the product.
+"""Whether the gate's verdicts are reliable: simulated challengers of known quality, judged by the product.
 
-Simulated are the answers, right or wrong with known chances on examples of unlike difficulty; counted, tested and
-judged are they by the code of `components/evaluation`, with the settings of params/pipeline.yaml. Shown are: equal
-challengers that are promoted, one by one, ten after another on one sealed split, and in whole climbs; challengers that
-are better by the margin, at the sample size that the gate asked for; what the slice veto catches and what it costs;
-and how often each interval that a report prints holds the truth.
+Answers are simulated, right or wrong with known chances on examples of varying difficulty; they are counted, tested and
+judged by the code in `components/evaluation` with the settings of params/pipeline.yaml. Sections: promotions of equal
+challengers, singly, ten in succession on a sealed split, and in whole climbs; challengers that are better by the
+margin, at the sample size that the gate requests; the benefit and the cost of the slice veto; and the coverage of each
+interval in a report.
 
     python -m benchmarks.verdicts            # all of it with its seed, some minutes on one core
 """
@@ -41,7 +41,7 @@ from components.records import GateNumbers, Verdict
 from components.stages.run import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
-Members = dict[str, NDArray[Any]]  # slice → the places of its examples
+Members = dict[str, NDArray[Any]]  # slice → indices of its examples
 # Share of hard examples and the chances to be right on easy and hard ones: 4, 12 and 22 % of examples change sides
 # between two contenders of equal quality.
 WORLDS = {"few": (0.05, 0.99, 0.6), "some": (0.2, 0.99, 0.55), "many": (0.4, 0.98, 0.6)}
@@ -53,11 +53,11 @@ def main() -> None:
     """Run all sections, print and write the record."""
     options = parse()
     params = load(ROOT / "params/pipeline.yaml", Pipeline).gate
-    kept: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.only else {}
+    earlier: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.only else {}
     record: dict[str, Any] = {
         "command": "python -m benchmarks.verdicts", "arguments": sys.argv[1:], "machine": machine(),
         "seed": options.seed, "simulated": True,
-        "settings": params.model_dump(), "worlds": WORLDS, "slices": SLICED, "sections": kept.get("sections", {}),
+        "settings": params.model_dump(), "worlds": WORLDS, "slices": SLICED, "sections": earlier.get("sections", {}),
     }  # fmt: skip
     for name, section in Bench(params, options).sections().items():
         if options.only and name not in options.only:
@@ -84,7 +84,7 @@ def parse() -> argparse.Namespace:
 
 
 class World:
-    """Examples of unlike difficulty, and contenders whose chance to answer them is known."""
+    """Examples of varying difficulty, and contenders with known chances to answer them."""
 
     def __init__(self, rng: np.random.Generator, n: int, kind: str) -> None:
         hard, easy_chance, hard_chance = WORLDS[kind]
@@ -95,14 +95,14 @@ class World:
 
     @property
     def members(self) -> dict[str, NDArray[Any]]:
-        """Slice → the places of its examples."""
-        return {f"{name}={value}": np.flatnonzero(found == value)
-                for name, found in self.labels.items() for value in np.unique(found)}  # fmt: skip
+        """Slice → indices of its examples."""
+        return {f"{name}={value}": np.flatnonzero(values == value)
+                for name, values in self.labels.items() for value in np.unique(values)}  # fmt: skip
 
     def right(self, gain: NDArray[Any] | float = 0.0) -> NDArray[Any]:
-        """Whether a contender answers each example right, whose chance is higher by `gain` on average.
+        """Whether a contender answers each example right, with a mean chance higher by `gain`.
 
-        A gain mends wrong answers and a loss spoils right ones; the share of either gives the difference exactly.
+        A gain mends wrong answers and a loss spoils right ones, in the share that gives exactly this difference.
         """
         base, draws = self.rng.random(self.n) < self.chance, self.rng.random(self.n)
         change = np.broadcast_to(gain, base.shape)
@@ -112,13 +112,13 @@ class World:
 
 
 class Bench:
-    """All sections; each draws from a generator of its own, so that they can be run alone."""
+    """All sections; each has its own generator, so that they can be run separately."""
 
     def __init__(self, params: GateParams, options: argparse.Namespace) -> None:
         self.params, self.n, self.times, self.seed = params, options.examples, options.challengers, options.seed
 
     def sections(self) -> dict[str, Callable[[], dict[str, Any]]]:
-        """Name → what measures it."""
+        """Name → measurement."""
         return {
             "equal_challengers": self.equal, "ten_looks": self.ten_looks, "ten_climbs": self.ten_climbs,
             "better_by_the_margin": self.better, "not_worse": self.not_worse, "slices": self.slices,
@@ -130,7 +130,7 @@ class Bench:
         return np.random.default_rng([self.seed, section])
 
     def verdict(self, world: World, challenger: NDArray[Any], champion: NDArray[Any], **how: Any) -> Verdict:
-        """The gate's, at a look, with or without slices."""
+        """The gate's verdict at a look, with or without slices."""
         params, look = how.get("params", self.params), how.get("look", 1)
         numbers = self.numbers(params, challenger, champion, world.members if how.get("sliced") else {})
         return judge(params, ("challenger", "champion"), numbers, Level(look, alpha_of_look(params, look)))
@@ -138,14 +138,14 @@ class Bench:
     def numbers(
         self, params: GateParams, challenger: NDArray[Any], champion: NDArray[Any] | None, members: Members
     ) -> GateNumbers:
-        """What the gate counts; every answer is valid."""
+        """The gate's numbers; all answers are valid."""
         alone = GateNumbers(n=len(challenger), validity=1.0, level=wilson(int(challenger.sum()), len(challenger)))
         if champion is None:
             return alone
         return against(params, alone, (champion.astype(float), challenger.astype(float)), Layout(members, self.seed))
 
     def equal(self) -> dict[str, Any]:
-        """Equal challengers, each on a sealed split of its own."""
+        """Equal challengers, each on its own sealed split."""
         rng, found = self.rng(1), dict[str, Any]()
         for kind in WORLDS:
             promoted = 0
@@ -156,10 +156,10 @@ class Bench:
         return found
 
     def ten_looks(self) -> dict[str, Any]:
-        """Ten equal challengers after another on one sealed split; a promoted one becomes champion.
+        """Ten equal challengers in succession on a sealed split; a promoted one becomes champion.
 
-        And other ways to share alpha out, by the same comparisons: what they promote of equal challengers in ten looks,
-        and how many that are better by the margin at a look, the ones before it having been equal.
+        Also other ways to divide alpha, for the same comparisons: how many equal challengers they promote in ten looks,
+        and how many that are better by the margin at a look, after equal ones.
         """
         rng, looks, found = self.rng(2), self.params.looks, dict[str, Any]()
         for kind in WORLDS:
@@ -180,7 +180,7 @@ class Bench:
         return found
 
     def ten_climbs(self) -> dict[str, Any]:
-        """Ten whole climbs on one sealed split: four equal contenders, and the champion of the climb before."""
+        """Ten whole climbs on a sealed split: four equal contenders, and the previous climb's champion."""
         rng, times, found = self.rng(3), max(1, self.times // 10), dict[str, Any]()
         for kind in WORLDS:
             anywhere = replaced = 0
@@ -203,7 +203,7 @@ class Bench:
     def climb(
         self, outcomes: dict[str, NDArray[Any]], rungs: list[str], registered: str, look: int
     ) -> Sequence[Verdict]:
-        """What `components/stages/climb.py` does with a run's rungs, on these."""
+        """The procedure of `components/stages/climb.py` for these rungs."""
 
         @cache
         def counted(challenger: str, champion: str) -> GateNumbers:
@@ -220,9 +220,9 @@ class Bench:
         return holm_climb(alpha_of_look(self.params, look), len(rungs), walk)
 
     def better(self) -> dict[str, Any]:
-        """Challengers better by the margin: a first look at few examples, a second at as many as it asked for.
+        """Challengers better by the margin: a first look at a few examples, a second at the requested number.
 
-        The second look has the first one's examples among its own and counts as the second, with slices judged.
+        The second look includes the first one's examples and counts as the second, with slices judged.
         """
         rng, times, found = self.rng(4), max(1, self.times // 4), dict[str, Any]()
         for kind in WORLDS:
@@ -246,7 +246,7 @@ class Bench:
         return found
 
     def not_worse(self) -> dict[str, Any]:
-        """Non-inferiority: challengers that are worse by the margin, and equal ones at the size that is asked for."""
+        """Non-inferiority: challengers worse by the margin, and equal ones at the requested size."""
         rng, times, found = self.rng(5), max(1, self.times // 10), dict[str, Any]()
         params = self.params.model_copy(update={"test": "non_inferiority"})
         for kind in WORLDS:
@@ -266,7 +266,7 @@ class Bench:
         return found
 
     def slices(self) -> dict[str, Any]:
-        """Better by 3 points on the whole and worse by 10 on a slice of 15 %; and what the veto costs others."""
+        """Challengers better by 3 points overall and worse by 10 on a slice of 15 %; and the veto's cost to others."""
         rng, times, found = self.rng(6), max(1, self.times // 5), dict[str, Any]()
         for n in (self.n // 2, self.n, 2 * self.n):
             for kind in WORLDS:
@@ -289,12 +289,12 @@ class Bench:
         return found
 
     def coverage(self) -> dict[str, Any]:
-        """How often 95 % intervals hold the truth, over truths drawn from where rungs are found."""
+        """The coverage of 95 % intervals, over truths drawn from the range of real rungs."""
         return covered(self.rng(7), self.n, 10 * self.times)
 
 
 def joined(first: World, more: World, sides: tuple[NDArray[Any], NDArray[Any]], gain: float) -> Any:
-    """A world with more examples, and what challenger and champion answer on all of them."""
+    """A world with more examples, and the answers of challenger and champion to all of them."""
     both = more
     more_sides = more.right(gain), more.right()
     both.n += first.n
@@ -304,13 +304,13 @@ def joined(first: World, more: World, sides: tuple[NDArray[Any], NDArray[Any]], 
 
 
 def p_better(champion: NDArray[Any], challenger: NDArray[Any]) -> float:
-    """McNemar's p-value where the challenger is better, 1 where it is not."""
+    """McNemar's p-value if the challenger is better, else 1."""
     fixed, broken = int(np.sum(challenger & ~champion)), int(np.sum(champion & ~challenger))
     return mcnemar_exact(fixed, broken) if fixed > broken else 1.0
 
 
 def ways(equal: NDArray[Any], gains: NDArray[Any]) -> dict[str, Any]:
-    """What ways to share alpha 0.05 out over ten looks promote: of equal challengers, and of better ones by look."""
+    """What other ways to divide alpha = 0.05 over ten looks promote: equal challengers, and better ones by look."""
     look = np.arange(1, equal.shape[1] + 1)
     levels = {
         "no correction": np.full(len(look), 0.05),
@@ -318,13 +318,14 @@ def ways(equal: NDArray[Any], gains: NDArray[Any]) -> dict[str, Any]:
         "Bonferroni, one-sided 0.05": np.full(len(look), 0.1 / len(look)),
         "6 / (pi look)^2": 0.05 * 6 / (np.pi * look) ** 2,
         "1 / (look (look + 1))": 0.05 / (look * (look + 1)),
-        "the gate's": np.array([alpha_of_look(GateParams(looks=len(look)), int(at)) for at in look]),
+        "the gate's": np.array([alpha_of_look(GateParams(looks=len(look)), int(look_number)) for look_number in look]),
     }
     return {
         name: {
             "equal_promoted": round(float(np.mean((equal < level).any(axis=1))), 4),
             "better_by_twice_the_margin_promoted": {
-                f"look {at}": round(float(np.mean(gains < level[at - 1])), 3) for at in (1, 2, 5, len(look))
+                f"look {look_number}": round(float(np.mean(gains < level[look_number - 1])), 3)
+                for look_number in (1, 2, 5, len(look))
             },
         }
         for name, level in levels.items()
@@ -338,8 +339,8 @@ def vetoes(verdict: Verdict) -> bool:
 
 def share(count: int, n: int) -> dict[str, Any]:
     """A share with its interval."""
-    found = wilson(int(count), n)
-    return {"share": round(found.value, 4), "low": round(found.low, 4), "high": round(found.high, 4), "n": n}
+    interval = wilson(int(count), n)
+    return {"share": round(interval.value, 4), "low": round(interval.low, 4), "high": round(interval.high, 4), "n": n}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Tests in processes that find the libraries imported: a line of JSON asks for a run, a line says whether it passed.
+"""Runs tests in processes with libraries already imported: a line of JSON requests a run, a line gives its outcome.
 
-Started by `benchmarks.mutants` in a copy of the tree. A process of its own is forked for each run, before anything of
-the tree has been imported, so that runs see the tree as it is then and nothing of each other.
+Started by `benchmarks.mutants` in a copy of the tree. A new process is forked for each run, before anything from the
+tree is imported, so that runs see the current tree and are independent.
 """
 
 import importlib
@@ -20,19 +20,19 @@ LIBRARIES = (
 
 
 def main() -> None:
-    """Import, then run whatever is asked for until nothing more is."""
+    """Import the libraries, then run requests until the input ends."""
     for name in LIBRARIES:
         importlib.import_module(name)
     for line in sys.stdin:
-        asked = json.loads(line)
+        request = json.loads(line)
         child = os.fork()
         if child == 0:
-            run(asked["tests"])
-        print(json.dumps(passed(child, asked["seconds"])), flush=True)
+            run(request["tests"])
+        print(json.dumps(passed(child, request["seconds"])), flush=True)
 
 
 def run(tests: list[str]) -> NoReturn:
-    """The tests' exit status is this process's."""
+    """Run the tests and exit with their status."""
     import pytest
 
     os.setsid()
@@ -47,7 +47,7 @@ def run(tests: list[str]) -> NoReturn:
 
 
 def passed(child: int, seconds: float) -> bool:
-    """Whether a process ended well in time; what it started goes with it."""
+    """Whether a process succeeded in time; it is ended with all that it started."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         number, status = os.waitpid(child, os.WNOHANG)

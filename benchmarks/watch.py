@@ -1,10 +1,9 @@
-"""How often the watch cries wolf, and how soon it sees four drifts: streams of simulated tickets, really answered.
+"""The watch's false alarms, and its delay for four drifts: streams of simulated tickets with real answers.
 
-Every stream has a seed of its own; a champion answers its tickets, people correct a share of the answers, and after
-every so many requests the watch looks at the last ones, as it does in production, with the settings of
-params/pipeline.yaml. Distances are Evidently's, computed without its page. A stream without drift that is called
-drifted at any look is a false alarm. Then one whole look, page and all, at a window of a lake of a million traces:
-seconds and peak memory.
+Each stream has its own seed; a champion answers its tickets, people correct a share of the answers, and at regular
+intervals the watch looks at the latest ones, as in production, with the settings of params/pipeline.yaml. Distances are
+Evidently's, computed without its page. A stream without drift that is called drifted at any look is a false alarm.
+Finally, a whole look, including the page, at a window in a lake of a million traces: seconds and peak memory.
 
     python -m benchmarks.watch --project .        # a project that has climbed; its GRPO rung answers
 """
@@ -42,7 +41,7 @@ LAKE_ROWS, LAKE_FILES = 1_000_000, 100
 
 
 def main() -> None:
-    """Answer all streams, look at them, print and write the record."""
+    """Answer all streams, watch them, print and write the record."""
     options = parse()
     if options.million is not None:
         print(json.dumps(look_at_a_million(options.million)))
@@ -55,10 +54,10 @@ def main() -> None:
         "settings": bench.params.model_dump(), "look_every": options.every, "drift_at": options.drift_at,
         "reference_rows": len(bench.reference), "feedback_share": options.feedback,
         "without_drift": {
-            "runs": options.runs, "requests": options.requests, "looks": sum(one["looks"] for one in calm),
-            "looks_called_drifted": sum(len(one["alarms"]) for one in calm),
-            "false_alarms": sum(bool(one["alarms"]) for one in calm), "alarms": [one["alarms"] for one in calm],
-            "accuracy": float(np.mean([one["accuracy"] for one in calm])),
+            "runs": options.runs, "requests": options.requests, "looks": sum(run["looks"] for run in calm),
+            "looks_called_drifted": sum(len(run["alarms"]) for run in calm),
+            "false_alarms": sum(bool(run["alarms"]) for run in calm), "alarms": [run["alarms"] for run in calm],
+            "accuracy": float(np.mean([run["accuracy"] for run in calm])),
         },
         "drifts": {drift: summary([bench.stream(seed, drift, options.drift_at + options.after)
                                    for seed in range(options.drift_runs)], options) for drift in DRIFTS},
@@ -87,7 +86,7 @@ def parse() -> argparse.Namespace:
 
 
 class Bench:
-    """The champion, its reference, and the limits that were drawn already."""
+    """The champion, its reference, and cached limits."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         from components.engines.embedding import embed
@@ -112,7 +111,7 @@ class Bench:
         self._calm: dict[int, tuple[list[Observation], np.ndarray, list[bool]]] = {}
 
     def stream(self, seed: int, drift: str, requests: int) -> dict[str, Any]:
-        """Answer a stream and look at it after every so many requests."""
+        """Answer a stream, looking at regular intervals."""
         rows, vectors, right = self.answered(seed, drift, requests)
         alarms: list[dict[str, Any]] = []
         ends = range(self.options.every, len(rows) + 1, self.options.every)
@@ -130,7 +129,7 @@ class Bench:
                 "before": float(np.mean(right[:began])), "after": float(np.mean(right[began:]))}  # fmt: skip
 
     def answered(self, seed: int, drift: str, requests: int) -> tuple[list[Observation], np.ndarray, list[bool]]:
-        """A stream's observations, embeddings, and whether each answer was right; what comes before a drift is calm."""
+        """A stream's observations and embeddings, and whether each answer was right; before the drift it is calm."""
         calm_until = requests if drift == "none" else self.options.drift_at
         plan = Plan(requests, drift, calm_until, self.options.feedback, 5000 + seed)
         examples = tickets(self.workload, plan)
@@ -144,13 +143,13 @@ class Bench:
         return [*rows, *after[0]], np.concatenate([vectors, after[1]]), [*right, *after[2]]
 
     def _answer(self, examples: Sequence[Example], seed: int) -> tuple[list[Observation], np.ndarray, list[bool]]:
-        told = np.random.default_rng(seed).random(len(examples)) < self.options.feedback
-        rows = self.observed(examples, told.tolist())
+        labelled = np.random.default_rng(seed).random(len(examples)) < self.options.feedback
+        rows = self.observed(examples, labelled.tolist())
         return rows, self.embedded(rows), self._right
 
     def observed(self, examples: Sequence[Example], told: Sequence[bool]) -> list[Observation]:
-        """What the champion answers, as the watch sees it; scores where people looked."""
-        asks = [Ask(one.id, self.prompt.messages(one)) for one in examples]
+        """The champion's answers as the watch sees them, with scores if people reviewed them."""
+        asks = [Ask(ticket.id, self.prompt.messages(ticket)) for ticket in examples]
         completions = self.engine.generate(asks, Sampling(max_new_tokens=96))
         scores = [self.scorer.score(*pair) for pair in zip(examples, completions, strict=True)]
         self._right = [score.passed for score in scores]
@@ -168,38 +167,38 @@ class Bench:
 
     def embedded(self, rows: Sequence[Observation]) -> np.ndarray:
         """The champion's embeddings."""
-        return self._embed(self.model, [text_of(one) for one in rows])
+        return self._embed(self.model, [text_of(row) for row in rows])
 
     def look(self, rows: Sequence[Observation], vectors: np.ndarray, fresh: float) -> list[str]:
-        """The columns of a window that moved, the farthest first; so large a share of it is new."""
+        """The columns of a window that moved, the farthest first; `fresh` is its new share."""
         table = compare(
             self.reference, rows, self.workload.output, (self.vectors, vectors), self.params.embedding_columns
         )
         allowed = limits(table, self.params.false_alarms * fresh, self.params.resamples, seed=0)
-        found = measured(table)
-        ratios = {name: found[name] / allowed[name] for name in found}
+        values = measured(table)
+        ratios = {name: values[name] / allowed[name] for name in values}
         return sorted((name for name in ratios if ratios[name] > 1), key=lambda name: -ratios[name])
 
 
 def summary(streams: list[dict[str, Any]], options: argparse.Namespace) -> dict[str, Any]:
-    """How many streams of a drift were seen, how soon, what moved first, and what it cost the champion."""
+    """How many streams of a drift were detected, the delay, what moved first, and the champion's loss."""
     delays, early, kinds = [], 0, []
-    for one in streams:
-        early += any(alarm["request"] <= options.drift_at for alarm in one["alarms"])
-        seen = next((alarm for alarm in one["alarms"] if alarm["request"] > options.drift_at), None)
+    for stream in streams:
+        early += any(alarm["request"] <= options.drift_at for alarm in stream["alarms"])
+        seen = next((alarm for alarm in stream["alarms"] if alarm["request"] > options.drift_at), None)
         delays.append(None if seen is None else seen["request"] - options.drift_at)
         kinds.append(sorted({name.split(".")[0] for name in seen["moved"]}) if seen else [])
-    known = [delay for delay in delays if delay is not None]
+    detected = [delay for delay in delays if delay is not None]
     return {
-        "runs": len(streams), "detected": len(known), "called_before_it_began": early, "delays_requests": delays,
-        "median_delay_requests": float(np.median(known)) if known else None, "first_kinds": kinds,
-        "accuracy_before": float(np.mean([one["before"] for one in streams])),
-        "accuracy_after": float(np.mean([one["after"] for one in streams])),
+        "runs": len(streams), "detected": len(detected), "called_before_it_began": early, "delays_requests": delays,
+        "median_delay_requests": float(np.median(detected)) if detected else None, "first_kinds": kinds,
+        "accuracy_before": float(np.mean([stream["before"] for stream in streams])),
+        "accuracy_after": float(np.mean([stream["after"] for stream in streams])),
     }  # fmt: skip
 
 
 def a_million() -> dict[str, Any]:
-    """A look at a lake of a million traces, in a process of its own: its seconds and its peak memory."""
+    """A look at a lake of a million traces, in a separate process: its seconds and peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         fill(Path(folder))
         command = [sys.executable, "-m", "benchmarks.watch", "--million", folder]
@@ -208,7 +207,7 @@ def a_million() -> dict[str, Any]:
 
 
 def fill(folder: Path) -> None:
-    """A lake of a million traces of simulated tickets, their answers made up: the right ones."""
+    """Fill a lake with a million traces of simulated tickets, with the right answers."""
     from components.workloads.triage import generate
     from monitoring.lake import Lake
 
@@ -216,16 +215,16 @@ def fill(folder: Path) -> None:
     examples = list(generate(size, 99))
     for part in range(LAKE_FILES):
         lines: list[str] = []
-        for at, one in enumerate(examples):
+        for index, ticket in enumerate(examples):
             trace = Trace(
-                id=f"chatcmpl-{part}-{at}",
-                at=now - 86_000 * (part * size + at) / LAKE_ROWS,
+                id=f"chatcmpl-{part}-{index}",
+                at=now - 86_000 * (part * size + index) / LAKE_ROWS,
                 workload="triage",
                 version=1,
                 method="grpo",
-                input={"message": one.message},
-                messages=(Message(role="user", content=one.message),),
-                text=json.dumps(one.gold),
+                input={"message": ticket.message},
+                messages=(Message(role="user", content=ticket.message),),
+                text=json.dumps(ticket.gold),
                 finish_reason="stop",
                 usage=Usage(input_tokens=90, output_tokens=55),
                 latency_ms=20.0,
@@ -237,7 +236,7 @@ def fill(folder: Path) -> None:
 
 
 def look_at_a_million(folder: Path) -> dict[str, Any]:
-    """Read, embed, compare and draw, as `gradus watch` does; the reference is a sample of the same lake."""
+    """Read, embed, compare and draw like `gradus watch`; the reference is a sample of the same lake."""
     from components.engines.embedding import embed
     from monitoring.lake import Lake
     from monitoring.watch import Sides, watch
@@ -248,30 +247,30 @@ def look_at_a_million(folder: Path) -> dict[str, Any]:
     now = time.time()
     window = current_window(Stream(Lake(folder / "lake"), "triage", 1), (now - 90_000, now), params.window_rows)
     read_s = time.monotonic() - started
-    reference = [one for one in window.observations for _ in range(2)]
-    vectors = embed(model, [text_of(one) for one in window.observations])
+    reference = [row for row in window.observations for _ in range(2)]
+    vectors = embed(model, [text_of(row) for row in window.observations])
     sides = Sides("triage", workload.output, reference, window, (np.repeat(vectors, 2, axis=0), vectors))
-    found = watch(sides, params, folder / "page.html")
+    result = watch(sides, params, folder / "page.html")
     return {
-        "rows": window.total, "sampled": found.rows, "read_seconds": round(read_s, 1),
+        "rows": window.total, "sampled": result.rows, "read_seconds": round(read_s, 1),
         "seconds": round(time.monotonic() - started, 1),
         "peak_gb": round(peak_kb() / 1e6, 2),
     }  # fmt: skip
 
 
 def peak_kb() -> int:
-    """The most that this process has held; the counter of its rusage begins with what its parent held."""
+    """The peak memory of this process; its rusage counter would start at its parent's."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))
 
 
 def show(record: dict[str, Any]) -> None:
-    """The record for people."""
+    """Print the record."""
     calm = record["without_drift"]
     print(f"without drift: {calm['false_alarms']} of {calm['runs']} runs called drifted ({calm['looks']} looks)")
-    for name, one in record["drifts"].items():
-        seen = f"seen in {one['detected']} of {one['runs']}, median delay {one['median_delay_requests']} requests"
-        print(f"{name}: {seen}; accuracy {one['accuracy_before']:.1%} before, {one['accuracy_after']:.1%} after")
+    for name, drift in record["drifts"].items():
+        seen = f"seen in {drift['detected']} of {drift['runs']}, median delay {drift['median_delay_requests']} requests"
+        print(f"{name}: {seen}; accuracy {drift['accuracy_before']:.1%} before, {drift['accuracy_after']:.1%} after")
     print(f"a million rows: {record['million_rows']}")
 
 

@@ -1,10 +1,10 @@
-"""Simulated workloads whose best next rung is known, because every rung of them can be made.
+"""Simulated workloads whose best next rung is known, because every rung can be made.
 
-A world is a table: kinds of cases, each with a right label, and policies over the labels. Demonstrations are drawn with
-noise, prompts are policies of several strengths, SFT counts demonstrations, RL is policy gradient on rewards with the
-scorer's own errors. What is best is found without the product's rule: each rung is made in full, its true accuracy is
-known exactly, and the one that is worth most in dollars over the horizon is best. Where answers can neither be written
-nor scored, nothing has a true accuracy, and the best is to define one.
+A world is a table: kinds of cases, each with a right label, and policies over labels. Demonstrations are noisy, prompts
+are policies of varying strength, SFT counts demonstrations, RL is policy gradient on rewards with the scorer's errors.
+The best rung is determined without the product's rule: each rung is made in full, its true accuracy is known exactly,
+and the one worth the most dollars over the horizon is best. If answers can be neither written nor scored, nothing has a
+true accuracy, and it is best to define one.
 """
 
 import json
@@ -32,7 +32,7 @@ MADE: dict[str, tuple[Makes, tuple[Need, ...]]] = {
 
 @dataclass(frozen=True)
 class World:
-    """A simulated workload: what is known of it, what its people and scorer do, and where its climb stands."""
+    """A simulated workload: its properties, its people and scorer, and the state of its climb."""
 
     name: str
     stands: Literal["prompt", "sft", "grpo"] = "prompt"
@@ -57,7 +57,7 @@ class World:
 
 
 class Simulated:
-    """A world as a workbench: everything that a run could be asked, from finite samples."""
+    """A world as a workbench, which answers everything that a run can be asked, from finite samples."""
 
     fields = ("label",)
 
@@ -68,11 +68,11 @@ class Simulated:
         self.weights = weights / weights.sum()
         self.truth = rng.integers(LABELS, size=KINDS)
         self.other = (self.truth + rng.integers(1, LABELS, size=KINDS)) % LABELS  # what wrong demonstrations say
-        order = rng.permutation(KINDS)  # kinds whose weights add up to the declared share
+        order = rng.permutation(KINDS)  # kinds with the declared total weight
         reached = np.cumsum(self.weights[order])
         self.wrong = np.isin(np.arange(KINDS), order[reached <= world.wrong_kinds])
         self.disputed = np.isin(np.arange(KINDS), order[::-1][np.cumsum(self.weights[order[::-1]]) <= world.disputed])
-        self.passing = rng.random((KINDS, LABELS)) < world.false_positives  # wrong answers that the scorer lets pass
+        self.passing = rng.random((KINDS, LABELS)) < world.false_positives  # wrong answers that the scorer passes
         self.refused = rng.random(KINDS) < world.false_negatives
         self.base = rng.normal(0.0, 1.0, size=(KINDS, LABELS))
         self.versions = {f"v{at}": self.prompt(strength) for at, strength in enumerate(world.prompts)}
@@ -84,21 +84,21 @@ class Simulated:
     # --- what is so -------------------------------------------------------------------------------------------------
 
     def prompt(self, strength: float) -> Table:
-        """A policy whose likeliest label is right for this share of cases, by a margin that differs between kinds."""
-        found = self._rng.normal(0.0, 1.0, size=(KINDS, LABELS))
+        """A policy whose most likely label is right for this share of cases, with varying margins."""
+        logits = self._rng.normal(0.0, 1.0, size=(KINDS, LABELS))
         right = self._rng.random(KINDS) < strength
         rows = np.arange(KINDS)
-        top = found.max(axis=1)
-        found[rows, self.truth] = np.where(
-            right, top + 1.0 + self._rng.exponential(1.0, KINDS), found[rows, self.truth]
+        top = logits.max(axis=1)
+        logits[rows, self.truth] = np.where(
+            right, top + 1.0 + self._rng.exponential(1.0, KINDS), logits[rows, self.truth]
         )
         wrong = np.where(right, -1, self.other)
         chosen = wrong >= 0
-        found[rows[chosen], self.other[chosen]] = top[chosen] + 1.0
-        return found
+        logits[rows[chosen], self.other[chosen]] = top[chosen] + 1.0
+        return logits
 
     def sft(self, size: int, corrected: bool = False) -> Table:
-        """Counts of the first demonstrations, on top of what the base model believes."""
+        """Counts of the first demonstrations, added to the base model's prior."""
         labels = (
             self._labels(self._train[:size], corrected) if size <= len(self._train) else self._more(size, corrected)
         )
@@ -108,7 +108,7 @@ class Simulated:
         return np.log(counts + 0.5 * prior)
 
     def rl(self, start: Table, steps: int, prompts: int = 16, group: int = 8) -> Table:
-        """GRPO on the table, as many rollouts as in the embedded profile: advantages of the world's own rewards."""
+        """GRPO on the table with the world's rewards, with as many rollouts as in the embedded profile."""
         rng, logits = np.random.default_rng([self.world.seed, 5]), start.copy()
         for _ in range(steps):
             kinds = rng.choice(KINDS, size=prompts, p=self.weights)
@@ -122,12 +122,12 @@ class Simulated:
         return logits
 
     def accuracy(self, logits: Table) -> float:
-        """The true share of cases whose likeliest label is right, disputed ones by what the verifier accepts."""
+        """The true share of cases whose most likely label is right; for disputed ones, accepted by the verifier."""
         return float(self.weights @ (logits.argmax(axis=1) == self.truth))
 
     @cached_property
     def standing_table(self) -> Table:
-        """The policy that stands."""
+        """The current policy."""
         if self.world.stands == "prompt":
             return max(self.versions.values(), key=self.accuracy)
         trained = self.sft(len(self._train))
@@ -172,7 +172,7 @@ class Simulated:
         return Trial([self._answer(int(best[kind(one)])) for one in self._dev], 10.0, 20_000.0)
 
     def certified(self) -> Scoring | None:
-        """Of a verifier that needs no reference: 300 answers that people have labelled as right or wrong."""
+        """For a verifier without references: 300 answers that people have labelled as right or wrong."""
         if self.world.reads_reference:
             return None
         rng = np.random.default_rng([self.world.seed, 11])
@@ -205,33 +205,33 @@ class Simulated:
 
     @cached_property
     def reached(self) -> dict[str, tuple[float, float]]:
-        """By rung that can be made next: its true accuracy now, and on average over the horizon."""
+        """For each possible next rung: its true accuracy now, and averaged over the horizon."""
         stands = self.accuracy(self.standing_table)
-        found: dict[str, tuple[float, float]] = {"stay": (stands, stands)}
+        accuracies: dict[str, tuple[float, float]] = {"stay": (stands, stands)}
         for name, made in self.made.items():
-            found[name] = max(map(self.accuracy, made)), max(map(self._lasting, made))
+            accuracies[name] = max(map(self.accuracy, made)), max(map(self._lasting, made))
         if self.world.stands == "prompt":
             tried = [max(stands, self.accuracy(self.prompt(strength))) for strength in self._strengths()]
-            found["prompt"] = (
+            accuracies["prompt"] = (
                 float(np.mean(tried)),
                 float(np.mean(tried)),
             )  # a prompt is changed whenever the task moves
-        return found
+        return accuracies
 
     @cached_property
     def made(self) -> dict[str, tuple[Table, ...]]:
-        """By rung that can be trained next: what comes of it, the better of two ways to have better demonstrations."""
+        """For each trainable next rung: its policies, for `label` by two ways to get better demonstrations."""
         w = self.world
-        found: dict[str, tuple[Table, ...]] = {"reward": (self.rl(self.standing_table, w.rl_steps),)}
+        policies: dict[str, tuple[Table, ...]] = {"reward": (self.rl(self.standing_table, w.rl_steps),)}
         if w.demonstrations and w.stands == "prompt":
-            found["imitate"] = (self.sft(w.demonstrations),)
+            policies["imitate"] = (self.sft(w.demonstrations),)
         elif w.demonstrations:
             better = self.sft(w.demonstrations, corrected=True), self.sft(2 * w.demonstrations)
-            found["label"] = better if w.stands == "sft" else tuple(self.rl(one, steps=1000) for one in better)
-        return found
+            policies["label"] = better if w.stands == "sft" else tuple(self.rl(one, steps=1000) for one in better)
+        return policies
 
     def worth(self) -> dict[str, float]:
-        """Dollars over the horizon of each next rung that can be made, over staying."""
+        """For each possible next rung, its value in dollars over the horizon, relative to staying."""
         w, lasting = self.world, {name: one[1] - self.reached["stay"][1] for name, one in self.reached.items()}
         first = w.stands == "prompt"  # then an owned model saves the incumbent's price
         once = {
@@ -245,21 +245,21 @@ class Simulated:
         return {name: self._dollars(gain, once[name], owned=name in saves) for name, gain in lasting.items()}
 
     def gained(self, rung: str, by_scorer: bool) -> float | None:
-        """The gain of making a rung in the accuracy that the scorer, or else the truth, sees; None: cannot be made."""
+        """A rung's gain in accuracy, by the scorer or by the truth; None if it cannot be made."""
         before = self.seen(self.standing_table, by_scorer)
-        if rung == "prompt":  # one more version, as good or bad as it turns out
+        if rung == "prompt":  # another version, of random quality
             strength = float(np.random.default_rng([self.world.seed, 4]).choice(self._strengths()))
             return max(0.0, self.seen(self.prompt(strength), by_scorer) - before)
         made = self.made.get(rung)
         return None if made is None else max(self.seen(one, by_scorer) for one in made) - before
 
     def seen(self, logits: Table, by_scorer: bool) -> float:
-        """The share of cases whose likeliest label passes the scorer, or is right."""
+        """The share of cases whose most likely label passes the scorer, or is right."""
         best = logits.argmax(axis=1)
         return float(self.weights @ self._passes(np.arange(KINDS), best)) if by_scorer else self.accuracy(logits)
 
     def best(self) -> str:
-        """The next rung that is worth most; to define what is right, where nothing says so."""
+        """The most valuable next rung; or to define what is right, if nothing does."""
         w = self.world
         written = w.demonstrations > 0 and w.disputed < 0.5
         scored = w.false_positives <= 0.1 and w.false_negatives <= 0.2 and (written or not w.reads_reference)
@@ -269,7 +269,7 @@ class Simulated:
         return max(worth, key=lambda name: worth[name])
 
     def _dollars(self, gain: float, once: float, owned: bool = True) -> float:
-        """Worth over the horizon; an owned model saves the incumbent's price as well."""
+        """The value over the horizon; an owned model also saves the incumbent's price."""
         if owned:
             return float(net_usd(self._case(once, gain), HORIZON))
         calls = self.world.calls_per_year * HORIZON
@@ -283,7 +283,7 @@ class Simulated:
         )  # fmt: skip
 
     def _lasting(self, logits: Table) -> float:
-        """Mean true accuracy over the horizon: what was learnt stays, the task moves."""
+        """Mean true accuracy over the horizon: the policy is constant, the task changes."""
         right = logits.argmax(axis=1) == self.truth
         years = np.linspace(0, HORIZON, 25)
         return float(np.mean([self.weights @ (right & ~(self.later < year)) for year in years]))
@@ -291,13 +291,13 @@ class Simulated:
     # --- how it is drawn --------------------------------------------------------------------------------------------
 
     def _strengths(self) -> list[float]:
-        """A hundred prompts that might still be written: as good as those that were tried are, and as different."""
+        """A hundred prompts that could still be written, distributed like those that were tried."""
         tried = self.world.prompts
         return list(np.clip(np.random.default_rng([self.world.seed, 3]).normal(
             np.mean(tried), np.std(tried, ddof=1) if len(tried) > 1 else 0.0, size=100), 0.01, 0.99))  # fmt: skip
 
     def _later(self) -> Table:
-        """Years from now at which each kind gets another right label."""
+        """Years from now at which each kind's right label changes."""
         speed = self.world.moves_per_year
         return self._rng.exponential(1 / speed, KINDS) if speed else np.full(KINDS, np.inf)
 
@@ -318,12 +318,12 @@ class Simulated:
 
     @cached_property
     def changed(self) -> Table:
-        """Years ago at which each kind got the label that it has."""
+        """Years ago at which each kind got its current label."""
         return self._rng.exponential(1 / self.world.moves_per_year, KINDS)
 
     @cached_property
     def former(self) -> NDArray[Any]:
-        """The labels before: half of the kinds had one and the same, a label that has gone out of use."""
+        """The former labels: half of the kinds had the same one, which is no longer in use."""
         return np.where(self._rng.random(KINDS) < 0.5, 0, self._rng.integers(LABELS, size=KINDS))
 
     def _demonstrated(self, which: int) -> int:
@@ -334,7 +334,7 @@ class Simulated:
         return int(self.truth[which])
 
     def _second(self, one: Example) -> int:
-        """Another person's answer, where the first is the reference."""
+        """A second person's answer; the first is the reference."""
         which = kind(one)
         if self.disputed[which]:
             return int(self._rng.choice([self.truth[which], self.other[which]]))
@@ -350,7 +350,7 @@ class Simulated:
         return self._labels([*self._train, *more], corrected)
 
     def _passed(self, logits: Table) -> list[bool]:
-        """Passes on dev, greedily, as the world's scorer and references have it."""
+        """Passes on dev with greedy answers, by the world's scorer and references."""
         best = logits.argmax(axis=1)
         return [bool(self._judged(one, int(best[kind(one)]))) for one in self._dev]
 
@@ -371,11 +371,11 @@ class Simulated:
 
 
 def kind(example: Example) -> int:
-    """The kind of case that an example is."""
+    """An example's kind of case."""
     return int(example.input["kind"])
 
 
 def softmax(logits: Table) -> Table:
-    """Row by row."""
-    found = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return found / found.sum(axis=-1, keepdims=True)
+    """The softmax of each row."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)

@@ -253,6 +253,9 @@ class Trace(Record):
     caller's own; `cost_usd` is what the answer cost at the measured or listed price. `caller` is a salted hash of the
     key that asked, empty where no key is asked for; `customer` one of whom it asked for. A request that a version did
     not answer has the finish reason `error` and why instead of a text; it is not valid.
+
+    Where tools were offered, `tools` has them with their schemas and `calls` what the answer called; it is valid where
+    its calls are whole. It is a turn of a conversation then and no answer of the workload: `input` is empty.
     """
 
     id: str
@@ -273,16 +276,32 @@ class Trace(Record):
     returned: bool = True
     caller: str = ""
     customer: str = ""
+    tools: tuple[Tool, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
 
     @property
     def failed(self) -> bool:
         """Whether the version did not answer."""
         return self.finish_reason == "error"
 
+    @property
+    def reply(self) -> Message:
+        """The answer as a message."""
+        return Message(role="assistant", content=self.text, tool_calls=self.calls)
+
 
 def request_id(trace_id: str) -> str:
     """The id of the request that a trace belongs to: what stands before the route."""
     return trace_id.partition("~")[0]
+
+
+def choices_id(trace_id: str) -> str:
+    """The id that all completions of a request share: what stands before the route, and before a further one's number.
+
+    A request has at most a hundred completions, and its own id ends in more than two digits.
+    """
+    stem, dash, number = request_id(trace_id).rpartition("-")
+    return stem if dash and number.isdecimal() and len(number) <= 2 else request_id(trace_id)
 
 
 class Feedback(Record):

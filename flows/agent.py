@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from flows.conversations import harvest, watch
+
 if TYPE_CHECKING:
     from components.evaluation.trials import Trials
     from components.records import Trajectory
@@ -88,6 +90,10 @@ def certify(
         typer.echo(f"{name}: {share.value:.1%} of {cases:,} cases pass ({share.low:.1%} to {share.high:.1%})")
     if any(share.value > MOST_PASSED for share in shares.values()):
         raise typer.Exit(1)
+
+
+agent.command("harvest", epilog="Example: [bold]gradus agent harvest desk --to tries.jsonl --least 1[/]")(harvest)
+agent.command("watch", epilog="Example: [bold]gradus agent watch desk --hours 24[/]")(watch)
 
 
 def _tell(played: "Played") -> None:

@@ -25,7 +25,7 @@ from flows.label import label
 from flows.logins import temporary_prefect
 from flows.machine import machine
 from flows.new import new
-from flows.place import in_a_repository, usable
+from flows.place import refuse_unusable_path, refuse_without_repository
 from flows.production import prefect_home, production
 from flows.retention import retention
 from flows.trust import trust
@@ -140,7 +140,7 @@ def climb_ladder(
     if quick and ladder not in (None, QUICK):
         raise ConfigError(f"expected --quick or --ladder, found --quick and --ladder {ladder}")
     run = Run.of(workload, profile, QUICK if quick else ladder)
-    in_a_repository(Path.cwd())
+    refuse_without_repository(Path.cwd())
     prefect_home()
     from flows.ladder import climb
     from flows.tasks import stop
@@ -265,7 +265,7 @@ def main() -> None:
     """
     os.umask(0o077)  # what production said, the record and the models are their owner's
     try:
-        usable(Path.cwd())
+        refuse_unusable_path(Path.cwd())
         app()
     except GradusError as error:
         if not str(error):  # told before

@@ -1,6 +1,6 @@
-"""The whole loop, to be watched: serve → traffic → drift → event → retraining → gate → release → new champion.
+"""A demo of the whole loop: serve → traffic → drift → event → retraining → gate → release → new champion.
 
-Decides what is sent when, and what is told of it. Everything that reacts is what runs in production: the services of
+Decides what is sent when, and what is reported. Everything that reacts is what runs in production: the services of
 `gradus up`, their deployments, and the automation that starts a retraining when drift is detected.
 """
 
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 DONE = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-MOST_SECONDS = 3 * 3600  # of a retraining: the ladder
-STORED_S = 12.0  # until traces have left the spool for the lake
+MOST_SECONDS = 3 * 3600  # for a retraining, which climbs the ladder
+STORED_S = 12.0  # until traces have moved from the spool to the lake
 LOOK_S = 5.0
-CANARY_BATCH = 100  # requests at once while a canary is tried
+CANARY_BATCH = 100  # requests at once during a canary
 
 
 @dataclass(frozen=True)
 class Story:
-    """What is played: the drift, requests before it and after it, and the share that people correct."""
+    """The script: the drift, the requests before and after it, and the share that people correct."""
 
     drift: str
     before: int
@@ -45,14 +45,14 @@ class Story:
 
 
 class Chapter(Record):
-    """Something that happened, and when, in seconds since the beginning."""
+    """An event, and its time in seconds since the beginning."""
 
     at_s: float
     what: str
 
 
 class Ending(Record):
-    """The timeline, and the shares of right answers that the story is about."""
+    """The timeline, and the shares of right answers."""
 
     drift: str
     timeline: tuple[Chapter, ...]
@@ -67,13 +67,13 @@ class Ending(Record):
 
     @property
     def regained(self) -> float:
-        """The share of what the drift cost that the new champion regained."""
+        """The share of the drift's loss that the new champion regained."""
         lost = self.accuracy_before - self.accuracy_during
         return (self.accuracy_after - self.accuracy_during) / lost if lost > 0 else 0.0
 
 
 class DemoRun:
-    """The running services, and what has happened so far."""
+    """The running services, and the events so far."""
 
     def __init__(self, run: Run, services: Services, story: Story, report: Callable[[str], None]) -> None:
         self.run, self.story, self._report = run, story, report
@@ -83,13 +83,13 @@ class DemoRun:
         )  # fmt: skip
         self.started, self.chapters, self.replies = time.time(), list[Chapter](), list[Reply]()
 
-    def happens(self, what: str) -> None:
-        """Write a chapter."""
+    def add_event(self, what: str) -> None:
+        """Add an event to the timeline and report it."""
         self.chapters.append(Chapter(at_s=round(time.time() - self.started, 1), what=what))
         self._report(f"{datetime.now(UTC):%H:%M:%S}  {what}")
 
     def send(self, plan: Plan) -> list[Reply]:
-        """Play a part of the traffic; people label all that is set aside for it."""
+        """Send a part of the traffic; people label everything that is set aside for labelling."""
         plan = replace(plan, labelled=self.run.workload.serving.labelling.share)
         replies = replay(self.run.workload, plan, self.target)
         self.replies += replies
@@ -97,30 +97,30 @@ class DemoRun:
 
 
 def play(run: Run, services: Services, story: Story, report: Callable[[str], None]) -> Ending:
-    """Play the loop against services that run.
+    """Play the loop against running services.
 
     Raises:
         ServiceError: A flow fails, or drift is not noticed.
     """
     demo, first = DemoRun(run, services, story, report), registered(run.workload.name).number
-    demo.happens(f"version {first} is champion; {story.before} usual tickets are sent")
+    demo.add_event(f"version {first} is champion; {story.before} usual tickets are sent")
     usual = Plan(story.before, "none", story.before, story.feedback_share, story.seed)
     before = demo.send(usual)
-    demo.happens(f"{right(before):.1%} right; the drift {story.drift} begins")
+    demo.add_event(f"{right(before):.1%} right; the drift {story.drift} begins")
     drifted = Plan(story.after, story.drift, 0, story.feedback_share, story.seed + 1)
     during = demo.send(drifted)
-    demo.happens(f"{right(during):.1%} right on {story.after} drifted tickets")
+    demo.add_event(f"{right(during):.1%} right on {story.after} drifted tickets")
     time.sleep(STORED_S)
     noticed = noticed_drift(demo)
-    demo.happens(noticed)
+    demo.add_event(noticed)
     ends = wait_for(demo, "retrain", since=demo.started)
-    demo.happens(f"the retraining ended: {ends}")
+    demo.add_event(f"the retraining ended: {ends}")
     version = registered(run.workload.name).number
     time.sleep(2 * run.workload.serving.follow_s)
     after = demo.send(replace(drifted, seed=story.seed + 2, feedback_share=0.0))
-    demo.happens(f"version {version} answers: {right(after):.1%} right on drifted tickets")
+    demo.add_event(f"version {version} answers: {right(after):.1%} right on drifted tickets")
     old = demo.send(replace(usual, seed=story.seed + 3, feedback_share=0.0))
-    demo.happens(f"{right(old):.1%} right on usual ones")
+    demo.add_event(f"{right(old):.1%} right on usual ones")
     return Ending(
         drift=story.drift, timeline=tuple(demo.chapters), accuracy_before=right(before), accuracy_during=right(during),
         accuracy_after=right(after), accuracy_old_traffic=right(old), requests=len(demo.replies),
@@ -129,7 +129,7 @@ def play(run: Run, services: Services, story: Story, report: Callable[[str], Non
 
 
 def noticed_drift(demo: DemoRun) -> str:
-    """Let the deployed flows score and look, as their schedules would within the hour."""
+    """Run the deployed flows for scoring and watching, as their schedules would within the hour."""
     from prefect.deployments import run_deployment
 
     name = demo.run.workload.name
@@ -145,7 +145,7 @@ def noticed_drift(demo: DemoRun) -> str:
 
 
 def wait_for(demo: DemoRun, flow: str, since: float) -> str:
-    """Wait until a flow that an event started has ended; while a canary is tried, it is asked."""
+    """Wait for the end of a flow that an event started; during a canary, send requests."""
     ends = time.time() + MOST_SECONDS
     number = 0
     while time.time() < ends:
@@ -157,13 +157,13 @@ def wait_for(demo: DemoRun, flow: str, since: float) -> str:
             plan = Plan(CANARY_BATCH, demo.story.drift, 0, demo.story.feedback_share, demo.story.seed + 100 + number)
             demo.send(plan)
             if number == 1:
-                demo.happens("a canary answers its share of the traffic")
+                demo.add_event("a canary answers its share of the traffic")
         time.sleep(LOOK_S)
     raise ServiceError(f"expected the flow {flow} to end within {MOST_SECONDS / 3600:g} hours, found it running")
 
 
 def state_of(flow: str, since: float) -> str | None:
-    """The state of the first run of a flow since a time, None where there is none yet; later ones are cancelled."""
+    """The state of a flow's first run since a time, None if there is none yet; later runs are cancelled."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterStartTime
     from prefect.client.schemas.sorting import FlowRunSort
@@ -180,16 +180,16 @@ def state_of(flow: str, since: float) -> str | None:
 
 
 def right(replies: list[Reply]) -> float:
-    """The share of answered tickets that were answered right."""
+    """The share of right answers among answered tickets."""
     answered = [reply.right for reply in replies if reply.error is None]
     return sum(answered) / len(answered) if answered else 0.0
 
 
 def reviewing(environment: Mapping[str, str]) -> dict[str, str]:
-    """A reviewer's key for the simulated people, and its hash for the server; nothing where keys are set already.
+    """A reviewer's key for the simulated people, and its hash for the server; {} if keys are set already.
 
     Raises:
-        ConfigError: Services run that would not know the key.
+        ConfigError: Services are running that do not know the key.
     """
     if Keys.read(environment).hashes:
         return {}
@@ -200,7 +200,7 @@ def reviewing(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def ensure_champion(run: Run) -> None:
-    """Climb the ladder where nobody is champion yet."""
+    """Climb the ladder if there is no champion yet."""
     try:
         registered(run.workload.name)
     except RegistryError:
@@ -210,7 +210,7 @@ def ensure_champion(run: Run) -> None:
 
 
 def endings(ending: Ending) -> "Table":
-    """The quality before, during and after, for a terminal."""
+    """The quality before, during and after the drift, for a terminal."""
     from rich.table import Table
 
     table = Table(

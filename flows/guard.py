@@ -1,7 +1,7 @@
-"""What stands before a server of this machine: only its own address, no page of others, and a login.
+"""Guards a local server: it accepts only its own address, no foreign pages, and requires a login.
 
-Loopback is no boundary: every page in the operator's browser and every user of the machine reaches it. A foreign Host
-is a name that somebody made point here, a foreign Origin a page of somebody else's.
+Loopback is not a security boundary: every page in the operator's browser and every user of the machine can reach it. A
+foreign Host is a name that someone has pointed here (DNS rebinding), a foreign Origin is someone else's page.
 """
 
 import base64
@@ -13,17 +13,17 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-HEALTH = frozenset({"/health", "/api/health", "/api/ready"})  # they say that somebody is there, and nothing else
+HEALTH = frozenset({"/health", "/api/health", "/api/ready"})  # they reveal only that the server is running
 POLICY = {"x-frame-options": "SAMEORIGIN", "referrer-policy": "same-origin", "x-content-type-options": "nosniff"}
 
 
 class Guard:
-    """An ASGI application that asks before another one.
+    """An ASGI middleware that checks requests.
 
     Args:
-        app: The application behind it.
-        address: Where it listens, as in `http://127.0.0.1:5000`: the only Host and Origin.
-        login: `user:password`, asked for by HTTP's basic authentication; None where the application asks itself.
+        app: The guarded application.
+        address: Its address, such as `http://127.0.0.1:5000`: the only allowed Host and Origin.
+        login: `user:password` for HTTP basic authentication; None if the application authenticates itself.
     """
 
     def __init__(self, app: ASGIApp, address: str, login: str | None = None) -> None:
@@ -49,13 +49,13 @@ class Guard:
         if self._login is None or (scope["type"] == "http" and scope["path"] in HEALTH):
             return None
         if not _proves(headers.get("authorization", ""), self._login):
-            asked = {"www-authenticate": 'Basic realm="gradus", charset="UTF-8"'}
-            return _no(401, "expected the user and password that `gradus up` or `gradus ui` named", asked)
+            challenge = {"www-authenticate": 'Basic realm="gradus", charset="UTF-8"'}
+            return _no(401, "expected the user and password that `gradus up` or `gradus ui` named", challenge)
         return None
 
 
 def _proves(authorization: str, login: str) -> bool:
-    """Whether a header carries the login; compared in constant time."""
+    """Whether a header has the login, compared in constant time."""
     expected = "basic " + base64.b64encode(login.encode()).decode()
     scheme, _, token = authorization.partition(" ")
     return secrets.compare_digest(f"{scheme.lower()} {token}".encode(), expected.encode())
@@ -66,7 +66,7 @@ def _no(status: int, why: str, headers: Mapping[str, str] | None = None) -> Resp
 
 
 def _framed(send: Send) -> Send:
-    """Answers that no other page can put into a frame or guess the type of."""
+    """Add headers so that other pages cannot frame responses, and browsers do not guess their types."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":

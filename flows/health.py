@@ -1,4 +1,4 @@
-"""How the services of one machine are: each is asked over HTTP, the worker through its server."""
+"""The health of a machine's services: each is asked over HTTP, the worker through its server."""
 
 import uuid
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from components.errors import DataError
 from components.records import Record
-from flows.logins import USER, kept
+from flows.logins import USER, saved_logins
 
 LOCAL = "127.0.0.1"
 POOL = "gradus"
@@ -15,7 +15,7 @@ _ANSWER_S = 3.0
 
 
 class Services(Record):
-    """What runs: the workload and profile that are served, and the port of each server."""
+    """The running services: the served workload and profile, and each server's port."""
 
     workload: str
     profile: str
@@ -25,7 +25,7 @@ class Services(Record):
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where each service is found, in the order in which they start; the worker listens nowhere."""
+        """The address of each service, in the order in which they start; the worker does not listen."""
         return {
             "prefect": f"http://{LOCAL}:{self.prefect_port}",
             "mlflow": f"http://{LOCAL}:{self.mlflow_port}",
@@ -36,7 +36,7 @@ class Services(Record):
 
 @dataclass(frozen=True)
 class Health:
-    """How a service is. "not ready" is a server that is well and has no champion to serve yet."""
+    """A service's health. "not ready" is a healthy server that has no champion to serve yet."""
 
     name: str
     address: str
@@ -45,7 +45,7 @@ class Health:
 
 
 def ask(name: str, services: Services, process: str) -> Health:
-    """Ask one service; `process` is what supervisord says of it."""
+    """Ask a service; `process` is its state according to supervisord."""
     import httpx
 
     address = services.addresses[name]
@@ -76,10 +76,10 @@ def _worker(services: Services) -> Answer:
 
     api = f"{services.addresses['prefect']}/api"
     client = str(uuid.uuid4())
-    with httpx.Client(auth=(USER, kept().prefect), timeout=_ANSWER_S, trust_env=False) as asked:
-        token: Any = asked.get(f"{api}/csrf-token", params={"client": client}).raise_for_status().json()["token"]
+    with httpx.Client(auth=(USER, saved_logins().prefect), timeout=_ANSWER_S, trust_env=False) as prefect:
+        token: Any = prefect.get(f"{api}/csrf-token", params={"client": client}).raise_for_status().json()["token"]
         headers = {"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": token}
-        answer = asked.post(f"{api}/work_pools/{POOL}/workers/filter", json={}, headers=headers)
+        answer = prefect.post(f"{api}/work_pools/{POOL}/workers/filter", json={}, headers=headers)
     workers: Any = answer.raise_for_status().json()
     online = any(worker["name"] == services.workload and worker["status"] == "ONLINE" for worker in workers)
     return ("healthy", f"takes runs of the pool {POOL}") if online else ("not healthy", "its server does not know it")

@@ -1,6 +1,6 @@
-"""The command `gradus init`: shows what was understood of people's files, asks, and writes.
+"""The command `gradus init`: shows its interpretation of a person's files, asks, and writes.
 
-Decides what is asked; what columns mean and what is written, `components.data` decides.
+Decides what is asked; `components.data` decides what columns mean and what is written.
 """
 
 import sys
@@ -33,11 +33,11 @@ def draft(
     encoding: Encoding = None,
     sheet: Sheet = None,
 ) -> None:
-    """Draft a workload from files: its YAML and first prompts, ready to be read, edited and run.
+    """Draft a workload from files: its YAML and first prompts, ready to be reviewed, edited and run.
 
     Takes csv, Excel, JSON, JSONL, Parquet, chats, logged completions, test files, traces, datasets and folders of
-    them (docs/inputs.md). Says what it understood before it writes; converts the rows into data/NAME/. Nothing that
-    exists is overwritten.
+    them (docs/inputs.md). Shows its interpretation before it writes; converts the rows into data/NAME/. Never
+    overwrites existing files.
     """
     from components.data.init import init_workload, read_input
     from components.data.reading.folders import Options
@@ -55,7 +55,7 @@ def draft(
 
 
 def _role(text: str) -> tuple[str, str]:
-    """COLUMN=ROLE as a pair; a column's name may hold an equals sign."""
+    """COLUMN=ROLE as a pair; a column's name may contain an equals sign."""
     column, equals, role = text.rpartition("=")
     if not equals:
         raise ConfigError(f"--role must be COLUMN=ROLE, found {text!r}")
@@ -63,7 +63,7 @@ def _role(text: str) -> tuple[str, str]:
 
 
 def _agreed(source: Path, options: "Options", roles: dict[str, str]) -> dict[str, str]:
-    """The roles that a person at the terminal agrees to, after changes; each change is shown.
+    """The roles that a person at the terminal accepts, after changes; each change is shown.
 
     Raises:
         ConfigError: There is no terminal, or the person says no.

@@ -1,4 +1,4 @@
-"""Commands that keep a project: into one file, and out of it again."""
+"""Commands to back up a project to a file, and to restore it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +9,10 @@ keeping = typer.Typer(add_completion=False)
 
 
 @keeping.command("backup", epilog="Example: [bold]gradus backup ../gradus.tar.gz[/]")
-def back_up(file: Annotated[Path, typer.Argument(help="The file to be written; it must not exist.")]) -> None:
-    """Write the project to one file, while its services run: settings, data, models, record, lake, git's branches.
+def back_up(file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")]) -> None:
+    """Write the project to a file, while its services run: settings, data, models, record, lake, git branches.
 
-    Left out: environments and caches, checkpoints of trainings, logs, and secrets (logins, .env, .dvc/config.local).
+    Leaves out environments and caches, training checkpoints, logs, and secrets (logins, .env, .dvc/config.local).
     """
     from components.stages.backup import backup
 
@@ -23,9 +23,9 @@ def back_up(file: Annotated[Path, typer.Argument(help="The file to be written; i
 @keeping.command("restore", epilog="Example: [bold]gradus restore gradus.tar.gz ../gradus-again[/]")
 def restore_project(
     file: Annotated[Path, typer.Argument(help="What `gradus backup` wrote.")],
-    folder: Annotated[Path, typer.Argument(help="The folder of the project to be; new, or empty.")],
+    folder: Annotated[Path, typer.Argument(help="The project's folder: new, or empty.")],
 ) -> None:
-    """Make a project of a backup in a new folder, where it runs as it did; every file is compared with its digest."""
+    """Restore a project from a backup into a new folder; every file is compared with its digest."""
     from components.stages.backup import restore
 
     manifest = restore(file, folder.absolute())

@@ -1,4 +1,4 @@
-"""The command that labels: requests that were set aside, one after the other, each with its right answer."""
+"""The command that labels: people review answers that were set aside, one by one."""
 
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -21,13 +21,13 @@ RIGHT, LATER = "", "?"
 def label_drawn(
     workload: Workload,
     profile: Profile = "nano",
-    most: Annotated[int, typer.Option(min=1, help="Answers that are shown at most.")] = 50,
-    hours: Annotated[float, typer.Option(min=0, help="Answers of the last so many hours.")] = 168,
+    most: Annotated[int, typer.Option(min=1, help="The maximum number of answers to show.")] = 50,
+    hours: Annotated[float, typer.Option(min=0, help="Answers of the last HOURS hours.")] = 168,
 ) -> None:
-    """Label answers that were drawn at random (serving.labelling), the oldest first: right as they are, or corrected.
+    """Label randomly drawn answers (serving.labelling), the oldest first: right as they are, or corrected.
 
-    Enter says that an answer is right, anything else is the right answer in its place, ? leaves it for later. All of
-    them are to be labelled, the easy and the hard: what is left out may be what was wrong. They are a reviewer's word.
+    Enter accepts an answer, any other input replaces it, ? leaves it for later. Label all of them, easy and hard: those
+    left out may be the wrong ones. Labels count as a reviewer's.
     """
     from components.stages.run import STATE, Run
     from monitoring.labelling import keep, waiting
@@ -39,19 +39,19 @@ def label_drawn(
     if not labelling.share:
         typer.echo(f"No answers of {workload} are drawn for labelling: serving.labelling.share is 0.")
     left = waiting(lake, workload, labelling, (now - hours * HOUR_S, now))
-    kept = 0
+    count = 0
     for number, trace in enumerate(left[:most], start=1):
         typer.echo(f"\n{number} of {min(most, len(left))}  {trace.id}")
         for name, text in trace.input.items():
             typer.echo(f"  {name}: {text}")
         typer.echo(f"  answer: {trace.text}")
-        if word := asked(trace, run.workload.output):
-            kept += keep(lake, [word])
-    typer.echo(f"{kept:,} labelled, {len(left) - kept:,} wait.")
+        if feedback := ask_person(trace, run.workload.output):
+            count += keep(lake, [feedback])
+    typer.echo(f"{count:,} labelled, {len(left) - count:,} wait.")
 
 
-def asked(trace: "Trace", schema: "Mapping[str, Any]") -> "Feedback | None":
-    """What a person says of an answer, asked again while it is no answer; None where it is left for later."""
+def ask_person(trace: "Trace", schema: "Mapping[str, Any]") -> "Feedback | None":
+    """A person's judgement of an answer, repeated until it is valid; None if it is left for later."""
     from components.data.masking import mask
     from components.records import Feedback
     from components.scorers import JsonSchemaScorer
@@ -60,13 +60,13 @@ def asked(trace: "Trace", schema: "Mapping[str, Any]") -> "Feedback | None":
 
     scorer = JsonSchemaScorer(schema)
     while True:
-        said = typer.prompt("right (Enter), the right answer, or ?", default=RIGHT, show_default=False).strip()
-        if said == LATER:
+        entry = typer.prompt("right (Enter), the right answer, or ?", default=RIGHT, show_default=False).strip()
+        if entry == LATER:
             return None
-        text = said or trace.text
+        text = entry or trace.text
         objection = scorer.objection(text)
         if objection is None:
-            right = content(text) == content(trace.text)  # typed anew, it is right all the same
+            right = content(text) == content(trace.text)  # retyping the same answer confirms it
             return Feedback(
                 trace_id=trace.id, at=max(time.time(), trace.at), workload=trace.workload, score=float(right),
                 corrected=mask(text), sender=LABELLER, reviewer=True,

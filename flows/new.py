@@ -1,6 +1,6 @@
-"""The command `gradus new`: a project in an empty folder, for those who installed Gradus as a package.
+"""The command `gradus new`: a project in an empty folder, for users who have installed Gradus as a package.
 
-A project has settings, prompts, the small base model and a git repository; its code is the installed one.
+A project has settings, prompts, the small base model and a git repository; its code is the installed package.
 """
 
 import shutil
@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from components.errors import ConfigError, DataError
-from flows.place import usable
+from flows.place import refuse_unusable_path
 
 PACKAGED = Path(__file__).with_name("project")
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -25,46 +25,46 @@ new = typer.Typer()
 def make_project(folder: Annotated[Path, typer.Argument(help="The project's folder: new, or empty.")]) -> None:
     """Make a project: settings, prompts, the base model nano, DVC's and git's files, and a first commit.
 
-    Nothing that exists is overwritten.
+    Existing files are never overwritten.
     """
     make(folder)
     typer.echo(folder)
 
 
 def make(folder: Path) -> None:
-    """Make a project in a folder; whole or not at all.
+    """Make a project in a folder, atomically.
 
     Raises:
-        ConfigError: The folder has something in it, or cannot be made.
-        DataError: git refuses.
+        ConfigError: The folder is not empty, or cannot be made.
+        DataError: git fails.
     """
-    usable(folder.absolute())
+    refuse_unusable_path(folder.absolute())
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()) or (folder.is_dir() and any(folder.iterdir())):
         raise ConfigError(f"expected a new or an empty folder, found something in it ({folder})")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".gradus-new-") as beside:
-            made = Path(beside) / "project"
+            project = Path(beside) / "project"
             for source, name in _files():
-                (made / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, made / name)
-            _commit(made)
-            _settle(made, folder)
+                (project / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, project / name)
+            _commit(project)
+            _settle(project, folder)
     except OSError as error:
         raise ConfigError(f"expected to make a project, found {error.strerror} ({folder})") from error
 
 
-def _settle(made: Path, folder: Path) -> None:
-    """Put what was made in its place; a folder that is there stays the same one, which somebody may be in."""
+def _settle(project: Path, folder: Path) -> None:
+    """Move the project into place; an existing folder is kept, because it may be someone's working directory."""
     if not folder.exists():
-        made.replace(folder)
+        project.replace(folder)
         return
-    for path in sorted(made.iterdir()):
+    for path in sorted(project.iterdir()):
         path.replace(folder / path.name)
 
 
 def _files() -> Iterator[tuple[Path, Path]]:
-    """The files of a project and their names in it: those that the package carries, or the repository's own."""
+    """A project's files and their names in it: from the package, or from the repository."""
     root, names = PACKAGED, ["."]
     if not root.is_dir():
         root = REPOSITORY
@@ -76,12 +76,12 @@ def _files() -> Iterator[tuple[Path, Path]]:
 
 
 def _commit(project: Path) -> None:
-    """A repository with one commit: DVC finds its way by it, and versions say what they were made from."""
+    """Make a repository with a commit, which DVC needs, and from which versions record their origin."""
     from components.data.versions import AUTHOR, git
 
     for words in (["init", "--quiet"], ["add", "."]):
         git(project, *words)
     try:
         git(project, "commit", "--quiet", "--message", "A project of Gradus")
-    except DataError:  # git knows nobody's name here
+    except DataError:  # git has no user here
         git(project, *AUTHOR, "commit", "--quiet", "--message", "A project of Gradus")

@@ -1,4 +1,4 @@
-"""Where a command runs and listens, looked at before anything is started, so that what does not fit is one sentence."""
+"""Checks before anything is started: the folder, the address and the services of a command."""
 
 import os
 import socket
@@ -9,8 +9,8 @@ from components.errors import ConfigError, ServiceError
 _ANSWER_S = 10.0
 
 
-def usable(project: Path) -> None:
-    """Refuse a folder whose path the record's database cannot carry: in its address, or in MLflow's own statements.
+def refuse_unusable_path(project: Path) -> None:
+    """Refuse a folder whose path does not work in the address of the record's database or in MLflow's SQL.
 
     Raises:
         ConfigError: Its path has a question mark, both kinds of quotation marks or a control character.
@@ -22,11 +22,11 @@ def usable(project: Path) -> None:
         )
 
 
-def in_a_repository(project: Path) -> None:
-    """Refuse to climb outside of git, by which DVC finds its way and versions say what they were made from.
+def refuse_without_repository(project: Path) -> None:
+    """Refuse to climb outside of git, which DVC needs and in which versions record their origin.
 
     Raises:
-        ConfigError: Neither the folder nor one above it has a repository.
+        ConfigError: Neither the folder nor any above it is a repository.
     """
     if not any((folder / ".git").exists() for folder in (project, *project.parents)):
         raise ConfigError(
@@ -36,10 +36,10 @@ def in_a_repository(project: Path) -> None:
 
 
 def refuse_taken(host: str, port: int) -> None:
-    """Refuse an address on which nobody can listen: it is taken, or not of this machine.
+    """Refuse an address on which one cannot listen: it is taken, or not of this machine.
 
     Raises:
-        ConfigError: Why not.
+        ConfigError: The address is refused; the message says why.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -50,11 +50,11 @@ def refuse_taken(host: str, port: int) -> None:
         raise ConfigError(f"expected to listen on {host}, port {port}, found: {error.strerror}") from error
 
 
-def prefect_answers(address: str) -> None:
-    """Refuse a PREFECT_API_URL at which no Prefect server lets us in; Prefect itself would end in a traceback.
+def refuse_without_prefect(address: str) -> None:
+    """Refuse a PREFECT_API_URL without a Prefect server that accepts our login; Prefect itself would show a traceback.
 
     Raises:
-        ServiceError: Nobody answers there, something else does, or it wants another login.
+        ServiceError: There is no answer, it is not from Prefect, or the login is rejected.
     """
     import httpx
 

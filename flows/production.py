@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from components.errors import ConfigError
-from flows.place import prefect_answers, refuse_taken
+from flows.place import refuse_taken, refuse_without_prefect
 
 LOCAL = "127.0.0.1"
 MOST_SHOWN = 400  # characters of a correction
@@ -31,7 +31,7 @@ def prefect_home() -> None:
     except OSError as error:
         raise ConfigError(f"expected a folder for Prefect at PREFECT_HOME, found {error.strerror} ({home})") from error
     if address := os.environ.get("PREFECT_API_URL"):
-        prefect_answers(address)
+        refuse_without_prefect(address)
 
 
 @production.command("serve", epilog="Example: [bold]gradus serve triage --port 8000[/]")

@@ -1,4 +1,4 @@
-"""Scoring: the traces of the last hours → scores in the lake, a judge's among them → assessments in MLflow."""
+"""Scoring: recent traces → scores in the lake, including a judge's → assessments in MLflow."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @flow(name="score", flow_run_name="{workload}")
 def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
-    """Score the traces of the last hours by what people said of them; where it was done before, nothing is added."""
+    """Score the traces of the last hours by people's feedback, skipping those already scored."""
     run, now = Run.of(workload, profile), time.time()
     since = now - hours * HOUR_S
     scoring = into_lake(run, since, now)
@@ -36,7 +36,7 @@ def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
 
 @task(cache_policy=NO_CACHE)
 def into_lake(run: Run, since: float, until: float) -> Scoring:
-    """Score what has evidence and no score yet."""
+    """Score traces that have evidence and no score yet."""
     workload = run.workload
     scorer = build(workload.scorer, workload.output)
     return score_window(Lake(STATE / "lake"), workload.name, scorer, since, until)
@@ -44,13 +44,13 @@ def into_lake(run: Run, since: float, until: float) -> Scoring:
 
 @task(cache_policy=NO_CACHE)
 def merged(now: float) -> int:
-    """Merge the lake's small files: a server writes one every few seconds."""
+    """Merge the lake's small files, of which a server writes one every few seconds."""
     return compact(Lake(STATE / "lake"), now)
 
 
 @task(cache_policy=NO_CACHE)
 def by_judge(run: Run, since: float, until: float) -> Judged:
-    """Let the workload's judge mark a share of the answers, and tell what that cost."""
+    """Let the workload's judge mark a share of the answers, and log the cost."""
     judge = judge_of(run)
     bench = Bench(run.workload.name, judge, run.workload.serving.judge_share)
     judged = judge_window(Lake(STATE / "lake"), bench, since, until)
@@ -60,9 +60,9 @@ def by_judge(run: Run, since: float, until: float) -> Judged:
 
 @task(cache_policy=NO_CACHE)
 def into_mlflow(workload: str, since: float) -> int:
-    """Assess the traces that MLflow has: all scores of the window, so that what it missed while it was away is added.
+    """Add assessments to MLflow's traces for all scores in the window, including those missed while it was unavailable.
 
     Raises:
-        RegistryError: It is away; the scores stay in the lake, and the next run comes again.
+        RegistryError: It is unavailable; the scores stay in the lake, and the next run tries again.
     """
     return assess(Lake(STATE / "lake").read(Scored, workload, since))

@@ -1,10 +1,9 @@
-"""A workload's server: the registry's versions, the spools and what they empty into, put together."""
+"""Assembles a workload's server: the registry's versions, and the spools with their destinations."""
 
 from functools import partial
 
 from fastapi import FastAPI
 
-from components.errors import ConfigError
 from components.registry import registered, registered_if_any, store_traces
 from components.serving import (
     Corrections,
@@ -27,17 +26,11 @@ SALT, FORGOTTEN = STATE / "serving" / "salt", STATE / "serving" / "forgotten"
 
 
 def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
-    """The HTTP application that serves a run's workload at an address; it opens its champion when it starts.
+    """The HTTP application that serves a run's workload at an address; it loads its champion on startup.
 
     Raises:
-        ConfigError: The workload is an agent's, which acts in its environment and answers no single request.
         EngineError: The API key of the second model is missing.
     """
-    if run.workload.agent is not None:
-        raise ConfigError(
-            f"expected a workload that answers requests, found an agent's ({run.workload.name}): what its champion "
-            "does, `gradus agent play` shows; agents are not served yet"
-        )
     name, settings, routing = run.workload.name, run.workload.serving, run.workload.serving.routing
     opened = partial(open_served, workload=run.workload, profile=run.profile)
 

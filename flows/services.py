@@ -14,9 +14,9 @@ from components.errors import ConfigError, GradusError, RegistryError, ServiceEr
 from components.records import read_record, write_record
 from flows.health import LOCAL, Health, Services, ask
 from flows.logins import FILE as LOGINS
-from flows.logins import Logins, keep, kept, mlflow_settings, new_logins, prefect_settings
+from flows.logins import Logins, mlflow_settings, new_logins, prefect_settings, save_logins, saved_logins
 from flows.place import refuse_taken
-from flows.supervisor import MARK, control, processes, runs, socket_path, sweep
+from flows.supervisor import MARK, control, is_running, processes, socket_path, sweep
 
 CONFIGURATION = Path("infra/supervisord.conf")
 UP, LOGS = Path("state/up"), Path("state/logs")
@@ -36,12 +36,12 @@ def up(services: Services, report: Callable[[str], None]) -> list[Health]:
         ServiceError: A service does not become healthy. All were taken down again.
     """
     folder, running = Path.cwd(), _is_up(services)
-    logins = kept() if running else new_logins()
+    logins = saved_logins() if running else new_logins()
     os.environ.update(environment(services, folder, logins))
     if not running:
         sweep(folder)
         _refuse_taken(services)
-        keep(logins)
+        save_logins(logins)
         _supervise(services, folder)
     try:
         _bring(services, SERVERS, report)
@@ -69,7 +69,7 @@ def down() -> bool:
     if pid is not None:
         control("shutdown")
         ends = time.monotonic() + MOST_STOP_S
-        while runs(pid) and time.monotonic() < ends:
+        while is_running(pid) and time.monotonic() < ends:
             time.sleep(_LOOK_S)
     swept = sweep(Path.cwd())
     for path in (socket_path(Path.cwd()), PID, RECORD, LOGINS):

@@ -1,7 +1,7 @@
-"""The processes of the services: asked through supervisord, and found by their mark where it is no more.
+"""The services' processes: controlled through supervisord, or found by their mark if it is gone.
 
-Each of them carries the project's folder in its environment, and so does all that they start, whatever session or
-parent it has.
+Each of them has the project's folder in its environment, and so do all processes that they start, whatever their
+session or parent.
 """
 
 import hashlib
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     import psutil
 
 SOCKET = Path("state/up/control.sock")
-MOST_SOCKET_BYTES = 90  # of a socket's path: systems take 104 to 108, and supervisord adds to it while it starts
+MOST_SOCKET_BYTES = 90  # of a socket's path: systems allow 104 to 108, and supervisord adds some while it starts
 MARK = "GRADUS_UP"
-MOST_END_S = 10.0  # of a process that was asked to end, before it is killed
+MOST_END_S = 10.0  # for a terminated process, before it is killed
 
 
 def processes() -> dict[str, str]:
-    """What supervisord says of each service; nothing where it does not run."""
+    """The state of each service according to supervisord; {} if it is not running."""
     return {process["name"]: process["statename"] for process in control("getAllProcessInfo") or ()}
 
 
 def control(question: str, *arguments: Any) -> Any:
-    """Ask supervisord; None where it does not run."""
+    """Call supervisord; None if it is not running."""
     from supervisor.xmlrpc import SupervisorTransport
 
     transport = SupervisorTransport(serverurl=f"unix://{socket_path(Path.cwd())}")
@@ -42,10 +42,10 @@ def control(question: str, *arguments: Any) -> Any:
 
 
 def socket_path(project: Path) -> Path:
-    """Where supervisord listens: in the project, or where its path is too long for a socket, in a folder of this user.
+    """The socket of supervisord: in the project or, if its path is too long for a socket, in a folder of this user.
 
     Raises:
-        ServiceError: That folder is somebody else's, or open to others.
+        ServiceError: That folder belongs to someone else, or is open to others.
     """
     path = project / SOCKET
     if len(os.fsencode(path)) <= MOST_SOCKET_BYTES:
@@ -60,8 +60,8 @@ def socket_path(project: Path) -> Path:
     return folder / f"{hashlib.sha256(os.fsencode(project)).hexdigest()[:16]}.sock"
 
 
-def runs(pid: int) -> bool:
-    """Whether a process has not ended."""
+def is_running(pid: int) -> bool:
+    """Whether a process is running."""
     import psutil
 
     try:
@@ -71,10 +71,10 @@ def runs(pid: int) -> bool:
 
 
 def sweep(folder: Path) -> bool:
-    """End what carries the folder's mark: the services of a supervisord that was killed, and what they started.
+    """End all processes with the folder's mark: the services of a killed supervisord, and what they started.
 
     Raises:
-        ServiceError: Something does not end.
+        ServiceError: A process does not end.
     """
     import psutil
 
@@ -92,14 +92,14 @@ def sweep(folder: Path) -> bool:
 
 
 def _marked(folder: Path) -> "list[psutil.Process]":
-    """The living processes that carry the folder's mark, this one left out."""
+    """The running processes with the folder's mark, except this one."""
     import psutil
 
     living: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
             marked = process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE
-        except (psutil.Error, OSError):  # another user's, or it has just ended
+        except (psutil.Error, OSError):  # it is another user's, or has just ended
             continue
         if marked and process.pid != os.getpid():
             living.append(process)

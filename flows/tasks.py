@@ -45,7 +45,7 @@ def reproduce(run: Run, name: str) -> None:
     from dvc.repo import Repo
     from dvc.stage.exceptions import StageCmdFailedError
 
-    logging.getLogger("dvc").setLevel(logging.WARNING)  # its hints on git would stand between the stages' own lines
+    quiet()
     try:
         with Repo(".") as repo:
             ran = repo.reproduce(targets=[_target(run, name)], single_item=True)  # pyright: ignore[reportCallIssue] — bound at import
@@ -70,12 +70,20 @@ def opened() -> Generator[Any]:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.WARNING)
+    quiet()
     try:
         with Repo(".") as repo:
             yield repo
     except DvcException as error:
         raise ConfigError(f"expected DVC to send and fetch a stage's files, found {error}") from error
+
+
+def quiet() -> None:
+    """Keep what DVC says beside a stage's own lines to warnings, each told once, by DVC's own handler."""
+    dvc = logging.getLogger("dvc")
+    dvc.setLevel(logging.WARNING)  # its hints on git
+    dvc.propagate = False
+    logging.getLogger("dvc.output").setLevel(logging.ERROR)  # "… is empty": a split without rows, which `data` tells
 
 
 def stop(*_: object) -> NoReturn:

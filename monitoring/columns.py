@@ -17,7 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,16 @@ _SETTLED = 0.95  # share of one number in the reference from which it is the usu
 _INFLATED = 0.5  # from which it is told apart from the others
 
 
+class Placed(Protocol):
+    """A row that belongs to a customer and to a moment."""
+
+    @property
+    def customer(self) -> str: ...
+
+    @property
+    def at(self) -> float: ...
+
+
 @dataclass(frozen=True)
 class Groups:
     """Which rows of a side go together: those of a customer, and in order of time those that follow each other.
@@ -49,7 +59,7 @@ class Groups:
     blocks: np.ndarray | None = None
 
     @classmethod
-    def of(cls, rows: Sequence[Observation]) -> "Groups":
+    def of(cls, rows: Sequence[Placed]) -> "Groups":
         """The groups of a side; a row without a customer is a group of its own."""
         customers = _customers(rows) if any(one.customer for one in rows) else None
         if not all(one.at for one in rows):
@@ -111,11 +121,15 @@ def compare(
     if vectors is not None:
         near, far = _embedded(*vectors, components, _customers(reference) % 2 == 0)
         first, second = pd.concat([first, near], axis=1), pd.concat([second, far], axis=1)
+    return settled(first, second, (Groups.of(reference), Groups.of(current)))
+
+
+def settled(first: pd.DataFrame, second: pd.DataFrame, groups: tuple[Groups, Groups]) -> Table:
+    """Two sides with the same columns, as they are compared."""
     _settle(first, second)
     names = [str(name) for name in first if _comparable(str(name), first, second)]
     numbers = tuple(name for name in names if first[name].dtype.kind == "f")
     labels = tuple(name for name in names if name not in numbers)
-    groups = Groups.of(reference), Groups.of(current)
     return Table(first.filter(names), second.filter(names), numbers, labels, groups)
 
 
@@ -195,12 +209,12 @@ def _label(field: Field, value: Any) -> str:
     return str(value) if field.shape.allows(value) else "other"
 
 
-def _names(rows: Sequence[Observation]) -> list[str]:
+def _names(rows: Sequence[Placed]) -> list[str]:
     """The name of each row's customer; a row without one is its own."""
     return [one.customer or f" {at}" for at, one in enumerate(rows)]
 
 
-def _customers(rows: Sequence[Observation]) -> np.ndarray:
+def _customers(rows: Sequence[Placed]) -> np.ndarray:
     """The number of each row's customer, in order of their coming; a row without one is its own."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in _names(rows)], int)

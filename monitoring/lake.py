@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zlib import crc32
 
-from pydantic import ValidationError
-
 from components.errors import DataError
 from components.records import (
     Feedback,
@@ -29,7 +27,7 @@ from components.records import (
     request_id,
 )
 from components.state import BROKEN
-from monitoring.parquet import arrow_schema, batches, merged_in, plain, write
+from monitoring.parquet import arrow_schema, batches, merged_in, plain, row_of, write
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +62,7 @@ class Lake:
             day = datetime.fromtimestamp(record.at, UTC).date().isoformat()
             kind = type(record)
             folder = self.folder / KINDS[kind] / f"workload={record.workload}" / f"day={day}"
-            days.setdefault((kind, folder), []).append(record.model_dump(mode="json"))
+            days.setdefault((kind, folder), []).append(row_of(record))
         for (kind, folder), rows in days.items():
             table = pa.Table.from_pylist(rows, arrow_schema(kind))
             write(table.to_batches(), kind, folder / f"{segment}.parquet")
@@ -109,6 +107,15 @@ class Lake:
             places = [at for at, name in enumerate(batch["id"].to_pylist()) if wanted(name)]
             rows += batch.take(places).to_pylist() if places else []
         return _records(Trace, rows)
+
+    def with_tools(self, workload: str, window: tuple[float, float]) -> list[Trace]:
+        """What callers got in a window of time [since, until) in conversations with tools, oldest first."""
+        import pyarrow.compute as pc
+
+        wanted = (pc.field("tools").is_valid() | pc.field("turns").is_valid()) & _returned()
+        return _records(
+            Trace, (row for piece in self._batches(Trace, workload, window, wanted) for row in piece.to_pylist())
+        )
 
     def outcomes(self, workload: str, version: int, window: tuple[float, float]) -> list[tuple[str, bool]]:
         """Of all that callers asked a version in a window [since, until): the customer, and whether it was valid.
@@ -215,7 +222,7 @@ def _records(kind: type[AnyRecord], rows: Iterable[dict[str, Any]]) -> list[AnyR
     for row in rows:
         try:
             found.append(kind.model_validate(known_fields(kind, plain(row))))
-        except ValidationError:
+        except ValueError:  # what is no JSON; a ValidationError is one
             strange += 1
     if strange:
         log.warning("Expected rows of %s, found %s that are none; left out.", KINDS[kind], f"{strange:,}")

@@ -6,6 +6,7 @@ or holds something else is set aside and told of in the log; it stops nobody.
 """
 
 import errno
+import json
 import logging
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FORMAT_KEY, MERGED_KEY = b"gradus.format", b"gradus.merged"
 BATCH_ROWS = 16_384
+# What conversations with tools have, as JSON: `messages` keeps its type, which files have that are there already.
+TURNS, IN_JSON = "turns", ("tools", "calls", "turns")
 _PASSED_OVER = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO)  # the file's own trouble, not ours
 
 
@@ -43,6 +46,7 @@ def arrow_schema(kind: type[Record]) -> "pa.Schema":
             ("messages", pa.list_(message)), ("text", text), ("finish_reason", text), ("usage", usage),
             ("latency_ms", number), ("valid", truth), ("confidence", number), ("cost_usd", number), ("route", text),
             ("returned", truth), ("caller", text), ("customer", text),
+            *((name, text) for name in IN_JSON),
         ],
         Feedback: [("trace_id", text), *shared, ("score", number), ("corrected", text), *sender],
         Scored: [
@@ -162,7 +166,9 @@ def _scanned(path: Path, kind: type[Record], wanted: "pc.Expression | None") -> 
     if (kept := _format(there)) > FORMAT:
         log.warning("%s: expected format %s or earlier, found %s; passed over.", path, FORMAT, kept)
         return
-    yield from ds.dataset([str(path)], schema=columns).to_batches(filter=wanted, batch_size=BATCH_ROWS)
+    for batch in ds.dataset([str(path)], schema=columns).to_batches(filter=wanted, batch_size=BATCH_ROWS):
+        batch.validate(full=True)  # Parquet keeps any bytes as text; those that are no UTF-8 would end a reader
+        yield batch
 
 
 def set_aside(path: Path, reason: object) -> None:
@@ -174,6 +180,24 @@ def set_aside(path: Path, reason: object) -> None:
         log.warning("%s could not be renamed: %s.", path, error)
 
 
+def row_of(record: Record) -> dict[str, Any]:
+    """A record as a row: what conversations with tools have, as JSON."""
+    row = record.model_dump(mode="json")
+    if not isinstance(record, Trace):
+        return row
+    held = {**row, TURNS: row["messages"] if any(turn.keys() - {"role", "content"} for turn in row["messages"]) else ()}
+    return row | {name: json.dumps(held[name], ensure_ascii=False) if held[name] else None for name in IN_JSON}
+
+
 def plain(row: dict[str, Any]) -> dict[str, Any]:
-    """Arrow gives a map as pairs."""
-    return row | {"input": dict(row["input"] or [])} if "input" in row else row
+    """A row as the record has it: Arrow gives a map as pairs, and JSON is read.
+
+    Raises:
+        ValueError: What should be JSON is none.
+    """
+    if "input" not in row:
+        return row
+    read = {name: json.loads(row[name]) for name in IN_JSON if row.get(name)}
+    messages = read.pop(TURNS, row["messages"])
+    kept = {name: value for name, value in row.items() if name not in IN_JSON}
+    return {**kept, **read, "messages": messages, "input": dict(row["input"] or [])}

@@ -23,8 +23,8 @@ from monitoring.windows import Window
 if TYPE_CHECKING:
     from rich.table import Table
 
-Kind = Literal["input", "output", "quality"]
-KINDS: tuple[Kind, ...] = ("input", "output", "quality")
+Kind = Literal["input", "output", "quality", "turns", "tools"]
+KINDS: tuple[Kind, ...] = ("input", "output", "quality", "turns", "tools")
 SLICES_TOLD = 3
 FEWEST_OF_A_SLICE = 15
 LEAST_FRESH = 0.05  # share of a window's rows, below which a look would only repeat the last one
@@ -128,12 +128,17 @@ def watch(sides: Sides, params: WatchParams, page: Path, seed: int = 0) -> Watch
     if not found.judged:
         return found
     table = compare(sides.reference, window.observations, sides.schema, sides.vectors, params.embedding_columns)
-    allowed = limits(table, params.false_alarms * sides.fresh, params.resamples, seed)
+    return judged(found, table, params, page, seed)
+
+
+def judged(found: Watched, table: Columns, params: WatchParams, page: Path, seed: int = 0) -> Watched:
+    """A look with what it found in a table; writes Evidently's page."""
+    allowed = limits(table, params.false_alarms * found.fresh, params.resamples, seed)
     measured = distances(table, allowed, page)
     ratios = {name: measured[name] / allowed[name] for name in table.columns}
     beyond = sorted((name for name in ratios if ratios[name] > 1 + ROUNDING), key=lambda name: -ratios[name])
     told = {
-        "looked": window.until,
+        "looked": found.until,
         "columns": len(table.columns),
         "kinds": tuple(kind for kind in KINDS if any(name.startswith(f"{kind}.") for name in beyond)),
         "severity": max(ratios.values(), default=0.0),

@@ -1,8 +1,8 @@
-"""Faults in every Python process that has this folder on its path: calls of the operating system fail now and then.
+"""Faults in every Python process with this folder on its path: system calls fail now and then.
 
-What is to happen stands in the environment: GRADUS_FAULTS = "seed:calls", the mean number of calls of a process on
-files of the project until the next one fails; GRADUS_FAULTS_FOLDER, the project; GRADUS_FAULTS_LOG, where each fault
-is noted. A process may also live with a clock that is days off, and end by SIGKILL in the middle of a write.
+Configured by the environment: GRADUS_FAULTS = "seed:calls", with the mean number of a process's calls on files of the
+project until one fails; GRADUS_FAULTS_FOLDER, the project; GRADUS_FAULTS_LOG, where faults are logged. A process may
+also get a clock that is days off, or be killed with SIGKILL in the middle of a write.
 """
 
 import builtins
@@ -20,7 +20,7 @@ DAY = 86_400.0
 
 
 class Faults:
-    """What one process will meet: nothing, a failing call, half a write and a kill, or another clock."""
+    """The faults of a process: none, a failing call, half a write and a kill, or a wrong clock."""
 
     def __init__(self, words: str, folder: str, log: str) -> None:
         seed, calls = words.split(":")
@@ -30,7 +30,7 @@ class Faults:
         self._folder, self._log = os.path.realpath(folder) + os.sep, log
 
     def install(self) -> None:
-        """Put itself before the calls that write."""
+        """Wrap the calls that write."""
         self._real_open, self._write = builtins.open, os.write
         builtins.open = io.open = self._open  # type: ignore[assignment]
         for name in ("replace", "rename", "mkdir", "link", "unlink"):
@@ -75,7 +75,7 @@ class Faults:
         return call
 
     def _open(self, file: Any, mode: str = "r", *arguments: Any, **named: Any) -> Any:
-        """A file that is opened to be written may not open, or get a part of its content from a process that dies."""
+        """Opening a file for writing may fail, or the process may die after writing part of the content."""
         opened = self._real_open
         if not set("wax+") & set(str(mode)) or not self._due(file):
             return opened(file, mode, *arguments, **named)

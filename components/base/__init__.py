@@ -1,1 +1,1 @@
-"""The embedded base model: how it is generated for, trained and examined. Decides nothing about workloads."""
+"""The embedded base model: its training data, training and evaluation. Knows nothing about workloads."""

@@ -1,7 +1,7 @@
-"""Batches: lessons packed into rows of one fixed length, each lesson blind to its neighbours.
+"""Batches: lessons packed into rows of a fixed length; no lesson attends to its neighbours.
 
-A fixed shape lets kernels be compiled once, and packing leaves a few percent of padding where sorting by length
-would leave more. Batch i is a pure function of (seed, i): resuming needs no state of the data.
+With a fixed shape, kernels are compiled once, and packing wastes only a few percent on padding, less than sorting by
+length would. Batch i is a pure function of (seed, i), so resuming needs no data state.
 """
 
 import random
@@ -16,11 +16,11 @@ from components.base.curriculum import Curriculum, segments
 from components.base.skills import Lesson
 from components.params import MidtrainParams, PretrainParams
 
-ANSWER_BLOCK = 512  # answers are padded to a multiple, so that few shapes occur
+ANSWER_BLOCK = 512  # answers are padded to a multiple of this, to keep the number of shapes small
 
 
 Encoded = tuple[list[int], list[bool]]
-"""Token ids of a lesson, and which of them are answers."""
+"""Token ids of a lesson, and which of them belong to answers."""
 Row = list[Encoded]
 
 
@@ -29,8 +29,8 @@ class Batch:
     """One optimiser step; B rows of T tokens.
 
     `tokens_B_T` and `positions_B_T` (from 0 in each lesson) are int64; `lessons_B_T` is the lesson's number, 0 for
-    padding; `sources_N` are flat positions from which an answer token is predicted, `targets_N` that token, -100
-    where N is only padded.
+    padding; `sources_N` are the flat positions from which answer tokens are predicted, `targets_N` those tokens, -100
+    for padding.
     """
 
     tokens_B_T: Tensor
@@ -40,12 +40,12 @@ class Batch:
     targets_N: Tensor
 
     def mask(self) -> Tensor:
-        """Who may attend to whom, (B, 1, T, T) bool: earlier tokens of the same lesson."""
+        """The attention mask, (B, 1, T, T) bool: each token sees itself and earlier tokens of its lesson."""
         same = self.lessons_B_T[:, None, :, None] == self.lessons_B_T[:, None, None, :]
         return same & torch.ones(same.shape[-2:], dtype=torch.bool, device=same.device).tril()
 
     def pin_memory(self) -> "Batch":
-        """The same batch in memory that a GPU reads while the program goes on."""
+        """The same batch in page-locked memory, from which a GPU copies asynchronously."""
         return Batch(*(part.pin_memory() for part in vars(self).values()))
 
     def to(self, device: torch.device) -> "Batch":
@@ -54,7 +54,7 @@ class Batch:
 
 
 def encode(lesson: Lesson, tokenizer: PreTrainedTokenizerBase) -> Encoded:
-    """Token ids of a lesson, and which of them are answers."""
+    """Token ids of a lesson, and which of them belong to answers."""
     texts, are_answers = zip(*segments(lesson), strict=True)
     pieces = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
     ids = [token for piece in pieces for token in piece]
@@ -63,17 +63,17 @@ def encode(lesson: Lesson, tokenizer: PreTrainedTokenizerBase) -> Encoded:
 
 
 def place(encoded: Encoded, rows: list[Row], row_tokens: int) -> bool:
-    """Put a lesson into the fullest row that has room; False when none has."""
+    """Put a lesson into the fullest row with room for it; False if there is none."""
     fill = [sum(len(ids) for ids, _ in row) for row in rows]
-    fitting = [at for at, filled in enumerate(fill) if filled + len(encoded[0]) <= row_tokens]
+    fitting = [index for index, filled in enumerate(fill) if filled + len(encoded[0]) <= row_tokens]
     if not fitting:
         return False
-    rows[max(fitting, key=lambda at: fill[at])].append(encoded)
+    rows[max(fitting, key=lambda index: fill[index])].append(encoded)
     return True
 
 
 def pack(rows: list[Row], row_tokens: int) -> Batch:
-    """Lay encoded lessons, already distributed over rows, into one batch."""
+    """One batch of encoded lessons that have already been assigned to rows."""
     tokens = torch.zeros(len(rows), row_tokens, dtype=torch.long)
     positions, lessons = torch.zeros_like(tokens), torch.zeros_like(tokens)
     answered = torch.zeros(len(rows), row_tokens, dtype=torch.bool)
@@ -87,15 +87,15 @@ def pack(rows: list[Row], row_tokens: int) -> Batch:
             lessons[row, start:end] = number
             answered[row, start:end] = torch.tensor(answers)
             start = end
-    at = answered.flatten().nonzero().flatten()
-    spare = -len(at) % ANSWER_BLOCK
-    sources = torch.cat((at - 1, torch.zeros(spare, dtype=torch.long)))
-    targets = torch.cat((tokens.flatten()[at], torch.full((spare,), -100)))
+    answer_positions = answered.flatten().nonzero().flatten()
+    spare = -len(answer_positions) % ANSWER_BLOCK
+    sources = torch.cat((answer_positions - 1, torch.zeros(spare, dtype=torch.long)))
+    targets = torch.cat((tokens.flatten()[answer_positions], torch.full((spare,), -100)))
     return Batch(tokens, positions, lessons, sources, targets)
 
 
 class Steps(Dataset[Batch]):
-    """The batches of a training, by step number."""
+    """The batches of a training run, by step number."""
 
     def __init__(
         self, curriculum: Curriculum, tokenizer: PreTrainedTokenizerBase, params: PretrainParams | MidtrainParams
@@ -105,11 +105,11 @@ class Steps(Dataset[Batch]):
         self.steps = max(1, chosen.tokens // (chosen.rows * chosen.row_tokens))
 
     def __len__(self) -> int:
-        """How many optimiser steps the settings' tokens make."""
+        """The number of optimiser steps that the token budget allows."""
         return self.steps
 
     def __getitem__(self, step: int) -> Batch:
-        """Fill the rows with the step's lessons, until three in a row find no room."""
+        """Fill the rows with the step's lessons until three in a row do not fit."""
         chosen, rng = self.params.optimisation, random.Random(f"{self.params.seed}/{step}")
         rows: list[Row] = [[] for _ in range(chosen.rows)]
         misses = 0

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 — the card is prose, a paragraph a line
-"""The model card and the table of scores: what was measured, in words and figures, nothing that was not."""
+"""The model card and the table of scores: only what was measured, in words and figures."""
 
 import datetime
 import json
@@ -22,7 +22,7 @@ def percent(share: Share | None) -> str:
 
 
 def cells(row: Row) -> list[str]:
-    """One line of the table as text."""
+    """A row of the table as text."""
     return [row.skill, row.style, str(row.n), *(percent(row.scores.get(name)) for name in COLUMNS)]
 
 
@@ -32,7 +32,7 @@ def headings() -> list[str]:
 
 
 def to_record(rows: list[Row], *, command: str, machine: str, seed: int, seconds: float) -> dict[str, Any]:
-    """The table as a record that other programs read."""
+    """The table as a record for other programs."""
     return {
         "command": command,
         "machine": machine,
@@ -47,7 +47,7 @@ def to_record(rows: list[Row], *, command: str, machine: str, seed: int, seconds
 
 
 def from_record(record: dict[str, Any]) -> list[Row]:
-    """The rows of a record."""
+    """The table's rows, from a record."""
     return [
         Row(row["skill"], row["style"], row["n"], {name: Share(**row[name]) for name in COLUMNS if name in row})
         for row in record["rows"]
@@ -149,8 +149,8 @@ def _curve(name: str, training: dict[str, Any]) -> str:
 
 
 def _skills(training: dict[str, Any]) -> list[str]:
-    known = {"step", "tokens", "seconds", "loss"}
-    return [name for name in training["curve"][-1] if name not in known]
+    counters = {"step", "tokens", "seconds", "loss"}
+    return [name for name in training["curve"][-1] if name not in counters]
 
 
 def _scores(measured: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Checkpoints of the pretraining: written whole or not at all, refused when they belong to other settings."""
+"""Checkpoints of pretraining: written atomically, and refused if made with other settings."""
 
 import logging
 import pickle
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Progress:
-    """How far the training is: counts over all its processes, and the learning curve."""
+    """The progress of a training run: counts over all its processes, and the learning curve."""
 
     step: int = 0
     seconds: float = 0.0
@@ -29,7 +29,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of one training, kept in one file."""
+    """The state of a training run, in one file."""
 
     path: Path
     params: PretrainParams | MidtrainParams
@@ -37,7 +37,7 @@ class Checkpoint:
     optimisers: list[torch.optim.Optimizer]
 
     def save(self, progress: Progress) -> None:
-        """Write the state beside the old one, then replace that in one move."""
+        """Write the state to a new file, then atomically replace the old one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_suffix(".part")
         state = {
@@ -50,15 +50,15 @@ class Checkpoint:
         part.replace(self.path)
 
     def load(self) -> Progress:
-        """Restore model and optimisers, or start at step 0 when there is no file.
+        """Restore model and optimisers; without a file, start at step 0.
 
         Raises:
-            TrainingError: The file cannot be read, or belongs to other settings. Nothing is changed.
+            TrainingError: The file cannot be read, or was made with other settings. Nothing is changed.
         """
         if not self.path.exists():
             return Progress()
         unreadable = TrainingError(f"expected a checkpoint, found an unreadable file at {self.path}; pass --fresh")
-        if not zipfile.is_zipfile(self.path):  # the index stands at the end: a torn file has none
+        if not zipfile.is_zipfile(self.path):  # a zip file's index comes last: a truncated file has none
             raise unreadable
         try:
             state = torch.load(self.path, weights_only=True, map_location="cpu")

@@ -1,6 +1,6 @@
-"""What is taught when: the mixture of skills and the growth of difficulty, as a pure function of (seed, step).
+"""The mixture of skills and their difficulty over time, as a pure function of (seed, step).
 
-Every batch can be made again from its step number alone, so a resumed run sees the data it would have seen.
+Every batch can be regenerated from its step number alone, so a resumed run sees the same data as an uninterrupted one.
 """
 
 import random
@@ -14,7 +14,7 @@ from components.base.skills import Lesson, Task
 from components.base.tokenizer import END, START
 from components.base.worlds import Difficulty
 
-STYLE_WEIGHTS = (5, 3, 2, 2, 1)  # of prompts.STYLES; a JSON Schema is long and says little more
+STYLE_WEIGHTS = (5, 3, 2, 2, 1)  # of prompts.STYLES; a JSON Schema is long and adds little
 
 SKILLS: dict[str, Callable[[Task], Lesson]] = {
     "extraction": skills.extraction,
@@ -33,7 +33,7 @@ SKILLS: dict[str, Callable[[Task], Lesson]] = {
 
 @dataclass(frozen=True)
 class Curriculum:
-    """Weights of the skills, and how fast lessons may become hard."""
+    """The weights of the skills, and how fast difficulty rises."""
 
     weights: dict[str, float]
     full_difficulty_at: float
@@ -41,7 +41,7 @@ class Curriculum:
     rough_share: float = 0.0
 
     def lesson(self, rng: random.Random, progress: float, *, held_out: bool = False) -> Lesson:
-        """One lesson at `progress` in [0, 1] of the training: never harder than allowed, often easier."""
+        """A lesson at `progress` in [0, 1] of the training: often below the difficulty allowed there, never above."""
         ceiling = min(1.0, 0.05 + progress / self.full_difficulty_at)
         difficulty = Difficulty(ceiling * max(rng.random(), rng.random()))
         name = rng.choices(list(self.weights), weights=list(self.weights.values()))[0]
@@ -52,7 +52,7 @@ class Curriculum:
 
 
 def segments(lesson: Lesson) -> list[tuple[str, bool]]:
-    """The conversation as text pieces, each with whether the loss is taken on it; equals the chat template."""
+    """The conversation in pieces of text, each with whether the loss covers it; matches the chat template."""
     pieces: list[tuple[str, bool]] = []
     for turn in lesson.turns:
         head = f"{START}{turn.role}\n"

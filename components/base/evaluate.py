@@ -1,7 +1,7 @@
-"""The examination: greedy answers on held-out worlds, scored for each skill and prompt style.
+"""Evaluation: greedy answers on held-out worlds, scored for each skill and prompt style.
 
-Decides what is asked and when an answer counts as right. Worlds come from the generator's held-out side, so no
-schema, label, meaning or value in them was ever generated in training.
+Decides which questions are asked and when an answer is right. Worlds come from the held-out side of the generator:
+training never generates their schemas, labels, meanings or values.
 """
 
 import json
@@ -26,12 +26,12 @@ from components.records import Message, to_json
 
 CONFIDENCE = 0.95
 BATCH_TOKENS = 65_536
-MOST_NEW_TOKENS = 256  # twice the longest right answer: what runs on is wrong anyway
+MOST_NEW_TOKENS = 256  # twice the longest right answer: anything longer is wrong anyway
 
 
 @dataclass(frozen=True)
 class Question:
-    """A conversation up to an answer, the right answer, and the keys a structured one must have."""
+    """A conversation up to an answer, the right answer, and the keys that a structured answer must have."""
 
     turns: tuple[Turn, ...]
     answer: str
@@ -50,7 +50,7 @@ class Share:
 
 @dataclass
 class Row:
-    """One line of the table."""
+    """A row of the table."""
 
     skill: str
     style: str
@@ -59,23 +59,23 @@ class Row:
 
 
 def run(model_folder: Path, *, n: int, seed: int) -> list[Row]:
-    """Examine a model on `n` questions a row.
+    """Evaluate a model on `n` questions per row.
 
     Raises:
-        EngineError: The folder holds no model that loads.
+        EngineError: The folder holds no loadable model.
     """
-    engine = open_engine(EngineParams(batch_tokens=BATCH_TOKENS), model_folder, "fp32")  # alike on every machine
+    engine = open_engine(EngineParams(batch_tokens=BATCH_TOKENS), model_folder, "fp32")  # the same on every machine
     rows: list[Row] = []
     for plan in tqdm(list(rows_to_ask()), desc="examination", unit="row"):
-        asked = draw(plan, n, seed)
-        answers = generate(engine, [question.turns for question in asked])
-        rows.append(Row(plan.name, plan.said_style, n, score(asked, answers)))
+        questions = draw(plan, n, seed)
+        answers = generate(engine, [question.turns for question in questions])
+        rows.append(Row(plan.name, plan.said_style, n, score(questions, answers)))
     return rows
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one row asks: `labels` where their number is fixed; `rough` where prompts and messages are untidy."""
+    """The questions of a row: `labels` if their number is fixed; `rough` for untidy prompts and messages."""
 
     skill: str
     style: str
@@ -84,17 +84,17 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """The skill as the table names it."""
+        """The skill's name in the table."""
         return f"{self.skill}, {self.labels} labels" if self.labels else self.skill
 
     @property
     def said_style(self) -> str:
-        """The style as the table names it."""
+        """The style's name in the table."""
         return f"{self.style}, untidy" if self.rough else self.style
 
 
 def rows_to_ask() -> Iterable[Plan]:
-    """The rows of the examination."""
+    """The rows to evaluate."""
     for skill in ("extraction", "normalisation", "role", "classification"):
         yield from (Plan(skill, style) for style in prompts.STYLES)
     yield Plan("classification", "bullets", 8)
@@ -110,11 +110,11 @@ def rows_to_ask() -> Iterable[Plan]:
 
 
 def draw(plan: Plan, n: int, seed: int) -> list[Question]:
-    """`n` questions from as many held-out worlds."""
+    """`n` questions, each from a held-out world of its own."""
     skill, style, labels = plan.skill, plan.style, plan.labels
     rng = random.Random(f"examination/{seed}/{skill}/{style}/{labels}{'/rough' if plan.rough else ''}")
     if skill == "loose prompt":
-        rng = random.Random(f"examination/{seed}/extraction/bullets/None")  # the messages of that row
+        rng = random.Random(f"examination/{seed}/extraction/bullets/None")  # the same messages as in that row
     questions: list[Question] = []
     while len(questions) < n:
         task = Task(Lexicon(rng, held_out=True, rough=plan.rough), Difficulty(1.0), style)
@@ -144,18 +144,18 @@ def _question(lesson: Lesson, turn: int = -1) -> Question:
 
 
 def _tool_question(lesson: Lesson, skill: str) -> list[Question]:
-    """The call, or the sentence after the tool's answer if the lesson has one."""
-    called = next(at for at, turn in enumerate(lesson.turns) if turn.role == "assistant")
+    """The call, or, if the lesson has a tool's answer, the sentence after it."""
+    called = next(index for index, turn in enumerate(lesson.turns) if turn.role == "assistant")
     if skill == "tool call":
         return [_question(lesson, called)]
     return [_question(lesson)] if len(lesson.turns) > called + 1 else []
 
 
 def _loosen(lesson: Lesson, seed: int, number: int) -> Question:
-    """The same message behind a prompt that leaves the schema open."""
+    """The same message after a prompt that does not give the schema."""
     assert lesson.world is not None
     question = _question(lesson)
-    message = question.turns[-1].content.rpartition("\n\n")[2]  # some lessons have the prompt before the message
+    message = question.turns[-1].content.rpartition("\n\n")[2]  # in some lessons the prompt precedes the message
     prompt = prompts.loose(lesson.world, random.Random(f"{seed}/loose/{number}"))
     return Question((Turn("system", prompt), Turn("user", message)), question.answer, question.keys)
 
@@ -169,26 +169,26 @@ def generate(engine: Engine, conversations: list[tuple[Turn, ...]]) -> list[str]
     return [completion.text for completion in engine.generate(asks, Sampling(max_new_tokens=MOST_NEW_TOKENS))]
 
 
-def score(asked: list[Question], answers: list[str]) -> dict[str, Share]:
-    """Shares for one row: whole answer right, and for JSON also validity and single values."""
-    whole = [answer == question.answer for question, answer in zip(asked, answers, strict=True)]
+def score(questions: list[Question], answers: list[str]) -> dict[str, Share]:
+    """A row's shares: whole answers right, and for JSON also valid answers and single values right."""
+    whole = [answer == question.answer for question, answer in zip(questions, answers, strict=True)]
     scores = {"answer": wilson(sum(whole), len(whole))}
-    if not asked[0].keys:
+    if not questions[0].keys:
         return scores
     valid: list[bool] = []
     right: list[int] = []
-    for question, answer in zip(asked, answers, strict=True):
+    for question, answer in zip(questions, answers, strict=True):
         parsed = parse(answer, question.keys)
-        wanted = json.loads(question.answer)
+        expected = json.loads(question.answer)
         valid.append(parsed is not None)
-        right.append(sum((parsed or {}).get(key, ...) == value for key, value in wanted.items()))
+        right.append(sum((parsed or {}).get(key, ...) == value for key, value in expected.items()))
     scores["validity"] = wilson(sum(valid), len(valid))
-    scores["values"] = clustered(right, [len(question.keys) for question in asked])
+    scores["values"] = clustered(right, [len(question.keys) for question in questions])
     return scores
 
 
 def parse(answer: str, keys: tuple[str, ...]) -> dict[str, Any] | None:
-    """The object, if the answer is one JSON object with exactly these keys, else None."""
+    """The answer as an object if it is a JSON object with exactly these keys, else None."""
     try:
         parsed = json.loads(answer)
     except ValueError:
@@ -205,7 +205,7 @@ def wilson(right: int, n: int) -> Share:
 
 
 def clustered(right: list[int], sizes: list[int], resamples: int = 2_000) -> Share:
-    """A proportion of values, its interval bootstrapped over answers, whose values are not independent."""
+    """A proportion of values; its interval is bootstrapped over answers, whose values are not independent."""
     hits, counts = np.array(right), np.array(sizes)
     rng = np.random.default_rng(0)
     drawn = rng.integers(len(hits), size=(resamples, len(hits)))

@@ -1,7 +1,7 @@
-"""Words, names and made-up words to draw worlds from, and the border between training and held-out.
+"""Words, names and invented words from which worlds are drawn, and the split between training and held-out.
 
-Every label, key, definition and value is hashed: one in ten is held out and is never generated in training,
-and nothing else is generated in the examination. Single dictionary words and sentence frames are shared.
+Every label, key, definition and value is hashed: one in ten is held out. Training never generates those, and
+evaluation generates nothing else. Single dictionary words and sentence frames are shared.
 """
 
 import random
@@ -31,12 +31,12 @@ _SYLLABLE_ENDS = (
 
 
 def is_held_out(text: str) -> bool:
-    """Whether this label, key or value belongs to the examination (one in ten, by hash, case ignored)."""
+    """Whether this label, key or value is held out for evaluation (one in ten, by hash, ignoring case)."""
     return zlib.crc32(text.casefold().encode()) % HELD_OUT_SHARE == 0
 
 
 def is_common(key: str) -> bool:
-    """Whether a key is one plain word, such as `amount`, which both sides use."""
+    """Whether a key is a single plain word, such as `amount`, which both sides use."""
     return "_" not in key and key.islower()
 
 
@@ -58,9 +58,9 @@ def short_words() -> tuple[str, ...]:
 
 @cache
 def uncommon_words() -> tuple[str, ...]:
-    """Some 10,000 rarer words: trades, catchphrases, family names, and lower-case words of other languages (Faker).
+    """Some 10,000 rarer words: jobs, catchphrases, surnames, and lower-case words of other languages (Faker).
 
-    Real messages are full of words that a list of common ones lacks; what matters here is how they are cut into tokens.
+    Real messages are full of words that no list of common ones has; what matters here is how they are tokenised.
     """
     from faker.providers.color.en_US import Provider as Colors
     from faker.providers.company.en_US import Provider as Companies
@@ -83,9 +83,9 @@ def _person_names() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 class Lexicon:
-    """Draws words and names with one random generator, from one side of the held-out border.
+    """Draws words and names with one random generator, from one side of the split.
 
-    `rough` says that prompts and messages are to be as untidy as real ones: rarer words, remarks, distractors.
+    With `rough`, prompts and messages are as untidy as real ones: rarer words, remarks, distractors.
     """
 
     def __init__(self, rng: random.Random, *, held_out: bool = False, rough: bool = False) -> None:
@@ -94,24 +94,24 @@ class Lexicon:
         self.rough = rough
 
     def draw(self, make: Callable[[], str]) -> str:
-        """Call `make` until its text lies on this lexicon's side of the border."""
+        """Call `make` until its text is on this lexicon's side of the split."""
         while is_held_out(text := make()) != self.held_out:
             pass
         return text
 
     def admits_key(self, key: str) -> bool:
-        """Whether a key lies on this side; keys of one plain word are common to both."""
+        """Whether a key is on this side; keys of one plain word are on both."""
         return ("_" not in key and key.islower()) or is_held_out(key) == self.held_out
 
     def word(self, strangeness: float = 1.0) -> str:
-        """One word: mostly from the dictionary, with some strangeness in [0, 1] also made up or, when rough, rarer."""
+        """A word, mostly from the dictionary; with `strangeness` in [0, 1] some are invented or, if rough, rarer."""
         drawn = self.rng.random()
         if drawn < 0.3 * strangeness:
             return self.made_up()
         return self.rng.choice(uncommon_words() if self.rough and drawn < 0.5 else dictionary_words())
 
     def made_up(self) -> str:
-        """A pronounceable word that no dictionary has, of two or three syllables."""
+        """A pronounceable invented word of two or three syllables."""
         rng = self.rng
         parts = (rng.choice(_SYLLABLE_STARTS) + rng.choice(_SYLLABLE_ENDS) for _ in range(rng.choice((2, 2, 3))))
         return "".join(parts)
@@ -124,11 +124,11 @@ class Lexicon:
         return list(drawn)
 
     def entity(self) -> str:
-        """What a world is about: a thing that has numbers, dates and owners."""
+        """The topic of a world: something that has numbers, dates and owners."""
         return self.rng.choice(ENTITIES) if self.rng.random() < 0.6 else self.word()
 
     def label(self, strangeness: float = 1.0) -> str:
-        """A class label: one word, or with some strangeness up to three in snake case, kebab case or plain."""
+        """A class label: one word, or with some strangeness up to three, in snake case, kebab case or plain."""
         rng = self.rng
         joint = rng.choice("__-") if rng.random() < 0.9 else " "
         longest = 1 + round(2 * strangeness)
@@ -142,16 +142,16 @@ class Lexicon:
         return list(drawn)
 
     def first_name(self) -> str:
-        """A given name, or a made-up one."""
+        """A given name, or an invented one."""
         return self.rng.choice(_person_names()[0]) if self.rng.random() < 0.7 else self.made_up().capitalize()
 
     def full_name(self) -> str:
-        """A given name and a family name."""
+        """A given name and a surname."""
         last = self.rng.choice(_person_names()[1]) if self.rng.random() < 0.7 else self.made_up().capitalize()
         return f"{self.first_name()} {last}"
 
     def sentence(self, avoid: frozenset[str] = frozenset()) -> str:
-        """A filler sentence of three to nine words that says nothing, without the words of `avoid`."""
+        """A meaningless filler sentence of three to nine words, none of them in `avoid`."""
         rng = self.rng
         rare = rng.choice((0.0, 0.1, 0.4)) if self.rough else 0.0
         drawn = [

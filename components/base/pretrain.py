@@ -1,7 +1,7 @@
-"""Training of the base model: from a seed, or from the weights of an earlier training, to a folder to load.
+"""Training of the base model, from scratch or from the weights of an earlier training, to a loadable folder.
 
-Decides the loop only; what is taught is `curriculum`, how it is laid out `batches`. A killed run goes on from its
-last checkpoint, and the result folder is replaced only when the training has ended.
+Only the loop is here; `curriculum` decides what is taught and `batches` how it is laid out. A killed run resumes from
+its last checkpoint, and the result folder is replaced only when training has finished.
 """
 
 import json
@@ -36,14 +36,14 @@ Params = PretrainParams | MidtrainParams
 
 MOST_NEW_TOKENS = 512
 MOST_WORKERS = 16  # processes that generate batches for a GPU
-SHOW_EVERY_STEPS = 20  # a GPU would wait for a look at every loss
+SHOW_EVERY_STEPS = 20  # reading every loss would make a GPU wait
 
 
 def run(params: PretrainParams, out: Path, work: Path, *, fresh: bool = False) -> None:
-    """Train tokenizer and model, or go on where `work` stopped, and write the result to `out`.
+    """Train tokenizer and model, or resume from `work`, and write the result to `out`.
 
     Raises:
-        TrainingError: `work` holds a checkpoint of other settings, or one that cannot be read; nothing is changed.
+        TrainingError: `work` holds an unreadable checkpoint, or one of other settings; nothing is changed.
     """
     torch.manual_seed(params.seed)
     tokenizer = make_tokenizer(params)
@@ -51,11 +51,11 @@ def run(params: PretrainParams, out: Path, work: Path, *, fresh: bool = False) -
 
 
 def midtrain(params: MidtrainParams, start: Path, out: Path, work: Path, *, fresh: bool = False) -> None:
-    """Train a model folder further, or go on where `work` stopped, and write the result to `out`.
+    """Train an existing model further, or resume from `work`, and write the result to `out`.
 
     Raises:
-        EngineError: `start` is no model folder.
-        TrainingError: `work` holds a checkpoint of other settings, or one that cannot be read; nothing is changed.
+        EngineError: `start` is not a model folder.
+        TrainingError: `work` holds an unreadable checkpoint, or one of other settings; nothing is changed.
     """
     torch.manual_seed(params.seed)
     record = json.loads((start / "training.json").read_text(encoding="utf-8"))
@@ -63,17 +63,17 @@ def midtrain(params: MidtrainParams, start: Path, out: Path, work: Path, *, fres
 
 
 def was_made_by(params: Params, folder: Path) -> bool:
-    """Whether a folder holds the result of a training with these settings."""
+    """Whether a folder holds the result of training with these settings."""
     record = folder / "training.json"
     try:
         return json.loads(record.read_text(encoding="utf-8"))["fingerprint"] == params.fingerprint()
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # torn, or somebody else's
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # damaged, or not written by a training
         return False
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a training starts from; `record` is that of the training before it."""
+    """The starting point of a training; `record` is that of the training before it."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -81,7 +81,7 @@ class Start:
 
 
 def _run(params: Params, start: Start, out: Path, work: Path, *, fresh: bool) -> None:
-    """Train what was opened, or go on, and write the result."""
+    """Train from `start`, or resume, and write the result."""
     if fresh and work.exists():
         shutil.rmtree(work)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -102,7 +102,7 @@ def make_curriculum(params: Params) -> Curriculum:
 
 
 def make_tokenizer(params: PretrainParams) -> PreTrainedTokenizerBase:
-    """Count merges on lessons of full difficulty, drawn from a seed of their own."""
+    """Learn the merges from lessons of full difficulty, drawn with a seed of their own."""
     curriculum, rng = make_curriculum(params), random.Random(f"{params.seed}/tokenizer")
     lessons = (curriculum.lesson(rng, 1.0) for _ in range(params.tokenizer.lessons))
     return tokenizers.train(
@@ -131,7 +131,7 @@ def learning_rate_factor(step: int, steps: int, params: OptimisationParams) -> f
 def train(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, progress: Progress
 ) -> None:
-    """Run the remaining steps, with a progress bar, probes on held-out lessons and checkpoints."""
+    """Run the remaining steps, with a progress bar, held-out probes and checkpoints."""
     params, chosen = checkpoint.params, checkpoint.params.optimisation
     network, probe = Network.prepare(model, chosen), make_probe(params, tokenizer)
     data = Steps(make_curriculum(params), tokenizer, params)
@@ -139,7 +139,7 @@ def train(
         "%s parameters, %s steps of %s tokens, %s on %s.", f"{model.num_parameters():,}", f"{data.steps:,}",
         f"{chosen.rows * chosen.row_tokens:,}", "bf16" if network.bf16 else "fp32", hardware(model.device),
     )  # fmt: skip
-    # A GPU would wait for the generator, so workers prepare its batches; a CPU has no core to spare.
+    # A GPU would wait for the generator, so worker processes prepare its batches; a CPU has no core to spare.
     gpu = model.device.type == "cuda"
     workers = min(MOST_WORKERS, (os.cpu_count() or 2) - 1) if gpu else 0
     steps = range(progress.step, data.steps)
@@ -167,7 +167,7 @@ def train(
 def update(
     network: Network, batch: Batch, optimisers: list[torch.optim.Optimizer], factor: float, params: OptimisationParams
 ) -> Tensor:
-    """One step on the mean cross-entropy of the answer tokens; returns it, in nats, without waiting for a GPU."""
+    """One step on the mean cross-entropy of the answer tokens; returns it in nats, without synchronising with a GPU."""
     loss = nn.functional.cross_entropy(network.answer_logits(batch), batch.targets_N)
     loss.backward()
     nn.utils.clip_grad_norm_(network.model.parameters(), params.max_grad_norm)
@@ -180,12 +180,12 @@ def update(
 
 
 def mean(losses: list[Tensor]) -> float:
-    """The mean of some losses; waits until they are computed."""
+    """The mean of some losses; synchronises with a GPU."""
     return torch.stack(losses).mean().item() if losses else 0.0
 
 
 def note(progress: Progress, losses: list[Tensor], shares: dict[str, float]) -> None:
-    """Keep a point of the learning curve, and say it."""
+    """Add a point to the learning curve and log it."""
     loss = round(mean(losses), 4)
     point = {"step": progress.step, "tokens": progress.tokens, "seconds": round(progress.seconds, 1), "loss": loss}
     progress.curve.append({**point, **shares})
@@ -197,7 +197,7 @@ def note(progress: Progress, losses: list[Tensor], shares: dict[str, float]) -> 
 
 
 def save(start: Start, progress: Progress, params: Params, out: Path) -> None:
-    """Write model, tokenizer, generation config and the record of the training, first beside `out`, then into it."""
+    """Write model, tokenizer, generation config and training record next to `out`, then move them there."""
     model, tokenizer = start.model, start.tokenizer
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -210,7 +210,7 @@ def save(start: Start, progress: Progress, params: Params, out: Path) -> None:
     )
     model.to(torch.bfloat16).save_pretrained(part)  # pyright: ignore[reportArgumentType, reportCallIssue]
     tokenizer.save_pretrained(part)
-    # Half the bytes on disk, but loaded in the precision that every CPU computes in.
+    # Stored in half the bytes, but loaded in float32, in which every CPU computes.
     config = json.loads((part / "config.json").read_text(encoding="utf-8"))
     config["dtype"] = "float32"
     (part / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -227,13 +227,13 @@ def save(start: Start, progress: Progress, params: Params, out: Path) -> None:
     (part / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     out.mkdir(parents=True, exist_ok=True)
     for file in part.iterdir():
-        file.chmod(0o644)  # safetensors writes for the owner alone
+        file.chmod(0o644)  # safetensors makes files that only their owner can read
         file.replace(out / file.name)
     part.rmdir()
 
 
 def hardware(device: torch.device) -> str:
-    """What the training runs on, in words."""
+    """A description of the hardware."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")

@@ -1,6 +1,6 @@
-"""The probe: a small held-out sample whose right answers are given, to watch a training cheaply.
+"""The probe: a small held-out sample, scored by teacher forcing, to follow a training cheaply.
 
-It is no examination: `evaluate` generates, on other worlds, and only its scores are reported as scores.
+It does not replace `evaluate`, which generates answers on other worlds and alone reports scores.
 """
 
 import random
@@ -15,7 +15,7 @@ from components.params import MidtrainParams, PretrainParams
 
 
 def make_probe(params: PretrainParams | MidtrainParams, tokenizer: PreTrainedTokenizerBase) -> dict[str, Batch]:
-    """For each skill one batch of held-out lessons at full difficulty with one message each."""
+    """For each skill, a batch of held-out lessons at full difficulty, with one message each."""
     chosen = params.optimisation
     probe: dict[str, Batch] = {}
     for skill in params.curriculum.weights:
@@ -29,10 +29,10 @@ def make_probe(params: PretrainParams | MidtrainParams, tokenizer: PreTrainedTok
 
 @torch.no_grad()
 def measure(network: Network, probe: dict[str, Batch]) -> dict[str, float]:
-    """Share of each skill's lessons in which every answer token is the most likely one after the right ones."""
+    """For each skill, the share of lessons in which every answer token is the most likely one, given the right ones."""
     shares: dict[str, float] = {}
-    for skill, kept in probe.items():
-        batch = kept.to(network.model.device)
+    for skill, pinned in probe.items():
+        batch = pinned.to(network.model.device)
         predicted_N = network.answer_logits(batch).argmax(-1)
         wrong_N = (predicted_N != batch.targets_N) & (batch.targets_N >= 0)
         failed = batch.lessons_B_T.flatten()[batch.sources_N[wrong_N]].unique()

@@ -1,4 +1,4 @@
-"""How a prompt puts the question: full-schema styles that name every key, and loose ones that do not."""
+"""How prompts ask: in full-schema styles, which name every key, and in loose ones, which do not."""
 
 import json
 import random
@@ -18,7 +18,7 @@ _LEADS = (
     "Give back one JSON object, no other text. Keys:",
     "From each {d}, fill in:",
 )  # fmt: skip
-# What the work is, how the answer looks, and how many keys it has.
+# The task, the form of the answer, and the number of its keys.
 _TASKS = (
     "You handle {d}s for a {t} team.", "You are given one {d}.", "Each {d} is about a {t}.", "You are the {t} desk.",
     "You {x} {d}s.", "You {x} the {t} {d}s of a {x}.", "Here comes a {d}.", "Task: {x} {t}s.", "A {d} follows.", "",
@@ -54,7 +54,7 @@ _LOOSE = (
 
 
 def full(world: World, style: str, lexicon: Lexicon, difficulty: Difficulty) -> str:
-    """A system prompt that names every key, its form, its labels and their meanings."""
+    """A system prompt that gives every key, its format, its labels and their meanings."""
     rng = lexicon.rng
     if style == "json_schema":
         return _json_schema(world, rng)
@@ -74,7 +74,7 @@ def full(world: World, style: str, lexicon: Lexicon, difficulty: Difficulty) -> 
 
 
 def _lead(world: World, lexicon: Lexicon, difficulty: Difficulty) -> str:
-    """What stands above the keys: a fixed sentence, or several put together."""
+    """The text before the keys: a fixed sentence, or several combined."""
     rng = lexicon.rng
     if not (lexicon.rough and difficulty.chance(0.6, rng)):
         return rng.choice(_LEADS).format(d=world.document, t=world.topic)
@@ -88,7 +88,7 @@ def _lead(world: World, lexicon: Lexicon, difficulty: Difficulty) -> str:
 
 
 def _described(field: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
-    """What a prompt says of a field, when rough with what people add to it."""
+    """A prompt's description of a field; if rough, with the remarks that people add."""
     rng, description = lexicon.rng, field.describe(lexicon.rng)
     if not (lexicon.rough and difficulty.chance(0.35, rng)):
         return description
@@ -98,22 +98,22 @@ def _described(field: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
 
 
 def _bullet(field: Field, lexicon: Lexicon, difficulty: Difficulty) -> str:
-    """A field's description, with its meanings on indented lines below it when it has any."""
+    """A field's description, followed by its meanings, if any, on indented lines."""
     rng, options = lexicon.rng, field.options()
     if not options:
         return _described(field, lexicon, difficulty)
     joint = rng.choice((": ", " = ", " - ", ": "))
     heads = ("one of", "choose one", "exactly one of", "string, one of")
     if lexicon.rough:
-        said = lexicon.sentence().rstrip(".,!?")
-        heads += (f"the {field.subject}, one of", f"string, {said}, one of", f"{said}, choose one")
+        filler = lexicon.sentence().rstrip(".,!?")
+        heads += (f"the {field.subject}, one of", f"string, {filler}, one of", f"{filler}, choose one")
     listed = _described(field, lexicon, difficulty) if rng.random() < 0.3 else rng.choice(heads)
     mark = rng.choice(("  ", "  - ", "  * "))
     return listed + "\n" + "\n".join(f"{mark}{label}{joint}{meaning}" for label, meaning in options)
 
 
 def _meanings(world: World, rng: random.Random) -> str:
-    """The meanings of all labels as a block of its own."""
+    """The meanings of all labels, as a separate block."""
     blocks: list[str] = []
     joint = rng.choice((": ", " = ", " - ", ": "))
     for field in world.fields:
@@ -140,12 +140,12 @@ def _json_schema(world: World, rng: random.Random) -> str:
 
 
 def loose(world: World, rng: random.Random) -> str:
-    """A system prompt that leaves keys, types and labels open."""
+    """A system prompt that specifies no keys, types or labels."""
     return rng.choice(_LOOSE).format(d=world.document, t=world.topic)
 
 
 def partial(fields: list[Field], rng: random.Random) -> str:
-    """A prompt that asks for some fields by their names in words."""
+    """A prompt that asks for some fields in words."""
     names = ", ".join(field.subject for field in fields)
     return rng.choice((
         f"Give me the {names} as JSON.", f"I need {names}. Use JSON.", f"JSON with {names} please.",

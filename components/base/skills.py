@@ -1,4 +1,4 @@
-"""Lessons: conversations that teach one skill each, with the answers that the loss is taken on."""
+"""Lessons: conversations that each teach one skill, with the answers on which the loss is computed."""
 
 import random
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from components.records import to_json
 
 @dataclass(frozen=True)
 class Turn:
-    """One message of a conversation; the loss is taken on assistant turns."""
+    """A message of a conversation; the loss covers assistant turns."""
 
     role: str
     content: str
@@ -20,7 +20,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Lesson:
-    """A conversation with what the examination needs to know of it."""
+    """A conversation, with what evaluation needs to know about it."""
 
     skill: str
     style: str
@@ -31,7 +31,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Task:
-    """What a skill is asked for: words to use, how hard, which style of prompt, how many messages."""
+    """The parameters of a lesson: vocabulary, difficulty, prompt style and number of messages."""
 
     lexicon: Lexicon
     difficulty: Difficulty
@@ -40,23 +40,23 @@ class Task:
 
     @property
     def rng(self) -> random.Random:
-        """The lexicon's random generator, the only one."""
+        """The lexicon's random generator; there is no other."""
         return self.lexicon.rng
 
     def upto(self, low: int, high: int) -> int:
-        """A whole number from `low` to as much of `high` as the difficulty allows."""
+        """An integer from `low` to the part of `high` that the difficulty allows."""
         return self.difficulty.upto(low, high, self.rng)
 
     def queries(self) -> int:
-        """How many questions a list gets: several for each message that a lesson may have."""
+        """The number of questions about a list: several for each message that a lesson may have."""
         return 3 * self.messages + self.rng.randint(1, 4)
 
     def world(self, plan: Plan) -> World:
-        """A world after the plan."""
+        """A world drawn to this plan."""
         return draw_world(self.lexicon, self.difficulty, plan)
 
     def message(self, world: World) -> tuple[str, dict[str, JsonValue]]:
-        """A message of the world and the answer to all its fields."""
+        """A message from the world, and the values of all its fields."""
         return world.message(self.lexicon, self.difficulty)
 
 
@@ -66,14 +66,14 @@ QUERY_FRAMES = (
 
 
 def ask(message: str, world: World, rng: random.Random) -> Turn:
-    """A user turn: the message alone or behind a heading."""
+    """A user turn: the message, alone or under a heading."""
     if rng.random() < 0.75:
         return Turn("user", message)
     return Turn("user", f"{world.document.capitalize()}:{rng.choice((' ', chr(10)))}{message}")
 
 
 def structured(skill: str, world: World, task: Task) -> Lesson:
-    """A full-schema prompt with messages and their JSON answers; one in ten has the prompt in the user's turn."""
+    """A full-schema prompt, messages and their JSON answers; in one of ten the prompt is in the user's turn."""
     rng = task.rng
     system = prompts.full(world, task.style, task.lexicon, task.difficulty)
     turns: list[Turn] = [Turn("system", system)]
@@ -88,28 +88,28 @@ def structured(skill: str, world: World, task: Task) -> Lesson:
 
 
 def extraction(task: Task) -> Lesson:
-    """Slots copied into JSON with exactly the keys asked for, null where absent."""
+    """Copy values into JSON with exactly the given keys, null where absent."""
     return structured("extraction", task.world(Plan(slots=task.upto(1, 6), kinds=COPIED)), task)
 
 
 def normalisation(task: Task) -> Lesson:
-    """Dates, amounts, units, times, casing and phone numbers brought to the form asked for."""
+    """Convert dates, amounts, units, times, casing and phone numbers to the given format."""
     return structured("normalisation", task.world(Plan(slots=task.upto(1, 4), kinds=NORMALISED)), task)
 
 
 def role(task: Task) -> Lesson:
-    """One of several candidates chosen by what the message says of them."""
+    """Choose one of several candidates by what the message says about them."""
     return structured("role", task.world(Plan(slots=task.upto(1, 3), kinds=COPIED, role=True)), task)
 
 
 def classification(task: Task) -> Lesson:
-    """A label chosen by its meaning; early on also one that stands in the message itself."""
+    """Choose a label by its meaning; in early lessons, sometimes one that the message itself contains."""
     literal = task.rng.random() < 0.25 * (1 - task.difficulty.level)
     return structured("classification", task.world(Plan(choices=(task.upto(2, 8),), literal=literal)), task)
 
 
 def mixed(task: Task) -> Lesson:
-    """What a real workload asks: choices, flags and slots in one object."""
+    """Choices, flags and slots in one object, as in a real workload."""
     rng = task.rng
     plan = Plan(
         slots=task.upto(1, 4),
@@ -122,7 +122,7 @@ def mixed(task: Task) -> Lesson:
 
 
 def vague(task: Task) -> Lesson:
-    """Messages that do not say which label fits: the answer is one of the list all the same, and nothing else."""
+    """Messages that do not say which label fits: the answer must still be one from the list."""
     rng = task.rng
     plan = Plan(
         slots=task.upto(0, 3),
@@ -135,7 +135,7 @@ def vague(task: Task) -> Lesson:
 
 
 def label_only(task: Task) -> Lesson:
-    """The label alone, without JSON."""
+    """Answer with the label alone, without JSON."""
     rng = task.rng
     world = task.world(Plan(choices=(task.upto(2, 8),), literal=rng.random() < 0.2))
     choice = world.fields[0]
@@ -153,9 +153,9 @@ def label_only(task: Task) -> Lesson:
 
 
 def lookup(task: Task) -> Lesson:
-    """The association that choosing rests on, asked many times of one list: word to label, or name to value.
+    """The association behind every choice, word to label or name to value, with many questions about one list.
 
-    Choosing one of eight labels is one decision in a long lesson; here every few tokens hold one.
+    Choosing one of eight labels is a single decision in a long lesson; here there is one every few tokens.
     """
     rng, lexicon = task.rng, task.lexicon
     count = task.upto(2, 40 if rng.random() < 0.15 else 10)
@@ -163,29 +163,29 @@ def lookup(task: Task) -> Lesson:
         world = draw_world(lexicon, task.difficulty, Plan(choices=(count,)))
         choice = world.fields[0]
         assert isinstance(choice, Choice)
-        pairs = [(label, said) for label, said in choice.meanings]
+        pairs = [(label, words) for label, words in choice.meanings]
         frame, joint = rng.choice((choice.frame, "{w}")), rng.choice((": ", " = ", " - "))
         turned = rng.random() < 0.3
-        lines = [joint.join((label, frame.format(w=" ".join(said)))[:: -1 if turned else 1]) for label, said in pairs]
-        asked = [(rng.choice(said), label) for label, said in (rng.choice(pairs) for _ in range(task.queries()))]
+        lines = [joint.join((label, frame.format(w=" ".join(words)))[:: -1 if turned else 1]) for label, words in pairs]
+        queries = [(rng.choice(words), label) for label, words in (rng.choice(pairs) for _ in range(task.queries()))]
         frames = QUERY_FRAMES
     else:
         slots = {slot.subject: slot for slot in (draw_slot(lexicon, COPIED) for _ in range(count))}
         values = {subject: slot.kind.sample(lexicon) for subject, slot in slots.items()}
         lines = [say(subject, value.surface, rng) for subject, value in values.items()]
         drawn = (rng.choice(list(values)) for _ in range(task.queries()))
-        asked = [(subject, str(values[subject].canonical)) for subject in drawn]
+        queries = [(subject, str(values[subject].canonical)) for subject in drawn]
         frames = ("{w}", "{w}?", "the {w}", "what is the {w}")
     in_json = rng.random() < 0.4
     turns = [Turn("system", rng.choice(("Look up.", "Answer from the list.", "List:", "")) + "\n" + "\n".join(lines))]
-    for query, answer in asked:
+    for query, answer in queries:
         turns.append(Turn("user", rng.choice(frames).format(w=query)))
         turns.append(Turn("assistant", to_json({"answer": answer}) if in_json else answer))
     return Lesson("lookup", "list", tuple(turns))
 
 
 def summary(task: Task) -> Lesson:
-    """A summary in fixed lines, a dash where the message says nothing."""
+    """Summarise in fixed lines, with a dash where the message says nothing."""
     rng = task.rng
     texts = tuple(kind for kind in COPIED if kind is not Amount)
     world = task.world(Plan(slots=task.upto(1, 4), kinds=texts))
@@ -196,15 +196,15 @@ def summary(task: Task) -> Lesson:
     answers: list[dict[str, JsonValue]] = []
     for _ in range(task.messages):
         message, answer = task.message(world)
-        said = ("-" if value is None else value for value in answer.values())
-        text = "\n".join(f"{title}: {value}" for title, value in zip(titles, said, strict=True))
+        shown = ("-" if value is None else value for value in answer.values())
+        text = "\n".join(f"{title}: {value}" for title, value in zip(titles, shown, strict=True))
         turns += [ask(message, world, rng), Turn("assistant", text)]
         answers.append(answer)
     return Lesson("summary", "lines", tuple(turns), world, tuple(answers))
 
 
 def loose(task: Task) -> Lesson:
-    """A loose prompt, answered loosely: prose, or JSON with some keys of the model's own."""
+    """A loose prompt with a loose answer: prose, or JSON with keys of the model's choice."""
     rng = task.rng
     choices = (task.upto(2, 4),) if rng.random() < 0.5 else ()
     world = task.world(Plan(slots=task.upto(1, 4), choices=choices, literal=True))
@@ -218,23 +218,23 @@ def loose(task: Task) -> Lesson:
 
 
 def _partial(world: World, task: Task) -> Lesson:
-    """A prompt that names some fields in words, answered with keys made of these words."""
+    """A prompt that names some fields in words, answered with keys made from those words."""
     rng = task.rng
-    wanted: list[Field] = rng.sample(world.fields, rng.randint(1, min(3, len(world.fields))))
-    turns = [Turn("system", prompts.partial(wanted, rng))]
+    fields: list[Field] = rng.sample(world.fields, rng.randint(1, min(3, len(world.fields))))
+    turns = [Turn("system", prompts.partial(fields, rng))]
     for _ in range(task.messages):
         message, answer = task.message(world)
-        named = {field.subject.replace(" ", "_"): answer[field.key] for field in wanted}
+        named = {field.subject.replace(" ", "_"): answer[field.key] for field in fields}
         turns += [ask(message, world, rng), Turn("assistant", to_json(named))]
     return Lesson("loose", "partial", tuple(turns), world)
 
 
 def _loosely(world: World, answer: dict[str, JsonValue], rng: random.Random) -> str:
-    """What a model writes that was told little: not always JSON, not always all of it."""
-    known = [(field, answer[field.key]) for field in world.fields if answer[field.key] is not None]
-    kept = known[: rng.randint(1, max(1, len(known)))]
-    if not kept:
+    """What a model writes after a vague prompt: not always JSON, and not always complete."""
+    present = [(field, answer[field.key]) for field in world.fields if answer[field.key] is not None]
+    mentioned = present[: rng.randint(1, max(1, len(present)))]
+    if not mentioned:
         return "The text gives no details."
     if rng.random() < 0.5:
-        return to_json({field.subject.split()[-1]: value for field, value in kept})
-    return "The text gives " + " and ".join(f"{field.subject} {value}" for field, value in kept) + "."
+        return to_json({field.subject.split()[-1]: value for field, value in mentioned})
+    return "The text gives " + " and ".join(f"{field.subject} {value}" for field, value in mentioned) + "."

@@ -1,8 +1,8 @@
-"""The tokenizer: byte-level BPE whose cuts make copying easy, and the chat template.
+"""The tokenizer, byte-level BPE whose splits make copying easy, and the chat template.
 
-Digits and the capitals of identifiers are tokens of their own, and a blank never joins a word: a word is the same
-token in running text, in a list and in quotes. With blanks joined to words in running text, as is usual, a model of
-this size had not learned to find a word of the message again in the prompt after 18 M tokens.
+Each digit, and each capital of an identifier, is a token of its own, and a space is never merged with a word, so that
+a word is the same token in running text, in a list and in quotes. With the usual merged spaces, a model of this size
+had not learned to find a word of the message in the prompt after 18 M tokens.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ CHAT_TEMPLATE = """\
 
 
 def train(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Train the tokenizer on generated texts: byte alphabet, special tokens, then merges up to `vocabulary`."""
+    """Train the tokenizer on generated texts: byte alphabet, special tokens, and merges up to `vocabulary`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([  # pyright: ignore[reportAttributeAccessIssue]
         pre_tokenizers.Split(Regex(CUTS), "isolated"),
@@ -60,7 +60,7 @@ def train(texts: Iterator[str], vocabulary: int) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    # One token each, but text: decoding without special tokens must keep them.
+    # A token each, but not special: decoding without special tokens must keep them.
     tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in TOOL_MARKS])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

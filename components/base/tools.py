@@ -1,4 +1,4 @@
-"""The lesson of tools: choose one by its description, call it with arguments from the message, read its answer."""
+"""Tool lessons: choose one by its description, call it with arguments from the message, read its answer."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ STYLES = ("signatures", "json")
 
 @dataclass(frozen=True)
 class Tool:
-    """A function with a verb, a thing it acts on, and typed arguments."""
+    """A function: a verb, the thing it acts on, and typed arguments."""
 
     name: str
     verb: str
@@ -26,12 +26,12 @@ class Tool:
     arguments: World
 
     def signature(self) -> str:
-        """One line, as in a listing of functions."""
+        """The function's line in a listing."""
         typed = ", ".join(f"{field.key}: {_type(field.schema())}" for field in self.arguments.fields)
         return f"- {self.name}({typed}): {self.verb} a {self.entity}"
 
     def definition(self) -> str:
-        """The JSON that chat APIs take."""
+        """The function's definition in chat APIs."""
         properties = {
             field.key: {"type": _type(field.schema()), "description": field.subject} for field in self.arguments.fields
         }
@@ -47,7 +47,7 @@ def _type(schema: dict[str, object]) -> str:
 
 
 def tools(task: Task) -> Lesson:
-    """One to four tools; each message needs one of them, and some ask for a value that its answer holds."""
+    """One to four tools; each message needs one of them, and some ask for a value from its answer."""
     rng = task.rng
     offered: dict[str, Tool] = {}
     count = 1 + task.upto(0, 3)
@@ -75,27 +75,27 @@ def _draw_tool(task: Task) -> Tool:
 
 
 def _conversation(tool: Tool, task: Task) -> tuple[list[Turn], dict[str, JsonValue]]:
-    """A request and its call, in four of ten cases followed by the tool's answer and what is read from it."""
+    """A request and its call, in four of ten cases followed by the tool's answer and a sentence about it."""
     rng, lexicon = task.rng, task.lexicon
     mentions = {field.key: field.mention(lexicon, task.difficulty) for field in tool.arguments.fields}
     arguments = {key: mention.answer for key, mention in mentions.items() if mention.answer is not None}
     clauses = [rng.choice(_WISHES).format(v=tool.verb, e=tool.entity)]
     clauses += [clause for mention in mentions.values() for clause in mention.clauses]
-    asked = lexicon.word() if rng.random() < 0.4 else None
-    if asked:
-        clauses.append(rng.choice(_QUESTIONS).format(a=asked))
+    name = lexicon.word() if rng.random() < 0.4 else None
+    if name:
+        clauses.append(rng.choice(_QUESTIONS).format(a=name))
     call: dict[str, JsonValue] = {"name": tool.name, "arguments": to_json(arguments)}
     text = f'<tool_call>{{"name": "{tool.name}", "arguments": {call["arguments"]}}}</tool_call>'
     message = compose(clauses, lexicon, task.difficulty, tool.arguments.words())
     turns = [Turn("user", message), Turn("assistant", text)]
-    return turns + (_reading(asked, task) if asked else []), call
+    return turns + (_reading(name, task) if name else []), call
 
 
-def _reading(asked: str, task: Task) -> list[Turn]:
-    """A tool's answer with some values, and the sentence that gives the one asked for."""
+def _reading(name: str, task: Task) -> list[Turn]:
+    """A tool's answer with some values, and the sentence that states the requested one."""
     slots = [draw_slot(task.lexicon, COPIED) for _ in range(1 + task.upto(0, 2))]
     values = {slot.key: slot.kind.sample(task.lexicon).canonical for slot in slots}
-    value = values[asked] = draw_slot(task.lexicon, COPIED).kind.sample(task.lexicon).canonical
+    value = values[name] = draw_slot(task.lexicon, COPIED).kind.sample(task.lexicon).canonical
     items = list(values.items())
     task.rng.shuffle(items)
-    return [Turn("tool", to_json(dict(items))), Turn("assistant", f"The {asked} is {value}.")]
+    return [Turn("tool", to_json(dict(items))), Turn("assistant", f"The {name} is {value}.")]

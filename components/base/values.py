@@ -1,6 +1,6 @@
-"""Kinds of values: how each is written in messages, how it is written canonically, how a prompt describes it.
+"""Kinds of values: how messages write them, their canonical form, and how prompts describe them.
 
-A kind is drawn once per field of a world (its format is part of the world) and then sampled once per message.
+A kind is drawn once per field of a world, with its format, and then sampled once per message.
 """
 
 import datetime
@@ -16,36 +16,36 @@ JsonValue = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Value:
-    """A value as the answer must give it, and as the message writes it."""
+    """A value, as the answer must give it and as the message writes it."""
 
     canonical: JsonValue
     surface: str
 
 
 class Kind(Protocol):
-    """How values of one field look."""
+    """The format of a field's values."""
 
     name: str
     nouns: tuple[str, ...]
     json_type: str
 
     def sample(self, lexicon: Lexicon) -> Value:
-        """Draw one value on the lexicon's side of the held-out border."""
+        """Draw a value from the lexicon's side of the split."""
         ...
 
     def hint(self, rng: random.Random) -> str:
-        """How a prompt describes the form of the value."""
+        """A prompt's description of the format."""
         ...
 
 
 def number(value: float) -> int | float:
-    """The plainest JSON number: 12 rather than 12.0."""
+    """The simplest JSON number: 12 rather than 12.0."""
     return int(value) if float(value).is_integer() else value
 
 
 @dataclass(frozen=True)
 class Identifier:
-    """Letters, a separator and digits, such as QX-48213, copied exactly."""
+    """Letters, a separator and digits, such as QX-48213, to be copied exactly."""
 
     letters: int
     separator: str
@@ -61,7 +61,7 @@ class Identifier:
         return cls(rng.randint(0, 4), rng.choice(("-", "-", "", "/", ".", "#")), rng.randint(3, 7), rng.random() < 0.8)
 
     def text(self, rng: random.Random) -> str:
-        """One identifier."""
+        """An identifier."""
         letters = "".join(rng.choices(string.ascii_uppercase, k=self.letters))
         digits = "".join(rng.choices(string.digits, k=self.digits))
         if not letters:
@@ -82,7 +82,7 @@ class Identifier:
 
 @dataclass(frozen=True)
 class Code:
-    """Capital letters and digits mixed, such as K7F9Q."""
+    """Mixed capital letters and digits, such as K7F9Q."""
 
     length: int
     name: str = "code"
@@ -95,7 +95,7 @@ class Code:
         return cls(rng.randint(4, 8))
 
     def text(self, rng: random.Random) -> str:
-        """One code."""
+        """A code."""
         return "".join(rng.choices(string.ascii_uppercase + string.digits, k=self.length))
 
     def sample(self, lexicon: Lexicon) -> Value:
@@ -110,7 +110,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Amount:
-    """Money, written in many ways, answered as a plain number."""
+    """Money, written in many ways; the answer is a plain number."""
 
     name: str = "amount"
     nouns: tuple[str, ...] = ("amount", "fee", "price", "total", "cost", "balance", "deposit", "charge")
@@ -118,7 +118,7 @@ class Amount:
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Amount":
-        """All amounts have the same kind."""
+        """All amounts are of the same kind."""
         del rng
         return cls()
 
@@ -136,7 +136,7 @@ class Amount:
 
     @staticmethod
     def write(value: float, rng: random.Random) -> str:
-        """A notation of the amount that a person might use."""
+        """The amount in a notation that a person might use."""
         full, whole = f"{value:.2f}", f"{value:g}" if value == int(value) else f"{value:.2f}"
         grouped, comma = f"{value:,.2f}", full.replace(".", ",")
         currency = rng.choice(("USD", "EUR", "GBP", "CHF"))
@@ -152,7 +152,7 @@ class Amount:
 
 @dataclass(frozen=True)
 class Date:
-    """A day, written in many ways, answered as ISO 8601."""
+    """A day, written in many ways; the answer is in ISO 8601."""
 
     name: str = "date"
     nouns: tuple[str, ...] = ("date", "day", "deadline", "start", "end")
@@ -160,7 +160,7 @@ class Date:
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Date":
-        """All dates have the same kind."""
+        """All dates are of the same kind."""
         del rng
         return cls()
 
@@ -207,7 +207,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Phrase:
-    """One or two words, such as the title of a thing, copied as they stand."""
+    """One to three words, such as a title, to be copied exactly."""
 
     count: int
     name: str = "phrase"
@@ -231,7 +231,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Count:
-    """A small whole number, in digits or in words."""
+    """A small integer, in digits or in words."""
 
     name: str = "count"
     nouns: tuple[str, ...] = ("count", "quantity", "pieces", "people", "boxes", "copies", "visits")
@@ -242,14 +242,14 @@ class Count:
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Count":
-        """All counts have the same kind."""
+        """All counts are of the same kind."""
         del rng
         return cls()
 
     def sample(self, lexicon: Lexicon) -> Value:
         """1 to 12 in digits or words, or up to 400 in digits."""
         rng = lexicon.rng
-        if lexicon.rough and rng.random() < 0.5:  # small numbers are vocabulary: rough lessons know no border there
+        if lexicon.rough and rng.random() < 0.5:  # small numbers are vocabulary: rough lessons do not split them
             value = rng.randint(1, 12)
         else:
             value = int(lexicon.draw(lambda: str(rng.randint(1, 12) if rng.random() < 0.5 else rng.randint(1, 400))))
@@ -263,7 +263,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Clock:
-    """A time of day, answered as HH:MM on 24 hours."""
+    """A time of day; the answer is HH:MM, 24-hour."""
 
     name: str = "time"
     nouns: tuple[str, ...] = ("time", "hour", "slot", "arrival", "pickup")
@@ -271,7 +271,7 @@ class Clock:
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Clock":
-        """All times have the same kind."""
+        """All times are of the same kind."""
         del rng
         return cls()
 
@@ -292,7 +292,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Phone:
-    """A telephone number, answered as digits only, with the plus sign if it was there."""
+    """A telephone number; the answer has only its digits, and the plus sign if there was one."""
 
     name: str = "phone"
     nouns: tuple[str, ...] = ("phone", "mobile", "telephone", "fax", "hotline")
@@ -300,12 +300,12 @@ class Phone:
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Phone":
-        """All phone numbers have the same kind."""
+        """All phone numbers are of the same kind."""
         del rng
         return cls()
 
     def sample(self, lexicon: Lexicon) -> Value:
-        """Three or four groups of digits with blanks, dashes, dots or brackets."""
+        """Three or four groups of digits with spaces, dashes, dots or brackets."""
         rng = lexicon.rng
 
         def make() -> str:
@@ -330,7 +330,7 @@ class Phone:
 
 @dataclass(frozen=True)
 class Measure:
-    """A length, weight or volume, answered in the unit that the prompt names."""
+    """A length, weight or volume; the answer is in the prompt's unit."""
 
     unit: str
     factors: tuple[tuple[str, int], ...]
@@ -340,7 +340,7 @@ class Measure:
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Measure":
-        """Metres, grams or millilitres, with a larger unit a power of ten above."""
+        """Metres, grams or millilitres, with a larger unit that is a power of ten of it."""
         unit, larger, factor = rng.choice((
             ("m", "km", 1000), ("g", "kg", 1000), ("ml", "l", 1000), ("cm", "m", 100), ("mm", "cm", 10),
             ("kg", "t", 1000),
@@ -348,7 +348,7 @@ class Measure:
         return cls(unit, ((unit, 1), (larger, factor)))
 
     def sample(self, lexicon: Lexicon) -> Value:
-        """A measure in the asked unit or in the larger one."""
+        """A measure in the prompt's unit or in the larger one."""
         rng = lexicon.rng
         text = lexicon.draw(lambda: f"{rng.randint(1, 99)}{rng.choice(('', '', '.5', f'.{rng.randint(1, 9)}'))}")
         unit, factor = rng.choice(self.factors)
@@ -362,7 +362,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Cased:
-    """A code that people write in any case, answered in capitals or in small letters."""
+    """A code that people write in any case; the answer is in upper or lower case."""
 
     upper: bool
     name: str = "cased"
@@ -371,7 +371,7 @@ class Cased:
 
     @classmethod
     def draw(cls, rng: random.Random) -> "Cased":
-        """Capitals or small letters."""
+        """Upper or lower case."""
         return cls(rng.random() < 0.6)
 
     def sample(self, lexicon: Lexicon) -> Value:

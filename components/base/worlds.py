@@ -1,7 +1,7 @@
 """Small worlds: a few fields with descriptions, and messages that mention their values.
 
-A world decides what may be asked (its fields) and what people write (clauses around values); how a prompt puts
-the question is `prompts`, and which questions make a lesson is `skills`.
+A world decides what can be asked (its fields) and what people write (clauses around values); `prompts` decides how a
+prompt asks, and `skills` which questions make a lesson.
 """
 
 import random
@@ -25,7 +25,7 @@ _ROLE_CLAUSES = (
     "the old {s} {w} was closed, please look at {v}", "this is {s} {v} (the other one, {w}, is fine)",
     "it is about {s} {v} and not about {w}", "the {s} changed from {w} to {v}",
 )  # fmt: skip
-# Without the subject: what the value is can only be told by how it looks.
+# Without the subject: only its format tells what the value is.
 _BARE_CLAUSES = (
     "{v}", "it is about {v}", "see {v}", "{x} {v}", "my {x} is {v}", "the {x} in question is {v}", "{x}: {v}",
     "I have {v}", "{v} came up", "this is {v}", "from {v}", "on {v}", "they say {v}", "{v}, that is the {x}",
@@ -55,22 +55,22 @@ _DOCUMENTS = ("message", "text", "note", "mail", "letter", "entry", "chat", "rep
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How hard a lesson may be: every maximum grows with `level` in [0, 1]."""
+    """The difficulty of a lesson: every maximum grows with `level` in [0, 1]."""
 
     level: float
 
     def upto(self, low: int, high: int, rng: random.Random) -> int:
-        """A whole number between `low` and the share of the way to `high` that the level allows."""
+        """An integer from `low` to as far towards `high` as the level allows."""
         return rng.randint(low, low + round((high - low) * self.level))
 
     def chance(self, probability: float, rng: random.Random) -> bool:
-        """True with at most `probability`, scaled by the level."""
+        """True with `probability`, scaled by the level."""
         return rng.random() < probability * self.level
 
 
 @dataclass(frozen=True)
 class Mention:
-    """What a message says of one field: the answer, and the clauses that carry it (none when absent)."""
+    """What a message says about a field: the answer, and the clauses that contain it (none if absent)."""
 
     answer: JsonValue
     clauses: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Field(Protocol):
 
     @property
     def subject(self) -> str:
-        """The words by which messages and prompts refer to it."""
+        """The words with which messages and prompts refer to it."""
         ...
 
     def schema(self) -> dict[str, object]:
@@ -94,25 +94,25 @@ class Field(Protocol):
         ...
 
     def describe(self, rng: random.Random) -> str:
-        """What a prompt says of it."""
+        """A prompt's description of it."""
         ...
 
     def options(self) -> list[tuple[str, str]]:
-        """Labels with their meanings, empty unless the field is a choice by definition."""
+        """Labels with their meanings; empty unless the field is a choice with meanings."""
         ...
 
     def words(self) -> tuple[str, ...]:
-        """Words that decide its answer."""
+        """The words that decide its answer."""
         ...
 
     def mention(self, lexicon: Lexicon, difficulty: Difficulty) -> Mention:
-        """Draw what one message says of it."""
+        """Draw what a message says about it."""
         ...
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A value to copy or to normalise; with `role`, one of two candidates has to be chosen."""
+    """A value to copy or to normalise; with `role`, the right one of two candidates has to be chosen."""
 
     key: str
     subject: str
@@ -121,11 +121,11 @@ class Slot:
 
     @property
     def family(self) -> str:
-        """Kinds that look alike in a message."""
+        """The group of kinds that look alike in a message."""
         return _FAMILIES[self.kind.name]
 
     def stands_alone(self, families: Counter[str]) -> bool:
-        """Whether its form alone tells its value: nothing of its family beside it, and not words, as filler is."""
+        """Whether its format alone identifies it: the only one of its family, and not plain words, like filler."""
         return not self.role and self.family != "words" and families[self.family] == 1
 
     def schema(self) -> dict[str, object]:
@@ -149,7 +149,7 @@ class Slot:
         return named + rng.choice((" or null", ", null if absent", "; null if missing", ", or null"))
 
     def mention(self, lexicon: Lexicon, difficulty: Difficulty, *, bare: bool = False) -> Mention:
-        """Draw what one message says of it; `bare` without naming it, where nothing else looks alike."""
+        """Draw what a message says about it; `bare` does not name it, for values that nothing else resembles."""
         rng = lexicon.rng
         if rng.random() < 0.12:
             return Mention(None)
@@ -168,7 +168,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Choice:
-    """A label from a list: the message holds the label itself, or words of its meaning."""
+    """A label from a list: the message contains the label itself, or words of its meaning."""
 
     key: str
     subject: str
@@ -182,9 +182,9 @@ class Choice:
         return {"enum": [label for label, _ in self.meanings]}
 
     def words(self) -> tuple[str, ...]:
-        said = tuple(word for _, words in self.meanings for word in words)
-        said += tuple(word for text in self.texts for word in re.findall(r"\w{5,}", text))
-        return said + tuple(part for label, _ in self.meanings for part in re.split("[-_ ]", label))
+        decisive = tuple(word for _, words in self.meanings for word in words)
+        decisive += tuple(word for text in self.texts for word in re.findall(r"\w{5,}", text))
+        return decisive + tuple(part for label, _ in self.meanings for part in re.split("[-_ ]", label))
 
     def options(self) -> list[tuple[str, str]]:
         if self.literal:
@@ -208,15 +208,15 @@ class Choice:
             text = label.replace("_", " ") if rng.random() < 0.5 else label
             return Mention(label, (_phrase(rng.choice(_CLAUSES), rng, s=self.subject, v=text),))
         fewest = 1 if difficulty.chance(0.5, rng) else min(2, len(words))
-        said = rng.sample(words, rng.randint(fewest, min(4, len(words)))) if len(words) > 1 else list(words)
+        wish = rng.sample(words, rng.randint(fewest, min(4, len(words)))) if len(words) > 1 else list(words)
         if rng.random() < 0.6:
-            said.sort(key=words.index)
-        return Mention(label, (_phrase(rng.choice(_TOPIC_CLAUSES), rng, w=_mix(said, difficulty, rng)),))
+            wish.sort(key=words.index)
+        return Mention(label, (_phrase(rng.choice(_TOPIC_CLAUSES), rng, w=_mix(wish, difficulty, rng)),))
 
 
 @dataclass(frozen=True)
 class Flag:
-    """True if the message says a certain thing, else false."""
+    """Whether the message says a certain thing."""
 
     key: str
     subject: str
@@ -232,18 +232,18 @@ class Flag:
         return []
 
     def describe(self, rng: random.Random) -> str:
-        said = " ".join(self.said)
+        wish = " ".join(self.said)
         return rng.choice((
-            f"true if the writer wants {said}, else false", f"true or false: {said} is mentioned",
-            f"true if {said} is asked for, otherwise false", f"boolean, true when the text mentions {said}",
+            f"true if the writer wants {wish}, else false", f"true or false: {wish} is mentioned",
+            f"true if {wish} is asked for, otherwise false", f"boolean, true when the text mentions {wish}",
         ))  # fmt: skip
 
     def mention(self, lexicon: Lexicon, difficulty: Difficulty) -> Mention:
-        rng, said = lexicon.rng, " ".join(self.said)
+        rng, wish = lexicon.rng, " ".join(self.said)
         if rng.random() < 0.5:
-            return Mention(True, (_phrase(rng.choice(_WISHES), rng, w=said),))
+            return Mention(True, (_phrase(rng.choice(_WISHES), rng, w=wish),))
         if difficulty.chance(0.3, rng):
-            return Mention(False, (_phrase(rng.choice(_REFUSALS), rng, w=said),))
+            return Mention(False, (_phrase(rng.choice(_REFUSALS), rng, w=wish),))
         return Mention(False)
 
 
@@ -254,26 +254,26 @@ def _join(words: tuple[str, ...]) -> str:
 
 
 def _mix(words: list[str], difficulty: Difficulty, rng: random.Random) -> str:
-    """Words of a meaning in running text, sometimes joined, sometimes inflected."""
-    said = [word + rng.choice(("s", "ed", "ing")) if difficulty.chance(0.1, rng) else word for word in words]
+    """Words of a meaning as running text, sometimes with connecting words, sometimes inflected."""
+    inflected = [word + rng.choice(("s", "ed", "ing")) if difficulty.chance(0.1, rng) else word for word in words]
     joint = rng.choice((" ", " ", " and ", " with the ", " of the ", ", "))
-    return joint.join(said)
+    return joint.join(inflected)
 
 
 @dataclass(frozen=True)
 class World:
-    """A document type, what it is about, and the fields that can be asked of it."""
+    """A document type, its topic, and the fields that can be asked for."""
 
     document: str
     topic: str
     fields: tuple[Field, ...]
 
     def words(self) -> frozenset[str]:
-        """Words that decide an answer, which filler must therefore avoid."""
+        """The words that decide an answer and that filler must avoid."""
         return frozenset(word for field in self.fields for word in field.words())
 
     def message(self, lexicon: Lexicon, difficulty: Difficulty) -> tuple[str, dict[str, JsonValue]]:
-        """Draw one message and the answer to all fields."""
+        """Draw a message and the values of all fields."""
         families = Counter(field.family for field in self.fields if isinstance(field, Slot))
         rng, mentions = lexicon.rng, list[tuple[str, Mention]]()
         for field in self.fields:
@@ -293,7 +293,7 @@ class World:
 
 
 def _distractors(lexicon: Lexicon, families: frozenset[str]) -> list[str]:
-    """One or two clauses with values that nobody asks for, of kinds that the world does not have."""
+    """One or two clauses with irrelevant values, of kinds that the world does not have."""
     rng, clauses = lexicon.rng, list[str]()
     for _ in range(rng.randint(1, 2)):
         other = draw_slot(lexicon, COPIED + NORMALISED)
@@ -304,7 +304,7 @@ def _distractors(lexicon: Lexicon, families: frozenset[str]) -> list[str]:
 
 
 def compose(clauses: list[str], lexicon: Lexicon, difficulty: Difficulty, avoid: frozenset[str] = frozenset()) -> str:
-    """Clauses in random order among filler without the words of `avoid`, with greetings, signatures and slips."""
+    """Clauses in random order among filler (no words of `avoid`), with greetings, signatures and typos."""
     rng = lexicon.rng
     rng.shuffle(clauses)
     parts = [clause + rng.choice((".", ".", ",", "!", ";", "...")) for clause in clauses]
@@ -324,12 +324,12 @@ def compose(clauses: list[str], lexicon: Lexicon, difficulty: Difficulty, avoid:
 
 
 def say(subject: str, value: str, rng: random.Random) -> str:
-    """A clause that gives a subject's value."""
+    """A clause that states a subject's value."""
     return _phrase(rng.choice(_CLAUSES), rng, s=subject, v=value)
 
 
 def _phrase(template: str, rng: random.Random, **texts: str) -> str:
-    """A clause; its first letter may be raised, unless it belongs to a value."""
+    """A clause; its first letter may be capitalised, unless it belongs to a value."""
     clause = template.format(**texts)
     if template.startswith(("{v}", "{w}")) or rng.random() < 0.5:
         return clause
@@ -337,11 +337,11 @@ def _phrase(template: str, rng: random.Random, **texts: str) -> str:
 
 
 def _slip(sentence: str, difficulty: Difficulty, rng: random.Random) -> str:
-    """A letter dropped or doubled somewhere in a filler sentence."""
+    """A filler sentence, sometimes with a letter dropped or doubled."""
     if not difficulty.chance(0.3, rng) or len(sentence) < 4:
         return sentence
-    at = rng.randrange(1, len(sentence) - 1)
-    return sentence[:at] + rng.choice(("", sentence[at] * 2)) + sentence[at + 1 :]
+    index = rng.randrange(1, len(sentence) - 1)
+    return sentence[:index] + rng.choice(("", sentence[index] * 2)) + sentence[index + 1 :]
 
 
 def _key(lexicon: Lexicon, subject: list[str], style: str) -> str:
@@ -351,7 +351,7 @@ def _key(lexicon: Lexicon, subject: list[str], style: str) -> str:
 
 
 def draw_slot(lexicon: Lexicon, kinds: tuple[type, ...], *, role: bool = False, style: str = "snake") -> Slot:
-    """A slot about some entity, with a key that lies on the lexicon's side."""
+    """A slot about an entity, with a key from the lexicon's side of the split."""
     rng = lexicon.rng
     kind: Kind = rng.choice(kinds).draw(rng)
     while True:
@@ -371,7 +371,7 @@ def draw_slot(lexicon: Lexicon, kinds: tuple[type, ...], *, role: bool = False, 
 
 
 def draw_choice(lexicon: Lexicon, difficulty: Difficulty, plan: "Plan", *, count: int, style: str = "snake") -> Choice:
-    """A choice among `count` labels whose meanings share no word."""
+    """A choice among `count` labels whose meanings share no words."""
     rng = lexicon.rng
     longest = 10 if difficulty.chance(0.15, rng) else 1 + round(3 * difficulty.level)
     sizes = [rng.randint(1, longest) for _ in range(count)]
@@ -390,13 +390,13 @@ def draw_choice(lexicon: Lexicon, difficulty: Difficulty, plan: "Plan", *, count
         key = _key(lexicon, subject, style)
     frame = rng.choice(_MEANINGS) if difficulty.chance(1.2, rng) else "{w}"
     wordy = lexicon.rough and not plan.literal and difficulty.chance(0.15, rng)
-    texts = tuple(_wordy(said, lexicon) for _, said in meanings) if wordy else ()
+    texts = tuple(_wordy(meaning, lexicon) for _, meaning in meanings) if wordy else ()
     return Choice(key, " ".join(subject), tuple(meanings), plan.literal, frame, texts, plan.vague)
 
 
-def _wordy(said: tuple[str, ...], lexicon: Lexicon) -> str:
-    """A meaning as people write it: its words somewhere in a sentence or two of others."""
-    rng, text = lexicon.rng, _join(said)
+def _wordy(words: tuple[str, ...], lexicon: Lexicon) -> str:
+    """A meaning as people write it: its words somewhere among a sentence or two of others."""
+    rng, text = lexicon.rng, _join(words)
     parts = [text, *(lexicon.sentence().rstrip(".,!?") for _ in range(rng.randint(1, 2)))]
     rng.shuffle(parts)
     joint = rng.choice((" ", " ", ", ", "; ", ": ", " or "))
@@ -418,7 +418,7 @@ def draw_flag(lexicon: Lexicon, style: str = "snake") -> Flag:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a world shall hold: so many slots and flags, and one choice for each number of labels."""
+    """The contents of a world: the number of slots and flags, and a choice for each number of labels."""
 
     slots: int = 0
     kinds: tuple[type, ...] = COPIED + NORMALISED
@@ -430,9 +430,9 @@ class Plan:
 
 
 def draw_world(lexicon: Lexicon, difficulty: Difficulty, plan: Plan) -> World:
-    """A world after the plan, its fields in random order with keys all different.
+    """A world drawn to this plan, with its fields in random order and distinct keys.
 
-    A held-out world has at least one held-out key of several words, or held-out labels: single words are common keys.
+    A held-out world has a held-out key of several words, or held-out labels: keys of one word are on both sides.
     """
     while True:
         world = _draw_world(lexicon, difficulty, plan)
@@ -443,11 +443,11 @@ def draw_world(lexicon: Lexicon, difficulty: Difficulty, plan: Plan) -> World:
 def _draw_world(lexicon: Lexicon, difficulty: Difficulty, plan: Plan) -> World:
     rng = lexicon.rng
     style = "camel" if rng.random() < 0.1 else "snake"
-    wanted = [*plan.choices, *["slot"] * plan.slots, *["flag"] * plan.flags]
-    rng.shuffle(wanted)
-    role_at = wanted.index("slot") if plan.role and plan.slots else -1
+    kinds = [*plan.choices, *["slot"] * plan.slots, *["flag"] * plan.flags]
+    rng.shuffle(kinds)
+    role_at = kinds.index("slot") if plan.role and plan.slots else -1
     fields: dict[str, Field] = {}
-    for at, kind in enumerate(wanted):
+    for index, kind in enumerate(kinds):
         field = None
         while field is None or field.key in fields:
             if isinstance(kind, int):
@@ -455,7 +455,7 @@ def _draw_world(lexicon: Lexicon, difficulty: Difficulty, plan: Plan) -> World:
             elif kind == "flag":
                 field = draw_flag(lexicon, style)
             else:
-                role = plan.role and (at == role_at or rng.random() < 0.6)
+                role = plan.role and (index == role_at or rng.random() < 0.6)
                 field = draw_slot(lexicon, plan.kinds, role=role, style=style)
         fields[field.key] = field
     return World(rng.choice(_DOCUMENTS), lexicon.entity(), tuple(fields.values()))

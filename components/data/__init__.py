@@ -1,4 +1,4 @@
-"""Data on its way in: read from its source, validated, split, written as examples; and a first set-up from a file.
+"""Input data: read from a source, validated, split and written as examples; and the set-up of new workloads.
 
-`prepare.prepare` is the stage; `init.init_workload` writes the settings and the run of a new workload.
+`prepare.prepare` is the stage; `init.init_workload` writes a new workload's settings.
 """

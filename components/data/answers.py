@@ -1,7 +1,7 @@
-"""Answers: cells into a JSON object with the types that the workload's schema wants, and what is wrong with one.
+"""Answers: converts cells into a JSON object with the schema's types, and reports what is wrong with an answer.
 
-Decides how text becomes a number, a boolean or null. A cell that fits no type stays as it is: validation
-quarantines its row, with the reason.
+Decides how text becomes a number, a boolean or null. A cell that fits no type is kept as it is: validation quarantines
+its row with the reason.
 """
 
 import json
@@ -21,7 +21,7 @@ MESSAGE_CHARACTERS = 160
 
 
 class AnswerSchema:
-    """The JSON Schema of a workload's answer, an object with properties."""
+    """The JSON Schema of a workload's answers, an object with properties."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.properties: dict[str, Any] = dict(schema["properties"])
@@ -30,9 +30,9 @@ class AnswerSchema:
         self._typed: dict[tuple[str, str], Any] = {}
 
     def typed(self, field: str, cell: Any) -> Any:
-        """The cell as the field's schema wants it: text is read as JSON, as a boolean or as null where it has to be.
+        """The cell with the type in the field's schema: text is read as JSON, a boolean or null if necessary.
 
-        An empty cell is null. Text that has no reading that fits stays text.
+        An empty cell is null. Text without a fitting reading stays text.
         """
         if cell is None or isinstance(cell, bool | int | list | dict):
             return composed(cell)
@@ -45,15 +45,15 @@ class AnswerSchema:
         return self._typed[key]
 
     def problems(self, answer: Any) -> dict[str, str]:
-        """What is wrong with an answer: field → reason, "" → what concerns the whole object."""
-        found: dict[str, str] = {}
+        """What is wrong with an answer: field → reason; "" is for the whole object."""
+        by_field: dict[str, str] = {}
         for error in errors(self._answer, answer):
-            found.setdefault(str(error.path[0]) if error.path else "", _brief(error))
-        return found
+            by_field.setdefault(str(error.path[0]) if error.path else "", _brief(error))
+        return by_field
 
 
 def _readings(text: str) -> list[Any]:
-    """What a cell may mean, the likeliest first; the last is the cell when nothing fits."""
+    """The possible values of a cell, the most likely first; the last is the cell itself."""
     if not text:
         return [None]
     readings: list[Any] = []
@@ -65,7 +65,7 @@ def _readings(text: str) -> list[Any]:
 
 
 def _best(field: Any, readings: list[Any]) -> Any:
-    """The first reading that fits; else the first of the right type, where text is not; else text."""
+    """The first reading that fits; else the first of the right type, if that is not text; else the text."""
 
     def of_wrong_type(value: Any) -> bool:
         return any(error.validator == "type" for error in errors(field, value))
@@ -85,13 +85,13 @@ def _refuse(constant: str) -> Never:
 
 
 def _finite(number: str) -> float:
-    """A number that JSON can write; 1e999 is none."""
+    """A finite number; 1e999 is not."""
     value = float(number)
     return value if math.isfinite(value) else _refuse(number)
 
 
 def _brief(error: ValidationError) -> str:
-    """The validator's message in at most a line."""
+    """The validator's message, at most a line."""
     allowed: Any = error.validator_value
     if error.validator == "enum":
         message = f"{error.instance!r} is not one of the {len(allowed)} allowed values"

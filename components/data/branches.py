@@ -1,4 +1,4 @@
-"""Branches of retrainings, and what DVC keeps for them: which may go, and how they go."""
+"""Retraining branches and their data in DVC: which can be removed, and how."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -9,26 +9,26 @@ PREFIX = "retrain"
 
 
 def old_branches(project: Path, workload: str, newest: int, needed: Collection[str] = ()) -> list[str]:
-    """Branches of a workload's retrainings but for the newest so many.
+    """A workload's retraining branches, except the newest ones.
 
-    One that is checked out somewhere stays, and so does one whose commit is `needed`.
+    Branches that are checked out, and those whose commit is `needed`, are kept.
 
     Raises:
-        DataError: The project is no git repository.
+        DataError: The project is not a git repository.
     """
     form = "%(refname:short) %(objectname) %(worktreepath)"
     lines = git(project, "for-each-ref", "--sort=-refname", f"--format={form}", f"refs/heads/{PREFIX}/{workload}/")
-    found = [line.split() for line in lines.splitlines()]
-    return [branch for branch, commit, *place in found[newest:] if not place and commit not in needed]
+    branches = [line.split() for line in lines.splitlines()]
+    return [branch for branch, commit, *place in branches[newest:] if not place and commit not in needed]
 
 
 def remove_branch(project: Path, branch: str) -> None:
-    """Remove a branch here; where it was pushed to, it stays."""
+    """Remove a local branch; pushed copies are kept."""
     git(project, "branch", "--quiet", "-D", branch)
 
 
 def drop_unnamed(project: Path) -> None:
-    """Remove from DVC's cache what neither this folder nor a branch nor a tag names."""
+    """Remove everything from DVC's cache that this folder, branches and tags do not use."""
     from dvc.repo import Repo
 
     with Repo(str(project)) as repo:

@@ -1,7 +1,7 @@
-"""What validation looks at: one table row for each row of the source, with what no column of its own can tell.
+"""The table that validation checks: a row for each row of the source, with derived columns.
 
-Decides how repeated inputs, leaks between splits, broken answers and rare labels become columns; whether they are
-failures or warnings is the contract's business.
+Decides how repeated inputs, leaks between splits, invalid answers and rare labels become columns; the contract decides
+whether they are failures or warnings.
 """
 
 import json
@@ -27,7 +27,7 @@ SIDES = ("demonstration", "reference")
 
 
 def label_sets(workload: Workload) -> dict[str, list[str]]:
-    """Fields that are a choice among labels: field → labels, null left out."""
+    """Fields that are a choice among labels: field → labels, without null."""
     shapes = fields_of(workload.output).top
     listed = {field: [label for label in shape.labels if label is not None] for field, shape in shapes.items()}
     return {
@@ -41,42 +41,42 @@ def nullable(workload: Workload, field: str) -> bool:
 
 
 def similar_rows(rows: Sequence[Row], repeats: Mapping[int, str], threshold: float) -> list[int]:
-    """For each row the first one that it resembles, directly or through others; rows that repeat one are left out."""
-    places = [place for place in range(len(rows)) if place not in repeats]
-    texts = ["\n".join(rows[place].asked) for place in places]
+    """For each row, the first one that it resembles, directly or through others; repeated rows are left out."""
+    distinct = [index for index in range(len(rows)) if index not in repeats]
+    texts = ["\n".join(rows[index].asked) for index in distinct]
     alike = list(range(len(rows)))
-    for place, first in zip(places, near_duplicates(texts, threshold), strict=True):
-        alike[place] = places[first]
+    for index, first in zip(distinct, near_duplicates(texts, threshold), strict=True):
+        alike[index] = distinct[first]
     return alike
 
 
 def repeated_inputs(rows: Sequence[Row], conflicts: ConflictingInputs = "first") -> dict[int, str]:
-    """Rows whose input another row has, in whatever form its characters are written: position → reason.
+    """Rows with the same input as another row, whatever the form of its characters: index → reason.
 
-    Of rows with one input, the one in the strictest split stays, and the first of those; where their answers differ
-    and `conflicts` is "none", none does.
+    Of rows with the same input, the first one in the strictest split is kept; if their answers differ and `conflicts`
+    is "none", none is.
     """
 
-    def strictness(place: int) -> tuple[int, int]:
-        part = rows[place].part
-        return (EVALUATION.index(part) if part in EVALUATION else len(EVALUATION), place)
+    def strictness(index: int) -> tuple[int, int]:
+        part = rows[index].part
+        return (EVALUATION.index(part) if part in EVALUATION else len(EVALUATION), index)
 
-    kept: dict[tuple[str, ...], int] = {}
-    found: dict[int, str] = {}
+    stays_by_input: dict[tuple[str, ...], int] = {}
+    reasons: dict[int, str] = {}
     for place in sorted(range(len(rows)), key=strictness):
         example = rows[place].example
         values = tuple(visible(value) for value in rows[place].asked)
         if not any(values):
             continue  # a missing input is reported as such
-        stays = kept.setdefault(values, place)
+        stays = stays_by_input.setdefault(values, place)
         if stays == place:
             continue
         first = rows[stays].example
         differs = visible(first.demonstration) != visible(example.demonstration)
-        found[place] = f"repeats {first.id}{OTHER_ANSWER if differs else ''}"
+        reasons[place] = f"repeats {first.id}{OTHER_ANSWER if differs else ''}"
         if differs and conflicts == "none":
-            found.setdefault(stays, f"is repeated by {example.id}{OTHER_ANSWER}")
-    return found
+            reasons.setdefault(stays, f"is repeated by {example.id}{OTHER_ANSWER}")
+    return reasons
 
 
 def tabulate(
@@ -86,14 +86,14 @@ def tabulate(
     workload: Workload,
     limits: Sequence[TokenLimit] = (),
 ) -> pd.DataFrame:
-    """The table that the contract checks, one row for each row, `row` being its position.
+    """The table for the contract, a row for each row; `row` is its index.
 
-    Columns: row, id, where; `input` (all inputs) and `input.<column>`; `tokens.<limit>`, as the limit counts them;
-    `repeats` and `straddles` (reason or null); for each side of the answer `<side>.<field>` where the field is a
-    choice among labels, with the label's share of the rows as `<side>.<field>.share` for demonstrations,
-    `problem.<side>.<field>` (reason or null) for the other fields and `problem.<side>` for the object as a whole.
-    Empty texts are null. The side `reference` is there where a reference differs from its demonstration; of an agent's
-    tasks there is `problem.demonstration` alone.
+    Columns: row, id, where; `input` (all inputs) and `input.<column>`; `tokens.<limit>`, as counted by the limit;
+    `repeats` and `straddles` (reason or null); for each side of the answer, `<side>.<field>` if the field is a choice
+    among labels (for demonstrations with the label's share of the rows as `<side>.<field>.share`),
+    `problem.<side>.<field>` (reason or null) for other fields and `problem.<side>` for the whole object. Empty texts
+    are null. The side `reference` exists if any reference differs from its demonstration; for an agent's tasks there is
+    only `problem.demonstration`.
     """
     straddles = straddling(rows, alike) if workload.validation.leakage == "remove" else {}
     columns: dict[str, list[Any]] = {
@@ -138,12 +138,12 @@ def _answer_columns(side: str, answers: Sequence[str], workload: Workload) -> di
 
 
 def parsed(answer: str, workload: Workload) -> dict[str, Any]:
-    """The object that the source wrote, or that a value alone stands for."""
+    """The source's object, or the object that a bare value stands for."""
     if is_text(workload.output):
         return {FIELD: answer or None}
     return {FIELD: json.loads(answer)} if is_alone(workload.output) else json.loads(answer)
 
 
 def _label(value: Any) -> str | None:
-    """A label as the table shows it; what is no text is written as JSON, and is no label."""
+    """A label as the table shows it; other values are written as JSON, and are not labels."""
     return value if value is None or isinstance(value, str) else json.dumps(value)

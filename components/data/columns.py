@@ -1,6 +1,6 @@
-"""Schemas of values: what a column's cells, or the values of a nested answer, have in common as JSON Schema.
+"""Schemas of values: the JSON Schema of a column's cells or of the values in a nested answer.
 
-Decides what a label, a number, a code and a free text are; which column means what, `understanding` decides.
+Decides what is a label, a number, a code or free text; `understanding` decides the role of each column.
 """
 
 import re
@@ -14,27 +14,27 @@ MOST_LABELS = 200
 MOST_NUMBER_LABELS = 10
 ROWS_PER_LABEL = 3
 LABEL_CHARACTERS = 80
-MOST_KEYS = 60  # of a nested object, beyond which its keys are values rather than names
+MOST_KEYS = 60  # of a nested object; with more, its keys are values rather than names
 INSIDE_LABELS, INSIDE_ROWS_PER_LABEL = 20, 10
-RARE_KEY = 3  # occurrences below which a key of many is a value rather than a name
+RARE_KEY = 3  # occurrences; among many keys, rarer ones are values rather than names
 _CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": r"\d"}
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,17})?")
 _COMMA = re.compile(r"-?(\d{1,3}(\.\d{3})+|0|[1-9]\d{0,14})(,\d{1,9})?")
 
 
 def cell(value: Any) -> Any:
-    """A cell with its text cleaned and empty text as None."""
+    """A cell with cleaned text, and None for empty text."""
     return clean(value) or None if isinstance(value, str) else value
 
 
 def schema_of(
     values: Sequence[Any], *, named: bool = False, inside: bool = False, literal: bool = False
 ) -> dict[str, Any] | None:
-    """The JSON Schema of values, None meaning empty: boolean, number, labels, code, any string, object or list.
+    """The JSON Schema of values (None is empty): boolean, number, labels, code, string, object or list.
 
-    `named`: the values are known to be labels, however few times each occurs. `inside`: they stand in an object, where
-    what is taken from a text often repeats, and labels have to come more often. `literal`: they are JSON, whose texts
-    are texts: "6" is no number. None for a column that is empty, or holds values of several kinds.
+    `named`: the values are known to be labels, however rarely each occurs. `inside`: they are in an object, where
+    values copied from a text often repeat, so labels must be more frequent. `literal`: they are from JSON, where "6" is
+    not a number. None for a column that is empty or has values of several kinds.
     """
     filled = [value for value in values if value is not None]
     if not filled:
@@ -47,14 +47,14 @@ def schema_of(
 
 
 def is_free(schema: Mapping[str, Any] | None) -> bool:
-    """Whether a schema says no more than that there is a text."""
+    """Whether a schema is that of free text."""
     return schema == {"type": "string"}
 
 
 def numbers(texts: Sequence[str]) -> list[int | float]:
-    """The numbers that all texts are, or none; codes with leading zeros are no numbers.
+    """The texts as numbers, or [] if they are not all numbers; codes with leading zeros are not.
 
-    A comma is a decimal point where no text has another use for it: 1.234,5 beside 3,99, but not 1,234 alone.
+    A comma is a decimal point if no text uses it otherwise: in 1.234,5 next to 3,99, but not in 1,234 alone.
     """
     if all(map(_NUMBER.fullmatch, texts)):
         return [float(text) if "." in text else int(text) for text in texts]
@@ -66,12 +66,12 @@ def numbers(texts: Sequence[str]) -> list[int | float]:
 
 
 def booleans(texts: Sequence[str]) -> bool:
-    """Whether texts are true and false, or yes and no, each at least once."""
+    """Whether the texts are true and false, or yes and no, with each at least once."""
     return {text.lower() for text in texts} in ({"true", "false"}, {"yes", "no"})
 
 
 def code_pattern(texts: Sequence[str]) -> str | None:
-    r"""The pattern that codes such as XK-10345 share, `^[A-Z]{2}-\d{5}$`; None where they differ or are prose."""
+    r"""The common pattern of codes such as XK-10345, `^[A-Z]{2}-\d{5}$`; None if they differ or are prose."""
     if any(len(text) > LABEL_CHARACTERS for text in texts):
         return None
     shapes = [[(kind, len(list(run))) for kind, run in groupby(map(_class, text))] for text in set(texts)]
@@ -108,13 +108,13 @@ def _scalar(filled: list[Any], *, empty: bool, named: bool, inside: bool, litera
 
 
 def _text(texts: list[str], *, empty: bool, inside: bool) -> dict[str, Any]:
-    """The schema of texts that are no labels; inside of objects patterns would be guesses upon guesses."""
+    """The schema of texts that are not labels; inside objects, patterns would be too speculative."""
     pattern = None if inside else code_pattern(texts)
     return {**_typed("string", empty), "pattern": pattern} if pattern else _typed("string", empty and inside)
 
 
 def _are_labels(labels: Sequence[Any], n: int, *, numeric: bool, named: bool) -> bool:
-    """Whether values are a choice among few: each comes three times on average, or a column's name says so."""
+    """Whether values are a choice among few: each occurs three times on average, or the column's name says so."""
     if len(labels) < 2 or any(len(str(label)) > LABEL_CHARACTERS for label in labels):
         return False
     if any(isinstance(label, float) for label in labels):
@@ -125,11 +125,13 @@ def _are_labels(labels: Sequence[Any], n: int, *, numeric: bool, named: bool) ->
 
 
 def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) -> dict[str, Any] | None:
-    """The schema of objects, or of lists; None where they are mixed with other values."""
+    """The schema of objects or of lists; None if they are mixed with other values."""
     if kinds == {"array"}:
         members = [member for value in filled for member in value]
         described = schema_of(members, named=named, inside=inside, literal=True) if members else None
-        if is_free(described) and None in members:  # a column's empty cell is no answer; a list's null is a member
+        if (
+            is_free(described) and None in members
+        ):  # a column's empty cell is not an answer, but a list's null is a member
             described = _typed("string", empty=True)
         return {"type": "array", **({"items": described} if described is not None else {})}
     if kinds != {"object"}:
@@ -145,7 +147,7 @@ def _nested(filled: list[Any], kinds: set[str], *, named: bool, inside: bool) ->
 
 
 def object_of(filled: Sequence[Mapping[str, Any]], keys: Sequence[str], *, nested: bool = True) -> dict[str, Any]:
-    """The schema of objects with these keys; those that all have are required. `nested`: in another answer."""
+    """The schema of objects with these keys; keys that all have are required. `nested`: inside another answer."""
     inside = {key: [value[key] for value in filled if key in value] for key in keys}
     properties = {
         key: schema_of(values, inside=nested, literal=True) or _anything(filled, key) for key, values in inside.items()
@@ -155,7 +157,7 @@ def object_of(filled: Sequence[Mapping[str, Any]], keys: Sequence[str], *, neste
 
 
 def _anything(filled: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any]:
-    """The schema of a key whose values are all empty, or of several kinds."""
+    """The schema of a key whose values are all empty or of several kinds."""
     kinds = sorted({_kind(value[key]) for value in filled if key in value})
     return {"type": kinds if len(kinds) > 1 else kinds[0]}
 
@@ -179,7 +181,7 @@ def _typed(kind: str, empty: bool) -> dict[str, Any]:
 
 
 def _class(character: str) -> str:
-    """A, a or 9 for the letters and digits of ASCII; any other character stands for itself."""
+    """A, a or 9 for ASCII letters and digits; other characters stand for themselves."""
     if not character.isascii() or not character.isalnum():
         return character
     return "9" if character.isdigit() else "A" if character.isupper() else "a"

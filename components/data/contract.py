@@ -1,7 +1,7 @@
-"""The contract that data has to keep, as a Great Expectations suite.
+"""The data contract, as a Great Expectations suite.
 
-Decides which rows fail, for which reason, and what is only worth a warning. It knows the table of
-`components.data.checks` and no files; the one place that imports great_expectations.
+Decides which rows fail and why, and what is only a warning. Works on the table of `components.data.checks`, not on
+files; the only module that imports great_expectations.
 """
 
 import logging
@@ -28,7 +28,7 @@ REPEATED = "input is repeated"
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a row is refused: `rule` is what reports count, `reason` names the value."""
+    """Why a row is refused: reports count by `rule`; `reason` has the value."""
 
     rule: str
     reason: str
@@ -36,7 +36,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the contract says of a table: failures by position, warnings in sentences, Data Docs as one HTML page."""
+    """The result of validation: failures by index, warnings as sentences, Data Docs as an HTML page."""
 
     failures: dict[int, tuple[Failure, ...]]
     warnings: tuple[str, ...]
@@ -44,10 +44,10 @@ class Findings:
 
 
 def validate(table: pd.DataFrame, workload: Workload, limits: Sequence[TokenLimit] = ()) -> Findings:
-    """Hold a table of `checks.tabulate`, made with the same limits, against the workload's contract.
+    """Validate a table of `checks.tabulate`, made with the same limits, against the workload's contract.
 
     Raises:
-        DataError: A check could not be made; no row passes unchecked.
+        DataError: A check failed to run; no row passes unchecked.
     """
     sides = _of_answers(table, workload) if workload.agent is None else _of_tries()
     expectations = [*_of_rows(table, workload), *_of_tokens(limits), *sides]
@@ -70,7 +70,7 @@ def validate(table: pd.DataFrame, workload: Workload, limits: Sequence[TokenLimi
 
 
 def _of_rows(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]:
-    """Columns, ids, inputs, repetitions and leaks."""
+    """Checks of columns, ids, inputs, repetitions and leaks."""
     from great_expectations import expectations as gxe
 
     longest = workload.validation.max_input_characters
@@ -97,7 +97,7 @@ def _of_rows(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]
 
 
 def _of_tokens(limits: Sequence[TokenLimit]) -> Iterator["Expectation"]:
-    """Prompt and answer against what the model may be given."""
+    """Checks of prompt and answer against token limits."""
     from great_expectations import expectations as gxe
 
     for limit in limits:
@@ -110,7 +110,7 @@ def _of_tokens(limits: Sequence[TokenLimit]) -> Iterator["Expectation"]:
 
 
 def _of_answers(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]:
-    """The answers of both sides against the JSON Schema: labels natively, the rest by what a validator found."""
+    """Checks of both sides' answers against the JSON Schema: labels directly, the rest by a validator's findings."""
     from great_expectations import expectations as gxe
 
     labels = label_sets(workload)
@@ -151,7 +151,7 @@ def _of_tries() -> Iterator["Expectation"]:
 
 
 def _of_balance(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]:
-    """Empty inputs beside others, labels that are rare or absent: warnings."""
+    """Warnings about partly empty inputs and rare or absent labels."""
     from great_expectations import expectations as gxe
     from great_expectations.expectations.metadata_types import FailureSeverity
 
@@ -170,17 +170,17 @@ def _of_balance(table: pd.DataFrame, workload: Workload) -> Iterator["Expectatio
 
 
 def _meta(rule: str, reason: str) -> dict[str, str]:
-    """What a failing row of an expectation is told; {value} and {length} stand for the cell."""
+    """An expectation's rule and reason for failing rows; {value} and {length} are filled in from the cell."""
     return {"rule": rule, "reason": reason}
 
 
 def _run(table: pd.DataFrame, expectations: list["Expectation"]) -> Any:
-    """The suite's validation result, complete with the positions of failing rows."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when the library is imported
+    """The suite's validation result, with the indices of failing rows."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read on import
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    # It reports each temporary folder; the module has set its own level while it was imported.
+    # It logs each temporary folder; the module sets its own level on import.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
@@ -195,17 +195,17 @@ def _run(table: pd.DataFrame, expectations: list["Expectation"]) -> Any:
 
 
 def _unexpected(outcome: Any) -> Iterator[tuple[int, Any]]:
-    """Position and value of each row that failed one expectation."""
+    """The index and value of each row that failed an expectation."""
     rows = outcome.result.get("unexpected_index_list")
     if not rows:
         check = f"{outcome.expectation_config.type} {outcome.expectation_config.kwargs.get('column', '')}"
         raise DataError(f"expected the check {check} to name failing rows, found none: {outcome.exception_info}")
-    for found in rows:
-        yield int(found["row"]), next((value for name, value in found.items() if name not in ("row", "where")), None)
+    for row in rows:
+        yield int(row["row"]), next((value for name, value in row.items() if name not in ("row", "where")), None)
 
 
 def _warning(subject: str, table: pd.DataFrame, workload: Workload) -> str:
-    """One sentence on inputs that are partly empty, labels that are absent, or labels that are rare."""
+    """A sentence about partly empty inputs, absent labels or rare labels."""
     n = len(table)
     if subject.startswith("input."):
         return f"{subject.removeprefix('input.')}: empty in {int(table[subject].isna().sum()):,} of {n:,} rows"
@@ -221,7 +221,7 @@ def _warning(subject: str, table: pd.DataFrame, workload: Workload) -> str:
 
 
 def _render(result: Any) -> str:
-    """The Data Docs page of a validation result, readable without a network; the result is of no more use after it."""
+    """The Data Docs page of a validation result, readable offline; the result cannot be used afterwards."""
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
     from jinja2 import ChoiceLoader, DictLoader

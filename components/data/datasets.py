@@ -1,11 +1,12 @@
-"""Datasets of the `datasets` library as tables: a folder saved by it, or a name on the Hugging Face hub.
+"""Datasets of the `datasets` library as tables, from a saved folder or by name from the Hugging Face hub.
 
-Offline unless HF_HUB_OFFLINE=0: a name on the hub then has to be in the local cache.
+Offline unless HF_HUB_OFFLINE=0: datasets from the hub must then be in the local cache.
 """
 
 from pathlib import Path
 from typing import Any, Literal
 
+from components.data.reading.columnar import rows_of
 from components.data.reading.table import Table
 from components.errors import DataError
 from components.params import Columns, HuggingFaceSource
@@ -14,10 +15,10 @@ Part = Literal["all", "train", "dev", "test", "sealed"]
 
 
 def read_datasets(source: HuggingFaceSource, folder: Path) -> dict[Part, Table]:
-    """The tables of the dataset's splits; a local dataset is sought under `folder`, then as a path of its own.
+    """The tables of the dataset's splits; a local dataset is looked up under `folder`, then as a path.
 
     Raises:
-        DataError: There is no such dataset, or it lacks a split, or a split is empty.
+        DataError: There is no such dataset, it lacks a split, or a split is empty.
     """
     splits = _open(source, folder)
     tables: dict[Part, Table] = {}
@@ -29,36 +30,36 @@ def read_datasets(source: HuggingFaceSource, folder: Path) -> dict[Part, Table]:
 
 
 def _open(source: HuggingFaceSource, folder: Path) -> dict[str, Any]:
-    """The dataset's splits by name; one that was saved without a name is `train`."""
+    """The dataset's splits by name; an unnamed one is `train`."""
     import datasets
 
-    found: Any
+    dataset: Any
     try:
         for path in (folder / source.dataset, Path(source.dataset)):
             if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-                found = datasets.load_from_disk(str(path))
+                dataset = datasets.load_from_disk(str(path))
                 break
         else:
-            found = datasets.load_dataset(source.dataset, source.config, revision=source.revision)
+            dataset = datasets.load_dataset(source.dataset, source.config, revision=source.revision)
     except Exception as error:  # datasets raises its own, huggingface_hub's and pyarrow's errors
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise DataError(
             f"expected a dataset in a folder or in the local cache of the hub (HF_HUB_OFFLINE=0 downloads it), "
             f"found none: {reason} ({source.dataset})"
         ) from error
-    return dict(found) if isinstance(found, dict) else {str(found.split or "train"): found}
+    return dict(dataset) if isinstance(dataset, dict) else {str(dataset.split or "train"): dataset}
 
 
 def _table(dataset: Any, path: Path, columns: Columns) -> Table:
-    """A split as a table, class numbers as their names; only the columns that are read."""
+    """A split as a table with only the used columns; class numbers become names."""
     import datasets
 
-    wanted = {columns.id, columns.group, *columns.input, *columns.output.values(), *columns.reference.values()}
-    wanted |= set(columns.slices)
-    names = [str(name) for name in dataset.column_names if name in wanted]
+    used = {columns.id, columns.group, *columns.input, *columns.output.values(), *columns.reference.values()}
+    used |= set(columns.slices)
+    names = [str(name) for name in dataset.column_names if name in used]
     if not len(dataset):
         raise DataError(f"expected rows, found an empty split ({path})")
-    rows: list[dict[str, Any]] = dataset.select_columns(names).to_list() if names else []
+    rows: list[dict[str, Any]] = rows_of(dataset.select_columns(names), path) if names else []
     for name in names:
         feature = dataset.features[name]
         if isinstance(feature, datasets.ClassLabel):

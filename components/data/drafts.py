@@ -1,6 +1,6 @@
-"""Drafts for a new workload: its settings as commented YAML and the first prompts.
+"""Drafts for a new workload: settings as commented YAML, and first prompts.
 
-Decides their wording; what the columns mean was understood before.
+Decides their wording; the meaning of the columns is given.
 """
 
 import json
@@ -23,32 +23,32 @@ from components.prompts import DIVIDER
 MOST_ON_A_LINE = 6
 MOST_DESCRIBED = 12  # keys of a nested object that a prompt lists
 PROMPTS = ("loose", "schema", "short")
-OWN_PROMPT = "own"  # the system prompt that was found in the source
+OWN_PROMPT = "own"  # the source's own system prompt
 TRAINED_PROMPT = "short"
 USUAL_QUARANTINE = 0.05
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What a workload is drafted from: its name, the path it came from, what was understood, and rows a part."""
+    """The input of a draft: the workload's name, the source's path and meaning, and the number of rows per part."""
 
     name: str
     origin: Path
-    made: Understood
+    meaning: Understood
     rows: Mapping[Part, int]
     system: str = ""
 
     @property
     def prompts(self) -> tuple[str, ...]:
-        """The prompt versions that are written."""
+        """The prompt versions to write."""
         return (OWN_PROMPT, *PROMPTS) if self.system else PROMPTS
 
 
 def workload_yaml(draft: Draft) -> str:
     """The text of params/workloads/NAME.yaml."""
-    name, made, file = draft.name, draft.made, draft.origin.name
-    purpose = f"{_words(list(made.inputs))} to {_words(_answer_words(made))}, from {file}."
-    asked = ", ".join(version for version in draft.prompts if version != TRAINED_PROMPT)
+    name, meaning, file = draft.name, draft.meaning, draft.origin.name
+    purpose = f"{_words(list(meaning.inputs))} to {_words(_answer_words(meaning))}, from {file}."
+    versions = ", ".join(version for version in draft.prompts if version != TRAINED_PROMPT)
     sections = [
         [
             f"# Drafted by `gradus init {name} --from {file}`: read it once, correct it.",
@@ -56,14 +56,14 @@ def workload_yaml(draft: Draft) -> str:
             f"description: {_scalar(purpose[0].upper() + purpose[1:])}",
         ],
         _source(draft),
-        _output(made),
+        _output(meaning),
         [
-            f"prompts: [{asked}]   # in params/prompts/{name}/, the weakest first",
+            f"prompts: [{versions}]   # in params/prompts/{name}/, the weakest first",
             f"trained_prompt: {TRAINED_PROMPT}      # what the fine-tuned model is asked with",
         ],
-        _scoring(made),
+        _scoring(meaning),
         *_validation(draft),
-        *([[f"dated_by: {_scalar(made.date)}"]] if made.date else []),
+        *([[f"dated_by: {_scalar(meaning.date)}"]] if meaning.date else []),
         ["traffic:", "  calls_per_year: 1000000   # an assumption: costs per year follow from it"],
         ["incumbent: gpt-4.1-mini   # the model in params/prices.yaml that you prompt today"],
     ]
@@ -71,27 +71,27 @@ def workload_yaml(draft: Draft) -> str:
 
 
 def _source(draft: Draft) -> list[str]:
-    name, made = draft.name, draft.made
-    columns = {field: answer_column(field, made) for field in made.output}
+    name, meaning = draft.name, draft.meaning
+    columns = {field: answer_column(field, meaning) for field in meaning.output}
     files = ", ".join(f"{part}: {part}.jsonl" for part in draft.rows)
     also = "" if len(draft.rows) > 1 else "; or a file each for train, dev, test and sealed"
-    first = next(iter(made.inputs))
+    first = next(iter(meaning.inputs))
     return [
         "source:",
         "  kind: jsonl",
         f"  files: {{{files}}}   # in data/{name}/, converted from {draft.origin.name}{also}",
         "  columns:",
-        f"    input: {_flow(list(made.inputs))}   # prompts refer to them as {{{first}}}",
+        f"    input: {_flow(list(meaning.inputs))}   # prompts refer to them as {{{first}}}",
         "    # field of the answer: column",
         *_mapping("output", columns),
         "    # reference: {}   # the same for gold, if the columns above hold what a person or a model answered",
-        *_optional_columns(made),
+        *_optional_columns(meaning),
         f"  shares: {{{_shares(draft)}}}   # the rest is train",
     ]
 
 
 def _shares(draft: Draft) -> str:
-    """Shares of the splits that have no file of their own."""
+    """Shares for splits without a file."""
     usual = {"dev": 0.1, "test": 0.15, "sealed": 0.15}
     return ", ".join([*(f"{split}: {share}" for split, share in usual.items() if split not in draft.rows), "seed: 1"])
 
@@ -103,39 +103,39 @@ def _mapping(keyword: str, columns: Mapping[str, str]) -> list[str]:
     return [f"    {keyword}: {{{mapped}}}"]
 
 
-def _output(made: Understood) -> list[str]:
-    if made.kind != "object":
-        note = "the value stands alone, as plain text" if made.kind != "list" else "a JSON list"
-        schema: dict[str, Any] = {"type": "string", **made.output[FIELD][1]} if made.kind == "label" else (
-            made.output[FIELD][1]
+def _output(meaning: Understood) -> list[str]:
+    if meaning.kind != "object":
+        note = "the value stands alone, as plain text" if meaning.kind != "list" else "a JSON list"
+        schema: dict[str, Any] = {"type": "string", **meaning.output[FIELD][1]} if meaning.kind == "label" else (
+            meaning.output[FIELD][1]
         )  # fmt: skip
         return [f"output:   # JSON Schema of the answer: {note}", *_keywords(schema, "  ")]
     return [
         "output:   # JSON Schema of the answer",
         "  type: object",
         "  additionalProperties: false",
-        f"  required: {_flow(made.required)}",
+        f"  required: {_flow(meaning.required)}",
         "  properties:",
-        *(line for field, (_, schema) in made.output.items() for line in _property(field, schema)),
+        *(line for field, (_, schema) in meaning.output.items() for line in _property(field, schema)),
     ]
 
 
-def _scoring(made: Understood) -> list[str]:
+def _scoring(meaning: Understood) -> list[str]:
     lines = ["scorer:   # also: exact, similarity, sql_execution, unit_tests, format_rules, judge, http, module:Class"]
-    if made.kind == "text":
+    if meaning.kind == "text":
         lines += [
             "  weighted: {json_schema: 0.2, similarity: 0.8}   # how it is worded; a judge says whether it is true",
             "  similarity: {measure: chrf, pass_value: 0.5}   # from when on an answer passes is an assumption",
         ]
     else:
-        fields = [f"    {_scalar(field)}: {_match(schema)}" for field, (_, schema) in made.output.items()]
+        fields = [f"    {_scalar(field)}: {_match(schema)}" for field, (_, schema) in meaning.output.items()]
         lines += ["  weighted: {json_schema: 0.2, field_match: 0.8}", "  fields:", *fields]
-    return [*lines, *(["", f"slices: {_flow(made.slices)}"] if made.slices else [])]
+    return [*lines, *(["", f"slices: {_flow(meaning.slices)}"] if meaning.slices else [])]
 
 
 def _validation(draft: Draft) -> list[list[str]]:
-    """Room for rows that repeat another's input, where the source has more of them than are usually let pass."""
-    n, repeated = sum(draft.rows.values()), draft.made.repeated
+    """A higher limit for quarantined rows, if the source repeats more inputs than the default allows."""
+    n, repeated = sum(draft.rows.values()), draft.meaning.repeated
     if repeated <= USUAL_QUARANTINE * n:
         return []
     share = min(1.0, math.ceil(100 * repeated / n + 3) / 100)
@@ -144,82 +144,84 @@ def _validation(draft: Draft) -> list[list[str]]:
 
 
 def prompts(draft: Draft) -> dict[str, str]:
-    """The texts of params/prompts/NAME/: version → text."""
-    made = draft.made
-    inputs = list(made.inputs)
+    """The files of params/prompts/NAME/: version → text."""
+    meaning = draft.meaning
+    inputs = list(meaning.inputs)
     user = "\n".join(f"{{{name}}}" if len(inputs) == 1 else f"{name}: {{{name}}}" for name in inputs)
     title = draft.name.replace("_", " ").replace("-", " ").capitalize()
     systems = {"object": _object_prompts, "label": _label_prompts, "text": _text_prompts, "list": _list_prompts}[
-        made.kind
-    ](made, title)
+        meaning.kind
+    ](meaning, title)
     if draft.system:
         systems = {OWN_PROMPT: draft.system.replace(DIVIDER, "--- user ---"), **systems}
     return {version: f"{systems[version]}\n{DIVIDER}\n{user}\n" for version in draft.prompts}
 
 
-def _object_prompts(made: Understood, title: str) -> dict[str, str]:
-    n, read = len(made.output), _words(list(made.inputs))
+def _object_prompts(meaning: Understood, title: str) -> dict[str, str]:
+    n, read = len(meaning.output), _words(list(meaning.inputs))
     keys = "exactly one key" if n == 1 else f"exactly these {n} keys, in this order"
-    if len(made.required) < n:
-        keys = f"these {n} keys, where they apply" if not made.required else f"{keys}; without value, a key is left out"
-    described = "\n".join(f"- {field}: {_described(schema)}" for field, (_, schema) in made.output.items())
+    if len(meaning.required) < n:
+        keys = (
+            f"these {n} keys, where they apply" if not meaning.required else f"{keys}; without value, a key is left out"
+        )
+    described = "\n".join(f"- {field}: {_described(schema)}" for field, (_, schema) in meaning.output.items())
     return {
-        "loose": f"Read the {read} and give me the key facts as JSON: {_words(list(made.output))}.",
+        "loose": f"Read the {read} and give me the key facts as JSON: {_words(list(meaning.output))}.",
         "schema": f"Answer with exactly one JSON object on one line, no other text. It has {keys}:\n{described}",
         "short": f"{title} as JSON.",
     }
 
 
-def _label_prompts(made: Understood, title: str) -> dict[str, str]:
-    labels = [str(label) for label in made.output[FIELD][1]["enum"]]
+def _label_prompts(meaning: Understood, title: str) -> dict[str, str]:
+    labels = [str(label) for label in meaning.output[FIELD][1]["enum"]]
     return {
-        "loose": f"Read the {_words(list(made.inputs))} and say which of these it is: {', '.join(labels)}.",
+        "loose": f"Read the {_words(list(meaning.inputs))} and say which of these it is: {', '.join(labels)}.",
         "schema": "\n- ".join(["Answer with exactly one of these labels, no other text:", *labels]),
         "short": f"{title}: one label.",
     }
 
 
-def _text_prompts(made: Understood, title: str) -> dict[str, str]:
-    wanted = _answer_words(made)[0]
+def _text_prompts(meaning: Understood, title: str) -> dict[str, str]:
+    answer = _answer_words(meaning)[0]
     return {
-        "loose": f"Read the {_words(list(made.inputs))} and write the {wanted}.",
-        "schema": f"Write the {wanted}. Answer with its text alone: no title, no introduction, no JSON.",
+        "loose": f"Read the {_words(list(meaning.inputs))} and write the {answer}.",
+        "schema": f"Write the {answer}. Answer with its text alone: no title, no introduction, no JSON.",
         "short": f"{title}.",
     }
 
 
-def _list_prompts(made: Understood, title: str) -> dict[str, str]:
-    wanted = _described(made.output[FIELD][1])
+def _list_prompts(meaning: Understood, title: str) -> dict[str, str]:
+    described = _described(meaning.output[FIELD][1])
     return {
-        "loose": f"Read the {_words(list(made.inputs))} and give me the {_answer_words(made)[0]} as a JSON list.",
-        "schema": f"Answer with exactly one JSON list on one line, no other text: {wanted}.",
+        "loose": f"Read the {_words(list(meaning.inputs))} and give me the {_answer_words(meaning)[0]} as a JSON list.",
+        "schema": f"Answer with exactly one JSON list on one line, no other text: {described}.",
         "short": f"{title} as a JSON list.",
     }
 
 
-def _answer_words(made: Understood) -> list[str]:
-    """What the answer is called in words."""
-    return list(made.output) if made.kind == "object" else [made.output[FIELD][0].replace("_", " ")]
+def _answer_words(meaning: Understood) -> list[str]:
+    """The names of the answer's fields."""
+    return list(meaning.output) if meaning.kind == "object" else [meaning.output[FIELD][0].replace("_", " ")]
 
 
-def _optional_columns(made: Understood) -> list[str]:
+def _optional_columns(meaning: Understood) -> list[str]:
     lines: list[str] = []
-    if made.id:
-        lines.append(f"    id: {_scalar(made.id)}")
-    if made.group:
-        lines.append(f"    group: {_scalar(made.group)}   # its rows stay in one split")
-    if made.slices or made.date:
-        lines.append(f"    slices: {_flow([*made.slices, *([made.date] if made.date else [])])}")
-    return lines + [f"    # left out: {_scalar(column)}, {why}" for column, why in made.left_out.items()]
+    if meaning.id:
+        lines.append(f"    id: {_scalar(meaning.id)}")
+    if meaning.group:
+        lines.append(f"    group: {_scalar(meaning.group)}   # its rows stay in one split")
+    if meaning.slices or meaning.date:
+        lines.append(f"    slices: {_flow([*meaning.slices, *([meaning.date] if meaning.date else [])])}")
+    return lines + [f"    # left out: {_scalar(column)}, {why}" for column, why in meaning.left_out.items()]
 
 
 def _property(field: str, schema: dict[str, Any]) -> list[str]:
-    """One property of the schema, long lists of labels one a line."""
+    """A property of the schema; long lists of labels have a line per label."""
     return [f"    {_scalar(field)}:", *_keywords(schema, "      ")]
 
 
 def _keywords(schema: dict[str, Any], margin: str) -> list[str]:
-    """The keywords of a schema as YAML, one a line."""
+    """A schema's keywords as YAML, one per line."""
     if any(isinstance(value, dict) for value in schema.values()):
         text = yaml.safe_dump(schema, sort_keys=False, allow_unicode=True, width=100)
         return [margin + line for line in text.splitlines()]
@@ -249,7 +251,7 @@ def _match(schema: dict[str, Any]) -> str:
 
 
 def _described(schema: Mapping[str, Any]) -> str:
-    """A property as prompts say it."""
+    """A prompt's description of a property."""
     kinds, values = _kinds(schema), schema.get("enum", [])
     nothing = ", or null" if "null" in kinds or None in values else ""
     if values:
@@ -287,7 +289,7 @@ def _flow(values: list[Any]) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """A value as YAML reads it back, in quotes only where it has to be."""
+    """A value in YAML, quoted only if necessary."""
     if not isinstance(value, str):
         return json.dumps(value)
     if not value.isprintable():

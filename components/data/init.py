@@ -1,7 +1,7 @@
-"""`gradus init NAME --from FILE_OR_FOLDER`: a first workload, which runs as it is on the embedded model.
+"""`gradus init NAME --from FILE_OR_FOLDER`: a first workload that runs as it is on the embedded model.
 
-Decides where the drafts and the converted rows go, and that nothing is overwritten. They are written to a temporary
-folder first, read back with the code that will read them later, and only then put in place.
+Decides where the drafts and the converted rows go, and refuses to overwrite. They are written to a temporary folder,
+read back with the code that will read them later, and only then moved into place.
 """
 
 import re
@@ -24,24 +24,24 @@ from components.prompts import load_prompt
 
 @dataclass(frozen=True)
 class Reading:
-    """A source, where it came from, and what was understood of it."""
+    """A source, its path and its meaning."""
 
     path: Path
     source: Source
-    made: Understood
+    meaning: Understood
 
     @property
     def draft_rows(self) -> dict[Part, int]:
-        """Rows of each part."""
+        """The number of rows per part."""
         return {part: len(table.rows) for part, table in self.source.parts.items()}
 
 
 def read_input(path: Path, options: Options | None = None, roles: Mapping[str, str] | None = None) -> Reading:
-    """Read a file or a folder and understand its columns; `roles` are what a person says of them.
+    """Read a file or a folder and interpret its columns; `roles` are given by a person.
 
     Raises:
-        ConfigError: A role or an encoding is none.
-        DataError: It cannot be read, or its columns give no text or no answer.
+        ConfigError: A role or an encoding is unknown.
+        DataError: It cannot be read, or no column has a text or an answer.
     """
     source = read_source(path, options)
     try:
@@ -53,15 +53,15 @@ def read_input(path: Path, options: Options | None = None, roles: Mapping[str, s
 def init_workload(name: str, reading: Reading, root: Path) -> list[Path]:
     """Write settings and prompts for the workload `name` under `root`, and its rows to data/<name>/.
 
-    Returns the paths written: the settings, the prompts, the data.
+    Returns the written paths: settings, prompts, data.
 
     Raises:
-        ConfigError: The name is none, or a file is there already.
-        DataError: The rows do not read back. Nothing is written then.
+        ConfigError: The name is invalid, or a file already exists.
+        DataError: The rows cannot be read back. Nothing is written then.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise ConfigError(f"name must be of lower-case letters, digits, _ and -, found {name!r}")
-    draft = Draft(name, reading.path, reading.made, reading.draft_rows, reading.source.system)
+    draft = Draft(name, reading.path, reading.meaning, reading.draft_rows, reading.source.system)
     settings = Path("params/workloads") / f"{name}.yaml"
     texts = [Path("params/prompts") / name / f"{prompt}.md" for prompt in draft.prompts]
     data = [Path("data") / name / f"{part}.jsonl" for part in draft.rows]
@@ -75,7 +75,7 @@ def init_workload(name: str, reading: Reading, root: Path) -> list[Path]:
         (part / settings).write_text(workload_yaml(draft), encoding="utf-8")
         for path, text in zip(texts, prompts(draft).values(), strict=True):
             (part / path).write_text(text, encoding="utf-8")
-        for path, rows in zip(data, rows_of(reading.source, reading.made).values(), strict=True):
+        for path, rows in zip(data, rows_of(reading.source, reading.meaning).values(), strict=True):
             with (part / path).open("w", encoding="utf-8", errors="replace") as file:
                 file.writelines(map(to_line, rows))
         _read_back(part / settings, [part / path for path in texts], (part / data[0]).parent)
@@ -83,7 +83,7 @@ def init_workload(name: str, reading: Reading, root: Path) -> list[Path]:
 
 
 def _refuse_existing(name: str, path: Path, origin: Path) -> None:
-    """Refuse to write over a file; one that is the source itself gets advice of its own."""
+    """Refuse to overwrite a file, with specific advice if it is the source itself."""
     if not path.exists():
         return
     if origin.exists() and path.samefile(origin):
@@ -95,7 +95,7 @@ def _refuse_existing(name: str, path: Path, origin: Path) -> None:
 
 
 def _read_back(settings: Path, texts: list[Path], folder: Path) -> None:
-    """Read the drafts as a run does; what it refuses, the caller hears before anything is in place."""
+    """Read the drafts as a run does, so that errors occur before anything is in place."""
     workload = load(settings, Workload)
     rows = read(workload, folder)
     for path in texts:
@@ -103,7 +103,7 @@ def _read_back(settings: Path, texts: list[Path], folder: Path) -> None:
 
 
 def _put(draft: Path, targets: list[Path], root: Path) -> list[Path]:
-    """Copy the drafts into place; after a failure, what was copied is taken back."""
+    """Copy the drafts into place; after a failure, remove the copies."""
     written: list[Path] = []
     try:
         for target in targets:
@@ -111,7 +111,7 @@ def _put(draft: Path, targets: list[Path], root: Path) -> list[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             written.append(path)
             shutil.copyfile(draft / target, path)
-    except BaseException:  # an interrupt too leaves nothing behind
+    except BaseException:  # not even an interrupt leaves anything behind
         for path in written:
             with suppress(OSError):
                 path.unlink()

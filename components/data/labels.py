@@ -1,6 +1,6 @@
-"""Labels that are the same word in other forms: composed or not, with characters that nobody sees, in another case.
+"""Labels that are the same word in different forms: composition, invisible characters, case.
 
-Decides which of them is meant; whether they are mended or only told is a setting.
+Decides which of them is meant; a setting decides whether they are mended or only reported.
 """
 
 from collections import Counter, defaultdict
@@ -15,34 +15,34 @@ from components.params import Workload
 from components.scorers.answers import write
 
 Labels = Mapping[str, str]
-"""What a demonstration has in the fields of labels: field → text."""
+"""The texts in a demonstration's label fields: field → text."""
 
 
 def labels_of(rows: Sequence[Row], workload: Workload) -> list[Labels]:
-    """For each row what its demonstration has in the fields of labels: field → text, known label or not."""
-    fields, known = label_sets(workload), dict[str, Labels]()
+    """For each row, the texts in its demonstration's label fields, whether they are labels of the schema or not."""
+    fields, by_answer = label_sets(workload), dict[str, Labels]()
     answers = [row.example.demonstration for row in rows]
     for answer in answers:
-        if answer not in known:
-            known[answer] = dict(_texts(parsed(answer, workload), fields))
-    return [known[answer] for answer in answers]
+        if answer not in by_answer:
+            by_answer[answer] = dict(_texts(parsed(answer, workload), fields))
+    return [by_answer[answer] for answer in answers]
 
 
 def counted(labels: Iterable[Labels]) -> dict[str, Counter[str]]:
-    """Field of labels → how many of these demonstrations have each text there."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
+    """Label field → how many of these demonstrations have each text in it."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for of_row in labels:
         for field, text in of_row.items():
-            found[field][text] += 1
-    return found
+            counts[field][text] += 1
+    return counts
 
 
 def forms(counts: Mapping[str, Counter[str]], workload: Workload) -> dict[str, list[list[str]]]:
-    """Field → labels that are one word in several forms, the one that is meant first: the commonest of the schema's.
+    """Field → labels that are the same word in several forms, first the one that is meant: the schema's most common.
 
-    `counts` are those of all demonstrations.
+    `counts` are over all demonstrations.
     """
-    found = dict[str, list[list[str]]]()
+    by_field = dict[str, list[list[str]]]()
     for field, labels in label_sets(workload).items():
         times = counts.get(field, Counter[str]())
         alike: dict[str, list[str]] = {}
@@ -51,12 +51,12 @@ def forms(counts: Mapping[str, Counter[str]], workload: Workload) -> dict[str, l
         ordered = [sorted(some, key=lambda label: (label not in labels, -times[label])) for some in alike.values()]
         several = [some for some in ordered if len(some) > 1 and some[0] in labels]
         if several:
-            found[field] = several
-    return found
+            by_field[field] = several
+    return by_field
 
 
-def mended(rows: Sequence[Row], workload: Workload) -> list[Row]:
-    """The rows with one form of each label, on both sides of the answer."""
+def with_mended_labels(rows: Sequence[Row], workload: Workload) -> list[Row]:
+    """The rows with a single form of each label, on both sides of the answer."""
     meant = {
         field: {label: some[0] for some in several for label in some[1:]}
         for field, several in forms(counted(labels_of(rows, workload)), workload).items()
@@ -75,5 +75,5 @@ def _mended(row: Row, meant: Mapping[str, Mapping[str, str]], workload: Workload
 
 
 def _texts(content: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The fields of an answer that hold a text."""
+    """The fields of an answer that are texts."""
     yield from ((field, content[field]) for field in fields if isinstance(content.get(field), str))

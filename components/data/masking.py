@@ -1,8 +1,8 @@
-"""Personal data out of texts before anything is stored: each kind becomes a mark such as <email>.
+"""Masks personal data in texts before they are stored: each kind becomes a mark such as <email>.
 
-Decides what is put where: texts are read as people mean them (wide and Arabic digits, odd blanks and dashes as the
-usual ones) and marks replace what stands in the original. In a JSON text only strings change, each by itself, so that
-it stays one. What counts as personal, `personal` decides for numbers and addresses and `names` for names.
+Rules see texts in plain characters (wide and Arabic digits, unusual spaces and dashes become the usual ones); marks
+replace the corresponding spans of the original. In JSON, only strings are masked, one by one, so that it stays valid.
+`personal` decides what is personal among numbers and addresses, `names` among names.
 """
 
 import json
@@ -14,15 +14,15 @@ from itertools import accumulate
 from components.data.names import names
 from components.data.personal import births, emails, ibans, letter_ids, numbers
 
-MOST_ROUNDS = 4  # a mark may give a neighbour another context
-# A literal and, where it is a key, the colon that says so: a JSON text's other quotes are escaped.
-_LITERAL = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)(\s*+:)?', re.DOTALL)
+MOST_ROUNDS = 4  # a mark can change the context of its neighbours
+# A string literal and, if it is a key, its colon: all other quotes in JSON are escaped.
+_LITERAL = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)(\s*+:)?', re.DOTALL)
 _INVISIBLE = {0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF}
-_LONG_VOWEL = "\u30fc"  # written like a dash, and for one
+_LONG_VOWEL = "\u30fc"  # looks like a dash and is used as one
 
 
 class _Plain(dict[str, str]):
-    """Each character as people mean it; worked out once."""
+    """Each character in its plain form, computed once."""
 
     def __missing__(self, character: str) -> str:
         if ord(character) in _INVISIBLE:
@@ -43,7 +43,7 @@ _PLAIN = _Plain()
 
 
 def mask(text: str) -> str:
-    """The text with marks for personal data; what is masked already stays as it is."""
+    """The text with marks for personal data; existing marks are kept."""
     for _ in range(MOST_ROUNDS):
         masked = _json(text) if _is_json(text) else _text(text)
         if masked == text:
@@ -53,7 +53,7 @@ def mask(text: str) -> str:
 
 
 def _is_json(text: str) -> bool:
-    """Whether a text is an object or an array of JSON."""
+    """Whether a text is a JSON object or array."""
     if text.lstrip()[:1] not in ("{", "["):
         return False
     try:
@@ -64,7 +64,7 @@ def _is_json(text: str) -> bool:
 
 
 def _json(text: str) -> str:
-    """A JSON text with its strings masked, keys and numbers as they were."""
+    """A JSON text with its strings masked, and keys and numbers unchanged."""
     return _LITERAL.sub(lambda literal: literal[0] if literal[1] else _masked_literal(literal[0]), text)
 
 
@@ -75,18 +75,18 @@ def _masked_literal(literal: str) -> str:
 
 
 def _text(text: str) -> str:
-    """One round over a text that is no JSON."""
+    """A round over a text that is not JSON."""
     plain, ends = _as_meant(text)
     spans = list[tuple[int, int, str]]()
     for rule in (emails, ibans, letter_ids, births, numbers, names):
-        found = rule(plain)
-        spans += found
-        plain = _blanked(plain, found)
+        spans_of_rule = rule(plain)
+        spans += spans_of_rule
+        plain = _blanked(plain, spans_of_rule)
     return _replaced(text, sorted(spans), ends) if spans else text
 
 
 def _as_meant(text: str) -> tuple[str, list[int] | None]:
-    """A text as people mean it, and where each of its characters ends there; None where places are the same."""
+    """A text in plain characters, and where the text of each of the original's characters ends; None if unchanged."""
     if text.isascii():
         return text.replace("\t", " "), None
     pieces = [_PLAIN[character] for character in text]
@@ -96,23 +96,23 @@ def _as_meant(text: str) -> tuple[str, list[int] | None]:
 
 
 def _places(ends: list[int] | None, start: int, end: int) -> tuple[int, int]:
-    """A span of the plain text in the original."""
+    """The original's span for a span of the plain text."""
     return (start, end) if ends is None else (bisect_right(ends, start), bisect_right(ends, end - 1) + 1)
 
 
 def _blanked(text: str, spans: list[tuple[int, int, str]]) -> str:
-    """A text of the same length with nothing to find in these spans, which are in order."""
-    pieces, at = list[str](), 0
+    """The text with these spans, which are in order, blanked out."""
+    pieces, position = list[str](), 0
     for start, end, _ in spans:
-        pieces += [text[at:start], "\0" * (end - start)]
-        at = end
-    return "".join([*pieces, text[at:]])
+        pieces += [text[position:start], "\0" * (end - start)]
+        position = end
+    return "".join([*pieces, text[position:]])
 
 
 def _replaced(text: str, spans: list[tuple[int, int, str]], ends: list[int] | None) -> str:
-    pieces, at = list[str](), 0
+    pieces, position = list[str](), 0
     for start, end, kind in spans:
         first, last = _places(ends, start, end)
-        pieces += [text[at:first], f"<{kind}>"]
-        at = last
-    return "".join([*pieces, text[at:]])
+        pieces += [text[position:first], f"<{kind}>"]
+        position = last
+    return "".join([*pieces, text[position:]])

@@ -1,6 +1,6 @@
-"""Names where a text says that they are names: in a greeting, a signature, after "my name is".
+"""Finds names that a text marks as names: in a greeting, a signature, after "my name is".
 
-Decides by signs in some languages and by how a line looks; a name without a sign stays.
+Decides by phrases in some languages and by the form of a line; names without such signs are not found.
 """
 
 import re
@@ -35,12 +35,12 @@ _LONGEST_LINE = 60
 
 
 def names(text: str) -> list[tuple[int, int, str]]:
-    """Where names stand that a text calls names, in order: start, end, the mark's word."""
+    """The spans of such names, in order: start, end, the mark's word."""
     spans = [
         *(_signed(text, sign.end()) for sign in _SIGNATURE.finditer(text)),
         *(_called(text, sign.end(), bool(sign["sure"])) for sign in _INTRODUCTION.finditer(text)),
         *(_called(text, sign.end(), True) for sign in _GREETING.finditer(text)),
-        *(found.span(1) for found in _CHINESE.finditer(text)),
+        *(match.span(1) for match in _CHINESE.finditer(text)),
     ]
     ordered, end = list[tuple[int, int, str]](), 0
     for span in sorted(span for span in spans if span is not None):
@@ -51,25 +51,25 @@ def names(text: str) -> list[tuple[int, int, str]]:
 
 
 def _signed(text: str, start: int) -> tuple[int, int] | None:
-    """The name that a line consists of, in any case; a text goes on after a signature only where names are capital."""
+    """The name that makes up a line, in any case; a capitalised name may be followed by more text."""
     line = text[start : start + _LONGEST_LINE].split("\n", 1)[0].rstrip(" ,.!;")
-    found = _NAME.fullmatch(line) or _NAME.fullmatch(line + ".")
-    if found is None or _is_said(line):
+    match = _NAME.fullmatch(line) or _NAME.fullmatch(line + ".")
+    if match is None or _is_said(line):
         return None
     if text[start - 1] != "\n" and any(word.islower() for word in line.split() if word not in _PARTICLES):
-        return None  # on the closing's own line, a sentence
+        return None  # on the same line as the closing: a sentence
     if line.islower() and (len(line.split()) > 3 or text[start + len(line) :].strip(" \n.!,")):
         return None
     return start, start + len(line)
 
 
 def _called(text: str, start: int, sure: bool) -> tuple[int, int] | None:
-    """The capital words after a sign; at least two where the sign may mean something else."""
-    found = _NAME.match(text, start)
-    if found is None:
+    """The capitalised words after a sign; at least two if the sign is ambiguous."""
+    match = _NAME.match(text, start)
+    if match is None:
         return None
     words = list[str]()
-    for word in found[0].split(" "):
+    for word in match[0].split(" "):
         if not word or (word[0].islower() and word not in _PARTICLES) or _is_said(word):
             break
         words.append(word)
@@ -86,5 +86,5 @@ _PARTICLES = frozenset(_PARTICLE[3:-1].split("|"))
 
 
 def _is_said(line: str) -> bool:
-    """Whether words say something rather than name somebody."""
+    """Whether words are a phrase rather than a name."""
     return any(word.strip(".,!").lower() in _NO_NAMES for word in line.split())

@@ -1,4 +1,4 @@
-"""Which new examples no split has in some form: what is added to train must not be near what it is measured by."""
+"""Which new examples resemble none in any split: additions to train must not be close to evaluation data."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,14 +8,14 @@ from components.records import Example
 THEMSELVES = "themselves"
 
 
-def resembled(known: Mapping[str, Sequence[Example]], new: Sequence[Example], threshold: float) -> list[str | None]:
-    """For each new example the split that has its like, `themselves` where an earlier new one is, None where none is.
+def resembled(by_split: Mapping[str, Sequence[Example]], new: Sequence[Example], threshold: float) -> list[str | None]:
+    """For each new example, the split with a similar one, `themselves` for an earlier new one, or None.
 
-    Alike are near-duplicates as validation finds them, directly or through others: texts in one case and form whose
-    character 5-grams overlap by `threshold`.
+    Similar means near-duplicate, as in validation, directly or through others: character 5-grams of the normalised
+    texts overlap by `threshold`.
     """
-    splits = [split for split, examples in known.items() for _ in examples]
-    rows = [*(example for examples in known.values() for example in examples), *new]
+    splits = [split for split, examples in by_split.items() for _ in examples]
+    rows = [*(example for examples in by_split.values() for example in examples), *new]
     first = near_duplicates(["\n".join(example.input.values()) for example in rows], threshold)
     return [
         splits[like] if like < len(splits) else THEMSELVES if like < place else None

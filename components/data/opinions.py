@@ -1,7 +1,7 @@
-"""Opinions: what people and scorers said of production's answers, as preferences, thumbs and scored logs for training.
+"""Opinions of people and scorers on production answers, as preferences, thumbs and scored logs for training.
 
-Decides which of them may be learnt from: none on an input that an evaluation split has, or will have by the same
-harvest, and no more than a cap of each sender who is no reviewer.
+Decides which of them may be used: none on an input in an evaluation split (including this harvest's additions), and a
+limited number from each sender who is not a reviewer.
 """
 
 from collections import Counter
@@ -12,11 +12,11 @@ from components.records import Example, Logged, Preference, Record, Thumb
 
 PREFERENCES, THUMBS, LOGS = "preferences", "thumbs", "logs"
 KINDS: dict[str, type[Preference | Thumb | Logged]] = {PREFERENCES: Preference, THUMBS: Thumb, LOGS: Logged}
-"""Kinds of files beside a harvest, and what a line of each is."""
+"""The kinds of files next to a harvest, and the record on their lines."""
 
 
 class Opinion(Record):
-    """What was said of an answer to an input, and whose word it is."""
+    """An opinion on an answer to an input, and its sender."""
 
     said: Preference | Thumb | Logged
     sender: str = ""
@@ -26,22 +26,24 @@ class Opinion(Record):
 def taught(
     opinions: Sequence[Opinion], judged: Collection[Example], similarity: float, most_by_sender: int
 ) -> dict[str, list[Record]]:
-    """What may be learnt from, by kind of file; `judged` are the examples of dev, test and the sealed split."""
-    counts, kept = Counter[str](), list[Opinion]()
-    for one in opinions:
-        counts[one.sender] += not one.reviewed
-        if one.reviewed or counts[one.sender] <= most_by_sender:
-            kept.append(one)
-    said = [one.said for one, seen in zip(kept, _seen(kept, judged, similarity), strict=True) if not seen]
-    return {kind: [one for one in said if isinstance(one, record)] for kind, record in KINDS.items()}
+    """The usable opinions by kind of file; `judged` are the examples of dev, test and the sealed split."""
+    counts, allowed = Counter[str](), list[Opinion]()
+    for opinion in opinions:
+        counts[opinion.sender] += not opinion.reviewed
+        if opinion.reviewed or counts[opinion.sender] <= most_by_sender:
+            allowed.append(opinion)
+    records = [
+        opinion.said for opinion, seen in zip(allowed, _seen(allowed, judged, similarity), strict=True) if not seen
+    ]
+    return {kind: [opinion for opinion in records if isinstance(opinion, record)] for kind, record in KINDS.items()}
 
 
 def _seen(opinions: Sequence[Opinion], judged: Collection[Example], similarity: float) -> list[bool]:
-    """Whether each is on an input that a judged example resembles."""
+    """Whether each is on an input similar to a judged example's."""
     if not opinions:
         return []
     columns = list(opinions[0].said.input)
-    examples = ["\n".join(one.input[name] for name in columns if name in one.input) for one in judged]
-    alike = near_duplicates([*examples, *("\n".join(one.said.input.values()) for one in opinions)], similarity)
+    examples = ["\n".join(example.input[name] for name in columns if name in example.input) for example in judged]
+    alike = near_duplicates([*examples, *("\n".join(example.said.input.values()) for example in opinions)], similarity)
     taken = set(alike[: len(examples)])
     return [bundle in taken for bundle in alike[len(examples) :]]

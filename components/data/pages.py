@@ -1,16 +1,16 @@
-"""Data Docs as one page that needs no network and runs nothing that stood in the data.
+"""Data Docs as a self-contained page that runs nothing from the data.
 
-Great Expectations puts values into its pages as they are, around them styles and scripts from six CDNs. So values are
-shielded before it sees them, of what it writes only tags and attributes that are listed here stay, and the page around
-that, with its style, its script and a content security policy, is this module's own.
+Great Expectations inserts values unescaped, with styles and scripts from six CDNs. So values are shielded before it
+sees them, only the tags and attributes listed here are kept from its output, and this module provides the surrounding
+page with its style, its script and a content security policy.
 """
 
 import hashlib
 from base64 import b64encode
 from typing import Any
 
-# Characters that mean something in HTML or in a template → their wide forms, which mean nothing there. A page shows
-# these as the usual ones, also where they stood in the data.
+# Characters with a meaning in HTML or templates → their wide forms, which have none. The page shows these as the usual
+# ones, even if they were in the data.
 _SHIELD = dict(zip(map(ord, "&<>\"'`$"), map(ord, "﹠﹤﹥＂＇｀﹩"), strict=True))
 _ESCAPED = {wide: f"&#{letter};" for letter, wide in _SHIELD.items()}
 _TAGS = {
@@ -59,7 +59,7 @@ addEventListener("click", event => {
 
 
 def shielded(value: Any) -> Any:
-    """A value of the data, in its lists and dictionaries too, without a character that HTML or a template reads."""
+    """A value, recursively, without characters that have a meaning in HTML or templates."""
     if isinstance(value, str):
         return value.translate(_SHIELD)
     if isinstance(value, dict):
@@ -70,7 +70,7 @@ def shielded(value: Any) -> Any:
 
 
 def page(body: str) -> str:
-    """A page around what was written of shielded values: it says what they say, fetches nothing and runs no script."""
+    """A page around HTML made of shielded values: it shows them, fetches nothing and runs no script of theirs."""
     import nh3
 
     body = nh3.clean(
@@ -96,10 +96,10 @@ def page(body: str) -> str:
 
 
 def _within_the_page(_: str, name: str, value: str) -> str | None:
-    """An attribute's value; none for a link to another page."""
+    """An attribute's value; None for links to other pages."""
     return value if name != "href" or value.startswith("#") else None
 
 
 def _digest(text: str) -> str:
-    """The name by which a policy allows one style or script and no other."""
+    """The hash with which a policy allows exactly one style or script."""
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

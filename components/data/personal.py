@@ -1,8 +1,8 @@
-"""Personal data that has a form: mail addresses, IBANs, cards, phone numbers, national ids, dates of birth.
+"""Finds personal data with a recognisable form: mail addresses, IBANs, cards, phone numbers, national ids, births.
 
 Each rule takes a text in plain characters and returns spans in order: start, end, the mark's word. Order numbers,
-amounts, dates and versions stay, which retraining needs: a number has to pass a check, be written as phone numbers are
-in one of the countries below, or follow a word that says what it is. Every rule is linear in the text.
+amounts, dates and versions are kept, because retraining needs them: a number must pass a check, have the format of
+phone numbers in one of the countries below, or follow a word that says what it is. Every rule takes linear time.
 """
 
 import re
@@ -33,19 +33,19 @@ _BIRTH = re.compile(
     re.IGNORECASE,
 )
 _LETTERS = (
-    # NINO (without prefixes that are never given out), codice fiscale, PAN of a person
+    # NINO (without prefixes that are never issued), codice fiscale, a person's PAN
     r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]",
     r"[A-Z]{6} ?\d{2} ?[A-EHLMPR-T]\d{2} ?[A-Z]\d{3} ?[A-Z]",
     r"[A-Z]{3}P[A-Z]\d{4}[A-Z]",
 )
 _LETTER_ID = re.compile(rf"(?<![\w-])(?:{'|'.join(_LETTERS)}|(\d{{8}}-?[A-Z]|[XYZ]-?\d{{7}}-?[A-Z]))(?![\w-])", re.I)
 
-# What looks like a phone number and is none: dates and times, addresses of machines.
+# What looks like a phone number but is not: dates and times, IP addresses.
 _NO_NUMBER = re.compile(
     r"(?<!\d)(?:\d{1,2}[./ -]\d{1,2}[./ -](?:19|20)\d{2}|(?:19|20)\d{2}[./-]\d{1,2}[./-]\d{1,2})(?![\d/-])"
     r"|(?<![\d.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![.\d])|(?<!\d)\d{1,2}:\d{2}(?::\d{2})?(?!\d)"
 )
-# Groups of digits with at most three signs between them; no group is looked at twice.
+# Groups of digits with at most three signs between them; no group is scanned twice.
 _CHAIN = re.compile(
     r"(?<![A-Za-z0-9_À-ɏ#$€£])(?<![A-Za-zÀ-ɏ0-9][-_/])(?<!\d[.,:])[+(]{0,2}\d++(?:[ ()/.-]{1,3}+\d++)*+"
 )
@@ -85,9 +85,9 @@ _CODE_WORD = re.compile(
     r"|gate|press|press \+|timestamps?|confirmation|account|konto|amount|total)(?!\w)[^\d\n]{0,18}$",
     re.IGNORECASE,
 )
-BEFORE = 60  # characters in which a word is looked for that says what a number is
+BEFORE = 60  # characters in which to look for a word that says what a number is
 
-# Whose national formats are known: those in which numbers begin with 0, and the others' shapes of groups.
+# Countries with known national formats: those where numbers begin with 0, and the shapes of groups in the others.
 REGIONS = ("US", "CA", "GB", "DE", "FR", "ES", "IT", "NL", "PL", "SE", "BR", "IN", "CH", "AT", "AU", "CN", "JP", "SA")
 _SHAPES: dict[tuple[int, ...], tuple[str, ...]] = {
     (3, 3, 4): ("US", "IT"),
@@ -105,54 +105,54 @@ _FEWEST, _MOST = 7, 15  # digits of a phone number (ITU-T E.164)
 
 
 def emails(text: str) -> list[Span]:
-    """Mail addresses."""
-    signed = [found.span(1) for found in _EMAIL.finditer(text)] if "@" in text else []
-    return [(*span, "email") for span in sorted([*signed, *(found.span() for found in _SPELT.finditer(text))])]
+    """The spans of mail addresses."""
+    signed = [match.span(1) for match in _EMAIL.finditer(text)] if "@" in text else []
+    return [(*span, "email") for span in sorted([*signed, *(match.span() for match in _SPELT.finditer(text))])]
 
 
 def ibans(text: str) -> list[Span]:
-    """IBANs whose check digits are right, or that a text calls so."""
-    return [span for found in _IBAN.finditer(text) if (span := _iban(text, found)) is not None]
+    """The spans of IBANs with right check digits, or after the word IBAN."""
+    return [span for match in _IBAN.finditer(text) if (span := _iban(text, match)) is not None]
 
 
-def _iban(text: str, found: re.Match[str]) -> Span | None:
-    letters = re.sub(r"[ .-]", "", found[0]).upper()
+def _iban(text: str, match: re.Match[str]) -> Span | None:
+    letters = re.sub(r"[ .-]", "", match[0]).upper()
     length = IBAN_LENGTHS.get(letters[:2], 0)
     if not 0 < length <= len(letters):
         return None
-    called = "iban" in text[max(0, found.start() - 12) : found.start()].lower()
+    called = "iban" in text[max(0, match.start() - 12) : match.start()].lower()
     if not called and not is_iban(letters[:length]):
         return None
-    left, end = length, found.start()
+    left, end = length, match.start()
     while left:
         left -= text[end].isalnum()
         end += 1
-    return None if text[end : end + 1].isalnum() else (found.start(), end, "iban")
+    return None if text[end : end + 1].isalnum() else (match.start(), end, "iban")
 
 
 def letter_ids(text: str) -> list[Span]:
-    """National ids that hold letters."""
+    """The spans of national ids with letters."""
     return [
-        (*found.span(), "id")
-        for found in _LETTER_ID.finditer(text)
-        if not found[1] or check_digits.is_spanish(found[1].replace("-", "").upper())
+        (*match.span(), "id")
+        for match in _LETTER_ID.finditer(text)
+        if not match[1] or check_digits.is_spanish(match[1].replace("-", "").upper())
     ]
 
 
 def births(text: str) -> list[Span]:
-    """Dates that a text calls somebody's birth."""
-    return [(*found.span(1), "birth") for found in _BIRTH.finditer(text)]
+    """The spans of dates that a text calls a birth."""
+    return [(*match.span(1), "birth") for match in _BIRTH.finditer(text)]
 
 
 def numbers(text: str) -> list[Span]:
-    """Cards, national ids and phone numbers."""
+    """The spans of cards, national ids and phone numbers."""
     text = _NO_NUMBER.sub(lambda found: "\0" * len(found[0]), text)
     return [span for chain in _CHAIN.finditer(text) for span in _of_chain(text, chain)]
 
 
 def _of_chain(text: str, chain: re.Match[str]) -> Iterator[Span]:
-    """What is personal in groups of digits that stand together."""
-    groups = [(chain.start() + one.start(), chain.start() + one.end()) for one in _GROUP.finditer(chain[0])]
+    """The personal data in a chain of groups of digits."""
+    groups = [(chain.start() + group.start(), chain.start() + group.end()) for group in _GROUP.finditer(chain[0])]
     digits = [text[start:end] for start, end in groups]
     if sum(map(len, digits)) < _FEWEST:
         return
@@ -163,7 +163,7 @@ def _of_chain(text: str, chain: re.Match[str]) -> Iterator[Span]:
             yield groups[first][0], groups[first + taken - 1][1], "card"
             first += taken
             continue
-        last = next((at for at in range(first + 1, len(groups)) if _card_at(digits, at)), len(groups))
+        last = next((index for index in range(first + 1, len(groups)) if _card_at(digits, index)), len(groups))
         start = chain.start() if first == 0 else groups[first][0]
         kind = _kind(text, start, groups[last - 1][1], digits[first:last])
         if kind is not None:
@@ -172,7 +172,7 @@ def _of_chain(text: str, chain: re.Match[str]) -> Iterator[Span]:
 
 
 def _card_at(digits: list[str], first: int) -> int:
-    """How many groups from one on are a card; 0 where they are none."""
+    """The number of groups, from `first` on, that form a card number; 0 if none do."""
     for taken in range(1, 6):
         some = digits[first : first + taken]
         shape = tuple(map(len, some))
@@ -182,7 +182,7 @@ def _card_at(digits: list[str], first: int) -> int:
 
 
 def _kind(text: str, start: int, end: int, groups: list[str]) -> str | None:
-    """The kind of personal data that groups of digits are."""
+    """The kind of personal data in groups of digits, or None."""
     before = text[max(0, start - BEFORE) : start].rpartition("\n")[2]
     shape, digits = tuple(map(len, groups)), "".join(groups)
     if 8 <= len(digits) <= 15 and _ID_WORD.search(before):
@@ -196,13 +196,13 @@ def _kind(text: str, start: int, end: int, groups: list[str]) -> str | None:
 
 
 def _is_code(before: str) -> bool:
-    """Whether the words before a number call it a code, and not a phone number after that."""
+    """Whether the last hint before a number says that it is a code, not a phone number."""
     word = _CODE_WORD.search(before)
     return word is not None and _PHONE_WORD.search(before, word.end() - len(word[0]) + 1) is None
 
 
 def _is_phone(first: str, digits: str, shape: tuple[int, ...], before: str, international: bool) -> bool:
-    """Whether groups of digits are a phone number: by their country, by the words before, by their national form."""
+    """Whether groups of digits are a phone number: by country code, by the words before, or by a national format."""
     if international:
         return _FEWEST <= len(digits) <= _MOST and _begins_with_country(digits)
     if digits.startswith("00"):
@@ -218,22 +218,22 @@ def _is_phone(first: str, digits: str, shape: tuple[int, ...], before: str, inte
 
 @lru_cache(maxsize=1)
 def _patterns() -> dict[str, re.Pattern[str]]:
-    """Region → what a number has to look like there, as it is dialled in the country."""
+    """Region → the pattern of numbers as dialled within the country."""
     from phonenumbers import PhoneMetadata
 
-    found: dict[str, re.Pattern[str]] = {}
+    by_region: dict[str, re.Pattern[str]] = {}
     for region in REGIONS:
         metadata: Any = PhoneMetadata.metadata_for_region(region)
         pattern, prefix = metadata.general_desc.national_number_pattern, metadata.national_prefix or ""
-        found[region] = re.compile(f"{prefix}(?:{pattern})" if prefix == "0" else f"(?:{prefix})?(?:{pattern})")
-    return found
+        by_region[region] = re.compile(f"{prefix}(?:{pattern})" if prefix == "0" else f"(?:{prefix})?(?:{pattern})")
+    return by_region
 
 
 def _national(digits: str, regions: tuple[str, ...]) -> bool:
-    """Whether a number can be dialled so in one of the countries."""
+    """Whether a number can be dialled like this in one of the countries."""
     bare = digits if digits[0] == "0" else f"0{digits}"
     patterns = _patterns()
-    return any(patterns[one].fullmatch(digits) or patterns[one].fullmatch(bare) for one in regions)
+    return any(patterns[region].fullmatch(digits) or patterns[region].fullmatch(bare) for region in regions)
 
 
 @lru_cache(maxsize=1)
@@ -248,7 +248,7 @@ def _begins_with_country(digits: str) -> bool:
 
 
 def _valid_abroad(digits: str) -> bool:
-    """Whether a number with its country's code is one that is given out."""
+    """Whether a number with a country code can have been issued."""
     import phonenumbers
 
     try:

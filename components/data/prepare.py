@@ -1,7 +1,7 @@
-"""The stage `data`: a workload's source into four files of examples, what was refused, and a report.
+"""The stage `data`: turns a workload's source into four files of examples, quarantined rows and a report.
 
-Decides the order of the steps and when a source is refused as a whole; each step is a module of its own. Until all
-is done, everything is written beside the output, so that a failure leaves what was there.
+Decides the order of the steps and when a source is refused as a whole; each step has its own module. Everything is
+written to a temporary folder first, so that a failure leaves the old output intact.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from components.data.checks import repeated_inputs, similar_rows, tabulate
 from components.data.contract import REPEATED, Failure, Findings, validate
-from components.data.labels import mended
+from components.data.labels import with_mended_labels
 from components.data.remarks import of_labels, of_leaks, of_repeats
 from components.data.report import DataReport
 from components.data.sources import Row, read
@@ -25,14 +25,14 @@ from components.params import SPLITS, GeneratedSource, SplitName, Workload
 from components.records import DataSummary, Example, Record, write_jsonl, write_record
 from components.tracking import Tracker
 
-# Rows drawn from a generator, as a multiple of its sizes: groups and refused rows cost some of them.
+# Rows drawn from a generator, as a multiple of its sizes, to allow for groups and refused rows.
 SURPLUSES = (1.05, 1.5, 4.0)
 logger = logging.getLogger(__name__)
 Draw = Callable[[SplitName, Sequence[Example]], Sequence[int]]
 
 
 class Quarantined(Record):
-    """A row that was refused: `where` is its file and line."""
+    """A refused row; `where` is its file and line."""
 
     where: str
     example: Example
@@ -41,9 +41,9 @@ class Quarantined(Record):
 
 @dataclass(frozen=True)
 class Taken:
-    """What is taken of a source: rows within the limits, and of each split the positions that `draw` names.
+    """The part of a source to use: rows within the limits and, from each split, the indices from `draw`.
 
-    The whole source is split before anything is drawn; None takes all.
+    The whole source is split before drawing; None takes all.
     """
 
     limits: Sequence[TokenLimit] = ()
@@ -55,7 +55,7 @@ ALL = Taken()
 
 @dataclass(frozen=True)
 class Prepared:
-    """A source, checked and split: positions in `rows`."""
+    """A validated and split source; splits are indices into `rows`."""
 
     rows: Sequence[Row]
     findings: Findings
@@ -66,20 +66,19 @@ class Prepared:
 
 
 def prepare(workload: Workload, folder: Path, out: Path, tracker: Tracker, taken: Taken = ALL) -> DataReport:
-    """Read, check and split a workload's data; `folder` is data/<workload>/.
+    """Read, validate and split a workload's data; `folder` is data/<workload>/.
 
     Writes to `out`: {train,dev,test,sealed}.jsonl, quarantine.jsonl, report.json and data_docs/index.html.
 
     Raises:
-        ConfigError: The source's settings do not fit its data.
-        DataError: The source cannot be read, more rows are refused than the workload allows, or a split is empty.
-            Nothing is written then.
+        ConfigError: The source's settings do not match its data.
+        DataError: The source cannot be read, too many rows are refused, or a split is empty. Nothing is written then.
     """
     prepared = _prepare(workload, folder, taken.limits)
     if taken.draw is not None:
         prepared = replace(prepared, splits=_drawn(prepared, taken.draw))
     part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by a killed run
     try:
         report = _write(prepared, workload, part)
         _replace(out, part)
@@ -90,16 +89,16 @@ def prepare(workload: Workload, folder: Path, out: Path, tracker: Tracker, taken
 
 
 def _drawn(prepared: Prepared, draw: Draw) -> Places:
-    """What is kept of each split."""
+    """The drawn part of each split."""
     rows = prepared.rows
     return {
-        split: [places[at] for at in draw(split, [rows[place].example for place in places])]
-        for split, places in prepared.splits.items()
+        split: [indices[number] for number in draw(split, [rows[index].example for index in indices])]
+        for split, indices in prepared.splits.items()
     }
 
 
 def _prepare(workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:
-    """Read, check and split; from a generator, as many rows as it takes to fill the sizes."""
+    """Read, validate and split; from a generator, draw as many rows as the sizes need."""
     if not isinstance(workload.source, GeneratedSource):
         return _check_and_split(read(workload, folder), workload, folder, limits)
     for surplus in SURPLUSES[:-1]:
@@ -111,21 +110,21 @@ def _prepare(workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> 
 
 
 def _check_and_split(rows: Sequence[Row], workload: Workload, folder: Path, limits: Sequence[TokenLimit]) -> Prepared:
-    rows = mended(rows, workload) if workload.validation.mend_labels else rows
+    rows = with_mended_labels(rows, workload) if workload.validation.mend_labels else rows
     removed = workload.validation.leakage == "remove"
     repeats = repeated_inputs(rows, workload.validation.conflicting_inputs) if removed else {}
     alike = similar_rows(rows, repeats, workload.validation.near_duplicate_similarity)
     findings = validate(tabulate(rows, repeats, alike, workload, limits), workload, limits)
     _refuse_too_many(findings, rows, workload, folder)
-    kept = [place for place in range(len(rows)) if place not in findings.failures]
-    splits = _assign(rows, kept, _without_harvest(rows, repeats, alike, workload), workload)
+    passed = [index for index in range(len(rows)) if index not in findings.failures]
+    splits = _assign(rows, passed, _without_harvest(rows, repeats, alike, workload), workload)
     return Prepared(rows, findings, repeats, alike, splits, {} if removed else leaked(rows, alike))
 
 
 def _without_harvest(
     rows: Sequence[Row], repeats: Mapping[int, str], alike: Sequence[int], workload: Workload
 ) -> Sequence[int]:
-    """What the source's own rows resemble among themselves: a harvest between two of them moves none."""
+    """Similarity among only the source's own rows, so that harvests do not affect their splits."""
     own = _own(rows)
     return alike if own == len(rows) else similar_rows(
         rows[:own], {place: why for place, why in repeats.items() if place < own},
@@ -134,27 +133,27 @@ def _without_harvest(
 
 
 def _own(rows: Sequence[Row]) -> int:
-    """How many rows are the source's own: harvests stand behind them."""
+    """The number of the source's own rows, which come before harvests."""
     return next((place for place, row in enumerate(rows) if row.harvested), len(rows))
 
 
-def _assign(rows: Sequence[Row], kept: Sequence[int], alike: Sequence[int], workload: Workload) -> Places:
-    """The source's own rows as if there were no others, so that a harvest moves none; harvested ones as told."""
+def _assign(rows: Sequence[Row], passed: Sequence[int], alike: Sequence[int], workload: Workload) -> Places:
+    """Split the source's own rows as if there were no harvests; harvested rows have their split already."""
     end = _own(rows)
-    own = [place for place in kept if place < end]
-    splits = assign([rows[place] for place in own], [alike[place] for place in own], workload)
-    added = {split: [at for at in kept[len(own) :] if rows[at].part == split] for split in SPLITS}
-    return {split: [*(own[at] for at in splits[split]), *added[split]] for split in SPLITS}
+    own = [index for index in passed if index < end]
+    splits = assign([rows[index] for index in own], [alike[index] for index in own], workload)
+    added = {split: [index for index in passed[len(own) :] if rows[index].part == split] for split in SPLITS}
+    return {split: [*(own[number] for number in splits[split]), *added[split]] for split in SPLITS}
 
 
 def _refuse_too_many(findings: Findings, rows: Sequence[Row], workload: Workload, folder: Path) -> None:
-    """Stop when the share of refused rows says that the source, not a few of its rows, is wrong.
+    """Refuse the whole source if too large a share of its rows is refused.
 
-    Rows that do no more than repeat the input of another are left out and told, and count as wrong only on request.
+    Rows that only repeat another's input are left out and reported; they count as wrong only on request.
     """
     counted = findings.failures
     if workload.validation.conflicting_inputs != "refuse":
-        counted = {at: why for at, why in counted.items() if {failure.rule for failure in why} != {REPEATED}}
+        counted = {index: why for index, why in counted.items() if {failure.rule for failure in why} != {REPEATED}}
     most, n = workload.validation.max_quarantined_share, len(counted)
     if n <= most * len(rows):
         return
@@ -170,23 +169,23 @@ def _refuse_too_many(findings: Findings, rows: Sequence[Row], workload: Workload
 
 
 def _counts(refused: Mapping[int, Sequence[Failure]]) -> dict[str, int]:
-    """Refused rows by rule, the most frequent first."""
+    """The number of refused rows by rule, the most frequent first."""
     rules = Counter(rule for failures in refused.values() for rule in {failure.rule for failure in failures})
     return dict(sorted(rules.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _write(prepared: Prepared, workload: Workload, folder: Path) -> DataReport:
-    """Write all outputs into a new folder."""
+    """Write all outputs to a new folder."""
     rows, findings = prepared.rows, prepared.findings
-    for split, places in prepared.splits.items():
-        write_jsonl(folder / f"{split}.jsonl", joined(rows, prepared.alike, places, split))
+    for split, indices in prepared.splits.items():
+        write_jsonl(folder / f"{split}.jsonl", joined(rows, prepared.alike, indices, split))
     write_jsonl(folder / "quarantine.jsonl", _quarantined(rows, findings.failures))
     (folder / "data_docs").mkdir()
     (folder / "data_docs" / "index.html").write_text(findings.page, encoding="utf-8")
     report = DataReport(
         workload=workload.name,
         rows=len(rows),
-        summary=_summary(prepared, folder, told=workload.agent is None),
+        summary=_summary(prepared, folder, compared=workload.agent is None),
         quarantined=_counts(findings.failures),
         near_duplicates=sum(first != place for place, first in enumerate(prepared.alike)),
         warnings=(*findings.warnings, *remarks(prepared, workload)),
@@ -197,7 +196,7 @@ def _write(prepared: Prepared, workload: Workload, folder: Path) -> DataReport:
 
 
 def remarks(prepared: Prepared, workload: Workload) -> list[str]:
-    """What people should know of the data, beside what the contract warns of."""
+    """Remarks about the data, besides the contract's warnings."""
     rows, conflicts = prepared.rows, workload.validation.conflicting_inputs
     return [
         *of_repeats(rows, prepared.repeats, conflicts),
@@ -208,26 +207,26 @@ def remarks(prepared: Prepared, workload: Workload) -> list[str]:
 
 def _quarantined(rows: Sequence[Row], failures: dict[int, tuple[Failure, ...]]) -> list[Quarantined]:
     return [
-        Quarantined(where=rows[place].where, example=rows[place].example, reasons=tuple(f.reason for f in found))
-        for place, found in failures.items()
+        Quarantined(where=rows[place].where, example=rows[place].example, reasons=tuple(f.reason for f in reasons))
+        for place, reasons in failures.items()
     ]
 
 
-def _summary(prepared: Prepared, folder: Path, *, told: bool) -> DataSummary:
-    """Sizes and version; `told` says whether references tell how many demonstrations are right."""
-    examples = [prepared.rows[place].example for places in prepared.splits.values() for place in places]
+def _summary(prepared: Prepared, folder: Path, *, compared: bool) -> DataSummary:
+    """Sizes and version; `compared` says whether demonstrations can be compared with references."""
+    examples = [prepared.rows[index].example for indices in prepared.splits.values() for index in indices]
     right = [example.demonstration == example.reference for example in examples]
-    sizes = {split: len(places) for split, places in prepared.splits.items()}
+    sizes = {split: len(indices) for split, indices in prepared.splits.items()}
     return DataSummary(
         version=_version(folder / f"{split}.jsonl" for split in SPLITS),
         **sizes,
         quarantined=len(prepared.findings.failures),
-        demonstration_accuracy=sum(right) / len(right) if told else None,
+        demonstration_accuracy=sum(right) / len(right) if compared else None,
     )
 
 
 def _version(files: Iterable[Path]) -> str:
-    """A hash of the files' names and contents."""
+    """A hash of the names and contents of the files."""
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()};".encode())
@@ -235,7 +234,7 @@ def _version(files: Iterable[Path]) -> str:
 
 
 def _replace(out: Path, part: Path) -> None:
-    """Put a finished folder in the place of an older one."""
+    """Replace an older folder by a finished one."""
     old = out.with_name(out.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
@@ -245,7 +244,7 @@ def _replace(out: Path, part: Path) -> None:
 
 
 def _tell(report: DataReport, out: Path, tracker: Tracker) -> None:
-    """Log a sentence, the warnings, and the numbers of the record."""
+    """Log a summary and the warnings, and record the numbers."""
     summary = report.summary
     sizes = {split: int(getattr(summary, split)) for split in SPLITS}
     listed = ", ".join(f"{n:,} {split}" for split, n in sizes.items())

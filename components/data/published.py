@@ -1,11 +1,11 @@
-"""Published data sets, as their authors give them away, into the files that a workload reads.
+"""Converts published data sets from their authors' form to the files that a workload reads.
 
     python -m components.data.published snips FOLDER                 # FOLDER/{train,valid,test}/{seq.in,seq.out,label}
     python -m components.data.published restaurants8k FOLDER         # FOLDER/{train_0,test}.json
     python -m components.data.published nluplusplus-banking FOLDER   # FOLDER/fold0.json to fold19.json
 
-Each writes data/<set>/<split>.jsonl, the published rows in their order and none left out. NLU++ is published in folds:
-18 and 19 are test unless `--test-folds` names others.
+Each writes data/<set>/<split>.jsonl with all published rows in their order. NLU++ is published in folds: 18 and 19 are
+test unless `--test-folds` names others.
 """
 
 import argparse
@@ -25,7 +25,7 @@ TEST_FOLDS = (18, 19)
 
 
 def snips(folder: Path, _: Sequence[int]) -> dict[str, Rows]:
-    """Parallel lines of words, of BIO tags and of intents; dev is called `valid` or `dev`."""
+    """Parallel lines of words, BIO tags and intents; dev is called `valid` or `dev`."""
     dev = "valid" if (folder / "valid").is_dir() else "dev"
     return {
         split: _tagged(folder / name, split) for split, name in (("train", "train"), ("dev", dev), ("test", "test"))
@@ -51,7 +51,7 @@ def _tagged(folder: Path, split: str) -> Rows:
 
 
 def _spans(words: Sequence[str], tags: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Slots and their words: B- begins one, I- of the same slot goes on."""
+    """Slots and their words: B- begins a slot, I- continues it."""
     current, taken = "", list[str]()
     for word, tag in zip([*words, ""], [*tags, "O"], strict=True):
         kind, _, name = tag.partition("-")
@@ -64,7 +64,7 @@ def _spans(words: Sequence[str], tags: Sequence[str]) -> Iterator[tuple[str, str
 
 
 def restaurants8k(folder: Path, _: Sequence[int]) -> dict[str, Rows]:
-    """Texts with spans of characters; train_0.json is all of train. Of a slot that is marked twice the first counts."""
+    """Texts with character spans; train_0.json is all of train. If a slot is marked twice, the first counts."""
     return {split: _spanned(folder / f"{name}.json", split) for split, name in (("train", "train_0"), ("test", "test"))}
 
 
@@ -85,7 +85,7 @@ def _spanned(path: Path, split: str) -> Rows:
 
 
 def nluplusplus(folder: Path, test_folds: Sequence[int]) -> dict[str, Rows]:
-    """Texts with intents and slots of canonical values, in twenty folds."""
+    """Texts with intents and slots with canonical values, in twenty folds."""
     parts: dict[str, Rows] = {"train": [], "test": []}
     for fold in FOLDS:
         path = folder / f"fold{fold}.json"
@@ -110,10 +110,10 @@ READERS: dict[str, Callable[[Path, Sequence[int]], dict[str, Rows]]] = {
 
 
 def convert(name: str, folder: Path, out: Path, test_folds: Sequence[int] = TEST_FOLDS) -> dict[str, int]:
-    """Published files in `folder` → out/<split>.jsonl; split → its rows. Nothing is written unless all is read.
+    """Convert published files in `folder` to out/<split>.jsonl, only if all can be read; return the rows per split.
 
     Raises:
-        DataError: A file is missing, or not as its authors publish it.
+        DataError: A file is missing, or not in the published form.
     """
     splits = READERS[name](folder, test_folds)
     out.mkdir(parents=True, exist_ok=True)
@@ -145,12 +145,12 @@ def _list(path: Path) -> list[Any]:
 
 
 def _unlike(expected: str, error: Exception, number: int, path: Path) -> DataError:
-    found = f"no {error}" if isinstance(error, KeyError) else str(error)
-    return DataError(f"expected {expected}, found {found} (entry {number + 1}, {path})")
+    problem = f"no {error}" if isinstance(error, KeyError) else str(error)
+    return DataError(f"expected {expected}, found {problem} (entry {number + 1}, {path})")
 
 
 def main() -> None:
-    """Convert one set, and say how many rows each split has."""
+    """Convert a data set, and print the number of rows per split."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set", choices=READERS)
     parser.add_argument("folder", type=Path)

@@ -1,4 +1,4 @@
-"""What became of a source, as later stages read it."""
+"""The data stage's report, for later stages."""
 
 from pydantic import Field
 
@@ -7,12 +7,12 @@ from components.records import DataSummary, Record
 
 
 class DataReport(Record):
-    """What became of a source.
+    """The outcome for a source.
 
-    `rows` were read; `quarantined` counts them by rule, a row under each rule that it breaks; `near_duplicates` are
-    rows that resemble an earlier one, kept on its side. `summary.demonstration_accuracy` is the share of the four
-    splits' rows whose demonstration equals the reference, None of an agent's tasks. `leaked` counts the rows of a
-    published split whose like a less strict part of the source has, where they are kept (validation.leakage).
+    `rows` were read; `quarantined` counts them by rule (under each rule that a row breaks); `near_duplicates` are rows
+    that resemble an earlier one and are kept in its split. `summary.demonstration_accuracy` is the share of all splits'
+    rows whose demonstration equals the reference, None for an agent's tasks. `leaked` counts the rows of a published
+    split that resemble one in a less strict part of the source, if they are kept (validation.leakage).
     """
 
     workload: str

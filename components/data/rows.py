@@ -1,4 +1,4 @@
-"""The rows of a source that was understood, as they are written for the data stage."""
+"""The rows of an interpreted source, in the form for the data stage."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,62 +10,62 @@ from components.data.understanding import Understood
 from components.errors import DataError
 
 
-def rows_of(source: Source, made: Understood) -> dict[Part, list[dict[str, Any]]]:
-    """The rows as they are written for the data stage: cleaned, typed, inputs by their names, answers by field."""
+def rows_of(source: Source, meaning: Understood) -> dict[Part, list[dict[str, Any]]]:
+    """The rows for the data stage: cleaned and typed, with inputs by name and answers by field."""
     parts: dict[Part, list[dict[str, Any]]] = {}
-    kinds = {column: _typed(made.columns[column].values) for column, _ in made.output.values()}
-    dates = _date_texts(made)
-    at = 0
+    kinds = {column: _typed(meaning.columns[column].values) for column, _ in meaning.output.values()}
+    dates = _date_texts(meaning)
+    index = 0
     for part, table in source.parts.items():
         rows: list[dict[str, Any]] = []
         for _ in table.rows:
-            cells = {name: column.values[at] for name, column in made.columns.items()}
-            rows.append(_row(cells, made, kinds, dates[at] if dates else None))
-            at += 1
+            cells = {name: column.values[index] for name, column in meaning.columns.items()}
+            rows.append(_row(cells, meaning, kinds, dates[index] if dates else None))
+            index += 1
         parts[part] = rows
     return parts
 
 
 def _row(
-    cells: Mapping[str, Any], made: Understood, kinds: Mapping[str, Callable[[Any], Any]], date: str | None
+    cells: Mapping[str, Any], meaning: Understood, kinds: Mapping[str, Callable[[Any], Any]], date: str | None
 ) -> dict[str, Any]:
-    row: dict[str, Any] = {name: cells[column] for name, column in made.inputs.items()}
+    row: dict[str, Any] = {name: cells[column] for name, column in meaning.inputs.items()}
     answer: dict[str, Any] = {}
-    for name, (column, _) in made.output.items():
+    for name, (column, _) in meaning.output.items():
         value = cells[column]
-        if made.expanded:
+        if meaning.expanded:
             if isinstance(value, dict) and name in value:
                 answer[name] = value[name]
         else:
             answer[name] = kinds[column](value)
-    row |= {answer_column(name, made): value for name, value in answer.items()}
-    for column in (made.id, made.group, *made.slices):
+    row |= {answer_column(name, meaning): value for name, value in answer.items()}
+    for column in (meaning.id, meaning.group, *meaning.slices):
         if column is not None:
             row[column] = cells[column]
-    if made.date is not None:
-        row[made.date] = date
+    if meaning.date is not None:
+        row[meaning.date] = date
     return row
 
 
-def answer_column(name: str, made: Understood) -> str:
-    """The column in which a field of the answer is written: its own name, where no input has it."""
-    taken = {*made.inputs, made.id, made.group, made.date, *made.slices}
+def answer_column(name: str, meaning: Understood) -> str:
+    """The column for a field of the answer: its own name, unless an input has it."""
+    taken = {*meaning.inputs, meaning.id, meaning.group, meaning.date, *meaning.slices}
     return name if name not in taken else f"{name} (answer)"
 
 
-def _date_texts(made: Understood) -> list[str | None]:
-    if made.date is None:
+def _date_texts(meaning: Understood) -> list[str | None]:
+    if meaning.date is None:
         return []
-    values = made.columns[made.date].values
+    values = meaning.columns[meaning.date].values
     filled = iso_dates([value for value in values if value is not None])
     if filled is None:
-        raise DataError(f"expected dates in `{made.date}`, found others, such as {str(values[0])[:40]!r}")
+        raise DataError(f"expected dates in `{meaning.date}`, found others, such as {str(values[0])[:40]!r}")
     dates = iter(filled)
     return [None if value is None else next(dates) for value in values]
 
 
 def _typed(values: Sequence[Any]) -> Callable[[Any], Any]:
-    """How a column's cells become values: numbers and booleans where all are, else as they are."""
+    """The conversion of a column's cells: to numbers or booleans if all are, else none."""
     filled = [cell(value) for value in values if cell(value) is not None]
     texts = [str(value) for value in filled]
     if not filled or not any(isinstance(value, str) for value in filled):

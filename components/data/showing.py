@@ -1,4 +1,4 @@
-"""What was understood of a source, in lines for people, before anything is written."""
+"""Shows people the interpretation of a source before anything is written."""
 
 import json
 import random
@@ -18,28 +18,28 @@ _KINDS = {"label": "one label, as plain text", "text": "a free text", "list": "a
 
 
 def lines(reading: Reading) -> Iterator[str]:
-    """Input, answer, ids, groups, dates, what is left out and why, ten examples, and what was guessed."""
-    source, made = reading.source, reading.made
+    """Lines about input, answer, ids, groups, dates, what is left out and why, ten examples, and guesses."""
+    source, meaning = reading.source, reading.meaning
     parts = ", ".join(f"{len(table.rows):,} {part}" for part, table in source.parts.items())
     sizes = parts if len(source.parts) > 1 else f"{parts.rpartition(' ')[0]} of them"
     yield f"{reading.path.name}: {source.kind}, {sizes}"
     for note in source.notes[:_MOST_NOTED]:
         yield f"  {note}"
     yield ""
-    for name, column in made.inputs.items():
+    for name, column in meaning.inputs.items():
         yield f"  input      {name}{_from(name, column)}"
-    yield f"  answer     {_KINDS[made.kind]}"
-    for field, (column, schema) in made.output.items():
-        label = "" if made.kind != "object" else f"{field}{'' if made.expanded else _from(field, column)}: "
-        yield f"               {label}{_said(schema)}{_from(FIELD, column) if made.kind != 'object' else ''}"
-    yield from _others(made)
-    for column, why in made.left_out.items():
+    yield f"  answer     {_KINDS[meaning.kind]}"
+    for field, (column, schema) in meaning.output.items():
+        label = "" if meaning.kind != "object" else f"{field}{'' if meaning.expanded else _from(field, column)}: "
+        yield f"               {label}{_values(schema)}{_from(FIELD, column) if meaning.kind != 'object' else ''}"
+    yield from _others(meaning)
+    for column, why in meaning.left_out.items():
         yield f"  left out   {column}: {why}"
     if source.system:
         yield f"  prompt     the system prompt of the source becomes the first version: {_short(source.system)}"
-    if made.repeated:
-        yield f"  repeated   {made.repeated:,} rows have the input of another: the data stage puts them aside"
-    for guess in made.guesses:
+    if meaning.repeated:
+        yield f"  repeated   {meaning.repeated:,} rows have the input of another: the data stage puts them aside"
+    for guess in meaning.guesses:
         yield f"  guessed    {guess}"
     yield ""
     yield from _examples(reading)
@@ -47,30 +47,36 @@ def lines(reading: Reading) -> Iterator[str]:
     yield f"To change what a column means: --role COLUMN=ROLE, with {', '.join(ROLES[:-1])} or {ROLES[-1]}."
 
 
-def _others(made: Understood) -> Iterator[str]:
-    told = (("id", made.id, ""), ("group", made.group, ": its rows stay in one split"), ("date", made.date, ""))
-    for role, column, what in told:
+def _others(meaning: Understood) -> Iterator[str]:
+    roles = (
+        ("id", meaning.id, ""),
+        ("group", meaning.group, ": its rows stay in one split"),
+        ("date", meaning.date, ""),
+    )
+    for role, column, what in roles:
         if column is not None:
             yield f"  {role:<10} {column}{what}"
-    for column in made.slices:
+    for column in meaning.slices:
         yield f"  slice      {column}: results are told by it"
 
 
 def _examples(reading: Reading) -> Iterator[str]:
-    """Rows from all over the source, as they will be written."""
-    made = reading.made
-    rows = [row for part in rows_of(reading.source, made).values() for row in part]
+    """Rows from throughout the source, as they will be written."""
+    meaning = reading.meaning
+    rows = [row for part in rows_of(reading.source, meaning).values() for row in part]
     shown = sorted(random.Random(0).sample(range(len(rows)), min(EXAMPLES, len(rows))))
     yield "Examples:"
-    for row in (rows[at] for at in shown):
-        asked = " | ".join(_short(str(row[name])) for name in made.inputs if row[name] is not None)
-        answer: Any = {field: row[column] for field in made.output if (column := answer_column(field, made)) in row}
-        answer = answer.get(FIELD) if made.kind != "object" else answer
-        yield f"  {asked}"
+    for row in (rows[index] for index in shown):
+        inputs = " | ".join(_short(str(row[name])) for name in meaning.inputs if row[name] is not None)
+        answer: Any = {
+            field: row[column] for field in meaning.output if (column := answer_column(field, meaning)) in row
+        }
+        answer = answer.get(FIELD) if meaning.kind != "object" else answer
+        yield f"  {inputs}"
         yield f"    -> {_short(answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False), 110)}"
 
 
-def _said(schema: dict[str, Any]) -> str:
+def _values(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         labels = [str(label) for label in schema["enum"] if label is not None]
         more = ", …" if len(labels) > _MOST_LABELS else ""
@@ -81,7 +87,7 @@ def _said(schema: dict[str, Any]) -> str:
         "nothing" if kind == "null" else kind for kind in (kinds if isinstance(kinds, list) else [kinds])
     )
     if schema.get("items"):
-        return f"{named} of {_said(schema['items'])}"
+        return f"{named} of {_values(schema['items'])}"
     if schema.get("properties"):
         return f"{named} with {', '.join(list(schema['properties'])[:_MOST_LABELS])}"
     return f"{named} like {schema['pattern']}" if "pattern" in schema else named

@@ -1,12 +1,12 @@
-"""Near-duplicates: texts whose sets of character 5-grams overlap, bundled exactly and without all pairs.
+"""Near-duplicates: exact bundling of texts whose sets of character 5-grams overlap, without comparing all pairs.
 
-Decides what counts as similar; what happens to similar rows is decided elsewhere. Texts are compared as `forms.folded`
-has them: composed, without what nobody sees, in one case, runs of white space as one space.
+Decides what counts as similar; other modules decide what happens to similar rows. Texts are compared in the form of
+`forms.folded`: composed, without invisible characters, case-folded, with single spaces.
 
 Two sets with a Jaccard index of at least t have their rarest common member among the n − ⌈t·n⌉ + 1 rarest of the
 larger one and the n − ⌈2t·n ∕ (1 + t)⌉ + 1 rarest of the smaller (prefix filtering: Bayardo, Ma, Srikant, WWW 2007;
 Xiao, Wang, Lin, Yu, "Efficient similarity joins for near duplicate detection", WWW 2008). Only such pairs are compared
-in full, and none that is known to belong together already: 20,000 texts from one template take 4 s and 200 MB.
+in full, unless they are already bundled: 20,000 texts from one template take 4 s and 200 MB.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 GRAM_CHARACTERS = 5
-# Grams are hashed to columns; two of 200 grams each share one by accident once in 100 pairs of texts.
+# Grams are hashed to columns; texts of 200 grams share one by accident in one of 100 pairs.
 COLUMN_BITS = 22
-BLOCK_PRODUCTS = 2_000_000  # multiplications at once: memory
+BLOCK_PRODUCTS = 2_000_000  # multiplications at once, to limit memory
 BLOCK_PAIRS = 20_000
-DENSE = 200  # texts that share a rare gram, from which they are looked at as a family first
+DENSE = 200  # texts that share a rare gram: from this number on, they are bundled as a family first
 MOST_LEADERS, MOST_FRUITLESS = 300, 3
 PROGRESS_FROM_ROWS = 20_000
 
@@ -34,9 +34,9 @@ Ints = NDArray[np.int64]
 
 
 def near_duplicates(texts: Sequence[str], threshold: float) -> list[int]:
-    """For each text the first one of its bundle: those with a Jaccard index of at least `threshold`, in (0, 1].
+    """For each text, the first one in its bundle of texts with a Jaccard index of at least `threshold`, in (0, 1].
 
-    Texts that resemble each other through others are of one bundle; a text that resembles none is its own first.
+    Texts that resemble each other through others are in one bundle; a text that resembles none is its own first.
     """
     if len(texts) < 2:
         return list(range(len(texts)))
@@ -56,7 +56,7 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> list[int]:
 
 @dataclass
 class _Bundles:
-    """Which texts are known to belong together: those of one label."""
+    """The texts that belong together so far: those with the same label."""
 
     grams: "csr_matrix"
     sizes: Ints
@@ -73,7 +73,7 @@ class _Bundles:
         self.labels = connected_components(coo_matrix(edges, shape=(n, n)), directed=False)[1][self.labels]
 
     def join_equal(self) -> Ints:
-        """Bundle texts of the same grams; returns the first text of each such bundle."""
+        """Bundle texts with identical grams; return the first text of each such bundle."""
         starts: Any = self.grams.indptr
         first: dict[bytes, int] = {}
         same = [
@@ -84,24 +84,24 @@ class _Bundles:
         return np.unique(np.array(same))
 
     def join_similar(self, first: Ints, second: Ints) -> None:
-        """Bundle those of these pairs that reach the threshold, what is bundled already left out."""
-        for place in range(0, len(first), BLOCK_PAIRS):
-            one, other = first[place : place + BLOCK_PAIRS], second[place : place + BLOCK_PAIRS]
-            unknown = self.labels[one] != self.labels[other]
-            one, other = one[unknown], other[unknown]
-            if len(one):
-                common = np.asarray(self.grams[one].multiply(self.grams[other]).sum(axis=1)).ravel()
-                alike = self._reaches(common, one, other)
+        """Bundle those of these pairs that reach the threshold, skipping pairs that are already bundled."""
+        for start in range(0, len(first), BLOCK_PAIRS):
+            left, right = first[start : start + BLOCK_PAIRS], second[start : start + BLOCK_PAIRS]
+            unknown = self.labels[left] != self.labels[right]
+            left, right = left[unknown], right[unknown]
+            if len(left):
+                common = np.asarray(self.grams[left].multiply(self.grams[right]).sum(axis=1)).ravel()
+                alike = self._reaches(common, left, right)
                 if alike.any():
-                    self.join(one[alike], other[alike])
+                    self.join(left[alike], right[alike])
 
     def join_alike(self, leader: int) -> int:
-        """Bundle all texts that are like this one; how many bundles fewer there are."""
+        """Bundle all texts similar to this one; return by how much the number of bundles falls."""
         row: Any = self.grams[leader]
-        wanted = np.zeros(row.shape[1], dtype=np.int32)
-        wanted[row.indices] = 1
+        grams = np.zeros(row.shape[1], dtype=np.int32)
+        grams[row.indices] = 1
         everyone = np.arange(len(self.labels))
-        alike = np.flatnonzero(self._reaches(self.grams @ wanted, everyone, np.full_like(everyone, leader)))
+        alike = np.flatnonzero(self._reaches(self.grams @ grams, everyone, np.full_like(everyone, leader)))
         gained = len(np.unique(self.labels[alike])) - 1
         if gained:
             self.join(alike, np.full_like(alike, leader))
@@ -112,7 +112,7 @@ class _Bundles:
 
 
 def _gram_matrix(texts: Sequence[str]) -> "tuple[csr_matrix, Ints]":
-    """Texts × hashed 5-grams, the rarest gram in the first column, and the number of grams of each text."""
+    """Texts × hashed 5-grams, with the rarest gram in the first column, and each text's number of grams."""
     from scipy.sparse import csr_matrix
     from tqdm import tqdm
 
@@ -132,7 +132,7 @@ def _gram_matrix(texts: Sequence[str]) -> "tuple[csr_matrix, Ints]":
 
 
 def _grams(text: str) -> NDArray[np.int32]:
-    """The set of a text's 5-grams as sorted columns; a shorter text is one gram."""
+    """A text's set of 5-grams, as sorted columns; a shorter text is a single gram."""
     characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
     characters = np.pad(characters, (0, max(0, GRAM_CHARACTERS - len(characters))))
     count = len(characters) - GRAM_CHARACTERS + 1
@@ -144,23 +144,23 @@ def _grams(text: str) -> NDArray[np.int32]:
 
 
 def _in(rows: Ints, counts: Ints) -> Ints:
-    """The counts of these rows, 0 for the others."""
-    kept = np.zeros_like(counts)
-    kept[rows] = counts[rows]
-    return kept
+    """The counts of these rows, and 0 for the others."""
+    selected = np.zeros_like(counts)
+    selected[rows] = counts[rows]
+    return selected
 
 
 def _rarest(grams: "csr_matrix", counts: Ints) -> "csr_matrix":
     """The first `counts[i]` grams of each row i."""
     starts: Any = grams.indptr
     lengths = np.diff(starts)
-    kept = np.arange(grams.nnz) - np.repeat(starts[:-1], lengths) < np.repeat(counts, lengths)
+    first = np.arange(grams.nnz) - np.repeat(starts[:-1], lengths) < np.repeat(counts, lengths)
     indptr = np.concatenate([[0], np.cumsum(np.minimum(counts, lengths))])
-    return type(grams)((grams.data[kept], grams.indices[kept], indptr), shape=grams.shape)
+    return type(grams)((grams.data[first], grams.indices[first], indptr), shape=grams.shape)
 
 
 def _join_families(bundles: _Bundles, indexed: "csr_matrix") -> None:
-    """Bundle texts around leaders, where many share a rare gram: pairs of those need no comparison afterwards."""
+    """Bundle texts around leaders where many share a rare gram, so that their pairs need no comparison."""
     by_gram = indexed.tocsc()
     starts: Any = by_gram.indptr
     lengths, left = np.diff(starts), MOST_LEADERS
@@ -180,7 +180,7 @@ def _join_families(bundles: _Bundles, indexed: "csr_matrix") -> None:
 def _without_known(
     probed: "csr_matrix", indexed: "csr_matrix", labels: Ints
 ) -> "Iterator[tuple[csr_matrix, csr_matrix]]":
-    """Pairs of matrices whose products are the candidates; those within the largest bundle of a gram left out."""
+    """Pairs of matrices whose products are the candidates, without those within a gram's largest bundle."""
     major = _major(indexed, labels)
     known_probed, known_indexed = (_of_bundle(side, labels) == major[side.indices] for side in (probed, indexed))
     yield _filtered(probed, ~known_probed), indexed
@@ -189,30 +189,30 @@ def _without_known(
 
 
 def _major(indexed: "csr_matrix", labels: Ints) -> Ints:
-    """For each gram the bundle to which most of its texts belong; -1 where they are of bundles of their own."""
+    """For each gram, the bundle of most of its texts; -1 if all are in bundles of their own."""
     shape: Any = indexed.shape
-    found = np.full(shape[1], -1, dtype=np.int64)
+    largest = np.full(shape[1], -1, dtype=np.int64)
     keys, counts = np.unique(
         indexed.indices.astype(np.int64) * len(labels) + _of_bundle(indexed, labels), return_counts=True
     )
     keys, counts = keys[counts > 1], counts[counts > 1]
-    order = np.argsort(counts, kind="stable")  # the largest is written last
-    found[keys[order] // len(labels)] = keys[order] % len(labels)
-    return found
+    order = np.argsort(counts, kind="stable")  # the largest is assigned last
+    largest[keys[order] // len(labels)] = keys[order] % len(labels)
+    return largest
 
 
 def _of_bundle(side: "csr_matrix", labels: Ints) -> Ints:
-    """The bundle of the text of each entry."""
+    """Each entry's bundle, that of its text."""
     return np.repeat(labels, np.diff(side.indptr))
 
 
-def _filtered(side: "csr_matrix", kept: NDArray[np.bool_]) -> "csr_matrix":
-    counts = np.concatenate([[0], np.cumsum(kept)])
-    return type(side)((side.data[kept], side.indices[kept], counts[side.indptr]), shape=side.shape)
+def _filtered(side: "csr_matrix", mask: NDArray[np.bool_]) -> "csr_matrix":
+    counts = np.concatenate([[0], np.cumsum(mask)])
+    return type(side)((side.data[mask], side.indices[mask], counts[side.indptr]), shape=side.shape)
 
 
 def _candidates(probed: "csr_matrix", indexed: "csr_matrix", bundles: _Bundles) -> Iterator[tuple[Ints, Ints]]:
-    """Blocks of pairs, the larger text first, that share a rare gram and whose sizes allow the threshold."""
+    """Blocks of pairs, the larger text first, that share a rare gram and whose sizes can reach the threshold."""
     transposed = indexed.T.tocsr()
     postings = np.diff(transposed.indptr)
     work = np.concatenate([[0], np.cumsum(postings[probed.indices])])[probed.indptr]
@@ -223,7 +223,7 @@ def _candidates(probed: "csr_matrix", indexed: "csr_matrix", bundles: _Bundles) 
         first, second = shared.row.astype(np.int64) + start, shared.col.astype(np.int64)
         larger, smaller = sizes[first], sizes[second]
         once = (smaller < larger) | ((smaller == larger) & (second < first))
-        kept = once & (smaller >= bundles.threshold * larger - 1e-9)
-        kept &= bundles.labels[first] != bundles.labels[second]
-        yield first[kept], second[kept]
+        valid = once & (smaller >= bundles.threshold * larger - 1e-9)
+        valid &= bundles.labels[first] != bundles.labels[second]
+        yield first[valid], second[valid]
         start = end

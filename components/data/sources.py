@@ -1,7 +1,7 @@
-"""Sources: what a workload names (files, a dataset, a generator) as rows, each an example and the split it comes from.
+"""Reads a workload's source (files, a dataset, a generator) as rows: examples with the split they come from.
 
-Decides ids, groups and the types of answers. Wrong labels and empty texts pass: validation quarantines them. What
-makes the source as a whole unreadable does not: a file, a column or an id.
+Decides ids, groups and the types of answers. Wrong labels and empty texts pass, because validation quarantines them; a
+bad file, column or id makes the whole source unreadable and is refused.
 """
 
 import importlib
@@ -24,15 +24,15 @@ from components.records import Example, Trajectory, read_jsonl, to_json
 from components.scorers.answers import write
 
 TICKET_FIELDS = ("id", "gold", "demonstration", "slices", "group")
-EVIDENCE = "evidence"  # of a generator whose answers a verifier checks by more than their reference
+EVIDENCE = "evidence"  # a generator's data for verifiers, besides the reference
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example, the part of the source it comes from ("all" where the source assigns none) and its place there.
+    """An example, the part of the source that it comes from ("all" if the source has no parts), and its place there.
 
-    A harvested row comes from production's answers instead, and has the split that its file gives it. Of an agent's
-    task, what its environment begins with belongs to what is asked.
+    A harvested row comes from production's answers, and has the split from its file. For an agent's task, the state in
+    which its environment begins is part of the input.
     """
 
     example: Example
@@ -50,11 +50,11 @@ class Row:
 def read(workload: Workload, folder: Path, surplus: float = 1.0) -> list[Row]:
     """Read all rows of a workload's source; `folder` is data/<workload>/.
 
-    A generated source yields `surplus` times the rows that its sizes add up to, since splitting may drop some.
+    A generated source yields `surplus` times the sum of its sizes, because splitting may drop some rows.
 
     Raises:
-        ConfigError: A column belongs to no field of the answer, or the generator is none.
-        DataError: A file is missing, empty, in another encoding or damaged; a column is missing; an id comes twice.
+        ConfigError: A column is mapped to an unknown field of the answer, or there is no such generator.
+        DataError: A file is missing, empty, damaged or in another encoding; a column is missing; an id is repeated.
     """
     source = workload.source
     if isinstance(source, GeneratedSource):
@@ -67,18 +67,18 @@ def read(workload: Workload, folder: Path, surplus: float = 1.0) -> list[Row]:
 
 
 def _harvested(workload: Workload, folder: Path) -> Iterator[Row]:
-    """Rows of the workload's harvests; inputs that the champion was not told are empty."""
+    """Rows of the workload's harvests; inputs that the champion did not get are empty."""
     columns = input_columns(workload) if workload.harvest else ()
     for name in workload.harvest:
         path = folder / HARVEST / name
-        for number, one in enumerate(read_jsonl(path, Harvested), start=1):
-            inputs = {column: one.example.input.get(column, "") for column in columns}
-            example = one.example.model_copy(update={"input": inputs})
-            yield Row(example, one.split, f"{path}:{number}", harvested=True)
+        for number, harvested in enumerate(read_jsonl(path, Harvested), start=1):
+            inputs = {column: harvested.example.input.get(column, "") for column in columns}
+            example = harvested.example.model_copy(update={"input": inputs})
+            yield Row(example, harvested.split, f"{path}:{number}", harvested=True)
 
 
 def input_columns(workload: Workload) -> tuple[str, ...]:
-    """The columns that the prompts of a workload may refer to."""
+    """The columns that a workload's prompts may use."""
     source = workload.source
     if not isinstance(source, GeneratedSource):
         return source.columns.input
@@ -86,17 +86,17 @@ def input_columns(workload: Workload) -> tuple[str, ...]:
 
 
 def generated(workload: Workload, source: GeneratedSource, n: int) -> Iterator[Example]:
-    """The first `n` examples of a generator, whatever the workload's own source is.
+    """The first `n` examples from a generator, whatever the workload's own source.
 
     Raises:
-        ConfigError: The generator is none.
-        DataError: It yields no rows of this workload.
+        ConfigError: There is no such generator.
+        DataError: Its rows are not of this workload.
     """
     yield from (row.example for row in _generated(workload, source, n))
 
 
 def _generated(workload: Workload, source: GeneratedSource, n: int) -> Iterator[Row]:
-    """Rows of `module:function`, which yields objects with the attributes of a triage ticket."""
+    """Rows from `module:function`, which yields objects with the attributes of a triage ticket."""
     module, _, name = source.generator.partition(":")
     try:
         generate = getattr(importlib.import_module(module), name)
@@ -109,7 +109,7 @@ def _generated(workload: Workload, source: GeneratedSource, n: int) -> Iterator[
 
 
 def generated_example(workload: Workload, item: Any) -> Example:
-    """What a generator yields as an example: its texts are the inputs.
+    """A generator's item as an example: its texts are the inputs.
 
     Of an agent's task the demonstration is a `Trajectory`, and `gold` what its scorer reads as reference.
 
@@ -148,12 +148,12 @@ def _attributes(item: Any) -> list[str]:
 
 
 def _answer(workload: Workload, cells: dict[str, Any]) -> str:
-    """The answer as completions write it, its fields in the schema's order."""
+    """The answer in the form of completions, with fields in the schema's order."""
     return write({name: cells[name] for name in workload.fields if name in cells}, workload.output)
 
 
 def _tabular(workload: Workload, source: FileSource | HuggingFaceSource, folder: Path) -> Iterator[Row]:
-    """Rows of files or of a dataset's splits, the columns mapped to inputs and fields."""
+    """Rows of files or of a dataset's splits, with columns mapped to inputs and fields."""
     _refuse_unknown_fields(workload, source.columns)
     schema = AnswerSchema(workload.output)
     tables: dict[Part, Table] = {}
@@ -171,8 +171,8 @@ def _rows(workload: Workload, columns: Columns, schema: AnswerSchema, part: Part
     gold = columns.output | columns.reference
     for number, (cells, line) in enumerate(zip(table.rows, table.lines, strict=True), start=1):
 
-        def read_fields(wanted: dict[str, str], cells: dict[str, Any] = cells) -> str:
-            typed = {field: schema.typed(field, cells.get(column)) for field, column in wanted.items()}
+        def read_fields(columns_by_field: dict[str, str], cells: dict[str, Any] = cells) -> str:
+            typed = {field: schema.typed(field, cells.get(column)) for field, column in columns_by_field.items()}
             return _answer(workload, typed)
 
         name = f"{part}-{number:0{width}d}" if columns.id is None else shown(cells.get(columns.id))
@@ -192,8 +192,8 @@ def _refuse_unknown_fields(workload: Workload, columns: Columns) -> None:
     for group, mapping in (("output", columns.output), ("reference", columns.reference)):
         for field in mapping:
             if field not in workload.fields:
-                known = ", ".join(workload.fields)
-                raise ConfigError(f"source.columns.{group} must name fields of output ({known}), found {field!r}")
+                fields = ", ".join(workload.fields)
+                raise ConfigError(f"source.columns.{group} must name fields of output ({fields}), found {field!r}")
     for field in workload.output.get("required", ()):
         if field not in columns.output:
             raise ConfigError(f"source.columns.output must have every required field, found none for {field!r}")
@@ -207,9 +207,9 @@ def _refuse_missing_columns(table: Table, columns: Columns) -> None:
 
 
 def _refuse_repeated_ids(rows: list[Row]) -> None:
-    places: dict[str, str] = {}
+    first_places: dict[str, str] = {}
     for row in rows:
         name = row.example.id
-        if name and name in places:
-            raise DataError(f"expected ids that occur once, found `{name}` at {places[name]} and {row.where}")
-        places[name] = row.where
+        if name and name in first_places:
+            raise DataError(f"expected ids that occur once, found `{name}` at {first_places[name]} and {row.where}")
+        first_places[name] = row.where

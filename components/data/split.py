@@ -1,7 +1,7 @@
-"""Splits: which row serves training (train), choice (dev), reporting (test) and the gate (sealed).
+"""Splits rows into train, dev (for selection), test (for reporting) and sealed (for the gate).
 
-Decides sizes and keeps rows that belong together in one split: rows of one group, and near-duplicates. Rows that a
-source put on two sides itself are found here and quarantined by the contract.
+Decides sizes, and keeps rows that belong together (groups and near-duplicates) in one split. Such rows that the source
+itself has put into different splits are found here and quarantined by the contract.
 """
 
 import random
@@ -17,38 +17,38 @@ from components.errors import ConfigError, DataError
 from components.params import SPLITS, FileSource, GeneratedSource, HuggingFaceSource, SplitName, Workload
 from components.records import Example
 
-# Filled in this order, so that a larger train split leaves the others as they are.
+# Filled in this order, so that a larger train split does not change the others.
 EVALUATION: tuple[SplitName, ...] = ("sealed", "test", "dev")
-_HOLDING = 0.5  # share of the rows from which a bundle is the reason that others find no place
+_HOLDING = 0.5  # share of the rows from which a bundle is the reason for an empty split
 Places = dict[SplitName, list[int]]
 
 
 class TooFewRowsError(DataError):
-    """A generated source has too few rows that may be used for its sizes."""
+    """A generated source has too few usable rows for its sizes."""
 
 
 def straddling(rows: Sequence[Row], alike: Sequence[int]) -> dict[int, str]:
-    """Rows to keep out since the source itself put their like into an evaluation split: position → reason.
+    """Rows to refuse because the source itself has similar ones in an evaluation split: index → reason.
 
-    The row of the evaluation split stays; between two of them, sealed comes before test, and test before dev. `alike`
-    has for each row the first one that it resembles, directly or through others.
+    The row in the evaluation split is kept; sealed takes precedence over test, and test over dev. `alike` has, for each
+    row, the first one that it resembles, directly or through others.
     """
     ranks = [_rank(row.part) for row in rows]
-    found: dict[int, str] = {}
+    reasons: dict[int, str] = {}
     for keys, why in (([row.example.group for row in rows], "of the group of"), (alike, "near-duplicate of")):
         strictest: dict[str | int, int] = {}
         for place, key in enumerate(keys):
             best = strictest.get(key, place)
             strictest[key] = place if ranks[place] < ranks[best] else best
         for place, key in enumerate(keys):
-            kept = strictest[key]
-            if ranks[kept] < ranks[place]:
-                found.setdefault(place, f"{why} {_name(rows[kept])}")
-    return found
+            winner = strictest[key]
+            if ranks[winner] < ranks[place]:
+                reasons.setdefault(place, f"{why} {_name(rows[winner])}")
+    return reasons
 
 
 def leaked(rows: Sequence[Row], alike: Sequence[int]) -> dict[SplitName, int]:
-    """Evaluation split → how many of its rows have their like, or their group, in a less strict part of the source."""
+    """Evaluation split → the number of its rows with a similar row, or their group, in a less strict part."""
     ranks = [_rank(row.part) for row in rows]
     loosest: dict[tuple[str, str | int], int] = {}
     keys = [(("group", row.example.group), ("like", first)) for row, first in zip(rows, alike, strict=True)]
@@ -69,23 +69,23 @@ def _name(row: Row) -> str:
 
 
 def assign(rows: Sequence[Row], alike: Sequence[int], workload: Workload) -> Places:
-    """Give each row a split: positions in `rows`, in their order. Rows of one number in `alike` stay together.
+    """Assign a split to each row, as ascending indices into `rows`. Rows with the same number in `alike` stay together.
 
-    A generated source gets exactly its sizes, in the order of generation; rows beyond them are left out. For others,
-    rows keep the split of their file, and the evaluation splits without a file get their share of the rows of `all`,
-    or of train where there is no `all`, drawn with the source's seed.
+    A generated source gets exactly its sizes, in the order of generation; surplus rows are left out. For others, rows
+    keep the split of their file, and evaluation splits without a file get their share of the rows of `all` (or of train
+    if there is no `all`), drawn with the source's seed.
 
     Raises:
         ConfigError: A generated source has no size for a split.
-        DataError: A split stays without rows, or a generated source has too few.
+        DataError: A split is empty, or a generated source has too few rows.
     """
     source = workload.source
     bundles = _bundles(rows, alike)
     if isinstance(source, GeneratedSource):
         return _exactly(bundles, source)
     splits = _by_shares(rows, bundles, source)
-    for split, places in splits.items():
-        if not places:
+    for split, indices in splits.items():
+        if not indices:
             raise DataError(
                 f"expected rows in every split, found none for {split}: {_cause(rows, alike, bundles, workload)}"
             )
@@ -93,31 +93,33 @@ def assign(rows: Sequence[Row], alike: Sequence[int], workload: Workload) -> Pla
 
 
 def _cause(rows: Sequence[Row], alike: Sequence[int], bundles: list[list[int]], workload: Workload) -> str:
-    """Why a split stays empty, and what helps."""
+    """Why a split is empty, and what to do."""
     largest = max(bundles, key=len, default=[])
     share = len(largest) / max(1, len(rows))
     if share < _HOLDING:
         return "give it a file, a share or more rows"
-    held = f"{len(largest):,} of {len(rows):,} rows ({share:.0%}) belong together and go into one split, since they are"
+    start = (
+        f"{len(largest):,} of {len(rows):,} rows ({share:.0%}) belong together and go into one split, since they are"
+    )
     groups = Counter(rows[place].example.group for place in largest).most_common(1)
     name, count = groups[0]
     if count >= _HOLDING * len(largest):
         return (
-            f"{held} of the group `{name}`; choose another column for source.columns.group or none, "
+            f"{start} of the group `{name}`; choose another column for source.columns.group or none, "
             f"give {_words(workload)} a file, or bring rows of more groups"
         )
     _, count = Counter(alike[place] for place in largest).most_common(1)[0]
     if count >= _HOLDING * len(largest):
         limit = workload.validation.near_duplicate_similarity
         return (
-            f"{held} near-duplicates, such as {rows[largest[0]].example.id} and {rows[largest[-1]].example.id}; raise "
+            f"{start} near-duplicates, such as {rows[largest[0]].example.id} and {rows[largest[-1]].example.id}; raise "
             f"validation.near_duplicate_similarity, now {limit:g}, or give {_words(workload)} a file"
         )
-    return f"{held} linked by their groups and by near-duplicates among them; give {_words(workload)} a file"
+    return f"{start} linked by their groups and by near-duplicates among them; give {_words(workload)} a file"
 
 
 def _words(workload: Workload) -> str:
-    """The evaluation splits that are cut from the rows."""
+    """The evaluation splits that are drawn from the rows."""
     source = workload.source
     given = set[str](source.files if isinstance(source, FileSource) else getattr(source, "splits", ()))
     return " and ".join(split for split in ("dev", "test", "sealed") if split not in given)
@@ -131,9 +133,9 @@ def _exactly(bundles: list[list[int]], source: GeneratedSource) -> Places:
     splits, missing = _fill(bundles, room)
     for split, n in missing.items():
         if n:
-            found = source.sizes[split] - n
+            available = source.sizes[split] - n
             raise TooFewRowsError(
-                f"expected {source.sizes[split]:,} rows for {split}, found {found:,} ({source.generator})"
+                f"expected {source.sizes[split]:,} rows for {split}, found {available:,} ({source.generator})"
             )
     return {split: splits[split] for split in SPLITS}
 
@@ -141,7 +143,7 @@ def _exactly(bundles: list[list[int]], source: GeneratedSource) -> Places:
 def _by_shares(rows: Sequence[Row], bundles: list[list[int]], source: FileSource | HuggingFaceSource) -> Places:
     given = set[str](source.files if isinstance(source, FileSource) else source.splits)
     pool: Part = "all" if "all" in given else "train"
-    free = [bundle for bundle in bundles if all(rows[place].part == pool for place in bundle)]
+    free = [bundle for bundle in bundles if all(rows[index].part == pool for index in bundle)]
     random.Random(f"split/{source.shares.seed}").shuffle(free)
     n = sum(row.part == pool for row in rows)
     room: dict[SplitName, int] = {}
@@ -150,15 +152,15 @@ def _by_shares(rows: Sequence[Row], bundles: list[list[int]], source: FileSource
             share: float = getattr(source.shares, split)
             room[split] = max(1, round(share * n)) if share else 0
     cut, _ = _fill(free, room)
-    taken = {place for places in cut.values() for place in places}
-    splits: Places = {split: [place for place, row in enumerate(rows) if row.part == split] for split in SPLITS}
+    taken = {index for indices in cut.values() for index in indices}
+    splits: Places = {split: [index for index, row in enumerate(rows) if row.part == split] for split in SPLITS}
     splits |= cut
-    splits["train"] = [place for place, row in enumerate(rows) if row.part in (pool, "train") and place not in taken]
+    splits["train"] = [index for index, row in enumerate(rows) if row.part in (pool, "train") and index not in taken]
     return splits
 
 
 def _fill(bundles: Iterable[list[int]], room: dict[SplitName, int]) -> tuple[Places, dict[SplitName, int]]:
-    """Put each bundle into the first split with room for all of it; returns the splits and the room that is left."""
+    """Put each bundle into the first split with room for all of it; return the splits and the remaining room."""
     left = dict(room)
     splits: Places = {split: [] for split in room}
     for bundle in bundles:
@@ -167,27 +169,27 @@ def _fill(bundles: Iterable[list[int]], room: dict[SplitName, int]) -> tuple[Pla
                 splits[split] += bundle
                 left[split] = n - len(bundle)
                 break
-    return {split: sorted(places) for split, places in splits.items()}, left
+    return {split: sorted(indices) for split, indices in splits.items()}, left
 
 
-def joined(rows: Sequence[Row], alike: Sequence[int], places: Sequence[int], split: SplitName) -> list[Example]:
-    """The examples at these places; in an evaluation split near-duplicates are of one group, as those of a group are.
+def joined(rows: Sequence[Row], alike: Sequence[int], indices: Sequence[int], split: SplitName) -> list[Example]:
+    """The examples at these indices; in an evaluation split, near-duplicates are made one group.
 
-    What is measured there respects groups: examples that resemble each other are right or wrong together.
+    Evaluation accounts for groups: similar examples tend to be right or wrong together.
     """
-    examples = [rows[place].example for place in places]
+    examples = [rows[index].example for index in indices]
     if split not in EVALUATION:
         return examples
-    bundles = _bundles([rows[place] for place in places], [alike[place] for place in places])
-    groups = {place: examples[bundle[0]].group for bundle in bundles for place in bundle}
+    bundles = _bundles([rows[index] for index in indices], [alike[index] for index in indices])
+    groups = {index: examples[bundle[0]].group for bundle in bundles for index in bundle}
     return [
-        example if example.group == groups[place] else example.model_copy(update={"group": groups[place]})
-        for place, example in enumerate(examples)
+        example if example.group == groups[index] else example.model_copy(update={"group": groups[index]})
+        for index, example in enumerate(examples)
     ]
 
 
 def _bundles(rows: Sequence[Row], alike: Sequence[int]) -> list[list[int]]:
-    """Rows that share a group or are near-duplicates, directly or through others, by the first row of each bundle."""
+    """Bundles of rows that share a group or are near-duplicates, directly or through others, in order of first rows."""
     if not rows:
         return []
     edges: list[tuple[int, int]] = []

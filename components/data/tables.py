@@ -1,7 +1,7 @@
-"""Files of a workload as tables: csv and jsonl, each row with its line number.
+"""Reads a workload's csv and jsonl files as tables, with line numbers.
 
-Decides what a file must be that settings name as one of the two; how its text becomes rows, `reading` decides. What
-else people bring, `gradus init` converts.
+Checks that a file is of the kind in the settings; `reading` decides how its text becomes rows. `gradus init` converts
+other formats.
 """
 
 from dataclasses import replace
@@ -20,16 +20,16 @@ _NAMES = {"parquet": "a Parquet file", "arrow": "an Arrow file", "workbook": "an
 
 
 def read_table(path: Path, kind: Kind, encoding: str = "utf-8") -> Table:
-    """Read a file of rows.
+    """Read a file.
 
     Raises:
-        ConfigError: Python knows no such encoding.
-        DataError: The file is missing, empty, in another encoding or damaged, or of another kind than text.
+        ConfigError: Python has no such encoding.
+        DataError: The file is missing, empty, damaged, in another encoding, or not text.
     """
-    content, found = read_bytes(path)
-    if found != "text":
+    content, actual = read_bytes(path)
+    if actual != "text":
         raise DataError(
-            f"expected {kind} as text, found {_NAMES[found]}, whatever its name: `gradus init` converts it ({path})"
+            f"expected {kind} as text, found {_NAMES[actual]}, whatever its name: `gradus init` converts it ({path})"
         )
     text, _ = decode(content, path, encoding)
     table = objects.parse(text, path) if kind == "jsonl" else delimited.parse(text, path)

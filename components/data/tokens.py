@@ -1,7 +1,7 @@
-"""Lengths in tokens: how many a model reads of an example, and the most that it may be given.
+"""Counts the tokens of examples, and compares them with limits.
 
-Decides how conversations are counted, as engines and training encode them: the prompt by the chat template, the
-answer or the turns of a try behind it, an end token. Which model, prompts and limits there are is the caller's.
+Counts conversations as engines and training encode them: the prompt in the chat template, the answer or the turns of a
+try, and an end token. Callers decide on model, prompts and limits.
 """
 
 import os.path
@@ -18,12 +18,12 @@ from components.records import Example, Message, Tool
 from components.tasks import demonstrated, problem_of, under
 
 _ASKED = Message(role="user", content="-")
-AT_ONCE = 2000  # texts that are encoded together: a tokenizer's own record of a text takes 20 kB and more
+AT_ONCE = 2000  # texts encoded at once: a tokenizer's output for a text takes 20 kB and more
 
 
 @dataclass(frozen=True)
 class TokenLimit:
-    """The most tokens that an example may have: `name` is the setting that says so, `count` gives those of each."""
+    """The maximum number of tokens of an example; `name` is the setting, `count` counts each example's tokens."""
 
     name: str
     most: int
@@ -31,9 +31,9 @@ class TokenLimit:
 
 
 class ConversationTokens:
-    """Counts the tokens of conversations with one tokenizer of transformers.
+    """Counts the tokens of conversations with a transformers tokenizer.
 
-    What was counted for a list of examples is known when the same list comes again, with other prompts.
+    Results for a list of examples are reused for the same list with other prompts.
 
     Raises:
         ConfigError: The tokenizer has no chat template.
@@ -45,30 +45,30 @@ class ConversationTokens:
         self._chat = Chat(tokenizer)
         self._specials = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._examples: Sequence[Example] = ()
-        self._asked: dict[Prompt, list[int]] = {}
+        self._prompt_lengths: dict[Prompt, list[int]] = {}
         self._answers: list[int] | None = None
 
     def longest(self, prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[int]:
-        """Tokens of each example under the prompt that makes it longest: conversation, demonstration and end token.
+        """Each example's tokens with its longest prompt: conversation, demonstration and end token.
 
-        What all conversations of a prompt begin with, which is its system message, is counted once: 10,000 tickets
-        under the four prompts of triage take three seconds; tokenised in full, they took over twenty.
+        The common beginning of a prompt's conversations, its system message, is counted once: 10,000 tickets with the
+        four prompts of triage take three seconds; tokenised in full, they took over twenty.
 
         Raises:
-            ConfigError: The chat template refuses a prompt's messages.
+            ConfigError: The chat template rejects a prompt's messages.
         """
         if examples is not self._examples:
-            self._examples, self._asked, self._answers = examples, {}, None
+            self._examples, self._prompt_lengths, self._answers = examples, {}, None
         for prompt in prompts:
-            if prompt not in self._asked:
-                self._asked[prompt] = self._of(prompt, examples)
-        asked = [self._asked[prompt] for prompt in prompts]
+            if prompt not in self._prompt_lengths:
+                self._prompt_lengths[prompt] = self._of(prompt, examples)
+        lengths_by_prompt = [self._prompt_lengths[prompt] for prompt in prompts]
         if self._answers is None:
             self._answers = self._lengths([example.demonstration for example in examples], self._chat.texts)
-        return [max(lengths) + answer + 1 for *lengths, answer in zip(*asked, self._answers, strict=True)]
+        return [max(lengths) + answer + 1 for *lengths, answer in zip(*lengths_by_prompt, self._answers, strict=True)]
 
     def _of(self, prompt: Prompt, examples: Sequence[Example]) -> list[int]:
-        """Tokens of one prompt's conversations, up to where the answer begins."""
+        """The tokens of a prompt's conversations, up to the start of the answer."""
         try:
             texts = [self._chat.rendered(prompt.messages(example)) for example in examples]
         except TemplateError as error:
@@ -80,20 +80,20 @@ class ConversationTokens:
         return [first + n for n in rest]
 
     def _opening(self, texts: Sequence[str]) -> str:
-        """What all texts begin with, up to the last special token in it.
+        """The common beginning of all texts, up to its last special token.
 
-        No tokenizer joins what stands before a special token with it, nor takes what follows it for a beginning.
+        No tokenizer merges text across a special token.
         """
-        shared = os.path.commonprefix(texts)  # noqa: RUF071 - character by character is what is meant
+        shared = os.path.commonprefix(texts)  # noqa: RUF071 - character by character on purpose
         return shared[: max([0, *(shared.rfind(special) for special in self._specials)])]
 
     def _lengths(self, texts: Sequence[str], encode: Callable[[Sequence[str]], list[list[int]]]) -> list[int]:
-        """Tokens of each text; those that come again are encoded once."""
-        new, known = list(dict.fromkeys(texts)), dict[str, int]()
+        """The tokens of each text; repeated texts are encoded once."""
+        new, lengths = list(dict.fromkeys(texts)), dict[str, int]()
         for start in range(0, len(new), AT_ONCE):
             block = new[start : start + AT_ONCE]
-            known |= zip(block, map(len, encode(block)), strict=True)
-        return [known[text] for text in texts]
+            lengths |= zip(block, map(len, encode(block)), strict=True)
+        return [lengths[text] for text in texts]
 
 
 class TryTokens:

@@ -1,7 +1,7 @@
-"""What an unknown source means: inputs, the answer, ids, groups, dates, and what is left out and why.
+"""Interprets an unknown source: inputs, the answer, ids, groups, dates, and what is left out and why.
 
-Decides by names, types and repetition, and says where it guessed. A person may say otherwise (`roles`); what is
-understood so is shown before anything is written.
+Decides by names, types and repetition, and reports guesses. A person can overrule it (`roles`); the interpretation is
+shown before anything is written.
 """
 
 import re
@@ -38,31 +38,31 @@ _ID = re.compile(r"\A(.*_)?(id|uuid|guid|key|number|no|index|idx)")
 _SURE_ID = re.compile(r"\A(.*_)?(id|uuid|guid|index|idx)")
 _GROUP = re.compile(r"(customer|user|account|client|thread|conversation|session)(_?id)?")
 _TIME = re.compile(r"\A(.*_)?(at|on|time|timestamp|created|updated|date|datum|received|sent)(_.*)?")
-_IN_TEXT = 0.8  # share of values that stand in the text, from which they are taken from it
-_MOSTLY = 0.9  # share of empty cells from which a column says nothing
+_IN_TEXT = 0.8  # share of values in the text from which they count as copied from it
+_MOSTLY = 0.9  # share of empty cells from which a column is ignored
 
 
 @dataclass
 class Column:
-    """One column: its name in the source, its cells (None where empty), and its name as ids are written."""
+    """A column: its name in the source and its cells (None if empty)."""
 
     name: str
     values: list[Any]
 
     @property
     def plain(self) -> str:
-        """The name in lower case, its words joined by _: `userId` and `User ID` are `user_id`."""
+        """The name in snake case: `userId` and `User ID` are `user_id`."""
         spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name)
         return re.sub(r"\W+", "_", spaced.lower()).strip("_")
 
     @property
     def filled(self) -> list[Any]:
-        """The cells that hold something."""
+        """The non-empty cells."""
         return [value for value in self.values if value is not None]
 
     @property
     def distinct(self) -> int:
-        """How many different values there are."""
+        """The number of distinct values."""
         return len({str(value) for value in self.filled})
 
     @property
@@ -73,10 +73,10 @@ class Column:
 
 @dataclass
 class Understood:
-    """What the `columns` of all parts mean. `inputs` is name → column, `output` field → (column, JSON Schema).
+    """The meaning of the `columns` of all parts. `inputs` is name → column, `output` field → (column, JSON Schema).
 
-    `kind` says how answers are written: an object, or one value alone. `expanded` names the column of objects whose
-    keys are the fields. `guesses` say what was not sure, and how to say otherwise.
+    `kind` is the form of answers: an object, or a bare value. `expanded` names the column of objects whose keys are the
+    fields. `guesses` are uncertain decisions.
     """
 
     columns: dict[str, Column] = field(default_factory=dict[str, Column])
@@ -95,32 +95,32 @@ class Understood:
 
 
 def understand(source: Source, roles: Mapping[str, str] | None = None) -> Understood:
-    """Guess the meaning of each column; `roles` (column → one of ROLES) are what a person says.
+    """Infer the meaning of each column; `roles` (column → one of ROLES) are given by a person.
 
     Raises:
-        ConfigError: A role or its column is none.
-        DataError: No column can be the text, or none is left for an answer.
+        ConfigError: A role or its column does not exist.
+        DataError: No column can be the text, or none remains for the answer.
     """
     columns = _columns(source)
-    wanted = {**source.roles, **_checked(roles or {}, columns)}
-    made = Understood(columns)
-    texts = _inputs(columns, wanted, made)
-    answers = [column for column in columns.values() if wanted.get(column.name) == "answer"]
+    assigned = {**source.roles, **_checked(roles or {}, columns)}
+    meaning = Understood(columns)
+    texts = _inputs(columns, assigned, meaning)
+    answers = [column for column in columns.values() if assigned.get(column.name) == "answer"]
     for column in columns.values():
-        if column.name not in wanted and column not in texts:
-            _place(made, column, texts, answers)
-        elif wanted.get(column.name) not in (None, "input", "answer"):
-            _as_told(made, column, wanted[column.name])
-    _settle(made, columns, texts, answers, source)
-    made.inputs = _input_names(texts, (made.id, made.group, made.date, *made.slices))
-    made.repeated = _repeated(source, made)
-    return made
+        if column.name not in assigned and column not in texts:
+            _place(meaning, column, texts, answers)
+        elif assigned.get(column.name) not in (None, "input", "answer"):
+            _assign_role(meaning, column, assigned[column.name])
+    _settle(meaning, columns, texts, answers, source)
+    meaning.inputs = _input_names(texts, (meaning.id, meaning.group, meaning.date, *meaning.slices))
+    meaning.repeated = _repeated(source, meaning)
+    return meaning
 
 
 def _columns(source: Source) -> dict[str, Column]:
-    """The columns over all parts; texts that are JSON objects in every cell are read as such."""
+    """The columns over all parts; columns with a JSON object in every cell are parsed."""
     names = dict.fromkeys(name for table in source.parts.values() for name in table.columns)
-    found: dict[str, Column] = {}
+    by_name: dict[str, Column] = {}
     for name in names:
         values = [cell(row.get(name)) for table in source.parts.values() for row in table.rows]
         filled = [value for value in values if value is not None]
@@ -128,8 +128,8 @@ def _columns(source: Source) -> dict[str, Column]:
             read = [parsed(value) for value in values]
             if all(isinstance(value, dict | list) for value in read if value is not None):
                 values = read
-        found[name] = Column(name, values)
-    return found
+        by_name[name] = Column(name, values)
+    return by_name
 
 
 def _checked(roles: Mapping[str, str], columns: Mapping[str, Column]) -> dict[str, str]:
@@ -141,12 +141,12 @@ def _checked(roles: Mapping[str, str], columns: Mapping[str, Column]) -> dict[st
     return dict(roles)
 
 
-def _inputs(columns: Mapping[str, Column], wanted: Mapping[str, str], made: Understood) -> list[Column]:
-    """The columns that are inputs for sure: those that are told, else the one of prose."""
-    told = [columns[name] for name, role in wanted.items() if role == "input" and name in columns]
-    if told:
-        return told
-    free = [column for column in columns.values() if column.name not in wanted]
+def _inputs(columns: Mapping[str, Column], assigned: Mapping[str, str], meaning: Understood) -> list[Column]:
+    """The input columns: those given, else the one with prose."""
+    given = [columns[name] for name, role in assigned.items() if role == "input" and name in columns]
+    if given:
+        return given
+    free = [column for column in columns.values() if column.name not in assigned]
     lengths: dict[str, float] = {}
     for column in free:
         texts = [value for value in column.filled if isinstance(value, str)]
@@ -167,88 +167,90 @@ def _inputs(columns: Mapping[str, Column], wanted: Mapping[str, str], made: Unde
     best = max(lengths, key=lambda name: lengths[name])
     if len(lengths) > 1 and columns[best].plain not in _INPUTS:
         others = ", ".join(f"`{name}`" for name in lengths if name != best)
-        made.guesses.append(f"`{best}` is taken for the text, since its texts are the longest (beside {others})")
+        meaning.guesses.append(f"`{best}` is taken for the text, since its texts are the longest (beside {others})")
     return [columns[best]]
 
 
 def _sentences(columns: Sequence[Column]) -> dict[str, float]:
-    """Columns of texts that repeat as labels do, but read like sentences: name → mean length."""
-    found: dict[str, float] = {}
+    """Columns of texts that repeat like labels but look like sentences: name → mean length."""
+    mean_lengths: dict[str, float] = {}
     for column in columns:
         texts = [value for value in column.filled if isinstance(value, str)]
         words = sum(len(text.split()) for text in texts)
         if texts and column.plain not in _ANSWERS | _LABELS and words >= 3 * len(texts) and column.distinct > 5:
-            found[column.name] = sum(map(len, texts)) / len(column.values)
-    return found
+            mean_lengths[column.name] = sum(map(len, texts)) / len(column.values)
+    return mean_lengths
 
 
-def _place(made: Understood, column: Column, texts: list[Column], answers: list[Column]) -> None:
-    """Put one column where it belongs."""
+def _place(meaning: Understood, column: Column, texts: list[Column], answers: list[Column]) -> None:
+    """Assign a role to a column."""
     filled, distinct, plain = column.filled, column.distinct, column.plain
     if distinct < 2:
-        made.left_out[column.name] = "the same value in every row"
+        meaning.left_out[column.name] = "the same value in every row"
     elif len(filled) < (1 - _MOSTLY) * len(column.values) and plain not in _ANSWERS:
-        made.left_out[column.name] = "empty in most rows"
+        meaning.left_out[column.name] = "empty in most rows"
     elif plain in _BOOKKEEPING:
-        made.left_out[column.name] = "it says something of the row, and not of the text"
-    elif made.id is None and _ID.fullmatch(plain) and distinct == len(column.values) and not _in_texts(column, texts):
-        made.id = column.name
-    elif made.group is None and _GROUP.fullmatch(plain):
-        made.group = column.name
+        meaning.left_out[column.name] = "it says something of the row, and not of the text"
+    elif (
+        meaning.id is None and _ID.fullmatch(plain) and distinct == len(column.values) and not _in_texts(column, texts)
+    ):
+        meaning.id = column.name
+    elif meaning.group is None and _GROUP.fullmatch(plain):
+        meaning.group = column.name
     elif _SURE_ID.fullmatch(plain) and not _in_texts(column, texts) and plain not in _ANSWERS:
-        made.left_out[column.name] = "an id that repeats" if distinct < len(filled) else "another id"
+        meaning.left_out[column.name] = "an id that repeats" if distinct < len(filled) else "another id"
     elif _TIME.fullmatch(plain) and (dates := iso_dates(filled)) is not None:
-        if made.date is None and dates:
-            made.date = column.name
+        if meaning.date is None and dates:
+            meaning.date = column.name
         else:
-            made.left_out[column.name] = "a time stamp"
+            meaning.left_out[column.name] = "a time stamp"
     elif column.is_nested:
-        return _nested(made, column, answers)
+        return _nested(meaning, column, answers)
     else:
-        return _scalar(made, column, texts, answers)
+        return _scalar(meaning, column, texts, answers)
     return None
 
 
-def _nested(made: Understood, column: Column, answers: list[Column]) -> None:
-    """Objects and lists are answers under an answer's name; elsewhere they say something beside the rows."""
+def _nested(meaning: Understood, column: Column, answers: list[Column]) -> None:
+    """Objects and lists are answers if the column has an answer's name; otherwise they are left out."""
     if column.plain in _ANSWERS or column.plain.endswith(_NESTED_ANSWERS):
         answers.append(column)
     else:
-        made.left_out[column.name] = "nested"
+        meaning.left_out[column.name] = "nested"
 
 
-def _scalar(made: Understood, column: Column, texts: list[Column], answers: list[Column]) -> None:
+def _scalar(meaning: Understood, column: Column, texts: list[Column], answers: list[Column]) -> None:
     schema = schema_of(column.values, named=_names_labels(column))
     if column.plain in _SLICES and schema is not None and "enum" in schema:
-        made.slices.append(column.name)
+        meaning.slices.append(column.name)
     elif column.plain in _ANSWERS | _LABELS or _in_texts(column, texts) or not is_free(schema or {"type": "string"}):
         answers.append(column)
     elif schema is None:
-        made.left_out[column.name] = "values of several kinds"
+        meaning.left_out[column.name] = "values of several kinds"
     else:
         texts.append(column)
 
 
-def _as_told(made: Understood, column: Column, role: str) -> None:
-    """What a person, or the format, says of a column."""
+def _assign_role(meaning: Understood, column: Column, role: str) -> None:
+    """Assign the role given by a person or the format."""
     if role == "id":
-        made.id = column.name
+        meaning.id = column.name
     elif role == "group":
-        made.group = column.name
+        meaning.group = column.name
     elif role == "slice":
-        made.slices.append(column.name)
+        meaning.slices.append(column.name)
     elif role == "date":
-        made.date = column.name
+        meaning.date = column.name
     else:
-        made.left_out[column.name] = "as told"
+        meaning.left_out[column.name] = "as told"
 
 
 def _settle(
-    made: Understood, columns: Mapping[str, Column], texts: list[Column], answers: list[Column], source: Source
+    meaning: Understood, columns: Mapping[str, Column], texts: list[Column], answers: list[Column], source: Source
 ) -> None:
-    """The answer's fields, and how it is written."""
+    """Decide the answer's fields and its form."""
     if not answers:
-        answers += _last_resort(made, columns, texts)
+        answers += _last_resort(meaning, columns, texts)
     if not answers:
         others = ", ".join(name for name in columns if name not in {text.name for text in texts}) or "no other column"
         raise DataError(
@@ -257,43 +259,43 @@ def _settle(
         )
     only = answers[0] if len(answers) == 1 else None
     if only is not None and only.filled and all(isinstance(value, dict) for value in only.filled):
-        return _expand(made, only)
+        return _expand(meaning, only)
     if only is not None and (alone := _alone(only, source)) is not None:
-        made.kind, schema = alone
-        made.output, made.required = {FIELD: (only.name, schema)}, [FIELD]
+        meaning.kind, schema = alone
+        meaning.output, meaning.required = {FIELD: (only.name, schema)}, [FIELD]
         return None
     for column in answers:
         schema = schema_of(column.values, named=_names_labels(column)) or {"type": "string"}
         if is_free(schema) and len(column.filled) < len(column.values):
             schema = {"type": ["string", "null"]}
-        name = _free_name(column.plain or f"field_{len(made.output) + 1}", made.output)
-        made.output[name] = (column.name, schema)
+        name = _free_name(column.plain or f"field_{len(meaning.output) + 1}", meaning.output)
+        meaning.output[name] = (column.name, schema)
         if name != column.plain:
-            made.guesses.append(f"`{column.name}` is the field {name}, since {column.plain} is taken")
-    made.required = list(made.output)
+            meaning.guesses.append(f"`{column.name}` is the field {name}, since {column.plain} is taken")
+    meaning.required = list(meaning.output)
     return None
 
 
-def _last_resort(made: Understood, columns: Mapping[str, Column], texts: list[Column]) -> list[Column]:
-    """The answer where no column looks like one: the last text beside the first, else what was taken for an id."""
+def _last_resort(meaning: Understood, columns: Mapping[str, Column], texts: list[Column]) -> list[Column]:
+    """The answer if no column looks like one: the last text besides the input, else what was taken for an id."""
     if len(texts) > 1:
         column = texts.pop()
-        made.guesses.append(f"`{column.name}` is taken for the answer, since no other column looks like one")
+        meaning.guesses.append(f"`{column.name}` is taken for the answer, since no other column looks like one")
         return [column]
-    if made.id is not None:
-        column, made.id = columns[made.id], None
-        made.guesses.append(f"`{column.name}` is taken for the answer, since no other column looks like one")
+    if meaning.id is not None:
+        column, meaning.id = columns[meaning.id], None
+        meaning.guesses.append(f"`{column.name}` is taken for the answer, since no other column looks like one")
         return [column]
-    for name, reason in made.left_out.items():
+    for name, reason in meaning.left_out.items():
         if reason == "nested" and all(isinstance(value, dict) for value in columns[name].filled):
-            del made.left_out[name]
-            made.guesses.append(f"`{name}` is taken for the answer, since no other column looks like one")
+            del meaning.left_out[name]
+            meaning.guesses.append(f"`{name}` is taken for the answer, since no other column looks like one")
             return [columns[name]]
     return []
 
 
 def _alone(column: Column, source: Source) -> tuple[Kind, dict[str, Any]] | None:
-    """How an answer of one value is written without an object around it; None where it stays an object's field."""
+    """The form of a single-valued answer without an object; None if it stays an object's field."""
     from_chat = source.roles.get(column.name) == "answer"
     if column.filled and all(isinstance(value, list) for value in column.filled):
         return "list", schema_of(column.values, named=_names_labels(column)) or {"type": "array"}
@@ -308,7 +310,7 @@ def _alone(column: Column, source: Source) -> tuple[Kind, dict[str, Any]] | None
 
 
 def _names_labels(column: Column) -> bool:
-    """Whether a column's name says that it holds labels: `intent`, or a list of them, `intents`."""
+    """Whether a column's name implies labels, such as `intent`, or lists of them, `intents`."""
     singular = re.sub(r"ies$", "y", column.plain)
     return column.plain in _LABELS or singular in _LABELS or singular.removesuffix("s") in _LABELS
 
@@ -318,19 +320,19 @@ def _texts_of(column: Column) -> list[str]:
 
 
 def _are_short(column: Column) -> bool:
-    """Whether values are names rather than sentences."""
+    """Whether values are short, like names rather than sentences."""
     return sum(len(str(value).split()) for value in column.filled) < 4 * len(column.filled)
 
 
-def _expand(made: Understood, column: Column) -> None:
-    """The keys of the only answer, an object, are the fields."""
+def _expand(meaning: Understood, column: Column) -> None:
+    """Make the keys of the only answer, an object, the fields."""
     keys = dict.fromkeys(key for value in column.filled for key in value)
     schema = object_of([value for value in column.filled if isinstance(value, dict)], list(keys), nested=False)
     if not keys:
         raise DataError(f"expected answers with keys, found empty objects in `{column.name}`")
-    made.expanded = column.name
-    made.output = {key: (column.name, schema["properties"][key]) for key in keys}
-    made.required = schema["required"]
+    meaning.expanded = column.name
+    meaning.output = {key: (column.name, schema["properties"][key]) for key in keys}
+    meaning.required = schema["required"]
 
 
 def _free_name(name: str, taken: Collection[str | None]) -> str:
@@ -342,7 +344,7 @@ def _free_name(name: str, taken: Collection[str | None]) -> str:
 
 
 def _in_texts(column: Column, texts: Sequence[Column]) -> bool:
-    """Whether most values stand in the text of their row: then they are taken from it."""
+    """Whether most values occur in their row's text, so that they are copied from it."""
     if not texts:
         return False
     rows = [
@@ -355,21 +357,21 @@ def _in_texts(column: Column, texts: Sequence[Column]) -> bool:
 
 
 def _input_names(texts: Sequence[Column], others: Sequence[str | None]) -> dict[str, str]:
-    """Names that prompts can refer to, letters, digits and _ only: name → column.
+    """Names that prompts can use (only letters, digits and _): name → column.
 
-    `others` are columns that are written beside the inputs under their own names, which no input may have.
+    `others` are columns that are written under their own names, which inputs may not have.
     """
-    found: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for column in texts:
         name = column.name if re.fullmatch(r"\w+", column.name) else column.plain or "text"
-        found[_free_name(name, {*found, *others})] = column.name
-    return found
+        by_name[_free_name(name, {*by_name, *others})] = column.name
+    return by_name
 
 
-def _repeated(source: Source, made: Understood) -> int:
-    """Rows whose inputs another row has exactly: the data stage puts them aside."""
+def _repeated(source: Source, meaning: Understood) -> int:
+    """The number of rows with exactly another row's inputs, which the data stage quarantines."""
     counts = Counter(
-        tuple(normalize("NFC", str(cell(row.get(column)) or "")) for column in made.inputs.values())
+        tuple(normalize("NFC", str(cell(row.get(column)) or "")) for column in meaning.inputs.values())
         for table in source.parts.values()
         for row in table.rows
     )

@@ -1,8 +1,7 @@
-"""A new version of a workload's data: production's answers, added by DVC and committed on a branch of their own.
+"""A new version of a workload's data: production's answers, added to DVC and committed on a separate branch.
 
-The branch is checked out beside the project (a git worktree), so that what people have open stays as it is. Decides
-where a version starts, what is in its commit and which files count as changed; which answers it takes is decided
-elsewhere.
+The branch is checked out in a git worktree, so that people's open files are not affected. Decides where a version
+starts, what its commit contains and which files count as changed; other modules decide which answers are included.
 """
 
 import shutil
@@ -19,12 +18,12 @@ from components.errors import ConfigError, DataError
 from components.records import Record, write_jsonl
 
 CODE = ("components", "flows", "monitoring", "params", "models", "dvc.yaml")
-AUTHOR = ("-c", "user.name=Gradus", "-c", "user.email=gradus@localhost")  # where the repository names nobody
+AUTHOR = ("-c", "user.name=Gradus", "-c", "user.email=gradus@localhost")  # if the repository has no user
 
 
 @dataclass(frozen=True)
 class DataVersion:
-    """A checked-out branch: `folder` is the project in it, `file` its new harvest."""
+    """A checked-out branch: `folder` is its project, `file` its new harvest."""
 
     folder: Path
     branch: str
@@ -34,17 +33,17 @@ class DataVersion:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a version comes from, and whether it leaves this machine.
+    """Where a version starts, and whether it is pushed.
 
-    It starts at `earlier`, the commit of the champion, where that has all that the project's HEAD has, so that earlier
-    harvests stay; else at HEAD. With `push`, its data go to DVC's remote and its branch to git's, where these are set.
+    It starts at `earlier`, the champion's commit, if that contains the project's HEAD, so that earlier harvests are
+    kept; otherwise at HEAD. With `push`, data go to DVC's remote and the branch to git's, if they are configured.
     """
 
     earlier: str = ""
     push: bool = False
 
 
-def new_version(  # noqa: PLR0913, PLR0917 - what a version is made of are six things
+def new_version(  # noqa: PLR0913, PLR0917 - a version has six ingredients
     project: Path,
     workload: str,
     harvested: Sequence[Harvested],
@@ -54,18 +53,18 @@ def new_version(  # noqa: PLR0913, PLR0917 - what a version is made of are six t
 ) -> DataVersion:
     """Commit a harvest on the branch retrain/<workload>/<name>, checked out under state/retrain/<workload>.
 
-    `beside` are records of further kinds; those of KIND lie beside the harvest, as <name>.KIND.jsonl.
+    `beside` are records of further kinds, written next to the harvest as <name>.KIND.jsonl.
 
     Raises:
-        ConfigError: The project is no git repository, or has changes that are not committed.
-        DataError: git or DVC refuse.
+        ConfigError: The project is not a git repository, or has uncommitted changes.
+        DataError: git or DVC fails.
     """
     _refuse_changes(project)
     branch = f"retrain/{workload}/{name}"
     folder = _check_out(project, project / "state" / "retrain" / workload, branch, _start(project, origin.earlier))
     _share(project, folder, workload)
     file = folder / "data" / workload / HARVEST / f"{name}.jsonl"
-    files = {file: harvested, **{file.with_name(f"{name}.{kind}.jsonl"): said for kind, said in beside.items() if said}}
+    files = {file: harvested, **{file.with_name(f"{name}.{kind}.jsonl"): part for kind, part in beside.items() if part}}
     for path, records in files.items():
         write_jsonl(path, records)
     with _dvc(folder) as dvc:
@@ -78,10 +77,10 @@ def new_version(  # noqa: PLR0913, PLR0917 - what a version is made of are six t
 
 
 def check_out(project: Path, workload: str, commit: str, folder: Path) -> Path:
-    """An earlier commit in a clean folder beside the project, with the data that it had; the project in it.
+    """Check out an earlier commit, with its data, in a clean folder; return the project in it.
 
     Raises:
-        DataError: git does not know the commit, or DVC has not its data.
+        DataError: git does not have the commit, or DVC does not have its data.
     """
     _remove(project, folder)
     git(project, "worktree", "add", "--quiet", "--detach", str(folder), commit)
@@ -91,7 +90,7 @@ def check_out(project: Path, workload: str, commit: str, folder: Path) -> Path:
 
 
 def git(folder: Path, *words: str) -> str:
-    """What a git command prints in a folder.
+    """The output of a git command in a folder.
 
     Raises:
         DataError: It fails.
@@ -99,25 +98,25 @@ def git(folder: Path, *words: str) -> str:
     try:
         done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        said = str(getattr(error, "stderr", "") or error).strip().splitlines()
+        output = str(getattr(error, "stderr", "") or error).strip().splitlines()
         raise DataError(
-            f"expected `git {words[0]}` to succeed, found {said[-1] if said else error} ({folder})"
+            f"expected `git {words[0]}` to succeed, found {output[-1] if output else error} ({folder})"
         ) from error
     return done.stdout.rstrip()
 
 
 def uncommitted(project: Path) -> list[str]:
-    """Files of code and settings that the last commit has otherwise or not at all.
+    """Files of code and settings that differ from the last commit or are not in it.
 
     Raises:
-        DataError: The project is no git repository.
+        DataError: The project is not a git repository.
     """
     changed = git(project, "status", "--porcelain", "--untracked-files=all", "--", *CODE)
     return [line[3:] for line in changed.splitlines()]
 
 
 def _refuse_changes(project: Path) -> None:
-    """What is not committed would be missing on the branch."""
+    """Refuse uncommitted changes, which would be missing on the branch."""
     try:
         changed = uncommitted(project)
     except DataError as error:
@@ -129,7 +128,7 @@ def _refuse_changes(project: Path) -> None:
 
 
 def _start(project: Path, earlier: str) -> str:
-    """The commit that the branch starts at."""
+    """The commit at which the branch starts."""
     newer = subprocess.run(
         ["git", "merge-base", "--is-ancestor", "HEAD", earlier or "HEAD"], cwd=project, capture_output=True, check=False
     )
@@ -137,14 +136,14 @@ def _start(project: Path, earlier: str) -> str:
 
 
 def _check_out(project: Path, folder: Path, branch: str, start: str) -> Path:
-    """A new worktree in the place of an older one; the project in it."""
+    """Create a new worktree in place of an older one; return the project in it."""
     _remove(project, folder)
     git(project, "worktree", "add", "--quiet", "-B", branch, str(folder), start)
     return _inside(project, folder)
 
 
 def _inside(project: Path, worktree: Path) -> Path:
-    """Where the project lies in a worktree of its repository, which may be a larger one."""
+    """The project's folder in a worktree of its repository, which may be larger than the project."""
     return worktree / git(project, "rev-parse", "--show-prefix")
 
 
@@ -158,7 +157,7 @@ def _remove(project: Path, folder: Path) -> None:
 
 
 def _share(project: Path, folder: Path, workload: str) -> None:
-    """What the worktree takes from the project: DVC's cache and remotes, earlier harvests, the workload's own files."""
+    """Share the project's DVC cache and remotes, earlier harvests and the workload's own files with the worktree."""
     settings = project / ".dvc" / "config.local"
     if settings.is_file():
         shutil.copyfile(settings, folder / ".dvc" / "config.local")
@@ -166,9 +165,9 @@ def _share(project: Path, folder: Path, workload: str) -> None:
     with _dvc(folder) as dvc, dvc.config.edit("local") as local:
         local["cache"] = {"dir": str(project / ".dvc" / "cache")}
     with _dvc(folder) as dvc:
-        known = [str(path) for path in sorted(harvests.glob("*.dvc"))]
-        if known:
-            _fetch(dvc, known)
+        earlier = [str(path) for path in sorted(harvests.glob("*.dvc"))]
+        if earlier:
+            _fetch(dvc, earlier)
     harvests.mkdir(parents=True, exist_ok=True)
     own = project / "data" / workload
     for path in own.iterdir() if own.is_dir() else ():
@@ -177,7 +176,7 @@ def _share(project: Path, folder: Path, workload: str) -> None:
 
 
 def _fetch(dvc: Any, targets: list[str]) -> None:
-    """Earlier harvests from DVC's cache; from its remote what is not there."""
+    """Fetch earlier harvests from DVC's cache, or from its remote."""
     from dvc.exceptions import CheckoutError
 
     try:
@@ -189,7 +188,7 @@ def _fetch(dvc: Any, targets: list[str]) -> None:
 
 
 def _name(path: Path, harvest: str) -> None:
-    """Enter a harvest in the workload's settings, everything else as it was."""
+    """Add a harvest to the workload's settings, leaving everything else unchanged."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -221,7 +220,7 @@ def _configured(folder: Path) -> bool:
 
 @contextmanager
 def _dvc(folder: Path) -> Generator[Any]:
-    """The worktree as DVC sees it."""
+    """The worktree's DVC repository."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 

@@ -1,4 +1,4 @@
-"""Economics: usage × prices → cost per call, per year and per correct call; what was spent, and when it pays back."""
+"""Economics: usage × prices → cost per call, per year and per correct call; one-off spending and its payback."""
 
 from components.economics.account import Account, Calls, Payback, RungAccount, Setting, case, draw_up
 from components.economics.breakeven import MOST_YEARS, Case, calls_in_year, net_usd, payback_years

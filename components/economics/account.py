@@ -1,8 +1,7 @@
-"""The account of a workload: what a call of each rung costs, what was spent once, and when an owned rung pays back.
+"""The account of a workload: each rung's cost per call and one-off spending, and when an owned rung pays back.
 
-Intervals are 95 % by bootstrap (`draws`): groups of test examples are drawn with replacement, the same for all rungs,
-which moves tokens and accuracies; a machine's throughput moves by the spread between its measurements. Prices are taken
-as they are.
+Intervals are 95 %, by bootstrap (`draws`): groups of test examples are drawn with replacement, the same for all rungs,
+so tokens and accuracies vary; a machine's throughput varies by the spread of its measurements. Prices are fixed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.economics.breakeven import Case, calls_in_year, calls_to_pay, net_usd, payback_years
-from components.economics.draws import DRAWS, dearest, resampled
+from components.economics.draws import DRAWS, resampled, share_of_dearest
 from components.economics.prices import MachinePrice
 from components.economics.sensitivity import Swing, swings
 from components.errors import DataError
@@ -23,16 +22,16 @@ from components.records import Interval, Record
 
 YEARS = (1, 2, 3)
 _DAYS_PER_YEAR = 365.25
-DOMINATED = 0.15  # of the cost, by the dearest hundredth: lognormal calls with σ = 1.29
+DOMINATED = 0.15  # of the cost, in the most expensive hundredth of calls: lognormal calls with σ = 1.29
 Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
 class Calls:
-    """A rung on the test split: dollars and right or wrong (1 or 0) of each call, in the order of the examples.
+    """A rung on the test split: each call's dollars and whether it was right (1 or 0), in the order of the examples.
 
-    `owned` says that a machine answered, so that the cost moves with its throughput; `measured` is False where nobody
-    asked the model that was priced, so that nothing is known of its errors.
+    With `owned`, a machine answered, so its throughput decides the cost; `measured` is False if the priced model was
+    never called, so that its errors are unknown.
     """
 
     name: str
@@ -44,10 +43,10 @@ class Calls:
 
 
 class Payback(Record):
-    """When an owned rung has paid for itself, in years from now (None: never), and what is left at the horizon.
+    """When an owned rung has paid for itself, in years from now (None: never), and the balance at the horizon.
 
-    `likely` is the share of draws in which it pays back within the horizon; `calls_to_pay` are the calls a year from
-    which it does, None where more calls never help.
+    `likely` is the share of draws in which it pays back within the horizon; `calls_to_pay` is the number of calls a
+    year from which it does, None if no number suffices.
     """
 
     years: float | None
@@ -62,7 +61,7 @@ class Payback(Record):
 
 
 class RungAccount(Record):
-    """One rung's money; `spent_usd` names what was paid once, earlier rungs that it was made from included."""
+    """A rung's costs; `spent_usd` itemises one-off spending, including the earlier rungs that it was made from."""
 
     name: str
     measured: bool
@@ -75,7 +74,7 @@ class RungAccount(Record):
 
 
 class Account(Record):
-    """All rungs against the incumbent; `notes` say what is not in the numbers."""
+    """All rungs against the incumbent; `notes` say what the numbers leave out."""
 
     incumbent: str
     today: str
@@ -88,9 +87,9 @@ class Account(Record):
 
 @dataclass(frozen=True)
 class Setting:
-    """What an account is drawn up under: traffic, the workload's prices, the machine, the day and a seed.
+    """The conditions of an account: traffic, the workload's prices, the machine, the date and a seed.
 
-    `groups` names the group of each test example, in their order; None: each is one of its own.
+    `groups` names each test example's group, in order; None: each is its own.
     """
 
     traffic: Traffic
@@ -102,18 +101,18 @@ class Setting:
 
 
 def draw_up(calls: Sequence[Calls], incumbent: str, setting: Setting) -> Account:
-    """The account of these rungs; `incumbent` names the one that the workload is answered by today.
+    """The account of these rungs; `incumbent` names the one that answers the workload today.
 
     Raises:
-        DataError: There is no such rung, or the rungs answered different numbers of examples.
+        DataError: There is no such rung, or the rungs have answered different numbers of examples.
     """
-    by_name = {one.name: one for one in calls}
+    by_name = {rung.name: rung for rung in calls}
     if incumbent not in by_name:
         raise DataError(f"expected one of the rungs {', '.join(by_name)} as incumbent, found {incumbent}")
-    if len({one.usd.size for one in calls} | {one.right.size for one in calls}) != 1:
+    if len({rung.usd.size for rung in calls} | {rung.right.size for rung in calls}) != 1:
         raise DataError("expected all rungs to have answered the same examples, found different numbers of them")
     drawn = _draws(calls, setting)
-    rungs = tuple(_rung(one, by_name[incumbent], drawn, setting) for one in calls)
+    rungs = tuple(_rung(rung, by_name[incumbent], drawn, setting) for rung in calls)
     return Account(
         incumbent=incumbent,
         today=setting.today.isoformat(),
@@ -126,7 +125,7 @@ def draw_up(calls: Sequence[Calls], incumbent: str, setting: Setting) -> Account
 
 
 def case(owned: Calls, incumbent: Calls, setting: Setting) -> Case:
-    """The case of an owned rung against the incumbent, at its measured values."""
+    """An owned rung against the incumbent, at the measured values."""
     return _case(
         (owned, owned.usd.mean(), owned.right.mean()),
         (incumbent, incumbent.usd.mean(), incumbent.right.mean()),
@@ -135,43 +134,43 @@ def case(owned: Calls, incumbent: Calls, setting: Setting) -> Case:
 
 
 def interval(value: float, draws: Array) -> Interval:
-    """An estimate with the middle 95 % of its draws."""
+    """An estimate with the central 95 % of its draws."""
     low, high = np.quantile(draws, [0.025, 0.975])
     return Interval(value=value, low=float(low), high=float(high))
 
 
-def _rung(one: Calls, incumbent: Calls, drawn: Mapping[str, tuple[Array, Array]], setting: Setting) -> RungAccount:
-    usd, right = drawn[one.name]
-    per_call, accuracy = float(one.usd.mean()), float(one.right.mean())
-    found = RungAccount(
-        name=one.name,
-        measured=one.measured,
+def _rung(rung: Calls, incumbent: Calls, drawn: Mapping[str, tuple[Array, Array]], setting: Setting) -> RungAccount:
+    usd, right = drawn[rung.name]
+    per_call, accuracy = float(rung.usd.mean()), float(rung.right.mean())
+    account = RungAccount(
+        name=rung.name,
+        measured=rung.measured,
         usd_per_1k_calls=interval(1000 * per_call, 1000 * usd),
-        usd_per_1k_correct=_per_correct(per_call, accuracy, usd, right) if one.measured else None,
+        usd_per_1k_correct=_per_correct(per_call, accuracy, usd, right) if rung.measured else None,
         usd_per_year={year: _year(per_call, usd, year, setting) for year in YEARS},
-        spent_usd=dict(one.spent_usd),
+        spent_usd=dict(rung.spent_usd),
     )
-    if not one.owned or one is incumbent:
-        return found
-    at = case(one, incumbent, setting)
-    moved = _case((one, usd, right), (incumbent, *drawn[incumbent.name]), setting)
-    shown = swings(at, setting.economics.horizon_years, setting.machine.utilisation)
-    return found.model_copy(update={"payback": _payback(at, moved, setting), "sensitivity": shown})
+    if not rung.owned or rung is incumbent:
+        return account
+    measured = case(rung, incumbent, setting)
+    moved = _case((rung, usd, right), (incumbent, *drawn[incumbent.name]), setting)
+    shown = swings(measured, setting.economics.horizon_years, setting.machine.utilisation)
+    return account.model_copy(update={"payback": _payback(measured, moved, setting), "sensitivity": shown})
 
 
 def _draws(calls: Sequence[Calls], setting: Setting) -> dict[str, tuple[Array, Array]]:
-    """By rung, dollars a call and share right in each draw."""
+    """For each rung, dollars per call and share right, per draw."""
     rng = np.random.default_rng(setting.seed)
     usd_N_C = np.stack([rung.usd for rung in calls], axis=1)
     right_N_C = np.stack([rung.right for rung in calls], axis=1)
     usd, right = resampled(usd_N_C, right_N_C, setting.groups, rng)
     speed = np.exp(rng.normal(0.0, setting.economics.throughput_spread, size=DRAWS))  # of the machine, for all alike
-    return {one.name: (usd[at] * speed if one.owned else usd[at], right[at]) for at, one in enumerate(calls)}
+    return {rung.name: (usd[i] * speed if rung.owned else usd[i], right[i]) for i, rung in enumerate(calls)}
 
 
 def _case(owned: tuple[Calls, Any, Any], incumbent: tuple[Calls, Any, Any], setting: Setting) -> Case:
-    """A case from dollars a call and share right, single numbers or draws."""
-    economics, known = setting.economics, incumbent[0].measured
+    """A case from dollars per call and share right, as single numbers or draws."""
+    economics, measured = setting.economics, incumbent[0].measured
     return Case(
         incumbent_usd=incumbent[1],
         owned_usd=owned[1],
@@ -179,7 +178,7 @@ def _case(owned: tuple[Calls, Any, Any], incumbent: tuple[Calls, Any, Any], sett
         growth_per_year=setting.traffic.growth_per_year,
         investment_usd=sum(owned[0].spent_usd.values()),
         machine_usd_per_hour=setting.machine.usd_per_hour if economics.own_machine else 0.0,
-        usd_per_error=economics.usd_per_error if known else 0.0,
+        usd_per_error=economics.usd_per_error if measured else 0.0,
         incumbent_error=1 - incumbent[2],
         owned_error=1 - owned[2],
     )
@@ -197,8 +196,8 @@ def _year(per_call: float, usd: Array, year: int, setting: Setting) -> Interval:
     return interval(per_call * float(calls), usd * float(calls))
 
 
-def _payback(at: Case, moved: Case, setting: Setting) -> Payback:
-    years, drawn, horizon = float(payback_years(at)), payback_years(moved), setting.economics.horizon_years
+def _payback(measured: Case, moved: Case, setting: Setting) -> Payback:
+    years, drawn, horizon = float(payback_years(measured)), payback_years(moved), setting.economics.horizon_years
     low, high = (float(np.quantile(drawn, share, method="nearest")) for share in (0.025, 0.975))  # inf − inf is none
     return Payback(
         years=_finite(years),
@@ -207,9 +206,9 @@ def _payback(at: Case, moved: Case, setting: Setting) -> Payback:
         date=_day(years, setting),
         date_low=_day(low, setting),
         date_high=_day(high, setting),
-        net_usd=interval(float(net_usd(at, horizon)), net_usd(moved, horizon)),
+        net_usd=interval(float(net_usd(measured, horizon)), net_usd(moved, horizon)),
         likely=float(np.mean(drawn <= horizon)),
-        calls_to_pay=_finite(calls_to_pay(at, horizon)),
+        calls_to_pay=_finite(calls_to_pay(measured, horizon)),
     )
 
 
@@ -224,7 +223,7 @@ def _day(years: float, setting: Setting) -> str | None:
 
 
 def _notes(incumbent: Calls, setting: Setting) -> tuple[str, ...]:
-    """What the numbers leave out."""
+    """Notes on what the numbers leave out."""
     economics = setting.economics
     left_out = {
         f"{incumbent.name} was priced from its tokens and never asked: its errors are unknown.": not incumbent.measured,
@@ -237,8 +236,8 @@ def _notes(incumbent: Calls, setting: Setting) -> tuple[str, ...]:
 
 
 def _dominated(calls: Sequence[Calls]) -> tuple[str, ...]:
-    """Of which rungs a few calls make up the cost, so that others might have made another one."""
-    parts = {one.name: dearest(one.usd) for one in calls}
+    """Notes on rungs whose cost depends on so few calls that another sample could give another figure."""
+    parts = {rung.name: share_of_dearest(rung.usd) for rung in calls}
     return tuple(
         f"The dearest 1 % of {name}'s calls make up {part:.0%} of their cost: its intervals hang on a few calls and "
         "may be too narrow."

@@ -1,7 +1,7 @@
-"""When an owned model has paid for itself: what was spent once, against what every call saves over the incumbent.
+"""When an owned model has paid for itself: one-off spending against what each call saves over the incumbent.
 
-Traffic grows continuously. Prices stay as they are: what they may become is the business of `sensitivity`. Any number
-of a case may be an array, one value for each draw of a bootstrap.
+Traffic grows continuously. Prices are constant; `sensitivity` varies them. Any number in a case may be an array, with a
+value per bootstrap draw.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 HOURS_PER_YEAR = 8766.0
-MOST_YEARS = 10.0  # beyond which a payback counts as none
+MOST_YEARS = 10.0  # a later payback counts as none
 _STEPS_PER_YEAR = 52
 
 Amount = float | NDArray[np.floating[Any]]
@@ -21,8 +21,8 @@ Amount = float | NDArray[np.floating[Any]]
 class Case:
     """An owned model beside the incumbent, in US dollars.
 
-    `owned_usd` is the share of a machine that a call takes; `machine_usd_per_hour` is above 0 where the machine is the
-    workload's own, paid around the clock. Errors cost on both sides: `usd_per_error` times the share that is wrong.
+    `owned_usd` is a call's share of a machine; `machine_usd_per_hour` is above 0 if the machine is dedicated to the
+    workload and paid around the clock. Errors cost on both sides: `usd_per_error` times the share that is wrong.
     """
 
     incumbent_usd: Amount
@@ -36,30 +36,30 @@ class Case:
     owned_error: Amount = 0.0
 
     def changed(self, **values: Amount) -> "Case":
-        """The same case with other numbers."""
+        """The case with other numbers."""
         return replace(self, **values)
 
 
 def net_usd(case: Case, years: float) -> NDArray[np.floating[Any]]:
-    """What was saved until then, less the investment; one value for each draw."""
+    """The savings by then, less the investment; a value per draw."""
     return _balance(case, np.linspace(0.0, years, _steps(years)))[..., -1]
 
 
 def payback_years(case: Case) -> NDArray[np.floating[Any]]:
-    """Years until the balance is positive for good, infinite where that takes more than MOST_YEARS."""
+    """Years until the balance stays positive; infinite if that takes more than MOST_YEARS."""
     times = np.linspace(0.0, MOST_YEARS, _steps(MOST_YEARS))
     balance = _balance(case, times)
     below = balance < 0
     last = np.where(below.any(axis=-1), balance.shape[-1] - 1 - np.argmax(below[..., ::-1], axis=-1), -1)
-    at = np.clip(last, 0, balance.shape[-1] - 2)[..., None]
-    before, after = (np.take_along_axis(balance, at + step, axis=-1)[..., 0] for step in (0, 1))
+    segment = np.clip(last, 0, balance.shape[-1] - 2)[..., None]
+    before, after = (np.take_along_axis(balance, segment + step, axis=-1)[..., 0] for step in (0, 1))
     rise = np.where(after > before, after - before, 1.0)
-    crossing = times[at[..., 0]] + np.clip(-before / rise, 0.0, 1.0) * (times[1] - times[0])
+    crossing = times[segment[..., 0]] + np.clip(-before / rise, 0.0, 1.0) * (times[1] - times[0])
     return np.where(last < 0, 0.0, np.where(last == balance.shape[-1] - 1, np.inf, crossing))
 
 
 def calls_to_pay(case: Case, years: float) -> float:
-    """Calls a year, today, from which a case pays back in so many years; infinite where more calls never help."""
+    """Today's calls a year from which the case pays back in so many years; infinite if no number suffices."""
     low, high = 1.0, 1e12
     if float(net_usd(case.changed(calls_per_year=high), years)) < 0:
         return float("inf")
@@ -70,18 +70,18 @@ def calls_to_pay(case: Case, years: float) -> float:
 
 
 def calls_in_year(case: Case, year: int) -> Amount:
-    """Calls of a whole year, 1 for the first: the integral of a traffic that grows continuously."""
+    """The calls in a year (1 is the first): the integral of continuously growing traffic."""
     return case.calls_per_year * (_integral(case.growth_per_year, year) - _integral(case.growth_per_year, year - 1))
 
 
 def _integral(growth: Amount, years: float) -> Amount:
-    """Years of today's traffic in so many years of a traffic that grows by `growth` each."""
+    """The traffic of so many years, growing by `growth` each, in years of today's traffic."""
     rate = np.log1p(np.asarray(growth, dtype=float))
     return np.where(np.abs(rate) < 1e-9, years, np.expm1(rate * years) / np.where(rate == 0, 1.0, rate))
 
 
 def _balance(case: Case, times: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Draws × times: dollars saved until each time, less the investment."""
+    """Draws × times: dollars saved by each time, less the investment."""
     c = {name: np.asarray(value, dtype=float)[..., None] for name, value in vars(case).items()}
     rate = c["calls_per_year"] * (1 + c["growth_per_year"]) ** times
     wrong = c["usd_per_error"] * (c["incumbent_error"] - c["owned_error"])

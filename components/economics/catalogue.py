@@ -1,6 +1,6 @@
-"""The price table beside a kept library's catalogue (genai-prices, whose data lie in the package): do they agree?
+"""The price table compared with a maintained catalogue (genai-prices, which includes its data): do they agree?
 
-Decides what counts as a difference; which of the two is right, a person looks up at the provider.
+Decides what counts as a difference; which of the two is right, a person checks with the provider.
 """
 
 from typing import Literal
@@ -13,7 +13,7 @@ _TOLERANCE = 0.005  # relative
 
 
 class Checked(Record):
-    """A model's prices a million tokens, (input, output), here and in the catalogue; None where it knows none."""
+    """A model's prices per million tokens, (input, output), here and in the catalogue; None if it has none."""
 
     model: str
     here: tuple[float, float]
@@ -22,7 +22,7 @@ class Checked(Record):
 
 
 def check(prices: Prices) -> tuple[Checked, ...]:
-    """Every model of the table, looked up without a network."""
+    """Look up every model in the table, offline."""
     return tuple(_checked(name, price) for name, price in prices.models.items())
 
 
@@ -36,7 +36,7 @@ def _checked(name: str, price: ModelPrice) -> Checked:
 
 
 def _listed(name: str, provider: str) -> tuple[float, float] | None:
-    """A call of a thousand tokens each way, which no tier for long contexts catches, times a thousand."""
+    """The price of a thousand tokens each way, below any long-context tier, times a thousand."""
     from genai_prices import Usage, calc_price
 
     try:

@@ -1,7 +1,7 @@
-"""From usage to money: what calls cost of an API by its tokens, and of an owned model by its machine's hours.
+"""From usage to money: an API's calls cost by their tokens, an owned model's by machine hours.
 
-An owned model costs its share of a machine: hours that the calls keep it busy, divided by the utilisation, because
-hours in which nobody calls are paid for as well. Electricity, staff and the training itself are left out.
+An owned model costs its share of a machine: the hours that its calls keep it busy, divided by the utilisation, because
+idle hours are paid for as well. Electricity, staff and the training itself are left out.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from components.records import Cost
 
 @dataclass(frozen=True)
 class Demand:
-    """What is asked of a rung: calls a year, and the share of them in [0, 1] that it answers right."""
+    """The demand on a rung: calls a year, and the share in [0, 1] that it answers right."""
 
     calls_per_year: int
     accuracy: float
@@ -22,10 +22,10 @@ class Demand:
 def api_cost(
     price: ModelPrice, input_tokens: float, output_tokens: float, demand: Demand, *, measured: bool = False
 ) -> Cost:
-    """The cost of an API model from its mean tokens a call; `measured` only where that API gave the answers.
+    """The cost of an API model from its mean tokens per call; `measured` if that API itself gave the answers.
 
     Raises:
-        DataError: Tokens are negative, or the accuracy is no share.
+        DataError: Tokens are negative, or the accuracy is not in [0, 1].
     """
     if input_tokens < 0 or output_tokens < 0:
         raise DataError(f"expected tokens ≥ 0, found {input_tokens:g} in and {output_tokens:g} out")
@@ -33,10 +33,10 @@ def api_cost(
 
 
 def owned_cost(machine: MachinePrice, calls_per_hour: float, demand: Demand) -> Cost:
-    """The cost of an owned model from the calls that its machine was measured to answer in a busy hour.
+    """The cost of an owned model from the measured number of calls that its machine answers in a busy hour.
 
     Raises:
-        DataError: The throughput is not above 0, or the accuracy is no share.
+        DataError: The throughput is not above 0, or the accuracy is not in [0, 1].
     """
     if not calls_per_hour > 0:
         raise DataError(f"expected a throughput above 0 calls an hour, found {calls_per_hour:g}")
@@ -44,10 +44,10 @@ def owned_cost(machine: MachinePrice, calls_per_hour: float, demand: Demand) -> 
 
 
 def calls_per_hour(calls: int, seconds: float) -> float:
-    """The throughput of calls that were answered in this wall time, batching and concurrency included.
+    """The throughput of calls answered in this wall time, with batching and concurrency.
 
     Raises:
-        DataError: There was no call, or it took no time.
+        DataError: There were no calls, or they took no time.
     """
     if calls < 1 or not seconds > 0:
         raise DataError(f"expected calls in a time above 0 s, found {calls} in {seconds:g} s")

@@ -1,7 +1,7 @@
-"""Draws of dollars a call and of shares right, as far as a sample of calls tells them. Pure.
+"""Bootstrap draws of dollars per call and of shares right from a sample of calls. Pure.
 
-Dollars come from a bootstrap-t (Efron 1981; Hall 1988), because costs are skewed: what lies above the mean is seen less
-often than it counts. Shares come from a bootstrap of groups, widened to Student's distribution where groups are few.
+Dollars are drawn by bootstrap-t (Efron 1981; Hall 1988), because costs are skewed: the expensive calls that drive the
+mean are rare in a sample. Shares are drawn by a bootstrap of groups, widened to Student's t if there are few groups.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 DRAWS = 2000
-_BLOCK = 250  # draws at once: 250 × 10,000 groups stay below 20 MB
+_BLOCK = 250  # draws at once: 250 × 10,000 groups take less than 20 MB
 
 
 def resampled(
     usd_N_C: Array, right_N_C: Array, groups: Sequence[str] | None, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Dollars a call and share right of C rungs in each draw, both (C, DRAWS), from N calls of each.
+    """Dollars per call and share right of C rungs in each draw, both (C, DRAWS), from N calls of each.
 
-    Groups of calls are drawn with replacement, the same for all rungs. Groups that are alike are counted together.
+    Groups of calls are drawn with replacement, the same for all rungs. Identical groups are counted together.
     """
     columns, c = np.concatenate([usd_N_C, right_N_C.astype(float)], axis=1), usd_N_C.shape[1]
     rows, counts = np.unique(_summed(columns, groups), axis=0, return_counts=True)
@@ -28,40 +28,40 @@ def resampled(
     drawn = [_means(_counted(counts, rng), sums, sizes) for _ in range(DRAWS // _BLOCK)]
     means, errors = (np.concatenate(part) for part in zip(*drawn, strict=True))
     mean, error = (part[0] for part in _means(counts[None], sums, sizes))
-    usd = [_studentised(means[:, at], errors[:, at], mean[at], error[at], usd_N_C[:, at].min()) for at in range(c)]
-    right = [_widened(means[:, at], float(mean[at]), k, rng) for at in range(c, 2 * c)]
+    usd = [_studentised(means[:, i], errors[:, i], mean[i], error[i], usd_N_C[:, i].min()) for i in range(c)]
+    right = [_widened(means[:, i], float(mean[i]), k, rng) for i in range(c, 2 * c)]
     return np.stack(usd), np.stack(right)
 
 
-def dearest(usd: Array) -> float:
-    """The part of the cost that the dearest hundredth of calls makes up."""
+def share_of_dearest(usd: Array) -> float:
+    """The share of the cost that is due to the most expensive hundredth of calls."""
     total = float(usd.sum())
     return float(np.sort(usd)[-max(1, len(usd) // 100) :].sum()) / total if total > 0 and len(usd) >= 100 else 0.0
 
 
 def _summed(columns: Array, groups: Sequence[str] | None) -> Array:
-    """Sums by group, and in the last column the group's size."""
+    """The sums of each group, with its size in the last column."""
     sized = np.concatenate([columns, np.ones((len(columns), 1))], axis=1)
     if groups is None:
         return sized
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
-    found = np.zeros((int(codes.max()) + 1, sized.shape[1]))
-    np.add.at(found, codes, sized)
-    return found
+    sums = np.zeros((int(codes.max()) + 1, sized.shape[1]))
+    np.add.at(sums, codes, sized)
+    return sums
 
 
 def _counted(counts: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-    """How often each kind of group is in a draw (_BLOCK, kinds); of many kinds each group is drawn by itself."""
+    """How often each kind of group is in a draw (_BLOCK, kinds); with many kinds, groups are drawn one by one."""
     k, kinds = int(counts.sum()), len(counts)
     if kinds < k / 8:
         return rng.multinomial(k, counts / k, size=_BLOCK)
     chosen = np.repeat(np.arange(kinds), counts)[rng.integers(0, k, (_BLOCK, k))]
-    places = chosen + kinds * np.arange(_BLOCK)[:, None]
-    return np.bincount(places.ravel(), minlength=_BLOCK * kinds).reshape(_BLOCK, kinds)
+    bins = chosen + kinds * np.arange(_BLOCK)[:, None]
+    return np.bincount(bins.ravel(), minlength=_BLOCK * kinds).reshape(_BLOCK, kinds)
 
 
 def _means(weights: NDArray[Any], sums: Array, sizes: Array) -> tuple[Array, Array]:
-    """Means a call of draws, and their standard errors between groups; `weights` (draws, groups) count each group."""
+    """Each draw's means per call, with standard errors between groups; `weights` (draws, groups) counts each group."""
     n = weights @ sizes
     mean = weights @ sums / n
     squares = weights @ sums**2 - 2 * mean * (weights @ (sums * sizes)) + mean**2 * (weights @ sizes**2)
@@ -69,21 +69,21 @@ def _means(weights: NDArray[Any], sums: Array, sizes: Array) -> tuple[Array, Arr
 
 
 def _studentised(means: Array, errors: Array, mean: float, error: float, least: float) -> Array:
-    """Draws whose quantiles are the ends of bootstrap-t intervals, in the order of the drawn means.
+    """Draws whose quantiles are the ends of bootstrap-t intervals, ordered like the drawn means.
 
-    On the scale of logarithms, on which errors hang less on the mean; no mean is below the cheapest call.
+    Computed on a log scale, where errors depend less on the mean; no mean is below the cheapest call.
     """
     if not error > 1e-12 * abs(mean) or mean <= 0:
         return np.full(len(means), mean)
-    known = np.where(errors > 0, errors, error)
-    moved = np.log(np.maximum(means, 1e-300) / mean) / (known / np.maximum(means, 1e-300))
-    found = np.empty(len(means))
-    found[np.argsort(means)] = np.sort(mean * np.exp(np.clip(-moved * error / mean, -50, 50)))
-    return np.maximum(found, least)
+    spread = np.where(errors > 0, errors, error)
+    moved = np.log(np.maximum(means, 1e-300) / mean) / (spread / np.maximum(means, 1e-300))
+    drawn = np.empty(len(means))
+    drawn[np.argsort(means)] = np.sort(mean * np.exp(np.clip(-moved * error / mean, -50, 50)))
+    return np.maximum(drawn, least)
 
 
 def _widened(means: Array, mean: float, k: int, rng: np.random.Generator) -> Array:
-    """Shares spread as k groups leave them; where all calls agree, what k agreeing groups leave open (Jeffreys)."""
+    """Draws of a share, widened for k groups; if all calls agree, from the posterior under Jeffreys' prior."""
     if mean in {0.0, 1.0}:
         return rng.beta(k * mean + 0.5, k * (1 - mean) + 0.5, size=len(means))
     if k < 2:

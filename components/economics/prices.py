@@ -1,4 +1,4 @@
-"""What tokens and machine hours cost (params/prices.yaml): each price with its source, its date and how sure it is."""
+"""The prices of tokens and machine hours (params/prices.yaml), each with its source, date and certainty."""
 
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,7 @@ SECONDS_PER_HOUR = 3600
 
 
 class Sourced(Settings):
-    """Where a price was read, and when."""
+    """The source of a price, and its date."""
 
     source: str = Field(min_length=1)
     date: date
@@ -20,27 +20,27 @@ class Sourced(Settings):
 
 
 class ModelPrice(Sourced):
-    """The list price of an API model, in US dollars; discounts for caches and batches are left out."""
+    """The list price of an API model in US dollars, without discounts for caching or batches."""
 
     provider: str
     input_usd_per_million_tokens: float = Field(ge=0, allow_inf_nan=False)
     output_usd_per_million_tokens: float = Field(ge=0, allow_inf_nan=False)
 
     def usd(self, input_tokens: float, output_tokens: float) -> float:
-        """What a call of so many tokens costs."""
+        """The cost of a call with so many tokens."""
         input_price, output_price = self.input_usd_per_million_tokens, self.output_usd_per_million_tokens
         return (input_tokens * input_price + output_tokens * output_price) / 1_000_000
 
 
 class MachinePrice(Sourced):
-    """What an hour of a machine costs, in US dollars."""
+    """The price of a machine hour, in US dollars."""
 
     description: str
     usd_per_hour: float = Field(ge=0, allow_inf_nan=False)
     utilisation: float = Field(gt=0, le=1, description="Share of the paid hours in which it answers calls.")
 
     def usd(self, seconds: float) -> float:
-        """What so many seconds of it cost."""
+        """The cost of so many seconds."""
         return self.usd_per_hour * seconds / SECONDS_PER_HOUR
 
 
@@ -55,7 +55,7 @@ class Prices(Settings):
         """The price of an API model.
 
         Raises:
-            ConfigError: The table has none of this name.
+            ConfigError: The table has no entry of this name.
         """
         if name not in self.models:
             raise ConfigError(f"expected a model with a price ({', '.join(self.models)}), found {name}")
@@ -65,7 +65,7 @@ class Prices(Settings):
         """The price of a machine.
 
         Raises:
-            ConfigError: The table has none of this name.
+            ConfigError: The table has no entry of this name.
         """
         if name not in self.machines:
             raise ConfigError(f"expected a machine with a price ({', '.join(self.machines)}), found {name}")
@@ -76,6 +76,6 @@ def load_prices(path: Path) -> Prices:
     """Read the price table.
 
     Raises:
-        ConfigError: The file cannot be read, or a price is negative, not finite or without its source.
+        ConfigError: The file cannot be read, or a price is negative, not finite or without a source.
     """
     return load(path, Prices)

@@ -1,6 +1,6 @@
-"""Which assumption matters: one number of a case at a time, at a low and a high value, and what is then left.
+"""Which assumptions matter: vary one number of a case at a time, and compare the outcomes.
 
-Decides the ranges, which are round factors around what was measured or listed and no forecast.
+Decides the ranges: round factors around measured or list values, not forecasts.
 """
 
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from components.economics.breakeven import Case, net_usd, payback_years
 from components.records import Record
 
-Change = tuple[str, Callable[[Case], Case]]  # in words, and what it makes of a case
+Change = tuple[str, Callable[[Case], Case]]  # a description, and how it changes a case
 
 
 class Swing(Record):
-    """One assumption: what is left over the horizon, and years to payback (None: never), at a low and a high value."""
+    """An assumption: balance at the horizon and years to payback (None: never), at a low and a high value."""
 
     name: str
     low: str
@@ -24,18 +24,18 @@ class Swing(Record):
 
     @property
     def width(self) -> float:
-        """How far apart the two outcomes lie, in dollars."""
+        """The difference of the two outcomes, in dollars."""
         return abs(self.net_usd_high - self.net_usd_low)
 
 
 def swings(case: Case, horizon_years: float, utilisation: float) -> tuple[Swing, ...]:
-    """All assumptions of a case, the one that matters most first."""
+    """All assumptions of a case, the most important first."""
     swings = [_swing(case, name, low, high, horizon_years) for name, low, high in assumptions(case, utilisation)]
     return tuple(sorted(swings, key=lambda swing: -swing.width))
 
 
 def assumptions(case: Case, utilisation: float) -> list[tuple[str, Change, Change]]:
-    """Name, low value and high value of each assumption that a case rests on."""
+    """Each assumption behind a case: its name, low value and high value."""
     busiest = 0.9
     changes: list[tuple[str, Change, Change]] = [
         _factors("incumbent's price", ("incumbent_usd",), 0.5, 2.0),
@@ -59,7 +59,7 @@ def assumptions(case: Case, utilisation: float) -> list[tuple[str, Change, Chang
 
 
 def _factors(name: str, fields: tuple[str, ...], low: float, high: float) -> tuple[str, Change, Change]:
-    """Some fields of a case, times a low and a high factor."""
+    """Multiply some fields of a case by a low and a high factor."""
 
     def times(factor: float) -> Change:
         return f"× {factor:g}", lambda case: case.changed(**{name: factor * getattr(case, name) for name in fields})

@@ -3,7 +3,17 @@
 Decides how completions are computed; what is asked and how answers are judged is decided elsewhere.
 """
 
-from components.engines.base import Ask, Engine, Listeners, Sampling, StreamingEngine
+from components.engines.base import Ask, CallingEngine, Calls, Engine, Listeners, Sampling, StreamingEngine
 from components.engines.factory import open_engine, open_prompting
 
-__all__ = ["Ask", "Engine", "Listeners", "Sampling", "StreamingEngine", "open_engine", "open_prompting"]
+__all__ = [
+    "Ask",
+    "CallingEngine",
+    "Calls",
+    "Engine",
+    "Listeners",
+    "Sampling",
+    "StreamingEngine",
+    "open_engine",
+    "open_prompting",
+]

@@ -4,20 +4,33 @@ Decides the shape of a question and of sampling; how answers are computed is eac
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
-from components.records import Completion, Message, Record, Usage
+from components.records import Completion, Message, Record, Tool, Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One conversation that waits for an answer."""
+    """One conversation that waits for an answer; `sender` is whose it is, where that matters."""
 
     example_id: str
     messages: list[Message]
+    sender: str = field(default="", repr=False)  # answers that are kept are kept by what an ask looks like
+
+
+class Calls(Record):
+    """What a turn may call: the prompt offers `tools`, those of these `names` may be called.
+
+    Without `least` a turn may be text alone; `most` is 1, 0 or None, any number.
+    """
+
+    tools: tuple[Tool, ...] = ()
+    names: tuple[str, ...] = ()
+    least: Literal[0, 1] = 0
+    most: Literal[0, 1] | None = None
 
 
 class Sampling(Record):
@@ -34,6 +47,11 @@ class Sampling(Record):
     seed: int = Field(default=0, ge=0)
     answer_schema: dict[str, Any] | None = Field(
         default=None, description="JSON Schema that answers are held to while they are written; None: they are free."
+    )
+    calls: Calls | None = Field(
+        default=None,
+        exclude_if=lambda calls: calls is None,
+        description="Tools that are offered, whose calls are held to their schemas while they are written.",
     )
 
 
@@ -64,6 +82,16 @@ class StreamingEngine(Engine, Protocol):
         Raises:
             EngineError: Nothing can be answered at all.
         """
+        ...
+
+
+@runtime_checkable
+class CallingEngine(StreamingEngine, Protocol):
+    """An engine that may take `Sampling.calls`."""
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether its model has a form for calls of tools."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Constrained decoding: only tokens after which an answer can still obey a JSON Schema.
+"""Constrained decoding: only tokens after which an answer can still obey a JSON Schema, or calls those of their tools.
 
 Decides how the grammar library is called; which answers are held to a schema is the caller's decision. The library
 (llguidance, also one of vLLM's) reads draft 2020-12 with a few exceptions.
@@ -11,27 +11,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from components.engines.base import Sampling
+from components.engines.calling import CLOSE, FORM, OPEN, grammar_of
 from components.errors import EngineError
 
-# JSON on one line, as json.dumps writes it: a model that may put blanks anywhere may also never stop doing so.
-FORM: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 BITS = 32  # of a word of the library's masks
 
 
 class Grammar:
-    """A JSON Schema as a grammar over the tokens of a model, made once for many answers.
+    """What answers are held to, as a grammar over the tokens of a model, made once for many answers.
+
+    `sampling` has a JSON Schema, tools to be called, or both.
 
     Raises:
-        EngineError: The tokenizer or the schema is one that the library cannot read.
+        EngineError: The tokenizer or a schema is one that the library cannot read.
     """
 
-    def __init__(self, tokenizer: Any, vocabulary: int, ends: Sequence[int], schema: dict[str, Any]) -> None:
+    def __init__(self, tokenizer: Any, vocabulary: int, ends: Sequence[int], sampling: Sampling) -> None:
         from llguidance import LLMatcher
         from llguidance.hf import from_tokenizer
 
+        schema: Any = sampling.answer_schema
         try:
             self._tokens = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
-            self._grammar = LLMatcher.grammar_from_json_schema(schema, overrides=FORM)
+            if sampling.calls is None:
+                self._grammar = LLMatcher.grammar_from_json_schema(schema, overrides=FORM)
+            else:
+                tags = _tags(tokenizer, self._tokens)
+                self._grammar = LLMatcher.grammar_from_lark(grammar_of(sampling.calls, schema, tags))
         except ValueError as error:
             raise EngineError(f"expected a tokenizer for constrained decoding, found: {error}") from error
         if problem := LLMatcher.validate_grammar(self._grammar, self._tokens):
@@ -43,6 +50,14 @@ class Grammar:
         from llguidance import LLMatcher
 
         return Constraint([LLMatcher(self._tokens, self._grammar) for _ in range(rows)], self._vocabulary, self._ends)
+
+
+def _tags(tokenizer: Any, tokens: Any) -> tuple[str, str] | None:
+    """The tags of a call as the library names tokens; None where it reads them as text."""
+    ids = [tokenizer.get_vocab().get(tag) for tag in (OPEN, CLOSE)]
+    if any(id is None or not tokens.is_special_token(id) for id in ids):
+        return None
+    return f"<[{ids[0]}]>", f"<[{ids[1]}]>"
 
 
 class Constraint:

@@ -22,13 +22,16 @@ from tqdm import tqdm
 
 from components.engines.base import Ask, Listeners, Sampling, failed
 from components.engines.batch import ATTENTION, Batch, assemble, attention
+from components.engines.calling import OPEN
 from components.engines.chat import Chat
 from components.engines.constraint import Grammar
+from components.engines.conversations import Conversations
 from components.engines.decoding import Chooser, Finished, Row, decode
 from components.engines.planning import plan_batches, plan_reads
 from components.engines.prefill import Prefix, common_prefix, read_prefix, read_prompts
 from components.engines.streaming import token_listener
 from components.engines.thinking import Answering, answer_of
+from components.engines.turns import Turns
 from components.errors import EngineError
 from components.models import computes_bf16, open_model
 from components.params import Precision
@@ -100,6 +103,14 @@ class TransformersEngine:
         self.of_few: TransformersEngine | None = None  # the same weights in float32, asked where that is faster
         self.ends = _end_tokens(model, tokenizer)
         self.context: int = model.config.get_text_config(decoder=True).max_position_embeddings
+        self._conversations = Conversations(Turns(tokenizer, self.ends, self.chat))
+
+    @property
+    def calls_tools(self) -> bool:
+        """Whether the model has a form for calls of tools that is understood here."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        hidden = any(token.special and token.content == OPEN for token in added)  # which no text would show
+        return self.tokenizer.is_fast and OPEN in str(self.tokenizer.chat_template) and not hidden
 
     @classmethod
     def open(cls, folder: Path, batch_tokens: int, precision: Precision = "auto") -> "TransformersEngine":
@@ -114,6 +125,7 @@ class TransformersEngine:
         width = model.config.get_text_config(decoder=True).hidden_size
         if precision == "auto" and model.dtype == torch.bfloat16 and model.device.type == "cpu" and width <= NARROW:
             engine.of_few = cls(deepcopy(model).float(), tokenizer, batch_tokens)
+            engine.of_few._conversations = engine._conversations
         return engine
 
     @classmethod
@@ -153,7 +165,7 @@ class TransformersEngine:
             return self.of_few.stream(prompts, sampling, listeners)
         answers: list[Completion | None] = [None] * total
         jobs: list[Job] = []
-        for at, (ask, tokens) in enumerate(zip(prompts, self._encode(prompts), strict=True)):
+        for at, (ask, tokens) in enumerate(zip(prompts, self._prompts(prompts, sampling), strict=True)):
             for sample in range(sampling.n):
                 place = at * sampling.n + sample
                 if isinstance(tokens, str):
@@ -162,7 +174,12 @@ class TransformersEngine:
                     jobs.append(Job(place, ask.example_id, sample, tokens, listeners.get(place)))
         with tqdm(total=total, initial=total - len(jobs), desc="completions", unit="answer") as bar:
             for drawn in self._draw(jobs, sampling):
-                answers[drawn.job.place] = self._completion(drawn)
+                answer = self._completion(drawn)
+                answers[drawn.job.place] = answer
+                if sampling.calls is not None and answer.finish_reason == "stop":
+                    tokens = [*drawn.job.tokens, *drawn.end.tokens]
+                    ask = prompts[drawn.job.place // sampling.n]
+                    self._conversations.keep(ask, sampling.calls.tools, tokens, answer.text)
                 bar.update()
         return [answer for answer in answers if answer is not None]
 
@@ -201,7 +218,7 @@ class TransformersEngine:
         """Completions in the order in which they end."""
         if not jobs:
             return
-        grammar = self._grammar(sampling.answer_schema) if sampling.answer_schema is not None else None
+        grammar = self._grammar(sampling) if sampling.answer_schema is not None or sampling.calls is not None else None
         # Alone, a prompt would be read in two passes, and every step attend to two parts: 12 % slower.
         shared = common_prefix([job.tokens for job in jobs]) if len(jobs) > 1 else 0
         lengths, most = [len(job.tokens) for job in jobs], min(sampling.max_new_tokens, self.context)
@@ -240,10 +257,10 @@ class TransformersEngine:
             confidence=math.exp(drawn.end.logprob),
         )
 
-    def _grammar(self, schema: dict[str, Any]) -> Grammar:
-        """A schema over this model's tokens."""
+    def _grammar(self, sampling: Sampling) -> Grammar:
+        """What answers are held to, over this model's tokens."""
         vocabulary = self.model.config.get_text_config(decoder=True).vocab_size
-        return Grammar(self.tokenizer, vocabulary, sorted(self.ends), schema)
+        return Grammar(self.tokenizer, vocabulary, sorted(self.ends), sampling)
 
     def _fill(self, prefix: Prefix, prompts: list[list[int]], new_tokens: int) -> tuple[Batch, Tensor]:
         """A batch that has read these prompts, each once, however many of its samples stand in a row."""
@@ -265,6 +282,22 @@ class TransformersEngine:
             listener = token_listener(self.tokenizer, Answering(hear, thinking=self.chat.thinking))
         return Row(limit, job.name, job.sample, listener)
 
+    def _prompts(self, prompts: list[Ask], sampling: Sampling) -> list[list[int] | str]:
+        """Tokens of each prompt, or why there are none; with tools, conversations go on from their own tokens."""
+        if sampling.calls is None:
+            return self._encode(prompts)
+        found: list[list[int] | str] = []
+        for ask in prompts:
+            try:
+                tokens = self._conversations.prompt(ask, sampling.calls.tools)
+                found.append(tokens if len(tokens) < self.context else self._too_long(len(tokens)))
+            except EngineError as error:
+                found.append(str(error))
+        return found
+
+    def _too_long(self, tokens: int) -> str:
+        return f"expected a prompt of 1 to {self.context - 1:,} tokens, found {tokens:,}"
+
     def _encode(self, prompts: list[Ask]) -> list[list[int] | str]:
         """Tokens of each prompt, or why there are none."""
         texts: list[str] = []
@@ -278,7 +311,7 @@ class TransformersEngine:
         encoded = self.chat.encoded(texts)
         for at, tokens in enumerate(encoded):
             if at not in reasons and not 0 < len(tokens) < self.context:
-                reasons[at] = f"expected a prompt of 1 to {self.context - 1:,} tokens, found {len(tokens):,}"
+                reasons[at] = self._too_long(len(tokens))
         return [reasons.get(at, tokens) for at, tokens in enumerate(encoded)]
 
 

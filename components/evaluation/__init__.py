@@ -1,4 +1,4 @@
-"""Evaluation: what a rung is worth, how sure that is, whether it replaces its parent, and the classical floor."""
+"""Evaluation: a rung's quality with its uncertainty, whether it replaces its parent, and the classical floor."""
 
 from components.evaluation.checks import Level
 from components.evaluation.classical import Classifier

@@ -1,6 +1,6 @@
-"""The certificate of a scorer, and the floor below which it may not reward RL.
+"""A scorer's certificate, and the floor below which the scorer may not reward RL.
 
-Decides what a certificate says and when it passes; how its figures are found is `certify`'s.
+Decides what a certificate contains and when it passes; `certify` measures its figures.
 """
 
 from components.evaluation.agreement import Share
@@ -10,7 +10,7 @@ from components.records import Interval, Record
 
 
 class Exploit(Record):
-    """A cheap trick: the mean value that it earned on `n` examples whose reference is another answer."""
+    """A cheap trick: its mean value on `n` examples for which it is not the right answer."""
 
     value: float
     passed: Share
@@ -18,7 +18,7 @@ class Exploit(Record):
 
 
 class Certificate(Record):
-    """What a scorer is worth as a reward.
+    """The quality of a scorer as a reward.
 
     `changed` holds, by kind of rewriting, the share of right answers that scored the same; `sensitive`, by field, the
     share of right answers that scored lower with that field wrong. `reasons` say what is below the floor.
@@ -45,12 +45,12 @@ class Certificate(Record):
 
     @property
     def passed(self) -> bool:
-        """Whether RL may be rewarded by the scorer: it is above the floor, or somebody answers for it in writing."""
+        """Whether the scorer may reward RL: it is above the floor, or someone has waived it in writing."""
         return not self.reasons or self.override is not None
 
 
-def below_floor(found: Certificate, params: CertificateParams) -> list[str]:
-    """What keeps a scorer from rewarding RL, each in one sentence."""
+def below_floor(certificate: Certificate, params: CertificateParams) -> list[str]:
+    """The reasons why a scorer may not reward RL, a sentence each."""
     reasons: list[str] = []
 
     def hold(what: str, value: float, bound: float, *, least: bool = False) -> None:
@@ -58,24 +58,24 @@ def below_floor(found: Certificate, params: CertificateParams) -> list[str]:
             reasons.append(f"{what}: {value:.3f}, {'at least' if least else 'at most'} {bound:g} allowed")
 
     for name, rate in (
-        ("wrong answers that pass", found.false_positive),
-        ("right answers refused", found.false_negative),
+        ("wrong answers that pass", certificate.false_positive),
+        ("right answers refused", certificate.false_negative),
     ):
-        bound = params.max_false_positive if rate is found.false_positive else params.max_false_negative
+        bound = params.max_false_positive if rate is certificate.false_positive else params.max_false_negative
         if rate is None:
             reasons.append(f"no answers to tell the share of {name} from")
         else:
             hold(f"{name}, upper end of {rate.low:.3f} to {rate.high:.3f} (n = {rate.n})", rate.high, bound)
-    if found.kappa is not None:
-        hold("Cohen's kappa with the labels", found.kappa, params.min_kappa, least=True)
-    if found.repeatable is not None:
-        hold("answers that score the same again", found.repeatable.value, params.min_repeatable, least=True)
-    for kind, same in found.indifferent.items():
+    if certificate.kappa is not None:
+        hold("Cohen's kappa with the labels", certificate.kappa, params.min_kappa, least=True)
+    if certificate.repeatable is not None:
+        hold("answers that score the same again", certificate.repeatable.value, params.min_repeatable, least=True)
+    for kind, same in certificate.indifferent.items():
         hold(f"right answers that score the same with {kind}", same.value, params.min_indifferent, least=True)
-    for field, lower in found.sensitive.items():
+    for field, lower in certificate.sensitive.items():
         hold(f"answers that score lower with {field} wrong", lower.value, params.min_sensitive, least=True)
-    for name, trick in found.exploits.items():
+    for name, trick in certificate.exploits.items():
         hold(f"mean value of the trick {name}", trick.value, params.max_exploit)
         hold(f"passing share of the trick {name}", trick.passed.value, params.max_false_positive)
-    hold("answers on which the scorer fails", found.failed / max(1, found.scored), params.max_failed)
+    hold("answers on which the scorer fails", certificate.failed / max(1, certificate.scored), params.max_failed)
     return reasons

@@ -1,6 +1,6 @@
-"""What a challenger must pass: one function for each condition, numbers in, a sentence out. Pure.
+"""The conditions that a challenger must pass: a function for each, from numbers to a sentence. Pure.
 
-Decides when a condition holds and whether more examples could change that; what follows is the gate's business.
+Decides when a condition holds and whether more examples could change that; the gate draws the conclusion.
 """
 
 import math
@@ -13,14 +13,14 @@ from components.evaluation.power import mcnemar_examples, mean_examples
 from components.params import GateParams
 from components.records import Comparison, GateNumbers, SliceComparison, SliceFindings
 
-MOST_TOLD = 5  # slices that speak against a challenger, by name
+MOST_NAMED = 5  # slices against a challenger that are named
 
 
 @dataclass(frozen=True)
 class Check:
     """Whether a condition holds, and why in a sentence.
 
-    `needed` is how many examples in all would settle a condition that does not hold; None where more do not help.
+    `needed` is the total number of examples that would settle a condition that does not hold; None if more do not help.
     """
 
     passed: bool
@@ -30,13 +30,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Level:
-    """How sure a comparison has to be: the look at the sealed split, and the two-sided level left for it."""
+    """The significance level of a comparison: the look at the sealed split, and its two-sided level."""
 
     look: int
     alpha: float
 
     def after(self, params: GateParams) -> float:
-        """The level at the next look; where the split is used up by then, that of a new split."""
+        """The level at the next look; if the split is then used up, that of a new split."""
         now, then = alpha_of_look(params, self.look), alpha_of_look(params, self.look + 1)
         return self.alpha / now * (then or params.alpha) if now else params.alpha
 
@@ -44,53 +44,55 @@ class Level:
 def enough_examples(params: GateParams, numbers: GateNumbers) -> Check:
     """At least `min_examples`."""
     n, least = numbers.n, params.min_examples
-    return Check(n >= least, f"{told_n(numbers)}, {_at_least(n >= least)} the {least:,} that the gate asks for.", least)
+    return Check(
+        n >= least, f"{n_in_words(numbers)}, {_at_least(n >= least)} the {least:,} that the gate asks for.", least
+    )
 
 
-def told_n(numbers: GateNumbers) -> str:
-    """How many examples there are, and where they come in groups how many independent ones tell as much."""
-    told = f"{numbers.n:,} sealed examples"
+def n_in_words(numbers: GateNumbers) -> str:
+    """The number of examples and, if they are grouped, how many independent ones would be as informative."""
+    text = f"{numbers.n:,} sealed examples"
     if numbers.groups is None or numbers.groups == numbers.n:
-        return told
+        return text
     effect = numbers.versus.effect if numbers.versus else 1.0
     worth = f", which tell as much as {numbers.n / effect:,.0f} independent ones" if numbers.versus else ""
-    return f"{told} in {numbers.groups:,} groups{worth}"
+    return f"{text} in {numbers.groups:,} groups{worth}"
 
 
 def bounds(params: GateParams, numbers: GateNumbers, challenger: str) -> list[Check]:
-    """The hard bounds: validity, and where they are declared the 95th percentile of latency and the cost."""
-    found = [_validity(params, numbers, challenger)]
+    """The hard bounds: validity and, if declared, the 95th percentile of latency and the cost."""
+    checks = [_validity(params, numbers, challenger)]
     limits = (
         (numbers.latency_ms_p95, params.max_latency_ms_p95, "{:,.0f} ms at the 95th percentile", "{:,.0f} ms"),
         (numbers.usd_per_1k_calls, params.max_usd_per_1k_calls, "${:,.4g} for 1,000 calls", "${:,.4g}"),
     )
-    for value, most, told, limit in limits:
+    for value, most, measured, limit in limits:
         if most is not None:
             passed = value is not None and value <= most
-            said = "nothing measured" if value is None else told.format(value)
+            text = "nothing measured" if value is None else measured.format(value)
             relation = "within" if passed else "not within"
-            found.append(Check(passed, f"{challenger}: {said}, {relation} the bound of {limit.format(most)}."))
-    return found
+            checks.append(Check(passed, f"{challenger}: {text}, {relation} the bound of {limit.format(most)}."))
+    return checks
 
 
 def _validity(params: GateParams, numbers: GateNumbers, challenger: str) -> Check:
-    """The lower end of validity's interval is above the bound; of a record without an interval the share itself."""
+    """The lower end of validity's interval (in a record without one, the share itself) is above the bound."""
     least, valid = params.min_validity, numbers.valid
     low = numbers.validity if valid is None else valid.low
     passed = low >= least
     needed = None if passed or numbers.validity <= least else _valid_examples(numbers, least)
-    told = "" if valid is None else f" (95 % interval {valid.low:.1%} to {valid.high:.1%})"
+    ends = "" if valid is None else f" (95 % interval {valid.low:.1%} to {valid.high:.1%})"
     end = "" if valid is None else "its lower end "
     return Check(
         passed,
-        f"{numbers.validity:.1%} of {challenger}'s answers are valid{told}, {end}{_at_least(passed)} the {least:.1%} "
+        f"{numbers.validity:.1%} of {challenger}'s answers are valid{ends}, {end}{_at_least(passed)} the {least:.1%} "
         "that the gate asks for.",
         needed,
     )
 
 
 def _valid_examples(numbers: GateNumbers, least: float) -> int:
-    """Examples of which the interval of this validity lies above the bound; in groups by what they are worth."""
+    """The number of examples with which the interval of this validity is above the bound, adjusted for groups."""
     share, n = numbers.validity, 1
     while wilson(share * n, n).low < least:
         n = math.ceil(1.05 * n)
@@ -98,7 +100,7 @@ def _valid_examples(numbers: GateNumbers, least: float) -> int:
 
 
 def pinned_cases(numbers: GateNumbers, challenger: str) -> list[Check]:
-    """Every must-pass case is answered right; the ones that are not are named."""
+    """Every must-pass case is answered right; failures are named."""
     if not numbers.failed_cases:
         return []
     named = ", ".join(numbers.failed_cases)
@@ -106,7 +108,7 @@ def pinned_cases(numbers: GateNumbers, challenger: str) -> list[Check]:
 
 
 def better(params: GateParams, numbers: GateNumbers, names: tuple[str, str], level: Level) -> list[Check]:
-    """The declared test on all examples: superiority, or non-inferiority by the margin."""
+    """The declared test on all examples: superiority, or non-inferiority with the margin."""
     versus = numbers.versus
     if versus is None or numbers.p_value is None or numbers.champion_level is None:
         return []
@@ -122,81 +124,81 @@ def better(params: GateParams, numbers: GateNumbers, names: tuple[str, str], lev
 
 
 def slices(params: GateParams, numbers: GateNumbers, challenger: str, level: Level) -> list[Check]:
-    """No slice got worse, and on none the loss that it may have is left open.
+    """No slice got significantly worse, and on each the intolerable loss is ruled out.
 
-    Which slices speak against a challenger is told at the last look only: until then somebody could fit the next
-    challenger to them, and a look tells the decision and what is needed to act on it.
+    Slices against a challenger are named only at the last look, because otherwise the next challenger could be fitted
+    to them; earlier looks give the decision and what is needed to act on it.
     """
-    found = numbers.sliced or sliced.findings(params, numbers)
-    if found is None:
+    tally = numbers.sliced or sliced.findings(params, numbers)
+    if tally is None:
         return []
-    if not found.against:
-        return [Check(True, f"None of {found.n} slices speaks against {challenger}{_shown(found)}.")]
+    if not tally.against:
+        return [Check(True, f"None of {tally.n} slices speaks against {challenger}{_shown(tally)}.")]
     if numbers.slices and level.look >= params.looks:
         return _shortened(_named(params, numbers))
     return [
-        Check(False, f"{found.against} of {found.n} slices speak against {challenger} ({found.refused} significantly "
-                     f"worse, {found.against - found.refused} with a loss that is not ruled out){_shown(found)}; which "
+        Check(False, f"{tally.against} of {tally.n} slices speak against {challenger} ({tally.refused} significantly "
+                     f"worse, {tally.against - tally.refused} with a loss that is not ruled out){_shown(tally)}; which "
                      "ones stays sealed, so that no challenger is fitted to them: the test split shows its own.",
-              found.needed)
+              tally.needed)
     ]  # fmt: skip
 
 
-def _shown(found: SliceFindings) -> str:
-    if found.least is None or found.most is None:
+def _shown(tally: SliceFindings) -> str:
+    if tally.least is None or tally.most is None:
         return ""
-    most = "no loss at all" if found.most >= 1 else f"{100 * found.most:.0f} points"
+    most = "no loss at all" if tally.most >= 1 else f"{100 * tally.most:.0f} points"
     return (
-        f"; with a chance of {sliced.POWER:.0%} a slice would have shown a loss of {100 * found.least:.0f} points at "
+        f"; with a chance of {sliced.POWER:.0%} a slice would have shown a loss of {100 * tally.least:.0f} points at "
         f"best, at worst {most}"
     )
 
 
 def _named(params: GateParams, numbers: GateNumbers) -> list[Check]:
-    """Each slice that speaks against a challenger, in a sentence."""
+    """A sentence for each slice that speaks against a challenger."""
     worse = sliced.refused(params, numbers.slices)
-    told = [
-        Check(False, f"{_changed(one)}, significantly worse (p = {worse[one.name]:.2g}, Holm over "
+    sentences = [
+        Check(False, f"{_changed(part)}, significantly worse (p = {worse[part.name]:.2g}, Holm over "
                      f"{len(numbers.slices)} slices).")
-        for one in numbers.slices if one.name in worse
+        for part in numbers.slices if part.name in worse
     ]  # fmt: skip
-    return told + [
-        Check(False, f"{_changed(one)}, so a loss of {100 * sliced.tolerated(params, one.n / numbers.n):.3g} points is "
-                     "not ruled out.",
-              sliced.needed(params, numbers, one) if one.high >= 0 else None)
-        for one in sliced.unsure(params, numbers) if one.name not in worse
+    return sentences + [
+        Check(False, f"{_changed(part)}, so a loss of {100 * sliced.tolerated(params, part.n / numbers.n):.3g} points "
+                     "is not ruled out.",
+              sliced.needed(params, numbers, part) if part.high >= 0 else None)
+        for part in sliced.unsure(params, numbers) if part.name not in worse
     ]  # fmt: skip
 
 
-def _shortened(found: list[Check]) -> list[Check]:
-    """The first MOST_TOLD, and the others in one."""
-    told, rest = found[:MOST_TOLD], found[MOST_TOLD:]
+def _shortened(checks: list[Check]) -> list[Check]:
+    """The first MOST_NAMED checks, and the others merged into one."""
+    named, rest = checks[:MOST_NAMED], checks[MOST_NAMED:]
     if not rest:
-        return told
-    needed = [one.needed for one in rest if one.needed is not None]
-    return [*told, Check(False, f"So on {len(rest)} more slices.", max(needed) if len(needed) == len(rest) else None)]
+        return named
+    needed = [check.needed for check in rest if check.needed is not None]
+    return [*named, Check(False, f"So on {len(rest)} more slices.", max(needed) if len(needed) == len(rest) else None)]
 
 
 def points(delta: float) -> str:
-    """A difference in percentage points, with its sign."""
+    """A signed difference in percentage points."""
     return f"{100 * delta:+.1f}"
 
 
 def _tolerated(params: GateParams) -> float:
-    """The loss above which a challenger counts as worse."""
+    """The loss from which a challenger counts as worse."""
     return params.margin if params.test == "non_inferiority" else 0.0
 
 
 def _worth(params: GateParams) -> float:
-    """The difference that more examples are worth while for, as long as it is not ruled out."""
+    """The difference that makes more examples worth while, as long as it is not ruled out."""
     return params.margin if params.test == "superiority" else 0.0
 
 
 def _needed(params: GateParams, numbers: GateNumbers, level: Level) -> int | None:
-    """Examples in all that find a gain of the margin, or show an equal challenger to be no worse, at the next look.
+    """The total of examples that would show a gain of the margin, or an equal challenger's non-inferiority, next time.
 
-    Undecided answers count against the challenger, so that a gain is seen smaller than it is, by half of what lies
-    between both bounds; None where they leave less than a quarter of the margin.
+    Undecided answers count against the challenger, which makes a gain look smaller by half of the distance between the
+    two bounds; None if that leaves less than a quarter of the margin.
     """
     alpha, versus = level.after(params), numbers.versus
     assert versus is not None and numbers.deviation is not None
@@ -211,14 +213,14 @@ def _needed(params: GateParams, numbers: GateNumbers, level: Level) -> int | Non
 
 
 def undecided_part(numbers: GateNumbers) -> float:
-    """By how much the difference is taken too low if undecided answers are right as often for either."""
+    """By how much the difference is underestimated if undecided answers are right equally often for both."""
     if numbers.best_delta is None or numbers.versus is None:
         return 0.0
     return (numbers.best_delta - numbers.versus.delta) / 2
 
 
 def _undecided(numbers: GateNumbers, challenger: str) -> str:
-    """Both bounds of the difference, where the scorer left answers undecided (Manski 1990)."""
+    """The other bound of the difference, if the scorer left answers undecided (Manski 1990)."""
     if not numbers.undecided or numbers.best_delta is None:
         return ""
     return (
@@ -228,10 +230,10 @@ def _undecided(numbers: GateNumbers, challenger: str) -> str:
 
 
 def _discordant(versus: Comparison, n: int) -> float:
-    """The share of examples that change sides, as high as it is with a confidence of 80 %.
+    """The share of examples that change sides: its upper bound with a confidence of 80 %.
 
-    Asking by the share that was measured is asking for too few in half of all cases: of challengers better by the
-    margin 76 % passed where 85 % do now (benchmarks/verdicts.py, the world `few`).
+    With the measured share itself, too few examples are requested in half of all cases: 76 % of challengers that are
+    better by the margin passed, with this bound 85 % (benchmarks/verdicts.py, the world `few`).
     """
     moved, worth = versus.fixed + versus.broken, max(1.0, n / versus.effect)
     return wilson(moved / n * worth, worth, confidence=0.6).high
@@ -248,22 +250,25 @@ def _change(versus: Comparison) -> str:
     return f"{points(versus.delta)} points (95 % interval {points(versus.low)} to {points(versus.high)})"
 
 
-def _changed(one: SliceComparison) -> str:
-    return f"{one.name} ({one.n:,}): {_change(one)}"
+def _changed(part: SliceComparison) -> str:
+    return f"{part.name} ({part.n:,}): {_change(part)}"
 
 
 def _tested(params: GateParams, numbers: GateNumbers, challenger: str, level: Level, proven: bool) -> str:
     versus, p = numbers.versus, numbers.p_value
     assert versus is not None and p is not None
     moved = f"{versus.fixed:,} examples fixed and {versus.broken:,} broken"
-    at = f"alpha {level.alpha:.3g}" + (f", look {level.look} of {params.looks}" if level.look > 1 else "")
+    level_in_words = f"alpha {level.alpha:.3g}" + (f", look {level.look} of {params.looks}" if level.look > 1 else "")
     if params.test == "non_inferiority":
         outcome = "not worse" if proven else "not shown to be not worse"
-        return f"{moved}: non-inferiority p = {p:.2g} at {at}, so {challenger} is {outcome} by {points(params.margin)}."
+        by = f"{outcome} by {points(params.margin)}"
+        return f"{moved}: non-inferiority p = {p:.2g} at {level_in_words}, so {challenger} is {by}."
     test = "McNemar's exact" if params.measure == "accuracy" else "the test for bounded scores has"
     if params.measure == "accuracy" and numbers.groups is not None and numbers.groups < numbers.n:
         test = "the exact test of whole groups has"
-    return f"{moved}: {test} p = {p:.2g} at {at}, so {challenger} is {_outcome(versus.delta, p, level.alpha)}."
+    return (
+        f"{moved}: {test} p = {p:.2g} at {level_in_words}, so {challenger} is {_outcome(versus.delta, p, level.alpha)}."
+    )
 
 
 def _outcome(delta: float, p_value: float, alpha: float) -> str:

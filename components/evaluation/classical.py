@@ -1,9 +1,8 @@
-"""The classical rung: TF-IDF and a linear SVM for each field of listed values, the majority's value for the others.
+"""The classical rung: TF-IDF and a linear SVM per field with listed values, the majority's value for other fields.
 
-The honest floor of the ladder: what it answers is complete and comparable, it learns from the same demonstrations,
-and where it wins a language model is not needed. It extracts nothing: fields of free values get one constant. A free
-text that stands alone, a list and a nested object have no majority worth the name: they get the answer of the
-demonstration with the most similar input.
+The honest floor of the ladder: its answers are complete and comparable, it learns from the same demonstrations, and if
+it wins, no language model is needed. It extracts nothing: fields with free values get a constant. A bare text, a list
+or a nested object has no meaningful majority: it is copied from the demonstration with the most similar input.
 """
 
 import dataclasses
@@ -25,15 +24,15 @@ from components.schema import ABSENT, Field, fields_of
 from components.scorers.answers import read_demonstration, write
 
 FILE = "classical.skops"
-_ABSENT = ""  # label of an optional key that is not there; no JSON value is written like this
+_ABSENT = ""  # the label for a missing optional key; not the text of any JSON value
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """A fitted classifier: one set of features, a model for each field that varies, a label for each that does not.
+    """A fitted classifier: shared features, a model for each field that varies, a label for each that does not.
 
-    Fields are those of `components.schema`: keys of the answer, or paths into it; then `schema` says how an answer is
-    put together of them, and is None where the fields are the keys. Labels are JSON texts of single values.
+    Fields are those of `components.schema`: keys of the answer, or paths into it, from which `schema` assembles an
+    answer; it is None if the fields are the keys. Labels are values as JSON texts.
     """
 
     columns: tuple[str, ...]
@@ -43,12 +42,12 @@ class Classifier:
     constants: dict[str, str]
     neighbours: dict[str, list[str | None]] = dataclasses.field(
         default_factory=dict[str, "list[str | None]"]
-    )  # a label for each row of `rows`, None where the field could not be there
-    rows: tuple[Any, Any, Any] | None = None  # a sparse matrix: values, columns, where each row begins
+    )  # a label for each row of `rows`, None where the field cannot exist
+    rows: tuple[Any, Any, Any] | None = None  # a sparse matrix: values, columns, row starts
     schema: dict[str, Any] | None = None
 
     def predict(self, examples: Sequence[Example]) -> list[Completion]:
-        """Answer examples one by one, as calls come, so that the latency is that of a call. Order kept, no tokens.
+        """Answer examples one by one, in order, so that the latency is that of a single call. Uses no tokens.
 
         Raises:
             DataError: An example lacks an input column.
@@ -69,7 +68,7 @@ class Classifier:
         return Completion(example_id=example.id, text=text, usage=usage, latency_ms=latency_ms)
 
     def _copied(self, features: Any) -> dict[str, str]:
-        """The labels of the demonstration whose input is the most similar, by the cosine, of those that have one."""
+        """Each copied field's label in the demonstration with the most similar input (by cosine) that has one."""
         if self.rows is None:
             return {}
         from scipy.sparse import csr_array
@@ -79,10 +78,10 @@ class Classifier:
         return {field: _nearest(similar, values) for field, values in self.neighbours.items()}
 
     def digest(self) -> str:
-        """SHA-256 of what was learnt: fields, features, labels and coefficients."""
+        """SHA-256 of everything learnt: fields, features, labels and coefficients."""
         learnt = hashlib.sha256(repr((self.columns, self.fields, sorted(self.constants.items()))).encode())
         for _, part in self.features.transformer_list if self.features is not None else ():
-            learnt.update(repr(sorted((term, int(at)) for term, at in part.vocabulary_.items())).encode())
+            learnt.update(repr(sorted((term, int(index)) for term, index in part.vocabulary_.items())).encode())
             learnt.update(part.idf_.tobytes())
         for field, model in sorted(self.models.items()):
             learnt.update(f"{field} {list(model.classes_)}".encode())
@@ -92,7 +91,7 @@ class Classifier:
         return learnt.hexdigest()
 
     def save(self, folder: Path) -> None:
-        """Write `classical.skops` (a zip of arrays and names, no pickle), beside the file first."""
+        """Write `classical.skops` (a zip of arrays and names, not a pickle), atomically."""
         import zipfile
 
         import skops.io
@@ -105,13 +104,13 @@ class Classifier:
 
 
 def fit(train: Sequence[Example], schema: Mapping[str, Any], columns: tuple[str, ...]) -> Classifier:
-    """Learn from demonstrations: a row each, whose input columns are joined by line breaks.
+    """Learn from demonstrations, each a row, with its input columns joined by line breaks.
 
-    Features are word 1–2-grams and character 2–4-grams within words, counts damped by a logarithm: 91.5 % on
-    Banking77's test split, the best of four variants compared on that same split (91.33 to 91.49 %).
+    Features are word 1–2-grams and character 2–4-grams within words, with logarithmic counts: 91.5 % on Banking77's
+    test split, the best of four variants that were compared on that same split (91.33 to 91.49 %).
 
     Raises:
-        DataError: There is no example, a demonstration cannot be read, or no text has a word.
+        DataError: There are no examples, a demonstration cannot be read, or no text has any words.
     """
     if not train:
         raise DataError("expected at least one demonstration to learn from, found none")
@@ -124,18 +123,18 @@ def fit(train: Sequence[Example], schema: Mapping[str, Any], columns: tuple[str,
     copied = [field.name for field in varied if not field.shape.is_listed and _is_copied(field.name, flat, schema)]
     features, rows = _fit_features(texts) if learned or copied else (None, None)
     models = _fit_models(rows, {name: labels[name] for name in learned})
-    constants = {name: _majority(found) for name, found in labels.items() if name not in {*learned, *copied}}
+    constants = {name: _majority(values) for name, values in labels.items() if name not in {*learned, *copied}}
     neighbours = {name: labels[name] for name in copied}
-    kept = (rows.data, rows.indices, rows.indptr) if copied and rows is not None else None
+    neighbour_rows = (rows.data, rows.indices, rows.indptr) if copied and rows is not None else None
     whole = None if fields.is_flat and not is_alone(schema) else dict(schema)
-    return Classifier(columns, tuple(labels), features, models, constants, neighbours, kept, whole)
+    return Classifier(columns, tuple(labels), features, models, constants, neighbours, neighbour_rows, whole)
 
 
 def load(folder: Path) -> Classifier:
-    """Read what `save` wrote.
+    """Load a classifier from its folder.
 
     Raises:
-        EngineError: The file is missing, damaged, or holds types that skops does not trust.
+        EngineError: The file is missing, damaged, or has types that skops does not trust.
     """
     path = folder / FILE
     if not path.is_file():
@@ -145,23 +144,23 @@ def load(folder: Path) -> Classifier:
     try:
         content: Any = skops.io.load(path)
         return Classifier(**content)
-    except Exception as error:  # skops raises what the zip, its JSON and numpy raise, each the file's fault
+    except Exception as error:  # skops passes on what zipfile, json and numpy raise for a bad file
         raise EngineError(f"expected a classifier that skops loads, found {error} ({path})") from error
 
 
 def _is_copied(field: str, answers: Sequence[Mapping[str, Any]], schema: Mapping[str, Any]) -> bool:
-    """Whether a field takes the nearest neighbour's value: a value alone, a list or an object, by what is given."""
+    """Whether a field takes the nearest neighbour's value: a bare value, a list or an object, judged by the answers."""
     return is_alone(schema) or any(isinstance(answer.get(field), list | dict) for answer in answers)
 
 
 def _nearest(similar: Sequence[float], labels: Sequence[str | None]) -> str:
-    """The label of the most similar row that has one, the first of equals."""
-    known = [(near, label) for near, label in zip(similar, labels, strict=True) if label is not None]
-    return max(known, key=lambda row: row[0])[1]
+    """The label of the most similar row that has one; the first of equals."""
+    candidates = [(near, label) for near, label in zip(similar, labels, strict=True) if label is not None]
+    return max(candidates, key=lambda row: row[0])[1]
 
 
 def _fit_features(texts: list[str]) -> tuple[Any, Any]:
-    """The features of the texts, and their rows, one a text, each of length √2 where both parts know a term."""
+    """The fitted features, and a row per text, of length √2 if both parts have a term of it."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
 
@@ -175,28 +174,28 @@ def _fit_features(texts: list[str]) -> tuple[Any, Any]:
 
 
 def _fit_models(rows: Any, labels: Mapping[str, list[str | None]]) -> dict[str, Any]:
-    """A linear SVM for each field, of the rows that have a label."""
+    """A linear SVM per field, fitted on the rows with a label."""
     import numpy as np
     from sklearn.svm import LinearSVC
 
     fields = tqdm(labels.items(), "classical: fields", leave=False)
     models: dict[str, Any] = {}
-    for field, found in fields:
-        known = np.array([label is not None for label in found])
+    for field, values in fields:
+        present = np.array([label is not None for label in values])
         models[field] = LinearSVC(random_state=0).fit(
-            rows if known.all() else rows[known], [label for label in found if label is not None]
+            rows if present.all() else rows[present], [label for label in values if label is not None]
         )
     return models
 
 
 def _majority(labels: Sequence[str | None]) -> str:
-    """The most common label; among equals null, which claims least."""
+    """The most common label; of equals null, which claims the least."""
     counts = Counter(label for label in labels if label is not None)
     return max(counts, key=lambda label: (counts[label], label == "null"), default=_ABSENT)
 
 
 def _labels(answers: Sequence[Mapping[str, Any]], field: Field) -> list[str | None]:
-    """A field's label in each answer; None where it could not be there, since what it belongs to is not."""
+    """A field's label in each answer; None where it cannot exist, because its parent is missing."""
     inside = len(field.path) > 1 or field.label is not ABSENT
     missing = None if inside and field.required else _ABSENT
     return [to_json(answer[field.name]) if field.name in answer else missing for answer in answers]

@@ -1,9 +1,9 @@
-"""How much examples that come in groups tell: the design effect, and tests and intervals that respect groups. Pure.
+"""Statistics for examples that come in groups: the design effect, and tests and intervals that allow for it. Pure.
 
-Examples of one group (a customer's, near-duplicates) are right or wrong together, so that n of them tell less than n
-independent ones: as much as n / effect. The variance of a mean is taken between groups, with the correction of each
-group's own leverage (CR2: Bell and McCaffrey 2002); few or unequal groups widen an interval through the degrees of
-freedom of Student's distribution (Satterthwaite's, groups taken as alike within).
+Examples in a group (a customer's, near-duplicates) tend to be right or wrong together, so that n of them are only as
+informative as n / effect independent ones. The variance of a mean is computed between groups, with a correction for
+each group's leverage (CR2: Bell and McCaffrey 2002); few or unequal groups widen intervals through the degrees of
+freedom of Student's t (Satterthwaite's, assuming homogeneous groups).
 """
 
 import math
@@ -15,23 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# A quarter of a group of each extreme is added before the effect is taken: three wrong answers that happen to stand in
-# three groups do not show that groups do not matter. 0 covered too little in a trial, ½ and 1 more than was asked for.
+# A quarter of a group of each extreme is added before the effect is computed: three wrong answers that happen to be in
+# three groups do not prove that groups do not matter. In a trial, 0 covered too little, ½ and 1 more than nominal.
 _UNSEEN = 0.25
 
 
 @dataclass(frozen=True)
 class Design:
-    """By how much the variance of a mean exceeds that of independent examples, and the degrees of freedom for it.
+    """How much the variance of a mean exceeds that of independent examples, and its degrees of freedom.
 
-    `freedom` is infinite where every example is a group of its own.
+    `freedom` is infinite if every example is its own group.
     """
 
     effect: float = 1.0
     freedom: float = math.inf
 
     def critical(self, confidence: float = 0.95) -> float:
-        """How many standard errors of independent examples an interval reaches to each side."""
+        """The half-width of an interval, in standard errors of independent examples."""
         tail = (1 + confidence) / 2
         if math.isinf(self.freedom):
             return NormalDist().inv_cdf(tail) * math.sqrt(self.effect)
@@ -40,7 +40,7 @@ class Design:
         return float(t.ppf(tail, self.freedom)) * math.sqrt(self.effect)
 
     def tail(self, z: float) -> float:
-        """The one-sided p-value of a statistic that lies z standard errors of independent examples above the null."""
+        """The one-sided p-value of a statistic z standard errors (of independent examples) above the null."""
         if math.isinf(self.freedom):
             return 1 - NormalDist().cdf(z / math.sqrt(self.effect))
         from scipy.stats import t
@@ -53,24 +53,24 @@ INDEPENDENT = Design()
 
 @dataclass(frozen=True)
 class Grouped:
-    """Sums of values and sizes of groups, in the order in which groups first come."""
+    """The sums of values and the sizes of groups, in the order of their first examples."""
 
     sums: NDArray[Any]
     sizes: NDArray[Any]
 
     @property
     def alone(self) -> bool:
-        """Whether every example is a group of its own."""
+        """Whether every example is its own group."""
         return bool(self.sizes.max(initial=1) == 1)
 
     @property
     def typical(self) -> float:
-        """The size of the group that an example is in, on average over examples (Kish)."""
+        """The mean, over examples, of the size of their group (Kish)."""
         return float((self.sizes**2).sum() / self.sizes.sum())
 
 
 def grouped(values: NDArray[Any], groups: Sequence[Any] | NDArray[Any] | None) -> Grouped:
-    """Values by their groups; None: each is a group of its own."""
+    """Group the values; None: each is its own group."""
     if groups is None:
         return Grouped(np.asarray(values, dtype=float), np.ones(len(values)))
     codes = codes_of(groups)
@@ -78,7 +78,7 @@ def grouped(values: NDArray[Any], groups: Sequence[Any] | NDArray[Any] | None) -
 
 
 def codes_of(groups: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
-    """Numbers from 0 for the names of groups."""
+    """Group names as integers from 0."""
     if isinstance(groups, np.ndarray) and groups.dtype.kind in "iu":
         return np.unique(groups, return_inverse=True)[1]
     numbers: dict[Any, int] = {}
@@ -86,7 +86,7 @@ def codes_of(groups: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
 
 
 def design(values: NDArray[Any], groups: Sequence[Any] | NDArray[Any] | None, ends: tuple[float, float]) -> Design:
-    """The design of a mean of values that lie between `ends`; where they tell nothing, groups count as one example."""
+    """The design of a mean of values between `ends`; if they do not vary, each group counts as one example."""
     parts = grouped(values, groups)
     if parts.alone:
         return INDEPENDENT
@@ -103,16 +103,16 @@ def design(values: NDArray[Any], groups: Sequence[Any] | NDArray[Any] | None, en
 
 
 def freedom(sizes: NDArray[Any]) -> float:
-    """Degrees of freedom of a variance between groups of these sizes: k − 1 for k alike, fewer for unequal ones."""
+    """Degrees of freedom of the variance between groups of these sizes: k − 1 for k equal groups, else fewer."""
     weights = sizes**2
     return max(1.0, float(weights.sum() ** 2 / (weights**2).sum()) - 1)
 
 
 def flip_p(sums: NDArray[Any]) -> tuple[float, float]:
-    """Two-sided and one-sided p-value of whole numbers whose signs would be as likely the other way, exactly.
+    """Exact two-sided and one-sided p-values of integers whose signs are random under the null hypothesis.
 
-    Under the null hypothesis the sum of a group and its negative are equally likely: the distribution of their total
-    is a product of polynomials, of which each group gives ½ x^s + ½ x^−s. Of groups of one it is McNemar's exact test.
+    Each group's sum is then as likely as its negative, and the distribution of the total is a product of polynomials
+    ½ x^s + ½ x^−s, one per group. For groups of one this is McNemar's exact test.
     """
     sums = np.rint(sums).astype(int)
     sizes, counts = np.unique(np.abs(sums[sums != 0]), return_counts=True)
@@ -123,17 +123,17 @@ def flip_p(sums: NDArray[Any]) -> tuple[float, float]:
         part = np.zeros(size * count + 1)
         part[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
         chances = np.convolve(chances, part)
-    at = (int(sums.sum()) + int(np.abs(sums).sum())) // 2
-    greater, less = float(chances[at:].sum()), float(chances[: at + 1].sum())
+    index = (int(sums.sum()) + int(np.abs(sums).sum())) // 2
+    greater, less = float(chances[index:].sum()), float(chances[: index + 1].sum())
     return min(1.0, 2 * min(greater, less)), min(1.0, greater)
 
 
 def bounded_z(parts: Grouped, ends: tuple[float, float], at: float) -> float:
-    """How many standard errors the mean of bounded values lies above `at`, if `at` is true.
+    """How many standard errors the mean of bounded values is above `at`, under the hypothesis that `at` is the mean.
 
-    The standard error is that of the distribution nearest to the sample whose mean is `at` and whose values lie between
-    `ends` (empirical likelihood; Honda and Takemura 2010): where a loss would have been too rare to be seen, it is
-    reckoned with. Of right and wrong answers this is Wilson's statistic, of pairs of them Tango's.
+    The standard error is that of the distribution with mean `at` and values between `ends` that is nearest to the
+    sample (empirical likelihood; Honda and Takemura 2010), which allows for losses that were too rare to be seen. For
+    right and wrong answers this is Wilson's statistic, for pairs of them Tango's.
     """
     above, k = parts.sums - at * parts.sizes, len(parts.sums)
     total = float(above.sum())
@@ -148,12 +148,12 @@ def bounded_z(parts: Grouped, ends: tuple[float, float], at: float) -> float:
     variance = float((weights * kinds**2).sum()) + rest * worst**2
     if variance <= 1e-18:
         return 0.0 if abs(total) < 1e-9 else math.inf
-    # Half of a group's correction for the mean that was taken from the same sample, as in Student's variance.
+    # Half a group's correction because the mean is from the same sample, as in Student's variance.
     return total / math.sqrt(k * variance * (k / (k - 1) if k > 1 else 1.0))
 
 
 def _tilt(kinds: NDArray[Any], shares: NDArray[Any], most: float) -> float:
-    """λ in [0, most] with Σ share · u / (1 + λ u) = 0; `most` where the sum is still positive there."""
+    """λ in [0, most] with Σ share · u / (1 + λ u) = 0; `most` if the sum is still positive there."""
 
     def mean(tilt: float) -> float:
         return float((shares * kinds / np.maximum(1 + tilt * kinds, 1e-12)).sum())

@@ -1,4 +1,4 @@
-"""A rung against its parent on the same examples: by how much, how sure, and which examples changed sides."""
+"""A rung against its parent on the same examples: the difference, its uncertainty, and which examples changed sides."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,14 +20,14 @@ Measure = Literal["accuracy", "score"]
 
 @dataclass(frozen=True)
 class Changes:
-    """Ids of the examples that a rung answers right where its parent was wrong, and the other way round."""
+    """The ids of the examples that only the rung answers right, and of those that only its parent does."""
 
     fixed: tuple[str, ...]
     broken: tuple[str, ...]
 
 
 def common(parent: Scores, child: Scores) -> tuple[Scores, Scores]:
-    """Both on the examples that a scorer could decide for either; both map example id → score."""
+    """Both restricted to the examples that the scorer could decide for both; both map example id → score."""
     return (
         {key: score for key, score in parent.items() if key in child},
         {key: score for key, score in child.items() if key in parent},
@@ -35,10 +35,10 @@ def common(parent: Scores, child: Scores) -> tuple[Scores, Scores]:
 
 
 def changes(parent: Scores, child: Scores) -> Changes:
-    """Which examples were fixed and which broken. Both map example id → score.
+    """The examples that were fixed and those that were broken. Both map example id → score.
 
     Raises:
-        DataError: The two were not scored on the same examples.
+        DataError: The two have not been scored on the same examples.
     """
     _check_same_examples(parent, child)
     fixed = tuple(key for key, score in child.items() if score.passed and not parent[key].passed)
@@ -55,10 +55,10 @@ def compare(
 ) -> Comparison:
     """The difference (child − parent) with its 95 % interval and the two-sided p-value of no difference.
 
-    `groups` maps example id → group; an example without one is a group of its own.
+    `groups` maps example id → group; an example without one is its own group.
 
     Raises:
-        DataError: The two were not scored on the same examples, or on none.
+        DataError: The two have not been scored on the same examples, or on none.
     """
     _check_same_examples(parent, child)
     before, after = values(parent, parent, measure), values(child, parent, measure)
@@ -68,11 +68,11 @@ def compare(
 def compare_values(
     before: NDArray[Any], after: NDArray[Any], seed: int, measure: Measure, groups: Groups = None
 ) -> Comparison:
-    """The same of n values each; `fixed` counts those that rose, `broken` those that fell.
+    """The same for n values each; `fixed` counts those that rose, `broken` those that fell.
 
-    Accuracies by Tango's score interval and McNemar's exact test, mean scores by the score interval for bounded means
-    and its test (`paired.mean_p`, which draws from the seed). Of examples in groups the interval is as wide as their
-    design effect makes it, and the test turns whole groups.
+    For accuracies, Tango's score interval and McNemar's exact test; for mean scores, the score interval for bounded
+    means and its test (`paired.mean_p`, with random draws from the seed). For grouped examples, the design effect
+    widens the interval, and the test flips whole groups.
     """
     change = after - before
     fixed, broken = int(np.sum(change > 0)), int(np.sum(change < 0))
@@ -88,7 +88,7 @@ def compare_values(
 
 
 def paired_design(change: NDArray[Any], groups: Groups) -> Design:
-    """The design of a mean of paired differences."""
+    """The design of the mean of paired differences."""
     return INDEPENDENT if groups is None else design(change, groups, (-1.0, 1.0))
 
 
@@ -98,55 +98,55 @@ def _flipped(change: NDArray[Any], fixed: int, broken: int, groups: Groups) -> f
 
 
 def groups_of(keys: Iterable[str], groups: Mapping[str, str] | None) -> list[str] | None:
-    """The group of each example by its id."""
+    """Each example's group, by its id."""
     return None if groups is None else [groups.get(key, f"\0{key}") for key in keys]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How examples lie: the places of each slice's, named as `channel=chat`; the seed of draws; each one's group."""
+    """The indices of each slice's examples, by names like `channel=chat`; the seed for draws; each example's group."""
 
     members: Mapping[str, NDArray[Any]]
     seed: int
     groups: NDArray[Any] | None = None
 
-    def groups_at(self, places: NDArray[Any]) -> NDArray[Any] | None:
-        """The groups of the examples at these places."""
-        return None if self.groups is None else self.groups[places]
+    def groups_at(self, indices: NDArray[Any]) -> NDArray[Any] | None:
+        """The groups of the examples at these indices."""
+        return None if self.groups is None else self.groups[indices]
 
 
 def compare_slices(
     before: NDArray[Any], after: NDArray[Any], layout: Layout, measure: Measure
 ) -> tuple[SliceComparison, ...]:
-    """The comparison on each slice by itself."""
+    """The comparison on each slice separately."""
     return tuple(
         SliceComparison(
-            name=name, n=len(at),
-            **compare_values(before[at], after[at], layout.seed, measure, layout.groups_at(at)).model_dump(),
+            name=name, n=len(rows),
+            **compare_values(before[rows], after[rows], layout.seed, measure, layout.groups_at(rows)).model_dump(),
         )
-        for name, at in layout.members.items()
+        for name, rows in layout.members.items()
     )  # fmt: skip
 
 
 def slice_members(keys: Iterable[str], slices: Mapping[str, Mapping[str, str]]) -> dict[str, NDArray[Any]]:
-    """Slices, named as `channel=chat`, and the places of their examples; `slices` maps example id → slice → value."""
+    """Slices, named like `channel=chat`, → indices of their examples; `slices` maps example id → slice → value."""
     members: dict[str, list[int]] = defaultdict(list)
-    for place, key in enumerate(keys):
+    for index, key in enumerate(keys):
         for name, value in slices.get(key, {}).items():
-            members[f"{name}={value}"].append(place)
-    return {name: np.array(places) for name, places in sorted(members.items())}
+            members[f"{name}={value}"].append(index)
+    return {name: np.array(indices) for name, indices in sorted(members.items())}
 
 
 def values(scores: Scores, order: Iterable[str], measure: Measure) -> NDArray[Any]:
-    """What is compared, in the order of these ids: 1 for an answer that passed and 0 for others, or the score."""
+    """The values to compare, in the order of these ids: 1 for an answer that passed and 0 otherwise, or the score."""
     return np.array([float(scores[key].passed) if measure == "accuracy" else scores[key].value for key in order])
 
 
-def level_of(found: NDArray[Any], measure: Measure, groups: Sequence[str] | None = None) -> Interval:
-    """The accuracy by Wilson's interval, or the mean score by the score interval for bounded means."""
+def level_of(values: NDArray[Any], measure: Measure, groups: Sequence[str] | None = None) -> Interval:
+    """The accuracy with Wilson's interval, or the mean score with the score interval for bounded means."""
     if measure == "accuracy":
-        return share_of(found.tolist(), groups)
-    return mean_of(found, groups, (0.0, 1.0))
+        return share_of(values.tolist(), groups)
+    return mean_of(values, groups, (0.0, 1.0))
 
 
 def _check_same_examples(parent: Scores, child: Scores) -> None:

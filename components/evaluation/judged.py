@@ -1,4 +1,4 @@
-"""Answers with their scores: the one place in which a rung's answers are scored. What comes later reads these."""
+"""Answers with their scores: the only place where a rung's answers are scored. Later stages read the result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from components.evaluation.compare import Scores
 from components.records import Completion, Example, Judged, Score
 from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all
 
-BATCH = 256  # answers that are scored between two moves of the bar
+BATCH = 256  # answers scored between two updates of the progress bar
 
 
 @dataclass(frozen=True)
 class Judging:
-    """What answers are judged by: the scorer, the schema that makes them valid, how often the scorer may fail."""
+    """How answers are judged: the scorer, the schema for validity, and how often the scorer may fail."""
 
     scorer: Scorer
     schema: Mapping[str, Any]
@@ -26,13 +26,13 @@ class Judging:
 def judge_answers(
     name: str, examples: Sequence[Example], completions: Sequence[Completion], by: Judging
 ) -> list[Judged]:
-    """What completions, in any order, are worth, in the order of the examples; `name` is shown beside the bar.
+    """Judge completions, in any order; the result is in the order of the examples. `name` labels the progress bar.
 
-    A call that failed counts as a wrong answer, an answer that the scorer cannot decide has no score.
+    A failed call counts as a wrong answer; an answer that the scorer cannot decide has no score.
 
     Raises:
-        DataError: The completions are not one for each example.
-        ScorerError: The scorer cannot decide on more than the share that may fail.
+        DataError: There is not exactly one completion for each example.
+        ScorerError: The scorer fails on more than the allowed share.
     """
     by_id, validator = by_example(examples, completions), JsonSchemaScorer(by.schema)
     pairs = [(example, by_id[example.id]) for example in examples]
@@ -54,7 +54,7 @@ def judge_answers(
 
 
 def scores_in(judged: Sequence[Judged]) -> Scores:
-    """Example id → score, of those that the scorer could decide."""
+    """Example id → score, for those that the scorer could decide."""
     return {answer.example_id: answer.score for answer in judged if answer.score is not None}
 
 
@@ -62,16 +62,16 @@ def by_example(examples: Sequence[Example], completions: Sequence[Completion]) -
     """Example id → its completion.
 
     Raises:
-        DataError: There is no example, or not exactly one completion for each.
+        DataError: There are no examples, or not exactly one completion for each.
     """
-    found = {completion.example_id: completion for completion in completions}
+    by_id = {completion.example_id: completion for completion in completions}
     expected = {example.id for example in examples}
     if not expected or len(expected) != len(examples):
         raise DataError(f"expected examples with unique ids, found {len(expected):,} ids in {len(examples):,} examples")
-    if len(found) != len(completions) or found.keys() != expected:
-        odd = min(found.keys() ^ expected, default="one that comes twice")
+    if len(by_id) != len(completions) or by_id.keys() != expected:
+        odd = min(by_id.keys() ^ expected, default="one that comes twice")
         raise DataError(
             f"expected one completion for each of {len(expected):,} examples, found {len(completions):,} completions "
-            f"of {len(found.keys() & expected):,} of them; see example {odd}"
+            f"of {len(by_id.keys() & expected):,} of them; see example {odd}"
         )
-    return found
+    return by_id

@@ -1,7 +1,7 @@
-"""The audit of demonstrations: which look wrong, how many, and the ceiling that this sets for imitation.
+"""The audit of demonstrations: which look wrong, how many, and the ceiling for imitation that follows.
 
-Decides what a suspect is and what it suggests instead; how doubts arise is `doubt`'s (labels) and `pointing`'s
-(extracted values). Reads inputs and demonstrations alone: where references exist, they tell it nothing.
+Decides what a suspect is and which value it suggests; `doubt` (labels) and `pointing` (extracted values) compute the
+doubts. Uses only inputs and demonstrations, even where references exist.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ Way = dict[str, list[float]]
 
 
 class Suspect(Record):
-    """A demonstration that looks wrong in a field: what stands there, what is likelier, and how sure that is."""
+    """A demonstration that looks wrong in a field: its value, a likelier one, and the probability that it is wrong."""
 
     example_id: str
     field: str
@@ -31,17 +31,17 @@ class Suspect(Record):
 
 
 class FieldAudit(Record):
-    """A field: how it was looked at, and how many of its values are suspects."""
+    """A field: the models that judged it, and how many of its values are suspect."""
 
     ways: tuple[str, ...]
     suspects: int
 
 
 class Audit(Record):
-    """What was found among `demonstrations`; `expected_wrong` is the sum of the suspects' probabilities.
+    """The audit of `demonstrations`; `expected_wrong` is the sum of the suspects' probabilities.
 
-    `ceiling` is the accuracy that perfect imitation of them would have if the expected number were wrong, None where no
-    field could be judged; `unseen` fields can only lower it.
+    `ceiling` is the accuracy of perfect imitation if the expected number of demonstrations is wrong, None if no field
+    could be judged; errors in `unseen` fields can only lower it.
     """
 
     demonstrations: int
@@ -58,7 +58,7 @@ class Audit(Record):
 
 
 class Doubts(Record):
-    """One field: P(wrong) by way of looking and example, and what is likelier; the last way is the one that counts."""
+    """A field: P(wrong) by model and example, and likelier values; the last model counts."""
 
     ways: Way
     likelier: list[str]
@@ -68,7 +68,7 @@ class Doubts(Record):
 def doubts(
     examples: Sequence[Example], schema: Mapping[str, Any], columns: Sequence[str], params: AuditParams, seed: int
 ) -> dict[str, Doubts]:
-    """Field → the doubts about each demonstration's value; fields of free texts are left out.
+    """Field → doubts about each demonstration's value; fields with free text are left out.
 
     Raises:
         DataError: A demonstration cannot be read.
@@ -76,22 +76,22 @@ def doubts(
     texts = ["\n".join(example.input[column] for column in columns) for example in examples]
     fields, features = fields_of(schema), doubt.Texts(texts)
     answers = [fields.flat(read_demonstration(example, schema)) for example in examples]
-    found: dict[str, Doubts] = {}
+    by_field: dict[str, Doubts] = {}
     for field in tqdm(fields.leaves, "audit: fields", leave=False):
-        one = (
+        doubts_of_field = (
             _of_labels(field.name, features, answers, params.folds, seed)
             if field.shape.is_listed
             else _of_extracted(field.name, field.shape, texts, answers, params.folds)
         )
-        if one is not None:
-            found[field.name] = one
-    return found
+        if doubts_of_field is not None:
+            by_field[field.name] = doubts_of_field
+    return by_field
 
 
 def suspects(
-    examples: Sequence[Example], found: Mapping[str, Doubts], params: AuditParams, schema: Mapping[str, Any]
+    examples: Sequence[Example], by_field: Mapping[str, Doubts], params: AuditParams, schema: Mapping[str, Any]
 ) -> list[Suspect]:
-    """Values that are more likely wrong than `min_precision`, the likeliest first."""
+    """Values whose probability of being wrong exceeds `min_precision`, the most likely first."""
     fields = fields_of(schema)
     values = [fields.flat(read_demonstration(example, schema)) for example in examples]
     listed = [
@@ -99,22 +99,24 @@ def suspects(
             example_id=example.id,
             field=field,
             value=to_json(values[number].get(field)),
-            suggested=one.likelier[number],
+            suggested=doubts_of_field.likelier[number],
             probability=probability,
-            reason=one.reason,
+            reason=doubts_of_field.reason,
             text="\n".join(example.input.values()),
         )
-        for field, one in found.items()
-        for number, (example, probability) in enumerate(zip(examples, list(one.ways.values())[-1], strict=True))
-        if probability > params.min_precision and one.likelier[number] != to_json(values[number].get(field))
+        for field, doubts_of_field in by_field.items()
+        for number, (example, probability) in enumerate(
+            zip(examples, list(doubts_of_field.ways.values())[-1], strict=True)
+        )
+        if probability > params.min_precision and doubts_of_field.likelier[number] != to_json(values[number].get(field))
     ]
     return sorted(listed, key=lambda suspect: -suspect.probability)
 
 
 def summarise(
-    examples: Sequence[Example], found: Mapping[str, Doubts], listed: Sequence[Suspect], fields: Sequence[str]
+    examples: Sequence[Example], by_field: Mapping[str, Doubts], listed: Sequence[Suspect], fields: Sequence[str]
 ) -> Audit:
-    """The audit in numbers; a demonstration with several suspect fields counts once, by the surest."""
+    """The audit in numbers; a demonstration with several suspect fields counts once, with its highest probability."""
     surest: dict[str, float] = {}
     for suspect in listed:
         surest[suspect.example_id] = max(surest.get(suspect.example_id, 0.0), suspect.probability)
@@ -123,12 +125,14 @@ def summarise(
         demonstrations=len(examples),
         suspects=len(surest),
         expected_wrong=expected,
-        ceiling=1 - expected / len(examples) if found else None,
+        ceiling=1 - expected / len(examples) if by_field else None,
         fields={
-            field: FieldAudit(ways=tuple(one.ways), suspects=sum(suspect.field == field for suspect in listed))
-            for field, one in found.items()
+            field: FieldAudit(
+                ways=tuple(doubts_of_field.ways), suspects=sum(suspect.field == field for suspect in listed)
+            )
+            for field, doubts_of_field in by_field.items()
         },
-        unseen=tuple(field for field in fields if field not in found),
+        unseen=tuple(field for field in fields if field not in by_field),
     )
 
 
@@ -152,7 +156,10 @@ def _of_extracted(
     if pointed is None:
         return None
     return Doubts(
-        ways={"not_in_text": [float(not one) for one in pointed.found], "pointed": (1 - pointed.probability).tolist()},
+        ways={
+            "not_in_text": [float(not in_text) for in_text in pointed.found],
+            "pointed": (1 - pointed.probability).tolist(),
+        },
         likelier=[to_json(value) for value in pointed.likeliest],
         reason="the text offers another that is taken elsewhere in such a place",
     )

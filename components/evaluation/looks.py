@@ -1,6 +1,6 @@
-"""How sure the gate has to be: the level of a look at a sealed split, and of each comparison of a climb. Pure.
+"""The gate's significance levels: for a look at a sealed split, and for each comparison in a climb. Pure.
 
-Decides how the chance of a false promotion is spent over all challenges that one sealed split decides.
+Decides how the risk of a false promotion is spent over all challenges on a sealed split.
 """
 
 import hashlib
@@ -10,16 +10,16 @@ from components.params import GateParams
 from components.records import Example, Verdict
 
 NO_CHAMPION = "none"
-SKETCH = 128  # hashes of a kind: any split fits into a tag, and a half that is shared is known to within 4 points
-COLUMNS = 3  # of the inputs by which a split is recognised: of low numbers of values nothing can be told
+SKETCH = 128  # hashes per kind: a sketch fits into a tag, and a shared half is estimated to within 4 points
+COLUMNS = 3  # input columns by which a split is recognised: those with few values are not distinctive
 
 
 def alpha_of_look(params: GateParams, look: int) -> float:
-    """The two-sided level of the look-th challenge on one sealed split; 0 when the split is used up.
+    """The two-sided level of the look-th challenge on a sealed split; 0 once the split is used up.
 
-    A two-sided test at alpha promotes an equal challenger with a chance of alpha / 2. The first look spends that half
-    of alpha, the looks after it share the other half equally: over all of them together at most alpha of equal
-    challengers is promoted, and the first look is as sharp as if it were the only one.
+    A two-sided test at alpha promotes an equal challenger with probability alpha / 2. The first look spends that half,
+    later looks share the other half equally: over all looks, an equal challenger is promoted with probability alpha at
+    most, and the first look has the power of a single one.
     """
     if look == 1:
         return params.alpha
@@ -27,34 +27,38 @@ def alpha_of_look(params: GateParams, look: int) -> float:
 
 
 def holm_climb(alpha: float, comparisons: int, walk: Callable[[float], Sequence[Verdict]]) -> Sequence[Verdict]:
-    """Climb with Holm's correction (1979): at alpha / comparisons, then with one comparison less for each that was won.
+    """Climb with Holm's correction (1979): at alpha / comparisons, then with a comparison less for each one won.
 
-    `walk` climbs at a level. It is called again as long as more comparisons were won than before, so that the level
-    grows to alpha / (comparisons − won): who stands may change on the way, and with it who is compared.
+    `walk` climbs at a level. It is repeated as long as more comparisons are won than before, so that the level rises to
+    alpha / (comparisons − won): a different champion on the way changes later comparisons.
     """
     won = 0
     while True:
         verdicts = walk(alpha / max(1, comparisons - won))
-        now = sum(one.decision == "promoted" and one.champion != NO_CHAMPION for one in verdicts)
+        now = sum(verdict.decision == "promoted" and verdict.champion != NO_CHAMPION for verdict in verdicts)
         if now <= won:
             return verdicts
         won = now
 
 
 def sketch(examples: Iterable[Example]) -> tuple[str, ...]:
-    """What a split is recognised by: the least hashes of its examples' contents, ids and inputs.
+    """A sketch by which a split is recognised: the smallest hashes of its examples' contents, ids and inputs.
 
-    At most SKETCH of each kind, in order. Contents are bare hashes, the others have a letter before: ids `i`, and the
-    COLUMNS input columns with the most different values `c`, `d`, `e`, where at least half of them differ. A split
-    whose references are written otherwise, or that has another column, is recognised by what stayed.
+    At most SKETCH of each kind, in order. Hashes of contents have no prefix; ids have `i`, and the COLUMNS input
+    columns with the most distinct values (at least half of them distinct) have `c`, `d` and `e`. A split with reworded
+    references or another column is still recognised by the rest.
     """
     rows = list(examples)
-    kinds = {"": [f"{one.input}\n{one.reference}" for one in rows], "i": [one.id for one in rows]}
-    columns = {name: [one.input[name] for one in rows if name in one.input] for one in rows[:1] for name in one.input}
+    kinds = {"": [f"{example.input}\n{example.reference}" for example in rows], "i": [example.id for example in rows]}
+    columns = {
+        name: [example.input[name] for example in rows if name in example.input]
+        for example in rows[:1]
+        for name in example.input
+    }
     telling = [name for name, texts in columns.items() if len(set(texts)) >= len(texts) / 2]
     widest = sorted(telling, key=lambda name: (-len(set(columns[name])), name))[:COLUMNS]
     kinds |= dict(zip("cde", (columns[name] for name in widest), strict=False))
-    return tuple(f"{kind}{one}" for kind, texts in kinds.items() for one in _least(texts))
+    return tuple(f"{kind}{example}" for kind, texts in kinds.items() for example in _least(texts))
 
 
 def _least(texts: Iterable[str]) -> list[str]:
@@ -62,25 +66,30 @@ def _least(texts: Iterable[str]) -> list[str]:
 
 
 def shared(today: Sequence[str], earlier: Sequence[str]) -> float:
-    """The share of today's examples that an earlier split held too, by the sketches of both, in [0, 1].
+    """The share of today's examples that an earlier split also had, estimated from both sketches, in [0, 1].
 
-    By whichever kind of hash says most: contents with contents, ids with ids, any column with any.
+    The maximum over kinds of hashes: contents with contents, ids with ids, any column with any.
     """
     now, then = _kinds(today), _kinds(earlier)
-    pairs = [(one, other) for one in now for other in then if one == other or {one, other} <= set("cde")]
-    return max((_shared(now[one], then[other]) for one, other in pairs), default=0.0)
+    pairs = [
+        (kind, earlier_kind)
+        for kind in now
+        for earlier_kind in then
+        if kind == earlier_kind or {kind, earlier_kind} <= set("cde")
+    ]
+    return max((_shared(now[kind], then[earlier_kind]) for kind, earlier_kind in pairs), default=0.0)
 
 
 def _kinds(sketched: Sequence[str]) -> dict[str, list[str]]:
-    """The hashes of a sketch by their kind."""
+    """A sketch's hashes by kind."""
     kinds: dict[str, list[str]] = {}
-    for one in sketched:
-        kinds.setdefault(one[:-8], []).append(one[-8:])
+    for hashed in sketched:
+        kinds.setdefault(hashed[:-8], []).append(hashed[-8:])
     return kinds
 
 
 def _shared(today: Sequence[str], earlier: Sequence[str]) -> float:
-    """The same of one kind. Below the largest hash that both reach each is complete; there they are compared."""
+    """The same for one kind. Sketches are compared up to the largest hash to which both are complete."""
     reach = min(max(part) if len(part) == SKETCH else "~" for part in (today, earlier))
-    comparable = [one for one in today if one <= reach]
+    comparable = [hashed for hashed in today if hashed <= reach]
     return len(set(comparable) & set(earlier)) / len(comparable) if comparable else 0.0

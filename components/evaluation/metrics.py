@@ -1,4 +1,4 @@
-"""The numbers that describe a rung, and how sure they are. Pure: scores in, numbers out; randomness from a seed."""
+"""The numbers that describe a rung, with intervals. Pure: from scores to numbers; randomness comes from a seed."""
 
 import math
 from collections import Counter, defaultdict
@@ -14,12 +14,12 @@ from components.records import Example, Interval, Latency, Score
 
 
 def wilson(successes: float, n: float, confidence: float = 0.95, design: Design = INDEPENDENT) -> Interval:
-    """A proportion in [0, 1] with its interval (Wilson 1927, without continuity correction).
+    """A proportion in [0, 1] with an interval (Wilson 1927, without continuity correction).
 
-    Of examples in groups it is the interval of as many as they are worth (Korn and Graubard 1998).
+    For grouped examples, the interval uses their effective number (Korn and Graubard 1998).
 
     Raises:
-        DataError: There is nothing to take a share of.
+        DataError: There are no examples.
     """
     if n < 1:
         raise DataError(f"expected at least one example for a proportion, found {n}")
@@ -27,19 +27,19 @@ def wilson(successes: float, n: float, confidence: float = 0.95, design: Design 
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    # At 0 and n the bound is the proportion itself; rounding must not put it on the other side.
+    # At 0 and n the bound equals the proportion; rounding must not put it on the wrong side.
     return Interval(value=share, low=max(0.0, min(share, centre - half)), high=min(1.0, max(share, centre + half)))
 
 
 def accuracy(scores: Iterable[Score], groups: Sequence[str] | None = None) -> Interval:
-    """The share of scores that passed; `groups` names the group of each."""
+    """The share of scores that passed; `groups` names each one's group."""
     return share_of([score.passed for score in scores], groups)
 
 
 def share_of(outcomes: Iterable[bool], groups: Sequence[str] | None = None) -> Interval:
-    """The share of true outcomes, with an interval that respects groups."""
-    found = np.array(list(outcomes), dtype=float)
-    return wilson(float(found.sum()), len(found), design=share_design(found, groups))
+    """The share of true outcomes, with an interval that accounts for groups."""
+    values = np.array(list(outcomes), dtype=float)
+    return wilson(float(values.sum()), len(values), design=share_design(values, groups))
 
 
 def share_design(outcomes: NDArray[Any], groups: Sequence[str] | None) -> Design:
@@ -48,15 +48,15 @@ def share_design(outcomes: NDArray[Any], groups: Sequence[str] | None) -> Design
 
 
 def effective(outcomes: Iterable[bool], groups: Sequence[str]) -> float | None:
-    """How many independent outcomes tell as much of their share; None where each is a group of its own."""
+    """The effective number of independent outcomes; None if each is its own group."""
     if len(set(groups)) == len(groups):
         return None
-    found = np.array(list(outcomes), dtype=float)
-    return len(found) / share_design(found, groups).effect
+    values = np.array(list(outcomes), dtype=float)
+    return len(values) / share_design(values, groups).effect
 
 
 def field_accuracy(scores: Sequence[Score], fields: Iterable[str]) -> dict[str, float]:
-    """The mean part of each field that the scorer reports on, in [0, 1]; behind a gate that did not pass none is."""
+    """The mean of each field that the scorer reports on, in [0, 1]; after a failed precondition none is reported."""
     return {
         field: float(np.mean([score.parts.get(field, 0.0) for score in scores]))
         for field in fields
@@ -67,24 +67,24 @@ def field_accuracy(scores: Sequence[Score], fields: Iterable[str]) -> dict[str, 
 def slice_accuracy(
     examples: Iterable[Example], scores: Mapping[str, Score], slices: Iterable[str]
 ) -> dict[str, dict[str, float]]:
-    """Slice → its value → share passed; an example without the slice is left out of it."""
+    """Slice → its value → share passed; examples without the slice are left out."""
     passed: dict[str, dict[str, list[bool]]] = {name: defaultdict(list) for name in slices}
     for example in examples:
         for name in passed.keys() & example.slices.keys():
             passed[name][example.slices[name]].append(scores[example.id].passed)
     return {
-        name: {value: sum(found) / len(found) for value, found in sorted(values.items())}
+        name: {value: sum(outcomes) / len(outcomes) for value, outcomes in sorted(values.items())}
         for name, values in passed.items()
     }
 
 
 def slice_sizes(examples: Iterable[Example], slices: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Slice → its value → number of examples; an example without the slice is left out of it."""
-    found = {name: Counter[str]() for name in slices}
+    """Slice → its value → number of examples; examples without the slice are left out."""
+    counts = {name: Counter[str]() for name in slices}
     for example in examples:
-        for name in found.keys() & example.slices.keys():
-            found[name][example.slices[name]] += 1
-    return {name: dict(sorted(values.items())) for name, values in found.items()}
+        for name in counts.keys() & example.slices.keys():
+            counts[name][example.slices[name]] += 1
+    return {name: dict(sorted(values.items())) for name, values in counts.items()}
 
 
 def mcnemar_exact(fixed: int, broken: int) -> float:
@@ -95,20 +95,20 @@ def mcnemar_exact(fixed: int, broken: int) -> float:
 
 
 def latency_percentiles(latencies_ms: Iterable[float]) -> Latency:
-    """Median and 95th percentile, linearly interpolated.
+    """The median and 95th percentile, linearly interpolated.
 
     Raises:
-        DataError: There is no call.
+        DataError: There are no calls.
     """
-    found = list(latencies_ms)
-    if not found:
+    latencies = list(latencies_ms)
+    if not latencies:
         raise DataError("expected the latency of at least one call, found none")
-    p50, p95 = np.percentile(found, [50, 95])
+    p50, p95 = np.percentile(latencies, [50, 95])
     return Latency(p50=float(p50), p95=float(p95))
 
 
 def zero_variance_share(rewards_P_G: NDArray[Any]) -> float:
-    """The share of P prompts whose G rewards are all equal, which teach nothing by their advantages.
+    """The share of P prompts whose G rewards are all equal, so that their advantages teach nothing.
 
     Raises:
         DataError: The array is not P × G, or empty.

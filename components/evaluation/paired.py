@@ -1,7 +1,7 @@
-"""Two contenders on the same examples: intervals and tests for their difference. Pure; randomness from a seed.
+"""Intervals and tests for the difference of two contenders on the same examples. Pure; randomness from a seed.
 
-Right and wrong answers are told by two counts, the examples that were fixed and those that were broken; graded scores
-by their differences. What follows from a difference is decided elsewhere.
+Right and wrong answers are given by two counts, of fixed and of broken examples; graded scores by their differences.
+Other modules draw the conclusions.
 """
 
 import math
@@ -15,22 +15,22 @@ from components.errors import DataError
 from components.evaluation.clusters import INDEPENDENT, Design, bounded_z, freedom, grouped
 from components.records import Interval
 
-Groups = Sequence[Any] | NDArray[Any] | None  # the group of each example; None: each is one of its own
+Groups = Sequence[Any] | NDArray[Any] | None  # the group of each example; None: each is its own
 PERMUTATIONS = 9_999
-_EXACT = 1e-12  # to which the ends of an interval are found
+_EXACT = 1e-12  # precision of the ends of an interval
 
 
 @lru_cache(maxsize=4096)
 def tango(fixed: float, broken: float, n: float, confidence: float = 0.95, design: Design = INDEPENDENT) -> Interval:
-    """The difference of two proportions of the same n examples, (fixed − broken) / n, with its score interval.
+    """The difference of two proportions of the same n examples, (fixed − broken) / n, with a score interval.
 
-    Tango 1998 (Statistics in Medicine 17, 891–908): all differences that its test does not refuse. Of the intervals
-    compared in benchmarks/verdicts.json the one whose coverage is right from n = 100 on, also where few examples
-    change sides; the percentile bootstrap falls to 73 % there. Slices ask for the same counts again and again. Of
-    examples in groups the standard error grows with the root of their design effect.
+    Tango 1998 (Statistics in Medicine 17, 891–908): all differences that his test does not reject. Of the intervals
+    compared in benchmarks/verdicts.json, the only one with correct coverage from n = 100 on, even if few examples
+    change sides; there the percentile bootstrap falls to 73 %. Cached, because slices repeat the same counts. For
+    grouped examples, the standard error grows with the root of the design effect.
 
     Raises:
-        DataError: There is no example, or more changed sides than there are.
+        DataError: There are no examples, or more changed sides than there are.
     """
     if n < 1 or min(fixed, broken) < 0 or fixed + broken > n:
         raise DataError(f"expected counts of at least one example, found {fixed} fixed and {broken} broken of {n}")
@@ -41,10 +41,10 @@ def tango(fixed: float, broken: float, n: float, confidence: float = 0.95, desig
 
 
 def tango_z(fixed: float, broken: float, n: float, delta: float) -> float:
-    """How many standard errors the measured difference lies above `delta`, in (−1, 1); at 0 McNemar's statistic.
+    """How many standard errors the measured difference is above `delta`, in (−1, 1); at 0 McNemar's statistic.
 
-    The standard error is that under `delta`: with q the most likely share of broken examples if `delta` is true, the
-    variance of the difference of counts is n (2 q + delta (1 − delta)) (Tango 1998, equation 4 and its appendix).
+    The standard error assumes `delta`: with q the most likely share of broken examples under `delta`, the variance of
+    the difference of counts is n (2 q + delta (1 − delta)) (Tango 1998, equation 4 and its appendix).
     """
     above = fixed - broken - n * delta
     linear = (2 * n - fixed + broken) * delta - fixed - broken
@@ -67,10 +67,10 @@ def mean_of(
     ends: tuple[float, float] = (-1.0, 1.0),
     confidence: float = 0.95,
 ) -> Interval:
-    """The mean of values between `ends`: all means that its studentised test does not refuse.
+    """The mean of values between `ends`, with the interval of all means that its studentised test does not reject.
 
-    A score interval for bounded means (`clusters.bounded_z`): where all values agree it is no point, because a value at
-    the other end may have been too rare to be seen. Of one group nothing is known but the ends.
+    A score interval for bounded means (`clusters.bounded_z`): even if all values agree it is not a point, because
+    values at the other end may have been too rare to be seen. A single group gives only `ends`.
     """
     import numpy as np
     from scipy.stats import t
@@ -85,10 +85,10 @@ def mean_of(
 
 
 def mean_p(differences: NDArray[Any], groups: Groups, seed: int, shift: float = 0.0) -> tuple[float, float]:
-    """Two-sided and one-sided p-value of differences in [−1, 1]: are they greater than −shift on average?
+    """Two-sided and one-sided p-values of differences in [−1, 1]: is their mean greater than −shift?
 
-    The greater of two: sign flips of whole groups, which rare large gains do not mislead, and the studentised test for
-    bounded means, which reckons with rare large losses that were not seen.
+    The greater of two p-values: by sign flips of whole groups, which rare large gains do not mislead, and by the
+    studentised test for bounded means, which allows for rare large losses that were not seen.
     """
     from scipy.stats import t
 
@@ -102,11 +102,11 @@ def mean_p(differences: NDArray[Any], groups: Groups, seed: int, shift: float = 
 
 
 def sign_flip(differences: NDArray[Any], seed: int, shift: Any = 0.0) -> tuple[float, float]:
-    """Two-sided and one-sided p-value of the paired permutation test: are the differences greater than −shift?
+    """Two-sided and one-sided p-values of the paired permutation test: are the differences greater than −shift?
 
-    Under the null hypothesis a difference and its negative are equally likely (Fisher 1935). Of examples in groups the
-    differences are sums of groups, and the shift is theirs. Up to 2^13 patterns of signs are enumerated, of more
-    PERMUTATIONS are drawn. (scipy's permutation_test does the same and took several times as long.)
+    Under the null hypothesis a difference and its negative are equally likely (Fisher 1935). For grouped examples, the
+    differences are sums over groups, and the shift is per group. Up to 2^13 sign patterns are enumerated; of more,
+    PERMUTATIONS are drawn. (scipy's permutation_test does the same, several times more slowly.)
     """
     import numpy as np
 
@@ -121,32 +121,32 @@ def sign_flip(differences: NDArray[Any], seed: int, shift: Any = 0.0) -> tuple[f
         draws = [2.0 * rng.integers(0, 2, (part, k), dtype=np.int8) - 1 for part in _parts(PERMUTATIONS, 1000)]
         totals = np.concatenate([signs @ moved for signs in draws])
     total, exact = float(moved.sum()), _EXACT * max(1.0, float(np.abs(moved).sum()))
-    own = 0 if enumerated else 1  # the sample itself is one of all patterns
+    own = 0 if enumerated else 1  # the sample itself is one of the patterns
     greater = float((totals >= total - exact).sum() + own) / (len(totals) + own)
     less = float((totals <= total + exact).sum() + own) / (len(totals) + own)
     return min(1.0, 2 * min(greater, less)), greater
 
 
 def _parts(total: int, most: int) -> list[int]:
-    """Sizes of at most `most` that add up to the total: signs of many examples are drawn in parts."""
+    """Sizes of at most `most` that add up to the total: signs for many examples are drawn in chunks."""
     return [most] * (total // most) + ([total % most] if total % most else [])
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted so that the chance of any false rejection stays at the level (Holm 1979).
+    """The p-values, adjusted so that the chance of any false rejection stays at the level (Holm 1979).
 
-    The i-th smallest of m is multiplied by m − i + 1, and is no smaller than the one before it. (statsmodels' function
-    collects garbage at each call, which takes longer than all the rest of a verdict.)
+    The i-th smallest of m is multiplied by m − i + 1, and is no smaller than the one before. (statsmodels' function
+    triggers garbage collection on each call, which takes longer than all the rest of a verdict.)
     """
     adjusted, so_far = [0.0] * len(p_values), 0.0
-    for place, at in enumerate(sorted(range(len(p_values)), key=lambda one: p_values[one])):
-        so_far = max(so_far, min(1.0, (len(p_values) - place) * p_values[at]))
-        adjusted[at] = so_far
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        so_far = max(so_far, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = so_far
     return adjusted
 
 
 def _bound(inside: float, outside: float, holds: Any, exact: float = 1e-10) -> float:
-    """The end of the interval between a difference that the test accepts and −1 or 1, by bisection."""
+    """The end of the interval between an accepted difference and −1 or 1, by bisection."""
     if holds(outside):
         return outside
     while abs(outside - inside) > exact:

@@ -1,8 +1,7 @@
-"""Answers made from a right one: the same answer written otherwise, and the answer with one field wrong.
+"""Variants of a right answer: the same answer in other notation, and the answer with one field wrong.
 
-Decides what counts as the same (JSON's spacing, key order, number and character notation, synonyms that a workload
-names) and what surely is wrong (another label, another number, another example's text). Works on
-answers of any schema.
+Decides what is equivalent (JSON's spacing, key order, notation of numbers and characters, a workload's synonyms) and
+what is certainly wrong (another label, another number, another example's text). Works with any schema.
 """
 
 import json
@@ -18,14 +17,14 @@ from components.scorers.answers import NotAnAnswer, read, write
 from components.scorers.matching import is_number
 
 Answer = Mapping[str, Any]
-DONORS = 30  # other answers whose values one mistake chooses from
+DONORS = 30  # other answers from whose values a mistake is chosen
 
 
 def rewritten(text: str, synonyms: Mapping[str, str], schema: Answer) -> dict[str, str]:
-    """Kind → the same answer written otherwise; kinds that would change nothing are left out.
+    """Kind → the same answer in other notation; kinds that would change nothing are left out.
 
-    A text that stands alone has only other white space around it and synonyms; everything else is JSON, whatever its
-    schema: an object, a list, a number.
+    For a bare text, only surrounding white space and synonyms are varied; everything else is JSON, whatever its schema:
+    an object, a list, a number.
     """
     spacing = {"spacing": f"\n {text} \n"}
     try:
@@ -47,43 +46,43 @@ def rewritten(text: str, synonyms: Mapping[str, str], schema: Answer) -> dict[st
 
 
 def _changed(kinds: Mapping[str, str], text: str) -> dict[str, str]:
-    return {kind: found for kind, found in kinds.items() if found != text}
+    return {kind: rewriting for kind, rewriting in kinds.items() if rewriting != text}
 
 
 def mistakes(text: str, schema: Answer, donors: Sequence[Answer], rng: random.Random) -> dict[str, str]:
-    """Field → the answer with this field alone wrong: valid where the schema's labels and the donors allow it.
+    """Field → the answer with only this field wrong, and valid if the schema's labels and the donors allow it.
 
-    `donors` are other right answers. A field of which no other value is known is left out.
+    `donors` are other right answers. Fields for which no other value is known are left out.
     """
     try:
         answer = read(text, schema)
     except NotAnAnswer:
         return {}
-    found: dict[str, str] = {}
+    wrong_answers: dict[str, str] = {}
     donors = rng.sample(donors, min(DONORS, len(donors)))
     for field in fields_of(schema).places:
         others = [other for other in _others(field, donors) if differs(_value(field, answer), other)]
         if others and not field.holder:
-            found[field.name] = write(field.put(answer, rng.choice(others)), schema)
-    return found
+            wrong_answers[field.name] = write(field.put(answer, rng.choice(others)), schema)
+    return wrong_answers
 
 
-def differs(one: Any, other: Any) -> bool:
-    """Whether two values surely mean something else, whatever the scorer's tolerance: False where that is unclear."""
-    if is_number(one) and is_number(other):
-        return abs(one - other) > 0.1 * max(abs(one), abs(other)) + 0.5
-    if isinstance(one, str) and isinstance(other, str):
-        return _letters(one) != _letters(other)
-    return type(one) is not type(other) or one != other
+def differs(first: Any, second: Any) -> bool:
+    """Whether two values certainly differ in meaning, whatever the scorer's tolerance; False if in doubt."""
+    if is_number(first) and is_number(second):
+        return abs(first - second) > 0.1 * max(abs(first), abs(second)) + 0.5
+    if isinstance(first, str) and isinstance(second, str):
+        return _letters(first) != _letters(second)
+    return type(first) is not type(second) or first != second
 
 
 def is_closed(shape: Shape) -> bool:
-    """Whether a field's values can be told right from wrong by comparing them: labels, numbers, patterned strings."""
+    """Whether comparing a field's values tells right from wrong: labels, numbers, strings with a pattern."""
     return shape.is_listed or not (shape.is_free_text or {"array", "object"} & shape.kinds or not shape.kinds)
 
 
 def surely_wrong(text: str, reference: str, schema: Answer) -> bool:
-    """Whether an answer is wrong in a field that can be compared; of free texts it says nothing."""
+    """Whether an answer is wrong in a field that can be compared; free texts are not judged."""
     try:
         answer, right = read(text, schema), read(reference, schema)
     except NotAnAnswer:
@@ -93,7 +92,7 @@ def surely_wrong(text: str, reference: str, schema: Answer) -> bool:
 
 
 def _others(field: Field, donors: Sequence[Answer]) -> list[Any]:
-    """Values that the field may have instead."""
+    """Other values for the field."""
     if field.shape.values is not None:
         return list(field.shape.values)
     seen = [value for donor in donors if (value := field.of(donor)) is not ABSENT]
@@ -102,7 +101,7 @@ def _others(field: Field, donors: Sequence[Answer]) -> list[Any]:
 
 
 def _value(field: Field, answer: Answer) -> Any:
-    """A field's value, None where it is missing."""
+    """A field's value, None if it is missing."""
     value = field.of(answer)
     return None if value is ABSENT else value
 
@@ -116,7 +115,7 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _reversed(value: Any) -> Any:
-    """The same with the keys of all objects the other way round; lists keep their order."""
+    """The value with the keys of all objects in reverse order; lists keep their order."""
     if isinstance(value, Mapping):
         return {key: _reversed(value[key]) for key in reversed(list(value))}
     return [_reversed(item) for item in value] if isinstance(value, list) else value

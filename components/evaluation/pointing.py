@@ -1,7 +1,7 @@
-"""How likely an extracted value is wrong: where the text offers several of its kind, another one may look righter.
+"""How likely an extracted value is wrong: the text may contain another value of its kind that fits better.
 
-Works on fields whose values stand in the text. A linear model of the words around a candidate learns, from the other
-demonstrations, which of them people take. No reference is read.
+For fields whose values are copied from the text. A linear model of the words around a candidate learns from the other
+demonstrations which candidates people choose. References are not used.
 """
 
 import re
@@ -16,14 +16,14 @@ from components.schema import Shape
 from components.scorers.patterns import TooSlow, compiled
 
 AROUND = 5  # words on each side of a candidate
-SPAN = 60  # characters in which they are looked for
-FOUND_SHARE = 0.8  # of a field's values, from which it is called extracted
+SPAN = 60  # characters in which they are searched
+FOUND_SHARE = 0.8  # of a field's values must be in the text for it to count as extracted
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True)
 class Pointed:
-    """P(value) of each example, the value that is likeliest, and whether the example's own stands in the text."""
+    """P(value) for each example, the most likely value, and whether the example's value is in the text."""
 
     probability: NDArray[Any]
     likeliest: list[Any]
@@ -32,7 +32,7 @@ class Pointed:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A value that a text offers: whose text, which value, and the words around it."""
+    """A value in a text: the example's index, the value, and the words around it."""
 
     example: int
     value: Any
@@ -40,33 +40,33 @@ class Candidate:
 
 
 def point(shape: Shape, texts: Sequence[str], values: Sequence[Any], folds: int) -> Pointed | None:
-    """Judge a field's values by the candidates of their texts; None where the field is not extracted."""
-    candidates = [one for number, text in enumerate(texts) for one in offered(number, text, shape)]
+    """Judge a field's values by the candidates in their texts; None if the field is not extracted."""
+    candidates = [candidate for number, text in enumerate(texts) for candidate in offered(number, text, shape)]
     by_text: dict[int, list[Any]] = {}
-    for one in candidates:
-        by_text.setdefault(one.example, []).append(one.value)
-    found = [value is None or _key(value) in map(_key, by_text.get(n, [])) for n, value in enumerate(values)]
-    known = [n for n, value in enumerate(values) if value is not None]
-    if len(known) < folds or sum(found[n] for n in known) < FOUND_SHARE * len(known):
+    for candidate in candidates:
+        by_text.setdefault(candidate.example, []).append(candidate.value)
+    in_text = [value is None or _key(value) in map(_key, by_text.get(n, [])) for n, value in enumerate(values)]
+    present = [n for n, value in enumerate(values) if value is not None]
+    if len(present) < folds or sum(in_text[n] for n in present) < FOUND_SHARE * len(present):
         return None
-    taken = np.array([_key(one.value) == _key(values[one.example]) for one in candidates])
+    taken = np.array([_key(candidate.value) == _key(values[candidate.example]) for candidate in candidates])
     if taken.all() or not taken.any():
         return None
     chances = _chances(candidates, taken, folds)
     probability, likeliest = np.ones(len(values)), list(values)
-    for one, chance, is_taken in zip(candidates, chances, taken, strict=True):
+    for candidate, chance, is_taken in zip(candidates, chances, taken, strict=True):
         doubt = chance if is_taken else 1 - chance
-        if doubt < probability[one.example]:
-            probability[one.example] = doubt
+        if doubt < probability[candidate.example]:
+            probability[candidate.example] = doubt
             if not is_taken:
-                likeliest[one.example] = one.value
-            elif len(by_text[one.example]) == 1:
-                likeliest[one.example] = None
-    return Pointed(probability, likeliest, found)
+                likeliest[candidate.example] = candidate.value
+            elif len(by_text[candidate.example]) == 1:
+                likeliest[candidate.example] = None
+    return Pointed(probability, likeliest, in_text)
 
 
 def offered(number: int, text: str, shape: Shape) -> list[Candidate]:
-    """The strings of the field's pattern, or the numbers, that a text holds; none for a field of free texts."""
+    """The matches of the field's pattern, or the numbers, in a text; none for free text."""
     if shape.pattern is not None and "string" in shape.kinds:
         spans = _spans(shape.pattern, text)
         values: list[Any] = [text[start:end] for start, end in spans]
@@ -82,7 +82,7 @@ def offered(number: int, text: str, shape: Shape) -> list[Candidate]:
 
 
 def _spans(pattern: str, text: str) -> list[tuple[int, int]]:
-    """Where a field's pattern occurs; nowhere in a text that cannot be searched in time."""
+    """Where a field's pattern matches; none if the search times out."""
     try:
         return compiled(pattern.removeprefix("^").removesuffix("$")).spans(text)
     except TooSlow:
@@ -90,30 +90,30 @@ def _spans(pattern: str, text: str) -> list[tuple[int, int]]:
 
 
 def _chances(candidates: Sequence[Candidate], taken: NDArray[Any], folds: int) -> NDArray[Any]:
-    """P(taken) of each candidate by a model that has not seen its text."""
+    """P(taken) for each candidate, by a model that has not seen its text."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold, cross_val_predict
 
     rows = TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 3), max_features=50_000).fit_transform(
-        [one.context for one in candidates]
+        [candidate.context for candidate in candidates]
     )
-    groups = [one.example for one in candidates]
+    groups = [candidate.example for candidate in candidates]
     splits = min(folds, len(set(groups)))
     model = LogisticRegression(C=5, max_iter=300)
-    found = cross_val_predict(model, rows, taken, groups=groups, cv=GroupKFold(splits), method="predict_proba")
-    return np.asarray(found)[:, 1]
+    probabilities = cross_val_predict(model, rows, taken, groups=groups, cv=GroupKFold(splits), method="predict_proba")
+    return np.asarray(probabilities)[:, 1]
 
 
 def _context(text: str, start: int, end: int, place: str) -> str:
-    """The candidate's place among its kind, and the words before and after it, marked by their side."""
+    """The candidate's rank in its text, and the words before and after it, marked by side."""
     before = re.findall(r"\w+|[^\w\s]", text[max(0, start - SPAN) : start].casefold())[-AROUND:]
     after = re.findall(r"\w+|[^\w\s]", text[end : end + SPAN].casefold())[:AROUND]
     return " ".join([place.replace(" ", "_"), *(f"<{word}" for word in before), *(f"{word}>" for word in after)])
 
 
 def _number(text: str) -> float:
-    """1,299.50 and 1299,5 and 1.299 are the numbers that people mean by them."""
+    """The number that people mean by 1,299.50 or 1299,5 or 1.299."""
     head, mark, tail = re.fullmatch(r"(.*?)(?:([.,])(\d{1,2}))?", text).groups()  # pyright: ignore[reportOptionalMemberAccess]
     whole = re.sub(r"[.,]", "", head)
     return float(f"{whole}.{tail}") if mark else float(whole)

@@ -1,7 +1,8 @@
-"""Whether a slice speaks against a challenger that is better on the whole, and how small a loss it could have shown.
+"""Whether a slice speaks against a challenger that is better overall, and how small a loss it could have shown.
 
-Two ways: a slice got significantly worse (Holm over all), or a loss is not ruled out there. What must be ruled out
-grows as a slice gets smaller than `large_share`, without a step; the interval of such a slice borrows from the whole.
+It does if it got significantly worse (Holm over all slices), or if too large a loss is not ruled out. The loss that
+must be ruled out grows continuously as a slice gets smaller than `large_share`; such a slice's interval borrows from
+the whole.
 """
 
 import math
@@ -13,36 +14,38 @@ from components.evaluation.power import mean_examples
 from components.params import GateParams
 from components.records import Comparison, GateNumbers, SliceComparison, SliceFindings
 
-POWER = 0.8  # with which a smallest loss is told
-INTERVAL_ALPHA = 0.05  # of the intervals that comparisons carry
-MOST_TOLERATED = 0.5  # a loss so large must be ruled out on any slice that can rule it out
-BORROWED = 10  # examples of the whole that the smallest slice counts beside its own
+POWER = 0.8  # for the smallest detectable loss
+INTERVAL_ALPHA = 0.05  # of the comparisons' intervals
+MOST_TOLERATED = 0.5  # a loss this large must be ruled out on every slice that can do so
+BORROWED = 10  # examples of the whole that the smallest slice counts besides its own
 
 
 def refused(params: GateParams, slices: Sequence[SliceComparison]) -> dict[str, float]:
-    """Slices that got significantly worse, and their p-values by Holm's correction."""
-    adjusted = holm([one.p_value for one in slices])
-    return {one.name: p for one, p in zip(slices, adjusted, strict=True) if one.delta < 0 and p < params.slices.alpha}
+    """Slices that got significantly worse, with Holm-corrected p-values."""
+    adjusted = holm([part.p_value for part in slices])
+    return {
+        part.name: p for part, p in zip(slices, adjusted, strict=True) if part.delta < 0 and p < params.slices.alpha
+    }
 
 
 def unsure(params: GateParams, numbers: GateNumbers) -> list[SliceComparison]:
-    """Slices on which the loss that they may have is not ruled out."""
+    """Slices on which an intolerable loss is not ruled out."""
     assert numbers.versus is not None
     return [
-        one for one in numbers.slices
-        if pooled_low(params, one, numbers.versus, one.n / numbers.n) <= -tolerated(params, one.n / numbers.n)
+        part for part in numbers.slices
+        if pooled_low(params, part, numbers.versus, part.n / numbers.n) <= -tolerated(params, part.n / numbers.n)
     ]  # fmt: skip
 
 
 def findings(params: GateParams, numbers: GateNumbers) -> SliceFindings | None:
-    """What a decision needs to know of the slices; None where there are none."""
+    """The summary of the slices for the decision; None if there are none."""
     if not numbers.slices or numbers.versus is None:
         return None
     worse, doubtful = refused(params, numbers.slices), unsure(params, numbers)
-    against = worse.keys() | {one.name for one in doubtful}
-    more = [needed(params, numbers, one) if one.high >= 0 else None for one in doubtful if one.name not in worse]
-    settled = [one for one in more if one is not None]
-    shown = [smallest_loss(params, numbers, one) for one in numbers.slices]
+    against = worse.keys() | {part.name for part in doubtful}
+    more = [needed(params, numbers, part) if part.high >= 0 else None for part in doubtful if part.name not in worse]
+    settled = [part for part in more if part is not None]
+    shown = [smallest_loss(params, numbers, part) for part in numbers.slices]
     return SliceFindings(
         n=len(numbers.slices),
         against=len(against),
@@ -54,46 +57,46 @@ def findings(params: GateParams, numbers: GateNumbers) -> SliceFindings | None:
 
 
 def tolerated(params: GateParams, share: float) -> float:
-    """The loss that need not be ruled out on a slice of this share of the examples."""
+    """The tolerable loss on a slice with this share of the examples."""
     smaller = max(1.0, params.slices.large_share / share)
     return max(params.slices.margin, min(MOST_TOLERATED, params.slices.margin * smaller**2))
 
 
 def borrowed(params: GateParams, share: float) -> float:
-    """How many examples of the whole a slice counts beside its own: none from `large_share` on."""
+    """How many examples of the whole a slice counts besides its own: none from `large_share` on."""
     return BORROWED * max(0.0, 1 - share / params.slices.large_share)
 
 
-def pooled_low(params: GateParams, one: SliceComparison, whole: Comparison, share: float) -> float:
-    """The lower end of a slice's interval, partly pooled with the whole where the slice is small."""
-    own = one.n / (one.n + borrowed(params, share))
-    return own * one.delta + (1 - own) * whole.delta - math.sqrt(own) * (one.delta - one.low)
+def pooled_low(params: GateParams, part: SliceComparison, whole: Comparison, share: float) -> float:
+    """The lower end of a slice's interval, partly pooled with the whole if the slice is small."""
+    own = part.n / (part.n + borrowed(params, share))
+    return own * part.delta + (1 - own) * whole.delta - math.sqrt(own) * (part.delta - part.low)
 
 
-def needed(params: GateParams, numbers: GateNumbers, one: SliceComparison) -> int:
-    """Examples in all with so many of the slice that its loss is ruled out, if it changes as the whole should."""
+def needed(params: GateParams, numbers: GateNumbers, part: SliceComparison) -> int:
+    """The total number of examples that would rule out the slice's loss, if it changes as the whole should."""
     worth = params.margin if params.test == "superiority" else 0.0
-    ruled_out = tolerated(params, one.n / numbers.n) + worth
-    found = one.effect * mean_examples(_deviation(numbers), ruled_out, INTERVAL_ALPHA, params.power)
-    return max(numbers.n + 1, math.ceil(found * numbers.n / one.n))
+    ruled_out = tolerated(params, part.n / numbers.n) + worth
+    of_slice = part.effect * mean_examples(_deviation(numbers), ruled_out, INTERVAL_ALPHA, params.power)
+    return max(numbers.n + 1, math.ceil(of_slice * numbers.n / part.n))
 
 
-def smallest_loss(params: GateParams, numbers: GateNumbers, one: SliceComparison) -> float:
-    """The smallest loss that would have spoken against a challenger with a chance of 80 %, about; 1 where none would.
+def smallest_loss(params: GateParams, numbers: GateNumbers, part: SliceComparison) -> float:
+    """About the smallest loss that would count against a challenger with a chance of 80 %; 1 if none would.
 
-    By the normal distribution, with the whole's deviation: the slice's own outcomes are not looked at.
+    By normal approximation, with the whole's deviation: the slice's own outcomes are not used.
     """
     assert numbers.versus is not None
-    share, z = one.n / numbers.n, NormalDist().inv_cdf
-    error = _deviation(numbers) * math.sqrt(numbers.versus.effect / one.n)
-    own = one.n / (one.n + borrowed(params, share))
+    share, z = part.n / numbers.n, NormalDist().inv_cdf
+    error = _deviation(numbers) * math.sqrt(numbers.versus.effect / part.n)
+    own = part.n / (part.n + borrowed(params, share))
     reach = z(1 - INTERVAL_ALPHA / 2) * math.sqrt(own) * error
     not_ruled_out = (tolerated(params, share) - reach + (1 - own) * numbers.versus.delta) / own + z(POWER) * error
     level = params.slices.alpha / len(numbers.slices)
-    significant = (z(1 - level / 2) + z(POWER)) * error if 2.0 ** (1 - one.n) < level else 1.0
+    significant = (z(1 - level / 2) + z(POWER)) * error if 2.0 ** (1 - part.n) < level else 1.0
     return min(1.0, max(0.0, not_ruled_out), significant)
 
 
 def _deviation(numbers: GateNumbers) -> float:
-    """Of one example's difference; as if one in n had changed where none has."""
+    """The standard deviation of an example's difference; as if one in n had changed, if none has."""
     return max(numbers.deviation or 0.0, math.sqrt(1 / numbers.n))

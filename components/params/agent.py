@@ -21,7 +21,10 @@ class Limits(Settings):
 class AgentParams(Settings):
     """What an agent works in. A workload with this section asks for tries at tasks, and not for answers."""
 
-    environment: str = Field(pattern=r"^[\w.]+:\w+$", description="module:Class, whose public methods are the tools.")
+    environment: str = Field(
+        pattern=r"^(mcp:.+|[\w.]+:\w+)$",
+        description="module:Class, whose public methods are the tools, or mcp: and the command or address of a server.",
+    )
     limits: Limits = Limits()
     max_tokens: int = Field(
         default=1280, ge=32, description="Of a demonstration, prompt and tools included, in the profile's place."

@@ -104,6 +104,10 @@ class ServingParams(Settings):
         default=4096, ge=16, description="Of all completions of one request together, whatever it asks for."
     )
     most_schema_bytes: int = Field(default=32_768, ge=1024, description="Of a JSON Schema in `response_format`.")
+    most_tools: int = Field(default=64, ge=1, description="That one request may offer.")
+    most_tools_bytes: int = Field(
+        default=65_536, ge=1024, description="Of their names, descriptions and schemas together."
+    )
     most_correction_characters: int = Field(default=16_384, ge=1, description="Of a corrected answer.")
     wait_ms: float = Field(default=5.0, ge=0, description="How long a batch waits for each request that is expected.")
     most_request_bytes: int = Field(default=262_144, ge=1024)

@@ -12,7 +12,7 @@ from components.params.loading import Settings
 from components.params.scoring import OF_TRIES, ScorerParams
 from components.params.serving import ServingParams
 from components.params.trust import ProbeParams
-from components.schema import composed, opened, shape_of
+from components.schema import composed, resolve_root, shape_of
 
 ConflictingInputs = Literal["first", "none", "refuse"]
 SplitName = Literal["train", "dev", "test", "sealed"]
@@ -166,7 +166,7 @@ class Workload(Settings):
     @field_validator("output", mode="before")
     @classmethod
     def _is_an_object(cls, output: Any) -> Any:
-        return enveloped(opened(composed(output)))
+        return enveloped(resolve_root(composed(output)))
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""The record of runs, prompts and models in MLflow; nothing outside this package imports mlflow.
+"""The record of runs, prompts and models in MLflow; only this package imports mlflow.
 
-Decides where the record is kept, what a run carries and when an alias moves. What is worth keeping, and which rung
-wins, is decided by the callers. Nothing is opened at import; addresses come from the environment.
+Decides where the record is kept, what a run contains and when an alias moves. Callers decide what is worth keeping and
+which rung wins. Nothing is opened at import; addresses come from the environment.
 """
 
 from components.registry.candidate import Candidate
@@ -35,7 +35,7 @@ from components.registry.retention import (
     remove_old_traces,
     remove_version,
 )
-from components.registry.runs import MlflowTracker, found_run, joined_run, open_run
+from components.registry.runs import MlflowTracker, closed_run, joined_run, open_run
 from components.registry.store import addresses, tracking_uri
 from components.registry.traces import assess, store_traces
 from components.tracking import Dataset
@@ -55,11 +55,11 @@ __all__ = [
     "Version",
     "addresses",
     "assess",
+    "closed_run",
     "commits",
     "count_look",
     "examples_asked_for",
     "forget_traces",
-    "found_run",
     "idle_versions",
     "joined_run",
     "old_traces",

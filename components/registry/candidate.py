@@ -1,6 +1,6 @@
-"""What may be registered: the gate's winner, in a folder that reloads by itself.
+"""What may be registered: the gate's winner, in a self-contained folder.
 
-Decides which folders are refused and how a version describes itself; storing them is done elsewhere.
+Decides which folders are refused and how a version is described; other modules store them.
 """
 
 import json
@@ -14,15 +14,15 @@ from components.registry.redaction import redact, safe
 
 COST_TAG = "gradus.usd_per_call"
 SIGNATURE_TAG = "gradus.signature"
-MOST_TAG_CHARACTERS = 5_000  # of a tag, as MLflow limits it; the whole lies with the card
+MOST_TAG_CHARACTERS = 5_000  # MLflow's limit for a tag; the card has the full text
 _ADAPTER_MARKS = ("base_model.", ".lora_", ".base_layer.")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """The gate's winner: its folder, its `result.json`, the verdict, and the id of the run that stores it.
+    """The gate's winner: its folder, its `result.json`, the verdict, and the id of the run that will store it.
 
-    `card` says in Markdown what it is and came to, `signature` in JSON what goes in and comes out.
+    `card` describes it and its results in Markdown; `signature` gives its inputs and outputs in JSON.
     """
 
     workload: str
@@ -36,10 +36,10 @@ class Candidate:
 
 
 def refuse_unfit(candidate: Candidate) -> None:
-    """Refuse a rung that did not win, an empty folder, and for trained rungs anything but a whole model.
+    """Refuse a rung that did not win, an empty folder and, for trained rungs, an incomplete model.
 
     Raises:
-        RegistryError: Says which.
+        RegistryError: One of these is the case.
     """
     verdict, folder = candidate.verdict, candidate.folder
     winner = verdict.challenger if verdict.decision == "promoted" else verdict.champion
@@ -52,7 +52,7 @@ def refuse_unfit(candidate: Candidate) -> None:
 
 
 def version_tags(candidate: Candidate) -> dict[str, str]:
-    """Where the version comes from and what the gate said, as short texts."""
+    """A version's tags: its origin and the gate's verdict."""
     rung, verdict = candidate.rung, candidate.verdict
     return safe(
         {
@@ -78,7 +78,7 @@ def version_tags(candidate: Candidate) -> dict[str, str]:
 
 
 def description(candidate: Candidate) -> str:
-    """The card and the gate's reasons as Markdown, for MLflow's pages."""
+    """The card and the gate's reasons, in Markdown, for MLflow's pages."""
     verdict = candidate.verdict
     outcome = "replaced" if verdict.decision == "promoted" else "did not replace"
     lines = [f"`{verdict.challenger}` {outcome} `{verdict.champion}`:", "", *(f"- {item}" for item in verdict.reasons)]
@@ -86,7 +86,7 @@ def description(candidate: Candidate) -> str:
 
 
 def _refuse_half_models(folder: Path) -> None:
-    """Refuse a folder without weights or tokenizer, and weights that are still wrapped by adapters."""
+    """Refuse a folder without weights or tokenizer, and weights with unmerged adapters."""
     for name in REQUIRED_FILES:
         if not (folder / name).is_file():
             raise RegistryError(f"expected a whole model with {name}, found none ({folder})")

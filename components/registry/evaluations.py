@@ -1,7 +1,7 @@
-"""Evaluations row by row: of a run each example as a trace, with the scorers' verdicts as its assessments.
+"""Evaluations row by row: each of a run's examples as a trace, with the scorers' verdicts as assessments.
 
-Decides how a row looks in MLflow, which then compares two runs example by example: the inputs of a row are those of
-the example, whatever prompt a rung puts around them. Which rows are shown is the caller's decision.
+Decides the form of a row in MLflow, so that MLflow can compare two runs example by example: a row's inputs are the
+example's, whatever the rung's prompt. The caller decides which rows are shown.
 """
 
 import base64
@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.registry.redaction import redact
-from components.registry.store import connect, told, tracking_uri
+from components.registry.store import connect, expecting, tracking_uri
 from components.registry.traces import PREVIEW_CHARACTERS
 
-RUN_TYPE = {"mlflow.runType": "genai_evaluate"}  # lists a run among the evaluations
-_PIECE = 100  # traces of one call
-_MOST_SHOWN = 50_000  # traces of one run, more than `record.rows` allows
+RUN_TYPE = {"mlflow.runType": "genai_evaluate"}  # makes MLflow list a run among the evaluations
+_PIECE = 100  # traces per call
+_MOST_SHOWN = 50_000  # traces per run, more than `record.rows` allows
 
 
 @dataclass(frozen=True)
 class Row:
-    """An example, what was answered and what is right; `verdicts` by scorer or part, `reasons` why, by verdict."""
+    """An example, the answer and the reference; `verdicts` by scorer or part, with their `reasons`."""
 
     example_id: str
     inputs: Mapping[str, str]
@@ -36,40 +36,40 @@ class Row:
 
 
 def store_rows(run_id: str, rows: Sequence[Row]) -> int:
-    """Make these the rows of a run, and the run an evaluation; how many were new.
+    """Make these the rows of a run, and the run an evaluation; return the number of new rows.
 
-    What stands there already stays; rows of an earlier evaluation of the same run go.
+    Rows that are stored already are kept; those of an earlier evaluation of the run are removed.
 
     Raises:
-        RegistryError: The record of runs is away, or refuses.
+        RegistryError: The record of runs is unavailable, or refuses.
     """
     client = connect()
-    with told(f"the evaluation of run {run_id} to be recorded"):
+    with expecting(f"the evaluation of run {run_id} to be recorded"):
         experiment = str(client.get_run(run_id).info.experiment_id)
-        wanted = {_trace_id(run_id, row): row for row in rows}
-        there = _there(client, experiment, run_id)
-        _remove(client, experiment, sorted(there - wanted.keys()))
-        new = {trace_id: row for trace_id, row in wanted.items() if trace_id not in there}
+        by_id = {_trace_id(run_id, row): row for row in rows}
+        stored = _stored_ids(client, experiment, run_id)
+        _remove(client, experiment, sorted(stored - by_id.keys()))
+        new = {trace_id: row for trace_id, row in by_id.items() if trace_id not in stored}
         _write(experiment, run_id, new)
         for name, value in RUN_TYPE.items():
             client.set_tag(run_id, name, value)
     return len(new)
 
 
-def _there(client: Any, experiment: str, run_id: str) -> set[str]:
-    """The traces that a run shows, by their ids."""
-    known: set[str] = set()
+def _stored_ids(client: Any, experiment: str, run_id: str) -> set[str]:
+    """The ids of a run's traces."""
+    trace_ids: set[str] = set()
     token: str | None = None
-    while len(known) < _MOST_SHOWN:
+    while len(trace_ids) < _MOST_SHOWN:
         page = client.search_traces(
             locations=[experiment], filter_string=f"metadata.`mlflow.sourceRun` = '{run_id}'", max_results=500,
             page_token=token, include_spans=False,
         )  # fmt: skip
-        known |= {trace.info.trace_id for trace in page}
+        trace_ids |= {trace.info.trace_id for trace in page}
         token = page.token
         if not token:
             break
-    return known
+    return trace_ids
 
 
 def _remove(client: Any, experiment: str, trace_ids: Sequence[str]) -> None:
@@ -78,7 +78,7 @@ def _remove(client: Any, experiment: str, trace_ids: Sequence[str]) -> None:
 
 
 def _write(experiment: str, run_id: str, rows: Mapping[str, Row]) -> None:
-    """Traces, then their spans."""
+    """Write traces, then their spans."""
     from mlflow.tracing.client import TracingClient
 
     client, now_ms = TracingClient(tracking_uri()), int(time.time() * 1000)
@@ -111,7 +111,7 @@ def _info(experiment: str, run_id: str, trace_id: str, row: Row, now_ms: int) ->
 
 
 def _assessments(run_id: str, trace_id: str, row: Row) -> list[Any]:
-    """The verdicts of scorers, and the right answer as what was expected."""
+    """The scorers' verdicts, and the reference as the expectation."""
     from mlflow.entities import AssessmentSource, Expectation, Feedback
     from mlflow.tracing.constant import AssessmentMetadataKey
 
@@ -132,7 +132,7 @@ def _assessments(run_id: str, trace_id: str, row: Row) -> list[Any]:
 
 
 def _span(trace_id: str, row: Row, now_ms: int) -> Any:
-    """A row's one span: the example's inputs and the answer."""
+    """A row's only span: the example's inputs and the answer."""
     from mlflow.entities import Span, SpanType
     from mlflow.tracing.constant import SpanAttributeKey
 
@@ -158,7 +158,7 @@ def _span(trace_id: str, row: Row, now_ms: int) -> Any:
 
 
 def _trace_id(run_id: str, row: Row) -> str:
-    """Follows from what a row says, so that the same one is written once."""
+    """An id from the row's content, so that a row is written only once."""
     return (
         f"tr-{_digest(run_id, row.example_id, _json(row.inputs), row.output, row.expected, _json(row.verdicts))[:32]}"
     )

@@ -1,8 +1,8 @@
-"""Model versions: the gate's winner becomes `champion` only after its stored copy answers as the original did.
+"""Model versions: the gate's winner becomes `champion` only after its stored copy has repeated the original's answers.
 
-Decides how a version is stored, when the alias moves and where its files are read. Which rung wins is the gate's
-decision; how completions are generated is the caller's. Folders are stored as they are, never a live model: a live
-PEFT model over a local base reloads with random weights and only a printed report.
+Decides how a version is stored, when the alias moves and from where its files are read. The gate decides which rung
+wins, the caller how completions are generated. Folders are stored as they are, never a live model: a live PEFT model
+over a local base reloads with random weights, and MLflow only prints a report.
 """
 
 import re
@@ -17,15 +17,15 @@ from components.models import folder_digest
 from components.opening import Artifact
 from components.records import Makes, Message, Observation, read_jsonl
 from components.registry.candidate import COST_TAG, Candidate, description, refuse_unfit, version_tags
-from components.registry.store import absent, connect, told, tracking_uri
+from components.registry.store import absent, connect, expecting, tracking_uri
 
 Alias = Literal["champion", "canary"]
 CHAMPION, CANARY, PREVIOUS = "champion", "canary", "previous"
 ARTIFACT = "model"
 REFERENCE_FOLDER, REFERENCE = "reference", "reference.jsonl"
 DIGEST_TAG, VERIFIED_TAG = "gradus.digest", "gradus.verified"
-BEFORE_TAG = "gradus.before_previous"  # of a model: whom the alias `previous` named before it moved last
-COPIES = Path("state/models")  # of versions that a server keeps
+BEFORE_TAG = "gradus.before_previous"  # a model's tag: the target of the alias `previous` before its last move
+COPIES = Path("state/models")  # local copies of versions that a server stores
 _ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))")
 
 Generate = Callable[[Path, Sequence[Sequence[Message]]], Sequence[str]]
@@ -33,7 +33,7 @@ Generate = Callable[[Path, Sequence[Sequence[Message]]], Sequence[str]]
 
 @dataclass(frozen=True)
 class Check:
-    """Conversations with the completions that a reloaded model must repeat; `generate` opens a folder and answers."""
+    """Conversations, and the completions that a reloaded model must repeat; `generate` opens a folder and answers."""
 
     expected: Sequence[tuple[Sequence[Message], str]]
     generate: Generate
@@ -41,7 +41,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Champion:
-    """A registered version; `new` is False where the alias already stood at the same files."""
+    """A registered version; `new` is False if its files were registered before."""
 
     workload: str
     version: int
@@ -51,13 +51,13 @@ class Champion:
 
     @property
     def uri(self) -> str:
-        """The address under which MLflow knows it."""
+        """Its address in MLflow."""
         return f"models:/{self.workload}/{self.version}"
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: how it was made, its prompt, its files, and what an answer costs."""
+    """A registered version: its method, its prompt, its files, and the cost of an answer."""
 
     number: int
     method: str
@@ -72,35 +72,35 @@ class Version:
 
     @property
     def artifact(self) -> Artifact:
-        """What answers for it."""
+        """The artifact that answers."""
         return Artifact(self.makes, self.folder, self.prompt)
 
 
 def registered(workload: str, alias: str = CHAMPION) -> Version:
-    """The version that an alias points to, its files fetched where a server keeps them.
+    """The version that an alias points to; its files are fetched if a server has them.
 
     Raises:
-        RegistryError: There is no such model or alias, its files are gone, or the record is away.
+        RegistryError: There is no such model or alias, its files are missing, or the record is unavailable.
     """
     folder, version = _fetched(f"models:/{workload}@{alias}")
     return _version(version, folder)
 
 
 def registered_number(workload: str, number: int) -> Version:
-    """A version by its number, its files fetched where a server keeps them.
+    """A version by its number; its files are fetched if a server has them.
 
     Raises:
-        RegistryError: There is no such version, its files are gone, or the record is away.
+        RegistryError: There is no such version, its files are missing, or the record is unavailable.
     """
     folder, version = _fetched(f"models:/{workload}/{number}")
     return _version(version, folder)
 
 
 def registered_if_any(workload: str, alias: str) -> Version | None:
-    """The version that an alias points to, None where nobody has it.
+    """The version that an alias points to, None if there is none.
 
     Raises:
-        RegistryError: Its files are gone, or the record is away.
+        RegistryError: Its files are missing, or the record is unavailable.
     """
     try:
         return registered(workload, alias)
@@ -111,13 +111,13 @@ def registered_if_any(workload: str, alias: str) -> Version | None:
 
 
 def whole(version: Version) -> Version:
-    """A version whose files are those that were registered, byte by byte: to be asked before any of them is opened.
+    """The version, if its files are those that were registered, byte by byte; call this before opening any of them.
 
-    All bytes are read each time, since size and time of a file prove nothing of what is in it; it costs what SHA-256
-    costs. Who asks the registry again and again (a follower) opens only what is new to it.
+    Each call hashes all bytes (SHA-256), because a file's size and time prove nothing about its content. Callers that
+    poll the registry (a follower) open only new versions.
 
     Raises:
-        RegistryError: A file is missing, more or changed.
+        RegistryError: A file is missing, added or changed.
     """
     if folder_digest(version.folder) != version.digest:
         raise RegistryError(
@@ -127,19 +127,19 @@ def whole(version: Version) -> Version:
 
 
 def reference_of(version: Version) -> list[Observation]:
-    """What a version answered before it became champion: the usual, for the watch.
+    """What a version answered before it became champion: the watch's reference.
 
     Raises:
-        RegistryError: The run that registered it kept none, or the record is away.
+        RegistryError: The run that registered it stored none, or the record is unavailable.
     """
     client = connect()
-    with told(f"the reference of version {version.number}"):
+    with expecting(f"the reference of version {version.number}"):
         folder = client.download_artifacts(version.run_id, REFERENCE_FOLDER)
     return read_jsonl(Path(folder) / REFERENCE, Observation)
 
 
 def _version(version: Any, folder: Path) -> Version:
-    """MLflow's version as ours."""
+    """A version from MLflow's."""
     from components.methods import method_of
 
     tags = version.tags
@@ -147,7 +147,7 @@ def _version(version: Any, folder: Path) -> Version:
     return Version(
         number=int(version.version),
         method=tags["method"],
-        makes=tags.get("makes") or method_of(tags["method"]).makes,  # versions of a time before it was kept
+        makes=tags.get("makes") or method_of(tags["method"]).makes,  # versions from before this was recorded
         prompt=tags["prompt"],
         folder=folder,
         usd_per_call=usd,
@@ -161,51 +161,53 @@ def _version(version: Any, folder: Path) -> Version:
 def register_winner(candidate: Candidate, check: Check, alias: Alias = CHAMPION) -> Champion:
     """Store a folder as the workload's next version, verify the stored copy, then move an alias to it.
 
-    The version that was champion before gets the alias `previous`. Files that a version already has are verified, and
-    not stored anew.
+    The former champion gets the alias `previous`. If a version already has these files, they are verified and not
+    stored again.
 
     Raises:
-        RegistryError: The rung is not the gate's winner, the folder is no whole model, the stored copy answers
-            otherwise, or MLflow refuses. The alias then stays where it was.
+        RegistryError: The rung is not the gate's winner, the model is incomplete, the stored copy answers differently,
+        or MLflow refuses. The alias then does not move.
     """
     refuse_unfit(candidate)
     client, name, digest = connect(), candidate.workload, folder_digest(candidate.folder)
-    current, known = _champion(client, name), _known(client, name, digest)
+    current, existing = _champion(client, name), _known(client, name, digest)
     if current is not None and current.tags.get(DIGEST_TAG) == digest:
         folder = verify(f"models:/{name}/{current.version}", check)
         return Champion(name, int(current.version), str(current.run_id), folder, new=False)
-    version = str(known.version) if known else _store(client, candidate, digest)
+    version = str(existing.version) if existing else _store(client, candidate, digest)
     folder = verify(f"models:/{name}/{version}", check)
-    with told(f"version {version} of {name} to be marked as verified"):
+    with expecting(f"version {version} of {name} to be marked as verified"):
         client.set_model_version_tag(name, version, VERIFIED_TAG, f"{len(check.expected)} completions reproduced")
     if alias == CANARY:
-        with told(f"the alias `{CANARY}` of {name} to move to version {version}"):
+        with expecting(f"the alias `{CANARY}` of {name} to move to version {version}"):
             client.set_registered_model_alias(name, CANARY, version)
     else:
         _point(client, name, current, version)
-    return Champion(name, int(version), str(known.run_id) if known else candidate.run_id, folder, new=known is None)
+    return Champion(
+        name, int(version), str(existing.run_id) if existing else candidate.run_id, folder, new=existing is None
+    )
 
 
 def _known(client: Any, name: str, digest: str) -> Any:
-    """The newest verified version with these files, None where there is none."""
-    with told(f"the versions of {name}"):
+    """The newest verified version with these files, or None."""
+    with expecting(f"the versions of {name}"):
         versions = client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
     verified = [version for version in versions if version.tags.get(VERIFIED_TAG, "no") != "no"]
     return max(verified, key=lambda version: int(version.version), default=None)
 
 
 def withdraw(workload: str, alias: Alias) -> None:
-    """Take an alias away; nothing happens where nobody has it."""
-    with told(f"the alias `{alias}` of {workload} to be taken away"):
+    """Remove an alias, if it exists."""
+    with expecting(f"the alias `{alias}` of {workload} to be taken away"):
         connect().delete_registered_model_alias(workload, alias)
 
 
 def promote(workload: str, number: int) -> Version:
-    """Make a version the champion by hand; the one that was gets the alias `previous`.
+    """Make a version the champion by hand; the former champion gets the alias `previous`.
 
     Raises:
-        RegistryError: There is no such version, it was never verified, its files are gone or others, or it is the
-            champion.
+        RegistryError: There is no such version, it was never verified, its files are missing or changed, or it is the
+        champion.
     """
     folder, version = _fetched(f"models:/{workload}/{number}")
     whole(_version(version, folder))
@@ -220,49 +222,49 @@ def promote(workload: str, number: int) -> Version:
 
 
 def rollback(workload: str) -> Version:
-    """Make the version that was champion before champion again; a second time undoes the first.
+    """Make the former champion the champion again; a second call undoes the first.
 
     Raises:
-        RegistryError: There was none before, or its files are gone.
+        RegistryError: There is no former champion, or its files are missing.
     """
     return promote(workload, _earlier(workload))
 
 
 def _earlier(workload: str) -> int:
-    """The version that was champion before; where a move was interrupted, the one before that."""
+    """The former champion; after an interrupted move, the one before it."""
     number = registered(workload, PREVIOUS).number
     client = connect()
     current = _champion(client, workload)
-    with told(f"the registered model {workload}"):
+    with expecting(f"the registered model {workload}"):
         before = client.get_registered_model(workload).tags.get(BEFORE_TAG)
     interrupted = current is not None and int(current.version) == number
     return int(before) if interrupted and before is not None else number
 
 
 def _point(client: Any, name: str, current: Any, version: str) -> None:
-    """Move the alias `champion` to a version, and `previous` to where it stood.
+    """Move the alias `champion` to a version, and `previous` to the former champion.
 
-    Three calls, each of which leaves a state that the next command goes on from: killed after the first, `previous` is
-    the champion itself, and what it was before stands in the tag BEFORE until all is done.
+    The next command can continue after any of the three calls: killed after the second, `previous` is the champion
+    itself, and its former target is still in the tag BEFORE_TAG.
     """
-    with told(f"the alias `{CHAMPION}` of {name} to move to version {version}"):
+    with expecting(f"the alias `{CHAMPION}` of {name} to move to version {version}"):
         if current is not None:
             earlier = client.get_registered_model(name).aliases.get(PREVIOUS)
             if earlier is not None and str(earlier) != str(current.version):
                 client.set_registered_model_tag(name, BEFORE_TAG, str(earlier))
             client.set_registered_model_alias(name, PREVIOUS, current.version)
         client.set_registered_model_alias(name, CHAMPION, version)
-        if str(client.get_registered_model(name).aliases.get(CANARY)) == version:  # it has become champion
+        if str(client.get_registered_model(name).aliases.get(CANARY)) == version:  # the canary has become champion
             client.delete_registered_model_alias(name, CANARY)
 
 
 def verify(source: Path | str, check: Check) -> Path:
-    """Reload a folder or a `models:/` address and compare every completion; return the folder that answered.
+    """Reload a folder or a `models:/` address, compare every completion, and return the folder that answered.
 
-    A version's files must also be those that were registered, byte by byte.
+    A version's files must also equal those that were registered, byte by byte.
 
     Raises:
-        RegistryError: No completion is expected, one is missing, one differs in a single character, or files differ.
+        RegistryError: No completions are expected, one is missing or differs in any character, or files differ.
     """
     if not check.expected:
         raise RegistryError(f"expected completions to reproduce, found none ({source})")
@@ -278,10 +280,10 @@ def verify(source: Path | str, check: Check) -> Path:
 
 
 def _champion(client: Any, name: str) -> Any:
-    """The version that the alias points to, None where the model or the alias does not exist yet."""
+    """The version that the alias points to, None if the model or the alias does not exist yet."""
     from mlflow.exceptions import MlflowException
 
-    with told(f"the registered model {name}"):
+    with expecting(f"the registered model {name}"):
         try:
             return client.get_model_version_by_alias(name, CHAMPION)
         except MlflowException as error:
@@ -291,12 +293,12 @@ def _champion(client: Any, name: str) -> Any:
 
 
 def _store(client: Any, candidate: Candidate, digest: str) -> str:
-    """Keep the files with the run and register them as the next version."""
+    """Store the files with the run and register them as the next version."""
     from mlflow.exceptions import MlflowException
 
     name = candidate.workload
     tags = {**version_tags(candidate), DIGEST_TAG: digest, VERIFIED_TAG: "no"}
-    with told(f"{candidate.folder} to be stored as the next version of {name}"):
+    with expecting(f"{candidate.folder} to be stored as the next version of {name}"):
         client.log_artifacts(candidate.run_id, str(candidate.folder), ARTIFACT)
         source = f"{client.get_run(candidate.run_id).info.artifact_uri}/{ARTIFACT}"
         try:
@@ -309,18 +311,18 @@ def _store(client: Any, candidate: Candidate, digest: str) -> str:
 
 
 def _whole(address: str) -> Path:
-    """The files of a version, only if they are those that were registered."""
+    """The files of a version, if they are those that were registered."""
     folder, version = _fetched(address)
     return whole(_version(version, folder)).folder
 
 
 def _fetched(address: str) -> tuple[Path, Any]:
-    """The files of a version, and what the record says of it."""
+    """The files of a version, and its entry in the record."""
     parts = _ADDRESS.fullmatch(address)
     if parts is None:
         raise RegistryError(f"expected an address such as models:/triage@champion, found {address}")
     client, name = connect(), parts["name"]
-    with told(f"a model at {address}"):
+    with expecting(f"a model at {address}"):
         if parts["alias"]:
             version = client.get_model_version_by_alias(name, parts["alias"])
         else:
@@ -333,7 +335,7 @@ def _fetched(address: str) -> tuple[Path, Any]:
 
 
 def local_folder(source: str) -> Path | None:
-    """The folder that an address of this machine names, None for a server's."""
+    """The folder that a local address names, None for a server's address."""
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     scheme, colon, _ = source.partition(":")
@@ -341,7 +343,7 @@ def local_folder(source: str) -> Path | None:
 
 
 def _copy(source: str, folder: Path) -> Path:
-    """Fetch a server's files, beside the folder first; a version's files never change."""
+    """Fetch a server's files next to `folder`, then move them there; a version's files never change."""
     from mlflow.artifacts import download_artifacts
 
     if folder.is_dir():

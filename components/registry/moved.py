@@ -1,15 +1,15 @@
-"""A record whose folder was copied, moved or restored: MLflow keeps whole addresses of files, and they have to follow.
+"""Records whose folder was copied, moved or restored: MLflow stores absolute addresses, which must be updated.
 
-Decides which addresses belong to the record itself: those under a folder of artifacts as Gradus names it, beside the
-database that is opened.
+Decides which addresses belong to the record itself: those under an artifact folder with the name that Gradus uses next
+to the database.
 """
 
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-ARTIFACTS = "mlflow-artifacts"  # the folder beside the database
-# Where MLflow keeps addresses of files, and which rows hold them.
+ARTIFACTS = "mlflow-artifacts"  # the folder next to the database
+# Where MLflow stores addresses of files: table, column, and the rows that have one.
 _ADDRESSES = (
     ("experiments", "artifact_location", "true"),
     ("runs", "artifact_uri", "true"),
@@ -20,8 +20,8 @@ _ADDRESSES = (
 )
 
 
-def settle(database: Path, artifacts: Path) -> int:
-    """Let the addresses of a record name the folder beside it; how many folders they named before.
+def relocate(database: Path, artifacts: Path) -> int:
+    """Point the addresses of a record to the folder next to it; return how many other folders they named.
 
     Raises:
         sqlite3.Error: The database refuses.
@@ -40,9 +40,9 @@ def settle(database: Path, artifacts: Path) -> int:
 
 
 def _elsewhere(opened: sqlite3.Connection, artifacts: Path) -> set[str]:
-    """The folders of artifacts that experiments name and that are not this one under another name."""
-    places = {str(place) for (place,) in opened.execute("SELECT artifact_location FROM experiments")}
-    folders = {place.rpartition("/")[0] for place in places}
+    """The artifact folders that experiments name, except this one (under any of its names)."""
+    locations = {str(location) for (location,) in opened.execute("SELECT artifact_location FROM experiments")}
+    folders = {location.rpartition("/")[0] for location in locations}
     return {
         folder
         for folder in folders

@@ -1,7 +1,7 @@
-"""Prompt versions: one registered prompt a workload, a new version only where the text changed.
+"""Prompt versions: a registered prompt per workload, with a new version only if the text has changed.
 
-Decides names, versions and aliases; which prompt is best is decided by evaluation. MLflow writes a placeholder as
-`{{name}}` where Gradus writes `{name}`: only the user message has placeholders, so only it is translated.
+Decides names, versions and aliases; evaluation decides which prompt is best. MLflow writes placeholders as `{{name}}`,
+Gradus as `{name}`; only user messages have placeholders, so only they are translated.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components.prompts import Prompt
-from components.registry.store import absent, connect, told
+from components.registry.store import absent, connect, expecting
 
 FILE_TAG = "gradus.file"
 TEXT_TAG = "gradus.text_hash"
@@ -17,27 +17,27 @@ _OURS = re.compile(r"\{(\w+)\}")
 
 
 def registered_name(workload: str) -> str:
-    """The prompt's name in the registry; models have the workload's own, and MLflow keeps both in one list."""
+    """The prompt's name in the registry; models have the workload's name, and MLflow lists both together."""
     return f"{workload}-prompt"
 
 
 def register_prompt(
-    workload: str, prompt: Prompt, aliases: Iterable[str] = (), told_of: Mapping[str, str] | None = None
+    workload: str, prompt: Prompt, aliases: Iterable[str] = (), more_tags: Mapping[str, str] | None = None
 ) -> int:
-    """Register a prompt and point aliases such as `best` or `trained` to it; return its version.
+    """Register a prompt, point aliases such as `best` or `trained` to it, and return its version.
 
-    A text that is registered under the same name keeps its version; `told_of` are further tags of that version, by
-    which they are replaced.
+    A text that is already registered under the same name keeps its version. `more_tags` are set on that version,
+    replacing earlier values.
 
     Raises:
         RegistryError: MLflow refuses a name, an alias or the text, or cannot be reached.
     """
     client, name = connect(), registered_name(workload)
-    with told(f"the prompt `{prompt.name}` to be registered as {name}"):
+    with expecting(f"the prompt `{prompt.name}` to be registered as {name}"):
         version = _known(client, name, prompt)
         if version is None:
             version = int(client.register_prompt(name, to_template(prompt), prompt.name, _tags(prompt)).version)
-        for key, value in (told_of or {}).items():
+        for key, value in (more_tags or {}).items():
             client.set_prompt_version_tag(name, str(version), key, value)
         for alias in aliases:
             client.set_prompt_alias(name, alias, version)
@@ -46,8 +46,8 @@ def register_prompt(
 
 def to_template(prompt: Prompt) -> list[dict[str, str]]:
     """The prompt as MLflow's chat messages."""
-    asked = {"role": "user", "content": _OURS.sub(r"{{\1}}", prompt.user)}
-    return [{"role": "system", "content": prompt.system}, asked] if prompt.system else [asked]
+    user = {"role": "user", "content": _OURS.sub(r"{{\1}}", prompt.user)}
+    return [{"role": "system", "content": prompt.system}, user] if prompt.system else [user]
 
 
 def _tags(prompt: Prompt) -> dict[str, str]:
@@ -55,7 +55,7 @@ def _tags(prompt: Prompt) -> dict[str, str]:
 
 
 def _known(client: Any, name: str, prompt: Prompt) -> int | None:
-    """The newest version with this file name and text, None where there is none."""
+    """The newest version with this file name and text, or None."""
     from mlflow.exceptions import MlflowException
 
     try:

@@ -1,17 +1,17 @@
-"""What a registered version was made from: enough to make it again."""
+"""What a registered version was made from, for making it again."""
 
 from dataclasses import dataclass
 
 from components.errors import RegistryError
 from components.registry.models import Version, registered_number
-from components.registry.store import connect, told
+from components.registry.store import connect, expecting
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A version, and what the record says of how it was made; `dirty` where files differed from the commit.
+    """A version, and how it was made according to the record; `dirty` if files differed from the commit.
 
-    `threads` is None for versions of a time when it was not recorded.
+    `threads` is None for versions from before it was recorded.
     """
 
     version: Version
@@ -30,10 +30,10 @@ def recipe(workload: str, number: int) -> Recipe:
     """How a registered version was made.
 
     Raises:
-        RegistryError: There is no such version, its files are gone, or its commit is unknown.
+        RegistryError: There is no such version, its files are missing, or its commit is unknown.
     """
     client, version = connect(), registered_number(workload, number)
-    with told(f"the run of version {number} of {workload}"):
+    with expecting(f"the run of version {number} of {workload}"):
         tags = client.get_model_version(workload, str(number)).tags
         run = client.get_run(version.run_id).data.tags
     commit = tags.get("git_commit", "")

@@ -1,6 +1,6 @@
-"""What must never reach the record: values of secret settings, secrets of the environment, passwords in addresses.
+"""What must never be recorded: secret settings, secrets in the environment, passwords in addresses.
 
-Decides by names and by the environment's values; files kept as artifacts are the caller's care.
+Decides by names and by the environment's values; callers are responsible for the content of artifacts.
 """
 
 import os
@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 
 HIDDEN = "(hidden)"
-SHORTEST_SECRET = 8  # shorter values of the environment, such as "true", occur by chance
-# A token of a model, as in `eos_token` or `max_new_tokens`, is no secret: only these names of settings are.
+SHORTEST_SECRET = 8  # shorter values of variables, such as "true", occur by chance
+# Tokens of models, as in `eos_token` or `max_new_tokens`, are not secret: only these names of settings are.
 _SECRET_SETTING = re.compile(
     r"(?:^|[_.\-])(?:api_?key|secret|password|passwd|passphrase|credentials?|authorization|private_?key"
     r"|(?:access|auth|bearer|hf|github|session|refresh)[_\-]?token)(?:$|[_.\-])|(?:^|\.)token$",
@@ -22,22 +22,22 @@ _PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 
 
 def is_secret(name: str) -> bool:
-    """Whether a setting of this name holds a secret."""
+    """Whether a setting with this name is secret."""
     return _SECRET_SETTING.search(name) is not None
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """The text without passwords in addresses and without values of the environment's secret variables."""
-    known = os.environ if environment is None else environment
+    """The text without passwords in addresses and without the values of secret environment variables."""
+    variables = os.environ if environment is None else environment
     text = _PASSWORD_IN_ADDRESS.sub(rf"\1:{HIDDEN}@", text)
-    for name, value in known.items():
+    for name, value in variables.items():
         if len(value) >= SHORTEST_SECRET and _SECRET_VARIABLE.search(name):
             text = text.replace(value, HIDDEN)
     return text
 
 
 def safe(values: Mapping[str, object]) -> dict[str, str]:
-    """Settings as text, nested names joined by dots, secrets hidden."""
+    """Settings as text, with dotted names for nested ones and secrets hidden."""
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

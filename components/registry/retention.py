@@ -1,6 +1,6 @@
-"""What the record need not keep: traces by age or by request, and versions that no alias needs.
+"""What can be removed from the record: traces by age or on request, and versions without an alias.
 
-Decides what is found and how it is removed; how long is long enough is the caller's decision.
+Decides what is removed and how; the caller decides the age.
 """
 
 import shutil
@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from components.registry.models import COPIES, local_folder
-from components.registry.store import connect, told
+from components.registry.store import connect, expecting
 from components.registry.traces import mlflow_trace_id
 
 _PAGE = 500
-_PIECE = 100  # trace ids of one call
+_PIECE = 100  # trace ids per call
 
 
 @dataclass(frozen=True)
 class Idle:
-    """A registered version that no alias points to, and the folder of its files if it lies on this machine."""
+    """A registered version without an alias, and the folder of its files if it is on this machine."""
 
     workload: str
     number: int
@@ -27,14 +27,14 @@ class Idle:
 
 
 def old_traces(workload: str, before: float) -> int:
-    """How many traces of a workload are older than a time, in seconds since 1970.
+    """The number of a workload's traces from before a time, in seconds since 1970.
 
     Raises:
-        RegistryError: The record is away.
+        RegistryError: The record is unavailable.
     """
     client, token, count = connect(), None, 0
     experiment = _experiment(client, workload)
-    with told(f"the traces of {workload}"):
+    with expecting(f"the traces of {workload}"):
         while experiment is not None:
             page = client.search_traces(
                 locations=[experiment], filter_string=f"timestamp_ms < {int(before * 1000)}", max_results=_PAGE,
@@ -47,10 +47,10 @@ def old_traces(workload: str, before: float) -> int:
 
 
 def remove_old_traces(workload: str, before: float) -> int:
-    """Remove them; how many went."""
+    """Remove them; return their number."""
     client, gone = connect(), 0
     experiment = _experiment(client, workload)
-    with told(f"old traces of {workload} to be removed"):
+    with expecting(f"old traces of {workload} to be removed"):
         while experiment is not None:
             went = client.delete_traces(experiment, max_timestamp_millis=int(before * 1000), max_traces=_PAGE)
             gone += went
@@ -60,28 +60,28 @@ def remove_old_traces(workload: str, before: float) -> int:
 
 
 def forget_traces(workload: str, names: Collection[str]) -> int:
-    """Remove traces by their names, with all that was said of them; how many went.
+    """Remove traces by name, with their assessments; return how many were removed.
 
     Raises:
-        RegistryError: The record is away, or refuses.
+        RegistryError: The record is unavailable, or refuses.
     """
     client = connect()
-    experiment, wanted = _experiment(client, workload), [mlflow_trace_id(name) for name in sorted(names)]
-    with told(f"traces of {workload} to be removed"):
+    experiment, trace_ids = _experiment(client, workload), [mlflow_trace_id(name) for name in sorted(names)]
+    with expecting(f"traces of {workload} to be removed"):
         if experiment is None:
             return 0
-        pieces = [wanted[start : start + _PIECE] for start in range(0, len(wanted), _PIECE)]
+        pieces = [trace_ids[start : start + _PIECE] for start in range(0, len(trace_ids), _PIECE)]
         return sum(client.delete_traces(experiment, trace_ids=piece) for piece in pieces)
 
 
 def idle_versions(workload: str, newest: int) -> list[Idle]:
-    """Versions that no alias points to, but for the newest so many of them.
+    """Versions without an alias, except the newest `newest` of them.
 
     Raises:
-        RegistryError: The record is away.
+        RegistryError: The record is unavailable.
     """
     client = connect()
-    with told(f"the versions of {workload}"):
+    with expecting(f"the versions of {workload}"):
         versions = list(client.search_model_versions(f"name = '{workload}'"))
         models = client.search_registered_models(f"name = '{workload}'")
         aliases = {int(number) for model in models for number in model.aliases.values()}
@@ -94,23 +94,23 @@ def idle_versions(workload: str, newest: int) -> list[Idle]:
 
 
 def commits(workload: str) -> dict[int, str]:
-    """The commit that each registered version was made from.
+    """The commit from which each registered version was made.
 
     Raises:
-        RegistryError: The record is away.
+        RegistryError: The record is unavailable.
     """
-    with told(f"the versions of {workload}"):
+    with expecting(f"the versions of {workload}"):
         versions = connect().search_model_versions(f"name = '{workload}'")
     return {int(version.version): version.tags.get("git_commit", "").removesuffix("-dirty") for version in versions}
 
 
 def remove_version(version: Idle) -> None:
-    """Remove a version, and its files where they lie on this machine.
+    """Remove a version, and its files if they are on this machine.
 
     Raises:
-        RegistryError: The record refuses, for example because an alias points to it now.
+        RegistryError: The record refuses, for example because the version has an alias by now.
     """
-    with told(f"version {version.number} of {version.workload} to be removed"):
+    with expecting(f"version {version.number} of {version.workload} to be removed"):
         connect().delete_model_version(version.workload, str(version.number))
     shutil.rmtree(COPIES / version.workload / str(version.number), ignore_errors=True)
     if version.folder is not None:
@@ -123,6 +123,6 @@ def _idle(workload: str, version: Any, needed: Collection[str]) -> Idle:
 
 
 def _experiment(client: Any, workload: str) -> str | None:
-    with told(f"the experiment {workload}"):
+    with expecting(f"the experiment {workload}"):
         experiment = client.get_experiment_by_name(workload)
     return None if experiment is None else str(experiment.experiment_id)

@@ -1,6 +1,6 @@
-"""Runs: settings, numbers, data and files of one piece of work, kept while it goes on and closed as it ended.
+"""Runs: the settings, metrics, data and files of a piece of work, recorded while it runs.
 
-Decides how a run is written and how it ends; what it is called and what it records is the caller's.
+Decides how a run is written and closed; the caller decides its name and content.
 """
 
 import json
@@ -12,18 +12,18 @@ from typing import Any
 
 from components.errors import RegistryError
 from components.registry.redaction import redact, safe
-from components.registry.store import absent, artifact_location, connect, told
+from components.registry.store import absent, artifact_location, connect, expecting
 from components.tracking import Dataset
 
-FLUSH_SECONDS = 1.0  # numbers that come faster are written together: a write takes 3 to 20 ms
-MOST_METRICS = 1_000  # of one call, as MLflow limits it
+FLUSH_SECONDS = 1.0  # metrics within this time are written together: a write takes 3 to 20 ms
+MOST_METRICS = 1_000  # MLflow's limit per call
 MOST_SETTINGS = 100
-MOST_CHARACTERS = 6_000  # of one setting, as MLflow limits it
-MADE_AS = "gradus.made_as"  # of a run that stands for one which another record holds: that one's id
+MOST_CHARACTERS = 6_000  # MLflow's limit per setting
+MADE_AS = "gradus.made_as"  # a tag of a run that stands in for one in another record: that one's id
 
 
 class MlflowTracker:
-    """An open run, as `components.tracking.Tracker` asks for it."""
+    """An open run, a `components.tracking.Tracker`."""
 
     def __init__(self, client: Any, run_id: str) -> None:
         self._client = client
@@ -37,26 +37,26 @@ class MlflowTracker:
         return self._run_id
 
     def params(self, values: dict[str, object]) -> None:
-        """Record settings, nested ones by dotted names, secrets hidden.
+        """Record settings, with dotted names for nested ones and secrets hidden.
 
         Raises:
-            RegistryError: A setting of this run already has another value, or the record refuses.
+            RegistryError: A setting already has another value in this run, or the record refuses.
         """
         from mlflow.entities import Param
 
         settings = [Param(name, value[:MOST_CHARACTERS]) for name, value in safe(values).items()]
-        with told("settings that the run can keep"):
+        with expecting("settings that the run can keep"):
             for start in range(0, len(settings), MOST_SETTINGS):
                 self._client.log_batch(self._run_id, params=settings[start : start + MOST_SETTINGS])
 
     def complete(self, values: dict[str, object]) -> None:
-        """Record those settings that the run does not have yet; what it has stays, whatever is the case today."""
-        with told("settings that the run can keep"):
-            known = self._client.get_run(self._run_id).data.params
-        self.params({name: value for name, value in safe(values).items() if name not in known})
+        """Record settings that the run does not have yet; existing values are kept, even if they differ."""
+        with expecting("settings that the run can keep"):
+            recorded = self._client.get_run(self._run_id).data.params
+        self.params({name: value for name, value in safe(values).items() if name not in recorded})
 
     def metrics(self, values: dict[str, float], step: int | None = None) -> None:
-        """Record numbers named `stage/metric`; those that come within a second of each other are written together."""
+        """Record metrics named `stage/metric`; those within a second are written together."""
         from mlflow.entities import Metric
 
         now_ms = int(time.time() * 1000)
@@ -65,15 +65,15 @@ class MlflowTracker:
             self.flush()
 
     def flush(self) -> None:
-        """Write the numbers that wait."""
+        """Write the pending metrics."""
         waiting, self._waiting = self._waiting, []
-        with told("numbers that the run can keep"):
+        with expecting("numbers that the run can keep"):
             for start in range(0, len(waiting), MOST_METRICS):
                 self._client.log_batch(self._run_id, metrics=waiting[start : start + MOST_METRICS])
         self._flushed = time.monotonic()
 
     def artifact(self, path: Path, folder: str | None = None) -> None:
-        """Keep a file, or a folder's content, under `folder` of the run's artifacts.
+        """Store a file, or a folder's content, under `folder` in the run's artifacts.
 
         Raises:
             RegistryError: There is no such file, or it cannot be stored.
@@ -81,29 +81,29 @@ class MlflowTracker:
         if not path.exists():
             raise RegistryError(f"expected a file or folder to keep with run {self._run_id}, found none at {path}")
         keep = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
-        with told(f"{path} to be stored"):
+        with expecting(f"{path} to be stored"):
             keep(self._run_id, str(path), folder)
 
     def dataset(self, data: Dataset) -> None:
-        """Record which data the run used, in which role."""
+        """Record data that the run used, and their role."""
         from mlflow.entities import Dataset as Entity
         from mlflow.entities import DatasetInput, InputTag
 
         source, profile = json.dumps({"uri": str(data.source)}), json.dumps({"num_rows": data.rows})
         entity = Entity(data.name, data.digest[:36], "local", source, profile=profile)
-        with told("data that the run can name"):
+        with expecting("data that the run can name"):
             self._client.log_inputs(self._run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", data.split)])])
 
     def tag(self, values: Mapping[str, str]) -> None:
         """Set tags, secrets hidden."""
-        with told("tags that the run can keep"):
+        with expecting("tags that the run can keep"):
             for name, value in safe(values).items():
                 self._client.set_tag(self._run_id, name, value)
 
     def close(self, status: str) -> None:
-        """Write what waits and end the run as FINISHED, FAILED or KILLED."""
+        """Write pending metrics and end the run as FINISHED, FAILED or KILLED."""
         self.flush()
-        with told("a run that can be closed"):
+        with expecting("a run that can be closed"):
             self._client.set_terminated(self._run_id, status)
 
 
@@ -111,13 +111,13 @@ class MlflowTracker:
 def open_run(
     experiment: str, name: str, tags: Mapping[str, str], parent: str | None = None
 ) -> Generator[MlflowTracker]:
-    """Open a run for the body; it ends FINISHED, FAILED on an exception (kept as tag `error`), KILLED on Ctrl-C.
+    """Open a run for the body; it ends as FINISHED, FAILED on an exception (in the tag `error`), KILLED on Ctrl-C.
 
-    `tags` name where the work comes from: `git_commit`, `params_hash`, `data_hash`, and more. `parent` is the id of
-    the run that this one belongs to.
+    `tags` give the work's provenance: `git_commit`, `params_hash`, `data_hash`, and more. `parent` is the id of the run
+    that this one belongs to.
 
     Raises:
-        RegistryError: The record cannot be opened or written; what the body raises passes through.
+        RegistryError: The record cannot be opened or written; exceptions from the body pass through.
     """
     client = connect()
     tracker = MlflowTracker(client, _create(client, experiment_id(client, experiment), name, _all_tags(tags, parent)))
@@ -134,7 +134,7 @@ def joined_run(run_id: str) -> Generator[MlflowTracker]:
     """Record in a run that another process opened and will close.
 
     Raises:
-        RegistryError: The record cannot be opened or written; what the body raises passes through.
+        RegistryError: The record cannot be opened or written; exceptions from the body pass through.
     """
     tracker = MlflowTracker(connect(), run_id)
     yield tracker
@@ -142,18 +142,18 @@ def joined_run(run_id: str) -> Generator[MlflowTracker]:
 
 
 @contextmanager
-def found_run(experiment: str, name: str, run_id: str) -> Generator[MlflowTracker]:
-    """Record in a run that is closed; one that another record holds gets a stand-in here, the same each time.
+def closed_run(experiment: str, name: str, run_id: str) -> Generator[MlflowTracker]:
+    """Record in a closed run; one from another record gets a stand-in here, the same each time.
 
-    A rung that DVC fetched from elsewhere names a run of the record where it was made.
+    A rung that DVC has fetched from elsewhere names a run in the record where it was made.
 
     Raises:
-        RegistryError: The record cannot be opened or written; what the body raises passes through.
+        RegistryError: The record cannot be opened or written; exceptions from the body pass through.
     """
     client = connect()
-    known = _known(client, experiment_id(client, experiment), run_id)
-    if known is not None:
-        with joined_run(known) as tracker:
+    existing = _known(client, experiment_id(client, experiment), run_id)
+    if existing is not None:
+        with joined_run(existing) as tracker:
             yield tracker
     else:
         with open_run(experiment, name, {MADE_AS: run_id}) as tracker:
@@ -161,10 +161,10 @@ def found_run(experiment: str, name: str, run_id: str) -> Generator[MlflowTracke
 
 
 def _known(client: Any, experiment: str, run_id: str) -> str | None:
-    """The run of this id, or the one that stands for it; None where there is neither."""
+    """The id of this run or of its stand-in, or None."""
     from mlflow.exceptions import MlflowException
 
-    with told(f"the run {run_id}"):
+    with expecting(f"the run {run_id}"):
         try:
             run = client.get_run(run_id)
         except MlflowException as error:
@@ -178,7 +178,7 @@ def _known(client: Any, experiment: str, run_id: str) -> str | None:
 
 
 def _fail(tracker: MlflowTracker, error: BaseException) -> None:
-    """Close a run as failed; where even that is refused, the body's own exception tells more."""
+    """Close a run as failed; if even that fails, the body's own exception is more useful."""
     status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
     try:
         tracker.tag({"error": f"{type(error).__name__}: {redact(str(error))}"[:2_000]})
@@ -188,7 +188,7 @@ def _fail(tracker: MlflowTracker, error: BaseException) -> None:
 
 
 def _all_tags(tags: Mapping[str, str], parent: str | None) -> dict[str, str]:
-    """The caller's tags, and those that MLflow's pages read."""
+    """The caller's tags, and those that MLflow's pages use."""
     cleaned = safe(tags)
     if commit := cleaned.get("git_commit"):
         cleaned["mlflow.source.git.commit"] = commit
@@ -198,15 +198,15 @@ def _all_tags(tags: Mapping[str, str], parent: str | None) -> dict[str, str]:
 
 
 def _create(client: Any, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
-    with told(f"a run `{name}` to start"):
+    with expecting(f"a run `{name}` to start"):
         return str(client.create_run(experiment_id, tags=dict(tags), run_name=name).info.run_id)
 
 
 def experiment_id(client: Any, name: str) -> str:
-    """The id of an experiment, created where it is missing, also by another process at the same moment."""
+    """The id of an experiment, which is created if it is missing, even if another process does so at the same time."""
     from mlflow.exceptions import MlflowException
 
-    with told(f"the experiment `{name}`"):
+    with expecting(f"the experiment `{name}`"):
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             try:

@@ -1,4 +1,4 @@
-"""MLflow's server over a project's record, as an application; who may ask it and where is decided above."""
+"""MLflow's server for a project's record, as an application; callers decide where it listens and who has access."""
 
 import os
 import uuid
@@ -6,19 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components.registry.moved import settle
-from components.registry.store import SQLITE, addresses, told
+from components.registry.moved import relocate
+from components.registry.store import SQLITE, addresses, expecting
 
 
 def application(project: Path) -> Callable[..., Any]:
-    """MLflow's API and pages as an ASGI application; what `mlflow server` sets for its workers is set here.
+    """MLflow's API and pages as an ASGI application, with the variables that `mlflow server` sets for its workers.
 
     Raises:
         RegistryError: The database does not open.
     """
     uri, artifacts = addresses({}, project)
-    assert artifacts is not None  # SQLite's lie beside it
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # nothing here starts jobs, which run code
+    assert artifacts is not None  # with SQLite they are next to the database
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # jobs run code, and nothing here needs them
     from mlflow.environment_variables import (
         _MLFLOW_IN_JOB_EXECUTOR,  # pyright: ignore[reportPrivateUsage] — as `mlflow server` sets them
         _MLFLOW_SERVER_BOOT_ID,  # pyright: ignore[reportPrivateUsage]
@@ -35,7 +35,7 @@ def application(project: Path) -> Callable[..., Any]:
     from mlflow.server.fastapi_app import app
     from mlflow.server.handlers import initialize_backend_stores
 
-    with told("a record of runs that opens"):
+    with expecting("a record of runs that opens"):
         initialize_backend_stores(uri, uri, str(artifacts))
-        settle(Path(uri.removeprefix(SQLITE)), artifacts)
+        relocate(Path(uri.removeprefix(SQLITE)), artifacts)
     return app

@@ -1,6 +1,6 @@
 """Where the record is kept: SQLite and plain files in the project folder, or what MLFLOW_TRACKING_URI names.
 
-Decides addresses and how MLflow's failures are told; what is written there is decided elsewhere.
+Decides addresses and how MLflow's failures are reported; other modules decide what is recorded.
 """
 
 import logging
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import RegistryError
-from components.registry.moved import ARTIFACTS, settle
+from components.registry.moved import ARTIFACTS, relocate
 from components.registry.redaction import redact
 
 DATABASE = Path("state/mlflow.db")
 SQLITE = "sqlite:///"
 SERVERS = ("http://", "https://", "databricks")
-MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")  # MLflow says each of an absent alias
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")  # MLflow's codes for an absent alias
 _ANSWER_SECONDS = 5.0
 
 
@@ -43,7 +43,7 @@ def tracking_uri() -> str:
 
 
 def connect() -> Any:
-    """The MLflow client of this process's record, created at the first use (3 to 8 s for a new SQLite file).
+    """The MLflow client of this process's record, created on first use (3 to 8 s for a new SQLite file).
 
     Raises:
         RegistryError: The database cannot be opened, or no server answers.
@@ -55,14 +55,14 @@ def connect() -> Any:
 
 
 def artifact_location(experiment: str) -> str | None:
-    """The folder of an experiment's artifacts as MLflow wants it; None where the server decides."""
+    """The address of an experiment's artifacts, in MLflow's form; None if a server decides."""
     folder = addresses(os.environ, Path.cwd())[1]
     return None if folder is None else (folder / experiment).as_uri()
 
 
 @contextmanager
-def told(expected: str) -> Generator[None]:
-    """Turn what MLflow raises into one sentence: what was expected, what was found, in which record.
+def expecting(expected: str) -> Generator[None]:
+    """Turn MLflow's exceptions into a sentence: what was expected, what was found, in which record.
 
     Raises:
         RegistryError: MLflow, its database or its files refuse.
@@ -89,19 +89,19 @@ def _client(uri: str) -> Any:
 
     for noisy in ("mlflow.store.db.utils", "alembic"):  # sixty lines of migrations at the first use
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    with told("a record of runs that opens"):
+    with expecting("a record of runs that opens"):
         if uri.startswith(SQLITE):
             Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)  # opens the database, and creates its tables
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
-            settle(database, database.parent / ARTIFACTS)
+            relocate(database, database.parent / ARTIFACTS)
     return client
 
 
 def _await_answer(uri: str) -> None:
-    """Refuse an address where nobody answers; MLflow itself would retry for minutes."""
+    """Refuse an address where no server answers; MLflow itself would retry for minutes."""
     import httpx
 
     try:

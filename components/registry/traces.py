@@ -1,8 +1,8 @@
-"""Traces of production in MLflow, and the assessments of them: what people and scorers said of an answer.
+"""Production traces in MLflow, and their assessments: what people and scorers said about an answer.
 
-Decides how a trace and a judgement look there. Their ids follow from our own records', so that writing one again
-changes nothing. MLflow's own tracing writes in the background and drops what a server that is away does not take;
-here the caller hears of it, and comes again. Which traces are worth keeping here is the caller's decision.
+Decides the form of a trace and an assessment. Their ids derive from those of our records, so that rewriting one changes
+nothing. MLflow's own tracing writes in the background and drops traces if the server is unavailable; here the caller
+gets an error and can retry. The caller decides which traces are worth keeping.
 """
 
 import base64
@@ -14,65 +14,65 @@ from typing import Any
 
 from components.records import Feedback, Scored, Trace, production_record
 from components.registry.runs import experiment_id
-from components.registry.store import connect, told, tracking_uri
+from components.registry.store import connect, expecting, tracking_uri
 
-MOST_LOOKED_UP = 200  # traces of one question
+MOST_LOOKED_UP = 200  # traces per request
 PREVIEW_CHARACTERS = 1_000  # what MLflow's list of traces shows
 SOURCES = {"scorer": "CODE", "feedback": "HUMAN", "judge": "LLM_JUDGE"}
 
 
 def store_traces(segment: str, lines: list[str]) -> None:
-    """Write a spool's segment: traces into the experiment of their workload, then what is said of them.
+    """Write a spool's segment: traces into their workload's experiment, then their assessments.
 
     Raises:
-        DataError: A line is no record.
-        RegistryError: The record of runs is away, or refuses.
+        DataError: A line is not a record.
+        RegistryError: The record of runs is unavailable, or refuses.
     """
     records = [production_record(line) for line in lines]
     traces = [record for record in records if isinstance(record, Trace)]
     client = connect()
-    with told(f"traces to be recorded (segment {segment})"):
+    with expecting(f"traces to be recorded (segment {segment})"):
         for workload in {trace.workload for trace in traces}:
             _write(experiment_id(client, workload), [trace for trace in traces if trace.workload == workload])
     assess([record for record in records if not isinstance(record, Trace)])
 
 
 def assess(records: Sequence[Feedback | Scored]) -> int:
-    """Write what is said of traces that are recorded, unless it stands there; the number of assessments written.
+    """Write assessments of recorded traces, unless they are there already; return the number written.
 
     Raises:
-        RegistryError: The record of runs is away, or refuses.
+        RegistryError: The record of runs is unavailable, or refuses.
     """
     connect()
     client, written = _tracing(), 0
     for start in range(0, len(records), MOST_LOOKED_UP):
         piece = records[start : start + MOST_LOOKED_UP]
-        with told("assessments to be recorded"):
+        with expecting("assessments to be recorded"):
             infos = client.store.batch_get_trace_infos(list({mlflow_trace_id(record.trace_id) for record in piece}))
-            there = {info.trace_id: {known.assessment_id for known in info.assessments} for info in infos}
+            there = {info.trace_id: {assessed.assessment_id for assessed in info.assessments} for info in infos}
             for assessment in itertools.chain.from_iterable(map(_assessments, piece)):
-                known = there.get(assessment.trace_id)
-                if known is not None and assessment.assessment_id not in known:
+                assessed = there.get(assessment.trace_id)
+                if assessed is not None and assessment.assessment_id not in assessed:
                     client.log_assessment(assessment.trace_id, assessment)
-                    known.add(assessment.assessment_id)
+                    assessed.add(assessment.assessment_id)
                     written += 1
     return written
 
 
 def mlflow_trace_id(name: str) -> str:
-    """The id under which MLflow has a trace of ours."""
+    """MLflow's id for one of our traces."""
     return f"tr-{_digest('trace', name)[:32]}"
 
 
 def _tracing() -> Any:
-    """MLflow's client of traces, the one whose calls raise."""
+    """MLflow's tracing client, whose calls raise."""
     from mlflow.tracing.client import TracingClient
 
     return TracingClient(tracking_uri())
 
 
 def _write(experiment: str, traces: Sequence[Trace]) -> None:
-    """Traces and their spans. A trace that is there keeps what it has, a span is replaced."""
+    """Write traces and their spans. An existing trace keeps its data; a span is replaced."""
     client = _tracing()
     for trace in traces:
         client.start_trace(_info(experiment, trace))
@@ -80,7 +80,7 @@ def _write(experiment: str, traces: Sequence[Trace]) -> None:
 
 
 def _info(experiment: str, trace: Trace) -> Any:
-    """What MLflow's list of traces shows and searches."""
+    """The metadata that MLflow's list of traces shows and searches."""
     from mlflow.entities import TraceInfo, TraceLocation, TraceState
     from mlflow.tracing.constant import TraceMetadataKey, TraceTagKey
 
@@ -103,13 +103,13 @@ def _info(experiment: str, trace: Trace) -> Any:
 
 
 def _span(trace: Trace) -> Any:
-    """The trace's one span: the call of the model, as MLflow's pages show a conversation."""
+    """The trace's only span: the model's call, in the form that MLflow's pages show as a conversation."""
     from mlflow.entities import Span, SpanType
     from mlflow.tracing.constant import SpanAttributeKey
 
     start_ns, end_ns = _lasted(trace)
     digest = _digest("trace", trace.id)
-    answer = {"message": {"role": "assistant", "content": trace.text}, "finish_reason": trace.finish_reason}
+    answer = {"message": trace.reply.openai, "finish_reason": trace.finish_reason}
     attributes: dict[str, Any] = {
         SpanAttributeKey.REQUEST_ID: mlflow_trace_id(trace.id),
         SpanAttributeKey.SPAN_TYPE: SpanType.CHAT_MODEL,
@@ -120,6 +120,8 @@ def _span(trace: Trace) -> Any:
         SpanAttributeKey.MODEL: f"{trace.workload}/{trace.version}",
         **_facts(trace),
     }
+    if trace.tools:
+        attributes[SpanAttributeKey.CHAT_TOOLS] = [tool.openai for tool in trace.tools]
     if trace.cost_usd is not None:
         attributes[SpanAttributeKey.LLM_COST] = {"total_cost": trace.cost_usd}
     return Span.from_dict(
@@ -137,7 +139,7 @@ def _span(trace: Trace) -> Any:
 
 
 def _facts(trace: Trace) -> dict[str, str | int | float | bool]:
-    """What else is known of an answer, by the names under which it can be searched."""
+    """Further facts about an answer, by searchable names."""
     facts = {
         "version": trace.version, "method": trace.method, "route": trace.route, "returned": trace.returned,
         "valid": trace.valid, "finish_reason": trace.finish_reason, "latency_ms": trace.latency_ms,
@@ -147,7 +149,7 @@ def _facts(trace: Trace) -> dict[str, str | int | float | bool]:
 
 
 def _assessments(record: Feedback | Scored) -> list[Any]:
-    """A record as MLflow has it: people's score and corrected answer are two."""
+    """A record as MLflow's assessments: a person's score and corrected answer are two."""
     from mlflow.entities import AssessmentSource, Expectation
     from mlflow.entities import Feedback as Judgement
 
@@ -171,7 +173,7 @@ def _assessments(record: Feedback | Scored) -> list[Any]:
 
 
 def _lasted(trace: Trace) -> tuple[int, int]:
-    """When the model began and ended, in nanoseconds: a trace is written at the end, to the millisecond."""
+    """When the model began and ended, in nanoseconds; a trace has its end, to the millisecond, and its latency."""
     end_ns = round(trace.at * 1e3) * 1_000_000
     return end_ns - int(trace.latency_ms * 1e6), end_ns
 

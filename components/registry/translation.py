@@ -1,4 +1,4 @@
-"""MLflow's translation of spans: the attributes of OpenTelemetry's conventions by MLflow's own names."""
+"""MLflow's translation of spans: attributes of OpenTelemetry conventions under MLflow's own names."""
 
 import json
 import logging
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def translated(attributes: Mapping[str, Any], events: list[Any]) -> Mapping[str, Any]:
-    """A span's attributes, with `mlflow.spanInputs`, `mlflow.spanOutputs` and `mlflow.spanType` where one is known.
+    """A span's attributes, with `mlflow.spanInputs`, `mlflow.spanOutputs` and `mlflow.spanType` if known.
 
-    Attributes of all conventions that MLflow reads are known: OpenTelemetry's GenAI, OpenInference, Traceloop, the
-    Vercel AI SDK's, Langfuse's and others. Attributes that the translation cannot read come back as they are.
+    Covers all conventions that MLflow reads: OpenTelemetry's GenAI, OpenInference, Traceloop, the Vercel AI SDK's,
+    Langfuse's and others. Attributes that the translation cannot read are returned as they are.
     """
     from mlflow.tracing.otel.translation import translate_span_when_storing
 
@@ -19,19 +19,19 @@ def translated(attributes: Mapping[str, Any], events: list[Any]) -> Mapping[str,
     try:
         return translate_span_when_storing(span)["attributes"]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return attributes  # damaged: numbers of thousands of digits, lists where mappings belong
+        return attributes  # damaged: numbers with thousands of digits, lists in place of mappings
 
 
 class _Span:
-    """As much of a span as the translation reads: its attributes as MLflow stores them, as JSON, and its events."""
+    """The part of a span that the translation reads: its attributes as MLflow stores them, in JSON, and its events."""
 
     def __init__(self, attributes: Mapping[str, Any], events: list[Any]) -> None:
         self._attributes, self._events = attributes, events
 
     def to_dict(self) -> dict[str, Any]:
-        """The span as the translation asks for it."""
-        kept = {name: _as_json(value) for name, value in self._attributes.items()}
-        return {"attributes": kept, "events": self._events}
+        """The span in the form that the translation reads."""
+        attributes = {name: _as_json(value) for name, value in self._attributes.items()}
+        return {"attributes": attributes, "events": self._events}
 
 
 def _as_json(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""The report of a run: one self-contained HTML page, a table for the terminal, Markdown and a picture for the record.
+"""The report of a run: a self-contained HTML page, a table for the terminal, Markdown and a picture for the record.
 
-Decides how a finished ladder is shown and put in words; every number comes from the run record.
+Decides how a finished ladder is shown and described; every number comes from the run record.
 """
 
 from components.report.drawing import drawing

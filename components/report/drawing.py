@@ -1,4 +1,4 @@
-"""The ladder as one picture: a row a rung, its accuracy as a dot within its 95 % interval. Pure."""
+"""The ladder as a picture: a row per rung, with its accuracy as a dot on its 95 % interval. Pure."""
 
 from html import escape
 
@@ -10,12 +10,12 @@ _STYLE = "font-family:system-ui,sans-serif;font-size:13px"
 
 
 def drawing(ladder: Ladder) -> str:
-    """An SVG that needs nothing else; the champion is drawn in green."""
+    """A self-contained SVG; the champion is green."""
     top = winner(ladder)
     height = TOP + ROW * len(ladder.rungs) + 14
-    marks = [f'<line x1="{_x(at):.0f}" x2="{_x(at):.0f}" y1="{TOP - 6}" y2="{height - 10}" stroke="#ddd"/>'
-             f'<text x="{_x(at):.0f}" y="{TOP - 12}" text-anchor="middle" fill="#777">{at:.0%}</text>'
-             for at in (0.0, 0.25, 0.5, 0.75, 1.0)]  # fmt: skip
+    marks = [f'<line x1="{_x(share):.0f}" x2="{_x(share):.0f}" y1="{TOP - 6}" y2="{height - 10}" stroke="#ddd"/>'
+             f'<text x="{_x(share):.0f}" y="{TOP - 12}" text-anchor="middle" fill="#777">{share:.0%}</text>'
+             for share in (0.0, 0.25, 0.5, 0.75, 1.0)]  # fmt: skip
     rows = [_row(rung, TOP + ROW * number + ROW // 2, rung is top) for number, rung in enumerate(ladder.rungs)]
     title = f"{ladder.workload} on {ladder.profile}: right on test, with 95 % intervals"
     return (
@@ -27,7 +27,7 @@ def drawing(ladder: Ladder) -> str:
 
 def _row(rung: RungResult, y: int, top: bool) -> str:
     color = "#0a7d4f" if top else "#3465a4"
-    value, low, high = (_x(at) for at in (rung.accuracy.value, rung.accuracy.low, rung.accuracy.high))
+    value, low, high = (_x(share) for share in (rung.accuracy.value, rung.accuracy.low, rung.accuracy.high))
     name = escape(rung.name if len(rung.name) <= 24 else rung.name[:23] + "…")
     return (
         f'<text x="{LEFT - 14}" y="{y + 4}" text-anchor="end" font-weight="{600 if top else 400}">'
@@ -39,5 +39,5 @@ def _row(rung: RungResult, y: int, top: bool) -> str:
 
 
 def _x(share: float) -> float:
-    """Where a share in [0, 1] lies."""
+    """The x coordinate of a share in [0, 1]."""
     return LEFT + share * (WIDTH - LEFT - RIGHT)

@@ -1,4 +1,4 @@
-"""The money section: a row for each rung, and what the champion's worth hangs on as a tornado. Pure."""
+"""The cost section: a row per rung, and the champion's sensitivities as a tornado chart. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 130.0, 36.0, 8.0, 24.0
 
 @dataclass(frozen=True)
 class Bar:
-    """One assumption: where its bar begins and ends, and which end is the low value's."""
+    """An assumption's bar: where it begins and ends, and which end belongs to the low value."""
 
     name: str
     y: float
@@ -26,7 +26,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Tornado:
-    """Bars around what is left as things stand, the widest on top."""
+    """Bars around the expected balance, the widest on top."""
 
     height: float
     middle: float
@@ -36,7 +36,7 @@ class Tornado:
 
 
 def view(account: Account | None, top: str) -> dict[str, Any]:
-    """What the template of the section refers to; `top` names the champion."""
+    """The variables of the section's template; `top` names the champion."""
     if account is None:
         return {"account": None}
     owned = [rung for rung in account.rungs if rung.payback is not None]
@@ -50,7 +50,7 @@ def view(account: Account | None, top: str) -> dict[str, Any]:
 
 
 def payback(paid_back: Payback | None) -> str:
-    """When a rung has paid for itself, in words, with its interval where that is wider than a day."""
+    """When a rung has paid for itself, in words, with its interval if that is wider than a day."""
     if paid_back is None:
         return "–"
     if paid_back.date is None:
@@ -61,7 +61,7 @@ def payback(paid_back: Payback | None) -> str:
 
 
 def tornado(rung: RungAccount) -> Tornado | None:
-    """The picture of a rung's sensitivity; None where it has none."""
+    """A rung's tornado chart; None if it has no sensitivities."""
     if rung.payback is None or not rung.sensitivity:
         return None
     now = rung.payback.net_usd.value
@@ -72,7 +72,7 @@ def tornado(rung: RungAccount) -> Tornado | None:
     def x(amount: float) -> float:
         return _LEFT + (amount - low) / ((high - low) or 1.0) * (TORNADO_WIDTH - _LEFT - _RIGHT)
 
-    bars = tuple(_bar(swing, _TOP + ROW * at, x) for at, swing in enumerate(rung.sensitivity))
+    bars = tuple(_bar(swing, _TOP + ROW * row, x) for row, swing in enumerate(rung.sensitivity))
     widest = rung.sensitivity[0]
     return Tornado(
         height=_TOP + ROW * len(bars) + _BOTTOM,
@@ -85,7 +85,7 @@ def tornado(rung: RungAccount) -> Tornado | None:
 
 
 def money(amount: float) -> str:
-    """Dollars with a sign."""
+    """Signed dollars."""
     return ("−" if amount < 0 else "") + usd(abs(amount))
 
 

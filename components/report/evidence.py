@@ -1,4 +1,4 @@
-"""What a report shows beyond the run record: examples, curves, quarantined rows, and where prices come from."""
+"""What a report shows besides the run record: examples, curves, quarantined rows, and the sources of prices."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ Curve = list[tuple[float, float]]  # (step, value)
 
 
 class Change(Record):
-    """An example that changed sides between a rung's parent and the rung; answers as they were written."""
+    """An example on which exactly one of a rung and its parent is right, with both answers verbatim."""
 
     example_id: str
     message: str
@@ -23,14 +23,14 @@ class Change(Record):
 
 
 class Changes(Record):
-    """Examples that a rung fixed and broke; a report shows the first few of each."""
+    """Examples that a rung fixed and broke; the report shows the first few of each."""
 
     fixed: tuple[Change, ...] = ()
     broken: tuple[Change, ...] = ()
 
 
 class PriceLine(Record):
-    """A price in words, with its source and date; `checked` is False where the source could not be looked at."""
+    """A price in words, with its source and date; `checked` is False if the source could not be consulted."""
 
     name: str
     price: str
@@ -40,7 +40,7 @@ class PriceLine(Record):
 
 
 class Evidence(Record):
-    """Everything that a report shows beside the run record."""
+    """Everything that a report shows besides the run record."""
 
     description: str = ""
     model: str = ""

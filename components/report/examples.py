@@ -1,4 +1,4 @@
-"""What a rung changed, field by field: which parts of two answers agree with the reference. Pure."""
+"""What a rung changed, field by field: where each of two answers agrees with the reference. Pure."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ MOST_CHARACTERS = 1_500  # of a message or an answer
 
 @dataclass(frozen=True)
 class FieldLine:
-    """One field of an example: the reference, what parent and child wrote, and whether that agrees."""
+    """A field of an example: the reference, the parent's and the child's value, and whether each agrees."""
 
     field: str
     reference: str
@@ -24,10 +24,10 @@ class FieldLine:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An example side by side; `lines` are the fields in which an answer errs, `agreed` counts the others.
+    """An example's two answers side by side; `lines` are the fields with errors, `agreed` counts the others.
 
-    Where an answer is no object, its text stands in `parent_text` or `child_text`; where the reference is none, there
-    are no lines and both texts.
+    `parent_text` and `child_text` hold answers that are not objects; if the reference is not an object, there are no
+    lines, only both texts.
     """
 
     example_id: str
@@ -40,7 +40,7 @@ class Comparison:
 
 
 def compare(change: Change) -> Comparison:
-    """Take an example apart."""
+    """Compare an example's answers field by field."""
     reference, parent, child = (_object(text) for text in (change.reference, change.parent_answer, change.answer))
     lines = () if reference is None else _lines(reference, parent or {}, child or {})
     wrong = tuple(line for line in lines if not (line.parent_right and line.child_right))
@@ -56,7 +56,7 @@ def compare(change: Change) -> Comparison:
 
 
 def shorten(text: str) -> str:
-    """A text of at most MOST_CHARACTERS, with a sign where it was cut."""
+    """A text cut to at most MOST_CHARACTERS, with an ellipsis."""
     return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS].rstrip() + " …"
 
 
@@ -76,7 +76,7 @@ def _lines(reference: dict[str, Any], parent: dict[str, Any], child: dict[str, A
 
 
 def _same(reference: dict[str, Any], answer: dict[str, Any], name: str) -> bool:
-    """Equal in value and kind: in Python True equals 1, in JSON it does not."""
+    """Equal in value and type: True equals 1 in Python, but not in JSON."""
     missing = object()
     expected, given = reference.get(name, missing), answer.get(name, missing)
     return isinstance(expected, bool) == isinstance(given, bool) and expected == given

@@ -1,6 +1,6 @@
-"""The gate on the page: a line for each decision of the climb, and the slices of the last comparison as a picture.
+"""The gate on the page: a line per decision of the climb, and a picture of the last comparison's slices.
 
-Decides what of a verdict is shown and where its marks lie; every number comes from the verdict. Pure.
+Decides which parts of a verdict are shown and where its marks go; every number comes from the verdict. Pure.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ WIDTH, ROW, LEFT, RIGHT, TOP, BOTTOM = 640.0, 22.0, 190.0, 110.0, 8.0, 26.0
 
 @dataclass(frozen=True)
 class SliceMark:
-    """A slice's difference and its interval in the coordinates of an SVG, and both in words."""
+    """A slice's difference and its interval, in SVG coordinates and in words."""
 
     name: str
     n: int
@@ -29,7 +29,7 @@ class SliceMark:
 
 @dataclass(frozen=True)
 class SlicePicture:
-    """The slices of a comparison, the worst first, over an axis of percentage points."""
+    """A comparison's slices, the worst first, over an axis of percentage points."""
 
     challenger: str
     champion: str
@@ -44,7 +44,7 @@ class SlicePicture:
 
 
 def slice_picture(verdicts: Sequence[Verdict]) -> SlicePicture | None:
-    """The last comparison that has slices; None where none has. Of more than MOST_SLICES the worst are drawn."""
+    """The slices of the last comparison that has any, or None; at most the MOST_SLICES worst are drawn."""
     with_slices = [part for part in verdicts if part.numbers and part.numbers.slices]
     if not with_slices:
         return None

@@ -1,4 +1,4 @@
-"""The ladder as Markdown: a table of all rungs with their intervals, for pages that show descriptions. Pure."""
+"""The ladder as Markdown: a table of all rungs with intervals, for pages that show descriptions. Pure."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ HEADINGS = ("rung", "method", "right", "95 % interval", "valid", "vs", "p50", "p
 
 
 def markdown(ladder: Ladder, calls_per_year: int, incumbent: str = "") -> str:
-    """The outcome in a paragraph, and the table; the champion is marked by a star."""
+    """The outcome in a paragraph, and the table; a star marks the champion."""
     top = winner(ladder)
     rows = [_cells(rung, rung is top) for rung in ladder.rungs]
     simulated = " The data are simulated." if ladder.simulated else ""

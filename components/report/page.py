@@ -1,7 +1,7 @@
-"""The page: a run record and its evidence become one HTML file that needs nothing beside itself.
+"""The page: a run record and its evidence as a self-contained HTML file.
 
-Decides what is shown in which order. The templates hold the markup, `words` the sentences, `picture` the geometry.
-Every text is escaped by the templates, and a content security policy in the page forbids all requests.
+Decides what is shown, and in which order. The templates contain the markup, `words` the sentences, `picture` the
+geometry. Templates escape every text, and the page's content security policy forbids all requests.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(ladder: Ladder, evidence: Evidence, out: Path) -> Path:
-    """Write the page of a run to `out` and return it; equal records give equal bytes.
+    """Write the page of a run to `out` and return its path; equal records give equal bytes.
 
     Raises:
         DataError: The ladder has no rungs.
@@ -53,7 +53,7 @@ def _environment() -> Any:
 
 
 def _view(ladder: Ladder, evidence: Evidence) -> dict[str, Any]:
-    """Everything that the templates refer to."""
+    """The variables of the templates."""
     return {
         "css": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
         "ladder": ladder,
@@ -86,7 +86,7 @@ def _moved(rung: RungResult) -> tuple[int, int]:
 
 
 def _change(rung: RungResult, changes: Changes) -> dict[str, Any]:
-    """What a rung changed, with its first examples taken apart."""
+    """What a rung changed, with its first examples compared field by field."""
     return {
         "rung": rung,
         "versus": rung.vs_parent,
@@ -96,13 +96,13 @@ def _change(rung: RungResult, changes: Changes) -> dict[str, Any]:
 
 
 def _rows(columns: dict[str, dict[str, float]]) -> list[tuple[str, list[float | None]]]:
-    """Rung → key → value, as rows of keys over the columns of rungs; None where a rung lacks a key."""
+    """Rung → key → value as a table, a row per key and a column per rung; None if a rung lacks the key."""
     keys = dict.fromkeys(key for column in columns.values() for key in column)
     return [(key, [column.get(key) for column in columns.values()]) for key in keys]
 
 
 def _slices(rungs: tuple[RungResult, ...]) -> list[tuple[str, list[tuple[str, list[float | None]]]]]:
-    """Each slice with its rows, named by their value and the number of their examples."""
+    """Each slice with its rows, labelled with their value and number of examples."""
     names = dict.fromkeys(name for rung in rungs for name in rung.slices)
     sizes = {name: size for rung in rungs for name, size in rung.slice_sizes.items()}
 

@@ -1,4 +1,4 @@
-"""The geometry of curves: points, ticks and marks in the coordinates of an SVG. Pure."""
+"""The geometry of curves: points, ticks and marks in SVG coordinates. Pure."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -9,11 +9,11 @@ from components.report.evidence import Curve
 WIDTH, HEIGHT = 320.0, 168.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 12.0, 24.0
 _ZERO = 1e-9
-MOST_POINTS = 400  # more than pixels add bytes and no shape
+MOST_POINTS = 400  # more than there are pixels would only add bytes
 SMOOTHED_FROM = 40
-EXACT = ("dev_score", "learning_rate")  # curves without noise to average away
+EXACT = ("dev_score", "learning_rate")  # curves without noise
 
-# What training writes → title, unit of the value axis; other curves are shown by their own name.
+# The name that training writes → title, unit of the value axis; other curves are shown under their own name.
 TITLES = {
     "loss": ("Loss", ""),
     "train_loss": ("Loss on train", ""),
@@ -42,7 +42,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chart:
-    """A curve as it is drawn: SVG points, ticks on both axes, its best or last point, and the whole in words."""
+    """A drawn curve: SVG points, ticks on both axes, its best or last point, and a description."""
 
     title: str
     unit: str
@@ -56,9 +56,9 @@ class Chart:
 
 
 def chart(name: str, curve: Curve) -> Chart | None:
-    """The drawing of a curve, None where it has no finite value; a score is marked at its best, others at their end.
+    """The drawing of a curve, None if it has no finite value; a score is marked at its best, others at their end.
 
-    Long curves are drawn twice: faintly as they are, and as their moving average, whose end is then the mark.
+    Long curves are drawn twice: faintly as they are, and as a moving average, whose end is then marked.
     """
     finite = [(step, value) for step, value in curve if math.isfinite(step) and math.isfinite(value)]
     if not finite:
@@ -84,15 +84,15 @@ def chart(name: str, curve: Curve) -> Chart | None:
 
 
 def smooth(curve: Curve) -> Curve:
-    """The mean over a fifteenth of the points, half before and half after each; at the ends over those that exist."""
+    """The centred moving average over a fifteenth of the points, with shorter windows at the ends."""
     reach = max(1, len(curve) // 30)
-    windows = [curve[max(0, at - reach) : at + reach + 1] for at in range(len(curve))]
+    windows = [curve[max(0, index - reach) : index + reach + 1] for index in range(len(curve))]
     means = [sum(value for _, value in window) / len(window) for window in windows]
     return [(step, mean) for (step, _), mean in zip(curve, means, strict=True)]
 
 
 def thin(curve: Curve) -> Curve:
-    """At most MOST_POINTS points, the first and the last among them."""
+    """At most MOST_POINTS points, including the first and the last."""
     if len(curve) <= MOST_POINTS:
         return curve
     stride = (len(curve) - 1) / (MOST_POINTS - 1)
@@ -100,9 +100,9 @@ def thin(curve: Curve) -> Curve:
 
 
 def ticks(low: float, high: float) -> tuple[float, ...]:
-    """Round values (steps of 1, 2, 2.5 or 5 times a power of ten) that enclose a range; around one value, a range.
+    """Round values (in steps of 1, 2, 2.5 or 5 times a power of ten) that enclose a range, widened if it is one value.
 
-    What differs by less than a millionth of its size, or by less than 1e-15, is one value.
+    Ends that differ by less than a millionth of their size, or by less than 1e-15, are one value.
     """
     if high - low <= 1e-6 * max(abs(low), abs(high), _ZERO):
         spread = abs(low) / 2 if abs(low) > _ZERO else 0.5
@@ -115,12 +115,12 @@ def ticks(low: float, high: float) -> tuple[float, ...]:
 
 
 def _range(values: Iterable[float]) -> tuple[float, float]:
-    found = list(values)
-    return min(found), max(found)
+    listed = list(values)
+    return min(listed), max(listed)
 
 
 def _scale(values: tuple[float, ...], start: float, end: float) -> Callable[[float], float]:
-    """The linear map from the first and last tick to a stretch of the drawing."""
+    """The linear map from the range of the ticks to coordinates."""
     low, high = values[0], values[-1]
     return lambda value: start + (value - low) / (high - low) * (end - start)
 
@@ -130,7 +130,7 @@ def _points(curve: Curve, to_x: Callable[[float], float], to_y: Callable[[float]
 
 
 def _short(value: float) -> str:
-    """A number in at most three significant digits."""
+    """A number with at most three significant digits."""
     if value and abs(value) < 0.001:
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa.removesuffix('.0')}e{int(exponent)}"

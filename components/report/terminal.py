@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def table(ladder: Ladder) -> "Table":
-    """One row a rung, in order; the champion is marked by a star, prices that nobody measured by ≈."""
+    """A row per rung, in order; a star marks the champion, ≈ prices that were not measured."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -29,12 +29,12 @@ def table(ladder: Ladder) -> "Table":
 
 
 def glance(workload: str, profile: str, rungs: Sequence[RungResult], *, simulated: bool) -> "Table":
-    """One row a rung of a first look: what is right and valid, with 95 % intervals, and what it learned from."""
+    """A first look, a row per rung: shares right and valid, with 95 % intervals, and what the rung learnt from."""
     from rich.markup import escape
     from rich.table import Table
 
-    said = " (simulated)" if simulated else ""
-    shown = Table(title=escape(f"A first look at {workload} on {profile}{said}"), title_justify="left")
+    note = " (simulated)" if simulated else ""
+    shown = Table(title=escape(f"A first look at {workload} on {profile}{note}"), title_justify="left")
     shown.add_column("rung", no_wrap=True)
     for heading in ("right", "95 % interval", "valid", "95 % interval"):
         shown.add_column(heading, justify="right", no_wrap=True)

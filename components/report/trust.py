@@ -1,4 +1,4 @@
-"""What the page says of trust: the reward's certificate, how RL was watched, and demonstrations that look wrong."""
+"""The page's section on trust: the reward's certificate, the watch over RL, and demonstrations that look wrong."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ LABELS = {"people": "labels that people gave", "built": "answers made from refer
 
 
 class Trust(Record):
-    """The records behind the section; None where a stage left none."""
+    """The records behind the section; None if a stage left none."""
 
     certificate: Certificate | None = None
     watch: RewardWatch | None = None
@@ -21,7 +21,7 @@ class Trust(Record):
 
 
 def view(trust: Trust | None) -> dict[str, Any] | None:
-    """What the template refers to."""
+    """The template's variables."""
     if trust is None or (trust.certificate is None and trust.audit is None):
         return None
     return {
@@ -35,7 +35,7 @@ def view(trust: Trust | None) -> dict[str, Any] | None:
 
 
 def _bars(certificate: Certificate) -> list[dict[str, Any]]:
-    """Rows of a picture: what, its share with the interval, and whether little is good."""
+    """The rows of a picture: a label, its share with the interval, and whether low is good."""
     rows: list[tuple[str, Share | None, bool]] = [
         ("wrong answers that pass", certificate.false_positive, True),
         ("right answers refused", certificate.false_negative, True),

@@ -1,4 +1,4 @@
-"""The run in words, and numbers as people read them. Pure."""
+"""The run in words, and numbers formatted for people. Pure."""
 
 from decimal import Decimal
 
@@ -6,17 +6,17 @@ from components.records import Comparison, Ladder, RungResult
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] with one decimal."""
+    """A share in [0, 1] as a percentage with one decimal."""
     return f"{100 * share:.1f}%"
 
 
 def points(delta: float) -> str:
-    """A difference of shares in percentage points, with its sign."""
+    """A difference of shares in signed percentage points."""
     return f"{100 * delta:+.1f}".replace("-", "−")
 
 
 def usd(amount: float) -> str:
-    """Dollars: whole from 100, cents from 1, three significant digits below."""
+    """Dollars: without cents from 100, with cents from 1, below that three significant digits."""
     if amount >= 99.995:
         return f"${amount:,.0f}"
     if amount >= 0.9995 or amount == 0:
@@ -25,13 +25,13 @@ def usd(amount: float) -> str:
 
 
 def relative(was: float, now: float) -> str:
-    """The change from a positive amount, with its sign; near −100 % a decimal more, because nothing is free."""
+    """The signed relative change from a positive amount; near −100 % with another decimal, because nothing is free."""
     change = (now - was) / was
     return f"{change:+.{1 if -1 < change < -0.99 else 0}%}".replace("-", "−")
 
 
 def p_value(p: float) -> str:
-    """A p-value with its relation."""
+    """A p-value with its relation sign."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
@@ -52,7 +52,7 @@ def milliseconds(amount: float) -> str:
 
 
 def winner(ladder: Ladder) -> RungResult:
-    """The rung that the gate left as champion; without a gate the most accurate one, the first of equals."""
+    """The gate's champion; without a gate, the most accurate rung, the first of equals."""
     by_name = {rung.name: rung for rung in ladder.rungs}
     if ladder.gate is not None:
         name = ladder.gate.challenger if ladder.gate.decision == "promoted" else ladder.gate.champion
@@ -62,14 +62,14 @@ def winner(ladder: Ladder) -> RungResult:
 
 
 def best(ladder: Ladder) -> RungResult:
-    """The rung with the highest accuracy on test, the first of equals: they are ordered from simple to elaborate."""
+    """The most accurate rung on test, the first of equals: rungs are ordered from simple to elaborate."""
     return max(ladder.rungs, key=lambda rung: rung.accuracy.value)
 
 
 def best_prompt(ladder: Ladder) -> RungResult | None:
-    """The prompt that dev chose, which the first model is compared with; without a model the most accurate one.
+    """The prompt chosen on dev, with which the first model is compared; without a model, the most accurate prompt.
 
-    None where there is no prompt rung.
+    None if there is no prompt rung.
     """
     prompts = {rung.name: rung for rung in ladder.rungs if rung.makes == "prompt"}
     for rung in ladder.rungs:
@@ -79,7 +79,7 @@ def best_prompt(ladder: Ladder) -> RungResult | None:
 
 
 def headline(ladder: Ladder) -> str:
-    """The outcome in one sentence."""
+    """The outcome in a sentence."""
     top = winner(ladder)
     if top.makes == "classifier":
         return f"The classical rung wins, right in {percent(top.accuracy.value)} of cases."
@@ -87,7 +87,7 @@ def headline(ladder: Ladder) -> str:
 
 
 def verdict(ladder: Ladder, calls_per_year: int, incumbent: str = "") -> str:
-    """The outcome in a paragraph: what the champion gained, over what, at what cost, and what the gate said."""
+    """The outcome in a paragraph: the champion's gain, over which rung, at what cost, and the gate's decision."""
     top = winner(ladder)
     sentences = (
         _gain(top),

@@ -1,7 +1,7 @@
-"""The fields of an answer by their path: objects taken apart, arrays of labels asked for each of their labels.
+"""The fields of an answer by path: objects are flattened, and arrays of labels have a field per label.
 
-A flat object's fields are its keys, in the schema's order. `city` of the object `place` is the field `place.city`;
-whether the array `tags` has the label `late` is the field `tags[late]`.
+The fields of a flat object are its keys, in the schema's order. `city` in the object `place` is the field
+`place.city`; whether the array `tags` contains the label `late` is the field `tags[late]`.
 """
 
 import json
@@ -14,16 +14,16 @@ from components.schema.reading import shape_of
 from components.schema.shape import ABSENT, Shape
 
 MOST_DEPTH = 8
-MOST_LABELS = 50  # of an array, each asked for
+MOST_LABELS = 50  # of an array, a field each
 _YES_NO = Shape(kinds=frozenset({"boolean"}), values=(True, False))
 
 
 @dataclass(frozen=True)
 class Field:
-    """A place in an answer: its path, what may stand there, and whether it always does where its parent is there.
+    """A place in an answer: its path, its shape, and whether it is required wherever its parent is present.
 
-    `label` is the label of an array that is asked for, and the value then true or false. A `holder` is an object or an
-    array that is taken apart and may be null or missing: its value is empty where it is there.
+    With `label`, the value says whether an array contains that label. A `holder` stands for a flattened object or array
+    that may be null or missing: its value is empty if it is present.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Field:
 
     @property
     def top(self) -> str:
-        """The key of the answer that it belongs to."""
+        """The top-level key that it belongs to."""
         return self.path[0]
 
     def of(self, answer: Any) -> Any:
-        """Its value in an answer, ABSENT where there is none."""
+        """Its value in an answer, or ABSENT."""
         value: Any = answer
         for key in self.path:
             if not isinstance(value, Mapping) or key not in value:
@@ -50,7 +50,7 @@ class Field:
         return type(value)() if self.holder and isinstance(value, list | dict) else value
 
     def put(self, answer: Mapping[str, Any], value: Any) -> dict[str, Any]:
-        """The answer with another value there; objects on the way are made where they are missing."""
+        """The answer with this value there; missing objects on the path are created."""
         return _put(answer, self.path, value)
 
 
@@ -63,7 +63,7 @@ def _put(answer: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str
 
 @dataclass(frozen=True)
 class Fields:
-    """All fields of a schema in its order: `places` have arrays whole, `leaves` have their labels one by one."""
+    """All fields of a schema, in order: `places` keep arrays whole, `leaves` split them into their labels."""
 
     top: Mapping[str, Shape]
     places: tuple[Field, ...]
@@ -71,11 +71,11 @@ class Fields:
 
     @property
     def is_flat(self) -> bool:
-        """Whether the fields are the keys of the answer."""
+        """Whether the fields are exactly the keys of the answer."""
         return [leaf.name for leaf in self.leaves] == list(self.top)
 
     def flat(self, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """Field → value for all that the answer has, in its order; keys that the schema does not know stay."""
+        """Field → value, in the order of the answer; keys that the schema does not define are kept."""
         if self.is_flat:
             return dict(answer)
         values: dict[str, Any] = {}
@@ -87,7 +87,7 @@ class Fields:
         return values
 
     def answer(self, flat: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer that these values of fields make: what `flat` gave, where the schema knows all of it."""
+        """The answer with these values, the inverse of `flat` for everything that the schema defines."""
         if self.is_flat:
             return {name: flat[name] for name in self.top if name in flat}
         answer: dict[str, Any] = {}
@@ -108,18 +108,18 @@ class Fields:
 
 
 def _with_label(answer: dict[str, Any], leaf: Field, *, has: bool) -> dict[str, Any]:
-    """The answer with a label in its array, or with the array as it is."""
+    """The answer with a label added to its array, or with the array as it is."""
     whole = Field(leaf.name, leaf.path, leaf.shape, leaf.required)
     there = whole.of(answer)
-    known = there if isinstance(there, list) else []
-    return whole.put(answer, [*known, leaf.label] if has else known)
+    labels = there if isinstance(there, list) else []
+    return whole.put(answer, [*labels, leaf.label] if has else labels)
 
 
 def fields_of(schema: Mapping[str, Any]) -> Fields:
     """The fields of an object's schema.
 
     Raises:
-        ConfigError: A reference of the schema leads nowhere, or back to itself without end.
+        ConfigError: A reference in the schema leads nowhere, or is circular.
     """
     return _cached(json.dumps(schema, ensure_ascii=False, default=str))
 
@@ -129,7 +129,7 @@ def _cached(schema: str) -> Fields:
     root = shape_of(json.loads(schema))
     places = tuple(_walk(root, (), apart=False))
     leaves = tuple(_walk(root, (), apart=True))
-    if len({leaf.name for leaf in leaves}) < len(leaves):  # a key like `a.b` beside `b` of `a`: nothing is taken apart
+    if len({leaf.name for leaf in leaves}) < len(leaves):  # a key `a.b` beside `b` in `a`: nothing is flattened
         leaves = places = tuple(Field(name, (name,), part, name in root.required) for name, part in root.fields.items())
     return Fields(root.fields, places, leaves)
 
@@ -151,7 +151,7 @@ def _walk(shape: Shape, path: tuple[str, ...], *, apart: bool) -> Iterator[Field
 
 
 def _inside(part: Shape, path: tuple[str, ...], title: str, *, apart: bool) -> list[Field]:
-    """What an object or an array of labels is taken apart into; nothing where it is not."""
+    """The fields into which an object or an array of labels is split; empty if it is not."""
     kinds = part.kinds - {"null"}
     if kinds == frozenset(["object"]) and part.fields and len(path) < MOST_DEPTH and part.values is None:
         return list(_walk(part, path, apart=apart))

@@ -1,7 +1,7 @@
-"""A JSON Schema (2020-12) as a shape: references followed, combinators resolved, what says nothing left out.
+"""A JSON Schema (2020-12) as a shape: references followed, combinators resolved, annotations left out.
 
-What a shape cannot hold (`if`, dependencies, `not` beyond listed values) narrows nothing here: a shape may allow more
-than its schema, never less.
+What a shape cannot express (`if`, dependencies, `not` beyond listed values) is ignored: a shape may allow more than its
+schema, never less.
 """
 
 import json
@@ -13,17 +13,17 @@ from typing import Any
 from components.errors import ConfigError
 from components.schema.shape import ABSENT, ANYTHING, KINDS, NOTHING, Shape, closed, join, kind_of, meet, with_values
 
-_PLAIN = frozenset(  # keywords that speak of the value alone
+_PLAIN = frozenset(  # keywords about the value itself
     ("type", "enum", "const", "pattern", "minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum")
 ) | {"exclusiveMaximum", "multipleOf", "minItems", "maxItems", "required"}
-MOST_PLACES = 20_000  # of a schema, references followed
+MOST_PLACES = 20_000  # of a schema, with its references followed
 
 
 def shape_of(schema: Mapping[str, Any] | bool) -> Shape:
-    """What a schema allows.
+    """The shape that a schema allows.
 
     Raises:
-        ConfigError: A reference leads nowhere, or back to itself without end.
+        ConfigError: A reference leads nowhere, or is circular.
     """
     return _cached(json.dumps(schema, ensure_ascii=False, default=str))
 
@@ -39,24 +39,24 @@ def _cached(schema: str) -> Shape:
     return _Reader().read(content, registry.resolver_with_root(root), (), ())
 
 
-def opened(schema: Any) -> Any:
-    """A schema that is nothing but a reference at its root, as what it refers to: properties stand where they are seen.
+def resolve_root(schema: Any) -> Any:
+    """The target of a schema whose root is only a reference, so that its properties are at the root.
 
-    Anything else comes back as it is.
+    Any other schema is returned unchanged.
     """
-    known: set[str] = set()
+    visited: set[str] = set()
     while isinstance(schema, dict) and isinstance(schema.get("$ref"), str) and "properties" not in schema:
         pointer = schema["$ref"]
         target = _at(schema, pointer)
-        if pointer in known or not isinstance(target, dict):
+        if pointer in visited or not isinstance(target, dict):
             return schema
-        known.add(pointer)
+        visited.add(pointer)
         schema = {**{name: value for name, value in schema.items() if name != "$ref"}, **target}
     return schema
 
 
 def composed(schema: Any) -> Any:
-    """A schema with all its texts composed (NFC), as the texts that it is held against are."""
+    """A schema with all its strings in Unicode's composed form (NFC), like the texts that it is compared with."""
     if isinstance(schema, str):
         return unicodedata.normalize("NFC", schema)
     if isinstance(schema, dict):
@@ -65,7 +65,7 @@ def composed(schema: Any) -> Any:
 
 
 def _at(schema: Any, pointer: str) -> Any:
-    """What a pointer within the document names; None where there is nothing."""
+    """The value at a pointer within the document, or None."""
     if not pointer.startswith("#/"):
         return None
     for part in pointer[2:].split("/"):
@@ -75,14 +75,14 @@ def _at(schema: Any, pointer: str) -> Any:
 
 
 class _Reader:
-    """Reads the places of one document, each once."""
+    """Reads the places of a document, each once."""
 
     def __init__(self) -> None:
         self._known: dict[int, Shape] = {}
         self._places = 0
 
     def read(self, schema: Any, resolver: Any, above: tuple[int, ...], here: tuple[int, ...]) -> Shape:
-        """The shape of a place; `above` are the places that it lies in, `here` those that speak of the same value."""
+        """The shape of a place; `above` are the places that contain it, `here` those about the same value."""
         if isinstance(schema, bool):
             return ANYTHING if schema else NOTHING
         place = id(schema)
@@ -102,7 +102,7 @@ class _Reader:
         return self._known[place]
 
     def _own(self, schema: Mapping[str, Any], resolver: Any, above: tuple[int, ...]) -> Shape:
-        """What the keywords of the place itself say."""
+        """The shape that the place's own keywords allow."""
         low, high = _bounds(schema)
         properties: Mapping[str, Any] = schema.get("properties", {})
         items = schema.get("items", ABSENT)
@@ -124,7 +124,7 @@ class _Reader:
     def _combined(
         self, schema: Mapping[str, Any], resolver: Any, above: tuple[int, ...], here: tuple[int, ...]
     ) -> Shape:
-        """What references and combinators say."""
+        """The shape that references and combinators allow."""
         shape = ANYTHING
         for keyword in ("$ref", "$dynamicRef"):
             if keyword in schema:
@@ -142,7 +142,7 @@ class _Reader:
 
 
 def _valid(shape: Shape, schema: Mapping[str, Any]) -> Shape:
-    """Listed values that the place's own keywords allow, as jsonschema decides it."""
+    """The shape with those listed values that the place's own keywords allow, according to jsonschema."""
     from jsonschema import Draft202012Validator
 
     if shape.values is None:
@@ -152,7 +152,7 @@ def _valid(shape: Shape, schema: Mapping[str, Any]) -> Shape:
 
 
 def _exclusive(parts: list[Shape]) -> Shape:
-    """Of listed values those that one part alone allows."""
+    """The shape with those listed values that exactly one part allows."""
     joined = join(parts)
     if joined.values is None:
         return joined
@@ -182,19 +182,19 @@ def _resource(schema: Any) -> Any:
 
 
 def _bare(schema: Mapping[str, Any]) -> Shape:
-    """A place within itself: of which kind it is, and no more."""
+    """The shape of a place that contains itself: only its kinds."""
     return Shape(kinds=_kinds(schema))
 
 
 def _kinds(schema: Mapping[str, Any]) -> frozenset[str]:
-    """The kinds that `type` names; where it is missing and an object's or a list's keywords are there, all."""
+    """The kinds that `type` names, or all if it is missing."""
     types = schema.get("type", list(KINDS))
     kinds = frozenset([types] if isinstance(types, str) else types)
     return kinds - {"integer"} if "number" in kinds else kinds
 
 
 def _bounds(schema: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """The least and the greatest number; beyond an exclusive bound lies the next integer where integers are meant."""
+    """The minimum and the maximum; for integers, an exclusive bound becomes the next integer inside it."""
     low, high = schema.get("minimum"), schema.get("maximum")
     whole = "number" not in _kinds(schema)
     step = 1 if whole else 0

@@ -1,6 +1,6 @@
-"""A shape: what a value may be. Shapes meet (both hold) and join (either holds), as allOf and anyOf say it.
+"""A shape: the values that a schema allows. Shapes meet (both hold, allOf) and join (either holds, anyOf).
 
-Values are compared as JSON compares them: 1 is 1.0, and neither is true.
+Values are compared as in JSON: 1 equals 1.0, and neither equals true.
 """
 
 import re
@@ -9,17 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 KINDS = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
-MOST_COUNTED = 11  # integers between two bounds that count as a list of values: a scale from 0 to 10
+MOST_COUNTED = 11  # integers between two bounds that still count as a list of values, as on a scale from 0 to 10
 ABSENT: Final = object()
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What is known of a value: the kinds of JSON values that it may have, and what holds for those kinds.
+    """What is known about a value: its possible kinds of JSON value, and the constraints on each kind.
 
-    `values` are all that it may be, null last, None where they are not listed; `pattern` and `format` concern strings,
-    `minimum` and `maximum` numbers, `members` and `fewest` arrays, `fields` and `required` objects. "number" in
-    `kinds` allows integers as well.
+    `values` lists all possible values, null last, or is None; `pattern` and `format` apply to strings, `minimum` and
+    `maximum` to numbers, `members` and `fewest` to arrays, `fields` and `required` to objects. "number" in `kinds`
+    includes integers.
     """
 
     kinds: frozenset[str] = KINDS
@@ -36,32 +36,32 @@ class Shape:
 
     @property
     def is_listed(self) -> bool:
-        """Whether all values are known: labels, true and false, a constant, a short scale."""
+        """Whether all possible values are listed: labels, booleans, a constant, a short scale."""
         return self.values is not None
 
     @property
     def labels(self) -> tuple[Any, ...]:
-        """The listed values, () where there are none but true, false and null."""
+        """The listed values; () if they are only true, false and null, or not listed."""
         values = self.values or ()
         return () if all(value is None or isinstance(value, bool) for value in values) else values
 
     @property
     def nullable(self) -> bool:
-        """Whether it may be null."""
+        """Whether null is allowed."""
         return "null" in self.kinds
 
     @property
     def is_number(self) -> bool:
-        """Whether it is a number, or perhaps null."""
+        """Whether it is a number, or null."""
         return bool(self.kinds) and self.kinds - {"null"} <= {"integer", "number"} and self.kinds != frozenset(["null"])
 
     @property
     def is_free_text(self) -> bool:
-        """Whether it may be any string."""
+        """Whether any string is allowed."""
         return "string" in self.kinds and not self.is_listed and self.pattern is None and self.format is None
 
     def allows(self, value: Any) -> bool:
-        """Whether a plain value fits kinds, listed values, pattern and bounds."""
+        """Whether a scalar fits the kinds, listed values, pattern and bounds."""
         if kind_of(value) not in _spread(self.kinds) or (self.values is not None and not _among(value, self.values)):
             return False
         if isinstance(value, str):
@@ -86,7 +86,7 @@ def kind_of(value: Any) -> str:
 
 
 def meet(left: Shape, right: Shape) -> Shape:
-    """What fits both."""
+    """The shape of what fits both."""
     kinds = _gathered(_spread(left.kinds) & _spread(right.kinds))
     fields = {**left.fields, **right.fields}
     both = left.fields.keys() & right.fields.keys()
@@ -111,7 +111,7 @@ def meet(left: Shape, right: Shape) -> Shape:
 
 
 def join(shapes: Sequence[Shape]) -> Shape:
-    """What fits at least one, in the order of the shapes; a keyword holds where it does in all that it concerns."""
+    """The shape of what fits at least one; a keyword holds if all shapes that it applies to share it."""
     possible = [shape for shape in shapes if shape.kinds]
     if not possible:
         return NOTHING
@@ -140,7 +140,7 @@ def join(shapes: Sequence[Shape]) -> Shape:
 
 
 def closed(shape: Shape) -> Shape:
-    """The shape with its values listed, where its kinds and bounds leave few: null, true and false, a short scale."""
+    """The shape with its values listed if its kinds and bounds leave only a few: null, booleans, a short scale."""
     if shape.values is not None or not shape.kinds:
         return shape if shape.kinds else NOTHING
     values: list[Any] = [True, False] if "boolean" in shape.kinds else []
@@ -153,16 +153,16 @@ def closed(shape: Shape) -> Shape:
 
 
 def with_values(shape: Shape, values: Sequence[Any]) -> Shape:
-    """The shape with these values alone, each once and null last, and the kinds that they have."""
-    kept: list[Any] = []
+    """The shape with only these values, each once and null last, and their kinds."""
+    distinct: list[Any] = []
     for value in values:
-        if value is not None and not _among(value, kept):
-            kept.append(int(value) if isinstance(value, float) and value.is_integer() else value)
+        if value is not None and not _among(value, distinct):
+            distinct.append(int(value) if isinstance(value, float) and value.is_integer() else value)
     if any(value is None for value in values):
-        kept.append(None)
-    if not kept:
+        distinct.append(None)
+    if not distinct:
         return NOTHING
-    return replace(shape, values=tuple(kept), kinds=_gathered(frozenset(kind_of(value) for value in kept)))
+    return replace(shape, values=tuple(distinct), kinds=_gathered(frozenset(kind_of(value) for value in distinct)))
 
 
 def _scale(shape: Shape) -> list[int]:
@@ -181,7 +181,7 @@ def _same(left: Any, right: Any) -> bool:
 
 
 def _spread(kinds: frozenset[str]) -> frozenset[str]:
-    """Kinds, each named: every number is allowed where "number" is, integers too."""
+    """All kinds by name: "number" also gives "integer"."""
     return kinds | {"integer"} if "number" in kinds else kinds
 
 
@@ -190,14 +190,14 @@ def _gathered(kinds: frozenset[str]) -> frozenset[str]:
 
 
 def _chosen(choose: Any, left: float | None, right: float | None) -> float | None:
-    known = [bound for bound in (left, right) if bound is not None]
-    return choose(known) if known else None
+    bounds = [bound for bound in (left, right) if bound is not None]
+    return choose(bounds) if bounds else None
 
 
 def _outer(choose: Any, bounds: Sequence[float | None]) -> float | None:
-    known = [bound for bound in bounds if bound is not None]
-    return choose(known) if known and len(known) == len(bounds) else None
+    finite = [bound for bound in bounds if bound is not None]
+    return choose(finite) if finite and len(finite) == len(bounds) else None
 
 
-def _common(said: Sequence[str | None]) -> str | None:
-    return said[0] if said and len(set(said)) == 1 else None
+def _common(keywords: Sequence[str | None]) -> str | None:
+    return keywords[0] if keywords and len(set(keywords)) == 1 else None

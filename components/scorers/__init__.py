@@ -1,4 +1,4 @@
-"""Scorers: how good a completion is. The same object evaluates rungs, rewards RL and scores production traffic."""
+"""Scorers judge completions. The same object evaluates rungs, rewards RL and scores production traffic."""
 
 from components.scorers.failures import Failures, scores_of
 from components.scorers.json_schema import JsonSchemaScorer

@@ -1,7 +1,7 @@
-"""Reading the answer that a completion has to be: one JSON object, or where the schema says so one value alone.
+"""Reads the answer in a completion: a JSON object or, if the schema says so, a bare value.
 
-Decides what counts as JSON (RFC 8259, keys unique, numbers finite), more strictly than Python's `json` does; whether
-it is the right answer, scorers decide.
+Decides what counts as JSON (RFC 8259, unique keys, finite numbers), more strictly than Python's `json`; scorers decide
+whether the answer is right.
 """
 
 import json
@@ -17,14 +17,14 @@ Answer = Mapping[str, Any]
 
 
 class NotAnAnswer(ValueError):
-    """The text is not exactly one answer of the wanted form; the message says why."""
+    """The text is not exactly one answer of the required form; the message says why."""
 
 
 def read_answer(completion: Completion, schema: Answer | None = None) -> Answer:
-    """The object that a completion consists of, or stands for by the schema; a call that failed has none.
+    """The object in a completion, or the object that its bare value stands for; a failed call has none.
 
     Raises:
-        NotAnAnswer: There is no answer, it is not JSON, or something stands beside the object.
+        NotAnAnswer: There is no answer, it is not JSON, or there is other text around the object.
     """
     if completion.error is not None:
         raise NotAnAnswer(f"no answer: {completion.error}")
@@ -32,10 +32,10 @@ def read_answer(completion: Completion, schema: Answer | None = None) -> Answer:
 
 
 def read_reference(example: Example, schema: Answer | None = None) -> Answer:
-    """The object that would be right.
+    """The right object.
 
     Raises:
-        ScorerError: The reference is no answer of that form, so nothing can be compared with it.
+        ScorerError: The reference does not have the form of an answer, so nothing can be compared with it.
     """
     try:
         return read(example.reference, schema)
@@ -44,10 +44,10 @@ def read_reference(example: Example, schema: Answer | None = None) -> Answer:
 
 
 def read_demonstration(example: Example, schema: Answer) -> Answer:
-    """The object that is imitated.
+    """The object to imitate.
 
     Raises:
-        DataError: The demonstration is no answer of that form.
+        DataError: The demonstration does not have the form of an answer.
     """
     try:
         return read(example.demonstration, schema)
@@ -57,12 +57,12 @@ def read_demonstration(example: Example, schema: Answer) -> Answer:
 
 
 def read(text: str, schema: Answer | None) -> Answer:
-    """The object that a text is; where the schema has a value alone, the object with this value as its only field.
+    """The object in a text; for a schema with a bare value, an object with this value as its only field.
 
-    A text that stands alone is read without the white space around it.
+    White space around a bare text is removed.
 
     Raises:
-        NotAnAnswer: The text is something else: no JSON where JSON is wanted, or nothing at all.
+        NotAnAnswer: The text is something else: not JSON where JSON is required, or empty.
     """
     if schema is None or not is_alone(schema):
         return read_object(text)
@@ -74,7 +74,7 @@ def read(text: str, schema: Answer | None) -> Answer:
 
 
 def write(answer: Answer, schema: Answer) -> str:
-    """The text that stands for an answer; `read` with the same schema gives it back."""
+    """The text of an answer; the inverse of `read` with the same schema."""
     if not is_alone(schema):
         return to_json(answer)
     value = answer.get(FIELD)
@@ -83,26 +83,26 @@ def write(answer: Answer, schema: Answer) -> str:
     return "" if value is None and is_text(schema) else to_json(value)
 
 
-# A reference is read once for each rollout of a group, an answer once for each scorer of a weighted sum. Few are kept:
-# what people send in as corrections comes by here too.
+# A reference is read for each rollout of a group, an answer for each scorer of a weighted sum. The cache is small,
+# because corrections that people send in are read here too.
 @lru_cache(maxsize=1024)
 def read_object(text: str) -> Answer:
-    """The object that the text consists of, white space around it allowed. The result is shared: read it only.
+    """The object in the text, with optional white space around it. The result is shared: do not modify it.
 
     Raises:
-        NotAnAnswer: The text is anything else, has a key twice, or a number that is not finite.
+        NotAnAnswer: The text is anything else, or has a duplicate key or a number that is not finite.
     """
-    found = decoded(text)
-    if not isinstance(found, dict):
-        raise NotAnAnswer(f"not an object but {_JSON_NAMES[type(found)]}")
-    return found
+    value = decoded(text)
+    if not isinstance(value, dict):
+        raise NotAnAnswer(f"not an object but {_JSON_NAMES[type(value)]}")
+    return value
 
 
 def decoded(text: str) -> Any:
-    """The value that the text is, as strict as all reading here is.
+    """The JSON value of the text, under the same strict rules.
 
     Raises:
-        NotAnAnswer: It is no JSON, has a key twice, or a number that is not finite.
+        NotAnAnswer: It is not JSON, or has a duplicate key or a number that is not finite.
     """
     try:
         return _DECODER.decode(text)
@@ -110,17 +110,17 @@ def decoded(text: str) -> Any:
         raise NotAnAnswer(f"not JSON: {error.msg} at character {error.pos}") from error
     except NotAnAnswer:
         raise
-    except (ValueError, RecursionError) as error:  # an integer beyond Python's digit limit; nesting beyond its stack
+    except (ValueError, RecursionError) as error:  # an integer beyond Python's digit limit, or nesting beyond its stack
         raise NotAnAnswer(f"not readable as JSON: {error}") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         seen = set[str]()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))
         raise NotAnAnswer(f"key {twice!r:.60} more than once")
-    return found
+    return members
 
 
 def _finite(text: str) -> float:

@@ -1,10 +1,10 @@
-"""Whether a completion is the reference, word for word; white space around either does not count."""
+"""Whether a completion is identical to the reference, apart from surrounding white space."""
 
 from components.records import Completion, Example, Score
 
 
 class ExactScorer:
-    """1 for the reference's own text, 0 for any other."""
+    """1 for the reference's exact text, 0 for any other."""
 
     def score(self, example: Example, completion: Completion) -> Score:
         if completion.error is not None:

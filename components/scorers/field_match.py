@@ -1,4 +1,4 @@
-"""How many fields of the answer equal the reference's, by weight; keys that are not compared are not its business."""
+"""The weighted share of the answer's fields that equal the reference's; other keys are ignored."""
 
 from collections.abc import Mapping
 
@@ -12,10 +12,10 @@ _ABSENT = object()
 
 
 class FieldMatchScorer:
-    """The weighted share of right fields in [0, 1]; parts hold 0 or 1 by field; passed when all are right."""
+    """The weighted share of right fields in [0, 1]; `parts` has 0 or 1 per field; passed if all are right."""
 
     def __init__(self, fields: Mapping[str, FieldMatch], schema: Answer | None = None) -> None:
-        """Compare these fields, at least one; without a schema, answers are JSON objects."""
+        """Compare these fields (at least one); without a schema, answers are JSON objects."""
         self._schema = schema
         total = sum(field.weight for field in fields.values())
         self._fields = {name: (MATCHES[field.match], field.tolerance) for name, field in fields.items()}
@@ -39,18 +39,18 @@ class FieldMatchScorer:
         return Score(value=value, passed=False, reason=reason, parts=parts)
 
     def _right(self, name: str, reference: Answer, answer: Answer) -> bool:
-        """Whether one field is right; a key that is missing equals only one that is missing in the reference."""
-        expected, found = reference.get(name, _ABSENT), answer.get(name, _ABSENT)
-        if expected is _ABSENT or found is _ABSENT:
-            return expected is found
+        """Whether a field is right; a missing key equals only a missing key in the reference."""
+        expected, value = reference.get(name, _ABSENT), answer.get(name, _ABSENT)
+        if expected is _ABSENT or value is _ABSENT:
+            return expected is value
         match, tolerance = self._fields[name]
         try:
-            return match(expected, found, tolerance)
+            return match(expected, value, tolerance)
         except ScorerError as error:
             raise ScorerError(f"{name}: {error}") from error
 
 
 def _difference(name: str, reference: Answer, answer: Answer) -> str:
     expected = f"{reference[name]!r:.60}" if name in reference else "no such key"
-    found = f"{answer[name]!r:.60}" if name in answer else "none"
-    return f"{name}: expected {expected}, found {found}"
+    written = f"{answer[name]!r:.60}" if name in answer else "none"
+    return f"{name}: expected {expected}, found {written}"

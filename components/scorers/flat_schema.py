@@ -1,7 +1,7 @@
-"""A fast yes for answers to a flat object schema: one dictionary look-up and one test a field.
+"""Fast acceptance of answers to a flat object schema: a dictionary look-up and a test per field.
 
-It may say yes only where jsonschema does, and says nothing otherwise: what it cannot vouch for goes to jsonschema.
-That keeps it small (no nesting, no references, no combinators) and its mistakes one-sided.
+It accepts only what jsonschema accepts, and leaves everything else to jsonschema. That keeps it small (no nesting, no
+references, no combinators), and its errors one-sided.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,14 +22,14 @@ _FIELD_KEYWORDS = _ANNOTATIONS | {
 _CLASSES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
-    "integer": (int,),  # 1.0 is one as well: jsonschema says so
+    "integer": (int,),  # jsonschema also accepts 1.0
     "boolean": (bool,),
     "null": (NoneType,),
 }
 
 
 def compile_flat(schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
-    """A test that is true only for objects valid against the schema, and false where it cannot tell."""
+    """A test that is true only for objects valid against the schema, and false if in doubt."""
     fields = _fields(schema)
     if fields is None:
         return lambda answer: False
@@ -46,14 +46,14 @@ def compile_flat(schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], boo
 
 
 def _fields(schema: Mapping[str, Any]) -> dict[str, dict[type, Test]] | None:
-    """Field → class of its value → test; None where a keyword of the object is beyond this module."""
+    """Field → class of its value → test; None if the object has a keyword that this module does not support."""
     if not schema.keys() <= _OBJECT_KEYWORDS or schema.get("type") != "object":
         return None
     return {name: _tests(field) for name, field in schema.get("properties", {}).items()}
 
 
 def _tests(field: Any) -> dict[type, Test]:
-    """Class → test of its values; a class that is missing is left to jsonschema."""
+    """Class → test of its values; other classes are left to jsonschema."""
     if not isinstance(field, Mapping) or not field.keys() <= _FIELD_KEYWORDS:
         return {}
     kinds: Any = field.get("type", list(_CLASSES))

@@ -1,4 +1,4 @@
-"""Whether texts keep to the rules of their form: length, sections, terms, a pattern. What they say is not asked."""
+"""Whether texts obey rules of form (length, sections, terms, a pattern), whatever their content."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,38 +10,38 @@ from components.records import Completion, Example, Score
 from components.scorers.answers import NotAnAnswer, read_answer
 from components.scorers.patterns import TooSlow, compiled
 
-# From the first mark on, and never twice over the same marks.
+# Anchored at the first mark, so that no marks are scanned twice.
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s|$)")
 
 
 class FormatRulesScorer:
-    """The share of kept rules in [0, 1], of the whole text and of each field; passed when all are kept."""
+    """The share of obeyed rules in [0, 1], over the whole text and each field; passed if all are obeyed."""
 
     def __init__(self, params: FormatRulesParams, schema: Mapping[str, Any]) -> None:
-        """Rules of fields that the schema has.
+        """Use these rules; their fields must be in the schema.
 
         Raises:
-            ConfigError: A field is no property of the schema.
+            ConfigError: A field is not a property of the schema.
         """
         for name in params.fields:
             if name not in schema["properties"]:
-                known = ", ".join(schema["properties"])
-                raise ConfigError(f"scorer.format_rules.fields: expected one of {known}, found {name}")
+                properties = ", ".join(schema["properties"])
+                raise ConfigError(f"scorer.format_rules.fields: expected one of {properties}, found {name}")
         self._params, self._schema = params, schema
 
     def score(self, example: Example, completion: Completion) -> Score:
         if completion.error is not None:
             return Score(value=0.0, passed=False, reason=f"no answer: {completion.error}")
-        kept, broken = 0, list[str]()
+        obeyed, broken = 0, list[str]()
         for place, rules, text in self._texts(completion):
-            found = list(broken_rules(rules, text))
-            kept += number_of(rules) - len(found)
-            broken += [f"{place}: {reason}" for reason in found]
-        value = kept / (kept + len(broken))
+            reasons = list(broken_rules(rules, text))
+            obeyed += number_of(rules) - len(reasons)
+            broken += [f"{place}: {reason}" for reason in reasons]
+        value = obeyed / (obeyed + len(broken))
         return Score(value=value, passed=not broken, reason="; ".join(broken)[:500])
 
     def _texts(self, completion: Completion) -> Iterator[tuple[str, TextRules, str | None]]:
-        """(name, rules, text) of each; a field that is missing or no string has no text."""
+        """(name, rules, text) for each set of rules; the text is None if the field is missing or not a string."""
         if self._params.text is not None:
             yield "text", self._params.text, completion.text
         if not self._params.fields:
@@ -56,13 +56,13 @@ class FormatRulesScorer:
 
 
 def number_of(rules: TextRules) -> int:
-    """How many rules there are; each section and term is one."""
+    """The number of rules; each section and each term is one."""
     listed = len(rules.sections) + len(rules.required) + len(rules.forbidden)
     return listed + len(rules.model_dump(exclude_defaults=True, exclude={"sections", "required", "forbidden"}))
 
 
 def broken_rules(rules: TextRules, text: str | None) -> Iterator[str]:
-    """What is wrong with a text, one sentence for each broken rule; None breaks all."""
+    """A message for each rule that the text breaks; None breaks all."""
     if text is None:
         yield from ["no text"] * number_of(rules)
         return
@@ -88,28 +88,28 @@ def _lengths(rules: TextRules, text: str) -> Iterator[str]:
         ("words", len(text.split()), None, rules.max_words),
         ("sentences", sentences(text), None, rules.max_sentences),
     )
-    for unit, found, least, most in counted:
-        if least is not None and found < least:
-            yield f"{found:,} {unit}, at least {least:,} expected"
-        if most is not None and found > most:
-            yield f"{found:,} {unit}, at most {most:,} expected"
+    for unit, count, least, most in counted:
+        if least is not None and count < least:
+            yield f"{count:,} {unit}, at least {least:,} expected"
+        if most is not None and count > most:
+            yield f"{count:,} {unit}, at most {most:,} expected"
 
 
 def sentences(text: str) -> int:
-    """How many sentences a text has: each ends in . ! ? or …, the last one also without."""
+    """The number of sentences in a text: each ends in . ! ? or …, the last one possibly without."""
     ends = list(_SENTENCE_END.finditer(text))
     rest = text[ends[-1].end() :] if ends else text
     return len(ends) + bool(rest.strip())
 
 
 def occurs(term: str, text: str) -> bool:
-    """Whether a term stands in a text as whole words, in any case and spacing."""
+    """Whether a term occurs in a text as whole words, ignoring case and spacing."""
     words = r"\s+".join(map(re.escape, term.split()))
     return re.search(rf"(?<!\w){words}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def _misplaced(titles: tuple[str, ...], text: str) -> Iterator[str]:
-    """Titles that begin no line after the title before them."""
+    """Titles that do not begin a line after the preceding title."""
     lines, start = [line.strip().lower() for line in text.splitlines()], 0
     for title in titles:
         place = next((i for i in range(start, len(lines)) if lines[i].startswith(title.lower())), None)

@@ -1,9 +1,9 @@
-"""A reward server of the user's own: answers are sent in batches, scores come back in the same order.
+"""A scorer for a user's reward server: answers are sent in batches, and scores come back in the same order.
 
-One request is a POST of `{"items": [{"input", "reference", "evidence", "text"}, …]}`; its answer is
-`{"scores": [{"value", "passed", "reason", "parts"} or {"error"}, …]}`, of which `reason` and `parts` may be missing.
+A request is a POST of `{"items": [{"input", "reference", "evidence", "text"}, …]}`; its response is
+`{"scores": [{"value", "passed", "reason", "parts"} or {"error"}, …]}`, where `reason` and `parts` are optional.
 With a secret, `x-gradus-signature` is the hexadecimal HMAC-SHA256 of `x-gradus-timestamp`, a full stop and the body.
-What goes wrong is the server's failure, an error for each answer that it concerns; one without an answer is not sent.
+Any failure is the server's and becomes an error for each affected answer. Failed calls are not sent.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 OK, TOO_MANY, SERVER_ERRORS = 200, 429, 500
 LARGEST_REPLY = 64 << 20  # bytes
-BACKOFF_S = (0.5, 8.0)  # before the first retry, doubled for each further one; at most
+BACKOFF_S = (0.5, 8.0)  # before the first retry, then doubled up to the maximum
 
 
-class _Told(BaseModel):
-    """What the server says of one answer."""
+class _Scored(BaseModel):
+    """The server's score of an answer."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -44,7 +44,7 @@ class _Told(BaseModel):
 
 
 class _Refused(BaseModel):
-    """Why it cannot say anything of one."""
+    """The server's reason for not scoring an answer."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -52,15 +52,15 @@ class _Refused(BaseModel):
 
 
 class _Reply(BaseModel):
-    """The body of a response."""
+    """A response's body."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    scores: list[_Told | _Refused]
+    scores: list[_Scored | _Refused]
 
 
 class HttpScorer:
-    """The server's scores."""
+    """Scores from the server."""
 
     def __init__(self, params: HttpParams) -> None:
         self._params = params
@@ -69,15 +69,15 @@ class HttpScorer:
         return decided(self.score_many([(example, completion)])[0])
 
     def score_many(self, pairs: Sequence[Pair]) -> list[Outcome]:
-        """The score of each pair, or why the server gave none."""
-        asked = [place for place, (_, completion) in enumerate(pairs) if completion.error is None]
-        batches = [asked[start : start + self._params.batch] for start in range(0, len(asked), self._params.batch)]
-        with ThreadPoolExecutor(1) as thread:  # of its own: the caller's may run a loop already
-            told = thread.submit(lambda: asyncio.run(self._all([[pairs[n] for n in batch] for batch in batches])))
-        found: dict[int, Outcome] = {}
-        for places, outcomes in zip(batches, told.result(), strict=True):
-            found.update(zip(places, outcomes, strict=True))
-        return [found.get(place) or _unanswered(pair[1]) for place, pair in enumerate(pairs)]
+        """The score of each pair, or the error in its place."""
+        to_send = [index for index, (_, completion) in enumerate(pairs) if completion.error is None]
+        batches = [to_send[start : start + self._params.batch] for start in range(0, len(to_send), self._params.batch)]
+        with ThreadPoolExecutor(1) as thread:  # a separate thread, because the caller's may be running an event loop
+            request = thread.submit(lambda: asyncio.run(self._all([[pairs[n] for n in batch] for batch in batches])))
+        by_index: dict[int, Outcome] = {}
+        for indices, outcomes in zip(batches, request.result(), strict=True):
+            by_index.update(zip(indices, outcomes, strict=True))
+        return [by_index.get(index) or _unanswered(pair[1]) for index, pair in enumerate(pairs)]
 
     async def _all(self, batches: Sequence[list[Pair]]) -> list[list[Outcome]]:
         import httpx
@@ -89,7 +89,7 @@ class HttpScorer:
                 return await self._batch(client, batch)
 
         limits = httpx.Limits(max_connections=self._params.concurrency)
-        async with httpx.AsyncClient(timeout=None, limits=limits) as client:  # an attempt as a whole has the time limit
+        async with httpx.AsyncClient(timeout=None, limits=limits) as client:  # the time limit is for a whole attempt
             return list(await asyncio.gather(*map(answered, batches)))
 
     async def _batch(self, client: "httpx.AsyncClient", pairs: list[Pair]) -> list[Outcome]:
@@ -100,10 +100,10 @@ class HttpScorer:
             return [ScorerError(f"{error} ({self._params.url})") for _ in pairs]
 
     async def _posted(self, client: "httpx.AsyncClient", body: bytes) -> bytes:
-        """The body of the response, after as many attempts as it takes.
+        """The response's body, with retries.
 
         Raises:
-            ScorerError: The server cannot be reached, or answers with an error.
+            ScorerError: The server cannot be reached, or responds with an error.
         """
         import httpx
 
@@ -129,10 +129,10 @@ class HttpScorer:
         raise ScorerError(f"expected scores from the reward server, found {problem} in the last of {attempts} attempts")
 
     async def _attempt(self, client: "httpx.AsyncClient", body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body of one response.
+        """A response's status, headers and body.
 
         Raises:
-            ScorerError: The body is larger than any scores.
+            ScorerError: The body is too large.
         """
         content = bytearray()
         async with client.stream("POST", self._params.url, content=body, headers=self._headers(body)) as response:
@@ -155,21 +155,21 @@ class HttpScorer:
 
 
 def signature(secret: str, moment: str, body: bytes) -> str:
-    """HMAC-SHA256 in hexadecimal digits; `moment` is the time in seconds since 1970, so that old requests are told."""
+    """HMAC-SHA256 in hexadecimal; `moment`, in seconds since 1970, lets the server recognise old requests."""
     return hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def _item(example: Example, completion: Completion) -> Mapping[str, Any]:
-    """What the server is told of an answer."""
-    told = example.model_dump(include={"input", "reference", "evidence"})
-    return {**told, "text": completion.text}
+    """The data about an answer that the server gets."""
+    item = example.model_dump(include={"input", "reference", "evidence"})
+    return {**item, "text": completion.text}
 
 
 def _outcomes(content: bytes, expected: int) -> list[Outcome]:
-    """The scores that a response holds.
+    """The scores in a response.
 
     Raises:
-        ScorerError: It holds something else, or not one for each item.
+        ScorerError: There is something else in it, or not a score for each item.
     """
     try:
         scores = _Reply.model_validate_json(content).scores
@@ -180,10 +180,10 @@ def _outcomes(content: bytes, expected: int) -> list[Outcome]:
     if len(scores) != expected:
         raise ScorerError(f"expected {expected} scores from the reward server, found {len(scores)}")
     return [
-        ScorerError(f"the reward server could not decide: {one.error}")
-        if isinstance(one, _Refused)
-        else Score(**one.model_dump())
-        for one in scores
+        ScorerError(f"the reward server could not decide: {entry.error}")
+        if isinstance(entry, _Refused)
+        else Score(**entry.model_dump())
+        for entry in scores
     ]
 
 
@@ -192,7 +192,7 @@ def _unanswered(completion: Completion) -> Score:
 
 
 def _seconds(header: str | None) -> float | None:
-    """The pause that a server asks for in seconds, up to a minute."""
+    """The pause, in seconds, that a server requests, up to a minute."""
     return min(float(header), 60.0) if header and header.isdigit() else None
 
 

@@ -1,6 +1,6 @@
-"""Whether a completion is one JSON object that the workload's schema allows; whether its values are right is not asked.
+"""Whether a completion is a JSON object that is valid against the workload's schema, whatever its values.
 
-The dialect is JSON Schema 2020-12 as jsonschema reads it: `format` is an annotation and rejects nothing.
+The dialect is JSON Schema 2020-12, as jsonschema implements it: `format` is an annotation and rejects nothing.
 """
 
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ _VALID = Score(value=1.0, passed=True)
 
 
 class JsonSchemaScorer:
-    """1 for a valid answer, 0 for everything else: other text around it, a key twice, NaN, a call that failed.
+    """1 for a valid answer, 0 for everything else: text around it, a duplicate key, NaN, a failed call.
 
-    Of an agent the last answer is looked at, and a try that did not end by itself is not valid.
+    An agent is judged by its last answer, and a try that did not end by itself is not valid.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Compile the schema.
 
         Raises:
-            ConfigError: It is no JSON Schema.
+            ConfigError: It is not a JSON Schema.
         """
         from jsonschema import SchemaError
 
@@ -46,11 +46,11 @@ class JsonSchemaScorer:
         return _VALID if reason is None else Score(value=0.0, passed=False, reason=reason)
 
     def allows(self, text: str) -> bool:
-        """Whether an answer is allowed, whatever it answers."""
+        """Whether an answer is valid."""
         return self.objection(text) is None
 
     def objection(self, text: str) -> str | None:
-        """Why an answer is not allowed; None where it is."""
+        """Why an answer is invalid; None if it is valid."""
         try:
             answer = read(text, self._schema)
         except NotAnAnswer as error:
@@ -58,10 +58,10 @@ class JsonSchemaScorer:
         return None if self._surely_valid(answer) else self._first_error(answer)
 
     def _first_error(self, answer: Answer) -> str | None:
-        """What jsonschema says first, with the field it says it of.
+        """The first error that jsonschema reports, with its field.
 
         Raises:
-            ScorerError: The schema refers to something that is not there.
+            ScorerError: A reference in the schema does not resolve.
         """
         from referencing.exceptions import Unresolvable
 

@@ -1,6 +1,6 @@
-"""Regular expressions that a workload brings (`pattern` in its schema or rules): nobody has proved that they are quick.
+"""A workload's own regular expressions (`pattern` in its schema or rules), which may be slow.
 
-A match that takes longer than its time limit is no match, and says so; another thread may work meanwhile.
+A match that exceeds its time limit raises an error; other threads can run meanwhile.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,31 +12,31 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-MATCH_SECONDS = 0.5  # an honest pattern takes microseconds
+MATCH_SECONDS = 0.5  # an ordinary pattern takes microseconds
 _LIMITS: dict[str, Any] = {"timeout": MATCH_SECONDS, "concurrent": True}
 Result = TypeVar("Result")
 
 
 class TooSlow(Exception):
-    """A text that a pattern cannot be matched with in time; the message names the pattern."""
+    """A pattern could not be matched with a text in time; the message has the pattern."""
 
 
 class Pattern:
-    """A compiled pattern whose every call has the time limit."""
+    """A compiled pattern; every call has the time limit."""
 
     def __init__(self, pattern: str) -> None:
         """Compile it.
 
         Raises:
-            regex.error: It is no regular expression.
+            regex.error: It is not a regular expression.
         """
         self._compiled: Any = regex.compile(pattern)
 
     def search(self, text: str) -> bool:
-        """Whether it occurs in a text.
+        """Whether it matches anywhere in a text.
 
         Raises:
-            TooSlow: That cannot be said in time.
+            TooSlow: The time limit is exceeded.
         """
         return self._timed(lambda: self._compiled.search(text, **_LIMITS) is not None)
 
@@ -44,17 +44,17 @@ class Pattern:
         """Whether it matches the whole text.
 
         Raises:
-            TooSlow: That cannot be said in time.
+            TooSlow: The time limit is exceeded.
         """
         return self._timed(lambda: self._compiled.fullmatch(text, **_LIMITS) is not None)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where it occurs in a text.
+        """The spans of its matches in a text.
 
         Raises:
-            TooSlow: That cannot be said in time.
+            TooSlow: The time limit is exceeded.
         """
-        return self._timed(lambda: [found.span() for found in self._compiled.finditer(text, **_LIMITS)])
+        return self._timed(lambda: [match.span() for match in self._compiled.finditer(text, **_LIMITS)])
 
     def _timed(self, work: Callable[[], Result]) -> Result:
         try:
@@ -67,10 +67,10 @@ compiled = lru_cache(maxsize=1024)(Pattern)
 
 
 def errors(validator: Any, instance: Any) -> Iterator[ValidationError]:
-    """What a `SchemaValidator` finds wrong; last, that a pattern takes too long."""
+    """A `SchemaValidator`'s errors; if a pattern takes too long, that is the last one."""
     try:
         yield from validator.iter_errors(instance)
-    except TooSlow as slow:  # wherever it stands: under `not`, no match would be an answer
+    except TooSlow as slow:  # not "no match", which under `not` would make the instance valid
         yield ValidationError(str(slow))
 
 
@@ -80,7 +80,7 @@ def _pattern(validator: Any, pattern: str, instance: Any, _: Any) -> Iterator[Va
 
 
 def _guarded(keyword: str) -> Any:
-    """A keyword that looks properties up by patterns, asked only where each of these answers in time."""
+    """A keyword that selects properties by patterns, checked only if all of them match in time."""
     usual: Any = Draft202012Validator.VALIDATORS[keyword]
 
     def check(validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
@@ -92,7 +92,7 @@ def _guarded(keyword: str) -> Any:
     return check
 
 
-# JSON Schema 2020-12 whose patterns end in time. Raises TooSlow where they do not; `errors` does not.
+# JSON Schema 2020-12 with time limits for patterns. Raises TooSlow if one is exceeded; `errors` does not.
 SchemaValidator: type[Any] = extend(
     Draft202012Validator,
     {"pattern": _pattern}

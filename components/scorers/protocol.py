@@ -1,4 +1,4 @@
-"""What a scorer is, and how many answers are scored; how good one is, each scorer decides for itself."""
+"""The protocol of scorers, and scoring of many answers."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -11,38 +11,38 @@ Outcome = Score | ScorerError
 
 
 class Scorer(Protocol):
-    """The one object that evaluates rungs, rewards RL and scores production traffic."""
+    """The object that evaluates rungs, rewards RL and scores production traffic."""
 
     def score(self, example: Example, completion: Completion) -> Score:
-        """Judge one completion: value in [0, 1], passed when nothing is wrong.
+        """Judge a completion: a value in [0, 1], passed if nothing is wrong.
 
         Raises:
-            ScorerError: It cannot decide; its own failure is never a zero.
+            ScorerError: It cannot decide; its own failure must never be a zero.
         """
         ...
 
 
 @runtime_checkable
 class BatchScorer(Scorer, Protocol):
-    """A scorer that is faster with many at a time: it works in parallel, or far away."""
+    """A scorer that is faster with many completions at once, because it is parallel or remote."""
 
     def score_many(self, pairs: Sequence[Pair]) -> list[Outcome]:
-        """Judge completions, in order; where it cannot decide, the error stands in the score's place."""
+        """Judge completions, in order; an error takes the place of a score that it cannot decide."""
         ...
 
 
 def score_all(scorer: Scorer, pairs: Sequence[Pair]) -> list[Outcome]:
-    """The score of each pair, or the error that kept the scorer from one: in batches where the scorer takes them."""
+    """The score of each pair, or the error in its place; in batches if the scorer supports them."""
     if isinstance(scorer, BatchScorer):
         return scorer.score_many(pairs)
     return [_outcome(scorer, pair) for pair in pairs]
 
 
 def decided(outcome: Outcome) -> Score:
-    """The score that an outcome is.
+    """The outcome as a score.
 
     Raises:
-        ScorerError: It is none.
+        ScorerError: The outcome is this error.
     """
     if isinstance(outcome, ScorerError):
         raise outcome

@@ -1,4 +1,4 @@
-"""From a workload's settings to its scorer: the names that are known, and a user's own as `module:Class`."""
+"""Builds a workload's scorer from its settings: built-in ones by name, a user's own as `module:Class`."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -24,13 +24,13 @@ Section = TypeVar("Section")
 
 
 def build(params: ScorerParams, schema: Schema) -> Scorer:
-    """The weighted scorer of a workload whose answers obey this JSON Schema (an object with properties).
+    """The weighted scorer of a workload with this JSON Schema (an object with properties).
 
-    Without `fields`, field_match compares every property exactly; with them, only those named. A user's class is
-    called with the schema.
+    Without `fields`, field_match compares every property exactly; with them, only those. A user's class is called with
+    the schema.
 
     Raises:
-        ConfigError: A scorer is unknown or does not load, or its settings do not fit the schema or this machine.
+        ConfigError: A scorer is unknown or does not load, or its settings do not suit the schema or this machine.
     """
     scorers = {name: (_one(name, params, schema), weight) for name, weight in params.weighted.items()}
     return WeightedScorer(scorers, params.gates)
@@ -41,7 +41,7 @@ def _one(name: str, params: ScorerParams, schema: Schema) -> Scorer:
 
 
 def _given(section: Section | None) -> Section:
-    """A section of the settings, which `ScorerParams` asks for where its scorer is named."""
+    """A section of the settings, which `ScorerParams` requires if the scorer is named."""
     assert section is not None
     return section
 
@@ -60,12 +60,12 @@ def _own(name: str, schema: Schema) -> Scorer:
     if not colon:
         raise ConfigError(f"scorer.weighted: expected {', '.join(MAKERS)} or module:Class, found {name}")
     try:
-        found: Any = getattr(importlib.import_module(module), attribute)
+        scorer: Any = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"scorer.weighted: expected a class that can be imported as {name}, found {error}") from error
-    if not callable(getattr(found, "score", None)):
+    if not callable(getattr(scorer, "score", None)):
         raise ConfigError(f"scorer.weighted: expected a class with a method `score`, found none ({name})")
-    return cast(Scorer, found(schema))
+    return cast(Scorer, scorer(schema))
 
 
 MAKERS: dict[str, Callable[[ScorerParams, Schema], Scorer]] = {

@@ -1,7 +1,7 @@
-"""How far a free text resembles the text that would be right: chrF and BLEU by sacrebleu, ROUGE by rouge-score.
+"""The similarity of a free text to the reference: chrF and BLEU from sacrebleu, ROUGE from rouge-score.
 
-Decides which text is compared and from when on it passes; the measures are the libraries'. They reward what is worded
-alike, not what is true: a judge or rules belong beside them where that matters.
+Decides which text is compared and when it passes; the libraries compute the measures. These reward similar wording, not
+truth: combine them with a judge or rules if truth matters.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,17 +17,17 @@ Measure = Callable[[str, str], float]  # (reference, text) -> [0, 1]
 
 
 class SimilarityScorer:
-    """The measure's value in [0, 1], 0 where there is no text; passed from `pass_value`."""
+    """The measure's value in [0, 1], 0 without a text; passed from `pass_value` on."""
 
     def __init__(self, params: SimilarityParams, schema: Mapping[str, Any]) -> None:
-        """Compare one field of answers that obey this schema.
+        """Compare a field of answers with this schema.
 
         Raises:
-            ConfigError: The field is no property of the schema.
+            ConfigError: The field is not a property of the schema.
         """
         if params.field not in schema["properties"]:
-            known = ", ".join(schema["properties"])
-            raise ConfigError(f"scorer.similarity.field: expected one of {known}, found {params.field}")
+            properties = ", ".join(schema["properties"])
+            raise ConfigError(f"scorer.similarity.field: expected one of {properties}, found {params.field}")
         self._params, self._schema = params, schema
 
     def score(self, example: Example, completion: Completion) -> Score:
@@ -48,7 +48,7 @@ class SimilarityScorer:
 
 @lru_cache
 def measure(name: str) -> Measure:
-    """The measure of a name in `SimilarityParams`."""
+    """The measure for a name in `SimilarityParams`."""
     if name == "chrf":
         from sacrebleu import CHRF
 
@@ -66,5 +66,5 @@ def measure(name: str) -> Measure:
 
 
 def _share(value: float) -> float:
-    """Within [0, 1]; a perfect match may come out as 1.0000000000000002."""
+    """Clip to [0, 1]; a perfect match may be 1.0000000000000002."""
     return min(max(float(value), 0.0), 1.0)

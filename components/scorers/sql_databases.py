@@ -1,8 +1,8 @@
-"""Databases that queries can only read, within limits of time, memory and rows, on SQLite or DuckDB.
+"""Databases for read-only queries with limits on time, memory and rows, on SQLite or DuckDB.
 
-A query runs in a process that is ended when its time is over, whatever the engine is at; what the process may do is
-decided in `sql_inside`, which runs there. Processes are kept for the next query. What comes out of one is data that
-an enemy may have written: its size, its shape and the type of each cell are checked.
+A query runs in a process that is killed when its time is up, whatever the engine is doing; `sql_inside`, which runs
+there, decides what it may do. Processes are reused. Their output is potentially hostile: its size, its shape and the
+type of each cell are checked.
 """
 
 import importlib
@@ -24,47 +24,47 @@ from typing import Any
 
 from components.errors import ConfigError, ScorerError
 from components.params import SqlExecutionParams, read_text
-from components.scorers.sql_inside import CELLS, LATER, LONGEST_QUERY, Row, late_words, write
+from components.scorers.sql_inside import CELLS, LATER, LONGEST_QUERY, Row, timeout_message, write
 
-START_SECONDS = 60.0  # a start takes a tenth of a second; a machine may be busy
-GRACE_SECONDS = 5.0  # beyond the moment at which the kernel ends the process
+START_SECONDS = 60.0  # starting takes a tenth of a second; the machine may be busy
+GRACE_SECONDS = 5.0  # beyond the moment at which the kernel kills the process
 LARGEST_MESSAGE = 128 << 20  # bytes
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONUTF8": "1"}
 _NAMES = {(kind.__module__, kind.__name__): kind for kind in CELLS if kind.__module__ != "builtins"}
 
 
 class QueryFailed(Exception):
-    """A query that does not return rows within its limits; the message says why."""
+    """A query returned no rows within its limits; the message says why."""
 
 
 class Lost(Exception):
-    """The process ended or says nothing, or not what it should."""
+    """The process ended, is silent, or sent something unexpected."""
 
 
 class Databases:
-    """The databases of a workload; any thread may ask, each query has a process to itself."""
+    """A workload's databases; thread-safe, with a process to itself for each query."""
 
     def __init__(self, params: SqlExecutionParams) -> None:
-        """Find them and open them in a first process.
+        """Locate the databases and open them in a first process.
 
         Raises:
-            ConfigError: There is none, a file is missing, or a script does not run.
+            ConfigError: There are none, a file is missing, or a script fails.
         """
         given = params.databases
-        found = _named(given) if isinstance(given, str) else [Path(path) for path in given]
-        if not found:
+        sources = _named(given) if isinstance(given, str) else [Path(path) for path in given]
+        if not sources:
             raise ConfigError(f"sql_execution.databases: expected at least one, found none ({given})")
-        self._params, self._sources = params, [_source(item, params.dialect) for item in found]
+        self._params, self._sources = params, [_source(item, params.dialect) for item in sources]
         self._idle: deque[Process] = deque()
         weakref.finalize(self, _close, self._idle)
         self._idle.append(self._started())
 
     def rows(self, query: str) -> Iterator[list[Row]]:
-        """What a query returns from each of the databases, in order.
+        """A query's rows from each database, in order.
 
         Raises:
-            QueryFailed: It is not one statement that reads, the engine refuses it, or it goes beyond a limit.
-            ScorerError: There is no process to run it in.
+            QueryFailed: It is not a single reading statement, the engine refuses it, or it exceeds a limit.
+            ScorerError: No process can be started.
         """
         for rows in self._answer(query):
             if isinstance(rows, str):
@@ -80,13 +80,13 @@ class Databases:
             answer = _checked(process.ask(query, seconds), len(self._sources))
         except Lost as error:
             late = process.end() == -signal.SIGALRM
-            return [late_words(self._params.time_limit_s) if late else str(error)]
+            return [timeout_message(self._params.time_limit_s) if late else str(error)]
         self._idle.append(process)
         return answer
 
     def _ready(self) -> "Process":
-        """A kept process that still runs, or a new one: the system may have ended one that waited."""
-        with suppress(IndexError):  # none is kept
+        """An idle process that still runs, or a new one: the system may have killed an idle one."""
+        with suppress(IndexError):  # none is idle
             while True:
                 process = self._idle.pop()
                 if process.runs:
@@ -95,11 +95,11 @@ class Databases:
         return self._started()
 
     def _started(self) -> "Process":
-        """A process with the databases open.
+        """A new process with the databases open.
 
         Raises:
-            ConfigError: One of them does not open.
-            ScorerError: The process does not come up.
+            ConfigError: A database does not open.
+            ScorerError: The process does not start.
         """
         params = self._params
         settings = {
@@ -119,10 +119,10 @@ class Databases:
 
 
 class Process:
-    """One process, as its parent sees it."""
+    """The parent's side of a process."""
 
     def __init__(self) -> None:
-        """Start it; it waits for its first message."""
+        """Start it; it then waits for its first message."""
         script = str(Path(__file__).with_name("sql_inside.py"))
         self._process = subprocess.Popen(
             [sys.executable, "-I", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -130,10 +130,10 @@ class Process:
         )  # fmt: skip
 
     def ask(self, message: object, seconds: float) -> Any:
-        """What a message is answered with: values of the types that a cell may have, in lists and tuples.
+        """The response to a message: values of the types that a cell may have, in lists and tuples.
 
         Raises:
-            Lost: There is no answer in time, or it is none.
+            Lost: There is no response in time, or not a valid one.
         """
         deadline = time.monotonic() + seconds
         try:
@@ -153,7 +153,7 @@ class Process:
         return self._process.poll() is None
 
     def end(self) -> int:
-        """End it, if it has not ended; how it did."""
+        """End it if it is still running; return its exit code."""
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
@@ -177,7 +177,7 @@ class Process:
 
 
 class _Plain(pickle.Unpickler):
-    """Reads values of the types that a cell may have, and nothing else."""
+    """Unpickles only values of the types that a cell may have."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _NAMES:
@@ -186,10 +186,10 @@ class _Plain(pickle.Unpickler):
 
 
 def _checked(answer: Any, databases: int) -> list[list[Row] | str]:
-    """An answer to a query as what it has to be.
+    """A validated response to a query.
 
     Raises:
-        Lost: It is something else.
+        Lost: It is invalid.
     """
     shaped = isinstance(answer, list) and all(isinstance(rows, str) or _are_rows(rows) for rows in answer)
     whole = shaped and (len(answer) == databases or (answer and isinstance(answer[-1], str)))
@@ -205,7 +205,7 @@ def _are_rows(rows: Any) -> bool:
 
 
 def _named(name: str) -> Sequence[str]:
-    """The scripts that a function returns."""
+    """The scripts returned by a function, given by name."""
     module, _, attribute = name.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)()
@@ -216,7 +216,7 @@ def _named(name: str) -> Sequence[str]:
 
 
 def _source(item: str | Path, dialect: str) -> tuple[str, str]:
-    """A script's text, or the file of a database as the engine wants it named."""
+    """A script's text, or a database file's name in the engine's form."""
     if isinstance(item, str):
         return "script", item
     if not item.is_file():

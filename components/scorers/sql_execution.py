@@ -1,7 +1,8 @@
-"""Whether a query returns what the reference's query returns, on every one of several databases.
+"""Whether a query returns the same as the reference's query, on each of several databases.
 
-Right by luck on one database is not right on others. What is the same is decided in `sql_results`, what a query may do
-in `sql_databases`. A limit or an error is the query's own fault; where the reference fails, nothing can be decided.
+A query that is right by luck on one database fails on others. `sql_results` decides what is the same, `sql_databases`
+what a query may do. Exceeding a limit and errors are the query's own fault; if the reference fails, nothing can be
+decided.
 """
 
 from collections.abc import Mapping
@@ -15,17 +16,17 @@ from components.scorers.answers import NotAnAnswer, read_answer, read_reference
 from components.scorers.sql_databases import Databases, QueryFailed
 from components.scorers.sql_results import Expected, Row, orders, with_keys
 
-REMEMBERED = 20_000  # results of reference queries, and what became of answers: rollouts of a group are often equal
+REMEMBERED = 20_000  # results of reference queries, and scores of answers: rollouts in a group are often equal
 
 
 class SqlExecutionScorer:
-    """1 where the answer's query returns the reference's rows on all databases, 0 otherwise."""
+    """1 if the answer's query returns the reference's rows on all databases, 0 otherwise."""
 
     def __init__(self, params: SqlExecutionParams, schema: Mapping[str, Any]) -> None:
-        """Open the databases in a process of their own.
+        """Open the databases in a separate process.
 
         Raises:
-            ConfigError: The field is no property of the schema, or a database cannot be had.
+            ConfigError: The field is not a property of the schema, or a database does not open.
         """
         if params.field not in schema["properties"]:
             raise ConfigError(
@@ -47,7 +48,7 @@ class SqlExecutionScorer:
         """Whether two queries return the same on each database.
 
         Raises:
-            QueryFailed: The second does not return rows within its limits.
+            QueryFailed: The second query returns no rows within its limits.
         """
         right = self._expected(reference)
         for place, rows in enumerate(self._databases.rows(query)):
@@ -56,7 +57,7 @@ class SqlExecutionScorer:
         return Score(value=1.0, passed=True)
 
     def _reference(self, example: Example) -> str:
-        """The reference's query, which runs on each database.
+        """The reference's query, which has been run on each database.
 
         Raises:
             ScorerError: There is none, or it fails.
@@ -69,26 +70,26 @@ class SqlExecutionScorer:
         return query
 
     def _reference_rows(self, query: str) -> list[Expected]:
-        """What each database has to return."""
-        params, found = self._params, list(self._databases.rows(query))
+        """The expected rows from each database."""
+        params, results = self._params, list(self._databases.rows(query))
         ordered = orders(query, params.dialect) if params.order == "reference" else params.order == "always"
         if not ordered:
-            return [Expected.unordered(rows) for rows in found]
-        tied = self._tied(query, found) if params.order == "reference" else [None] * len(found)
-        return [tie or Expected.ordered(rows) for tie, rows in zip(tied, found, strict=True)]
+            return [Expected.unordered(rows) for rows in results]
+        tied = self._tied(query, results) if params.order == "reference" else [None] * len(results)
+        return [tie or Expected.ordered(rows) for tie, rows in zip(tied, results, strict=True)]
 
-    def _tied(self, query: str, found: list[list[Row]]) -> list[Expected | None]:
-        """The reference's rows in blocks of ties; None where sqlglot cannot tell them."""
+    def _tied(self, query: str, results: list[list[Row]]) -> list[Expected | None]:
+        """The reference's rows in blocks of ties; None if sqlglot cannot determine them."""
         keyed = with_keys(query, self._params.dialect)
         try:
             longer = list(self._databases.rows(keyed[0])) if keyed else []
         except QueryFailed:
             longer = []
         if keyed is None or not longer:
-            return [None] * len(found)
+            return [None] * len(results)
         return [
             Expected.tied(rows, keyed[1]) if [row[: -keyed[1]] for row in rows] == shorter else None
-            for rows, shorter in zip(longer, found, strict=True)
+            for rows, shorter in zip(longer, results, strict=True)
         ]
 
 

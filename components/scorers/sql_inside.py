@@ -1,11 +1,10 @@
-"""What runs in a process of its own: a few databases and, one after another, queries that nobody has read.
+"""The script of a separate process, which opens a few databases and runs untrusted queries, one after another.
 
-It is run as a script (`python -I`) with the standard library, and DuckDB where the dialect asks for it; the product
-never imports it but in tests. What may run, the engine itself decides, because no other parser reads a query as it
-does: SQLite asks its authorizer before each action, DuckDB is asked for the kind of statement and runs it in a
-read-only transaction without access to files or the network. A query that no engine can be kept from running on is
-ended with its process: the kernel's timer does it, whatever the engine is at. Left out: DuckDB's own functions are not
-listed one by one, since none of them reaches outside.
+It runs as a script (`python -I`) with the standard library, and DuckDB if the dialect needs it; only tests import it.
+The engine itself decides what may run, because no other parser reads a query exactly as it does: SQLite asks its
+authorizer before each action; DuckDB reports the kind of statement and runs it in a read-only transaction without
+access to files or the network. A query that the engine cannot stop is killed with its process by the kernel's timer,
+whatever the engine is doing. DuckDB's functions are not listed one by one, because none of them reaches outside.
 """
 
 import pickle
@@ -29,15 +28,15 @@ LONGEST_VALUE = 100_000  # bytes of a text or a blob
 LONGEST_QUERY = 20_000  # bytes
 LARGEST_RESULT = 10_000_000  # characters of all rows together
 MOST_COLUMNS = 100
-LIKE_PATTERN = 50  # bytes; matching takes the text's length times the pattern's
-ROWS_AT_ONCE = 100  # so that no result fills the memory before it is found to be too large
-STEPS_BETWEEN_LOOKS = 5_000  # of SQLite's machine, a fraction of a millisecond
+LIKE_PATTERN = 50  # bytes; matching time is the text's length times the pattern's
+ROWS_AT_ONCE = 100  # so that a result is refused before it fills the memory
+STEPS_BETWEEN_LOOKS = 5_000  # of SQLite's virtual machine, a fraction of a millisecond
 HEAP = 256 << 20  # bytes of SQLite's own memory
 ADDRESS_SPACE = {"sqlite": 1 << 30, "duckdb": 3 << 30}  # bytes of the process
-LATER = 0.25  # seconds after the time limit at which the process ends that did not stop by itself
+LATER = 0.25  # seconds after the time limit at which a process that did not stop is killed
 
 READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
-# SQLite's functions that compute and do nothing else: core, aggregate, window, date and time, mathematics, JSON.
+# SQLite's functions without side effects: core, aggregate, window, date and time, mathematics, JSON.
 _NAMES = (
     "abs char coalesce concat concat_ws format glob hex ifnull iif if instr length like likelihood likely lower ltrim "
     "max min nullif octet_length printf quote random replace round rtrim sign soundex substr substring trim typeof "
@@ -59,18 +58,18 @@ DUCKDB: dict[str, Any] = {
 
 
 class Refused(Exception):
-    """A query that does not return rows within its limits; the message says why."""
+    """A query returned no rows within its limits; the message says why."""
 
 
 def main() -> None:
-    """Open the databases that the first message describes, then answer a query a message until there is none."""
+    """Open the databases described in the first message, then answer a query per message until the pipe closes."""
     inlet, outlet = sys.stdin.buffer, sys.stdout.buffer
     settings = read(inlet)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # whatever was inherited: the end of the process
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # kills the process, whatever handler was inherited
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    if sys.platform == "linux":  # macOS refuses to limit address space
+    if sys.platform == "linux":  # macOS cannot limit address space
         space = ADDRESS_SPACE[settings["dialect"]]
         resource.setrlimit(resource.RLIMIT_AS, (space, space))
     opened, problems = list[Any](), list[str]()
@@ -84,9 +83,9 @@ def main() -> None:
 
 
 def answered(databases: list[Any], query: str, time_limit_s: float, max_rows: int) -> Iterator[list[Row] | str]:
-    """The rows from each database up to the first that gives none, of which the reason is told.
+    """The rows from each database, up to the first that fails, for which there is a reason instead.
 
-    The process ends where the query cannot be stopped in time.
+    The process is killed if the query cannot be stopped in time.
     """
     for database in databases:
         signal.setitimer(signal.ITIMER_REAL, time_limit_s + LATER)
@@ -103,10 +102,10 @@ def answered(databases: list[Any], query: str, time_limit_s: float, max_rows: in
 
 
 class Sqlite:
-    """A connection that may only read."""
+    """A read-only connection."""
 
     def __init__(self, source: tuple[str, str]) -> None:
-        """A script's text, run in memory, or the file of a database: ("script" or "file", what)."""
+        """Open a database from a script, run in memory, or a file: ("script", its text) or ("file", its name)."""
         kind, content = source
         address = f"{content}?mode=ro&immutable=1" if kind == "file" else ":memory:"
         try:
@@ -129,35 +128,35 @@ class Sqlite:
         connection.set_progress_handler(lambda: time.monotonic() > self._until, STEPS_BETWEEN_LOOKS)
 
     def rows(self, query: str, time_limit_s: float, max_rows: int) -> list[Row]:
-        """What a query returns.
+        """A query's rows.
 
         Raises:
-            Refused: It is not one statement that reads, the engine refuses it, or it goes beyond a limit.
+            Refused: It is not a single reading statement, the engine refuses it, or it exceeds a limit.
         """
         self._until = time.monotonic() + time_limit_s
         try:
             cursor = self._connection.execute(query)
-            found = fetched(cursor, max_rows)
+            rows_found = fetched(cursor, max_rows)
         except (sqlite3.Error, sqlite3.Warning, ValueError, UnicodeError) as error:
             late = isinstance(error, sqlite3.OperationalError) and str(error) == "interrupted"
-            raise Refused(late_words(time_limit_s) if late else str(error)) from error
+            raise Refused(timeout_message(time_limit_s) if late else str(error)) from error
         if cursor.description is None:
             raise Refused("no query")
-        return found
+        return rows_found
 
 
 def may_only_read(action: int, _: object, function: str | None, *__: object) -> int:
-    """SQLite's question before each action of a statement; for functions the second name is the function's."""
+    """SQLite's authorizer for each action of a statement; for functions, the second name is the function's."""
     if action == sqlite3.SQLITE_FUNCTION:
         return sqlite3.SQLITE_OK if (function or "").lower() in FUNCTIONS else sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK if action in READING else sqlite3.SQLITE_DENY
 
 
 class Duck:
-    """A database whose queries run in read-only transactions."""
+    """A database that runs queries in read-only transactions."""
 
     def __init__(self, source: tuple[str, str]) -> None:
-        """A script's text, run in memory, or the file of a database: ("script" or "file", what)."""
+        """Open a database from a script, run in memory, or a file: ("script", its text) or ("file", its name)."""
         import duckdb
 
         kind, content = source
@@ -172,10 +171,10 @@ class Duck:
             raise Refused(f"expected a database for DuckDB, found {error}") from error
 
     def rows(self, query: str, time_limit_s: float, max_rows: int) -> list[Row]:
-        """What a query returns.
+        """A query's rows.
 
         Raises:
-            Refused: It is not one statement that reads, the engine refuses it, or it goes beyond a limit.
+            Refused: It is not a single reading statement, the engine refuses it, or it exceeds a limit.
         """
         import duckdb
 
@@ -183,18 +182,18 @@ class Duck:
         watch.start()
         try:
             statements = self._connection.extract_statements(query)
-            if [one.type for one in statements] != [duckdb.StatementType.SELECT]:
+            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
                 raise Refused("not exactly one SELECT statement")
             self._connection.execute("BEGIN TRANSACTION READ ONLY")
-            found = fetched(self._connection.execute(statements[0]), max_rows)
-            return [tuple(map(_plain, row)) for row in found]
+            rows_found = fetched(self._connection.execute(statements[0]), max_rows)
+            return [tuple(map(_plain, row)) for row in rows_found]
         except duckdb.InterruptException:
-            raise Refused(late_words(time_limit_s)) from None
+            raise Refused(timeout_message(time_limit_s)) from None
         except (duckdb.Error, RuntimeError, ValueError) as error:
             raise Refused(str(error).splitlines()[0]) from error
         finally:
             watch.cancel()
-            watch.join()  # so that it interrupts nothing else
+            watch.join()  # so that it cannot interrupt anything else
             self._end()
 
     def _end(self) -> None:
@@ -202,7 +201,7 @@ class Duck:
 
         try:
             self._connection.execute("ROLLBACK")
-        except duckdb.Error:  # nothing had begun
+        except duckdb.Error:  # no transaction had begun
             return
 
 
@@ -210,27 +209,27 @@ OPENERS: dict[str, Callable[[tuple[str, str]], Any]] = {"sqlite": Sqlite, "duckd
 
 
 def fetched(cursor: Any, max_rows: int) -> list[Row]:
-    """All rows, unless there are too many of them or too much is in them."""
-    found, size = list[Row](), 0
+    """All rows, unless they are too many or too large."""
+    fetched_rows, size = list[Row](), 0
     while True:
         rows = cursor.fetchmany(ROWS_AT_ONCE)
-        found += rows
+        fetched_rows += rows
         size += sum(len(cell) for row in rows for cell in row if isinstance(cell, str | bytes))
-        if len(found) > max_rows:
+        if len(fetched_rows) > max_rows:
             raise Refused(f"more than {max_rows:,} rows")
         if size > LARGEST_RESULT:
             raise Refused(f"more than {LARGEST_RESULT:,} characters")
         if len(rows) < ROWS_AT_ONCE:
-            return found
+            return fetched_rows
 
 
-def late_words(time_limit_s: float) -> str:
-    """What is said of a query that took too long."""
+def timeout_message(time_limit_s: float) -> str:
+    """The message for a query that took too long."""
     return f"no result within {time_limit_s:g} s"
 
 
 def read(pipe: Any) -> Any:
-    """The next message, None at the end: its length in 4 bytes, then itself."""
+    """The next message (its length in 4 bytes, then its content); None at the end."""
     head = pipe.read(4)
     return pickle.loads(pipe.read(struct.unpack("!I", head)[0])) if len(head) == 4 else None
 
@@ -243,7 +242,7 @@ def write(pipe: Any, message: object) -> None:
 
 
 def _plain(cell: Any) -> Any:
-    """A cell; arrays, structures and whatever else is no plain value, as they are written."""
+    """A cell; arrays, structures and other complex values as text."""
     zoned = isinstance(cell, datetime) and cell.tzinfo is not None
     return str(cell) if type(cell) not in CELLS or zoned else cell
 

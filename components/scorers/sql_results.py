@@ -1,7 +1,7 @@
-"""When two queries return the same: rows in the reference's order where it orders, in any order otherwise.
+"""When two queries return the same rows: in order if the reference orders them, else in any order.
 
-Names of columns do not count, their order does; numbers are equal within a tolerance, and 1 equals 1.0. Rows that tie
-in the reference's order may come in any order among themselves.
+The names of columns are ignored, their order is not; numbers are equal within a tolerance, and 1 equals 1.0. Rows that
+tie in the reference's order may come in any order among themselves.
 """
 
 import math
@@ -14,12 +14,12 @@ from numbers import Number
 from typing import Any
 
 Row = tuple[Any, ...]
-MOST_COMPARED = 200_000  # pairs of rows, where rows have to be matched each with each
+MOST_COMPARED = 200_000  # pairs of rows, if every row has to be compared with every other
 
 
 @dataclass(frozen=True)
 class Expected:
-    """A reference's rows, in blocks whose order counts; within a block it does not."""
+    """A reference's rows, in ordered blocks; within a block, order is irrelevant."""
 
     blocks: tuple[tuple[Row, ...], ...]
 
@@ -33,20 +33,20 @@ class Expected:
 
     @classmethod
     def tied(cls, rows: Sequence[Row], keys: int) -> "Expected":
-        """From rows that end in so many columns by which they are ordered."""
+        """From rows whose last `keys` columns are those by which they are ordered."""
         return cls(tuple(tuple(row[:-keys] for row in tie) for _, tie in groupby(rows, key=lambda row: row[-keys:])))
 
     @property
     def rows(self) -> int:
         return sum(map(len, self.blocks))
 
-    def equals(self, found: Sequence[Row], tolerance: float) -> bool:
-        """Whether these rows are as expected."""
-        if len(found) != self.rows:
+    def equals(self, rows: Sequence[Row], tolerance: float) -> bool:
+        """Whether these rows equal the expected ones."""
+        if len(rows) != self.rows:
             return False
         start = 0
         for block in self.blocks:
-            if not _same(block, found[start : start + len(block)], tolerance):
+            if not _same(block, rows[start : start + len(block)], tolerance):
                 return False
             start += len(block)
         return True
@@ -54,26 +54,26 @@ class Expected:
 
 @lru_cache(maxsize=4096)
 def orders(query: str, dialect: str) -> bool:
-    """Whether the rows of a query come in an order that it asks for."""
+    """Whether a query has an ORDER BY at its top level."""
     return "order" in query.lower() and (tree := _parsed(query, dialect)) is not None and bool(tree.args.get("order"))
 
 
 @lru_cache(maxsize=4096)
 def with_keys(query: str, dialect: str) -> tuple[str, int] | None:
-    """The query with what it orders by as further columns, and their number; None where that cannot be said."""
+    """The query with its ordering keys as additional columns, and their number; None if they cannot be determined."""
     from sqlglot import exp
 
     tree = _parsed(query, dialect)
     if not isinstance(tree, exp.Select) or tree.args.get("distinct"):
         return None
-    named = {one.alias: one.unalias() for one in tree.selects if isinstance(one, exp.Alias)}
-    keys = [_key(one.this, tree, named) for one in tree.args["order"].expressions]
-    known = [key for key in keys if key is not None]
-    return (tree.select(*known).sql(dialect=dialect), len(keys)) if len(known) == len(keys) else None
+    named = {column.alias: column.unalias() for column in tree.selects if isinstance(column, exp.Alias)}
+    keys = [_key(column.this, tree, named) for column in tree.args["order"].expressions]
+    plain_keys = [key for key in keys if key is not None]
+    return (tree.select(*plain_keys).sql(dialect=dialect), len(keys)) if len(plain_keys) == len(keys) else None
 
 
 def _key(ordered: Any, tree: Any, named: dict[str, Any]) -> Any:
-    """What one term of ORDER BY stands for, as an expression over the tables; None where it is not plain."""
+    """A term of ORDER BY as an expression over the tables; None if it is too complex."""
     from sqlglot import exp
 
     if isinstance(ordered, exp.Literal):
@@ -88,7 +88,7 @@ def _key(ordered: Any, tree: Any, named: dict[str, Any]) -> Any:
 
 @lru_cache(maxsize=4096)
 def _parsed(query: str, dialect: str) -> Any:
-    """The tree of a query; None where sqlglot does not read it: the engine may still."""
+    """A query's syntax tree; None if sqlglot cannot parse it, even if the engine can."""
     import sqlglot
     from sqlglot.errors import SqlglotError
 
@@ -98,14 +98,14 @@ def _parsed(query: str, dialect: str) -> Any:
         return None
 
 
-def _same(expected: Sequence[Row], found: Sequence[Row], tolerance: float) -> bool:
-    """Whether equally many rows are the same in some order."""
+def _same(expected: Sequence[Row], others: Sequence[Row], tolerance: float) -> bool:
+    """Whether two lists of equal length have the same rows in some order."""
     if len(expected) == 1:
-        return _equal(expected[0], found[0], tolerance)
-    left, right = Counter(expected), Counter(found)
+        return _equal(expected[0], others[0], tolerance)
+    left, right = Counter(expected), Counter(others)
     if left == right:
         return True
-    # What numbers alone can differ in: rows with the same other cells.
+    # Rows with the same other cells, which can differ only in numbers.
     missing, odd = _by_words((left - right).elements()), _by_words((right - left).elements())
     if missing.keys() != odd.keys():
         return False
@@ -114,26 +114,26 @@ def _same(expected: Sequence[Row], found: Sequence[Row], tolerance: float) -> bo
 
 
 def _by_words(rows: Iterator[Row]) -> dict[Row, list[Row]]:
-    found: dict[Row, list[Row]] = defaultdict(list)
+    groups: dict[Row, list[Row]] = defaultdict(list)
     for row in rows:
-        found[tuple(... if isinstance(cell, Number) else cell for cell in row)].append(row)
-    return found
+        groups[tuple(... if isinstance(cell, Number) else cell for cell in row)].append(row)
+    return groups
 
 
-def _matched(expected: list[Row], found: list[Row], tolerance: float, each: bool) -> bool:
-    """Whether rows that differ in numbers alone can be paired: by their order, else `each` with each."""
-    if len(expected) != len(found):
+def _matched(expected: list[Row], rows: list[Row], tolerance: float, each: bool) -> bool:
+    """Whether rows that differ only in numbers can be paired: in sorted order or, with `each`, in any way."""
+    if len(expected) != len(rows):
         return False
-    first, second = sorted(expected, key=_numbers), sorted(found, key=_numbers)
-    if all(_equal(one, other, tolerance) for one, other in zip(first, second, strict=True)):
+    first, second = sorted(expected, key=_numbers), sorted(rows, key=_numbers)
+    if all(_equal(row, other, tolerance) for row, other in zip(first, second, strict=True)):
         return True
     if not each:
         return False
-    for one in first:
-        place = next((place for place, other in enumerate(second) if _equal(one, other, tolerance)), None)
-        if place is None:
+    for row in first:
+        index = next((index for index, other in enumerate(second) if _equal(row, other, tolerance)), None)
+        if index is None:
             return False
-        del second[place]
+        del second[index]
     return True
 
 
@@ -141,14 +141,16 @@ def _numbers(row: Row) -> list[Any]:
     return [cell for cell in row if isinstance(cell, Number)]
 
 
-def _equal(expected: Row, found: Row, tolerance: float) -> bool:
-    return len(expected) == len(found) and all(
-        one == other or (isinstance(one, Number) and isinstance(other, Number) and _close(one, other, tolerance))
-        for one, other in zip(expected, found, strict=True)
+def _equal(expected: Row, row: Row, tolerance: float) -> bool:
+    return len(expected) == len(row) and all(
+        cell == other or (isinstance(cell, Number) and isinstance(other, Number) and _close(cell, other, tolerance))
+        for cell, other in zip(expected, row, strict=True)
     )
 
 
-def _close(one: Any, other: Any, tolerance: float) -> bool:
-    """Whether two numbers are the same, as floats; not a number equals itself."""
-    one, other = float(one), float(other)
-    return math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance) or (math.isnan(one) and math.isnan(other))
+def _close(first: Any, second: Any, tolerance: float) -> bool:
+    """Whether two numbers are equal as floats, within the tolerance; NaN equals NaN."""
+    first, second = float(first), float(second)
+    return math.isclose(first, second, rel_tol=tolerance, abs_tol=tolerance) or (
+        math.isnan(first) and math.isnan(second)
+    )

@@ -1,8 +1,8 @@
-"""Whether generated Python does what its tests say; where it runs, the sandbox decides.
+"""Whether generated Python passes its tests, run in the sandbox.
 
-A test is a call, its arguments and what it has to return or raise, all of it JSON. The sandbox gets the calls only and
-hands back what they returned as JSON: what was expected is compared here, where no program reaches. So there is nothing
-to fake: an answer scores by being right, whoever wrote it, and an object whose `==` always agrees is no JSON.
+A test is a call, its arguments and the value or exception that it must return or raise, all in JSON. The sandbox gets
+only the calls and returns their results as JSON; they are compared with the expectations here, out of reach of the
+program. So a program cannot cheat: an object whose `==` is always true, for example, is not JSON.
 """
 
 import builtins
@@ -22,7 +22,7 @@ from components.scorers.sandbox import Answer, Call, Execution, Program, Sandbox
 
 
 class UnitTest(Record):
-    """A call and what it has to come to: the JSON value `expected`, or a built-in exception that it `raises`."""
+    """A call, and its required result: the JSON value `expected`, or a built-in exception that it `raises`."""
 
     call: str
     args: tuple[Any, ...] = ()
@@ -39,17 +39,17 @@ class UnitTest(Record):
 
 
 class Task(Record):
-    """A program that somebody wrote, and the tests it has to pass."""
+    """A program, and the tests that it must pass."""
 
     code: str
     tests: tuple[UnitTest, ...]
 
 
 class UnitTestsScorer:
-    """The share of tests passed in [0, 1], passed when all are; 0 where the program crashes or exceeds a limit."""
+    """The share of passed tests in [0, 1]; passed if all are; 0 if the program crashes or exceeds a limit."""
 
     def __init__(self, params: UnitTestsParams, schema: Mapping[str, Any] | None = None) -> None:
-        """Workers are started with the first program; without a schema, answers are JSON objects."""
+        """Prepare the sandbox, which starts with the first program; without a schema, answers are JSON objects."""
         self._params, self._schema = params, schema
         self._sandbox = Sandbox(params.sandbox)
 
@@ -57,9 +57,9 @@ class UnitTestsScorer:
         return decided(self.score_many([(example, completion)])[0])
 
     def score_many(self, pairs: Sequence[Pair]) -> list[Outcome]:
-        """The score of each pair; the same program with the same tests runs once."""
+        """The score of each pair; identical programs with identical tests run once."""
         read = [self._read(*pair) for pair in pairs]
-        # Keyed as text: among values, the arguments 1, 1.0 and True would be one.
+        # Keyed by text: as values, the arguments 1, 1.0 and True would be equal.
         tasks = {task.model_dump_json(): task for task in read if isinstance(task, Task)}
         executions = self._sandbox.run_many([_program(task) for task in tasks.values()])
         judged = {
@@ -73,7 +73,7 @@ class UnitTestsScorer:
         return verdict(task.tests, execution, self._params.tolerance)
 
     def _read(self, example: Example, completion: Completion) -> Task | Outcome:
-        """What has to run; or the score of an answer without a program; or the error of an example without tests."""
+        """The task; or the score of an answer without a program; or the error of an example without tests."""
         name = self._params.evidence
         try:
             tests = read_tests(example.evidence.get(name, ""))
@@ -89,12 +89,12 @@ class UnitTestsScorer:
         return Task(code=code, tests=tests)
 
 
-@lru_cache(maxsize=4096)  # each rollout of a group has the tests of the same example
+@lru_cache(maxsize=4096)  # the rollouts of a group share an example's tests
 def read_tests(text: str) -> tuple[UnitTest, ...]:
-    """The tests that an example's evidence lists, at least one.
+    """The tests (at least one) in an example's evidence.
 
     Raises:
-        ScorerError: It is no such list.
+        ScorerError: It is not a list of tests.
     """
     try:
         tests = _TESTS.validate_json(text)
@@ -108,7 +108,7 @@ def read_tests(text: str) -> tuple[UnitTest, ...]:
 
 
 def verdict(tests: Sequence[UnitTest], execution: Execution, tolerance: float) -> Score:
-    """How good a program is, by what it answered to the tests' calls; `tolerance` is relative."""
+    """The score of a program, from its answers to the tests' calls; `tolerance` is relative."""
     if execution.failure is not None:
         return Score(value=0.0, passed=False, reason=f"the program {execution.failure}")
     pairs = list(zip(tests, execution.answers, strict=True))
@@ -119,17 +119,17 @@ def verdict(tests: Sequence[UnitTest], execution: Execution, tolerance: float) -
     return Score(value=share, passed=False, reason=f"{len(wrong)} of {len(pairs)} tests fail: {_difference(*wrong[0])}")
 
 
-def same(expected: Any, found: Any, tolerance: float) -> bool:
-    """Whether two JSON values are one: true is not 1, 1 is 1.0, fractions are compared with a relative tolerance."""
-    if isinstance(expected, bool) or isinstance(found, bool):
-        return expected is found
-    if isinstance(expected, float) or isinstance(found, float):
-        return _is_number(expected) and _is_number(found) and _close(expected, found, tolerance)
-    if isinstance(expected, list) and isinstance(found, list):
-        return len(expected) == len(found) and all(same(*pair, tolerance) for pair in zip(expected, found, strict=True))
-    if isinstance(expected, dict) and isinstance(found, dict):
-        return expected.keys() == found.keys() and all(same(expected[key], found[key], tolerance) for key in expected)
-    return type(expected) is type(found) and expected == found
+def same(expected: Any, value: Any, tolerance: float) -> bool:
+    """Whether two JSON values are equal: true is not 1, 1 is 1.0; fractions are compared with a relative tolerance."""
+    if isinstance(expected, bool) or isinstance(value, bool):
+        return expected is value
+    if isinstance(expected, float) or isinstance(value, float):
+        return _is_number(expected) and _is_number(value) and _close(expected, value, tolerance)
+    if isinstance(expected, list) and isinstance(value, list):
+        return len(expected) == len(value) and all(same(*pair, tolerance) for pair in zip(expected, value, strict=True))
+    if isinstance(expected, dict) and isinstance(value, dict):
+        return expected.keys() == value.keys() and all(same(expected[key], value[key], tolerance) for key in expected)
+    return type(expected) is type(value) and expected == value
 
 
 _TESTS = TypeAdapter(tuple[UnitTest, ...])
@@ -144,25 +144,25 @@ def _passes(test: UnitTest, answer: Answer, tolerance: float) -> bool:
         return False
     if test.raises is None:
         return answer.raised is None and same(test.expected, answer.value, tolerance)
-    # A subclass will do, and which class is whose is Python's to say: the program gives no more than a name.
-    found = _exception(answer.raised or "")
-    return found is not None and issubclass(found, _exception(test.raises) or ())
+    # A subclass is accepted; the program only gives a name, and Python decides what is a subclass.
+    raised = _exception(answer.raised or "")
+    return raised is not None and issubclass(raised, _exception(test.raises) or ())
 
 
 def _exception(name: str) -> type[BaseException] | None:
-    """The built-in exception of this name."""
-    found = getattr(builtins, name, None)
-    return found if isinstance(found, type) and issubclass(found, BaseException) else None
+    """The built-in exception with this name, or None."""
+    attribute = getattr(builtins, name, None)
+    return attribute if isinstance(attribute, type) and issubclass(attribute, BaseException) else None
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def _close(expected: float, found: float, tolerance: float) -> bool:
+def _close(expected: float, value: float, tolerance: float) -> bool:
     try:
-        return math.isclose(expected, found, rel_tol=tolerance)
-    except OverflowError:  # a whole number beyond the range of a float
+        return math.isclose(expected, value, rel_tol=tolerance)
+    except OverflowError:  # an integer beyond the range of a float
         return False
 
 

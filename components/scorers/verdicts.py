@@ -1,7 +1,7 @@
-"""Asking a model for verdicts: structured, several times each, and not twice about the same.
+"""Structured verdicts from a model, with several votes per question, cached.
 
-What was asked and answered is kept on disk by its content, so that a verdict that a gate, a report and a test read is
-one and the same. Tokens of the answers that had to be paid for are counted; what they cost is known elsewhere.
+Verdicts are cached on disk by the content of the question, so that a gate, a report and a test see the same verdict.
+Tokens of paid answers are counted; prices are elsewhere.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ Conversation = Sequence[Message]
 
 @dataclass
 class Spent:
-    """What verdicts took: those asked for and those remembered, and the tokens of the former."""
+    """The usage of verdicts: the number requested and the number cached, and the tokens of the former."""
 
     asked: int = 0
     remembered: int = 0
@@ -35,18 +35,18 @@ class Spent:
     output_tokens: int = 0
 
 
-_TOTALS: dict[str, Spent] = {}  # by model, of this process
+_TOTALS: dict[str, Spent] = {}  # by model, in this process
 _COUNTING = threading.Lock()
 
 
 def spent_by_model() -> dict[str, Spent]:
-    """What all verdicts of this process took, whichever scorer asked for them."""
+    """The usage of all verdicts in this process, by model."""
     with _COUNTING:
         return {model: replace(spent) for model, spent in _TOTALS.items()}
 
 
 class Verdicts:
-    """Verdicts by one model that obey one JSON Schema."""
+    """Verdicts from a model that obey a JSON Schema."""
 
     def __init__(self, params: JudgeParams, schema: dict[str, Any]) -> None:
         from jsonschema import Draft202012Validator
@@ -56,23 +56,23 @@ class Verdicts:
         self.spent = Spent()
 
     def ask(self, questions: Sequence[Conversation]) -> list[list[Verdict] | ScorerError]:
-        """For each question its valid verdicts, more than half of the votes, or why there are not so many."""
+        """For each question, its valid verdicts (more than half of the votes), or the error if there are too few."""
         keys = [self._key(question) for question in questions]
-        found: dict[str, list[Verdict] | ScorerError] = {}
+        by_key: dict[str, list[Verdict] | ScorerError] = {}
         new: dict[str, Conversation] = {}
         for key, question in zip(keys, questions, strict=True):
-            kept = self._kept(key)
-            if kept is not None:
-                found[key] = kept
+            cached = self._kept(key)
+            if cached is not None:
+                by_key[key] = cached
             else:
                 new[key] = question
         self._count(remembered=len(keys) - len(new))
-        found.update(self._asked(new))
-        return [found[key] for key in keys]
+        by_key.update(self._asked(new))
+        return [by_key[key] for key in keys]
 
     @cached_property
     def _engine(self) -> "OpenAIEngine":
-        """Opened with the first question: what is never asked needs no key."""
+        """Opened with the first question, so that without questions no key is needed."""
         from components.engines.openai_engine import OpenAIEngine
 
         return OpenAIEngine(self._params.model, self._params.api)
@@ -94,25 +94,25 @@ class Verdicts:
             answers = self._engine.generate(asks, sampling)
         except EngineError as error:
             return {key: ScorerError(f"expected verdicts of a judge, found {error}") for key in questions}
-        self._count(asked=answers)
+        self._count(answers=answers)
         return {
             key: self._settled(key, answers[place * votes : (place + 1) * votes]) for place, key in enumerate(questions)
         }
 
     def _settled(self, key: str, answers: Sequence[Completion]) -> list[Verdict] | ScorerError:
-        """The valid verdicts among the votes on one question; only a full set is kept."""
-        found, problem = list[Verdict](), ""
+        """The valid verdicts among the votes on a question; only a complete set is cached."""
+        verdicts, problem = list[Verdict](), ""
         for answer in answers:
             try:
-                found.append(self._read(answer))
+                verdicts.append(self._read(answer))
             except NotAnAnswer as error:
                 problem = str(error)
-        if len(found) == len(answers):
-            self._keep(key, found)
-        if 2 * len(found) <= len(answers):
-            given = f"{len(found)} of {len(answers)} votes"
+        if len(verdicts) == len(answers):
+            self._keep(key, verdicts)
+        if 2 * len(verdicts) <= len(answers):
+            given = f"{len(verdicts)} of {len(answers)} votes"
             return ScorerError(f"expected valid verdicts of {self._params.model}, found {given}: {problem}")
-        return found
+        return verdicts
 
     def _read(self, answer: Completion) -> Verdict:
         verdict = read_answer(answer)
@@ -120,16 +120,16 @@ class Verdicts:
             raise NotAnAnswer(str(error.message)[:200])
         return verdict
 
-    def _count(self, remembered: int = 0, asked: Sequence[Completion] = ()) -> None:
+    def _count(self, remembered: int = 0, answers: Sequence[Completion] = ()) -> None:
         with _COUNTING:
             for spent in (self.spent, _TOTALS.setdefault(self._params.model, Spent())):
                 spent.remembered += remembered
-                spent.asked += len(asked)
-                spent.input_tokens += sum(one.usage.input_tokens for one in asked)
-                spent.output_tokens += sum(one.usage.output_tokens for one in asked)
+                spent.asked += len(answers)
+                spent.input_tokens += sum(answer.usage.input_tokens for answer in answers)
+                spent.output_tokens += sum(answer.usage.output_tokens for answer in answers)
 
     def _key(self, question: Conversation) -> str:
-        """A hash of everything that a verdict depends on."""
+        """A hash of everything on which a verdict depends."""
         params = self._params.model_dump(include={"model", "votes", "temperature", "max_new_tokens", "api"})
         content = [params, self._schema, [message.model_dump() for message in question]]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -138,14 +138,14 @@ class Verdicts:
         return None if self._params.cache is None else Path(self._params.cache) / key[:2] / f"{key}.json"
 
     def _kept(self, key: str) -> list[Verdict] | None:
-        """Verdicts that are remembered; a file that somebody damaged is none."""
+        """Cached verdicts; None if there are none or the file is damaged."""
         path = self._path(key)
         try:
-            found: Any = json.loads(path.read_text(encoding="utf-8")) if path else None
+            content: Any = json.loads(path.read_text(encoding="utf-8")) if path else None
         except (OSError, ValueError, RecursionError):
             return None
-        whole = isinstance(found, list) and len(found) == self._params.votes
-        return found if whole and all(map(self._validator.is_valid, found)) else None
+        whole = isinstance(content, list) and len(content) == self._params.votes
+        return content if whole and all(map(self._validator.is_valid, content)) else None
 
     def _keep(self, key: str, verdicts: Sequence[Verdict]) -> None:
         if (path := self._path(key)) is None:

@@ -1,6 +1,6 @@
-"""Several scorers as one: the weighted mean of their values, passed only when each passes.
+"""Several scorers combined: the weighted mean of their values, passed only if each passes.
 
-Gates come first: what does not pass them is worth their own shares, and nobody else is asked about it.
+Gates come first: an answer that does not pass them gets only their shares, and other scorers are not called.
 """
 
 import math
@@ -12,43 +12,43 @@ from components.scorers.protocol import Outcome, Pair, Scorer, decided, score_al
 
 
 class WeightedScorer:
-    """A weighted mean in [0, 1], whatever the weights add up to.
+    """A weighted mean in [0, 1], whatever the sum of the weights.
 
-    `parts` holds each scorer's value under its name, and the scorers' own parts under theirs; a name that is taken
-    is written `scorer.part`. A scorer behind a gate that did not pass has the value 0.
+    `parts` has each scorer's value under its name, and the scorers' own parts under theirs; if a name is taken, it is
+    `scorer.part`. A scorer after a gate that did not pass has the value 0.
     """
 
     def __init__(self, scorers: Mapping[str, tuple[Scorer, float]], gates: Collection[str] = ()) -> None:
-        """Name → (scorer, weight above 0), at least one; `gates` are some of the names."""
+        """Combine scorers, given as name → (scorer, weight above 0); `gates` are some of the names."""
         total = math.fsum(weight for _, weight in scorers.values())
         self._shares = {name: weight / total for name, (_, weight) in scorers.items()}
-        order = sorted(scorers, key=lambda name: name not in gates)  # stable: gates first, as they are listed
+        order = sorted(scorers, key=lambda name: name not in gates)  # stable: gates first, in the given order
         self._scorers = [(name, scorers[name][0], name in gates) for name in order]
 
     def score(self, example: Example, completion: Completion) -> Score:
         return decided(self.score_many([(example, completion)])[0])
 
     def score_many(self, pairs: Sequence[Pair]) -> list[Outcome]:
-        """The weighted score of each pair; one that a scorer cannot decide is not decided."""
-        found: list[dict[str, Score]] = [{} for _ in pairs]
+        """The weighted score of each pair; if any scorer cannot decide, the error."""
+        scores: list[dict[str, Score]] = [{} for _ in pairs]
         failed: dict[int, ScorerError] = {}
         left = list(range(len(pairs)))
         for name, scorer, gate in self._scorers:
-            asked = [pairs[place] for place in left]
-            for place, (example, _), outcome in zip(left, asked, score_all(scorer, asked), strict=True):
+            selected = [pairs[index] for index in left]
+            for index, (example, _), outcome in zip(left, selected, score_all(scorer, selected), strict=True):
                 if isinstance(outcome, ScorerError):
-                    failed[place] = outcome
+                    failed[index] = outcome
                 elif not 0 <= outcome.value <= 1:
-                    failed[place] = _beyond(name, outcome, example)
+                    failed[index] = _beyond(name, outcome, example)
                 else:
-                    found[place][name] = outcome
-            left = [place for place in left if place not in failed and (not gate or found[place][name].passed)]
-        return [failed.get(place) or self._together(found[place]) for place in range(len(pairs))]
+                    scores[index][name] = outcome
+            left = [index for index in left if index not in failed and (not gate or scores[index][name].passed)]
+        return [failed.get(index) or self._together(scores[index]) for index in range(len(pairs))]
 
-    def _together(self, found: Mapping[str, Score]) -> Score:
-        """One score of several; those that were not asked are missing in `found`."""
-        judged = {name: found[name] for name in self._shares if name in found}
-        parts = {name: found[name].value if name in found else 0.0 for name in self._shares}
+    def _together(self, scores: Mapping[str, Score]) -> Score:
+        """The combined score; scorers that were not called are missing in `scores`."""
+        judged = {name: scores[name] for name in self._shares if name in scores}
+        parts = {name: scores[name].value if name in scores else 0.0 for name in self._shares}
         for name, score in judged.items():
             for part, value in score.parts.items():
                 parts[f"{name}.{part}" if part in parts else part] = value

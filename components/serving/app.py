@@ -126,7 +126,8 @@ def _answers(server: Server) -> APIRouter:
         async def understood() -> tuple[ChatRequest, ChatReply]:
             asked = await parsed(ChatRequest, server, request)
             counted = bool(asked.stream_options and asked.stream_options.include_usage)
-            return asked, ChatReply(server.model, asked.n, include_usage=counted)
+            calling = asked.calls(server.params) is not None
+            return asked, ChatReply(server.model, asked.n, include_usage=counted, calling=calling)
 
         return await exchange.reply(understood)
 

@@ -39,21 +39,22 @@ class Served:
     price: Callable[[Usage], float | None] = lambda usage: None  # US dollars of an answer, where they are known
     inputs: tuple[str, ...] = ()
 
-    def conversation(self, turns: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
+    def conversation(self, turns: Sequence[Message], *, tools: bool = False) -> tuple[list[Message], dict[str, str]]:
         """What the engine is asked, and the inputs in it: one user message alone is put into the version's own prompt.
 
         Texts are cleaned as those that were trained on. A conversation with a system prompt or several turns is asked
-        as it is otherwise, and has no inputs that are known. Where the prompt has several inputs, the message is a JSON
-        object of them; a classifier's are its columns.
+        as it is otherwise, and has no inputs that are known; with `tools` the first message is put into the prompt in
+        all turns, so that a conversation goes on as it began. Where the prompt has several inputs, the message is a
+        JSON object of them; a classifier's are its columns.
 
         Raises:
             RequestError: The message lacks an input.
         """
-        cleaned = [Message(role=turn.role, content=clean(turn.content)) for turn in turns]
-        if not self.columns or len(turns) > 1 or turns[0].role != "user":
+        cleaned = [_cleaned(turn, tools=tools) for turn in turns]
+        if not self.columns or (len(turns) > 1 and not tools) or turns[0].role != "user":
             return cleaned, {}
         inputs = _inputs(self.columns, turns[0].content)
-        return self.prompt.messages(_example(inputs)) if self.prompt else cleaned, inputs
+        return [*self.prompt.messages(_example(inputs)), *cleaned[1:]] if self.prompt else cleaned, inputs
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -137,6 +138,13 @@ def _inputs(names: Sequence[str], content: str) -> dict[str, str]:
         return inputs_of(names, content)
     except DataError as error:
         raise RequestError(400, str(error), param="messages") from error
+
+
+def _cleaned(turn: Message, *, tools: bool) -> Message:
+    """A turn as it is asked; with tools, what the model and its tools said stays as it was."""
+    if tools and turn.role in ("assistant", "tool"):
+        return turn
+    return turn.model_copy(update={"content": clean(turn.content)})
 
 
 def _example(inputs: dict[str, str], name: str = "") -> Example:

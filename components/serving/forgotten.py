@@ -8,7 +8,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from components.records import Trace, production_record
+from components.records import Trace, choices_id, production_record
 from components.serving.spool import CORRUPT, Store
 
 _HEX = 64
@@ -82,9 +82,7 @@ def _forgotten(path: Path) -> frozenset[str]:
 def _request(line: str) -> str:
     """The hash of the request that a line belongs to: further completions and other routes are the request's."""
     record = production_record(line)
-    name = (record.id if isinstance(record, Trace) else record.trace_id).partition("~")[0]
-    stem, dash, number = name.rpartition("-")
-    return _digest(stem if dash and number.isdecimal() and len(number) <= 2 else name)
+    return _digest(choices_id(record.id if isinstance(record, Trace) else record.trace_id))
 
 
 def _digest(request: str) -> str:

@@ -4,20 +4,24 @@ A record is in a spool before its caller is answered; it reaches its store when 
 are (the lake for all of them, MLflow for a share) is the caller's decision.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from components.data.masking import mask
 from components.data.shares import falls_in
-from components.records import Completion, Feedback, Message, Production, Trace, Usage, request_id
+from components.engines.calling import Spoken, spoken
+from components.records import Completion, Feedback, Message, Production, Tool, Trace, Usage, request_id
 from components.scorers import JsonSchemaScorer
 from components.serving.owners import Owners
 from components.serving.repeating import Repeated
 from components.serving.routing import Answer
 from components.serving.spool import Spool, Store
+from components.serving.tools import call_id
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,11 @@ class Journal:
         """Write the traces of an answer; the first completion that the caller gets has the request's own name."""
         asker, customer = self._owners.asker(name), self._owners.asked_for(name)
         name, served = name if returned else f"{name}~{answer.route}", answer.served
-        masked = tuple(Message(role=message.role, content=mask(message.content)) for message in answer.messages)
+        masked = tuple(map(_masked, answer.messages))
+        tools = tuple(_masked_tool(tool.model_dump_json()) for tool in answer.calls.tools) if answer.calls else ()
         inputs = {column: mask(value) for column, value in answer.input.items()}
         for index, one in enumerate(answer.completions):
+            said = _said(name, index, one, answer)
             trace = Trace(
                 id=f"{name}-{index}" if index else name,
                 at=time.time(),
@@ -104,17 +110,19 @@ class Journal:
                 method=served.made_by,
                 input=inputs,
                 messages=masked,
-                text=mask(one.error or one.text),
+                text=mask(one.error or said.message.content),
                 finish_reason=one.finish_reason,
                 usage=one.usage,
                 latency_ms=one.latency_ms,
-                valid=self.valid(one),
+                valid=self.valid(one) if answer.calls is None else one.error is None and said.whole,
                 confidence=one.confidence,
                 cost_usd=served.price(one.usage),
                 route=answer.route,
                 returned=returned,
                 caller=asker,
                 customer=customer,
+                tools=tools,
+                calls=_masked(said.message).tool_calls,
             )
             self._write(trace.id, trace)
 
@@ -149,6 +157,27 @@ class Journal:
         for spool, outlet in self._spools:
             if falls_in(outlet.share, "store", request_id(trace_id)):
                 spool.append(record)
+
+
+def _said(name: str, index: int, completion: Completion, answer: Answer) -> Spoken:
+    """A completion as a message: its text, or what is said and called in it."""
+    if answer.calls is None:
+        return Spoken(Message(role="assistant", content=completion.text), whole=True)
+    return spoken(completion.text, lambda number: call_id(name, index, number))
+
+
+def _masked(message: Message) -> Message:
+    """A message without personal data, its calls' arguments among it."""
+    calls = tuple(call.model_copy(update={"arguments": mask(call.arguments)}) for call in message.tool_calls)
+    return message.model_copy(update={"content": mask(message.content), "tool_calls": calls})
+
+
+@lru_cache(maxsize=256)
+def _masked_tool(tool: str) -> Tool:
+    """A tool without personal data in its description or its schema."""
+    known = Tool.model_validate_json(tool)
+    parameters = json.loads(mask(json.dumps(known.parameters)))
+    return known.model_copy(update={"description": mask(known.description), "parameters": parameters})
 
 
 def _emptied(spool: Spool, outlet: Outlet) -> Repeated:

@@ -4,15 +4,24 @@ What this server cannot honour is refused by name; what changes no answer is let
 """
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from components.engines import Sampling
+from components.engines import Calls, Sampling
 from components.params import ServingParams
 from components.records import Message
 from components.serving.neutral import refuse_unknown
 from components.serving.refusals import RequestError
+from components.serving.tools import (
+    CHOICE_SCHEMA,
+    MadeCall,
+    OfferedTool,
+    ToolChoice,
+    calls_of,
+    choice_of,
+    refuse_unanswered,
+)
 
 TEXTS = {
     "text": "text",
@@ -31,23 +40,32 @@ class Turn(BaseModel):
 
     model_config = ConfigDict(extra="ignore")  # clients send back what they got: `refusal`, `annotations`
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str = ""
-    tool_calls: None = None
+    tool_calls: list[MadeCall] | None = Field(default=None, max_length=MOST_PARTS)
+    tool_call_id: str | None = None
     function_call: None = None
 
     @field_validator("role", mode="before")
     @classmethod
     def _is_known(cls, role: Any) -> Any:
-        if role in ("tool", "function"):
-            raise ValueError(f"messages of the role {role} are not supported here, where no tool is called")
+        if role == "function":
+            raise ValueError("messages of the role function are not supported here, only of the role tool")
         return role
 
-    @field_validator("tool_calls", "function_call", mode="before")
+    @field_validator("function_call", mode="before")
     @classmethod
     def _calls_nothing(cls, calls: Any) -> None:
         if calls:
-            raise ValueError("tools are not supported here")
+            raise ValueError("`function_call` is not supported here, only `tool_calls`")
+
+    @model_validator(mode="after")
+    def _in_its_role(self) -> "Turn":
+        if self.tool_calls and self.role != "assistant":
+            raise ValueError("expected calls of tools in messages of the assistant alone")
+        if self.role == "tool" and not self.tool_call_id:
+            raise ValueError("expected tool_call_id in a message of the role tool")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -64,7 +82,12 @@ class Turn(BaseModel):
     @property
     def message(self) -> Message:
         """The message as engines take it; `developer` is the later name of `system`."""
-        return Message(role="system" if self.role == "developer" else self.role, content=self.content)
+        return Message(
+            role="system" if self.role == "developer" else self.role,
+            content=self.content,
+            tool_calls=tuple(one.call for one in self.tool_calls or ()),
+            tool_call_id=self.tool_call_id if self.role == "tool" else None,
+        )
 
 
 def _text_of(part: Any) -> str:
@@ -155,6 +178,20 @@ class ChatRequest(Asked):
     stop: tuple[str, ...] = Field(default=(), max_length=MOST_STOPS)
     stream_options: StreamOptions | None = None
     response_format: ResponseFormat | None = None
+    tools: list[OfferedTool] = Field(default_factory=list[OfferedTool])
+    tool_choice: Annotated[ToolChoice | None, WithJsonSchema(CHOICE_SCHEMA)] = None
+    parallel_tool_calls: bool = True
+
+    @field_validator("tool_choice", mode="before")
+    @classmethod
+    def _is_a_choice(cls, choice: Any) -> Any:
+        return choice_of(choice)
+
+    @field_validator("messages")
+    @classmethod
+    def _answers_its_calls(cls, turns: list[Turn]) -> list[Turn]:
+        refuse_unanswered([turn.message for turn in turns])
+        return turns
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -172,6 +209,22 @@ class ChatRequest(Asked):
     def conversation(self) -> list[Message]:
         """The messages as engines take them."""
         return [turn.message for turn in self.messages]
+
+    def calls(self, params: ServingParams) -> Calls | None:
+        """What the answer may call: nothing where calls were made and no tool is offered; None where all is text.
+
+        Raises:
+            RequestError: What is offered or chosen cannot be.
+        """
+        calls = calls_of(self.tools, self.tool_choice, params, several=self.parallel_tool_calls)
+        if calls is None and any(turn.tool_calls for turn in self.messages):
+            calls = Calls(most=0)
+        if calls is not None and self.stop:
+            raise RequestError(
+                400, "expected a request without `stop` where tools are called: a call must not be cut",
+                code="unsupported_parameter", param="stop",
+            )  # fmt: skip
+        return calls
 
     def sampling(self, max_new_tokens: int, answer_schema: dict[str, Any] | None, params: ServingParams) -> Sampling:
         """How the engine draws the answer; the first two arguments hold where the request says nothing.
@@ -191,6 +244,7 @@ class ChatRequest(Asked):
             n=self.n,
             seed=abs(self.seed or 0) % MOST_SEED,
             answer_schema=named.answer_schema(params.most_schema_bytes) if named else answer_schema,
+            calls=self.calls(params),
         )
 
 

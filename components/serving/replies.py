@@ -6,8 +6,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from components.engines.calling import Hearing, Piece, spoken
 from components.records import Completion
 from components.serving.refusals import RequestError
+from components.serving.tools import call_id
 
 
 def new_id(prefix: str = "chatcmpl-") -> str:
@@ -42,23 +44,19 @@ class Reply(Protocol):
 
 
 class ChatReply:
-    """A `chat.completion`; as events, for each choice its role, its text in pieces and its end; then the usage."""
+    """A `chat.completion`; as events, for each choice its role, its text in pieces and its end; then the usage.
 
-    def __init__(self, model: str, choices: int = 1, *, include_usage: bool = False) -> None:
+    With `calling` calls of tools are taken out of the texts: a call's name comes first, then its arguments in pieces.
+    """
+
+    def __init__(self, model: str, choices: int = 1, *, include_usage: bool = False, calling: bool = False) -> None:
         self.name = new_id()
         self._model, self._at, self._choices, self._counted = model, int(time.time()), choices, include_usage
+        self._heard = [Hearing() for _ in range(choices)] if calling else None
 
     def body(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """The answer as a whole; tokens of the prompt count once, as OpenAI counts them."""
-        choices = [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": one.text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": one.finish_reason,
-            }
-            for index, one in enumerate(completions)
-        ]
+        choices = [self._whole(index, one) for index, one in enumerate(completions)]
         return {**self._head("chat.completion"), "choices": choices, "usage": usage(completions)}
 
     def begins(self) -> str:
@@ -68,11 +66,17 @@ class ChatReply:
 
     def text(self, index: int, piece: str) -> str:
         """A choice goes on."""
-        return self._choice(index, {"content": piece}, None)
+        if self._heard is None:
+            return self._choice(index, {"content": piece}, None)
+        return "".join(self._piece(index, one) for one in self._heard[index](piece))
 
     def ends(self, completions: Sequence[Completion]) -> str:
         """All choices end, and so does the stream."""
-        events = [self._choice(index, {}, one.finish_reason) for index, one in enumerate(completions)]
+        events: list[str] = []
+        for index, one in enumerate(completions):
+            hearing = None if self._heard is None else self._heard[index]
+            events += [self._piece(index, piece) for piece in hearing.close()] if hearing else []
+            events.append(self._choice(index, {}, _reason(one, calls=bool(hearing and hearing.begun))))
         if self._counted:
             events.append(event({**self._head("chat.completion.chunk"), "choices": [], "usage": usage(completions)}))
         return "".join([*events, "data: [DONE]\n\n"])
@@ -81,12 +85,39 @@ class ChatReply:
         """The stream ends before its time."""
         return event(error.body)
 
-    def _choice(self, index: int, delta: dict[str, str], reason: str | None) -> str:
+    def _whole(self, index: int, one: Completion) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": None}
+        calls: list[Any] = []
+        if self._heard is not None:
+            said = spoken(one.text, lambda number: call_id(self.name, index, number)).message
+            calls = [call.openai for call in said.tool_calls]
+            message |= {"content": said.content or None if calls else said.content}
+            message |= {"tool_calls": calls} if calls else {}
+        reason = _reason(one, calls=bool(calls))
+        return {"index": index, "message": message, "logprobs": None, "finish_reason": reason}
+
+    def _piece(self, index: int, piece: Piece) -> str:
+        """What is said goes on, or a call begins or goes on."""
+        if piece.call is None:
+            return self._choice(index, {"content": piece.text}, None)
+        function = {"arguments": piece.text}
+        call: dict[str, Any] = {"index": piece.call, "function": function}
+        if piece.name is not None:
+            name = {"name": piece.name, **function}
+            call |= {"id": call_id(self.name, index, piece.call), "type": "function", "function": name}
+        return self._choice(index, {"tool_calls": [call]}, None)
+
+    def _choice(self, index: int, delta: Mapping[str, Any], reason: str | None) -> str:
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
         return event({**self._head("chat.completion.chunk"), "choices": [choice]})
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self.name, "object": kind, "created": self._at, "model": self._model}
+
+
+def _reason(completion: Completion, *, calls: bool) -> str:
+    """Why a choice ended; a call that was cut is one for want of tokens."""
+    return "tool_calls" if calls and completion.finish_reason == "stop" else completion.finish_reason
 
 
 def usage(completions: Sequence[Completion]) -> dict[str, int]:

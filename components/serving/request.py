@@ -1,12 +1,13 @@
 """A conversation that waits for its answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from components.engines import Ask, Sampling
-from components.records import Completion
+from components.records import Completion, RouteName
 from components.serving.champion import Served
+from components.serving.routing import Answer
 
 Heard = Callable[[int, str], None]  # the number of a completion, and what its text goes on by
 
@@ -26,6 +27,10 @@ class Request:
     heard: Heard | None = None
     caller: str = ""
     done: "Future[list[Completion]]" = field(default_factory=Future)
+
+    def answered(self, route: RouteName, completions: Sequence[Completion] = ()) -> Answer:
+        """What its version answered on a route."""
+        return Answer(route, self.served, self.ask.messages, self.input, completions, self.sampling.calls)
 
     def __post_init__(self) -> None:
         # What requests of one batch have in common; written once, where nobody waits for it.

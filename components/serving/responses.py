@@ -10,11 +10,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.records import Completion
-from components.serving.neutral import NOTHING
+from components.serving.neutral import NOTHING, refuse_unknown
 from components.serving.protocol import MOST_PARTS, Asked, ChatRequest
 from components.serving.refusals import RequestError
 from components.serving.replies import event, new_id, usage
 
+OF_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
 OF_CHAT = frozenset({"messages", "n", "response_format"})  # chat completions' own: what is asked is said otherwise
 
 
@@ -62,11 +63,12 @@ class ResponsesRequest(Asked):
                 400, f"expected a request without `{strange[0]}`, which responses do not have",
                 code="unsupported_parameter", param=strange[0],
             )  # fmt: skip
+        refuse_unknown({name: extra[name] for name in OF_TOOLS if name in extra})
         named = {"role": "system", "content": self.instructions} if self.instructions else None
         body: dict[str, Any] = {
             "model": self.model, "messages": [*([named] if named else []), *self._turns], "stream": self.stream,
             "temperature": self.temperature, "top_p": self.top_p, "max_completion_tokens": self.max_output_tokens,
-            "response_format": self._format, **extra,
+            "response_format": self._format, **{name: extra[name] for name in extra.keys() - OF_TOOLS},
         }  # fmt: skip
         return ChatRequest.model_validate(body)
 

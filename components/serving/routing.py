@@ -9,19 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from components.data.shares import falls_in
+from components.engines import Calls
 from components.records import Completion, Message, RouteName
 from components.serving.champion import Served
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one version answered on one route."""
+    """What one version answered on one route; `calls` says what it might call, where there were tools."""
 
     route: RouteName
     served: Served
     messages: Sequence[Message]
     input: Mapping[str, str]
     completions: Sequence[Completion]
+    calls: Calls | None = None
 
 
 def canary_answers(share: float, version: int, unit: str) -> bool:

@@ -16,7 +16,7 @@ from functools import partial
 from starlette import requests
 
 from components.data.shares import falls_in
-from components.engines import Ask
+from components.engines import Ask, CallingEngine
 from components.errors import EngineError
 from components.params import ServingParams
 from components.records import Completion, RouteName
@@ -171,7 +171,7 @@ class Server:
         may_fall_back = self._may_fall_back(asked)
         heard = None if may_fall_back else heard
         request = await asyncio.to_thread(self._request, served, name, asked, caller, heard)
-        async with self._noted(name, Answer(route, served, request.ask.messages, request.input, ())):
+        async with self._noted(name, request.answered(route)):
             answer = await self._ask(self.batcher, route, request, asked.stop)
         if may_fall_back and not await asyncio.to_thread(self._all_good, answer.completions):
             answer = await self._second(answer, name, asked, caller)
@@ -222,22 +222,25 @@ class Server:
             raise RequestError(400, str(error)) from error
         if error := next((one.error for one in found if one.error is not None), None):
             raise RequestError(400, error, param="messages")
-        return Answer(route, request.served, request.ask.messages, request.input, [cut(one, stops) for one in found])
+        return request.answered(route, [cut(one, stops) for one in found])
 
     def _request(
         self, served: Served, name: str, asked: ChatRequest, caller: str, heard: Heard | None = None
     ) -> Request:
         """What a version is asked. Draws depend on the seed and the ask's name: requests without a seed differ."""
-        messages, inputs = served.conversation(asked.conversation)
-        ask = Ask(name if asked.seed is None else "", messages)
         sampling = asked.sampling(served.max_new_tokens, served.answer_schema, self.params)
+        if calling := sampling.calls is not None:
+            _refuse_tools(served)
+        messages, inputs = served.conversation(asked.conversation, tools=calling)
+        ask = Ask(name if asked.seed is None else "", messages, caller)
         if heard is not None and asked.stop:
             heard = Stopping(heard, asked.stop)
-        return Request(served, ask, sampling, inputs, heard, caller)
+        return Request(served, ask, sampling, {} if calling else inputs, heard, caller)
 
     def _may_fall_back(self, asked: ChatRequest) -> bool:
-        """Whether the second model may be asked; not where the caller named a form of its own."""
-        return self.fallback is not None and self.journal is not None and asked.response_format is None
+        """Whether the second model may be asked; not where the caller named a form or tools of its own."""
+        free = asked.response_format is None and asked.calls(self.params) is None
+        return self.fallback is not None and self.journal is not None and free
 
     def _all_good(self, completions: Sequence[Completion]) -> bool:
         return all(map(self._good, completions))
@@ -282,8 +285,21 @@ class Server:
 
         def write(done: "Future[list[Completion]]") -> None:
             if not done.cancelled() and done.exception() is None:
-                answer = Answer("shadow", request.served, request.ask.messages, request.input, done.result())
-                journal.answered(name, answer, returned=False)
+                journal.answered(name, request.answered("shadow", done.result()), returned=False)
 
         with suppress(QueueFull):  # what is returned comes first
             self.batcher.submit(request).add_done_callback(write)
+
+
+def _refuse_tools(served: Served) -> None:
+    """Refuse tools where what answers knows no calls.
+
+    Raises:
+        RequestError: It does not.
+    """
+    engine = served.engine
+    if not isinstance(engine, CallingEngine) or not engine.calls_tools:
+        raise RequestError(
+            400, "expected a request without `tools`: what answers here has no form for calls of tools",
+            code="unsupported_parameter", param="tools",
+        )  # fmt: skip

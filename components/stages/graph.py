@@ -415,7 +415,10 @@ def _scorer_files(run: Run) -> list[str]:
 def _agent_files(run: Run) -> list[str]:
     """The loop of an agent's tries, and the code of what it works in."""
     agent = run.workload.agent
-    return [TASKS, _module(agent.environment.partition(":")[0])] if agent else []
+    if agent is None:
+        return []
+    module, _, _ = agent.environment.partition(":")
+    return [TASKS, *([] if agent.environment.startswith("mcp:") else [_module(module)])]
 
 
 def _judging_files(run: Run) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from components.evaluation.sample import sample
 from components.params import SPLITS
 from components.records import Example, Judged, Ladder, RungResult, Verdict
-from components.registry import MlflowTracker, Row, found_run, store_rows
+from components.registry import MlflowTracker, Row, closed_run, store_rows
 from components.report import drawing, frontier, markdown, winner
 from components.stages.answers import answered, completions_of, judged_of
 from components.stages.economics import spent_by_rung
@@ -44,7 +44,7 @@ def tell(run: Run, tracker: Tracker) -> None:
 def _tell_rung(run: Run, result: RungResult, verdict: Verdict | None) -> None:
     made, planned = run.rung(result.name), run.planned(result.name)
     run_id = made.mlflow_run_id or f"{run.name}-{made.name}-{made.params_hash}"
-    with found_run(run.workload.name, made.name, run_id) as tracker:
+    with closed_run(run.workload.name, made.name, run_id) as tracker:
         tracker.complete(settings(run, planned))
         tracker.tag(identity(run, planned))
         for split in ("train", "dev", "test"):

@@ -42,11 +42,15 @@ class EnvironmentSpec:
 
 
 def open_environment(address: str) -> EnvironmentSpec:
-    """The environment of `module:Class`.
+    """The environment of `module:Class`, or of `mcp:` and an MCP server.
 
     Raises:
         ConfigError: There is none, or it does not keep the contract.
     """
+    if address.startswith("mcp:"):
+        from components.tasks.mcp_tools import open_mcp
+
+        return open_mcp(address)
     module, _, name = address.partition(":")
     try:
         kind: Any = getattr(importlib.import_module(module), name)
@@ -126,11 +130,14 @@ class Place:
         Raises:
             ToolError: It raised.
             Hung: It did not return in time.
+            EnvironmentFailure: There is nothing any more that it could be asked of.
         """
 
         def call() -> Any:
             try:
                 return _awaited(getattr(self._environment, name)(**arguments))
+            except EnvironmentFailure:
+                raise
             except Exception as error:
                 raise ToolError(f"{type(error).__name__}: {error}") from error
 

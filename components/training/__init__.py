@@ -1,7 +1,7 @@
-"""What methods that train with TRL share: checkpoints, scoring on dev, precision, packing, launching.
+"""What all methods that train with TRL share: checkpoints, scoring on dev, precision, packing, launching.
 
-Decides how a training goes on and which weights are kept; how a model learns is its method's business, and what a
-completion is worth is given by the caller. Only this package and the methods import trl.
+Decides how a training resumes and which weights are kept. How a model learns is up to its method, and the caller brings
+the reward. Only this package and the methods import trl.
 """
 
 from components.training.hacking_watch import Look

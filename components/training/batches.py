@@ -1,6 +1,6 @@
-"""Batches of similar length: which examples share a step, and how they are padded.
+"""Batches of examples of similar length, and their padding.
 
-Padding is on the left, so that the answers of a batch end together and logits are computed for their columns alone.
+Padding is on the left, so that all answers of a batch end in the same column and logits are computed only for them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,14 @@ from torch.utils.data import Sampler
 
 from components.training.encode import IGNORED
 
-WEIGHT = "weight"  # of a row: a factor on its loss
-WINDOW_BATCHES = 32  # sorted together: wide enough for little padding, narrow enough that neighbours vary by epoch
+WEIGHT = "weight"  # a row's key: a factor on its loss
+WINDOW_BATCHES = 32  # sorted together: enough for little padding, few enough that neighbours vary between epochs
 
 
 def length_batches(lengths: Sequence[int], batch: int, generator: torch.Generator) -> list[int]:
-    """An order of all examples in which each run of `batch` has similar lengths and the runs come in random order.
+    """An order of all examples in random runs of `batch`, each of similar lengths.
 
-    The last, shorter run stays last, where the sampler's user cuts it off.
+    A shorter run stays last, where the caller drops it.
     """
     shuffled = torch.randperm(len(lengths), generator=generator).tolist()
     window = batch * WINDOW_BATCHES
@@ -32,13 +32,13 @@ def length_batches(lengths: Sequence[int], batch: int, generator: torch.Generato
 
 
 class LengthSampler(Sampler[int]):
-    """Length-grouped order, drawn anew for every epoch from the seed and the epoch's number, so that it resumes."""
+    """Length-grouped order; each epoch's follows from the seed and its number, so that a training can resume."""
 
     def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
         self._lengths, self._batch, self._seed, self._epoch = lengths, batch, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each epoch."""
+        """The trainer calls this before each epoch."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -50,17 +50,17 @@ class LengthSampler(Sampler[int]):
 
 
 def left_padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
-    """Rows of different lengths as one (B, T) tensor, filled on the left."""
+    """Rows of different lengths as a (B, T) tensor, padded on the left."""
     width = max(len(row) for row in rows)
     return torch.tensor([[filler] * (width - len(row)) + list(row) for row in rows])
 
 
 def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]:
-    """Inputs (B, T) and labels (B, A + 1), where A is the longest answer: one more column, whose logits predict it.
+    """Inputs (B, T) and labels (B, A + 1), where A is the longest answer: the extra column's logits predict its start.
 
-    What stands between the first and the last token of an answer belongs to it, though it may have no label: tools'
-    results between an agent's turns.
-    Where rows have weights, these too (B).
+    Everything between an answer's first and last token belongs to it, even without a label, as tools' results between
+    an agent's turns.
+    If the rows have weights, also those (B).
     """
     answer = max(_answer_tokens(row["labels"]) for row in rows)
     weights = {WEIGHT: torch.tensor([row[WEIGHT] for row in rows])} if WEIGHT in rows[0] else {}
@@ -73,5 +73,5 @@ def collate(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, torch.Tensor]
 
 
 def _answer_tokens(labels: Sequence[int]) -> int:
-    """How many tokens there are from the first that has a label on."""
-    return next((len(labels) - at for at, label in enumerate(labels) if label != IGNORED), 0)
+    """The number of tokens from the first labelled one on."""
+    return next((len(labels) - index for index, label in enumerate(labels) if label != IGNORED), 0)

@@ -1,7 +1,7 @@
-"""The folder of a running training, and the model folder it ends in.
+"""The work folder of a training, and the model folder that it produces.
 
-Decides which checkpoint a killed training goes on from, whose it must be, and what a result folder holds. A checkpoint
-is whole once its trainer state, which is written last, can be read.
+Decides from which checkpoint a killed training resumes, whose checkpoint it must be, and what a result folder contains.
+A checkpoint is complete once its trainer state, which is written last, can be read.
 """
 
 import json
@@ -16,7 +16,7 @@ from components.models import open_model
 
 IDENTITY = "identity.json"
 STATE = "trainer_state.json"
-# What stays as it is when weights are trained; cards and records of the base are not the result's.
+# Copied from the base unchanged; its card and records are not the result's.
 KEPT_FILES = (
     "config.json", "generation_config.json", "chat_template.jinja", "chat_template.json", "tokenizer.json",
     "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json",
@@ -28,70 +28,70 @@ def claim(work: Path, identity: str) -> None:
     """Mark a work folder as this training's.
 
     Raises:
-        TrainingError: The folder holds checkpoints of other settings, data or starting weights.
+        TrainingError: The folder has checkpoints of other settings, data or starting weights.
     """
     mark = work / IDENTITY
-    found = (_object(mark) or {}).get("identity", "what is no mark of a training") if mark.is_file() else None
-    if found != identity and (found is not None or any(work.glob("checkpoint-*"))):
+    owner = (_object(mark) or {}).get("identity", "what is no mark of a training") if mark.is_file() else None
+    if owner != identity and (owner is not None or any(work.glob("checkpoint-*"))):
         raise TrainingError(
-            f"expected checkpoints of these settings, data and weights ({identity}), found others ({found}) in {work}; "
+            f"expected checkpoints of these settings, data and weights ({identity}), found others ({owner}) in {work}; "
             "remove the folder to start anew"
         )
     work.mkdir(parents=True, exist_ok=True)
-    if found is None:
+    if owner is None:
         write_json(mark, {"identity": identity})
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON object beside the file first, under a name of this process."""
+    """Write a JSON object to a temporary file of this process, then move it to `path`."""
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(json.dumps(content) + "\n", encoding="utf-8")
     part.replace(path)
 
 
 def read_state(checkpoint: Path) -> dict[str, Any] | None:
-    """The trainer state of a whole checkpoint, None where it was torn."""
-    found = _object(checkpoint / STATE)
-    return found if found and isinstance(found.get("log_history"), list) else None
+    """The trainer state of a complete checkpoint, None for an incomplete one."""
+    state = _object(checkpoint / STATE)
+    return state if state and isinstance(state.get("log_history"), list) else None
 
 
 def _object(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None where it holds something else."""
+    """The JSON object in a file, None if it contains anything else."""
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 def last_checkpoint(work: Path) -> Path | None:
-    """The latest whole checkpoint, after torn ones have been removed."""
+    """The latest complete checkpoint; incomplete ones are removed."""
     numbered = [path for path in work.glob("checkpoint-*") if path.name.rpartition("-")[2].isdecimal()]
-    found = sorted(numbered, key=lambda path: int(path.name.rpartition("-")[2]))
-    whole = [path for path in found if read_state(path)]
-    for path in found:
+    checkpoints = sorted(numbered, key=lambda path: int(path.name.rpartition("-")[2]))
+    whole = [path for path in checkpoints if read_state(path)]
+    for path in checkpoints:
         if path not in whole:
             shutil.rmtree(path)
     return whole[-1] if whole else None
 
 
 def best_folder(work: Path, step: int) -> Path:
-    """Where the weights of a step that scored best are kept."""
+    """The folder for the weights of a best-scoring step."""
     return work / f"best-{step}"
 
 
 def drop_other_best(work: Path, steps: set[int]) -> None:
-    """Remove the weights of other steps, once a checkpoint that no longer needs them is whole."""
+    """Remove the weights of other steps, once no complete checkpoint needs them."""
     for path in work.glob("best-*"):
         if path not in {best_folder(work, step) for step in steps}:
             shutil.rmtree(path)
 
 
 def publish(base: Path, best: Path, out: Path) -> None:
-    """Write the base with the trained weights, adapters merged, in the base's stored precision; then move it to `out`.
+    """Write the base with the trained weights, adapters merged, in the base's stored precision, then move it to `out`.
 
     Raises:
-        EngineError: One of the folders does not open as a model.
+        EngineError: One of the folders is not a loadable model.
     """
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -107,7 +107,7 @@ def publish(base: Path, best: Path, out: Path) -> None:
 
 
 def _trained_model(base: Path, best: Path) -> Any:
-    """The model whose weights are kept in a `best` folder, whole or as an adapter of the base."""
+    """The model from a `best` folder, which has all weights or an adapter of the base."""
     if not (best / "adapter_config.json").is_file():
         return open_model(best)[0]
     from peft import PeftModel
@@ -117,20 +117,20 @@ def _trained_model(base: Path, best: Path) -> Any:
 
 
 def _to_stored_precision(model: Any, base: Path) -> None:
-    """Cast each weight to the type that the base's file stores it in, which its config may not name."""
+    """Cast each weight to its type in the base's file, which its config may not name."""
     from safetensors.torch import safe_open
 
     stored: dict[str, Any] = {}
     for path in base.glob("*.safetensors"):
         with safe_open(path, framework="pt") as file:
-            stored |= {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 — no mapping
+            stored |= {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 — not a mapping
     usual = Counter(stored.values()).most_common(1)[0][0]
     for name, weight in model.named_parameters():
         weight.data = weight.data.to(_torch_dtype(stored.get(name, usual)))
 
 
 def _torch_dtype(name: str) -> Any:
-    """The torch type of a name in a safetensors header."""
+    """The torch dtype for a name in a safetensors header."""
     import torch
 
     return {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}[name]

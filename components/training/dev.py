@@ -1,6 +1,6 @@
-"""Scoring on dev during a training: when, which weights are kept, and when it is no longer worth going on, or hacking.
+"""Scoring on dev during training: when to score, which weights to keep, and when to stop early, also for hacking.
 
-The scores stand in the trainer's own log history, which every checkpoint holds, so a resumed training knows them.
+Scores are kept in the trainer's own log history, which is part of every checkpoint, so a resumed training has them.
 """
 
 import math
@@ -25,14 +25,14 @@ Curves = dict[str, list[tuple[float, float]]]
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps after which dev is scored, and how many scores in a row may bring nothing new."""
+    """The steps after which dev is scored, and how many scores in a row may fail to improve."""
 
     steps: frozenset[int]
     patience: int
 
     @classmethod
     def spread(cls, total: int, evaluations: int, patience: int, *, first: bool = False) -> "Plan":
-        """`evaluations` steps at equal distances, the last at the end; `first` adds the start."""
+        """`evaluations` equally spaced steps, the last at the end; `first` adds the start."""
         steps = {math.ceil(total * part / evaluations) for part in range(1, evaluations + 1)}
         return cls(frozenset({0, *steps} if first else steps), patience)
 
@@ -48,39 +48,39 @@ def best_of(scores: list[tuple[int, float]]) -> tuple[int, float]:
 
 
 def best_steps(history: Sequence[Mapping[str, Any]]) -> set[int]:
-    """The steps whose weights are kept: the best by dev score, and the best by the sealed score where there is one."""
+    """The steps whose weights are kept: the best by dev score, and by sealed score if there is one."""
     sealed = hacking_watch.best_sealed(hacking_watch.looks(history))
     return {best_of(dev_scores(history))[0], *((sealed[0],) if sealed else ())}
 
 
-def exhausted(scores: list[tuple[int, float]], patience: int) -> bool:
-    """Whether the last `patience` scores are none better than one before them."""
+def out_of_patience(scores: list[tuple[int, float]], patience: int) -> bool:
+    """Whether none of the last `patience` scores improves on those before."""
     return bool(scores) and len(scores) - 1 - scores.index(best_of(scores)) >= patience
 
 
-def ended(history: Sequence[Mapping[str, Any]], patience: int) -> bool:
-    """Whether a training goes on no longer, before its steps are done: hacking, or no better score for so long."""
-    return hacking_watch.stopped(history) is not None or exhausted(dev_scores(history), patience)
+def stops_early(history: Sequence[Mapping[str, Any]], patience: int) -> bool:
+    """Whether a training stops early, for hacking or for lack of improvement."""
+    return hacking_watch.stopped(history) is not None or out_of_patience(dev_scores(history), patience)
 
 
 def training_seconds(history: Iterable[Mapping[str, Any]]) -> float:
-    """Seconds of training, without scoring, up to the last dev score in a log history."""
+    """Seconds of training, without scoring, up to a log history's last dev score."""
     return max((float(entry["seconds"]) for entry in history if "dev_score" in entry), default=0.0)
 
 
 def curves_of(history: Iterable[Mapping[str, Any]], names: Mapping[str, str]) -> Curves:
-    """The curves of a log history, by our name; `names` maps the trainer's names to ours."""
-    found: Curves = {}
+    """The curves in a log history, by our names; `names` maps the trainer's names to ours."""
+    curves: Curves = {}
     for entry in history:
         for theirs, ours in names.items():
             if theirs in entry:
-                found.setdefault(ours, []).append((float(entry["step"]), float(entry[theirs])))
-    return found
+                curves.setdefault(ours, []).append((float(entry["step"]), float(entry[theirs])))
+    return curves
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the callback needs of its trainer: a dev score of the current weights, and a way to keep them."""
+    """What the callback needs from its trainer: a way to score the current weights on dev, and a way to keep them."""
 
     score: Callable[[], float | hacking_watch.Look]
     keep: Callable[[Path], None]
@@ -89,14 +89,14 @@ class Hooks:
 
 
 class BestOnDev(TrainerCallback):
-    """Scores dev as planned, keeps the best weights, asks for a checkpoint, and stops at hacking or patience's end."""
+    """Scores dev as planned, keeps the best weights, requests checkpoints, and stops early."""
 
     def __init__(self, plan: Plan, hooks: Hooks) -> None:
         self._plan, self._hooks = plan, hooks
         self._began = 0.0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Start the clock where the last checkpoint left it; score the start where that is planned."""
+        """Resume the clock from the last checkpoint; score the start if planned."""
         self._began = time.perf_counter() - training_seconds(state.log_history)
         if state.global_step == 0 and 0 in self._plan.steps:
             self._evaluate(state)
@@ -107,22 +107,22 @@ class BestOnDev(TrainerCallback):
             return
         self._evaluate(state)
         control.should_log = control.should_save = True
-        if ended(state.log_history, self._plan.patience):
+        if stops_early(state.log_history, self._plan.patience):
             control.should_training_stop = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Drop best weights that only earlier checkpoints needed."""
+        """Remove best weights that only earlier checkpoints needed."""
         if state.is_world_process_zero:
             drop_other_best(self._hooks.work, best_steps(state.log_history))
 
     def _evaluate(self, state: TrainerState) -> None:
-        """Score, note it in the history with what the watch says, and keep the weights if they are the best yet."""
+        """Record the score and the watch's verdict in the history, and keep the weights if they are the best so far."""
         seconds = time.perf_counter() - self._began
-        found = hacking_watch.entry(self._hooks.score())
+        entry = hacking_watch.entry(self._hooks.score())
         history: list[dict[str, Any]] = state.log_history
-        history.append({"step": state.global_step, **found, "seconds": seconds})
+        history.append({"step": state.global_step, **entry, "seconds": seconds})
         seen = hacking_watch.looks(history)
-        if "look" in found and (hacked := hacking_watch.divergence(seen, len(self._plan.steps), self._hooks.hacking)):
+        if "look" in entry and (hacked := hacking_watch.divergence(seen, len(self._plan.steps), self._hooks.hacking)):
             history[-1]["divergence"] = hacked.model_dump(mode="json")
         if state.global_step in best_steps(state.log_history):
             self._hooks.keep(best_folder(self._hooks.work, state.global_step))
@@ -130,7 +130,7 @@ class BestOnDev(TrainerCallback):
 
 
 class Report(TrainerCallback):
-    """A progress bar for people, and numbers for the tracker as `train/metric`."""
+    """Shows a progress bar, and sends the tracker metrics as `train/NAME`."""
 
     def __init__(self, names: Mapping[str, str], tracker: Tracker) -> None:
         self._names, self._tracker = names, tracker
@@ -138,34 +138,34 @@ class Report(TrainerCallback):
         self._told = 0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Open the bar at the step that a checkpoint brought; its history is told anew, to a record of its own."""
+        """Open the bar at the resumed step; the history so far is sent again, because the tracker is new."""
         if state.is_world_process_zero:
             self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train", unit="step")
-            self._tell(state)
+            self._report(state)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Move the bar, and tell what is new."""
+        """Advance the bar, and report what is new."""
         if state.is_world_process_zero:
             self._bar.update(1)
-            self._tell(state)
+            self._report(state)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Tell what is new."""
+        """Report what is new."""
         if state.is_world_process_zero:
-            self._tell(state)
+            self._report(state)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Close the bar."""
         if state.is_world_process_zero:
-            self._tell(state)
+            self._report(state)
             self._bar.close()
 
-    def _tell(self, state: TrainerState) -> None:
-        """Give the tracker the history's new entries, and show the latest loss and dev score."""
+    def _report(self, state: TrainerState) -> None:
+        """Send the history's new entries to the tracker, and show the latest loss and dev score."""
         fresh, self._told = state.log_history[self._told :], len(state.log_history)
         for entry in fresh:
-            told = {f"train/{ours}": float(entry[name]) for name, ours in self._names.items() if name in entry}
-            if told:
-                self._tracker.metrics(told, step=int(entry["step"]))
-                shown = {name.partition("/")[2]: f"{value:.3g}" for name, value in told.items()}
+            values = {f"train/{ours}": float(entry[name]) for name, ours in self._names.items() if name in entry}
+            if values:
+                self._tracker.metrics(values, step=int(entry["step"]))
+                shown = {name.partition("/")[2]: f"{value:.3g}" for name, value in values.items()}
                 self._bar.set_postfix({key: shown[key] for key in ("loss", "reward", "dev_score") if key in shown})

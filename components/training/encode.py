@@ -1,8 +1,8 @@
-"""Examples to token ids: the prompt by the model's chat template, then the answer and the tokenizer's end token.
+"""Examples as token ids: the prompt in the model's chat template, then the answer and the tokenizer's end token.
 
-Decides where the trained completion begins and ends: directly behind the template's generation prompt, which is where
-every engine starts to generate, and with the end-of-sequence token that stops it. How a template renders finished
-assistant turns plays no part. Nothing is cut: what is too long is refused.
+Decides where the trained completion begins and ends: right after the template's generation prompt, where every engine
+starts to generate, and with the end-of-sequence token that stops it. How a template renders finished assistant turns
+does not matter. Nothing is truncated: examples that are too long are refused.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from components.errors import DataError, TrainingError
 from components.prompts import Prompt
 from components.records import Example, Message, Trajectory
 
-IGNORED = -100  # the label that torch's cross-entropy leaves out
+IGNORED = -100  # the label that torch's cross-entropy ignores
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """One example as token ids; the completion ends with the tokenizer's end token."""
+    """An example as token ids; the completion ends with the tokenizer's end token."""
 
     id: str
     prompt: tuple[int, ...]
@@ -33,13 +33,13 @@ class Encoded:
 
     @property
     def labels(self) -> list[int]:
-        """The completion's ids at their places, `IGNORED` over the prompt."""
+        """`IGNORED` for the prompt, then the completion's ids."""
         return [*([IGNORED] * len(self.prompt)), *self.completion]
 
 
 @dataclass(frozen=True)
 class EncodedTry:
-    """A trajectory as token ids, built as a rollout's are: turn behind turn; `sampled` marks the assistant's tokens."""
+    """A trajectory as token ids, built turn by turn like a rollout's; `sampled` marks the assistant's tokens."""
 
     id: str
     ids: tuple[int, ...]
@@ -52,16 +52,16 @@ class EncodedTry:
 
     @property
     def labels(self) -> list[int]:
-        """The assistant's tokens at their places, `IGNORED` over everything else."""
+        """The assistant's tokens, and `IGNORED` for all others."""
         return [token if own else IGNORED for token, own in zip(self.ids, self.sampled, strict=True)]
 
 
 def encode_trajectories(tokenizer: Any, trajectories: Sequence[Trajectory], max_tokens: int) -> list[EncodedTry]:
-    """Token ids of each trajectory, in order: what the assistant said and called is trained on, nothing else.
+    """Each trajectory's token ids, in order; the loss covers only what the assistant says and calls.
 
     Raises:
-        DataError: There is none, one has no turn of the assistant or calls a tool without its schema, or more than
-            `max_tokens` tokens.
+        DataError: There are no trajectories, or one has no assistant turn, calls a tool without a schema, or has more
+        than `max_tokens` tokens.
         EngineError: The chat template cannot render it.
         TrainingError: The tokenizer has no end token.
     """
@@ -72,8 +72,8 @@ def encode_trajectories(tokenizer: Any, trajectories: Sequence[Trajectory], max_
             f"expected an end-of-sequence token in the tokenizer, found none ({tokenizer.name_or_path})"
         )
     turns = Turns(tokenizer, [tokenizer.eos_token_id])
-    encoded = [_encode_try(turns, one) for one in trajectories]
-    long = [one for one in encoded if len(one.ids) > max_tokens]
+    encoded = [_encode_try(turns, trajectory) for trajectory in trajectories]
+    long = [trajectory for trajectory in encoded if len(trajectory.ids) > max_tokens]
     if long:
         raise DataError(
             f"expected trajectories of at most {max_tokens:,} tokens (max_tokens), found {len(long[0].ids):,} in "
@@ -84,23 +84,23 @@ def encode_trajectories(tokenizer: Any, trajectories: Sequence[Trajectory], max_
 
 def _encode_try(turns: Turns, trajectory: Trajectory) -> EncodedTry:
     messages = trajectory.messages
-    said = [at for at, message in enumerate(messages) if message.role == "assistant"]
-    if not said or said[0] == 0:
+    starts = [turn for turn, message in enumerate(messages) if message.role == "assistant"]
+    if not starts or starts[0] == 0:
         raise DataError(f"expected a trajectory in which the assistant answers, found none ({trajectory.id})")
     if unknown := {call.name for call in trajectory.calls} - {tool.name for tool in trajectory.tools}:
         raise DataError(f"expected the schema of each called tool, found none of {min(unknown)!r} ({trajectory.id})")
-    ids, sampled = turns.opening(messages[: said[0]], trajectory.tools), list[bool]()
+    ids, sampled = turns.opening(messages[: starts[0]], trajectory.tools), list[bool]()
     sampled += [False] * len(ids)
-    for at, following in zip(said, [*said[1:], None], strict=True):
-        reply = turns.reply(messages[at])
-        between = turns.between(messages[at + 1 : following]) if following is not None else []
+    for turn, following in zip(starts, [*starts[1:], None], strict=True):
+        reply = turns.reply(messages[turn])
+        between = turns.between(messages[turn + 1 : following]) if following is not None else []
         ids += [*reply, *between]
         sampled += [True] * len(reply) + [False] * len(between)
     return EncodedTry(trajectory.id, tuple(ids), tuple(sampled))
 
 
 def encode_prompts(tokenizer: Any, conversations: Sequence[list[Message]]) -> list[list[int]]:
-    """Token ids of each conversation up to where the assistant's answer begins.
+    """Each conversation's token ids up to the start of the assistant's answer.
 
     Raises:
         TrainingError: The tokenizer has no chat template.
@@ -111,10 +111,10 @@ def encode_prompts(tokenizer: Any, conversations: Sequence[list[Message]]) -> li
 
 
 def encode_examples(tokenizer: Any, prompt: Prompt, examples: Sequence[Example], max_tokens: int) -> list[Encoded]:
-    """Token ids of each example's prompt and demonstration, in order.
+    """Each example's prompt and demonstration as token ids, in order.
 
     Raises:
-        DataError: There is no example, or one has more than `max_tokens` tokens.
+        DataError: There are no examples, or one has more than `max_tokens` tokens.
         TrainingError: The tokenizer has no chat template or no end token.
     """
     if not examples:
@@ -122,15 +122,15 @@ def encode_examples(tokenizer: Any, prompt: Prompt, examples: Sequence[Example],
     answers = encode_answers(tokenizer, [example.demonstration for example in examples])
     prompts = encode_prompts(tokenizer, [prompt.messages(example) for example in examples])
     encoded = [
-        Encoded(example.id, tuple(asked), tuple(answer))
-        for example, asked, answer in zip(examples, prompts, answers, strict=True)
+        Encoded(example.id, tuple(prompt_ids), tuple(answer))
+        for example, prompt_ids, answer in zip(examples, prompts, answers, strict=True)
     ]
     _refuse_too_long(encoded, max_tokens)
     return encoded
 
 
 def encode_answers(tokenizer: Any, answers: Sequence[str]) -> list[list[int]]:
-    """Token ids of each answer, with the end token that stops it.
+    """Each answer's token ids, with the end token.
 
     Raises:
         TrainingError: The tokenizer has no end token.
@@ -144,8 +144,8 @@ def encode_answers(tokenizer: Any, answers: Sequence[str]) -> list[list[int]]:
 
 
 def _refuse_too_long(encoded: list[Encoded], max_tokens: int) -> None:
-    """Name the first example that is longer than the limit, and count them."""
-    lengths = {one.id: len(one.prompt) + len(one.completion) for one in encoded}
+    """Name the first example that is too long, and count them."""
+    lengths = {example.id: len(example.prompt) + len(example.completion) for example in encoded}
     long = [name for name, length in lengths.items() if length > max_tokens]
     if long:
         raise DataError(

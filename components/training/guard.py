@@ -1,4 +1,4 @@
-"""What both trainers share: a loss that is not finite ends the training, and checkpoints come without model cards."""
+"""What all trainers share: an infinite or undefined loss stops the training, and checkpoints have no model cards."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from components.errors import TrainingError
 
 
 class Guarded:
-    """Goes before a trainer's class among the bases."""
+    """A mixin, to be listed before the trainer's class."""
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """One forward and backward pass.
@@ -23,4 +23,4 @@ class Guarded:
         return loss
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Checkpoints are read by this package alone."""
+        """Write no card: only this package reads checkpoints."""

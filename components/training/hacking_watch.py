@@ -1,9 +1,9 @@
-"""The watch over the reward: does the policy learn the task, or the scorer's weakness (Goodhart's law)?
+"""The watch for reward hacking: does the policy learn the task, or the scorer's weaknesses (Goodhart's law)?
 
-Decides when a rising reward is called hacking: the mean reward on dev is above that of the best earlier checkpoint by
-a second, sealed scorer, and the sealed score of the same answers has fallen, tested by pairs. Examples of one group
-(a customer's, near-duplicates) change together, and count as one. Pure functions of what was answered; when dev is
-answered, and which weights are kept, `dev` decides.
+Decides when a rising reward is hacking: compared with the checkpoint that a second, sealed scorer found best so far,
+the mean reward on dev is higher and the sealed score of the same answers is lower, by a paired test. Examples in one
+group (a customer's, near-duplicates) change together and count as one. Pure functions of the answers; `dev` decides
+when dev is answered and which weights are kept.
 """
 
 import math
@@ -17,22 +17,22 @@ from components.records import DivergedAnswer, Divergence, RewardWatch
 if TYPE_CHECKING:
     import numpy as np
 
-MOST_EXACT = 13  # groups that changed, up to which all signs are tried
-RESAMPLES = 9_999  # beyond; more where so few could not reach the level
-PER_LEVEL = 10  # draws that lie beyond a level by chance, at least, so that it is reached by more than luck
-ROUNDING = 1e-4  # of sums in single precision: one that ties with what was observed counts as beyond
-CHUNK = 1_024  # draws at once: memory
-CLEAR = 10 * PER_LEVEL  # draws beyond, after which no further ones can bring the p-value down to the level
+MOST_EXACT = 13  # changed groups up to which all signs are enumerated
+RESAMPLES = 9_999  # for more groups; increased if so few could not reach the level
+PER_LEVEL = 10  # expected draws beyond the level, at least, so that the p-value is precise there
+ROUNDING = 1e-4  # of single-precision sums: a tie with the observed one counts as beyond
+CHUNK = 1_024  # draws at once, to limit memory
+CLEAR = 10 * PER_LEVEL  # draws beyond after which further draws cannot bring the p-value down to the level
 
 Values = Sequence[float | None]
 
 
 @dataclass(frozen=True)
 class Look:
-    """Dev as one checkpoint answers it: the score that chooses, and by example the reward, the sealed score, the text.
+    """A checkpoint's answers to dev: the selection score, and each example's reward, sealed score and text.
 
-    None where a scorer could not decide. `ids` are the examples' and `groups` those of their groups, the same at each
-    look of a training; without groups each example is its own.
+    A value is None if the scorer could not decide. `ids` and `groups` name the examples and their groups, the same at
+    each look of a training; without groups, each example is its own.
     """
 
     score: float
@@ -44,7 +44,7 @@ class Look:
 
 
 def entry(look: "Look | float") -> dict[str, Any]:
-    """What a trainer's log history keeps of a dev score, watched or not."""
+    """The log history's entry for a dev score, watched or not."""
     if not isinstance(look, Look):
         return {"dev_score": float(look)}
     numbers = {"dev_score": look.score, "trained_reward": _mean(look.trained), "sealed_score": _mean(look.sealed)}
@@ -53,20 +53,20 @@ def entry(look: "Look | float") -> dict[str, Any]:
 
 def looks(history: Iterable[Mapping[str, Any]]) -> list[tuple[int, Look]]:
     """(step, look) in a log history, in order."""
-    return [(int(found["step"]), Look(**found["look"])) for found in history if "look" in found]
+    return [(int(entry["step"]), Look(**entry["look"])) for entry in history if "look" in entry]
 
 
-def best_sealed(found: Sequence[tuple[int, Look]]) -> tuple[int, Look] | None:
-    """The earliest of the looks with the highest sealed score, None where there is no look."""
-    return max(found, key=lambda one: (_mean(one[1].sealed) or 0.0, -one[0]), default=None)
+def best_sealed(seen: Sequence[tuple[int, Look]]) -> tuple[int, Look] | None:
+    """The earliest look with the highest sealed score, None if there are no looks."""
+    return max(seen, key=lambda pair: (_mean(pair[1].sealed) or 0.0, -pair[0]), default=None)
 
 
 def p_fallen(earlier: Sequence[Values], now: Values, groups: Sequence[str] = (), level: float = 0.05) -> float:
-    """The one-sided p-value that values have not fallen from any of the earlier ones: the same examples, random signs.
+    """The one-sided p-value of the hypothesis that values have fallen from none of the earlier ones.
 
     A paired permutation test (Fisher 1935) of the largest studentised fall (maxT: Westfall and Young 1993): each
-    group's differences from all earlier values change their sign together, so that the choice of the best earlier look
-    is paid for. Exact up to `MOST_EXACT` groups that changed; beyond by enough draws to reach `level`.
+    group's differences from all earlier values change sign together, which corrects for comparing with the best earlier
+    look. Exact for up to `MOST_EXACT` changed groups; otherwise with enough draws to reach `level`.
     """
     import numpy as np
 
@@ -87,18 +87,18 @@ def p_fallen(earlier: Sequence[Values], now: Values, groups: Sequence[str] = (),
 
 
 def _falls(earlier: Sequence[Values], now: Values, groups: Sequence[str]) -> "np.ndarray":
-    """By how much each group's values fell from each earlier look, [groups, looks]; 0 where either is undecided."""
+    """The fall of each group's values from each earlier look, [groups, looks]; 0 if either is undecided."""
     import numpy as np
 
     was_NE, now_N1 = np.array(earlier, float).T, np.array(now, float)[:, None]
     names = np.unique(groups, return_inverse=True)[1] if len(groups) else np.arange(len(now))
-    found = np.zeros((int(names.max(initial=-1)) + 1, len(earlier)))
-    np.add.at(found, names, np.nan_to_num(was_NE - now_N1))
-    return found
+    falls = np.zeros((int(names.max(initial=-1)) + 1, len(earlier)))
+    np.add.at(falls, names, np.nan_to_num(was_NE - now_N1))
+    return falls
 
 
 def _signs(groups: int, draws: int | None) -> "Iterator[np.ndarray]":
-    """Signs for groups, [draws, groups], piece by piece: all there are, or so many at random, the same at each call."""
+    """Signs for groups in chunks of [draws, groups]: all of them, or `draws` random ones, the same on each call."""
     import numpy as np
 
     if draws is None:
@@ -109,23 +109,23 @@ def _signs(groups: int, draws: int | None) -> "Iterator[np.ndarray]":
         yield 1 - 2 * rng.integers(0, 2, (min(CHUNK, draws - start), groups), np.int8).astype(np.float32)
 
 
-def divergence(found: Sequence[tuple[int, Look]], planned: int, params: HackingParams) -> Divergence | None:
-    """Hacking, as the last of the looks shows it against the best earlier one; None where it shows none.
+def divergence(seen: Sequence[tuple[int, Look]], planned: int, params: HackingParams) -> Divergence | None:
+    """Hacking at the last look, compared with the best earlier one; None if there is none.
 
-    Of `planned` looks all but the first may show it, each at an equal part of the level; that the best of the earlier
-    looks is the one compared with, the test accounts for. It can show it however many looks are planned.
+    Each of the `planned` looks except the first tests at an equal share of the level; the test itself corrects for
+    comparing with the best earlier look. It can detect hacking however many looks are planned.
     """
-    if len(found) < 2:
+    if len(seen) < 2:
         return None
-    step, now = found[-1]
-    earlier = best_sealed(found[:-1])
-    assert earlier is not None  # there is one
+    step, now = seen[-1]
+    earlier = best_sealed(seen[:-1])
+    assert earlier is not None  # there are at least two looks
     best_step, best = earlier
     reward, sealed = _both(best.trained, now.trained), _both(best.sealed, now.sealed)
     if not reward or not sealed or _gain(reward) <= 0 or _gain(sealed) >= 0:
         return None
     limit = params.alpha / max(1, planned - 1)
-    p_value = p_fallen([look.sealed for _, look in found[:-1]], now.sealed, now.groups, limit)
+    p_value = p_fallen([look.sealed for _, look in seen[:-1]], now.sealed, now.groups, limit)
     if p_value > limit:
         return None
     return Divergence(
@@ -140,19 +140,23 @@ def divergence(found: Sequence[tuple[int, Look]], planned: int, params: HackingP
 
 
 def diverged(before: Look, after: Look) -> tuple[DivergedAnswer, ...]:
-    """Answers that earn more and are worth less, those that part furthest first."""
+    """Answers whose reward did not fall but whose sealed score did, the largest divergence first."""
     rows = zip(after.ids, before.answers, after.answers, before.trained, after.trained, strict=True)
-    found = [
+    answers = [
         DivergedAnswer(example_id=key, before=was, after=now, reward=(earned, earns), sealed=(worth, is_worth))
         for (key, was, now, earned, earns), worth, is_worth in zip(rows, before.sealed, after.sealed, strict=True)
         if earned is not None and earns is not None and worth is not None and is_worth is not None
         if earns >= earned and is_worth < worth
     ]
-    return tuple(sorted(found, key=lambda one: (one.sealed[1] - one.sealed[0]) - (one.reward[1] - one.reward[0])))
+    return tuple(
+        sorted(
+            answers, key=lambda answer: (answer.sealed[1] - answer.sealed[0]) - (answer.reward[1] - answer.reward[0])
+        )
+    )
 
 
 def watched(history: Sequence[Mapping[str, Any]]) -> RewardWatch | None:
-    """How the watch went, from a training's history; None where nothing was watched."""
+    """The outcome of the watch, from a training's history; None if nothing was watched."""
     seen = looks(history)
     if not seen:
         return None
@@ -165,12 +169,12 @@ def watched(history: Sequence[Mapping[str, Any]]) -> RewardWatch | None:
 
 
 def stopped(history: Iterable[Mapping[str, Any]]) -> Divergence | None:
-    """The divergence that ended a training, None where none did."""
-    return next((Divergence.model_validate(found["divergence"]) for found in history if "divergence" in found), None)
+    """The divergence that stopped a training, or None."""
+    return next((Divergence.model_validate(entry["divergence"]) for entry in history if "divergence" in entry), None)
 
 
 def _both(before: Values, after: Values) -> list[tuple[float, float]]:
-    """The pairs that both looks could decide."""
+    """The pairs of values that are decided in both looks."""
     return [(was, now) for was, now in zip(before, after, strict=True) if was is not None and now is not None]
 
 
@@ -183,5 +187,5 @@ def _means(pairs: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _mean(values: Values) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    decided = [value for value in values if value is not None]
+    return sum(decided) / len(decided) if decided else None

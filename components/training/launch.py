@@ -1,6 +1,6 @@
-"""Where a training runs: in this process, or in several that torch's elastic launcher or `accelerate launch` starts.
+"""Runs a training in this process, or in several, with torch's elastic launcher or `accelerate launch`.
 
-Decides the command. What the processes do is theirs: each runs the same stage, and the main one writes the results.
+Decides only the command: every process runs the same stage, and the main one writes the results.
 """
 
 import os
@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from components.errors import TrainingError
 from components.params import LauncherParams
 
-WORKER = "GRADUS_TRAINING_WORKER"  # set in the processes that were launched, so that none launches others
+WORKER = "GRADUS_TRAINING_WORKER"  # set in launched processes, so that they do not launch more
 
 
 def launch(params: LauncherParams, module: str, arguments: Sequence[str], here: Callable[[], None]) -> None:
-    """Run `here` in this process, or `python -m module arguments` in several; returns when all have ended.
+    """Run `here` in this process, or `python -m module arguments` in several; return when all have finished.
 
-    In a launched process it runs `here`, so a stage calls it whichever process it is in.
+    In a launched process, run `here`: a stage calls this in any process.
 
     Raises:
         TrainingError: A launched process failed.
@@ -37,12 +37,12 @@ def launch(params: LauncherParams, module: str, arguments: Sequence[str], here: 
 
 
 def launch_elastic(processes: int, module: str, arguments: Sequence[str]) -> None:
-    """Run `python -m module arguments` in several processes of this machine, children of this one, on loopback.
+    """Run `python -m module arguments` in several child processes on this machine, over loopback.
 
-    Cores are shared out evenly. Without a GPU the processes compute on CPUs and talk over gloo.
+    Cores are divided evenly. Without a GPU, the processes communicate over gloo.
 
     Raises:
-        TrainingError: A process failed; the others are then ended.
+        TrainingError: A process failed; the others are stopped.
     """
     import torch
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -70,9 +70,9 @@ def launch_elastic(processes: int, module: str, arguments: Sequence[str]) -> Non
 
 
 def launch_command(params: LauncherParams, module: str, arguments: Sequence[str]) -> list[str]:
-    """The argument list of `accelerate launch`; what an accelerate config file says stands behind what is given here.
+    """The arguments of `accelerate launch`; they override an accelerate config file.
 
-    Precision is the trainer's own setting, so accelerate is told none.
+    Precision is the trainer's own setting and is not passed to accelerate.
     """
     command = [sys.executable, "-m", "accelerate.commands.launch"]
     if params.config is not None:

@@ -1,4 +1,4 @@
-"""How likely a model is to draw given answers, at temperature 1: what off-policy evaluation weighs logs by."""
+"""The likelihood of given answers under a model at temperature 1, by which off-policy evaluation weights logs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +12,10 @@ BATCH = 16
 
 
 def log_likelihoods(folder: Path, prompt: Prompt, answers: Sequence[tuple[Example, str]]) -> list[float]:
-    """The natural logarithm of the probability of each whole answer, its end token included, in order.
+    """The natural log-probability of each whole answer, including its end token, in order.
 
     Raises:
-        EngineError: The folder does not open as a model.
+        EngineError: The folder is not a loadable model.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -25,15 +25,16 @@ def log_likelihoods(folder: Path, prompt: Prompt, answers: Sequence[tuple[Exampl
 
     model, tokenizer = open_model(folder)
     model = model.float().eval()
-    asked = encode_prompts(tokenizer, [prompt.messages(example) for example, _ in answers])
-    told = encode_answers(tokenizer, [text for _, text in answers])
-    rows = [Encoded("", tuple(one), tuple(other)) for one, other in zip(asked, told, strict=True)]
-    order = sorted(range(len(rows)), key=lambda at: len(rows[at].input_ids))
-    found = [0.0] * len(rows)
+    prompts = encode_prompts(tokenizer, [prompt.messages(example) for example, _ in answers])
+    answer_ids = encode_answers(tokenizer, [text for _, text in answers])
+    rows = [Encoded("", tuple(prompt_ids), tuple(ids)) for prompt_ids, ids in zip(prompts, answer_ids, strict=True)]
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
+    likelihoods = [0.0] * len(rows)
     for start in range(0, len(order), BATCH):
-        places = order[start : start + BATCH]
+        indices = order[start : start + BATCH]
         batch = collate(
-            [{"input_ids": rows[at].input_ids, "labels": rows[at].labels} for at in places], tokenizer.pad_token_id or 0
+            [{"input_ids": rows[index].input_ids, "labels": rows[index].labels} for index in indices],
+            tokenizer.pad_token_id or 0,
         )
         labels_BA = batch["labels"][:, 1:]
         with torch.inference_mode():
@@ -44,6 +45,6 @@ def log_likelihoods(folder: Path, prompt: Prompt, answers: Sequence[tuple[Exampl
         losses = cross_entropy(
             logits.flatten(0, 1).float(), labels_BA.flatten(), ignore_index=IGNORED, reduction="none"
         )
-        for at, loss in zip(places, losses.view_as(labels_BA).sum(dim=1).tolist(), strict=True):
-            found[at] = -float(loss)
-    return found
+        for index, loss in zip(indices, losses.view_as(labels_BA).sum(dim=1).tolist(), strict=True):
+            likelihoods[index] = -float(loss)
+    return likelihoods

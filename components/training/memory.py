@@ -1,13 +1,13 @@
-"""How trainers are told to compute activations anew instead of keeping them, by the name that this transformers has."""
+"""The trainer's setting to recompute activations instead of storing them, whose name depends on transformers."""
 
 from dataclasses import fields
 from typing import Any
 
 
-def recomputed(wanted: bool) -> dict[str, Any]:
-    """The trainer's argument: transformers 5.17, which vLLM wants, knows only the older name of it."""
+def recomputed(enabled: bool) -> dict[str, Any]:
+    """The trainer's argument; transformers 5.17, which vLLM requires, has only its older name."""
     from transformers import TrainingArguments
 
-    known = {one.name for one in fields(TrainingArguments)}
+    names = {field.name for field in fields(TrainingArguments)}
     new, old = "activation_checkpointing", "gradient_checkpointing"
-    return {new if new in known else old: wanted}
+    return {new if new in names else old: enabled}

@@ -1,7 +1,7 @@
-"""Examples packed into rows of one length: one shape for all steps, for which the layers are compiled once.
+"""Examples packed into rows of a fixed length, so that layers are compiled once for a single shape.
 
-Decides which examples share a row and how a row is laid out. An example attends to its own tokens alone; only the
-short convolutions of some architectures reach over the border, by two tokens.
+Decides which examples share a row and how a row is laid out. An example attends only to its own tokens; only the short
+convolutions of some architectures reach across the boundary, by two tokens.
 """
 
 import shutil
@@ -17,19 +17,19 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from components.models import fused_convolutions
 from components.training.encode import IGNORED, Encoded, EncodedTry
 
-TOGETHER = 12  # layers that are compiled as one
-OPEN_ROWS = 24  # that an example may be put into: more fill rows better, but leave the order of the shuffle
+TOGETHER = 12  # layers compiled as one
+OPEN_ROWS = 24  # candidates for an example: more fill rows better, but depart from the shuffled order
 
 
 def packed_rows(lengths: Sequence[int], row_tokens: int, generator: torch.Generator) -> list[list[int]]:
-    """All examples once, in shuffled order, each in the fullest of the last open rows that has room for it."""
+    """Every example once, in shuffled order, each in the fullest open row with room for it."""
     done: list[list[int]] = []
     open_rows: list[tuple[int, list[int]]] = []  # tokens and members
     for index in torch.randperm(len(lengths), generator=generator).tolist():
-        fitting = [at for at, (used, _) in enumerate(open_rows) if used + lengths[index] <= row_tokens]
+        fitting = [slot for slot, (used, _) in enumerate(open_rows) if used + lengths[index] <= row_tokens]
         if fitting:
-            at = max(fitting, key=lambda place: open_rows[place][0])
-            used, members = open_rows.pop(at)
+            slot = max(fitting, key=lambda place: open_rows[place][0])
+            used, members = open_rows.pop(slot)
             open_rows.append((used + lengths[index], [*members, index]))
             continue
         if len(open_rows) == OPEN_ROWS:
@@ -41,7 +41,7 @@ def packed_rows(lengths: Sequence[int], row_tokens: int, generator: torch.Genera
 
 @dataclass(frozen=True)
 class Packing:
-    """How examples are packed: `rows` of `row_tokens` make a micro-batch; an epoch has `epoch_rows`."""
+    """The layout of batches: `rows` of `row_tokens` make a micro-batch; an epoch has `epoch_rows`."""
 
     encoded: Sequence[Encoded | EncodedTry]
     row_tokens: int
@@ -51,43 +51,43 @@ class Packing:
 
     @classmethod
     def plan(cls, encoded: Sequence[Encoded | EncodedTry], row_tokens: int, batch: int, seed: int) -> "Packing":
-        """As many rows as hold about `batch` examples."""
-        lengths = [len(one.input_ids) for one in encoded]
+        """A plan with as many rows as hold about `batch` examples."""
+        lengths = [len(example.input_ids) for example in encoded]
         packed = len(packed_rows(lengths, row_tokens, torch.Generator().manual_seed(seed)))
         return cls(encoded, row_tokens, max(1, min(packed, round(batch * packed / len(encoded)))), packed, seed)
 
     def loader(self, batches: int) -> DataLoader[Any]:
-        """So many micro-batches."""
+        """A loader of `batches` micro-batches."""
         sampler = PackedRows(self, self.rows * batches)
         return DataLoader(_Members(), batch_size=self.rows, sampler=sampler, collate_fn=self.lay_out)
 
     def lay_out(self, rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-        """Rows of example numbers as tensors."""
+        """Rows of example indices as tensors."""
         return lay_out([[self.encoded[index] for index in members] for members in rows], self.row_tokens)
 
 
 class _Members(Dataset[Sequence[int]]):
-    """Gives back what the sampler drew: the members of a row."""
+    """Returns the sampler's item unchanged: the members of a row."""
 
     def __getitem__(self, index: Sequence[int]) -> Sequence[int]:
         return index
 
 
 class PackedRows(Sampler[list[int]]):
-    """So many rows of examples, epoch after epoch, each packed anew from the seed and its number."""
+    """`total` rows of examples, over several epochs; each epoch is packed with its own seed."""
 
-    def __init__(self, packing: Packing, wanted: int) -> None:
-        self._lengths = [len(one.input_ids) for one in packing.encoded]
-        self._packing, self._wanted = packing, wanted
+    def __init__(self, packing: Packing, total: int) -> None:
+        self._lengths = [len(example.input_ids) for example in packing.encoded]
+        self._packing, self._total = packing, total
 
     def __len__(self) -> int:
-        return self._wanted
+        return self._total
 
     def __iter__(self) -> Iterator[list[int]]:
         given, epoch = 0, 0
-        while given < self._wanted:
+        while given < self._total:
             generator = torch.Generator().manual_seed(self._packing.seed * 1_000_003 + epoch)
-            rows = packed_rows(self._lengths, self._packing.row_tokens, generator)[: self._wanted - given]
+            rows = packed_rows(self._lengths, self._packing.row_tokens, generator)[: self._total - given]
             given, epoch = given + len(rows), epoch + 1
             yield from rows
 
@@ -98,10 +98,10 @@ def lay_out(rows: Sequence[Sequence[Encoded | EncodedTry]], row_tokens: int) -> 
     labels, positions, numbers = torch.full_like(ids, IGNORED), torch.zeros_like(ids), torch.zeros_like(ids)
     for row, members in enumerate(rows):
         start = 0
-        for number, one in enumerate(members, start=1):
-            end = start + len(one.input_ids)
-            ids[row, start:end] = torch.tensor(one.input_ids)
-            labels[row, start:end] = torch.tensor(one.labels)
+        for number, example in enumerate(members, start=1):
+            end = start + len(example.input_ids)
+            ids[row, start:end] = torch.tensor(example.input_ids)
+            labels[row, start:end] = torch.tensor(example.labels)
             labels[row, start] = IGNORED  # no token of this example predicts its first one
             positions[row, start:end] = torch.arange(end - start)
             numbers[row, start:end] = number
@@ -110,15 +110,15 @@ def lay_out(rows: Sequence[Sequence[Encoded | EncodedTry]], row_tokens: int) -> 
 
 
 def visible(numbers: Tensor) -> Tensor:
-    """Who may attend to whom, (B, 1, T, T) bool: earlier tokens of the same example."""
+    """The attention mask, (B, 1, T, T) bool: each token sees itself and earlier tokens of its example."""
     same = numbers[:, None, :, None] == numbers[:, None, None, :]
     return same & torch.ones(same.shape[-2:], dtype=torch.bool, device=same.device).tril()
 
 
 def compiled(layers: Any) -> Callable[..., Any]:
-    """The layers of a model, compiled where a C++ compiler is found; the first call then takes half a minute.
+    """A model's layers, compiled if there is a C++ compiler; the first call then takes half a minute.
 
-    Few layers are compiled as one; many, all alike, one by one, which takes the compiler the time of one.
+    A few layers are compiled together. Many layers, all alike, are compiled separately, in the time of one.
     """
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         return layers
@@ -126,9 +126,9 @@ def compiled(layers: Any) -> Callable[..., Any]:
 
 
 def layer_by_layer(stack: Any) -> Callable[..., Any]:
-    """A stack of layers, each compiled by itself; the stack is as before between two calls, so that it can be saved."""
+    """A stack of separately compiled layers; between calls it is the original stack, so that it can be saved."""
     plain = stack.layers
-    compiled: Any = [torch.compile(layer) for layer in plain]  # torch types what it returns as a function
+    compiled: Any = [torch.compile(layer) for layer in plain]  # torch declares its result as a function
     ready = torch.nn.ModuleList(compiled)
 
     def run(**inputs: Any) -> Any:
@@ -145,9 +145,9 @@ def packed_states(model: Any, layers: Callable[..., Any], batch: dict[str, Tenso
     """Last hidden states (B, T, H) of packed rows."""
     mask: Any = visible(batch["numbers"])
     fast = fused_convolutions() if mask.device.type == "cpu" else nullcontext()
-    if hasattr(model.config, "layer_types"):  # mixed layers take one mask a kind
+    if hasattr(model.config, "layer_types"):  # models with mixed layers take a mask per kind
         mask = {"full_attention": mask, "conv": None}
-    with fast:  # 16 % fewer seconds a step, compiled, on two cores
+    with fast:  # 16 % less time per step, compiled, on two cores
         return layers(
             input_ids=batch["input_ids"], position_ids=batch["positions"], attention_mask=mask, use_cache=False
         ).last_hidden_state

@@ -1,6 +1,6 @@
-"""One training from its task to its result folder, whatever trainer does the work.
+"""A training, from its task to its result folder, with any trainer.
 
-Decides the order of things: claim the work folder, go on from its last checkpoint, train, publish the best weights.
+Decides the order: claim the work folder, resume from its last checkpoint, train, publish the best weights.
 """
 
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """A trainer and what is to be done with it; `items` are examples or rollouts of one step, on average."""
+    """A trainer and its task; `items` is the mean number of examples or rollouts per step."""
 
     task: TrainingTask
     trainer: Any
@@ -34,21 +34,21 @@ class Job:
 
 
 def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
-    """Train, or go on, until the plan is done, and publish the best weights.
+    """Train, or resume, until the plan is completed, and publish the best weights.
 
     Raises:
         TrainingError: The loss is not finite.
     """
     from transformers import PrinterCallback
 
-    from components.training.dev import BestOnDev, Hooks, Report, dev_scores, ended
+    from components.training.dev import BestOnDev, Hooks, Report, dev_scores, stops_early
 
     trainer, work = job.trainer, job.task.work
     checkpoint = last_checkpoint(work)
     history: list[dict[str, Any]] = (read_state(checkpoint) or {})["log_history"] if checkpoint else []
     done = {step for step, _ in dev_scores(history)}
-    if max(job.plan.steps) in done or ended(history, job.plan.patience):
-        log.info("The training in %s was finished before; its best weights are published again.", work)
+    if max(job.plan.steps) in done or stops_early(history, job.plan.patience):
+        log.info("The training in %s had already finished; its best weights are published again.", work)
     else:
         score = synchronised(trainer, job.task.score_dev)
         keep = partial(trainer.save_model, _internal_call=True)
@@ -56,14 +56,14 @@ def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(BestOnDev(job.plan, hooks))
         trainer.add_callback(Report(job.names, tracker))
-        with compute.repeatable(), compute.fast_convolutions(), one_bar():
+        with compute.repeatable(), compute.fast_convolutions(), only_training_bar():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         history = trainer.state.log_history
     return _publish(job, history)
 
 
 def _publish(job: Job, history: list[dict[str, Any]]) -> Trained:
-    """Write the result folder once, by the main process, and describe the training."""
+    """Write the result folder, in the main process only, and return the training's record."""
     from components.training.dev import best_of, curves_of, dev_scores, training_seconds
 
     scores, hacked = dev_scores(history), stopped(history)
@@ -84,8 +84,8 @@ def _publish(job: Job, history: list[dict[str, Any]]) -> Trained:
 
 
 @contextmanager
-def one_bar() -> Generator[None]:
-    """No bars of transformers for each file it reads or writes, between the steps of the training's own."""
+def only_training_bar() -> Generator[None]:
+    """Hide transformers' progress bars for files, which would interrupt the training's own."""
     from transformers.utils import logging as library
 
     shown = library.is_progress_bar_enabled()
@@ -98,7 +98,7 @@ def one_bar() -> Generator[None]:
 
 
 def synchronised(trainer: Any, score_dev: ScoreDev) -> Callable[[], float | Look]:
-    """The dev score of a trainer's current weights, the main process's on all: each decides alike when to stop."""
+    """A function for the dev score of the current weights; all processes get the main one's, so all stop together."""
     from accelerate.utils import broadcast_object_list
     from trl.models import unwrap_model_for_generation
 
@@ -108,19 +108,19 @@ def synchronised(trainer: Any, score_dev: ScoreDev) -> Callable[[], float | Look
         with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
             training = model.training
             with torch.no_grad(), without_autocast(model):
-                found = [score_dev(model.eval(), trainer.processing_class)]
+                scores = [score_dev(model.eval(), trainer.processing_class)]
             model.train(training)
-        return broadcast_object_list(found)[0]
+        return broadcast_object_list(scores)[0]
 
     return score
 
 
 def starting_model(task: TrainingTask, lora: LoraParams | None, compute: Compute) -> tuple[Any, Any]:
-    """(model, tokenizer) on this process's device: float32 where all weights are trained, as stored under LoRA.
+    """(model, tokenizer) on this process's device, in float32 if all weights are trained, else as stored.
 
     Raises:
-        EngineError: The folder does not open as a model.
-        TrainingError: The tokenizer names neither an end nor a padding token.
+        EngineError: The folder is not a loadable model.
+        TrainingError: The tokenizer has neither an end nor a padding token.
     """
     model, tokenizer = open_model(task.model)
     if tokenizer.pad_token is None:
@@ -131,7 +131,7 @@ def starting_model(task: TrainingTask, lora: LoraParams | None, compute: Compute
 
 
 def adapter(lora: LoraParams | None) -> Any:
-    """The PEFT configuration of the settings, None where all weights are trained."""
+    """The PEFT configuration for these settings, None if all weights are trained."""
     if lora is None:
         return None
     from peft import LoraConfig
@@ -143,7 +143,7 @@ def adapter(lora: LoraParams | None) -> Any:
 
 
 def accumulation(items: int, per_device: int, compute: Compute, names: str) -> int:
-    """Micro-batches of one optimiser step on each process.
+    """The number of micro-batches per optimiser step on each process.
 
     Raises:
         ConfigError: The step's items do not divide evenly over processes and micro-batches.
@@ -155,7 +155,7 @@ def accumulation(items: int, per_device: int, compute: Compute, names: str) -> i
 
 
 def shared_settings(task: TrainingTask, compute: Compute) -> dict[str, Any]:
-    """Trainer settings that do not depend on the method: checkpoints and reports are this package's own."""
+    """Trainer settings for all methods: this package handles checkpoints and reporting itself."""
     return {
         "output_dir": str(task.work),
         "seed": task.seed,

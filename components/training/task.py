@@ -1,4 +1,4 @@
-"""What every training is given and what it returns, whatever its method."""
+"""The input and the result of every training, whatever its method."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -11,15 +11,15 @@ from components.prompts import Prompt
 from components.records import Example, Record, RewardWatch
 from components.training.hacking_watch import Look
 
-# (model, tokenizer) → score of greedy completions on dev, in [0, 1], and what the watch sees of them where RL is
-# watched. Called on every process, in evaluation mode.
+# (model, tokenizer) → score of greedy completions on dev, in [0, 1], or a look for the hacking watch.
+# Called on every process, in evaluation mode.
 ScoreDev = Callable[[Any, Any], float | Look]
-# (examples, completions) → one reward each.
+# (examples, completions) → a reward each.
 Reward = Callable[[list[Example], list[str]], list[float]]
 
 
 class Sample(Protocol):
-    """How completions are drawn: an engine's business, which whoever starts a training brings along."""
+    """Draws completions; the caller of a training provides an engine's."""
 
     def __call__(self, model: Any, tokenizer: Any, prompts: list[list[int]], draws: "Draws") -> list[list[list[int]]]:
         """`draws.n` completions of each prompt (token ids), each with the token that ended it."""
@@ -28,7 +28,7 @@ class Sample(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """How many completions of a prompt are drawn, and how; equal `seed`s draw equal ones."""
+    """How many completions per prompt are drawn, and how; equal `seed`s give equal completions."""
 
     n: int
     temperature: float
@@ -37,17 +37,17 @@ class Draws:
 
 
 def seed_of(seed: int, step: int, process: int, turn: int = 0) -> int:
-    """The seed of the completions that one process draws at one step, 0 before the first, in one turn of a dialogue."""
+    """The seed for a process's completions at a step (0: before the first), in a turn of a dialogue."""
     later = f" {turn}" if turn else ""
     return int.from_bytes(hashlib.sha256(f"{seed} {step} {process}{later}".encode()).digest()[:6])
 
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """What is trained on what, and where the result goes.
+    """The model, the data, and where the result goes.
 
-    `work` holds checkpoints; it stays when the training is done, so that a caller that is killed before it has
-    recorded the result trains nothing twice, and it is the caller's to remove. `out` is replaced as a whole.
+    `work` has the checkpoints. It is kept after training, so that a caller that is killed before it records the result
+    does not train twice; the caller removes it. `out` is replaced as a whole.
     """
 
     model: Path
@@ -61,9 +61,9 @@ class TrainingTask:
     hacking: HackingParams = field(default_factory=HackingParams)
 
     def identity(self, params: Settings, *data: str) -> str:
-        """A hash of all that a checkpoint depends on: settings, prompt, data, seed, precision and starting weights.
+        """A hash of everything that a checkpoint depends on: settings, prompt, data, seed, precision, starting weights.
 
-        `data` is what is trained on beside the examples.
+        `data` is training data besides the examples.
         """
         digest = hashlib.sha256()
         for part in (type(params).__name__, params.model_dump_json(), self.prompt.version, self.seed, self.precision):
@@ -79,9 +79,9 @@ class TrainingTask:
 
 
 class Trained(Record):
-    """A finished training: `out` holds the weights of `best_step`.
+    """A finished training: `out` has the weights of `best_step`.
 
-    `steps` were taken in all; `seconds` counts them without scoring, over all processes that worked on them, and
+    `steps` is their total number; `seconds` is their duration without scoring, over all processes that worked on them;
     `examples_per_second` counts demonstrations or rollouts. `curves` are (step, value) by name.
     """
 

@@ -1,1 +1,1 @@
-"""Generators for the embedded workloads: simulated inputs, gold, imperfect demonstrations."""
+"""Generators for the embedded workloads: simulated inputs, gold answers, imperfect demonstrations."""

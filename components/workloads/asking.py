@@ -1,6 +1,6 @@
-"""How simulated people ask for something: in two styles, with misspellings, and now and then the same thing again.
+"""How simulated people ask: in two styles, with misspellings, and sometimes for the same thing again.
 
-Shared by the embedded workloads, as far as each has such people.
+Shared by those embedded workloads that simulate people.
 """
 
 import random
@@ -24,7 +24,7 @@ _WORD = re.compile(r"\b[a-z]{5,}\b")
 
 
 def base_index(label: str, index: int, seed: int) -> int:
-    """The number of the request whose case request `index` asks for: itself, or in one of ten an earlier one."""
+    """The number of the request whose case request `index` repeats: its own or, in one of ten, an earlier one's."""
     while index > 0:
         rng = random.Random(f"{label}/{seed}/base/{index}")
         if rng.random() >= REPEAT_SHARE:
@@ -33,34 +33,34 @@ def base_index(label: str, index: int, seed: int) -> int:
     return index
 
 
-def dressed(text: str, style: Style, kept: Container[str], rng: random.Random) -> str:
-    """A request as somebody in a hurry types it, or as people write; words that are `kept` are spelt right."""
-    text = misspelt(text, rng.choice(TYPO_RATES[style]), kept, rng)
+def dressed(text: str, style: Style, protected: Container[str], rng: random.Random) -> str:
+    """A request as typed in a hurry or with care; `protected` words are spelt right."""
+    text = misspelt(text, rng.choice(TYPO_RATES[style]), protected, rng)
     if style == "terse":
         return text.rstrip("?")
     text = text if text.endswith("?") else f"{text}."
     if rng.random() < 0.6:
         text = f"{rng.choice(OPENERS)} {text}"
-    elif text[1].isalpha():  # a name such as f(x) keeps its case
+    elif text[1].isalpha():  # names such as f(x) keep their case
         text = text[0].upper() + text[1:]
     return f"{text} {rng.choice(CLOSERS)}" if rng.random() < 0.35 else text
 
 
-def misspelt(text: str, rate: float, kept: Container[str], rng: random.Random) -> str:
-    """Misspell a share `rate` in [0, 1] of the longer lower-case words, but none that is `kept`.
+def misspelt(text: str, rate: float, protected: Container[str], rng: random.Random) -> str:
+    """Misspell a share `rate` in [0, 1] of the longer lower-case words, except `protected` ones.
 
-    A letter is dropped, doubled or swapped with the next one; digits and short words stay.
+    A letter is dropped, doubled or swapped with the next one; digits and short words are not changed.
     """
 
     def spell(match: re.Match[str]) -> str:
         word = match[0]
-        if word in kept or rng.random() >= rate:
+        if word in protected or rng.random() >= rate:
             return word
-        at = rng.randrange(1, len(word) - 2)
+        index = rng.randrange(1, len(word) - 2)
         return rng.choice((
-            word[:at] + word[at + 1 :],
-            word[:at] + word[at] + word[at:],
-            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+            word[:index] + word[index + 1 :],
+            word[:index] + word[index] + word[index:],
+            word[:index] + word[index + 1] + word[index] + word[index + 2 :],
         ))  # fmt: skip
 
     return text if rate == 0.0 else _WORD.sub(spell, text)

@@ -17,7 +17,16 @@ import pytest
 
 from flows.guard import Guard
 from flows.health import Services
-from flows.logins import USER, Logins, keep, kept, mlflow_settings, new_logins, prefect_settings, temporary_prefect
+from flows.logins import (
+    USER,
+    Logins,
+    mlflow_settings,
+    new_logins,
+    prefect_settings,
+    save_logins,
+    saved_logins,
+    temporary_prefect,
+)
 from flows.services import environment
 from tests.flows.conftest import ROOT, posted, wait_until
 
@@ -241,14 +250,14 @@ def test_logins_are_new_each_time_and_only_their_owner_reads_them(
     monkeypatch.chdir(tmp_path)
     before = os.umask(0o022)
     try:
-        keep(new_logins())
-        first = kept()
-        keep(new_logins())
+        save_logins(new_logins())
+        first = saved_logins()
+        save_logins(new_logins())
     finally:
         os.umask(before)
     file = tmp_path / "state/up/logins.json"
     assert file.stat().st_mode & 0o777 == 0o600
-    assert len({first.prefect, first.mlflow, kept().prefect, kept().mlflow}) == 4
+    assert len({first.prefect, first.mlflow, saved_logins().prefect, saved_logins().mlflow}) == 4
     assert min(len(first.prefect), len(first.mlflow)) >= 43  # 256 bits
 
 

@@ -21,6 +21,7 @@ def test_a_first_look_shows_a_table_and_publishes_nothing(make_project: Callable
     artifacts = project.folder / "artifacts" / "triage-nano-quick"
     assert {path.name for path in artifacts.iterdir()} == {"answers", "best", "data", "evaluation", "rungs", "stages"}
     assert (artifacts / "data" / "sealed.jsonl").read_text() == ""
+    assert "is empty" not in looked.stdout + looked.stderr  # of a split that is meant to be
     again = project.call("flows.cli", "run", "triage", "--quick")
     assert again.returncode == 0, again.stderr
     assert looked.stdout == again.stdout

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -172,7 +173,19 @@ def other_types(path: Path) -> None:
     pq.write_table(table.set_column(at, "at", pa.array(["yesterday"] * len(table))), path)
 
 
-BREAKS = [empty, cut, half, damaged, text, foreign, other_types]
+def bytes_that_are_no_text(path: Path) -> None:
+    table = pq.read_table(KEPT / "format-1-traces.parquet", partitioning=None)  # pyright: ignore[reportArgumentType]
+    at = table.column_names.index("workload")
+    pq.write_table(table.set_column(at, "workload", no_text(len(table))), path)
+
+
+def no_text(rows: int) -> pa.Array:
+    """An array of strings as Parquet keeps them, whose bytes are no UTF-8."""
+    offsets = pa.py_buffer(np.arange(0, 2 * rows + 1, 2, dtype=np.int32))
+    return pa.Array.from_buffers(pa.string(), rows, [None, offsets, pa.py_buffer(b"\xc8\x20" * rows)])
+
+
+BREAKS = [empty, cut, half, damaged, text, foreign, other_types, bytes_that_are_no_text]
 
 
 @pytest.mark.parametrize("broken", BREAKS)

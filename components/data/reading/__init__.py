@@ -1,5 +1,5 @@
-"""Reading what people bring: files and folders of any usual format, as tables of rows.
+"""Reads files and folders of all common formats as tables of rows.
 
-`folders.read_source` is the entry. A module a format says how its bytes become rows; `shapes` says what the records of
-known programs (chats, test files, traces) hold. What the columns mean, `components.data.understanding` decides.
+`folders.read_source` is the entry point. Each format has a module that turns bytes into rows; `shapes` interprets the
+records of known programs (chats, test files, traces). `components.data.understanding` decides what the columns mean.
 """

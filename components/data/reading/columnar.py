@@ -1,7 +1,7 @@
-"""Parquet, Arrow and datasets saved by the `datasets` library, as tables.
+"""Reads Parquet, Arrow and datasets saved by the `datasets` library as tables.
 
-Decides how their types become JSON's: class numbers their names, times ISO 8601, keys without a value in a struct are
-left out (every struct of a column has all keys there).
+Decides how their types become JSON: class numbers become names, times ISO 8601; keys without a value are left out of
+structs (where every struct of a column has all keys).
 """
 
 import json
@@ -22,7 +22,7 @@ def parse(content: bytes, path: Path, kind: str) -> Table:
     """The table of a `parquet` or `arrow` file.
 
     Raises:
-        DataError: The file is damaged or too large unpacked.
+        DataError: The file is damaged, or too large when unpacked.
     """
     import pyarrow
     from pyarrow import ipc, parquet
@@ -30,7 +30,7 @@ def parse(content: bytes, path: Path, kind: str) -> Table:
     try:
         if kind == "parquet":
             file = parquet.ParquetFile(BytesIO(content))
-            size = sum(file.metadata.row_group(at).total_byte_size for at in range(file.metadata.num_row_groups))
+            size = sum(file.metadata.row_group(index).total_byte_size for index in range(file.metadata.num_row_groups))
             if size > MOST_BYTES:
                 raise DataError(f"expected at most {MOST_BYTES:,} bytes unpacked, found {size:,} ({path})")
             return of_arrow(file.read(), path)
@@ -44,23 +44,23 @@ def parse(content: bytes, path: Path, kind: str) -> Table:
         raise DataError(f"expected a {kind} file that opens, found a damaged one: {reason} ({path})") from error
 
 
-def of_arrow(found: Any, path: Path) -> Table:
-    """An Arrow table as rows; a column of a pandas index is left out."""
-    labels = _class_names(found.schema.metadata or {})
-    names = [str(name) for name in found.column_names if not str(name).startswith("__index_level_")]
+def of_arrow(arrow: Any, path: Path) -> Table:
+    """An Arrow table as rows, without pandas index columns."""
+    labels = _class_names(arrow.schema.metadata or {})
+    names = [str(name) for name in arrow.column_names if not str(name).startswith("__index_level_")]
     rows: list[dict[str, Any]] = []
-    for row in found.select(names).to_pylist(maps_as_pydicts="lossy"):
+    for row in arrow.select(names).to_pylist(maps_as_pydicts="lossy"):
         rows.append({name: _named(plain(value), labels.get(name)) for name, value in row.items()})
     return Table(path, tuple(names), tuple(rows), tuple(range(1, len(rows) + 1)))
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value as JSON."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return next((made(value) for kinds, made in _MADE if isinstance(value, kinds)), str(value))
+    return next((convert(value) for kinds, convert in _MADE if isinstance(value, kinds)), str(value))
 
 
 _MADE: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
@@ -74,7 +74,7 @@ _MADE: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
-    """Column → the names of its class numbers, where `datasets` wrote the file."""
+    """Column → names of its class numbers, if `datasets` wrote the file."""
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return {
@@ -93,19 +93,19 @@ def _named(value: Any, names: list[str] | None) -> Any:
 
 
 def saved(folder: Path) -> dict[str, Table]:
-    """The splits of a folder that `datasets` saved, by name; one that was saved without a name is `all`.
+    """The splits of a folder saved by `datasets`, by name; an unnamed one is `all`.
 
     Raises:
-        DataError: It does not open.
+        DataError: It cannot be opened.
     """
     import datasets
 
     try:
-        found: Any = datasets.load_from_disk(str(folder))
-    except Exception as error:  # datasets raises its own, fsspec's and pyarrow's errors, each the folder's fault
+        dataset: Any = datasets.load_from_disk(str(folder))
+    except Exception as error:  # datasets raises its own, fsspec's and pyarrow's errors for a bad folder
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise DataError(f"expected a dataset that `datasets` saved, found: {reason} ({folder})") from error
-    splits: dict[str, Any] = dict(found) if isinstance(found, dict) else {str(found.split or "all"): found}
+    splits: dict[str, Any] = dict(dataset) if isinstance(dataset, dict) else {str(dataset.split or "all"): dataset}
     return {str(name): _of_dataset(split, folder / str(name)) for name, split in splits.items()}
 
 
@@ -118,5 +118,20 @@ def _of_dataset(split: Any, path: Path) -> Table:
         for name in names
         if isinstance(split.features[name], datasets.ClassLabel)
     }
-    rows = [{name: _named(plain(row[name]), labels.get(name)) for name in names} for row in split.to_list()]
+    rows = [{name: _named(plain(row[name]), labels.get(name)) for name in names} for row in rows_of(split, path)]
     return Table(path, tuple(names), tuple(rows), tuple(range(1, len(rows) + 1)))
+
+
+def rows_of(dataset: Any, path: Path) -> list[dict[str, Any]]:
+    """The rows of a split that `datasets` has opened, which looks at their bytes only now.
+
+    Raises:
+        DataError: They are damaged.
+    """
+    import pyarrow
+
+    try:
+        return dataset.to_list()
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise DataError(f"expected rows that can be read, found damaged ones: {reason} ({path})") from error

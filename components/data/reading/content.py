@@ -1,6 +1,6 @@
-"""A file's bytes: what they are by their beginning, and the text that they hold in which encoding.
+"""A file's bytes: their kind, by their beginning, and their text and its encoding.
 
-Decides how much of a file is read at all. A name is never trusted: a Parquet file called .csv is a Parquet file.
+Limits the size of files. Names are never trusted: a Parquet file called .csv is a Parquet file.
 """
 
 import gzip
@@ -19,7 +19,7 @@ _SIGNATURES = (
     (b"PK\x05\x06", "zip"),
     (b"\x1f\x8b", "gzip"),
 )
-# What is recognised only to be refused by its name, and what to do about it.
+# Formats that are recognised only in order to refuse them with advice.
 _REFUSED = (
     (b"\xd0\xcf\x11\xe0", "an old or encrypted Office file", "save it as .xlsx without a password, or as .csv"),
     (b"%PDF", "a PDF", "bring its rows as .csv or .jsonl"),
@@ -42,17 +42,17 @@ _MARKS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
-# Encodings of files that are not UTF-8, as spreadsheets and databases write them.
+# Non-UTF-8 encodings that spreadsheets and databases write.
 _LEGACY = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gb18030", "big5", "cp949", "mac_roman", "koi8_r"]
 _SAMPLE = 2**16
-_DAMAGED_SHARE = 0.05  # of what is not ASCII: fewer broken sequences are damage, more another encoding
+_DAMAGED_SHARE = 0.05  # of non-ASCII text: fewer invalid sequences are damage, more are another encoding
 
 
 def read_bytes(path: Path) -> tuple[bytes, str]:
-    """A file's bytes, unpacked where gzip packed them, and what they are: parquet, arrow, workbook or text.
+    """A file's bytes, decompressed if gzipped, and their kind: parquet, arrow, workbook or text.
 
     Raises:
-        DataError: There is no such file, it is too large, or it is of a kind that holds no rows.
+        DataError: There is no such file, it is too large, or its kind has no rows.
     """
     if not path.is_file():
         raise DataError(f"expected a data file, found none at {path}")
@@ -67,11 +67,11 @@ def read_bytes(path: Path) -> tuple[bytes, str]:
 
 
 def decode(content: bytes, path: Path, encoding: str | None = None) -> tuple[str, str]:
-    """The text of a file without a byte order mark, and the encoding that it was read in: the given, or the detected.
+    """A file's text without byte order mark, and its encoding, which is given or detected.
 
     Raises:
-        ConfigError: Python knows no such encoding.
-        DataError: The bytes are no text in it; the message says which byte and line.
+        ConfigError: Python has no such encoding.
+        DataError: The bytes are invalid in this encoding; the message gives the byte and the line.
     """
     name = encoding or _encoding(content)
     try:
@@ -91,7 +91,7 @@ def _kind(content: bytes, path: Path) -> str:
 
 
 def _zipped(content: bytes, path: Path) -> str:
-    """What a zip file is, by its table of contents."""
+    """The kind of a zip file, by its table of contents."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             names, unpacked = archive.namelist(), sum(info.file_size for info in archive.infolist())
@@ -110,7 +110,7 @@ def _zipped(content: bytes, path: Path) -> str:
 
 
 def _unpacked(content: bytes, path: Path) -> bytes:
-    """What gzip packed, as long as it stays within bounds."""
+    """Decompress gzip, within the size limit."""
     try:
         with gzip.GzipFile(fileobj=BytesIO(content)) as file:
             unpacked = file.read(MOST_BYTES + 1)
@@ -122,7 +122,7 @@ def _unpacked(content: bytes, path: Path) -> bytes:
 
 
 def _encoding(content: bytes) -> str:
-    """The likeliest encoding: by the mark, by the zeros of UTF-16, UTF-8 where that holds, else what reads best."""
+    """The most likely encoding: by byte order mark, by UTF-16's zeros, UTF-8 if valid, else the most plausible."""
     for mark, name in _MARKS:
         if content.startswith(mark):
             return name
@@ -137,7 +137,7 @@ def _encoding(content: bytes) -> str:
 
 
 def _legacy(content: bytes) -> str:
-    """The encoding of text that is not UTF-8; UTF-8 where only little of it is damaged."""
+    """The encoding of invalid UTF-8: still UTF-8 if only a little is damaged."""
     from charset_normalizer import from_bytes
 
     lines = content.split(b"\n")
@@ -154,7 +154,7 @@ def _legacy(content: bytes) -> str:
 
 
 def _western(sample: bytes) -> bool:
-    """Whether the bytes, read as Windows-1252, are the letters and signs of western European texts."""
+    """Whether the bytes, as Windows-1252, are letters and signs of western European texts."""
     usual = "äöüßÄÖÜéèêëàâáçñóòôõúùûíìîïåæøœÉÈÀÇÑÅÆØ€£°§´’‘“”„–—…©®«»·•½²³¿¡\xa0"
     try:
         foreign = [character for character in sample.decode("cp1252") if not character.isascii()]
@@ -172,7 +172,7 @@ def _reads(content: bytes, name: str) -> bool:
 
 
 def _not_text(content: bytes, path: Path, name: str, error: UnicodeError) -> DataError:
-    at = error.start if isinstance(error, UnicodeDecodeError) else 0
-    line = content.count(b"\n", 0, at) + 1
-    byte = f"byte 0x{content[at]:02x}" if at < len(content) else "its end"
-    return DataError(f"expected text in {name}, found {byte} at position {at:,} ({path}:{line})")
+    position = error.start if isinstance(error, UnicodeDecodeError) else 0
+    line = content.count(b"\n", 0, position) + 1
+    byte = f"byte 0x{content[position]:02x}" if position < len(content) else "its end"
+    return DataError(f"expected text in {name}, found {byte} at position {position:,} ({path}:{line})")

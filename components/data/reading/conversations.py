@@ -1,7 +1,7 @@
-"""Conversations as inputs and answers: what was asked last, what was said before it, and what was answered.
+"""Conversations as inputs and answers: the last question, the earlier turns, and the answer.
 
-Decides how messages of all usual programs are read (OpenAI, Anthropic, Gemini, ShareGPT, OpenTelemetry), and how a
-tool call becomes an answer: an object with the tool's `name` and its `arguments`, several of them a list.
+Decides how the messages of all common programs are read (OpenAI, Anthropic, Gemini, ShareGPT, OpenTelemetry), and how
+tool calls become an answer: an object with the tool's `name` and `arguments`, or a list of such objects.
 """
 
 import json
@@ -22,7 +22,7 @@ _TEXT_PARTS = {"text", "input_text", "output_text", "refusal"}
 
 @dataclass(frozen=True)
 class Turn:
-    """One message: who speaks, the text, the tool calls, and whether training counts it."""
+    """A message: role, text, tool calls, and whether training uses it."""
 
     role: str
     text: str
@@ -31,10 +31,10 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A conversation up to an answer: system prompt, earlier turns as text, the last question, and the answer.
+class Exchange:
+    """A question with its context and answer: system prompt, earlier turns as text, the last question, the answer.
 
-    `answer` is a text, the object of a tool call, or None where nothing was answered.
+    `answer` is a text, the object of a tool call, or None if there is none.
     """
 
     system: str
@@ -46,30 +46,30 @@ class Asked:
 
 @dataclass
 class Chat:
-    """Messages in one form."""
+    """Messages in a uniform form."""
 
     turns: list[Turn] = field(default_factory=list[Turn])
 
-    def asked(self) -> Asked | None:
-        """What the last answer that counts was asked for; None where nobody asked anything."""
+    def last_exchange(self) -> Exchange | None:
+        """The exchange with the last answer that training uses; None if there is no question."""
         turns = [turn for turn in self.turns if turn.role != "system"]
-        at = next((n for n in reversed(range(len(turns))) if turns[n].role == "assistant" and turns[n].counts), None)
-        before = turns if at is None or at == 0 else turns[:at]
+        last = next((n for n in reversed(range(len(turns))) if turns[n].role == "assistant" and turns[n].counts), None)
+        before = turns if last is None or last == 0 else turns[:last]
         question = next((n for n in reversed(range(len(before))) if before[n].role == "user"), None)
         if question is None:
             return None
         rest = [*before[:question], *before[question + 1 :]]
-        return Asked(
+        return Exchange(
             system="\n\n".join(turn.text for turn in self.turns if turn.role == "system" and turn.text),
-            earlier="\n".join(f"{turn.role}: {_said(turn)}" for turn in rest),
+            earlier="\n".join(f"{turn.role}: {_text_of_turn(turn)}" for turn in rest),
             question=before[question].text,
-            answer=None if at is None else answer_of(turns[at]),
+            answer=None if last is None else answer_of(turns[last]),
             turns=len(rest),
         )
 
 
 def chat_of(value: Any) -> Chat | None:
-    """The chat that a value is, in any of the usual forms; None where it is none."""
+    """A value as a chat, in any of the common forms; None if it is not one."""
     value = parsed(value)
     if isinstance(value, Mapping):
         inner = next(
@@ -80,30 +80,32 @@ def chat_of(value: Any) -> Chat | None:
         if chat is not None and (text := text_of(system)):
             chat.turns.insert(0, Turn("system", text))
         return chat
-    if not isinstance(value, list) or not value or not all(isinstance(one, Mapping) for one in value):
+    if not isinstance(value, list) or not value or not all(isinstance(item, Mapping) for item in value):
         return None
-    turns = [turn for one in value if (turn := _turn(one)) is not None]
+    turns = [turn for item in value if (turn := _turn(item)) is not None]
     return Chat(turns) if turns and len(turns) >= len(value) / 2 else None
 
 
 def answer_of(turn: Turn) -> Any:
-    """What a turn answers: its text, or the tools that it calls."""
+    """A turn's answer: its text, or its tool calls."""
     if not turn.calls:
         return turn.text or None
     return turn.calls[0] if len(turn.calls) == 1 else list(turn.calls)
 
 
 def reply_of(value: Any) -> Any:
-    """The answer that a program logged: a text, a message, choices of a completion, or what else it is."""
+    """The answer in a program's log: a text, a message, a completion's choices, or any other value."""
     value = parsed(value)
     if isinstance(value, Mapping):
         return _reply_of_object(value)
-    if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
-        messages = [one for one in value if one.get("type", "message") in ("message", "function_call") or "role" in one]
-        if any({"message", "role", "choices", "finish_reason", "arguments"} & one.keys() for one in messages):
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        messages = [
+            item for item in value if item.get("type", "message") in ("message", "function_call") or "role" in item
+        ]
+        if any({"message", "role", "choices", "finish_reason", "arguments"} & item.keys() for item in messages):
             return _last(messages)
-        texts = [text_of(one) for one in value]
-        if all(texts) and all(one.keys() & {"text", "content"} and one.keys() <= _MESSAGE_KEYS for one in value):
+        texts = [text_of(item) for item in value]
+        if all(texts) and all(item.keys() & {"text", "content"} and item.keys() <= _MESSAGE_KEYS for item in value):
             return "\n".join(texts)
     return value if value not in ("", [], {}) else None
 
@@ -123,8 +125,8 @@ def _reply_of_object(value: Mapping[str, Any]) -> Any:
 
 
 def _last(messages: Sequence[Mapping[str, Any]]) -> Any:
-    """The answer of an output's last message, or of the first of several choices; calls of one output together."""
-    calls = [call for one in messages if one.get("type") == "function_call" and (call := _call(one))]
+    """The answer in an output's last message, or in the first of several choices; calls in an output are combined."""
+    calls = [call for message in messages if message.get("type") == "function_call" and (call := _call(message))]
     if calls:
         return calls[0] if len(calls) == 1 else calls
     chosen = messages[0] if "message" in messages[0] else messages[-1]
@@ -139,7 +141,7 @@ _MESSAGE_KEYS = {
 
 
 def parsed(value: Any) -> Any:
-    """The JSON value of a text that is an object or a list; anything else as it is."""
+    """The JSON value of a text that is an object or a list; anything else unchanged."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             return loads(value)
@@ -149,7 +151,7 @@ def parsed(value: Any) -> Any:
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content: a string, or parts of which those without text are named in brackets."""
+    """The text of a message's content: a string, or its parts, with those without text named in brackets."""
     if isinstance(content, str):
         return content
     if isinstance(content, Mapping):
@@ -159,7 +161,7 @@ def text_of(content: Any) -> str:
         kind = content.get("type")
         return f"[{kind}]" if isinstance(kind, str) and kind not in _TEXT_PARTS else ""
     if isinstance(content, list):
-        return "\n".join(text for one in content if (text := text_of(one)))
+        return "\n".join(text for part in content if (text := text_of(part)))
     return "" if content is None else str(content)
 
 
@@ -174,17 +176,17 @@ def _turn(message: Mapping[str, Any]) -> Turn | None:
     if name not in _KNOWN:
         return None
     content = message.get("content", message.get("value", message.get("parts", message.get("text"))))
-    calls = [call for one in _raw_calls(message, content) if (call := _call(one))]
+    calls = [call for raw in _raw_calls(message, content) if (call := _call(raw))]
     return Turn(name, text_of(_without_calls(content)), tuple(calls), message.get("weight") not in (0, False))
 
 
 def _raw_calls(message: Mapping[str, Any], content: Any) -> list[Any]:
-    found = list(message["tool_calls"]) if isinstance(message.get("tool_calls"), list) else []
+    calls = list(message["tool_calls"]) if isinstance(message.get("tool_calls"), list) else []
     if isinstance(message.get("function_call"), Mapping):
-        found.append(message["function_call"])
+        calls.append(message["function_call"])
     if isinstance(content, list):
-        found += [part for part in content if isinstance(part, Mapping) and _is_call(part)]
-    return found
+        calls += [part for part in content if isinstance(part, Mapping) and _is_call(part)]
+    return calls
 
 
 def _is_call(part: Mapping[str, Any]) -> bool:
@@ -198,18 +200,18 @@ def _without_calls(content: Any) -> Any:
 
 
 def _call(value: Any) -> dict[str, Any] | None:
-    """A tool call as an answer writes it."""
+    """A tool call in the form of an answer."""
     if not isinstance(value, Mapping):
         return None
     inner = value.get("function") or value.get("functionCall") or value
     if not isinstance(inner, Mapping) or not isinstance(inner.get("name"), str):
         return None
     arguments = inner.get("arguments", inner.get("args", inner.get("input", {})))
-    found = parsed(arguments)
-    return {"name": inner["name"], "arguments": {} if found in (None, "") else found}
+    decoded = parsed(arguments)
+    return {"name": inner["name"], "arguments": {} if decoded in (None, "") else decoded}
 
 
-def _said(turn: Turn) -> str:
-    """A turn as later prompts show it."""
+def _text_of_turn(turn: Turn) -> str:
+    """A turn's text in later prompts."""
     calls = ["calls " + json.dumps(call, ensure_ascii=False) for call in turn.calls]
     return " ".join(" ".join([turn.text, *calls]).split())

@@ -1,7 +1,7 @@
-"""Delimited text (csv and its relatives) as tables.
+"""Reads delimited text (csv and its relatives) as tables.
 
-Decides the delimiter, quotes, which line names the columns, and what a damaged file is. A damaged file is refused as a
-whole, because nobody can tell which of its rows were meant.
+Decides the delimiter, the quotes, the header line, and when a file is damaged. A damaged file is refused as a whole,
+because it is not clear which of its rows are intact.
 """
 
 import csv
@@ -19,22 +19,22 @@ from components.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x1f", "\x01")
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 200, 2**18
-_LONG = 40  # characters from which a cell reads like a text and not like a column's name
+_LONG = 40  # characters from which a cell is a text rather than a column's name
 _MOST_CELL = 2**31 - 1
-_WHOLE_ROWS, _CUT_LINES = 10, 3  # of a file whose end is missing
+_WHOLE_ROWS, _CUT_LINES = 10, 3  # of a truncated file
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How cells are told apart."""
+    """How cells are separated and quoted."""
 
     delimiter: str
     quote: str | None = '"'
     escape: str | None = None
 
     def read(self, text: str) -> Iterator[tuple[list[str], int]]:
-        """Rows and the lines that they start at; csv.Error where a row is damaged."""
-        csv.field_size_limit(_MOST_CELL)  # of the whole process; a long cell is a long cell
+        """Rows and their first lines; raises csv.Error at a damaged row."""
+        csv.field_size_limit(_MOST_CELL)  # process-wide; long cells are not an error
         reader = csv.reader(
             io.StringIO(text, newline=""),
             delimiter=self.delimiter,
@@ -51,10 +51,10 @@ class Dialect:
 
 
 def parse(text: str, path: Path) -> Table:
-    """The table of a text; the notes say what was decided about its form.
+    """The table in a text; the notes report decisions about its form.
 
     Raises:
-        DataError: A row is damaged or has another number of cells, or two columns have one name.
+        DataError: A row is damaged or has a different number of cells, or two columns have the same name.
     """
     notes: list[str] = []
     named, text, skipped = _separator_line(text)
@@ -74,7 +74,7 @@ def parse(text: str, path: Path) -> Table:
 
 
 def _separator_line(text: str) -> tuple[str, str, int]:
-    """The delimiter of a first line such as `sep=;`, which Excel writes, the text behind it and its lines."""
+    """The delimiter in a first line such as `sep=;`, which Excel writes, the remaining text, and the lines skipped."""
     head, end, rest = text.partition("\n")
     line = head.strip("\r").strip('"')
     if line.lower().startswith("sep=") and len(line) == 5 and end:
@@ -83,7 +83,7 @@ def _separator_line(text: str) -> tuple[str, str, int]:
 
 
 def _dialect(text: str) -> Dialect:
-    """The delimiter by which most rows have the first row's number of cells, rare ones first."""
+    """The delimiter with which most rows have as many cells as the first; rarer characters are preferred."""
     sample = "\n".join(islice(text[:_SAMPLE_CHARACTERS].split("\n"), _SAMPLE_LINES))
     best, quality = Dialect(","), (0.0, False, 0)
     for delimiter in DELIMITERS:
@@ -92,9 +92,9 @@ def _dialect(text: str) -> Dialect:
             usual, times = Counter(widths).most_common(1)[0] if widths else (1, 0)
             header = bool(widths) and widths[0] == usual
             rare = delimiter not in ",;"
-            found = (times / len(widths) + header, rare, usual) if usual > 1 else (0.0, False, 0)
-            if found > quality:
-                best, quality = Dialect(delimiter), found
+            score = (times / len(widths) + header, rare, usual) if usual > 1 else (0.0, False, 0)
+            if score > quality:
+                best, quality = Dialect(delimiter), score
     head = sample.split("\n", 1)[0].strip().split(best.delimiter)
     if len(head) > 1 and all(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in map(str.strip, head)):
         return Dialect(best.delimiter, quote="'")
@@ -102,7 +102,7 @@ def _dialect(text: str) -> Dialect:
 
 
 def _widths(sample: str, delimiter: str) -> list[int]:
-    """Cells of each row that is not empty."""
+    """The number of cells in each non-empty row."""
     reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
     widths: list[int] = []
     try:
@@ -113,7 +113,7 @@ def _widths(sample: str, delimiter: str) -> list[int]:
 
 
 def _rows(text: str, dialect: Dialect, path: Path, skipped: int, notes: list[str]) -> list[tuple[list[str], int]]:
-    """All rows with cells; where quotes are not doubled, they may be escaped, or be no quotes at all."""
+    """All rows; if quotes are not doubled, they may be escaped, or not be quotes at all."""
     try:
         rows = [(cells, line + skipped) for cells, line in dialect.read(text) if cells]
     except csv.Error as error:
@@ -121,7 +121,7 @@ def _rows(text: str, dialect: Dialect, path: Path, skipped: int, notes: list[str
     else:
         return _by_line(text, dialect, skipped, rows) if any(_is_merged(cells, dialect) for cells, _ in rows) else rows
     others = [Dialect(dialect.delimiter, dialect.quote, "\\")] if '\\"' in text else []
-    if dialect.delimiter == "\t":  # tabs hardly stand in texts: their files often know no quotes
+    if dialect.delimiter == "\t":  # texts rarely contain tabs, so tab-separated files often have no quotes
         others.append(Dialect(dialect.delimiter, None))
     for other in others:
         try:
@@ -142,20 +142,20 @@ def _rows(text: str, dialect: Dialect, path: Path, skipped: int, notes: list[str
 
 
 def _is_merged(cells: list[str], dialect: Dialect) -> bool:
-    """Whether a cell looks like the end of a row, and the beginning of the next one behind a line break."""
+    """Whether a cell looks like the end of one row, a line break and the beginning of the next."""
     return any("\n" in cell and dialect.delimiter in cell for cell in cells)
 
 
 def _by_line(
     text: str, dialect: Dialect, skipped: int, quoted: list[tuple[list[str], int]]
 ) -> list[tuple[list[str], int]]:
-    """Rows of one line each, quotes being text, where all lines have the same number of cells; else as quotes say."""
+    """A row per line, with quotes as text, if all lines have the same number of cells; else the quoted rows."""
     rows = [(cells, line + skipped) for cells, line in Dialect(dialect.delimiter, None).read(text) if cells]
     return rows if len({len(cells) for cells, _ in rows}) == 1 else quoted
 
 
 def _whole_rows(text: str, dialect: Dialect, skipped: int) -> tuple[list[tuple[list[str], int]], int]:
-    """The rows before the first damaged one, and the line that it starts at."""
+    """The rows before the first damaged one, and that one's line."""
     rows: list[tuple[list[str], int]] = []
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True
@@ -170,7 +170,7 @@ def _whole_rows(text: str, dialect: Dialect, skipped: int) -> tuple[list[tuple[l
 
 
 def _without_title(rows: list[tuple[list[str], int]], notes: list[str]) -> list[tuple[list[str], int]]:
-    """The rows from the header on: lines with one cell above a wider table are its title."""
+    """The rows from the header on: lines with a single cell above a wider table are its title."""
     widths = Counter(len(cells) for cells, _ in rows)
     usual = widths.most_common(1)[0][0] if rows else 0
     start = 0
@@ -189,18 +189,19 @@ def _filled(cells: list[str]) -> int:
 
 
 def _is_data(rows: list[tuple[list[str], int]]) -> bool:
-    """Whether the first row is one like the others: a long text in it, and a value that comes again in its column."""
+    """Whether the first row is data, not a header: it has a long text, or a value that recurs in its column."""
     head, rest = rows[0][0], [cells for cells, _ in rows[1:500]]
     if len(rest) < 3 or len(head) < 2:
         return False
     reads_like_text = any(len(cell) > _LONG and " " in cell.strip() for cell in head)
     return reads_like_text and any(
-        cell.strip() and any(len(cells) > at and cells[at] == cell for cells in rest) for at, cell in enumerate(head)
+        cell.strip() and any(len(cells) > index and cells[index] == cell for cells in rest)
+        for index, cell in enumerate(head)
     )
 
 
 def _header(cells: list[str], line: int, path: Path) -> tuple[str, ...]:
-    """The columns' names; one without a name gets `column_N`."""
+    """The columns' names; unnamed ones are called `column_N`."""
     columns = tuple(cell.strip() for cell in cells)
     for column in columns:
         if column and columns.count(column) > 1:
@@ -216,24 +217,24 @@ def _unnamed(number: int, columns: tuple[str, ...]) -> str:
 
 
 def _table(path: Path, columns: tuple[str, ...], rows: list[tuple[list[str], int]], notes: list[str]) -> Table:
-    """The rows by column; columns that have neither name nor content are left out."""
+    """The rows by column, without columns that have neither name nor content."""
     width = len(columns)
-    kept: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     lines: list[int] = []
     for cells, line in rows:
         if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
-            cells = cells[:width]  # noqa: PLW2901 - a delimiter too many at the end of a line says nothing
+            cells = cells[:width]  # noqa: PLW2901 - extra delimiters at the end of a line are harmless
         if len(cells) != width:
             if not _filled(cells):
                 continue
             raise DataError(f"expected {width} cells, found {len(cells)} ({path}:{line})")
-        kept.append(dict(zip(columns, cells, strict=True)))
+        records.append(dict(zip(columns, cells, strict=True)))
         lines.append(line)
-    empty = [name for name in columns if name.startswith("column_") and not any(row[name].strip() for row in kept)]
-    if kept and empty and len(empty) < width:
-        kept = [{name: cell for name, cell in row.items() if name not in empty} for row in kept]
+    empty = [name for name in columns if name.startswith("column_") and not any(row[name].strip() for row in records)]
+    if records and empty and len(empty) < width:
+        records = [{name: cell for name, cell in row.items() if name not in empty} for row in records]
         columns = tuple(name for name in columns if name not in empty)
-    return Table(path, columns, tuple(kept), tuple(lines), tuple(notes))
+    return Table(path, columns, tuple(records), tuple(lines), tuple(notes))
 
 
 def _spoken(delimiter: str) -> str:

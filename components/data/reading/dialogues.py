@@ -1,7 +1,7 @@
-"""Messages with calls of tools, as agents' programs write them down, as this project's messages.
+"""Converts agents' messages with tool calls to this project's messages.
 
-Decides how OpenAI's form and the parts of OpenTelemetry's GenAI conventions are read: a null content is an empty one,
-arguments stay the text that the model wrote, and an answer of a tool belongs to a call.
+Decides how OpenAI's form and the parts of OpenTelemetry's GenAI conventions are read: null content is empty, arguments
+stay the model's text, and a tool's answer belongs to a call.
 """
 
 import json
@@ -17,10 +17,10 @@ _CALLS, _ANSWERS = ("tool_call", "tool_use", "function_call"), ("tool_call_respo
 
 
 def messages_of(value: Any, where: str) -> tuple[Message, ...]:
-    """All messages of a list.
+    """All messages in a list.
 
     Raises:
-        DataError: It is none, or one of them is no message.
+        DataError: It is not a list, or an item is not a message.
     """
     listed = parsed(value)
     if not isinstance(listed, list):
@@ -35,23 +35,23 @@ def messages_of(value: Any, where: str) -> tuple[Message, ...]:
 
 
 def refuse_strangers(messages: Sequence[Message], where: str) -> None:
-    """Refuse a tool's answer to a call that nobody made.
+    """Refuse a tool's answer without a call.
 
     Raises:
-        DataError: Names the call.
+        DataError: There is one; the message names the call.
     """
-    known: set[str] = set()
+    calls_made: set[str] = set()
     for message in messages:
-        known |= {call.id for call in message.tool_calls}
-        if message.tool_call_id is not None and message.tool_call_id not in known:
+        calls_made |= {call.id for call in message.tool_calls}
+        if message.tool_call_id is not None and message.tool_call_id not in calls_made:
             raise DataError(f"expected answers to calls that were made, found {message.tool_call_id!r:.60} ({where})")
 
 
 def tools_of(value: Any, where: str) -> tuple[Tool, ...]:
-    """Definitions of tools: OpenAI's, or name, description and parameters alone.
+    """Tool definitions, in OpenAI's form or as bare name, description and parameters.
 
     Raises:
-        DataError: One of them is no definition with a schema.
+        DataError: One is not a definition with a schema.
     """
     listed = parsed(value)
     if listed is None:
@@ -73,7 +73,7 @@ def _tool(item: Any, where: str) -> Tool:
 
 
 def _messages(item: Any, before: int, where: str) -> list[Message]:
-    """The message that an item is; several answers of tools in one are several messages."""
+    """An item as messages: several tools' answers in one item become several messages."""
     if not isinstance(item, Mapping) or not isinstance(item.get("role"), str):
         raise DataError(f"expected a message with a role, found {_shown(item)} ({where})")
     name = item["role"].lower().strip()
@@ -87,13 +87,13 @@ def _messages(item: Any, before: int, where: str) -> list[Message]:
     called = [part for part in parts if part.get("type") in _CALLS]
     called += [call for call in item.get("tool_calls") or () if isinstance(call, Mapping)]
     called += [item["function_call"]] if isinstance(item.get("function_call"), Mapping) else []
-    said = [part for part in content if part not in called] if isinstance(content, list) else content
-    calls = tuple(_call(call, before + at, where) for at, call in enumerate(called))
+    texts = [part for part in content if part not in called] if isinstance(content, list) else content
+    calls = tuple(_call(call, before + index, where) for index, call in enumerate(called))
     answered = item.get("tool_call_id", item.get("id")) if role == "tool" else None
     return [
         Message(
             role=role,
-            content=text_of(said),
+            content=text_of(texts),
             tool_calls=calls,
             tool_call_id=answered if isinstance(answered, str) else None,
             name=item["name"] if isinstance(item.get("name"), str) else None,
@@ -102,9 +102,9 @@ def _messages(item: Any, before: int, where: str) -> list[Message]:
 
 
 def _answer(part: Mapping[str, Any]) -> Message:
-    said = next((part[name] for name in ("response", "result", "content") if part.get(name) is not None), "")
+    output = next((part[name] for name in ("response", "result", "content") if part.get(name) is not None), "")
     id = part.get("id", part.get("tool_use_id"))
-    content = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    content = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
     return Message(role="tool", content=content, tool_call_id=id if isinstance(id, str) else None)
 
 

@@ -1,4 +1,4 @@
-"""YAML documents that hold rows: the tests of promptfoo."""
+"""Reads YAML documents with rows: promptfoo's tests."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from components.data.reading import objects
 from components.data.reading.table import Table
 from components.errors import DataError
 
-_MOST_ALIASES = 50  # each may repeat all before it: few are enough to fill any memory
+_MOST_ALIASES = 50  # each may repeat all before it, so a few can fill any memory
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values, with few references from one place to another."""
+    """Loads plain values, with a limited number of references."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -28,10 +28,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse_yaml(text: str, path: Path) -> Table:
-    """The table of a YAML list of mappings, or of the list under `tests`.
+    """The table in a YAML list of mappings, or in the list under `tests`.
 
     Raises:
-        DataError: It is no YAML, or holds no such list.
+        DataError: It is not YAML, or has no such list.
     """
     try:
         value: Any = yaml.load(text, _Loader)

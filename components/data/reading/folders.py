@@ -1,6 +1,6 @@
 """A file, or a folder of files, as the parts of a source.
 
-Decides which files of a folder hold rows, and which part of the source each is, by its name.
+Decides which files of a folder have rows, and, by its name, which part of the source each is.
 """
 
 import json
@@ -31,15 +31,18 @@ _SUFFIXES = {
     ".xlsx", ".xlsm", ".yaml", ".yml",
 }  # fmt: skip
 _NOT_ROWS = re.compile(r"(readme|license|licence|dataset_infos?|state|dataset_dict|metadata|requirements)\b.*", re.I)
+_DECLARED = re.compile(r"(<\?xml\s|<!doctype\s+html|<html[\s>])", re.I)
+_TAG = re.compile(r"<([A-Za-z][\w:.-]*)(\s[^<>]*)?>")
+_HEAD = 4_096
 _MOST_FILES = 1000
 _SPLIT_COLUMNS = {"split", "partition", "subset", "set", "fold_name"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """What was read: a table for each part; `kind` says in words what wrote it.
+    """A source: a table for each part; `kind` describes what wrote it.
 
-    `roles` say what columns mean where the format says so; `system` is the most frequent system prompt.
+    `roles` are the columns' roles, if the format defines them; `system` is the most frequent system prompt.
     """
 
     parts: dict[Part, Table]
@@ -51,7 +54,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Options:
-    """How to read where a file does not say: its encoding, its sheet, and MLflow's translation of spans."""
+    """Reading options: an encoding, a sheet, and MLflow's translation of spans."""
 
     encoding: str | None = None
     sheet: str | None = None
@@ -59,18 +62,18 @@ class Options:
 
 
 def read_source(path: Path, options: Options | None = None) -> Source:
-    """Read a file or a folder, whatever its format.
+    """Read a file or a folder of any format.
 
     Raises:
-        ConfigError: Python knows no such encoding.
-        DataError: It is missing, empty, damaged, or of a format that holds no rows; the message says what was found.
+        ConfigError: Python has no such encoding.
+        DataError: It is missing, empty, damaged, or of a format without rows; the message says what was found.
     """
     options = options or Options()
     tables, notes = _tables(path, options)
     by_part: dict[Part, list[Table]] = {}
     for part, table in tables:
         by_part.setdefault(part, []).append(table)
-    parts: dict[Part, Table] = {part: _joined(found, notes) for part, found in by_part.items()}
+    parts: dict[Part, Table] = {part: _joined(tables_of_part, notes) for part, tables_of_part in by_part.items()}
     filled: dict[Part, Table] = {part: table for part, table in parts.items() if table.rows}
     parts = _by_column(filled, notes)
     if not parts:
@@ -79,11 +82,11 @@ def read_source(path: Path, options: Options | None = None) -> Source:
 
 
 def read_file(path: Path, options: Options | None = None) -> Table:
-    """The table of one file, as it is written.
+    """The table in a file, uninterpreted.
 
     Raises:
-        ConfigError: Python knows no such encoding.
-        DataError: It is missing, damaged, or of a format that holds no rows.
+        ConfigError: Python has no such encoding.
+        DataError: It is missing, damaged, or of a format without rows.
     """
     options = options or Options()
     content, kind = read_bytes(path)
@@ -100,7 +103,9 @@ def read_file(path: Path, options: Options | None = None) -> Table:
 
 
 def _of_text(text: str, path: Path) -> Table:
-    """The table of a text: JSON where it begins like some, else what the name says, else delimited."""
+    """The table in a text: JSON if it begins like JSON, else by the file's name, else delimited."""
+    if (markup := _markup(text)) is not None:
+        raise DataError(f"expected rows of data, found {markup}: bring its rows as .csv or .jsonl ({path})")
     suffix = path.suffix.lower().removesuffix(".gz") or Path(path.stem).suffix.lower()
     if suffix in (".yaml", ".yml"):
         return parse_yaml(text, path)
@@ -113,14 +118,23 @@ def _of_text(text: str, path: Path) -> Table:
     return replace(table, notes=(*table.notes, "the file is named as JSON, and holds csv")) if named_json else table
 
 
+def _markup(text: str) -> str | None:
+    """HTML or XML where a text is some: it says so, or its first tag is closed at its very end."""
+    head = text[:_HEAD].lstrip()
+    if (declared := _DECLARED.match(head)) is not None:
+        return "HTML" if "html" in declared[0].lower() else "XML"
+    tag = _TAG.match(head)
+    return "XML" if tag is not None and text.rstrip().endswith(f"</{tag[1]}>") else None
+
+
 def _is_delimited(text: str) -> bool:
-    """Whether a text that is named as JSON is a table after all."""
+    """Whether a text in a file named as JSON is delimited."""
     head = text.lstrip("\ufeff").split("\n", 2)[:2]
     return len(head) > 1 and not any(sign in head[0] for sign in '{}[]"') and any(sign in head[0] for sign in ",;\t")
 
 
 def _of_labels(text: str, path: Path) -> Table | None:
-    """Lines of fastText: `__label__x` and the text behind it."""
+    """Lines of fastText: `__label__x` followed by the text."""
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if not lines or not all(line.lstrip().startswith("__label__") for _, line in lines):
         return None
@@ -134,7 +148,7 @@ def _of_labels(text: str, path: Path) -> Table | None:
 
 
 def _tables(path: Path, options: Options) -> tuple[list[tuple[Part, Table]], list[str]]:
-    """All tables of a path with their parts, and what was decided about its files."""
+    """All tables of a path with their parts, and notes on decisions about its files."""
     if not path.is_dir():
         return [("all", read_file(path, options))], []
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
@@ -149,14 +163,14 @@ def _tables(path: Path, options: Options) -> tuple[list[tuple[Part, Table]], lis
             tables.append((_part(*relative.parts[:-1], _bare(file)), table))
     tables = _without_documents(tables, notes)
     if not tables:
-        seen = listed([one.name for one in sorted(path.iterdir())]) or "nothing"
+        seen = listed([entry.name for entry in sorted(path.iterdir())]) or "nothing"
         raise DataError(f"expected a folder with files of rows, found {seen} ({path})")
     return tables, notes
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """The files of a folder that may hold rows, in order."""
-    found = sorted(
+    """The files of a folder that may have rows, in order."""
+    files = sorted(
         file
         for file in folder.rglob("*")
         if file.is_file()
@@ -164,13 +178,13 @@ def _files(folder: Path) -> Iterator[Path]:
         and not any(part.startswith((".", "__")) for part in file.relative_to(folder).parts)
         and not _NOT_ROWS.fullmatch(file.name)
     )
-    if len(found) > _MOST_FILES:
-        raise DataError(f"expected at most {_MOST_FILES:,} files of rows, found {len(found):,} ({folder})")
-    yield from found
+    if len(files) > _MOST_FILES:
+        raise DataError(f"expected at most {_MOST_FILES:,} files of rows, found {len(files):,} ({folder})")
+    yield from files
 
 
 def _rows_or_nothing(file: Path, options: Options, notes: list[str]) -> Table | None:
-    """A file's table; a JSON or YAML document beside others that holds no rows is left out, and told."""
+    """A file's table; a JSON or YAML document without rows is left out, with a note."""
     try:
         table = read_file(file, options)
     except DataError as error:
@@ -187,7 +201,7 @@ def _rows_or_nothing(file: Path, options: Options, notes: list[str]) -> Table | 
 
 
 def _without_documents(tables: list[tuple[Part, Table]], notes: list[str]) -> list[tuple[Part, Table]]:
-    """The tables without JSON documents that share no column with another: they describe the data."""
+    """The tables except JSON documents that share no column with another: those describe the data."""
     documents = [
         table
         for _, table in tables
@@ -205,7 +219,7 @@ def _bare(file: Path) -> str:
 
 
 def _part(*names: str) -> Part:
-    """The part that a file or folder is named after, the last name first."""
+    """The part in a file's or folder's name, checking the last name first."""
     for name in reversed(names):
         words = re.split(r"[^a-z]+", name.lower())
         for pattern, part in _PARTS:
@@ -215,13 +229,16 @@ def _part(*names: str) -> Part:
 
 
 def _joined(tables: list[Table], notes: list[str]) -> Table:
-    """Several files of one part as one table, batches' answers beside their questions."""
+    """Several files of a part as one table, with batches' answers joined to their requests."""
     tables = _matched(tables, notes)
     if len(tables) == 1:
         return tables[0]
     common = set.intersection(*(set(table.columns) for table in tables))
     if not common:
-        first, other = tables[0], next(one for one in tables if not set(one.columns) & set(tables[0].columns))
+        first, other = (
+            tables[0],
+            next(candidate for candidate in tables if not set(candidate.columns) & set(tables[0].columns)),
+        )
         raise DataError(
             f"expected files of the same columns, found {listed(first.columns)} in {first.path.name} and "
             f"{listed(other.columns)} in {other.path.name}: bring one of them, or put them into folders of their own "
@@ -239,7 +256,7 @@ def _joined(tables: list[Table], notes: list[str]) -> Table:
 
 
 def _by_column(parts: dict[Part, Table], notes: list[str]) -> dict[Part, Table]:
-    """The parts that a column `split` names, where no file does."""
+    """The parts by a column `split`, if files have no parts."""
     table = parts.get("all")
     name = next((name for name in table.columns if name.lower() in _SPLIT_COLUMNS), None) if table else None
     if table is None or name is None or len(parts) > 1:
@@ -248,54 +265,58 @@ def _by_column(parts: dict[Part, Table], notes: list[str]) -> dict[Part, Table]:
     if "train" not in named or "all" in named:
         return parts
     columns = tuple(column for column in table.columns if column != name)
-    found: dict[Part, Table] = {}
+    by_part: dict[Part, Table] = {}
     parts_seen: list[Part] = list(dict.fromkeys(named))
     for part in parts_seen:
-        places = [at for at, one in enumerate(named) if one == part]
-        rows = tuple({key: value for key, value in table.rows[at].items() if key != name} for at in places)
-        found[part] = Table(table.path, columns, rows, tuple(table.lines[at] for at in places), table.notes)
+        rows_of_part = [index for index, part_of_row in enumerate(named) if part_of_row == part]
+        rows = tuple({key: value for key, value in table.rows[index].items() if key != name} for index in rows_of_part)
+        by_part[part] = Table(
+            table.path, columns, rows, tuple(table.lines[index] for index in rows_of_part), table.notes
+        )
     notes.append(f"`{name}` says which split a row belongs to")
-    return found
+    return by_part
 
 
 def _matched(tables: list[Table], notes: list[str]) -> list[Table]:
-    """OpenAI's batches: requests and outputs are in two files, and belong together by `custom_id`."""
-    asked = [table for table in tables if {"custom_id", "body"} <= set(table.columns)]
+    """OpenAI's batches: requests and outputs are in two files, matched by `custom_id`."""
+    requested = [table for table in tables if {"custom_id", "body"} <= set(table.columns)]
     answered = [table for table in tables if {"custom_id", "response"} <= set(table.columns)]
-    if not asked or not answered:
+    if not requested or not answered:
         return tables
-    requests = {str(row.get("custom_id")): row.get("body") for table in asked for row in table.rows}
+    requests = {str(row.get("custom_id")): row.get("body") for table in requested for row in table.rows}
     joined: list[Table] = []
     for table in answered:
         rows = tuple({**row, "request": requests.get(str(row.get("custom_id")))} for row in table.rows)
         joined.append(replace(table, rows=rows, columns=(*table.columns, "request")))
-    notes.append(f"the batch's answers are joined with its requests in {listed([table.path.name for table in asked])}")
-    return [table for table in tables if table not in asked and table not in answered] + joined
+    notes.append(
+        f"the batch's answers are joined with its requests in {listed([table.path.name for table in requested])}"
+    )
+    return [table for table in tables if table not in requested and table not in answered] + joined
 
 
 def _shaped(path: Path, parts: dict[Part, Table], notes: list[str], options: Options) -> Source:
-    """The parts in the form of the program that wrote them."""
+    """The parts, interpreted as records of the program that wrote them."""
     read: dict[Part, Table] = {}
     kinds: Counter[str] = Counter()
     systems: Counter[str] = Counter()
     roles: dict[str, str] = {}
     for part, table in parts.items():
-        read[part], made = shaped(table, options.translate)
+        read[part], form = shaped(table, options.translate)
         notes += table.notes
-        if made is not None:
-            kinds[made.kind] += 1
-            systems += made.systems
-            roles |= made.roles
-            notes += made.notes
+        if form is not None:
+            kinds[form.kind] += 1
+            systems += form.systems
+            roles |= form.roles
+            notes += form.notes
             if not read[part].rows:
-                raise DataError(f"expected questions with answers, found {made.kind} with {_lacking(table)} ({path})")
+                raise DataError(f"expected questions with answers, found {form.kind} with {_lacking(table)} ({path})")
     kind = next(iter(kinds), "rows")
     system = systems.most_common(1)[0][0] if systems and "system" not in roles else ""
     return Source(read, kind, tuple(dict.fromkeys(notes)), roles, system)
 
 
 def _lacking(table: Table) -> str:
-    """What a table of known records lacks that none gave a row."""
+    """What is missing in a table of known records that gave no rows."""
     if {"custom_id", "response"} <= set(table.columns):
         return "answers alone: put the batch's request file beside it into one folder and bring the folder"
     if {"custom_id", "body"} <= set(table.columns):
@@ -304,5 +325,5 @@ def _lacking(table: Table) -> str:
 
 
 def to_line(row: dict[str, Any]) -> str:
-    """A row as one line of JSON."""
+    """A row as a line of JSON."""
     return json.dumps(row, ensure_ascii=False) + "\n"

@@ -1,7 +1,7 @@
-"""JSON as tables: one object a line, an array of objects, objects one behind the other, or an object that holds rows.
+"""Reads JSON as tables: an object per line, an array of objects, consecutive objects, or an object with rows.
 
-Decides what a JSON value becomes: numbers beyond a double are null, NaN is null, whole numbers of more than 18 digits
-stay texts, since they name something and count nothing.
+Decides how JSON values are converted: numbers beyond a double and NaN are null; integers of more than 18 digits stay
+texts, because they are identifiers.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from components.data.reading.table import Table
 from components.errors import DataError
 
-MOST_DEPTH = 60  # of nested objects and lists
+MOST_DEPTH = 60  # levels of nested objects and lists
 _MOST_DIGITS = 18
 _ROW_KEYS = (
     "data", "rows", "records", "examples", "items", "results", "tests", "traces", "observations", "samples", "entries",
@@ -21,10 +21,10 @@ _ROW_KEYS = (
 
 
 def parse(text: str, path: Path) -> Table:
-    """The table of a JSON text; columns in the order in which they first occur.
+    """The table in a JSON text; columns are in the order of their first occurrence.
 
     Raises:
-        DataError: It is no JSON, or holds something else than objects; the message says where.
+        DataError: It is not JSON, or has values other than objects; the message says where.
     """
     stripped = text.lstrip()
     if stripped.startswith("["):
@@ -38,10 +38,10 @@ def parse(text: str, path: Path) -> Table:
 
 
 def loads(text: str) -> Any:
-    """The value of a JSON text, by this module's rules.
+    """The value of a JSON text, under this module's rules.
 
     Raises:
-        ValueError: It is no JSON, or nested too deeply.
+        ValueError: It is not JSON, or nested too deeply.
     """
     try:
         value = _DECODER.decode(text)
@@ -53,16 +53,16 @@ def loads(text: str) -> Any:
 
 
 def depth(value: Any) -> int:
-    """How deeply objects and lists are nested in a value."""
-    level, found = [value], 0
-    while level := [one for one in level if isinstance(one, dict | list)]:
-        found += 1
-        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
-    return found
+    """The depth to which objects and lists are nested in a value."""
+    level, levels = [value], 0
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        levels += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return levels
 
 
 def looks_like_json(text: str) -> bool:
-    """Whether a text begins with a JSON object, or with a list of some."""
+    """Whether a text begins with a JSON object or a list of objects."""
     stripped = text.lstrip()
     if stripped.startswith("["):
         return stripped[1:].lstrip()[:1] in ("{", "]", "[", '"')
@@ -70,14 +70,14 @@ def looks_like_json(text: str) -> bool:
 
 
 def _is_by_line(text: str) -> bool:
-    """Whether the first line is an object by itself, and other lines follow."""
+    """Whether the first line is a complete object, followed by other lines."""
     head, _, rest = text.partition("\n")
     if not rest.strip():
         return False
     try:
         loads(head)
     except ValueError:
-        # A damaged line among whole ones is damage, and not the first line of an object over several.
+        # A damaged line among complete ones is damage, not the first line of an object that spans several.
         return any(_is_object(line) for line in rest.split("\n", 3)[:3])
     return True
 
@@ -90,7 +90,7 @@ def _is_object(line: str) -> bool:
 
 
 def _lines(text: str, path: Path) -> Iterator[tuple[Any, int]]:
-    # Not splitlines: JSON strings may hold U+2028 and other characters that Python takes for line ends.
+    # Not splitlines: JSON strings may contain U+2028 and other characters that Python treats as line ends.
     for line, written in enumerate(text.split("\n"), start=1):
         if written.strip():
             yield _read(written, path, line), line
@@ -106,45 +106,45 @@ def _read(written: str, path: Path, line: int) -> Any:
 
 
 def _array(text: str, path: Path) -> Iterator[tuple[Any, int]]:
-    """The items of an array and their lines."""
-    at, places = text.index("[") + 1, _Lines(text)
-    at = _after_space(text, at)
-    while text[at : at + 1] != "]":
-        line = places.of(at)
-        value, at = _decoded(text, at, path)
+    """An array's items and their lines."""
+    position, lines = text.index("[") + 1, _Lines(text)
+    position = _after_space(text, position)
+    while text[position : position + 1] != "]":
+        line = lines.of(position)
+        value, position = _decoded(text, position, path)
         yield value, line
-        at = _after_space(text, at)
-        if text[at : at + 1] == ",":
-            at = _after_space(text, at + 1)
-        elif text[at : at + 1] != "]":
+        position = _after_space(text, position)
+        if text[position : position + 1] == ",":
+            position = _after_space(text, position + 1)
+        elif text[position : position + 1] != "]":
             raise DataError(
-                f"expected a comma or ] in the JSON array, found {_shown(text, at)} ({path}:{places.of(at)})"
+                f"expected a comma or ] in the JSON array, found {_shown(text, position)} ({path}:{lines.of(position)})"
             )
-    end = _after_space(text, at + 1)
+    end = _after_space(text, position + 1)
     if end < len(text):
-        raise DataError(f"expected the end of the JSON array, found {_shown(text, end)} ({path}:{places.of(end)})")
+        raise DataError(f"expected the end of the JSON array, found {_shown(text, end)} ({path}:{lines.of(end)})")
 
 
 def _sequence(text: str, path: Path) -> Iterator[tuple[Any, int]]:
-    """Objects one behind the other, commas between them allowed."""
-    at, places = _after_space(text, 0), _Lines(text)
-    while at < len(text):
-        line = places.of(at)
-        value, at = _decoded(text, at, path)
+    """Consecutive objects, optionally separated by commas."""
+    position, lines = _after_space(text, 0), _Lines(text)
+    while position < len(text):
+        line = lines.of(position)
+        value, position = _decoded(text, position, path)
         yield value, line
-        at = _after_space(text, at)
-        if text[at : at + 1] == ",":
-            at = _after_space(text, at + 1)
+        position = _after_space(text, position)
+        if text[position : position + 1] == ",":
+            position = _after_space(text, position + 1)
 
 
-def _decoded(text: str, at: int, path: Path) -> tuple[Any, int]:
+def _decoded(text: str, position: int, path: Path) -> tuple[Any, int]:
     try:
-        value, end = _DECODER.raw_decode(text, at)
+        value, end = _DECODER.raw_decode(text, position)
     except json.JSONDecodeError as error:
         place = f"{path}:{error.lineno}"
         raise DataError(f"expected a JSON object, found {error.msg} at column {error.colno} ({place})") from error
     except RecursionError as error:
-        place = f"{path}:{_Lines(text).of(at)}"
+        place = f"{path}:{_Lines(text).of(position)}"
         raise DataError(
             f"expected a JSON object, found one nested more than {MOST_DEPTH} levels deep ({place})"
         ) from error
@@ -152,29 +152,29 @@ def _decoded(text: str, at: int, path: Path) -> tuple[Any, int]:
 
 
 class _Lines:
-    """The line of a position, asked in ascending order."""
+    """Gives the line of a position; positions must be ascending."""
 
     def __init__(self, text: str) -> None:
         self._text, self._at, self._line = text, 0, 1
 
-    def of(self, at: int) -> int:
-        self._line += self._text.count("\n", self._at, at)
-        self._at = at
+    def of(self, position: int) -> int:
+        self._line += self._text.count("\n", self._at, position)
+        self._at = position
         return self._line
 
 
-def _after_space(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\r\n":
-        at += 1
-    return at
+def _after_space(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t\r\n":
+        position += 1
+    return position
 
 
-def _shown(text: str, at: int) -> str:
-    return repr(text[at : at + 20]) if at < len(text) else "its end"
+def _shown(text: str, position: int) -> str:
+    return repr(text[position : position + 20]) if position < len(text) else "its end"
 
 
 def _contained(value: dict[str, Any], path: Path) -> Table:
-    """The rows of one object: the list under a usual name, columns side by side, or the object itself."""
+    """The rows in an object: a list under a common name, parallel columns, or the object itself."""
     lists = {name: items for name, items in value.items() if isinstance(items, list)}
     rows = {name: items for name, items in lists.items() if items and all(isinstance(item, dict) for item in items)}
     names = [name for name in _ROW_KEYS if name in rows] or (list(rows) if len(rows) == 1 else [])
@@ -223,7 +223,7 @@ def _finite(digits: str) -> float | None:
 
 
 def _nothing(constant: str) -> None:
-    """NaN and Infinity are no JSON, and stand for a value that is missing."""
+    """NaN and Infinity are not JSON and count as missing values."""
 
 
 _NAMES = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}

@@ -1,7 +1,7 @@
-"""Records of known programs as rows of input and answer: chats, completions, test files, traces.
+"""Converts the records of known programs to rows of input and answer: chats, completions, test files, traces.
 
-Decides which program wrote a record, by its keys; each has a function that turns one record into a row, or into None
-where it holds no question or no answer.
+Decides by a record's keys which program wrote it; each program has a function that turns a record into a row, or None
+if there is no question or no answer.
 """
 
 from collections import Counter
@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.data.reading import spans
-from components.data.reading.conversations import Asked, chat_of, parsed, reply_of, text_of
+from components.data.reading import annotations, spans
+from components.data.reading.conversations import Exchange, chat_of, parsed, reply_of, text_of
 from components.data.reading.table import Table
 
 INPUT, EARLIER, ANSWER, SYSTEM = "text", "conversation", "answer", "system"
@@ -20,7 +20,7 @@ Translate = spans.Translate
 
 @dataclass
 class Shaped:
-    """Rows of one form: `systems` counts system prompts; `roles` say what a column means where the form says so."""
+    """Rows from a known form: `systems` counts system prompts; `roles` are the columns' roles if the form has them."""
 
     rows: list[Row | None]
     kind: str
@@ -31,73 +31,77 @@ class Shaped:
 
 @dataclass(frozen=True)
 class Shape:
-    """A program's records: its name, how a record is recognised, and how it becomes a row."""
+    """A form of records: its name, how to recognise a record, and how to turn it into a row."""
 
     name: str
     is_one: Callable[[Mapping[str, Any]], bool]
     row: Callable[[Mapping[str, Any]], Row | None]
+    settle: Callable[[Sequence[Row | None]], None] = lambda rows: None  # what can only be told from all rows
 
 
 def shaped(table: Table, translate: Translate | None = None) -> tuple[Table, Shaped | None]:
-    """The table in its program's form, as rows of input and answer; None where it is of no known program.
+    """The table as rows of input and answer, with its form; None if the form is unknown.
 
     `translate` is MLflow's translation of a span's attributes (`components.registry.translation`).
     """
     table = spans.unpacked(table, translate)
     sample = [row for row in table.rows[:200] if row]
-    shape = next((one for one in SHAPES if sum(one.is_one(row) for row in sample) > len(sample) / 2), None)
+    shape = next(
+        (candidate for candidate in SHAPES if sum(candidate.is_one(row) for row in sample) > len(sample) / 2), None
+    )
     if shape is None:
         return table, None
     rows = [shape.row(row) if shape.is_one(row) else None for row in table.rows]
-    made = Shaped(rows, shape.name)
-    _finish(made)
-    kept = [(row, line) for row, line in zip(made.rows, table.lines, strict=True) if row is not None]
-    columns = dict.fromkeys(name for row, _ in kept for name in row)
-    lost = len(made.rows) - len(kept)
+    shape.settle(rows)
+    form = Shaped(rows, shape.name)
+    _finish(form)
+    pairs = [(row, line) for row, line in zip(form.rows, table.lines, strict=True) if row is not None]
+    columns = dict.fromkeys(name for row, _ in pairs for name in row)
+    lost = len(form.rows) - len(pairs)
     if lost:
-        made.notes.append(f"{lost:,} of {len(made.rows):,} records have no question or no answer, and are left out")
+        form.notes.append(f"{lost:,} of {len(form.rows):,} records have no question or no answer, and are left out")
     read = Table(
-        table.path, tuple(columns), tuple(row for row, _ in kept), tuple(line for _, line in kept), table.notes
+        table.path, tuple(columns), tuple(row for row, _ in pairs), tuple(line for _, line in pairs), table.notes
     )
-    return read, made
+    return read, form
 
 
-def _finish(made: Shaped) -> None:
-    """System prompts out of the rows, unless they vary; earlier turns only where there are some."""
-    rows = [row for row in made.rows if row is not None]
-    made.systems = Counter(str(row[SYSTEM]) for row in rows if row.get(SYSTEM))
-    if len(made.systems) > max(3, 0.1 * len(rows)):
-        made.notes.append(f"{len(made.systems):,} different system prompts: they are an input")
-        made.roles[SYSTEM] = "input"
+def _finish(form: Shaped) -> None:
+    """Take system prompts out of the rows unless they vary, and drop earlier turns if there are none."""
+    rows = [row for row in form.rows if row is not None]
+    form.systems = Counter(str(row[SYSTEM]) for row in rows if row.get(SYSTEM))
+    if len(form.systems) > max(3, 0.1 * len(rows)):
+        form.notes.append(f"{len(form.systems):,} different system prompts: they are an input")
+        form.roles[SYSTEM] = "input"
     else:
         for row in rows:
             row.pop(SYSTEM, None)
-        if len(made.systems) > 1:
-            made.notes.append(
-                f"{len(made.systems)} different system prompts: the most frequent one is the first prompt"
+        if len(form.systems) > 1:
+            form.notes.append(
+                f"{len(form.systems)} different system prompts: the most frequent one is the first prompt"
             )
     earlier = sum(bool(row.get(EARLIER)) for row in rows)
     for row in rows:
         if not earlier:
             row.pop(EARLIER, None)
     if earlier:
-        made.notes.append(
+        form.notes.append(
             f"{earlier:,} of {len(rows):,} have earlier turns: the last answer is learnt, `{EARLIER}` holds what was "
             "said before it"
         )
-    made.roles |= {name: role for name, role in ((INPUT, "input"), (EARLIER, "input"), (ANSWER, "answer"))}
-    made.roles = {name: role for name, role in made.roles.items() if any(name in row for row in rows)}
+    form.roles |= {name: role for name, role in ((INPUT, "input"), (EARLIER, "input"), (ANSWER, "answer"))}
+    form.roles = {name: role for name, role in form.roles.items() if any(name in row for row in rows)}
 
 
-def _chat_row(asked: Asked | None, answer: Any, others: Mapping[str, Any]) -> Row | None:
-    if asked is None or answer in (None, "", [], {}) or not (asked.question.strip() or asked.earlier):
+def _chat_row(exchange: Exchange | None, answer: Any, others: Mapping[str, Any]) -> Row | None:
+    if exchange is None or answer in (None, "", [], {}) or not (exchange.question.strip() or exchange.earlier):
         return None
-    row = {SYSTEM: asked.system, EARLIER: asked.earlier, INPUT: asked.question, ANSWER: answer}
+    row = {SYSTEM: exchange.system, EARLIER: exchange.earlier, INPUT: exchange.question, ANSWER: answer}
     return row | {name if name not in row else f"{name}_2": value for name, value in others.items() if _is_plain(value)}
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value beside a conversation is one that a column may hold."""
+    """Whether a value next to a conversation is suitable for a column."""
     return value is None or isinstance(value, str | int | float | bool)
 
 
@@ -106,26 +110,28 @@ def _others(record: Mapping[str, Any], *used: str) -> Row:
 
 
 def _messages_row(record: Mapping[str, Any]) -> Row | None:
-    """OpenAI's fine-tuning chats, ShareGPT's, Gemini's, Anthropic's."""
+    """Chats of OpenAI's fine-tuning, ShareGPT, Gemini and Anthropic."""
     system = {name: record[name] for name in ("system", "systemInstruction") if name in record}
     chat = chat_of({"messages": record[_chat_column(record) or _CHATS[0]], **system})
-    asked = chat.asked() if chat else None
+    exchange = chat.last_exchange() if chat else None
     used = (*_CHATS, "tools", "functions", "parallel_tool_calls")
-    return _chat_row(asked, asked.answer if asked else None, _others(record, *used, "system", "systemInstruction"))
+    return _chat_row(
+        exchange, exchange.answer if exchange else None, _others(record, *used, "system", "systemInstruction")
+    )
 
 
 _CHATS = ("messages", "conversations", "conversation", "contents")
 
 
 def _is_chat(record: Mapping[str, Any]) -> bool:
-    """Whether messages end in an answer; a request alone is none."""
+    """Whether messages end in an answer; a bare request does not count."""
     if "choices" in record or "response" in record or "ideal" in record:
         return False
     return _chat_column(record) is not None
 
 
 def _chat_column(record: Mapping[str, Any]) -> str | None:
-    """The first column that holds a chat; others of such a name may be empty or hold something else."""
+    """The first column with a chat; others with such names may be empty or have other content."""
     return next((name for name in _CHATS if name in record and chat_of(record[name]) is not None), None)
 
 
@@ -134,11 +140,11 @@ def _is_completion(record: Mapping[str, Any]) -> bool:
 
 
 def _completion_row(record: Mapping[str, Any]) -> Row | None:
-    """Prompt and completion; either may be messages."""
-    asked = chat_of(record["prompt"])
+    """A prompt and a completion, each a text or messages."""
+    prompt_chat = chat_of(record["prompt"])
     others = _others(record, "prompt", "completion")
-    if asked is not None:
-        return _chat_row(asked.asked(), reply_of(record["completion"]), others)
+    if prompt_chat is not None:
+        return _chat_row(prompt_chat.last_exchange(), reply_of(record["completion"]), others)
     prompt, answer = text_of(record["prompt"]), reply_of(record["completion"])
     return {INPUT: prompt, ANSWER: answer} | others if prompt.strip() and answer is not None else None
 
@@ -148,21 +154,21 @@ def _is_preference(record: Mapping[str, Any]) -> bool:
 
 
 def _preference_row(record: Mapping[str, Any]) -> Row | None:
-    """Of two answers the preferred one."""
+    """The preferred one of two answers."""
     chosen = record.get("preferred_output", record.get("chosen"))
-    asked = chat_of(record.get("input", record.get("prompt")))
-    if asked is None and (chat := chat_of(chosen)) is not None and record.get("prompt") is None:
-        whole = chat.asked()
+    prompt_chat = chat_of(record.get("input", record.get("prompt")))
+    if prompt_chat is None and (chat := chat_of(chosen)) is not None and record.get("prompt") is None:
+        whole = chat.last_exchange()
         return _chat_row(whole, whole.answer if whole else None, {})
-    if asked is None:
+    if prompt_chat is None:
         prompt = text_of(record.get("input", record.get("prompt")))
-        asked_of, answer = Asked("", "", prompt, None, 0), reply_of(chosen)
+        asked_of, answer = Exchange("", "", prompt, None, 0), reply_of(chosen)
         return _chat_row(asked_of, answer, {})
-    return _chat_row(asked.asked(), reply_of(chosen), {})
+    return _chat_row(prompt_chat.last_exchange(), reply_of(chosen), {})
 
 
 def _body(record: Mapping[str, Any], name: str) -> Any:
-    """A request or response, taken out of its envelope."""
+    """A request or response without its envelope."""
     value = parsed(record.get(name))
     return value["body"] if isinstance(value, Mapping) and isinstance(value.get("body"), Mapping) else value
 
@@ -186,7 +192,7 @@ def _response(record: Mapping[str, Any]) -> Any:
 
 
 def _is_logged(record: Mapping[str, Any]) -> bool:
-    """Whether a record holds a request and its response, as stored completions and proxies' logs do."""
+    """Whether a record has a request and its response, as in stored completions and proxies' logs."""
     if "choices" in record:
         return True
     response = _response(record)
@@ -203,12 +209,12 @@ def _logged_row(record: Mapping[str, Any]) -> Row | None:
     instructions = request.get("instructions") or request.get("system") or record.get("instructions")
     if chat is None:
         prompt = text_of(request.get("input", request.get("prompt")))
-        asked: Asked | None = Asked("", "", prompt, None, 0)
+        exchange: Exchange | None = Exchange("", "", prompt, None, 0)
     else:
-        asked = chat.asked()
-    if asked is not None and isinstance(instructions, str) and not asked.system:
-        asked = Asked(instructions, asked.earlier, asked.question, asked.answer, asked.turns)
-    return _chat_row(asked, reply_of(response), {})
+        exchange = chat.last_exchange()
+    if exchange is not None and isinstance(instructions, str) and not exchange.system:
+        exchange = Exchange(instructions, exchange.earlier, exchange.question, exchange.answer, exchange.turns)
+    return _chat_row(exchange, reply_of(response), {})
 
 
 def _is_eval(record: Mapping[str, Any]) -> bool:
@@ -221,8 +227,8 @@ def _eval_row(record: Mapping[str, Any]) -> Row | None:
     ideal = parsed(inner["ideal"])
     answer = ideal[0] if isinstance(ideal, list) and ideal and isinstance(ideal[0], str) else ideal
     chat = chat_of(inner["input"])
-    asked = chat.asked() if chat else Asked("", "", text_of(inner["input"]), None, 0)
-    return _chat_row(asked, answer, _others(inner, "input", "ideal"))
+    exchange = chat.last_exchange() if chat else Exchange("", "", text_of(inner["input"]), None, 0)
+    return _chat_row(exchange, answer, _others(inner, "input", "ideal"))
 
 
 def _is_test(record: Mapping[str, Any]) -> bool:
@@ -230,13 +236,14 @@ def _is_test(record: Mapping[str, Any]) -> bool:
 
 
 def _test_row(record: Mapping[str, Any]) -> Row | None:
-    """A test of promptfoo: its variables are inputs; the answer is what an assertion compares with."""
+    """A promptfoo test: its variables are inputs; the answer is an assertion's value."""
     if isinstance(record.get("vars"), Mapping):
         checks = record.get("assert")
         values = [
-            one.get("value")
-            for one in (checks if isinstance(checks, list) else [])
-            if isinstance(one, Mapping) and one.get("type") in ("equals", "similar", "levenshtein", "rouge-n", "bleu")
+            check.get("value")
+            for check in (checks if isinstance(checks, list) else [])
+            if isinstance(check, Mapping)
+            and check.get("type") in ("equals", "similar", "levenshtein", "rouge-n", "bleu")
         ]
         variables = {str(name): value for name, value in record["vars"].items()}
     else:
@@ -249,7 +256,7 @@ def _test_row(record: Mapping[str, Any]) -> Row | None:
 
 
 def _expected(cell: str) -> str | None:
-    """The answer that a cell of `__expected` names; None where it names a check."""
+    """The answer in an `__expected` cell; None if it is a check."""
     kind, colon, rest = cell.partition(":")
     name = kind.strip().partition("(")[0]
     if not colon or " " in name or not name.replace("-", "").isalnum() or not name.islower():
@@ -274,10 +281,14 @@ def _is_langfuse(record: Mapping[str, Any]) -> bool:
 
 
 def _langfuse_row(record: Mapping[str, Any]) -> Row | None:
-    """A dataset's item, a trace or an observation: the expected output where there is one, else the output."""
+    """A dataset's item, a trace or an observation: the expected output if there is one, else the output."""
     asked_of, output = record["input"], record.get("output")
     if output in (None, "") and isinstance(record.get("observations"), list):
-        generations = [one for one in record["observations"] if isinstance(one, Mapping) and one.get("output")]
+        generations = [
+            observation
+            for observation in record["observations"]
+            if isinstance(observation, Mapping) and observation.get("output")
+        ]
         if generations:
             asked_of, output = generations[-1].get("input"), generations[-1]["output"]
     expected = record.get("expectedOutput", record.get("expected_output"))
@@ -285,7 +296,7 @@ def _langfuse_row(record: Mapping[str, Any]) -> Row | None:
 
 
 def _kept(record: Mapping[str, Any]) -> Row:
-    """What of a trace says something about the row: who, when, and how it was named."""
+    """A trace's information about the row: who, when, and its name."""
     names = {
         "id": ("id",),
         "user_id": ("userId", "user_id"),
@@ -318,4 +329,8 @@ SHAPES: Sequence[Shape] = (
     Shape("tests of promptfoo", _is_test, _test_row),
     Shape("an export of Langfuse", _is_langfuse, _langfuse_row),
     Shape("prompts and completions", _is_completion, _completion_row),
+    Shape("tasks of Label Studio", annotations.is_label_studio, annotations.label_studio_row, annotations.settle),
+    Shape("examples of Prodigy", annotations.is_prodigy, annotations.prodigy_row, annotations.settle),
+    Shape("records of Argilla", annotations.is_argilla, annotations.argilla_row, annotations.settle),
+    Shape("inputs and expected outputs", annotations.is_pair, annotations.pair_row),
 )

@@ -1,20 +1,20 @@
-"""Spans of traces as records: MLflow's traces and OpenTelemetry's GenAI spans, by MLflow's own translation.
+"""Reads the spans of traces as records: MLflow's traces and OpenTelemetry's GenAI spans, with MLflow's translation.
 
-Decides which spans are calls of a model, and what of their inputs was asked. Which attribute of which convention holds
-what, the translation knows; it is handed in, since only the registry knows MLflow.
+Decides which spans are calls of a model, and which of their inputs is the question. The translation, which knows the
+attributes of all conventions, is passed in, because only the registry may use MLflow.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from components.data.reading.conversations import Asked, chat_of, parsed, reply_of, text_of
+from components.data.reading.conversations import Exchange, chat_of, parsed, reply_of, text_of
 from components.data.reading.objects import loads
 from components.data.reading.table import Table
 
 INPUTS, OUTPUTS = "span inputs", "span outputs"
 Row = dict[str, Any]
-# A span's attributes and events in, its attributes with MLflow's names out.
+# (A span's attributes, its events) → its attributes under MLflow's names.
 Translate = Callable[[Mapping[str, Any], list[Any]], Mapping[str, Any]]
 _CALLS = {"CHAT_MODEL", "LLM"}
 _OWN_INPUTS, _OWN_OUTPUTS, _KIND = "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.spanType"
@@ -22,45 +22,45 @@ _QUESTION_KEYS = ("question", "query", "input", "prompt", "text", "message", "us
 
 
 def unpacked(table: Table, translate: Translate | None) -> Table:
-    """The records of the table's spans; a table that holds none, as it is."""
+    """The table's spans as records; a table without spans is returned unchanged."""
     if not table.rows or not any(holds_spans(row) for row in table.rows[:20]):
         return table
-    found = [
-        (one, line)
+    spans = [
+        (span, line)
         for record, line in zip(table.rows, table.lines, strict=True)
-        for one in _of_record(record, translate or _untranslated)
-        if one[INPUTS] is not None
+        for span in _of_record(record, translate or _untranslated)
+        if span[INPUTS] is not None
     ]
-    # A call inside an agent's span is the model's; where no span is known to be one, the outermost say what was asked.
-    calls = [(one, line) for one, line in found if one["kind"] in _CALLS]
-    kept = calls or [(one, line) for one, line in found if one["root"]]
-    rows = [{name: value for name, value in one.items() if name not in ("kind", "root")} for one, _ in kept]
-    lines = [line for _, line in kept]
+    # A call inside an agent's span is the model's; if no span is known to be one, the outermost have the question.
+    calls = [(span, line) for span, line in spans if span["kind"] in _CALLS]
+    selected = calls or [(span, line) for span, line in spans if span["root"]]
+    rows = [{name: value for name, value in span.items() if name not in ("kind", "root")} for span, _ in selected]
+    lines = [line for _, line in selected]
     columns = dict.fromkeys(name for row in rows for name in row)
     return Table(table.path, tuple(columns), tuple(rows), tuple(lines), table.notes)
 
 
 def row_of(asked_of: Any, output: Any, others: Mapping[str, Any]) -> Row | None:
-    """A row of what was asked and answered; inputs that are no conversation are variables of their own."""
+    """A row of question and answer; inputs that are not a conversation become separate variables."""
     answer, value = reply_of(output), parsed(asked_of)
     if answer is None or value in (None, "", [], {}):
         return None
     chat = chat_of(value)
-    if chat is not None and (asked := chat.asked()) is not None:
-        return _row(asked, answer, others)
+    if chat is not None and (exchange := chat.last_exchange()) is not None:
+        return _row(exchange, answer, others)
     if isinstance(value, Mapping):
         if len(value) == 1 or (set(value) & set(_QUESTION_KEYS) and not _variables(value)):
             name = next((name for name in _QUESTION_KEYS if name in value), next(iter(value)))
-            return _row(Asked("", "", text_of(value[name]), None, 0), answer, others)
+            return _row(Exchange("", "", text_of(value[name]), None, 0), answer, others)
         variables = _variables(value)
         if not variables:
             return None
         return {**variables, "answer": answer, **{k: v for k, v in others.items() if k not in variables}}
-    return _row(Asked("", "", text_of(value), None, 0), answer, others)
+    return _row(Exchange("", "", text_of(value), None, 0), answer, others)
 
 
 def _variables(value: Mapping[str, Any]) -> Row:
-    """The inputs that are texts or numbers, settings of the model left out."""
+    """The inputs that are texts or numbers, without the model's settings."""
     settings = {"model", "temperature", "max_tokens", "top_p", "stream", "stop", "seed", "n"}
     return {
         "answer_2" if name == "answer" else str(name): item
@@ -69,20 +69,25 @@ def _variables(value: Mapping[str, Any]) -> Row:
     }
 
 
-def _row(asked: Asked, answer: Any, others: Mapping[str, Any]) -> Row | None:
-    if not asked.question.strip():
+def _row(exchange: Exchange, answer: Any, others: Mapping[str, Any]) -> Row | None:
+    if not exchange.question.strip():
         return None
-    row = {"system": asked.system, "conversation": asked.earlier, "text": asked.question, "answer": answer}
+    row = {"system": exchange.system, "conversation": exchange.earlier, "text": exchange.question, "answer": answer}
     return row | {name if name not in row else f"{name}_2": value for name, value in others.items()}
 
 
 def holds_spans(record: Mapping[str, Any]) -> bool:
-    """Whether a record is a trace, or spans of one."""
-    if record.keys() & {"resourceSpans", "resource_spans", "spans"}:
+    """Whether a record is a trace or has spans."""
+    if record.keys() & {"resourceSpans", "resource_spans"} or ("spans" in record and not _are_marks(record["spans"])):
         return True
     if isinstance(record.get("attributes"), Mapping) and record.keys() & {"context", "trace_id", "traceId", "span_id"}:
         return True
     return bool({"info", "data"} <= record.keys() or isinstance(parsed(record.get("trace")), Mapping))
+
+
+def _are_marks(value: Any) -> bool:
+    """Whether spans are pieces of a text that somebody marked, as annotation tools call them."""
+    return any(isinstance(one, Mapping) and {"start", "end", "label"} <= one.keys() for one in list_of(parsed(value)))
 
 
 def _of_record(record: Mapping[str, Any], translate: Translate) -> Iterator[Row]:
@@ -97,22 +102,22 @@ def _of_record(record: Mapping[str, Any], translate: Translate) -> Iterator[Row]
             for event in list_of(span.get("events"))
             if isinstance(event, Mapping)
         ]
-        known = translate(attributes, events)
-        kind = parsed_text(known.get(_KIND)) or parsed_text(span.get("span_type"))
-        inputs = _with_system(known, attributes)
+        translated = translate(attributes, events)
+        kind = parsed_text(translated.get(_KIND)) or parsed_text(span.get("span_type"))
+        inputs = _with_system(translated, attributes)
         root = not (span.get("parentSpanId") or span.get("parent_span_id") or span.get("parent_id"))
         yield {
             INPUTS: inputs if inputs is not None else _loaded(span.get("inputs")),
-            OUTPUTS: expected if expected is not None else _loaded(known.get(_OWN_OUTPUTS, span.get("outputs"))),
+            OUTPUTS: expected if expected is not None else _loaded(translated.get(_OWN_OUTPUTS, span.get("outputs"))),
             "created_at": _moment(span),
             "kind": str(kind or "UNKNOWN").upper(),
             "root": root,
         }
 
 
-def _with_system(known: Mapping[str, Any], attributes: Mapping[str, Any]) -> Any:
-    """A span's inputs, with the system instructions that the conventions keep apart."""
-    inputs = _loaded(known.get(_OWN_INPUTS))
+def _with_system(translated: Mapping[str, Any], attributes: Mapping[str, Any]) -> Any:
+    """A span's inputs, with the system instructions, which the conventions keep separately."""
+    inputs = _loaded(translated.get(_OWN_INPUTS))
     system = text_of(_loaded(attributes.get("gen_ai.system_instructions")))
     messages = parsed(inputs)
     if system and isinstance(messages, list):
@@ -121,13 +126,13 @@ def _with_system(known: Mapping[str, Any], attributes: Mapping[str, Any]) -> Any
 
 
 def _loaded(value: Any) -> Any:
-    """What a value is that was written as JSON, perhaps twice."""
-    found = parsed_text(value)
-    return parsed(found)
+    """A value that was encoded as JSON, perhaps twice."""
+    text = parsed_text(value)
+    return parsed(text)
 
 
 def parsed_text(value: Any) -> Any:
-    """A text that was written as a JSON string."""
+    """A text that was encoded as a JSON string."""
     if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
         try:
             return loads(value)
@@ -137,7 +142,7 @@ def parsed_text(value: Any) -> Any:
 
 
 def spans_of(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """All spans of a record."""
+    """All spans in a record."""
     resources = record.get("resourceSpans", record.get("resource_spans"))
     if isinstance(resources, list):
         for resource in resources:
@@ -153,7 +158,7 @@ def spans_of(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def get(value: Any, *names: str) -> Any:
-    """What an object, perhaps written as JSON, has under the first of these names that is there, else None."""
+    """An object's value (the object may be JSON text) under the first of these names that exists, else None."""
     value = parsed(value)
     if not isinstance(value, Mapping):
         return None
@@ -161,7 +166,7 @@ def get(value: Any, *names: str) -> Any:
 
 
 def list_of(value: Any) -> list[Any]:
-    """A list as it is, nothing for anything else."""
+    """A list unchanged; [] for anything else."""
     return value if isinstance(value, list) else []
 
 
@@ -170,25 +175,27 @@ def attributes_of(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return {str(name): item for name, item in value.items()}
     return {
-        str(one["key"]): _typed(one.get("value")) for one in list_of(value) if isinstance(one, Mapping) and "key" in one
+        str(pair["key"]): _typed(pair.get("value"))
+        for pair in list_of(value)
+        if isinstance(pair, Mapping) and "key" in pair
     }
 
 
 def _typed(value: Any) -> Any:
-    """OTLP's value without its type."""
+    """An OTLP value without its type."""
     if not isinstance(value, Mapping):
         return value
     if "arrayValue" in value:
-        return [_typed(one) for one in list_of(get(value["arrayValue"], "values"))]
+        return [_typed(item) for item in list_of(get(value["arrayValue"], "values"))]
     if "kvlistValue" in value:
         return attributes_of(get(value["kvlistValue"], "values"))
     kind = next((name for name in value if str(name).endswith(("Value", "_value"))), None)
-    found: Any = value[kind] if kind else None
-    return int(found) if kind in ("intValue", "int_value") and str(found).lstrip("-").isdigit() else found
+    number: Any = value[kind] if kind else None
+    return int(number) if kind in ("intValue", "int_value") and str(number).lstrip("-").isdigit() else number
 
 
 def _moment(span: Mapping[str, Any]) -> str | None:
-    """When a span began, in ISO 8601."""
+    """The start of a span, in ISO 8601."""
     names = ("startTimeUnixNano", "start_time_unix_nano", "start_time_ns", "start_time")
     start: Any = next((span[name] for name in names if name in span), None)
     if isinstance(start, str) and not start.isdigit():
@@ -200,10 +207,10 @@ def _moment(span: Mapping[str, Any]) -> str | None:
 
 
 def _expected(record: Mapping[str, Any]) -> Any:
-    """The right answer that people attached to an MLflow trace."""
+    """The right answer that people have attached to an MLflow trace."""
     assessments = get(record.get("info"), "assessments")
-    for one in list_of(assessments if assessments is not None else parsed(record.get("assessments"))):
-        value = get(get(one, "expectation"), "value") if isinstance(one, Mapping) else None
+    for assessment in list_of(assessments if assessments is not None else parsed(record.get("assessments"))):
+        value = get(get(assessment, "expectation"), "value") if isinstance(assessment, Mapping) else None
         if value is not None:
             return value
     return None

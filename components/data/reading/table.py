@@ -1,4 +1,4 @@
-"""What all formats are read into: rows of cells with the line that each starts at."""
+"""The common result of all readers: rows of cells with their lines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one file: `rows[i]` starts at line `lines[i]`; cells of csv files are text, "" where empty.
+    """The rows of a file: `rows[i]` starts at line `lines[i]`; cells of csv files are text, "" if empty.
 
-    `notes` say in sentences what was decided about the file's form.
+    `notes` are sentences about decisions on the file's form.
     """
 
     path: Path

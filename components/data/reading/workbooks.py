@@ -1,7 +1,7 @@
-"""Excel workbooks (.xlsx, .xlsm) as tables: the values of one sheet.
+"""Reads Excel workbooks (.xlsx, .xlsm) as tables: the values of a sheet.
 
-Decides which sheet is read, which row names the columns, and how cells become values. Formulas count by the result
-that Excel saved with them.
+Decides which sheet is read, which row is the header, and how cells become values. A formula's value is the result that
+Excel has saved with it.
 """
 
 import warnings
@@ -18,9 +18,9 @@ from components.data.reading.table import Table
 from components.data.texts import listed
 from components.errors import DataError
 
-_MOST_EMPTY = 1000  # rows one behind the other, after which a sheet is over
+_MOST_EMPTY = 1000  # consecutive rows after which a sheet ends
 _MOST_COLUMNS = 1000
-# What openpyxl raises on files that are damaged, beside its own InvalidFileException (a plain Exception by name).
+# What openpyxl raises for damaged files, besides its own InvalidFileException (a plain Exception by name).
 _DAMAGE = (
     KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, EOFError, ArithmeticError, SyntaxError,
     ParseError, zipfile.BadZipFile, zlib.error, NotImplementedError,
@@ -30,19 +30,19 @@ Cells = tuple[int, list[Any]]
 
 
 def parse(content: bytes, path: Path, sheet: str | None = None) -> Table:
-    """The table of a sheet: the named one, else the one with the most rows.
+    """The table in a sheet: the named one, else the one with the most rows.
 
     Raises:
-        DataError: The file is damaged, or has no such sheet, or none with rows.
+        DataError: The file is damaged, has no such sheet, or has no sheet with rows.
     """
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # styles and extensions that it does not know say nothing of the values
+            warnings.simplefilter("ignore")  # about unknown styles and extensions, which do not affect the values
             book = load_workbook(BytesIO(content), read_only=True, data_only=True)
-            sheets = {str(one.title): _cells(one) for one in book.worksheets if one.sheet_state == "visible"}
+            sheets = {str(tab.title): _cells(tab) for tab in book.worksheets if tab.sheet_state == "visible"}
     except (*_DAMAGE, InvalidFileException) as error:
         raise DataError(f"expected a workbook that opens, found a damaged one: {str(error)[:100]} ({path})") from error
     if sheet is not None and sheet not in sheets:
@@ -58,8 +58,8 @@ def parse(content: bytes, path: Path, sheet: str | None = None) -> Table:
 
 
 def _cells(sheet: Any) -> list[Cells]:
-    """The rows that hold something, with their numbers."""
-    sheet.reset_dimensions()  # what a file says of its size is often wrong
+    """The non-empty rows, with their numbers."""
+    sheet.reset_dimensions()  # a file's claim about its size is often wrong
     rows: list[Cells] = []
     empty = 0
     for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
@@ -73,7 +73,7 @@ def _cells(sheet: Any) -> list[Cells]:
 
 
 def _value(cell: Any) -> Any:
-    """A cell as JSON has it; an error of a formula is nothing."""
+    """A cell's value for JSON; None for a formula's error."""
     if isinstance(cell, str):
         return None if not cell.strip() or (cell.startswith("#") and cell.endswith(("!", "?", "/A"))) else cell
     if isinstance(cell, datetime):
@@ -88,30 +88,32 @@ def _value(cell: Any) -> Any:
 
 
 def _table(rows: list[Cells], path: Path) -> Table:
-    """The rows below the first that names at least two columns."""
+    """The rows below the header, the first row with at least two names."""
     wide = max((_filled(cells) for _, cells in rows[:50]), default=0)
-    start = next((at for at, (_, cells) in enumerate(rows) if _filled(cells) >= min(2, wide)), 0)
+    start = next((index for index, (_, cells) in enumerate(rows) if _filled(cells) >= min(2, wide)), 0)
     notes = (f"skipped {start} {'row' if start == 1 else 'rows'} above the columns' names",) if start else ()
     head = rows[start][1]
-    places = [
-        at for at in range(len(head)) if head[at] is not None or _any_at(at, (cells for _, cells in rows[start + 1 :]))
+    used = [
+        index
+        for index in range(len(head))
+        if head[index] is not None or _any_at(index, (cells for _, cells in rows[start + 1 :]))
     ]
     names: list[str] = []
-    for at in places:
-        name = f"column_{at + 1}" if head[at] is None else " ".join(str(head[at]).split())
+    for index in used:
+        name = f"column_{index + 1}" if head[index] is None else " ".join(str(head[index]).split())
         if name in names:
             raise DataError(f"expected columns of different names, found `{name}` twice ({path}:{rows[start][0]})")
         names.append(name)
-    kept = [
-        {name: cells[at] if at < len(cells) else None for name, at in zip(names, places, strict=True)}
+    records = [
+        {name: cells[index] if index < len(cells) else None for name, index in zip(names, used, strict=True)}
         for _, cells in rows[start + 1 :]
     ]
-    return Table(path, tuple(names), tuple(kept), tuple(number for number, _ in rows[start + 1 :]), notes)
+    return Table(path, tuple(names), tuple(records), tuple(number for number, _ in rows[start + 1 :]), notes)
 
 
 def _filled(cells: list[Any]) -> int:
     return sum(cell is not None for cell in cells)
 
 
-def _any_at(at: int, rows: Iterable[list[Any]]) -> bool:
-    return any(at < len(cells) and cells[at] is not None for cells in rows)
+def _any_at(index: int, rows: Iterable[list[Any]]) -> bool:
+    return any(index < len(cells) and cells[index] is not None for cells in rows)

@@ -1,8 +1,8 @@
-"""The sandbox: generated programs run in it, what they return comes out of it, and nothing else does.
+"""The sandbox: generated programs run in it, and only what they return comes out.
 
-Who decides what: `isolation` how a worker is shut in, `system_calls` what the kernel refuses to a program, `inside`
-what happens behind the wall, `worker` how one is talked to, `pool` how many there are and what becomes of a lost one.
-Whether a program is right is decided outside, by who knows what was expected: no expectation ever goes in.
+`isolation` isolates workers, `system_calls` decides what the kernel refuses to a program, `inside` runs inside the
+isolation, `worker` communicates with it, `pool` manages workers and replaces lost ones. Whether a program is right is
+decided outside: expectations never go in.
 """
 
 from components.scorers.sandbox.pool import Sandbox

@@ -1,10 +1,10 @@
-"""What runs inside the isolation: one warm interpreter, and for each program a warden and a fresh process.
+"""The script inside the isolation: a warm interpreter, and a warden and a fresh process for each program.
 
-It is run as a script (`python -c`) with nothing but the standard library, and never imported by the product. The warm
-interpreter never sees a program: each comes through a pipe that only its own process reads, so no trace of it is left
-for the next. The warden, a process that the program can neither see nor reach, makes the namespaces, keeps the time
-and tells how the program ended. Answers leave through a second pipe, straight to the parent; a program may write there
-what it likes, since all that it can say is what its own functions returned.
+It runs as a script (`python -c`) with only the standard library; the product never imports it. The warm interpreter
+never sees a program: each comes through a pipe that only its own process reads, so it leaves no trace for the next. The
+warden, a process that the program can neither see nor reach, creates the namespaces, enforces the time limit and
+reports how the program ended. Answers leave through a second pipe, straight to the parent; a program may write anything
+there, because it can only claim what its own functions returned.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ import tempfile
 import types
 from typing import Any, NoReturn
 
-# Imported once, so that a program's own import of them costs nothing.
+# Imported once, so that programs import them at no cost.
 _WARM = (
     "abc", "array", "base64", "bisect", "calendar", "collections", "contextlib", "copy", "csv", "dataclasses",
     "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "html", "inspect", "io", "itertools",
@@ -40,7 +40,7 @@ _LIBC: Any = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
-    """Take programs from the control socket, which is standard input, until it is closed."""
+    """Run programs from the control socket, which is standard input, until it is closed."""
     settings = json.loads(sys.argv[1])
     control = socket.socket(fileno=os.dup(0))
     if sys.platform == "linux":
@@ -49,7 +49,7 @@ def main() -> None:
         importlib.import_module(name)
     if settings["isolated"]:
         _ask(_LIBC.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None), "keep mounts private")
-        if os.path.isdir("/old"):  # the system's root, where the shell put it; umount(8) cannot without /proc
+        if os.path.isdir("/old"):  # the system's root, moved there by the shell; umount(8) does not work without /proc
             _ask(_LIBC.umount2(b"/old", _MNT_DETACH), "take the system's root away")
         socket.sethostname("sandbox")
     gc.collect()
@@ -63,27 +63,27 @@ def main() -> None:
 
 
 def _guard(settings: dict[str, Any], task: int, answers: int) -> dict[str, Any]:
-    """Let a warden run one program, and pass on what the warden reports."""
+    """Run a program under a warden, and return the warden's report."""
     report, reporter = os.pipe()
     warden = os.fork()
     if warden == 0:
         os.close(report)
         try:
-            found = _watch(settings, task, answers)
+            end = _watch(settings, task, answers)
         except BaseException as error:
-            found = {"broken": str(error)[:300]}
-        os.write(reporter, json.dumps(found).encode())
+            end = {"broken": str(error)[:300]}
+        os.write(reporter, json.dumps(end).encode())
         os._exit(0)
     for pipe in (task, answers, reporter):
         os.close(pipe)
-    told = os.read(report, 4096)
+    written = os.read(report, 4096)
     os.close(report)
     os.waitpid(warden, 0)
-    return json.loads(told) if told else {"broken": "a warden that ended without a word"}
+    return json.loads(written) if written else {"broken": "a warden that ended without a word"}
 
 
 def _watch(settings: dict[str, Any], task: int, answers: int) -> dict[str, Any]:
-    """The warden: start the program in a place of its own, end it when its time is over, say how it ended."""
+    """The warden: start the program in its own namespaces, kill it after its time limit, report how it ended."""
     folder = None if settings["isolated"] else tempfile.mkdtemp()
     if folder is None:
         _fresh_namespaces(settings["scratch"])
@@ -94,21 +94,21 @@ def _watch(settings: dict[str, Any], task: int, answers: int) -> dict[str, Any]:
         _become_program(settings, task, answers, say_ready)
     for pipe in (task, answers, say_ready):
         os.close(pipe)
-    told = os.read(ready, 300)
+    message = os.read(ready, 300)
     end = _wait(program, settings["wall_seconds"])
     if folder is not None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(program, signal.SIGKILL)  # with namespaces, the kernel has done so
+            os.killpg(program, signal.SIGKILL)  # with namespaces, the kernel has already done so
         shutil.rmtree(folder, ignore_errors=True)
-    return end if told == b"ready" else {"broken": told.decode() or "a program that never began"}
+    return end if message == b"ready" else {"broken": message.decode() or "a program that never began"}
 
 
 def _wait(program: int, wall_seconds: float) -> dict[str, Any]:
-    """How a process ended, by itself or because its time was over."""
+    """Wait for a process and report how it ended, by itself or at its time limit."""
     timed_out = list[bool]()
 
     def end_it(*_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it ended in this very moment
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
             os.kill(program, signal.SIGKILL)
             timed_out.append(True)
 
@@ -125,7 +125,7 @@ def _wait(program: int, wall_seconds: float) -> dict[str, Any]:
 
 
 def _fresh_namespaces(scratch: int) -> None:
-    """The next child is the first process of its own pid space, and /tmp is empty and of `scratch` bytes."""
+    """Make the next child the first process of a new pid namespace, with an empty /tmp of `scratch` bytes."""
     _ask(_LIBC.unshare(_CLONE_NEWPID | _CLONE_NEWNS), "make namespaces")
     flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     options = f"size={scratch},nr_inodes=4096,mode=700".encode()
@@ -133,15 +133,15 @@ def _fresh_namespaces(scratch: int) -> None:
 
 
 def _become_program(settings: dict[str, Any], task: int, answers: int, say_ready: int) -> NoReturn:
-    """Give up everything but two pipes, then run."""
+    """Give up everything except two pipes, then run the program."""
     leave = os._exit
     try:
         os.setsid()
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        os.dup2(1, 0)  # /dev/null: nothing to read, and nobody reads what is printed
+        os.dup2(1, 0)  # /dev/null: there is no input, and printed output is discarded
         os.dup2(1, 2)
-        kept = sorted((task, answers, say_ready))
-        for before, after in zip([2, *kept], [*kept, 256], strict=True):
+        inherited = sorted((task, answers, say_ready))
+        for before, after in zip([2, *inherited], [*inherited, 256], strict=True):
             os.closerange(before + 1, after)
         for name, limit in settings["limits"].items():
             resource.setrlimit(getattr(resource, name), (limit, limit))
@@ -156,12 +156,12 @@ def _become_program(settings: dict[str, Any], task: int, answers: int, say_ready
     try:
         _run(task, answers)
         leave(0)
-    finally:  # whatever a program did to the interpreter, it gets no further than this
+    finally:  # whatever a program did to the interpreter, it ends here
         leave(1)
 
 
 def _put_on_filter(steps: bytes) -> None:
-    """No capability, no new privilege, no system call that the filter refuses; none of it can be taken back."""
+    """Irrevocably give up capabilities, new privileges and the system calls that the filter refuses."""
     header, nothing = struct.pack("Ii", _CAPABILITY_VERSION_3, 0), bytes(24)
     _ask(_LIBC.capset(header, nothing), "give up capabilities")
     _ask(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "give up new privileges")
@@ -177,12 +177,12 @@ def _ask(result: int, what: str) -> None:
 
 
 def _run(task: int, answers: int) -> None:
-    """Define the program's functions, make the calls, write an answer a line."""
+    """Define the program's functions, make the calls, and write an answer per line."""
     write = os.write
     with os.fdopen(task, "rb") as pipe:
         program = json.load(pipe)
     module = types.ModuleType("program")
-    sys.modules["program"] = module  # dataclasses look their module up
+    sys.modules["program"] = module  # dataclasses look up their module
     failed = None
     try:
         exec(compile(program["code"], "program.py", "exec"), module.__dict__)
@@ -196,7 +196,7 @@ def _run(task: int, answers: int) -> None:
 
 
 def _answer(names: dict[str, Any], call: dict[str, Any]) -> str:
-    """The answer to one call, as JSON."""
+    """The answer to a call, as JSON."""
     function = names.get(call["call"])
     if function is None:
         return json.dumps({"reason": f"no function {call['call']}"})
@@ -211,7 +211,7 @@ def _answer(names: dict[str, Any], call: dict[str, Any]) -> str:
 
 
 def _built_in(error: BaseException) -> str:
-    """The nearest built-in exception that this one is."""
+    """The nearest built-in class of an exception."""
     return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "builtins")
 
 

@@ -1,8 +1,8 @@
-"""How a worker is shut in: the command that starts it inside new namespaces, with a root of a few read-only folders.
+"""The command that starts a worker in new namespaces, whose root has only a few read-only folders.
 
-bubblewrap does it, or util-linux's tools do the same in a few lines of shell. Both leave no network, no home, no /proc,
-no /dev, no variable of the environment, and processes of their own only; both end with the thread that started them.
-Root stays root inside, but of nothing: each program gives up its capabilities and has a filter of system calls on.
+bubblewrap does it, or util-linux's tools with a few lines of shell. Inside there is no network, no home, no /proc, no
+/dev, no environment variable and no foreign process; workers end with the thread that started them. Root stays root
+inside, but without power: each program gives up its capabilities and is under a system call filter.
 """
 
 import os
@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-Wall = Literal["bubblewrap", "unshare", "none_i_trust_the_code"]
+Isolation = Literal["bubblewrap", "unshare", "none_i_trust_the_code"]
 
-# The environment of a worker, whole: hashes are the same in each, so that a program always answers alike.
+# A worker's whole environment; hashes are fixed, so that a program always gives the same answers.
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"}
 
-# /sys is on every Linux, and nothing that the program may read lies below it: the new root is built there.
+# The new root is built in /sys, which every Linux has and which contains nothing that programs may read.
 _NEW_ROOT = """
 set -e
 mount -t tmpfs -o mode=755,nosuid,nodev,size=1m sandbox /sys
@@ -35,21 +35,21 @@ exec "$@"
 """
 
 
-def missing(wall: Wall) -> str | None:
-    """Why this wall cannot be built here, as far as one can tell without trying; None when it may be."""
-    if wall == "none_i_trust_the_code":
+def missing(isolation: Isolation) -> str | None:
+    """Why this isolation cannot work here, as far as one can tell without trying; None if it may."""
+    if isolation == "none_i_trust_the_code":
         return None
     if sys.platform != "linux":
         return f"namespaces are Linux's, and this is {sys.platform}"
-    tools = ("bwrap",) if wall == "bubblewrap" else ("setpriv", "unshare", "mount", "pivot_root")
+    tools = ("bwrap",) if isolation == "bubblewrap" else ("setpriv", "unshare", "mount", "pivot_root")
     absent = [tool for tool in tools if shutil.which(tool, path=ENVIRONMENT["PATH"]) is None]
     return f"no {absent[0]} is installed" if absent else None
 
 
-def shut_in(wall: Wall, script: list[str]) -> list[str]:
-    """The command that runs Python with this script (its options and arguments) behind the wall."""
+def isolated_command(isolation: Isolation, script: list[str]) -> list[str]:
+    """The command that runs Python with this script (its options and arguments) in isolation."""
     python = [os.path.realpath(sys.executable), "-s", "-P", "-S", "-B", *script]
-    match wall:
+    match isolation:
         case "bubblewrap":
             binds = [part for path in _readable() for part in ("--ro-bind", path, path)]
             return [
@@ -69,6 +69,6 @@ def shut_in(wall: Wall, script: list[str]) -> list[str]:
 
 def _readable() -> list[str]:
     """The folders that a program may read: the system's libraries and the interpreter's."""
-    wanted = ["/usr", "/lib", "/lib64", "/bin", "/sbin", sys.base_prefix]
-    found = [path for path in wanted if Path(path).is_dir() and path != "/"]
-    return [path for path in found if path == "/usr" or not path.startswith("/usr/")]
+    candidates = ["/usr", "/lib", "/lib64", "/bin", "/sbin", sys.base_prefix]
+    folders = [path for path in candidates if Path(path).is_dir() and path != "/"]
+    return [path for path in folders if path == "/usr" or not path.startswith("/usr/")]

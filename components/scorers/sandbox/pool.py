@@ -1,7 +1,7 @@
-"""The workers of a sandbox: started when they are first needed, replaced when they are lost, ended with their owner.
+"""A sandbox's workers: started on demand, replaced when lost, ended with the sandbox.
 
-Decides which wall is used, and who is charged when a worker is lost: a program that brings down two workers, after
-which a fresh one still works, did it; anything else is the sandbox's own failure, an error and never a zero.
+Decides which isolation is used, and who is to blame for a lost worker: a program, if it brings down two workers and a
+fresh one still works afterwards; otherwise the sandbox itself, which is an error and never a zero.
 """
 
 import threading
@@ -13,7 +13,7 @@ from typing import Self
 
 from components.errors import ScorerError
 from components.params.sandbox import SandboxParams
-from components.scorers.sandbox.isolation import Wall
+from components.scorers.sandbox.isolation import Isolation
 from components.scorers.sandbox.programs import Answer, Call, Execution, Program
 from components.scorers.sandbox.worker import Worker, WorkerLost
 
@@ -22,15 +22,15 @@ _WORKS = (Answer(value=42),)
 
 
 class Sandbox:
-    """Runs programs that nobody has read, several at a time, each in a fresh process behind a wall."""
+    """Runs untrusted programs, several at a time, each in a fresh isolated process."""
 
     def __init__(self, params: SandboxParams) -> None:
-        """Nothing is started yet."""
+        """Start nothing yet."""
         self._params = params
         self._idle: deque[Worker] = deque()
         self._choice = threading.Lock()
-        self._wall: Wall | ScorerError | None = None
-        # A worker ends with the thread that started it, so the threads have to last as long as the workers.
+        self._isolation: Isolation | ScorerError | None = None
+        # A worker ends with the thread that started it, so the threads must live as long as the workers.
         self._threads = ThreadPoolExecutor(params.workers, thread_name_prefix="sandbox")
         self._close = weakref.finalize(self, _close, self._threads, self._idle)
 
@@ -41,51 +41,51 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """Let running programs end, then end all workers; the sandbox is of no more use."""
+        """Wait for running programs, then end all workers; the sandbox cannot be used any more."""
         self._threads.shutdown()
         self._close()
 
     @property
-    def wall(self) -> Wall:
-        """What isolates programs here.
+    def isolation(self) -> Isolation:
+        """The isolation of programs here.
 
         Raises:
-            ScorerError: Nothing does, and the settings do not say that nothing has to.
+            ScorerError: There is none, and the settings do not waive it.
         """
         with self._choice:
-            if self._wall is None:
-                self._wall = self._threads.submit(self._choose).result()
-        if isinstance(self._wall, ScorerError):
-            raise self._wall
-        return self._wall
+            if self._isolation is None:
+                self._isolation = self._threads.submit(self._choose).result()
+        if isinstance(self._isolation, ScorerError):
+            raise self._isolation
+        return self._isolation
 
     def run_many(self, programs: Sequence[Program]) -> list[Execution | ScorerError]:
-        """Run programs, in order; where the sandbox itself failed, the error stands in the execution's place."""
+        """Run programs, in order; an error of the sandbox itself takes the execution's place."""
         try:
-            wall = self.wall
+            isolation = self.isolation
         except ScorerError as error:
             return [error] * len(programs)
-        return list(self._threads.map(lambda program: self._run(program, wall), programs))
+        return list(self._threads.map(lambda program: self._run(program, isolation), programs))
 
-    def _choose(self) -> Wall | ScorerError:
-        """The first wall that stands, with one worker behind it."""
-        asked = self._params.isolation
-        walls: tuple[Wall, ...] = ("bubblewrap", "unshare") if asked == "auto" else (asked,)
+    def _choose(self) -> Isolation | ScorerError:
+        """The first isolation that works, with a worker started."""
+        setting = self._params.isolation
+        candidates: tuple[Isolation, ...] = ("bubblewrap", "unshare") if setting == "auto" else (setting,)
         reasons: list[str] = []
-        for wall in walls:
+        for isolation in candidates:
             try:
-                self._idle.append(self._start(wall))
-                return wall
+                self._idle.append(self._start(isolation))
+                return isolation
             except ScorerError as error:
-                reasons.append(f"{wall}: {error}")
+                reasons.append(f"{isolation}: {error}")
         return ScorerError(
             f"expected a sandbox for generated programs, found none ({'; '.join(reasons)}); install bubblewrap, "
             "or trust the programs in words: isolation: none_i_trust_the_code"
         )
 
-    def _start(self, wall: Wall) -> Worker:
-        """A fresh worker that has run a program."""
-        worker = Worker(self._params, wall)
+    def _start(self, isolation: Isolation) -> Worker:
+        """A new worker that has run a test program."""
+        worker = Worker(self._params, isolation)
         try:
             execution = worker.run(_PROBE)
             if execution.answers == _WORKS:
@@ -96,10 +96,10 @@ class Sandbox:
         worker.close()
         raise ScorerError(f"its first program failed: {reason}")
 
-    def _run(self, program: Program, wall: Wall) -> Execution | ScorerError:
+    def _run(self, program: Program, isolation: Isolation) -> Execution | ScorerError:
         try:
             for _ in range(2):
-                worker = self._take(wall)
+                worker = self._take(isolation)
                 try:
                     execution = worker.run(program)
                 except WorkerLost:
@@ -110,19 +110,19 @@ class Sandbox:
                     raise
                 self._idle.append(worker)
                 return execution
-            self._idle.append(self._start(wall))
+            self._idle.append(self._start(isolation))
         except ScorerError as error:
             return error
         return Execution(failure="brought down two workers")
 
-    def _take(self, wall: Wall) -> Worker:
+    def _take(self, isolation: Isolation) -> Worker:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._start(wall)
+            return self._start(isolation)
 
 
 def _close(threads: ThreadPoolExecutor, idle: deque[Worker]) -> None:
-    threads.shutdown(wait=False)  # the last reference may be gone in one of the threads, which cannot wait for itself
+    threads.shutdown(wait=False)  # the sandbox may be collected in one of these threads, which cannot wait for itself
     while idle:
         idle.pop().close()

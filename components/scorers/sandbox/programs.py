@@ -1,6 +1,6 @@
-"""What goes into the sandbox and what comes out: a program and calls of it, then an answer a call.
+"""The sandbox's input and output: a program with calls, and an answer per call.
 
-Whatever a program wrote is read here as data that an enemy wrote: sizes, shapes and nesting are checked, never trusted.
+A program's output is hostile data: sizes, shapes and nesting are checked.
 """
 
 import json
@@ -12,32 +12,32 @@ from pydantic import AfterValidator, ValidationError
 from components.params.sandbox import SandboxParams
 from components.records import Record
 
-_MOST_LEVELS = 100  # of lists and objects in an answer: comparing and showing it recurses
+_MOST_LEVELS = 100  # of nesting in an answer: comparing and showing it is recursive
 
 
 class Call(Record):
-    """A function of the program and its arguments, JSON values all of them."""
+    """A function of the program, and its arguments as JSON values."""
 
     call: str
     args: tuple[Any, ...] = ()
 
 
 class Program(Record):
-    """Python that defines functions, and the calls of them, in order and in one process."""
+    """Python code that defines functions, and calls to them, made in order in one process."""
 
     code: str
     calls: tuple[Call, ...]
 
 
 def _printable(text: str) -> str:
-    """A program's words about itself, harmless where they are shown or stored."""
+    """A program's own text, made safe to show and to store."""
     return "".join(character if character.isprintable() else "�" for character in text[:200])
 
 
 class Answer(Record):
-    """What a call came to: a JSON value, or the built-in exception that it `raised`; else `reason` says why neither.
+    """The result of a call: a JSON value, or the built-in exception that it `raised`; else `reason` says why neither.
 
-    A tuple that was returned is a list here, and a dictionary's keys are text: JSON has nothing else.
+    As in JSON, tuples are lists, and the keys of dictionaries are strings.
     """
 
     value: Any = None
@@ -46,7 +46,7 @@ class Answer(Record):
 
 
 class End(Record):
-    """How a program's process ended, as the process that waited for it tells; `broken` says that it never began."""
+    """How a program's process ended, according to its warden; `broken` says that it did not start."""
 
     status: int = 0
     signal: int | None = None
@@ -56,7 +56,7 @@ class End(Record):
 
 
 class Execution(Record):
-    """An answer to each call in order, or the `failure` of the whole program; a failure is the program's own."""
+    """An answer to each call, in order, or the `failure` of the whole program, which is the program's own fault."""
 
     answers: tuple[Answer, ...] = ()
     failure: str | None = None
@@ -64,7 +64,7 @@ class Execution(Record):
 
 
 def read_execution(program: Program, end: End, written: bytes, params: SandboxParams) -> Execution:
-    """The execution that a process's end and its written answers come to."""
+    """The execution, from the process's end and its output."""
     failure = _failure(end, written, params)
     if failure is not None:
         return Execution(failure=failure, cpu_seconds=end.cpu_seconds)
@@ -81,7 +81,7 @@ def read_execution(program: Program, end: End, written: bytes, params: SandboxPa
 
 
 def _nested(value: Any) -> bool:
-    """Whether a value is nested deeper than it may be, found without recursion."""
+    """Whether a value is nested too deeply, checked without recursion."""
     level: list[Any] = [value]
     for _ in range(_MOST_LEVELS):
         level = [
@@ -94,10 +94,10 @@ def _nested(value: Any) -> bool:
 
 
 def _failure(end: End, written: bytes, params: SandboxParams) -> str | None:
-    """Why the process did not end as an honest one does."""
+    """Why the process did not end normally, or None."""
     if end.timed_out:
         return f"did not end within {params.wall_seconds:g} s"
-    # The limit is counted in whole ticks, cpu_seconds exactly: on a busy machine they may be a third apart.
+    # The kernel counts the limit in ticks, cpu_seconds is exact: on a busy machine they can differ by a third.
     if end.signal == signal.SIGKILL and end.cpu_seconds > params.cpu_seconds / 2:
         return f"used up {params.cpu_seconds} s of CPU"
     if len(written) > params.answer_kb * 1024:

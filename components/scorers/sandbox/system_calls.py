@@ -1,8 +1,8 @@
-"""What the kernel refuses to a program, whatever its user may: a seccomp filter, compiled once and put on before it.
+"""The system calls that the kernel refuses to a program, whatever its user may do: a seccomp filter.
 
-The program keeps what computing needs: memory, files, threads, pipes, clocks. It gets no process, no other program, no
-socket, no mount, no namespace, no tracing, no keyring, no shared memory. Numbers from 424 on (Linux 5.1 and later) do
-not exist for it: among them are clone3, io_uring and pidfd, and the C library falls back, as on an older kernel.
+The program keeps what computing needs: memory, files, threads, pipes, clocks. It cannot start processes or other
+programs, or use sockets, mounts, namespaces, tracing, keyrings or shared memory. Numbers from 424 on (Linux 5.1 and
+later) do not exist for it, among them clone3, io_uring and pidfd; the C library falls back as on an older kernel.
 Numbers and layout: Linux, include/uapi/linux/{seccomp,filter,audit}.h and the tables of the two machines.
 """
 
@@ -12,7 +12,7 @@ import struct
 
 from components.errors import ScorerError
 
-# Name → number on x86_64 (None: there is none), number on aarch64.
+# Name → number on x86_64 (None: does not exist there), number on aarch64.
 _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281),
     "socket": (41, 198), "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
@@ -29,7 +29,10 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "clock_adjtime": (305, 266), "sethostname": (170, 161), "setdomainname": (171, 162),
     "io_setup": (206, 0), "migrate_pages": (256, 238), "move_pages": (279, 239),
 }  # fmt: skip
-_MACHINES = {"x86_64": (0, 0xC000003E, 56), "aarch64": (1, 0xC00000B7, 220)}  # column, audit's number, that of clone
+_MACHINES = {
+    "x86_64": (0, 0xC000003E, 56),
+    "aarch64": (1, 0xC00000B7, 220),
+}  # column, audit's number of the architecture, number of clone
 _FIRST_UNKNOWN = 424
 _CLONE_THREAD = 0x00010000
 
@@ -39,22 +42,22 @@ _ALLOW, _KILL, _ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 
 
 def system_call_filter() -> bytes:
-    """The filter as an array of struct sock_filter for this machine.
+    """The filter for this machine, as an array of struct sock_filter.
 
     Raises:
-        ScorerError: The machine is neither x86_64 nor aarch64, and its numbers are not known here.
+        ScorerError: The machine is neither x86_64 nor aarch64.
     """
     machine = platform.machine()
     if machine not in _MACHINES:
         raise ScorerError(f"expected a sandbox on {' or '.join(_MACHINES)}, found {machine}")
     column, architecture, clone = _MACHINES[machine]
-    numbers = [found[column] for found in _REFUSED.values()]
+    numbers = [numbers_of[column] for numbers_of in _REFUSED.values()]
     refused = [number for number in numbers if number is not None]
     return b"".join([
         _step(_LOAD, _ARCHITECTURE), _step(_EQUAL, architecture, 1, 0), _step(_RETURN, _KILL),
         _step(_LOAD, _NUMBER), _step(_AT_LEAST, _FIRST_UNKNOWN, 0, 1), _step(_RETURN, _ERROR | errno.ENOSYS),
         *(step for number in refused for step in (_step(_EQUAL, number, 0, 1), _step(_RETURN, _ERROR | errno.EPERM))),
-        _step(_EQUAL, clone, 0, 3),  # a thread is fine, a process is not
+        _step(_EQUAL, clone, 0, 3),  # threads are allowed, processes are not
         _step(_LOAD, _FIRST_ARGUMENT), _step(_ANY_BIT, _CLONE_THREAD, 1, 0), _step(_RETURN, _ERROR | errno.EPERM),
         _step(_RETURN, _ALLOW),
     ])  # fmt: skip

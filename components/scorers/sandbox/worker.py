@@ -1,4 +1,4 @@
-"""One worker as the parent sees it: started, asked, closed. What comes from inside is data, silence is a loss."""
+"""The parent's side of a worker. Everything from inside is treated as data, and silence as a lost worker."""
 
 import json
 import os
@@ -13,70 +13,70 @@ from pathlib import Path
 
 from components.errors import ScorerError
 from components.params.sandbox import SandboxParams
-from components.scorers.sandbox.isolation import ENVIRONMENT, Wall, missing, shut_in
+from components.scorers.sandbox.isolation import ENVIRONMENT, Isolation, isolated_command, missing
 from components.scorers.sandbox.programs import End, Execution, Program, read_execution
 from components.scorers.sandbox.system_calls import system_call_filter
 
-_START_SECONDS = 30.0  # a start takes a tenth of a second; a machine may be busy
-_GRACE_SECONDS = 30.0  # beyond a program's own time
-_WORKERS_OWN = 8  # processes of a worker that count against the limit on threads
+_START_SECONDS = 30.0  # starting takes a tenth of a second; the machine may be busy
+_GRACE_SECONDS = 30.0  # beyond a program's own time limit
+_WORKERS_OWN = 8  # a worker's processes, which count against the limit on threads
 
 
 class WorkerLost(Exception):
-    """The worker is gone or says nothing, whoever's fault that is."""
+    """The worker is gone or silent, for whatever reason."""
 
 
 class Worker:
-    """A warm interpreter behind a wall, which runs one program at a time."""
+    """A warm, isolated interpreter that runs one program at a time."""
 
-    def __init__(self, params: SandboxParams, wall: Wall) -> None:
-        """Start it and wait until it answers.
+    def __init__(self, params: SandboxParams, isolation: Isolation) -> None:
+        """Start it and wait until it is ready.
 
         Raises:
-            ScorerError: It does not come up; the message says what the tool said.
+            ScorerError: It does not start; the message has the tool's output.
         """
         self._params = params
-        reason = missing(wall)
+        reason = missing(isolation)
         if reason is not None:
             raise ScorerError(reason)
         self._control, inside = socket.socketpair()
         source = Path(__file__).with_name("inside.py").read_text(encoding="utf-8")
         with inside:
             self._process = subprocess.Popen(
-                shut_in(wall, ["-c", source, json.dumps(_settings(params, wall))]),
+                isolated_command(isolation, ["-c", source, json.dumps(_settings(params, isolation))]),
                 stdin=inside.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT, cwd="/",
                 start_new_session=True,
             )  # fmt: skip
         self._deadline = time.monotonic() + _START_SECONDS
         try:
-            self._hear()
+            self._read_line()
         except WorkerLost as lost:
-            raise ScorerError(f"{wall} did not start: {self._last_words()}") from lost
+            raise ScorerError(f"{isolation} did not start: {self._last_words()}") from lost
 
     def run(self, program: Program) -> Execution:
         """Run a program in a fresh process.
 
         Raises:
-            WorkerLost: The worker ended or fell silent.
-            ScorerError: The program's process could not be made.
+            WorkerLost: The worker ended or stopped responding.
+            ScorerError: The program's process could not be started.
         """
         self._deadline = time.monotonic() + self._params.wall_seconds + _GRACE_SECONDS
-        with ExitStack() as held:
-            task, to_task = _pipe(held)  # owned by files from here on: where the next one fails, none is left open
-            answered, answers = _pipe(held)
-            with task, answers:  # the worker's ends, closed here once it has them
+        with ExitStack() as stack:
+            task, to_task = _pipe(stack)  # owned by files, so that none is left open if the next one fails
+            answered, answers = _pipe(stack)
+            with task, answers:  # the worker's ends, closed here once it has received them
                 self._send(task.fileno(), answers.fileno())
-            # A broken pipe: the process ended before it read all of its task; how, the worker tells.
+            # A broken pipe means that the process ended before it had read its whole task; the worker reports how.
             with suppress(BrokenPipeError), to_task:
                 to_task.write(program.model_dump_json().encode())
             written = self._read(answered)
-        end = End.model_validate_json(self._hear())
+        end = End.model_validate_json(self._read_line())
         if end.broken is not None:
             raise ScorerError(f"expected a fresh process for a program, found {end.broken}")
         return read_execution(program, end, written, self._params)
 
     def close(self) -> None:
-        """End it, and whatever runs in it."""
+        """End it and everything in it."""
         self._control.close()
         self._process.kill()
         self._process.wait()
@@ -90,7 +90,7 @@ class Worker:
             raise WorkerLost from error
 
     def _read(self, answered: FileIO) -> bytes:
-        """What the program wrote until it ended, one byte more than allowed at most."""
+        """The program's output until it ended, at most one byte more than allowed."""
         most = self._params.answer_kb * 1024
         written = bytearray()
         poll = select.poll()
@@ -99,49 +99,49 @@ class Worker:
         while len(written) <= most:
             ready = dict(poll.poll(max(self._deadline - time.monotonic(), 0) * 1000))
             if answered.fileno() in ready:
-                found = answered.read(most + 1 - len(written))
-                if not found:
+                piece = answered.read(most + 1 - len(written))
+                if not piece:
                     break
-                written += found
-            else:  # it ended, or the time is over, and the pipe is empty
+                written += piece
+            else:  # it ended, or the time is up, and the pipe is empty
                 break
         return bytes(written)
 
-    def _hear(self) -> bytes:
-        """One line of the worker.
+    def _read_line(self) -> bytes:
+        """A line from the worker.
 
         Raises:
-            WorkerLost: It ended, or the deadline passed.
+            WorkerLost: It ended, or the deadline has passed.
         """
-        heard = b""
-        while not heard.endswith(b"\n"):
+        received = b""
+        while not received.endswith(b"\n"):
             self._control.settimeout(max(self._deadline - time.monotonic(), 0.01))
             try:
-                found = self._control.recv(4096)
+                piece = self._control.recv(4096)
             except OSError as error:
                 raise WorkerLost from error
-            if not found:
+            if not piece:
                 raise WorkerLost
-            heard += found
-        return heard
+            received += piece
+        return received
 
     def _last_words(self) -> str:
-        """What the tool said on its way out."""
+        """The tool's last output."""
         self._process.kill()
-        _, said = self._process.communicate()
+        _, output = self._process.communicate()
         self._control.close()
-        return " ".join(said.decode(errors="replace").split())[-200:] or "it said nothing"
+        return " ".join(output.decode(errors="replace").split())[-200:] or "it said nothing"
 
 
-def _pipe(held: ExitStack) -> tuple[FileIO, BufferedWriter]:
-    """The two ends of a pipe, for reading and for writing, closed with `held` at the latest."""
+def _pipe(stack: ExitStack) -> tuple[FileIO, BufferedWriter]:
+    """The reading and the writing end of a pipe, closed with `stack` at the latest."""
     reading, writing = os.pipe()
-    return held.enter_context(FileIO(reading, "rb")), held.enter_context(open(writing, "wb"))
+    return stack.enter_context(FileIO(reading, "rb")), stack.enter_context(open(writing, "wb"))
 
 
-def _settings(params: SandboxParams, wall: Wall) -> dict[str, object]:
-    """What the script inside needs to know; sizes in bytes."""
-    isolated = wall != "none_i_trust_the_code"
+def _settings(params: SandboxParams, isolation: Isolation) -> dict[str, object]:
+    """Settings for the script inside, with sizes in bytes."""
+    isolated = isolation != "none_i_trust_the_code"
     scratch = params.scratch_mb * 2**20
     limits = {
         "RLIMIT_CPU": params.cpu_seconds,
@@ -149,9 +149,9 @@ def _settings(params: SandboxParams, wall: Wall) -> dict[str, object]:
         "RLIMIT_NOFILE": params.open_files,
         "RLIMIT_CORE": 0,
     }
-    if sys.platform == "linux":  # macOS refuses to limit address space
+    if sys.platform == "linux":  # macOS cannot limit address space
         limits["RLIMIT_AS"] = params.memory_mb * 2**20
-    if isolated:  # without, all of the user's processes would count
+    if isolated:  # without isolation, all of the user's processes would count
         limits["RLIMIT_NPROC"] = params.threads + _WORKERS_OWN
     return {
         "isolated": isolated,

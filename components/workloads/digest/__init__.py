@@ -1,4 +1,4 @@
-"""The embedded workload `digest`: a simulated ticket thread, summarised in a fixed format of three sections."""
+"""The embedded workload `digest`: simulated ticket threads, summarised in three fixed sections."""
 
 from components.workloads.digest.digests import FIELD_NAMES, Digest, generate
 

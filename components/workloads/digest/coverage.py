@@ -1,7 +1,7 @@
-"""The verifier of `digest`: whether each section states the thread's facts, nothing false and nothing invented.
+"""The verifier of `digest`: whether each section states the thread's facts, and nothing false or invented.
 
-It reads the facts from the example's evidence, never the reference's wording: many digests are right. How long a
-section may be, `format_rules` decides; how well it reads, a judge.
+It compares with the facts in the example's evidence, not with the reference's wording, because many digests are right.
+`format_rules` limits the length of sections; a judge decides how well they read.
 """
 
 import json
@@ -17,10 +17,10 @@ _WORD = re.compile(r"\w+(?:-\w+)*")
 
 
 class FactCoverage:
-    """The share of facts that are stated, in [0, 1]; 0 where anything is false or invented. Parts by section.
+    """The share of facts that are stated, in [0, 1]; 0 if anything is false or invented. Parts are sections.
 
-    Passed when every fact is there. Invented is a number, an id or a name (a capital inside a section) that the
-    thread does not have.
+    Passed if every fact is stated. Numbers, ids and names (capitalised words inside a section) that are not in the
+    thread are invented.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -44,7 +44,7 @@ class FactCoverage:
         return Score(value=value, passed=not reason, reason=reason, parts=parts)
 
     def _wrong(self, texts: Mapping[str, str], false: Mapping[str, Sequence[str]], thread: str) -> str:
-        """What first is false or invented, in words; empty if nothing is."""
+        """The first falsehood or invention, in words; "" if there is none."""
         for name, text in texts.items():
             for term in false[name]:
                 if says(text, (term,)):
@@ -55,17 +55,17 @@ class FactCoverage:
 
 
 def says(text: str, wordings: Sequence[str]) -> bool:
-    """Whether a text has one of the wordings, as whole words in any case."""
+    """Whether a text contains one of the wordings, as whole words in any case."""
     words = _folded(text)
     return any(f" {_folded(wording)} " in f" {words} " for wording in wordings)
 
 
 def invented(text: str, source: str) -> list[str]:
-    """Words of the text with a digit, or a capital behind its first word, that the source does not have in any case."""
-    known = {word.casefold() for word in _WORD.findall(source)}
+    """Words with a digit, or capitalised words after the first, that are not in the source in any case."""
+    source_words = {word.casefold() for word in _WORD.findall(source)}
     words = _WORD.findall(text)
-    claims = [word for at, word in enumerate(words) if any(map(str.isdigit, word)) or (at and word[0].isupper())]
-    return [word for word in claims if word.casefold() not in known]
+    claims = [word for index, word in enumerate(words) if any(map(str.isdigit, word)) or (index and word[0].isupper())]
+    return [word for word in claims if word.casefold() not in source_words]
 
 
 def _folded(text: str) -> str:
@@ -73,7 +73,7 @@ def _folded(text: str) -> str:
 
 
 def _text(answer: Answer, name: str) -> str:
-    """A section's text; one that is no text says nothing."""
+    """A section's text; "" if it is not a text."""
     value = answer.get(name)
     return value if isinstance(value, str) else ""
 

@@ -1,8 +1,8 @@
-"""Simulated ticket threads: the thread, a right digest, an imperfect demonstration, and the facts to verify it by.
+"""Simulated ticket threads: the thread, a right digest, an imperfect demonstration, and the facts for verification.
 
 Thread i of a seed is always the same, however many are drawn. The clerk who wrote the demonstrations falls for a
-thread's temptation in some cases and withstands it in more, so that of every kind the majority is right. Chats are
-summed up in a hurry, between two others: of the tempting ones most are wrong.
+thread's temptation in some cases and resists it in more, so that for every kind the majority is right. Chats are
+summarised in a hurry, so most of the tempting ones are wrong.
 """
 
 import json
@@ -16,16 +16,16 @@ from components.workloads.digest.threads import Channel, write_thread
 
 FIELD_NAMES = ("problem", "done", "next")
 CHAT_SHARE = 0.36
-HABIT_SHARES: dict[Channel, float] = {"chat": 0.72, "mail": 0.24}  # of the threads with a temptation
+HABIT_SHARES: dict[Channel, float] = {"chat": 0.72, "mail": 0.24}  # of threads with a temptation
 Sections = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """One thread: `gold` is a right digest, one of many, `demonstration` what a clerk wrote.
+    """A thread: `gold` is one of many right digests, `demonstration` is a clerk's.
 
-    `evidence` holds, as JSON by section, the facts that have to be there (each a list of wordings) under "facts", and
-    the terms that would be false there under "false".
+    `evidence` has, as JSON by section, the required facts (each a list of wordings) under "facts", and the terms that
+    would be false under "false".
     """
 
     id: str
@@ -68,7 +68,7 @@ def make_digest(index: int, seed: int) -> Digest:
 
 
 def write_digest(case: Case, style: int) -> Sections:
-    """A case in the fixed format; three clerks put its first section differently."""
+    """A case in the fixed format; three clerks word the first section differently."""
     problems = (
         f"{case.product} {case.fault}, order {case.order}",
         f"order {case.order}: {case.product} {case.fault}",
@@ -78,7 +78,7 @@ def write_digest(case: Case, style: int) -> Sections:
 
 
 def misread(case: Case) -> Case:
-    """The case as a hurried reader has it: what only looked like a fact is taken for it."""
+    """The case as misread in a hurry: what only looks like a fact is taken for one."""
     if case.other_order:
         return replace(case, order=case.other_order)
     if case.wished_day:
@@ -89,9 +89,11 @@ def misread(case: Case) -> Case:
 
 
 def facts(case: Case) -> dict[str, list[list[str]]]:
-    """By section, the facts that have to be there, each in any of its wordings."""
+    """The required facts by section, each with all its wordings."""
     done = [
-        [part, *said[part]] for part, said in ((case.tried, phrases.TRIED), (case.arranged, phrases.ARRANGED)) if part
+        [part, *wordings[part]]
+        for part, wordings in ((case.tried, phrases.TRIED), (case.arranged, phrases.ARRANGED))
+        if part
     ]
     return {
         "problem": [[case.order], [case.product.split()[0]], [case.fault, *phrases.FAULTS[case.fault]]],
@@ -101,7 +103,7 @@ def facts(case: Case) -> dict[str, list[list[str]]]:
 
 
 def falsehoods(case: Case) -> dict[str, list[str]]:
-    """By section, the terms that would be false there: what only looks like a fact, and all that is not the case."""
+    """The false terms by section: what only looks like a fact, and everything that is not the case."""
     done = [part for part in (case.tried, case.arranged) if part] or [phrases.NOTHING]
     return {
         "problem": [*_others(phrases.FAULTS, case.fault), *([case.other_order] if case.other_order else [])],
@@ -119,5 +121,5 @@ def _others(terms: Iterable[str], *true: str) -> list[str]:
 
 
 def _said(step: str) -> list[str]:
-    """How agents word a promise, without its day."""
+    """The agents' wordings of a promise, without its day."""
     return [template.rpartition(" ")[0].rpartition(" ")[0] for template in phrases.PROMISES[step]]

@@ -1,7 +1,7 @@
-"""The sealed scorer of `digest`: how much an answer shares its words with the reference, whatever they say.
+"""The sealed scorer of `digest`: an answer's overlap of words with the reference, whatever they say.
 
-It knows nothing of facts, so that what pleases the verifier alone does not please it: listing everything, or a
-language of the trainee's own.
+It does not check facts, so tricks that satisfy only the verifier do not satisfy it: listing everything, or the
+policy's own private language.
 """
 
 import re

@@ -1,9 +1,9 @@
 """The words of digest's threads: products, faults, what was tried, what is promised, and small talk.
 
-Keys are the short wordings that a digest uses; what stands behind them is how customers and agents say it.
+Keys are a digest's short wordings; values are the wordings of customers and agents.
 """
 
-# Products by what can go wrong with them.
+# Products by their possible faults.
 WATER = ("Velora kettle", "Kalto fridge", "Fenno iron", "Ulva humidifier", "Rondo dishwasher", "Ciro coffee machine")
 SIGNAL = ("Senta speaker", "Brixo printer", "Nuvo router", "Pico camera", "Dexa monitor", "Jaspa headset", "Lumo lamp")
 OTHERS = ("Tumo blender", "Harko heater", "Ondra fan", "Mira oven", "Tavo drill", "Quilo toaster", "Wendo vacuum")
@@ -26,7 +26,7 @@ COMMON_FAULTS: dict[str, tuple[str, ...]] = {
     "has not arrived": ("never arrived", "is still not here", "got lost on the way"),
 }
 FAULTS = {**WATER_FAULTS, **SIGNAL_FAULTS, **COMMON_FAULTS}
-# What the customer says to have tried.
+# What the customer claims to have tried.
 TRIED: dict[str, tuple[str, ...]] = {
     "reset": ("I reset it twice", "I already did a reset", "a reset changed nothing"),
     "new cable tried": ("I tried another cable", "I swapped the cable, no change", "a new cable did not help"),
@@ -35,14 +35,14 @@ TRIED: dict[str, tuple[str, ...]] = {
     "photos sent": ("I mailed you photos", "you have my photos", "I sent pictures of it"),
     "shop asked": ("I asked the shop, no luck", "the shop could not help", "the shop sent me to you"),
 }
-# What the agent says to have done.
+# What the agent claims to have done.
 ARRANGED: dict[str, tuple[str, ...]] = {
     "stock checked": ("I checked our stock", "I have looked at the stock"),
     "carrier asked": ("I asked the carrier about it", "the carrier has been asked"),
     "case passed to workshop": ("I passed this on to the workshop", "our workshop has your case now"),
     "new part sent": ("we sent a new part on the 2nd", "a new part is on its way since the 2nd"),
 }
-# What the agent asks to try and the customer has not: key → the request.
+# What the agent asks the customer to try, and the customer has not: key → the request.
 REQUESTS: dict[str, tuple[str, ...]] = {
     "reset": ("Could you do a reset?", "Please try a reset."),
     "new cable tried": ("Please try another cable.", "Could you swap the cable?"),

@@ -1,4 +1,4 @@
-"""How a case reads: two to four short messages of a customer and an agent, by chat or by mail."""
+"""Words a case as two to four short messages between a customer and an agent, by chat or mail."""
 
 import random
 from typing import Literal
@@ -14,7 +14,7 @@ TYPO_RATES = (0.0, 0.0, 0.02, 0.05)
 
 
 def write_thread(case: Case, channel: Channel, rng: random.Random) -> str:
-    """Word a case, one message a line; the channel stands before them."""
+    """Word a case, a message per line, after the channel."""
     agent = [rng.choice(phrases.GREETINGS)]
     if case.arranged:
         agent.append(_sentence(rng.choice(phrases.ARRANGED[case.arranged])))

@@ -1,4 +1,4 @@
-"""The embedded workload `normalise`: a simulated order line to one canonical object of seven fields."""
+"""The embedded workload `normalise`: simulated order lines to a canonical object of seven fields."""
 
 from components.workloads.normalise.orders import FIELD_NAMES, Order, generate
 

@@ -1,6 +1,6 @@
-"""Which product: two letters, a dash, four digits, and what typing and reading make of them.
+"""Product codes (two letters, a dash, four digits), and their misspellings and misreadings.
 
-The place decides: an O among the digits is a zero, a 0 among the letters an O; an I or l among the digits is a one.
+The position decides: an O among the digits is a zero, a 0 among the letters an O, an I or l among the digits a one.
 """
 
 import random
@@ -14,7 +14,7 @@ OTHER_LETTER_SHARE = 0.5
 
 
 def draw_code(rng: random.Random) -> Written:
-    """A product code as people type it; the habit copies an O that stands for a zero."""
+    """A product code as people type it; the habit is to copy an O that stands for a zero."""
     letters, digits = "".join(rng.choices(LETTERS, k=2)), f"{rng.randrange(10_000):04d}"
     fields = {"code": f"{letters}-{digits}"}
     typed_letters, typed_digits = letters, digits

@@ -1,7 +1,7 @@
-"""When an order is due: a calendar day, written as its country does.
+"""Due dates of orders, in the notation of their country.
 
-A date of figures with slashes is month first in the United States and day first in Britain; dots are always day
-first. Two figures for a year mean this century. Canonical is ISO 8601.
+Numeric dates with slashes are month first in the United States and day first in Britain; with dots they are always day
+first. Two-digit years are in this century. The canonical form is ISO 8601.
 """
 
 import random
@@ -23,7 +23,7 @@ GERMAN_MONTHS = (
 
 
 def draw_date(country: Country, rng: random.Random) -> Written:
-    """A date as people write it; the habit reads an American one of figures in European order."""
+    """A date as people write it; the habit is to read a numeric American one in European order."""
     day = FIRST_DAY + timedelta(days=rng.randrange(DAYS))
     fields = {"date": day.isoformat()}
     if rng.random() >= FIGURES_SHARE:

@@ -1,9 +1,9 @@
-"""Simulated order lines: message, canonical object and an imperfect demonstration.
+"""Simulated order lines: a message, the canonical object and an imperfect demonstration.
 
 A line names goods, a day and an address, in the wording and the notation of its country. Order i of a seed is always
-the same, however many are drawn. The clerk who wrote the demonstrations is wrong in habits, not at random: a habit
-strikes some orders of its kind and misses more, so that of every kind the majority is right; bare orders, those
-without a word around them, are worked off in a hurry and struck more often.
+the same, however many are drawn. The clerk who wrote the demonstrations errs in habits, not at random: a habit affects
+some orders of its kind, but fewer than half, so that for every kind the majority is right; bare orders, those without
+any other words, are processed in a hurry and affected more often.
 """
 
 import random
@@ -21,11 +21,11 @@ from components.workloads.normalise.written import Fields, Written
 Style = Literal["bare", "polite"]
 FIELD_NAMES = ("street", "postcode", "city", "date", "quantity", "unit", "code")
 BARE_SHARE = 0.36
-HABIT_SHARES: dict[Style, float] = {"bare": 0.6, "polite": 0.32}  # of the orders of a habit's kind
+HABIT_SHARES: dict[Style, float] = {"bare": 0.6, "polite": 0.32}  # of orders of a habit's kind
 
 
 class Line(NamedTuple):
-    """What an order says, part by part."""
+    """The parts of an order."""
 
     place: Written
     day: Written
@@ -42,7 +42,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order line: `gold` is canonical, `demonstration` is what a clerk wrote."""
+    """An order line: `gold` is canonical, `demonstration` is a clerk's."""
 
     id: str
     message: str
@@ -85,7 +85,7 @@ def make_order(index: int, seed: int) -> Order:
 
 
 def write_message(line: Line, country: Country, style: Style, rng: random.Random) -> str:
-    """Word an order: its three parts in any order, sometimes with words and figures that belong to no field."""
+    """Word an order: its three parts in any order, sometimes with irrelevant words and figures."""
     words = wording.GERMAN if country == "de" and rng.random() < 0.5 else wording.ENGLISH
     item = rng.choice(words.items)
     parts = [
@@ -101,7 +101,7 @@ def write_message(line: Line, country: Country, style: Style, rng: random.Random
 
 
 def _demonstrate(line: Line, habit_share: float, rng: random.Random) -> Fields:
-    """The clerk's object: gold, or gold with one habit's slip."""
+    """The clerk's object: gold, or gold with a habit's slip."""
     slips = [part.slip for part in line if part.slip]
     if not slips or rng.random() >= habit_share:
         return line.gold()

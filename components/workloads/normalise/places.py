@@ -1,7 +1,7 @@
-"""Where an order goes: street, postcode and town in three countries, and how people abbreviate them.
+"""Delivery addresses: street, postcode and town in three countries, with their abbreviations.
 
-Canonical are whole street types and ASCII letters ("Muellerstrasse 5", "1204 Oak Avenue"), the house number where
-the country puts it, postcodes with all their digits. The country also says how dates are to be read.
+The canonical form has full street types and ASCII letters ("Muellerstrasse 5", "1204 Oak Avenue"), the house number in
+the country's position, and postcodes with all their digits. The country also determines how dates are read.
 """
 
 import random
@@ -13,7 +13,7 @@ Country = Literal["de", "us", "gb"]
 COUNTRIES: tuple[Country, ...] = ("de", "de", "us", "us", "gb")
 LEADING_ZERO_SHARE = 0.065
 
-# Town → how its postcodes begin.
+# Town → the beginning of its postcodes.
 GERMAN_ZERO = {"Leipzig": "04", "Dresden": "01", "Halle": "06", "Jena": "07", "Gera": "07", "Cottbus": "03"}
 GERMAN = {
     "Berlin": "10", "Hamburg": "20", "Köln": "50", "München": "80", "Bremen": "28", "Ulm": "89", "Bonn": "53",
@@ -53,7 +53,7 @@ ASCII = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "Ä": "Ae
 
 
 def draw_place(country: Country, rng: random.Random) -> Written:
-    """An address as people write it; the habit loses a postcode's leading zero, as spreadsheets do."""
+    """An address as people write it; the habit is to lose a postcode's leading zero, as spreadsheets do."""
     match country:
         case "de":
             return _german(rng)
@@ -96,7 +96,7 @@ def _british(rng: random.Random) -> Written:
 
 
 def _english_street(rng: random.Random, house: int) -> tuple[str, str]:
-    """A street as it has to be, and as it is typed."""
+    """A street in canonical form, and as typed."""
     name, kind = rng.choice(ENGLISH_NAMES), rng.choice(list(ENGLISH_TYPES))
     return f"{house} {name} {kind}", f"{house} {cased(f'{name} {rng.choice(ENGLISH_TYPES[kind])}', rng)}"
 

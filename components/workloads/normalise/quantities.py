@@ -1,7 +1,7 @@
-"""How much is ordered: numbers as people write them, in four canonical units.
+"""Ordered quantities: numbers as people write them, in four canonical units.
 
-Canonical are kg, l, m and pcs. A German Pfund is half a kilogram; a dozen is twelve pieces. Fractions are written
-as 1/2 and 3/4, decimals with a comma in Germany.
+The canonical units are kg, l, m and pcs. A German Pfund is half a kilogram; a dozen is twelve pieces. Fractions are
+written as 1/2 and 3/4, decimals in Germany with a comma.
 """
 
 import random
@@ -23,7 +23,7 @@ QUARTERS = {Fraction(1, 4): "1/4", Fraction(1, 2): "1/2", Fraction(3, 4): "3/4"}
 
 
 def draw_quantity(country: Country, rng: random.Random) -> Written:
-    """A quantity as people write it; the habit overlooks what a dozen and a Pfund stand for."""
+    """A quantity as people write it; the habit is to ignore what a dozen or a Pfund means."""
     if rng.random() < COUNTED_SHARE:
         return _counted(country, rng)
     unit = rng.choice(tuple(LARGE))
@@ -45,7 +45,7 @@ def draw_quantity(country: Country, rng: random.Random) -> Written:
 
 
 def _counted(country: Country, rng: random.Random) -> Written:
-    """Dozens everywhere; in Germany pounds of half a kilogram too."""
+    """Dozens; in Germany also the Pfund of half a kilogram."""
     n = rng.randrange(2, 11)
     if country == "de" and rng.random() < 0.5:
         return _quantity(f"{n} {rng.choice(('Pfund', 'Pfd', 'pfund', 'Pfd.'))}", n / 2, "kg", {"quantity": n})
@@ -61,7 +61,7 @@ def _small(unit: str, rng: random.Random) -> Written:
 
 
 def _fraction(unit: str, rng: random.Random) -> Written:
-    """Quarters, alone or behind a whole number."""
+    """Quarters, alone or after an integer."""
     part, text = rng.choice(list(QUARTERS.items()))
     whole = rng.randrange(0, 12)
     value = float(whole + part)

@@ -1,4 +1,4 @@
-"""A value as an order writes it, as it has to be, and as a hurried clerk reads it."""
+"""A value as an order has it, in canonical form, and as a hurried clerk reads it."""
 
 import random
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ Fields = dict[str, str | int | float]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One part of an order: its `text`, the canonical `fields` that it says, and those that a habit makes of it.
+    """A part of an order: its `text`, its canonical `fields`, and the fields according to a habit.
 
-    `slip` holds the fields that the habit `habit` gets wrong; it is empty where no habit applies.
+    `slip` has the fields that the habit `habit` gets wrong; it is empty if no habit applies.
     """
 
     text: str
@@ -20,5 +20,5 @@ class Written:
 
 
 def cased(text: str, rng: random.Random) -> str:
-    """A name as people type it: mostly as it is, else in small or in capital letters."""
+    """A name as people type it: mostly unchanged, else in lower or upper case."""
     return rng.choice((text, text, text, text.lower(), text.upper()))

@@ -1,4 +1,4 @@
-"""The embedded workload `snippets`: simulated requests to one short Python function each, with unit tests."""
+"""The embedded workload `snippets`: simulated requests for a short Python function, with unit tests."""
 
 from components.workloads.snippets.requests import Request, generate
 

@@ -1,6 +1,6 @@
-"""What people ask a function to return: elements of a stream, changed and chosen, and what is made of them.
+"""The functions that people ask for: they transform and filter the elements of a stream and aggregate them.
 
-A case is drawn as a program, as the ways to say it, and as the values that its tests should try.
+A case consists of a program, its wordings, and the values that its tests should try.
 """
 
 import random
@@ -19,7 +19,7 @@ NO_CHANGE = Piece(("",), Part(""))
 
 @dataclass(frozen=True)
 class Case:
-    """One program and how it may be asked for: an opening, a frame, and what stands in it."""
+    """A program and its wordings: an opening, and a frame with its content."""
 
     stream: Stream
     program: Program
@@ -29,13 +29,13 @@ class Case:
 
     @property
     def edges(self) -> tuple[int | str, ...]:
-        """Values that tests should try."""
+        """The values that tests should try."""
         return (*self.change.edges, *self.condition.edges)
 
 
 @dataclass(frozen=True)
 class Elements:
-    """The loop of a comprehension: what each element becomes, from where, and on which condition."""
+    """The parts of a comprehension: the expression, the source and the condition."""
 
     change: str
     stream: Stream
@@ -56,12 +56,12 @@ def _around(before: str, elements: Elements, *after: Part) -> tuple[Part, ...]:
 
 
 def listed(rng: random.Random, elements: Elements) -> Result:
-    """All of them."""
+    """All elements."""
     return ("a list of {it}", "{it}, as a list"), _around("[", elements, Part("]"))
 
 
 def joined(rng: random.Random, elements: Elements) -> Result:
-    """One text of them, with something between."""
+    """The elements joined to a text."""
     if elements.stream.kind == "text":
         return ("one text of {it}", "{it}, joined"), _around("''.join(", elements, Part(")"))
     mark, name = rng.choice((("-", "dashes"), (", ", "commas"), (" ", "spaces"), ("/", "slashes")))
@@ -70,18 +70,18 @@ def joined(rng: random.Random, elements: Elements) -> Result:
 
 
 def summed(rng: random.Random, elements: Elements) -> Result:
-    """Their sum, 0 without any."""
+    """Their sum, 0 if there are none."""
     return ("the sum of {it}", "the total of {it}"), _around("sum(", elements, Part(")"))
 
 
 def counted(rng: random.Random, elements: Elements) -> Result:
-    """How many they are."""
+    """Their number."""
     words = ("the number of {it}", "the count of {it}")
     return words, _around("len([", elements, Part("])"))
 
 
 def extreme(rng: random.Random, elements: Elements) -> Result:
-    """The largest or smallest, with a default for no element."""
+    """The largest or the smallest, with a default if there are none."""
     name, words = rng.choice((("max", ("largest", "highest")), ("min", ("smallest", "lowest"))))
     frames = tuple(
         f"the {word} of {{it}}, {end}" for word in words for end in ("0 if there is none", "or 0 without any")
@@ -91,7 +91,7 @@ def extreme(rng: random.Random, elements: Elements) -> Result:
 
 
 def ordered(rng: random.Random, elements: Elements) -> Result:
-    """All of them, sorted up or down."""
+    """All elements, in ascending or descending order."""
     if rng.random() < 0.8:
         return ("{it}, sorted", "the sorted list of {it}"), _around("sorted(", elements, Part(")"))
     words = ("{it}, sorted from high to low", "the falling sorted list of {it}")
@@ -99,7 +99,7 @@ def ordered(rng: random.Random, elements: Elements) -> Result:
 
 
 def cut(rng: random.Random, elements: Elements) -> Result:
-    """The first or last few of those that count."""
+    """The first or last few elements that satisfy the condition."""
     number = rng.randint(2, 6)
     if rng.random() < 0.3:
         words = (f"the last {number} of {{it}}", f"{{it}}, only the final {number}")
@@ -114,27 +114,29 @@ def cut(rng: random.Random, elements: Elements) -> Result:
 
 
 def distinct(rng: random.Random, elements: Elements) -> Result:
-    """Each value once, in order."""
+    """The distinct values, sorted."""
     return ("{it}, each once and sorted", "the sorted different ones of {it}"), _around(
         "sorted(set(", elements, Part("))")
     )
 
 
-def asked_of(stream: Stream, numeric: bool) -> tuple[Make, ...]:
-    """What can be made of elements that are numbers, or texts."""
+def aggregations_of(stream: Stream, numeric: bool) -> tuple[Make, ...]:
+    """The possible aggregations of numeric or textual elements."""
     every: tuple[Make, ...] = (listed, counted, ordered, cut, distinct)
     return (*every, summed, extreme) if numeric else (*every, joined, joined)
 
 
 def draw_case(rng: random.Random) -> Case:
-    """Draw a request's case; a sorted or counted list of texts keeps a condition, so that something is asked."""
+    """Draw a request's case; a sorted or counted list of texts always has a condition, so that it is not trivial."""
     stream = rng.choice(STREAMS)
     changed, chosen = rng.choice(((True, True), (True, True), (False, True), (False, True), (True, False)))
     change = _drawn(stream.changes, rng) if changed else NO_CHANGE
     condition = _drawn(stream.conditions, rng) if chosen else None
     becomes = change.part.code or stream.variable
     numeric = stream.numeric or becomes.startswith(("v", "len("))
-    words, parts = rng.choice(asked_of(stream, numeric))(rng, Elements(becomes, stream, condition and condition.part))
+    words, parts = rng.choice(aggregations_of(stream, numeric))(
+        rng, Elements(becomes, stream, condition and condition.part)
+    )
     return Case(stream, Program(stream.argument, parts), words, change, condition or NO_CHANGE)
 
 
@@ -142,8 +144,8 @@ def _drawn(draws: tuple[Draw, ...], rng: random.Random) -> Piece:
     return rng.choice(draws)(rng)
 
 
-def asked(case: Case, rng: random.Random) -> str:
-    """Ask for a case in one of its ways."""
+def worded(case: Case, rng: random.Random) -> str:
+    """Word a request for a case."""
     noun, condition = rng.choice(case.stream.nouns), rng.choice(case.condition.words)
     thing = f"{rng.choice(case.change.words)} {noun} {condition}"
     text = rng.choice(FOR).format(a=case.program.argument) + rng.choice(case.frames).format(it=thing)

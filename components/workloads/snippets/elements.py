@@ -1,6 +1,6 @@
-"""What requests are made of: where elements come from, which of them count, and what becomes of each.
+"""The building blocks of requests: sources of elements, conditions and transformations.
 
-Words go around a noun: a condition stands behind it, a change in front of it.
+The words go around a noun: a condition follows it, a transformation precedes it.
 """
 
 import random
@@ -22,7 +22,7 @@ LETTERS = "abcdeghilmnoprstuw"
 
 @dataclass(frozen=True)
 class Piece:
-    """The ways to say something, what it is in Python, and the values at its edge, which tests should try."""
+    """The wordings of something, its Python code, and its edge values, which tests should try."""
 
     words: tuple[str, ...]
     part: Part
@@ -33,12 +33,12 @@ Draw = Callable[[random.Random], Piece]
 
 
 def compared(value: str, frames: tuple[str, ...], numbers: range) -> Draw:
-    """Conditions on a number that `value` computes; `{n}` in a frame stands for the comparison."""
+    """Conditions on the number computed by `value`; `{n}` in a frame stands for the comparison."""
 
     def draw(rng: random.Random) -> Piece:
         sign = rng.choices(tuple(COMPARISONS), COMPARISON_WEIGHTS)[0]
         number = rng.choice(numbers)
-        words = tuple(frame.format(n=said.format(n=number)) for frame in frames for said in COMPARISONS[sign])
+        words = tuple(frame.format(n=phrase.format(n=number)) for frame in frames for phrase in COMPARISONS[sign])
         code = f"{value} {sign} {number}"
         part = Part(code, "bound", f"{value} {STRICT[sign]} {number}") if sign in STRICT else Part(code)
         return Piece(words, part, (number - 1, number, number + 1))
@@ -47,7 +47,7 @@ def compared(value: str, frames: tuple[str, ...], numbers: range) -> Draw:
 
 
 def within(value: str, frames: tuple[str, ...]) -> Draw:
-    """Conditions on a number between two, both included."""
+    """Conditions that a number is between two others, inclusive."""
 
     def draw(rng: random.Random) -> Piece:
         low = rng.randint(-5, 20)
@@ -59,7 +59,7 @@ def within(value: str, frames: tuple[str, ...]) -> Draw:
 
 
 def numbered(frames: tuple[str, ...], code: str, numbers: range) -> Draw:
-    """Anything with one number `{n}` in it."""
+    """Pieces with a number `{n}`."""
 
     def draw(rng: random.Random) -> Piece:
         number = rng.choice(numbers)
@@ -69,13 +69,13 @@ def numbered(frames: tuple[str, ...], code: str, numbers: range) -> Draw:
 
 
 def lettered(frames: tuple[str, ...], code: str, loose: str = "") -> Draw:
-    """Anything with one letter `{c}` in it; with `loose`, capitals may not matter, and are then easily forgotten."""
+    """Pieces with a letter `{c}`; with `loose`, some ignore case, which is easily forgotten."""
 
     def draw(rng: random.Random) -> Piece:
         letter = rng.choice(LETTERS)
         words, strict = tuple(frame.format(c=letter) for frame in frames), code.format(c=letter)
         if loose and rng.random() < 0.2:
-            words = tuple(f"{said}{how}" for said in words for how in (", capital or not", " in any case"))
+            words = tuple(f"{word}{how}" for word in words for how in (", capital or not", " in any case"))
             return Piece(words, Part(loose.format(c=letter), "case", strict), (letter, letter.upper()))
         return Piece(words, Part(strict), (letter, letter.upper()))
 
@@ -83,14 +83,14 @@ def lettered(frames: tuple[str, ...], code: str, loose: str = "") -> Draw:
 
 
 def plain(code: str, *words: str) -> Draw:
-    """Something without a choice in it."""
+    """A piece without variables."""
     piece = Piece(words, Part(code))
     return lambda rng: piece
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Elements of one kind: the argument that holds them, the loop over them, and what may be said of them."""
+    """A kind of elements: the argument that contains them, the loop over them, and their conditions and changes."""
 
     kind: str
     argument: str
@@ -115,7 +115,7 @@ def of_numbers(value: str) -> tuple[Draw, ...]:
 
 
 def changed_numbers(value: str) -> tuple[Draw, ...]:
-    """What may become of numbers."""
+    """Transformations of numbers."""
     return (
         numbered(("{n} times each of", "each multiplied by {n} of"), value + " * {n}", range(2, 13)),
         numbered(("each plus {n} of", "{n} more than each of"), value + " + {n}", range(1, 31)),

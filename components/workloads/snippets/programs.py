@@ -1,4 +1,4 @@
-"""Programs in parts, some of which annotators get wrong in a habit: the right text, and the text with the slip."""
+"""Programs in parts, some with a habitual annotation error: the right text, and the text with the slip."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,14 +16,14 @@ HABITS: dict[Habit, str] = {
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a program; `slip` is what stands there instead when its habit strikes."""
+    """A part of a program; `slip` replaces its text if its habit applies."""
 
     code: str
     habit: Habit | None = None
     slip: str = ""
 
     def text(self, habit: Habit | None) -> str:
-        """The piece, as somebody writes it whom this habit has struck."""
+        """The text, with the slip if this habit applies."""
         return self.slip if habit and habit == self.habit else self.code
 
 
@@ -36,9 +36,9 @@ class Program:
 
     @property
     def habits(self) -> tuple[Habit, ...]:
-        """The habits that may strike, each once."""
+        """The habits that may apply, each once."""
         return tuple(dict.fromkeys(part.habit for part in self.parts if part.habit))
 
     def code(self, habit: Habit | None = None) -> str:
-        """The program, right or with one habit's slip."""
+        """The program, right or with a habit's slip."""
         return f"def f({self.argument}):\n    return {''.join(part.text(habit) for part in self.parts)}"

@@ -1,7 +1,7 @@
-"""Simulated requests for short functions: text, the right program, an imperfect demonstration, and unit tests.
+"""Simulated requests for short functions: a text, the right program, an imperfect demonstration, and unit tests.
 
-Request i of a seed is always the same, however many are drawn. About one request in ten asks for an earlier one's
-program anew, in other words and with other tests, and shares its group.
+Request i of a seed is always the same, however many are drawn. About one request in ten repeats an earlier one's
+program in other words and with other tests, and shares its group.
 """
 
 import random
@@ -9,21 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from components.workloads.asking import STYLES, Style, base_index, dressed
-from components.workloads.snippets.cases import asked, draw_case
+from components.workloads.snippets.cases import draw_case, worded
 from components.workloads.snippets.programs import Program
 from components.workloads.snippets.trials import draw_tests, passes
 
-# How often an annotator slips where a habit can strike: requests typed in a hurry are answered in one. In all, two
-# thirds of each habit's cases are right.
+# How often an annotator slips if a habit applies: hurried requests get hurried answers. Overall, two thirds of each
+# habit's cases are right.
 SLIP_SHARES: dict[Style, float] = {"terse": 0.76, "written": 0.06}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: `gold` is the right answer, `demonstration` what an annotator wrote.
+    """A request: `gold` is the right answer, `demonstration` is an annotator's.
 
-    `evidence` holds unit tests that no prompt shows: `tests`, which answers are scored by, and `sealed`, which no
-    reward is made of. Requests of one `group` ask for the same program and must stay in one split.
+    `evidence` has unit tests that no prompt shows: `tests` for scoring answers, and `sealed`, which are never used for
+    rewards. Requests in the same `group` ask for the same program and must stay in one split.
     """
 
     id: str
@@ -54,7 +54,7 @@ def make_request(index: int, seed: int) -> Request:
     style, trials = rng.choice(STYLES), draw_tests(case, rng)
     return Request(
         id=f"R{index:06d}",
-        task=dressed(asked(case, rng), style, (), rng),
+        task=dressed(worded(case, rng), style, (), rng),
         gold={"code": case.program.code()},
         demonstration={"code": demonstrate(case.program, style, trials, rng)},
         slices={"kind": case.stream.kind, "style": style},
@@ -64,7 +64,7 @@ def make_request(index: int, seed: int) -> Request:
 
 
 def demonstrate(program: Program, style: Style, tests: str, rng: random.Random) -> str:
-    """Return the annotator's program: the right one, or one with a single habit's slip that some test tells."""
+    """Return the annotator's program: the right one, or one with a single slip that some test detects."""
     if program.habits and rng.random() < SLIP_SHARES[style]:
         slip = program.code(rng.choice(program.habits))
         return program.code() if passes(slip, tests) else slip

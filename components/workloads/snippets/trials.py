@@ -1,6 +1,6 @@
-"""Unit tests of a program: calls with inputs at its edges, and what the right program returns.
+"""Unit tests for programs: calls with edge inputs, and what the right program returns.
 
-Decides which inputs are tried. Programs are this package's own; those of a model run in the sandbox of the scorer.
+Decides which inputs are tried. Runs only this package's programs; those of models run in the scorer's sandbox.
 """
 
 import json
@@ -22,7 +22,7 @@ Function = Callable[[Any], Any]
 
 
 def draw_tests(case: Case, rng: random.Random) -> str:
-    """Draw the tests of a case as JSON: an empty input first, and more until each habit's slip fails one of them."""
+    """Draw a case's tests as JSON: an empty input, and more until each habit's slip fails one of them."""
     right = compiled(case.program.code())
     slips = [compiled(case.program.code(habit)) for habit in case.program.habits]
     drawn: list[dict[str, Any]] = []
@@ -34,21 +34,21 @@ def draw_tests(case: Case, rng: random.Random) -> str:
 
 
 def passes(code: str, tests: str) -> bool:
-    """Whether one of this package's programs passes tests that `draw_tests` has drawn."""
+    """Whether one of this package's programs passes tests from `draw_tests`."""
     function = compiled(code)
     return not any(_fails(function, test) for test in json.loads(tests))
 
 
 @lru_cache(maxsize=4096)
 def compiled(code: str) -> Function:
-    """The function `f` of one of this package's programs."""
+    """The function `f` in one of this package's programs."""
     scope: dict[str, Any] = {}
     exec(code, scope)
     return scope["f"]
 
 
 def _fails(function: Function, test: dict[str, Any]) -> bool:
-    """Whether a function does not return what a test expects, or raises as slips do."""
+    """Whether a function fails a test or raises, as slips do."""
     try:
         return bool(function(*test["args"]) != test["expected"])
     except ValueError:  # the largest of nothing
@@ -56,7 +56,7 @@ def _fails(function: Function, test: dict[str, Any]) -> bool:
 
 
 def _argument(case: Case, number: int, rng: random.Random) -> Any:
-    """An input of a case's kind; the first one is empty."""
+    """An input of the case's kind; the first one is empty."""
     size = 0 if number == 0 else rng.randint(4, 9)
     edges = case.edges
     match case.stream.kind:
@@ -80,13 +80,13 @@ def _number(edges: tuple[int | str, ...], rng: random.Random) -> int:
 
 
 def _word(edges: tuple[int | str, ...], rng: random.Random) -> str:
-    """A word; often one that begins, ends or goes on with an edge's letter, or is of an edge's length."""
+    """A word, often with an edge's letter at the beginning, in the middle or at the end, or of an edge's length."""
     word, near = rng.choice(VOCABULARY), rng.random()
     letters = [edge for edge in edges if isinstance(edge, str)]
     lengths = [edge for edge in edges if isinstance(edge, int) and 0 < edge < 12]
     if letters and near < 0.5:
-        letter, at = rng.choice(letters), rng.choice((0, len(word) // 2, len(word)))
-        return word[:at] + letter + word[at:]
+        letter, index = rng.choice(letters), rng.choice((0, len(word) // 2, len(word)))
+        return word[:index] + letter + word[index:]
     if lengths and near < 0.6:
         return "".join(rng.choice(LETTERS) for _ in range(rng.choice(lengths)))
     return word

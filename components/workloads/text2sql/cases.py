@@ -1,4 +1,4 @@
-"""What people ask of a shop's database: six kinds of questions, each drawn as a query and the ways to say it."""
+"""The questions that people ask a shop's database: six kinds, each a query with its wordings."""
 
 import random
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from components.workloads.text2sql.conditions import draw_conditions
 from components.workloads.text2sql.joins import joined
 from components.workloads.text2sql.queries import Part, Query
 from components.workloads.text2sql.shop import CATEGORIES, STATUSES, has_answer
-from components.workloads.text2sql.wording import ASK, COLUMNS, KEYS, NOUNS, Case, parts, said
+from components.workloads.text2sql.wording import ASK, COLUMNS, KEYS, NOUNS, Case, parts, wordings_of
 
 AGGREGATES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "customers": (("count(*)", ("the number of", "the count of")),),
@@ -48,7 +48,7 @@ def _asked(select: Part) -> tuple[str, ...]:
 
 
 def filtered(rng: random.Random) -> Case:
-    """One or two columns of the rows under one or two conditions."""
+    """One or two columns of rows with one or two conditions."""
     table = rng.choice(TABLES)
     conditions = draw_conditions(rng, table, rng.choice((1, 2, 2)))
     key, more = KEYS[table], [column for column in COLUMNS[table] if column != KEYS[table]]
@@ -56,13 +56,13 @@ def filtered(rng: random.Random) -> Case:
     words = COLUMNS[table]
     what = tuple(" and ".join(words[c][n % len(words[c])] for c in columns) for n in range(2))
     slots = {"ask": ASK, "what": tuple(f"the {words} of" for words in what), "noun": NOUNS[table],
-             "conditions": said(conditions)}  # fmt: skip
+             "conditions": wordings_of(conditions)}  # fmt: skip
     query = Query(Part(", ".join(columns)), Part(table), parts(conditions))
     return Case("filter", query, ASKED, slots)
 
 
 def aggregated(rng: random.Random) -> Case:
-    """One number over the rows under conditions."""
+    """An aggregate over rows with conditions."""
     table = rng.choice(TABLES)
     conditions = draw_conditions(rng, table, rng.choice((1, 2)))
     if table == "orders" and rng.random() < 0.5:
@@ -71,19 +71,19 @@ def aggregated(rng: random.Random) -> Case:
     else:
         sql, what = rng.choice(AGGREGATES[table])
         select = Part(sql)
-    slots = {"ask": ASK, "what": what, "noun": NOUNS[table], "conditions": said(conditions)}
+    slots = {"ask": ASK, "what": what, "noun": NOUNS[table], "conditions": wordings_of(conditions)}
     return Case("aggregate", Query(select, Part(table), parts(conditions)), _asked(select), slots)
 
 
 def grouped(rng: random.Random) -> Case:
-    """A number for each group, perhaps of groups of some size only."""
+    """An aggregate per group, perhaps only for groups of some size."""
     table = rng.choice(TABLES)
     column, groups = rng.choice(tuple(GROUPS[table].items()))
     others = [draw for draw in (draw(rng) for draw in on.OF[table]) if not draw.part.sql.startswith(column)]
     conditions = (rng.choice(others),)
     sql, what = rng.choice(AGGREGATES[table])
     rest = [Part(f"group by {column}")]
-    slots = {"ask": ASK, "what": what, "noun": NOUNS[table], "conditions": said(conditions), "groups": groups}
+    slots = {"ask": ASK, "what": what, "noun": NOUNS[table], "conditions": wordings_of(conditions), "groups": groups}
     sentences = ("{ask} {what} {noun} {conditions} {groups}", "{groups}, {ask} {what} {noun} {conditions}")
     if rng.random() < 0.4:
         size = on.compared("count(*)", ("with {n} of them", "that have {n} of them"), range(2, 13))(rng)
@@ -107,7 +107,7 @@ RANKED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 
 def ranked(rng: random.Random) -> Case:
-    """The first few rows in an order, or the one at a rank; ties by name or number."""
+    """The first few rows in an order, or the row at a rank; ties are broken by name or number."""
     table, order, rank = rng.choice(RANKED)
     conditions = draw_conditions(rng, table, 1)
     number, key = rng.randint(2, 15), KEYS[table]
@@ -121,7 +121,7 @@ def ranked(rng: random.Random) -> Case:
         limit = Part(f"limit {number}")
         sentences = ("{ask} the {n} {rank} {noun} {conditions}", "{noun} {conditions}: {ask} the {n} {rank}")
     slots = {"ask": ASK, "nth": (ordinal(number),), "n": (str(number),), "rank": rank,
-             "noun": NOUNS[table], "conditions": said(conditions)}  # fmt: skip
+             "noun": NOUNS[table], "conditions": wordings_of(conditions)}  # fmt: skip
     query = Query(Part(key), Part(table), parts(conditions), (Part(f"order by {order}, {key}"), limit))
     return Case("order", query, sentences, slots)
 
@@ -132,7 +132,7 @@ def ordinal(number: int) -> str:
 
 
 def by_date(rng: random.Random) -> Case:
-    """A number or a list over days, with one more condition."""
+    """An aggregate or a list over days, with another condition."""
     table, when = rng.choice((("orders", on.ORDERED), ("customers", on.JOINED), ("reviews", on.WRITTEN)))
     other = {"orders": on.STATUS, "customers": on.CITY, "reviews": on.STARS}[table]
     conditions = (other(rng), when(rng)) if rng.random() < 0.7 else (when(rng),)
@@ -140,19 +140,19 @@ def by_date(rng: random.Random) -> Case:
     latest = (f"max({column})", ("the last date of", "the latest day of"))
     sql, what = rng.choice((("count(*)", ("the number of", "the count of")), latest))
     select = Part(sql)
-    slots = {"ask": ASK, "what": what, "noun": NOUNS[table], "conditions": said(conditions)}
+    slots = {"ask": ASK, "what": what, "noun": NOUNS[table], "conditions": wordings_of(conditions)}
     return Case("date", Query(select, Part(table), parts(conditions)), _asked(select), slots)
 
 
 KINDS: tuple[Callable[[random.Random], Case], ...] = (filtered, aggregated, grouped, ranked, joined, by_date)
-LONGEST = 135  # characters, some 90 tokens of the model nano
+LONGEST = 135  # characters, some 90 tokens for the model nano
 WORDS_KEPT = frozenset({*CATEGORIES, *STATUSES})
 
 
 def draw_case(rng: random.Random) -> Case:
-    """Draw a question's case; drawn anew are queries that a small model's answer does not hold or that find nothing.
+    """Draw a question's case, redrawing queries that are too long for a small model or find nothing.
 
-    Two queries that find nothing return the same: no verifier could tell them apart.
+    No verifier could distinguish two queries that find nothing.
     """
     while True:
         case = rng.choice(KINDS)(rng)

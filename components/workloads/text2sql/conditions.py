@@ -1,4 +1,4 @@
-"""Conditions: what people say to narrow down customers, products, orders or reviews, and what it is in SQL."""
+"""Conditions on customers, products, orders or reviews: their wordings, and their SQL."""
 
 import calendar
 import random
@@ -30,7 +30,7 @@ STRICT = {">=": ">", "<=": "<"}
 
 @dataclass(frozen=True)
 class Condition:
-    """The ways to say it, behind the name of what it narrows down, and the piece of SQL."""
+    """The wordings, which follow the noun, and the SQL."""
 
     words: tuple[str, ...]
     part: Part
@@ -45,8 +45,8 @@ def compared(column: str, frames: tuple[str, ...], numbers: range) -> Draw:
     def draw(rng: random.Random) -> Condition:
         sign = rng.choices(tuple(COMPARISONS), COMPARISON_WEIGHTS)[0]
         number = rng.choice(numbers)
-        said = tuple(frame.format(n=words.format(n=number)) for frame in frames for words in COMPARISONS[sign])
-        return Condition(said, _bounded(column, sign, str(number)))
+        wordings = tuple(frame.format(n=words.format(n=number)) for frame in frames for words in COMPARISONS[sign])
+        return Condition(wordings, _bounded(column, sign, str(number)))
 
     return draw
 
@@ -60,14 +60,14 @@ def dated(column: str, frames: tuple[str, ...]) -> Draw:
             return _in_month(column, frames, day)
         sign = rng.choices(tuple(DAY_COMPARISONS), DAY_WEIGHTS)[0]
         days = written_days(day)
-        said = tuple(f.format(d=words.format(d=d)) for f in frames for words in DAY_COMPARISONS[sign] for d in days)
-        return Condition(said, Part(f"{column} {sign} '{day}'"))
+        wordings = tuple(f.format(d=words.format(d=d)) for f in frames for words in DAY_COMPARISONS[sign] for d in days)
+        return Condition(wordings, Part(f"{column} {sign} '{day}'"))
 
     return draw
 
 
 def written_days(day: date) -> tuple[str, ...]:
-    """The notations of a day; none leaves open which number is the month."""
+    """The unambiguous notations of a day."""
     month = calendar.month_name[day.month]
     return (f"{day.day} {month} {day.year}", f"{month} {day.day}, {day.year}", f"{day.day} {month[:3]} {day.year}",
             day.isoformat())  # fmt: skip
@@ -77,14 +77,14 @@ def _in_month(column: str, frames: tuple[str, ...], day: date) -> Condition:
     month, first = calendar.month_name[day.month], day.replace(day=1)
     last = day.replace(day=calendar.monthrange(day.year, day.month)[1])
     following = date(day.year + day.month // 12, day.month % 12 + 1, 1)
-    said = tuple(f.format(d=f"{how} {name}") for f in frames for how in ("in", "during")
+    words = tuple(f.format(d=f"{how} {name}") for f in frames for how in ("in", "during")
                  for name in (f"{month} {day.year}", f"{month[:3]} {day.year}"))  # fmt: skip
     begin = f"{column} between '{first}' and "
-    return Condition(said, Part(f"{begin}'{last}'", "month_end", f"{begin}'{following}'"))
+    return Condition(words, Part(f"{begin}'{last}'", "month_end", f"{begin}'{following}'"))
 
 
 def _bounded(column: str, sign: str, value: str) -> Part:
-    """A comparison; one that includes its bound may lose it."""
+    """A comparison; the slip makes an inclusive one exclusive."""
     sql = f"{column} {sign} {value}"
     return Part(sql, "bound", f"{column} {STRICT[sign]} {value}") if sign in STRICT else Part(sql)
 
@@ -116,5 +116,5 @@ OF: dict[str, tuple[Draw, ...]] = {
 
 
 def draw_conditions(rng: random.Random, table: str, n: int) -> tuple[Condition, ...]:
-    """Draw `n` conditions on a table's rows, each on another column."""
+    """Draw `n` conditions on a table's rows, each on a different column."""
     return tuple(draw(rng) for draw in rng.sample(OF[table], min(n, len(OF[table]))))

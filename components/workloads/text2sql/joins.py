@@ -1,4 +1,4 @@
-"""Questions that need two or three tables: sales, values, ratings, and who or what has no match."""
+"""Questions that need two or three tables: sales, values, ratings, and rows without a match."""
 
 import random
 
@@ -6,16 +6,16 @@ from components.workloads.text2sql import conditions as on
 from components.workloads.text2sql.conditions import Condition, draw_conditions
 from components.workloads.text2sql.queries import Part, Query
 from components.workloads.text2sql.shop import CATEGORIES, TITLES
-from components.workloads.text2sql.wording import ASK, COLUMNS, KEYS, NOUNS, Case, parts, said
+from components.workloads.text2sql.wording import ASK, COLUMNS, KEYS, NOUNS, Case, parts, wordings_of
 
 
 def joined(rng: random.Random) -> Case:
-    """Something that needs two or three tables."""
+    """A question that needs two or three tables."""
     return rng.choice((_sold, _value, _rating, _buyers, _without, _orders_of))(rng)
 
 
 def _sold(rng: random.Random) -> Case:
-    """Pieces sold: those in orders that were not cancelled."""
+    """Pieces sold, that is, in orders that were not cancelled."""
     when = on.ORDERED(rng)
     slots = {"ask": ASK, "when": when.words, "noun": NOUNS["orders"]}
     sentences = ("{ask} the number of pieces sold in {noun} {when}", "how many pieces did we sell in {noun} {when}?",
@@ -26,10 +26,10 @@ def _sold(rng: random.Random) -> Case:
 
 
 def _value(rng: random.Random) -> Case:
-    """What ordered items are worth, cancelled or not."""
+    """The value of ordered items, cancelled or not."""
     what = _product(rng)
     conditions = (what, *((on.PRICE(rng),) if rng.random() < 0.4 else ()))
-    slots = {"ask": ASK, "goods": said(conditions)}
+    slots = {"ask": ASK, "goods": wordings_of(conditions)}
     sentences = ("{ask} the total value of ordered {goods}", "what are all ordered {goods} worth in total?",
                  "{ask} the order value of {goods}")  # fmt: skip
     select = Part("sum(quantity * price)", "quantity", "sum(price)")
@@ -50,7 +50,7 @@ def _rating(rng: random.Random) -> Case:
 
 
 def _buyers(rng: random.Random) -> Case:
-    """Customers by their orders, each once."""
+    """Customers by their orders, without duplicates."""
     conditions = (on.CITY(rng), *draw_conditions(rng, "orders", 1))
     who, orders = conditions[0].words, conditions[1].words
     slots = {"ask": ASK, "who": who, "orders": orders, "noun": NOUNS["customers"]}
@@ -62,7 +62,7 @@ def _buyers(rng: random.Random) -> Case:
 
 
 def _without(rng: random.Random) -> Case:
-    """Products that nobody has reviewed, customers who never ordered."""
+    """Products without reviews, customers without orders."""
     if rng.random() < 0.5:
         table, key, other, words = "products", "product_id", "reviews", ("that nobody reviewed", "without any review")
     else:
@@ -77,7 +77,7 @@ def _without(rng: random.Random) -> Case:
 
 
 def _orders_of(rng: random.Random) -> Case:
-    """Orders of each customer, of those without any as well."""
+    """Orders per customer, including customers without any."""
     condition = draw_conditions(rng, "customers", 1)
     slots = {"ask": ASK, "noun": NOUNS["customers"], "conditions": condition[0].words,
              "zero": ("including those with none", "also those without any", "0 where there is none")}  # fmt: skip
@@ -91,7 +91,7 @@ def _orders_of(rng: random.Random) -> Case:
 
 
 def _product(rng: random.Random) -> Condition:
-    """One product by its title, or a category."""
+    """A product by title, or a category."""
     if rng.random() < 0.6:
         title = rng.choice(TITLES)
         return Condition((f"the {title}", title, f"our {title}"), Part(f"title = '{title}'"))

@@ -1,6 +1,6 @@
-"""Queries in parts, some of which annotators get wrong in a habit: the right text, and the text with the slip.
+"""Queries in parts, some with a habitual annotation error: the right text, and the text with the slip.
 
-Decides how SQL is written here: lower case, joins by `using`, one space between words.
+Decides the style of SQL here: lower case, joins with `using`, single spaces.
 """
 
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ HABITS: dict[Habit, str] = {
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a query; `slip` is what stands there instead when its habit strikes, nothing where it is empty."""
+    """A part of a query; `slip` (which may be empty) replaces its text if its habit applies."""
 
     sql: str
     habit: Habit | None = None
     slip: str = ""
 
     def text(self, habit: Habit | None) -> str:
-        """The piece, as somebody writes it whom this habit has struck."""
+        """The text, with the slip if this habit applies."""
         return self.slip if habit and habit == self.habit else self.sql
 
 
 @dataclass(frozen=True)
 class Query:
-    """One select: what, from where, under which conditions, and what follows them (groups, order, limit)."""
+    """A select: columns, tables, conditions, and the rest (groups, order, limit)."""
 
     select: Part
     source: Part
@@ -42,12 +42,12 @@ class Query:
 
     @property
     def habits(self) -> tuple[Habit, ...]:
-        """The habits that may strike, each once."""
+        """The habits that may apply, each once."""
         parts = (self.select, self.source, *self.where, *self.rest)
         return tuple(dict.fromkeys(part.habit for part in parts if part.habit))
 
     def sql(self, habit: Habit | None = None) -> str:
-        """The query, right or with one habit's slip."""
+        """The query, right or with a habit's slip."""
         conditions = [text for part in self.where if (text := part.text(habit))]
         words = ["select", self.select.text(habit), "from", self.source.text(habit)]
         if conditions:

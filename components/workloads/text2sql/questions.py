@@ -1,7 +1,7 @@
-"""Simulated questions over the shop's database: text, the right query and an imperfect demonstration.
+"""Simulated questions about the shop's database: a text, the right query and an imperfect demonstration.
 
-Question i of a seed is always the same, however many are drawn. About one question in ten asks an earlier one anew,
-in other words, and shares its group.
+Question i of a seed is always the same, however many are drawn. About one question in ten repeats an earlier one in
+other words, and shares its group.
 """
 
 import random
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from components.workloads.asking import STYLES, Style, base_index, dressed
 from components.workloads.text2sql.cases import WORDS_KEPT, draw_case
 from components.workloads.text2sql.queries import Query
-from components.workloads.text2sql.shop import tells_apart
+from components.workloads.text2sql.shop import differ
 from components.workloads.text2sql.wording import Case
 
-# How often an annotator slips where a habit can strike: questions typed in a hurry are answered in one. In all, two
-# thirds of each habit's cases are right.
+# How often an annotator slips if a habit applies: hurried questions get hurried answers. Overall, two thirds of each
+# habit's cases are right.
 SLIP_SHARES: dict[Style, float] = {"terse": 0.62, "written": 0.16}
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question: `gold` is the right answer, `demonstration` what an annotator wrote.
+    """A question: `gold` is the right answer, `demonstration` is an annotator's.
 
-    Questions of one `group` ask for the same query and must stay in one split.
+    Questions in the same `group` ask for the same query and must stay in one split.
     """
 
     id: str
@@ -53,7 +53,7 @@ def make_question(index: int, seed: int) -> Question:
     style = rng.choice(STYLES)
     return Question(
         id=f"Q{index:06d}",
-        question=dressed(asked(case, rng), style, WORDS_KEPT, rng),
+        question=dressed(worded(case, rng), style, WORDS_KEPT, rng),
         gold={"sql": case.query.sql()},
         demonstration={"sql": demonstrate(case.query, style, rng)},
         slices={"kind": case.kind, "style": style},
@@ -61,16 +61,16 @@ def make_question(index: int, seed: int) -> Question:
     )
 
 
-def asked(case: Case, rng: random.Random) -> str:
-    """Ask for a case in one of its ways."""
+def worded(case: Case, rng: random.Random) -> str:
+    """Word a question for a case."""
     filled = rng.choice(case.sentences).format_map({name: rng.choice(ways) for name, ways in case.slots.items()})
     return " ".join(filled.split())
 
 
 def demonstrate(query: Query, style: Style, rng: random.Random) -> str:
-    """Return the annotator's query: the right one, or one with a single habit's slip that changes what it returns."""
+    """Return the annotator's query: the right one, or one with a single slip that changes its result."""
     right = query.sql()
     if query.habits and rng.random() < SLIP_SHARES[style]:
         slip = query.sql(rng.choice(query.habits))
-        return slip if tells_apart(right, slip) else right
+        return slip if differ(right, slip) else right
     return right

@@ -1,7 +1,7 @@
-"""The shop: five tables, and three simulated databases with the same tables and different rows.
+"""The shop: five tables, and three simulated databases with different rows in them.
 
-A query that is right by luck on one database is seldom right on three. Values that questions ask for occur in all of
-them, and many rows lie on the very bounds that questions name, so that an off-by-one bound changes the result.
+A query that is right by luck on one database is rarely right on three. Values in questions occur in all of them, and
+many rows are exactly at the bounds in questions, so that an off-by-one bound changes the result.
 """
 
 import random
@@ -40,18 +40,18 @@ NOTHING: tuple[list[tuple[object, ...]], ...] = ([], [(None,)], [(0,)])
 
 @cache
 def databases() -> tuple[str, ...]:
-    """The three databases that answers are judged by, as SQL scripts for SQLite or DuckDB."""
+    """The three databases for judging answers, as SQL scripts for SQLite or DuckDB."""
     return tuple(map(_script, SEEDS))
 
 
 @cache
 def sealed_databases() -> tuple[str, ...]:
-    """Two more, which no reward has seen."""
+    """Two more, which are never used for rewards."""
     return tuple(map(_script, SEALED_SEEDS))
 
 
-def tells_apart(first: str, second: str) -> bool:
-    """Whether two queries of this package return different rows, in any order, on one of the databases."""
+def differ(first: str, second: str) -> bool:
+    """Whether two of this package's queries return different rows, in any order, on one of the databases."""
     return any(
         sorted(map(repr, shop.execute(first).fetchall())) != sorted(map(repr, shop.execute(second).fetchall()))
         for shop in _opened()
@@ -59,7 +59,7 @@ def tells_apart(first: str, second: str) -> bool:
 
 
 def has_answer(query: str) -> bool:
-    """Whether a query of this package returns more than nothing, null or 0 on one of the databases."""
+    """Whether one of this package's queries returns anything but nothing, null or 0 on one of the databases."""
     return any(shop.execute(query).fetchall() not in NOTHING for shop in _opened())
 
 
@@ -77,18 +77,18 @@ def _script(seed: int) -> str:
 
 
 def draw_day(rng: random.Random) -> date:
-    """Draw one of the days that the shop's records cover."""
+    """Draw a day within the shop's records."""
     return FIRST_DAY + timedelta(days=rng.randrange(DAYS))
 
 
 def _booked(rng: random.Random) -> date:
-    """Draw a day for a row: half of them are the first of a month."""
+    """Draw a day for a row; half of them are the first of a month."""
     day = draw_day(rng)
     return day.replace(day=1) if rng.random() < 0.5 else day
 
 
 def _rows(rng: random.Random) -> Iterable[str]:
-    """One insert for each table; some customers have no order and some products no review."""
+    """An insert per table; some customers have no orders and some products no reviews."""
     names = [f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES]
     rng.shuffle(names)
     customers = range(1, len(names) + 1)

@@ -1,4 +1,4 @@
-"""How questions name things: tables, columns, conditions, and the ways to ask for them."""
+"""The wording of questions: tables, columns, conditions, and ways to ask."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from components.workloads.text2sql.queries import Part, Query
 
 @dataclass(frozen=True)
 class Case:
-    """One query, and how it may be asked: sentences whose slots have several wordings each."""
+    """A query and its wordings: sentences with slots, each with several wordings."""
 
     kind: str
     query: Query
@@ -32,8 +32,8 @@ KEYS = {"customers": "name", "products": "title", "orders": "order_id", "reviews
 ASK = ("show", "list", "give me", "we need", "please send", "get", "tell me", "can I have", "find")
 
 
-def said(conditions: tuple[Condition, ...]) -> tuple[str, ...]:
-    """The conditions in words: all ways of one, of two some in either order."""
+def wordings_of(conditions: tuple[Condition, ...]) -> tuple[str, ...]:
+    """The wordings of conditions: all of a single one; of two, some in either order."""
     if len(conditions) < 2:
         return conditions[0].words if conditions else ("",)
     first, second = (condition.words for condition in conditions)
@@ -43,5 +43,5 @@ def said(conditions: tuple[Condition, ...]) -> tuple[str, ...]:
 
 
 def parts(conditions: tuple[Condition, ...]) -> tuple[Part, ...]:
-    """The conditions in SQL."""
+    """The SQL of conditions."""
     return tuple(condition.part for condition in conditions)

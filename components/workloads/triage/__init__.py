@@ -1,4 +1,4 @@
-"""The embedded workload `triage`: simulated tickets to one JSON object of six fields."""
+"""The embedded workload `triage`: simulated tickets to a JSON object of six fields."""
 
 from components.workloads.triage.drifts import DRIFTS, drifted
 from components.workloads.triage.rules import DEFINITIONS, LABELS

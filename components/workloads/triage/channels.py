@@ -1,6 +1,6 @@
-"""How a scenario reads in each channel: sentence order, greetings, labels, quotes, typos.
+"""Words a scenario for each channel: order of sentences, greetings, labels, quotes, typos.
 
-Typos and abbreviations never touch a token with a digit, so ids and amounts stay copyable.
+Typos and abbreviations never affect tokens with a digit, so ids and amounts can be copied.
 """
 
 import random
@@ -41,11 +41,11 @@ def add_typos(text: str, rate: float, rng: random.Random) -> str:
     words = text.split(" ")
     for index, word in enumerate(words):
         if len(word) > 4 and rng.random() < rate and word.isalpha():
-            at = rng.randrange(1, len(word) - 2)
+            position = rng.randrange(1, len(word) - 2)
             words[index] = rng.choice((
-                word[:at] + word[at + 1 :],
-                word[:at] + word[at] + word[at:],
-                word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+                word[:position] + word[position + 1 :],
+                word[:position] + word[position] + word[position:],
+                word[:position] + word[position + 1] + word[position] + word[position + 2 :],
             ))  # fmt: skip
     return " ".join(words)
 
@@ -56,7 +56,7 @@ def _say(scenario: Scenario, templates: tuple[str, ...], rng: random.Random) -> 
 
 
 def _case(scenario: Scenario, labelled: bool, quoted: bool, rng: random.Random) -> list[str]:
-    """Return the sentences with the fields' values, in an order that leaves one reading."""
+    """Return the sentences with the fields' values, in an unambiguous order."""
     case = [scenario.statement]
     if scenario.order_id is None and rng.random() < 0.3:
         case.append(_say(scenario, phrases.NO_ORDER_SENTENCES, rng))
@@ -73,7 +73,7 @@ def _case(scenario: Scenario, labelled: bool, quoted: bool, rng: random.Random) 
 
 
 def _remarks(scenario: Scenario, population: Population, fillers: int, rng: random.Random) -> list[str]:
-    """Return signals, wish and remarks that belong to no field, in any order."""
+    """Return signals, wish and irrelevant remarks, in any order."""
     remarks = [_say(scenario, population.signals[signal], rng) for signal in scenario.signals]
     if scenario.wish != "none":
         remarks.append(_say(scenario, population.wishes[scenario.wish], rng))
@@ -87,7 +87,7 @@ def _remarks(scenario: Scenario, population: Population, fillers: int, rng: rand
 
 
 def _mail(scenario: Scenario, body: str, quoted: bool, rng: random.Random) -> str:
-    """Dress a body as mail: subject, greeting, closing, sometimes an address or a quoted notice."""
+    """Format a body as mail: subject, greeting, closing, sometimes an address or a quoted notice."""
     slots = scenario.slots
     name = f"{rng.choice(phrases.FIRST_NAMES)} {rng.choice(phrases.LAST_NAMES)}"
     lines = [f"Subject: {fill(rng.choice(phrases.SUBJECTS), slots)}"] if rng.random() < 0.8 else []
@@ -105,7 +105,7 @@ def _mail(scenario: Scenario, body: str, quoted: bool, rng: random.Random) -> st
 
 
 def _chat(scenario: Scenario, body: str, _: bool, rng: random.Random) -> str:
-    """Dress a body as chat: lower case, abbreviations, few apostrophes and full stops."""
+    """Format a body as chat: lower case, abbreviations, few apostrophes and full stops."""
     words = [word if any(map(str.isdigit, word)) else word.lower() for word in body.split(" ")]
     if rng.random() < 0.6:
         words = [phrases.ABBREVIATIONS.get(word, word) for word in words]
@@ -121,7 +121,7 @@ def _chat(scenario: Scenario, body: str, _: bool, rng: random.Random) -> str:
 
 
 def _web_form(scenario: Scenario, body: str, labelled: bool, rng: random.Random) -> str:
-    """Dress a body as a form; if `labelled`, the order has a line of its own."""
+    """Format a body as a form; if `labelled`, the order has its own line."""
     slots = scenario.slots
     lines = [f"Name: {rng.choice(phrases.FIRST_NAMES)} {rng.choice(phrases.LAST_NAMES)}"]
     lines.append(f"Topic: {rng.choice(phrases.FORM_TOPICS)}")

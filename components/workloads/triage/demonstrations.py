@@ -1,8 +1,8 @@
-"""An annotator who is right about nine times in ten and wrong in habits, not at random.
+"""An annotator who is right about nine times in ten, and errs in habits, not at random.
 
-Three kinds of habit: an intent is read from its vocabulary alone, a priority rule is half known,
-the order id that comes first is taken. A habit strikes some tickets of its kind and misses others;
-within every kind the annotator is right more often than wrong, so a majority of readings is right.
+There are three kinds of habit: the intent is inferred only from vocabulary, a priority rule is half known, the first
+order id is taken. A habit affects some tickets of its kind and not others; for every kind, the annotator is right more
+often than wrong, so the majority is right.
 """
 
 import random
@@ -21,7 +21,7 @@ CONFUSED_INTENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """One systematic slip: its name, and the share of tickets of its kind that it strikes."""
+    """A systematic slip: its name, and the share of tickets of its kind that it affects."""
 
     name: str
     share: float
@@ -35,7 +35,7 @@ FIRST_ORDER_TAKEN = Habit("first_order_taken", 0.43)
 
 
 def habits_for(scenario: Scenario, channel: Channel, message: str) -> list[Habit]:
-    """Return the habits that may strike this ticket, most of the time none."""
+    """Return the habits that may affect this ticket, usually none."""
     habits: list[Habit] = []
     if scenario.lookalike and scenario.intent in CONFUSED_INTENTS:
         habits.append(INTENT_BY_VOCABULARY)
@@ -53,9 +53,9 @@ def habits_for(scenario: Scenario, channel: Channel, message: str) -> list[Habit
 
 
 def demonstrate(scenario: Scenario, channel: Channel, message: str, rng: random.Random) -> Fields:
-    """Return the annotator's object: gold, or gold with one habit's slip.
+    """Return the annotator's object: gold, or gold with a habit's slip.
 
-    At most one habit strikes a ticket, so the whole object too is mostly right everywhere.
+    At most one habit affects a ticket, so that whole objects are also mostly right.
     """
     fields = scenario.gold()
     habits = habits_for(scenario, channel, message)
@@ -66,7 +66,7 @@ def demonstrate(scenario: Scenario, channel: Channel, message: str, rng: random.
 
 
 def _slip(habit: Habit, scenario: Scenario, fields: Fields) -> Fields:
-    """Return the fields as the habit has them; priority follows the misread intent and amount."""
+    """Return the fields with the habit's slip; priority follows from the misread intent and amount."""
     intent, amount = scenario.intent, scenario.amount
     if habit is FIRST_ORDER_TAKEN:
         return {**fields, "order_id": scenario.other_order}

@@ -1,15 +1,15 @@
-"""The words of customers who came later: app style and slang, and the names of a new product line.
+"""The words of later customers: app style and slang, and the names of a new product line.
 
-The same rules as in `wording.py` hold: a statement asks for no refund, names no deadline and no earlier message, and
-each has one reading under the written definitions. `lookalikes` borrow the words of a neighbouring intent here too.
+The rules of `wording.py` apply: a statement asks for no refund, mentions no deadline and no earlier message, and is
+unambiguous under the written definitions. `lookalikes` again borrow the words of a neighbouring intent.
 """
 
-# A template stands on one line, so that two of them can be compared by eye.
+# Each template is on one line, for easy comparison.
 
 from components.workloads.triage.rules import Signal
 from components.workloads.triage.wording import IntentWording
 
-# The line of this season, and what people call it: what belongs to which product stands in the shop's catalogue.
+# This season's line and what people call it; the shop's catalogue says which name belongs to which product.
 LAUNCHED: dict[str, tuple[str, ...]] = {
     "robot_vacuum": ("Mopsy", "Mopsy XL", "mop bot"),
     "smart_watch": ("Tiko", "Tiko Air", "health ring"),

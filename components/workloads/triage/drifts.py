@@ -1,7 +1,7 @@
-"""Drifts: the same business, but other tickets, so that a model meets what it was not trained on.
+"""Drifts: the same business with different tickets, for which a model was not trained.
 
-Gold follows from the same written rules as ever. Each drift is a seeded function of the tickets' numbers; when it
-begins is decided by who sends them.
+Gold still follows from the same written rules. Each drift is a seeded function of the tickets' numbers; the sender
+decides when it begins.
 """
 
 import html
@@ -19,7 +19,7 @@ from components.workloads.triage.tickets import Ticket, make_ticket
 
 @dataclass(frozen=True)
 class Drift:
-    """A share of the tickets comes from another population, or their text from another system."""
+    """A share of tickets from another population, or with text from another system."""
 
     population: Population = USUAL
     share: float = 1.0
@@ -27,17 +27,17 @@ class Drift:
 
 
 def as_html(message: str, rng: random.Random) -> str:
-    """The text as a mail gateway hands it on after an update: the HTML part with its headers, not the plain one.
+    """The text as forwarded by an updated mail gateway: the HTML part with its headers, not the plain text.
 
-    It loses nothing: <br> is a line's end, and what HTML escapes can be read back.
+    Nothing is lost: <br> is a line end, and HTML's escapes can be decoded.
     """
     body = html.escape(message).replace("€", "&euro;").replace("£", "&pound;").replace("\n", "<br>")
     part = f"{rng.randrange(16**12):012x}"
     return f'Content-Type: text/html; charset=utf-8\nContent-ID: <{part}>\n<div dir="ltr"><p>{body}</p></div>'
 
 
-# Shares are sized by what they cost a champion with 95 % right on usual tickets: about 30 to 40 points each, and
-# nothing where only the mix changes.
+# Shares are chosen by their cost to a champion with 95 % right on usual tickets: about 30 to 40 points each, and none
+# if only the mix changes.
 DRIFTS: dict[str, Drift] = {
     "none": Drift(),
     "new-wording": Drift(Population(statements=APP_STATEMENTS, signals=APP_SIGNALS, wishes=APP_WISHES), share=0.5),
@@ -66,7 +66,7 @@ def drifted(n: int, seed: int, drift: str) -> Iterator[Ticket]:
 
 
 def _ticket(index: int, seed: int, drift: Drift) -> Ticket:
-    """One ticket; those that word the same case come from the same population."""
+    """A ticket; tickets with the same case come from the same population."""
     base = base_index("triage", index, seed)
     case = random.Random(f"triage/{seed}/drift/{base}")
     ticket = make_ticket(index, seed, drift.population if case.random() < drift.share else USUAL)

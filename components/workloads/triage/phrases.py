@@ -1,10 +1,10 @@
-"""Everything around the statement of intent: products, side sentences, fillers, greetings, names.
+"""The words around the statement of intent: products, side sentences, fillers, greetings, names.
 
-Each list says one thing in many ways. Side sentences name the product where "it" could be read as
-another order, so that a careful reader always finds one answer.
+Each list has many wordings of the same thing. Side sentences name the product where "it" could refer to another order,
+so that there is always a single right answer.
 """
 
-# A template stands on one line, so that two of them can be compared by eye.
+# Each template is on one line, for easy comparison.
 
 from components.workloads.triage.rules import Signal
 

@@ -1,6 +1,6 @@
-"""Who writes, about what and in which words: the population that tickets are drawn from.
+"""The population from which tickets are drawn: who writes, about what, in which words.
 
-The usual one is that of the training data. A drift is another (`drifts.py`).
+The usual one is that of the training data. A drift has a different one (`drifts.py`).
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ SIGNAL_SHARES: dict[Signal, float] = {
 
 @dataclass(frozen=True)
 class Population:
-    """What each part of a ticket is drawn from; what stands twice is drawn twice as often.
+    """What each part of a ticket is drawn from; items listed twice are drawn twice as often.
 
-    `surfaces` are the names that customers have for each product.
+    `surfaces` are the customers' names for each product.
     """
 
     intents: tuple[str, ...] = tuple(INTENTS)

@@ -1,10 +1,10 @@
-"""What each label means and how priority follows: the written rules that gold obeys.
+"""The written rules that gold obeys: the meaning of each label, and how priority follows.
 
-The prompts quote these sentences; the generator and the demonstrations call `priority`. How a
-message is worded is decided elsewhere (`wording.py`, `phrases.py`).
+The prompts quote these sentences; the generator and the demonstrations call `priority`. `wording.py` and `phrases.py`
+decide how messages are worded.
 """
 
-# A definition stands on one line, as the prompts quote it.
+# Each definition is on one line, as the prompts quote it.
 # ruff: noqa: E501
 
 from collections.abc import Set
@@ -15,7 +15,7 @@ Signal = Literal["danger", "threat", "deadline", "repeat", "no_hurry"]
 Value = str | int | float | bool | None
 Fields = dict[str, Value]
 
-# What follows from other fields comes last: a model that writes its answer from left to right has them by then.
+# Fields that follow from others come last: a model that writes from left to right then has those already.
 FIELD_NAMES = ("intent", "product", "order_id", "amount", "wants_refund", "priority")
 ORDER_ID_PATTERN = r"^[A-Z]{2}-\d{5}$"
 HIGH_AMOUNT = 500

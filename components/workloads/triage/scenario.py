@@ -1,6 +1,6 @@
-"""What a ticket is about, before it is worded for a channel: values, signals and the stated intent.
+"""The content of a ticket, before its wording for a channel: values, signals and the stated intent.
 
-A scenario fixes the gold object. Tickets that share a scenario are near-duplicates of one another.
+A scenario determines the gold object. Tickets with the same scenario are near-duplicates.
 """
 
 import random
@@ -55,9 +55,9 @@ WISHES_BY_INTENT: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One customer's case, with the `slots` that fill every sentence about it.
+    """A customer's case, with the `slots` for every sentence about it.
 
-    `order_inline` and `amount_inline` say what the statement already mentions; `wish` is a key of
+    `order_inline` and `amount_inline` say whether the statement already mentions them; `wish` is a key of
     `phrases.WISHES` or "none".
     """
 
@@ -75,7 +75,7 @@ class Scenario:
     slots: dict[str, str]
 
     def gold(self) -> Fields:
-        """Return the six fields that a careful reader of the written rules fills in."""
+        """Return the six fields according to the written rules."""
         return {
             "intent": self.intent,
             "product": self.product,
@@ -87,7 +87,7 @@ class Scenario:
 
 
 def draw_scenario(rng: random.Random, population: Population) -> Scenario:
-    """Draw one case: the intent, its statement, then the values that the statement allows."""
+    """Draw a case: the intent, its statement, then the values that the statement allows."""
     intent, product = rng.choice(population.intents), rng.choice(population.products)
     lookalike = rng.random() < LOOKALIKE_SHARE
     wording = population.statements[intent]
@@ -124,7 +124,7 @@ def draw_order_id(rng: random.Random) -> str:
 
 
 def draw_amount(rng: random.Random) -> int | float:
-    """Draw a price from 15 to 2,500: a third are 500 or more, half are whole numbers."""
+    """Draw a price from 15 to 2,500; a third are 500 or more, half are integers."""
     whole = rng.randrange(500, 2_500) if rng.random() < 0.33 else rng.randrange(15, 500)
     if rng.random() < 0.5:
         return whole
@@ -132,7 +132,7 @@ def draw_amount(rng: random.Random) -> int | float:
 
 
 def write_amount(amount: int | float, rng: random.Random) -> str:
-    """Write an amount the way customers do; the number stays readable from the text."""
+    """Write an amount as customers do, with the number still readable."""
     if amount == int(amount) and rng.random() < 0.6:
         return rng.choice(("${0:,}", "{0} EUR", "{0} dollars", "EUR {0}", "£{0:,}", "{0} USD")).format(int(amount))
     if rng.random() < 0.2:
@@ -141,7 +141,7 @@ def write_amount(amount: int | float, rng: random.Random) -> str:
 
 
 def draw_signals(rng: random.Random, intent: str, shares: Mapping[Signal, float]) -> tuple[Signal, ...]:
-    """Draw the facts that move priority; a deadline and "no hurry" never meet in one ticket."""
+    """Draw the facts that affect priority; a deadline and "no hurry" never occur together."""
     signals: list[Signal] = [signal for signal, share in shares.items() if rng.random() < share]
     if intent in DANGER_INTENTS and rng.random() < DANGER_SHARE:
         signals.insert(0, "danger")

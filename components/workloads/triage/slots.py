@@ -1,6 +1,6 @@
-"""The words that fill a ticket's sentences: product names, places, days, digits without meaning.
+"""The words in a ticket's sentences: product names, places, days, irrelevant digits.
 
-Order ids and amounts are drawn with the case itself (`scenario.py`), because gold holds them.
+Order ids and amounts are drawn with the case itself (`scenario.py`), because they are part of gold.
 """
 
 import random
@@ -11,7 +11,7 @@ from components.workloads.triage.rules import PRODUCTS
 
 
 def draw_slots(rng: random.Random, product: str, surfaces: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Draw the words for every slot that does not depend on the order or the amount."""
+    """Draw the words for all slots that do not depend on the order or the amount."""
     return {
         **_draw_product_words(rng, product, surfaces),
         **_draw_places_and_times(rng),
@@ -27,7 +27,7 @@ def draw_date(rng: random.Random) -> str:
 
 
 def _draw_product_words(rng: random.Random, product: str, surfaces: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Draw what the customer calls the product, and what may be wrong with it."""
+    """Draw the customer's name for the product, and its possible faults."""
     item = rng.choice(surfaces[product])
     other_product = rng.choice([label for label in PRODUCTS if label != product])
     colour, other_colour = rng.sample(phrases.COLOURS, 2)
@@ -46,7 +46,7 @@ def _draw_product_words(rng: random.Random, product: str, surfaces: Mapping[str,
 
 
 def _draw_places_and_times(rng: random.Random) -> dict[str, str]:
-    """Draw carrier, places, days and spans; a deadline's day is not the delivery's."""
+    """Draw carrier, places, days and spans; the deadline differs from the day of delivery."""
     pick = rng.choice
     return {
         "carrier": pick(phrases.CARRIERS),
@@ -65,7 +65,7 @@ def _draw_places_and_times(rng: random.Random) -> dict[str, str]:
 
 
 def _draw_irrelevant_numbers(rng: random.Random) -> dict[str, str]:
-    """Draw phone, postcode and the like: digits that belong to no field."""
+    """Draw phone number, postcode and the like: digits that belong to no field."""
     number = rng.randrange
     return {
         "phone": f"0{number(100, 999)} 555 {number(1000, 9999)}",

@@ -1,7 +1,7 @@
-"""Simulated customer-operations tickets: message, gold object and an imperfect demonstration.
+"""Simulated customer-operations tickets: a message, the gold object and an imperfect demonstration.
 
-Ticket i of a seed is always the same, however many are drawn. About one ticket in ten words an
-earlier ticket's case anew and shares its group, as customers who write through two channels do.
+Ticket i of a seed is always the same, however many are drawn. About one ticket in ten rewords an earlier ticket's case
+and shares its group, as if a customer wrote through two channels.
 """
 
 import random
@@ -18,9 +18,9 @@ from components.workloads.triage.scenario import Scenario, draw_scenario
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One ticket: `gold` follows the written rules, `demonstration` is what an annotator wrote.
+    """A ticket: `gold` follows the written rules, `demonstration` is an annotator's.
 
-    Tickets of one `group` word the same case and must stay in one split.
+    Tickets in the same `group` have the same case and must stay in one split.
     """
 
     id: str
@@ -33,7 +33,7 @@ class Ticket:
 
 
 def generate(n: int, seed: int) -> Iterator[Ticket]:
-    """Yield tickets 0 to n - 1 of a seed, about 3,000 or more a second.
+    """Yield tickets 0 to n - 1 of a seed, at 3,000 or more a second.
 
     Raises:
         ValueError: if `n` is negative.
@@ -62,7 +62,7 @@ def make_ticket(index: int, seed: int, population: Population = USUAL) -> Ticket
 
 
 def difficulty(scenario: Scenario) -> str:
-    """Name what makes a ticket hard, the strongest reason first, or "plain"."""
+    """The main reason why a ticket is hard, or "plain"."""
     if scenario.other_order:
         return "two_orders"
     if scenario.lookalike:

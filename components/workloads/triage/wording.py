@@ -1,23 +1,22 @@
 """How customers state each intent: templates with slots, in two kinds.
 
-`plain` templates use the intent's own vocabulary. `lookalikes` borrow the vocabulary of a neighbouring
-intent and differ from it in one decisive fact (arrived or not, due or overdue, broken or not working).
-No template asks for a refund, names a deadline or tells how often the customer wrote: those are said
-by separate sentences (`phrases.py`), so that each field can vary alone.
+`plain` templates use the intent's own vocabulary. `lookalikes` borrow the vocabulary of a neighbouring intent and
+differ from it in one decisive fact (arrived or not, due or overdue, broken or not working). No template asks for a
+refund, names a deadline or says how often the customer wrote: separate sentences (`phrases.py`) do, so that fields vary
+independently.
 
-Slots: {item} product, {a_item} product with its article, {order} "order AB-12345" or "my order", {amount}, {day}, {date}, {ago}, {span},
-{carrier}, {place}, {colour}, {other_colour}, {fault}, {damage}, {reason}, {wrong}, {town}.
+Slots: {item} product, {a_item} product with its article, {order} "order AB-12345" or "my order", {amount}, {day},
+{date}, {ago}, {span}, {carrier}, {place}, {colour}, {other_colour}, {fault}, {damage}, {reason}, {wrong}, {town}.
 """
 
-# A template stands on one line, so that two of them can be compared by eye.
-# ruff: noqa: E501
+# Each template is on one line, for easy comparison.
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class IntentWording:
-    """The templates of one intent; `lookalikes` share their vocabulary with another intent."""
+    """The templates of an intent; `lookalikes` share their vocabulary with another intent."""
 
     plain: tuple[str, ...]
     lookalikes: tuple[str, ...]

@@ -168,7 +168,7 @@ def test_t8_names_that_become_equal_are_kept_apart_and_told(make: Make, drafted:
     path = make("collide.csv", table(rows))
     workload, report = drafted(path)
     assert list(properties(workload)) == ["priority", "priority_2", "is_urgent", "is_urgent_2"]
-    assert "`priority` is the field priority_2" in read_input(path).made.guesses[0]
+    assert "`priority` is the field priority_2" in read_input(path).meaning.guesses[0]
     assert report.quarantined == {}
 
 
@@ -176,14 +176,14 @@ def test_t8_names_that_become_equal_are_kept_apart_and_told(make: Make, drafted:
 def test_t9_labels_by_name_are_answers_whatever_their_count(make: Make, n: int, labels: int, name: str) -> None:
     rows: list[list[Any]] = [["text", name, "urgent"]]
     rows += [[sentence(k), f"topic {k % labels}", "yes" if k % 2 else "no"] for k in range(n)]
-    made = read_input(make("few.csv", table(rows))).made
+    made = read_input(make("few.csv", table(rows))).meaning
     assert (list(made.inputs), list(made.output)) == (["text"], [name, "urgent"])
     assert len(made.output[name][1]["enum"]) == labels
 
 
 def test_t9b_an_id_that_repeats_is_left_out_with_the_reason(make: Make) -> None:
     rows: list[list[Any]] = [["id", "text", "label"], *([n // 2, sentence(n), LABELS[n % 3]] for n in range(60))]
-    made = read_input(make("dup_id.csv", table(rows))).made
+    made = read_input(make("dup_id.csv", table(rows))).meaning
     assert (made.left_out, list(made.output), made.id) == ({"id": "an id that repeats"}, ["label"], None)
 
 
@@ -264,7 +264,7 @@ def test_the_rows_are_written_as_they_were_understood(make: Make) -> None:
             "My text;Sum;Paid\n" + "".join(f"{sentence(n)};{n},5;yes\n{sentence(n + 30)};1,25;no\n" for n in range(9)),
         )
     )
-    row = rows_of(reading.source, reading.made)["all"][0]
+    row = rows_of(reading.source, reading.meaning)["all"][0]
     assert row == {"my_text": sentence(0), "sum": 0.5, "paid": True}
 
 
@@ -274,8 +274,8 @@ def test_no_input_is_overwritten_by_a_column_whose_name_it_would_get(make: Make,
     head = f"{written};{name};label\n"
     body = "".join(f"{sentence(n)};{cells.format(n)}{n % 2};{LABELS[n % 3]}\n" for n in range(60))
     reading = read_input(make("a.csv", head + body), roles={written: "input", "label": "answer"})
-    first = rows_of(reading.source, reading.made)["all"][0]
-    assert reading.made.inputs == {f"{name}_2": written}
+    first = rows_of(reading.source, reading.meaning)["all"][0]
+    assert reading.meaning.inputs == {f"{name}_2": written}
     assert first == {f"{name}_2": sentence(0), name: f"{cells.format(0)}0", "label": LABELS[0]}
 
 

@@ -37,6 +37,8 @@ HOSTILE = [
     "$column ${value} $$PARAMETER $v__0 {{ 7 * 7 }} {% include 'page.j2' %}",
     "<!-- <b>bold</b>",
     "\u2028</script\u0000><ScRiPt/x>" + HIT,
+    '<a href="//other.example/page">a link of the text</a>',
+    '<a href="page.html">a neighbour</a>',
 ]
 
 

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from components.data.columns import cell, schema_of
+from components.data.datasets import read_datasets
 from components.data.init import Reading, read_input
 from components.data.reading.folders import Options, read_source
 from components.data.tables import read_table
 from components.errors import DataError, GradusError
+from components.params import Columns
+from components.params.workload import HuggingFaceSource
 from components.registry.translation import translated
 from tests.components.data import clients
 from tests.components.data.conftest import sentence
@@ -42,7 +45,7 @@ def understood(path: Path, **options: Any) -> tuple[list[str], list[str], str, i
     """Inputs, fields, kind of answer and number of rows."""
     reading = read(path, **options)
     rows = sum(len(table.rows) for table in reading.source.parts.values())
-    return list(reading.made.inputs), list(reading.made.output), reading.made.kind, rows
+    return list(reading.meaning.inputs), list(reading.meaning.output), reading.meaning.kind, rows
 
 
 def read(path: Path, **options: Any) -> Reading:
@@ -112,7 +115,7 @@ def test_a_title_above_the_names_and_a_delimiter_at_each_end(tmp_path: Path) -> 
 def test_a_file_without_names(tmp_path: Path) -> None:
     rows = [f"{row['label']}\t{row['text']} and so on, as long as it takes" for row in ROWS]
     reading = read(write(tmp_path / "SMSSpamCollection", "\n".join(rows)))
-    assert (reading.made.inputs, list(reading.made.output)) == ({"column_2": "column_2"}, ["column_1"])
+    assert (reading.meaning.inputs, list(reading.meaning.output)) == ({"column_2": "column_2"}, ["column_1"])
     assert len(reading.source.parts["all"].rows) == N
 
 
@@ -179,8 +182,8 @@ def test_a_workbook_gives_its_fullest_sheet_from_the_names_on(tmp_path: Path) ->
     path = workbook(tmp_path / "a.xlsx", {"Notes": [["x"], ["y"]], "Mails": rows})
     reading = read(path)
     assert reading.source.notes == ("read the sheet `Mails`, not Notes", "skipped 1 row above the columns' names")
-    assert reading.made.output == {"label": ("label", {"enum": sorted(LABELS)}), "sum": ("sum", {"type": "number"})}
-    assert reading.made.date == "received"
+    assert reading.meaning.output == {"label": ("label", {"enum": sorted(LABELS)}), "sum": ("sum", {"type": "number"})}
+    assert reading.meaning.date == "received"
     with pytest.raises(DataError, match="expected a sheet `None such`, found Notes, Mails"):
         read(path, sheet="None such")
 
@@ -214,7 +217,7 @@ def test_a_dataset_that_the_library_saved_and_one_of_parquet_files(tmp_path: Pat
     datasets.DatasetDict({"train": saved, "test": saved}).save_to_disk(str(tmp_path / "saved"))
     reading = read(tmp_path / "saved")
     assert set(reading.source.parts) == {"train", "test"}
-    assert reading.made.output["label"][1] == {"enum": sorted(LABELS)}
+    assert reading.meaning.output["label"][1] == {"enum": sorted(LABELS)}
     folder = tmp_path / "parquet"
     (folder / "data").mkdir(parents=True)
     saved.to_parquet(str(folder / "data" / "train-00000-of-00001.parquet"))
@@ -223,7 +226,25 @@ def test_a_dataset_that_the_library_saved_and_one_of_parquet_files(tmp_path: Pat
     write(folder / "README.md", "# A dataset")
     reading = read(folder)
     assert set(reading.source.parts) == {"train", "dev"}
-    assert reading.made.output["label"][1] == {"enum": sorted(LABELS)}
+    assert reading.meaning.output["label"][1] == {"enum": sorted(LABELS)}
+
+
+def test_a_saved_dataset_whose_bytes_are_no_text_is_refused(tmp_path: Path) -> None:
+    import datasets
+
+    datasets.Dataset.from_list([{"text": "a lamp that flickers", "label": "bill"}] * 20).save_to_disk(str(tmp_path))
+    file = next(tmp_path.glob("data-*.arrow"))
+    file.write_bytes(file.read_bytes().replace(b"flickers", b"flick\xc8rs", 1))
+    with pytest.raises(DataError, match=r"expected rows that can be read, found damaged ones: .*utf-8"):
+        read(tmp_path)
+    source = HuggingFaceSource(
+        kind="hugging_face",
+        dataset=str(tmp_path),
+        splits={"train": "train"},
+        columns=Columns(input=("text",), output={"label": "label"}),
+    )
+    with pytest.raises(DataError, match=r"expected rows that can be read, found damaged ones: .*utf-8"):
+        read_datasets(source, tmp_path)
 
 
 def test_a_folder_gives_its_files_the_parts_of_their_names(tmp_path: Path) -> None:
@@ -361,9 +382,9 @@ CHATS: dict[str, list[Any]] = {
 @pytest.mark.parametrize("name", CHATS)
 def test_conversations_of_every_program_give_the_question_and_a_plain_label(tmp_path: Path, name: str) -> None:
     reading = read(write(tmp_path / "a.jsonl", jsonl(CHATS[name])))
-    assert list(reading.made.inputs) == ["text"]
-    assert reading.made.kind == "label"
-    assert reading.made.output["answer"][1] == {"type": "string", "enum": sorted(LABELS)}
+    assert list(reading.meaning.inputs) == ["text"]
+    assert reading.meaning.kind == "label"
+    assert reading.meaning.output["answer"][1] == {"type": "string", "enum": sorted(LABELS)}
     table = reading.source.parts["all"]
     assert [(row["text"], row["answer"]) for row in table.rows] == [(row["text"], row["label"]) for row in ROWS]
 
@@ -400,7 +421,7 @@ def test_earlier_turns_are_an_input_of_their_own(tmp_path: Path) -> None:
         for row in ROWS
     ]
     reading = read(write(tmp_path / "a.jsonl", jsonl(chats)))
-    assert set(reading.made.inputs) == {"text", "conversation"}
+    assert set(reading.meaning.inputs) == {"text", "conversation"}
     first = reading.source.parts["all"].rows[0]
     assert first["conversation"] == "user: hello\nassistant: How can I help?"
     assert first["text"] == ROWS[0]["text"]
@@ -430,9 +451,9 @@ def test_a_tool_call_is_an_answer_with_name_and_arguments(tmp_path: Path) -> Non
         for n, row in enumerate(ROWS)
     ]
     reading = read(write(tmp_path / "a.jsonl", jsonl(chats)))
-    assert reading.made.kind == "object"
-    assert list(reading.made.output) == ["name", "arguments"]
-    assert reading.made.output["arguments"][1]["properties"].keys() == {"team", "urgent"}
+    assert reading.meaning.kind == "object"
+    assert list(reading.meaning.output) == ["name", "arguments"]
+    assert reading.meaning.output["arguments"][1]["properties"].keys() == {"team", "urgent"}
 
 
 def test_a_batchs_answers_find_their_questions_in_the_folder_and_are_refused_alone(tmp_path: Path) -> None:
@@ -484,7 +505,7 @@ def test_opentelemetry_as_collectors_and_the_sdk_write_it(tmp_path: Path) -> Non
     for path in (clients.otlp(tmp_path / "otlp.jsonl", PAIRS), clients.console(tmp_path / "spans.json", PAIRS)):
         reading = read(path)
         assert [row["text"] for row in reading.source.parts["all"].rows] == [row["text"] for row in ROWS]
-        assert (list(reading.made.output), reading.source.system) == (["label"], clients.SYSTEM)
+        assert (list(reading.meaning.output), reading.source.system) == (["label"], clients.SYSTEM)
 
 
 def test_langfuse_as_its_client_writes_it(tmp_path: Path) -> None:
@@ -512,10 +533,10 @@ def test_free_texts_lists_and_numbers_are_answers(tmp_path: Path) -> None:
     german = [{"en": f"{row['text']} today", "de": f"Heute {row['text']} also"} for row in ROWS]
     assert understood(write(tmp_path / "a.jsonl", jsonl(texts))) == (["document"], ["answer"], "text", N)
     reading = read(write(tmp_path / "b.jsonl", jsonl(lists)))
-    assert (reading.made.kind, reading.made.output["answer"][1]["items"]) == ("list", {"enum": sorted(LABELS)})
+    assert (reading.meaning.kind, reading.meaning.output["answer"][1]["items"]) == ("list", {"enum": sorted(LABELS)})
     reading = read(write(tmp_path / "c.jsonl", jsonl(german)))
-    assert reading.made.kind == "text"
-    assert "is taken for the answer" in " ".join(reading.made.guesses)
+    assert reading.meaning.kind == "text"
+    assert "is taken for the answer" in " ".join(reading.meaning.guesses)
 
 
 def bomb() -> bytes:

@@ -20,8 +20,8 @@ from components.registry.store import connect
 def make(name, answer):
     model = Path(name); model.mkdir(); (model / "answer.txt").write_text(answer)
     verdict = Verdict(champion="loose", challenger="schema", decision="promoted", reasons=("better",))
-    rung = Rung(name="schema", method="prompt", parent="loose", params_hash="p", data_hash="d", seed=1,
-                git_commit="c", seconds=1.0)
+    rung = Rung(name="schema", method="prompt", makes="prompt", prompt="schema", params_hash="p", data_hash="d",
+                seed=1, git_commit="c", seconds=1.0)
     check = Check([([Message(role="user", content="?")], answer)],
                   lambda folder, asked: [(folder / "answer.txt").read_text() for _ in asked])
     with open_run("shop-nano", "gate", {}) as run:

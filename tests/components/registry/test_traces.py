@@ -1,13 +1,17 @@
 """Traces of production in a real record: whole, once, with what was said of them."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.data.trajectories import read_trajectories
 from components.errors import DataError
-from components.records import Feedback, Message, Scored, Trace, Usage
+from components.records import Feedback, Message, Scored, Tool, ToolCall, Trace, Usage
 from components.registry import assess, store_traces
 from components.registry.traces import MOST_LOOKED_UP, mlflow_trace_id
+from components.registry.translation import translated
 
 START = 1_700_000_000.25
 
@@ -57,6 +61,22 @@ def test_a_trace_has_all_that_we_know_of_an_answer(record: Any) -> None:
     assert {name: info.tags[f"gradus.{name}"] for name in facts} == {key: str(value) for key, value in facts.items()}
     assert info.token_usage == {"input_tokens": 50, "output_tokens": 4, "total_tokens": 54}
     assert info.cost["total_cost"] == 2e-5
+
+
+def test_a_turn_that_calls_tools_can_be_read_back_as_a_conversation_with_their_schemas(
+    record: Any, tmp_path: Path
+) -> None:
+    look = Tool(name="look", description="Look.", parameters={"type": "object", "properties": {"id": {}}})
+    call = ToolCall(id="x", name="look", arguments='{"id": 1}')
+    answer = Message(role="tool", content='{"at": 2}', tool_call_id="x")
+    asked = (*trace("a").messages, Message(role="assistant", content="", tool_calls=(call,)), answer)
+    store(trace("calling", messages=asked, text="", tools=(look,), calls=(call.model_copy(update={"id": "y"}),)))
+    path = tmp_path / "trace.json"
+    path.write_text(json.dumps(found(record, "calling").to_dict()), encoding="utf-8")
+    (one,) = read_trajectories(path, translated)
+    assert one.tools == (look,)
+    assert [call.id for call in one.calls] == ["x", "y"]
+    assert one.messages[:4] == asked
 
 
 def test_a_trace_ends_when_it_was_written_and_lasted_as_long_as_the_answer(record: Any) -> None:

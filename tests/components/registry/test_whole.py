@@ -8,7 +8,17 @@ import pytest
 
 from components.errors import RegistryError
 from components.records import Message, Rung, Verdict
-from components.registry import Candidate, Check, open_run, promote, register_winner, registered, rollback, whole
+from components.registry import (
+    Candidate,
+    Check,
+    open_run,
+    promote,
+    register_winner,
+    registered,
+    rollback,
+    verify,
+    whole,
+)
 from components.registry.store import connect
 from components.serving import Follower, Served
 
@@ -60,7 +70,13 @@ def test_files_that_were_changed_are_neither_opened_nor_promoted_nor_rolled_back
         register(name, tmp_path, text)
     assert whole(registered(name)).number == 2
     change(registered(name, "previous").folder)
-    for act in (lambda: whole(registered(name, "previous")), lambda: promote(name, 1), lambda: rollback(name)):
+    repeated = Check([(ASKED, "a")], check)
+    for act in (
+        lambda: whole(registered(name, "previous")),
+        lambda: verify(f"models:/{name}/1", repeated),
+        lambda: promote(name, 1),
+        lambda: rollback(name),
+    ):
         with pytest.raises(RegistryError, match="expected the files that were registered as version 1, found others"):
             act()
     assert registered(name).number == 2

@@ -102,7 +102,7 @@ def test_many_at_once_are_answered_as_one_by_one(run_server: RunServer) -> None:
         (
             {"model": "triage", "messages": HELLO, "tools": [{"type": "function"}]},
             openai.BadRequestError,
-            "without `tools`",
+            "tools.0.function",
         ),
         ({"model": "triage", "messages": HELLO, "logprobs": True}, openai.BadRequestError, "without `logprobs`"),
         (

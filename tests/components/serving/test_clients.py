@@ -73,8 +73,8 @@ def test_parameters_that_ask_for_nothing_change_no_answer(address: str, plain: s
     ("extra", "name"),
     [
         ({"logprobs": True}, "logprobs"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        ({"tool_choice": "required"}, "tool_choice"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"function_call": {"name": "f"}}, "function_call"),
         ({"frequency_penalty": 0.5}, "frequency_penalty"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"reasoning_effort": "high"}, "reasoning_effort"),
@@ -113,13 +113,12 @@ def test_turns_as_clients_send_them_are_taken(address: str, turns: list[dict[str
 @pytest.mark.parametrize(
     ("turn", "told"),
     [
-        ({"role": "tool", "content": "3", "tool_call_id": "a"}, "messages of the role tool are not supported"),
         ({"role": "function", "content": "3", "name": "a"}, "messages of the role function are not supported"),
         ({"role": "user", "content": None}, "expected content"),
         ({"role": "user"}, "expected content"),
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, "of the type image_url"),
         ({"role": "user", "content": ["hello"]}, "expected parts of the form"),
-        ({"role": "assistant", "tool_calls": [{"id": "a"}]}, "tools are not supported"),
+        ({"role": "assistant", "function_call": {"name": "f"}}, "`function_call` is not supported"),
     ],
 )
 def test_turns_that_are_no_text_are_refused_in_words(address: str, turn: dict[str, Any], told: str) -> None:
@@ -176,6 +175,8 @@ def test_a_response_is_held_to_its_schema(client: openai.OpenAI) -> None:
     [
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"tools": [{"type": "function", "name": "f", "parameters": {}}]}, "tools"),
+        ({"tool_choice": "required"}, "tool_choice"),
         ({"reasoning": {"effort": "high"}}, "reasoning"),
         ({"input": [{"type": "function_call_output", "call_id": "a", "output": "3"}]}, "input"),
         ({"background": True}, "background"),

@@ -185,8 +185,8 @@ HOSTILE: dict[str, tuple[str, bytes]] = {
     "a schema of many properties": ("chat/completions", json.dumps(
         {**BODY, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {
             "type": "object", "properties": {f"k{number}": {"type": "integer"} for number in range(900)}}}}}).encode()),
-    "a correction of many keys": ("feedback", json.dumps(
-        {"id": "chatcmpl-" + "0" * 32, "corrected": json.dumps({f"k{n}": n for n in range(1_000)})}).encode()),
+    "a correction of many values": ("feedback", json.dumps(
+        {"id": "chatcmpl-" + "0" * 32, "corrected": json.dumps({f"k{n}": [3] for n in range(1_200)})}).encode()),
     "a correction that is too long": ("feedback", json.dumps(
         {"id": "chatcmpl-" + "0" * 32, "corrected": "a" * 200_000}).encode()),
     "many inputs": ("responses", json.dumps({"model": "triage", "input": [{}] * 60_000}).encode()),
@@ -216,7 +216,8 @@ def test_nothing_that_a_caller_sends_keeps_the_event_loop(
     from components.serving import Corrections, Journal, Outlet, Server
 
     path, body = HOSTILE[name]
-    schema = {"type": "object", "properties": {"kind": {"type": "string"}}, "additionalProperties": {"type": "integer"}}
+    lists = [{"type": "array", "items": {"enum": [one, one + 1]}} for one in range(10, 30)] + [{"type": "array"}]
+    schema = {"type": "object", "properties": {"kind": {"type": "string"}}, "additionalProperties": {"anyOf": lists}}
     journal = Journal("triage", schema, Outlet(tmp_path, lambda segment, lines: None, every_s=60))
     server = Server("triage", follow(), journal=journal, corrections=Corrections(schema))
     with running(server, loop="asyncio") as address:  # in Python, so that its calls can be measured

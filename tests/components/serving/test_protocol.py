@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from components.params import ServingParams
-from components.records import Message
+from components.records import Message, ToolCall
 from components.serving.protocol import ChatRequest, FeedbackRequest, ResponseFormat, Turn
 from components.serving.refusals import RequestError
 
@@ -17,6 +17,9 @@ SCHEMA = {"type": "object", "properties": {"kind": {"enum": ["refund"]}}}
 
 def asked(**fields: Any) -> ChatRequest:
     return ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "late"}], **fields})
+
+
+CALL: dict[str, Any] = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
 @pytest.mark.parametrize(
@@ -33,23 +36,40 @@ def asked(**fields: Any) -> ChatRequest:
         ({"role": "assistant", "content": [{"type": "output_text", "text": "a"}]}, ("assistant", "a")),
         ({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, ("assistant", "no")),
         ({"role": "user", "content": "a", "annotations": [1]}, ("user", "a")),
+        ({"role": "user", "content": "a", "tool_call_id": "1"}, ("user", "a")),
     ],
 )  # fmt: skip
 def test_a_message_is_its_text(turn: dict[str, Any], message: tuple[str, str]) -> None:
     assert Turn.model_validate(turn).message == Message(role=message[0], content=message[1])  # type: ignore[arg-type]
 
 
+def test_calls_and_their_answers_are_kept_as_they_were_written() -> None:
+    odd = {**CALL, "function": {"name": "f", "arguments": '{"a":  1'}}
+    called = Turn.model_validate({"role": "assistant", "content": None, "tool_calls": [odd]}).message
+    assert called == Message(
+        role="assistant", content="", tool_calls=(ToolCall(id="1", name="f", arguments='{"a":  1'),)
+    )
+    answered = Turn.model_validate({"role": "tool", "content": "3", "tool_call_id": "1"}).message
+    assert answered == Message(role="tool", content="3", tool_call_id="1")
+
+
 @pytest.mark.parametrize(
     ("turn", "told"),
     [
-        ({"role": "tool", "content": "a"}, "messages of the role tool are not supported here"),
+        ({"role": "tool", "content": "a"}, "expected tool_call_id"),
         ({"role": "function", "content": "a"}, "messages of the role function are not supported here"),
         ({"role": "judge", "content": "a"}, "Input should be 'system'"),
         ({"role": "user", "content": None}, "expected content"),
         ({"role": "user"}, "expected content"),
         ({"role": "user", "content": 7}, "valid string"),
-        ({"role": "assistant", "content": "a", "tool_calls": [{"id": "1"}]}, "tools are not supported here"),
-        ({"role": "assistant", "content": "a", "function_call": {"name": "f"}}, "tools are not supported here"),
+        ({"role": "user", "content": "a", "tool_calls": [CALL]}, "messages of the assistant alone"),
+        ({"role": "assistant", "content": "a", "tool_calls": [{"id": "1"}]}, "Field required"),
+        ({"role": "assistant", "content": "a", "tool_calls": [CALL | {"id": ""}]}, "at least 1 character"),
+        ({"role": "assistant", "content": "a", "tool_calls": [CALL | {"type": "custom"}]}, "'function'"),
+        (
+            {"role": "assistant", "content": "a", "function_call": {"name": "f"}},
+            "`function_call` is not supported here",
+        ),
         ({"role": "user", "content": [{"type": "image_url", "text": "a"}]}, "of the type image_url is not supported"),
         ({"role": "user", "content": [{"type": "text", "text": None}]}, "expected parts of the form"),
         ({"role": "user", "content": [{"type": "refusal", "text": "a"}]}, "expected parts of the form"),
@@ -104,8 +124,8 @@ def test_null_is_as_good_as_nothing_and_a_single_stop_a_list_of_one() -> None:
 
 def test_what_the_server_does_not_do_is_refused_by_name() -> None:
     asked(odd_for_nobody=None).refuse_unknown()
-    with pytest.raises(RequestError, match="tools"):
-        asked(tools=[{"type": "function"}]).refuse_unknown()
+    with pytest.raises(RequestError, match="functions"):
+        asked(functions=[{"name": "f"}]).refuse_unknown()
 
 
 def test_an_answer_is_drawn_as_asked_with_no_more_tokens_than_are_allowed() -> None:

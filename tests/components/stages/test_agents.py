@@ -20,7 +20,6 @@ from components.stages.run import Run
 from components.tasks import attempted
 from components.tracking import NullTracker
 from components.workloads.desk import cases
-from flows.serve import application
 
 ROOT = Path(__file__).resolve().parents[3]
 DESK = load(ROOT / "params/workloads/desk.yaml", Workload)
@@ -115,9 +114,7 @@ def test_a_first_look_tries_each_task_once_and_a_climb_as_often_as_is_set(run: R
     assert Run.of("triage", "nano").trials == 1
 
 
-def test_a_server_and_the_advice_say_that_they_know_no_agents(run: Run) -> None:
-    with pytest.raises(ConfigError, match="agents are not served yet"):
-        application(run, SimpleNamespace())  # type: ignore[arg-type]
+def test_the_advice_says_that_it_knows_no_agents(run: Run) -> None:
     with pytest.raises(ConfigError, match=r"found an agent's \(desk\)"):
         advise_run(run, NullTracker(), run.advice)
 

@@ -1,4 +1,4 @@
-from components.training.dev import Plan, best_of, curves_of, dev_scores, exhausted, training_seconds
+from components.training.dev import Plan, best_of, curves_of, dev_scores, out_of_patience, training_seconds
 
 HISTORY = [
     {"loss": 2.0, "step": 1},
@@ -23,9 +23,9 @@ def test_the_earliest_of_equal_scores_is_the_best() -> None:
 
 def test_patience_counts_scores_since_the_best() -> None:
     scores = [(1, 0.4), (2, 0.6), (3, 0.6), (4, 0.5)]
-    assert exhausted(scores, 2)
-    assert not exhausted(scores, 3)
-    assert not exhausted([], 1)
+    assert out_of_patience(scores, 2)
+    assert not out_of_patience(scores, 3)
+    assert not out_of_patience([], 1)
 
 
 def test_curves_are_named_and_keep_their_steps() -> None:

@@ -112,7 +112,7 @@ def opened(isolation: Isolation, wall_seconds: float) -> Sandbox:
     params = SandboxParams(isolation=isolation, cpu_seconds=1, wall_seconds=wall_seconds, memory_mb=256, answer_kb=256)
     sandbox = Sandbox(params)
     try:
-        assert sandbox.wall
+        assert sandbox.isolation
     except ScorerError as error:
         sandbox.close()
         pytest.skip(str(error))

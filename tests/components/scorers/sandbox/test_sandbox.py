@@ -36,7 +36,7 @@ def answers(execution: Execution | ScorerError) -> list[object]:
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(SandboxParams(cpu_seconds=1, memory_mb=256, answer_kb=64)) as opened:
         try:
-            assert opened.wall
+            assert opened.isolation
         except ScorerError as error:
             pytest.skip(str(error))
         yield opened
@@ -172,7 +172,7 @@ def killing(times: int) -> Generator[None]:
 
 def test_a_program_whose_worker_is_lost_runs_again_in_a_fresh_one() -> None:
     with Sandbox(SandboxParams(workers=1)) as one:
-        assert one.wall
+        assert one.isolation
         with killing(1):
             found = one.run_many([program(HEAVY_SLEEP, 3), program(SLEEP, 0)])
     assert [answers(execution) for execution in found] == [[3], [0]]
@@ -180,7 +180,7 @@ def test_a_program_whose_worker_is_lost_runs_again_in_a_fresh_one() -> None:
 
 def test_a_program_that_brings_down_two_workers_is_charged_and_the_next_is_not() -> None:
     with Sandbox(SandboxParams(workers=1)) as one:
-        assert one.wall
+        assert one.isolation
         with killing(2):
             lost, after = one.run_many([program(HEAVY_SLEEP, 9), program(SLEEP, 0)])
     assert isinstance(lost, Execution)
@@ -203,7 +203,7 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
         "from components.scorers.sandbox import Call, Program, Sandbox\n"
         "sandbox = Sandbox(SandboxParams(wall_seconds=60))\n"
         f"sleep = Program(code={SLEEP!r}, calls=(Call(call='f', args=(60,)),))\n"
-        "print(sandbox.wall, flush=True)\n"
+        "print(sandbox.isolation, flush=True)\n"
         "sandbox.run_many([sleep, sleep])\n"
     )
     root = Path(__file__).resolve().parents[4]

@@ -1,0 +1,180 @@
+"""Requests of one conversation with tools as one try: production's trajectories.
+
+Decides which requests belong together: one goes on where another ended if all that was said until then stands at its
+beginning, the same sender asks for the same customer, and no more than a day lies between. Of several that could have
+been gone on from, the latest that nothing followed is taken. What is to be trained on needs the schemas of its tools.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from components.errors import DataError
+from components.records import Message, Record, StopReason, Tool, Trace, Trajectory, Usage, choices_id
+
+MOST_APART_S = 86_400.0
+_TOLD = re.compile(r"(?:(?:an )?error|traceback)\b", re.IGNORECASE)  # what frameworks make of a tool's failure
+
+
+class Joined(Record):
+    """A conversation of production: its try, the traces of its turns, whose it is, and when it ended."""
+
+    trajectory: Trajectory
+    traces: tuple[str, ...]
+    customer: str = ""
+    at: float = 0.0
+
+
+@dataclass
+class _Turn:
+    """A request on its way to a conversation; `after` names what was said when it was answered."""
+
+    trace: Trace
+    before: bytes
+    after: bytes
+    parent: "_Turn | None" = None
+    children: list["_Turn"] = field(default_factory=list["_Turn"])
+
+    @property
+    def path(self) -> list["_Turn"]:
+        """The turns from the conversation's beginning to this one."""
+        return [*(self.parent.path if self.parent else ()), self]
+
+
+def join(traces: Sequence[Trace], scores: Mapping[str, float] | None = None) -> list[Joined]:
+    """The conversations of these traces, in the order in which they ended; requests without tools are none.
+
+    A conversation that was gone on from in two ways is two tries at one task. `scores` are what is known of answers,
+    by trace; the last that is known of a conversation's is its reward.
+    """
+    turns = [_turn(trace) for trace in sorted(traces, key=lambda one: one.at) if trace.returned and _has_tools(trace)]
+    _connect(turns)
+    found: list[Joined] = []
+    trials = Counter[str]()
+    for leaf in _leaves(turns):
+        path = leaf.path
+        found.append(_joined(path, trials[path[0].trace.id], scores or {}))
+        trials[path[0].trace.id] += 1
+    return found
+
+
+def refusal(trajectory: Trajectory) -> str | None:
+    """Why a try teaches nothing: a tool was called whose schema is not known; None where that is not so."""
+    unknown = sorted({call.name for call in trajectory.calls} - {tool.name for tool in trajectory.tools})
+    if not unknown:
+        return None
+    return f"expected the schema of each tool that is called, found none of {unknown[0]!r:.60} ({trajectory.id})"
+
+
+def refuse_untold(trajectories: Sequence[Trajectory]) -> None:
+    """Refuse what cannot be trained on.
+
+    Raises:
+        DataError: Names the first try that calls a tool without its schema.
+    """
+    if why := next(filter(None, map(refusal, trajectories)), None):
+        raise DataError(why)
+
+
+def is_failure(result: str) -> bool:
+    """Whether a tool's answer tells of a failure: JSON with an `error`, or words that begin so."""
+    try:
+        value = json.loads(result)
+    except (ValueError, RecursionError):
+        return _TOLD.match(result.lstrip()) is not None
+    return isinstance(value, dict) and bool(value.get("error"))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _has_tools(trace: Trace) -> bool:
+    return bool(trace.tools or trace.calls) or any(message.tool_calls for message in trace.messages)
+
+
+def _turn(trace: Trace) -> _Turn:
+    *_, before = _names(trace, trace.messages)
+    *_, after = _names(trace, [*trace.messages, trace.reply])
+    return _Turn(trace, before, after)
+
+
+def _names(trace: Trace, messages: Sequence[Message]) -> Iterator[bytes]:
+    """A name for each beginning of a conversation of this sender."""
+    name = "\0".join((trace.workload, trace.caller, trace.customer)).encode()
+    for message in messages:
+        said = message.model_dump(exclude={"name"})
+        name = hashlib.sha256(name + json.dumps(said, sort_keys=True).encode("utf-8", "surrogatepass")).digest()
+        yield name
+
+
+def _connect(turns: Sequence[_Turn]) -> None:
+    """Give each turn the one that it goes on from."""
+    ended: dict[bytes, list[_Turn]] = defaultdict(list)
+    for turn in turns:
+        known = [ended[name] for name in _names(turn.trace, turn.trace.messages) if name in ended]
+        near = [one for one in (known[-1] if known else ()) if turn.trace.at - one.trace.at <= MOST_APART_S]
+        if near:
+            turn.parent = next((one for one in reversed(near) if not one.children), near[-1])
+            turn.parent.children.append(turn)
+        if not turn.trace.failed:
+            ended[turn.after].append(turn)
+
+
+def _leaves(turns: Sequence[_Turn]) -> list[_Turn]:
+    """The last turns of conversations.
+
+    Left out are completions beside the one that was gone on with, or beside the first one, and failures that were asked
+    again.
+    """
+    taken = {choices_id(turn.trace.id) for turn in turns if turn.children}
+    answered = {turn.before for turn in turns if not turn.trace.failed}
+    found: list[_Turn] = []
+    for turn in turns:
+        request = choices_id(turn.trace.id)
+        again = turn.trace.failed and turn.before in answered
+        if not turn.children and request not in taken and not again:
+            found.append(turn)
+            taken.add(request)
+    return found
+
+
+def _joined(path: Sequence[_Turn], trial: int, scores: Mapping[str, float]) -> Joined:
+    traces = [turn.trace for turn in path]
+    last, task = traces[-1], traces[0].id
+    messages = last.messages if last.failed else (*last.messages, last.reply)
+    results = [message.content for message in messages if message.role == "tool"]
+    known = [scores[trace.id] for trace in traces if trace.id in scores]
+    trajectory = Trajectory(
+        id=f"{task}#{trial}",
+        example_id=task,
+        trial=trial,
+        messages=messages,
+        tools=_tools(traces),
+        stop_reason=_stop(last),
+        turns=sum(message.role == "assistant" for message in messages),
+        tool_calls=len(results),
+        tool_errors=sum(map(is_failure, results)),
+        usage=Usage(
+            input_tokens=sum(trace.usage.input_tokens for trace in traces),
+            output_tokens=sum(trace.usage.output_tokens for trace in traces),
+        ),
+        latency_ms=sum(trace.latency_ms for trace in traces),
+        reward=known[-1] if known else None,
+        policy_version="+".join(dict.fromkeys(str(trace.version) for trace in traces)),
+        error=last.text[:500] if last.failed else None,
+    )
+    return Joined(trajectory=trajectory, traces=tuple(trace.id for trace in traces), customer=last.customer, at=last.at)
+
+
+def _tools(traces: Sequence[Trace]) -> tuple[Tool, ...]:
+    """All that was offered, each as it was the last time."""
+    return tuple({tool.name: tool for trace in traces for tool in trace.tools}.values())
+
+
+def _stop(last: Trace) -> StopReason:
+    """Why it ended; where the last calls were never answered, nobody knows."""
+    if last.failed:
+        return "engine_error"
+    if last.finish_reason == "length":
+        return "max_sampled_tokens"
+    return "imported" if last.calls else "completed"

@@ -1,0 +1,187 @@
+"""Calls of tools in a turn that is held to their schemas: how they are written, and how they are read on the way.
+
+Decides the form, that of Hermes, Qwen and nano: JSON between `<tool_call>` tags, name before arguments. Text before a
+call is free, and outside of calls nothing writes the tag: whatever begins as a call can be carried out.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.engines.base import Calls
+from components.records import Message, Tool, ToolCall
+
+OPEN, CLOSE = "<tool_call>", "</tool_call>"
+FORM: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""JSON on one line, as json.dumps writes it: a model that may put blanks anywhere may also never stop doing so."""
+_BEGINS = re.compile(r'\{"name": ("(?:[^"\\]|\\.)*+"), "arguments": ')
+
+
+def grammar_of(calls: Calls, answer_schema: dict[str, Any] | None, tags: tuple[str, str] | None) -> str:
+    """What a turn may be, as llguidance's Lark; `tags` names the tokens of the tags where each is one of its own."""
+    opens, closes = tags or (f'"{OPEN}"', f'"{CLOSE}"')
+    tools = [tool for tool in calls.tools if tool.name in calls.names]
+    answer = "TEXT?" if answer_schema is None else "answer"
+    rules = [
+        "%llguidance {}",
+        f"start: {_start(calls, free=answer_schema is None, answer=answer)}",
+        r"TEXT: /(.|\n)+/ & ~/(.|\n)*<tool_call>(.|\n)*/",
+        r"BLANKS: /[ \n]{1,2}/",
+    ]
+    if answer_schema is not None:
+        rules.append(f"answer: {_json(answer_schema)}")
+    if tools and calls.most != 0:
+        rules += [] if tags else [r"OPENED[lazy]: /(.|\n)*<tool_call>/"]
+        rules.append(f"said_call: TEXT? {opens} body" if tags else "said_call: OPENED body")
+        rules += [f"call: BLANKS? {opens} body", f"body: BLANKS? ({_listed(len(tools))}) BLANKS? {closes}"]
+        rules += [f"call_{at}: {_called(tool)}" for at, tool in enumerate(tools)]
+    return "\n".join(rules)
+
+
+def _start(calls: Calls, *, free: bool, answer: str) -> str:
+    """The order of what is said and called."""
+    several = calls.most is None
+    if calls.most == 0 or not calls.names:
+        return answer
+    if calls.least:
+        return "call+" if several else "call"
+    if free:
+        return f"said_call* {answer}" if several else f"said_call | {answer}"
+    return f"{'call+' if several else 'call'} | {answer}"
+
+
+def _listed(count: int) -> str:
+    return " | ".join(f"call_{at}" for at in range(count))
+
+
+def _called(tool: Tool) -> str:
+    begins = json.dumps(f'{{"name": {json.dumps(tool.name, ensure_ascii=False)}, "arguments": ', ensure_ascii=False)
+    return f'{begins} {_json(arguments_schema(tool))} "}}"'
+
+
+def _json(schema: dict[str, Any]) -> str:
+    return f"%json {json.dumps({**schema, 'x-guidance': FORM})}"
+
+
+def arguments_schema(tool: Tool) -> dict[str, Any]:
+    """The schema of a tool's arguments: those that it does not name are none unless it allows them."""
+    return {"type": "object", "additionalProperties": False, **tool.parameters}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """How a turn goes on: with text, or with the call of this number, which begins where it is named."""
+
+    text: str
+    call: int | None = None
+    name: str | None = None
+
+
+class Hearing:
+    """A turn that comes in pieces, taken apart into what is said and what is called.
+
+    Blanks beside calls belong to neither. `begun` counts the calls.
+    """
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self._kept = ""
+        self._state: Callable[[], Piece | None] = self._saying
+        self._depth, self._quoted, self._escaped = 0, False, False
+
+    @property
+    def inside(self) -> bool:
+        """Whether a call has begun that has not ended."""
+        return self._state != self._saying
+
+    def __call__(self, text: str) -> list[Piece]:
+        """Take what the turn goes on by."""
+        self._kept += text
+        pieces: list[Piece] = []
+        while True:
+            state, before = self._state, len(self._kept)
+            piece = state()
+            if piece is not None and (piece.text or piece.name is not None):
+                pieces.append(piece)
+            if self._state == state and len(self._kept) == before:
+                return pieces
+
+    def close(self) -> list[Piece]:
+        """The turn has ended: what was kept back of a text."""
+        kept = "" if self.inside else self._kept
+        text = kept.strip() if self.begun else kept
+        self._kept = ""
+        return [Piece(text)] if text else []
+
+    def _saying(self) -> Piece | None:
+        if self.begun:  # blanks behind a call
+            self._kept = self._kept.lstrip()
+        said, opened, rest = self._kept.partition(OPEN)
+        if opened:
+            self._kept, self._state = rest, self._opening
+            return Piece(said.rstrip())
+        told = self._kept[: len(self._kept) - _overlap(self._kept)].rstrip()
+        self._kept = self._kept[len(told) :]
+        return Piece(told)
+
+    def _opening(self) -> Piece | None:
+        self._kept = self._kept.lstrip()
+        begins = _BEGINS.match(self._kept)
+        if begins is None:
+            return None
+        self._kept, self._state, self._depth = self._kept[begins.end() :], self._arguing, 0
+        self.begun += 1
+        return Piece("", self.begun - 1, json.loads(begins[1]))
+
+    def _arguing(self) -> Piece | None:
+        for at, sign in enumerate(self._kept):
+            self._read(sign)
+            if not self._depth:
+                text, self._kept, self._state = self._kept[: at + 1], self._kept[at + 1 :], self._closing
+                return Piece(text, self.begun - 1)
+        text, self._kept = self._kept, ""
+        return Piece(text, self.begun - 1)
+
+    def _read(self, sign: str) -> None:
+        """How deep in objects and lists the arguments are behind this character."""
+        if self._quoted:
+            self._quoted = sign != '"' or self._escaped
+            self._escaped = sign == "\\" and not self._escaped
+        elif sign == '"':
+            self._quoted = True
+        else:
+            self._depth += (sign in "{[") - (sign in "}]")
+
+    def _closing(self) -> None:
+        _, closed, rest = self._kept.partition(CLOSE)
+        if closed:
+            self._kept, self._state = rest, self._saying
+
+
+def _overlap(text: str) -> int:
+    """How many of a text's last characters may be the beginning of a call."""
+    return next((n for n in range(min(len(OPEN) - 1, len(text)), 0, -1) if text.endswith(OPEN[:n])), 0)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """An assistant's turn taken apart; `whole` where the calls that it begins have ended."""
+
+    message: Message
+    whole: bool
+
+
+def spoken(text: str, name_of: Callable[[int], str] = lambda number: f"call_{number}") -> Spoken:
+    """A turn as a message; `name_of` gives the ids of its calls, by their number. One without calls is as it is."""
+    hearing = Hearing()
+    pieces = [*hearing(text), *hearing.close()]
+    named = [(one.call, one.name) for one in pieces if one.call is not None and one.name is not None]
+    calls = tuple(ToolCall(id=name_of(number), name=name, arguments=_joined(pieces, number)) for number, name in named)
+    message = Message(role="assistant", content=_joined(pieces, None), tool_calls=calls)
+    return Spoken(message, not hearing.inside)
+
+
+def _joined(pieces: Sequence[Piece], call: int | None) -> str:
+    return "".join(piece.text for piece in pieces if piece.call == call)

@@ -1,0 +1,151 @@
+"""Requests of one conversation become one try: by what was said, by whom and when."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from components.data.joining import MOST_APART_S, Joined, is_failure, join, refusal, refuse_untold
+from components.errors import DataError
+from components.records import Message, Tool, ToolCall, Trace, Usage
+
+LOOK = Tool(name="look", parameters={"type": "object", "properties": {"id": {"type": "string"}}})
+ASKED = (Message(role="system", content="Help."), Message(role="user", content="Where is it?"))
+
+
+def call(id: str, name: str = "look") -> ToolCall:
+    return ToolCall(id=id, name=name, arguments='{"id": "W1"}')
+
+
+def answer(id: str, content: str = '{"status": "sent"}') -> Message:
+    return Message(role="tool", content=content, tool_call_id=id)
+
+
+def user(content: str) -> Message:
+    return Message(role="user", content=content)
+
+
+def trace(id: str, messages: Sequence[Message], at: float, text: str = "", **more: Any) -> Trace:
+    whole: dict[str, Any] = {
+        "workload": "desk", "version": 3, "method": "sft", "finish_reason": "stop", "latency_ms": 2.0, "valid": True,
+        "usage": Usage(input_tokens=10, output_tokens=4), "tools": (LOOK,), "customer": "c1",
+    }  # fmt: skip
+    return Trace(**{**whole, "id": id, "messages": tuple(messages), "at": at, "text": text, **more})
+
+
+def following(first: Trace, *new: Message) -> tuple[Message, ...]:
+    return (*first.messages, first.reply, *new)
+
+
+FIRST = trace("a", ASKED, 1.0, calls=(call("x"),))
+SECOND = trace("b", following(FIRST, answer("x")), 2.0, "It is sent.")
+THIRD = trace("c", following(SECOND, user("And when?")), 3.0, "Soon.", version=4)
+
+
+def paths(traces: Sequence[Trace]) -> list[tuple[str, ...]]:
+    return [one.traces for one in join(traces)]
+
+
+def test_requests_that_go_on_from_each_other_are_one_try_with_all_that_is_known_of_it() -> None:
+    (one,) = join([THIRD, FIRST, SECOND], {"b": 0.25, "c": 1.0, "z": 0.0})
+    assert one == Joined(trajectory=one.trajectory, traces=("a", "b", "c"), customer="c1", at=3.0)
+    found = one.trajectory
+    assert [message.role for message in found.messages] == [
+        "system", "user", "assistant", "tool", "assistant", "user", "assistant",
+    ]  # fmt: skip
+    assert (found.id, found.example_id, found.trial, found.answer) == ("a#0", "a", 0, "Soon.")
+    assert (found.turns, found.tool_calls, found.tool_errors, found.stop_reason) == (3, 1, 0, "completed")
+    assert (found.usage.input_tokens, found.usage.output_tokens, found.latency_ms) == (30, 12, 6.0)
+    assert (found.reward, found.policy_version, found.tools, found.error) == (1.0, "3+4", (LOOK,), None)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"customer": "c2"},
+        {"caller": "k2"},
+        {"workload": "shop"},
+        {"at": FIRST.at + MOST_APART_S + 0.1},
+        {"messages": (*ASKED, Message(role="assistant", content="", tool_calls=(call("y"),)), answer("y"))},
+        {"messages": (*ASKED[:1], user("Where?"), FIRST.reply, answer("x"))},
+    ],
+)
+def test_another_sender_another_day_or_other_words_are_another_conversation(changed: dict[str, Any]) -> None:
+    assert paths([FIRST, SECOND]) == [("a", "b")]
+    assert sorted(paths([FIRST, SECOND.model_copy(update=changed)])) == [("a",), ("b",)]
+
+
+def test_a_request_never_goes_on_from_a_later_one() -> None:
+    assert sorted(paths([FIRST.model_copy(update={"at": 9.0}), SECOND])) == [("a",), ("b",)]
+
+
+def test_two_conversations_that_begin_alike_stay_two() -> None:
+    again = [FIRST.model_copy(update={"id": "a2", "at": 1.5}), SECOND.model_copy(update={"id": "b2", "at": 2.5})]
+    assert sorted(paths([FIRST, SECOND, *again])) == [("a", "b2"), ("a2", "b")]  # which is whose, nobody can tell
+    assert all(len(one.trajectory.messages) == 5 for one in join([FIRST, SECOND, *again]))
+
+
+def test_a_conversation_that_goes_on_in_two_ways_is_two_tries_at_one_task() -> None:
+    other = trace("b2", following(FIRST, answer("x", '{"error": "LookupError"}')), 2.5, "There is none.")
+    tries = [one.trajectory for one in join([FIRST, SECOND, other])]
+    assert [(one.id, one.example_id, one.trial, one.tool_errors) for one in tries] == [
+        ("a#0", "a", 0, 0), ("a#1", "a", 1, 1),
+    ]  # fmt: skip
+
+
+def test_completions_that_nobody_went_on_from_are_no_tries() -> None:
+    name = "chatcmpl-0f"
+    first, second = trace(name, ASKED, 1.0, calls=(call("x"),)), trace(f"{name}-1", ASKED, 1.1, calls=(call("y"),))
+    taken = trace("chatcmpl-1f", following(second, answer("y")), 2.0, "Sent.")
+    assert paths([first, second, taken]) == [(f"{name}-1", "chatcmpl-1f")]
+    assert paths([first, second]) == [(name,)]
+
+
+def test_a_failure_that_was_asked_again_is_none_and_one_that_was_not_says_nothing_of_the_agent() -> None:
+    failed = trace("f", SECOND.messages, 1.5, "no answer within 60 s", finish_reason="error", valid=False)
+    assert paths([FIRST, failed, SECOND]) == [("a", "b")]
+    (one,) = join([FIRST, failed])
+    assert (one.trajectory.stop_reason, one.trajectory.error) == ("engine_error", "no answer within 60 s")
+    assert one.trajectory.messages == failed.messages and one.trajectory.turns == 1
+
+
+def test_how_a_conversation_ended_is_told_where_it_is_known() -> None:
+    (cut,) = join([FIRST, SECOND.model_copy(update={"finish_reason": "length"})])
+    (left,) = join([FIRST])
+    assert (cut.trajectory.stop_reason, left.trajectory.stop_reason) == ("max_sampled_tokens", "imported")
+
+
+def test_requests_without_tools_and_answers_that_nobody_got_are_no_conversations() -> None:
+    plain = trace("p", ASKED, 1.0, "It is sent.", tools=())
+    shadow = SECOND.model_copy(update={"id": "b~shadow", "returned": False})
+    assert paths([plain, FIRST, shadow, SECOND]) == [("a", "b")]
+
+
+def test_a_try_whose_tools_have_no_schema_is_refused_by_its_name() -> None:
+    bare = [one.model_copy(update={"tools": ()}) for one in (FIRST, SECOND)]
+    whole, unknown = join([FIRST, SECOND])[0].trajectory, join(bare)[0].trajectory
+    assert refusal(whole) is None
+    refuse_untold([whole])
+    with pytest.raises(DataError, match=r"the schema of each tool that is called, found none of 'look' \(a#0\)"):
+        refuse_untold([whole, unknown])
+
+
+@pytest.mark.parametrize(
+    ("result", "failed"),
+    [
+        ('{"error": "LookupError: there is no order"}', True),
+        ("Error: it is away", True),
+        ("  An error occurred while running the tool", True),
+        ("Traceback (most recent call last):", True),
+        ('{"error": null, "status": "sent"}', False),
+        ('{"status": "error"}', False),
+        ("errand done", False),
+        ("error_count 0", False),
+        ("sent", False),
+        ('["error"]', False),
+        ("", False),
+        ("[" * 100_000, False),
+    ],
+)
+def test_a_failure_of_a_tool_is_told_by_its_answer(result: str, failed: bool) -> None:
+    assert is_failure(result) == failed

@@ -1,0 +1,218 @@
+"""Calls of tools while they are written: held to their schemas, read piece by piece, remembered by their tokens."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from transformers import AutoTokenizer
+
+from components.engines import Ask, Calls, Sampling
+from components.engines.calling import CLOSE, OPEN, Hearing, arguments_schema, spoken
+from components.engines.conversations import Conversations
+from components.engines.transformers_engine import TransformersEngine
+from components.engines.turns import Turns
+from components.errors import EngineError
+from components.models import open_model
+from components.records import Message, Tool, ToolCall
+from tests.flows.conftest import ROOT, save_tiny_model
+
+REFUND = Tool(
+    name="refund",
+    description="Pay back.",
+    parameters={
+        "type": "object",
+        "properties": {
+            "order": {"type": "string", "pattern": "^W[0-9]{4}$"},
+            "why": {"$ref": "#/$defs/why"},
+            "parts": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 9}, "maxItems": 3},
+        },
+        "required": ["order", "why"],
+        "$defs": {"why": {"enum": ["damaged", "lost"]}},
+    },
+)
+PING = Tool(name="ping", parameters={"type": "object", "properties": {}})
+TOOLS = (REFUND, PING)
+ASKS = [Ask(str(number), [Message(role="user", content=f"ticket {number}")]) for number in range(6)]
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    save_tiny_model(folder)
+    return TransformersEngine(*open_model(folder))
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return AutoTokenizer.from_pretrained(ROOT / "models" / "nano")
+
+
+def calls(*names: str, **more: Any) -> Calls:
+    return Calls(tools=TOOLS, names=names or tuple(tool.name for tool in TOOLS), **more)
+
+
+def drawn(engine: TransformersEngine, held: Calls, n: int = 4, most: int = 120, schema: Any = None) -> list[str]:
+    sampling = Sampling(temperature=1.0, n=n, max_new_tokens=most, seed=3, calls=held, answer_schema=schema)
+    return [one.text for one in engine.generate(ASKS, sampling)]
+
+
+def refused(call: ToolCall) -> bool:
+    """Whether a call cannot be carried out."""
+    tool = next(tool for tool in TOOLS if tool.name == call.name)
+    return not Draft202012Validator(arguments_schema(tool)).is_valid(json.loads(call.arguments))
+
+
+def test_a_model_of_random_weights_makes_no_call_that_cannot_be_carried_out(engine: TransformersEngine) -> None:
+    turns = [spoken(text) for text in drawn(engine, calls(least=1, most=1))]
+    made = [turn.message.tool_calls for turn in turns]
+    assert [len(each) for each in made] == [1] * 24 and all(turn.whole for turn in turns)
+    assert {call.name for (call,) in made} == {"refund", "ping"}  # the choice stays the model's
+    assert [call for (call,) in made if refused(call)] == []
+    assert {turn.message.content for turn in turns} == {""}
+
+
+def test_the_tool_that_was_named_is_the_one_that_is_called(engine: TransformersEngine) -> None:
+    made = [spoken(text).message.tool_calls for text in drawn(engine, calls("ping", least=1, most=1))]
+    assert made == [(ToolCall(id="call_0", name="ping", arguments="{}"),)] * 24
+
+
+def test_several_calls_follow_each_other_where_they_may(engine: TransformersEngine) -> None:
+    made = [spoken(text) for text in drawn(engine, calls(least=1), most=200)]
+    assert any(len(turn.message.tool_calls) > 1 for turn in made)
+    whole = [call for turn in made if turn.whole for call in turn.message.tool_calls]
+    assert whole and not any(map(refused, whole))
+
+
+def test_where_nothing_may_be_called_no_call_is_written(engine: TransformersEngine) -> None:
+    free, quiet = (drawn(engine, calls(**most), most=150) for most in ({}, {"most": 0}))
+    assert any(OPEN in text for text in free)
+    assert not any(OPEN in text or CLOSE in text for text in quiet)
+
+
+def test_text_is_free_until_a_call_begins_and_a_call_is_held_from_there(engine: TransformersEngine) -> None:
+    turns = [spoken(text) for text in drawn(engine, calls(), most=150)]
+    assert any(turn.message.content and turn.message.tool_calls for turn in turns)
+    assert not any(refused(call) for turn in turns if turn.whole for call in turn.message.tool_calls)
+    assert all(turn.message.content or turn.message.tool_calls for turn in turns)
+
+
+def test_an_answer_is_a_call_or_obeys_the_schema(engine: TransformersEngine) -> None:
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"],
+              "additionalProperties": False}  # fmt: skip
+    turns = [spoken(text) for text in drawn(engine, calls(most=1), schema=schema)]
+    said = {turn.message.content for turn in turns if not turn.message.tool_calls}
+    assert said == {'{"ok": true}', '{"ok": false}'}
+    assert any(turn.message.tool_calls for turn in turns)
+
+
+def test_a_schema_that_no_grammar_can_follow_is_refused_in_words(engine: TransformersEngine) -> None:
+    odd = Tool(name="odd", parameters={"type": "object", "properties": {"x": {"type": "string", "pattern": "(a"}}})
+    with pytest.raises(EngineError, match="expected a schema for constrained decoding, found: "):
+        engine.generate(ASKS, Sampling(calls=Calls(tools=(odd,), names=("odd",))))
+
+
+CALL = '<tool_call>{"name": "refund", "arguments": {"order": "W1", "why": "a \\"}{\\\\ b"}}</tool_call>'
+ARGUMENTS = '{"order": "W1", "why": "a \\"}{\\\\ b"}'
+PING_CALL = '<tool_call>\n{"name": "ping", "arguments": {}}\n</tool_call>'
+READ = [
+    (" as it is <b> ", " as it is <b> ", []),
+    ("", "", []),
+    ("less < than <tool_cal", "less < than <tool_cal", []),
+    (CALL, "", [ARGUMENTS]),
+    (f" Let me look. {CALL}\n", " Let me look.", [ARGUMENTS]),
+    (f"{CALL}\n{PING_CALL}", "", [ARGUMENTS, "{}"]),
+    (f"A{PING_CALL} and {CALL} so", "Aandso", ["{}", ARGUMENTS]),
+    ('<tool_call>{"name": "x", "arguments": {"y": "</tool_call><tool_call>"}}</tool_call>', "",
+     ['{"y": "</tool_call><tool_call>"}']),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said", "arguments"), READ)
+def test_a_turn_is_what_is_said_and_what_is_called(text: str, said: str, arguments: list[str]) -> None:
+    turn = spoken(text)
+    assert turn.whole
+    assert turn.message.content == said
+    assert [call.arguments for call in turn.message.tool_calls] == arguments
+
+
+@given(st.sampled_from(READ), st.lists(st.integers(1, 9), max_size=60))
+@settings(max_examples=80, deadline=None)
+def test_a_turn_in_pieces_is_the_same_turn(read: tuple[str, str, list[str]], sizes: list[int]) -> None:
+    text, hearing, pieces = read[0], Hearing(), []
+    for size in sizes:
+        pieces += hearing(text[:size])
+        text = text[size:]
+    pieces += [*hearing(text), *hearing.close()]
+    assert "".join(piece.text for piece in pieces if piece.call is None) == read[1]
+    for number, arguments in enumerate(read[2]):
+        own = [piece for piece in pieces if piece.call == number]
+        assert [piece.name is not None for piece in own] == [True] + [False] * (len(own) - 1)
+        assert "".join(piece.text for piece in own) == arguments
+
+
+def test_text_is_told_as_it_comes_and_only_what_may_be_a_call_waits() -> None:
+    hearing = Hearing()
+    assert [piece.text for piece in hearing("Yes. ")] == ["Yes."]
+    assert [piece.text for piece in hearing("No <")] == [" No"]
+    assert [piece.text for piece in hearing("b>")] == [" <b>"]
+    assert hearing("<tool_") == [] and not hearing.inside
+    assert hearing('call>{"name": "p') == [] and hearing.inside
+    assert [(piece.call, piece.name, piece.text) for piece in hearing('ing", "arguments": {"a": 1')] == [
+        (0, "ping", ""), (0, None, '{"a": 1'),
+    ]  # fmt: skip
+
+
+def test_a_call_that_was_cut_is_not_whole() -> None:
+    for end in range(1, len(CALL)):
+        turn = spoken(CALL[:end])
+        assert turn.whole == (end < len(OPEN))
+        for call in turn.message.tool_calls:
+            assert ARGUMENTS.startswith(call.arguments)
+
+
+def conversation(*turns: Message) -> list[Message]:
+    return [Message(role="user", content="Ping it."), *turns]
+
+
+ANSWER = Message(role="tool", content="ok", tool_call_id="a")
+
+
+def test_a_conversation_goes_on_from_the_tokens_that_were_sampled(tokenizer: Any) -> None:
+    known = Conversations(Turns(tokenizer, [tokenizer.eos_token_id]))
+    first = known.prompt(Ask("", conversation()), TOOLS)
+    # Odd pieces of an ordinary text, as a model may draw them at a temperature.
+    text = f"Sure. {PING_CALL}"
+    odd = [*(token for sign in text.removesuffix(PING_CALL) for token in tokenizer.encode(sign)),
+           *tokenizer.encode(PING_CALL), tokenizer.eos_token_id]  # fmt: skip
+    known.keep(Ask("", conversation()), TOOLS, [*first, *odd], text)
+    said = Message(role="assistant", content="Sure.", tool_calls=(ToolCall(id="a", name="ping", arguments="{ }"),))
+    second = known.prompt(Ask("", conversation(said, ANSWER)), TOOLS)
+    assert second[: len(first) + len(odd)] == [*first, *odd]
+    assert tokenizer.decode(second).endswith("<|im_end|>\n<|im_start|>tool\nok<|im_end|>\n<|im_start|>assistant\n")
+    for other in (Ask("", conversation(said, ANSWER), "somebody else"), Ask("", conversation(said, said, ANSWER))):
+        assert known.prompt(other, TOOLS)[: len(second)] != second
+    assert known.prompt(Ask("", conversation(said, ANSWER)), TOOLS[:1]) != second
+
+
+def test_a_conversation_that_nobody_remembers_is_rendered_to_the_same_tokens(tokenizer: Any) -> None:
+    turns = Turns(tokenizer, [tokenizer.eos_token_id])
+    known = Conversations(turns)
+    first = known.prompt(Ask("", conversation()), TOOLS)
+    tokens = [*first, *tokenizer.encode(CALL), tokenizer.eos_token_id]
+    known.keep(Ask("", conversation()), TOOLS, tokens, CALL)
+    asked = Ask("", conversation(spoken(CALL).message, ANSWER))
+    assert known.prompt(asked, TOOLS) == Conversations(turns).prompt(asked, TOOLS)
+
+
+def test_no_more_tokens_are_remembered_than_are_allowed(tokenizer: Any) -> None:
+    known = Conversations(Turns(tokenizer, [tokenizer.eos_token_id]), most=1000)
+    for number in range(30):
+        known.keep(Ask("", [Message(role="user", content=str(number))]), (), [7] * 300, "Yes.")
+    known.keep(Ask("", [Message(role="user", content="29")]), (), [7] * 200, "Yes.")
+    asked = [Ask("", [Message(role="user", content=str(number)), Message(role="assistant", content="Yes."),
+                      Message(role="user", content="?")]) for number in range(30)]  # fmt: skip
+    kept = [number for number, ask in enumerate(asked) if known.prompt(ask, ())[:3] == [7] * 3]
+    assert kept == [27, 28, 29]

@@ -1,0 +1,133 @@
+"""An MCP server as an environment: a real one, in a process of its own."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from components.errors import ConfigError
+from components.params import Limits
+from components.records import Message, Trajectory
+from components.tasks import EnvironmentSpec, Replay, open_environment, roll
+from components.tasks.rollout import Start
+from tests.flows.conftest import wait_until
+
+pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
+SERVER = Path(__file__).with_name("mcp_server.py")
+
+
+@pytest.fixture(scope="module")
+def stdio() -> EnvironmentSpec:
+    return open_environment(f"mcp:{sys.executable} {SERVER}")
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[EnvironmentSpec]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, str(SERVER), str(port)])
+    try:
+        wait_until(lambda: _listens(port))
+        yield open_environment(f"mcp:http://127.0.0.1:{port}/mcp")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as knock:
+        return knock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def call(tool: str, **arguments: Any) -> str:
+    return f'<tool_call>{{"name": "{tool}", "arguments": {json.dumps(arguments)}}}</tool_call>'
+
+
+def tries(spec: EnvironmentSpec, *said: list[str], **limits: Any) -> list[Trajectory]:
+    """A try for each list of turns, all at once."""
+    starts = [
+        Start(str(at), 0, (Message(role="user", content="Go."),), {"things": "cup,pen", "other": "x"})
+        for at in range(len(said))
+    ]
+    policy = Replay({str(at): turns for at, turns in enumerate(said)})
+    return [one.trajectory for one in roll(spec, policy, starts, Limits(**limits))]
+
+
+def results(one: Trajectory) -> list[Any]:
+    return [json.loads(message.content) for message in one.messages if message.role == "tool"]
+
+
+def test_the_tools_of_a_server_are_those_that_are_no_part_of_the_contract(stdio: EnvironmentSpec) -> None:
+    assert [tool.name for tool in stdio.tools] == ["count", "add", "misbehave"]
+    count = stdio.tools[0]
+    assert count.description == "How many of a thing there are."
+    assert (count.parameters["properties"]["name"]["type"], count.parameters["required"]) == ("string", ["name"])
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_what_a_server_answers_is_counted_as_what_other_tools_return(
+    transport: str, request: pytest.FixtureRequest
+) -> None:
+    turns = [
+        call("count", name="cup"),
+        call("add", name="cup", number=2),
+        call("count", name="nothing"),
+        call("misbehave", how="long"),
+        call("misbehave", how="picture"),
+        call("add", name="cup", number="two"),
+        call("reset", things="pen"),
+        "Bye.",
+    ]
+    (one,) = tries(request.getfixturevalue(transport), turns, turns=20)
+    counted = (one.stop_reason, one.turns, one.tool_calls, one.tool_errors, one.invalid_calls, one.error)
+    assert counted == ("completed", 8, 5, 3, 2, None)
+    right, more, *wrong = results(one)
+    assert (right, more) == ({"count": 1}, {"count": 3})
+    reasons = ["count", "1,000,000 characters, more than 8,192", "returned image, which is no text", "'two' is not",
+               "there is no tool 'reset'"]  # fmt: skip
+    assert all(reason in told["error"] for reason, told in zip(reasons, wrong, strict=True)), wrong
+    assert one.messages[0].content == "Go. The shelf is open."
+    assert (one.final_state, one.reward) == ({"cup": 3, "pen": 1}, 1.0)
+
+
+def test_each_try_has_a_process_of_its_own_that_ends_with_it(stdio: EnvironmentSpec) -> None:
+    before = set(psutil.Process().children())
+    first, second = tries(stdio, [call("add", name="cup", number=2)], [call("count", name="cup")])
+    assert (results(first), results(second)) == ([{"count": 3}], [{"count": 1}])
+    assert (first.reward, second.reward) == (1.0, 0.0)
+    wait_until(lambda: set(psutil.Process().children()) <= before)
+
+
+def test_a_server_that_hangs_or_is_gone_says_nothing_about_the_agent(
+    stdio: EnvironmentSpec, http: EnvironmentSpec
+) -> None:
+    (hung,) = tries(http, [call("misbehave", how="hang")], call_seconds=1.0)
+    assert (hung.stop_reason, hung.tool_errors, hung.reward) == ("rollout_timeout", 0, None)
+    assert hung.error == "expected misbehave to return within 1 s, found no answer"
+    (gone,) = tries(stdio, [call("misbehave", how="exit"), "Bye."])
+    assert (gone.stop_reason, gone.tool_errors, gone.reward) == ("environment_error", 0, None)
+    assert "the MCP server is gone" in str(gone.error)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("mcp:/nowhere/at-all", "FileNotFoundError"),
+        ("mcp:", "expected"),
+        ("mcp:'unclosed", "expected mcp:ADDRESS or mcp:COMMAND"),
+        (f"mcp:{sys.executable} -c pass", "expected an MCP server, found"),
+        (f"mcp:{sys.executable} -c print(1)", "expected an MCP server, found"),
+        ("mcp:http://127.0.0.1:9/mcp", "expected an MCP server, found"),
+    ],
+)
+def test_what_is_no_server_is_refused_in_words(address: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as refused:
+        open_environment(address)
+    assert "\n" not in str(refused.value)
