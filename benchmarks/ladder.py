@@ -235,12 +235,15 @@ def summarise(climbs: list[dict[str, Any]]) -> dict[str, Any]:
             "validity": spread([one.validity.value for one in results]),
             "vs_parent": [one.vs_parent.model_dump(mode="json") if one.vs_parent else None for one in results],
             "usd_per_1k_calls": spread([one.cost.usd_per_1k_calls for one in results], 6),
+            **({"tries": tries} if (tries := [one.tries.model_dump() for one in results if one.tries]) else {}),
         }
         for name, results in rungs.items()
     }
     return {
         "rungs": by_rung,
-        "demonstration_accuracy": spread([one.data.demonstration_accuracy for one in ladders]),
+        "demonstration_accuracy": spread(
+            [share for one in ladders if (share := one.data.demonstration_accuracy) is not None]
+        ),
         "champions": [winner(ladder) for ladder in ladders],
         **{
             name: spread([one[name] for one in climbs if one["whole"]])

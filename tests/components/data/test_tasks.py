@@ -11,17 +11,17 @@ import pytest
 from components.data.prepare import Taken, prepare
 from components.data.tokens import TokenLimit, TryTokens
 from components.errors import DataError
-from components.params import GeneratedSource, Workload, load
-from components.prompts import load_prompt
+from components.params import GeneratedSource, Workload
 from components.records import Example, Trajectory, read_jsonl
 from components.tasks import demonstrated, under
 from components.tracking import NullTracker
 from components.training.encode import encode_trajectories
 from components.workloads.desk import generate
+from tests.components.workloads.desk_settings import PROMPT, SHORT
+from tests.components.workloads.desk_settings import WORKLOAD as DESK
 
 ROOT = Path(__file__).resolve().parents[3]
-DESK = load(ROOT / "params/workloads/desk.yaml", Workload)
-PROMPTS = [load_prompt(ROOT / "params/prompts/desk", name, ("message",)) for name in ("short", "policies")]
+PROMPTS = [SHORT, PROMPT]
 SIZES = {"train": 20, "dev": 5, "test": 5, "sealed": 5}
 
 

@@ -1,7 +1,6 @@
 """An agent's tries in figures, its scorer on trial, and its demonstrations under audit."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -11,17 +10,15 @@ from components.evaluation.certificate import Certificate
 from components.evaluation.certify_tries import TryTrial, calls_of, certify_tries
 from components.evaluation.trials import tries_of
 from components.evaluation.try_audit import summarise_tries, suspect_tries
-from components.params import AgentParams, CertificateParams, GeneratedSource, ScorerParams, Workload, load
-from components.prompts import load_prompt
+from components.params import AgentParams, CertificateParams, GeneratedSource, ScorerParams
 from components.records import Completion, Judged, Score, Trajectory, Usage
 from components.scorers import Outcome, Pair, build, score_all
 from components.tasks import completion_of, demonstrated
+from tests.components.workloads.desk_settings import SHORT as PROMPT
+from tests.components.workloads.desk_settings import WORKLOAD as DESK
 
-PARAMS = Path(__file__).resolve().parents[3] / "params"
-DESK = load(PARAMS / "workloads/desk.yaml", Workload)
 assert isinstance(DESK.source, GeneratedSource) and DESK.agent is not None
 EXAMPLES = list(generated(DESK, DESK.source, 60))
-PROMPT = load_prompt(PARAMS / "prompts/desk", "short", ("message",))
 RIGHT, WRONG = Score(value=1.0, passed=True), Score(value=0.0, passed=False)
 
 

@@ -10,8 +10,6 @@ from components.engines.chat import Chat
 from components.engines.transformers_engine import Continued
 from components.errors import ConfigError, EngineError
 from components.opening import Opened
-from components.params import Workload, load
-from components.prompts import load_prompt
 from components.records import Message, Tool, ToolCall, Trajectory, Usage
 from components.stages.advise import advise_run
 from components.stages.climb import contender
@@ -20,10 +18,10 @@ from components.stages.run import Run
 from components.tasks import attempted
 from components.tracking import NullTracker
 from components.workloads.desk import cases
+from tests.components.workloads.desk_settings import SHORT as PROMPT
+from tests.components.workloads.desk_settings import WORKLOAD as DESK
 
 ROOT = Path(__file__).resolve().parents[3]
-DESK = load(ROOT / "params/workloads/desk.yaml", Workload)
-PROMPT = load_prompt(ROOT / "params/prompts/desk", "short", ("message",))
 
 
 class Curt:

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,18 +10,15 @@ import pytest
 from components.data.sources import generated
 from components.errors import ScorerError
 from components.evaluation.agent_exploits import MOST_PASSED, agents_without_work, passed_share
-from components.params import GeneratedSource, Limits, Workload, load
-from components.prompts import load_prompt
+from components.params import GeneratedSource, Limits
 from components.records import Completion, Example, Score, ToolCall, Trajectory
 from components.scorers import build, score_all
 from components.tasks import Dialogue, Replay, Said, completion_of, open_environment, roll, start_of
 from components.tasks import demonstrated as demonstration_of
 from components.tasks.rollout import AT_ONCE
 from components.workloads.desk import cases, demonstrated
+from tests.components.workloads.desk_settings import PROMPT, WORKLOAD
 
-PARAMS = Path(__file__).resolve().parents[3] / "params"
-WORKLOAD = load(PARAMS / "workloads/desk.yaml", Workload)
-PROMPT = load_prompt(PARAMS / "prompts/desk", "policies", ("message",))
 SPEC = open_environment("components.workloads.desk:Desk")
 EXAMPLES = cases(120, 7)
 SCORER = build(WORKLOAD.scorer, WORKLOAD.output)
