@@ -79,7 +79,9 @@ class Simulated:
         self.later = self._later()
         self._train = [self._example("train", at) for at in range(world.demonstrations)]
         self._dev = [self._example("dev", at) for at in range(world.dev)]
-        self._again = [(one, self._answer(self._second(one))) for one in [*self._train[:200], *self._dev[:200]][:200]]
+        self._again = [
+            (example, self._answer(self._second(example))) for example in [*self._train[:200], *self._dev[:200]][:200]
+        ]
 
     # --- what is so -------------------------------------------------------------------------------------------------
 
@@ -139,7 +141,9 @@ class Simulated:
         return self._train if split == "train" else self._dev
 
     def judge(self, examples: Sequence[Example], answers: Sequence[str]) -> Sequence[bool | None]:
-        return [self._judged(one, json.loads(text)["label"]) for one, text in zip(examples, answers, strict=True)]
+        return [
+            self._judged(example, json.loads(text)["label"]) for example, text in zip(examples, answers, strict=True)
+        ]
 
     def seconds(self) -> Sequence[Second]:
         return self._again
@@ -160,16 +164,18 @@ class Simulated:
         if self.world.stands == "prompt":
             return None
         best = self.standing_table.argmax(axis=1)
-        return [self._answer(int(best[kind(one)])) for one in self._dev]
+        return [self._answer(int(best[kind(example)])) for example in self._dev]
 
     def sample(self, examples: Sequence[Example], n: int) -> Sequence[Sequence[str]] | None:
         chance = softmax(self.standing_table)
         rng = np.random.default_rng([self.world.seed, 9])
-        return [[self._answer(int(rng.choice(LABELS, p=chance[kind(one)]))) for _ in range(n)] for one in examples]
+        return [
+            [self._answer(int(rng.choice(LABELS, p=chance[kind(example)]))) for _ in range(n)] for example in examples
+        ]
 
     def learn(self, size: int) -> Trial | None:
         best = self.sft(size).argmax(axis=1)
-        return Trial([self._answer(int(best[kind(one)])) for one in self._dev], 10.0, 20_000.0)
+        return Trial([self._answer(int(best[kind(example)])) for example in self._dev], 10.0, 20_000.0)
 
     def certified(self) -> Scoring | None:
         """For a verifier without references: 300 answers that people have labelled as right or wrong."""
@@ -227,12 +233,15 @@ class Simulated:
             policies["imitate"] = (self.sft(w.demonstrations),)
         elif w.demonstrations:
             better = self.sft(w.demonstrations, corrected=True), self.sft(2 * w.demonstrations)
-            policies["label"] = better if w.stands == "sft" else tuple(self.rl(one, steps=1000) for one in better)
+            policies["label"] = better if w.stands == "sft" else tuple(self.rl(policy, steps=1000) for policy in better)
         return policies
 
     def worth(self) -> dict[str, float]:
         """For each possible next rung, its value in dollars over the horizon, relative to staying."""
-        w, lasting = self.world, {name: one[1] - self.reached["stay"][1] for name, one in self.reached.items()}
+        w, lasting = (
+            self.world,
+            {name: accuracies[1] - self.reached["stay"][1] for name, accuracies in self.reached.items()},
+        )
         first = w.stands == "prompt"  # then an owned model saves the incumbent's price
         once = {
             "stay": 0.0,
@@ -251,7 +260,7 @@ class Simulated:
             strength = float(np.random.default_rng([self.world.seed, 4]).choice(self._strengths()))
             return max(0.0, self.seen(self.prompt(strength), by_scorer) - before)
         made = self.made.get(rung)
-        return None if made is None else max(self.seen(one, by_scorer) for one in made) - before
+        return None if made is None else max(self.seen(policy, by_scorer) for policy in made) - before
 
     def seen(self, logits: Table, by_scorer: bool) -> float:
         """The share of cases whose most likely label passes the scorer, or is right."""
@@ -333,16 +342,16 @@ class Simulated:
             return int(self._rng.integers(LABELS))
         return int(self.truth[which])
 
-    def _second(self, one: Example) -> int:
+    def _second(self, example: Example) -> int:
         """A second person's answer; the first is the reference."""
-        which = kind(one)
+        which = kind(example)
         if self.disputed[which]:
             return int(self._rng.choice([self.truth[which], self.other[which]]))
-        return json.loads(one.reference)["label"] if self._rng.random() > 0.02 else int(self._rng.integers(LABELS))
+        return json.loads(example.reference)["label"] if self._rng.random() > 0.02 else int(self._rng.integers(LABELS))
 
     def _labels(self, examples: Sequence[Example], corrected: bool) -> NDArray[Any]:
         side = "reference" if corrected else "demonstration"
-        rows = [(kind(one), json.loads(getattr(one, side))["label"]) for one in examples]
+        rows = [(kind(example), json.loads(getattr(example, side))["label"]) for example in examples]
         return np.array(rows, dtype=int).reshape(-1, 2)
 
     def _more(self, size: int, corrected: bool) -> NDArray[Any]:
@@ -352,13 +361,13 @@ class Simulated:
     def _passed(self, logits: Table) -> list[bool]:
         """Passes on dev with greedy answers, by the world's scorer and references."""
         best = logits.argmax(axis=1)
-        return [bool(self._judged(one, int(best[kind(one)]))) for one in self._dev]
+        return [bool(self._judged(example, int(best[kind(example)]))) for example in self._dev]
 
-    def _judged(self, one: Example, label: int) -> bool:
-        which = kind(one)
+    def _judged(self, example: Example, label: int) -> bool:
+        which = kind(example)
         if not self.world.reads_reference:
             return bool(self._passes(np.array(which), np.array(label)))
-        right = label == json.loads(one.reference)["label"]
+        right = label == json.loads(example.reference)["label"]
         return bool(not self.refused[which] if right else self.passing[which, label])
 
     def _passes(self, kinds: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
