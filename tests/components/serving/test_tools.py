@@ -229,6 +229,23 @@ def test_tools_are_refused_by_what_has_no_form_for_calls() -> None:
     assert not hasattr(ClassifierEngine, "calls_tools")
 
 
+def test_no_second_model_is_asked_for_a_turn_with_tools(engine: Engine, tmp_path: Path) -> None:
+    lines: list[str] = []
+    outlet = Outlet(tmp_path, lambda _, records: lines.extend(records), every_s=0.02)
+    journal = Journal("triage", {"type": "object", "required": ["never"]}, outlet)
+    api: Any = {"base_url": "http://127.0.0.1:9/v1", "key_variable": None}
+    routing: Any = {"fallback": {"model": "m", "prompt": "p", "api": api}}
+    second = Served(0, "api", engine, PROMPT, 60)
+    server = Server("triage", follower(engine), ServingParams(routing=routing), journal=journal, fallback=second)
+    with running(server) as address:
+        alone = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+        called = ask(alone, tool_choice="required", parallel_tool_calls=False)
+        plain = ask(alone, tools=openai.NOT_GIVEN, max_tokens=5)
+    stored = {one["id"]: one["route"] for one in map(json.loads, lines)}
+    assert stored[called.id] == "champion" and f"{called.id}~fallback" not in stored
+    assert {stored[plain.id], stored[f"{plain.id}~champion"]} == {"fallback", "champion"}
+
+
 def test_a_request_without_tools_answers_as_if_there_were_none(address: str) -> None:
     asked: dict[str, Any] = {"model": "triage", "messages": HELLO, "max_tokens": 12}
     plain, *others = [
