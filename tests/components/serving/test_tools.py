@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from components.engines import Ask, Engine, Sampling
 from components.opening import ClassifierEngine
 from components.params import ServingParams
-from components.records import Completion
+from components.records import Completion, Example, Message, ToolCall
 from components.registry import Version
 from components.serving import Follower, Journal, Outlet, Served, Server
 from tests.components.serving.conftest import PROMPT, running
@@ -295,3 +295,28 @@ def test_the_journal_keeps_tools_and_calls_without_personal_data(client: openai.
     assert called["tool_calls"] == first["calls"]
     assert (answered["role"], answered["content"]) == ("tool", "sent to <email>")
     assert answered["tool_call_id"] == message.tool_calls[0].id
+
+
+def test_what_people_say_is_cleaned_and_what_model_and_tools_said_is_not() -> None:
+    served = Served(1, "sft", Silent(), PROMPT, 12)
+    call = ToolCall(id="a", name="ping", arguments="{}")
+    turns = [
+        Message(role="user", content=" hello "),
+        Message(role="assistant", content=" Let me see. ", tool_calls=(call,)),
+        Message(role="tool", content=" 3\r\n", tool_call_id="a"),
+        Message(role="assistant", content=" Three. "),
+        Message(role="user", content=" Thanks "),
+    ]
+    asked, inputs = served.conversation(turns, tools=True)
+    assert asked == [*PROMPT.messages(example("hello")), *turns[1:4], Message(role="user", content="Thanks")]
+    assert inputs == {"message": "hello"}
+    own = [Message(role="system", content=" Own. "), *turns]
+    assert served.conversation(own, tools=True)[0] == [
+        Message(role="system", content="Own."), Message(role="user", content="hello"), *turns[1:4], asked[-1],
+    ]  # fmt: skip
+    plain, none = served.conversation([turns[0], turns[3], turns[4]])
+    assert [one.content for one in plain] == ["hello", "Three.", "Thanks"] and none == {}
+
+
+def example(message: str) -> Example:
+    return Example(id="", input={"message": message}, demonstration="", reference="", group="")
