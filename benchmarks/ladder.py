@@ -235,12 +235,17 @@ def summarise(climbs: list[dict[str, Any]]) -> dict[str, Any]:
             "validity": spread([result.validity.value for result in results]),
             "vs_parent": [result.vs_parent.model_dump(mode="json") if result.vs_parent else None for result in results],
             "usd_per_1k_calls": spread([result.cost.usd_per_1k_calls for result in results], 6),
+            **(
+                {"tries": tries} if (tries := [result.tries.model_dump() for result in results if result.tries]) else {}
+            ),
         }
         for name, results in rungs.items()
     }
     return {
         "rungs": by_rung,
-        "demonstration_accuracy": spread([ladder.data.demonstration_accuracy for ladder in ladders]),
+        "demonstration_accuracy": spread(
+            [share for ladder in ladders if (share := ladder.data.demonstration_accuracy) is not None]
+        ),
         "champions": [winner(ladder) for ladder in ladders],
         **{
             name: spread([climb[name] for climb in climbs if climb["whole"]])

@@ -1,6 +1,7 @@
 """From what a rung left to what answers: the one way in which a classifier, a prompt or a model is opened.
 
-Decides engine, prompt and schema for an artifact; evaluation, gate, serving, advice and reproduction all come here.
+Decides engine, prompt and schema for an artifact, and whether it answers or acts: what an agent gives to an example is
+a try. Evaluation, gate, serving, advice and reproduction all come here.
 """
 
 import json
@@ -14,10 +15,11 @@ from components.data.texts import clean, shown
 from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
 from components.errors import DataError
 from components.evaluation import classical
-from components.params import Profile, Workload
+from components.params import AgentParams, Profile, Workload
 from components.prompts import Prompt, load_prompt
 from components.records import Completion, Example, Makes, Message
 from components.shots import shots_in
+from components.tasks import EnginePolicy, completion_of, open_environment, roll, start_of, trial_id
 
 PROMPT_FILE = "prompt"
 """The stem of the prompt's file in an artifact's folder."""
@@ -44,7 +46,7 @@ class Answers:
 class Opened:
     """What answers: an engine with the prompt that it is asked with; a classifier has none.
 
-    `answer_schema` holds answers to a schema while they are written.
+    `answer_schema` holds answers to a schema while they are written. With `agent` a completion is the end of a try.
     """
 
     engine: Engine
@@ -52,6 +54,7 @@ class Opened:
     max_new_tokens: int
     prompt: Prompt | None = None
     answer_schema: dict[str, Any] | None = None
+    agent: AgentParams | None = None
 
     def messages(self, example: Example) -> list[Message]:
         """The conversation that asks for an example's answer."""
@@ -68,16 +71,34 @@ class Opened:
 
     def answer(self, examples: Sequence[Example], seed: int) -> Answers:
         """One greedy completion of each example."""
-        asked = [Ask(example.id, self.messages(example)) for example in examples]
         started = time.perf_counter()
-        completions = self.engine.generate(asked, self.sampling(seed))
+        completions = self._given(examples, self.sampling(seed))
         return Answers(completions, time.perf_counter() - started)
 
     def draw(self, examples: Sequence[Example], seed: int, temperature: float, n: int) -> list[list[Completion]]:
         """`n` drawn completions of each example."""
-        asked = [Ask(example.id, self.messages(example)) for example in examples]
-        drawn = self.engine.generate(asked, self.sampling(seed, temperature, n))
+        drawn = self._given(examples, self.sampling(seed, temperature, n))
         return [drawn[at * n : (at + 1) * n] for at in range(len(examples))]
+
+    def attempt(self, examples: Sequence[Example], seed: int, trials: int) -> Answers:
+        """What is evaluated: one greedy completion of each example; of an agent so many tries, each by its own name."""
+        if self.agent is None:
+            return self.answer(examples, seed)
+        started = time.perf_counter()
+        drawn = self._given(examples, self.sampling(seed, self.agent.temperature, trials))
+        names = [trial_id(example.id, trial, trials) for example in examples for trial in range(trials)]
+        named = [one.model_copy(update={"example_id": name}) for one, name in zip(drawn, names, strict=True)]
+        return Answers(named, time.perf_counter() - started)
+
+    def _given(self, examples: Sequence[Example], sampling: Sampling) -> list[Completion]:
+        """`sampling.n` completions in a row for each example."""
+        if self.agent is None:
+            return self.engine.generate([Ask(example.id, self.messages(example)) for example in examples], sampling)
+        policy = EnginePolicy(self.engine, sampling.temperature, sampling.seed)
+        asked = [(example, self.messages(example)) for example in examples]
+        starts = [start_of(*one, trial) for one in asked for trial in range(sampling.n)]
+        rolled = roll(open_environment(self.agent.environment), policy, starts, self.agent.limits)
+        return [completion_of(attempt.trajectory) for attempt in rolled]
 
 
 def open_artifact(artifact: Artifact, workload: Workload, profile: Profile, columns: tuple[str, ...]) -> Opened:
@@ -93,7 +114,7 @@ def open_artifact(artifact: Artifact, workload: Workload, profile: Profile, colu
 def over(engine: Engine, prompt: Prompt, workload: Workload, profile: Profile) -> Opened:
     """An engine that is open already, asked with a prompt; held to the schema where the workload's settings say so."""
     schema = workload.output if prompt.name in workload.constrained else None
-    return Opened(engine, prompt.placeholders, profile.engine.max_new_tokens, prompt, schema)
+    return Opened(engine, prompt.placeholders, profile.engine.max_new_tokens, prompt, schema, workload.agent)
 
 
 def _classifier(artifact: Artifact, workload: Workload, profile: Profile, columns: tuple[str, ...]) -> Opened:

@@ -164,8 +164,9 @@ class Trajectory(Record):
 
     `tool_calls` counts calls that were carried out, `tool_errors` those of them that failed, `invalid_calls` what
     could not be carried out: no JSON, an unknown tool, arguments against the schema. `turn_scores` has what the
-    environment gave by turn of the assistant, where it tells; `reward` what it gave in the end. `error` says why the
-    try says nothing about the agent: it is then no failure of its, and nobody scores it.
+    environment gave by turn of the assistant, where it tells; `reward` what it gave in the end. `greeting` is what the
+    environment said at first, which joined the last message before the assistant's first. `error` says why the try says
+    nothing about the agent: it is then no failure of its, and nobody scores it.
     """
 
     id: str
@@ -184,7 +185,20 @@ class Trajectory(Record):
     turn_scores: tuple[float | None, ...] = ()
     reward: FiniteFloat | None = None
     policy_version: str = ""
+    greeting: str = ""
     error: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it came to its end by itself, and no limit cut it."""
+        return self.error is None and self.stop_reason in ("completed", "tool_stopped", "imported")
+
+    @property
+    def demonstration(self) -> str:
+        """It as JSON without what is this try's alone: equal ones are equal texts, whoever made them."""
+        free = Usage(input_tokens=0, output_tokens=0)
+        plain = {"id": self.example_id, "trial": 0, "usage": free, "latency_ms": 0.0, "policy_version": ""}
+        return self.model_copy(update=plain).model_dump_json(exclude_defaults=True)
 
     @property
     def answer(self) -> str:
@@ -214,6 +228,11 @@ class Completion(Record):
     error: str | None = None
     confidence: float | None = None
     trajectory: Trajectory | None = None
+
+    @property
+    def given(self) -> str:
+        """All that was given: the text, of an agent the whole try as a demonstration has it."""
+        return self.trajectory.demonstration if self.trajectory else self.text
 
     @classmethod
     def of_text(cls, example_id: str, text: str) -> "Completion":
@@ -505,12 +524,39 @@ class Rung(Record):
     paid_usd: float = 0.0
 
 
+class TrialShare(Record):
+    """Of `tasks` tasks with at least k trials: solved in all of k (`every`), in one of k (`some`)."""
+
+    k: int
+    tasks: int
+    every: Interval
+    some: Interval
+
+
+class TriesResult(Record):
+    """How an agent's `tries` at tasks of test went, in means a try; shares in [0, 1].
+
+    `by_k` is pass^k and pass@k for each k up to the most trials of a task. `calls` are all that were written,
+    `invalid_calls` the share of them that could not be carried out, `tool_errors` the share of the others that failed.
+    """
+
+    tasks: int
+    tries: int
+    by_k: tuple[TrialShare, ...]
+    turns: float
+    calls: float
+    invalid_calls: float
+    tool_errors: float
+    stop_reasons: dict[str, int]
+
+
 class RungResult(Record):
     """One rung on the test split, as reports read it; `slices` hold accuracies, `slice_sizes` of how many examples.
 
     `parent` is the rung that it was compared with, `starts_from` the one whose weights it had at first. `n` counts the
     answers that the scorer could decide, `scorer_errors` the others: they are neither right nor wrong. `effective_n` is
-    how many independent answers say as much, where examples come in groups.
+    how many independent answers say as much, where examples come in groups. `tries` is told of agents alone: their
+    trials of one task are examples of one group.
     """
 
     name: str
@@ -533,10 +579,11 @@ class RungResult(Record):
     mlflow_run_id: str | None
     scorer_errors: int = 0
     effective_n: float | None = None
+    tries: TriesResult | None = None
 
 
 class DataSummary(Record):
-    """The data of a run."""
+    """The data of a run; None where nobody told how many demonstrations are right."""
 
     version: str
     train: int
@@ -544,7 +591,7 @@ class DataSummary(Record):
     test: int
     sealed: int
     quarantined: int = 0
-    demonstration_accuracy: float
+    demonstration_accuracy: float | None
 
 
 class SliceComparison(Comparison):

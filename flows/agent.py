@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 agent = typer.Typer(
     help="Agents: tries at tasks with tools, taken in, counted and watched.", no_args_is_help=True, add_completion=False
 )
-Workload = Annotated[str, typer.Argument(help="Name of an embedded workload of agents: desk.")]
+Workload = Annotated[str, typer.Argument(help="Name of a workload of agents, as desk.")]
 File = Annotated[
     Path,
     typer.Argument(

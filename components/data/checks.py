@@ -20,6 +20,7 @@ from components.data.tokens import TokenLimit
 from components.params import ConflictingInputs, Workload
 from components.params.answers import FIELD, is_alone, is_text
 from components.schema import fields_of
+from components.tasks import problem_of
 
 OTHER_ANSWER = ", with another answer"
 SIDES = ("demonstration", "reference")
@@ -42,7 +43,7 @@ def nullable(workload: Workload, field: str) -> bool:
 def similar_rows(rows: Sequence[Row], repeats: Mapping[int, str], threshold: float) -> list[int]:
     """For each row, the first one that it resembles, directly or through others; repeated rows are left out."""
     distinct = [index for index in range(len(rows)) if index not in repeats]
-    texts = ["\n".join(rows[index].example.input.values()) for index in distinct]
+    texts = ["\n".join(rows[index].asked) for index in distinct]
     alike = list(range(len(rows)))
     for index, first in zip(distinct, near_duplicates(texts, threshold), strict=True):
         alike[index] = distinct[first]
@@ -64,7 +65,7 @@ def repeated_inputs(rows: Sequence[Row], conflicts: ConflictingInputs = "first")
     reasons: dict[int, str] = {}
     for place in sorted(range(len(rows)), key=strictness):
         example = rows[place].example
-        values = tuple(visible(value) for value in example.input.values())
+        values = tuple(visible(value) for value in rows[place].asked)
         if not any(values):
             continue  # a missing input is reported as such
         stays = stays_by_input.setdefault(values, place)
@@ -91,7 +92,8 @@ def tabulate(
     `repeats` and `straddles` (reason or null); for each side of the answer, `<side>.<field>` if the field is a choice
     among labels (for demonstrations with the label's share of the rows as `<side>.<field>.share`),
     `problem.<side>.<field>` (reason or null) for other fields and `problem.<side>` for the whole object. Empty texts
-    are null. The side `reference` exists if any reference differs from its demonstration.
+    are null. The side `reference` exists if any reference differs from its demonstration; for an agent's tasks there is
+    only `problem.demonstration`.
     """
     straddles = straddling(rows, alike) if workload.validation.leakage == "remove" else {}
     columns: dict[str, list[Any]] = {
@@ -107,7 +109,9 @@ def tabulate(
         columns[f"tokens.{limit.name}"] = limit.count(examples)
     columns["repeats"] = [repeats.get(place) for place in range(len(rows))]
     columns["straddles"] = [None if place in repeats else straddles.get(place) for place in range(len(rows))]
-    for side in SIDES:
+    if workload.agent is not None:
+        columns["problem.demonstration"] = [problem_of(row.example.demonstration) for row in rows]
+    for side in SIDES if workload.agent is None else ():
         answers = [str(getattr(row.example, side)) for row in rows]
         if side == "demonstration" or any(row.example.reference != row.example.demonstration for row in rows):
             columns |= _answer_columns(side, answers, workload)

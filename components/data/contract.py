@@ -49,7 +49,8 @@ def validate(table: pd.DataFrame, workload: Workload, limits: Sequence[TokenLimi
     Raises:
         DataError: A check failed to run; no row passes unchecked.
     """
-    expectations = [*_of_rows(table, workload), *_of_tokens(limits), *_of_answers(table, workload)]
+    sides = _of_answers(table, workload) if workload.agent is None else _of_tries()
+    expectations = [*_of_rows(table, workload), *_of_tokens(limits), *sides]
     result = _run(table, [*expectations, *_of_balance(table, workload)])
     failures: dict[int, dict[Failure, None]] = {}
     warnings: list[str] = []
@@ -136,6 +137,17 @@ def _of_answers(table: pd.DataFrame, workload: Workload) -> Iterator["Expectatio
                 description="The answer as a whole matches the JSON Schema.",
                 meta=_meta(f"answer does not match the schema{suffix}", f"answer: {{value}}{suffix}"),
             )
+
+
+def _of_tries() -> Iterator["Expectation"]:
+    """The demonstrations of an agent's tasks."""
+    from great_expectations import expectations as gxe
+
+    yield gxe.ExpectColumnValuesToBeNull(
+        column="problem.demonstration",
+        description="The demonstration is a try with turns of the assistant and the schemas of the tools it calls.",
+        meta=_meta("demonstration is no try", "demonstration: {value}"),
+    )
 
 
 def _of_balance(table: pd.DataFrame, workload: Workload) -> Iterator["Expectation"]:

@@ -185,7 +185,7 @@ def _write(prepared: Prepared, workload: Workload, folder: Path) -> DataReport:
     report = DataReport(
         workload=workload.name,
         rows=len(rows),
-        summary=_summary(prepared, folder),
+        summary=_summary(prepared, folder, compared=workload.agent is None),
         quarantined=_counts(findings.failures),
         near_duplicates=sum(first != place for place, first in enumerate(prepared.alike)),
         warnings=(*findings.warnings, *remarks(prepared, workload)),
@@ -212,15 +212,16 @@ def _quarantined(rows: Sequence[Row], failures: dict[int, tuple[Failure, ...]]) 
     ]
 
 
-def _summary(prepared: Prepared, folder: Path) -> DataSummary:
+def _summary(prepared: Prepared, folder: Path, *, compared: bool) -> DataSummary:
+    """Sizes and version; `compared` says whether demonstrations can be compared with references."""
     examples = [prepared.rows[index].example for indices in prepared.splits.values() for index in indices]
-    right = sum(example.demonstration == example.reference for example in examples)
+    right = [example.demonstration == example.reference for example in examples]
     sizes = {split: len(indices) for split, indices in prepared.splits.items()}
     return DataSummary(
         version=_version(folder / f"{split}.jsonl" for split in SPLITS),
         **sizes,
         quarantined=len(prepared.findings.failures),
-        demonstration_accuracy=right / len(examples),
+        demonstration_accuracy=sum(right) / len(right) if compared else None,
     )
 
 
@@ -253,6 +254,7 @@ def _tell(report: DataReport, out: Path, tracker: Tracker) -> None:
     numbers = {**sizes, "rows": report.rows, "quarantined": summary.quarantined}
     tracker.params({"data.version": summary.version})
     tracker.metrics({f"data/{name}": float(n) for name, n in numbers.items()})
-    tracker.metrics({"data/demonstration_accuracy": summary.demonstration_accuracy})
+    if summary.demonstration_accuracy is not None:
+        tracker.metrics({"data/demonstration_accuracy": summary.demonstration_accuracy})
     tracker.artifact(out / "report.json", "data")
     tracker.artifact(out / "data_docs", "data")

@@ -20,7 +20,7 @@ from components.data.tables import read_table
 from components.data.texts import clean, shown
 from components.errors import ConfigError, DataError
 from components.params import Columns, FileSource, GeneratedSource, HuggingFaceSource, Workload
-from components.records import Example, read_jsonl
+from components.records import Example, Trajectory, read_jsonl, to_json
 from components.scorers.answers import write
 
 TICKET_FIELDS = ("id", "gold", "demonstration", "slices", "group")
@@ -31,13 +31,20 @@ EVIDENCE = "evidence"  # a generator's data for verifiers, besides the reference
 class Row:
     """An example, the part of the source that it comes from ("all" if the source has no parts), and its place there.
 
-    A harvested row comes from production's answers, and has the split from its file.
+    A harvested row comes from production's answers, and has the split from its file. For an agent's task, the state in
+    which its environment begins is part of the input.
     """
 
     example: Example
     part: Part
     where: str
     harvested: bool = False
+    agent: bool = False
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """All that tells what is asked from what others ask."""
+        return (*self.example.input.values(), *(self.example.evidence.values() if self.agent else ()))
 
 
 def read(workload: Workload, folder: Path, surplus: float = 1.0) -> list[Row]:
@@ -97,28 +104,42 @@ def _generated(workload: Workload, source: GeneratedSource, n: int) -> Iterator[
         raise ConfigError(f"source.generator must be module:function, found {source.generator!r} ({error})") from error
     drawn: Iterable[Any] = generate(n, source.seed)
     for item in islice(drawn, n):
-        yield Row(generated_example(workload, item), "all", f"{source.generator}:{item.id}")
+        where = f"{source.generator}:{item.id}"
+        yield Row(generated_example(workload, item), "all", where, agent=workload.agent is not None)
 
 
 def generated_example(workload: Workload, item: Any) -> Example:
     """A generator's item as an example: its texts are the inputs.
 
+    Of an agent's task the demonstration is a `Trajectory`, and `gold` what its scorer reads as reference.
+
     Raises:
-        DataError: It lacks an attribute of a triage ticket.
+        DataError: It lacks an attribute of a triage ticket, or its demonstration is none.
     """
     names = _attributes(item)
     if missing := [name for name in TICKET_FIELDS if name not in names]:
         raise DataError(f"expected rows with {missing[0]}, found {', '.join(names)} (the generator of {workload.name})")
     texts = {name: getattr(item, name) for name in names if name not in (*TICKET_FIELDS, EVIDENCE)}
+    demonstration, reference = _sides(workload, item)
     return Example(
         id=item.id,
         input={name: clean(text) for name, text in texts.items() if isinstance(text, str)},
-        demonstration=_answer(workload, item.demonstration),
-        reference=_answer(workload, item.gold),
+        demonstration=demonstration,
+        reference=reference,
         group=item.group,
         slices=item.slices,
         evidence=getattr(item, EVIDENCE, {}),
     )
+
+
+def _sides(workload: Workload, item: Any) -> tuple[str, str]:
+    """The demonstration and the reference of what a generator yields."""
+    if workload.agent is None:
+        return _answer(workload, item.demonstration), _answer(workload, item.gold)
+    if not isinstance(item.demonstration, Trajectory):
+        kind = type(item.demonstration).__name__
+        raise DataError(f"expected a Trajectory as demonstration, found {kind} (the generator of {workload.name})")
+    return item.demonstration.demonstration, to_json(item.gold)
 
 
 def _attributes(item: Any) -> list[str]:

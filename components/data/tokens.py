@@ -1,7 +1,7 @@
 """Counts the tokens of examples, and compares them with limits.
 
-Counts conversations as engines and training encode them: the prompt in the chat template, the answer, and an end token.
-Callers decide on model, prompts and limits.
+Counts conversations as engines and training encode them: the prompt in the chat template, the answer or the turns of a
+try, and an end token. Callers decide on model, prompts and limits.
 """
 
 import os.path
@@ -14,8 +14,10 @@ from jinja2 import TemplateError
 from components.engines.chat import Chat
 from components.errors import ConfigError
 from components.prompts import Prompt
-from components.records import Example
+from components.records import Example, Message, Tool
+from components.tasks import demonstrated, problem_of, under
 
+_ASKED = Message(role="user", content="-")
 AT_ONCE = 2000  # texts encoded at once: a tokenizer's output for a text takes 20 kB and more
 
 
@@ -92,3 +94,45 @@ class ConversationTokens:
             block = new[start : start + AT_ONCE]
             lengths |= zip(block, map(len, encode(block)), strict=True)
         return [lengths[text] for text in texts]
+
+
+class TryTokens:
+    """Counts the tokens of an agent's demonstrations under prompts, with the tools that the template tells of.
+
+    Raises:
+        ConfigError: The tokenizer has no chat template.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        if not tokenizer.chat_template:
+            raise ConfigError(f"expected a chat template in the tokenizer, found none ({tokenizer.name_or_path})")
+        self._chat = Chat(tokenizer)
+        self._known: dict[str, int] = {}
+
+    def longest(self, prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[int]:
+        """Tokens of each example's try under the prompt that makes it longest; 0 of what is no try.
+
+        Raises:
+            ConfigError: The chat template refuses tools, or turns of a try.
+        """
+        return [max(self._of(prompt, example) for prompt in prompts) for example in examples]
+
+    def _of(self, prompt: Prompt, example: Example) -> int:
+        """Those of the opening, and those of the turns behind it: control tokens stand between them."""
+        if problem_of(example.demonstration):
+            return 0
+        whole = under(prompt.messages(example), demonstrated(example))
+        first = next(at for at, message in enumerate(whole.messages) if message.role == "assistant")
+        opening = self._count(whole.messages[:first], whole.tools)
+        return opening + self._count((_ASKED, *whole.messages[first:])) - self._count((_ASKED,))
+
+    def _count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Tokens of messages; openings come again, and are counted once."""
+        key = f"{messages!r}{tools!r}"
+        if key not in self._known:
+            try:
+                text = self._chat.rendered(messages, tools, generation_prompt=messages[-1].role != "assistant")
+            except Exception as error:  # a template raises what it likes
+                raise ConfigError(f"expected a chat template that takes calls of tools, found: {error}") from error
+            self._known[key] = len(self._chat.encoded([text])[0])
+        return self._known[key]

@@ -85,10 +85,13 @@ class Clerk:
 
     def scores(self, asked: Sequence[tuple[Example, str]], what: str) -> list[Score | None]:
         """The score of each answer, None where the scorer could not decide."""
+        return self.judged([(example, Completion.of_text(example.id, text)) for example, text in asked], what)
+
+    def judged(self, pairs: Sequence[Pair], what: str) -> list[Score | None]:
+        """The score of each completion, None where the scorer could not decide."""
         found: list[Score | None] = []
-        for start in tqdm(range(0, len(asked), BATCH), f"certify: {what}", leave=False):
-            pairs = [(example, Completion.of_text(example.id, text)) for example, text in asked[start : start + BATCH]]
-            found += [self._decided(outcome) for outcome in self._judge(pairs)]
+        for start in tqdm(range(0, len(pairs), BATCH), f"certify: {what}", leave=False):
+            found += [self._decided(outcome) for outcome in self._judge(pairs[start : start + BATCH])]
         return found
 
     def _decided(self, outcome: Outcome) -> Score | None:

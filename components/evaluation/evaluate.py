@@ -19,6 +19,7 @@ from components.evaluation.metrics import (
     slice_accuracy,
     slice_sizes,
 )
+from components.evaluation.trials import tries_of
 from components.records import Completion, Cost, Example, Judged, Rung, RungResult
 
 
@@ -69,6 +70,10 @@ def evaluate_rung(
         output_tokens=sum(completion.usage.output_tokens for completion in completions) / len(completions),
         accuracy=right.value,
     )
+    tries = tries_of(completions, judged)
+    # Of a try the scorers' parts tell what is right and wrong, of an answer its fields.
+    of_scorers = dict.fromkeys(part for score in scores.values() for part in score.parts)
+    parts = measured_by.schema["properties"] if tries is None else of_scorers
     return RungResult(
         name=rung.name,
         method=rung.method,
@@ -79,7 +84,7 @@ def evaluate_rung(
         n=len(scores),
         accuracy=right,
         validity=share_of((answer.valid for answer in judged), [groups[answer.example_id] for answer in judged]),
-        fields=field_accuracy(list(scores.values()), measured_by.schema["properties"]),
+        fields=field_accuracy(list(scores.values()), parts),
         slices=slice_accuracy(decided, scores, measured_by.slices),
         slice_sizes=slice_sizes(decided, measured_by.slices),
         usage={"input_tokens": measured.input_tokens, "output_tokens": measured.output_tokens},
@@ -88,6 +93,7 @@ def evaluate_rung(
         vs_parent=None if parent is None else compare(*common(parent, scores), measured_by.seed, groups=groups),
         scorer_errors=len(judged) - len(scores),
         effective_n=effective([score.passed for score in scores.values()], [groups[key] for key in scores]),
+        tries=tries,
         seconds=rung.seconds,
         mlflow_run_id=rung.mlflow_run_id,
     )

@@ -3,25 +3,16 @@
 Trials of one task belong together: the estimate of each task counts once, and intervals are over tasks.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from math import comb
 from statistics import fmean, variance
 
 from components.errors import DataError
 from components.evaluation.metrics import wilson
-from components.records import Interval, Record, Trajectory
+from components.records import Completion, Interval, Judged, Record, Trajectory, TrialShare, TriesResult
 
 TOLERANCE = 1e-6  # of a reward from 1, as tau-bench counts successes
-
-
-class TrialShare(Record):
-    """Of `tasks` tasks with at least k trials: solved in all of k (`every`), in one of k (`some`)."""
-
-    k: int
-    tasks: int
-    every: Interval
-    some: Interval
 
 
 class Trials(Record):
@@ -49,10 +40,41 @@ def pass_by_k(trajectories: Iterable[Trajectory]) -> Trials:
     if not solved:
         raise DataError("expected trajectories with rewards, found none that has one")
     outcomes = list(solved.values())
-    most = max(map(len, outcomes))
-    shares = tuple(_share([passed for passed in outcomes if len(passed) >= k], k) for k in range(1, most + 1))
     trials = sum(map(len, outcomes))
-    return Trials(tasks=len(outcomes), trials=trials, undecided=undecided, by_k=shares)
+    return Trials(tasks=len(outcomes), trials=trials, undecided=undecided, by_k=shares_by_k(outcomes))
+
+
+def shares_by_k(outcomes: Sequence[Sequence[bool]]) -> tuple[TrialShare, ...]:
+    """The shares for each k up to the most trials of a task; `outcomes` are those of each task's trials."""
+    most = max(map(len, outcomes), default=0)
+    return tuple(_share([passed for passed in outcomes if len(passed) >= k], k) for k in range(1, most + 1))
+
+
+def tries_of(completions: Sequence[Completion], judged: Sequence[Judged]) -> TriesResult | None:
+    """How an agent's tries went; None where answers are none. What the scorer could not decide is left out of pass^k.
+
+    Raises:
+        DataError: There is no completion.
+    """
+    tries = {one.example_id: one.trajectory for one in completions if one.trajectory is not None}
+    if not tries:
+        return None
+    solved: dict[str, list[bool]] = defaultdict(list)
+    for verdict in judged:
+        if verdict.score is not None and verdict.example_id in tries:
+            solved[tries[verdict.example_id].example_id].append(verdict.score.passed)
+    made = list(tries.values())
+    calls, invalid = sum(one.tool_calls for one in made), sum(one.invalid_calls for one in made)
+    return TriesResult(
+        tasks=len({one.example_id for one in made}),
+        tries=len(made),
+        by_k=shares_by_k(list(solved.values())),
+        turns=fmean(one.turns for one in made),
+        calls=fmean(one.tool_calls + one.invalid_calls for one in made),
+        invalid_calls=invalid / (calls + invalid) if calls + invalid else 0.0,
+        tool_errors=sum(one.tool_errors for one in made) / calls if calls else 0.0,
+        stop_reasons=dict(Counter(one.stop_reason for one in made).most_common()),
+    )
 
 
 def _share(outcomes: Sequence[Sequence[bool]], k: int) -> TrialShare:

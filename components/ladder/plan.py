@@ -13,14 +13,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.errors import ConfigError
-from components.methods import Job, Made, method_of
+from components.methods import NAMES, Job, Made, method_of
 from components.params import BASE, LadderParams, Profile, RungParams, Settings, Workload
 from components.params.ladder import NAME
 from components.params.loading import explain
 from components.records import Makes, Need
 from components.tracking import Tracker
 
-MODEL = "model"
+MODEL, CLASSIFIER = "model", "classifier"
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
     names = {BASE}
     for name, params in given.ladder.rungs.items():
         rungs = list(_spread(name, params, given))
+        if not rungs:
+            continue
         for own in dict.fromkeys([name, *(rung.name for rung in rungs)]):
             if own in names:
                 raise ConfigError(
@@ -123,11 +125,23 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
 
 
 def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRung]:
-    """The rung, or one for each prompt of the workload, each compared with the one before it."""
+    """The rung, or one for each prompt of the workload, each compared with the one before it; none of what cannot act.
+
+    Raises:
+        ConfigError: There is no such method, it cannot learn from tries, or a setting is wrong.
+    """
     try:
         made_by, method = params.method, method_of(params.method)
     except ConfigError as error:
         raise ConfigError(f"rungs.{name}.{error} ({given.ladder_file})") from error
+    if given.workload.agent is not None and method.makes == CLASSIFIER:
+        return  # one that sorts texts cannot act, and there is no other floor: whoever does nothing must get nothing
+    if given.workload.agent is not None and not getattr(method, "acts", False):
+        known = ", ".join(known for known in NAMES if getattr(method_of(known), "acts", False))
+        raise ConfigError(
+            f"rungs.{name}: expected a method that learns from an agent's tries ({known}), "
+            f"found {made_by} ({given.ladder_file}, agent of {given.workload.name})"
+        )
     settings = _settings(name, params, made_by, given)
     start = params.starts_from or (BASE if method.makes == MODEL else None)
     compared = params.compare or (None if start == BASE else start)
@@ -142,14 +156,15 @@ def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRu
 def _settings(name: str, params: RungParams, made_by: str, given: Sources) -> Settings:
     """The profile's settings of the method, changed by the ladder and then by the run.
 
-    A method that `inherits` another's settings takes those first; `dev_examples` and `max_tokens` are the profile's
-    where the method has such settings and nobody says otherwise.
+    A method that `inherits` another's settings takes those first; `dev_examples` and `max_tokens` are the profile's,
+    or an agent's own, where the method has such settings and nobody says otherwise.
     """
     method, profile = method_of(made_by), given.profile
     fields = method.params.model_fields
+    shared = {"dev_examples": profile.dev_examples, "max_tokens": given.workload.max_tokens(profile.max_tokens)}
     places = (
         (f"methods.{made_by}", given.profile_file, {
-            **{key: getattr(profile, key) for key in ("dev_examples", "max_tokens") if key in fields},
+            **{key: value for key, value in shared.items() if key in fields},
             **profile.methods.get(getattr(method, "inherits", ""), {}),
             **profile.methods.get(made_by, {}),
         }),

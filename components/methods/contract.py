@@ -1,7 +1,8 @@
 """What a method is: it makes a rung from what it is given, and says what it makes and what it needs for that.
 
 A method of one's own is a class with these five members, named `module:Class` in a ladder. One that also
-has `inherits`, the name of a method, takes that one's settings first.
+has `inherits`, the name of a method, takes that one's settings first. One with `acts = True` also makes rungs of
+agents, which learn from tries and are judged by them; other methods are refused there.
 """
 
 from dataclasses import dataclass, field

@@ -145,7 +145,7 @@ class Job:
 
     def opened_over(self, model: Any, tokenizer: Any) -> Opened:
         """A model in training, asked with the prompt."""
-        return over(self._engine(model, tokenizer), self.prompt, self.workload, self.profile)
+        return over(self.engine_over(model, tokenizer), self.prompt, self.workload, self.profile)
 
     def sample(self) -> Sample:
         """How RL draws completions: by the engine, as they will be served."""
@@ -154,7 +154,7 @@ class Job:
             wanted = Sampling(
                 temperature=draws.temperature, n=draws.n, max_new_tokens=draws.max_new_tokens, seed=draws.seed
             )
-            return self._engine(model, tokenizer).draw(prompts, wanted)
+            return self.engine_over(model, tokenizer).draw(prompts, wanted)
 
         return draw
 
@@ -189,7 +189,7 @@ class Job:
 
         return look
 
-    def _engine(self, model: Any, tokenizer: Any) -> Any:
+    def engine_over(self, model: Any, tokenizer: Any) -> Any:
         """An engine over a model in training."""
         from components.engines.transformers_engine import TransformersEngine
 

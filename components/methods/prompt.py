@@ -20,6 +20,7 @@ class WrittenPrompt:
     label: ClassVar[str] = "Prompt"
     makes: ClassVar[Makes] = "prompt"
     params: ClassVar[type[Settings]] = PromptParams
+    acts: ClassVar[bool] = True
 
     def needs(self, params: Any) -> frozenset[Need]:
         return frozenset()

@@ -15,11 +15,12 @@ from components.errors import TrainingError
 from components.methods.contract import Made
 from components.methods.job import Job
 from components.methods.samples import Sampled, SamplingParams, scored_samples
+from components.methods.sft import train_on
 from components.methods.sft.settings import SftParams
-from components.methods.sft.training import train_sft
 from components.methods.trained import made_of
 from components.params import Settings
 from components.records import Example, Makes, Need
+from components.tasks import is_clean
 from components.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,15 @@ class RejectionSampling:
     makes: ClassVar[Makes] = "model"
     params: ClassVar[type[Settings]] = RejectionSamplingParams
     inherits: ClassVar[str] = "sft"
+    acts: ClassVar[bool] = True
 
     def needs(self, params: Any) -> frozenset[Need]:
         return frozenset({"reward"})
 
     def make(self, job: Job, params: RejectionSamplingParams, tracker: Tracker) -> Made:
         sampled = scored_samples(job, params)
+        if job.workload.agent is not None:
+            sampled = [only_clean(one) for one in sampled]
         kept = accepted(job.train, sampled, params, job.seed)
         if not kept:
             raise TrainingError(
@@ -55,9 +59,21 @@ class RejectionSampling:
             )
         log.info("%s: %s answers to %s prompts are trained on.", job.rung, f"{len(kept):,}", f"{len(sampled):,}")
         settings = params.part(SftParams)
-        made = made_of(job, train_sft(job.task(params.dev_examples, kept), settings, tracker), params.dev_examples)
+        made = made_of(job, train_on(job, kept, settings, tracker), params.dev_examples)
         made.metrics.update(kept=float(len(kept)), solved_share=sum(bool(one.passed) for one in sampled) / len(sampled))
         return made
+
+
+def only_clean(sampled: Sampled) -> Sampled:
+    """An agent's tries without those that pass although a call of theirs could not be carried out."""
+    kept = [
+        (text, score)
+        for text, score in zip(sampled.texts, sampled.scores, strict=True)
+        if score is None or not score.passed or is_clean(text)
+    ]
+    return sampled.model_copy(
+        update={"texts": tuple(text for text, _ in kept), "scores": tuple(score for _, score in kept)}
+    )
 
 
 def accepted(

@@ -5,23 +5,40 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from components.methods.job import Job
-from components.records import Completion, Example, Score
+from components.records import Completion, Example, Score, Trajectory
 from components.scorers import Failures, Outcome, decided
+from components.tasks import completion_of
 from components.tracking import Tracker
 
 FEW = 1_000  # completions; a step alone has too few to tell an outage from a stray failure
 
 
 def reward(job: Job, tracker: Tracker) -> Callable[[list[Example], list[str]], list[float]]:
-    """The workload's scorer as RL asks for it: one value in [0, 1] for each completion.
+    """The workload's scorer as RL asks for it: one value in [0, 1] for each text."""
+    rewards = completion_reward(job, tracker)
+
+    def of_texts(examples: list[Example], texts: list[str]) -> list[float]:
+        answers = [Completion.of_text(example.id, text) for example, text in zip(examples, texts, strict=True)]
+        return rewards(examples, answers)
+
+    return of_texts
+
+
+def try_reward(job: Job, tracker: Tracker) -> Callable[[list[Example], list[Trajectory]], list[float]]:
+    """The workload's scorer as RL on tries asks for it: one value in [0, 1] for each try."""
+    rewards = completion_reward(job, tracker)
+    return lambda examples, tries: rewards(examples, [completion_of(attempt) for attempt in tries])
+
+
+def completion_reward(job: Job, tracker: Tracker) -> Callable[[Sequence[Example], Sequence[Completion]], list[float]]:
+    """One value in [0, 1] for each completion.
 
     Failures of the scorer are counted as `RUNG/scorer_errors`; as a share they count of at least `FEW` completions.
     """
     failures = Failures(job.workload.scorer.max_failed_share, of_at_least=FEW)
 
-    def rewards(examples: list[Example], texts: list[str]) -> list[float]:
-        pairs = [(example, Completion.of_text(example.id, text)) for example, text in zip(examples, texts, strict=True)]
-        outcomes = job.outcomes(pairs)
+    def rewards(examples: Sequence[Example], completions: Sequence[Completion]) -> list[float]:
+        outcomes = job.outcomes(list(zip(examples, completions, strict=True)))
         if failures.add(outcomes):
             tracker.metrics({f"{job.rung}/scorer_errors": float(failures.failed)})
         return without_failures(examples, outcomes)

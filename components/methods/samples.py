@@ -28,7 +28,10 @@ class SamplingParams(Settings):
 
 
 class Sampled(Record):
-    """One prompt's drawn answers, each with its score; None where the scorer could not decide."""
+    """One prompt's drawn answers, each with its score; None where the scorer could not decide.
+
+    Of an agent, `texts` are its tries as demonstrations.
+    """
 
     example_id: str
     texts: tuple[str, ...]
@@ -79,7 +82,7 @@ def scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
 
 def _sampled(example: Example, answers: Sequence[Completion], scores: Sequence[Score | None], at: int) -> Sampled:
     own = scores[at * len(answers) : (at + 1) * len(answers)]
-    return Sampled(example_id=example.id, texts=tuple(answer.text for answer in answers), scores=tuple(own))
+    return Sampled(example_id=example.id, texts=tuple(answer.given for answer in answers), scores=tuple(own))
 
 
 def _identity(job: Job, params: SamplingParams, asked: Sequence[Example]) -> str:
@@ -88,6 +91,7 @@ def _identity(job: Job, params: SamplingParams, asked: Sequence[Example]) -> str
     parts = (
         sampling.model_dump_json(), folder_digest(job.model), job.prompt.version, str(job.seed),
         job.profile.engine.model_dump_json(), job.workload.scorer.model_dump_json(), str(job.workload.output),
+        job.workload.agent.model_dump_json() if job.workload.agent else "",
         *(example.model_dump_json() for example in asked),
     )  # fmt: skip
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Settings of an agent's tries: when one ends."""
+"""Settings of an agent: what it works in, when a try ends, and how often a task is tried."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.params.loading import Settings
 
@@ -16,3 +16,28 @@ class Limits(Settings):
     call_seconds: float = Field(default=10.0, gt=0, description="Of one call of the environment.")
     trajectory_seconds: float = Field(default=60.0, gt=0, description="Of all calls of the environment together.")
     result_characters: int = Field(default=8_192, ge=1, description="Of what a tool returns; longer is an error.")
+
+
+class AgentParams(Settings):
+    """What an agent works in. A workload with this section asks for tries at tasks, and not for answers."""
+
+    environment: str = Field(
+        pattern=r"^(mcp:.+|[\w.]+:\w+)$",
+        description="module:Class, whose public methods are the tools, or mcp: and the command or address of a server.",
+    )
+    limits: Limits = Limits()
+    max_tokens: int = Field(
+        default=1280, ge=32, description="Of a demonstration, prompt and tools included, in the profile's place."
+    )
+    trials: int = Field(default=1, ge=1, le=64, description="Tries at each task of test and sealed.")
+    temperature: float = Field(default=0.0, ge=0, description="Of these tries; 0 draws nothing.")
+    hand_over: str | None = Field(
+        default=None, description="The tool that gives a task to somebody else: an agent that always does is tried."
+    )
+    user_turns: int = Field(default=1, ge=1, description="That the user takes until all is said that a task needs.")
+
+    @model_validator(mode="after")
+    def _trials_differ(self) -> "AgentParams":
+        if self.trials > 1 and self.temperature == 0:
+            raise ValueError(f"temperature must be above 0 where there are several trials, found {self.trials} trials")
+        return self

@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from components.errors import ConfigError
+from components.params.agent import AgentParams
 from components.params.answers import enveloped, is_alone
 from components.params.economics import EconomicsParams
 from components.params.loading import Settings
-from components.params.scoring import ScorerParams
+from components.params.scoring import OF_TRIES, ScorerParams
 from components.params.serving import ServingParams
 from components.params.trust import ProbeParams
 from components.schema import composed, resolve_root, shape_of
@@ -138,6 +139,9 @@ class Workload(Settings):
         description="Those of `prompts` whose answers are held to `output` while they are written (`response_format`).",
     )
     trained_prompt: str
+    agent: AgentParams | None = Field(
+        default=None, description="What an agent works in; None: a task is one question with one answer."
+    )
     scorer: ScorerParams
     sealed_scorer: ScorerParams | None = Field(
         default=None, description="What RL is watched by, and never rewarded with."
@@ -168,6 +172,30 @@ class Workload(Settings):
     def fields(self) -> tuple[str, ...]:
         """The keys of the answer, in the schema's order."""
         return tuple(self.output["properties"])
+
+    def max_tokens(self, of_profile: int) -> int:
+        """The most tokens of an example, prompt and demonstration: an agent's own, else the profile's."""
+        return self.agent.max_tokens if self.agent else of_profile
+
+    @model_validator(mode="after")
+    def _tries_are_an_agents(self) -> "Workload":
+        for name in ("scorer", "sealed_scorer"):
+            params: ScorerParams | None = getattr(self, name)
+            if params is None:
+                continue
+            named = [each for each in OF_TRIES if each in params.weighted]
+            if named and self.agent is None:
+                raise ValueError(f"agent must have its section, because {name}.weighted names {named[0]}")
+            if self.agent and params.trajectory and params.trajectory.environment != self.agent.environment:
+                raise ValueError(
+                    f"{name}.trajectory.environment must be agent.environment ({self.agent.environment}), "
+                    f"found {params.trajectory.environment}"
+                )
+        if self.agent and not isinstance(self.source, GeneratedSource):
+            raise ValueError(f"source.kind must be generated where tasks are an agent's, found {self.source.kind}")
+        if self.agent and self.constrained:
+            raise ValueError("constrained must be empty where tasks are an agent's")
+        return self
 
     @model_validator(mode="after")
     def _is_an_object_schema(self) -> "Workload":

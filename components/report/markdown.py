@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from components.records import Ladder, RungResult
+from components.report.terminal import tries_line
 from components.report.words import headline, milliseconds, p_value, percent, points, usd, verdict, winner
 
 HEADINGS = ("rung", "method", "right", "95 % interval", "valid", "vs", "p50", "p95", "$ a year")
@@ -22,6 +23,7 @@ def markdown(ladder: Ladder, calls_per_year: int, incumbent: str = "") -> str:
             "",
             f"{n:,} test examples, data version `{ladder.data.version}`, seed {ladder.seed}; ★ champion; "
             f"≈ priced from tokens, not measured.{simulated}",
+            *(f"\n{line}" for line in map(tries_line, ladder.rungs) if line),
         ]
     )
 

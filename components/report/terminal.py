@@ -43,7 +43,8 @@ def glance(workload: str, profile: str, rungs: Sequence[RungResult], *, simulate
         right, valid = percent(rung.accuracy.value), percent(rung.validity.value)
         shown.add_row(*map(escape, (rung.name, right, intervals[0], valid, intervals[1])))
     n = max(rung.n for rung in rungs)
-    shown.caption = f"{n:,} test examples, little training: too few to decide by"
+    caption = f"{n:,} test examples, little training: too few to decide by"
+    shown.caption = "\n".join([caption, *filter(None, map(tries_line, rungs))])
     shown.caption_justify = "left"
     return shown
 
@@ -71,4 +72,18 @@ def _caption(ladder: Ladder) -> str:
         for rung in ladder.rungs
         if rung.scorer_errors
     )
-    return f"{n:,} test examples; ★ champion{priced}{failed}"
+    return "\n".join([f"{n:,} test examples; ★ champion{priced}{failed}", *filter(None, map(tries_line, ladder.rungs))])
+
+
+def tries_line(rung: RungResult) -> str:
+    """How an agent's tries went, in a line; empty of what answers."""
+    tries = rung.tries
+    if tries is None or not tries.by_k:
+        return ""
+    last = tries.by_k[-1]
+    several = f", pass^{last.k} {percent(last.every.value)}, pass@{last.k} {percent(last.some.value)}"
+    ends = ", ".join(f"{reason} {percent(count / tries.tries)}" for reason, count in tries.stop_reasons.items())
+    return (
+        f"{rung.name}: pass^1 {percent(tries.by_k[0].every.value)}{several if last.k > 1 else ''}; "
+        f"{tries.turns:.1f} turns, {tries.calls:.1f} calls, {percent(tries.invalid_calls)} of them invalid; {ends}"
+    )

@@ -131,9 +131,9 @@ def _unsure(gain: Comparison) -> str:
 
 
 def _demonstrations(ladder: Ladder, top: RungResult) -> str:
-    if top.makes != "model":
-        return ""
     taught = ladder.data.demonstration_accuracy
+    if top.makes != "model" or taught is None:
+        return ""
     gap = 100 * (top.accuracy.value - taught)
     return (
         f"The demonstrations that it learnt from are right in {percent(taught)}, so it is {abs(gap):.1f} points "

@@ -16,7 +16,10 @@ _VALID = Score(value=1.0, passed=True)
 
 
 class JsonSchemaScorer:
-    """1 for a valid answer, 0 for everything else: text around it, a duplicate key, NaN, a failed call."""
+    """1 for a valid answer, 0 for everything else: text around it, a duplicate key, NaN, a failed call.
+
+    An agent is judged by its last answer, and a try that did not end by itself is not valid.
+    """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         """Compile the schema.
@@ -37,6 +40,9 @@ class JsonSchemaScorer:
     def score(self, example: Example, completion: Completion) -> Score:
         failed = completion.error is not None
         reason = f"no answer: {completion.error}" if failed else self.objection(completion.text)
+        trajectory = completion.trajectory
+        if reason is None and trajectory is not None and not trajectory.ended:
+            reason = f"the try ended by {trajectory.stop_reason}"
         return _VALID if reason is None else Score(value=0.0, passed=False, reason=reason)
 
     def allows(self, text: str) -> bool:

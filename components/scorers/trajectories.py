@@ -15,7 +15,6 @@ from components.params import Limits, TrajectoryParams
 from components.records import Completion, Example, Message, Score, ToolCall, Trajectory
 from components.tasks import EnvironmentSpec, Replay, open_environment, roll, start_of
 
-_ENDED = ("completed", "tool_stopped", "imported")
 Call = Mapping[str, Any]
 _ASK = Message(role="user", content="-")
 
@@ -35,7 +34,7 @@ def trajectory_of(completion: Completion) -> Trajectory:
 
 def ended(trajectory: Trajectory) -> Score | None:
     """The score of a try that did not end by itself; None of any other."""
-    if trajectory.stop_reason in _ENDED:
+    if trajectory.ended:
         return None
     return Score(value=0.0, passed=False, reason=f"the try ended by {trajectory.stop_reason}")
 
@@ -57,7 +56,7 @@ class FinalStateScorer:
         return Score(value=float(right), passed=right, reason="" if right else "another state than the reference's")
 
     def _right(self, example: Example) -> str:
-        key = f"{example.id} {example.reference} {example.evidence}"
+        key = f"{example.input} {example.reference} {example.evidence}"  # trials of a task have one right end
         if key not in self._states:
             self._states[key] = replayed(self._spec, example)
         return self._states[key]

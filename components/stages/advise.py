@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from components.advice import Advice, Asked, advise, gather, outcome
 from components.data.report import DataReport
+from components.errors import ConfigError
 from components.params import AdviceParams
 from components.records import Record, read_record, write_record
 from components.stages.data import data
@@ -30,7 +31,14 @@ def advise_run(run: Run, tracker: Tracker, params: AdviceParams) -> Advice:
     """The next rung of a run; the advice is kept in `artifacts/<run>/advice/` and in the record.
 
     Where the data stage has not run yet, the data are prepared first.
+
+    Raises:
+        ConfigError: The workload is an agent's: what is measured here are answers.
     """
+    if run.workload.agent is not None:
+        raise ConfigError(
+            f"expected a workload that answers, found an agent's ({run.workload.name}): it has no advice yet"
+        )
     report = run.folder / "data" / "report.json"
     if not report.is_file():
         data(run, NullTracker())

@@ -1,22 +1,31 @@
-"""Tries at embedded workloads of agents: one shown, and the scorer on trial."""
+"""Tries at an agent's workload outside of a climb: one shown, and the scorer on trial."""
 
-import importlib
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from components.data.sources import generated, input_columns
+from components.engines import open_engine
 from components.errors import ConfigError
 from components.evaluation.agent_exploits import agents_without_work, passed_share
-from components.params import Limits
-from components.records import Interval, Record, Score, Trajectory
+from components.opening import PROMPT_FILE
+from components.params import AgentParams, EngineParams, GeneratedSource, Workload, load
+from components.prompts import Prompt, load_prompt
+from components.records import Example, Interval, Message, Record, Score, Trajectory
 from components.scorers import build
 from components.scorers.protocol import Outcome, score_all
-from components.tasks import EnginePolicy, Policy, Replay, completion_of, open_environment, roll, start_of
+from components.stages.run import PROMPTS, WORKLOADS
+from components.tasks import (
+    EnginePolicy,
+    Policy,
+    Replay,
+    completion_of,
+    demonstrated,
+    open_environment,
+    roll,
+    start_of,
+)
 
-# Name → module with what `components.workloads.desk` has.
-WORKLOADS = {"desk": "components.workloads.desk"}
 BATCH_TOKENS = 8192
-_SCHEMA: Mapping[str, Any] = {"type": "object", "properties": {"answer": {"type": "string"}}}
 
 
 class Played(Record):
@@ -30,21 +39,21 @@ class Played(Record):
 def played(name: str, case: int, seed: int, model: Path | None) -> Played:
     """A try at one case: by a model, greedily, or by the case's demonstration where there is none.
 
+    A model with a prompt beside it, as rungs leave them, is asked with that one, others with the workload's best told.
+
     Raises:
-        ConfigError: There is no such workload.
+        ConfigError: There is no such workload, or it is no agent's.
         EngineError: The folder holds no model that opens, or one whose template knows no tools.
     """
-    workload = _workload(name)
-    example = workload.generate(case + 1, seed)[case]
-    params = workload.scorer_params()
-    spec = open_environment(params.trajectory.environment)
-    policy: Policy = Replay(workload.demonstrated([example]))
+    workload, agent = _workload(name)
+    example = _cases(workload, case + 1, seed)[case]
+    spec, prompt = open_environment(agent.environment), _prompt(workload, model)
+    policy: Policy = Replay({example.id: turns_of(demonstrated(example))})
     if model is not None:
-        from components.engines.transformers_engine import TransformersEngine
-
-        policy = EnginePolicy(TransformersEngine.open(model, BATCH_TOKENS))
-    (rolled,) = roll(spec, policy, [start_of(example, workload.PROMPT.messages(example))], Limits())
-    outcome: Outcome = score_all(build(params, _SCHEMA), [(example, completion_of(rolled.trajectory))])[0]
+        policy = EnginePolicy(open_engine(EngineParams(batch_tokens=BATCH_TOKENS), model))
+    (rolled,) = roll(spec, policy, [start_of(example, prompt.messages(example))], agent.limits)
+    scorer = build(workload.scorer, workload.output)
+    outcome: Outcome = score_all(scorer, [(example, completion_of(rolled.trajectory))])[0]
     if isinstance(outcome, Score):
         return Played(trajectory=rolled.trajectory, score=outcome)
     return Played(trajectory=rolled.trajectory, score=None, failure=str(outcome))
@@ -54,17 +63,50 @@ def certified(name: str, cases: int, seed: int) -> dict[str, Interval]:
     """The share of cases that each agent without work passes.
 
     Raises:
-        ConfigError: There is no such workload.
+        ConfigError: There is no such workload, or it is no agent's.
     """
-    workload = _workload(name)
-    params = workload.scorer_params()
-    spec, scorer = open_environment(params.trajectory.environment), build(params, _SCHEMA)
-    asked = [(example, workload.PROMPT.messages(example)) for example in workload.generate(cases, seed)]
-    agents = agents_without_work(workload.HAND_OVER, workload.USER_TURNS)
-    return {agent: passed_share(spec, policy, asked, scorer) for agent, policy in agents.items()}
+    workload, agent = _workload(name)
+    spec, scorer = open_environment(agent.environment), build(workload.scorer, workload.output)
+    prompt = _prompt(workload, None)
+    asked: list[tuple[Example, list[Message]]] = [
+        (example, prompt.messages(example)) for example in _cases(workload, cases, seed)
+    ]
+    agents = agents_without_work(agent.hand_over, agent.user_turns)
+    return {name: passed_share(spec, policy, asked, scorer) for name, policy in agents.items()}
 
 
-def _workload(name: str) -> Any:
-    if name not in WORKLOADS:
-        raise ConfigError(f"expected a workload of agents ({', '.join(WORKLOADS)}), found {name}")
-    return importlib.import_module(WORKLOADS[name])
+def turns_of(trajectory: Trajectory) -> list[str]:
+    """The assistant's turns of a try, with calls as models write them."""
+    return [
+        message.content
+        + "".join(
+            f'<tool_call>{{"name": "{call.name}", "arguments": {call.arguments}}}</tool_call>'
+            for call in message.tool_calls
+        )
+        for message in trajectory.messages
+        if message.role == "assistant"
+    ]
+
+
+def _cases(workload: Workload, n: int, seed: int) -> list[Example]:
+    """So many tasks of a seed."""
+    assert isinstance(workload.source, GeneratedSource)
+    return list(generated(workload, workload.source.model_copy(update={"seed": seed}), n))
+
+
+def _prompt(workload: Workload, model: Path | None) -> Prompt:
+    """The prompt beside a model, or the last of the workload's, which says most."""
+    columns = input_columns(workload)
+    if model is not None and (model / f"{PROMPT_FILE}.md").is_file():
+        return replace(load_prompt(model, PROMPT_FILE, columns), name=workload.trained_prompt)
+    return load_prompt(PROMPTS / workload.name, workload.prompts[-1], columns)
+
+
+def _workload(name: str) -> tuple[Workload, AgentParams]:
+    known = {path.stem: load(path, Workload) for path in sorted(WORKLOADS.glob("*.yaml"))}
+    agents = {key: (one, one.agent) for key, one in known.items() if one.agent is not None}
+    if name not in agents:
+        raise ConfigError(
+            f"expected a workload with a section `agent` ({', '.join(agents)}), found {name} ({WORKLOADS})"
+        )
+    return agents[name]

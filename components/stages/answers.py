@@ -1,12 +1,13 @@
 """The stage `answer`: what a rung answers, and what each answer is worth. Nothing that comes later scores it again.
 
-Decides on which examples a rung answers: all on test; on the sealed split and the must-pass cases the contenders.
+Decides on which examples a rung answers: all on test; on the sealed split and the must-pass cases the contenders. An
+agent tries each task of test and sealed as often as its settings say, and leaves its tries.
 """
 
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from components.evaluation import Judging, judge_answers
 from components.models import folder_digest
@@ -51,13 +52,14 @@ def answer(run: Run, tracker: Tracker, name: str) -> None:
     opened, artifact = opened_rung(run, made), run.artifact(made)
     test = run.examples("test")
     log.info("%s: %s test examples.", name, f"{len(test):,}")
-    answers = opened.answer(test, run.seed)
-    judged = _keep(run, name, "test", test, answers)
+    answers = opened.attempt(test, run.seed, run.trials)
+    judged = _keep(run, name, "test", run.asked("test"), answers)
     contends = is_contender(run, name)
     if contends:
-        for split, examples in (("sealed", run.examples("sealed")), (MUST_PASS, run.must_pass)):
-            if examples:
-                _keep(run, name, cast("SplitName | Pinned", split), examples, opened.answer(examples, run.seed))
+        sealed = opened.attempt(run.examples("sealed"), run.seed, run.trials)
+        _keep(run, name, "sealed", run.asked("sealed"), sealed)
+        if run.must_pass:
+            _keep(run, name, MUST_PASS, run.must_pass, opened.answer(run.must_pass, run.seed))
     done = Answered(seconds=answers.seconds, digest=folder_digest(artifact.folder), contends=contends)
     write_record(folder / "answered.json", done)
     right = sum(one.score.passed for one in judged if one.score) / max(1, sum(one.score is not None for one in judged))

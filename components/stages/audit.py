@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components.evaluation.label_audit import Audit, Suspect, doubts, summarise, suspects
+from components.evaluation.try_audit import summarise_tries, suspect_tries
 from components.records import write_jsonl, write_record
 from components.schema import fields_of
+from components.scorers import Failures, score_all
 from components.stages.run import Run
+from components.stages.scoring import scorer
+from components.tasks import completion_of, demonstrated
 from components.tracking import Tracker
 
 SUSPECTS = "suspects.jsonl"
@@ -25,11 +29,7 @@ def audit_folder(run: Run) -> Path:
 
 def audit(run: Run, tracker: Tracker) -> None:
     """Train demonstrations that are more likely wrong than right, surest first, and the ceiling that they set."""
-    examples, folder = run.examples("train"), audit_folder(run)
-    found = doubts(examples, run.workload.output, run.columns, run.audit, run.seed)
-    listed = suspects(examples, found, run.audit, run.workload.output)
-    fields = [field.name for field in fields_of(run.workload.output).leaves]
-    summary = summarise(examples, found, listed, fields)
+    folder, (summary, listed) = audit_folder(run), _tries(run) if run.workload.agent else _answers(run)
     write_jsonl(folder / SUSPECTS, listed)
     write_table(folder / "suspects.csv", listed)
     write_record(folder / "audit.json", summary)
@@ -38,6 +38,23 @@ def audit(run: Run, tracker: Tracker) -> None:
     if summary.ceiling is not None:
         tracker.metrics({"audit/ceiling": summary.ceiling})
     log.info("%s", in_words(summary))
+
+
+def _answers(run: Run) -> tuple[Audit, list[Suspect]]:
+    """The audit of answers, by their fields."""
+    examples, schema = run.examples("train"), run.workload.output
+    found = doubts(examples, schema, run.columns, run.audit, run.seed)
+    listed = suspects(examples, found, run.audit, schema)
+    return summarise(examples, found, listed, [field.name for field in fields_of(schema).leaves]), listed
+
+
+def _tries(run: Run) -> tuple[Audit, list[Suspect]]:
+    """The audit of an agent's tries, by the workload's scorer."""
+    examples = run.examples("train")
+    outcomes = score_all(scorer(run), [(one, completion_of(demonstrated(one))) for one in examples])
+    Failures(run.workload.scorer.max_failed_share).add(outcomes)
+    listed = suspect_tries(examples, outcomes)
+    return summarise_tries(outcomes, listed), listed
 
 
 def in_words(found: Audit) -> str:

@@ -1,7 +1,7 @@
 """The stage `certify`: the workload's scorer on trial, before RL is rewarded by it.
 
 Decides what it is tried on: people's labels where data/<workload>/labels.jsonl has some; otherwise dev, filled up from
-train where it is small, with the answers of the rungs that are there.
+train where it is small, with the answers of the rungs that are there. The scorer of an agent is tried on tries.
 """
 
 import logging
@@ -12,6 +12,7 @@ from itertools import takewhile
 from components.evaluation.certificate import Certificate
 from components.evaluation.certify import Judge, Trial
 from components.evaluation.certify import certify as tried
+from components.evaluation.certify_tries import TryTrial, certify_tries
 from components.evaluation.labelled import Label, Labelled, Source, built, of_people
 from components.records import Example, read_jsonl, write_record
 from components.scorers import Outcome, Pair, build, score_all
@@ -42,6 +43,10 @@ def certificate(run: Run) -> Certificate:
     rng, dev, train = random.Random(run.seed), run.examples("dev"), run.examples("train")
     examples = rng.sample(dev, min(len(dev), run.certificate.examples))
     examples += rng.sample(train, min(len(train), run.certificate.examples - len(examples)))  # where dev is small
+    if run.workload.agent is not None:
+        asked = run.trained_prompt.messages
+        trial = TryTrial(run.workload.name, run.workload.agent, examples, asked, run.certificate.probes)
+        return certify_tries(trial, _judge(run), run.certificate)
     sample, source = _sample(run, examples, rng)
     trial = Trial(
         workload=run.workload.name,
@@ -74,7 +79,12 @@ def _sample(run: Run, examples: Sequence[Example], rng: random.Random) -> tuple[
 
 
 def tried_on(run: Run) -> list[str]:
-    """The rungs whose answers the scorer is tried on: those that are no prompts, before the first that it teaches."""
+    """The rungs whose answers the scorer is tried on: those that are no prompts, before the first that it teaches.
+
+    None of an agent: whether a model's try is right, nobody knows but the scorer.
+    """
+    if run.workload.agent is not None:
+        return []
     return [one.name for one in takewhile(lambda one: not one.rewarded, run.rungs) if one.makes != "prompt"]
 
 

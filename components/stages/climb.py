@@ -71,7 +71,7 @@ class Climb:
     @cached_property
     def sealed(self) -> list[Example]:
         """The sealed split."""
-        return self.run.examples("sealed")
+        return self.run.asked("sealed")
 
     @cached_property
     def _numbers(self) -> dict[tuple[str, str], GateNumbers]:
@@ -103,7 +103,7 @@ class Climb:
 
 def contender(name: str, completions: Sequence[Completion], judged: Sequence[Judged]) -> Contender:
     """What the gate compares of a rung's answers to the sealed split."""
-    texts = {one.example_id: one.text for one in completions}
+    texts = {one.example_id: one.given for one in completions}
     invalid = frozenset(answer.example_id for answer in judged if not answer.valid)
     return Contender(
         name,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from components.data.prepare import Taken, prepare
-from components.data.tokens import ConversationTokens, TokenLimit
+from components.data.tokens import ConversationTokens, TokenLimit, TryTokens
 from components.errors import EngineError
 from components.evaluation.sample import places
 from components.params import SplitName
@@ -46,9 +46,10 @@ def token_limits(run: Run) -> list[TokenLimit]:
         raise EngineError(
             f"expected a tokenizer and a config that transformers loads, found {found} ({folder})"
         ) from error
-    tokens, trained = ConversationTokens(tokenizer), run.trained_prompt
+    tokens = ConversationTokens(tokenizer) if run.workload.agent is None else TryTokens(tokenizer)
+    trained, most = run.trained_prompt, run.workload.max_tokens(run.profile.max_tokens)
     tried = () if run.profile.prompting else (run.prompt(name) for name in run.workload.prompts)
-    limits = [TokenLimit("max_tokens", run.profile.max_tokens, partial(tokens.longest, [trained]))]
+    limits = [TokenLimit("max_tokens", most, partial(tokens.longest, [trained]))]
     context: int | None = getattr(config, "max_position_embeddings", None)
     if context is not None:
         limits.append(TokenLimit("max_position_embeddings", context, partial(tokens.longest, [*tried, trained])))

@@ -27,7 +27,7 @@ def account(run: Run, today: date) -> Account:
     results, incumbent = evaluated(run).rungs, evaluated(run).incumbent
     if incumbent is None:
         raise DataError(f"expected a rung that is a prompt, which others are compared with, found none ({run.name})")
-    examples = run.examples("test")
+    examples = run.asked("test")
     answered = {one.name: completions_of(run, "test", one.name) for one in results}
     scores = {one.name: scores_in(judged_of(run, "test", one.name)) for one in results}
     # What a scorer could not decide for one rung is left out for all: they are compared on the same calls.

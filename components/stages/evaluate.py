@@ -1,6 +1,7 @@
 """The stage `evaluate`: a line of the record for each rung, from its answers and their scores. Asks no model.
 
-Decides what answers cost: an owned model by its measured throughput, the incumbent by the tokens of its prompt.
+Decides what answers cost: an owned model by its measured throughput, the incumbent by the tokens of its prompt, of an
+agent's by those of all its turns.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,9 +9,10 @@ from collections.abc import Callable, Sequence
 from components.economics import Demand, api_cost, calls_per_hour, owned_cost
 from components.evaluation import EvalSet, Measured, Scores, evaluate_rung, scores_in
 from components.prompts import Prompt
-from components.records import Cost, Example, Record, Rung, RungResult, read_record, write_record
+from components.records import Cost, Example, Record, Rung, RungResult, Trajectory, read_record, write_record
 from components.stages.answers import answered, completions_of, judged_of
 from components.stages.run import Run
+from components.tasks import demonstrated, under
 from components.tracking import Tracker
 
 
@@ -27,7 +29,7 @@ class Evaluations(Record):
 
 def evaluate(run: Run, _: Tracker) -> None:
     """Accuracy, validity, slices, latency and cost of each rung, beside the rung that it is compared with."""
-    test = run.examples("test")
+    test = run.asked("test")
     measured_by = EvalSet(test, run.workload.output, run.workload.slices, run.seed)
     scores: dict[str, Scores] = {}
     results: list[RungResult] = []
@@ -78,8 +80,25 @@ def _cost(run: Run, made: Rung, examples: Sequence[Example]) -> Callable[[Measur
 def listed_tokens(run: Run, asked: Prompt, examples: Sequence[Example]) -> tuple[list[float], list[float]]:
     """Tokens in and out of calls that nobody made, by the length of their texts.
 
-    Not of what our model wrote: an API is priced for answers as long as the right ones.
+    Not of what our model wrote: an API is priced for answers as long as the right ones, and for tries as the
+    demonstrated ones, in which each turn is sent all that stands before it.
     """
     of_a_token = run.prices.characters_per_token
+    if run.workload.agent is not None:
+        tries = [under(asked.messages(example), demonstrated(example)) for example in examples]
+        counted = [characters(attempt) for attempt in tries]
+        return [sent / of_a_token for sent, _ in counted], [told / of_a_token for _, told in counted]
     sent = [sum(len(message.content) for message in asked.messages(example)) / of_a_token for example in examples]
     return sent, [len(example.reference) / of_a_token for example in examples]
+
+
+def characters(attempt: Trajectory) -> tuple[int, int]:
+    """Characters that are sent and told in a try: at each turn the tools and all messages before it are sent."""
+    sent = told = 0
+    before = sum(len(tool.model_dump_json()) for tool in attempt.tools)
+    for message in attempt.messages:
+        written = len(message.content) + sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
+        if message.role == "assistant":
+            sent, told = sent + before, told + written
+        before += written
+    return sent, told

@@ -78,6 +78,14 @@ def figures(result: RungResult) -> dict[str, float]:
         **{f"tokens_{name.removesuffix('_tokens')}": value for name, value in result.usage.items()},
         **{f"field/{name}": value for name, value in result.fields.items()},
     }
+    if (tries := result.tries) is not None:
+        numbers |= {
+            f"{name}_{share.k}": getattr(share, kind).value
+            for share in tries.by_k
+            for name, kind in (("pass_every", "every"), ("pass_some", "some"))
+        }
+        numbers |= {name: getattr(tries, name) for name in ("turns", "calls", "invalid_calls", "tool_errors")}
+        numbers |= {f"ended/{reason}": count / tries.tries for reason, count in tries.stop_reasons.items()}
     if versus is not None:
         numbers |= {f"versus/{name}": float(value) for name, value in versus.model_dump().items()}
     return {f"test/{name}": float(value) for name, value in numbers.items() if value is not None}

@@ -35,6 +35,7 @@ IMPORTED = r"from components\.methods\.(\w+)"
 USED = r"from (components\.(?:data|evaluation)\.\w+) import"
 ADDRESS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # module:name
 ENGINES, SCORERS, TRAINING = "components/engines", "components/scorers", "components/training"
+TASKS = "components/tasks"
 OPENING, SHOTS = "components/opening.py", "components/shots.py"
 Words = str | tuple[str, str]
 
@@ -124,11 +125,11 @@ def _prepared(run: Run) -> Iterator[StageNode]:
         run, "data",
         deps=[
             *_source(run), *_tokenizer(run), "components/data", "components/workloads/asking.py", _prompts(run),
-            "components/stages/data.py",
+            *_agent_files(run), "components/stages/data.py",
         ],
         settings=[
-            "workload.source", "workload.harvest", "workload.output", "workload.validation", "workload.prompts",
-            "workload.trained_prompt", "profile.model", "profile.prompting", "profile.max_tokens",
+            "workload.agent", "workload.source", "workload.harvest", "workload.output", "workload.validation",
+            "workload.prompts", "workload.trained_prompt", "profile.model", "profile.prompting", "profile.max_tokens",
             *(["first_look", "seed"] if run.first_look else []),
         ],
         outs=[str(run.folder / "data")],
@@ -136,10 +137,13 @@ def _prepared(run: Run) -> Iterator[StageNode]:
     yield _node(
         run, "audit",
         deps=[
-            *(f"components/evaluation/{name}.py" for name in ("doubt", "label_audit", "pointing")),
-            _split(run, "train"), "components/stages/audit.py",
+            *(f"components/evaluation/{name}.py" for name in ("doubt", "label_audit", "pointing", "try_audit")),
+            _split(run, "train"), "components/stages/audit.py", *_judging_files(run),
         ],
-        settings=["workload.output", *_columns(run), "seed", "audit"],
+        settings=[
+            "workload.agent", "workload.output", *_columns(run), "seed", "audit",
+            *(["workload.scorer"] if run.workload.agent else []),
+        ],
         outs=[str(audit_folder(run))],
     )  # fmt: skip
 
@@ -155,7 +159,7 @@ def _made(run: Run) -> Iterator[StageNode]:
             run, ("rung", rung.name),
             deps=[
                 *_rung_files(run, rung.name), *_scorer_files(run), *_method_files(rung.made_by),
-                ENGINES, SCORERS, RUBRICS, OPENING, SHOTS, "components/evaluation/classical.py",
+                ENGINES, SCORERS, RUBRICS, OPENING, SHOTS, *_agent_files(run), "components/evaluation/classical.py",
                 *([TRAINING] if rung.makes == "model" else []),
                 _prompt_file(run, rung.prompt or run.workload.trained_prompt), _split(run, "train"), _split(run, "dev"),
                 str(run.folder / "data" / "report.json"),
@@ -166,7 +170,7 @@ def _made(run: Run) -> Iterator[StageNode]:
                 *([str(PRICES), "components/economics"] if reads_prices(rung) else []),
             ],
             settings=[
-                "seed", f"rungs.{rung.name}", *_columns(run), "workload.output", "workload.scorer",
+                "seed", f"rungs.{rung.name}", *_columns(run), "workload.agent", "workload.output", "workload.scorer",
                 "workload.sealed_scorer", "workload.constrained", "workload.incumbent",
                 *(["workload.harvest"] if reads_feedback(rung) else []),
                 *(["profile.machine"] if reads_prices(rung) else []),
@@ -194,15 +198,15 @@ def _certify(run: Run) -> StageNode:
     return _node(
         run, "certify",
         deps=[
-            ENGINES, "components/evaluation", SCORERS, RUBRICS, OPENING, SHOTS, *_scorer_files(run),
+            ENGINES, "components/evaluation", SCORERS, RUBRICS, OPENING, SHOTS, *_scorer_files(run), *_agent_files(run),
             *([str(labels)] if labels.is_file() else []), _prompt_file(run, run.workload.trained_prompt),
             _split(run, "train"), _split(run, "dev"), *(str(run.rung_folder(name)) for name in tried_on(run)),
             "components/stages/certify.py",
         ],
         settings=[
-            "seed", "certificate", *_columns(run), "workload.output", "workload.scorer", "workload.sealed_scorer",
-            "workload.probes", "workload.constrained", "workload.incumbent", "workload.trained_prompt",
-            "profile.model", "profile.engine",
+            "seed", "certificate", *_columns(run), "workload.agent", "workload.output", "workload.scorer",
+            "workload.sealed_scorer", "workload.probes", "workload.constrained", "workload.incumbent",
+            "workload.trained_prompt", "profile.model", "profile.engine",
         ],
         outs=[str(run.folder / "certificate")],
     )  # fmt: skip
@@ -215,14 +219,14 @@ def _judged(run: Run) -> Iterator[StageNode]:
         yield _node(
             run, ("answer", rung.name),
             deps=[
-                *base, *_scorer_files(run), ENGINES, SCORERS, RUBRICS, OPENING, SHOTS,
+                *base, *_scorer_files(run), ENGINES, SCORERS, RUBRICS, OPENING, SHOTS, *_agent_files(run),
                 "components/evaluation/judged.py", "components/evaluation/classical.py",
                 str(run.rung_folder(rung.name)), _split(run, "test"),
                 *([] if run.first_look else [_split(run, "sealed")]), "components/stages/answers.py",
                 *([str(run.folder / "best" / f"{rung.group}.json")] if rung.group else []),
             ],
             settings=[
-                "seed", *_columns(run), "workload.output", "workload.scorer", "workload.constrained",
+                "seed", *_columns(run), "workload.agent", "workload.output", "workload.scorer", "workload.constrained",
                 "workload.incumbent", "workload.must_pass", "profile.model", "profile.engine", "profile.prompting",
             ],
             outs=[str(answers_folder(run, rung.name))],
@@ -238,7 +242,8 @@ def _judged(run: Run) -> Iterator[StageNode]:
             "components/evaluation", "components/stages/evaluate.py",
         ],
         settings=[
-            "seed", *_columns(run), "workload.output", "workload.slices", "workload.traffic", "workload.incumbent",
+            "seed", *_columns(run), "workload.agent", "workload.output", "workload.slices", "workload.traffic",
+            "workload.incumbent",
             "profile.machine", "profile.prompting",
         ],
         outs=[str(run.folder / "evaluation")],
@@ -249,7 +254,7 @@ def _judged(run: Run) -> Iterator[StageNode]:
             *answers, str(run.folder / "evaluation"), str(standing_folder(run)), _split(run, "sealed"),
             "components/evaluation", "components/stages/climb.py", "components/stages/gate.py",
         ],
-        settings=["seed", "gate", "workload.slices", "workload.must_pass"],
+        settings=["seed", "gate", "workload.agent", "workload.slices", "workload.must_pass"],
         outs=[str(run.folder / "gate")],
     )  # fmt: skip
     yield _node(
@@ -263,7 +268,7 @@ def _judged(run: Run) -> Iterator[StageNode]:
             "components/advice", "components/economics", "components/report", "components/stages/report.py",
         ],
         settings=[
-            "seed", *_columns(run), "workload.description", "workload.simulated", "workload.output",
+            "seed", *_columns(run), "workload.agent", "workload.description", "workload.simulated", "workload.output",
             "workload.incumbent", "workload.traffic", "workload.economics", "profile.machine", "profile.model",
         ],
         outs=[str(run.report)],
@@ -405,6 +410,20 @@ def _scorer_files(run: Run) -> list[str]:
     named = [Path(text) for text in texts if "/" in text and len(text) < 256 and Path(text).is_file()]
     prices = [PRICES] if any(params.judge for params in scorers) else []
     return [str(file) for file in dict.fromkeys([*files, *named, *prices]) if located(file).exists()]
+
+
+def _agent_files(run: Run) -> list[str]:
+    """The loop of an agent's tries, and the code of what it works in."""
+    agent = run.workload.agent
+    if agent is None:
+        return []
+    module, _, _ = agent.environment.partition(":")
+    return [TASKS, *([] if agent.environment.startswith("mcp:") else [_module(module)])]
+
+
+def _judging_files(run: Run) -> list[str]:
+    """What says which of an agent's demonstrations are right; of answers that is told by their fields alone."""
+    return [SCORERS, *_scorer_files(run), *_agent_files(run)] if run.workload.agent else []
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -107,7 +107,7 @@ def reference(run: Run, made: Rung) -> list[Observation]:
     columns = opened_columns(run, made)
     observed: list[Observation] = []
     for split in ("test", "sealed"):
-        asked = {example.id: example for example in run.examples(split)}
+        asked = {example.id: example for example in run.asked(split)}
         judged = {one.example_id: one for one in judged_of(run, split, made.name)}
         for answer in completions_of(run, split, made.name):
             worth = judged[answer.example_id]
@@ -193,7 +193,7 @@ def _register(run: Run, candidate: Candidate, alias: Alias) -> int:
 
     def generate(folder: Path, _: Sequence[Sequence[Message]]) -> list[str]:
         opened = open_artifact(Artifact(made.makes, folder, made.prompt), run.workload, run.profile, run.columns)
-        return [completion.text for completion in opened.answer(examples, run.seed).completions]
+        return [completion.given for completion in opened.answer(examples, run.seed).completions]
 
     asked = [opened_rung(run, made).messages(example) for example in examples]
     expected = list(zip(asked, generate(candidate.folder, asked), strict=True))

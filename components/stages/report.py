@@ -42,12 +42,16 @@ def ladder_of(run: Run) -> Ladder:
     # Of the stages that there are today: others may have left a record while the ladder had them.
     done = [read_record(path, StageRecord) for path in sorted(records(run))]
     verdicts = decided(run).verdicts
+    summary = read_record(run.folder / "data" / "report.json", DataReport).summary
+    if summary.demonstration_accuracy is None:  # of an agent's tries the audit tells
+        told = read_record(audit_folder(run) / "audit.json", Audit).ceiling
+        summary = summary.model_copy(update={"demonstration_accuracy": told})
     return Ladder(
         workload=run.workload.name,
         profile=run.profile.name,
         seed=run.seed,
         simulated=run.workload.simulated,
-        data=read_record(run.folder / "data" / "report.json", DataReport).summary,
+        data=summary,
         rungs=evaluated(run).rungs,
         gate=verdicts[-1],
         climb=verdicts,
@@ -85,7 +89,7 @@ def _trust(run: Run) -> Trust:
 
 def _changes(run: Run, scores: Mapping[str, Scores], parent: str, child: str) -> Changes:
     """The first examples that a rung fixed, and the first that it broke."""
-    examples = {example.id: example for example in run.examples("test")}
+    examples = {example.id: example for example in run.asked("test")}
     found = changes(*common(scores[parent], scores[child]))
     was, now = ({one.example_id: one for one in completions_of(run, "test", name)} for name in (parent, child))
 

@@ -45,6 +45,7 @@ from components.params import (
 from components.prompts import Prompt, load_prompt
 from components.records import Example, Record, Rung, read_jsonl, read_record, to_json
 from components.scorers import build
+from components.tasks import attempted, open_environment
 
 PIPELINE = Path("params/pipeline.yaml")
 WORKLOADS = Path("params/workloads")
@@ -140,6 +141,7 @@ class Run:
         run.prices.machine(run.profile.machine)
         for params in filter(None, (run.workload.scorer, run.workload.sealed_scorer)):
             build(params, run.workload.output)
+        run.refuse_agent()
         return run
 
     @classmethod
@@ -168,6 +170,19 @@ class Run:
                 f"expected no rung that a reward teaches where first_look is set, found {rewarded[0]} "
                 f"({LADDERS / self.ladder}.yaml)"
             )
+
+    def refuse_agent(self) -> None:
+        """Refuse an agent whose environment does not keep the contract, or has no tool that is named.
+
+        Raises:
+            ConfigError: So it is.
+        """
+        agent = self.workload.agent
+        if agent is None:
+            return
+        names = [tool.name for tool in open_environment(agent.environment).tools]
+        if agent.hand_over is not None and agent.hand_over not in names:
+            raise ConfigError(f"agent.hand_over: expected one of {', '.join(names)}, found {agent.hand_over}")
 
     @property
     def setting(self) -> dict[str, str]:
@@ -295,6 +310,16 @@ class Run:
         """Example id → slice → value, of the workload's slices."""
         names = self.workload.slices
         return {one.id: {name: one.slices[name] for name in names if name in one.slices} for one in examples}
+
+    @property
+    def trials(self) -> int:
+        """How often a task is tried on test and sealed: once, unless it is an agent's."""
+        agent = self.workload.agent
+        return 1 if agent is None or self.first_look else agent.trials
+
+    def asked(self, split: SplitName) -> list[Example]:
+        """The examples of a split as they are evaluated: each trial of a task is one of its group."""
+        return attempted(self.examples(split), self.trials)
 
     @property
     def must_pass(self) -> list[Example]:

@@ -70,7 +70,7 @@ def question(run: Run) -> str:
     total = hashlib.sha256(digest(run.gate, run.workload.scorer).encode())
     for name in evaluated(run).contenders:
         for answer in sorted(completions_of(run, "sealed", name), key=lambda one: one.example_id):
-            total.update(f"{name}\n{answer.example_id}\n{answer.text}\n".encode())
+            total.update(f"{name}\n{answer.example_id}\n{answer.given}\n".encode())
     return total.hexdigest()[:16]
 
 
@@ -92,7 +92,7 @@ def _ask(run: Run, tracker: Tracker, asked: str, champion: Version | None, folde
         known = known.model_copy(update={"version": champion.number, "name": name, "digest": champion.digest})
         completions = _answers(run, champion, name)
         write_jsonl(folder / ANSWERS, completions)
-        write_jsonl(folder / SCORES, judge(run, name, sealed, completions))
+        write_jsonl(folder / SCORES, judge(run, name, run.asked("sealed"), completions))
     write_record(folder / FILE, known)
 
 
@@ -102,4 +102,4 @@ def _answers(run: Run, champion: Version, name: str) -> list[Completion]:
         if answered(run, contender).digest == champion.digest:
             return completions_of(run, "sealed", contender)
     log.info("%s answers the sealed split.", name)
-    return opened_version(run, champion).answer(run.examples("sealed"), run.seed).completions
+    return opened_version(run, champion).attempt(run.examples("sealed"), run.seed, run.trials).completions

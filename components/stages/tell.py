@@ -58,7 +58,7 @@ def _tell_rung(run: Run, result: RungResult, verdict: Verdict | None) -> None:
 
 def _tell_rows(run: Run, name: str, tracker: MlflowTracker) -> None:
     """The same test examples for every rung, so that two can be compared row by row."""
-    shown = sample(run.examples("test"), run.record.rows, run.seed)
+    shown = sample(run.asked("test"), run.record.rows, run.seed)
     completions = {one.example_id: one for one in completions_of(run, "test", name)}
     judged = {one.example_id: one for one in judged_of(run, "test", name)}
     rows: list[Row] = []

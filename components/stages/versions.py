@@ -60,7 +60,7 @@ def compare_versions(run: Run, names: tuple[str, str], split: Split = "test") ->
     Raises:
         RegistryError: A name is no rung or prompt of the run, and no version or alias either.
     """
-    examples = run.examples(split)
+    examples = run.asked("test") if split == "test" else run.examples(split)
     answers = [answers_of(run, name, split, examples) for name in names]
     was, now = common(*(score(run, examples, found) for found in answers))
     before, after = (values(scores, was, "accuracy") for scores in (was, now))
@@ -92,7 +92,8 @@ def answers_of(
     """A version's completions: those that the evaluation kept, or those that it gives now, kept for the next time."""
     path = _kept(run, name, split)
     if not _answers(path, examples):
-        write_jsonl(path, _ask(run, name, examples))
+        asked = run.examples("test") if split == "test" else examples
+        write_jsonl(path, _ask(run, name, asked, run.trials if split == "test" else None))
     return read_jsonl(path, Completion)
 
 
@@ -117,14 +118,16 @@ def _version(run: Run, name: str) -> int | None:
     return int(name) if name.isdigit() else registered(run.workload.name, name).number
 
 
-def _ask(run: Run, name: str, examples: Sequence[Example]) -> list[Completion]:
+def _ask(run: Run, name: str, examples: Sequence[Example], trials: int | None) -> list[Completion]:
+    """Answers as the evaluation asks for them, so often where they are an agent's; None: greedy ones."""
     if run.is_made(name):
         opened = opened_rung(run, run.rung(name))
     elif (number := _version(run, name)) is not None:
         opened = opened_version(run, registered_number(run.workload.name, number))
     else:
         opened = over(open_prompting(run.profile, run.workload.incumbent), run.prompt(name), run.workload, run.profile)
-    return opened.answer(examples, run.seed).completions
+    answers = opened.answer(examples, run.seed) if trials is None else opened.attempt(examples, run.seed, trials)
+    return answers.completions
 
 
 def _answers(path: Path, examples: Sequence[Example]) -> bool:

@@ -3,9 +3,10 @@
 Decides how a try goes on and when it ends, the same in evaluation, RL and play; how good it was, scorers decide.
 """
 
+from components.tasks.demonstrations import demonstrated, is_clean, problem_of, under
 from components.tasks.environment import EnvironmentSpec, open_environment
 from components.tasks.policy import Dialogue, EnginePolicy, Policy, Replay, Said
-from components.tasks.rollout import Rolled, Start, completion_of, roll, start_of
+from components.tasks.rollout import Rolled, Start, attempted, completion_of, roll, start_of, trial_id
 
 __all__ = [
     "Dialogue",
@@ -16,8 +17,14 @@ __all__ = [
     "Rolled",
     "Said",
     "Start",
+    "attempted",
     "completion_of",
+    "demonstrated",
+    "is_clean",
     "open_environment",
+    "problem_of",
     "roll",
     "start_of",
+    "trial_id",
+    "under",
 ]

@@ -71,8 +71,13 @@ class EnginePolicy:
         """`engine` is a `TransformersEngine`.
 
         Raises:
-            EngineError: Its template does not know calls of tools in a form that is understood.
+            EngineError: It is another, or its template does not know calls of tools in a form that is understood.
         """
+        if not hasattr(engine, "extend"):
+            raise EngineError(
+                "expected an agent to be a model of this process (engine.kind: transformers, prompting: null), "
+                f"found {type(engine).__name__}"
+            )
         if "<tool_call>" not in str(engine.tokenizer.chat_template):
             raise EngineError("expected a chat template that writes calls of tools as <tool_call>, found another")
         self._engine, self._temperature, self._seed = engine, temperature, seed

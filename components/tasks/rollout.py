@@ -24,6 +24,7 @@ from components.tasks.environment import (
 from components.tasks.policy import Dialogue, Policy, Said
 
 THREADS = 32  # tries whose environments are asked at the same time
+AT_ONCE = 256  # tries, each with an environment and a thread of its own
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,20 @@ def start_of(example: Example, messages: Sequence[Message], trial: int = 0) -> S
     return Start(example.id, trial, tuple(messages), {**example.input, **example.evidence})
 
 
+def trial_id(example_id: str, trial: int, trials: int) -> str:
+    """What one of so many trials of an example is called; a single one as the example is."""
+    return example_id if trials == 1 else f"{example_id}#{trial}"
+
+
+def attempted(examples: Sequence[Example], trials: int) -> list[Example]:
+    """Each example as often as it is tried: trials of a task are in the task's group, because they belong together."""
+    return [
+        example.model_copy(update={"id": trial_id(example.id, trial, trials)})
+        for example in examples
+        for trial in range(trials)
+    ]
+
+
 @dataclass(frozen=True)
 class Rolled:
     """A try that has ended, and its tokens where a model of this process made it."""
@@ -50,11 +65,16 @@ class Rolled:
 
 
 def roll(spec: EnvironmentSpec, policy: Policy, starts: Sequence[Start], limits: Limits) -> list[Rolled]:
-    """Make every try, in order.
+    """Make every try, in order, as many at once as there may be environments.
 
     Raises:
         EngineError: Nothing can be answered at all.
     """
+    blocks = [starts[first : first + AT_ONCE] for first in range(0, len(starts), AT_ONCE)]
+    return [attempt for block in blocks for attempt in _rolled(spec, policy, block, limits)]
+
+
+def _rolled(spec: EnvironmentSpec, policy: Policy, starts: Sequence[Start], limits: Limits) -> list[Rolled]:
     tries = [Try(start, spec, limits) for start in starts]
     try:
         with ThreadPoolExecutor(max(1, min(THREADS, len(tries)))) as pool:
@@ -105,13 +125,14 @@ class Try:
         self.dialogue = Dialogue(start.example_id, start.trial, spec.tools, list(start.messages))
         self.stop: StopReason | None = None
         self._error: str | None = None
+        self._greeting = ""
 
     def begin(self) -> None:
         """Reset the environment; what it says first joins the last message."""
         with _Failing(self):
             if first := self.place.begin(self._start.row):
-                last = self.dialogue.messages[-1]
-                self.dialogue.messages[-1] = last.model_copy(update={"content": last.content + _clean(first)})
+                self._greeting = _clean(first)
+                self.dialogue.messages[-1] = greeted(self.dialogue.messages[-1], self._greeting)
 
     def take(self, said: Said) -> None:
         """Take a turn of the assistant: carry out its calls, or ask the user."""
@@ -227,6 +248,7 @@ class Try:
             final_state=state if self._error is None else None,
             turn_scores=tuple(counts.turn_scores),
             reward=reward if self._error is None else None,
+            greeting=self._greeting,
             error=self._error,
         )
         return Rolled(trajectory, self.dialogue)
@@ -245,6 +267,11 @@ class _Failing:
             self._try.fail(error)
             return True
         return False
+
+
+def greeted(last: Message, greeting: str) -> Message:
+    """The message that an environment's first words join."""
+    return last.model_copy(update={"content": last.content + greeting})
 
 
 def _state(state: Any) -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lake(folder: Path) -> Iterator[Lake]:
     """What two conversations with a running server left: one that its agent scored, one that was given up."""
-    from components.workloads.desk import generate
+    from components.workloads.desk import cases
 
     save_tiny_model(folder / "model")
     lake = Lake(folder / "state" / "lake")
@@ -44,7 +44,7 @@ def lake(folder: Path) -> Iterator[Lake]:
     tools = tuple(map(short, SPEC.tools))
     with running(server) as address:
         asked: dict[str, Any] = {"parallel_tool_calls": False, "response_format": FORM}
-        first, second = generate(2, 7)
+        first, second = cases(2, 7)
         Agent(address, tools, 5, tool_choice="required", **asked).solve(first)
         client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
         agent = Agent(address, tools, tool_choice="none", user="second", **asked)

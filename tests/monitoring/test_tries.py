@@ -14,10 +14,11 @@ from components.params import Limits, WatchParams
 from components.records import Example, Feedback, Message, Scored, Tool, ToolCall, Trace, Trajectory, Usage
 from components.tasks import Replay, roll, start_of
 from components.tasks.environment import spec_of
-from components.workloads.desk import PROMPT, Desk, demonstrated, generate
+from components.workloads.desk import Desk, cases, demonstrated
 from monitoring.calibration import limits, measured
 from monitoring.lake import Lake
 from monitoring.tries import compare_tries, conversations, watch_tries
+from tests.components.workloads.desk_settings import PROMPT
 
 PARAMS = WatchParams(min_rows=100, resamples=500, false_alarms=0.01)
 Change = Callable[[Example], Example]
@@ -31,7 +32,7 @@ def tries(
     count: int, seed: int, kind: type[Desk] = Desk, change: Change = same, written: tuple[str, str] = ("", "")
 ) -> list[Joined]:
     """Demonstrations of cases in a world; in calls the first text reads as the second."""
-    examples = [change(example) for example in generate(count, seed)]
+    examples = [change(example) for example in cases(count, seed)]
     said = {name: [turn.replace(*written) for turn in turns] for name, turns in demonstrated(examples).items()}
     starts = [start_of(example, PROMPT.messages(example)) for example in examples]
     rolled = roll(spec_of(kind, "desk"), Replay(said), starts, Limits())

@@ -7,9 +7,10 @@ Decides how the answers are drawn and where the choice is kept; what makes a pro
 import json
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from components.methods.grpo.selection import Mix, choose
 from components.methods.grpo.settings import GrpoParams
@@ -23,31 +24,51 @@ log = logging.getLogger(__name__)
 SELECTION = "selection.json"
 
 
+class Probing(Protocol):
+    """How the rewards of several completions, or tries, of a prompt are found."""
+
+    def rewards(self, task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probed: list[int]) -> Any:
+        """Rewards (P, G) of `probe_generations` of each probed example; processes share the work."""
+        ...
+
+
 @dataclass(frozen=True)
 class Probe:
-    """How the rewards of several completions of a prompt are found."""
+    """Rewards of completions."""
 
     reward: Reward
     sample: Sample
     compute: Compute
 
     def rewards(self, task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probed: list[int]) -> Any:
-        """Rewards (P, G) of `probe_generations` completions of each probed example; processes share the work."""
-        from accelerate.utils import gather_object
+        """As of `Probing`."""
+        (model, tokenizer), n = opened, params.probe_generations
 
-        (model, tokenizer), state, n = opened, self.compute.state(), params.probe_generations
-        mine = list(range(state.process_index, len(probed), state.num_processes))
-        examples = [task.train[probed[place]] for place in mine]
-        prompts = encode_prompts(tokenizer, [task.prompt.messages(one) for one in examples])
-        draws = Draws(n, params.temperature, params.max_new_tokens, seed_of(task.seed, 0, state.process_index))
-        drawn = [row for group in self.sample(model, tokenizer, prompts, draws) for row in group]
-        texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
-        flat = self.reward([one for one in examples for _ in range(n)], texts)
-        found = dict(gather_object([(place, flat[k * n : (k + 1) * n]) for k, place in enumerate(mine)]))
-        return [found[place] for place in range(len(probed))]
+        def of(rows: list[int], process: int) -> list[float]:
+            examples = [task.train[row] for row in rows]
+            prompts = encode_prompts(tokenizer, [task.prompt.messages(one) for one in examples])
+            draws = Draws(n, params.temperature, params.max_new_tokens, seed_of(task.seed, 0, process))
+            drawn = [row for group in self.sample(model, tokenizer, prompts, draws) for row in group]
+            texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
+            return self.reward([one for one in examples for _ in range(n)], texts)
+
+        return shared_out(self.compute, probed, n, of)
 
 
-def selected(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probe: Probe) -> Mix:
+def shared_out(
+    compute: Compute, probed: list[int], n: int, of: Callable[[list[int], int], list[float]]
+) -> list[list[float]]:
+    """Rewards (P, n) of rows, which processes share; `of` has n of each of its rows, and the process's number."""
+    from accelerate.utils import gather_object
+
+    state = compute.state()
+    mine = list(range(state.process_index, len(probed), state.num_processes))
+    flat = of([probed[place] for place in mine], state.process_index)
+    known = dict(gather_object([(place, flat[k * n : (k + 1) * n]) for k, place in enumerate(mine)]))
+    return [known[place] for place in range(len(probed))]
+
+
+def selected(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probe: Probing) -> Mix:
     """The mix of train prompts, probed once and kept in the work folder; all of them where nothing is to be probed."""
     everything = list(range(len(task.train)))
     if not params.probe_prompts:

@@ -5,6 +5,7 @@ what was sampled goes with them into the loss. A try that an error of the enviro
 reward of its group, which is no advantage.
 """
 
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from statistics import fmean
 from typing import Any
 
 from components.errors import DataError
+from components.methods.grpo.probe import selected, shared_out
+from components.methods.grpo.selection import schedule
 from components.methods.grpo.settings import GrpoParams
 from components.methods.grpo.training import Rewarded, rl_job
 from components.params import Limits
@@ -22,7 +25,7 @@ from components.tracking import Tracker
 from components.training.checkpoints import claim
 from components.training.precision import Compute, without_autocast
 from components.training.run import finish, starting_model
-from components.training.task import Trained, TrainingTask
+from components.training.task import Trained, TrainingTask, seed_of
 
 TrajectoryReward = Callable[[list[Example], list[Trajectory]], list[float]]
 MakeEngine = Callable[[Any, Any], Any]  # (model, tokenizer) → the engine that draws
@@ -90,32 +93,60 @@ def as_rollouts(rolled: Sequence[Rolled], end: int) -> dict[str, Any]:
 def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker: Tracker) -> Trained:
     """Train a model on the rewards of its own tries, and write the best weights by dev score to `task.out`.
 
-    Prompts are not probed: they come in a seeded order of all. Of the settings, `max_new_tokens` gives way to the
-    limits of a try.
+    As in `train_rl`, tasks are probed whose rewards vary; where none is, they come in a seeded order of all. Of the
+    settings, `max_new_tokens` gives way to the limits of a try.
 
     Raises:
         DataError: No examples.
         EngineError: `task.model` is no model folder, or its template knows no tools.
         TrainingError: `task.work` belongs to another training, or the loss is not finite.
     """
-    import random
-
     if not task.train:
         raise DataError("expected at least one example to train on, found none")
     compute = Compute.choose(task.precision)
     opened = starting_model(task, params.lora, compute)
     claim(task.work, task.identity(params, tries.limits.model_dump_json()))
+    rows = chosen(task, params, opened, TryProbe(tries, compute))
+    return finish(rl_job(task, params, opened, RewardedTries(task, rows, tries), compute), tracker, compute)
+
+
+def chosen(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probe: "TryProbe") -> list[int]:
+    """The tasks of all steps, in order."""
     rng, wanted = random.Random(task.seed), params.steps * params.prompts_per_step
+    if params.probe_prompts:
+        with probe.compute.fast_convolutions():
+            return schedule(selected(task, params, opened, probe), wanted, rng)
     rows: list[int] = []
     while len(rows) < wanted:
         rows += rng.sample(range(len(task.train)), len(task.train))
-    return finish(rl_job(task, params, opened, RewardedTries(task, rows[:wanted], tries), compute), tracker, compute)
+    return rows[:wanted]
+
+
+@dataclass(frozen=True)
+class TryProbe:
+    """Rewards of several tries at a task, for `components.methods.grpo.probe`."""
+
+    tries: Tries
+    compute: Compute
+
+    def rewards(self, task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probed: list[int]) -> Any:
+        """As of `Probing`."""
+        n = params.probe_generations
+
+        def of(rows: list[int], process: int) -> list[float]:
+            asked = [task.train[row] for row in rows for _ in range(n)]
+            starts = [start_of(one, task.prompt.messages(one), at % n) for at, one in enumerate(asked)]
+            policy = EnginePolicy(self.tries.engine(*opened), params.temperature, seed_of(task.seed, 0, process))
+            rolled = roll(self.tries.spec, policy, starts, self.tries.limits)
+            return self.tries.reward(asked, [attempt.trajectory for attempt in rolled])
+
+        return shared_out(self.compute, probed, n, of)
 
 
 def _log(trainer: Any, tries: Sequence[Trajectory]) -> None:
     """What the tries of a step were like, beside their rewards: how they ended, what they called, what failed."""
     shares = {
-        "completed": [attempt.stop_reason in ("completed", "tool_stopped") for attempt in tries],
+        "completed": [attempt.ended for attempt in tries],
         "errors": [attempt.error is not None for attempt in tries],
         "calls": [attempt.tool_calls for attempt in tries],
         "invalid_calls": [attempt.invalid_calls for attempt in tries],

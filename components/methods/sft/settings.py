@@ -22,8 +22,9 @@ class SftParams(Settings):
     packed_tokens: int | None = Field(
         default=None,
         ge=32,
-        description="Examples are packed into rows of so many tokens, and the layers compiled for this one shape "
-        "where there is a C++ compiler: on CPUs half as fast again. For full fine-tuning in one process.",
+        description="Examples are packed into rows of so many tokens, of max_tokens where these are more, and the "
+        "layers compiled for this one shape where there is a C++ compiler: on CPUs half as fast again. For full "
+        "fine-tuning in one process.",
     )
     warmup_share: float = Field(default=0.05, ge=0, le=1)
     weight_decay: float = Field(default=0.0, ge=0)
@@ -34,9 +35,7 @@ class SftParams(Settings):
     gradient_checkpointing: bool = False
 
     @model_validator(mode="after")
-    def _packs_what_fits(self) -> "SftParams":
-        if self.packed_tokens is not None and self.packed_tokens < self.max_tokens:
-            raise ValueError(f"packed_tokens must be at least max_tokens ({self.max_tokens})")
+    def _packs_whole_models(self) -> "SftParams":
         if self.packed_tokens is not None and self.lora is not None:
             raise ValueError("packed_tokens is for full fine-tuning, found lora")
         return self

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on demonstrations."""
+"""Supervised fine-tuning on demonstrations: answers, or tries of an agent."""
 
 import math
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def sft_job(  # noqa: PLR0913, PLR0917 - what a trainer is made of are six thing
     if params.packed_tokens is not None:
         if compute.state().num_processes > 1:
             raise ConfigError("sft.packed_tokens is for one process, found several (launcher.processes)")
-        packing = Packing.plan(encoded, params.packed_tokens, device_batch, task.seed)
+        packing = Packing.plan(encoded, max(params.packed_tokens, params.max_tokens), device_batch, task.seed)
     a_step = several * packing.rows if packing else params.batch_examples
     steps = math.ceil(params.epochs * math.ceil((packing.epoch_rows if packing else len(encoded)) / a_step))
     settings = SFTConfig(

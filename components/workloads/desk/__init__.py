@@ -1,9 +1,7 @@
 """`desk`: customer operations over a shop's orders, by tools and under written policies. Simulated."""
 
-from components.workloads.desk.cases import PROMPT, demonstrated, generate, scorer_params
+from components.workloads.desk.cases import cases, demonstrated
 from components.workloads.desk.shop import Desk
+from components.workloads.desk.tasks import Task, generate
 
-HAND_OVER = "hand_over"  # the tool by which a case goes to a colleague
-USER_TURNS = 3  # after which all is known: what is wanted, the e-mail, the number
-
-__all__ = ["HAND_OVER", "PROMPT", "USER_TURNS", "Desk", "demonstrated", "generate", "scorer_params"]
+__all__ = ["Desk", "Task", "cases", "demonstrated", "generate"]

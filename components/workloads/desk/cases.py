@@ -10,23 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.params import ScorerParams, TrajectoryParams
-from components.prompts import Prompt
 from components.records import Example
 from components.workloads.desk.wording import ASKS, CORRECTIONS, FACTS, QUESTIONS, REFUSALS
 
 WRONG_SHARE = 0.15
 REFUND_DAYS = 30
-PROMPT = Prompt(
-    "desk",
-    "You work at the desk of a shop. Ask for the customer's e-mail and the order's number, look the order up, then "
-    "act, then say what you did.\n"
-    "Policies: look an order up before you change it. An order is changed for its owner only: the customer's e-mail "
-    "is the order's. Cancel, or change the address, only while it is packing. Refund only what was delivered at most "
-    f"{REFUND_DAYS} days ago, and exactly what was paid. Hand over what is damaged or lost, and nothing else. "
-    "Otherwise refuse, and say why.",
-    "{message}",
-)
 ITEMS = ("kettle", "lamp", "radio", "drill", "backpack", "keyboard", "blender", "tent")
 CITIES = ("Oslo", "Turin", "Lyon", "Graz", "Ghent", "Porto")
 NAMES = ("ada", "ben", "cleo", "dan", "eve", "finn", "gus", "hana")
@@ -78,8 +66,8 @@ class Case:
         return {"calls": [look, *changes], "must": [look, *changes], "said": said}
 
 
-def generate(n: int, seed: int) -> list[Example]:
-    """So many cases, each with a demonstration."""
+def cases(n: int, seed: int) -> list[Example]:
+    """So many cases, each with the turns of a demonstration."""
     rng = random.Random(f"desk {seed}")
     return [_example(rng, f"D{seed}-{number:05d}") for number in range(n)]
 
@@ -173,14 +161,3 @@ def written(name: str, arguments: dict[str, Any]) -> str:
 def demonstrated(examples: Sequence[Example]) -> dict[str, list[str]]:
     """The demonstrations' turns by example."""
     return {example.id: json.loads(example.demonstration) for example in examples}
-
-
-def scorer_params() -> ScorerParams:
-    """How tries at the desk are judged."""
-    looked = ("get_order",)
-    return ScorerParams(
-        weighted={"final_state": 0.5, "calls": 0.25, "said": 0.25},
-        trajectory=TrajectoryParams(
-            environment="components.workloads.desk:Desk", before={name: looked for name in WRITES.values()}
-        ),
-    )

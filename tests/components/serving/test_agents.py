@@ -26,8 +26,9 @@ from components.tasks import (
     roll,
     start_of,
 )
-from components.workloads.desk import PROMPT, Desk, demonstrated, generate, scorer_params
+from components.workloads.desk import Desk, cases, demonstrated
 from tests.components.serving.conftest import running
+from tests.components.workloads.desk_settings import PROMPT, WORKLOAD
 from tests.flows.conftest import ROOT
 
 SPEC = open_environment("components.workloads.desk:Desk")
@@ -136,7 +137,7 @@ FORM = {"type": "json_schema", "json_schema": {"name": "answer", "schema": ANSWE
 def test_an_agent_against_the_server_says_what_the_loop_says_token_for_token(
     engine: Any, choice: str, ends: str
 ) -> None:
-    (example,) = generate(1, 7)
+    (example,) = cases(1, 7)
     spec = EnvironmentSpec(Desk, tuple(map(short, SPEC.tools)))
     names = tuple(tool.name for tool in spec.tools)
     calling: dict[str, Any] = {"names": names, "least": 1, "most": 1} if choice == "required" else {"most": 0}
@@ -182,15 +183,13 @@ def learnt_by_heart(folder: Path, examples: Sequence[Example]) -> None:
 
 @pytest.mark.slow
 def test_nano_solves_cases_of_the_desk_for_an_agent_as_in_the_loop(tmp_path: Path) -> None:
-    right = [
-        one for one in generate(40, 7) if one.slices["demonstration"] == "right" and one.slices["intent"] != "status"
-    ]
+    right = [one for one in cases(40, 7) if one.slices["demonstration"] == "right" and one.slices["intent"] != "status"]
     examples = [next(one for one in right if one.slices["end"] == end) for end in ("act", "refuse")]
     learnt_by_heart(tmp_path / "model", examples)
     engine = TransformersEngine.open(tmp_path / "model", 8192, "fp32")
     starts = [start_of(one, PROMPT.messages(one)) for one in examples]
     tries = roll(SPEC, EnginePolicy(engine), starts, Limits(turn_tokens=TURN_TOKENS))  # free, as models are trained
-    scorer = build(scorer_params(), {"type": "object", "properties": {"answer": {"type": "string"}}})
+    scorer = build(WORKLOAD.scorer, WORKLOAD.output)
     scores = score_all(
         scorer, [(one, completion_of(rolled.trajectory)) for one, rolled in zip(examples, tries, strict=True)]
     )

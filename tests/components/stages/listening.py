@@ -119,7 +119,7 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         writes = any(letter in mode for letter in "wax+") if mode else bool(flags & WRITING)
         if writes or os.path.lexists(path):  # else a name within a folder that is being removed, or nothing to read
             listener.note(listener.written if writes else listener.read, path)
-    elif event == "sqlite3.connect":
+    elif event == "sqlite3.connect" and path != ":memory:":
         listener.note(listener.read, path)
     elif os.path.isdir(path):
         listener.note(listener.listed, path)

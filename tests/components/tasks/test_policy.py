@@ -121,9 +121,14 @@ def test_a_turn_a_trajectory_and_the_context_have_limits_of_their_own(tokenizer:
 
 
 def test_a_template_that_knows_no_calls_is_refused() -> None:
-    engine = SimpleNamespace(tokenizer=SimpleNamespace(chat_template="{{ messages }}"))
+    engine = SimpleNamespace(tokenizer=SimpleNamespace(chat_template="{{ messages }}"), extend=None)
     with pytest.raises(EngineError, match="tool_call"):
         EnginePolicy(engine)
+
+
+def test_an_engine_that_cannot_go_on_token_by_token_is_refused_by_its_name() -> None:
+    with pytest.raises(EngineError, match=r"model of this process .*found SimpleNamespace"):
+        EnginePolicy(SimpleNamespace())
 
 
 def test_log_probabilities_kept_with_a_try_are_the_model_s_own() -> None:

@@ -116,9 +116,20 @@ def test_training_on_packed_rows_learns_and_goes_on_after_a_kill_with_the_same_w
         torch.testing.assert_close(tensor, kept[name], rtol=0, atol=0)
 
 
-def test_rows_that_are_too_short_and_lora_are_refused() -> None:
-    with pytest.raises(ValueError, match="packed_tokens must be at least max_tokens"):
-        SftParams.model_validate({**PARAMS.model_dump(), "packed_tokens": 100})
+@pytest.mark.usefixtures("without_compiling")
+def test_rows_hold_the_longest_example_that_may_be(make_task: MakeTask, tmp_path: Path) -> None:
+    curves = [
+        train_sft(
+            make_task(work=tmp_path / f"work{tokens}"),
+            PARAMS.model_copy(update={"packed_tokens": tokens}),
+            NullTracker(),
+        ).curves["loss"]
+        for tokens in (32, PARAMS.max_tokens)
+    ]
+    assert curves[0] == curves[1]
+
+
+def test_packing_with_lora_is_refused() -> None:
     lora = LoraParams(rank=2, alpha=4).model_dump()
     with pytest.raises(ValueError, match="full fine-tuning"):
         SftParams.model_validate({**PARAMS.model_dump(), "packed_tokens": 200, "lora": lora})

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from components.engines.transformers_engine import TransformersEngine
 from components.errors import DataError
 from components.methods.grpo.settings import GrpoParams
-from components.methods.grpo.tries import Tries, as_rollouts, train_on_tries
+from components.methods.grpo.tries import Tries, TryProbe, as_rollouts, chosen, train_on_tries
 from components.params import Limits
 from components.prompts import Prompt
 from components.records import Example, Message, ToolCall, Trajectory, Usage
@@ -18,6 +18,7 @@ from components.tasks.environment import spec_of
 from components.tracking import NullTracker
 from components.training import TrainingTask
 from components.training.encode import IGNORED, encode_trajectories
+from components.training.precision import Compute
 
 NANO = Path(__file__).parents[3] / "models" / "nano"
 
@@ -47,6 +48,36 @@ def test_tries_become_rollouts_with_their_mask_and_an_empty_one_a_token_that_nob
     assert found["prompt_ids"] == [[1, 2], [9]]
     assert found["completion_ids"] == [[3, 4, 5], [9]]
     assert found["env_mask"] == [[1, 0, 1], [0]]
+
+
+def test_tasks_whose_tries_differ_in_reward_are_chosen_before_others(tmp_path: Path) -> None:
+    from components.models import open_model
+
+    examples = [
+        Example(id=f"e{at}", input={"text": f"Ring {at}."}, demonstration="", reference="", group="") for at in range(4)
+    ]
+    trials: list[tuple[str, int]] = []
+
+    def reward(asked: list[Example], tries: list[Trajectory]) -> list[float]:
+        trials.extend((one.example_id, one.trial) for one in tries)
+        return [float(one.id == "e2" and attempt.trial == 1) for one, attempt in zip(asked, tries, strict=True)]
+
+    task = TrainingTask(
+        model=NANO, train=examples, prompt=Prompt("short", "Help.", "{text}"), score_dev=lambda model, tokenizer: 0.5,
+        seed=3, work=tmp_path / "work", out=tmp_path / "out", precision="fp32",
+    )  # fmt: skip
+    params = GrpoParams(
+        steps=3, learning_rate=1e-4, prompts_per_step=2, generations=2, device_batch_rollouts=4, max_new_tokens=16,
+        probe_prompts=4, probe_generations=2, easy_share=0.0, evaluations=1,
+    )  # fmt: skip
+    limits = Limits(turns=1, turn_tokens=8)
+    tries = Tries(spec_of(Bell, "Bell"), limits, reward, lambda model, tokenizer: TransformersEngine(model, tokenizer))
+    compute, opened = Compute.choose("fp32"), open_model(NANO)
+    task.work.mkdir()
+    assert chosen(task, params, opened, TryProbe(tries, compute)) == [2] * 6
+    assert trials == [(f"e{at}", trial) for at in range(4) for trial in range(2)]
+    unprobed = chosen(task, params.model_copy(update={"probe_prompts": 0}), opened, TryProbe(tries, compute))
+    assert sorted(unprobed[:4]) == [0, 1, 2, 3] and len(unprobed) == 6 and len(trials) == 8
 
 
 def test_a_model_is_trained_on_its_own_tries_with_one_reward_each(tmp_path: Path) -> None:

@@ -7,17 +7,21 @@ from typing import Any
 
 import pytest
 
+from components.data.sources import generated
 from components.errors import ScorerError
-from components.evaluation.agent_exploits import AT_ONCE, MOST_PASSED, agents_without_work, passed_share
-from components.params import Limits
+from components.evaluation.agent_exploits import MOST_PASSED, agents_without_work, passed_share
+from components.params import GeneratedSource, Limits
 from components.records import Completion, Example, Score, ToolCall, Trajectory
 from components.scorers import build, score_all
 from components.tasks import Dialogue, Replay, Said, completion_of, open_environment, roll, start_of
-from components.workloads.desk import PROMPT, demonstrated, generate, scorer_params
+from components.tasks import demonstrated as demonstration_of
+from components.tasks.rollout import AT_ONCE
+from components.workloads.desk import cases, demonstrated
+from tests.components.workloads.desk_settings import PROMPT, WORKLOAD
 
 SPEC = open_environment("components.workloads.desk:Desk")
-EXAMPLES = generate(120, 7)
-SCORER = build(scorer_params(), {"type": "object", "properties": {"answer": {}}})
+EXAMPLES = cases(120, 7)
+SCORER = build(WORKLOAD.scorer, WORKLOAD.output)
 
 
 def tried(examples: Sequence[Example], turns: dict[str, list[str]]) -> list[Trajectory]:
@@ -39,6 +43,21 @@ def test_right_demonstrations_pass_and_those_that_are_wrong_on_purpose_do_not() 
     assert 0.08 < verdicts["wrong", False] / len(EXAMPLES) < 0.24
 
 
+def test_a_task_s_demonstration_is_the_try_that_its_turns_make_and_is_judged_as_they_are() -> None:
+    assert isinstance(WORKLOAD.source, GeneratedSource)
+    source = WORKLOAD.source.model_copy(update={"seed": 7})
+    examples = list(generated(WORKLOAD, source, 40))
+    assert [one.input for one in examples] == [one.input for one in EXAMPLES[:40]]
+    made = [demonstration_of(one) for one in examples]
+    assert [one.messages[1:] for one in made] == [
+        one.messages[2:] for one in tried(EXAMPLES[:40], demonstrated(EXAMPLES))
+    ]
+    verdicts = {
+        (one.slices["demonstration"], found.passed) for one, found in zip(examples, scored(examples, made), strict=True)
+    }
+    assert verdicts == {("right", True), ("wrong", False)}
+
+
 def test_agents_without_work_pass_at_most_one_task_in_twenty() -> None:
     asked = [(example, PROMPT.messages(example)) for example in EXAMPLES]
     for name, policy in agents_without_work("hand_over", 3).items():
@@ -53,7 +72,7 @@ def test_many_tries_of_agents_without_work_go_in_blocks() -> None:
             sizes.append(len(dialogues))
             return [Said("Done.") for _ in dialogues]
 
-    asked = [(example, PROMPT.messages(example)) for example in generate(2 * AT_ONCE + 1, 3)]
+    asked = [(example, PROMPT.messages(example)) for example in cases(2 * AT_ONCE + 1, 3)]
     share = passed_share(SPEC, Counting(), asked, SCORER)
     assert max(sizes) == AT_ONCE and sizes[0] == AT_ONCE and share.value <= MOST_PASSED
 
@@ -81,7 +100,7 @@ def test_facts_come_bit_by_bit_and_sometimes_wrong_and_some_cases_end_in_a_refus
 
 
 def test_cases_depend_on_the_seed_alone() -> None:
-    first, again, other = generate(5, 1), generate(5, 1), generate(5, 2)
+    first, again, other = cases(5, 1), cases(5, 1), cases(5, 2)
     assert first == again
     assert [one.input for one in first] != [one.input for one in other]
 

@@ -1,0 +1,67 @@
+"""Demonstrations of an agent's work: tries that somebody made, as an example holds them and as they are trained on.
+
+Decides how a demonstration is put under another prompt: behind the prompt's messages and the environment's greeting it
+stays as it was, so that what is trained on is what a rollout under that prompt would be.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from components.errors import DataError
+from components.records import Example, Message, Trajectory
+from components.tasks.rollout import greeted
+
+
+def demonstrated(example: Example) -> Trajectory:
+    """The try that an example's demonstration is.
+
+    Raises:
+        DataError: It is none.
+    """
+    trajectory, problem = _read(example.demonstration)
+    if trajectory is None:
+        raise DataError(f"expected a trajectory as demonstration, found {problem} (example {example.id})")
+    return trajectory
+
+
+def problem_of(demonstration: str) -> str | None:
+    """What is wrong with a demonstration's text; None where it is a try that can be learnt from."""
+    trajectory, problem = _read(demonstration)
+    if trajectory is None:
+        return problem
+    if (first := _first(trajectory)) is None or first == 0:
+        return "no turn of the assistant behind what was asked"
+    if unknown := {call.name for call in trajectory.calls} - {tool.name for tool in trajectory.tools}:
+        return f"no schema of the tool {min(unknown)!r:.60}"
+    return None
+
+
+def is_clean(demonstration: str) -> bool:
+    """Whether a try can be learnt from, and made no call that could not be carried out: what is right all the same."""
+    trajectory, _ = _read(demonstration)
+    return problem_of(demonstration) is None and trajectory is not None and not trajectory.invalid_calls
+
+
+def under(messages: Sequence[Message], trajectory: Trajectory) -> Trajectory:
+    """A try as it would have gone behind other messages: those of a prompt, greeted by the environment."""
+    first = _first(trajectory)
+    assert first is not None, "expected a turn of the assistant"
+    opening = (*messages[:-1], greeted(messages[-1], trajectory.greeting))
+    return trajectory.model_copy(update={"messages": (*opening, *trajectory.messages[first:])})
+
+
+def _read(text: str) -> tuple[Trajectory | None, str]:
+    """The try, or what stands in its way."""
+    try:
+        return Trajectory.model_validate_json(text), ""
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        return None, f"{place}: {first['msg']}" if place else first["msg"]
+
+
+def _first(trajectory: Trajectory) -> int | None:
+    """The place of the assistant's first turn."""
+    said = (at for at, message in enumerate(trajectory.messages) if message.role == "assistant")
+    return next(said, None)

@@ -1,0 +1,112 @@
+"""Tasks of an agent as data: split without leakage, counted in tokens as they are trained on, refused where broken."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.data.prepare import Taken, prepare
+from components.data.tokens import TokenLimit, TryTokens
+from components.errors import DataError
+from components.params import GeneratedSource, Workload
+from components.records import Example, Trajectory, read_jsonl
+from components.tasks import demonstrated, under
+from components.tracking import NullTracker
+from components.training.encode import encode_trajectories
+from components.workloads.desk import generate
+from tests.components.workloads.desk_settings import PROMPT, SHORT
+from tests.components.workloads.desk_settings import WORKLOAD as DESK
+
+ROOT = Path(__file__).resolve().parents[3]
+PROMPTS = [SHORT, PROMPT]
+SIZES = {"train": 20, "dev": 5, "test": 5, "sealed": 5}
+
+
+@dataclass
+class Odd:
+    """A task of the desk, broken in one of three ways, or sound."""
+
+    id: str
+    message: str
+    gold: dict[str, Any]
+    demonstration: Any
+    slices: dict[str, str]
+    group: str
+    evidence: dict[str, str]
+
+
+def again(n: int, seed: int) -> Iterator[Odd]:
+    """The same tasks twice, under other names."""
+    for name, task in ((f"{task.id}{end}", task) for task in generate(n, seed) for end in ("", "-again")):
+        yield Odd(**{**vars(task), "id": name, "group": name})
+
+
+def broken(n: int, seed: int) -> Iterator[Odd]:
+    """Each twentieth demonstration has lost the schemas of its tools."""
+    for at, task in enumerate(generate(n, seed)):
+        lost = task.demonstration.model_copy(update={"tools": ()}) if at % 20 == 3 else task.demonstration
+        yield Odd(**{**vars(task), "demonstration": lost})
+
+
+def told(n: int, seed: int) -> Iterator[Odd]:
+    """Demonstrations that are texts."""
+    for task in generate(n, seed):
+        yield Odd(**{**vars(task), "demonstration": "Done."})
+
+
+def workload(generator: str = "components.workloads.desk:generate") -> Workload:
+    source = GeneratedSource.model_validate({"kind": "generated", "generator": generator, "seed": 3, "sizes": SIZES})
+    return DESK.model_copy(update={"source": source})
+
+
+def prepared(tmp_path: Path, of: Workload, taken: Taken | None = None) -> dict[str, list[Example]]:
+    prepare(of, tmp_path / "none", tmp_path / "out", NullTracker(), *filter(None, (taken,)))
+    return {split: read_jsonl(tmp_path / "out" / f"{split}.jsonl", Example) for split in SIZES}
+
+
+def test_tasks_that_begin_alike_are_tasks_of_their_own_and_no_task_is_in_two_splits(tmp_path: Path) -> None:
+    splits = prepared(tmp_path, workload())
+    assert {split: len(rows) for split, rows in splits.items()} == SIZES
+    tasks = [(*one.input.values(), *one.evidence.values()) for rows in splits.values() for one in rows]
+    assert len(set(tasks)) == len(tasks) > len({one.input["message"] for rows in splits.values() for one in rows})
+    assert all(demonstrated(one).tool_calls for rows in splits.values() for one in rows[:3])
+
+
+def test_the_same_task_again_is_left_out(tmp_path: Path) -> None:
+    splits = prepared(tmp_path, workload(f"{__name__}:again"))
+    assert not [one.id for rows in splits.values() for one in rows if one.id.endswith("-again")]
+
+
+def test_a_demonstration_without_the_schemas_of_its_tools_is_refused_by_its_rule(tmp_path: Path) -> None:
+    of = workload(f"{__name__}:broken")
+    of = of.model_copy(update={"validation": of.validation.model_copy(update={"max_quarantined_share": 0.2})})
+    report = prepare(of, tmp_path / "none", tmp_path / "out", NullTracker())
+    assert report.quarantined == {"demonstration is no try": 2}
+    assert report.summary.demonstration_accuracy is None
+
+
+def test_a_generator_whose_demonstrations_are_texts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a Trajectory as demonstration, found str"):
+        prepared(tmp_path, workload(f"{__name__}:told"))
+
+
+def test_tokens_of_a_try_are_those_that_training_reads_under_the_longest_prompt(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "models/nano")
+    rows, counted = prepared(tmp_path, workload())["train"][:6], TryTokens(tokenizer)
+
+    def trained(at: int) -> list[int]:
+        tries: list[Trajectory] = [under(PROMPTS[at].messages(one), demonstrated(one)) for one in rows]
+        return [len(one.ids) for one in encode_trajectories(tokenizer, tries, 4096)]
+
+    for at in range(2):
+        difference = [a - b for a, b in zip(counted.longest([PROMPTS[at]], rows), trained(at), strict=True)]
+        assert set(difference) <= {0, 1}  # templates end a turn with a line, which training does not read
+    assert counted.longest(PROMPTS, rows) == counted.longest(PROMPTS[1:], rows)
+    limit = TokenLimit("max_tokens", min(trained(0)) - 1, partial(counted.longest, PROMPTS[:1]))
+    with pytest.raises(DataError, match=r"prompt and answer are too long \(max_tokens\)"):
+        prepared(tmp_path, workload(), Taken([limit]))

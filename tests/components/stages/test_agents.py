@@ -1,0 +1,127 @@
+"""What stages make of an agent: its tries by name, what a rung's are priced by, and how the gate is told of them."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from components.engines.chat import Chat
+from components.engines.transformers_engine import Continued
+from components.errors import ConfigError, EngineError
+from components.opening import Opened
+from components.records import Message, Tool, ToolCall, Trajectory, Usage
+from components.stages.advise import advise_run
+from components.stages.climb import contender
+from components.stages.evaluate import characters
+from components.stages.run import Run
+from components.tasks import attempted
+from components.tracking import NullTracker
+from components.workloads.desk import cases
+from tests.components.workloads.desk_settings import SHORT as PROMPT
+from tests.components.workloads.desk_settings import WORKLOAD as DESK
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Curt:
+    """An engine of this process that says one thing, and notes what was drawn how."""
+
+    def __init__(self) -> None:
+        from transformers import AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(ROOT / "models/nano")
+        self.chat, self.context, self.ends = Chat(self.tokenizer), 2048, frozenset([self.tokenizer.eos_token_id])
+        self.drawn: list[tuple[str, int, float]] = []
+
+    def extend(self, asked: Any, sampling: Any) -> list[Continued]:
+        self.drawn += [(one.name, one.sample, sampling.temperature) for one in asked]
+        ids = [*self.tokenizer("Done.", add_special_tokens=False)["input_ids"], *self.ends]
+        return [Continued(ids, [0.0] * len(ids), "stop", 1.0) for _ in asked]
+
+
+@pytest.fixture(scope="module")
+def curt() -> Curt:
+    return Curt()
+
+
+def opened(engine: Any) -> Opened:
+    return Opened(engine, ("message",), 96, PROMPT, agent=DESK.agent)
+
+
+def test_each_trial_of_a_task_is_a_try_of_its_own_drawn_as_the_settings_say(curt: Curt) -> None:
+    examples = cases(2, 5)
+    curt.drawn.clear()
+    answers = opened(curt).attempt(examples, seed=1, trials=3).completions
+    assert [one.example_id for one in answers] == [one.id for one in attempted(examples, 3)]
+    tries = [one.trajectory for one in answers]
+    assert [(one.example_id, one.trial) for one in tries if one] == [(e.id, t) for e in examples for t in range(3)]
+    assert {(sample, temperature) for _, sample, temperature in curt.drawn} == {(t, 0.7) for t in range(3)}
+    assert {one.text for one in answers} == {"Done."} and {one.finish_reason for one in answers} == {"stop"}
+
+
+def test_an_answer_of_an_agent_is_one_greedy_try_and_a_single_trial_has_the_task_s_name(curt: Curt) -> None:
+    examples = cases(2, 5)
+    curt.drawn.clear()
+    answers = opened(curt).answer(examples, seed=1).completions
+    assert {temperature for *_, temperature in curt.drawn} == {0.0}
+    assert [one.example_id for one in answers] == [one.id for one in examples]
+    single = opened(curt).attempt(examples, seed=1, trials=1).completions
+    assert [one.example_id for one in single] == [one.id for one in examples]
+
+
+def test_an_api_cannot_act_and_says_so() -> None:
+    with pytest.raises(EngineError, match="expected an agent to be a model of this process"):
+        opened(SimpleNamespace()).answer(cases(1, 5), seed=1)
+
+
+def test_each_turn_of_a_priced_try_is_sent_the_tools_and_all_that_stands_before_it() -> None:
+    tool = Tool(name="ring", parameters={})
+    call = ToolCall(id="call_0", name="ring", arguments="{}")
+    messages = (
+        Message(role="user", content="12345"),
+        Message(role="assistant", content="", tool_calls=(call,)),
+        Message(role="tool", content="123", tool_call_id="call_0"),
+        Message(role="assistant", content="1234567"),
+    )
+    usage = Usage(input_tokens=0, output_tokens=0)
+    attempt = Trajectory(
+        id="a#0", example_id="a", messages=messages, tools=(tool,), stop_reason="completed", usage=usage
+    )
+    tools = len(tool.model_dump_json())
+    assert characters(attempt) == ((tools + 5) + (tools + 5 + 6 + 3), 6 + 7)
+
+
+def test_the_gate_tells_undecided_tries_apart_by_all_that_was_done(curt: Curt) -> None:
+    from components.records import Judged
+
+    (answer,) = opened(curt).answer(cases(1, 5), seed=1).completions
+    told = contender("sft", [answer], [Judged(example_id=answer.example_id, valid=True, score=None, failure="away")])
+    assert told.undecided == {answer.example_id: answer.given} and answer.given != answer.text
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(ROOT)
+    return Run.of("desk", "nano")
+
+
+def test_a_first_look_tries_each_task_once_and_a_climb_as_often_as_is_set(run: Run) -> None:
+    assert DESK.agent is not None
+    assert (run.trials, Run.of("desk", "nano", "quick").trials) == (DESK.agent.trials, 1)
+    assert Run.of("triage", "nano").trials == 1
+
+
+def test_the_advice_says_that_it_knows_no_agents(run: Run) -> None:
+    with pytest.raises(ConfigError, match=r"found an agent's \(desk\)"):
+        advise_run(run, NullTracker(), run.advice)
+
+
+def test_a_tool_that_no_environment_has_is_refused_before_anything_runs(run: Run) -> None:
+    agent = DESK.agent
+    assert agent is not None
+    from dataclasses import replace
+
+    wrong = replace(run, workload=DESK.model_copy(update={"agent": agent.model_copy(update={"hand_over": "fly"})}))
+    with pytest.raises(ConfigError, match=r"agent\.hand_over: expected one of cancel_order, .*, found fly"):
+        wrong.refuse_agent()
