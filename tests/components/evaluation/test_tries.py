@@ -11,8 +11,8 @@ from components.evaluation.certify_tries import TryTrial, calls_of, certify_trie
 from components.evaluation.trials import tries_of
 from components.evaluation.try_audit import summarise_tries, suspect_tries
 from components.params import AgentParams, CertificateParams, GeneratedSource, ScorerParams
-from components.records import Completion, Judged, Score, Trajectory, Usage
-from components.scorers import Outcome, Pair, build, score_all
+from components.records import Completion, Judged, Message, Score, Trajectory, Usage
+from components.scorers import JsonSchemaScorer, Outcome, Pair, build, score_all
 from components.tasks import completion_of, demonstrated
 from tests.components.workloads.desk_settings import SHORT as PROMPT
 from tests.components.workloads.desk_settings import WORKLOAD as DESK
@@ -56,6 +56,14 @@ def test_what_the_scorer_could_not_decide_is_left_out_of_pass_k_and_texts_are_no
     told = tries_of(tries, judged(RIGHT, RIGHT, RIGHT, None))
     assert told is not None and [(one.k, one.tasks) for one in told.by_k] == [(1, 2), (2, 1)]
     assert tries_of([Completion.of_text("a", "x")], []) is None
+
+
+def test_a_try_that_a_limit_ended_is_no_valid_answer() -> None:
+    said = (Message(role="user", content="-"), Message(role="assistant", content="Done."))
+    scorer = JsonSchemaScorer(DESK.output)
+    assert scorer.score(EXAMPLES[0], tried("a", 0, messages=said)).passed
+    cut = scorer.score(EXAMPLES[0], tried("a", 0, messages=said, stop_reason="max_turns"))
+    assert not cut.passed and cut.reason == "the try ended by max_turns"
 
 
 def certified(params: ScorerParams, agent: AgentParams | None = DESK.agent) -> Certificate:
