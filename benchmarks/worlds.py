@@ -4,7 +4,8 @@ A world is a table: kinds of cases, each with a right label, and policies over t
 noise, prompts are policies of several strengths, SFT counts demonstrations, RL is policy gradient on rewards with the
 scorer's own errors. What is best is found without the product's rule: each rung is made in full, its true accuracy is
 known exactly, and the one that is worth most in dollars over the horizon is best. Where answers can neither be written
-nor scored, nothing has a true accuracy, and the best is to define one.
+nor scored, nothing has a true accuracy, and the best is to define one. How the methods between prompts and RL are made
+in a world, `methods_worlds` says.
 """
 
 import json
@@ -17,7 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from components.advice import Feedback, Scoring, Second, Standing, Training, Trial, none_standing
+from benchmarks import methods_worlds as between
+from benchmarks.methods_worlds import softmax
+from components.advice import AtHand, Feedback, Scoring, Second, Standing, Training, Trial, none_standing
 from components.economics import Case, net_usd
 from components.evaluation.metrics import wilson
 from components.records import Example, Makes, Need, to_json
@@ -25,6 +28,7 @@ from components.records import Example, Makes, Need, to_json
 KINDS, LABELS = 150, 8
 INCUMBENT_USD, OWNED_USD, TRAIN_USD, PROMPT_USD, HORIZON = 0.0004, 0.000002, 5.0, 200.0, 2.0
 Table = NDArray[np.floating[Any]]
+LEARNS_FROM_SCORES = ("reward", "rejection_sampling", "judged_grpo", "gepa")
 MADE: dict[str, tuple[Makes, tuple[Need, ...]]] = {
     "prompt": ("prompt", ()), "sft": ("model", ("demonstrations",)), "grpo": ("model", ("reward",)),
 }  # fmt: skip
@@ -53,6 +57,21 @@ class World:
     moves_per_year: float = 0.0  # share of kinds that get another right label in a year
     rl_steps: int = 64
     rl_rate: float = 2.0
+    reads_examples: float = 0.0  # share of kinds on which the prompted model follows examples in its prompt
+    mended_by_words: float = 0.0  # chance that a reflection mends a kind that a prompt gets wrong; 0: nobody reflects
+    family: int = 1  # kinds in a family, of which all but a few have one right label; 1: kinds have nothing in common
+    odd: float = 0.1  # share of kinds whose right label is not their family's
+    teacher: float = 0.0  # accuracy of a teacher; 0: none is there
+    teacher_here: bool = False  # its weights are, with the pupil's vocabulary
+    teacher_stands: bool = False  # it is the model that is prompted today, under the best prompt
+    inputs: int = 8000  # without demonstrations, that it could answer
+    pairs: int = 0  # corrections of what stands
+    thumbs: int = 0
+    logs: int = 0
+    opinion_noise: float = 0.05  # share of opinions that are the wrong way round
+    thin: float = 0.0  # share of cases in a slice that train has hardly any of
+    generator: bool = False
+    long_prompt_usd: float = 0.0  # of a call of one's own model under its long prompt; 0: an API answers prompts
     seed: int = 0
 
 
@@ -60,6 +79,7 @@ class Simulated:
     """A world as a workbench: everything that a run could be asked, from finite samples."""
 
     fields = ("label",)
+    horizon = HORIZON
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -71,15 +91,25 @@ class Simulated:
         order = rng.permutation(KINDS)  # kinds whose weights add up to the declared share
         reached = np.cumsum(self.weights[order])
         self.wrong = np.isin(np.arange(KINDS), order[reached <= world.wrong_kinds])
+        if world.family > 1:
+            self._relate()
+        self.thin = np.isin(np.arange(KINDS), order[::-1][np.cumsum(self.weights[order[::-1]]) <= world.thin])
         self.disputed = np.isin(np.arange(KINDS), order[::-1][np.cumsum(self.weights[order[::-1]]) <= world.disputed])
         self.passing = rng.random((KINDS, LABELS)) < world.false_positives  # wrong answers that the scorer lets pass
         self.refused = rng.random(KINDS) < world.false_negatives
         self.base = rng.normal(0.0, 1.0, size=(KINDS, LABELS))
+        teacher = self.prompt(world.teacher) if world.teacher else None
         self.versions = {f"v{at}": self.prompt(strength) for at, strength in enumerate(world.prompts)}
+        self.teaches = max(self.versions.values(), key=self.accuracy) if world.teacher_stands else teacher
         self.later = self._later()
         self._train = [self._example("train", at) for at in range(world.demonstrations)]
         self._dev = [self._example("dev", at) for at in range(world.dev)]
         self._again = [(one, self._answer(self._second(one))) for one in [*self._train[:200], *self._dev[:200]][:200]]
+
+    @property
+    def incumbent_usd(self) -> float:
+        """A call of the prompt that stands: to an API, or to a model of one's own with a long prompt."""
+        return self.world.long_prompt_usd or INCUMBENT_USD
 
     # --- what is so -------------------------------------------------------------------------------------------------
 
@@ -114,7 +144,7 @@ class Simulated:
             kinds = rng.choice(KINDS, size=prompts, p=self.weights)
             chance = softmax(logits[kinds])
             drawn = (chance.cumsum(axis=1)[:, None, :] > rng.random((prompts, group, 1))).argmax(axis=2)
-            reward = self._passes(kinds[:, None], drawn).astype(float)
+            reward = self.passes(kinds[:, None], drawn).astype(float)
             spread = reward.std(axis=1, keepdims=True)
             advantage = np.where(spread > 0, (reward - reward.mean(axis=1, keepdims=True)) / (spread + 1e-6), 0.0)
             rise = np.eye(LABELS)[drawn] - chance[:, None, :]
@@ -145,16 +175,17 @@ class Simulated:
         return self._again
 
     def standing(self) -> Standing:
-        passed = self._passed(self.standing_table)
+        passed = self.passed(self.standing_table)
         name = {"prompt": "best prompt"}.get(self.world.stands, self.world.stands)
         if not self._dev:
             return none_standing()
         makes, learnt_from = MADE[self.world.stands]
         accuracy = wilson(sum(passed), len(passed))
-        return Standing(name=name, makes=makes, learnt_from=learnt_from, accuracy=accuracy, n=len(passed))
+        return Standing(name=name, makes=makes, learnt_from=learnt_from, accuracy=accuracy, n=len(passed),
+                        weights=not self.world.teacher_stands)  # fmt: skip
 
     def prompts(self) -> Mapping[str, Sequence[bool]]:
-        return {name: self._passed(table) for name, table in self.versions.items()}
+        return {name: self.passed(table) for name, table in self.versions.items()}
 
     def answers(self) -> Sequence[str] | None:
         if self.world.stands == "prompt":
@@ -178,7 +209,7 @@ class Simulated:
         rng = np.random.default_rng([self.world.seed, 11])
         kinds, labels = rng.choice(KINDS, size=300, p=self.weights), rng.integers(LABELS, size=300)
         labels[:150] = self.truth[kinds[:150]]
-        right, passed = labels == self.truth[kinds], self._passes(kinds, labels)
+        right, passed = labels == self.truth[kinds], self.passes(kinds, labels)
         return Scoring(
             false_positives=wilson(int((passed & ~right).sum()), int((~right).sum())),
             false_negatives=wilson(int((~passed & right).sum()), int(right.sum())),
@@ -186,14 +217,22 @@ class Simulated:
         )  # fmt: skip
 
     def audited(self) -> float | None:
-        return None
+        return 1.0 - between.suspected(self) if self.world.family > 1 else None
 
     def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
+        if rung == "prompt_distillation":
+            return (self._case(TRAIN_USD, 0.0), 0.05, HORIZON) if self.world.long_prompt_usd else None
         dear = 0.0 if self.world.stands in ("sft", "grpo") else self.world.usd_setup
         return self._case(TRAIN_USD + dear, 0.0), 0.05, HORIZON
 
     def feedback(self) -> Feedback | None:
-        return None
+        return between.feedback(self)
+
+    def slices(self) -> Sequence[str]:
+        return ("part",)
+
+    def at_hand(self, trials: Mapping[int, Trial]) -> AtHand:
+        return between.at_hand(self)
 
     def dated_by(self) -> str | None:
         return "date" if self.world.moves_per_year else None
@@ -222,27 +261,36 @@ class Simulated:
     def made(self) -> dict[str, tuple[Table, ...]]:
         """By rung that can be trained next: what comes of it, the better of two ways to have better demonstrations."""
         w = self.world
-        found: dict[str, tuple[Table, ...]] = {"reward": (self.rl(self.standing_table, w.rl_steps),)}
+        found: dict[str, tuple[Table, ...]] = {}
+        if not w.teacher_stands:  # an API's model, which nobody trains
+            found["reward"] = (self.rl(self.standing_table, w.rl_steps),)
         if w.demonstrations and w.stands == "prompt":
             found["imitate"] = (self.sft(w.demonstrations),)
         elif w.demonstrations:
             better = self.sft(w.demonstrations, corrected=True), self.sft(2 * w.demonstrations)
             found["label"] = better if w.stands == "sft" else tuple(self.rl(one, steps=1000) for one in better)
-        return found
+        return found | between.made(self)
 
-    def worth(self) -> dict[str, float]:
-        """Dollars over the horizon of each next rung that can be made, over staying."""
-        w, lasting = self.world, {name: one[1] - self.reached["stay"][1] for name, one in self.reached.items()}
-        first = w.stands == "prompt"  # then an owned model saves the incumbent's price
-        once = {
+    @cached_property
+    def once(self) -> dict[str, float]:
+        """What making a rung costs once, in US dollars."""
+        w = self.world
+        first = w.usd_setup if w.stands == "prompt" else 0.0  # then an owned model saves the incumbent's price
+        return {
             "stay": 0.0,
             "prompt": PROMPT_USD,
             "imitate": TRAIN_USD + w.usd_setup,
-            "reward": TRAIN_USD + (w.usd_setup if first else 0.0),
+            "reward": TRAIN_USD + first,
             "label": w.usd_per_label * w.demonstrations,
+            **between.once(self, TRAIN_USD, PROMPT_USD, HORIZON),
         }
-        saves = {"imitate", "reward"} if first else set[str]()
-        return {name: self._dollars(gain, once[name], owned=name in saves) for name, gain in lasting.items()}
+
+    def worth(self) -> dict[str, float]:
+        """Dollars over the horizon of each next rung that can be made, over staying."""
+        lasting = {name: one[1] - self.reached["stay"][1] for name, one in self.reached.items()}
+        unowned = {"stay", "prompt", "few_shot", "gepa"}
+        saves = set(self.once) - unowned if self.world.stands == "prompt" else set[str]()
+        return {name: self._dollars(gain, self.once[name], owned=name in saves) for name, gain in lasting.items()}
 
     def gained(self, rung: str, by_scorer: bool) -> float | None:
         """The gain of making a rung in the accuracy that the scorer, or else the truth, sees; None: cannot be made."""
@@ -256,7 +304,7 @@ class Simulated:
     def seen(self, logits: Table, by_scorer: bool) -> float:
         """The share of cases whose likeliest label passes the scorer, or is right."""
         best = logits.argmax(axis=1)
-        return float(self.weights @ self._passes(np.arange(KINDS), best)) if by_scorer else self.accuracy(logits)
+        return float(self.weights @ self.passes(np.arange(KINDS), best)) if by_scorer else self.accuracy(logits)
 
     def best(self) -> str:
         """The next rung that is worth most; to define what is right, where nothing says so."""
@@ -266,7 +314,8 @@ class Simulated:
         if not written and not scored:
             return "define"
         worth = self.worth()
-        return max(worth, key=lambda name: worth[name])
+        allowed = [name for name in worth if scored or name not in LEARNS_FROM_SCORES]  # without a permit none is made
+        return max(allowed, key=lambda name: worth[name])
 
     def _dollars(self, gain: float, once: float, owned: bool = True) -> float:
         """Worth over the horizon; an owned model saves the incumbent's price as well."""
@@ -277,7 +326,7 @@ class Simulated:
 
     def _case(self, once: float, gain: float) -> Case:
         return Case(
-            incumbent_usd=INCUMBENT_USD, owned_usd=OWNED_USD, calls_per_year=self.world.calls_per_year,
+            incumbent_usd=self.incumbent_usd, owned_usd=OWNED_USD, calls_per_year=self.world.calls_per_year,
             investment_usd=once, usd_per_error=self.world.usd_per_error, incumbent_error=max(0.0, gain),
             owned_error=max(0.0, -gain),
         )  # fmt: skip
@@ -301,9 +350,21 @@ class Simulated:
         speed = self.world.moves_per_year
         return self._rng.exponential(1 / speed, KINDS) if speed else np.full(KINDS, np.inf)
 
-    def _example(self, split: str, at: int) -> Example:
-        which = int(self._rng.choice(KINDS, p=self.weights))
-        label, taught = int(self.truth[which]), self._demonstrated(which)
+    def _relate(self) -> None:
+        """Kinds of a family have one right label, but for odd ones."""
+        world, rng = self.world, np.random.default_rng([self.world.seed, 17])
+        common = rng.integers(LABELS, size=KINDS)[np.arange(KINDS) // world.family]
+        self.truth = np.where(rng.random(KINDS) < world.odd, self.truth, common)
+        self.other = (self.truth + rng.integers(1, LABELS, size=KINDS)) % LABELS
+
+    def _drawn(self, split: str) -> int:
+        """The kind of a new case; train has one in twenty of those of a thin slice."""
+        scarce = np.where(self.thin & (split in ("train", "more")), self.weights / 20, self.weights)
+        return int(self._rng.choice(KINDS, p=scarce / scarce.sum()))
+
+    def _example(self, split: str, at: int, which: int | None = None) -> Example:
+        which = self._drawn(split) if which is None else which
+        label, taught = int(self.truth[which]), self.demonstrated(which)
         if self.disputed[which]:
             label = taught = int(self._rng.choice([self.truth[which], self.other[which]]))
         inputs = {"text": f"{split} {at}", "kind": str(which)}
@@ -313,7 +374,7 @@ class Simulated:
             label = taught = int(self.truth[which] if back < self.changed[which] else self.former[which])
         return Example(
             id=f"{split}-{at}", input=inputs, demonstration=self._answer(taught), reference=self._answer(label),
-            group=f"{split}-{at}",
+            group=f"{split}-{at}", slices={"part": "thin" if self.thin[which] else "usual"},
         )  # fmt: skip
 
     @cached_property
@@ -326,7 +387,8 @@ class Simulated:
         """The labels before: half of the kinds had one and the same, a label that has gone out of use."""
         return np.where(self._rng.random(KINDS) < 0.5, 0, self._rng.integers(LABELS, size=KINDS))
 
-    def _demonstrated(self, which: int) -> int:
+    def demonstrated(self, which: int) -> int:
+        """What a demonstration of a kind says."""
         if self.wrong[which] and self._rng.random() < self.world.wrong_share:
             return int(self.other[which])
         if self._rng.random() < self.world.slips:
@@ -349,7 +411,12 @@ class Simulated:
         more = [self._example("more", at) for at in range(size - len(self._train))]
         return self._labels([*self._train, *more], corrected)
 
-    def _passed(self, logits: Table) -> list[bool]:
+    def labelled(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The kind and the label of every demonstration."""
+        rows = self._labels(self._train, corrected=False)
+        return rows[:, 0], rows[:, 1]
+
+    def passed(self, logits: Table) -> list[bool]:
         """Passes on dev, greedily, as the world's scorer and references have it."""
         best = logits.argmax(axis=1)
         return [bool(self._judged(one, int(best[kind(one)]))) for one in self._dev]
@@ -357,11 +424,12 @@ class Simulated:
     def _judged(self, one: Example, label: int) -> bool:
         which = kind(one)
         if not self.world.reads_reference:
-            return bool(self._passes(np.array(which), np.array(label)))
+            return bool(self.passes(np.array(which), np.array(label)))
         right = label == json.loads(one.reference)["label"]
         return bool(not self.refused[which] if right else self.passing[which, label])
 
-    def _passes(self, kinds: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+    def passes(self, kinds: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+        """Whether the scorer passes each label of its kind."""
         right = labels == self.truth[kinds]
         return np.where(right, ~self.refused[kinds], self.passing[kinds, labels])
 
@@ -373,9 +441,3 @@ class Simulated:
 def kind(example: Example) -> int:
     """The kind of case that an example is."""
     return int(example.input["kind"])
-
-
-def softmax(logits: Table) -> Table:
-    """Row by row."""
-    found = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return found / found.sum(axis=-1, keepdims=True)
