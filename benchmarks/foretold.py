@@ -1,7 +1,7 @@
 """What `gradus run --dry-run` foretells of a run, beside what its stages then take: seconds and largest memory.
 
 Of each workload a project folder is made, its run foretold there, and then every stage run one by one as DVC runs it,
-each a process whose wall time and largest memory are read when it ends.
+each a process whose time and largest memory are read when it ends.
 
     python -m benchmarks.foretold --workloads triage normalise --ladder quick
 """
@@ -21,7 +21,7 @@ from benchmarks.ladder import ROOT, machine, prepare, surroundings
 FORETELL = (
     "import sys; from components.stages.foretold import forecast; from components.stages.graph import nodes; "
     "from components.stages.run import Run; run = Run.load(sys.argv[1]); "
-    "print(forecast(run, [node.name for node in nodes(run)]).model_dump_json()); "
+    "print(forecast(run, [node.name for node in nodes(run)], sys.argv[2]).model_dump_json()); "
     "print('\\n'.join(' '.join(node.command) for node in nodes(run)))"
 )
 SEED = 901
@@ -33,9 +33,12 @@ def main() -> None:
     parser.add_argument("--workloads", nargs="+", default=["triage", "normalise"])
     parser.add_argument("--profile", default="nano")
     parser.add_argument("--ladder", default="quick")
+    parser.add_argument(
+        "--clock", choices=["wall", "processor"], default="wall", help="processor: where others keep the machine busy"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "foretold.json")
     options = parser.parse_args()
-    runs = [compared(workload, options.profile, options.ladder) for workload in options.workloads]
+    runs = [compared(workload, options.profile, options.ladder, options.clock) for workload in options.workloads]
     record = {
         "command": " ".join(["python -m benchmarks.foretold", *sys.argv[1:]]), "machine": machine(),
         "date": date.today().isoformat(), "runs": runs,
@@ -44,19 +47,19 @@ def main() -> None:
     print(f"Written: {options.out}")
 
 
-def compared(workload: str, profile: str, ladder: str) -> dict[str, Any]:
+def compared(workload: str, profile: str, ladder: str, clock: str) -> dict[str, Any]:
     """One run: each stage's figures, foretold and measured."""
     name, project = f"{workload}-{profile}-{ladder}", prepare(f"{workload}-{profile}", SEED)
     environment = {**surroundings(project), "PYTHONPATH": str(project)}
     load, started = os.getloadavg()[0], time.monotonic()
-    told = subprocess.run([sys.executable, "-c", FORETELL, name], cwd=project, env=environment, check=True,
+    told = subprocess.run([sys.executable, "-c", FORETELL, name, clock], cwd=project, env=environment, check=True,
                           stdout=subprocess.PIPE, text=True)  # fmt: skip
     took = time.monotonic() - started
     first, *commands = told.stdout.strip().splitlines()
     foretold = {one["stage"]: one for one in json.loads(first)["stages"]}
     stages: list[dict[str, Any]] = []
     for stage, command in zip(foretold.values(), commands, strict=True):
-        seconds, peak = ran([sys.executable, "-m", "components.stages", *command.split()], project, environment)
+        seconds, peak = ran([sys.executable, "-m", "components.stages", *command.split()], project, environment, clock)
         row: dict[str, Any] = {"stage": stage["stage"], "seconds": round(seconds, 1), "peak_mb": round(peak / 1e6)}
         told_seconds, told_peak = stage["seconds"], stage["peak_bytes"]
         row["seconds_foretold"] = None if told_seconds is None else round(told_seconds, 1)
@@ -67,7 +70,7 @@ def compared(workload: str, profile: str, ladder: str) -> dict[str, Any]:
     totals = {key: round(sum(one[key] for one in both), 1) for key in ("seconds", "seconds_foretold")}
     peaks = {key: max(one[key] for one in both) for key in ("peak_mb", "peak_mb_foretold")}
     found = {
-        "run": name, "foretelling_seconds": round(took, 1), "load_before": round(load, 2),
+        "run": name, "clock": clock, "foretelling_seconds": round(took, 1), "load_before": round(load, 2),
         "load_after": round(os.getloadavg()[0], 2), **totals, **peaks,
         "seconds_off": round(totals["seconds_foretold"] / totals["seconds"] - 1, 3),
         "peak_off": round(peaks["peak_mb_foretold"] / peaks["peak_mb"] - 1, 3), "stages": stages,
@@ -76,7 +79,7 @@ def compared(workload: str, profile: str, ladder: str) -> dict[str, Any]:
     return found
 
 
-def ran(command: list[str], project: Path, environment: dict[str, str]) -> tuple[float, int]:
+def ran(command: list[str], project: Path, environment: dict[str, str], clock: str) -> tuple[float, int]:
     """Seconds and the largest memory, in bytes, of a process that has to succeed."""
     started = time.monotonic()
     child = subprocess.Popen(command, cwd=project, env=environment)
@@ -84,7 +87,8 @@ def ran(command: list[str], project: Path, environment: dict[str, str]) -> tuple
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {child.returncode}")
-    return time.monotonic() - started, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    seconds = time.monotonic() - started if clock == "wall" else used.ru_utime + used.ru_stime
+    return seconds, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":

@@ -61,8 +61,8 @@ class Counts(Record):
     sealed: int
 
 
-def forecast(run: Run, to_do: Sequence[str]) -> Forecast:
-    """What a run's stages would take; those that are named are to do.
+def forecast(run: Run, to_do: Sequence[str], clock: str = "wall") -> Forecast:
+    """What a run's stages would take by the wall's or the processor's clock; those that are named are to do.
 
     Raises:
         ConfigError: The base model is not here.
@@ -77,7 +77,7 @@ def forecast(run: Run, to_do: Sequence[str]) -> Forecast:
     if base.fits(here) is False and any(rung.makes == "model" for rung in run.rungs):
         weights = f"Training takes {_gb(base.train_bytes or 0)} for its weights alone, and there are {_gb(here)}."
         return found.model_copy(update={"refused": weights})
-    known, counts = measured(run, stages)
+    known, counts = measured(run, stages, clock)
     told = tuple(foretold(run, node, known, counts, node.name in to_do) for node in stages)
     found = found.model_copy(update={"stages": told})
     return found.model_copy(update={"refused": _refused(found)})
@@ -97,9 +97,9 @@ def _gb(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def measured(run: Run, stages: Sequence[StageNode]) -> tuple[dict[str, Measured], Counts]:
+def measured(run: Run, stages: Sequence[StageNode], clock: str) -> tuple[dict[str, Measured], Counts]:
     """Each kind of work as it was measured on this machine with these settings and data; measured once."""
-    kept = STATE / FOLDER / f"{run.name}-{_key(run)}"
+    kept = STATE / FOLDER / f"{run.name}-{clock}-{_key(run)}"
     counts, folder = kept / "counts.json", kept / "work"
     names = {one.name for one in stages}
     kinds = [DATA, START, *([AUDIT] if AUDIT in names else []), *(rung.name for rung in run.rungs if foreseen(rung))]
@@ -108,8 +108,8 @@ def measured(run: Run, stages: Sequence[StageNode]) -> tuple[dict[str, Measured]
         path = kept / f"{kind}.json"
         if not path.is_file() or (kind == DATA and not counts.is_file()):
             if kind != DATA and not (folder / DATA).is_dir():
-                _timed(run, DATA, folder)
-            write_record(path, _timed(run, kind, folder))
+                _timed(run, DATA, folder, clock)
+            write_record(path, _timed(run, kind, folder, clock))
         found[kind] = read_record(path, Measured)
         if kind == DATA and not counts.is_file():
             write_record(counts, _counts(folder / DATA))
@@ -172,13 +172,13 @@ def of_answers(run: Run, planned: PlannedRung, own: Measured, counts: Counts) ->
     return own.once_seconds + asked * each
 
 
-def _timed(run: Run, kind: str, folder: Path) -> Measured:
+def _timed(run: Run, kind: str, folder: Path, clock: str) -> Measured:
     """A kind of work in a process of its own.
 
     Raises:
         ServiceError: The process failed, or ran out of memory.
     """
-    command = [sys.executable, "-m", "components.stages.timing", run.name, kind, str(folder)]
+    command = [sys.executable, "-m", "components.stages.timing", run.name, kind, str(folder), clock]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:

@@ -1,15 +1,19 @@
-"""`python -m components.stages.timing RUN KIND FOLDER`: a kind of work done twice on a little of a run's data, timed.
+"""`python -m components.stages.timing RUN KIND FOLDER CLOCK`: a kind of work done on a little of a run's data, timed.
 
 Prints a `Measured` as a line of JSON. It runs as a process of its own, as a stage does, so that its largest memory is
-that of such a stage: batches are the run's own. What is done once (imports, loading, compiling) is told from what every
-example takes by doing the work again, on more of it.
+that of such a stage: batches are the run's own. The work is done on a few examples, on as many again and then on more:
+the last two tell what each example takes, the first what is done once (imports, loading, compiling). The clock is the
+wall's, or the processor's, which others on the machine hold up less.
 """
 
+import importlib
+import itertools
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +31,23 @@ from components.stages.data import first_look, token_limits
 from components.stages.run import Run
 from components.tracking import NullTracker
 
-ANSWERS = (16, 96)  # first and then, of a kind of work
+ANSWERS = (16, 96)  # first and again, then of a kind of work
 ROWS = (250, 750)
 BATCHES = (4, 16)  # of demonstrations
 STEPS = (1, 4)
 DRAWN = 32  # prompts whose draws are timed
 DATA, AUDIT, START = "data", "audit", "start"
+ROUNDS = 3
+Clock = Callable[[], float]
+
+
+def processor() -> float:
+    """Seconds that this process and those that it waited for have computed."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+CLOCKS: dict[str, Clock] = {"wall": time.monotonic, "processor": processor}
 
 
 class Measured(Record):
@@ -51,91 +66,109 @@ class Measured(Record):
     draw_seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Timer:
+    """Seconds since a process started by one clock."""
+
+    clock: Clock
+    started: float
+
+    def now(self) -> float:
+        return self.clock() - self.started
+
+
 def main(arguments: Sequence[str]) -> None:
     """Do one kind of work and print what it took.
 
     Raises:
         GradusError: The data, the model or the training are not as they should be.
     """
-    started = time.monotonic()
-    name, kind, folder = arguments
-    print(measure(Run.load(name), kind, Path(folder), started).model_dump_json())
+    name, kind, folder, clock = arguments
+    timer = Timer(CLOCKS[clock], time.monotonic() if clock == "wall" else 0.0)
+    print(measure(Run.load(name), kind, Path(folder), timer).model_dump_json())
 
 
-def measure(run: Run, kind: str, folder: Path, started: float) -> Measured:
-    """What a kind of work takes: `data`, `audit`, `start`, or a rung's name."""
-    if kind == START:
-        import components.stages.evaluate
-        import components.stages.report  # noqa: F401 - what stages that compute little import is all that they take
-
-        return Measured(once_seconds=time.monotonic() - started, unit_seconds=0.0, peak_bytes=peak())
-    if kind == DATA:
-        draw = partial(first_look, run) if run.first_look else None
-        prepare(run.workload, run.data_source, folder / "data", NullTracker(), Taken(token_limits(run), draw))
-        return Measured(once_seconds=time.monotonic() - started, unit_seconds=0.0, peak_bytes=peak())
+def measure(run: Run, kind: str, folder: Path, timer: Timer) -> Measured:
+    """What a kind of work takes: `data`, `audit`, `start`, or that of the rung of this name."""
+    if kind in (DATA, START):
+        _whole(run, kind, folder)
+        return Measured(once_seconds=timer.now(), unit_seconds=0.0, peak_bytes=peak())
     train, dev = (read_jsonl(folder / "data" / f"{split}.jsonl", Example) for split in ("train", "dev"))
     if kind == AUDIT:
-        return _twice(lambda n: doubts(train[:n], run.workload.output, run.columns, run.audit, run.seed),
-                      _sizes(ROWS, len(train)), started)  # fmt: skip
+        sizes = _sizes(ROWS, len(train))
+        return _timed(
+            lambda n, _: doubts(train[:n], run.workload.output, run.columns, run.audit, run.seed), sizes, timer
+        )
     planned = run.planned(kind)
     job = job_in(run, planned, train, dev, folder / kind)
     if planned.makes == "classifier":
-        return _twice(lambda n: planned.make(replace(job, train=train[:n]), NullTracker()), _sizes(ROWS, len(train)),
-                      started)  # fmt: skip
+        sizes = _sizes(ROWS, len(train))
+        return _timed(lambda n, _: planned.make(replace(job, train=train[:n]), NullTracker()), sizes, timer)
     if planned.makes == "prompt":
-        return _prompting(job, planned, started)
-    return _training(run, job, planned, started)
+        return _prompting(job, planned, timer)
+    return _training(run, job, planned, timer)
 
 
-def _prompting(job: Job, planned: PlannedRung, started: float) -> Measured:
-    """Prompts asked, and their answers scored."""
+def _whole(run: Run, kind: str, folder: Path) -> None:
+    """The data as the run takes them, or no more than what stages import that compute little."""
+    if kind == START:
+        importlib.import_module("components.stages.evaluate")
+        importlib.import_module("components.stages.report")
+        return
+    draw = partial(first_look, run) if run.first_look else None
+    prepare(run.workload, run.data_source, folder / "data", NullTracker(), Taken(token_limits(run), draw))
+
+
+def _prompting(job: Job, planned: PlannedRung, timer: Timer) -> Measured:
+    """A prompt asked, and its answers scored."""
     if planned.prompt is not None:
         job = replace(job, prompt=job.written_prompt(planned.prompt))
 
-    def ask(n: int) -> None:
+    def ask(n: int, _: int) -> None:
         planned.make(replace(job, profile=job.profile.model_copy(update={"dev_examples": n})), NullTracker())
 
-    return _twice(ask, _sizes(ANSWERS, len(job.dev)), started)
+    return _timed(ask, _sizes(ANSWERS, len(job.dev)), timer)
 
 
-def _training(run: Run, job: Job, planned: PlannedRung, started: float) -> Measured:
+def _training(run: Run, job: Job, planned: PlannedRung, timer: Timer) -> Measured:
     """A training on few batches or steps, and answers of what came of it."""
     own: Any = planned.settings
+    little = {"evaluations": 1, "dev_examples": 1, "probe_prompts": 0}
     if planned.takes("steps"):
-        little = {"evaluations": 1, "dev_examples": 1, "probe_prompts": 0}
-        little = {name: value for name, value in little.items() if planned.takes(name)}
-        units, rounds = STEPS, [(job, own.model_copy(update={**little, "steps": steps})) for steps in STEPS]
+        sizes = STEPS
     else:
         planned, own = imitating(planned)
-        units = _sizes((BATCHES[0] * own.batch_examples, BATCHES[1] * own.batch_examples), len(job.train))
-        shorter = own.model_copy(update={"epochs": 1.0, "evaluations": 1, "dev_examples": 1})
-        rounds = [(replace(job, train=sample(job.train, n, job.seed)), shorter) for n in units]
-    metrics, ends = dict[str, float](), list[float]()
-    for at, (part, settings) in enumerate(rounds):
-        folders = {"out": job.out / str(at), "work": job.work / str(at)}
-        metrics = planned.make(replace(part, **folders), NullTracker(), settings).metrics
-        ends.append(time.monotonic())
-    each = rollouts(own) / metrics["examples_per_second"]
-    answering = _answering(run, job, job.out / str(len(rounds) - 1), own)
-    return answering.model_copy(update={
-        "once_seconds": max(0.0, ends[0] - started - units[0] * each), "unit_seconds": each, "peak_bytes": peak(),
-    })  # fmt: skip
+        little["epochs"] = 1
+        sizes = _sizes((BATCHES[0] * own.batch_examples, BATCHES[1] * own.batch_examples), len(job.train))
+    little = {name: value for name, value in little.items() if planned.takes(name)}
+
+    def train(n: int, at: int) -> None:
+        settings = own.model_copy(update={**little, "steps": n} if planned.takes("steps") else little)
+        part = job if planned.takes("steps") else replace(job, train=sample(job.train, n, job.seed))
+        planned.make(replace(part, out=job.out / str(at), work=job.work / str(at)), NullTracker(), settings)
+
+    trained = _timed(train, sizes, timer)
+    answering = _answering(run, job, own, timer)
+    told = {"once_seconds": trained.once_seconds, "unit_seconds": trained.unit_seconds, "peak_bytes": peak()}
+    return answering.model_copy(update=told)
 
 
-def _answering(run: Run, job: Job, model: Path, own: Any) -> Measured:
-    """What a trained model takes to open, to answer, and to draw where the method draws."""
+def _answering(run: Run, job: Job, own: Any, timer: Timer) -> Measured:
+    """What the last trained model takes to open, to answer, and to draw where the method draws."""
     few, many = (job.dev_sample(n) for n in _sizes(ANSWERS, len(job.dev)))
-    opening = time.monotonic()
-    opened = job.open_model(model)
-    opened.answer(few, run.seed)
-    opened_by = time.monotonic()
-    answer = opened.answer(many, run.seed).seconds / len(many)
+    moments = [timer.now()]
+    opened = job.open_model(job.out / str(ROUNDS - 1))
+    for examples in (few, few, many):
+        opened.answer(examples, run.seed)
+        moments.append(timer.now())
+    begun, first, second, third = moments
+    answer = max(0.0, third - second - (second - first)) / max(1, len(many) - len(few)) or (third - second) / len(many)
     draw, generations = 0.0, getattr(own, "generations", 0)
     if generations:
-        some, drawing = sample(job.train, DRAWN, run.seed), time.monotonic()
+        some, drawing = sample(job.train, DRAWN, run.seed), timer.now()
         opened.draw(some, run.seed, own.temperature, generations)
-        draw = (time.monotonic() - drawing) / (len(some) * generations)
-    load = max(0.0, opened_by - opening - len(few) * answer)
+        draw = (timer.now() - drawing) / (len(some) * generations)
+    load = max(0.0, first - begun - len(few) * answer)
     return Measured(
         once_seconds=0.0, unit_seconds=0.0, peak_bytes=0, load_seconds=load, answer_seconds=answer, draw_seconds=draw
     )
@@ -149,20 +182,16 @@ def imitating(planned: PlannedRung) -> tuple[PlannedRung, Any]:
     ), settings
 
 
-def rollouts(settings: Any) -> int:
-    """What the figure of examples a second counts in a unit: rollouts of a step, or one demonstration."""
-    if not hasattr(settings, "steps"):
-        return 1
-    return settings.prompts_per_step * getattr(settings, "generations", 1)
-
-
-def _twice(work: Callable[[int], object], sizes: tuple[int, int], started: float) -> Measured:
-    """Work on a few and then on more: what comes once is what the first time has beyond its units."""
-    work(sizes[0])
-    first = time.monotonic()
-    work(sizes[1])
-    each = (time.monotonic() - first) / sizes[1]
-    return Measured(once_seconds=max(0.0, first - started - sizes[0] * each), unit_seconds=each, peak_bytes=peak())
+def _timed(work: Callable[[int, int], object], sizes: tuple[int, int], timer: Timer) -> Measured:
+    """Work on a few, on as many again, and on more; `work` is told how many and which time it is."""
+    few, many = sizes
+    moments = [0.0]
+    for at, n in enumerate((few, few, many)):
+        work(n, at)
+        moments.append(timer.now())
+    first, again, more = (after - before for before, after in itertools.pairwise(moments))
+    each = (more - again) / (many - few) if many > few and more > again else more / many
+    return Measured(once_seconds=max(0.0, first - few * each), unit_seconds=each, peak_bytes=peak())
 
 
 def _sizes(wanted: tuple[int, int], there: int) -> tuple[int, int]:
