@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -102,10 +102,15 @@ def unchanged(run: Run, names: list[str]) -> bool:
 
 def stale(run: Run, stages: Sequence[StageNode]) -> list[str]:
     """The names of stages that have something to do: what they read or left changed, or a stage before them has."""
+    changed = {node.name for node in stages if not unchanged(run, [node.name])}
+    return following(stages, changed)
+
+
+def following(stages: Sequence[StageNode], changed: Collection[str]) -> list[str]:
+    """The names of stages that changed, or that read what one of these leaves, in their order."""
     found, made = list[str](), set[Path]()
     for node in stages:
-        after = any(_feeds(out, Path(dep)) for out in made for dep in node.deps)
-        if after or not unchanged(run, [node.name]):
+        if node.name in changed or any(_feeds(out, Path(dep)) for out in made for dep in node.deps):
             found.append(node.name)
             made |= {Path(out) for out in node.outs}
     return found

@@ -80,10 +80,10 @@ def forecast(run: Run, to_do: Sequence[str], clock: str = "wall") -> Forecast:
     known, counts = measured(run, stages, clock)
     told = tuple(foretold(run, node, known, counts, node.name in to_do) for node in stages)
     found = found.model_copy(update={"stages": told})
-    return found.model_copy(update={"refused": _refused(found)})
+    return found.model_copy(update={"refused": refused(found)})
 
 
-def _refused(found: Forecast) -> str:
+def refused(found: Forecast) -> str:
     """Why a run does not fit, empty where it does."""
     largest = max((one for one in found.stages if one.to_do), key=lambda one: one.peak_bytes or 0, default=None)
     if largest is not None and (largest.peak_bytes or 0) > found.memory_bytes:

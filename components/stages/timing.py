@@ -96,14 +96,14 @@ def measure(run: Run, kind: str, folder: Path, timer: Timer) -> Measured:
     train, dev = (read_jsonl(folder / "data" / f"{split}.jsonl", Example) for split in ("train", "dev"))
     if kind == AUDIT:
         sizes = _sizes(ROWS, len(train))
-        return _timed(
+        return timed(
             lambda n, _: doubts(train[:n], run.workload.output, run.columns, run.audit, run.seed), sizes, timer
         )
     planned = run.planned(kind)
     job = job_in(run, planned, train, dev, folder / kind)
     if planned.makes == "classifier":
         sizes = _sizes(ROWS, len(train))
-        return _timed(lambda n, _: planned.make(replace(job, train=train[:n]), NullTracker()), sizes, timer)
+        return timed(lambda n, _: planned.make(replace(job, train=train[:n]), NullTracker()), sizes, timer)
     if planned.makes == "prompt":
         return _prompting(job, planned, timer)
     return _training(run, job, planned, timer)
@@ -127,12 +127,13 @@ def _prompting(job: Job, planned: PlannedRung, timer: Timer) -> Measured:
     def ask(n: int, _: int) -> None:
         planned.make(replace(job, profile=job.profile.model_copy(update={"dev_examples": n})), NullTracker())
 
-    return _timed(ask, _sizes(ANSWERS, len(job.dev)), timer)
+    return timed(ask, _sizes(ANSWERS, len(job.dev)), timer)
 
 
 def _training(run: Run, job: Job, planned: PlannedRung, timer: Timer) -> Measured:
     """A training on few batches or steps, and answers of what came of it."""
     own: Any = planned.settings
+    draws = own  # as the method does, also where its training is done by imitation alone
     little = {"evaluations": 1, "dev_examples": 1, "probe_prompts": 0}
     if planned.takes("steps"):
         sizes = STEPS
@@ -147,13 +148,13 @@ def _training(run: Run, job: Job, planned: PlannedRung, timer: Timer) -> Measure
         part = job if planned.takes("steps") else replace(job, train=sample(job.train, n, job.seed))
         planned.make(replace(part, out=job.out / str(at), work=job.work / str(at)), NullTracker(), settings)
 
-    trained = _timed(train, sizes, timer)
-    answering = _answering(run, job, own, timer)
+    trained = timed(train, sizes, timer)
+    answering = _answering(run, job, draws, timer)
     told = {"once_seconds": trained.once_seconds, "unit_seconds": trained.unit_seconds, "peak_bytes": peak()}
     return answering.model_copy(update=told)
 
 
-def _answering(run: Run, job: Job, own: Any, timer: Timer) -> Measured:
+def _answering(run: Run, job: Job, draws: Any, timer: Timer) -> Measured:
     """What the last trained model takes to open, to answer, and to draw where the method draws."""
     few, many = (job.dev_sample(n) for n in _sizes(ANSWERS, len(job.dev)))
     moments = [timer.now()]
@@ -163,10 +164,10 @@ def _answering(run: Run, job: Job, own: Any, timer: Timer) -> Measured:
         moments.append(timer.now())
     begun, first, second, third = moments
     answer = max(0.0, third - second - (second - first)) / max(1, len(many) - len(few)) or (third - second) / len(many)
-    draw, generations = 0.0, getattr(own, "generations", 0)
+    draw, generations = 0.0, getattr(draws, "generations", 0)
     if generations:
         some, drawing = sample(job.train, DRAWN, run.seed), timer.now()
-        opened.draw(some, run.seed, own.temperature, generations)
+        opened.draw(some, run.seed, draws.temperature, generations)
         draw = (timer.now() - drawing) / (len(some) * generations)
     load = max(0.0, first - begun - len(few) * answer)
     return Measured(
@@ -182,7 +183,7 @@ def imitating(planned: PlannedRung) -> tuple[PlannedRung, Any]:
     ), settings
 
 
-def _timed(work: Callable[[int, int], object], sizes: tuple[int, int], timer: Timer) -> Measured:
+def timed(work: Callable[[int, int], object], sizes: tuple[int, int], timer: Timer) -> Measured:
     """Work on a few, on as many again, and on more; `work` is told how many and which time it is."""
     few, many = sizes
     moments = [0.0]
