@@ -130,8 +130,8 @@ def ways_table(advice: "Advice") -> "Table":
     from components.advice.words import points, taking
 
     shown = Table(title="What may come next, the cheapest first")
-    for name in ("way", "points", "takes"):
-        shown.add_column(name, no_wrap=True)
+    for name, width in (("way", 25), ("points", 22), ("takes", 15)):
+        shown.add_column(name, no_wrap=True, min_width=width)
     shown.add_column("verdict", no_wrap=True, overflow="ellipsis")
     for way in advice.ways:
         advised = way.rung == advice.choice.rung

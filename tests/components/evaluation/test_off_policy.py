@@ -76,8 +76,8 @@ def test_failures_too_rare_to_be_logged_leave_an_interval_that_holds_them() -> N
         held += found.value.low <= 0.98 <= found.value.high
     assert 0.91 <= held / 400 <= 0.97, held / 400  # 0.93 within two standard errors; without what is counted in, 0.83
     none_failed = off_policy([1.0] * 200, [0.0] * 200).value
-    # Of 202 answers that weigh alike one is wrong; two are counted in: sqrt((1 / 202)² (201² + 1) / 202²) · (1 + 1/201)
-    assert none_failed.low == pytest.approx(1 - 1.97196 * 0.004975, abs=1e-4)
+    # 201 right and one wrong: residuals 1/201 and −1, over 202; Student's quantile with 199 is 1.97196
+    assert none_failed.low == pytest.approx(1 - 1.97196 * math.sqrt(201 / 201**2 + 1) / 202)
 
 
 def _simulated(rng: np.random.Generator, n: int, logged: Table, other: Table, right: Table) -> OffPolicy:
