@@ -36,9 +36,10 @@ def main() -> None:
     parser.add_argument(
         "--clock", choices=["wall", "processor"], default="wall", help="processor: where others keep the machine busy"
     )
+    parser.add_argument("--again", action="store_true", help="foretell stages that an earlier call has run")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "foretold.json")
     options = parser.parse_args()
-    runs = [compared(workload, options.profile, options.ladder, options.clock) for workload in options.workloads]
+    runs = [compared(workload, options) for workload in options.workloads]
     record = {
         "command": " ".join(["python -m benchmarks.foretold", *sys.argv[1:]]), "machine": machine(),
         "date": date.today().isoformat(), "runs": runs,
@@ -47,36 +48,58 @@ def main() -> None:
     print(f"Written: {options.out}")
 
 
-def compared(workload: str, profile: str, ladder: str, clock: str) -> dict[str, Any]:
+def compared(workload: str, options: argparse.Namespace) -> dict[str, Any]:
     """One run: each stage's figures, foretold and measured."""
-    name, project = f"{workload}-{profile}-{ladder}", prepare(f"{workload}-{profile}", SEED)
+    name = f"{workload}-{options.profile}-{options.ladder}"
+    project = prepare(f"{workload}-{options.profile}", SEED, keep=options.again)
     environment = {**surroundings(project), "PYTHONPATH": str(project)}
-    load, started = os.getloadavg()[0], time.monotonic()
-    told = subprocess.run([sys.executable, "-c", FORETELL, name, clock], cwd=project, env=environment, check=True,
-                          stdout=subprocess.PIPE, text=True)  # fmt: skip
+    kept, load, started = project / "state" / "measured.json", os.getloadavg()[0], time.monotonic()
+    told = subprocess.run(
+        [sys.executable, "-c", FORETELL, name, options.clock], cwd=project, env=environment, check=True,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     took = time.monotonic() - started
     first, *commands = told.stdout.strip().splitlines()
     foretold = {one["stage"]: one for one in json.loads(first)["stages"]}
-    stages: list[dict[str, Any]] = []
-    for stage, command in zip(foretold.values(), commands, strict=True):
-        seconds, peak = ran([sys.executable, "-m", "components.stages", *command.split()], project, environment, clock)
-        row: dict[str, Any] = {"stage": stage["stage"], "seconds": round(seconds, 1), "peak_mb": round(peak / 1e6)}
-        told_seconds, told_peak = stage["seconds"], stage["peak_bytes"]
-        row["seconds_foretold"] = None if told_seconds is None else round(told_seconds, 1)
-        row["peak_mb_foretold"] = None if told_peak is None else round(told_peak / 1e6)
-        stages.append(row)
-        print(json.dumps(stages[-1]), flush=True)
-    both = [one for one in stages if one["seconds_foretold"] is not None]
-    totals = {key: round(sum(one[key] for one in both), 1) for key in ("seconds", "seconds_foretold")}
-    peaks = {key: max(one[key] for one in both) for key in ("peak_mb", "peak_mb_foretold")}
+    measured: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if options.again else {}
+    for stage, command in zip(foretold, commands, strict=True):
+        if stage not in measured:
+            stage_command = [sys.executable, "-m", "components.stages", *command.split()]
+            measured[stage] = ran(stage_command, project, environment, options.clock)
+            kept.write_text(json.dumps(measured), encoding="utf-8")
+        print(stage, measured[stage], foretold[stage], flush=True)
+    stages = [row(stage, measured[stage["stage"]]) for stage in foretold.values()]
     found = {
-        "run": name, "clock": clock, "foretelling_seconds": round(took, 1), "load_before": round(load, 2),
-        "load_after": round(os.getloadavg()[0], 2), **totals, **peaks,
-        "seconds_off": round(totals["seconds_foretold"] / totals["seconds"] - 1, 3),
-        "peak_off": round(peaks["peak_mb_foretold"] / peaks["peak_mb"] - 1, 3), "stages": stages,
+        "run": name, "clock": options.clock, "foretelling_seconds": round(took, 1), "load_before": round(load, 2),
+        "load_after": round(os.getloadavg()[0], 2), **summary(stages), "stages": stages,
     }  # fmt: skip
     print(json.dumps({key: value for key, value in found.items() if key != "stages"}), flush=True)
     return found
+
+
+def row(stage: dict[str, Any], measured: tuple[float, int]) -> dict[str, Any]:
+    """One stage; None where nothing foretells it."""
+    seconds, peak = stage["seconds"], stage["peak_bytes"]
+    return {
+        "stage": stage["stage"], "seconds": round(measured[0], 1), "peak_mb": round(measured[1] / 1e6),
+        "seconds_foretold": None if seconds is None else round(seconds, 1),
+        "peak_mb_foretold": None if peak is None else round(peak / 1e6),
+    }  # fmt: skip
+
+
+def summary(stages: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of the stages that are foretold: all seconds, the largest memory, and how far off both are."""
+    both = [one for one in stages if one["seconds_foretold"] is not None]
+    totals = {key: round(sum(one[key] for one in both), 1) for key in ("seconds", "seconds_foretold")}
+    peaks = {key: max(one[key] for one in both) for key in ("peak_mb", "peak_mb_foretold")}
+    within = {
+        f"stages_{name}_within_30": sum(abs(one[told] / one[seen] - 1) <= 0.3 for one in both)
+        for name, seen, told in (("seconds", "seconds", "seconds_foretold"), ("peak", "peak_mb", "peak_mb_foretold"))
+    }
+    return {
+        **totals, **peaks, "seconds_off": round(totals["seconds_foretold"] / totals["seconds"] - 1, 3),
+        "peak_off": round(peaks["peak_mb_foretold"] / peaks["peak_mb"] - 1, 3), "stages_foretold": len(both), **within,
+    }  # fmt: skip
 
 
 def ran(command: list[str], project: Path, environment: dict[str, str], clock: str) -> tuple[float, int]:

@@ -109,6 +109,8 @@ def measured(run: Run, stages: Sequence[StageNode], clock: str) -> tuple[dict[st
         if not path.is_file() or (kind == DATA and not counts.is_file()):
             if kind != DATA and not (folder / DATA).is_dir():
                 _timed(run, DATA, folder, clock)
+            if kind == START:
+                _timed(run, kind, folder, clock)  # makes the record that the second time opens
             write_record(path, _timed(run, kind, folder, clock))
         found[kind] = read_record(path, Measured)
         if kind == DATA and not counts.is_file():
@@ -128,7 +130,8 @@ def foreseen(rung: PlannedRung) -> bool:
 def foretold(
     run: Run, node: StageNode, known: Mapping[str, Measured], counts: Counts, to_do: bool
 ) -> Foretold:  # fmt: skip
-    """A stage by its kind of work and its units."""
+    """A stage by its kind of work and its units, and what recording it takes."""
+    record = known[START].record_seconds
     stage, *part = node.command[:1] + node.command[2:]
     kind = part[0] if part and part[0] in known else stage if stage in known else ""
     own = known.get(kind)
@@ -137,14 +140,13 @@ def foretold(
             return Foretold(stage=node.name, to_do=to_do)
         planned = run.planned(part[0])
         seconds = of_rung(planned, own, counts) if stage == "rung" else of_answers(run, planned, own, counts)
-        return Foretold(stage=node.name, to_do=to_do, seconds=seconds, peak_bytes=own.peak_bytes)
+        return Foretold(stage=node.name, to_do=to_do, seconds=record + seconds, peak_bytes=own.peak_bytes)
     if stage == "certify":
         return Foretold(stage=node.name, to_do=to_do)
     own = own or known[START]
     rows = counts.train if stage == AUDIT else 0
-    return Foretold(
-        stage=node.name, to_do=to_do, seconds=own.once_seconds + rows * own.unit_seconds, peak_bytes=own.peak_bytes
-    )
+    seconds = record + own.once_seconds + rows * own.unit_seconds
+    return Foretold(stage=node.name, to_do=to_do, seconds=seconds, peak_bytes=own.peak_bytes)
 
 
 def of_rung(planned: PlannedRung, own: Measured, counts: Counts) -> float:

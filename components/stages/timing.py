@@ -55,7 +55,7 @@ class Measured(Record):
 
     Units are rows of data, answers to a prompt, demonstrations of a training, or steps of RL. Of what trains a model
     `load_seconds` is what opening the model takes, `answer_seconds` each of its greedy answers, `draw_seconds` each
-    drawn one.
+    drawn one. `record_seconds` are those of opening and closing a run of the record, as every stage does.
     """
 
     once_seconds: float
@@ -64,6 +64,7 @@ class Measured(Record):
     load_seconds: float = 0.0
     answer_seconds: float = 0.0
     draw_seconds: float = 0.0
+    record_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,11 @@ def main(arguments: Sequence[str]) -> None:
 
 def measure(run: Run, kind: str, folder: Path, timer: Timer) -> Measured:
     """What a kind of work takes: `data`, `audit`, `start`, or that of the rung of this name."""
-    if kind in (DATA, START):
-        _whole(run, kind, folder)
+    if kind == START:
+        return _starting(run, folder, timer)
+    if kind == DATA:
+        draw = partial(first_look, run) if run.first_look else None
+        prepare(run.workload, run.data_source, folder / "data", NullTracker(), Taken(token_limits(run), draw))
         return Measured(once_seconds=timer.now(), unit_seconds=0.0, peak_bytes=peak())
     train, dev = (read_jsonl(folder / "data" / f"{split}.jsonl", Example) for split in ("train", "dev"))
     if kind == AUDIT:
@@ -109,14 +113,21 @@ def measure(run: Run, kind: str, folder: Path, timer: Timer) -> Measured:
     return _training(run, job, planned, timer)
 
 
-def _whole(run: Run, kind: str, folder: Path) -> None:
-    """The data as the run takes them, or no more than what stages import that compute little."""
-    if kind == START:
-        importlib.import_module("components.stages.evaluate")
-        importlib.import_module("components.stages.report")
-        return
-    draw = partial(first_look, run) if run.first_look else None
-    prepare(run.workload, run.data_source, folder / "data", NullTracker(), Taken(token_limits(run), draw))
+def _starting(run: Run, folder: Path, timer: Timer) -> Measured:
+    """No more than what stages import that compute little, and a run of a record of its own, opened and closed.
+
+    The first time the record is made, which no stage does: the second time counts.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder.resolve()}/record.db"
+    for name in ("components.stages.evaluate", "components.stages.report"):
+        importlib.import_module(name)
+    imported = timer.now()
+    open_run = importlib.import_module("components.registry").open_run
+    with open_run(run.workload.name, START, {"run": run.name}) as tracker:
+        tracker.metrics({"stage_seconds": imported})
+    recorded = timer.now() - imported
+    return Measured(once_seconds=imported, unit_seconds=0.0, peak_bytes=peak(), record_seconds=recorded)
 
 
 def _prompting(job: Job, planned: PlannedRung, timer: Timer) -> Measured:
