@@ -148,6 +148,12 @@ bench-advice: setup ## Is the advice right? Simulated workloads whose best next 
 bench-methods: setup ## Methods against each other, rows that are missing (hours; ARGS="--workloads triage --methods few_shot --seeds 1")
 	$(BIN)/python -m benchmarks.methods $(ARGS)
 
+bench-off-policy: setup ## Do intervals of off-policy evaluation hold the truth? Simulated logs (a minute)
+	$(BIN)/python -m benchmarks.off_policy $(ARGS)
+
+bench-foretold: setup ## What --dry-run foretells of two first looks beside what they take (half an hour)
+	$(BIN)/python -m benchmarks.foretold $(ARGS)
+
 bench-trust: setup ## Certificates' coverage, ten hacked and ten honest trainings, the label audit (after make demo)
 	$(BIN)/python -m benchmarks.trust $(ARGS)
 

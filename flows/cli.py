@@ -124,6 +124,9 @@ def climb_ladder(
         Literal["local", "k8s"],
         typer.Option(help="Where stages run: here, or as Jobs of kubectl's cluster."),
     ] = "local",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what each stage would take; code 1 where it does not fit.")
+    ] = False,
 ) -> None:
     """Climb a ladder: data, audit, the rungs, certificate, answers, evaluation, gate and report.
 
@@ -142,6 +145,11 @@ def climb_ladder(
     run = Run.of(workload, profile, QUICK if quick else ladder)
     refuse_without_repository(Path.cwd())
     prefect_home()
+    if dry_run:
+        from flows.foretell import tell_ahead
+
+        tell_ahead(run)
+        return
     from flows.ladder import climb
     from flows.tasks import stop
 

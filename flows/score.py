@@ -27,8 +27,9 @@ def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
     since = now - hours * HOUR_S
     scoring = into_lake(run, since, now)
     log.info("Traces of the last %g hours: %s.", hours, scoring)
-    if run.workload.serving.judge_share:
-        log.info("Of a share of %g: %s.", run.workload.serving.judge_share, by_judge(run, since, now))
+    serving = run.workload.serving
+    if serving.judge_share or serving.labelling.checked < 1:
+        log.info("Of a share of %g: %s.", serving.judge_share, by_judge(run, since, now))
     merged(now)
     log.info("New assessments in MLflow: %s.", f"{into_mlflow(workload, since):,}")
     return scoring
@@ -50,9 +51,10 @@ def merged(now: float) -> int:
 
 @task(cache_policy=NO_CACHE)
 def by_judge(run: Run, since: float, until: float) -> Judged:
-    """Let the workload's judge mark a share of the answers, and log the cost."""
-    judge = judge_of(run)
-    bench = Bench(run.workload.name, judge, run.workload.serving.judge_share)
+    """Let the workload's judge mark a share of the answers and those that it reads for people, and log the cost."""
+    judge, serving = judge_of(run), run.workload.serving
+    aside = serving.labelling.share if serving.labelling.checked < 1 else 0.0
+    bench = Bench(run.workload.name, judge, serving.judge_share, aside)
     judged = judge_window(Lake(STATE / "lake"), bench, since, until)
     log.info("The judge's verdicts cost $%.4f.", judge_usd(run, judge))
     return judged

@@ -50,6 +50,16 @@ class LabellingParams(Settings):
     complete: float = Field(
         default=0.9, gt=0, le=1, description="Share of those drawn that must be labelled before they say anything."
     )
+    checked: float = Field(
+        default=1.0, gt=0, le=1,
+        description="Share of those drawn that people label. Below 1 the workload's judge reads all of them, and a "
+        "canary is judged by its verdicts, corrected by what people say of this share.",
+    )  # fmt: skip
+    most_misread: float = Field(
+        default=0.2, gt=0, le=0.5,
+        description="Share of answers that the judge may read otherwise than people, by the upper end of the interval.",
+    )  # fmt: skip
+    least_checked: int = Field(default=50, ge=10, description="Answers that both have read, before a judge counts.")
 
 
 class FeedbackParams(Settings):
