@@ -39,13 +39,13 @@ def into_lake(run: Run, since: float, until: float) -> Scoring:
     """Score what has evidence and no score yet."""
     workload = run.workload
     scorer = build(workload.scorer, workload.output)
-    return score_window(Lake(STATE / "lake"), workload.name, scorer, since, until)
+    return score_window(Lake.of(STATE / "lake"), workload.name, scorer, since, until)
 
 
 @task(cache_policy=NO_CACHE)
 def merged(now: float) -> int:
     """Merge the lake's small files: a server writes one every few seconds."""
-    return compact(Lake(STATE / "lake"), now)
+    return compact(Lake.of(STATE / "lake"), now)
 
 
 @task(cache_policy=NO_CACHE)
@@ -53,7 +53,7 @@ def by_judge(run: Run, since: float, until: float) -> Judged:
     """Let the workload's judge mark a share of the answers, and tell what that cost."""
     judge = judge_of(run)
     bench = Bench(run.workload.name, judge, run.workload.serving.judge_share)
-    judged = judge_window(Lake(STATE / "lake"), bench, since, until)
+    judged = judge_window(Lake.of(STATE / "lake"), bench, since, until)
     log.info("The judge's verdicts cost $%.4f.", judge_usd(run, judge))
     return judged
 
@@ -65,4 +65,4 @@ def into_mlflow(workload: str, since: float) -> int:
     Raises:
         RegistryError: It is away; the scores stay in the lake, and the next run comes again.
     """
-    return assess(Lake(STATE / "lake").read(Scored, workload, since))
+    return assess(Lake.of(STATE / "lake").read(Scored, workload, since))

@@ -39,7 +39,7 @@ def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
         return Follower(partial(lookup, name, alias), opened, settings.follow_s)
 
     spools, every_s = STATE / "spool" / name, settings.store_s
-    lake = Outlet(spools / "lake", sparing(Lake(STATE / "lake").store, FORGOTTEN), every_s)
+    lake = Outlet(spools / "lake", sparing(Lake.of(STATE / "lake").store, FORGOTTEN), every_s)
     record = Outlet(spools / "mlflow", sparing(store_traces, FORGOTTEN), every_s, settings.traces.mlflow_share)
     second = routing.fallback
     server = Server(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.registry.moved import settle
-from components.registry.store import SQLITE, addresses, told
+from components.registry.store import POSTGRES, SQLITE, addresses, await_database, told
 
 
 def application(project: Path) -> Callable[..., Any]:
@@ -16,8 +16,10 @@ def application(project: Path) -> Callable[..., Any]:
     Raises:
         RegistryError: The database does not open.
     """
-    uri, artifacts = addresses({}, project)
-    assert artifacts is not None  # SQLite's lie beside it
+    own = {name: value for name, value in os.environ.items() if name.startswith("GRADUS_")}  # not what clients ask
+    uri, folder = addresses(own, project)
+    assert folder is not None  # no server's
+    artifacts = own.get("GRADUS_ARTIFACTS") or str(folder)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # nothing here starts jobs, which run code
     from mlflow.environment_variables import (
         _MLFLOW_IN_JOB_EXECUTOR,  # pyright: ignore[reportPrivateUsage] — as `mlflow server` sets them
@@ -28,7 +30,7 @@ def application(project: Path) -> Callable[..., Any]:
     os.environ |= {
         BACKEND_STORE_URI_ENV_VAR: uri,
         REGISTRY_STORE_URI_ENV_VAR: uri,
-        ARTIFACT_ROOT_ENV_VAR: str(artifacts),
+        ARTIFACT_ROOT_ENV_VAR: artifacts,
         _MLFLOW_SERVER_BOOT_ID.name: uuid.uuid4().hex,
         _MLFLOW_IN_JOB_EXECUTOR.name: "false",
     }
@@ -36,6 +38,9 @@ def application(project: Path) -> Callable[..., Any]:
     from mlflow.server.handlers import initialize_backend_stores
 
     with told("a record of runs that opens"):
-        initialize_backend_stores(uri, uri, str(artifacts))
-        settle(Path(uri.removeprefix(SQLITE)), artifacts)
+        if uri.startswith(POSTGRES):
+            await_database(uri)
+        initialize_backend_stores(uri, uri, artifacts)
+        if uri.startswith(SQLITE):
+            settle(Path(uri.removeprefix(SQLITE)), folder)
     return app
