@@ -32,11 +32,11 @@ def place(address: str) -> Path:
         ConfigError: The packages for it are missing.
     """
     try:
-        import s3fs  # noqa: F401
         from upath import UPath
+
+        return cast(Path, UPath(address, use_listings_cache=False))
     except ImportError as error:
         raise ConfigError("expected a client for a lake on S3, found none: pip install gradus[s3]") from error
-    return cast(Path, UPath(address, use_listings_cache=False))
 
 
 def in_bucket(path: Path) -> bool:

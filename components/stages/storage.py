@@ -5,7 +5,9 @@ Decides names of variables; what is in them stands in params/storage.yaml. A var
 
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from components.errors import ConfigError, ServiceError
 from components.params import StorageParams, load
@@ -13,6 +15,7 @@ from components.params import StorageParams, load
 FILE = Path("params/storage.yaml")
 REMOTE = "storage"  # what DVC calls it
 RECORD, ARTIFACTS, LAKE, FLOWS = "GRADUS_RECORD", "GRADUS_ARTIFACTS", "GRADUS_LAKE", "GRADUS_FLOWS"
+S3_PACKAGES = ("boto3", "dvc_s3", "s3fs", "upath")  # of MLflow, DVC and the lake
 _ANSWER_S = 5
 
 
@@ -68,7 +71,7 @@ def attach_data(project: Path, params: StorageParams) -> None:
         _set_remote(edited, params)
 
 
-def _set_remote(settings: dict[str, dict[str, object]], params: StorageParams) -> None:
+def _set_remote(settings: Any, params: StorageParams) -> None:
     core, remotes = settings["core"], settings["remote"]
     if params.data:
         reached = {"endpointurl": params.s3.endpoint, "region": params.s3.region}
@@ -106,14 +109,12 @@ def _ask_database(name: str, address: str) -> None:
 
 
 def _ask_bucket(name: str, address: str, environment: Mapping[str, str]) -> None:
-    try:
-        import boto3
-        import dvc_s3  # noqa: F401 - what DVC and the lake go there by comes with it
-        import upath  # noqa: F401
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
-    except ImportError as error:
-        raise ConfigError(f"expected a client for storage.{name}, found none: pip install gradus[s3]") from error
+    if lacking := [package for package in S3_PACKAGES if find_spec(package) is None]:
+        raise ConfigError(f"expected the package {lacking[0]} for storage.{name}, found none: pip install gradus[s3]")
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
     bucket, _, path = address.removeprefix("s3://").partition("/")
     patience = Config(connect_timeout=_ANSWER_S, read_timeout=_ANSWER_S, retries={"total_max_attempts": 1})
     try:
