@@ -20,6 +20,7 @@ from components.serving import (
     sparing,
 )
 from components.stages.run import STATE, Run
+from flows.upstream import open_upstream
 from monitoring.lake import Lake
 
 SALT, FORGOTTEN = STATE / "serving" / "salt", STATE / "serving" / "forgotten"
@@ -32,7 +33,8 @@ def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
         EngineError: The API key of the second model is missing.
     """
     name, settings, routing = run.workload.name, run.workload.serving, run.workload.serving.routing
-    opened = partial(open_served, workload=run.workload, profile=run.profile)
+    opening = open_upstream if settings.upstream else open_served
+    opened = partial(opening, workload=run.workload, profile=run.profile)
 
     def follow(alias: str) -> Follower:
         lookup = registered if alias == "champion" else registered_if_any

@@ -59,6 +59,7 @@ from components.params.serving import (
     LabellingParams,
     RoutingParams,
     ServingParams,
+    UpstreamParams,
 )
 from components.params.storage import S3Params, StorageParams
 from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
@@ -88,6 +89,6 @@ __all__ = [
     "ProbeParams", "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams",
     "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "S3Params", "ScorerParams", "ServingParams",
     "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams",
-    "StorageParams", "TextRules", "TokenizerParams", "Traffic", "TrajectoryParams", "ValidationParams", "WatchParams",
-    "Workload", "changed", "load", "read_text", "read_yaml",
+    "StorageParams", "TextRules", "TokenizerParams", "Traffic", "TrajectoryParams", "UpstreamParams",
+    "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_text", "read_yaml",
 ]  # fmt: skip

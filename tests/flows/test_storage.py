@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.errors import RegistryError
 from components.params import StorageParams
 from components.records import Message, Rung, Verdict
 from components.registry import Candidate, Champion, Check, open_run, register_winner, registered
@@ -76,6 +77,20 @@ def test_a_version_is_kept_in_database_and_bucket_and_found_from_another_folder(
     monkeypatch.chdir(second)
     assert (registered("shop").folder / "answer.txt").read_text(encoding="utf-8") == "forty-two"
     assert registered("shop").number == champion.version
+
+
+def test_a_bucket_that_is_away_is_told_as_the_record_that_refuses(
+    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "AWS_MAX_ATTEMPTS": "1"}
+    for name, value in {**shared.secrets, **variables(StorageParams.model_validate(shared.settings)), **away}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("a", encoding="utf-8")
+    refused = pytest.raises(RegistryError, match=r"a\.txt to be stored, found .*127\.0\.0\.1")
+    with refused, open_run("away", "x", {}) as run:
+        run.artifact(tmp_path / "a.txt")
 
 
 def registered_winner(folder: Path) -> Champion:
