@@ -175,6 +175,12 @@ bench-masking: setup ## What masking finds and what it takes for personal wrongl
 bench-scale: setup ## Servers and cost for 10^6 to 10^10 calls a day: queues simulated with measured service
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
+bench-scale-training: setup ## One training by one process and by two, DDP and FSDP2 over gloo: is it the same? (minutes)
+	$(BIN)/python -m benchmarks.scale_training
+
+bench-scale-climb: setup ## A whole short climb on a recording cluster with S3 and PostgreSQL against one here (minutes)
+	$(BIN)/python -m benchmarks.scale_climb $(ARGS)
+
 bench-mutants: setup ## Do the tests of what guards something notice a changed line? (an hour; ARGS="--most 60")
 	$(BIN)/python -m benchmarks.mutants $(ARGS)
 

@@ -16,6 +16,7 @@ import typer
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from components.stages.environment import straightened
+from components.stages.storage import apply, attach_data, refuse_absent, storage
 from flows.advice import advice
 from flows.agent import agent
 from flows.bases import bases
@@ -83,6 +84,7 @@ def prepare(
     for name, value in _environment_defaults(Path.cwd()).items():
         os.environ.setdefault(name, value)
     os.environ.update(straightened(os.environ) | temporary_prefect(os.environ))
+    attach_data(Path.cwd(), apply(Path.cwd()))
     # Stages run as child processes and inherit the choice.
     os.environ["GRADUS_DEBUG"] = "1" if debug else "0"
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -144,6 +146,7 @@ def climb_ladder(
         raise ConfigError(f"expected --quick or --ladder, found --quick and --ladder {ladder}")
     run = Run.of(workload, profile, QUICK if quick else ladder)
     refuse_without_repository(Path.cwd())
+    refuse_absent(storage(Path.cwd()), os.environ)
     prefect_home()
     if dry_run:
         from flows.foretell import tell_ahead

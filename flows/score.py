@@ -40,13 +40,13 @@ def into_lake(run: Run, since: float, until: float) -> Scoring:
     """Score traces that have evidence and no score yet."""
     workload = run.workload
     scorer = build(workload.scorer, workload.output)
-    return score_window(Lake(STATE / "lake"), workload.name, scorer, since, until)
+    return score_window(Lake.of(STATE / "lake"), workload.name, scorer, since, until)
 
 
 @task(cache_policy=NO_CACHE)
 def merged(now: float) -> int:
-    """Merge the lake's small files, of which a server writes one every few seconds."""
-    return compact(Lake(STATE / "lake"), now)
+    """Merge the lake's small files: a server writes one every few seconds."""
+    return compact(Lake.of(STATE / "lake"), now)
 
 
 @task(cache_policy=NO_CACHE)
@@ -55,7 +55,7 @@ def by_judge(run: Run, since: float, until: float) -> Judged:
     judge, serving = judge_of(run), run.workload.serving
     aside = serving.labelling.share if serving.labelling.checked < 1 else 0.0
     bench = Bench(run.workload.name, judge, serving.judge_share, aside)
-    judged = judge_window(Lake(STATE / "lake"), bench, since, until)
+    judged = judge_window(Lake.of(STATE / "lake"), bench, since, until)
     log.info("The judge's verdicts cost $%.4f.", judge_usd(run, judge))
     return judged
 
@@ -67,4 +67,4 @@ def into_mlflow(workload: str, since: float) -> int:
     Raises:
         RegistryError: It is unavailable; the scores stay in the lake, and the next run tries again.
     """
-    return assess(Lake(STATE / "lake").read(Scored, workload, since))
+    return assess(Lake.of(STATE / "lake").read(Scored, workload, since))
