@@ -148,6 +148,12 @@ bench-advice: setup ## Is the advice right? Simulated workloads whose best next 
 bench-methods: setup ## Methods against each other, rows that are missing (hours; ARGS="--workloads triage --methods few_shot --seeds 1")
 	$(BIN)/python -m benchmarks.methods $(ARGS)
 
+bench-off-policy: setup ## Do intervals of off-policy evaluation hold the truth? Simulated logs (a minute)
+	$(BIN)/python -m benchmarks.off_policy $(ARGS)
+
+bench-foretold: setup ## What --dry-run foretells of two first looks beside what they take (half an hour)
+	$(BIN)/python -m benchmarks.foretold $(ARGS)
+
 bench-trust: setup ## Certificates' coverage, ten hacked and ten honest trainings, the label audit (after make demo)
 	$(BIN)/python -m benchmarks.trust $(ARGS)
 
@@ -168,6 +174,12 @@ bench-masking: setup ## What masking finds and what it takes for personal wrongl
 
 bench-scale: setup ## Servers and cost for 10^6 to 10^10 calls a day: queues simulated with measured service
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+bench-scale-training: setup ## One training by one process and by two, DDP and FSDP2 over gloo: is it the same? (minutes)
+	$(BIN)/python -m benchmarks.scale_training
+
+bench-scale-climb: setup ## A whole short climb on a recording cluster with S3 and PostgreSQL against one here (minutes)
+	$(BIN)/python -m benchmarks.scale_climb $(ARGS)
 
 bench-mutants: setup ## Do the tests of what guards something notice a changed line? (an hour; ARGS="--most 60")
 	$(BIN)/python -m benchmarks.mutants $(ARGS)

@@ -140,14 +140,14 @@ def majority(workload: Workload, dev: Sequence[Example]) -> dict[str, float]:
     """Field → share of its most frequent reference."""
     answers = [json.loads(example.reference) for example in dev]
     return {
-        name: round(Counter(json.dumps(one.get(name)) for one in answers).most_common(1)[0][1] / len(answers), 4)
+        name: round(Counter(json.dumps(answer.get(name)) for answer in answers).most_common(1)[0][1] / len(answers), 4)
         for name in workload.fields
     }
 
 
 def line(row: dict[str, Any]) -> str:
     """A row as text."""
-    fields = ", ".join(f"{name} {100 * one['value']:.0f}" for name, one in row["fields"].items())
+    fields = ", ".join(f"{name} {100 * interval['value']:.0f}" for name, interval in row["fields"].items())
     right, valid = (
         f"{100 * row[name]['value']:.1f} ({100 * row[name]['low']:.1f} to {100 * row[name]['high']:.1f})"
         for name in ("right", "valid")

@@ -140,8 +140,8 @@ def _compared(folder: Path, acknowledged: list[str]) -> Counter[str]:
         again.drain(lake.store)
         again.close()
     records = [*lake.read(Trace, WORKLOAD), *lake.read(Feedback, WORKLOAD)]
-    there = Counter(one.id if isinstance(one, Trace) else f"feedback-{one.trace_id}" for one in records)
-    plain.store("all", [one.model_dump_json() for one in records])
+    there = Counter(record.id if isinstance(record, Trace) else f"feedback-{record.trace_id}" for record in records)
+    plain.store("all", [record.model_dump_json() for record in records])
     compact(lake, time.time() + 3 * DAY)
     return Counter({
         "lost": len(set(acknowledged) - there.keys()),
@@ -165,9 +165,9 @@ def _results(lake: Any) -> str:
 class Life:
     """A process that writes, empties and merges, while its system calls fail."""
 
-    def __init__(self, folder: Path, told: int, rng: random.Random, name: str) -> None:
+    def __init__(self, folder: Path, pipe: int, rng: random.Random, name: str) -> None:
         self.folder, self.rng, self.name = folder, rng, name
-        self._told, self._say = told, os.write
+        self._told, self._say = pipe, os.write
         self._near: list[tuple[socket.socket, socket.socket]] = []
 
     def say(self, word: str) -> None:

@@ -283,7 +283,7 @@ def retrain(bench: Bench) -> dict[str, Any]:
 
     def prepared() -> Any:
         project = bench.climbed()
-        put(project, *(one for number in range(120) for one in (answered(number), corrected(number))))
+        put(project, *(record for number in range(120) for record in (answered(number), corrected(number))))
         return project
 
     def learnt(project: Any) -> dict[str, str]:

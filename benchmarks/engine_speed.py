@@ -57,8 +57,8 @@ def main() -> None:
             started = time.perf_counter()
             texts = answer()
             seconds = time.perf_counter() - started
-            rates[name].append(sum(one.usage.output_tokens for one in expected) / seconds)
-            equal[name] = statistics.mean(text == one.text for text, one in zip(texts, expected, strict=True))
+            rates[name].append(sum(completion.usage.output_tokens for completion in expected) / seconds)
+            equal[name] = statistics.mean(text == other.text for text, other in zip(texts, expected, strict=True))
     usages = [completion.usage for completion in completions.values()]
     record = summary(rates, equal) | {
         "asks": len(asks),

@@ -397,16 +397,18 @@ def pieces(requests: int, inputs: int, opened: Session | None) -> list[Piece]:
     planned: list[Piece] = []
     if opened:
         asked = [
-            (place, one, mode) for place, one in enumerate(operations(opened)) for mode in ("POSITIVE", "NEGATIVE")
+            (place, operation, mode)
+            for place, operation in enumerate(operations(opened))
+            for mode in ("POSITIVE", "NEGATIVE")
         ]
-        budgets = _shares(requests, [8.0 if one.body else 0.5 for _, one, _ in asked])
-        for (place, one, mode), budget in zip(asked, budgets, strict=True):
-            section = f"{one.method.upper()} {one.path}, {mode.lower()}"
+        budgets = _shares(requests, [8.0 if operation.body else 0.5 for _, operation, _ in asked])
+        for (place, operation, mode), budget in zip(asked, budgets, strict=True):
+            section = f"{operation.method.upper()} {operation.path}, {mode.lower()}"
             planned += _cut_up(section, budget, "requests", partial(fuzz_http, opened, place, mode))
-    budgets = _shares(inputs, [one.share for one in (*READERS, *FILES)])
-    for one, budget in zip((*READERS, *FILES), budgets, strict=True):
-        run = partial(fuzz_reader, one) if isinstance(one, Reader) else partial(fuzz_files, one)
-        planned += _cut_up(one.name, budget, "inputs", run)
+    budgets = _shares(inputs, [reader.share for reader in (*READERS, *FILES)])
+    for reader, budget in zip((*READERS, *FILES), budgets, strict=True):
+        run = partial(fuzz_reader, reader) if isinstance(reader, Reader) else partial(fuzz_files, reader)
+        planned += _cut_up(reader.name, budget, "inputs", run)
     return planned
 
 
@@ -431,7 +433,7 @@ def main() -> None:
         wanted = pieces(options.requests, options.inputs, opened)
         done = _done()
         part, parts = options.part or (0, 1)
-        for piece in (one for one in wanted[part::parts] if one.name not in done and not options.so_far):
+        for piece in (planned for planned in wanted[part::parts] if planned.name not in done and not options.so_far):
             done[piece.name] = _run(piece)
             with PROGRESS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(done[piece.name]) + "\n")

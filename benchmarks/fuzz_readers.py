@@ -164,7 +164,7 @@ def examples() -> dict[str, bytes]:
         for row in rows
     ]  # fmt: skip
     csv = "\n".join(["text;label;sum;received", *(f'"{r["text"]}";{r["label"]};{r["sum"]};2024-05-01' for r in rows)])
-    found = {
+    files = {
         "a.csv": csv.encode(),
         "u.csv": csv.encode("utf-16"),
         "a.tsv": csv.replace(";", "\t").encode(),
@@ -189,7 +189,7 @@ def examples() -> dict[str, bytes]:
         "labels.txt": b"".join(f"__label__{r['label']} {r['text']}\n".encode() for r in rows),
         "a.csv.gz": gzip.compress(csv.encode()),
     }  # fmt: skip
-    return found | {"a.xlsx": _workbook(rows), "a.parquet": _parquet(rows)}
+    return files | {"a.xlsx": _workbook(rows), "a.parquet": _parquet(rows)}
 
 
 def _jsonl(rows: Sequence[Mapping[str, object]]) -> bytes:

@@ -215,13 +215,13 @@ def _router(params: GateParams, world: Grouped, undecided: float, by_slices: boo
     and the last one all pairs of slices that gained.
     """
     champion, model = world.answers(undecided), world.answers(undecided)
-    bench, chosen, gained, told = Bench(params, by_slices), set(range(SLICES)), set[int](), True
+    bench, chosen, gained, revealed = Bench(params, by_slices), set(range(SLICES)), set[int](), True
     for look in range(1, params.looks + 1):
         if not by_slices:
             chosen = gained if look == params.looks else {2 * look - 2, 2 * look - 1}
         routed = np.isin(world.slices, list(chosen))
         challenger = np.where(routed, model[0], champion[0]), np.where(routed, model[1], champion[1])
-        if not told:  # the verdict before told nothing that a router could use: only whether it wins is asked
+        if not revealed:  # the last verdict revealed nothing for a router: only the decision matters
             if bench.promotes(world, challenger, champion, look):
                 return True
             continue
@@ -230,7 +230,7 @@ def _router(params: GateParams, world: Grouped, undecided: float, by_slices: boo
             return True
         numbers = verdict.numbers
         assert numbers is not None
-        if by_slices and (told := bool(numbers.slices)):
+        if by_slices and (revealed := bool(numbers.slices)):
             chosen = {int(part.name.removeprefix("kind=")) for part in numbers.slices if part.delta > 0}
         elif not by_slices and numbers.versus is not None and numbers.versus.delta > 0:
             gained |= chosen

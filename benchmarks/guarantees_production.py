@@ -252,7 +252,7 @@ def replaced(rng: Rng, retrainings: int, *, drawn: bool) -> bool:
         named = [f"{look}-{at}-{rng.integers(2**62)}" for at in range(3000)]
         if drawn:
             harvested = harvest(_candidates(named, right, aside), (), 1.0, HARVEST)
-            taken = [one.example.id for one in harvested if one.split == "sealed"]
+            taken = [row.example.id for row in harvested if row.split == "sealed"]
         else:
             taken = [f"P-{named[at]}" for at in np.flatnonzero(known)]
         places = {f"P-{name}": at for at, name in enumerate(named)}

@@ -202,7 +202,7 @@ def _money(k: int, spread: float, kind: Kind, *, warned: bool = False) -> Count:
                 continue
             calls = [Calls("api", usd, np.ones(len(usd)), owned=False)]
             setting = Setting(Traffic(calls_per_year=1000), EconomicsParams(), machine, date(2026, 1, 1), seed,
-                              [f"{one}" for one in groups])  # fmt: skip
+                              [f"{group}" for group in groups])  # fmt: skip
             account = draw_up(calls, "api", setting)
             hits += _holds(account.rungs[0].usd_per_1k_calls, 1000 * truth)
         return hits

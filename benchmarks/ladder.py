@@ -224,31 +224,33 @@ def watch_memory(pid: int) -> Callable[[], int]:
 
 def summarise(climbs: list[dict[str, Any]]) -> dict[str, Any]:
     """The required figures, by seed and as medians."""
-    ladders = [Ladder.model_validate(one["ladder"]) for one in climbs]
+    ladders = [Ladder.model_validate(climb["ladder"]) for climb in climbs]
     rungs: dict[str, list[RungResult]] = {}
     for ladder in ladders:
         for rung in ladder.rungs:
             rungs.setdefault(rung.name, []).append(rung)
     by_rung: dict[str, Any] = {
         name: {
-            "accuracy": spread([one.accuracy.value for one in results]),
-            "validity": spread([one.validity.value for one in results]),
-            "vs_parent": [one.vs_parent.model_dump(mode="json") if one.vs_parent else None for one in results],
-            "usd_per_1k_calls": spread([one.cost.usd_per_1k_calls for one in results], 6),
-            **({"tries": tries} if (tries := [one.tries.model_dump() for one in results if one.tries]) else {}),
+            "accuracy": spread([result.accuracy.value for result in results]),
+            "validity": spread([result.validity.value for result in results]),
+            "vs_parent": [result.vs_parent.model_dump(mode="json") if result.vs_parent else None for result in results],
+            "usd_per_1k_calls": spread([result.cost.usd_per_1k_calls for result in results], 6),
+            **(
+                {"tries": tries} if (tries := [result.tries.model_dump() for result in results if result.tries]) else {}
+            ),
         }
         for name, results in rungs.items()
     }
     return {
         "rungs": by_rung,
         "demonstration_accuracy": spread(
-            [share for one in ladders if (share := one.data.demonstration_accuracy) is not None]
+            [share for ladder in ladders if (share := ladder.data.demonstration_accuracy) is not None]
         ),
         "champions": [winner(ladder) for ladder in ladders],
         **{
-            name: spread([one[name] for one in climbs if one["whole"]])
+            name: spread([climb[name] for climb in climbs if climb["whole"]])
             for name in ("wall_seconds", "unchanged_seconds", "overhead", "peak_memory_gb")
-            if any(one["whole"] for one in climbs)
+            if any(climb["whole"] for climb in climbs)
         },
     }
 

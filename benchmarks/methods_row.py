@@ -68,10 +68,10 @@ def asked(run: Run, made: Rung, examples: int) -> dict[str, Any]:
     """A rung's accuracy on a sample of test, and the cost of making it."""
     test = sample(run.examples("test"), examples, run.seed)
     judged = judge(run, made.name, test, opened_rung(run, made).answer(test, run.seed).completions)
-    decided = [one.score.passed for one in judged if one.score is not None]
-    right, seconds = wilson(sum(decided), len(decided)), sum(one.seconds for one in chain(run, made))
+    decided = [answer.score.passed for answer in judged if answer.score is not None]
+    right, seconds = wilson(sum(decided), len(decided)), sum(rung.seconds for rung in chain(run, made))
     usd = run.prices.machine(run.profile.machine).usd(seconds)
-    records = (run.folder / "stages" / f"rung-{one.name}.json" for one in chain(run, made))
+    records = (run.folder / "stages" / f"rung-{rung.name}.json" for rung in chain(run, made))
     usd += sum(read_record(path, StageRecord).judge_usd for path in records)
     numbers = {"value": right.value, "low": right.low, "high": right.high}
     return {**{key: round(value, 4) for key, value in numbers.items()}, "n": len(decided),

@@ -95,11 +95,11 @@ def gathered(measured: Path, note: str) -> tuple[Rows, list[str]]:
         more = {"train_examples": run["train_examples"], "seconds": run["train_seconds"]}
         more |= {"machine": f"{measurements['machine']}, {note}", "test_seconds": run["test_seconds"]}
         more |= {key: run[key] for key in ("rate", "dev_score", "steps", "examples_per_second")}
-        rows += [shared | one | more for one in by_metric(run["metrics"], run["n"])]
+        rows += [shared | metric | more for metric in by_metric(run["metrics"], run["n"])]
         if run["train"] == "subset":
             first = line["passed"][: TEST_ROWS[run["set"]]]
             exact = wilson(first.count("1"), len(first)).model_dump()
-            rows += [shared | one | more for one in by_metric({"exact_test": exact}, len(first))]
+            rows += [shared | metric | more for metric in by_metric({"exact_test": exact}, len(first))]
     return rows, measurements["left"]
 
 

@@ -36,7 +36,7 @@ def measure(examples: Sequence[Example], texts: Sequence[str], scorer: Scorer) -
         intents = [
             ((answer or {}).get("intent"), reference["intent"]) for answer, reference in _both(answers, references)
         ]
-        right = sum(found == expected for found, expected in intents)
+        right = sum(answered == expected for answered, expected in intents)
         metrics["intent"] = wilson(right, len(references))
     for name, taken in (("slot_f1", slots_of), ("intents_f1", intents_of)):
         pairs = [(taken(answer or {}), taken(reference)) for answer, reference in _both(answers, references)]

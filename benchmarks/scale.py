@@ -118,7 +118,8 @@ def main() -> None:
         "p95_bound_s": P95_S,
         **rows(server, price, options.requests, options.seed),
     }
-    write(RECORD, machine() | record)
+    kept: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
+    write(RECORD, kept | machine() | record)
 
 
 if __name__ == "__main__":

@@ -269,7 +269,7 @@ def summary(rounds_by_clients: Rounds, answered: dict[str, dict[int, Answered]])
     """Medians over rounds, and whether the targets are met."""
     medians = {
         clients: {
-            name: {figure: statistics.median(one[figure] for one in rounds) for figure in rounds[0]}
+            name: {figure: statistics.median(figures[figure] for figures in rounds) for figure in rounds[0]}
             for name, rounds in by_way.items()
         }
         for clients, by_way in rounds_by_clients.items()
@@ -285,10 +285,10 @@ def summary(rounds_by_clients: Rounds, answered: dict[str, dict[int, Answered]])
         "throughput_ratio": {"clients": most, "value": throughput, "target": THROUGHPUT_TARGET},
         "p50_ratio": {"clients": fewest, "value": p50, "target": 1.0},
         "met": {"throughput": throughput >= THROUGHPUT_TARGET, "p50": p50 <= 1},
-        "equal_prompts": statistics.mean(one.prompt_tokens == other.prompt_tokens for one, other in pairs),
-        "equal_answers": statistics.mean(one.text == other.text for one, other in pairs),
-        "mean_prompt_tokens": statistics.mean(one.prompt_tokens for one, _ in pairs),
-        "mean_output_tokens": statistics.mean(one.tokens for one, _ in pairs),
+        "equal_prompts": statistics.mean(answer.prompt_tokens == other.prompt_tokens for answer, other in pairs),
+        "equal_answers": statistics.mean(answer.text == other.text for answer, other in pairs),
+        "mean_prompt_tokens": statistics.mean(answer.prompt_tokens for answer, _ in pairs),
+        "mean_output_tokens": statistics.mean(answer.tokens for answer, _ in pairs),
     }
 
 

@@ -246,11 +246,11 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(args, Path(folder))
+        measured = measure(args, Path(folder))
     record = {
         "command": "python -m benchmarks.training_speed", "date": date.today().isoformat(),
         "machine": machine(),
-        "profile": args.profile, "sft_examples": args.examples, "grpo_steps": args.steps, **found,
+        "profile": args.profile, "sft_examples": args.examples, "grpo_steps": args.steps, **measured,
     }  # fmt: skip
     args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     log.info(json.dumps(record, indent=1))

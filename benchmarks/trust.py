@@ -104,7 +104,7 @@ def intervals(options: argparse.Namespace) -> dict[str, Any]:
                 "false_positive": sum(fp for fp, _ in hits) / len(hits),
                 "false_negative": sum(fn for _, fn in hits) / len(hits),
             }
-    shares = [value for one in coverage.values() for value in one.values()]
+    shares = [value for rates in coverage.values() for value in rates.values()]
     return {
         "repetitions": options.repetitions, "examples": {kind: shape[:2] for kind, shape in kinds.items()},
         "coverage": coverage, "lowest": min(shares), "highest": max(shares), "mean": sum(shares) / len(shares),
@@ -249,20 +249,20 @@ def audit(options: argparse.Namespace) -> dict[str, Any]:
     doubts_by_field = doubts(examples, run.workload.output, run.columns, run.audit, run.seed)
     listed = suspects(examples, doubts_by_field, run.audit, run.workload.output)
     taught, gold = ([json.loads(text) for text in texts] for texts in (
-        [one.demonstration for one in examples], [one.reference for one in examples]
+        [example.demonstration for example in examples], [example.reference for example in examples]
     ))  # fmt: skip
-    wrong = np.array([one != other for one, other in zip(taught, gold, strict=True)])
-    counted = np.array([list(one.ways.values())[-1] for one in doubts_by_field.values()])
-    named = {one.example_id for one in listed}
-    flagged = np.array([one.id in named for one in examples])
+    wrong = np.array([answer != right for answer, right in zip(taught, gold, strict=True)])
+    counted = np.array([list(doubted.ways.values())[-1] for doubted in doubts_by_field.values()])
+    named = {suspect.example_id for suspect in listed}
+    flagged = np.array([example.id in named for example in examples])
     fields = {
         field: {
-            "wrong": int((bad := np.array([one[field] != other[field] for one, other in zip(taught, gold, strict=True)])
+            "wrong": int((bad := np.array([a[field] != b[field] for a, b in zip(taught, gold, strict=True)])
                           ).sum()),
-            "ways": {way: ranked(np.array(values), bad) for way, values in one.ways.items()} if bad.any() else {},
-            "counts": list(one.ways)[-1],
+            "ways": {way: ranked(np.array(values), bad) for way, values in doubted.ways.items()} if bad.any() else {},
+            "counts": list(doubted.ways)[-1],
         }
-        for field, one in doubts_by_field.items()
+        for field, doubted in doubts_by_field.items()
     }  # fmt: skip
     summary = summarise(examples, doubts_by_field, listed, run.workload.fields)
     return {
@@ -297,10 +297,10 @@ def doubt_of_sft(run: Any, examples: Sequence[Example]) -> list[float]:
     from components.training.encode import encode_prompts
 
     model, tokenizer = open_model(run.artifact(run.rung("sft")).folder)
-    prompts = encode_prompts(tokenizer, [run.trained_prompt.messages(one) for one in examples])
-    answers = [tokenizer(one.demonstration + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
-               for one in examples]  # fmt: skip
-    found = [0.0] * len(examples)
+    prompts = encode_prompts(tokenizer, [run.trained_prompt.messages(example) for example in examples])
+    answers = [tokenizer(example.demonstration + tokenizer.eos_token, add_special_tokens=False)["input_ids"]
+               for example in examples]  # fmt: skip
+    surprises = [0.0] * len(examples)
     order = sorted(range(len(examples)), key=lambda place: len(prompts[place]))
     for start in range(0, len(order), 32):
         chosen = order[start : start + 32]
@@ -312,8 +312,8 @@ def doubt_of_sft(run: Any, examples: Sequence[Example]) -> list[float]:
             log_p = model.eval()(input_ids=ids).logits.float().log_softmax(-1)
         for row, place in enumerate(chosen):
             begin, tokens = len(prompts[place]) - 1, torch.tensor(answers[place])
-            found[place] = -float(log_p[row, begin : begin + len(tokens)].gather(1, tokens[:, None]).sum())
-    return found
+            surprises[place] = -float(log_p[row, begin : begin + len(tokens)].gather(1, tokens[:, None]).sum())
+    return surprises
 
 
 if __name__ == "__main__":

@@ -146,14 +146,14 @@ class Bench:
 
     def equal(self) -> dict[str, Any]:
         """Equal challengers, each on its own sealed split."""
-        rng, found = self.rng(1), dict[str, Any]()
+        rng, promotions = self.rng(1), dict[str, Any]()
         for kind in WORLDS:
             promoted = 0
             for _ in tqdm(range(self.times), f"equal, {kind}", leave=False):
                 world = World(rng, self.n, kind)
                 promoted += self.verdict(world, world.right(), world.right()).decision == "promoted"
-            found[kind] = share(promoted, self.times)
-        return found
+            promotions[kind] = share(promoted, self.times)
+        return promotions
 
     def ten_looks(self) -> dict[str, Any]:
         """Ten equal challengers in succession on a sealed split; a promoted one becomes champion.
@@ -161,7 +161,7 @@ class Bench:
         Also other ways to divide alpha, for the same comparisons: how many equal challengers they promote in ten looks,
         and how many that are better by the margin at a look, after equal ones.
         """
-        rng, looks, found = self.rng(2), self.params.looks, dict[str, Any]()
+        rng, looks, promotions = self.rng(2), self.params.looks, dict[str, Any]()
         for kind in WORLDS:
             promoted, equal, gains = 0, [], []
             for _ in tqdm(range(self.times), f"ten looks, {kind}", leave=False):
@@ -176,12 +176,12 @@ class Bench:
                 promoted += any_promoted
                 equal.append(row)
                 gains.append(p_better(first, world.right(self.params.margin * 2)))
-            found[kind] = {**share(promoted, self.times), "other_ways": ways(np.array(equal), np.array(gains))}
-        return found
+            promotions[kind] = {**share(promoted, self.times), "other_ways": ways(np.array(equal), np.array(gains))}
+        return promotions
 
     def ten_climbs(self) -> dict[str, Any]:
         """Ten whole climbs on a sealed split: four equal contenders, and the previous climb's champion."""
-        rng, times, found = self.rng(3), max(1, self.times // 10), dict[str, Any]()
+        rng, times, promotions = self.rng(3), max(1, self.times // 10), dict[str, Any]()
         for kind in WORLDS:
             anywhere = replaced = 0
             for _ in tqdm(range(times), f"ten climbs, {kind}", leave=False):
@@ -191,14 +191,18 @@ class Bench:
                 for look in range(1, self.params.looks + 1):
                     rungs = [f"{look}.{rung}" for rung in range(4)]
                     outcomes |= {rung: world.right() for rung in rungs}
-                    won = [one for one in self.climb(outcomes, rungs, registered, look) if one.decision == "promoted"]
+                    won = [
+                        verdict
+                        for verdict in self.climb(outcomes, rungs, registered, look)
+                        if verdict.decision == "promoted"
+                    ]
                     over = registered != NO_CHAMPION and won[-1].champion == registered
-                    any_won |= any(one.champion != NO_CHAMPION for one in won)
+                    any_won |= any(verdict.champion != NO_CHAMPION for verdict in won)
                     any_replaced |= over
                     registered = won[-1].challenger if over or registered == NO_CHAMPION else registered
                 anywhere, replaced = anywhere + any_won, replaced + any_replaced
-            found[kind] = {"any_rung": share(anywhere, times), "champion_replaced": share(replaced, times)}
-        return found
+            promotions[kind] = {"any_rung": share(anywhere, times), "champion_replaced": share(replaced, times)}
+        return promotions
 
     def climb(
         self, outcomes: dict[str, NDArray[Any]], rungs: list[str], registered: str, look: int
@@ -210,12 +214,12 @@ class Bench:
             return self.numbers(self.params, outcomes[challenger], outcomes.get(champion), {})
 
         def walk(alpha: float) -> list[Verdict]:
-            champion, found = NO_CHAMPION, list[Verdict]()
+            champion, verdicts = NO_CHAMPION, list[Verdict]()
             for names in [(rung, None) for rung in rungs] + [(None, registered)] * (registered != NO_CHAMPION):
                 pair = names[0] or champion, names[1] or champion
-                found.append(judge(self.params, pair, counted(*pair), Level(look, alpha)))
-                champion = pair[0] if found[-1].decision == "promoted" else champion
-            return found
+                verdicts.append(judge(self.params, pair, counted(*pair), Level(look, alpha)))
+                champion = pair[0] if verdicts[-1].decision == "promoted" else champion
+            return verdicts
 
         return holm_climb(alpha_of_look(self.params, look), len(rungs), walk)
 
@@ -224,7 +228,7 @@ class Bench:
 
         The second look includes the first one's examples and counts as the second, with slices judged.
         """
-        rng, times, found = self.rng(4), max(1, self.times // 4), dict[str, Any]()
+        rng, times, promotions = self.rng(4), max(1, self.times // 4), dict[str, Any]()
         for kind in WORLDS:
             at_first = at_second = unasked = 0
             sizes: list[int] = []
@@ -238,16 +242,16 @@ class Bench:
                     sizes.append(first.n + verdict.more_examples)
                     both = joined(first, World(rng, verdict.more_examples, kind), sides, self.params.margin)
                     at_second += self.verdict(*both, look=2, sliced=True).decision == "promoted"
-            found[kind] = {
+            promotions[kind] = {
                 "promoted": share(at_first + at_second, times), "at_first_look": at_first, "asked": len(sizes),
                 "of_those_asked": share(at_second, len(sizes)), "kept_for_good": unasked,
                 "first_examples": self.n // 2, "median_examples_asked": float(np.median(sizes)),
             }  # fmt: skip
-        return found
+        return promotions
 
     def not_worse(self) -> dict[str, Any]:
         """Non-inferiority: challengers worse by the margin, and equal ones at the requested size."""
-        rng, times, found = self.rng(5), max(1, self.times // 10), dict[str, Any]()
+        rng, times, promotions = self.rng(5), max(1, self.times // 10), dict[str, Any]()
         params = self.params.model_copy(update={"test": "non_inferiority"})
         for kind in WORLDS:
             passed = {"worse_by_the_margin": 0, "equal_at_first_or_asked": 0}
@@ -262,12 +266,12 @@ class Bench:
                     both = joined(first, World(rng, verdict.more_examples, kind), sides, 0.0)
                     verdict = self.verdict(*both, params=params, look=2)
                 passed["equal_at_first_or_asked"] += verdict.decision == "promoted"
-            found[kind] = {name: share(count, times) for name, count in passed.items()}
-        return found
+            promotions[kind] = {name: share(count, times) for name, count in passed.items()}
+        return promotions
 
     def slices(self) -> dict[str, Any]:
         """Challengers better by 3 points overall and worse by 10 on a slice of 15 %; and the veto's cost to others."""
-        rng, times, found = self.rng(6), max(1, self.times // 5), dict[str, Any]()
+        rng, times, shares = self.rng(6), max(1, self.times // 5), dict[str, Any]()
         for n in (self.n // 2, self.n, 2 * self.n):
             for kind in WORLDS:
                 vetoed: Counter[str] = Counter(harmful=0, equal=0, better=0)
@@ -282,11 +286,11 @@ class Bench:
                         verdict = self.verdict(world, world.right(gain), champion, sliced=True)
                         vetoed[name] += vetoes(verdict)
                         promoted += name == "harmful" and verdict.decision == "promoted"
-                found[f"{n} examples, {kind}"] = {
+                shares[f"{n} examples, {kind}"] = {
                     **{name: share(count, times) for name, count in vetoed.items()},
                     "harmful_promoted": share(promoted, times),
                 }
-        return found
+        return shares
 
     def coverage(self) -> dict[str, Any]:
         """The coverage of 95 % intervals, over truths drawn from the range of real rungs."""

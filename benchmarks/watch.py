@@ -104,7 +104,9 @@ class Bench:
         )
         self._embed = embed
         held_out = [
-            one for split in ("test", "sealed") for one in read_jsonl(artifacts / "data" / f"{split}.jsonl", Example)
+            example
+            for split in ("test", "sealed")
+            for example in read_jsonl(artifacts / "data" / f"{split}.jsonl", Example)
         ]
         self.reference = self.observed(held_out, [True] * len(held_out))
         self.vectors = self.embedded(self.reference)
@@ -147,7 +149,7 @@ class Bench:
         rows = self.observed(examples, labelled.tolist())
         return rows, self.embedded(rows), self._right
 
-    def observed(self, examples: Sequence[Example], told: Sequence[bool]) -> list[Observation]:
+    def observed(self, examples: Sequence[Example], labelled: Sequence[bool]) -> list[Observation]:
         """The champion's answers as the watch sees them, with scores if people reviewed them."""
         asks = [Ask(ticket.id, self.prompt.messages(ticket)) for ticket in examples]
         completions = self.engine.generate(asks, Sampling(max_new_tokens=96))
@@ -155,7 +157,7 @@ class Bench:
         self._right = [score.passed for score in scores]
         return [
             self._observation(example, completion, float(score.passed) if known else None)
-            for example, completion, score, known in zip(examples, completions, scores, told, strict=True)
+            for example, completion, score, known in zip(examples, completions, scores, labelled, strict=True)
         ]
 
     def _observation(self, example: Example, completion: Completion, score: float | None) -> Observation:

@@ -4,7 +4,8 @@ A world is a table: kinds of cases, each with a right label, and policies over l
 are policies of varying strength, SFT counts demonstrations, RL is policy gradient on rewards with the scorer's errors.
 The best rung is determined without the product's rule: each rung is made in full, its true accuracy is known exactly,
 and the one worth the most dollars over the horizon is best. If answers can be neither written nor scored, nothing has a
-true accuracy, and it is best to define one.
+true accuracy, and it is best to define one. How the methods between prompts and RL are made
+in a world, `methods_worlds` says.
 """
 
 import json
@@ -17,7 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from components.advice import Feedback, Scoring, Second, Standing, Training, Trial, none_standing
+from benchmarks import methods_worlds as between
+from benchmarks.methods_worlds import softmax
+from components.advice import AtHand, Feedback, Scoring, Second, Standing, Training, Trial, none_standing
 from components.economics import Case, net_usd
 from components.evaluation.metrics import wilson
 from components.records import Example, Makes, Need, to_json
@@ -25,6 +28,7 @@ from components.records import Example, Makes, Need, to_json
 KINDS, LABELS = 150, 8
 INCUMBENT_USD, OWNED_USD, TRAIN_USD, PROMPT_USD, HORIZON = 0.0004, 0.000002, 5.0, 200.0, 2.0
 Table = NDArray[np.floating[Any]]
+LEARNS_FROM_SCORES = ("reward", "rejection_sampling", "judged_grpo", "gepa")
 MADE: dict[str, tuple[Makes, tuple[Need, ...]]] = {
     "prompt": ("prompt", ()), "sft": ("model", ("demonstrations",)), "grpo": ("model", ("reward",)),
 }  # fmt: skip
@@ -53,6 +57,21 @@ class World:
     moves_per_year: float = 0.0  # share of kinds that get another right label in a year
     rl_steps: int = 64
     rl_rate: float = 2.0
+    reads_examples: float = 0.0  # share of kinds on which the prompted model follows examples in its prompt
+    mended_by_words: float = 0.0  # chance that a reflection mends a kind that a prompt gets wrong; 0: nobody reflects
+    family: int = 1  # kinds in a family, of which all but a few have one right label; 1: kinds have nothing in common
+    odd: float = 0.1  # share of kinds whose right label is not their family's
+    teacher: float = 0.0  # accuracy of a teacher; 0: none is there
+    teacher_here: bool = False  # its weights are, with the pupil's vocabulary
+    teacher_stands: bool = False  # it is the model that is prompted today, under the best prompt
+    inputs: int = 8000  # without demonstrations, that it could answer
+    pairs: int = 0  # corrections of what stands
+    thumbs: int = 0
+    logs: int = 0
+    opinion_noise: float = 0.05  # share of opinions that are the wrong way round
+    thin: float = 0.0  # share of cases in a slice that train has hardly any of
+    generator: bool = False
+    long_prompt_usd: float = 0.0  # of a call of one's own model under its long prompt; 0: an API answers prompts
     seed: int = 0
 
 
@@ -60,6 +79,7 @@ class Simulated:
     """A world as a workbench, which answers everything that a run can be asked, from finite samples."""
 
     fields = ("label",)
+    horizon = HORIZON
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -71,15 +91,27 @@ class Simulated:
         order = rng.permutation(KINDS)  # kinds with the declared total weight
         reached = np.cumsum(self.weights[order])
         self.wrong = np.isin(np.arange(KINDS), order[reached <= world.wrong_kinds])
+        if world.family > 1:
+            self._relate()
+        self.thin = np.isin(np.arange(KINDS), order[::-1][np.cumsum(self.weights[order[::-1]]) <= world.thin])
         self.disputed = np.isin(np.arange(KINDS), order[::-1][np.cumsum(self.weights[order[::-1]]) <= world.disputed])
         self.passing = rng.random((KINDS, LABELS)) < world.false_positives  # wrong answers that the scorer passes
         self.refused = rng.random(KINDS) < world.false_negatives
         self.base = rng.normal(0.0, 1.0, size=(KINDS, LABELS))
+        teacher = self.prompt(world.teacher) if world.teacher else None
         self.versions = {f"v{at}": self.prompt(strength) for at, strength in enumerate(world.prompts)}
+        self.teaches = max(self.versions.values(), key=self.accuracy) if world.teacher_stands else teacher
         self.later = self._later()
         self._train = [self._example("train", at) for at in range(world.demonstrations)]
         self._dev = [self._example("dev", at) for at in range(world.dev)]
-        self._again = [(one, self._answer(self._second(one))) for one in [*self._train[:200], *self._dev[:200]][:200]]
+        self._again = [
+            (example, self._answer(self._second(example))) for example in [*self._train[:200], *self._dev[:200]][:200]
+        ]
+
+    @property
+    def incumbent_usd(self) -> float:
+        """A call of the prompt that stands: to an API, or to a model of one's own with a long prompt."""
+        return self.world.long_prompt_usd or INCUMBENT_USD
 
     # --- what is so -------------------------------------------------------------------------------------------------
 
@@ -114,7 +146,7 @@ class Simulated:
             kinds = rng.choice(KINDS, size=prompts, p=self.weights)
             chance = softmax(logits[kinds])
             drawn = (chance.cumsum(axis=1)[:, None, :] > rng.random((prompts, group, 1))).argmax(axis=2)
-            reward = self._passes(kinds[:, None], drawn).astype(float)
+            reward = self.passes(kinds[:, None], drawn).astype(float)
             spread = reward.std(axis=1, keepdims=True)
             advantage = np.where(spread > 0, (reward - reward.mean(axis=1, keepdims=True)) / (spread + 1e-6), 0.0)
             rise = np.eye(LABELS)[drawn] - chance[:, None, :]
@@ -139,37 +171,42 @@ class Simulated:
         return self._train if split == "train" else self._dev
 
     def judge(self, examples: Sequence[Example], answers: Sequence[str]) -> Sequence[bool | None]:
-        return [self._judged(one, json.loads(text)["label"]) for one, text in zip(examples, answers, strict=True)]
+        return [
+            self._judged(example, json.loads(text)["label"]) for example, text in zip(examples, answers, strict=True)
+        ]
 
     def seconds(self) -> Sequence[Second]:
         return self._again
 
     def standing(self) -> Standing:
-        passed = self._passed(self.standing_table)
+        passed = self.passed(self.standing_table)
         name = {"prompt": "best prompt"}.get(self.world.stands, self.world.stands)
         if not self._dev:
             return none_standing()
         makes, learnt_from = MADE[self.world.stands]
         accuracy = wilson(sum(passed), len(passed))
-        return Standing(name=name, makes=makes, learnt_from=learnt_from, accuracy=accuracy, n=len(passed))
+        return Standing(name=name, makes=makes, learnt_from=learnt_from, accuracy=accuracy, n=len(passed),
+                        weights=not self.world.teacher_stands)  # fmt: skip
 
     def prompts(self) -> Mapping[str, Sequence[bool]]:
-        return {name: self._passed(table) for name, table in self.versions.items()}
+        return {name: self.passed(table) for name, table in self.versions.items()}
 
     def answers(self) -> Sequence[str] | None:
         if self.world.stands == "prompt":
             return None
         best = self.standing_table.argmax(axis=1)
-        return [self._answer(int(best[kind(one)])) for one in self._dev]
+        return [self._answer(int(best[kind(example)])) for example in self._dev]
 
     def sample(self, examples: Sequence[Example], n: int) -> Sequence[Sequence[str]] | None:
         chance = softmax(self.standing_table)
         rng = np.random.default_rng([self.world.seed, 9])
-        return [[self._answer(int(rng.choice(LABELS, p=chance[kind(one)]))) for _ in range(n)] for one in examples]
+        return [
+            [self._answer(int(rng.choice(LABELS, p=chance[kind(example)]))) for _ in range(n)] for example in examples
+        ]
 
     def learn(self, size: int) -> Trial | None:
         best = self.sft(size).argmax(axis=1)
-        return Trial([self._answer(int(best[kind(one)])) for one in self._dev], 10.0, 20_000.0)
+        return Trial([self._answer(int(best[kind(example)])) for example in self._dev], 10.0, 20_000.0)
 
     def certified(self) -> Scoring | None:
         """For a verifier without references: 300 answers that people have labelled as right or wrong."""
@@ -178,7 +215,7 @@ class Simulated:
         rng = np.random.default_rng([self.world.seed, 11])
         kinds, labels = rng.choice(KINDS, size=300, p=self.weights), rng.integers(LABELS, size=300)
         labels[:150] = self.truth[kinds[:150]]
-        right, passed = labels == self.truth[kinds], self._passes(kinds, labels)
+        right, passed = labels == self.truth[kinds], self.passes(kinds, labels)
         return Scoring(
             false_positives=wilson(int((passed & ~right).sum()), int((~right).sum())),
             false_negatives=wilson(int((~passed & right).sum()), int(right.sum())),
@@ -186,14 +223,22 @@ class Simulated:
         )  # fmt: skip
 
     def audited(self) -> float | None:
-        return None
+        return 1.0 - between.suspected(self) if self.world.family > 1 else None
 
     def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
+        if rung == "prompt_distillation":
+            return (self._case(TRAIN_USD, 0.0), 0.05, HORIZON) if self.world.long_prompt_usd else None
         dear = 0.0 if self.world.stands in ("sft", "grpo") else self.world.usd_setup
         return self._case(TRAIN_USD + dear, 0.0), 0.05, HORIZON
 
     def feedback(self) -> Feedback | None:
-        return None
+        return between.feedback(self)
+
+    def slices(self) -> Sequence[str]:
+        return ("part",)
+
+    def at_hand(self, trials: Mapping[int, Trial]) -> AtHand:
+        return between.at_hand(self)
 
     def dated_by(self) -> str | None:
         return "date" if self.world.moves_per_year else None
@@ -222,27 +267,36 @@ class Simulated:
     def made(self) -> dict[str, tuple[Table, ...]]:
         """For each trainable next rung: its policies, for `label` by two ways to get better demonstrations."""
         w = self.world
-        policies: dict[str, tuple[Table, ...]] = {"reward": (self.rl(self.standing_table, w.rl_steps),)}
+        policies: dict[str, tuple[Table, ...]] = {}
+        if not w.teacher_stands:  # an API's model, which nobody trains
+            policies["reward"] = (self.rl(self.standing_table, w.rl_steps),)
         if w.demonstrations and w.stands == "prompt":
             policies["imitate"] = (self.sft(w.demonstrations),)
         elif w.demonstrations:
             better = self.sft(w.demonstrations, corrected=True), self.sft(2 * w.demonstrations)
-            policies["label"] = better if w.stands == "sft" else tuple(self.rl(one, steps=1000) for one in better)
-        return policies
+            policies["label"] = better if w.stands == "sft" else tuple(self.rl(policy, steps=1000) for policy in better)
+        return policies | between.made(self)
 
-    def worth(self) -> dict[str, float]:
-        """For each possible next rung, its value in dollars over the horizon, relative to staying."""
-        w, lasting = self.world, {name: one[1] - self.reached["stay"][1] for name, one in self.reached.items()}
-        first = w.stands == "prompt"  # then an owned model saves the incumbent's price
-        once = {
+    @cached_property
+    def once(self) -> dict[str, float]:
+        """What making a rung costs once, in US dollars."""
+        w = self.world
+        first = w.usd_setup if w.stands == "prompt" else 0.0  # then an owned model saves the incumbent's price
+        return {
             "stay": 0.0,
             "prompt": PROMPT_USD,
             "imitate": TRAIN_USD + w.usd_setup,
-            "reward": TRAIN_USD + (w.usd_setup if first else 0.0),
+            "reward": TRAIN_USD + first,
             "label": w.usd_per_label * w.demonstrations,
+            **between.once(self, TRAIN_USD, PROMPT_USD, HORIZON),
         }
-        saves = {"imitate", "reward"} if first else set[str]()
-        return {name: self._dollars(gain, once[name], owned=name in saves) for name, gain in lasting.items()}
+
+    def worth(self) -> dict[str, float]:
+        """Dollars over the horizon of each next rung that can be made, over staying."""
+        lasting = {name: one[1] - self.reached["stay"][1] for name, one in self.reached.items()}
+        unowned = {"stay", "prompt", "few_shot", "gepa"}
+        saves = set(self.once) - unowned if self.world.stands == "prompt" else set[str]()
+        return {name: self._dollars(gain, self.once[name], owned=name in saves) for name, gain in lasting.items()}
 
     def gained(self, rung: str, by_scorer: bool) -> float | None:
         """A rung's gain in accuracy, by the scorer or by the truth; None if it cannot be made."""
@@ -251,12 +305,12 @@ class Simulated:
             strength = float(np.random.default_rng([self.world.seed, 4]).choice(self._strengths()))
             return max(0.0, self.seen(self.prompt(strength), by_scorer) - before)
         made = self.made.get(rung)
-        return None if made is None else max(self.seen(one, by_scorer) for one in made) - before
+        return None if made is None else max(self.seen(policy, by_scorer) for policy in made) - before
 
     def seen(self, logits: Table, by_scorer: bool) -> float:
         """The share of cases whose most likely label passes the scorer, or is right."""
         best = logits.argmax(axis=1)
-        return float(self.weights @ self._passes(np.arange(KINDS), best)) if by_scorer else self.accuracy(logits)
+        return float(self.weights @ self.passes(np.arange(KINDS), best)) if by_scorer else self.accuracy(logits)
 
     def best(self) -> str:
         """The most valuable next rung; or to define what is right, if nothing does."""
@@ -266,7 +320,8 @@ class Simulated:
         if not written and not scored:
             return "define"
         worth = self.worth()
-        return max(worth, key=lambda name: worth[name])
+        allowed = [name for name in worth if scored or name not in LEARNS_FROM_SCORES]  # without a permit none is made
+        return max(allowed, key=lambda name: worth[name])
 
     def _dollars(self, gain: float, once: float, owned: bool = True) -> float:
         """The value over the horizon; an owned model also saves the incumbent's price."""
@@ -277,7 +332,7 @@ class Simulated:
 
     def _case(self, once: float, gain: float) -> Case:
         return Case(
-            incumbent_usd=INCUMBENT_USD, owned_usd=OWNED_USD, calls_per_year=self.world.calls_per_year,
+            incumbent_usd=self.incumbent_usd, owned_usd=OWNED_USD, calls_per_year=self.world.calls_per_year,
             investment_usd=once, usd_per_error=self.world.usd_per_error, incumbent_error=max(0.0, gain),
             owned_error=max(0.0, -gain),
         )  # fmt: skip
@@ -301,9 +356,21 @@ class Simulated:
         speed = self.world.moves_per_year
         return self._rng.exponential(1 / speed, KINDS) if speed else np.full(KINDS, np.inf)
 
-    def _example(self, split: str, at: int) -> Example:
-        which = int(self._rng.choice(KINDS, p=self.weights))
-        label, taught = int(self.truth[which]), self._demonstrated(which)
+    def _relate(self) -> None:
+        """Kinds of a family have one right label, but for odd ones."""
+        world, rng = self.world, np.random.default_rng([self.world.seed, 17])
+        common = rng.integers(LABELS, size=KINDS)[np.arange(KINDS) // world.family]
+        self.truth = np.where(rng.random(KINDS) < world.odd, self.truth, common)
+        self.other = (self.truth + rng.integers(1, LABELS, size=KINDS)) % LABELS
+
+    def _drawn(self, split: str) -> int:
+        """The kind of a new case; train has one in twenty of those of a thin slice."""
+        scarce = np.where(self.thin & (split in ("train", "more")), self.weights / 20, self.weights)
+        return int(self._rng.choice(KINDS, p=scarce / scarce.sum()))
+
+    def _example(self, split: str, at: int, which: int | None = None) -> Example:
+        which = self._drawn(split) if which is None else which
+        label, taught = int(self.truth[which]), self.demonstrated(which)
         if self.disputed[which]:
             label = taught = int(self._rng.choice([self.truth[which], self.other[which]]))
         inputs = {"text": f"{split} {at}", "kind": str(which)}
@@ -313,7 +380,7 @@ class Simulated:
             label = taught = int(self.truth[which] if back < self.changed[which] else self.former[which])
         return Example(
             id=f"{split}-{at}", input=inputs, demonstration=self._answer(taught), reference=self._answer(label),
-            group=f"{split}-{at}",
+            group=f"{split}-{at}", slices={"part": "thin" if self.thin[which] else "usual"},
         )  # fmt: skip
 
     @cached_property
@@ -326,42 +393,49 @@ class Simulated:
         """The former labels: half of the kinds had the same one, which is no longer in use."""
         return np.where(self._rng.random(KINDS) < 0.5, 0, self._rng.integers(LABELS, size=KINDS))
 
-    def _demonstrated(self, which: int) -> int:
+    def demonstrated(self, which: int) -> int:
+        """What a demonstration of a kind says."""
         if self.wrong[which] and self._rng.random() < self.world.wrong_share:
             return int(self.other[which])
         if self._rng.random() < self.world.slips:
             return int(self._rng.integers(LABELS))
         return int(self.truth[which])
 
-    def _second(self, one: Example) -> int:
+    def _second(self, example: Example) -> int:
         """A second person's answer; the first is the reference."""
-        which = kind(one)
+        which = kind(example)
         if self.disputed[which]:
             return int(self._rng.choice([self.truth[which], self.other[which]]))
-        return json.loads(one.reference)["label"] if self._rng.random() > 0.02 else int(self._rng.integers(LABELS))
+        return json.loads(example.reference)["label"] if self._rng.random() > 0.02 else int(self._rng.integers(LABELS))
 
     def _labels(self, examples: Sequence[Example], corrected: bool) -> NDArray[Any]:
         side = "reference" if corrected else "demonstration"
-        rows = [(kind(one), json.loads(getattr(one, side))["label"]) for one in examples]
+        rows = [(kind(example), json.loads(getattr(example, side))["label"]) for example in examples]
         return np.array(rows, dtype=int).reshape(-1, 2)
 
     def _more(self, size: int, corrected: bool) -> NDArray[Any]:
         more = [self._example("more", at) for at in range(size - len(self._train))]
         return self._labels([*self._train, *more], corrected)
 
-    def _passed(self, logits: Table) -> list[bool]:
+    def labelled(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The kind and the label of every demonstration."""
+        rows = self._labels(self._train, corrected=False)
+        return rows[:, 0], rows[:, 1]
+
+    def passed(self, logits: Table) -> list[bool]:
         """Passes on dev with greedy answers, by the world's scorer and references."""
         best = logits.argmax(axis=1)
-        return [bool(self._judged(one, int(best[kind(one)]))) for one in self._dev]
+        return [bool(self._judged(example, int(best[kind(example)]))) for example in self._dev]
 
-    def _judged(self, one: Example, label: int) -> bool:
-        which = kind(one)
+    def _judged(self, example: Example, label: int) -> bool:
+        which = kind(example)
         if not self.world.reads_reference:
-            return bool(self._passes(np.array(which), np.array(label)))
-        right = label == json.loads(one.reference)["label"]
+            return bool(self.passes(np.array(which), np.array(label)))
+        right = label == json.loads(example.reference)["label"]
         return bool(not self.refused[which] if right else self.passing[which, label])
 
-    def _passes(self, kinds: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+    def passes(self, kinds: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+        """Whether the scorer passes each label of its kind."""
         right = labels == self.truth[kinds]
         return np.where(right, ~self.refused[kinds], self.passing[kinds, labels])
 
@@ -373,9 +447,3 @@ class Simulated:
 def kind(example: Example) -> int:
     """An example's kind of case."""
     return int(example.input["kind"])
-
-
-def softmax(logits: Table) -> Table:
-    """The softmax of each row."""
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)

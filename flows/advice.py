@@ -44,7 +44,10 @@ def advise_workload(
     with open_run(run.workload.name, f"{run.name}/advise", tags) as tracker:
         given = advise_run(run, tracker, params)
     _print(advice_table(given))
+    _print(ways_table(given))
     typer.echo(given.headline)
+    if ladder := given.evidence.at_hand.ladders.get(given.choice.rung):
+        typer.echo(f"  Next: gradus run {workload} --profile {profile} --ladder {ladder}")
     for line in (*given.define, *given.changes):
         typer.echo(f"  {line}")
 
@@ -110,19 +113,33 @@ def reproduce_version(
 
 
 def advice_table(advice: "Advice") -> "Table":
-    """The evidence, and then the options with their gains."""
+    """The evidence."""
     from rich.table import Table
 
     title = f"{advice.workload}: {advice.evidence.standing.name} stands"
     shown = Table("question", "what was found", "so", title=title)
     for line in advice.table:
         shown.add_row(line.question, line.finding, line.reading)
-    shown.add_section()
-    for option in advice.choice.options:
-        gain = option.gain
-        points = "–" if gain is None else f"{100 * gain.value:+.1f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
-        chosen = "advised" if option.rung == advice.choice.rung else option.out or "gains less than what is advised"
-        shown.add_row(f"Next rung: {option.rung}?", f"{points} points", chosen)
+    return shown
+
+
+def ways_table(advice: "Advice") -> "Table":
+    """All ways, the cheapest first, a line for each: expected gain, what it takes, and why it is advised or not."""
+    from rich.table import Table
+
+    from components.advice.words import points, taking
+
+    shown = Table(title="What may come next, the cheapest first")
+    for name, width in (("way", 25), ("points", 22), ("takes", 15)):
+        shown.add_column(name, no_wrap=True, min_width=width)
+    shown.add_column("verdict", no_wrap=True, overflow="ellipsis")
+    for way in advice.ways:
+        advised = way.rung == advice.choice.rung
+        verdict = f"advised: {way.speaks}" if advised else way.against or way.speaks
+        gain = "–" if way.gain is None else points(way.gain)
+        shown.add_row(
+            way.label, gain, taking(way.takes), verdict, style="bold" if advised else "dim" * bool(way.against)
+        )
     return shown
 
 

@@ -16,6 +16,7 @@ import typer
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
 from components.stages.environment import straightened
+from components.stages.storage import apply, attach_data, refuse_absent, storage
 from flows.advice import advice
 from flows.agent import agent
 from flows.bases import bases
@@ -83,6 +84,7 @@ def prepare(
     for name, value in _environment_defaults(Path.cwd()).items():
         os.environ.setdefault(name, value)
     os.environ.update(straightened(os.environ) | temporary_prefect(os.environ))
+    attach_data(Path.cwd(), apply(Path.cwd()))
     # Stages run as child processes and inherit the choice.
     os.environ["GRADUS_DEBUG"] = "1" if debug else "0"
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -124,6 +126,9 @@ def climb_ladder(
         Literal["local", "k8s"],
         typer.Option(help="Where stages run: here, or as Jobs of kubectl's cluster."),
     ] = "local",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what each stage would take; code 1 where it does not fit.")
+    ] = False,
 ) -> None:
     """Climb a ladder: data, audit, the rungs, certificate, answers, evaluation, gate and report.
 
@@ -141,7 +146,13 @@ def climb_ladder(
         raise ConfigError(f"expected --quick or --ladder, found --quick and --ladder {ladder}")
     run = Run.of(workload, profile, QUICK if quick else ladder)
     refuse_without_repository(Path.cwd())
+    refuse_absent(storage(Path.cwd()), os.environ)
     prefect_home()
+    if dry_run:
+        from flows.foretell import tell_ahead
+
+        tell_ahead(run)
+        return
     from flows.ladder import climb
     from flows.tasks import stop
 

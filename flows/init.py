@@ -78,7 +78,7 @@ def _agreed(source: Path, options: "Options", roles: dict[str, str]) -> dict[str
         if answer.lower() in ("y", "yes"):
             return roles
         if answer.lower() in ("n", "no"):
-            raise ConfigError("nothing is written, as told")
+            raise ConfigError("nothing is written")
         try:
             changed = roles | dict([_role(answer)])
             reading = read_input(source, options, changed)

@@ -34,7 +34,7 @@ def label_drawn(
     from monitoring.lake import Lake
     from monitoring.windows import HOUR_S
 
-    run, lake, now = Run.of(workload, profile), Lake(STATE / "lake"), time.time()
+    run, lake, now = Run.of(workload, profile), Lake.of(STATE / "lake"), time.time()
     labelling = run.workload.serving.labelling
     if not labelling.share:
         typer.echo(f"No answers of {workload} are drawn for labelling: serving.labelling.share is 0.")

@@ -171,7 +171,7 @@ def show_conflicts(
     from monitoring.voices import voices
     from monitoring.windows import HOUR_S
 
-    lake, since = Lake(STATE / "lake"), time.time() - hours * HOUR_S
+    lake, since = Lake.of(STATE / "lake"), time.time() - hours * HOUR_S
     told = lake.read(Feedback, workload, since)
     traces, _ = lake.about(workload, {request_id(one.trace_id) for one in told}, (since, float("inf")))
     heard = voices(told, traces)

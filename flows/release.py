@@ -102,7 +102,7 @@ def tried(run: Run, version: Version, champion: Version, since: float) -> Judged
         "Version %s is the canary: waiting for %s of its answers, at most %g hours.",
         version.number, params.canary_answers, params.canary_hours,
     )  # fmt: skip
-    ends, scored, lake = time.time() + HOUR_S * params.canary_hours, 0.0, Lake(STATE / "lake")
+    ends, scored, lake = time.time() + HOUR_S * params.canary_hours, 0.0, Lake.of(STATE / "lake")
     while True:
         now = time.time()
         if now > scored + SCORE_S or now > ends:

@@ -59,7 +59,7 @@ def prune(
         return
     for item in going:
         item.remove()
-    merged = compact(Lake(STATE / "lake"), time.time())
+    merged = compact(Lake.of(STATE / "lake"), time.time())
     typer.echo(f"{len(going):,} went; {merged:,} files of the lake were merged into others.")
 
 
@@ -71,7 +71,7 @@ def all_going(workload: str, params: "RetentionParams", now: float) -> Iterator[
     from monitoring.lake import Lake
     from monitoring.upkeep import old_days, remove_day
 
-    lake = Lake(STATE / "lake")
+    lake = Lake.of(STATE / "lake")
     if params.lake_days is not None:
         for folder in old_days(lake, now - params.lake_days * DAY_S, workload):
             yield Going("day of the lake", str(folder), lambda folder=folder: remove_day(lake, folder), _size(folder))
@@ -116,7 +116,7 @@ def forget_request(
         raise ConfigError(f"expected the id of an answer, such as chatcmpl-…, found {request[:80]!r}")
     note(FORGOTTEN, request)
     waiting = [forget_waiting(folder, request) for folder in (STATE / "spool" / workload).glob("*") if folder.is_dir()]
-    lake = Lake(STATE / "lake")
+    lake = Lake.of(STATE / "lake")
     names = forget(lake, request)
     first = (request, *(f"{request}-{number}" for number in range(1, MOST_COMPLETIONS)), *names)
     routes = {f"{name}{route}" for name in first for route in ("", "~champion", "~canary", "~shadow", "~fallback")}

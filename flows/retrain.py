@@ -120,7 +120,7 @@ def gather(run: Run, now: float) -> list[Harvested]:
     watched = STATE / "watch" / name / "watched.json"
     seen = read_state(watched, Watched)
     moved = [] if seen is None else [one.slice for one in seen.slices]
-    lake = Lake(STATE / "lake")
+    lake = Lake.of(STATE / "lake")
     terms = Terms(params.min_score, moved, run.workload.output, run.workload.serving.labelling)
     found = candidates(lake, name, since, terms)
     found = obeying(found, run.workload.output)
@@ -141,7 +141,7 @@ def feedback(run: Run, found: list[Harvested], now: float) -> dict[str, list[Rec
     """Preferences and thumbs of production, on no input that rungs are judged by, before or after this harvest."""
     params, name = run.retraining.harvest, run.workload.name
     terms = Terms(params.min_score, schema=run.workload.output, labelling=run.workload.serving.labelling)
-    said = opinions(Lake(STATE / "lake"), name, now - HOUR_S * params.window_hours, terms)
+    said = opinions(Lake.of(STATE / "lake"), name, now - HOUR_S * params.window_hours, terms)
     judged = [example for split in ("dev", "test", "sealed") for example in run.examples(split)]
     judged += [one.example for one in found if one.split != "train"]
     similarity = run.workload.validation.near_duplicate_similarity

@@ -27,8 +27,9 @@ def score(workload: str, profile: str = "nano", hours: float = 24) -> Scoring:
     since = now - hours * HOUR_S
     scoring = into_lake(run, since, now)
     log.info("Traces of the last %g hours: %s.", hours, scoring)
-    if run.workload.serving.judge_share:
-        log.info("Of a share of %g: %s.", run.workload.serving.judge_share, by_judge(run, since, now))
+    serving = run.workload.serving
+    if serving.judge_share or serving.labelling.checked < 1:
+        log.info("Of a share of %g: %s.", serving.judge_share, by_judge(run, since, now))
     merged(now)
     log.info("New assessments in MLflow: %s.", f"{into_mlflow(workload, since):,}")
     return scoring
@@ -39,21 +40,22 @@ def into_lake(run: Run, since: float, until: float) -> Scoring:
     """Score traces that have evidence and no score yet."""
     workload = run.workload
     scorer = build(workload.scorer, workload.output)
-    return score_window(Lake(STATE / "lake"), workload.name, scorer, since, until)
+    return score_window(Lake.of(STATE / "lake"), workload.name, scorer, since, until)
 
 
 @task(cache_policy=NO_CACHE)
 def merged(now: float) -> int:
-    """Merge the lake's small files, of which a server writes one every few seconds."""
-    return compact(Lake(STATE / "lake"), now)
+    """Merge the lake's small files: a server writes one every few seconds."""
+    return compact(Lake.of(STATE / "lake"), now)
 
 
 @task(cache_policy=NO_CACHE)
 def by_judge(run: Run, since: float, until: float) -> Judged:
-    """Let the workload's judge mark a share of the answers, and log the cost."""
-    judge = judge_of(run)
-    bench = Bench(run.workload.name, judge, run.workload.serving.judge_share)
-    judged = judge_window(Lake(STATE / "lake"), bench, since, until)
+    """Let the workload's judge mark a share of the answers and those that it reads for people, and log the cost."""
+    judge, serving = judge_of(run), run.workload.serving
+    aside = serving.labelling.share if serving.labelling.checked < 1 else 0.0
+    bench = Bench(run.workload.name, judge, serving.judge_share, aside)
+    judged = judge_window(Lake.of(STATE / "lake"), bench, since, until)
     log.info("The judge's verdicts cost $%.4f.", judge_usd(run, judge))
     return judged
 
@@ -65,4 +67,4 @@ def into_mlflow(workload: str, since: float) -> int:
     Raises:
         RegistryError: It is unavailable; the scores stay in the lake, and the next run tries again.
     """
-    return assess(Lake(STATE / "lake").read(Scored, workload, since))
+    return assess(Lake.of(STATE / "lake").read(Scored, workload, since))

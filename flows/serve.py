@@ -20,6 +20,7 @@ from components.serving import (
     sparing,
 )
 from components.stages.run import STATE, Run
+from flows.upstream import open_upstream
 from monitoring.lake import Lake
 
 SALT, FORGOTTEN = STATE / "serving" / "salt", STATE / "serving" / "forgotten"
@@ -32,14 +33,15 @@ def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
         EngineError: The API key of the second model is missing.
     """
     name, settings, routing = run.workload.name, run.workload.serving, run.workload.serving.routing
-    opened = partial(open_served, workload=run.workload, profile=run.profile)
+    opening = open_upstream if settings.upstream else open_served
+    opened = partial(opening, workload=run.workload, profile=run.profile)
 
     def follow(alias: str) -> Follower:
         lookup = registered if alias == "champion" else registered_if_any
         return Follower(partial(lookup, name, alias), opened, settings.follow_s)
 
     spools, every_s = STATE / "spool" / name, settings.store_s
-    lake = Outlet(spools / "lake", sparing(Lake(STATE / "lake").store, FORGOTTEN), every_s)
+    lake = Outlet(spools / "lake", sparing(Lake.of(STATE / "lake").store, FORGOTTEN), every_s)
     record = Outlet(spools / "mlflow", sparing(store_traces, FORGOTTEN), every_s, settings.traces.mlflow_share)
     second = routing.fallback
     server = Server(

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from components.errors import ConfigError, GradusError, RegistryError, ServiceError
 from components.records import read_record, write_record
+from components.stages.storage import FLOWS, refuse_absent, storage
 from flows.health import LOCAL, Health, Services, ask
 from flows.logins import FILE as LOGINS
 from flows.logins import Logins, mlflow_settings, new_logins, prefect_settings, save_logins, saved_logins
@@ -39,6 +40,7 @@ def up(services: Services, report: Callable[[str], None]) -> list[Health]:
     logins = saved_logins() if running else new_logins()
     os.environ.update(environment(services, folder, logins))
     if not running:
+        refuse_absent(storage(folder), os.environ)
         sweep(folder)
         _refuse_taken(services)
         save_logins(logins)
@@ -98,10 +100,17 @@ def environment(services: Services, folder: Path, logins: Logins) -> dict[str, s
         **prefect_settings(logins.texts["prefect"], services.addresses["prefect"]),
         # A home of its own: `gradus run` without a server has another database than one that runs.
         "PREFECT_HOME": str(folder / UP / "prefect"),
+        **_databases(os.environ),
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "components,flows,monitoring",
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait would slow all the others
     }
+
+
+def _databases(environment: Mapping[str, str]) -> dict[str, str]:
+    """Prefect's database, where the settings of storage name one; a temporary server keeps its own file."""
+    shared = environment.get(FLOWS)
+    return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": shared} if shared else {}
 
 
 def _is_up(services: Services) -> bool:

@@ -3,15 +3,16 @@
 import logging
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from components.errors import EXIT_CODE_STOPPED, ConfigError, GradusError
-from components.stages.graph import RUNS, nodes
+from components.stages.graph import RUNS, StageNode, nodes
 from components.stages.run import Run
 
 log = logging.getLogger(__name__)
@@ -105,6 +106,27 @@ def unchanged(run: Run, names: list[str]) -> bool:
             return not repo.status(targets=[_target(run, name) for name in names])
     except DvcException:  # what a stage reads is not there yet
         return False
+
+
+def stale(run: Run, stages: Sequence[StageNode]) -> list[str]:
+    """The names of stages that have something to do: what they read or left changed, or a stage before them has."""
+    changed = {node.name for node in stages if not unchanged(run, [node.name])}
+    return following(stages, changed)
+
+
+def following(stages: Sequence[StageNode], changed: Collection[str]) -> list[str]:
+    """The names of stages that changed, or that read what one of these leaves, in their order."""
+    found, made = list[str](), set[Path]()
+    for node in stages:
+        if node.name in changed or any(_feeds(out, Path(dep)) for out in made for dep in node.deps):
+            found.append(node.name)
+            made |= {Path(out) for out in node.outs}
+    return found
+
+
+def _feeds(out: Path, dep: Path) -> bool:
+    """Whether what a stage leaves is, lies in, or holds what another reads."""
+    return out == dep or out in dep.parents or dep in out.parents
 
 
 def _target(run: Run, name: str) -> str:

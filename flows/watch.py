@@ -57,7 +57,7 @@ def look(run: Run) -> Watched:
     name, folder = run.workload.name, STATE / "watch" / run.workload.name
     version, until = registered(name), time.time()
     hours = until - HOUR_S * run.watch.window_hours, until
-    stream = Stream(Lake(STATE / "lake"), name, version.number, run.workload.serving.labelling)
+    stream = Stream(Lake.of(STATE / "lake"), name, version.number, run.workload.serving.labelling)
     window = current_window(stream, hours, run.watch.window_rows)
     weeks = usual_window(stream, hours, run.watch.window_rows, run.watch.weeks)
     usual = weeks if len(weeks) >= run.watch.min_rows else reference_of(version)

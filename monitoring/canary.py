@@ -32,12 +32,15 @@ class Side:
     """What a version gave since the canary began, each with the customer that it was given to.
 
     `valid` tells of every request whether there was a valid answer; `right`, of those requests alone that were drawn
-    at random for labelling, whether the answer was right. `drawn` counts these, labelled or not.
+    at random for labelling, whether the answer was right. `drawn` counts these, labelled or not. Where a judge reads
+    them, `right` has what each is worth, `weight` what one of people's words counts, and `silent` why it is not heard.
     """
 
     valid: Sequence[tuple[str, bool]] = ()
-    right: Sequence[tuple[str, bool]] = ()
+    right: Sequence[tuple[str, float]] = ()
     drawn: int = 0
+    weight: float = 1.0
+    silent: str = ""
 
 
 def judge(champion: Side, canary: Side, params: ReleaseParams, share: float, complete: float) -> Judged:
@@ -71,20 +74,26 @@ def _silence(champion: Side, canary: Side, share: float) -> str | None:
 def _right(champion: Side, canary: Side, params: ReleaseParams, complete: float) -> tuple[Decision, str]:
     """Of the answers drawn at random, those that were right; not while many are not labelled, for these may differ."""
     for name, side in (("canary", canary), ("champion", champion)):
+        if side.silent:
+            return "waiting", f"Of the {name}: {side.silent}"
         if len(side.right) < complete * side.drawn:
             return "waiting", (
                 f"Of the {side.drawn:,} answers of the {name} that were drawn for labelling {len(side.right):,} have a "
                 f"label: waiting for {complete:.0%} of them (gradus label)."
             )
-    return _compared("right", champion.right, canary.right, params.canary_labelled, params)
+    shares = (_share(side.right, side.weight) for side in (champion, canary))
+    return compared("right", *shares, params.canary_labelled, params)
 
 
 def _compared(
     name: str, before: Sequence[tuple[str, bool]], now: Sequence[tuple[str, bool]], least: int, params: ReleaseParams
 ) -> tuple[Decision, str]:
     """One measure of both sides."""
-    champion, canary = (share_of([good for _, good in side], [who for who, _ in side]) for side in (before, now))
-    return compared(name, champion, canary, least, params)
+    return compared(name, _share(before), _share(now), least, params)
+
+
+def _share(answers: Sequence[tuple[str, float]], weight: float = 1.0) -> Share:
+    return share_of([good for _, good in answers], [who for who, _ in answers], weight)
 
 
 def compared(name: str, champion: Share, canary: Share, least: int, params: ReleaseParams) -> tuple[Decision, str]:
@@ -101,6 +110,8 @@ def compared(name: str, champion: Share, canary: Share, least: int, params: Rele
         f"{canary.value:.1%} of {canary.n:,} answers of the canary are {name}, {champion.value:.1%} of "
         f"{champion.n:,} of the champion"
     )
+    if max(canary.weight, champion.weight) > 1:
+        seen += f", as surely as {canary.effective:,.0f} and {champion.effective:,.0f} that people had read"
     if found.high < 0:
         return "withdrawn", f"{seen}: worse with confidence, by {-found.high:.1%} at least."
     if found.low > -params.margin:

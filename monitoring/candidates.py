@@ -14,7 +14,7 @@ from components.params import LabellingParams
 from components.records import Feedback, Scored, Trace, request_id
 from components.scorers import JsonSchemaScorer
 from components.scorers.answers import NotAnAnswer, read
-from monitoring.labelling import drawn, is_drawn
+from monitoring.labelling import drawn, is_checked, is_drawn
 from monitoring.lake import Lake
 from monitoring.voices import voices
 from monitoring.windows import best_scores
@@ -52,7 +52,7 @@ def candidates(lake: Lake, workload: str, since: float, terms: Terms) -> list[Ca
         if right := _right(trace, heard.counts.get(trace.id), scores.get(trace.id), terms):
             if not aside:
                 free.append(right)
-            elif right.reviewed:
+            elif right.reviewed and is_checked(trace.id, terms.labelling):
                 judging.append(right.model_copy(update={"drawn": True}))
     return [*free, *_labelled_in_full(lake, workload, since, judging, terms.labelling)]
 
@@ -78,6 +78,7 @@ def _labelled_in_full(
         return ()
     labelled, reached = {one.trace_id for one in judging}, 0
     traces = drawn(lake, workload, labelling.share, (since, float("inf")))
+    traces = [trace for trace in traces if is_checked(trace.id, labelling)]
     answers = [trace for trace in traces if trace.id in labelled or not trace.failed]
     for place, trace in enumerate(answers, start=1):
         reached = place if trace.id in labelled else reached

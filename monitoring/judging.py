@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from components.errors import ScorerError
 from components.records import Completion, Example, Record, Scored, Trace
 from components.scorers import Outcome, Pair, Scorer, score_all
+from monitoring.labelling import drawn
 from monitoring.lake import Lake
 
 BATCH = 64  # verdicts between two writes: so many are lost at most where it is stopped
@@ -20,11 +21,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Bench:
-    """The judge of a workload, and the share in [0, 1] of its answers that it is shown."""
+    """The judge of a workload, and the share in [0, 1] of its answers that it is shown.
+
+    Beside these it is shown all answers of the share `drawn` that was set aside for labelling, where it reads them.
+    """
 
     workload: str
     judge: Scorer
     share: float
+    drawn: float = 0.0
 
 
 class Judged(Record):
@@ -45,7 +50,9 @@ def judge_window(lake: Lake, bench: Bench, since: float, until: float) -> Judged
     Raises:
         OSError: The lake is away.
     """
-    traces = lake.share(bench.workload, bench.share, (since, until))
+    window = since, until
+    shown = (*lake.share(bench.workload, bench.share, window), *drawn(lake, bench.workload, bench.drawn, window))
+    traces = list({trace.id: trace for trace in shown}.values())
     done = {one.trace_id for one in lake.read(Scored, bench.workload, since) if one.source == "judge"}
     new = [trace for trace in traces if trace.id not in done and not trace.failed]
     failed = 0

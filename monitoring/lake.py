@@ -1,5 +1,6 @@
 """The lake: every trace of production, every feedback and every score, as Parquet files in folders by workload and day.
 
+It lies in a folder of this machine, or in a bucket of S3 (`monitoring.bucket`).
 Decides where records lie and how they are read back; what they mean is decided where they are used. A file has the
 name of the spool's segment that it came from, so that storing a segment twice changes nothing.
 """
@@ -7,8 +8,9 @@ name of the spool's segment that it came from, so that storing a segment twice c
 import errno
 import fcntl
 import logging
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+import os
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
@@ -27,6 +29,7 @@ from components.records import (
     request_id,
 )
 from components.state import BROKEN
+from monitoring.bucket import in_bucket, lease, place, reached
 from monitoring.parquet import arrow_schema, batches, merged_in, plain, row_of, write
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback", Scored:
 DAY_S = 86_400.0
 MERGED = "merged-"  # before the names of files that hold what many held
 LOCK = ".lock"
+ADDRESS = "GRADUS_LAKE"  # the variable that names a bucket, where the lake is shared
 log = logging.getLogger(__name__)
 
 
@@ -46,6 +50,16 @@ class Lake:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    @classmethod
+    def of(cls, folder: Path, environment: Mapping[str, str] = os.environ) -> "Lake":
+        """The lake of a project: in the bucket that the environment names, or else in a folder.
+
+        Raises:
+            ConfigError: The packages for a bucket are missing.
+        """
+        address = environment.get(ADDRESS)
+        return cls(place(address) if address else folder)
 
     def store(self, segment: str, lines: list[str]) -> None:
         """Keep the records of a spool's segment; a second time it replaces the first.
@@ -157,7 +171,14 @@ class Lake:
 
     @contextmanager
     def unchanged(self, *, alone: bool = False) -> Generator[None]:
-        """Nothing is merged or removed for the body; with `alone`, nobody reads either, because the body does so."""
+        """Nothing is merged or removed for the body; with `alone`, nobody reads either, because the body does so.
+
+        In a bucket readers hold nothing: what they may read stays for as long as they may.
+        """
+        if in_bucket(self.folder):
+            with lease(self.folder / LOCK) if alone else nullcontext():
+                yield
+            return
         if not self.folder.is_dir():
             yield
             return
@@ -179,7 +200,9 @@ class Lake:
 
     def days(self, kind: type[Record], workload: str) -> Iterator[tuple[float, Path]]:
         """The folders of a kind and a workload with the beginnings of their days, in seconds since 1970."""
-        for folder in sorted((self.folder / KINDS[kind] / f"workload={workload}").glob("day=*")):
+        with reached():
+            folders = sorted((self.folder / KINDS[kind] / f"workload={workload}").glob("day=*"))
+        for folder in folders:
             try:
                 day = datetime.fromisoformat(f"{folder.name.removeprefix('day=')}T00:00:00+00:00").timestamp()
             except ValueError:  # somebody else's folder
@@ -189,19 +212,22 @@ class Lake:
     @property
     def workloads(self) -> list[str]:
         """Those of which there is anything."""
-        found = {path.name.partition("=")[2] for path in self.folder.glob("*/workload=*")}
+        with reached():
+            found = {path.name.partition("=")[2] for path in self.folder.glob("*/workload=*")}
         return sorted(found)
 
     @property
     def broken(self) -> list[Path]:
-        """Files that were set aside, and wait for somebody to look at them."""
-        return sorted(self.folder.rglob(f"*{BROKEN}"))
+        """Files that were set aside, and wait for somebody to look at them; in a bucket none is."""
+        return [] if in_bucket(self.folder) else sorted(self.folder.rglob(f"*{BROKEN}"))
 
 
 def files_of(folder: Path) -> list[Path]:
     """The files of a day whose rows count: what was merged into another file is read there."""
-    merged = frozenset[str]().union(*(merged_in(path) for path in folder.glob(f"{MERGED}*.parquet")))
-    return [path for path in sorted(folder.glob("*.parquet")) if path.stem not in merged and not _hidden(path)]
+    with reached():
+        files = sorted(path for path in folder.glob("*.parquet") if not _hidden(path))
+    merged = frozenset[str]().union(*(merged_in(path) for path in files if path.name.startswith(MERGED)))
+    return [path for path in files if path.stem not in merged]
 
 
 def _hidden(path: Path) -> bool:

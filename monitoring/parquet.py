@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from components.records import FORMAT, Feedback, Record, Scored, Trace
 from components.state import BROKEN
+from monitoring.bucket import beside, in_bucket, put, reached
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
+    import pyarrow.dataset as ds
 
 log = logging.getLogger(__name__)
 FORMAT_KEY, MERGED_KEY = b"gradus.format", b"gradus.merged"
@@ -63,15 +65,15 @@ def write(pieces: "Iterable[pa.RecordBatch]", kind: type[Record], path: Path, me
     Raises:
         OSError: The disk refuses; the place is as it was.
     """
-    import pyarrow.parquet as pq
-
+    if in_bucket(path):
+        with beside(path) as part:
+            _fill(part, pieces, kind, merged)
+            put(part, path)
+        return
     _make(path.parent)
     part = path.with_name(f".{path.stem}.part")
-    named = {FORMAT_KEY: str(FORMAT), MERGED_KEY: "\n".join(sorted(merged))}
     try:
-        with pq.ParquetWriter(part, arrow_schema(kind).with_metadata(named), compression="zstd") as file:
-            for piece in pieces:
-                file.write_batch(piece)
+        _fill(part, pieces, kind, merged)
         sync(part)
         part.replace(path)
     finally:
@@ -79,8 +81,19 @@ def write(pieces: "Iterable[pa.RecordBatch]", kind: type[Record], path: Path, me
     sync(path.parent)
 
 
+def _fill(part: Path, pieces: "Iterable[pa.RecordBatch]", kind: type[Record], merged: Collection[str]) -> None:
+    import pyarrow.parquet as pq
+
+    named = {FORMAT_KEY: str(FORMAT), MERGED_KEY: "\n".join(sorted(merged))}
+    with pq.ParquetWriter(part, arrow_schema(kind).with_metadata(named), compression="zstd") as file:
+        for piece in pieces:
+            file.write_batch(piece)
+
+
 def sync(path: Path) -> None:
-    """Wait until a file, or what a folder names, is on the disk itself."""
+    """Wait until a file, or what a folder names, is on the disk itself; what is in a bucket is there."""
+    if in_bucket(path):
+        return
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -98,25 +111,32 @@ def _make(folder: Path) -> None:
 
 def merged_in(path: Path) -> frozenset[str]:
     """The names of the files whose rows a file holds; none where it cannot be read."""
-    import pyarrow.parquet as pq
-
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = _schema(path).metadata or {}
         return frozenset(metadata.get(MERGED_KEY, b"").decode().split())
-    except (ValueError, OSError):
+    except (ValueError, OSError) as error:
+        if in_bucket(path) and isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise  # not to know it would count its rows twice
         return frozenset()
 
 
 def is_open(path: Path) -> bool:
     """Whether `batches` would not pass a file over: it may be read, and is in no later format. Such a one must stay."""
+    try:
+        return _format(_schema(path)) <= FORMAT
+    except OSError as error:
+        return error.errno not in _PASSED_OVER and not in_bucket(path)
+    except ValueError:  # no Parquet: it will be set aside
+        return not in_bucket(path)
+
+
+def _schema(path: Path) -> "pa.Schema":
     import pyarrow.parquet as pq
 
-    try:
-        return _format(pq.read_schema(path)) <= FORMAT
-    except OSError as error:
-        return error.errno not in _PASSED_OVER
-    except ValueError:  # no Parquet: it will be set aside
-        return True
+    if not in_bucket(path):
+        return pq.read_schema(path)
+    with reached(), path.open("rb") as file:
+        return pq.read_schema(file)
 
 
 def _format(there: "pa.Schema") -> int:
@@ -141,6 +161,8 @@ def batches(
     except FileNotFoundError:
         return  # merged into another one, or forgotten, in this moment
     except OSError as error:
+        if in_bucket(path) and (error.errno is not None or all_or_none):
+            raise
         if error.errno in _PASSED_OVER and not all_or_none:
             log.warning("%s: expected a file that can be read, found %s; passed over.", path, error)
         elif error.errno is None:  # Parquet's own: the bytes make no sense
@@ -148,14 +170,13 @@ def batches(
         else:
             raise
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
+        if in_bucket(path) and all_or_none:
+            raise OSError(errno.EIO, f"{path}: {error}") from error
         set_aside(path, error)
 
 
 def _scanned(path: Path, kind: type[Record], wanted: "pc.Expression | None") -> "Iterator[pa.RecordBatch]":
-    import pyarrow.dataset as ds
-    import pyarrow.parquet as pq
-
-    there = pq.read_schema(path)
+    there = _schema(path)
     columns = arrow_schema(kind)
     lacking = [name for name, field in kind.model_fields.items() if field.is_required() and name not in there.names]
     if lacking:
@@ -166,13 +187,29 @@ def _scanned(path: Path, kind: type[Record], wanted: "pc.Expression | None") -> 
     if (kept := _format(there)) > FORMAT:
         log.warning("%s: expected format %s or earlier, found %s; passed over.", path, FORMAT, kept)
         return
-    for batch in ds.dataset([str(path)], schema=columns).to_batches(filter=wanted, batch_size=BATCH_ROWS):
-        batch.validate(full=True)  # Parquet keeps any bytes as text; those that are no UTF-8 would end a reader
-        yield batch
+    with reached():
+        for batch in _dataset(path, columns).to_batches(filter=wanted, batch_size=BATCH_ROWS):
+            batch.validate(full=True)  # Parquet keeps any bytes as text; those that are no UTF-8 would end a reader
+            yield batch
+
+
+def _dataset(path: Path, columns: "pa.Schema") -> "ds.Dataset":
+    import pyarrow.dataset as ds
+
+    if not in_bucket(path):
+        return ds.dataset([str(path)], schema=columns)
+    remote: Any = path
+    return ds.dataset([remote.path], schema=columns, filesystem=remote.fs, format="parquet")
 
 
 def set_aside(path: Path, reason: object) -> None:
-    """Rename a file that nobody can read, so that nobody tries again."""
+    """Rename a file that nobody can read, so that nobody tries again.
+
+    In a bucket it stays: no file there is half written, and one that is being replaced may make no sense for a moment.
+    """
+    if in_bucket(path):
+        log.warning("%s: expected records, found %s; passed over.", path, " ".join(str(reason).split())[:200])
+        return
     log.warning("%s: expected records, found %s; set aside.", path, " ".join(str(reason).split())[:200])
     try:
         path.rename(path.with_name(path.name + BROKEN))

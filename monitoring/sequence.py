@@ -17,21 +17,33 @@ _PSEUDO = 2  # customers of the usual size, one right and one wrong throughout, 
 
 @dataclass(frozen=True)
 class Share:
-    """How many of a version's answers are good, and the variance of that share over customers."""
+    """How many of a version's answers are good, and the variance of that share over customers.
 
-    good: int
+    `weight` is what one of the words counts that it rests on, more than 1 where they stand for others.
+    """
+
+    good: float
     n: int
     customers: int
     variance: float
+    weight: float = 1.0
 
     @property
     def value(self) -> float:
         """The share, in [0, 1]."""
         return self.good / self.n if self.n else 0.0
 
+    @property
+    def effective(self) -> float:
+        """How many answers to customers of their own, each surely good or not, would say as much."""
+        seen = min(max((self.good + 1) / (self.n + 2), 0.0), 1.0)
+        return seen * (1 - seen) / self.variance if self.variance else 0.0
 
-def share_of(good: Sequence[bool], customers: Sequence[str]) -> Share:
+
+def share_of(good: Sequence[float], customers: Sequence[str], weight: float = 1.0) -> Share:
     """The share of good answers, by the customers that they were given to; one without a name is its own.
+
+    `good` are 0 and 1, or what answers are worth where one word counts `weight` (`read_twice`).
 
     The variance is the sandwich's for a ratio of sums over customers. Without two customers more, one right and one
     wrong throughout, it would be nothing where all answers are good (Agresti and Caffo 2000, for clusters).
@@ -40,15 +52,15 @@ def share_of(good: Sequence[bool], customers: Sequence[str]) -> Share:
     places = np.unique(names, return_inverse=True)[1] if names else np.zeros(0, int)
     sizes_C = np.bincount(places).astype(float)
     good_C = np.bincount(places, weights=np.asarray(good, float), minlength=len(sizes_C))
-    return Share(int(good_C.sum()), len(names), len(sizes_C), variance_of(good_C, sizes_C))
+    return Share(float(good_C.sum()), len(names), len(sizes_C), variance_of(good_C, sizes_C, weight), weight)
 
 
-def variance_of(good_C: np.ndarray, sizes_C: np.ndarray) -> float:
+def variance_of(good_C: np.ndarray, sizes_C: np.ndarray, weight: float = 1.0) -> float:
     """The variance of a share of sums over customers, both [customers]; infinite where there is none."""
     if not sizes_C.sum():
         return math.inf
     usual = float((sizes_C**2).sum() / sizes_C.sum())
-    sizes, good = np.append(sizes_C, [usual, usual]), np.append(good_C, [usual, 0.0])
+    sizes, good = np.append(sizes_C, [usual, usual]), np.append(good_C, [usual * weight, usual * (1.0 - weight)])
     value, count = good.sum() / sizes.sum(), len(sizes)
     apart = float(((good - value * sizes) ** 2).sum()) * count / (count - 1)
     return apart / float(sizes_C.sum()) ** 2
@@ -83,7 +95,7 @@ def difference(now: Share, before: Share, margin: float, levels: tuple[float, fl
 
 def _if_worse(now: Share, before: Share, margin: float) -> float:
     """How many times as large the variance of a share would be, were it worse than the other by the margin."""
-    seen, worse = (now.good + 1) / (now.n + 2), min(1.0, max(0.0, before.value - margin))
+    seen, worse = min(max((now.good + 1) / (now.n + 2), 1e-6), 1 - 1e-6), min(1.0, max(0.0, before.value - margin))
     return max(1.0, worse * (1 - worse) / (seen * (1 - seen)))
 
 

@@ -12,8 +12,8 @@ def side(stream: Stream, window: tuple[float, float], *, strangers: bool = False
     aside, labels = labelled(stream, window)
     customers = {trace.id: "" if strangers else trace.customer for trace in aside}
     outcomes = stream.lake.outcomes(stream.workload, stream.version, window)
-    return Side(
-        valid=[("" if strangers else customer, valid) for customer, valid in outcomes],
-        right=[(customers[name], right) for name, right in labels.right.items()],
-        drawn=labels.drawn,
-    )
+    valid = [("" if strangers else customer, valid) for customer, valid in outcomes]
+    if stream.labelling.checked < 1:
+        read = [(customers[name], worth) for name, worth in labels.read.items()]
+        return Side(valid, read, labels.of, labels.weight, labels.silent)
+    return Side(valid, [(customers[name], right) for name, right in labels.right.items()], labels.drawn)

@@ -2,7 +2,8 @@
 
 Decides how that is done so that every record is there exactly once at every moment, whenever it is killed: a merged
 file names those that it holds, and they count no more from the moment it is in its place; removing them comes after.
-Nobody reads meanwhile (`Lake.unchanged`). When it is time is the caller's business.
+Nobody reads meanwhile (`Lake.unchanged`); in a bucket, where readers hold nothing, what was merged is removed an hour
+later. When it is time is the caller's business.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.records import Record, Trace, request_id
+from monitoring.bucket import expired, in_bucket
 from monitoring.lake import DAY_S, KINDS, MERGED, Lake, files_of
 from monitoring.parquet import batches, is_open, merged_in, sync, write
 
@@ -40,7 +42,7 @@ def remove_day(lake: Lake, folder: Path) -> None:
     with lake.unchanged(alone=True):
         for path in folder.glob("*.parquet*"):
             path.unlink()
-        if not any(folder.iterdir()):
+        if not in_bucket(folder) and not any(folder.iterdir()):
             folder.rmdir()
 
 
@@ -71,10 +73,19 @@ def _merge(lake: Lake, kind: type[Record], folder: Path) -> int:
         if len(live) > 1:
             write((piece for path in live for piece in batches(path, kind, all_or_none=True)), kind, new, held)
         dead = [path for path in folder.glob("*.parquet") if path.stem in held and (len(live) > 1 or path not in live)]
+        if in_bucket(folder):
+            dead = _unread(folder, dead)
         for path in dead:
             path.unlink()
         sync(folder)
         return len(dead)
+
+
+def _unread(folder: Path, dead: list[Path]) -> list[Path]:
+    """Those files of a bucket that were merged so long ago that nobody reads them any more."""
+    merged = (path for path in folder.glob(f"{MERGED}*.parquet") if expired(path))
+    long_held = frozenset[str]().union(*(merged_in(path) for path in merged))
+    return [path for path in dead if path.stem in long_held]
 
 
 def _forget_in(path: Path, kind: type[Record], request: str) -> set[str]:

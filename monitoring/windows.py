@@ -12,7 +12,7 @@ from zlib import crc32
 
 from components.params import LabellingParams
 from components.records import Observation, Scored, Trace
-from monitoring.labelling import Sample, drawn, sample
+from monitoring.labelling import Sample, drawn, is_checked, sample, sample_read
 from monitoring.lake import Lake
 
 HOUR_S = 3600.0
@@ -55,19 +55,24 @@ def current_window(stream: Stream, window: tuple[float, float], most: int) -> Wi
     aside, labels = labelled(stream, window)
     chosen = {trace.id: trace for trace in (*aside, *traces) if trace.input}
     known = labels.right if labels.complete(stream.labelling.complete) else {}
-    first = {trace.id for trace in aside}
+    first = {trace.id for trace in aside if is_checked(trace.id, stream.labelling)}
+    labels_missing = len(first) - len(labels.right)
     ranked = sorted(chosen.values(), key=lambda trace: (trace.id not in first, crc32(trace.id.encode())))
     rows = sorted(ranked[:most], key=lambda trace: trace.at)
     observations = tuple(observed(trace, known.get(trace.id)) for trace in rows)
-    return Window(stream.version, *window, total, observations, 0 if known else len(aside) - len(labels.right))
+    return Window(stream.version, *window, total, observations, 0 if known else labels_missing)
 
 
 def labelled(stream: Stream, window: tuple[float, float]) -> tuple[Sequence[Trace], Sample]:
     """The answers of a version that were drawn for labelling, and what reviewers said of them."""
     aside = drawn(stream.lake, stream.workload, stream.labelling.share, window)
     aside = [trace for trace in aside if trace.version == stream.version]
-    scores = by_reviewers(stream.lake.read(Scored, stream.workload, window[0])) if aside else {}
-    return aside, sample(aside, scores)
+    found = list(stream.lake.read(Scored, stream.workload, window[0])) if aside else []
+    scores = by_reviewers(found)
+    if stream.labelling.checked == 1:
+        return aside, sample(aside, scores)
+    verdicts = {one.trace_id: one.passed for one in found if one.source == "judge"}
+    return aside, sample_read(aside, scores, verdicts, stream.labelling)
 
 
 def usual_window(stream: Stream, window: tuple[float, float], most: int, weeks: int) -> tuple[Observation, ...]:

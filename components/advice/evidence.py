@@ -4,18 +4,17 @@ from typing import Literal
 
 from pydantic import Field
 
+from components.advice.at_hand import AtHand, Feedback, Thin
 from components.records import Interval, Makes, Need, Record
 
-Rung = Literal["define", "prompt", "imitate", "reward", "label", "stay"]
-"""What comes next, by what it needs: demonstrations to imitate, or a reward."""
-
-Training = Literal["imitate", "reward"]
+Training = Literal["imitate", "reward", "prompt_distillation"]
 
 
 class Standing(Record):
     """The rung that stands: its accuracy on dev, an interval of 0 to 0 and no examples where there is none yet.
 
-    `learnt_from` is what it was made of: demonstrations, a reward.
+    `learnt_from` is what it was made of: demonstrations, a reward. `weights` says whether its model is one's own: that
+    of an API answers, and nobody trains it.
     """
 
     name: str
@@ -23,6 +22,7 @@ class Standing(Record):
     learnt_from: tuple[Need, ...] = ()
     accuracy: Interval
     n: int
+    weights: bool = True
 
     @property
     def trained(self) -> bool:
@@ -119,16 +119,6 @@ class Paying(Record):
     horizon_years: float
 
 
-class Feedback(Record):
-    """What people and production said: pairs, good and bad answers, scored logs, and whether those scored unevenly."""
-
-    pairs: int = 0
-    good: int = 0
-    bad: int = 0
-    logs: int = 0
-    uneven_logs: bool = False
-
-
 class Evidence(Record):
     """Everything that is known; `watch` is what the watch over production said last, in words."""
 
@@ -143,6 +133,8 @@ class Evidence(Record):
     watch: str = ""
     paying: dict[Training, Paying] = Field(default={})
     feedback: Feedback | None = None
+    thin: tuple[Thin, ...] = ()
+    at_hand: AtHand = AtHand()
 
 
 def above(reached: Interval, stands: Interval) -> Interval:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from components.advice.at_hand import AtHand, Feedback
 from components.advice.curve import learning
 from components.advice.evidence import (
     Evidence,
-    Feedback,
     Headroom,
     Learning,
     Movement,
@@ -23,9 +23,9 @@ from components.advice.evidence import (
     Standing,
     Training,
 )
-from components.advice.measure import Judge, Second, errors, groups_of, headroom, same_answers, scoring, writing
+from components.advice.gates import trusted
+from components.advice.measure import Judge, Second, errors, groups_of, headroom, same_answers, scoring, thin, writing
 from components.advice.measure import movement as moved
-from components.advice.rule import trusted
 from components.economics import Case, payback_years
 from components.evaluation.metrics import share_of
 from components.evaluation.sample import places, sample
@@ -100,6 +100,14 @@ class Workbench(Protocol):
         """What people and production said of answers."""
         ...
 
+    def slices(self) -> Sequence[str]:
+        """The slices of examples whose values may be thin."""
+        ...
+
+    def at_hand(self, trials: Mapping[int, Trial]) -> AtHand:
+        """What may be used beside demonstrations, scorer and feedback."""
+        ...
+
     def dated_by(self) -> str | None:
         """Where examples have their date."""
         ...
@@ -146,6 +154,8 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
         watch=bench.watch(),
         paying=_paying(bench, trials, seed),
         feedback=bench.feedback(),
+        thin=() if isinstance(stands, Interval) else thin(train, dev, stands, bench.slices(), params.thin_share),
+        at_hand=bench.at_hand(trials),
     )
 
 
@@ -193,7 +203,7 @@ def _movement(bench: Workbench, seed: int) -> Movement | None:
 
 def _paying(bench: Workbench, trials: Mapping[int, Trial], seed: int) -> dict[Training, Paying]:
     found: dict[Training, Paying] = {}
-    rungs: tuple[Training, ...] = ("imitate", "reward")
+    rungs: tuple[Training, ...] = ("imitate", "reward", "prompt_distillation")
     for rung in rungs:
         known = bench.case(rung, trials)
         if known is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.advice.at_hand import Thin
 from components.advice.evidence import Headroom, Movement, Scoring, Writing, above
 from components.errors import DataError
 from components.evaluation.clusters import design
@@ -122,6 +123,30 @@ def headroom(
         gap=gap,
         zero_variance=share_of(alike.tolist(), groups),
     )
+
+
+def thin(
+    train: Sequence[Example], dev: Sequence[Example], right_P: NDArray[Any], names: Sequence[str], share: float
+) -> tuple[Thin, ...]:
+    """Values of slices that less than `share` of train has and that are answered worse than the rest of dev.
+
+    The most harmful first; `right_P` says which dev examples are answered right. Ten of dev are the least that tell.
+    """
+    groups, found = np.array(groups_of(dev)), list[Thin]()
+    for name in names:
+        had = np.array([one.slices.get(name) for one in dev], dtype=object)
+        known = Counter(one.slices.get(name) for one in train)
+        for value in sorted({one for one in had if one is not None}):
+            inside, of_train = had == value, known[value] / max(1, len(train))
+            if of_train >= share or min(inside.sum(), (~inside).sum()) < 10:
+                continue
+            rest, own = (share_of(right_P[part].tolist(), groups[part].tolist()) for part in (~inside, inside))
+            behind = above(rest, own)
+            if behind.value > 0:
+                wrong = Interval(value=1 - own.value, low=1 - own.high, high=1 - own.low)
+                found.append(Thin(name=f"{name} {value}", train_share=of_train, dev_share=float(inside.mean()),
+                                  wrong=wrong, behind=behind))  # fmt: skip
+    return tuple(sorted(found, key=lambda one: -one.dev_share * one.behind.value))
 
 
 def _gap(ever: NDArray[Any], stands: NDArray[Any], groups: Sequence[str] | None) -> Interval:

@@ -5,14 +5,18 @@ from typing import Literal
 
 from components.advice.evidence import Evidence
 from components.advice.rule import Choice, choose
-from components.advice.ways import Way, ways
+from components.advice.ways import BETWEEN, Way, ways
 from components.advice.words import Line, changes, headline, points, table, to_define
+from components.methods import advised_as
 from components.params import AdviceParams
 from components.records import Interval, Record, RungResult
 
 
 def _follows(choice: str, made: RungResult) -> bool:
-    """Whether a rung is what was advised."""
+    """Whether a rung is what was advised: by its method, or by what it was made of."""
+    name = advised_as(made)
+    if {name, choice} & BETWEEN:
+        return name == choice
     if choice == "prompt" or made.makes == "prompt":
         return choice == "prompt" and made.makes == "prompt"
     trained = made.makes == "model"
@@ -67,7 +71,7 @@ def advise(evidence: Evidence, params: AdviceParams, asked: Asked) -> Advice:
         changes=changes(evidence, params),
         define=to_define(evidence, params),
         evidence=evidence,
-        ways=ways(evidence, params),
+        ways=ways(evidence, choice),
     )
 
 

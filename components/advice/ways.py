@@ -1,84 +1,89 @@
-"""All ways to a better rung, the cheapest first: what of the evidence speaks for each, and what against it.
+"""All ways in words, the cheapest first: what each costs, gains and learns from, or why it is not at hand. Pure."""
 
-Beside the choice of the next kind of rung, which expects a gain; here nothing is expected, only said what is at hand.
-Decides, as the rule does, that nothing learns from a scorer or a judge whose errors nobody has measured to be few.
-"""
+from components.advice.at_hand import Feedback, Rung, Takes
+from components.advice.evidence import Evidence
+from components.advice.gates import Option
+from components.advice.rule import Choice
+from components.records import Interval, Record
 
-from components.advice.evidence import Evidence, Feedback
-from components.advice.rule import scorable, writable
-from components.params import AdviceParams
-from components.records import Record
-
-LEAST = 100  # opinions, below which a training on them is noise
-MOST_UNEVEN = 20
-CALLS, TRAINING, DRAWS, ROLLOUTS = (
+CALLS, TRAINING, DRAWS, ROLLOUTS, PEOPLE = (
     "calls alone, nothing is trained",
     "one training",
     "answers drawn once, and one training",
     "answers drawn at every step",
+    "people's work, and one training",
 )
+COSTS: dict[Rung, tuple[str, str]] = {
+    "few_shot": ("Examples in the prompt", CALLS),
+    "prompt": ("Another written prompt", CALLS),
+    "gepa": ("Searched prompt", CALLS),
+    "imitate": ("Training on demonstrations", TRAINING),
+    "relabel": ("Relabelled demonstrations", TRAINING),
+    "prompt_distillation": ("Prompt distilled", DRAWS),
+    "teacher_answers": ("Teacher's answers", DRAWS),
+    "on_policy_distillation": ("Teacher's distributions", ROLLOUTS),
+    "weighted_sft": ("Training on weighted logs", TRAINING),
+    "pairs": ("Pairs (DPO)", TRAINING),
+    "thumbs": ("Thumbs (KTO)", TRAINING),
+    "synthetic": ("Synthetic examples", TRAINING),
+    "rejection_sampling": ("Rejection sampling", DRAWS),
+    "reward": ("RL", ROLLOUTS),
+    "judged_grpo": ("RL on a judge", ROLLOUTS),
+    "label": ("Better demonstrations", PEOPLE),
+}
+BETWEEN = frozenset(COSTS) - {"prompt", "imitate", "reward", "label"}  # each of one method
 
 
 class Way(Record):
-    """One way: what it costs in kind, and why it is at hand or why not, one of the two empty."""
+    """One way: what it costs, and why it is at hand or why not, one of the two empty.
+
+    `costs` says so in kind, `takes` in seconds and US dollars; `ladder` names one that has it.
+    """
 
     label: str
     costs: str
     speaks: str = ""
     against: str = ""
+    rung: Rung | None = None
+    gain: Interval | None = None
+    takes: Takes | None = None
+    ladder: str = ""
 
 
-def ways(evidence: Evidence, params: AdviceParams) -> tuple[Way, ...]:
-    """What may be tried next, by what is known today."""
-    known = evidence.feedback or Feedback()
-    written, scored = writable(evidence, params), scorable(evidence, params)
-    trained, n = evidence.standing.trained, evidence.writing.examples
-    room = evidence.headroom is not None and evidence.headroom.gap.value >= params.min_gain
-    prompted = "" if not trained else "What stands is trained: it answers by its weights."
-    unwritten = "" if written else "Right answers cannot be written yet."
-    taught = "" if scored else "Nobody has measured that the scorer's errors are few enough to learn from."
-    roomless = taught or ("" if room else "Drawn several times, it answers no more right than it does now.")
-    return (
-        _way("Examples in the prompt", CALLS, f"{n:,} demonstrations may be shown.", unwritten or prompted),
-        _way("Searched prompt", CALLS, "Its instructions can be reworded by what the scorer says.", prompted),
-        _way(
-            "Training on demonstrations",
-            TRAINING,
-            f"{n:,} demonstrations can be imitated.",
-            unwritten or _used_up(evidence),
-        ),
-        _way("Training on weighted logs", TRAINING, f"{known.logs:,} answers have scores.", _logs(known, scored)),
-        _way("Pairs (DPO)", TRAINING, f"{known.pairs:,} pairs of a better and a worse answer.", _pairs(known)),
-        _way("Thumbs (KTO)", TRAINING, f"{known.good:,} good and {known.bad:,} bad answers.", _thumbs(known)),
-        _way("Rejection sampling", DRAWS, "It answers right at times what it gets wrong now.", roomless),
-        _way("RL", ROLLOUTS, "Drawn answers differ, and the scorer tells them apart.", roomless),
-        _way("RL on a judge", ROLLOUTS, "The judge was measured against people's labels.", taught),
-    )
+def ways(evidence: Evidence, choice: Choice) -> tuple[Way, ...]:
+    """What was weighed, in words."""
+    return tuple(_way(option, evidence) for option in choice.options)
 
 
-def _way(label: str, costs: str, speaks: str, against: str) -> Way:
-    return Way(label=label, costs=costs, speaks="" if against else speaks, against=against)
+def _way(option: Option, evidence: Evidence) -> Way:
+    label, costs = COSTS[option.rung]
+    return Way(
+        label=label, costs=costs, speaks="" if option.out else speaks(option.rung, evidence), against=option.out,
+        rung=option.rung, gain=option.gain, takes=evidence.at_hand.takes.get(option.rung),
+        ladder=evidence.at_hand.ladders.get(option.rung, ""),
+    )  # fmt: skip
 
 
-def _used_up(evidence: Evidence) -> str:
-    return "The demonstrations are in its weights already." if evidence.standing.trained else ""
-
-
-def _logs(known: Feedback, scored: bool) -> str:
-    if known.logs < LEAST:
-        return f"{known.logs:,} answers have scores, where {LEAST} are the least."
-    if not known.uneven_logs:
-        return "All logged answers scored alike."
-    return "A scorer that can be trusted draws better ones than logs have." if scored else ""
-
-
-def _pairs(known: Feedback) -> str:
-    return "" if known.pairs >= LEAST else f"{known.pairs:,} pairs are there, where {LEAST} are the least."
-
-
-def _thumbs(known: Feedback) -> str:
-    if known.good + known.bad < LEAST:
-        return f"{known.good + known.bad:,} thumbs are there, where {LEAST} are the least."
-    if min(known.good, known.bad) * MOST_UNEVEN < max(known.good, known.bad):
-        return f"{known.good:,} good and {known.bad:,} bad: more than {MOST_UNEVEN} of one kind for one of the other."
-    return "" if known.pairs < LEAST else "There are pairs, which say more."
+def speaks(rung: Rung, evidence: Evidence) -> str:
+    """What of the evidence speaks for a way."""
+    known, n, teacher = evidence.feedback or Feedback(), evidence.writing.examples, evidence.at_hand.teacher
+    judge, thin = evidence.at_hand.judge, ", ".join(one.name for one in evidence.thin)
+    said: dict[Rung, str] = {
+        "few_shot": "Tried on dev, it answers better with examples.",
+        "prompt": "The prompts that were tried differ.",
+        "gepa": "Its answers are right at times, and the scorer says what is wrong.",
+        "imitate": f"{n:,} demonstrations can be imitated.",
+        "relabel": f"By the audit {1 - (evidence.writing.audited_ceiling or 1):.1%} of {n:,} demonstrations are wrong.",
+        "prompt_distillation": "Its tokens are paid for with every call.",
+        "teacher_answers": f"{teacher.name} can answer {teacher.inputs:,} inputs." if teacher else "",
+        "on_policy_distillation": f"{teacher.name} has the same vocabulary." if teacher else "",
+        "weighted_sft": f"{known.logs:,} scored answers say as much as {known.effective:,.0f} of better ones.",
+        "pairs": f"{known.pairs:,} pairs of a better and a worse answer.",
+        "thumbs": f"{known.good:,} good and {known.bad:,} bad answers.",
+        "synthetic": f"Train has little of {thin}, and it is behind there.",
+        "rejection_sampling": "It answers right at times what it gets wrong now.",
+        "reward": "Drawn answers differ, and the scorer tells them apart.",
+        "judged_grpo": f"The judge agrees with people in {judge.agreement.value:.0%} of pairs." if judge else "",
+        "label": "It has learnt what is wrong in its demonstrations, or more of them would bring more.",
+    }
+    return said[rung]

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Rung, Scoring, Training, Writing
-from components.advice.rule import Choice, choose, scorable, writable
+from components.advice.at_hand import Rung, Takes
+from components.advice.evidence import Evidence, Headroom, Learning, Movement, Paying, Scoring, Training, Writing
+from components.advice.gates import scorable, writable
+from components.advice.rule import Choice, choose
 from components.params import AdviceParams
 from components.records import Interval, Record
 
@@ -14,6 +16,18 @@ NAMES: dict[Rung, str] = {
     "reward": "RL on the scorer",
     "label": "better demonstrations",
     "stay": "stay where you are",
+    "few_shot": "examples in the prompt",
+    "gepa": "a searched prompt",
+    "relabel": "training on relabelled demonstrations",
+    "prompt_distillation": "distilling the long prompt",
+    "teacher_answers": "a teacher's answers",
+    "on_policy_distillation": "a teacher's distributions",
+    "weighted_sft": "training on weighted logs",
+    "pairs": "pairs (DPO)",
+    "thumbs": "thumbs (KTO)",
+    "synthetic": "synthetic examples of thin slices",
+    "rejection_sampling": "rejection sampling",
+    "judged_grpo": "RL on a judge",
 }
 UNKNOWN = "not measured"
 
@@ -54,6 +68,11 @@ def share(found: Interval) -> str:
 def points(found: Interval) -> str:
     """A gain in points with its interval."""
     return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+
+
+def taking(takes: Takes | None) -> str:
+    """What a rung would take, in minutes and US dollars."""
+    return "–" if takes is None else f"{takes.seconds / 60:,.0f} min, ${takes.usd:,.2f}"
 
 
 def changes(evidence: Evidence, params: AdviceParams) -> tuple[str, ...]:

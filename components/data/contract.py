@@ -117,7 +117,7 @@ def _of_answers(table: pd.DataFrame, workload: Workload) -> Iterator["Expectatio
     for side in SIDES:
         suffix = "" if side == "demonstration" else " (reference)"
         for field in workload.fields:
-            rule = f"{field} is not as the schema says{suffix}"
+            rule = f"{field} does not match the schema{suffix}"
             column = f"{side}.{field}"
             if column in table:
                 unknown = f"{field} is '{{value}}', not one of the {len(labels[field])} labels{suffix}"
@@ -128,14 +128,14 @@ def _of_answers(table: pd.DataFrame, workload: Workload) -> Iterator["Expectatio
             elif f"problem.{side}.{field}" in table:
                 yield gxe.ExpectColumnValuesToBeNull(
                     column=f"problem.{side}.{field}",
-                    description=f"{field} is as the JSON Schema says.",
+                    description=f"{field} matches the JSON Schema.",
                     meta=_meta(rule, f"{field}: {{value}}{suffix}"),
                 )
         if f"problem.{side}" in table:
             yield gxe.ExpectColumnValuesToBeNull(
                 column=f"problem.{side}",
-                description="The answer as a whole is as the JSON Schema says.",
-                meta=_meta(f"answer is not as the schema says{suffix}", f"answer: {{value}}{suffix}"),
+                description="The answer as a whole matches the JSON Schema.",
+                meta=_meta(f"answer does not match the schema{suffix}", f"answer: {{value}}{suffix}"),
             )
 
 

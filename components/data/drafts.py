@@ -59,7 +59,7 @@ def workload_yaml(draft: Draft) -> str:
         _output(meaning),
         [
             f"prompts: [{versions}]   # in params/prompts/{name}/, the weakest first",
-            f"trained_prompt: {TRAINED_PROMPT}      # what the fine-tuned model is asked with",
+            f"trained_prompt: {TRAINED_PROMPT}      # the fine-tuned model's prompt",
         ],
         _scoring(meaning),
         *_validation(draft),
@@ -105,7 +105,7 @@ def _mapping(keyword: str, columns: Mapping[str, str]) -> list[str]:
 
 def _output(meaning: Understood) -> list[str]:
     if meaning.kind != "object":
-        note = "the value stands alone, as plain text" if meaning.kind != "list" else "a JSON list"
+        note = "a bare value, as plain text" if meaning.kind != "list" else "a JSON list"
         schema: dict[str, Any] = {"type": "string", **meaning.output[FIELD][1]} if meaning.kind == "label" else (
             meaning.output[FIELD][1]
         )  # fmt: skip

@@ -44,6 +44,6 @@ def _seen(opinions: Sequence[Opinion], judged: Collection[Example], similarity: 
         return []
     columns = list(opinions[0].said.input)
     examples = ["\n".join(example.input[name] for name in columns if name in example.input) for example in judged]
-    alike = near_duplicates([*examples, *("\n".join(example.said.input.values()) for example in opinions)], similarity)
+    alike = near_duplicates([*examples, *("\n".join(opinion.said.input.values()) for opinion in opinions)], similarity)
     taken = set(alike[: len(examples)])
     return [bundle in taken for bundle in alike[len(examples) :]]

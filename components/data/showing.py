@@ -57,7 +57,7 @@ def _others(meaning: Understood) -> Iterator[str]:
         if column is not None:
             yield f"  {role:<10} {column}{what}"
     for column in meaning.slices:
-        yield f"  slice      {column}: results are told by it"
+        yield f"  slice      {column}: results are reported by it"
 
 
 def _examples(reading: Reading) -> Iterator[str]:

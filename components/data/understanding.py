@@ -190,7 +190,7 @@ def _place(meaning: Understood, column: Column, texts: list[Column], answers: li
     elif len(filled) < (1 - _MOSTLY) * len(column.values) and plain not in _ANSWERS:
         meaning.left_out[column.name] = "empty in most rows"
     elif plain in _BOOKKEEPING:
-        meaning.left_out[column.name] = "it says something of the row, and not of the text"
+        meaning.left_out[column.name] = "it describes the row, not the text"
     elif (
         meaning.id is None and _ID.fullmatch(plain) and distinct == len(column.values) and not _in_texts(column, texts)
     ):

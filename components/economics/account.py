@@ -226,7 +226,7 @@ def _notes(incumbent: Calls, setting: Setting) -> tuple[str, ...]:
     """Notes on what the numbers leave out."""
     economics = setting.economics
     left_out = {
-        f"{incumbent.name} was priced from its tokens and never asked: its errors are unknown.": not incumbent.measured,
+        f"{incumbent.name} was priced by tokens and never called: its errors are unknown.": not incumbent.measured,
         "A demonstration costs nothing (economics.usd_per_label).": not economics.usd_per_label,
         "A wrong answer costs nothing (economics.usd_per_error).": not economics.usd_per_error,
         "People's work for training and operation costs nothing (economics.usd_setup).": not economics.usd_setup,
@@ -239,7 +239,7 @@ def _dominated(calls: Sequence[Calls]) -> tuple[str, ...]:
     """Notes on rungs whose cost depends on so few calls that another sample could give another figure."""
     parts = {rung.name: share_of_dearest(rung.usd) for rung in calls}
     return tuple(
-        f"The dearest 1 % of {name}'s calls make up {part:.0%} of their cost: its intervals hang on a few calls and "
+        f"The dearest 1 % of {name}'s calls make up {part:.0%} of their cost: its intervals depend on a few calls and "
         "may be too narrow."
         for name, part in parts.items()
         if part > DOMINATED

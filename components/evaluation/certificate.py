@@ -63,7 +63,7 @@ def below_floor(certificate: Certificate, params: CertificateParams) -> list[str
     ):
         bound = params.max_false_positive if rate is certificate.false_positive else params.max_false_negative
         if rate is None:
-            reasons.append(f"no answers to tell the share of {name} from")
+            reasons.append(f"no answers to estimate the share of {name} from")
         else:
             hold(f"{name}, upper end of {rate.low:.3f} to {rate.high:.3f} (n = {rate.n})", rate.high, bound)
     if certificate.kappa is not None:

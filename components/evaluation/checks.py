@@ -55,7 +55,7 @@ def n_in_words(numbers: GateNumbers) -> str:
     if numbers.groups is None or numbers.groups == numbers.n:
         return text
     effect = numbers.versus.effect if numbers.versus else 1.0
-    worth = f", which tell as much as {numbers.n / effect:,.0f} independent ones" if numbers.versus else ""
+    worth = f", as informative as {numbers.n / effect:,.0f} independent ones" if numbers.versus else ""
     return f"{text} in {numbers.groups:,} groups{worth}"
 
 

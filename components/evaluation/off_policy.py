@@ -73,14 +73,20 @@ def off_policy(scores: Sequence[float], log_ratios: Sequence[float], limits: Lim
 
 
 def _interval(reward_N: NDArray[np.float64], weight_N: NDArray[np.float64], effective: float) -> Interval:
-    """The weighted mean with the interval of its linearisation, Student's with as many answers as count."""
+    """The weighted mean with the interval of its linearisation, Student's with as many answers as count.
+
+    Its variance counts two answers of the usual weight in, one scored 1 and one 0 (Agresti and Caffo 2000): without
+    them it would be nothing where failures are so rare that none was logged.
+    """
     from scipy.stats import t
 
-    share_N = weight_N / weight_N.sum()
-    value = float(share_N @ reward_N)
+    value = float(weight_N @ reward_N) / float(weight_N.sum())
+    usual = float((weight_N**2).sum() / weight_N.sum())
+    counted, reward = np.append(weight_N, [usual, usual]), np.append(reward_N, [1.0, 0.0])
+    share = counted / counted.sum()
     # Each answer's own pull on the mean is taken out of its residual (HC3), which a few large weights would hide.
-    residual_N = (reward_N - value) / np.maximum(1.0 - share_N, 1e-9)
-    deviation = math.sqrt(float((share_N**2) @ residual_N**2))
+    residual = (reward - float(share @ reward)) / np.maximum(1.0 - share, 1e-9)
+    deviation = math.sqrt(float((share**2) @ residual**2))
     half = float(t.ppf(0.975, max(1.0, effective - 1.0))) * deviation
     return Interval(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
 

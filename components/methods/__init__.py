@@ -10,6 +10,8 @@ from typing import Any
 from components.errors import ConfigError
 from components.methods.contract import Made, Method
 from components.methods.job import Job
+from components.params import RungParams
+from components.records import RungResult
 
 NAMES = {
     "classical": "components.methods.classical:Classical",
@@ -29,9 +31,11 @@ NAMES = {
     "judged_grpo": "components.methods.judged_grpo:JudgedGrpo",
     "prompt_distillation": "components.methods.prompt_distillation:PromptDistillation",
 }
+ADVISED = {"imitate": "sft", "reward": "grpo", "pairs": "dpo", "thumbs": "kto"}
+"""What advice calls otherwise: by what it learns from. Other methods go by their own names there."""
 MEMBERS = ("label", "makes", "params", "needs", "make")
 
-__all__ = ["NAMES", "Job", "Made", "Method", "label_of", "method_of"]
+__all__ = ["ADVISED", "NAMES", "Job", "Made", "Method", "advised_as", "label_of", "method_of"]
 
 
 @cache
@@ -60,3 +64,8 @@ def label_of(name: str) -> str:
         return method_of(name).label
     except ConfigError:
         return name
+
+
+def advised_as(rung: RungResult | RungParams) -> str:
+    """What advice calls a rung's method."""
+    return next((word for word, method in ADVISED.items() if method == rung.method), rung.method)

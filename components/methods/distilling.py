@@ -17,6 +17,7 @@ from components.records import Message
 from components.training.encode import encode_prompts
 from components.training.guard import Guarded
 from components.training.precision import without_autocast
+from components.training.sharding import gathered
 from components.training.task import Draws, Sample, seed_of
 
 Ids = tuple[int, ...]
@@ -60,7 +61,11 @@ class Distiller(Guarded, DistillationTrainer):
         own: Any = self
         seed = seed_of(self.args.seed, self.state.global_step + 1, self.accelerator.process_index)
         draws = Draws(1, self.temperature, own.max_completion_length, seed)
-        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, without_autocast(model):
+        with (
+            unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model,
+            gathered(model),
+            without_autocast(model),
+        ):
             groups = self.sample(model, own._tokenizer, prompt_ids, draws)
         return [group[0] for group in groups]
 

@@ -59,7 +59,9 @@ from components.params.serving import (
     LabellingParams,
     RoutingParams,
     ServingParams,
+    UpstreamParams,
 )
+from components.params.storage import S3Params, StorageParams
 from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
 from components.params.workload import (
     SPLITS,
@@ -85,8 +87,8 @@ __all__ = [
     "HuggingFaceSource", "JudgeParams", "LabellingParams", "LadderParams", "LauncherParams", "Limits", "LoraParams",
     "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams", "Pipeline", "Precision", "PretrainParams",
     "ProbeParams", "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams",
-    "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "ScorerParams", "ServingParams", "Settings",
-    "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams", "TextRules",
-    "TokenizerParams", "Traffic", "TrajectoryParams", "ValidationParams", "WatchParams", "Workload", "changed",
-    "load", "read_text", "read_yaml",
+    "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "S3Params", "ScorerParams", "ServingParams",
+    "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams",
+    "StorageParams", "TextRules", "TokenizerParams", "Traffic", "TrajectoryParams", "UpstreamParams",
+    "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_text", "read_yaml",
 ]  # fmt: skip

@@ -64,7 +64,10 @@ class LauncherParams(Settings):
 
     kind: Literal["process", "torch", "accelerate"] = "process"
     processes: int = Field(default=1, ge=1)
-    config: str | None = Field(default=None, description="An accelerate config file, for FSDP or DeepSpeed.")
+    strategy: Literal["ddp", "fsdp2"] = Field(
+        default="ddp", description="A whole copy of the model on each process, or its weights shared out over them."
+    )
+    config: str | None = Field(default=None, description="An accelerate config file, for what is not said here.")
 
 
 Environment = Literal["base", "gpu"]

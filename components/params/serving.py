@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.params.loading import Settings
 from components.params.profile import ApiParams
@@ -20,6 +20,29 @@ class FallbackParams(Settings):
     min_confidence: float | None = Field(
         default=None, ge=0, le=1, description="Of the whole answer's probability; None: only the schema decides."
     )
+
+
+class UpstreamParams(Settings):
+    """An engine elsewhere that has the weights of registered versions, such as vLLM's server."""
+
+    api: ApiParams
+    model: str = Field(
+        default="{workload}-{version}",
+        min_length=1,
+        description="Its name of a version's weights: {workload} and {version} stand for the registry's.",
+    )
+
+    @model_validator(mode="after")
+    def _names_what_is_known(self) -> "UpstreamParams":
+        try:
+            self.name("", 0)
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            raise ValueError(f"model: expected {{workload}} and {{version}} alone in braces, found {error}") from error
+        return self
+
+    def name(self, workload: str, version: int) -> str:
+        """What it calls a version."""
+        return self.model.format(workload=workload, version=version)
 
 
 class RoutingParams(Settings):
@@ -50,6 +73,16 @@ class LabellingParams(Settings):
     complete: float = Field(
         default=0.9, gt=0, le=1, description="Share of those drawn that must be labelled before they say anything."
     )
+    checked: float = Field(
+        default=1.0, gt=0, le=1,
+        description="Share of those drawn that people label. Below 1 the workload's judge reads all of them, and a "
+        "canary is judged by its verdicts, corrected by what people say of this share.",
+    )  # fmt: skip
+    most_misread: float = Field(
+        default=0.2, gt=0, le=0.5,
+        description="Share of answers that the judge may read otherwise than people, by the upper end of the interval.",
+    )  # fmt: skip
+    least_checked: int = Field(default=50, ge=10, description="Answers that both have read, before a judge counts.")
 
 
 class FeedbackParams(Settings):
@@ -129,3 +162,6 @@ class ServingParams(Settings):
     connections: ConnectionParams = ConnectionParams()
     traces: TraceParams = TraceParams()
     routing: RoutingParams = RoutingParams()
+    upstream: UpstreamParams | None = Field(
+        default=None, description="Who computes the answers of trained versions; None: this server."
+    )

@@ -217,4 +217,6 @@ class Workload(Settings):
             raise ValueError(str(error)) from error
         if self.serving.judge_share and self.scorer.judge is None:
             raise ValueError("serving.judge_share must be 0 where scorer has no section `judge`")
+        if self.serving.labelling.checked < 1 and self.scorer.judge is None:
+            raise ValueError("serving.labelling.checked must be 1 where scorer has no section `judge`")
         return self

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.registry.moved import relocate
-from components.registry.store import SQLITE, addresses, expecting
+from components.registry.store import POSTGRES, SQLITE, addresses, await_database, expecting
 
 
 def application(project: Path) -> Callable[..., Any]:
@@ -16,9 +16,11 @@ def application(project: Path) -> Callable[..., Any]:
     Raises:
         RegistryError: The database does not open.
     """
-    uri, artifacts = addresses({}, project)
-    assert artifacts is not None  # with SQLite they are next to the database
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # jobs run code, and nothing here needs them
+    own = {name: value for name, value in os.environ.items() if name.startswith("GRADUS_")}  # not what clients ask
+    uri, folder = addresses(own, project)
+    assert folder is not None  # no server's
+    artifacts = own.get("GRADUS_ARTIFACTS") or str(folder)
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # nothing here starts jobs, which run code
     from mlflow.environment_variables import (
         _MLFLOW_IN_JOB_EXECUTOR,  # pyright: ignore[reportPrivateUsage] — as `mlflow server` sets them
         _MLFLOW_SERVER_BOOT_ID,  # pyright: ignore[reportPrivateUsage]
@@ -28,7 +30,7 @@ def application(project: Path) -> Callable[..., Any]:
     os.environ |= {
         BACKEND_STORE_URI_ENV_VAR: uri,
         REGISTRY_STORE_URI_ENV_VAR: uri,
-        ARTIFACT_ROOT_ENV_VAR: str(artifacts),
+        ARTIFACT_ROOT_ENV_VAR: artifacts,
         _MLFLOW_SERVER_BOOT_ID.name: uuid.uuid4().hex,
         _MLFLOW_IN_JOB_EXECUTOR.name: "false",
     }
@@ -36,6 +38,9 @@ def application(project: Path) -> Callable[..., Any]:
     from mlflow.server.handlers import initialize_backend_stores
 
     with expecting("a record of runs that opens"):
-        initialize_backend_stores(uri, uri, str(artifacts))
-        relocate(Path(uri.removeprefix(SQLITE)), artifacts)
+        if uri.startswith(POSTGRES):
+            await_database(uri)
+        initialize_backend_stores(uri, uri, artifacts)
+        if uri.startswith(SQLITE):
+            relocate(Path(uri.removeprefix(SQLITE)), folder)
     return app

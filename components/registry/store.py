@@ -1,4 +1,7 @@
-"""Where the record is kept: SQLite and plain files in the project folder, or what MLFLOW_TRACKING_URI names.
+"""Where the record is kept: SQLite and plain files in the project folder, or what the environment names.
+
+GRADUS_RECORD and GRADUS_ARTIFACTS name a shared database and the bucket of its files (params/storage.yaml);
+MLFLOW_TRACKING_URI wins over the first, as MLflow's own clients read it.
 
 Decides addresses and how MLflow's failures are reported; other modules decide what is recorded.
 """
@@ -6,31 +9,33 @@ Decides addresses and how MLflow's failures are reported; other modules decide w
 import logging
 import os
 import sqlite3
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from components.errors import RegistryError
 from components.registry.moved import ARTIFACTS, relocate
 from components.registry.redaction import redact
 
 DATABASE = Path("state/mlflow.db")
-SQLITE = "sqlite:///"
+SQLITE, POSTGRES = "sqlite:///", "postgresql"
 SERVERS = ("http://", "https://", "databricks")
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")  # MLflow's codes for an absent alias
-_ANSWER_SECONDS = 5.0
+_ANSWER_SECONDS = 5
 
 
 def addresses(environment: Mapping[str, str], folder: Path) -> tuple[str, Path | None]:
     """The tracking address, and the folder of artifacts; None where a server decides.
 
-    Without MLFLOW_TRACKING_URI both lie under `folder`/state, as `make ui` expects; with SQLite elsewhere the
+    Where the environment names nothing both lie under `folder`/state, as `make ui` expects; with SQLite elsewhere the
     artifacts lie beside the database.
     """
     home = folder.resolve()
-    uri = environment.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{DATABASE}"
+    uri = environment.get("MLFLOW_TRACKING_URI") or environment.get("GRADUS_RECORD") or f"{SQLITE}{DATABASE}"
     if uri.startswith(SQLITE):
         database = home / uri.removeprefix(SQLITE)
         return f"{SQLITE}{database}", database.parent / ARTIFACTS
@@ -54,10 +59,16 @@ def connect() -> Any:
     return _client(uri)
 
 
+def artifact_root(environment: Mapping[str, str], folder: Path) -> str | None:
+    """Where artifacts lie, as MLflow wants it: in a bucket or a folder; None where the server decides."""
+    local = addresses(environment, folder)[1]
+    return None if local is None else environment.get("GRADUS_ARTIFACTS") or local.as_uri()
+
+
 def artifact_location(experiment: str) -> str | None:
     """The address of an experiment's artifacts, in MLflow's form; None if a server decides."""
-    folder = addresses(os.environ, Path.cwd())[1]
-    return None if folder is None else (folder / experiment).as_uri()
+    root = artifact_root(os.environ, Path.cwd())
+    return None if root is None else f"{root}/{quote(experiment)}"
 
 
 @contextmanager
@@ -72,9 +83,18 @@ def expecting(expected: str) -> Generator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, *_of_s3()) as error:
         reason = redact((str(error).strip().splitlines() or [type(error).__name__])[0][:300])
         raise RegistryError(f"expected {expected}, found {reason} ({redact(tracking_uri())})") from error
+
+
+def _of_s3() -> tuple[type[Exception], ...]:
+    """What clients of S3 raise, where any was imported."""
+    names = (
+        ("botocore.exceptions", "BotoCoreError"), ("botocore.exceptions", "ClientError"),
+        ("boto3.exceptions", "Boto3Error"),
+    )  # fmt: skip
+    return tuple(getattr(sys.modules[module], name) for module, name in names if module in sys.modules)
 
 
 def absent(error: BaseException | None) -> bool:
@@ -92,12 +112,32 @@ def _client(uri: str) -> Any:
     with expecting("a record of runs that opens"):
         if uri.startswith(SQLITE):
             Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        if uri.startswith(POSTGRES):
+            await_database(uri)
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)  # opens the database, and creates its tables
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
             relocate(database, database.parent / ARTIFACTS)
     return client
+
+
+def await_database(uri: str) -> None:
+    """Refuse a database that does not answer; MLflow itself would try for an hour.
+
+    Raises:
+        SQLAlchemyError: It is away, or refuses.
+        RegistryError: Its driver is missing.
+    """
+    from sqlalchemy import create_engine
+
+    try:
+        engine = create_engine(uri, connect_args={"connect_timeout": _ANSWER_SECONDS})
+    except ImportError as error:
+        raise RegistryError(f"expected a driver for {redact(uri)}, found none: pip install gradus[postgres]") from error
+    with engine.connect():
+        pass
+    engine.dispose()
 
 
 def _await_answer(uri: str) -> None:

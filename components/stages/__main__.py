@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from components.errors import EXIT_CODE_ERROR, EXIT_CODE_STOPPED, ConfigError, GradusError
 from components.params import Environment
@@ -21,6 +22,7 @@ from components.stages.graph import StageNode, nodes
 from components.stages.interpreter import go_on_in, other_python
 from components.stages.judging import tell_judge
 from components.stages.run import STATE, Run, StageRecord, digest, git_commit, threads
+from components.stages.storage import apply
 from components.training.launch import WORKER
 
 LIST = "list"
@@ -146,6 +148,7 @@ if __name__ == "__main__":
         os.environ["TQDM_DISABLE"] = "1"
     end_with_parent()
     try:
+        apply(Path())
         main(sys.argv[1:])
     except GradusError as error:
         if os.environ.get("GRADUS_DEBUG") == "1":

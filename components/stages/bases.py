@@ -140,7 +140,7 @@ def try_out(run: Run, examples: int, folder: Path) -> Tried:
     planned = _learns(run)
     own: Any = planned.settings
     settings = own.model_copy(update={"epochs": 1.0, "evaluations": 1, "dev_examples": 1})
-    job = _job(run, planned, sample(train, max(examples, own.batch_examples), run.seed), dev, folder)
+    job = job_in(run, planned, sample(train, max(examples, own.batch_examples), run.seed), dev, folder)
     made = planned.make(job, NullTracker(), settings)
     asked, started = job.dev_sample(DEV_EXAMPLES), time.monotonic()
     answers = job.open_model(job.out).answer(asked, run.seed).completions
@@ -154,7 +154,8 @@ def try_out(run: Run, examples: int, folder: Path) -> Tried:
     )  # fmt: skip
 
 
-def _job(run: Run, planned: PlannedRung, train: list[Example], dev: list[Example], folder: Path) -> Job:
+def job_in(run: Run, planned: PlannedRung, train: list[Example], dev: list[Example], folder: Path) -> Job:
+    """What a method is given in a folder of its own, where it starts from the base model."""
     prompt = run.workload.trained_prompt
     return Job(
         rung=planned.name, workload=run.workload, profile=run.profile, columns=run.columns, train=train, dev=dev,

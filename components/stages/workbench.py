@@ -11,9 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from components.advice import Feedback, Scoring, Second, Standing, Training, Trial, none_standing
+from components.advice import AtHand, Feedback, Scoring, Second, Standing, Training, Trial, none_standing
 from components.advice.measure import scoring
-from components.data.opinions import LOGS, PREFERENCES, THUMBS
 from components.data.prepare import Quarantined
 from components.economics import SECONDS_PER_HOUR, Case, calls_per_hour
 from components.evaluation.certificate import Certificate
@@ -22,31 +21,27 @@ from components.evaluation.metrics import wilson
 from components.evaluation.sample import sample
 from components.ladder import PlannedRung
 from components.records import (
-    AnyRecord,
     Completion,
     Example,
-    Logged,
-    Preference,
     Record,
     Rung,
     Score,
-    Thumb,
     read_jsonl,
     read_record,
     write_record,
 )
 from components.scorers import score_all
 from components.stages.answers import opened_rung
+from components.stages.at_hand import UPDATES, Speed, at_hand, drawn, said, shortening
 from components.stages.audit import audit_folder
 from components.stages.certified import certificate_file
 from components.stages.evaluate import incumbent, listed_tokens
 from components.stages.run import STATE, Run, digest
-from components.stages.rungs import feedback_files, job_of
+from components.stages.rungs import job_of
 from components.stages.scoring import scorer
 from components.state import State, read_state
 from components.tracking import NullTracker
 
-_UPDATES = 2.0  # RL takes about as long for its updates as for its rollouts (triage on two cores)
 log = logging.getLogger(__name__)
 
 
@@ -112,7 +107,12 @@ class RunBench:
         name = max(scored, key=lambda one: scored[one])
         made, n = self._made[name], self._made[name].dev_examples
         return Standing(
-            name=name, makes=made.makes, learnt_from=made.needs, accuracy=wilson(round(scored[name] * n), n), n=n
+            name=name,
+            makes=made.makes,
+            learnt_from=made.needs,
+            accuracy=wilson(round(scored[name] * n), n),
+            n=n,
+            weights=made.makes == "model" or self.run.profile.prompting is None,
         )
 
     def prompts(self) -> Mapping[str, Sequence[bool]]:
@@ -204,11 +204,13 @@ class RunBench:
 
     def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
         """What the calls would cost, by the throughput of the largest trial or of the trained rung that stands."""
-        largest = trials[max(trials)] if trials else None
-        speed = self._calls_per_hour or (largest.calls_per_hour if largest else None)
+        speed, economics = self._speed(trials), self.run.workload.economics
+        if rung == "prompt_distillation":
+            shorter = shortening(self.run, self.standing(), self._dev, speed)
+            return shorter and (shorter, economics.throughput_spread, economics.horizon_years)
         if speed is None:
             return None
-        run, economics = self.run, self.run.workload.economics
+        run = self.run
         machine = run.prices.machine(run.profile.machine)
         seconds = self._reward_seconds(speed) if rung == "reward" else self._imitation_seconds(trials)
         first = rung == "imitate" or not self.standing().trained
@@ -222,6 +224,11 @@ class RunBench:
         )
         return case, economics.throughput_spread, economics.horizon_years
 
+    def _speed(self, trials: Mapping[int, Trial]) -> float | None:
+        """Answers an hour of a trained rung: of the one that stands, or else of the largest trial."""
+        largest = trials[max(trials)] if trials else None
+        return self._calls_per_hour or (largest.calls_per_hour if largest else None)
+
     def _imitation_seconds(self, trials: Mapping[int, Trial]) -> float:
         """Of a training on all demonstrations: the rung's own where it was made, else the largest trial's, so many."""
         made = self._made.get(self._imitating.name) if self._imitating else None
@@ -233,8 +240,8 @@ class RunBench:
     def _reward_seconds(self, speed: float) -> float:
         """Of the first rung that draws rollouts for a reward, by its settings and the speed of answers."""
         rewarded = [one.settings.model_dump() for one in self.run.rungs if one.rewarded]
-        draws = [one["steps"] * one["prompts_per_step"] * one["generations"] for one in rewarded if "steps" in one]
-        return _UPDATES * (draws[0] if draws else 0) / speed * SECONDS_PER_HOUR
+        draws = [drawn(one) for one in rewarded if "steps" in one]
+        return UPDATES * (draws[0] if draws else 0) / speed * SECONDS_PER_HOUR
 
     def _incumbent_usd(self) -> float:
         """A call of the best prompt, or the first where none was tried, priced by its tokens on dev."""
@@ -245,18 +252,23 @@ class RunBench:
         return price.usd(sum(sent) / len(sent), sum(told) / len(told))
 
     def feedback(self) -> Feedback | None:
-        def said(kind: str, record: type[AnyRecord]) -> list[AnyRecord]:
-            files = (path for path in feedback_files(self.run, kind) if path.is_file())
-            return [one for path in files for one in read_jsonl(path, record)]
+        return self._said
 
-        thumbs, logs = said(THUMBS, Thumb), said(LOGS, Logged)
-        return Feedback(
-            pairs=len(said(PREFERENCES, Preference)),
-            good=sum(one.good for one in thumbs),
-            bad=sum(not one.good for one in thumbs),
-            logs=len(logs),
-            uneven_logs=len({one.score for one in logs}) > 1,
-        )
+    @cached_property
+    def _said(self) -> Feedback:
+        return said(self.run)
+
+    def slices(self) -> Sequence[str]:
+        return self.run.workload.slices
+
+    def at_hand(self, trials: Mapping[int, Trial]) -> AtHand:
+        """What takes seconds is told by the measured speed of the trials, or of the trained rung that stands."""
+        fast = self._speed(trials)
+        seconds = self._imitation_seconds(trials)
+        standing = self.standing()
+        setup = 0.0 if standing.trained else self.run.workload.economics.usd_setup
+        speed = Speed(fast, seconds, setup) if fast and seconds else None
+        return at_hand(self.run, standing, self._said, speed)
 
     def dated_by(self) -> str | None:
         return self.run.workload.dated_by

@@ -13,7 +13,7 @@ from typing import Any
 from components.records import Tool
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
-_BLOCK = re.compile(rf"{OPEN}(.*?)(?:{CLOSE}|$)", re.DOTALL)
+_BLANKS, _DECODER = re.compile(r"\s*+"), json.JSONDecoder()
 _WRITTEN = re.compile(r'\{\s*+"name"\s*+:\s*+"(?:[^"\\]|\\.)*+"\s*+,\s*+"arguments"\s*+:\s*+(\{.*\})\s*+\}', re.DOTALL)
 
 
@@ -28,11 +28,27 @@ class Written:
 
 def split(text: str) -> tuple[str, list[Written]]:
     """(what is said, calls) of an assistant's turn."""
-    first = text.find(OPEN)
-    if first < 0:
+    at = text.find(OPEN)
+    if at < 0:
         return text, []
-    said = _BLOCK.sub("", text[first:])
-    return (text[:first] + said).strip(), [_written(block[1]) for block in _BLOCK.finditer(text)]
+    said, calls = text[:at], list[Written]()
+    while at >= 0:
+        inside, end = _block(text, at + len(OPEN))
+        calls.append(_written(inside))
+        at = text.find(OPEN, end)
+        said += text[end : at if at >= 0 else None]
+    return said.strip(), calls
+
+
+def _block(text: str, start: int) -> tuple[str, int]:
+    """What stands in a call that begins here, and where the call ends: tags in the strings of its JSON are text."""
+    blanks = _BLANKS.match(text, start)
+    try:
+        behind = _DECODER.raw_decode(text, blanks.end() if blanks else start)[1]
+    except (ValueError, RecursionError):
+        behind = start
+    close = text.find(CLOSE, behind)
+    return (text[start:], len(text)) if close < 0 else (text[start:close], close + len(CLOSE))
 
 
 def _written(text: str) -> Written:

@@ -6,10 +6,12 @@ Decides only the command: every process runs the same stage, and the main one wr
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from components.errors import TrainingError
 from components.params import LauncherParams
+from components.training.sharding import SETTINGS
 
 WORKER = "GRADUS_TRAINING_WORKER"  # set in launched processes, so that they do not launch more
 
@@ -25,21 +27,24 @@ def launch(params: LauncherParams, module: str, arguments: Sequence[str], here: 
     if params.kind == "process" or os.environ.get(WORKER):
         here()
         return
+    extra = SETTINGS if params.strategy == "fsdp2" else {}
     if params.kind == "torch":
-        launch_elastic(params.processes, module, arguments)
+        launch_elastic(params.processes, module, arguments, extra)
         return
     command = launch_command(params, module, arguments)
-    code = subprocess.run(command, env={**os.environ, WORKER: "1"}, check=False).returncode
+    code = subprocess.run(command, env={**os.environ, **extra, WORKER: "1"}, check=False).returncode
     if code:
         raise TrainingError(
             f"expected the launched training to end with exit code 0, found {code} ({' '.join(command)})"
         )
 
 
-def launch_elastic(processes: int, module: str, arguments: Sequence[str]) -> None:
+def launch_elastic(
+    processes: int, module: str, arguments: Sequence[str], extra: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Run `python -m module arguments` in several child processes on this machine, over loopback.
 
-    Cores are divided evenly. Without a GPU, the processes communicate over gloo.
+    Cores are divided evenly; `extra` is added to their environment. Without a GPU, the processes communicate over gloo.
 
     Raises:
         TrainingError: A process failed; the others are stopped.
@@ -49,7 +54,7 @@ def launch_elastic(processes: int, module: str, arguments: Sequence[str]) -> Non
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = {WORKER: "1", "OMP_NUM_THREADS": str(max(1, cores // processes))}
+    given = {**extra, WORKER: "1", "OMP_NUM_THREADS": str(max(1, cores // processes))}
     if not torch.cuda.is_available():
         loopback = "lo0" if sys.platform == "darwin" else "lo"
         given |= {"ACCELERATE_USE_CPU": "true", "GLOO_SOCKET_IFNAME": loopback}

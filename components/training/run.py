@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from components.errors import ConfigError, TrainingError
@@ -17,6 +18,7 @@ from components.tracking import Tracker
 from components.training.checkpoints import best_folder, last_checkpoint, publish, read_state
 from components.training.hacking_watch import Look, stopped, watched
 from components.training.precision import Compute, without_autocast
+from components.training.sharding import gathered, is_shared_out
 from components.training.task import ScoreDev, Trained, TrainingTask
 
 log = logging.getLogger(__name__)
@@ -51,8 +53,7 @@ def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
         log.info("The training in %s had already finished; its best weights are published again.", work)
     else:
         score = synchronised(trainer, job.task.score_dev)
-        keep = partial(trainer.save_model, _internal_call=True)
-        hooks = Hooks(score, lambda folder: keep(str(folder)), work, job.task.hacking)
+        hooks = Hooks(score, partial(keep_weights, trainer), work, job.task.hacking)
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(BestOnDev(job.plan, hooks))
         trainer.add_callback(Report(job.names, tracker))
@@ -97,6 +98,15 @@ def only_training_bar() -> Generator[None]:
             library.enable_progress_bar()
 
 
+def keep_weights(trainer: Any, folder: Path) -> None:
+    """Write the weights as they are to a folder, whole, though they may be shared out; called on every process."""
+    if is_shared_out(trainer.model):
+        whole = trainer.accelerator.get_state_dict(trainer.model)
+        trainer._save(str(folder), state_dict=whole)
+    else:
+        trainer.save_model(str(folder), _internal_call=True)
+
+
 def synchronised(trainer: Any, score_dev: ScoreDev) -> Callable[[], float | Look]:
     """A function for the dev score of the current weights; all processes get the main one's, so all stop together."""
     from accelerate.utils import broadcast_object_list
@@ -107,7 +117,7 @@ def synchronised(trainer: Any, score_dev: ScoreDev) -> Callable[[], float | Look
 
         with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
             training = model.training
-            with torch.no_grad(), without_autocast(model):
+            with torch.no_grad(), gathered(model), without_autocast(model):
                 scores = [score_dev(model.eval(), trainer.processing_class)]
             model.train(training)
         return broadcast_object_list(scores)[0]

@@ -27,7 +27,7 @@ def test_prices_agree_with_the_catalogue_or_the_command_fails(tmp_path: Path) ->
 def test_a_climbed_run_is_accounted_for_and_advised_on(climbed: Project) -> None:
     account = climbed.call("flows.cli", "economics", "triage", "--calls", "1000")
     assert account.returncode == 0, account.stderr
-    assert "1,000 calls a year" in account.stdout and "never asked" in account.stdout
+    assert "1,000 calls a year" in account.stdout and "never called" in account.stdout
     advice = climbed.call("flows.cli", "advise", "triage", "--trial", "0")
     assert advice.returncode == 0, advice.stderr
     assert "Advice: " in advice.stdout

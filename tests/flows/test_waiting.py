@@ -117,7 +117,7 @@ def test_an_answer_that_is_typed_anew_is_right_and_another_is_a_correction(monke
     for typed, score in (("", 1.0), ('{ "kind":"late" }', 1.0), ('{"kind": "bill"}', 0.0)):
         answers = iter(["no answer", typed])  # asked again while it is none
         monkeypatch.setattr(label.typer, "prompt", lambda *words, answers=answers, **settings: next(answers))
-        word = label.asked(given, schema)
+        word = label.ask_person(given, schema)
         assert word is not None and word.score == score
 
 

@@ -184,13 +184,13 @@ def _contained(value: dict[str, Any], path: Path) -> Table:
     if len(lists) == len(value) > 1 and len({len(items) for items in lists.values()}) == 1:
         columns = list(lists)
         listed = [dict(zip(columns, cells, strict=True)) for cells in zip(*lists.values(), strict=True)]
-        return _tabulated([(row, 1) for row in listed], path, ("the columns stand side by side",))
+        return _tabulated([(row, 1) for row in listed], path, ("the columns are parallel lists",))
     inner = list(value.values())
     if len(value) > 1 and all(isinstance(item, dict) for item in inner):
         if all(isinstance(item, dict) and item and all(key.isdigit() for key in item) for item in inner):
             indices = list(inner[0])
             listed = [{name: column.get(index) for name, column in value.items()} for index in indices]
-            return _tabulated([(row, 1) for row in listed], path, ("the columns stand side by side",))
+            return _tabulated([(row, 1) for row in listed], path, ("the columns are parallel lists",))
         listed = [{"key": key, **item} for key, item in value.items()]
         return _tabulated([(row, 1) for row in listed], path, ("the rows are the values of one object",))
     return _tabulated([(value, 1)], path)

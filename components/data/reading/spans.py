@@ -87,7 +87,9 @@ def holds_spans(record: Mapping[str, Any]) -> bool:
 
 def _are_marks(value: Any) -> bool:
     """Whether spans are pieces of a text that somebody marked, as annotation tools call them."""
-    return any(isinstance(one, Mapping) and {"start", "end", "label"} <= one.keys() for one in list_of(parsed(value)))
+    return any(
+        isinstance(span, Mapping) and {"start", "end", "label"} <= span.keys() for span in list_of(parsed(value))
+    )
 
 
 def _of_record(record: Mapping[str, Any], translate: Translate) -> Iterator[Row]:

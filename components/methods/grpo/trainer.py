@@ -21,6 +21,7 @@ from components.records import Message
 from components.training.encode import encode_prompts
 from components.training.guard import Guarded
 from components.training.precision import without_autocast
+from components.training.sharding import gathered
 from components.training.task import Draws, Sample, seed_of
 
 TOOL_MASK = "tool_mask"  # TRL's name: 1 for sampled tokens, 0 for those of the environment; absent without one
@@ -90,7 +91,11 @@ class RolloutTrainer(Guarded, GRPOTrainer):
         unique, n = _groups(prompt_ids, own.num_generations)
         seed = self.step_seed()
         draws = Draws(n, self.temperature, own.max_completion_length, seed)
-        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model, without_autocast(model):
+        with (
+            unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model,
+            gathered(model),
+            without_autocast(model),
+        ):
             groups = self.sample(model, own._tokenizer, unique, draws)
         return [completion for group in groups for completion in group], None
 

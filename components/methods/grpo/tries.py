@@ -25,6 +25,7 @@ from components.tracking import Tracker
 from components.training.checkpoints import claim
 from components.training.precision import Compute, without_autocast
 from components.training.run import finish, starting_model
+from components.training.sharding import gathered
 from components.training.task import Trained, TrainingTask, seed_of
 
 TrajectoryReward = Callable[[list[Example], list[Trajectory]], list[float]]
@@ -61,6 +62,7 @@ class RewardedTries(Rewarded):
         tokenizer = trainer.processing_class
         with (
             unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model,
+            gathered(model),
             without_autocast(model),
         ):
             policy = EnginePolicy(self._tries.engine(model, tokenizer), trainer.temperature, trainer.step_seed())

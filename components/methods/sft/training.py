@@ -1,6 +1,7 @@
 """Supervised fine-tuning on demonstrations: answers, or tries of an agent."""
 
 import math
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from components.training.encode import Encoded, EncodedTry, encode_examples, enc
 from components.training.memory import recomputed
 from components.training.precision import Compute
 from components.training.run import Job, accumulation, adapter, finish, shared_settings, starting_model
+from components.training.sharding import ASKED
 from components.training.task import Trained, TrainingTask
 
 NAMES = {"loss": "loss", "dev_score": "dev_score", "learning_rate": "learning_rate"}
@@ -73,6 +75,8 @@ def sft_job(  # noqa: PLR0913, PLR0917 - what a trainer is made of are six thing
     from components.training.dev import LOG_POINTS, Plan
     from components.training.packing import Packing
 
+    if params.optimiser == "muon" and os.environ.get(ASKED) == "true":
+        raise ConfigError("sft.optimiser: expected adamw where weights are shared out (launcher.strategy), found muon")
     device_batch = min(params.device_batch_examples, params.batch_examples)
     several = accumulation(params.batch_examples, device_batch, compute, "sft.batch_examples")
     packing = None

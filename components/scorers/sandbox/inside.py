@@ -79,7 +79,7 @@ def _guard(settings: dict[str, Any], task: int, answers: int) -> dict[str, Any]:
     written = os.read(report, 4096)
     os.close(report)
     os.waitpid(warden, 0)
-    return json.loads(written) if written else {"broken": "a warden that ended without a word"}
+    return json.loads(written) if written else {"broken": "a warden that ended silently"}
 
 
 def _watch(settings: dict[str, Any], task: int, answers: int) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class Worker:
         self._process.kill()
         _, output = self._process.communicate()
         self._control.close()
-        return " ".join(output.decode(errors="replace").split())[-200:] or "it said nothing"
+        return " ".join(output.decode(errors="replace").split())[-200:] or "no output"
 
 
 def _pipe(stack: ExitStack) -> tuple[FileIO, BufferedWriter]:

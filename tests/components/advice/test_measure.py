@@ -13,6 +13,7 @@ from components.advice.measure import (
     movement,
     same_answers,
     scoring,
+    thin,
     writing,
     wrong_answers,
 )
@@ -156,3 +157,21 @@ def test_a_curve_that_still_gets_steeper_is_not_bounded_above() -> None:
     found = learning(rows, 8000, 1).full
     # half of the curves that are reckoned with stay at 43 %, which 300 examples know to ± 4 points, twice: the 5 % end
     assert found.high == 1.0 and 0.34 < found.low < found.value < 0.9
+
+
+def test_a_slice_is_thin_that_train_hardly_has_and_that_is_answered_worse() -> None:
+    def of(n: int, split: str, value: str) -> list[Example]:
+        return [
+            Example(id=f"{split}{value}{at}", input={}, demonstration="", reference="", group="", slices={"on": value})
+            for at in range(n)
+        ]
+
+    train = of(96, "train", "web") + of(2, "train", "chat") + of(2, "train", "fax")
+    dev = of(80, "dev", "web") + of(20, "dev", "chat") + of(9, "dev", "fax")
+    right = np.array([True] * 72 + [False] * 8 + [True] * 10 + [False] * 10 + [False] * 9)
+    (found,) = thin(train, dev, right, ["on"], 0.05)  # nine of fax do not tell
+    assert (found.name, found.train_share) == ("on chat", 0.02)
+    assert found.dev_share == pytest.approx(20 / 109) and found.wrong.value == 0.5
+    assert found.behind.value == pytest.approx(72 / 89 - 0.5)
+    assert thin(train, dev, right, ["on"], 0.02) == ()
+    assert thin(train, dev, ~right, ["on"], 0.05) == ()

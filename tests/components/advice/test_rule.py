@@ -18,8 +18,8 @@ from components.advice import (
     advise,
     choose,
 )
+from components.advice.gates import scorable, writable
 from components.advice.record import Asked
-from components.advice.rule import scorable, writable
 from components.params import AdviceParams
 from components.records import Interval, Need
 

@@ -25,10 +25,10 @@ def test_a_row_lists_all_its_failures(make_workload: MakeWorkload) -> None:
     assert set(findings.failures[1]) == {
         Failure("id is empty", "id is empty"),
         Failure("input is empty", "input is empty"),
-        Failure("intent is not as the schema says", "intent is '5', not one of the 2 labels"),
-        Failure("amount is not as the schema says", "amount: True is not of type 'number', 'null'"),
+        Failure("intent does not match the schema", "intent is '5', not one of the 2 labels"),
+        Failure("amount does not match the schema", "amount: True is not of type 'number', 'null'"),
         Failure(
-            "answer is not as the schema says",
+            "answer does not match the schema",
             "answer: Additional properties are not allowed ('more' was unexpected)",
         ),
     }
@@ -42,7 +42,7 @@ def test_a_missing_field_is_a_failure_and_an_allowed_null_is_none(make_workload:
     rows = [row("a", "hello", '{"intent": null, "amount": null}'), row("b", "you", '{"intent": "refund"}')]
     findings = validate(tabulate(rows, {}, [], workload), workload)
     assert findings.failures == {
-        1: (Failure("answer is not as the schema says", "answer: 'amount' is a required property"),)
+        1: (Failure("answer does not match the schema", "answer: 'amount' is a required property"),)
     }
 
 
@@ -67,7 +67,7 @@ def test_a_field_may_be_called_as_the_contract_calls_its_own_columns(make_worklo
     ]
     findings = validate(tabulate(rows, {}, [], workload), workload)
     assert findings.failures == {
-        1: (Failure("problem is not as the schema says", "problem: 'too long' is too long"),),
+        1: (Failure("problem does not match the schema", "problem: 'too long' is too long"),),
     }
 
 

@@ -98,9 +98,9 @@ def test_each_bad_row_is_quarantined_with_its_reason(
         "all-68": ("input repeats all-05, with another answer",),
     }
     assert report.quarantined == {
-        "amount is not as the schema says": 2,
+        "amount does not match the schema": 2,
         "input is repeated": 2,
-        "intent is not as the schema says": 2,
+        "intent does not match the schema": 2,
         "input is empty": 1,
         "input is too long": 1,
     }
@@ -204,7 +204,7 @@ def unknown_labels(folder: Path) -> str:
     (folder / "rows.csv").write_text("text,label,sum\n" + "".join(rows), encoding="utf-8")
     return (
         r"expected at most 5.0% of the rows to be refused \(validation.max_quarantined_share\), found 6 of 60: "
-        r"intent is not as the schema says: 6 \(intent is 'refnud', not one of the 2 labels at rows.csv:2\)"
+        r"intent does not match the schema: 6 \(intent is 'refnud', not one of the 2 labels at rows.csv:2\)"
     )
 
 

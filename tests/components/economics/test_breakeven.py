@@ -121,7 +121,7 @@ def test_an_account_says_what_it_leaves_out() -> None:
     right = [1] * 50
     prompt = Calls("a", np.full(50, 1e-3), np.array(right), owned=False, measured=False)
     notes = " ".join(draw_up([prompt], "a", setting()).notes)
-    assert "never asked" in notes and "usd_per_label" in notes
+    assert "never called" in notes and "usd_per_label" in notes
     full = setting(usd_per_label=1, usd_per_error=1, usd_setup=1, own_machine=True)
     assert draw_up([calls("a", 1e-3, right, owned=False)], "a", full).notes == ()
 

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from components.engines import Ask, Calls, Sampling
 from components.engines.calling import CLOSE, OPEN, Hearing, arguments_schema, spoken
+from components.engines.constraint import Grammar
 from components.engines.conversations import Conversations
 from components.engines.transformers_engine import TransformersEngine
 from components.engines.turns import Turns
@@ -112,6 +113,29 @@ def test_a_schema_that_no_grammar_can_follow_is_refused_in_words(engine: Transfo
     odd = Tool(name="odd", parameters={"type": "object", "properties": {"x": {"type": "string", "pattern": "(a"}}})
     with pytest.raises(EngineError, match="expected a schema for constrained decoding, found: "):
         engine.generate(ASKS, Sampling(calls=Calls(tools=(odd,), names=("odd",))))
+
+
+@pytest.mark.parametrize("most", [None, 0])
+def test_the_tag_of_a_call_cannot_be_put_together_of_pieces(tokenizer: Any, most: Any) -> None:
+    held = Sampling(calls=calls(most=most))
+    grammar = Grammar(tokenizer, len(tokenizer), [tokenizer.eos_token_id], held)
+    *pieces, last = [id for part in ("so <", "tool", "_", "call", ">") for id in tokenizer.encode(part)]
+    assert tokenizer.decode([*pieces, last]) == f"so {OPEN}" and tokenizer.convert_tokens_to_ids(OPEN) not in pieces
+    constraint = grammar.constraint(1)
+    for token in pieces:
+        constraint.take([0], [token])
+    with pytest.raises(EngineError):
+        constraint.take([0], [last])
+
+
+def test_a_turn_that_was_cut_is_no_beginning_of_the_next(engine: TransformersEngine) -> None:
+    held = Sampling(max_new_tokens=6, calls=calls(least=1, most=1))
+    (cut,) = engine.generate(ASKS[:1], held)
+    assert cut.finish_reason == "length"
+    going_on = [*ASKS[0].messages, spoken(cut.text).message, Message(role="user", content="And?")]
+    asked = Ask("", going_on)
+    fresh = Conversations(Turns(engine.tokenizer, engine.ends, engine.chat)).prompt(asked, TOOLS)
+    assert engine._conversations.prompt(asked, TOOLS) == fresh
 
 
 CALL = '<tool_call>{"name": "refund", "arguments": {"order": "W1", "why": "a \\"}{\\\\ b"}}</tool_call>'

@@ -114,7 +114,7 @@ def test_examples_of_one_group_count_as_one() -> None:
     groups = {f"e{at:04}": f"{at // 6}" for at in range(200)}
     verdict = decide(PARAMS, challenger, champion, groups=groups)
     assert verdict.numbers and verdict.numbers.p_value == 0.5 and verdict.decision == "kept"
-    assert verdict.reasons[0].startswith("200 sealed examples in 34 groups, which tell as much as ")
+    assert verdict.reasons[0].startswith("200 sealed examples in 34 groups, as informative as ")
     assert "the exact test of whole groups has p = 0.5" in verdict.reasons[3]
     assert verdict.more_examples > decide(PARAMS, champion, challenger).more_examples
 

@@ -9,6 +9,8 @@ import pytest
 
 from components.errors import RegistryError
 from components.registry import addresses, open_run
+from components.registry.store import artifact_root
+from tests.shared_storage import free_port, needs_postgres
 
 
 def test_the_default_record_lies_in_the_projects_state(tmp_path: Path) -> None:
@@ -51,6 +53,26 @@ def test_a_server_that_is_not_there_is_named_within_seconds(monkeypatch: pytest.
         pass
     assert "hunter22" not in str(told.value)
     assert time.monotonic() - started < 10
+
+
+@needs_postgres
+def test_a_postgresql_that_is_away_is_named_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("GRADUS_RECORD", f"postgresql+psycopg2://me@127.0.0.1:{free_port()}/mlflow")
+    started = time.monotonic()
+    away = pytest.raises(RegistryError, match=r"expected a record of runs that opens, found .*refused.*me@127")
+    with away, open_run("x", "y", {}):
+        pass
+    assert time.monotonic() - started < 10
+
+
+def test_the_shared_database_and_bucket_are_found_and_mlflows_own_variable_wins(tmp_path: Path) -> None:
+    shared = {"GRADUS_RECORD": "postgresql+psycopg2://me@db/mlflow", "GRADUS_ARTIFACTS": "s3://team/mlflow"}
+    assert addresses(shared, tmp_path)[0] == shared["GRADUS_RECORD"]
+    assert artifact_root(shared, tmp_path) == "s3://team/mlflow"
+    assert addresses({**shared, "MLFLOW_TRACKING_URI": "sqlite:////a/b.db"}, tmp_path)[0] == "sqlite:////a/b.db"
+    assert artifact_root({**shared, "MLFLOW_TRACKING_URI": "https://mlflow.example"}, tmp_path) is None
+    assert artifact_root({}, tmp_path) == f"file://{tmp_path}/state/mlflow-artifacts"
 
 
 def test_a_database_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from components.engines import Ask, Engine, Sampling
 from components.opening import ClassifierEngine
 from components.params import ServingParams
-from components.records import Completion
+from components.records import Completion, Example, Message, ToolCall
 from components.registry import Version
 from components.serving import Follower, Journal, Outlet, Served, Server
 from tests.components.serving.conftest import PROMPT, running
@@ -229,6 +229,23 @@ def test_tools_are_refused_by_what_has_no_form_for_calls() -> None:
     assert not hasattr(ClassifierEngine, "calls_tools")
 
 
+def test_no_second_model_is_asked_for_a_turn_with_tools(engine: Engine, tmp_path: Path) -> None:
+    lines: list[str] = []
+    outlet = Outlet(tmp_path, lambda _, records: lines.extend(records), every_s=0.02)
+    journal = Journal("triage", {"type": "object", "required": ["never"]}, outlet)
+    api: Any = {"base_url": "http://127.0.0.1:9/v1", "key_variable": None}
+    routing: Any = {"fallback": {"model": "m", "prompt": "p", "api": api}}
+    second = Served(0, "api", engine, PROMPT, 60)
+    server = Server("triage", follower(engine), ServingParams(routing=routing), journal=journal, fallback=second)
+    with running(server) as address:
+        alone = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+        called = ask(alone, tool_choice="required", parallel_tool_calls=False)
+        plain = ask(alone, tools=openai.NOT_GIVEN, max_tokens=5)
+    stored = {one["id"]: one["route"] for one in map(json.loads, lines)}
+    assert stored[called.id] == "champion" and f"{called.id}~fallback" not in stored
+    assert {stored[plain.id], stored[f"{plain.id}~champion"]} == {"fallback", "champion"}
+
+
 def test_a_request_without_tools_answers_as_if_there_were_none(address: str) -> None:
     asked: dict[str, Any] = {"model": "triage", "messages": HELLO, "max_tokens": 12}
     plain, *others = [
@@ -278,3 +295,28 @@ def test_the_journal_keeps_tools_and_calls_without_personal_data(client: openai.
     assert called["tool_calls"] == first["calls"]
     assert (answered["role"], answered["content"]) == ("tool", "sent to <email>")
     assert answered["tool_call_id"] == message.tool_calls[0].id
+
+
+def test_what_people_say_is_cleaned_and_what_model_and_tools_said_is_not() -> None:
+    served = Served(1, "sft", Silent(), PROMPT, 12)
+    call = ToolCall(id="a", name="ping", arguments="{}")
+    turns = [
+        Message(role="user", content=" hello "),
+        Message(role="assistant", content=" Let me see. ", tool_calls=(call,)),
+        Message(role="tool", content=" 3\r\n", tool_call_id="a"),
+        Message(role="assistant", content=" Three. "),
+        Message(role="user", content=" Thanks "),
+    ]
+    asked, inputs = served.conversation(turns, tools=True)
+    assert asked == [*PROMPT.messages(example("hello")), *turns[1:4], Message(role="user", content="Thanks")]
+    assert inputs == {"message": "hello"}
+    own = [Message(role="system", content=" Own. "), *turns]
+    assert served.conversation(own, tools=True)[0] == [
+        Message(role="system", content="Own."), Message(role="user", content="hello"), *turns[1:4], asked[-1],
+    ]  # fmt: skip
+    plain, none = served.conversation([turns[0], turns[3], turns[4]])
+    assert [one.content for one in plain] == ["hello", "Three.", "Thanks"] and none == {}
+
+
+def example(message: str) -> Example:
+    return Example(id="", input={"message": message}, demonstration="", reference="", group="")

@@ -87,7 +87,7 @@ class Turn(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        system, user = (message["content"] for message in body["messages"])
+        system, *_, user = (message["content"] for message in body["messages"])
         assert isinstance(self.server, Api)
         text = right(user) if system in self.server.understood else "I see."
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}

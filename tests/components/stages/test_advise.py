@@ -1,24 +1,28 @@
 """Advice on a real small run: an API answers its prompts, and what becomes of the advice is kept."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from components.advice import Advice
+from components.advice import Advice, Feedback
 from components.data.prepare import Quarantined
 from components.records import (
     Comparison,
     Cost,
     Interval,
     Latency,
+    Logged,
     Makes,
+    Preference,
     RungResult,
     read_record,
     write_jsonl,
     write_record,
 )
 from components.stages.advise import advise_run, settle
+from components.stages.at_hand import Speed, at_hand, drawn, shown, takes
 from components.stages.evaluate import Evaluations
 from components.stages.run import Run
 from components.stages.workbench import RunBench
@@ -126,3 +130,39 @@ def test_a_trial_training_is_done_once(make_run: MakeRun, tmp_path: Path) -> Non
     assert not (tmp_path / "state" / "advice" / run.name / "trial-16").exists()
     again = RunBench(run).learn(16)
     assert again == found  # read, not trained: a second training takes other seconds
+
+
+def test_what_is_at_hand_is_tried_counted_and_priced(run: Run) -> None:
+    write_jsonl(run.data_source / "preferences.jsonl", [Preference(example_id="a", chosen="b", rejected="c")] * 3)
+    logs = [Logged(example_id="a", text="b", score=score) for score in (0.0, 1.0) * 100]
+    write_jsonl(run.data_source / "logs.jsonl", logs)
+    found = advise_run(run, NullTracker(), run.advice)
+    known, at_hand = found.evidence, found.evidence.at_hand
+    assert at_hand.shown is not None and (at_hand.shown.accuracy.value, at_hand.shown.n) == (1.0, 60)
+    assert at_hand.teacher is not None and at_hand.teacher.stands and at_hand.teacher.accuracy.value == 1.0
+    assert at_hand.reflects and not known.standing.weights  # an API answers the prompts
+    assert known.feedback is not None and (known.feedback.pairs, known.feedback.logs) == (3, 200)
+    # weights of exp(±0.5 / 0.3): the good half counts for e^(10/3) as much as the bad one
+    assert known.feedback.leans is not None
+    assert known.feedback.leans.value == pytest.approx(1 / (1 + math.exp(-1 / 0.3)), abs=1e-3)
+    # Kish: (200 · (e^(5/3) + e^(−5/3)) / 2)² over 200 · (e^(10/3) + e^(−10/3)) / 2
+    assert known.feedback.effective == pytest.approx(200 * (1 + 1 / math.cosh(10 / 3)) / 2, rel=1e-3)
+
+
+def test_examples_are_tried_once_and_not_at_all_where_they_are_switched_off(run: Run, api: Api) -> None:
+    first = shown(run, RunBench(run).standing())
+    api.understood = set()  # whoever asked again now would be told nonsense
+    assert shown(run, RunBench(run).standing()) == first
+    untried = replace(run, advice=run.advice.model_copy(update={"try_examples": False}))
+    assert at_hand(untried, RunBench(untried).standing(), Feedback(), None).shown is None
+
+
+def test_what_rungs_take_goes_by_draws_and_trainings(make_run: MakeRun) -> None:
+    run = make_run()
+    found = takes(run, Speed(calls_per_hour=3600, training_seconds=100.0, usd_setup=7.0), Feedback(pairs=30), {})
+    assert found["imitate"].seconds == 100.0
+    assert found["pairs"].seconds == pytest.approx(100.0)  # 60 answers, as many as train has
+    assert found["rejection_sampling"].seconds == pytest.approx(100.0 + 4000 * 4)  # one answer a second
+    assert drawn({"steps": 10, "prompts_per_step": 4, "generations": 8}) == 320
+    machine = run.prices.machine(run.profile.machine)
+    assert found["imitate"].usd == pytest.approx(machine.usd(100.0) + 7.0)

@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
+
+from components.training.sharding import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """
@@ -51,12 +54,14 @@ if rank == 0:
 """
 
 
-def trained(command: list[str], base: Path, work: Path) -> list[dict[str, Any]]:
+def trained(
+    command: list[str], base: Path, work: Path, extra: Mapping[str, str] = MappingProxyType({})
+) -> list[dict[str, Any]]:
     work.mkdir()
     (work / "script.py").write_text(SCRIPT)
     subprocess.run(
         [sys.executable, *command, str(work / "script.py"), str(base), str(work)],
-        env={**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(ROOT), **extra},
         check=True,
     )
     return json.loads((work / "trained.json").read_text())
@@ -71,6 +76,12 @@ def test_two_processes_train_as_one_does(model_folder: Callable[..., Path], tmp_
     for alone, together in zip(one, two, strict=True):
         assert together["dev_score"] == alone["dev_score"] == 0.1
         assert together["steps"] == alone["steps"]
-    losses = [[value for _, value in run[0]["curves"]["loss"]] for run in (one, two)]
+    shared_out = trained(
+        ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"], model_folder(), tmp_path / "shared",
+        SETTINGS,
+    )  # fmt: skip
+    losses = [[value for _, value in run[0]["curves"]["loss"]] for run in (one, two, shared_out)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[2] == pytest.approx(losses[0], rel=1e-4)
+    assert shared_out[1]["curves"].keys() == one[1]["curves"].keys()  # RL draws other rollouts on each process
     assert two[1]["curves"].keys() == one[1]["curves"].keys()

@@ -1,0 +1,128 @@
+"""The rungs whose gain is measured beforehand: another prompt, imitation, a reward, better demonstrations. Pure."""
+
+from statistics import NormalDist
+
+from components.advice.evidence import Evidence, above
+from components.advice.gates import (
+    NOTHING,
+    Option,
+    part,
+    scorable,
+    too_dear,
+    too_little,
+    unscorable,
+    unwritable,
+    writable,
+)
+from components.params import AdviceParams
+from components.records import Interval
+
+
+def prompt(evidence: Evidence, params: AdviceParams) -> Option:
+    """One more version, drawn from the same spread as those that were tried."""
+    if len(evidence.prompts) < 2:
+        return Option(rung="prompt", gain=None, out="Fewer than two prompts were tried: nothing tells how they spread.")
+    gain = _next_version(evidence)
+    return Option(rung="prompt", gain=gain, out=too_little(gain, params))
+
+
+def _next_version(evidence: Evidence) -> Interval:
+    """By how much a version from a normal distribution beats the standing rung: E[max(0, X − best)].
+
+    The versions' variance holds that of a finite dev split as well, which is taken off. The ends are those of a
+    prediction interval (Student's), which a few versions leave wide.
+    """
+    shares, stands = [one.value for one in evidence.prompts.values()], evidence.standing.accuracy
+    mean, n = sum(shares) / len(shares), len(shares)
+    variance = sum((one - mean) ** 2 for one in shares) / (n - 1)
+    noise = sum(one * (1 - one) for one in shares) / n / max(1, evidence.prompt_examples)
+    deviation, best = max(0.0, variance - noise) ** 0.5, stands.value
+    if deviation < 1e-9:
+        return NOTHING
+    z = (mean - best) / deviation
+    expected = (mean - best) * NormalDist().cdf(z) + deviation * NormalDist().pdf(z)
+    highest = mean + _student(n - 1) * deviation * (1 + 1 / n) ** 0.5
+    value, room = min(expected, 1.0 - best), stands.high - best
+    high = max(0.0, highest - best) + room if highest < 1.0 else 1.0 - stands.low
+    return Interval(value=value, low=0.0, high=max(high, value))
+
+
+def _student(freedom: int) -> float:
+    """The 97.5 % quantile of Student's distribution."""
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, freedom))
+
+
+def imitation(evidence: Evidence, params: AdviceParams) -> Option:
+    """Training on the demonstrations there are; once trained, they are used up."""
+    if not writable(evidence, params):
+        return Option(rung="imitate", gain=None, out=unwritable(evidence))
+    if evidence.standing.trained:
+        return Option(rung="imitate", gain=None, out="The demonstrations are in its weights already.")
+    if evidence.learning is None:
+        return Option(rung="imitate", gain=None, out="No training on subsets was tried.")
+    gain = above(evidence.learning.full, evidence.standing.accuracy)
+    little = "" if saves(gain, evidence, params) else too_little(gain, params)
+    return Option(rung="imitate", gain=gain, out=little or too_dear(evidence, "imitate", params))
+
+
+def starts_too_early(evidence: Evidence, params: AdviceParams) -> str:
+    """Why what trains the standing model has to wait: it is an API's, or demonstrations teach something first."""
+    if not evidence.standing.weights:
+        return "What stands is an API's model: nobody can train it, and what it answers says nothing of another."
+    if evidence.standing.trained or not writable(evidence, params) or imitation(evidence, params).out:
+        return ""
+    return "It starts where imitation ends, and that has something to gain."
+
+
+def saves(gain: Interval, evidence: Evidence, params: AdviceParams) -> bool:
+    """Whether an owned model that answers about as well as the incumbent is worth it for its price alone."""
+    paying = evidence.paying.get("imitate")
+    return paying is not None and paying.saved_usd_per_year > 0 and gain.value > -params.min_gain
+
+
+def reward(evidence: Evidence, params: AdviceParams) -> Option:
+    """RL closes a share of the gap from what stands to pass@k."""
+    known, room, stands = evidence.scoring, evidence.headroom, evidence.standing.accuracy
+    gain = None
+    if room is not None and known is not None:
+        gain = part(params.closed_by_rl, room.gap, 1.0 - stands.low)
+    if not scorable(evidence, params):
+        return Option(rung="reward", gain=None, out=unscorable(evidence, params))
+    if early := starts_too_early(evidence, params):
+        return Option(rung="reward", gain=gain, out=early)
+    if gain is None:
+        return Option(rung="reward", gain=None, out="Nobody drew several answers to one prompt.")
+    return Option(rung="reward", gain=gain, out=too_little(gain, params) or too_dear(evidence, "reward", params))
+
+
+def labels(evidence: Evidence, params: AdviceParams) -> Option:
+    """Correcting demonstrations that a trained rung has learnt the errors of, or as many again."""
+    if not writable(evidence, params):
+        return Option(rung="label", gain=None, out=unwritable(evidence))
+    if not evidence.standing.trained:
+        return Option(rung="label", gain=None, out="Nothing that stands was trained on the demonstrations there are.")
+    found = [one for one in (_unlearnt(evidence), _doubled(evidence)) if one]
+    if not found:
+        return Option(rung="label", gain=None, out="Nobody measured what more or better demonstrations bring.")
+    gain = Interval(**{end: max(getattr(one, end) for one in found) for end in ("value", "low", "high")})
+    return Option(rung="label", gain=gain, out=too_little(gain, params) or too_dear(evidence, "imitate", params))
+
+
+def _doubled(evidence: Evidence) -> Interval | None:
+    """What as many demonstrations again bring; over a rung trained by RL only what imitation would be above it."""
+    learnt = evidence.learning
+    if learnt is None or evidence.standing.imitates:
+        return learnt and learnt.doubling
+    gain = above(learnt.doubled, evidence.standing.accuracy)
+    return gain.model_copy(update={"value": max(0.0, gain.value), "low": max(0.0, gain.low)})
+
+
+def _unlearnt(evidence: Evidence) -> Interval | None:
+    """What correcting demonstrations brings: at least the errors that were learnt, at most all errors there are."""
+    known = evidence.writing
+    if known.learnt_errors is None or known.errors is None:
+        return None
+    learnt = known.learnt_errors
+    return Interval(value=learnt.value, low=learnt.low, high=max(learnt.high, known.errors.high))

@@ -1,0 +1,214 @@
+"""What a run's advice may use beside demonstrations and a scorer, and what its rungs would take on this machine.
+
+Looks what is there, tries examples in the prompt once, and prices by what was measured here. Decides from how many
+times a trained rung's tokens a prompt is long.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from components.advice import AtHand, Feedback, Rung, Shown, Standing, Takes, Teacher
+from components.advice.ways import COSTS
+from components.data.opinions import LOGS, PREFERENCES, THUMBS
+from components.economics import SECONDS_PER_HOUR, Case
+from components.evaluation.metrics import wilson
+from components.evaluation.off_policy import Limits, off_policy
+from components.evaluation.paired import mean_of
+from components.ladder import PlannedRung
+from components.methods import ADVISED, advised_as, method_of
+from components.methods.weighted_sft import WeightedSftParams, tilts_of
+from components.params import GeneratedSource, LadderParams, load
+from components.records import (
+    AnyRecord,
+    Example,
+    Logged,
+    Preference,
+    Record,
+    Thumb,
+    read_jsonl,
+    read_record,
+    write_record,
+)
+from components.stages.evaluate import incumbent, listed_tokens
+from components.stages.run import LADDERS, STATE, Run, digest
+from components.stages.rungs import feedback_files, job_of
+from components.tracking import NullTracker
+
+Named = dict[Rung, tuple[str, dict[str, Any]]]
+FIRST = ("standard", "feedback")  # the latter's pairs are people's, as those that advice knows
+UPDATES = 2.0  # RL takes about as long for its updates as for its rollouts (triage on two cores)
+LONG_PROMPT = 1.5
+# What draws answers of its own, and what trains on as many demonstrations as there are.
+DRAWING: tuple[Rung, ...] = ("rejection_sampling", "reward", "judged_grpo", "on_policy_distillation")
+TRAINING: tuple[Rung, ...] = ("imitate", "relabel", "synthetic", "label", "teacher_answers", "rejection_sampling")
+
+
+class KeptShown(Record):
+    """Examples in the prompt as they were tried, so that a second question asks nothing twice."""
+
+    right: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured here: answers an hour, and seconds of a training on all demonstrations.
+
+    `usd_setup` is people's work for the first model of one's own.
+    """
+
+    calls_per_hour: float
+    training_seconds: float
+    usd_setup: float = 0.0
+
+
+def at_hand(run: Run, standing: Standing, known: Feedback, speed: Speed | None) -> AtHand:
+    """Everything that may be used."""
+    api, named = run.profile.prompting is not None, _named()
+    return AtHand(
+        shown=shown(run, standing) if run.advice.try_examples and standing.makes == "prompt" else None,
+        reflects=api,
+        teacher=teacher(run, standing) if api else None,
+        invents=isinstance(run.workload.source, GeneratedSource),
+        takes=takes(run, speed, known, named) if speed else {},
+        ladders={rung: ladder for rung, (ladder, _) in named.items()},
+        usd_per_point=worth(run),
+    )
+
+
+def worth(run: Run) -> float | None:
+    """What a point of accuracy is worth over the horizon, in US dollars, where an error's price is declared."""
+    economics = run.workload.economics
+    calls = run.workload.traffic.calls_per_year * economics.horizon_years
+    return economics.usd_per_error * calls / 100 or None
+
+
+def shown(run: Run, standing: Standing) -> Shown:
+    """The best prompt with the likest examples of train in it, on as many of dev as the others; tried once."""
+    made = run.rung(standing.name)
+    method = method_of("few_shot")
+    settings = method.params.model_validate({"dev_examples": run.profile.dev_examples})
+    planned = PlannedRung("shown", "few_shot", settings, None, None)
+    key = digest(settings, run.profile.model, run.prompt_of(made).version, run.data_version, run.seed)
+    folder = STATE / "advice" / run.name
+    path = folder / f"shown-{key}.json"
+    if not path.is_file():
+        out = folder / "shown"
+        job = replace(job_of(run, planned), start=run.artifact(made), out=out, work=folder / "work")
+        tried = planned.make(job, NullTracker())
+        shutil.rmtree(out, ignore_errors=True)
+        write_record(path, KeptShown(right=tried.dev_score, n=tried.dev_examples))
+    kept = read_record(path, KeptShown)
+    return Shown(accuracy=wilson(round(kept.right * kept.n), kept.n), n=kept.n)
+
+
+def teacher(run: Run, standing: Standing) -> Teacher | None:
+    """The model behind the API, under the best prompt: it may teach one of one's own what it answers."""
+    best = incumbent(run)
+    made = run.rung(best) if best else None
+    if made is None or made.dev_score is None:
+        return None
+    n = made.dev_examples
+    return Teacher(
+        name=run.workload.incumbent, accuracy=wilson(round(made.dev_score * n), n), n=n,
+        inputs=len(run.examples("train")), stands=standing.name == made.name,
+    )  # fmt: skip
+
+
+def said(run: Run) -> Feedback:
+    """What people and production said, and what logs promise by their weights."""
+
+    def lines(kind: str, record: type[AnyRecord]) -> list[AnyRecord]:
+        files = (path for path in feedback_files(run, kind) if path.is_file())
+        return [one for path in files for one in read_jsonl(path, record)]
+
+    thumbs, logs = lines(THUMBS, Thumb), lines(LOGS, Logged)
+    return weighed(logs).model_copy(update={
+        "pairs": len(lines(PREFERENCES, Preference)),
+        "good": sum(one.good for one in thumbs),
+        "bad": sum(not one.good for one in thumbs),
+    })  # fmt: skip
+
+
+def weighed(logs: list[Logged]) -> Feedback:
+    """What scored logs say: their mean score, and that of the policy which advantage weights lean to."""
+    counted = Feedback(logs=len(logs), uneven_logs=len({one.score for one in logs}) > 1)
+    if len(logs) < 2 or not counted.uneven_logs:
+        return counted
+    params = WeightedSftParams.model_construct()  # its usual weights; nothing is trained by them
+    blank = Example(id="", input={}, demonstration="", reference="", group="")
+    limits = Limits(float("inf"), params.least_effective, params.least_answers)
+    found = off_policy([one.score for one in logs], tilts_of([(blank, one) for one in logs], params), limits)
+    mean = mean_of(np.array([one.score for one in logs]), None, (0.0, 1.0))
+    update = {"logged": mean, "leans": found.value, "effective": found.effective, "silent": found.silent}
+    return counted.model_copy(update=update)
+
+
+def shortening(run: Run, standing: Standing, dev: list[Example], calls_per_hour: float | None) -> Case | None:
+    """A long prompt of a model of one's own beside the trained, short one: what their tokens cost on the machine.
+
+    None where an API answers prompts, where no prompt stands, or where it is not long. Time is taken to go by tokens.
+    """
+    if run.profile.prompting is not None or standing.makes != "prompt" or calls_per_hour is None:
+        return None
+    machine = run.prices.machine(run.profile.machine)
+    (long, told), (short, _) = (
+        listed_tokens(run, prompt, dev) for prompt in (run.prompt_of(run.rung(standing.name)), run.trained_prompt)
+    )
+    if sum(long) < LONG_PROMPT * sum(short):
+        return None
+    owned = machine.usd_per_hour / (calls_per_hour * machine.utilisation)
+    return Case(
+        incumbent_usd=owned * (sum(long) + sum(told)) / (sum(short) + sum(told)),
+        owned_usd=owned,
+        calls_per_year=float(run.workload.traffic.calls_per_year),
+        growth_per_year=run.workload.traffic.growth_per_year,
+        investment_usd=run.workload.economics.usd_setup,
+    )
+
+
+def takes(run: Run, speed: Speed, known: Feedback, named: Named) -> dict[Rung, Takes]:
+    """What rungs would take: draws at the speed of answers, and trainings at that of the trial trainings."""
+    machine, n = run.prices.machine(run.profile.machine), max(1, len(run.examples("train")))
+    seconds: dict[Rung, float] = {rung: speed.training_seconds for rung in TRAINING}
+    opinions: dict[Rung, int] = {"pairs": 2 * known.pairs, "thumbs": known.good + known.bad, "weighted_sft": known.logs}
+    seconds |= {rung: speed.training_seconds * count / n for rung, count in opinions.items() if count}
+    for rung in DRAWING:
+        draws = drawn(_settings(run, rung, named))
+        if draws:
+            asked = draws / speed.calls_per_hour * SECONDS_PER_HOUR
+            seconds[rung] = seconds[rung] + asked if rung in TRAINING else UPDATES * asked
+    usd = {rung: machine.usd(taken) + speed.usd_setup for rung, taken in seconds.items()}
+    usd["label"] += run.workload.economics.usd_per_label * n
+    return {rung: Takes(seconds=taken, usd=usd[rung]) for rung, taken in seconds.items()}
+
+
+def drawn(settings: Mapping[str, Any]) -> int:
+    """Answers that a method draws, by its settings: all at once, or some at every step."""
+    each = settings.get("generations", 1)
+    if "sampled_prompts" in settings:
+        return settings["sampled_prompts"] * each
+    return settings.get("steps", 0) * settings.get("prompts_per_step", 0) * each
+
+
+def _settings(run: Run, rung: Rung, named: Named) -> dict[str, Any]:
+    """A method's settings on the profile, as the ladder that has it changes them."""
+    name = ADVISED.get(rung, rung)
+    method, given = method_of(name), run.profile.methods
+    usual = {key: field.default for key, field in method.params.model_fields.items() if not field.is_required()}
+    _, own = named.get(rung, ("", {}))
+    return {**usual, **given.get(getattr(method, "inherits", ""), {}), **given.get(name, {}), **own}
+
+
+def _named() -> Named:
+    """Rung → a ladder that has its method, and the settings there: one of those that come `FIRST` before others."""
+    ladders = {path.stem: load(path, LadderParams) for path in sorted(LADDERS.glob("*.yaml"))}
+    found = dict[str, tuple[str, dict[str, Any]]]()
+    for name in sorted(ladders, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
+        for params in ladders[name].rungs.values():
+            found.setdefault(advised_as(params), (name, params.settings))
+    return {rung: found[rung] for rung in COSTS if rung in found}

@@ -1,0 +1,223 @@
+"""What a run would take before it starts: seconds and memory of each stage, and disk, by a little of it measured here.
+
+Every kind of work is done twice on a little of the run's data, in a process of its own (`timing`); what was measured is
+kept by machine, profile and data. Decides which units a stage has, and whether the run fits.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from components.errors import ServiceError
+from components.ladder import PlannedRung
+from components.methods.grpo.settings import GrpoParams
+from components.methods.sft.settings import SftParams
+from components.records import Example, Record, read_jsonl, read_record, write_record
+from components.stages.bases import base_of, memory
+from components.stages.graph import StageNode, nodes
+from components.stages.run import STATE, Run, digest, threads
+from components.stages.timing import AUDIT, DATA, START, Measured
+
+FOLDER = "foretold"
+SAVED = 3  # models that a training has on disk at once: checkpoint, best weights, result
+
+
+class Foretold(Record):
+    """A stage: whether it is to do, seconds and the largest memory of its process; None where nothing foretells it."""
+
+    stage: str
+    to_do: bool
+    seconds: float | None = None
+    peak_bytes: int | None = None
+
+
+class Forecast(Record):
+    """A run: its stages, the disk that it needs and that is free, the memory that there is, and why it does not fit."""
+
+    run: str
+    stages: tuple[Foretold, ...]
+    disk_bytes: int
+    free_bytes: int
+    memory_bytes: int
+    refused: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Of all stages that are to do, as far as they can be foretold."""
+        return sum(one.seconds or 0.0 for one in self.stages if one.to_do)
+
+
+class Counts(Record):
+    """Examples of each split that a run takes."""
+
+    train: int
+    dev: int
+    test: int
+    sealed: int
+
+
+def forecast(run: Run, to_do: Sequence[str], clock: str = "wall") -> Forecast:
+    """What a run's stages would take by the wall's or the processor's clock; those that are named are to do.
+
+    Raises:
+        ConfigError: The base model is not here.
+        ServiceError: A kind of work failed on a little of the data, with what its process said.
+    """
+    stages, here = nodes(run), memory().size
+    found = Forecast(
+        run=run.name, disk_bytes=_disk(run, to_do), free_bytes=shutil.disk_usage(Path.cwd()).free, memory_bytes=here,
+        stages=tuple(Foretold(stage=one.name, to_do=one.name in to_do) for one in stages),
+    )  # fmt: skip
+    base = base_of(run)
+    if base.fits(here) is False and any(rung.makes == "model" for rung in run.rungs):
+        weights = f"Training takes {_gb(base.train_bytes or 0)} for its weights alone, and there are {_gb(here)}."
+        return found.model_copy(update={"refused": weights})
+    known, counts = measured(run, stages, clock)
+    told = tuple(foretold(run, node, known, counts, node.name in to_do) for node in stages)
+    found = found.model_copy(update={"stages": told})
+    return found.model_copy(update={"refused": refused(found)})
+
+
+def refused(found: Forecast) -> str:
+    """Why a run does not fit, empty where it does."""
+    largest = max((one for one in found.stages if one.to_do), key=lambda one: one.peak_bytes or 0, default=None)
+    if largest is not None and (largest.peak_bytes or 0) > found.memory_bytes:
+        return f"{largest.stage} takes {_gb(largest.peak_bytes or 0)}, and there are {_gb(found.memory_bytes)}."
+    if found.disk_bytes > found.free_bytes:
+        return f"The run leaves up to {_gb(found.disk_bytes)}, and {_gb(found.free_bytes)} of disk are free."
+    return ""
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def measured(run: Run, stages: Sequence[StageNode], clock: str) -> tuple[dict[str, Measured], Counts]:
+    """Each kind of work as it was measured on this machine with these settings and data; measured once."""
+    kept = STATE / FOLDER / f"{run.name}-{clock}-{_key(run)}"
+    counts, folder = kept / "counts.json", kept / "work"
+    names = {one.name for one in stages}
+    kinds = [DATA, START, *([AUDIT] if AUDIT in names else []), *(rung.name for rung in run.rungs if foreseen(rung))]
+    found = dict[str, Measured]()
+    for kind in kinds:
+        path = kept / f"{kind}.json"
+        if not path.is_file() or (kind == DATA and not counts.is_file()):
+            if kind != DATA and not (folder / DATA).is_dir():
+                _timed(run, DATA, folder, clock)
+            if kind == START:
+                _timed(run, kind, folder, clock)  # makes the record that the second time opens
+            write_record(path, _timed(run, kind, folder, clock))
+        found[kind] = read_record(path, Measured)
+        if kind == DATA and not counts.is_file():
+            write_record(counts, _counts(folder / DATA))
+    shutil.rmtree(folder, ignore_errors=True)
+    return found, read_record(counts, Counts)
+
+
+def foreseen(rung: PlannedRung) -> bool:
+    """Whether a rung's work can be done on a little: it learns from demonstrations or the scorer, or is a prompt."""
+    settings = rung.settings
+    if rung.makes == "prompt":
+        return rung.prompt is not None
+    return rung.makes == "classifier" or type(settings) is GrpoParams or isinstance(settings, SftParams)
+
+
+def foretold(
+    run: Run, node: StageNode, known: Mapping[str, Measured], counts: Counts, to_do: bool
+) -> Foretold:  # fmt: skip
+    """A stage by its kind of work and its units, and what recording it takes."""
+    record = known[START].record_seconds
+    stage, *part = node.command[:1] + node.command[2:]
+    kind = part[0] if part and part[0] in known else stage if stage in known else ""
+    own = known.get(kind)
+    if stage in ("rung", "answer"):
+        if own is None:
+            return Foretold(stage=node.name, to_do=to_do)
+        planned = run.planned(part[0])
+        seconds = of_rung(planned, own, counts) if stage == "rung" else of_answers(run, planned, own, counts)
+        return Foretold(stage=node.name, to_do=to_do, seconds=record + seconds, peak_bytes=own.peak_bytes)
+    if stage == "certify":
+        return Foretold(stage=node.name, to_do=to_do)
+    own = own or known[START]
+    rows = counts.train if stage == AUDIT else 0
+    seconds = record + own.once_seconds + rows * own.unit_seconds
+    return Foretold(stage=node.name, to_do=to_do, seconds=seconds, peak_bytes=own.peak_bytes)
+
+
+def of_rung(planned: PlannedRung, own: Measured, counts: Counts) -> float:
+    """Seconds of making a rung: its units, its looks at dev, and what it draws before it trains."""
+    settings: Any = planned.settings
+    if planned.makes == "classifier":
+        return own.once_seconds + counts.train * own.unit_seconds
+    dev = min(getattr(settings, "dev_examples", counts.dev), counts.dev)
+    if planned.makes == "prompt":
+        return own.once_seconds + dev * own.unit_seconds
+    looks, units = settings.evaluations, getattr(settings, "steps", 0) or settings.epochs * counts.train
+    drawn = getattr(settings, "probe_prompts", 0) * getattr(settings, "probe_generations", 0)
+    drawn += min(getattr(settings, "sampled_prompts", 0), counts.train) * getattr(settings, "generations", 0)
+    return own.once_seconds + units * own.unit_seconds + looks * dev * own.answer_seconds + drawn * own.draw_seconds
+
+
+def of_answers(run: Run, planned: PlannedRung, own: Measured, counts: Counts) -> float:
+    """Seconds of answering test, and of contenders the sealed split and the cases that must pass."""
+    several = run.groups.get(planned.group or "", ())
+    contends = run.first_look is None and (not several or planned is several[-1])  # one of a group, whichever
+    asked = counts.test + (counts.sealed + len(run.workload.must_pass) if contends else 0)
+    if planned.makes == "model":
+        return own.load_seconds + asked * own.answer_seconds
+    each = own.unit_seconds if planned.makes == "prompt" else 0.0
+    return own.once_seconds + asked * each
+
+
+def _timed(run: Run, kind: str, folder: Path, clock: str) -> Measured:
+    """A kind of work in a process of its own.
+
+    Raises:
+        ServiceError: The process failed, or ran out of memory.
+    """
+    command = [sys.executable, "-m", "components.stages.timing", run.name, kind, str(folder), clock]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "nothing")
+        why = "it ran out of memory" if done.returncode == -9 else said.removeprefix("gradus: ")
+        raise ServiceError(f"expected {kind} of {run.name} to run on a little of its data, found: {why}")
+    return Measured.model_validate_json(lines[-1])
+
+
+def _counts(folder: Path) -> Counts:
+    sizes = {split: len(read_jsonl(folder / f"{split}.jsonl", Example)) for split in Counts.model_fields}
+    return Counts(**sizes)
+
+
+def _key(run: Run) -> str:
+    """What figures depend on: machine, threads, profile, data, prompts and the settings of rungs."""
+    import torch
+
+    machine = (
+        torch.cuda.get_device_name(0) if torch.cuda.is_available() else _processor(),
+        str(psutil.cpu_count()), str(threads()), str(psutil.virtual_memory().total),
+    )  # fmt: skip
+    rungs = [f"{one.name} {one.made_by} {one.settings.model_dump_json()}" for one in run.rungs]
+    prompts = [run.prompt(name).version for name in (*run.workload.prompts, run.workload.trained_prompt)]
+    profile = run.profile.model_copy(update={"methods": {}})
+    return digest(profile, run.workload.source, *machine, *rungs, *prompts, str(run.first_look))
+
+
+def _processor() -> str:
+    """The processor by its name."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), sys.platform)
+
+
+def _disk(run: Run, to_do: Sequence[str]) -> int:
+    """Bytes that rungs leave at most while they are made: a model with its checkpoints for each that trains one."""
+    size = sum(path.stat().st_size for path in run.base_model.glob("*") if path.is_file())
+    models = sum(rung.makes == "model" and f"rung-{rung.name}" in to_do for rung in run.rungs)
+    return models * SAVED * size

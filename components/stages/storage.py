@@ -1,0 +1,124 @@
+"""Where a project's files and records lie, told to all who look for them: by the environment, and by DVC's settings.
+
+Decides names of variables; what is in them stands in params/storage.yaml. A variable that a person has set wins.
+"""
+
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from components.errors import ConfigError, ServiceError
+from components.params import StorageParams, load
+
+FILE = Path("params/storage.yaml")
+REMOTE = "storage"  # what DVC calls it
+RECORD, ARTIFACTS, LAKE, FLOWS = "GRADUS_RECORD", "GRADUS_ARTIFACTS", "GRADUS_LAKE", "GRADUS_FLOWS"
+S3_PACKAGES = ("boto3", "dvc_s3", "s3fs", "upath")  # of MLflow, DVC and the lake
+_ANSWER_S = 5
+
+
+def storage(project: Path) -> StorageParams:
+    """The settings of a project; without a file all lies in its folder.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    path = project / FILE
+    return load(path, StorageParams) if path.is_file() else StorageParams()
+
+
+def variables(params: StorageParams) -> dict[str, str]:
+    """What processes find in their environment."""
+    given = {
+        RECORD: driven(params.record, "psycopg2"),
+        FLOWS: driven(params.flows, "asyncpg"),
+        ARTIFACTS: params.artifacts,
+        LAKE: params.lake,
+        "AWS_ENDPOINT_URL_S3": params.s3.endpoint,
+        "AWS_DEFAULT_REGION": params.s3.region,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def driven(address: str | None, driver: str) -> str | None:
+    """An address of PostgreSQL with the driver that SQLAlchemy is to use."""
+    return address and address.replace("postgresql://", f"postgresql+{driver}://", 1)
+
+
+def apply(project: Path) -> StorageParams:
+    """Let this process and those that it starts find a project's storage.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    params = storage(project)
+    for name, value in variables(params).items():
+        os.environ.setdefault(name, value)
+    return params
+
+
+def attach_data(project: Path, params: StorageParams) -> None:
+    """Let DVC's default remote be the one of the settings, outside of git; without one, what DVC was told stays."""
+    local = project / ".dvc" / "config.local"
+    ours = local.is_file() and f'"{REMOTE}"' in local.read_text(encoding="utf-8", errors="replace")
+    if not (project / ".dvc").is_dir() or not (params.data or ours):
+        return
+    from dvc.config import Config
+
+    with Config(str((project / ".dvc").resolve())).edit("local") as edited:
+        _set_remote(edited, params)
+
+
+def _set_remote(settings: Any, params: StorageParams) -> None:
+    core, remotes = settings["core"], settings["remote"]
+    if params.data:
+        reached = {"endpointurl": params.s3.endpoint, "region": params.s3.region}
+        remotes[REMOTE] = {"url": params.data, **{name: value for name, value in reached.items() if value}}
+        core["remote"] = REMOTE
+    else:
+        remotes.pop(REMOTE, None)
+        if core.get("remote") == REMOTE:
+            del core["remote"]
+
+
+def refuse_absent(params: StorageParams, environment: Mapping[str, str]) -> None:
+    """Ask every database and bucket of the settings for an answer, before any work begins.
+
+    Raises:
+        ConfigError: A package is missing.
+        ServiceError: One does not answer, or refuses.
+    """
+    for name, address in params.databases.items():
+        _ask_database(name, address)
+    for name, address in params.buckets.items():
+        _ask_bucket(name, address, environment)
+
+
+def _ask_database(name: str, address: str) -> None:
+    try:
+        import psycopg2
+    except ImportError as error:
+        raise ConfigError(f"expected a driver for storage.{name}, found none: pip install gradus[postgres]") from error
+    try:
+        psycopg2.connect(address, connect_timeout=_ANSWER_S).close()
+    except psycopg2.Error as error:
+        said = " ".join(str(error).split())
+        raise ServiceError(f"expected PostgreSQL at {address}, found {said} ({FILE}, {name})") from error
+
+
+def _ask_bucket(name: str, address: str, environment: Mapping[str, str]) -> None:
+    if lacking := [package for package in S3_PACKAGES if find_spec(package) is None]:
+        raise ConfigError(f"expected the package {lacking[0]} for storage.{name}, found none: pip install gradus[s3]")
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, path = address.removeprefix("s3://").partition("/")
+    patience = Config(connect_timeout=_ANSWER_S, read_timeout=_ANSWER_S, retries={"total_max_attempts": 1})
+    try:
+        boto3.client("s3", config=patience).list_objects_v2(Bucket=bucket, Prefix=path, MaxKeys=1)
+    except (BotoCoreError, ClientError, ValueError) as error:
+        endpoint = environment.get("AWS_ENDPOINT_URL_S3", "Amazon S3")
+        raise ServiceError(f"expected {address} at {endpoint}, found {error} ({FILE}, {name})") from error

@@ -1,0 +1,103 @@
+"""An engine elsewhere behind this server: a second one stands for it, over HTTP; prompts, masks and traces are ours."""
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from components.engines import Engine
+from components.errors import ConfigError, EngineError
+from components.models import folder_digest
+from components.params import ApiParams, Profile, ServingParams, UpstreamParams, Workload, load
+from components.records import Trace
+from components.registry import Version
+from components.serving import Follower, Served, Server
+from flows.upstream import open_upstream
+from tests.components.serving.conftest import running
+from tests.components.serving.test_routing import Written
+
+ROOT = Path(__file__).resolve().parents[3]
+PROFILE = load(ROOT / "params/profiles/nano.yaml", Profile)
+TICKET = "Where is DK-20418? Write to jo@example.org."
+RunServer = Callable[..., Any]
+
+
+def workload(address: str, **changes: Any) -> Workload:
+    """Triage, whose answers are computed at an address."""
+    upstream = UpstreamParams(api=ApiParams(base_url=f"{address}/v1", key_variable=None, max_retries=0), **changes)
+    known = load(ROOT / "params/workloads/triage.yaml", Workload)
+    return known.model_copy(update={"serving": ServingParams(upstream=upstream)})
+
+
+def version(folder: Path, makes: Any = "model") -> Version:
+    """The seventh, with the short prompt in its folder."""
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(ROOT / "params/prompts/triage/short.md", folder / "prompt.md")
+    return Version(7, "sft", makes, "short", folder, digest=folder_digest(folder))
+
+
+@pytest.fixture
+def elsewhere(engine: Engine) -> Any:
+    """A server that knows one model, `triage-7`, and has no prompt of its own."""
+    served = Served(1, "base", engine, None, 16)
+    found = Version(1, "base", "model", "", Path())
+    return lambda: running(Server("triage-7", Follower(lambda: found, lambda _: served, every_s=0.02)))
+
+
+def asked(address: str, model: str, *messages: dict[str, str]) -> Any:
+    body = {"model": model, "messages": list(messages), "max_tokens": 12}
+    return httpx.post(f"{address}/v1/chat/completions", json=body, timeout=60).raise_for_status().json()
+
+
+def test_what_is_computed_elsewhere_is_asked_with_our_prompt_and_written_down_as_ours(
+    elsewhere: Any, run_server: RunServer, tmp_path: Path
+) -> None:
+    written = Written(tmp_path / "spool")
+    with elsewhere() as address:
+        opening = partial(open_upstream, workload=workload(address), profile=PROFILE)
+        follower = Follower(lambda: version(tmp_path / "model"), opening, every_s=0.02)
+        with run_server(follower, journal=written.journal) as ours:
+            answer = asked(ours, "triage", {"role": "user", "content": TICKET})
+        prompt = opening(version(tmp_path / "model")).conversation(_turn(TICKET))[0]
+        directly = asked(address, "triage-7", *(message.openai for message in prompt))
+    assert answer["choices"][0]["message"] == directly["choices"][0]["message"]
+    assert answer["usage"] == directly["usage"]
+    (trace,) = [Trace.model_validate_json(line) for line in written.lines]
+    assert (trace.version, trace.method, trace.text) == (7, "sft", answer["choices"][0]["message"]["content"])
+    assert "jo@example.org" not in trace.model_dump_json() and "DK-20418" in trace.model_dump_json()
+
+
+def _turn(text: str) -> list[Any]:
+    from components.records import Message
+
+    return [Message(role="user", content=text)]
+
+
+def test_an_engine_that_has_not_the_version_is_refused_and_so_is_one_that_is_away(
+    elsewhere: Any, tmp_path: Path
+) -> None:
+    with elsewhere() as address:
+        for settings in (workload(address, model="{workload}-v{version}"), workload(address, model="triage-8")):
+            with pytest.raises(EngineError, match=r"expected triage-\w+ at .*serving\.upstream.*, found triage-7"):
+                open_upstream(version(tmp_path / "model"), settings, PROFILE)
+    with pytest.raises(EngineError, match="expected an engine with triage-7 at http://127"):
+        open_upstream(version(tmp_path / "model"), workload("http://127.0.0.1:9"), PROFILE)
+
+
+def test_files_that_are_not_the_registered_ones_are_refused_here_too(elsewhere: Any, tmp_path: Path) -> None:
+    changed = version(tmp_path / "model")
+    (changed.folder / "prompt.md").write_text("Say nothing of {message}", encoding="utf-8")
+    with elsewhere() as address, pytest.raises(Exception, match="expected the files that were registered"):
+        open_upstream(changed, workload(address), PROFILE)
+
+
+@pytest.mark.parametrize("name", ["{model}", "{0}", "{workload", "{version.x}"])
+def test_a_name_of_what_is_not_known_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(f"upstream: {{api: {{key_variable: null}}, model: '{name}'}}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="upstream: model: expected"):
+        load(path, ServingParams)

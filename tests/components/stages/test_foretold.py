@@ -1,0 +1,119 @@
+"""What is foretold of a run is its units times what each took, and what does not fit is refused."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from components.stages import foretold as telling
+from components.stages.bases import Memory
+from components.stages.foretold import Counts, Forecast, Foretold, forecast, foreseen, of_answers, of_rung
+from components.stages.graph import nodes
+from components.stages.run import Run
+from components.stages.timing import CLOCKS, Measured, Timer, imitating, timed
+from flows.tasks import following
+from tests.components.stages.conftest import ROOT
+
+COUNTS = Counts(train=1000, dev=200, test=300, sealed=400)
+MEASURED = Measured(
+    once_seconds=10.0, unit_seconds=0.5, peak_bytes=7, load_seconds=3.0, answer_seconds=0.1, draw_seconds=0.2
+)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(ROOT)
+    return Run.of("triage", "nano", "continuum")
+
+
+def settled(run: Run, name: str, **changes: object) -> object:
+    planned = run.planned(name)
+    return replace(planned, settings=planned.settings.model_copy(update=changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "seconds"),
+    [
+        ("classical", {}, 10 + 1000 * 0.5),
+        ("schema", {}, 10 + 200 * 0.5),  # the dev split has fewer than the profile asks
+        ("sft", {"epochs": 2.0, "evaluations": 5, "dev_examples": 100}, 10 + 2 * 1000 * 0.5 + 5 * 100 * 0.1),
+        (
+            "rejection_sampling",
+            {"epochs": 1.0, "evaluations": 1, "dev_examples": 100, "sampled_prompts": 4000, "generations": 4},
+            10 + 1000 * 0.5 + 100 * 0.1 + 4 * 1000 * 0.2,  # no more prompts than train has
+        ),
+        (
+            "grpo",
+            {"steps": 8, "evaluations": 4, "dev_examples": 500, "probe_prompts": 50, "probe_generations": 3},
+            10 + 8 * 0.5 + 4 * 200 * 0.1 + 150 * 0.2,
+        ),
+    ],
+)
+def test_a_rung_takes_its_units_its_looks_at_dev_and_its_draws(
+    name: str, changes: dict[str, object], seconds: float, run: Run
+) -> None:
+    assert of_rung(settled(run, name, **changes), MEASURED, COUNTS) == pytest.approx(seconds)  # type: ignore[arg-type]
+
+
+def test_contenders_answer_the_sealed_split_too_and_of_a_group_one(run: Run) -> None:
+    must = len(run.workload.must_pass)
+    assert of_answers(run, run.planned("sft"), MEASURED, COUNTS) == pytest.approx(3 + (300 + 400 + must) * 0.1)
+    prompts = [of_answers(run, one, MEASURED, COUNTS) for one in run.groups["prompts"]]
+    assert prompts == pytest.approx([10 + 300 * 0.5] * (len(prompts) - 1) + [10 + (300 + 400 + must) * 0.5])
+    quick = Run.of("triage", "nano", "quick")
+    assert of_answers(quick, quick.planned("sft"), MEASURED, COUNTS) == pytest.approx(3 + 300 * 0.1)
+
+
+def test_what_no_little_of_the_data_tells_is_not_foretold(run: Run) -> None:
+    assert {one.name for one in run.rungs if not foreseen(one)} == {"dpo", "kto"}
+    planned, settings = imitating(run.planned("rejection_sampling"))
+    assert planned.made_by == run.planned("sft").made_by and not hasattr(settings, "sampled_prompts")
+
+
+def test_what_comes_once_is_told_from_what_each_unit_takes() -> None:
+    now = 5.0
+    taken = {0: 10.0}  # the first time
+
+    def work(n: int, at: int) -> None:
+        nonlocal now
+        now += taken.get(at, 0.0) + 2.0 * n
+
+    found = timed(work, (4, 16), Timer(lambda: now, 5.0))
+    assert (found.once_seconds, found.unit_seconds) == (10.0, 2.0)
+    assert found.peak_bytes > 0
+
+
+def test_the_processors_clock_does_not_run_while_nothing_is_computed() -> None:
+    before = CLOCKS["processor"]()
+    time.sleep(0.3)
+    assert CLOCKS["processor"]() - before < 0.2
+
+
+def test_a_run_that_needs_more_than_there_is_is_refused() -> None:
+    stages = (Foretold(stage="rung-sft", to_do=True, seconds=1.0, peak_bytes=9), Foretold(stage="gate", to_do=False))
+    given = Forecast(run="r", stages=stages, disk_bytes=5, free_bytes=5, memory_bytes=9)
+    assert telling.refused(given) == ""
+    assert "rung-sft takes" in telling.refused(given.model_copy(update={"memory_bytes": 8}))
+    assert "disk are free" in telling.refused(given.model_copy(update={"free_bytes": 4}))
+    done = given.model_copy(update={"memory_bytes": 8, "stages": (stages[0].model_copy(update={"to_do": False}),)})
+    assert telling.refused(done) == ""  # it does not run again
+    assert given.seconds == 1.0 and done.seconds == 0.0
+
+
+def test_weights_alone_that_do_not_fit_are_told_before_anything_is_tried(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(telling, "memory", lambda: Memory("none to speak of", 10**6))
+    monkeypatch.setattr(telling, "STATE", tmp_path)
+    found = forecast(run, ["rung-sft"])
+    assert "for its weights alone" in found.refused
+    assert all(one.seconds is None for one in found.stages) and list(tmp_path.iterdir()) == []
+
+
+def test_what_follows_a_changed_stage_is_to_do_as_well(run: Run) -> None:
+    stages = nodes(run)
+    assert following(stages, ["data"])[0] == "data" and len(following(stages, ["data"])) == len(stages)
+    after = following(stages, ["rung-dpo"])
+    assert {"rung-dpo", "answer-dpo", "evaluate", "gate", "report"} == {*after}
+    assert following(stages, []) == []

@@ -1,0 +1,165 @@
+"""Stages, versions and services whose record and files are shared: on PostgreSQL and S3, none of them in the folder."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.errors import RegistryError
+from components.params import StorageParams
+from components.records import Message, Rung, Verdict
+from components.registry import Candidate, Champion, Check, open_run, register_winner, registered
+from components.stages.storage import variables
+from tests.flows.conftest import Project
+from tests.flows.test_cluster import do
+from tests.shared_storage import Bucket, Databases, free_port, needs_postgres, needs_s3, postgres, s3_service
+
+pytestmark = [needs_s3, needs_postgres, pytest.mark.slow, pytest.mark.services]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """An S3 service, a PostgreSQL, and the settings that name them."""
+
+    bucket: Bucket
+    databases: Databases
+
+    @property
+    def settings(self) -> dict[str, object]:
+        place = f"s3://{self.bucket.name}"
+        return {
+            "data": f"{place}/dvc", "artifacts": f"{place}/mlflow", "lake": f"{place}/lake",
+            "record": self.databases.address("mlflow"), "flows": self.databases.address("prefect"),
+            "s3": {"endpoint": self.bucket.endpoint, "region": "us-east-1"},
+        }  # fmt: skip
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        keys = {name: value for name, value in self.bucket.environment.items() if "KEY" in name}
+        return {**keys, **self.databases.environment}
+
+    def given(self, project: Project) -> dict[str, str]:
+        """The environment of a command: the project's own, and the secrets."""
+        return {**project.environment, **self.secrets}
+
+    def settle(self, project: Project) -> None:
+        path = project.folder / "params" / "storage.yaml"
+        path.write_text(yaml.safe_dump(self.settings), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def shared() -> Generator[Shared]:
+    with ExitStack() as held:
+        yield Shared(held.enter_context(s3_service()), held.enter_context(postgres("mlflow", "prefect")))
+
+
+def test_a_version_is_kept_in_database_and_bucket_and_found_from_another_folder(
+    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {**shared.secrets, **variables(StorageParams.model_validate(shared.settings))}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (first := tmp_path / "first").mkdir()
+    (second := tmp_path / "second").mkdir()
+    monkeypatch.chdir(first)
+    champion = registered_winner(first)
+    assert [key for key in shared.bucket.keys("mlflow/shop/") if key.endswith("/artifacts/model/answer.txt")]
+    assert [path.name for path in (first / "state").iterdir()] == ["models"]  # a copy: no database, no artifacts
+    monkeypatch.chdir(second)
+    assert (registered("shop").folder / "answer.txt").read_text(encoding="utf-8") == "forty-two"
+    assert registered("shop").number == champion.version
+
+
+def test_a_bucket_that_is_away_is_told_as_the_record_that_refuses(
+    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "AWS_MAX_ATTEMPTS": "1"}
+    for name, value in {**shared.secrets, **variables(StorageParams.model_validate(shared.settings)), **away}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("a", encoding="utf-8")
+    refused = pytest.raises(RegistryError, match=r"a\.txt to be stored, found .*127\.0\.0\.1")
+    with refused, open_run("away", "x", {}) as run:
+        run.artifact(tmp_path / "a.txt")
+
+
+def registered_winner(folder: Path) -> Champion:
+    """A version of files that say forty-two."""
+    (model := folder / "rung").mkdir()
+    (model / "answer.txt").write_text("forty-two", encoding="utf-8")
+    verdict = Verdict(champion="loose", challenger="schema", decision="promoted", reasons=("better",))
+    made: dict[str, Any] = {"params_hash": "p", "data_hash": "d", "seed": 1, "git_commit": "c", "seconds": 1.0}
+    rung = Rung(name="schema", method="prompt", makes="prompt", compared_with="loose", **made)
+    check = Check(
+        [([Message(role="user", content="?")], "forty-two")],
+        lambda kept, conversations: [(kept / "answer.txt").read_text(encoding="utf-8") for _ in conversations],
+    )
+    with open_run("shop", "gate", {}) as run:
+        assert run.run_id is not None
+        return register_winner(Candidate("shop", rung, model, verdict, run.run_id), check)
+
+
+def test_a_stage_records_in_the_database_and_dvcs_remote_is_the_bucket(
+    make_project: Callable[[], Project], shared: Shared
+) -> None:
+    project = make_project()
+    shared.settle(project)
+    environment = shared.given(project)
+    # any command lets DVC know of the bucket
+    told = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "graph", "triage"], cwd=project.folder, env=environment, check=False
+    )
+    assert told.returncode == 0
+    code, said = do(project, environment, "local", "data")
+    assert code == 0, said
+    assert not (project.folder / "state" / "mlflow.db").exists()
+    stages = shared.databases.asked("mlflow", "SELECT DISTINCT value FROM tags WHERE key = 'stage'")
+    assert ("data",) in stages
+    pushed = [sys.executable, "-m", "dvc", "push", "--run-cache", project.target("data")]
+    subprocess.run(pushed, cwd=project.folder, env=environment, check=True)
+    assert shared.bucket.keys("dvc/files/md5/") and shared.bucket.keys("dvc/runs/")
+    kept = (project.folder / ".dvc" / "config.local").read_text(encoding="utf-8")
+    assert not [secret for secret in shared.secrets.values() if secret in kept]
+
+
+def test_up_keeps_flows_and_record_in_the_databases(
+    make_project: Callable[[], Project], shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project()
+    shared.settle(project)
+    for name, value in shared.given(project).items():
+        monkeypatch.setenv(name, value)
+    ports = [f"--{name}-port={free_port()}" for name in ("prefect", "mlflow", "serve")]
+    up = project.call("flows.cli", "up", "triage", *ports)
+    try:
+        assert up.returncode == 0, up.stderr
+        pools = shared.databases.asked("prefect", "SELECT name FROM work_pool")
+        assert ("gradus",) in pools
+        assert shared.databases.asked("mlflow", "SELECT count(*) FROM experiments")
+        assert not list((project.folder / "state").rglob("*.db"))
+    finally:
+        project.call("flows.cli", "down")
+
+
+def test_up_and_run_say_in_one_sentence_that_a_database_is_away(
+    make_project: Callable[[], Project], shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project()
+    with socket.socket() as taken:  # bound, and nobody answers
+        taken.bind(("127.0.0.1", 0))
+        away = f"postgresql://gradus@127.0.0.1:{taken.getsockname()[1]}/mlflow"
+        (project.folder / "params" / "storage.yaml").write_text(f"record: {away}\n", encoding="utf-8")
+        for words in (("run", "triage"), ("up", "triage")):
+            refused = project.call("flows.cli", *words)
+            assert refused.returncode == 2 and refused.stderr.startswith("gradus: expected PostgreSQL at"), words
+    assert os.listdir(project.folder).count("artifacts") == 0

@@ -1,0 +1,159 @@
+"""The lake in a bucket: the same records as in a folder, while it is merged and forgotten in, by several at once."""
+
+import sys
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from components.errors import ConfigError
+from components.records import Trace
+from monitoring import bucket
+from monitoring.lake import LOCK, Lake
+from monitoring.upkeep import compact, forget, old_days, remove_day
+from tests.monitoring.test_candidates import answered
+from tests.monitoring.test_upkeep import DAY, contents, filled
+from tests.shared_storage import Bucket, needs_s3, s3_service
+
+pytestmark = [needs_s3, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def service() -> Generator[Bucket]:
+    with s3_service() as found:
+        yield found
+
+
+@pytest.fixture
+def lake(service: Bucket, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Lake:
+    for name, value in service.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GRADUS_LAKE", f"s3://{service.name}/{request.node.name.partition('[')[0]}")
+    return Lake.of(Path("nowhere"))
+
+
+def put(lake: Lake, files: int = 4) -> Lake:
+    """What `filled` puts into a folder."""
+    filled(lake.folder, files)
+    return lake
+
+
+def test_a_lake_in_a_bucket_reads_as_one_in_a_folder(lake: Lake, tmp_path: Path) -> None:
+    here = filled(tmp_path)
+    put(lake)
+    assert not Path("nowhere").exists()
+    assert contents(lake) == contents(here) and lake.workloads == here.workloads == ["shop"]
+    assert lake.read(Trace, "shop") == here.read(Trace, "shop")
+    assert lake.sample("shop", 1, (0, DAY), 5) == here.sample("shop", 1, (0, DAY), 5)
+    assert lake.share("shop", 0.5, (0, DAY)) == here.share("shop", 0.5, (0, DAY))
+    assert lake.read(Trace, "shop", 200.0) == [] == lake.read(Trace, "nobody")
+
+
+def test_without_the_variable_the_lake_is_the_folder(tmp_path: Path) -> None:
+    assert Lake.of(tmp_path, {}).folder == tmp_path
+
+
+def test_what_is_merged_counts_once_and_goes_when_nobody_reads_it(
+    lake: Lake, service: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(lake)
+    before, named = contents(lake), service.name
+    assert compact(lake, 3 * DAY) == 0  # nothing goes yet
+    root = str(lake.folder).removeprefix(f"s3://{named}/")
+    assert len([key for key in service.keys(root) if "merged-" in key]) == 2
+    assert len(service.keys(root)) == 10 and contents(lake) == before
+    put(lake)  # a spool that was killed stores its segments once more
+    assert contents(lake) == before
+    lake.store("later", [answered("later").model_dump_json()])
+    monkeypatch.setattr(bucket, "READ_S", -1.0)
+    assert compact(lake, 3 * DAY) == 8 + 2  # and, of traces, the first merged file and the later one
+    assert contents(lake)[0] == before[0] + type(before[0])(["later"])
+    assert len(service.keys(root)) == 2
+
+
+def test_a_request_is_forgotten_though_its_merged_files_are_still_there(lake: Lake, service: Bucket) -> None:
+    put(lake)
+    compact(lake, 3 * DAY)
+    assert forget(lake, "0-0") == {"0-0"}
+    assert sorted(one.id for one in lake.read(Trace, "shop"))[0] == "0-1"
+    import pyarrow.parquet as pq
+
+    for path in lake.folder.rglob("*.parquet"):
+        with path.open("rb") as file:
+            table = pq.read_table(file)
+        assert "0-0" not in table[("id" if "id" in table.column_names else "trace_id")].to_pylist(), path
+
+
+def test_days_that_are_over_go(lake: Lake) -> None:
+    put(lake)
+    lake.store("new", [answered("new", at=5 * DAY).model_dump_json()])
+    for folder in old_days(lake, 2 * DAY, "shop"):
+        remove_day(lake, folder)
+    assert [one.id for one in lake.read(Trace, "shop")] == ["new"]
+
+
+def test_an_object_that_is_no_parquet_is_passed_over_and_stays(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
+    put(lake)
+    strange = lake.folder / "traces" / "workload=shop" / "day=1970-01-01" / "x.parquet"
+    strange.write_bytes(b"a letter")
+    assert len(lake.read(Trace, "shop")) == 12 and "passed over" in caplog.text
+    compact(lake, 3 * DAY)
+    assert len(lake.read(Trace, "shop")) == 12 and strange.exists() and lake.broken == []
+
+
+def test_a_service_that_is_away_is_an_error_of_the_system_and_never_an_empty_lake() -> None:
+    from upath import UPath
+
+    reached = {"endpoint_url": "http://127.0.0.1:9"}
+    away = Lake(cast(Path, UPath("s3://team/lake", key="a", secret="b", client_kwargs=reached)))
+    for call in (lambda: away.store("1", [answered("a").model_dump_json()]), lambda: away.read(Trace, "shop")):
+        with pytest.raises(OSError, match="Could not connect"):
+            call()
+
+
+def test_one_merges_while_another_waits(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket, "LOOK_S", 0.05)
+    path, entered = lake.folder / LOCK, threading.Event()
+
+    def second() -> None:
+        with bucket.lease(path):
+            entered.set()
+
+    other = threading.Thread(target=second, daemon=True)
+    with bucket.lease(path):
+        other.start()
+        assert not entered.wait(1.0)
+    assert entered.wait(30)
+    other.join(30)
+    assert not path.exists()
+
+
+def test_what_a_dead_holder_left_is_taken_over_and_a_living_ones_is_not(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "LOOK_S", 0.05)
+    monkeypatch.setattr(bucket, "LEASE_S", 1.0)
+    path, entered = lake.folder / LOCK, threading.Event()
+    path.write_bytes(b"somebody-dead 1")
+    started = time.monotonic()
+
+    def second() -> None:
+        with bucket.lease(path):
+            entered.set()
+
+    other = threading.Thread(target=second, daemon=True)
+    with bucket.lease(path):
+        assert time.monotonic() - started >= 1.0
+        other.start()
+        assert not entered.wait(2.5)  # it is renewed six times a second
+    assert entered.wait(30)
+    other.join(30)
+
+
+def test_without_the_package_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "upath", None)
+    with pytest.raises(ConfigError, match="pip install gradus"):
+        bucket.place("s3://team/lake")
