@@ -35,6 +35,8 @@ MACHINE = {
     ("components.data.contract", "GX_ANALYTICS_ENABLED"),
     ("components.stages.rungs", "RANK"),
     ("components.stages.run", "GRADUS_COMMIT"),  # the commit, where no git is that would say it
+    ("components.methods.sft.training", "ACCELERATE_USE_FSDP"),  # whether processes share the weights out
+    ("components.training.sharding", "ACCELERATE_USE_FSDP"),
     ("components.training.launch", "GRADUS_WORKER"),
     ("components.training.launch", "*"),  # given on to the processes that it starts
 }
