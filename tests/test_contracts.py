@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NAMED = load(ROOT / "params/pipeline.yaml", Pipeline).runs
 GRAPHS = sorted(path.parent.name for path in (ROOT / RUNS).glob("*/dvc.yaml"))
 LADDERS = sorted(path.stem for path in (ROOT / "params/ladders").glob("*.yaml"))
+CLIMBS = [*(("triage", ladder) for ladder in LADDERS), ("desk", "agent"), ("desk", "quick")]
 # Where a method may be named: its own folder, and the settings of the methods that are older than that.
 COUNTED = r'\b(SFT|GRPO|CLASSICAL)\b|"(sft|rl|grpo|dpo|classical)"|\.method\b'
 
@@ -41,9 +42,9 @@ def test_a_committed_graph_is_what_the_settings_give(name: str) -> None:
         assert yaml.safe_load(text) == yaml.safe_load(yaml.safe_dump(content)), f"gradus graph writes {folder} anew"
 
 
-@pytest.mark.parametrize("ladder", LADDERS)
-def test_a_stage_reads_only_what_an_earlier_one_wrote(ladder: str) -> None:
-    run, written = Run.of("triage", "nano", ladder), ["artifacts/triage-nano/advice", "state/gate"]
+@pytest.mark.parametrize(("workload", "ladder"), CLIMBS)
+def test_a_stage_reads_only_what_an_earlier_one_wrote(workload: str, ladder: str) -> None:
+    run, written = Run.of(workload, "nano", ladder), [f"artifacts/{workload}-nano/advice", "state/gate"]
     for node in nodes(run):
         for path in node.deps:
             if path.startswith(("artifacts/", "state/")):
@@ -54,9 +55,9 @@ def test_a_stage_reads_only_what_an_earlier_one_wrote(ladder: str) -> None:
         written += node.outs
 
 
-@pytest.mark.parametrize("ladder", LADDERS)
-def test_every_dependency_in_the_code_exists_and_every_setting_too(ladder: str) -> None:
-    run = Run.of("triage", "nano", ladder)
+@pytest.mark.parametrize(("workload", "ladder"), CLIMBS)
+def test_every_dependency_in_the_code_exists_and_every_setting_too(workload: str, ladder: str) -> None:
+    run = Run.of(workload, "nano", ladder)
     known = yaml.safe_load(yaml.safe_dump(settings(run)))
     for node in nodes(run):
         assert node.command[0] in OF_A_RUN | OF_A_RUNG

@@ -27,7 +27,10 @@ def desk(tmp_path: Path, **changes: Any) -> Workload:
     [
         ({"agent": {**DESK["agent"], "temperature": 0}}, "agent: temperature must be above 0 .* found 4 trials"),
         ({"agent": None}, r"agent must have its section, because scorer\.weighted names final_state"),
-        ({"constrained": ["steps"]}, "constrained must be empty"),
+        (
+            {"constrained": ["steps"], "output": {"type": "object", "properties": {"answer": {"type": "string"}}}},
+            "constrained must be empty where tasks are an agent's",
+        ),
         (
             {"agent": {**DESK["agent"], "environment": "components.workloads.desk:Other"}},
             r"scorer\.trajectory\.environment must be agent\.environment \(components\.workloads\.desk:Other\)",

@@ -1,9 +1,9 @@
 """Tasks of an agent as data: split without leakage, counted in tokens as they are trained on, refused where broken."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from components.records import Example, Trajectory, read_jsonl
 from components.tasks import demonstrated, under
 from components.tracking import NullTracker
 from components.training.encode import encode_trajectories
-from components.workloads.desk import generate
+from components.workloads.desk import Task, generate
 from tests.components.workloads.desk_settings import PROMPT, SHORT
 from tests.components.workloads.desk_settings import WORKLOAD as DESK
 
@@ -25,36 +25,28 @@ PROMPTS = [SHORT, PROMPT]
 SIZES = {"train": 20, "dev": 5, "test": 5, "sealed": 5}
 
 
-@dataclass
-class Odd:
-    """A task of the desk, broken in one of three ways, or sound."""
-
-    id: str
-    message: str
-    gold: dict[str, Any]
-    demonstration: Any
-    slices: dict[str, str]
-    group: str
-    evidence: dict[str, str]
+def odd(task: Task, **changes: Any) -> SimpleNamespace:
+    """What a generator of one's own may yield: the attributes of a task, some of them otherwise."""
+    return SimpleNamespace(**{**vars(task), **changes})
 
 
-def again(n: int, seed: int) -> Iterator[Odd]:
+def again(n: int, seed: int) -> Iterator[SimpleNamespace]:
     """The same tasks twice, under other names."""
     for name, task in ((f"{task.id}{end}", task) for task in generate(n, seed) for end in ("", "-again")):
-        yield Odd(**{**vars(task), "id": name, "group": name})
+        yield odd(task, id=name, group=name)
 
 
-def broken(n: int, seed: int) -> Iterator[Odd]:
+def broken(n: int, seed: int) -> Iterator[SimpleNamespace]:
     """Each twentieth demonstration has lost the schemas of its tools."""
     for at, task in enumerate(generate(n, seed)):
         lost = task.demonstration.model_copy(update={"tools": ()}) if at % 20 == 3 else task.demonstration
-        yield Odd(**{**vars(task), "demonstration": lost})
+        yield odd(task, demonstration=lost)
 
 
-def told(n: int, seed: int) -> Iterator[Odd]:
+def told(n: int, seed: int) -> Iterator[SimpleNamespace]:
     """Demonstrations that are texts."""
     for task in generate(n, seed):
-        yield Odd(**{**vars(task), "demonstration": "Done."})
+        yield odd(task, demonstration="Done.")
 
 
 def workload(generator: str = "components.workloads.desk:generate") -> Workload:
