@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ladder import ROOT, machine, prepare, surroundings
+from benchmarks.ladder import ROOT, edit, machine, prepare, surroundings
 
 FORETELL = (
     "import sys; from components.stages.foretold import forecast; from components.stages.graph import nodes; "
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--clock", choices=["wall", "processor"], default="wall", help="processor: where others keep the machine busy"
     )
+    parser.add_argument("--train", type=int, help="examples that a first look trains on, in place of the ladder's")
     parser.add_argument("--again", action="store_true", help="foretell stages that an earlier call has run")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "foretold.json")
     options = parser.parse_args()
@@ -52,6 +53,9 @@ def compared(workload: str, options: argparse.Namespace) -> dict[str, Any]:
     """One run: each stage's figures, foretold and measured."""
     name = f"{workload}-{options.profile}-{options.ladder}"
     project = prepare(f"{workload}-{options.profile}", SEED, keep=options.again)
+    if options.train:
+        path = project / "params" / "ladders" / f"{options.ladder}.yaml"
+        edit(path, lambda settings: settings["first_look"].update(train=options.train))
     environment = {**surroundings(project), "PYTHONPATH": str(project)}
     kept, load, started = project / "state" / "measured.json", os.getloadavg()[0], time.monotonic()
     told = subprocess.run(
@@ -70,7 +74,8 @@ def compared(workload: str, options: argparse.Namespace) -> dict[str, Any]:
         print(stage, measured[stage], foretold[stage], flush=True)
     stages = [row(stage, measured[stage["stage"]]) for stage in foretold.values()]
     found = {
-        "run": name, "clock": options.clock, "foretelling_seconds": round(took, 1), "load_before": round(load, 2),
+        "run": name, "clock": options.clock, "train": options.train, "foretelling_seconds": round(took, 1),
+        "load_before": round(load, 2),
         "load_after": round(os.getloadavg()[0], 2), **summary(stages), "stages": stages,
     }  # fmt: skip
     print(json.dumps({key: value for key, value in found.items() if key != "stages"}), flush=True)

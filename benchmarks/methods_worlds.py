@@ -99,7 +99,7 @@ def at_hand(world: "Simulated") -> AtHand:
         teacher = Teacher(
             name="teacher", accuracy=accuracy, n=n, inputs=w.inputs, weights=w.teacher_here, stands=w.teacher_stands
         )
-    costs = {name: Takes(seconds=0.0, usd=usd) for name, usd in world.once.items() if name in COSTS}
+    costs = {rung: Takes(seconds=0.0, usd=world.once[rung]) for rung in COSTS if rung in world.once}
     return AtHand(
         takes=costs,
         usd_per_point=w.usd_per_error * w.calls_per_year * world.horizon / 100,

@@ -57,7 +57,8 @@ def covered(world: World, policies: int, logs: int, seed: int) -> dict[str, Any]
         for _ in range(logs):
             kinds = rng.integers(KINDS, size=world.n)
             drawn = (logged[kinds].cumsum(axis=1) > rng.random((world.n, 1))).argmax(axis=1).clip(max=ANSWERS - 1)
-            found = off_policy(_scores(world, right[kinds, drawn], rng), np.log((other / logged)[kinds, drawn]))
+            scores, ratios = _scores(world, right[kinds, drawn], rng), np.log((other / logged)[kinds, drawn])
+            found = off_policy(scores.tolist(), ratios.tolist())
             if not found.silent:
                 told += 1
                 held += found.value.low <= truth <= found.value.high

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zipfile
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -51,11 +52,15 @@ PROFILE: dict[str, Any] = {
         },
     },
 }  # fmt: skip
-# What is measured, or names a run of the record: not what a climb makes.
+# What is measured, or names a run of the record: not what a climb makes. Digests are those of files that are compared.
 OF_THE_MOMENT = re.compile(
-    r'"(?:seconds|latency_ms\w*|mlflow_run_id|run_id|at|started|[\w]*usd[\w]*|[\w]*per_second|git_commit|trained_seconds)"'
+    r'"(?:seconds|latency_ms\w*|mlflow_run_id|run_id|at|started|[\w]*usd[\w]*|[\w]*per_second|git_commit|digest)"'
 )
-LEFT_OUT = ("stages", "report")  # how long stages took, and pages that show it
+# How long stages took, pages that show it or number their parts by chance, and a hash of the gate's record, which has
+# latencies: what it decided is compared.
+LEFT_OUT = ("stages", "report", "data/data_docs", "published.json")
+ADDRESSES = re.compile(r"(?<![.\d-])\d{14,15}(?![\d])")  # skops names objects by where they lay in memory
+BAR = re.compile(r"train: [^\r\n]*?\| (\d+)/\d+ \[")
 QUICK_LOOK_S = 0.5
 
 
@@ -170,17 +175,30 @@ def contents(made: Project) -> dict[str, str]:
     """Hashes of what the stages left, by path: of artifacts and data byte by byte, of records without the moment."""
     folder = made.folder / "artifacts" / RUN
     files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    kept = {name: path for name, path in files.items() if name.parts[0] not in LEFT_OUT}
+    kept = {name: path for name, path in files.items() if not name.as_posix().startswith(LEFT_OUT)}
     return {str(name): hashlib.sha256(content(path)).hexdigest() for name, path in kept.items()}
 
 
 def content(path: Path) -> bytes:
     """A file; of a record, which says how long it took and what it cost, all but that."""
+    if path.suffix == ".skops":
+        return classifier(path)
     data = path.read_bytes()
     if path.suffix not in (".json", ".jsonl") or "artifact" in path.parts or path.parent.name == "data":
         return data
     lines = data.decode().splitlines() if path.suffix == ".jsonl" else [data.decode()]
     return "\n".join(json.dumps(lasting(json.loads(line)), sort_keys=True) for line in lines).encode()
+
+
+def classifier(path: Path) -> bytes:
+    """A file of skops, its objects numbered in the order in which they come."""
+    numbers: dict[str, int] = {}
+    with zipfile.ZipFile(path) as file:
+        text = ADDRESSES.sub(
+            lambda found: str(numbers.setdefault(found[0], len(numbers))), file.read("schema.json").decode()
+        )
+        arrays = [(numbers[name.removesuffix(".npy")], name) for name in file.namelist() if name.endswith(".npy")]
+        return text.encode() + b"".join(file.read(name) for _, name in sorted(arrays))
 
 
 def lasting(value: Any) -> Any:
@@ -220,7 +238,7 @@ def figures(made: Cloud, projects: tuple[Project, Project, Project], killed: lis
     """What the climbs left, against each other, and what the cluster saw."""
     here, there, second = map(contents, projects)
     tries = {name: [pod.process.returncode for pod in pods] for name, pods in made.api.pods.items()}
-    resumed = [int(step) for pod in pods_of(made.api, "sft")[1:] for step in re.findall(r"\| (\d+)/\d+ \[", pod.log)]
+    resumed = [int(step) for pod in pods_of(made.api, "sft")[1:] for step in BAR.findall(pod.log)]
     return {
         "files": len(here),
         "files_that_differ": sorted(path for path in here.keys() | there.keys() if here.get(path) != there.get(path)),

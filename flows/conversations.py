@@ -30,7 +30,7 @@ def harvest(
     from monitoring.windows import HOUR_S
 
     now = time.time()
-    tries = [one.trajectory for one in conversations(Lake(STATE / "lake"), workload, (now - hours * HOUR_S, now))]
+    tries = [one.trajectory for one in conversations(Lake.of(STATE / "lake"), workload, (now - hours * HOUR_S, now))]
     kept: list[Trajectory] = []
     for one in tries:
         if why := refusal(one):
@@ -56,7 +56,7 @@ def watch(
     from monitoring.watch import sentence, table
     from monitoring.windows import HOUR_S
 
-    lake, now, folder = Lake(STATE / "lake"), time.time(), STATE / "watch" / workload
+    lake, now, folder = Lake.of(STATE / "lake"), time.time(), STATE / "watch" / workload
     edge = now - hours * HOUR_S
     usual = conversations(lake, workload, (edge - before * HOUR_S, edge))
     found = watch_tries(workload, usual, conversations(lake, workload, (edge, now)), Run.of(workload, profile).watch,

@@ -6,12 +6,11 @@ version was trained on. Decides by which name it is asked for a version, and tha
 
 import os
 
-from components.data.sources import input_columns
 from components.engines import open_engine
 from components.errors import EngineError
-from components.opening import over, prompt_of
+from components.opening import Artifact, Opened, over, prompt_of
 from components.params import ApiParams, Profile, Workload
-from components.registry import Version, whole
+from components.registry import Version
 from components.serving import Served, open_served
 
 _ANSWER_S = 10.0
@@ -29,14 +28,13 @@ def open_upstream(version: Version, workload: Workload, profile: Profile) -> Ser
     if params is None or version.makes != "model":
         return open_served(version, workload, profile)
     name = params.name(workload.name, version.number)
-    engine, prompt = open_engine(params.api, name), prompt_of(whole(version).artifact, input_columns(workload))
-    refuse_unknown(params.api, name)
-    opened = over(engine, prompt, workload, profile)
-    return Served(
-        version=version.number, made_by=version.method, engine=opened.engine, prompt=opened.prompt,
-        max_new_tokens=opened.max_new_tokens, answer_schema=opened.answer_schema,
-        price=lambda usage: version.usd_per_call, inputs=opened.columns,
-    )  # fmt: skip
+
+    def elsewhere(artifact: Artifact, workload: Workload, profile: Profile, columns: tuple[str, ...]) -> Opened:
+        engine = open_engine(params.api, name)
+        refuse_unknown(params.api, name)
+        return over(engine, prompt_of(artifact, columns), workload, profile)
+
+    return open_served(version, workload, profile, elsewhere)
 
 
 def refuse_unknown(api: ApiParams, name: str) -> None:

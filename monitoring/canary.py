@@ -81,8 +81,8 @@ def _right(champion: Side, canary: Side, params: ReleaseParams, complete: float)
                 f"Of the {side.drawn:,} answers of the {name} that were drawn for labelling {len(side.right):,} have a "
                 f"label: waiting for {complete:.0%} of them (gradus label)."
             )
-    shares = (_share(side.right, side.weight) for side in (champion, canary))
-    return compared("right", *shares, params.canary_labelled, params)
+    before, now = (_share(side.right, side.weight) for side in (champion, canary))
+    return compared("right", before, now, params.canary_labelled, params)
 
 
 def _compared(

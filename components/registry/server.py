@@ -16,11 +16,12 @@ def application(project: Path) -> Callable[..., Any]:
     Raises:
         RegistryError: The database does not open.
     """
-    own = {name: value for name, value in os.environ.items() if name.startswith("GRADUS_")}  # not what clients ask
+    # Not MLFLOW_TRACKING_URI, which is the address that clients ask.
+    own = {name: value for name, value in os.environ.items() if name.startswith("GRADUS_")}
     uri, folder = addresses(own, project)
     assert folder is not None  # no server's
     artifacts = own.get("GRADUS_ARTIFACTS") or str(folder)
-    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # nothing here starts jobs, which run code
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # jobs run code, and nothing here needs them
     from mlflow.environment_variables import (
         _MLFLOW_IN_JOB_EXECUTOR,  # pyright: ignore[reportPrivateUsage] — as `mlflow server` sets them
         _MLFLOW_SERVER_BOOT_ID,  # pyright: ignore[reportPrivateUsage]

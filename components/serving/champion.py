@@ -11,7 +11,7 @@ from components.data.texts import clean
 from components.economics import Prices
 from components.engines import Engine, open_engine
 from components.errors import DataError
-from components.opening import inputs_of, open_artifact
+from components.opening import Artifact, Opened, inputs_of, open_artifact
 from components.params import Profile, Workload
 from components.prompts import Prompt
 from components.records import Example, Message, Usage
@@ -21,6 +21,7 @@ from components.serving.repeating import Repeated
 
 log = logging.getLogger(__name__)
 MOST_FALLBACK_TOKENS = 1024  # of an answer, unless the request says how many
+Opening = Callable[[Artifact, Workload, Profile, tuple[str, ...]], Opened]
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ class Served:
         return self.inputs or (self.prompt.placeholders if self.prompt else ())
 
 
-def open_served(version: Version, workload: Workload, profile: Profile) -> Served:
-    """Open a registered version.
+def open_served(version: Version, workload: Workload, profile: Profile, opening: Opening = open_artifact) -> Served:
+    """Open a registered version; `opening` opens what it left.
 
     Raises:
         RegistryError: Its files are not those that were registered.
         EngineError: Its model does not open.
         ConfigError: Its prompt is not there.
     """
-    opened = open_artifact(whole(version).artifact, workload, profile, input_columns(workload))
+    opened = opening(whole(version).artifact, workload, profile, input_columns(workload))
     return Served(
         version=version.number, made_by=version.method, engine=opened.engine, prompt=opened.prompt,
         max_new_tokens=opened.max_new_tokens, answer_schema=opened.answer_schema,

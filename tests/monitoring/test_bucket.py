@@ -1,5 +1,6 @@
 """The lake in a bucket: the same records as in a folder, while it is merged and forgotten in, by several at once."""
 
+import errno
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from components.errors import ConfigError
 from components.records import Trace
-from monitoring import bucket
+from monitoring import bucket, parquet
 from monitoring.lake import LOCK, Lake
 from monitoring.upkeep import compact, forget, old_days, remove_day
 from tests.monitoring.test_candidates import answered
@@ -116,19 +117,33 @@ def test_a_service_that_is_away_is_an_error_of_the_system_and_never_an_empty_lak
 
 def test_one_merges_while_another_waits(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket, "LOOK_S", 0.05)
-    path, entered = lake.folder / LOCK, threading.Event()
+    put(lake)
+    path, merged = lake.folder / LOCK, threading.Event()
 
     def second() -> None:
-        with bucket.lease(path):
-            entered.set()
+        compact(lake, 3 * DAY)
+        merged.set()
 
     other = threading.Thread(target=second, daemon=True)
     with bucket.lease(path):
         other.start()
-        assert not entered.wait(1.0)
-    assert entered.wait(30)
+        assert not merged.wait(5.0) and not list(lake.folder.rglob("merged-*"))
+    assert merged.wait(30) and list(lake.folder.rglob("merged-*"))
     other.join(30)
     assert not path.exists()
+
+
+def test_objects_that_may_not_be_read_are_an_error_and_not_passed_over(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(lake)
+
+    def refused(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Access Denied", str(path))  # as s3fs says it
+
+    monkeypatch.setattr(parquet, "_schema", refused)
+    with pytest.raises(PermissionError):
+        lake.read(Trace, "shop")
 
 
 def test_what_a_dead_holder_left_is_taken_over_and_a_living_ones_is_not(

@@ -201,7 +201,8 @@ def test_conversations_come_from_the_lake_with_what_was_said_of_them(tmp_path: P
     }  # fmt: skip
     first = Trace(id="a", at=10.0, messages=asked, text="", calls=(call,), **base)
     second = Trace(id="b", at=11.0, messages=(*asked, first.reply, answer), text="so", **base)
-    plain = Trace(id="p", at=11.0, messages=asked, text="so", **base | {"tools": ()})
+    without: dict[str, Any] = {**base, "tools": ()}
+    plain = Trace(id="p", at=11.0, messages=asked, text="so", **without)
     said = Feedback(trace_id="b", at=12.0, workload="desk", score=0.5, sender="k")
     forged = Feedback(trace_id="b", at=13.0, workload="desk", score=0.0, sender="other")
     lake.store("s", [one.model_dump_json() for one in (first, second, plain, said, forged)])

@@ -26,11 +26,12 @@ def user(content: str) -> Message:
 
 
 def trace(id: str, messages: Sequence[Message], at: float, text: str = "", **more: Any) -> Trace:
-    whole: dict[str, Any] = {
+    usual: dict[str, Any] = {
         "workload": "desk", "version": 3, "method": "sft", "finish_reason": "stop", "latency_ms": 2.0, "valid": True,
         "usage": Usage(input_tokens=10, output_tokens=4), "tools": (LOOK,), "customer": "c1",
     }  # fmt: skip
-    return Trace(**{**whole, "id": id, "messages": tuple(messages), "at": at, "text": text, **more})
+    whole: dict[str, Any] = {**usual, "id": id, "messages": tuple(messages), "at": at, "text": text, **more}
+    return Trace(**whole)
 
 
 def following(first: Trace, *new: Message) -> tuple[Message, ...]:
