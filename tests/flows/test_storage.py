@@ -82,7 +82,8 @@ def test_a_version_is_kept_in_database_and_bucket_and_found_from_another_folder(
 def test_a_bucket_that_is_away_is_told_as_the_record_that_refuses(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    away = {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "AWS_MAX_ATTEMPTS": "1"}
+    # MLflow keeps a client for each address that its own variable names.
+    away = {"MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "AWS_MAX_ATTEMPTS": "1"}
     for name, value in {**shared.secrets, **variables(StorageParams.model_validate(shared.settings)), **away}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
