@@ -101,13 +101,17 @@ def measure(run: Run, kind: str, folder: Path, timer: Timer) -> Measured:
     if kind == AUDIT:
         sizes = _sizes(ROWS, len(train))
         return timed(
-            lambda n, _: doubts(train[:n], run.workload.output, run.columns, run.audit, run.seed), sizes, timer
+            lambda n, _: doubts(sample(train, n, run.seed), run.workload.output, run.columns, run.audit, run.seed),
+            sizes,
+            timer,
         )
     planned = run.planned(kind)
     job = job_in(run, planned, train, dev, folder / kind)
     if planned.makes == "classifier":
         sizes = _sizes(ROWS, len(train))
-        return timed(lambda n, _: planned.make(replace(job, train=train[:n]), NullTracker()), sizes, timer)
+        return timed(
+            lambda n, _: planned.make(replace(job, train=sample(train, n, run.seed)), NullTracker()), sizes, timer
+        )
     if planned.makes == "prompt":
         return _prompting(job, planned, timer)
     return _training(run, job, planned, timer)
