@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.advice import AtHand, Feedback, Shown, Takes, Teacher
+from components.advice import AtHand, Feedback, Rung, Shown, Takes, Teacher
 from components.advice.ways import COSTS
 from components.evaluation.metrics import wilson
 from components.records import Logged
@@ -99,7 +99,7 @@ def at_hand(world: "Simulated") -> AtHand:
         teacher = Teacher(
             name="teacher", accuracy=accuracy, n=n, inputs=w.inputs, weights=w.teacher_here, stands=w.teacher_stands
         )
-    costs = {rung: Takes(seconds=0.0, usd=world.once[rung]) for rung in COSTS if rung in world.once}
+    costs: dict[Rung, Takes] = {rung: Takes(seconds=0.0, usd=world.once[rung]) for rung in COSTS if rung in world.once}
     return AtHand(
         takes=costs,
         usd_per_point=w.usd_per_error * w.calls_per_year * world.horizon / 100,
