@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from tqdm import tqdm
 
 from components.errors import ServiceError
 from components.ladder import PlannedRung
@@ -104,7 +105,7 @@ def measured(run: Run, stages: Sequence[StageNode], clock: str) -> tuple[dict[st
     names = {one.name for one in stages}
     kinds = [DATA, START, *([AUDIT] if AUDIT in names else []), *(rung.name for rung in run.rungs if foreseen(rung))]
     found = dict[str, Measured]()
-    for kind in kinds:
+    for kind in tqdm(kinds, "timing a little of each kind of work", unit="kind", leave=False):
         path = kept / f"{kind}.json"
         if not path.is_file() or (kind == DATA and not counts.is_file()):
             if kind != DATA and not (folder / DATA).is_dir():
