@@ -92,7 +92,7 @@ GUARDS = [
           "            except ValueError:  # somebody else's folder\n                continue\n",
           "            except KeyError:\n                continue\n",
           "tests/monitoring/test_kept_files.py strange_folders"),
-    Guard("records with other fields than today's are read", "components/records.py",
+    Guard("records with other fields than today's are read", "components/records/production.py",
           "return kind.model_validate(known_fields(kind, content))", "return kind.model_validate(content)",
           "tests/monitoring/test_kept_files.py first_format or field_more"),
     Guard("files of the lake without a column of today's are read", "monitoring/lake.py",

@@ -1,0 +1,59 @@
+"""What models are told and say: the turns of a conversation, and the tools that are called in them."""
+
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
+from components.records.record import Record
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class ToolCall(Record):
+    """A call of a tool as an assistant wrote it; `arguments` are the text that should be a JSON object.
+
+    A call that could not be read as one has no name, and the whole text as its arguments.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+    @property
+    def openai(self) -> dict[str, Any]:
+        """The call as OpenAI's messages have it."""
+        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+
+
+class Tool(Record):
+    """A tool as a model is told of it; `parameters` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any]
+
+    @property
+    def openai(self) -> dict[str, Any]:
+        """The tool as OpenAI's requests and chat templates have it."""
+        return {"type": "function", "function": self.model_dump()}
+
+
+class Message(Record):
+    """One turn of a conversation; an assistant's may call tools, a tool's answers the call of `tool_call_id`."""
+
+    role: Role
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_lacks(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Role and content alone where there is nothing else: what was written before tools came reads as it did."""
+        return {key: value for key, value in write(self).items() if key in ("role", "content") or value}
+
+    @property
+    def openai(self) -> dict[str, Any]:
+        """The message as OpenAI's requests and chat templates have it."""
+        calls = [call.openai for call in self.tool_calls]
+        return {**self.model_dump(), **({"tool_calls": calls} if calls else {})}
