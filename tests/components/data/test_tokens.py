@@ -1,7 +1,7 @@
 """Lengths in tokens: that they are what a model is given, and that the stage `data` refuses what is longer."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.data.prepare import Quarantined, Taken, prepare
-from components.data.tokens import ConversationTokens, TokenLimit
+from components.data.tokens import ConversationTokens, TokenLimit, TryTokens
 from components.engines.chat import Chat
 from components.errors import ConfigError, EngineError
 from components.params import ApiParams, GateParams, Profile, load
@@ -108,11 +108,12 @@ def test_a_tokenizer_is_given_blocks_of_texts_and_a_prompt_once(monkeypatch: pyt
     assert tokens.longest([SHORT], examples[:2]) == shorter[:2]
 
 
-def test_a_tokenizer_without_a_chat_template_is_refused() -> None:
+@pytest.mark.parametrize("kind", [ConversationTokens, TryTokens])
+def test_a_tokenizer_without_a_chat_template_is_refused(kind: Callable[[Any], object]) -> None:
     tokenizer = build("bytes")
     tokenizer.chat_template = None
     with pytest.raises(ConfigError, match="expected a chat template in the tokenizer, found none"):
-        ConversationTokens(tokenizer)
+        kind(tokenizer)
 
 
 def test_a_prompt_that_the_chat_template_refuses_is_named() -> None:
