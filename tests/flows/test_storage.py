@@ -8,16 +8,15 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from components.errors import RegistryError
 from components.params import StorageParams
-from components.records import Message, Rung, Verdict
-from components.registry import Candidate, Champion, Check, open_run, register_winner, registered
+from components.registry import open_run, registered
 from components.stages.storage import variables
+from tests.components.registry.conftest import register_text
 from tests.flows.conftest import Project
 from tests.flows.test_cluster import do
 from tests.shared_storage import Bucket, Databases, free_port, needs_postgres, needs_s3, postgres, s3_service
@@ -71,7 +70,7 @@ def test_a_version_is_kept_in_database_and_bucket_and_found_from_another_folder(
     (first := tmp_path / "first").mkdir()
     (second := tmp_path / "second").mkdir()
     monkeypatch.chdir(first)
-    champion = registered_winner(first)
+    champion = register_text("shop", first / "rung", "forty-two")
     assert [key for key in shared.bucket.keys("mlflow/shop/") if key.endswith("/artifacts/model/answer.txt")]
     assert [path.name for path in (first / "state").iterdir()] == ["models"]  # a copy: no database, no artifacts
     monkeypatch.chdir(second)
@@ -94,22 +93,6 @@ def test_a_bucket_that_is_away_is_told_as_the_record_that_refuses(
         run.artifact(tmp_path / "a.txt")
 
 
-def registered_winner(folder: Path) -> Champion:
-    """A version of files that say forty-two."""
-    (model := folder / "rung").mkdir()
-    (model / "answer.txt").write_text("forty-two", encoding="utf-8")
-    verdict = Verdict(champion="loose", challenger="schema", decision="promoted", reasons=("better",))
-    made: dict[str, Any] = {"params_hash": "p", "data_hash": "d", "seed": 1, "git_commit": "c", "seconds": 1.0}
-    rung = Rung(name="schema", method="prompt", makes="prompt", compared_with="loose", **made)
-    check = Check(
-        [([Message(role="user", content="?")], "forty-two")],
-        lambda kept, conversations: [(kept / "answer.txt").read_text(encoding="utf-8") for _ in conversations],
-    )
-    with open_run("shop", "gate", {}) as run:
-        assert run.run_id is not None
-        return register_winner(Candidate("shop", rung, model, verdict, run.run_id), check)
-
-
 def test_a_stage_records_in_the_database_and_dvcs_remote_is_the_bucket(
     make_project: Callable[[], Project], shared: Shared
 ) -> None:
@@ -117,10 +100,10 @@ def test_a_stage_records_in_the_database_and_dvcs_remote_is_the_bucket(
     shared.settle(project)
     environment = shared.given(project)
     # any command lets DVC know of the bucket
-    told = subprocess.run(
+    derived = subprocess.run(
         [sys.executable, "-m", "flows.cli", "graph", "triage"], cwd=project.folder, env=environment, check=False
     )
-    assert told.returncode == 0
+    assert derived.returncode == 0
     code, said = do(project, environment, "local", "data")
     assert code == 0, said
     assert not (project.folder / "state" / "mlflow.db").exists()

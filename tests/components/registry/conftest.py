@@ -1,4 +1,4 @@
-"""One real SQLite record for all tests of the registry, and a real two-layer model."""
+"""One real SQLite record for all tests of the registry, a real two-layer model, and winners to register."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from components.records import Message
-from components.registry import Check
+from components.records import Makes, Message, Rung, Verdict
+from components.registry import Candidate, Champion, Check, open_run, register_winner
 from components.registry.store import connect
 
+PROMOTED = Verdict(champion="sft", challenger="grpo", decision="promoted", reasons=("5 points better", "p = 0.001"))
 WORDS = ["the", "parcel", "is", "late", "my", "order", "broke", "please", "refund", "now", "it"]
 
 
@@ -75,3 +76,31 @@ def checks(models: tuple[Path, Path]) -> tuple[Check, Check]:
     return tuple(
         Check(list(zip(CONVERSATIONS, generate(folder, CONVERSATIONS), strict=True)), generate) for folder in models
     )  # pyright: ignore[reportReturnType]
+
+
+def candidate(workload: str, folder: Path, verdict: Verdict = PROMOTED, makes: Makes = "model") -> Candidate:
+    """The gate's winner, with a run of its own to be stored in."""
+    with open_run(workload, "gate", {}) as run:
+        run_id = run.run_id
+    assert run_id is not None
+    name = verdict.challenger if verdict.decision == "promoted" else verdict.champion
+    rung = Rung(
+        name=name, method=name, makes=makes, prompt="short", params_hash="p1", data_hash="d1", seed=3,
+        git_commit="c0ffee", seconds=1.0,
+    )  # fmt: skip
+    return Candidate(workload, rung, folder, verdict, run_id)
+
+
+def answers(text: str) -> Check:
+    """A check of files that answer with the text in one of them."""
+    return Check(
+        [([Message(role="user", content="?")], text)],
+        lambda folder, asked: [(folder / "answer.txt").read_text(encoding="utf-8") for _ in asked],
+    )
+
+
+def register_text(workload: str, folder: Path, text: str) -> Champion:
+    """Register files that answer with a text."""
+    folder.mkdir(exist_ok=True)
+    (folder / "answer.txt").write_text(text, encoding="utf-8")
+    return register_winner(candidate(workload, folder, makes="prompt"), answers(text))

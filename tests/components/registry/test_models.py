@@ -10,34 +10,12 @@ from typing import Any, TypeAlias
 import pytest
 
 from components.errors import RegistryError
-from components.records import Makes, Message, Rung, Verdict
-from components.registry import (
-    Candidate,
-    Check,
-    open_run,
-    promote,
-    register_winner,
-    registered,
-    rollback,
-    verify,
-)
+from components.records import Message
+from components.registry import Check, promote, register_winner, registered, rollback, verify
+from tests.components.registry.conftest import PROMOTED, candidate
 
-PROMOTED = Verdict(champion="sft", challenger="grpo", decision="promoted", reasons=("5 points better", "p = 0.001"))
 Models: TypeAlias = tuple[Path, Path]
 Checks: TypeAlias = tuple[Check, Check]
-
-
-def candidate(workload: str, folder: Path, verdict: Verdict = PROMOTED, makes: Makes = "model") -> Candidate:
-    """The gate's winner, with a run of its own to be stored in."""
-    with open_run(workload, "gate", {}) as run:
-        run_id = run.run_id
-    assert run_id is not None
-    name = verdict.challenger if verdict.decision == "promoted" else verdict.champion
-    rung = Rung(
-        name=name, method=name, makes=makes, prompt="short", params_hash="p1", data_hash="d1", seed=3,
-        git_commit="c0ffee", seconds=1.0,
-    )  # fmt: skip
-    return Candidate(workload, rung, folder, verdict, run_id)
 
 
 def changed(folder: Path, to: Path) -> Path:

@@ -7,17 +7,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from components.errors import RegistryError
 from components.prompts import Prompt
-from components.records import Feedback, Message, Rung, Trace, Usage, Verdict
-from components.registry import Candidate, Check, open_run, register_prompt, register_winner, registered
+from components.records import Feedback, Message, Trace, Usage
+from components.registry import open_run, register_prompt, registered
 from components.registry.store import connect
 from components.registry.traces import store_traces
+from tests.components.registry.conftest import register_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.services]
 
@@ -57,20 +57,9 @@ def _await_health(address: str) -> None:
 def test_a_champion_travels_to_a_server_and_back(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     monkeypatch.chdir(tmp_path)
-    model = tmp_path / "rung"
-    model.mkdir()
-    (model / "answer.txt").write_text("forty-two")
-    verdict = Verdict(champion="loose", challenger="schema", decision="promoted", reasons=("better",))
-    made: dict[str, Any] = {"params_hash": "p", "data_hash": "d", "seed": 1, "git_commit": "c", "seconds": 1.0}
-    rung = Rung(name="schema", method="prompt", makes="prompt", compared_with="loose", **made)
-    check = Check(
-        [([Message(role="user", content="?")], "forty-two")],
-        lambda folder, conversations: [(folder / "answer.txt").read_text() for _ in conversations],
-    )
     with open_run("triage-nano", "gate", {}) as run:
         run.metrics({"gate/p": 0.01})
-        assert run.run_id is not None
-        champion = register_winner(Candidate("triage", rung, model, verdict, run.run_id), check)
+    champion = register_text("triage", tmp_path / "rung", "forty-two")
     assert registered("triage").folder == champion.folder
     assert champion.folder.resolve() == tmp_path / "state" / "models" / "triage" / "1"
     prompt = Prompt("loose", "", "Read: {message}")
@@ -87,15 +76,15 @@ def test_traces_travel_to_a_server_once_and_a_server_that_is_away_is_told_at_onc
         id="chatcmpl-1", at=1_700_000_000.0, workload="served", version=1, method="grpo", text="état",
         messages=(Message(role="user", content="Hi"),), finish_reason="stop", usage=usage, latency_ms=20.0, valid=True,
     )  # fmt: skip
-    told = Feedback(trace_id=trace.id, at=1_700_000_001.0, workload="served", score=0.5, corrected="été")
+    feedback = Feedback(trace_id=trace.id, at=1_700_000_001.0, workload="served", score=0.5, corrected="été")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     for _ in range(2):
-        store_traces("1", [trace.model_dump_json(), told.model_dump_json()])
+        store_traces("1", [trace.model_dump_json(), feedback.model_dump_json()])
     place = connect().get_experiment_by_name("served").experiment_id
-    (found,) = connect().search_traces(locations=[place])
-    assert (found.info.client_request_id, found.info.execution_duration) == ("chatcmpl-1", 20)
-    assert found.data.spans[0].outputs["choices"][0]["message"]["content"] == "état"
-    assert sorted(one.name for one in found.info.assessments) == ["expected_response", "feedback"]
+    (stored,) = connect().search_traces(locations=[place])
+    assert (stored.info.client_request_id, stored.info.execution_duration) == ("chatcmpl-1", 20)
+    assert stored.data.spans[0].outputs["choices"][0]["message"]["content"] == "état"
+    assert sorted(note.name for note in stored.info.assessments) == ["expected_response", "feedback"]
     with socket.socket() as free:  # bound, and nobody answers
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free.getsockname()[1]}")

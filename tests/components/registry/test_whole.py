@@ -1,49 +1,23 @@
 """What is opened is what was registered, and a move of the alias that is interrupted can be taken back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.errors import RegistryError
-from components.records import Message, Rung, Verdict
-from components.registry import (
-    Candidate,
-    Check,
-    open_run,
-    promote,
-    register_winner,
-    registered,
-    rollback,
-    verify,
-    whole,
-)
+from components.registry import promote, registered, rollback, verify, whole
 from components.registry.store import connect
 from components.serving import Follower, Served
-
-PROMOTED = Verdict(champion="schema", challenger="short", decision="promoted", reasons=("better",))
-ASKED = [Message(role="user", content="?")]
-
-
-def check(folder: Path, prompts: Sequence[Sequence[Message]]) -> list[str]:
-    return [(folder / "prompt.md").read_text()] * len(prompts)
+from tests.components.registry.conftest import answers, register_text
 
 
 def register(workload: str, folder: Path, text: str) -> int:
     made = folder / text
-    made.mkdir()
-    (made / "prompt.md").write_text(text)
-    (made / "more").mkdir()
+    (made / "more").mkdir(parents=True)
     (made / "more" / "weights.bin").write_bytes(bytes(100_000))
-    with open_run(workload, "gate", {}) as run:
-        run_id = str(run.run_id)
-    rung = Rung(
-        name="short", method="prompt", makes="prompt", prompt="short", params_hash="p", data_hash="d", seed=3,
-        git_commit="c0ffee", seconds=1.0,
-    )  # fmt: skip
-    candidate = Candidate(workload, rung, made, PROMOTED, run_id)
-    return register_winner(candidate, Check([(ASKED, text)], check)).version
+    return register_text(workload, made, text).version
 
 
 def flip(folder: Path) -> None:
@@ -70,7 +44,7 @@ def test_files_that_were_changed_are_neither_opened_nor_promoted_nor_rolled_back
         register(name, tmp_path, text)
     assert whole(registered(name)).number == 2
     change(registered(name, "previous").folder)
-    repeated = Check([(ASKED, "a")], check)
+    repeated = answers("a")
     for act in (
         lambda: whole(registered(name, "previous")),
         lambda: verify(f"models:/{name}/1", repeated),
