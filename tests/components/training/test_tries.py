@@ -39,6 +39,17 @@ class Bell:
         return "ding"
 
 
+def ringing(folder: Path, n: int) -> TrainingTask:
+    """A task with n examples."""
+    examples = [
+        Example(id=f"e{at}", input={"text": f"Ring {at}."}, demonstration="", reference="", group="") for at in range(n)
+    ]
+    return TrainingTask(
+        model=NANO, train=examples, prompt=Prompt("short", "Help.", "{text}"), score_dev=lambda model, tokenizer: 0.5,
+        seed=3, work=folder / "work", out=folder / "out", precision="fp32",
+    )  # fmt: skip
+
+
 def test_tries_become_rollouts_with_their_mask_and_an_empty_one_a_token_that_nobody_sampled() -> None:
     nothing = Usage(input_tokens=0, output_tokens=0)
     record = Trajectory(id="a#0", example_id="a", messages=(), stop_reason="completed", usage=nothing)
@@ -53,19 +64,13 @@ def test_tries_become_rollouts_with_their_mask_and_an_empty_one_a_token_that_nob
 def test_tasks_whose_tries_differ_in_reward_are_chosen_before_others(tmp_path: Path) -> None:
     from components.models import open_model
 
-    examples = [
-        Example(id=f"e{at}", input={"text": f"Ring {at}."}, demonstration="", reference="", group="") for at in range(4)
-    ]
+    task = ringing(tmp_path, 4)
     trials: list[tuple[str, int]] = []
 
     def reward(asked: list[Example], tries: list[Trajectory]) -> list[float]:
         trials.extend((one.example_id, one.trial) for one in tries)
         return [float(one.id == "e2" and attempt.trial == 1) for one, attempt in zip(asked, tries, strict=True)]
 
-    task = TrainingTask(
-        model=NANO, train=examples, prompt=Prompt("short", "Help.", "{text}"), score_dev=lambda model, tokenizer: 0.5,
-        seed=3, work=tmp_path / "work", out=tmp_path / "out", precision="fp32",
-    )  # fmt: skip
     params = GrpoParams(
         steps=3, learning_rate=1e-4, prompts_per_step=2, generations=2, device_batch_rollouts=4, max_new_tokens=16,
         probe_prompts=4, probe_generations=2, easy_share=0.0, evaluations=1,
@@ -81,19 +86,13 @@ def test_tasks_whose_tries_differ_in_reward_are_chosen_before_others(tmp_path: P
 
 
 def test_a_model_is_trained_on_its_own_tries_with_one_reward_each(tmp_path: Path) -> None:
-    examples = [
-        Example(id=f"e{at}", input={"text": f"Ring {at}."}, demonstration="", reference="", group="") for at in range(2)
-    ]
+    task = ringing(tmp_path, 2)
     seen: list[tuple[list[str], list[Trajectory]]] = []
 
     def reward(asked: list[Example], tries: list[Trajectory]) -> list[float]:
         seen.append(([one.id for one in asked], tries))
         return [float(at % 2) for at in range(len(tries))]
 
-    task = TrainingTask(
-        model=NANO, train=examples, prompt=Prompt("short", "Help.", "{text}"), score_dev=lambda model, tokenizer: 0.5,
-        seed=3, work=tmp_path / "work", out=tmp_path / "out", precision="fp32",
-    )  # fmt: skip
     params = GrpoParams(
         steps=1, learning_rate=1e-4, prompts_per_step=2, generations=2, device_batch_rollouts=4, max_new_tokens=16,
         probe_prompts=0, evaluations=1,
