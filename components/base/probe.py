@@ -31,8 +31,8 @@ def make_probe(params: PretrainParams | MidtrainParams, tokenizer: PreTrainedTok
 def measure(network: Network, probe: dict[str, Batch]) -> dict[str, float]:
     """For each skill, the share of lessons in which every answer token is the most likely one, given the right ones."""
     shares: dict[str, float] = {}
-    for skill, pinned in probe.items():
-        batch = pinned.to(network.model.device)
+    for skill, packed in probe.items():
+        batch = packed.to(network.model.device)
         predicted_N = network.answer_logits(batch).argmax(-1)
         wrong_N = (predicted_N != batch.targets_N) & (batch.targets_N >= 0)
         failed = batch.lessons_B_T.flatten()[batch.sources_N[wrong_N]].unique()

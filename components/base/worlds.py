@@ -208,10 +208,10 @@ class Choice:
             text = label.replace("_", " ") if rng.random() < 0.5 else label
             return Mention(label, (_phrase(rng.choice(_CLAUSES), rng, s=self.subject, v=text),))
         fewest = 1 if difficulty.chance(0.5, rng) else min(2, len(words))
-        wish = rng.sample(words, rng.randint(fewest, min(4, len(words)))) if len(words) > 1 else list(words)
+        picked = rng.sample(words, rng.randint(fewest, min(4, len(words)))) if len(words) > 1 else list(words)
         if rng.random() < 0.6:
-            wish.sort(key=words.index)
-        return Mention(label, (_phrase(rng.choice(_TOPIC_CLAUSES), rng, w=_mix(wish, difficulty, rng)),))
+            picked.sort(key=words.index)
+        return Mention(label, (_phrase(rng.choice(_TOPIC_CLAUSES), rng, w=_mix(picked, difficulty, rng)),))
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,9 @@ def measure(params: GateParams, challenger: Contender, champion: Contender | Non
         return alone.model_copy(update={"undecided": len(challenger.undecided)})
     was, best = _bounds(params, challenger, champion, keys)
     groups = None if of_keys is None else codes_of(of_keys)
-    found = against(params, alone, (was, now), Layout(slice_members(keys, split.slices), split.seed, groups))
+    numbers = against(params, alone, (was, now), Layout(slice_members(keys, split.slices), split.seed, groups))
     doubtful = len(challenger.undecided.keys() | champion.undecided.keys())
-    return found.model_copy(update={"undecided": doubtful, "best_delta": best if doubtful else None})
+    return numbers.model_copy(update={"undecided": doubtful, "best_delta": best if doubtful else None})
 
 
 def _alone(
@@ -139,7 +139,7 @@ def against(
     """A challenger's numbers with those of the comparison: `outcomes` are the champion's and its own on n examples."""
     (was, now), groups = outcomes, layout.groups
     versus = compare_values(was, now, layout.seed, params.measure, groups)
-    found = alone.model_copy(
+    numbers = alone.model_copy(
         update={
             "groups": alone.groups if groups is None else len(np.unique(groups)),
             "champion_level": float(was.mean()),
@@ -149,16 +149,16 @@ def against(
             "slices": compare_slices(was, now, layout, params.measure),
         }
     )
-    return found.model_copy(update={"sliced": findings(params, found)})
+    return numbers.model_copy(update={"sliced": findings(params, numbers)})
 
 
 def judge(params: GateParams, names: tuple[str, str], numbers: GateNumbers, level: Level) -> Verdict:
     """The verdict that numbers lead to; `names` are the challenger's and the champion's."""
     challenger, champion = names
-    found = [checks.enough_examples(params, numbers), *checks.bounds(params, numbers, challenger)]
-    found += [_first(numbers, challenger)] if champion == NO_CHAMPION else checks.better(params, numbers, names, level)
-    found += [*checks.slices(params, numbers, challenger, level), *checks.pinned_cases(numbers, challenger)]
-    failed = [check for check in found if not check.passed]
+    tried = [checks.enough_examples(params, numbers), *checks.bounds(params, numbers, challenger)]
+    tried += [_first(numbers, challenger)] if champion == NO_CHAMPION else checks.better(params, numbers, names, level)
+    tried += [*checks.slices(params, numbers, challenger, level), *checks.pinned_cases(numbers, challenger)]
+    failed = [check for check in tried if not check.passed]
     needed = [check.needed for check in failed if check.needed is not None]
     undecided = bool(failed) and len(needed) == len(failed)
     more = max(1, max(needed) - numbers.n) if undecided else 0
@@ -166,7 +166,7 @@ def judge(params: GateParams, names: tuple[str, str], numbers: GateNumbers, leve
         champion=champion,
         challenger=challenger,
         decision="kept" if failed else "promoted",
-        reasons=(*(check.reason for check in found), *([_asked(params, numbers, more)] if undecided else [])),
+        reasons=(*(check.reason for check in tried), *([_asked(params, numbers, more)] if undecided else [])),
         undecided=undecided,
         more_examples=more,
         alpha=None if champion == NO_CHAMPION else level.alpha,
@@ -195,10 +195,10 @@ def repeated(params: GateParams, verdict: Verdict) -> Verdict:
 
 
 def _first(numbers: GateNumbers, challenger: str) -> Check:
-    found = numbers.level
+    level = numbers.level
     return Check(
         True,
-        f"{challenger} is right on {found.value:.1%} (95 % interval {found.low:.1%} to {found.high:.1%}), "
+        f"{challenger} is right on {level.value:.1%} (95 % interval {level.low:.1%} to {level.high:.1%}), "
         "and there is no champion to compare it with.",
     )
 
@@ -214,8 +214,8 @@ def _p_value(params: GateParams, versus: Comparison, change: NDArray[Any], layou
 
 
 def _asked(params: GateParams, numbers: GateNumbers, more: int) -> str:
-    found = "a gain" if params.test == "superiority" else "a loss of less than"
+    aim = "a gain" if params.test == "superiority" else "a loss of less than"
     return (
-        f"Undecided: {found} of {100 * params.margin:g} points would be found in {numbers.n + more:,} sealed examples "
+        f"Undecided: {aim} of {100 * params.margin:g} points would be found in {numbers.n + more:,} sealed examples "
         f"with a chance of {params.power:.0%}; that are {more:,} more."
     )

@@ -58,7 +58,7 @@ def sketch(examples: Iterable[Example]) -> tuple[str, ...]:
     telling = [name for name, texts in columns.items() if len(set(texts)) >= len(texts) / 2]
     widest = sorted(telling, key=lambda name: (-len(set(columns[name])), name))[:COLUMNS]
     kinds |= dict(zip("cde", (columns[name] for name in widest), strict=False))
-    return tuple(f"{kind}{example}" for kind, texts in kinds.items() for example in _least(texts))
+    return tuple(f"{kind}{hashed}" for kind, texts in kinds.items() for hashed in _least(texts))
 
 
 def _least(texts: Iterable[str]) -> list[str]:

@@ -56,7 +56,7 @@ def effective(outcomes: Iterable[bool], groups: Sequence[str]) -> float | None:
 
 
 def field_accuracy(scores: Sequence[Score], fields: Iterable[str]) -> dict[str, float]:
-    """The mean of each field that the scorer reports on, in [0, 1]; after a failed precondition none is reported."""
+    """The mean of each field that the scorer reports on, in [0, 1]; an answer that a gate stopped counts 0 in each."""
     return {
         field: float(np.mean([score.parts.get(field, 0.0) for score in scores]))
         for field in fields

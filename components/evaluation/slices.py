@@ -44,7 +44,7 @@ def findings(params: GateParams, numbers: GateNumbers) -> SliceFindings | None:
     worse, doubtful = refused(params, numbers.slices), unsure(params, numbers)
     against = worse.keys() | {part.name for part in doubtful}
     more = [needed(params, numbers, part) if part.high >= 0 else None for part in doubtful if part.name not in worse]
-    settled = [part for part in more if part is not None]
+    settled = [examples for examples in more if examples is not None]
     shown = [smallest_loss(params, numbers, part) for part in numbers.slices]
     return SliceFindings(
         n=len(numbers.slices),

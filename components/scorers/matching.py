@@ -27,7 +27,7 @@ def exact(reference: Any, value: Any, tolerance: float = 0.0) -> bool:
 
 
 def number(reference: Any, value: Any, tolerance: float = 0.0) -> bool:
-    """Numbers at most `tolerance` apart, apart from rounding of decimals to binary."""
+    """Numbers at most `tolerance` apart, up to the rounding of decimals to binary."""
     if reference is None or value is None:
         return reference is value
     if not is_number(reference):

@@ -135,7 +135,7 @@ class Report(TrainerCallback):
     def __init__(self, names: Mapping[str, str], tracker: Tracker) -> None:
         self._names, self._tracker = names, tracker
         self._bar: Any = None
-        self._told = 0
+        self._reported = 0
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Open the bar at the resumed step; the history so far is sent again, because the tracker is new."""
@@ -162,7 +162,7 @@ class Report(TrainerCallback):
 
     def _report(self, state: TrainerState) -> None:
         """Send the history's new entries to the tracker, and show the latest loss and dev score."""
-        fresh, self._told = state.log_history[self._told :], len(state.log_history)
+        fresh, self._reported = state.log_history[self._reported :], len(state.log_history)
         for entry in fresh:
             values = {f"train/{ours}": float(entry[name]) for name, ours in self._names.items() if name in entry}
             if values:

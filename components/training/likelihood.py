@@ -29,7 +29,7 @@ def log_likelihoods(folder: Path, prompt: Prompt, answers: Sequence[tuple[Exampl
     answer_ids = encode_answers(tokenizer, [text for _, text in answers])
     rows = [Encoded("", tuple(prompt_ids), tuple(ids)) for prompt_ids, ids in zip(prompts, answer_ids, strict=True)]
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].input_ids))
-    likelihoods = [0.0] * len(rows)
+    log_probabilities = [0.0] * len(rows)
     for start in range(0, len(order), BATCH):
         indices = order[start : start + BATCH]
         batch = collate(
@@ -46,5 +46,5 @@ def log_likelihoods(folder: Path, prompt: Prompt, answers: Sequence[tuple[Exampl
             logits.flatten(0, 1).float(), labels_BA.flatten(), ignore_index=IGNORED, reduction="none"
         )
         for index, loss in zip(indices, losses.view_as(labels_BA).sum(dim=1).tolist(), strict=True):
-            likelihoods[index] = -float(loss)
-    return likelihoods
+            log_probabilities[index] = -float(loss)
+    return log_probabilities
