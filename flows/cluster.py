@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, ServiceError
 from components.stages.carrying import (
+    ARCHIVES,
     Remote,
     digest_of,
     environment_of,
@@ -137,7 +138,7 @@ def _do(repo: Any, run: Run, node: StageNode, cluster: Cluster) -> None:
     if before := needed(run, node):
         repo.push(targets=before)
     archive = packed(travelling(run, node))
-    Remote.of(repo).put(archive, "archives", f"{digest_of(archive)}.tar")
+    Remote.of(repo).put(archive, ARCHIVES, f"{digest_of(archive)}.tar")
     with repo.lock:
         key = key_of(repo, run, node.name)
     command = ["python", "-m", "components.stages.pod", run.name, node.name, digest_of(archive), key]
