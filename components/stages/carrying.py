@@ -193,16 +193,16 @@ def remote_settings(repo: Any) -> str:
         ConfigError: There is none, or its address has a password in it.
     """
     Remote.of(repo)
-    found = repo.config["remote"][repo.config["core"]["remote"]]
+    remote = repo.config["remote"][repo.config["core"]["remote"]]
     for name in ("url", "endpointurl"):
-        address = urlsplit(str(found.get(name, "")))
+        address = urlsplit(str(remote.get(name, "")))
         if address.password is not None:
             shown = f"{address.scheme}://{address.username}:…@{address.hostname or ''}{address.path}"
             raise ConfigError(
                 "expected the address of DVC's remote without a password, which would travel with it, "
                 f"found {shown}; dvc remote modify --local keeps one"
             )
-    return json.dumps({field: found[field] for field in CARRIED if field in found}, sort_keys=True)
+    return json.dumps({field: remote[field] for field in CARRIED if field in remote}, sort_keys=True)
 
 
 def attach(folder: Path, settings: str) -> None:

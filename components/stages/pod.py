@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
         unpack(Remote.of(repo).get(ARCHIVES, f"{archive}.tar"), Path(), archive)
     attach(Path(), settings)  # the project's own settings are there now; these go over them
     run = Run.load(name)
-    node = next(one for one in nodes(run) if one.name == stage)
+    node = next(node for node in nodes(run) if node.name == stage)
     with Repo(".") as repo:
         return reproduced(repo, run, node, key)
 
