@@ -9,12 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 KEYS = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "a-secret-of-tests", "AWS_DEFAULT_REGION": "us-east-1"}
 PASSWORD = "a-password-of-tests"
@@ -70,35 +72,33 @@ class Bucket:
     def environment(self) -> dict[str, str]:
         return {**KEYS, "AWS_ENDPOINT_URL_S3": self.endpoint}
 
-    def keys(self, prefix: str = "") -> list[str]:
-        """What lies there."""
+    @property
+    def client(self) -> Any:
+        """Amazon's client of the service."""
         import boto3
 
-        client = boto3.client(
+        return boto3.client(
             "s3", endpoint_url=self.endpoint, region_name=KEYS["AWS_DEFAULT_REGION"],
             aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"], aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
         )  # fmt: skip
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """What lies there."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return [str(item["Key"]) for page in pages for item in page.get("Contents", ())]
 
 
 @contextmanager
 def s3_service(name: str = "shared") -> Generator[Bucket]:
     """An S3 service with an empty bucket."""
-    import boto3
-
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(port, process)
-        found = Bucket(name, f"http://127.0.0.1:{port}")
-        client = boto3.client(
-            "s3", endpoint_url=found.endpoint, region_name=KEYS["AWS_DEFAULT_REGION"],
-            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"], aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
-        )  # fmt: skip
-        client.create_bucket(Bucket=name)
-        yield found
+        bucket = Bucket(name, f"http://127.0.0.1:{port}")
+        bucket.client.create_bucket(Bucket=name)
+        yield bucket
     finally:
         process.kill()
         process.wait()
@@ -153,11 +153,11 @@ def postgres(*names: str) -> Generator[Databases]:
     )
     try:
         wait_for(port, process)
-        found = Databases(port)
-        _await_ready(found)
+        databases = Databases(port)
+        _await_ready(databases)
         for name in names:
-            found.asked("postgres", f"CREATE DATABASE {name}")
-        yield found
+            databases.asked("postgres", f"CREATE DATABASE {name}")
+        yield databases
     finally:
         process.send_signal(signal.SIGINT)  # at once, whoever is connected
         process.wait(60)
@@ -175,3 +175,38 @@ def _await_ready(databases: Databases) -> None:
         except psycopg2.OperationalError:
             assert time.monotonic() < ends
             time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """An S3 service, a PostgreSQL, and the settings that name them."""
+
+    bucket: Bucket
+    databases: Databases
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What params/storage.yaml says of them."""
+        place = f"s3://{self.bucket.name}"
+        return {
+            "data": f"{place}/dvc", "artifacts": f"{place}/mlflow", "lake": f"{place}/lake",
+            "record": self.databases.address("mlflow"), "flows": self.databases.address("prefect"),
+            "s3": {"endpoint": self.bucket.endpoint, "region": KEYS["AWS_DEFAULT_REGION"]},
+        }  # fmt: skip
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What only the environment says."""
+        keys = {name: value for name, value in self.bucket.environment.items() if "KEY" in name}
+        return {**keys, **self.databases.environment}
+
+    def settle(self, folder: Path) -> None:
+        """Write the settings of a project."""
+        (folder / "params" / "storage.yaml").write_text(yaml.safe_dump(self.settings), encoding="utf-8")
+
+
+@contextmanager
+def shared_storage() -> Generator[Shared]:
+    """Both, empty."""
+    with ExitStack() as held:
+        yield Shared(held.enter_context(s3_service()), held.enter_context(postgres("mlflow", "prefect")))
