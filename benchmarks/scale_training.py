@@ -115,7 +115,7 @@ def apart(folder: Path, name: str, other: str) -> tuple[float, float]:
 
     mine, theirs = losses(folder, name), losses(folder, other)
     assert len(mine) == len(theirs) == STEPS, (len(mine), len(theirs))
-    first, second = (load_file(folder / one / "out" / "model.safetensors") for one in (name, other))
+    first, second = (load_file(folder / each / "out" / "model.safetensors") for each in (name, other))
     assert first.keys() == second.keys()
     weights = max(float((first[key].float() - second[key].float()).abs().max()) for key in first)
     return max(abs(a - b) for a, b in zip(mine, theirs, strict=True)), weights
@@ -165,8 +165,7 @@ def main() -> None:
         train(options.folder, options.name, options.seed, options.leave)
         return
     with tempfile.TemporaryDirectory() as folder:
-        found = compared(Path(folder))
-    record = {"command": "python -m benchmarks.scale_training", **found}
+        record = {"command": "python -m benchmarks.scale_training", **compared(Path(folder))}
     print(json.dumps(record, indent=1))
     kept: Any = json.loads(RECORD.read_text(encoding="utf-8"))
     write(RECORD, {**kept, FIELD: {**machine(), **record}})

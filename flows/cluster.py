@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, ServiceError
 from components.stages.carrying import (
+    ARCHIVES,
     Remote,
     digest_of,
     environment_of,
@@ -86,7 +87,9 @@ def job(template: Path, name: str, command: list[str], environment: dict[str, st
     if not template.is_file():
         raise ConfigError(f"expected the template of a pool, found none ({template})")
     content = json.loads(template.read_text(encoding="utf-8"))
-    values = {field: one["default"] for field, one in content["variables"]["properties"].items() if "default" in one}
+    values = {
+        field: given["default"] for field, given in content["variables"]["properties"].items() if "default" in given
+    }
     if not BY_DIGEST.fullmatch(values.get("image", "")):
         raise ConfigError(
             "variables.properties.image.default: expected an image by its digest (NAME@sha256:…), "
@@ -137,7 +140,7 @@ def _do(repo: Any, run: Run, node: StageNode, cluster: Cluster) -> None:
     if before := needed(run, node):
         repo.push(targets=before)
     archive = packed(travelling(run, node))
-    Remote.of(repo).put(archive, "archives", f"{digest_of(archive)}.tar")
+    Remote.of(repo).put(archive, ARCHIVES, f"{digest_of(archive)}.tar")
     with repo.lock:
         key = key_of(repo, run, node.name)
     command = ["python", "-m", "components.stages.pod", run.name, node.name, digest_of(archive), key]
@@ -206,10 +209,12 @@ def _asked(cluster: Cluster, ask: Callable[[], Any], but: int | None = None) -> 
     raise AssertionError  # the last look returns or raises
 
 
-def _ended(found: Any) -> str | None:
+def _ended(job: Any) -> str | None:
     """How a Job ended: Complete or Failed; None while it goes on."""
     ends = [
-        one.type for one in found.status.conditions or () if one.status == "True" and one.type in ("Complete", "Failed")
+        condition.type
+        for condition in job.status.conditions or ()
+        if condition.status == "True" and condition.type in ("Complete", "Failed")
     ]
     return ends[0] if ends else None
 

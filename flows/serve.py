@@ -15,7 +15,6 @@ from components.serving import (
     Server,
     create_app,
     open_fallback,
-    open_served,
     salt,
     sparing,
 )
@@ -33,8 +32,7 @@ def application(run: Run, keys: Keys, host: str = "127.0.0.1") -> FastAPI:
         EngineError: The API key of the second model is missing.
     """
     name, settings, routing = run.workload.name, run.workload.serving, run.workload.serving.routing
-    opening = open_upstream if settings.upstream else open_served
-    opened = partial(opening, workload=run.workload, profile=run.profile)
+    opened = partial(open_upstream, workload=run.workload, profile=run.profile)
 
     def follow(alias: str) -> Follower:
         lookup = registered if alias == "champion" else registered_if_any

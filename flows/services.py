@@ -12,7 +12,7 @@ from pathlib import Path
 
 from components.errors import ConfigError, GradusError, RegistryError, ServiceError
 from components.records import read_record, write_record
-from components.stages.storage import FLOWS, refuse_absent, storage
+from components.stages.storage import FLOWS, TRACKING, refuse_absent, storage
 from flows.health import LOCAL, Health, Services, ask
 from flows.logins import FILE as LOGINS
 from flows.logins import Logins, mlflow_settings, new_logins, prefect_settings, save_logins, saved_logins
@@ -38,9 +38,10 @@ def up(services: Services, report: Callable[[str], None]) -> list[Health]:
     """
     folder, running = Path.cwd(), _is_up(services)
     logins = saved_logins() if running else new_logins()
+    if not running:  # MLflow's server keeps its record where the settings say, whatever its clients ask
+        refuse_absent(storage(folder), {name: value for name, value in os.environ.items() if name != TRACKING})
     os.environ.update(environment(services, folder, logins))
     if not running:
-        refuse_absent(storage(folder), os.environ)
         sweep(folder)
         _refuse_taken(services)
         save_logins(logins)

@@ -116,12 +116,12 @@ def stale(run: Run, stages: Sequence[StageNode]) -> list[str]:
 
 def following(stages: Sequence[StageNode], changed: Collection[str]) -> list[str]:
     """The names of stages that changed, or that read what one of these leaves, in their order."""
-    found, made = list[str](), set[Path]()
+    names, made = list[str](), set[Path]()
     for node in stages:
         if node.name in changed or any(_feeds(out, Path(dep)) for out in made for dep in node.deps):
-            found.append(node.name)
+            names.append(node.name)
             made |= {Path(out) for out in node.outs}
-    return found
+    return names
 
 
 def _feeds(out: Path, dep: Path) -> bool:

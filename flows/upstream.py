@@ -4,8 +4,6 @@ Prompts, masks, traces, routes and canaries are as ever: what an engine elsewher
 version was trained on. Decides by which name it is asked for a version, and that it knows it before it is asked.
 """
 
-import os
-
 from components.engines import open_engine
 from components.errors import EngineError
 from components.opening import Artifact, Opened, over, prompt_of
@@ -45,10 +43,11 @@ def refuse_unknown(api: ApiParams, name: str) -> None:
     """
     from openai import OpenAI, OpenAIError
 
-    key = os.environ.get(api.key_variable or "", "") or "none"
+    from components.engines.openai_engine import key_of
+
     try:
-        with OpenAI(api_key=key, base_url=api.base_url, timeout=_ANSWER_S, max_retries=0) as client:
-            known = [one.id for one in client.models.list()]
+        with OpenAI(api_key=key_of(api), base_url=api.base_url, timeout=_ANSWER_S, max_retries=0) as client:
+            known = [model.id for model in client.models.list()]
     except OpenAIError as error:
         raise EngineError(f"expected an engine with {name} at {api.base_url}, found {error}") from error
     if name not in known:

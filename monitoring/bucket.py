@@ -23,6 +23,7 @@ from components.errors import ConfigError
 READ_S = 3600.0  # after which nobody reads a file by a list that is older
 LEASE_S = 60.0  # without a sign of life, after which a lease is nobody's
 LOOK_S = 1.0
+_CONFLICT, _CHANGED = 409, 412  # of HTTP: somebody writes at the same time, or has written
 
 
 def place(address: str) -> Path:
@@ -139,12 +140,10 @@ class _Lease:
                 self._write(IfMatch=dead)
             else:
                 self._write(mode="create")
-        except FileExistsError:
-            return False
         except OSError as error:
-            if error.errno != errno.EINVAL and not isinstance(error, FileNotFoundError):
-                raise
-            return False  # somebody else was faster
+            if _somebody_was_faster(error) or (dead and isinstance(error, FileNotFoundError)):
+                return False
+            raise
         return True
 
     def _write(self, **condition: str) -> None:
@@ -161,3 +160,10 @@ class _Lease:
             return str(self._fs.info(self._path, refresh=True)["ETag"])
         except FileNotFoundError:
             return ""
+
+
+def _somebody_was_faster(error: OSError) -> bool:
+    """Whether a condition was not met; an errno alone may also mean that the service knows none."""
+    answer: Any = getattr(error.__cause__, "response", None) or {}
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return isinstance(error, FileExistsError) or status in (_CONFLICT, _CHANGED)

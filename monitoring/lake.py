@@ -101,10 +101,10 @@ class Lake:
         kept, ranks, total = None, np.empty(0, np.int64), 0
         for batch in self._batches(Trace, workload, window, wanted):
             total += len(batch)
-            found = np.fromiter((crc32(name.encode()) for name in batch["id"].to_pylist()), np.int64)
-            near = np.flatnonzero(found < (ranks.max() if len(ranks) == most else 2**32))
+            drawn = np.fromiter((crc32(name.encode()) for name in batch["id"].to_pylist()), np.int64)
+            near = np.flatnonzero(drawn < (ranks.max() if len(ranks) == most else 2**32))
             piece = pa.Table.from_batches([batch]).take(near)
-            kept, ranks = piece if kept is None else pa.concat_tables([kept, piece]), np.append(ranks, found[near])
+            kept, ranks = piece if kept is None else pa.concat_tables([kept, piece]), np.append(ranks, drawn[near])
             if len(ranks) > most:
                 best = np.sort(np.argpartition(ranks, most)[:most])
                 kept, ranks = kept.take(best).combine_chunks(), ranks[best]
@@ -213,8 +213,8 @@ class Lake:
     def workloads(self) -> list[str]:
         """Those of which there is anything."""
         with reached():
-            found = {path.name.partition("=")[2] for path in self.folder.glob("*/workload=*")}
-        return sorted(found)
+            names = {path.name.partition("=")[2] for path in self.folder.glob("*/workload=*")}
+        return sorted(names)
 
     @property
     def broken(self) -> list[Path]:
@@ -243,16 +243,16 @@ def _returned() -> "pc.Expression":
 
 def _records(kind: type[AnyRecord], rows: Iterable[dict[str, Any]]) -> list[AnyRecord]:
     """Rows as records, oldest first; those that are none are left out, and counted in the log."""
-    found: list[AnyRecord] = []
+    records: list[AnyRecord] = []
     strange = 0
     for row in rows:
         try:
-            found.append(kind.model_validate(known_fields(kind, plain(row))))
+            records.append(kind.model_validate(known_fields(kind, plain(row))))
         except ValueError:  # what is no JSON; a ValidationError is one
             strange += 1
     if strange:
         log.warning("Expected rows of %s, found %s that are none; left out.", KINDS[kind], f"{strange:,}")
-    return sorted(found, key=attrgetter("at"))
+    return sorted(records, key=attrgetter("at"))
 
 
 def _parsed(line: str, segment: str) -> Production:

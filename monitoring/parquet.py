@@ -181,7 +181,9 @@ def _scanned(path: Path, kind: type[Record], wanted: "pc.Expression | None") -> 
     lacking = [name for name, field in kind.model_fields.items() if field.is_required() and name not in there.names]
     if lacking:
         raise Unreadable(f"expected the column {lacking[0]}, found {', '.join(there.names)[:200]}")
-    strange = [one.name for one in columns if one.name in there.names and there.field(one.name).type != one.type]
+    strange = [
+        field.name for field in columns if field.name in there.names and there.field(field.name).type != field.type
+    ]
     if strange:
         raise Unreadable(f"expected {columns.field(strange[0])}, found {there.field(strange[0])}")
     if (kept := _format(there)) > FORMAT:

@@ -48,12 +48,12 @@ def remove_day(lake: Lake, folder: Path) -> None:
 
 def forget(lake: Lake, request: str) -> set[str]:
     """Remove a request's traces, and all that was said of them; the ids of the traces."""
-    found = set[str]()
+    forgotten = set[str]()
     for kind, _, _, folder in _days(lake):
         with lake.unchanged(alone=True):
             for path in [path for path in folder.glob("*.parquet") if not path.name.startswith(".")]:
-                found |= _forget_in(path, kind, request)
-    return found
+                forgotten |= _forget_in(path, kind, request)
+    return forgotten
 
 
 def _days(lake: Lake) -> Iterator[tuple[type[Record], str, float, Path]]:
@@ -96,16 +96,16 @@ def _forget_in(path: Path, kind: type[Record], request: str) -> set[str]:
         for piece in batches(path, kind):
             yield from piece[name].to_pylist()
 
-    found = {one for one in ids() if belongs(one, request)}
-    if found:
+    forgotten = {trace_id for trace_id in ids() if belongs(trace_id, request)}
+    if forgotten:
         import pyarrow as pa
 
         kept = (
-            piece.filter(pa.array([not belongs(one, request) for one in piece[name].to_pylist()]))
+            piece.filter(pa.array([trace_id not in forgotten for trace_id in piece[name].to_pylist()]))
             for piece in batches(path, kind, all_or_none=True)
         )
         write(kept, kind, path, merged_in(path))
-    return found
+    return forgotten
 
 
 def _name_of(kind: type[Record]) -> str:

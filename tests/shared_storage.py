@@ -9,13 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 KEYS = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "a-secret-of-tests", "AWS_DEFAULT_REGION": "us-east-1"}
 PASSWORD = "a-password-of-tests"
@@ -73,6 +74,7 @@ class Bucket:
 
     @property
     def client(self) -> Any:
+        """Amazon's client of the service."""
         import boto3
 
         return boto3.client(
@@ -173,3 +175,38 @@ def _await_ready(databases: Databases) -> None:
         except psycopg2.OperationalError:
             assert time.monotonic() < ends
             time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """An S3 service, a PostgreSQL, and the settings that name them."""
+
+    bucket: Bucket
+    databases: Databases
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What params/storage.yaml says of them."""
+        place = f"s3://{self.bucket.name}"
+        return {
+            "data": f"{place}/dvc", "artifacts": f"{place}/mlflow", "lake": f"{place}/lake",
+            "record": self.databases.address("mlflow"), "flows": self.databases.address("prefect"),
+            "s3": {"endpoint": self.bucket.endpoint, "region": KEYS["AWS_DEFAULT_REGION"]},
+        }  # fmt: skip
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What only the environment says."""
+        keys = {name: value for name, value in self.bucket.environment.items() if "KEY" in name}
+        return {**keys, **self.databases.environment}
+
+    def settle(self, folder: Path) -> None:
+        """Write the settings of a project."""
+        (folder / "params" / "storage.yaml").write_text(yaml.safe_dump(self.settings), encoding="utf-8")
+
+
+@contextmanager
+def shared_storage() -> Generator[Shared]:
+    """Both, empty."""
+    with ExitStack() as held:
+        yield Shared(held.enter_context(s3_service()), held.enter_context(postgres("mlflow", "prefect")))

@@ -27,7 +27,7 @@ class OpenAIEngine:
     """
 
     def __init__(self, model: str, params: ApiParams) -> None:
-        self.model, self.params, self._key = model, params, _key(params.key_variable)
+        self.model, self.params, self._key = model, params, key_of(params)
 
     def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
         """Answer every prompt: `n` completions in a row for each, one request each, in the order of the prompts.
@@ -163,8 +163,13 @@ async def _all(waiting: list[Any]) -> list[Completion]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _key(variable: str | None) -> str:
-    """The key in the environment."""
+def key_of(params: ApiParams) -> str:
+    """The key in the environment.
+
+    Raises:
+        EngineError: There is none.
+    """
+    variable = params.key_variable
     if variable is None:
         return NO_KEY
     if not (key := os.environ.get(variable)):

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.params.loading import Settings
 from components.params.pretrain import MidtrainParams, PretrainParams
@@ -68,6 +68,12 @@ class LauncherParams(Settings):
         default="ddp", description="A whole copy of the model on each process, or its weights shared out over them."
     )
     config: str | None = Field(default=None, description="An accelerate config file, for what is not said here.")
+
+    @model_validator(mode="after")
+    def _has_whom_to_share_with(self) -> "LauncherParams":
+        if self.kind == "process" and self.strategy != "ddp":
+            raise ValueError(f"strategy: expected ddp where kind is process, found {self.strategy}")
+        return self
 
 
 Environment = Literal["base", "gpu"]

@@ -26,6 +26,7 @@ OWN_CODE = ("components", "flows", "monitoring")
 SETTINGS = ("params", ".dvcignore", ".gitignore", ".dvc/config")
 CARRIED = ("url", "endpointurl", "region", "use_ssl", "ssl_verify")  # of a remote's settings: none is a secret
 NAME = "carried"
+OURS, ARCHIVES, WORK = "gradus", "archives", "work"  # our folder in the remote, and what is in it
 OWN, BESIDE = "own", "beside"  # a stage's folder of work, and what lies beside it for all stages of a run
 CHECKPOINT = "checkpoint-"
 ANSWERS = ("taught-*.jsonl", "samples-*.jsonl")  # of teachers and of sampled models
@@ -90,7 +91,7 @@ class Remote:
                 "expected a default remote of DVC, by which stages elsewhere are given their files, found none; "
                 "dvc remote add --default NAME s3://BUCKET/PATH makes one"
             ) from error
-        return cls(remote.fs, remote.fs.join(remote.path, "gradus"))
+        return cls(remote.fs, remote.fs.join(remote.path, OURS))
 
     def put(self, content: bytes, kind: str, name: str) -> None:
         """Keep bytes under a name."""
@@ -120,9 +121,9 @@ class Remote:
         """
         files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_torn(path, folder))
         for path in sorted(files, key=lambda path: path.name == TRAINER_STATE):
-            self._push(path, self.fs.join(self.root, "work", key, OWN, path.relative_to(folder).as_posix()))
+            self._push(path, self.fs.join(self.root, WORK, key, OWN, path.relative_to(folder).as_posix()))
         for path in sorted(path for pattern in ANSWERS for path in folder.parent.glob(pattern)):
-            self._push(path, self.fs.join(self.root, "work", key, BESIDE, path.name))
+            self._push(path, self.fs.join(self.root, WORK, key, BESIDE, path.name))
 
     def _push(self, path: Path, to: str) -> None:
         with suppress(FileNotFoundError):  # the trainer dropped it meanwhile
@@ -144,7 +145,7 @@ class Remote:
     def pull_work(self, folder: Path, key: str) -> None:
         """Bring back what a training saved that did not come to its end."""
         for part, place in ((OWN, folder), (BESIDE, folder.parent)):
-            root = self.fs.join(self.root, "work", key, part)
+            root = self.fs.join(self.root, WORK, key, part)
             for path in self.fs.find(root) if self.fs.exists(root) else ():
                 to = place / self.fs.relpath(path, root)
                 to.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +153,7 @@ class Remote:
 
     def drop_work(self, key: str) -> None:
         """Forget the checkpoints of a training that is done."""
-        root = self.fs.join(self.root, "work", key)
+        root = self.fs.join(self.root, WORK, key)
         for path in self.fs.find(root) if self.fs.exists(root) else ():
             self.fs.remove(path)
 
@@ -192,16 +193,16 @@ def remote_settings(repo: Any) -> str:
         ConfigError: There is none, or its address has a password in it.
     """
     Remote.of(repo)
-    found = repo.config["remote"][repo.config["core"]["remote"]]
+    remote = repo.config["remote"][repo.config["core"]["remote"]]
     for name in ("url", "endpointurl"):
-        address = urlsplit(str(found.get(name, "")))
+        address = urlsplit(str(remote.get(name, "")))
         if address.password is not None:
             shown = f"{address.scheme}://{address.username}:…@{address.hostname or ''}{address.path}"
             raise ConfigError(
                 "expected the address of DVC's remote without a password, which would travel with it, "
                 f"found {shown}; dvc remote modify --local keeps one"
             )
-    return json.dumps({field: found[field] for field in CARRIED if field in found}, sort_keys=True)
+    return json.dumps({field: remote[field] for field in CARRIED if field in remote}, sort_keys=True)
 
 
 def attach(folder: Path, settings: str) -> None:

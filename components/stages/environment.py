@@ -15,7 +15,7 @@ def straightened(environment: Mapping[str, str]) -> dict[str, str]:
 
 def unproxied(environment: Mapping[str, str]) -> dict[str, str]:
     """NO_PROXY in both spellings, which libraries read in different orders, with loopback in it."""
-    listed = [one.strip() for name in ("no_proxy", "NO_PROXY") for one in environment.get(name, "").split(",")]
+    listed = [host.strip() for name in ("no_proxy", "NO_PROXY") for host in environment.get(name, "").split(",")]
     hosts = ",".join(dict.fromkeys((*filter(None, listed), *LOOPBACK)))
     return {"NO_PROXY": hosts, "no_proxy": hosts}
 

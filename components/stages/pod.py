@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import EXIT_CODE_ERROR, ConfigError, GradusError
-from components.stages.carrying import Remote, attach, unpack
+from components.stages.carrying import ARCHIVES, Remote, attach, unpack
 from components.stages.environment import straightened
 from components.stages.graph import RUNS, StageNode, nodes
 from components.stages.run import Run
@@ -42,10 +42,10 @@ def main(arguments: list[str]) -> int:
 
     attach(Path(), settings)
     with Repo(".") as repo:
-        unpack(Remote.of(repo).get("archives", f"{archive}.tar"), Path(), archive)
+        unpack(Remote.of(repo).get(ARCHIVES, f"{archive}.tar"), Path(), archive)
     attach(Path(), settings)  # the project's own settings are there now; these go over them
     run = Run.load(name)
-    node = next(one for one in nodes(run) if one.name == stage)
+    node = next(node for node in nodes(run) if node.name == stage)
     with Repo(".") as repo:
         return reproduced(repo, run, node, key)
 

@@ -15,6 +15,7 @@ from components.params import StorageParams, load
 FILE = Path("params/storage.yaml")
 REMOTE = "storage"  # what DVC calls it
 RECORD, ARTIFACTS, LAKE, FLOWS = "GRADUS_RECORD", "GRADUS_ARTIFACTS", "GRADUS_LAKE", "GRADUS_FLOWS"
+TRACKING = "MLFLOW_TRACKING_URI"  # names a record as MLflow's own clients read it
 S3_PACKAGES = ("boto3", "dvc_s3", "s3fs", "upath")  # of MLflow, DVC and the lake
 _ANSWER_S = 5
 
@@ -67,7 +68,12 @@ def attach_data(project: Path, params: StorageParams) -> None:
         return
     from dvc.config import Config
 
-    with Config(str((project / ".dvc").resolve())).edit("local") as edited:
+    config: Any = Config(str((project / ".dvc").resolve()))
+    wanted = config.load_one("local")
+    _set_remote(wanted, params)
+    if wanted == config.load_one("local"):
+        return  # others may be reading it
+    with config.edit("local") as edited:
         _set_remote(edited, params)
 
 
@@ -86,14 +92,24 @@ def _set_remote(settings: Any, params: StorageParams) -> None:
 def refuse_absent(params: StorageParams, environment: Mapping[str, str]) -> None:
     """Ask every database and bucket of the settings for an answer, before any work begins.
 
+    One in whose place the environment names another is not used, and not asked.
+
     Raises:
         ConfigError: A package is missing.
         ServiceError: One does not answer, or refuses.
     """
-    for name, address in params.databases.items():
-        _ask_database(name, address)
-    for name, address in params.buckets.items():
-        _ask_bucket(name, address, environment)
+    unused = _replaced(params, environment)
+    for name in params.databases.keys() - unused:
+        _ask_database(name, params.databases[name])
+    for name in params.buckets.keys() - unused:
+        _ask_bucket(name, params.buckets[name], environment)
+
+
+def _replaced(params: StorageParams, environment: Mapping[str, str]) -> set[str]:
+    """The settings in whose place the environment names something else."""
+    ours, named_by = variables(params), {"record": RECORD, "flows": FLOWS, "artifacts": ARTIFACTS, "lake": LAKE}
+    replaced = {name for name, key in named_by.items() if environment.get(key, ours.get(key)) != ours.get(key)}
+    return replaced | ({"record"} if environment.get(TRACKING) else set())
 
 
 def _ask_database(name: str, address: str) -> None:

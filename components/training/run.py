@@ -102,7 +102,8 @@ def keep_weights(trainer: Any, folder: Path) -> None:
     """Write the weights as they are to a folder, whole, though they may be shared out; called on every process."""
     if is_shared_out(trainer.model):
         whole = trainer.accelerator.get_state_dict(trainer.model)
-        trainer._save(str(folder), state_dict=whole)
+        if trainer.args.should_save:  # others have gathered nothing, and older versions of transformers would write it
+            trainer._save(str(folder), state_dict=whole)
     else:
         trainer.save_model(str(folder), _internal_call=True)
 

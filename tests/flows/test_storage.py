@@ -5,12 +5,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Generator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from components.errors import RegistryError
 from components.params import StorageParams
@@ -19,52 +16,27 @@ from components.stages.storage import variables
 from tests.components.registry.conftest import register_text
 from tests.flows.conftest import Project
 from tests.flows.test_cluster import do
-from tests.shared_storage import Bucket, Databases, free_port, needs_postgres, needs_s3, postgres, s3_service
+from tests.shared_storage import Shared, free_port, needs_postgres, needs_s3, shared_storage
 
 pytestmark = [needs_s3, needs_postgres, pytest.mark.slow, pytest.mark.services]
 
 
-@dataclass(frozen=True)
-class Shared:
-    """An S3 service, a PostgreSQL, and the settings that name them."""
-
-    bucket: Bucket
-    databases: Databases
-
-    @property
-    def settings(self) -> dict[str, object]:
-        place = f"s3://{self.bucket.name}"
-        return {
-            "data": f"{place}/dvc", "artifacts": f"{place}/mlflow", "lake": f"{place}/lake",
-            "record": self.databases.address("mlflow"), "flows": self.databases.address("prefect"),
-            "s3": {"endpoint": self.bucket.endpoint, "region": "us-east-1"},
-        }  # fmt: skip
-
-    @property
-    def secrets(self) -> dict[str, str]:
-        keys = {name: value for name, value in self.bucket.environment.items() if "KEY" in name}
-        return {**keys, **self.databases.environment}
-
-    def given(self, project: Project) -> dict[str, str]:
-        """The environment of a command: the project's own, and the secrets."""
-        return {**project.environment, **self.secrets}
-
-    def settle(self, project: Project) -> None:
-        path = project.folder / "params" / "storage.yaml"
-        path.write_text(yaml.safe_dump(self.settings), encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def shared() -> Generator[Shared]:
-    with ExitStack() as held:
-        yield Shared(held.enter_context(s3_service()), held.enter_context(postgres("mlflow", "prefect")))
+    with shared_storage() as made:
+        yield made
+
+
+def given(shared: Shared, project: Project) -> dict[str, str]:
+    """The environment of a command: the project's own, and the secrets."""
+    return {**project.environment, **shared.secrets}
 
 
 def test_a_version_is_kept_in_database_and_bucket_and_found_from_another_folder(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = {**shared.secrets, **variables(StorageParams.model_validate(shared.settings))}
-    for name, value in given.items():
+    environment = {**shared.secrets, **variables(StorageParams.model_validate(shared.settings))}
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (first := tmp_path / "first").mkdir()
@@ -97,8 +69,8 @@ def test_a_stage_records_in_the_database_and_dvcs_remote_is_the_bucket(
     make_project: Callable[[], Project], shared: Shared
 ) -> None:
     project = make_project()
-    shared.settle(project)
-    environment = shared.given(project)
+    shared.settle(project.folder)
+    environment = given(shared, project)
     # any command lets DVC know of the bucket
     derived = subprocess.run(
         [sys.executable, "-m", "flows.cli", "graph", "triage"], cwd=project.folder, env=environment, check=False
@@ -120,8 +92,8 @@ def test_up_keeps_flows_and_record_in_the_databases(
     make_project: Callable[[], Project], shared: Shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make_project()
-    shared.settle(project)
-    for name, value in shared.given(project).items():
+    shared.settle(project.folder)
+    for name, value in given(shared, project).items():
         monkeypatch.setenv(name, value)
     ports = [f"--{name}-port={free_port()}" for name in ("prefect", "mlflow", "serve")]
     up = project.call("flows.cli", "up", "triage", *ports)

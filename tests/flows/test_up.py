@@ -14,8 +14,12 @@ import httpx
 import psutil
 import pytest
 
+from components.errors import ServiceError
+from flows.health import Services
+from flows.services import up
 from flows.supervisor import MARK
 from tests.flows.conftest import Project, posted, wait_until
+from tests.shared_storage import needs_postgres
 
 COMMAND = ("flows.cli", "up", "triage")
 
@@ -194,6 +198,21 @@ def test_a_taken_port_is_one_sentence_and_nothing_is_started(project: Project) -
         f"choose another: make up MLFLOW_PORT={ports['mlflow'] + 1}\n"
     )
     assert Machine(project, ports).processes() == [] and not (project.folder / "state/up/services.json").exists()
+
+
+@needs_postgres
+def test_up_asks_for_the_records_database_though_clients_were_to_ask_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params").mkdir()
+    away = f"record: postgresql://me@127.0.0.1:{free_ports()['mlflow']}/mlflow\n"
+    (tmp_path / "params" / "storage.yaml").write_text(away, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
+    before = dict(os.environ)
+    with pytest.raises(ServiceError, match="expected PostgreSQL at"):
+        up(Services(workload="triage", profile="nano", prefect_port=1, mlflow_port=2, serve_port=3), print)
+    assert dict(os.environ) == before and [path.name for path in tmp_path.iterdir()] == ["params"]
 
 
 def test_where_nothing_is_up_status_and_down_say_so(project: Project) -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -166,6 +166,46 @@ def test_what_a_dead_holder_left_is_taken_over_and_a_living_ones_is_not(
         assert not entered.wait(2.5)  # it is renewed six times a second
     assert entered.wait(30)
     other.join(30)
+
+
+def test_a_bucket_that_is_not_there_is_an_error_and_nobody_waits_for_it(service: Bucket, lake: Lake) -> None:
+    with pytest.raises(FileNotFoundError), bucket.lease(bucket.place("s3://nowhere/lake") / LOCK):
+        pass
+
+
+def answered_by_s3(status: int, number: int) -> OSError:
+    """An answer of S3's as s3fs raises it."""
+    from botocore.exceptions import ClientError
+
+    error = OSError(number, "an answer")
+    error.__cause__ = ClientError({"ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")  # pyright: ignore[reportArgumentType]
+    return error
+
+
+def test_a_service_without_conditional_writes_is_an_error_and_nobody_waits_for_it(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise answered_by_s3(400, errno.EINVAL)
+
+    monkeypatch.setattr(cast(Any, lake.folder).fs, "pipe_file", refused)
+    with pytest.raises(OSError, match="an answer"), bucket.lease(lake.folder / LOCK):
+        pass
+
+
+def test_two_that_write_at_the_same_moment_try_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket, "LOOK_S", 0.05)
+    remote, conflicts = cast(Any, lake.folder).fs, [answered_by_s3(409, errno.EIO)]
+    write = remote.pipe_file
+
+    def once_refused(*words: Any, **named: Any) -> None:
+        if conflicts:
+            raise conflicts.pop()
+        write(*words, **named)
+
+    monkeypatch.setattr(remote, "pipe_file", once_refused)
+    with bucket.lease(lake.folder / LOCK):
+        assert not conflicts and (lake.folder / LOCK).exists()
 
 
 def test_without_the_package_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,29 @@ def test_without_settings_dvcs_own_are_not_touched(tmp_path: Path) -> None:
     assert not (folder / ".dvc" / "config.local").exists()
 
 
+def test_what_stays_as_it_is_is_not_written_again(tmp_path: Path) -> None:
+    folder = project(tmp_path, "data: s3://team/dvc\n")
+    attach_data(folder, storage(folder))
+    before = (folder / ".dvc" / "config.local").stat().st_mtime_ns
+    attach_data(folder, storage(folder))  # every command does, while stages of others read it
+    assert (folder / ".dvc" / "config.local").stat().st_mtime_ns == before
+    attach_data(folder, StorageParams.model_validate({"data": "s3://team/other"}))
+    assert remote(folder)[1]['remote "storage"'] == {"url": "s3://team/other"}
+
+
+@needs_postgres
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "GRADUS_RECORD"])
+def test_a_database_is_not_asked_where_a_person_has_named_another(tmp_path: Path, name: str) -> None:
+    folder = project(tmp_path, f"record: postgresql://me@127.0.0.1:{free_port()}/mlflow\n")
+    refuse_absent(storage(folder), {name: "http://mlflow.example"})
+    with pytest.raises(ServiceError, match=r"storage.yaml, record"):
+        refuse_absent(storage(folder), variables(storage(folder)))
+
+
+def test_a_bucket_is_not_asked_where_a_person_has_named_another(tmp_path: Path) -> None:
+    refuse_absent(storage(project(tmp_path, "lake: s3://team/lake\n")), {"GRADUS_LAKE": "s3://mine/lake"})
+
+
 @needs_postgres
 def test_a_database_that_is_away_is_one_sentence(tmp_path: Path) -> None:
     folder = project(tmp_path, f"flows: postgresql://me@127.0.0.1:{free_port()}/prefect\n")

@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from components.errors import TrainingError
 from components.params import LauncherParams
@@ -30,6 +31,12 @@ def test_one_process_and_launched_processes_do_the_work_themselves(monkeypatch: 
     monkeypatch.setenv(WORKER, "1")
     launch(FOUR, "no.such.module", [], lambda: done.append("worker"))
     assert done == ["here", "worker"]
+
+
+def test_one_process_that_is_to_share_out_its_weights_is_refused() -> None:
+    assert LauncherParams(kind="torch", strategy="fsdp2").processes == 1
+    with pytest.raises(ValidationError, match="strategy: expected ddp where kind is process, found fsdp2"):
+        LauncherParams(strategy="fsdp2")
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Weights shared out over processes: what is refused. That they are is in test_processes and test_scale_training."""
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +11,7 @@ from components.methods.sft.settings import SftParams
 from components.methods.sft.training import train_sft
 from components.tracking import NullTracker
 from components.training import TrainingTask
+from components.training.run import keep_weights
 from components.training.sharding import ASKED, SETTINGS
 
 PARAMS = SftParams(
@@ -43,3 +46,19 @@ def test_without_being_asked_nothing_is_shared_out(
     task = make_task()
     train_sft(task, PARAMS, NullTracker())
     assert task.out.is_dir()
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_of_processes_that_share_weights_out_only_the_one_that_has_gathered_them_writes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, saves: bool
+) -> None:
+    written: list[object] = []
+    trainer = SimpleNamespace(
+        model=None,
+        args=SimpleNamespace(should_save=saves),
+        accelerator=SimpleNamespace(get_state_dict=lambda _: {"weight": 1} if saves else {}),
+        _save=lambda _, state_dict: written.append(state_dict),  # as transformers 5.17 does, whoever it is
+    )
+    monkeypatch.setattr("components.training.run.is_shared_out", lambda _: True)
+    keep_weights(trainer, tmp_path)
+    assert written == ([{"weight": 1}] if saves else [])
