@@ -5,6 +5,7 @@ Decides their shape and how they are written; computes nothing.
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -42,6 +43,13 @@ class ToolCall(Record):
     arguments: str
 
     @property
+    def plain_arguments(self) -> str:
+        """The arguments in one way of writing, by which those are equal that a client has written anew."""
+        with suppress(ValueError, RecursionError):
+            return json.dumps(json.loads(self.arguments), sort_keys=True)
+        return self.arguments
+
+    @property
     def openai(self) -> dict[str, Any]:
         """The call as OpenAI's messages have it."""
         return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
@@ -53,6 +61,11 @@ class Tool(Record):
     name: str
     description: str = ""
     parameters: dict[str, Any]
+
+    @property
+    def arguments_schema(self) -> dict[str, Any]:
+        """The schema of what it is called with: arguments that it does not name are none unless it allows them."""
+        return {"type": "object", "additionalProperties": False, **self.parameters}
 
     @property
     def openai(self) -> dict[str, Any]:
@@ -210,6 +223,11 @@ class Trajectory(Record):
     def calls(self) -> tuple[ToolCall, ...]:
         """All calls, in order."""
         return tuple(call for turn in self.messages for call in turn.tool_calls)
+
+    @property
+    def unknown_tools(self) -> list[str]:
+        """Names of tools that are called though their schemas are not known, in order."""
+        return sorted({call.name for call in self.calls} - {tool.name for tool in self.tools})
 
 
 class Completion(Record):

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from transformers import AutoTokenizer
 
 from components.engines import Ask, Calls, Sampling
-from components.engines.calling import CLOSE, OPEN, Hearing, arguments_schema, spoken
+from components.engines.calling import CLOSE, OPEN, Hearing, spoken
 from components.engines.constraint import Grammar
 from components.engines.conversations import Conversations
 from components.engines.transformers_engine import TransformersEngine
@@ -63,7 +63,7 @@ def drawn(engine: TransformersEngine, held: Calls, n: int = 4, most: int = 120, 
 def refused(call: ToolCall) -> bool:
     """Whether a call cannot be carried out."""
     tool = next(tool for tool in TOOLS if tool.name == call.name)
-    return not Draft202012Validator(arguments_schema(tool)).is_valid(json.loads(call.arguments))
+    return not Draft202012Validator(tool.arguments_schema).is_valid(json.loads(call.arguments))
 
 
 def test_a_model_of_random_weights_makes_no_call_that_cannot_be_carried_out(engine: TransformersEngine) -> None:
@@ -229,6 +229,14 @@ def test_a_conversation_that_nobody_remembers_is_rendered_to_the_same_tokens(tok
     known.keep(Ask("", conversation()), TOOLS, tokens, CALL)
     asked = Ask("", conversation(spoken(CALL).message, ANSWER))
     assert known.prompt(asked, TOOLS) == Conversations(turns).prompt(asked, TOOLS)
+
+
+def test_arguments_that_can_be_read_but_not_written_again_are_remembered_as_they_are(tokenizer: Any) -> None:
+    known = Conversations(Turns(tokenizer, [tokenizer.eos_token_id]))
+    for depth in range(500, 1000):  # where reading and writing give up depends on the stack
+        nested = ToolCall(id="a", name="ping", arguments='{"a": ' + "[" * depth + "]" * depth + "}")
+        said = Message(role="assistant", content="", tool_calls=(nested,))
+        known.keep(Ask("", conversation(said, ANSWER)), TOOLS, [7], "Yes.")
 
 
 def test_no_more_tokens_are_remembered_than_are_allowed(tokenizer: Any) -> None:
