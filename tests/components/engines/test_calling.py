@@ -11,14 +11,13 @@ from transformers import AutoTokenizer
 
 from components.engines import Ask, Calls, Sampling
 from components.engines.calling import CLOSE, OPEN, Hearing, spoken
-from components.engines.constraint import Grammar
+from components.engines.constraint import Grammar, Vocabulary
 from components.engines.conversations import Conversations
 from components.engines.transformers_engine import TransformersEngine
 from components.engines.turns import Turns
 from components.errors import EngineError
-from components.models import open_model
 from components.records import Message, Tool, ToolCall
-from tests.flows.conftest import ROOT, save_tiny_model
+from tests.flows.conftest import ROOT
 
 REFUND = Tool(
     name="refund",
@@ -37,13 +36,6 @@ REFUND = Tool(
 PING = Tool(name="ping", parameters={"type": "object", "properties": {}})
 TOOLS = (REFUND, PING)
 ASKS = [Ask(str(number), [Message(role="user", content=f"ticket {number}")]) for number in range(6)]
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_tiny_model(folder)
-    return TransformersEngine(*open_model(folder))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +110,7 @@ def test_a_schema_that_no_grammar_can_follow_is_refused_in_words(engine: Transfo
 @pytest.mark.parametrize("most", [None, 0])
 def test_the_tag_of_a_call_cannot_be_put_together_of_pieces(tokenizer: Any, most: Any) -> None:
     held = Sampling(calls=calls(most=most))
-    grammar = Grammar(tokenizer, len(tokenizer), [tokenizer.eos_token_id], held)
+    grammar = Grammar(Vocabulary(tokenizer, len(tokenizer), [tokenizer.eos_token_id]), held)
     *pieces, last = [id for part in ("so <", "tool", "_", "call", ">") for id in tokenizer.encode(part)]
     assert tokenizer.decode([*pieces, last]) == f"so {OPEN}" and tokenizer.convert_tokens_to_ids(OPEN) not in pieces
     constraint = grammar.constraint(1)
