@@ -1,13 +1,14 @@
 """Commands of what is kept and what goes: by age and number, or because somebody asks to be forgotten."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from components.records import RouteName
 from flows.production import Workload
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ def forget_request(
 ) -> None:
     """Remove a request and all that was said of it; says what it could not remove. Safe to repeat.
 
-    From spools, lake and MLflow at once. From harvests too, as a change that you commit; a version of the data that was
-    committed or sent to a remote stays as it was.
+    With it go the turns of its conversation before it and behind it, which hold its text too. From spools, lake and
+    MLflow at once. From harvests too, as a change that you commit; a version of the data that was committed or sent to
+    a remote stays as it was.
     """
     from components.errors import ConfigError
     from components.registry import forget_traces
@@ -110,27 +112,40 @@ def forget_request(
     from components.stages.run import STATE
     from flows.serve import FORGOTTEN
     from monitoring.lake import Lake
-    from monitoring.upkeep import forget
+    from monitoring.upkeep import conversation, forget
 
     if not request.startswith(("chatcmpl-", "resp_")) or len(request) < MOST_SHORT:
         raise ConfigError(f"expected the id of an answer, such as chatcmpl-…, found {request[:80]!r}")
-    note(FORGOTTEN, request)
-    waiting = [forget_waiting(folder, request) for folder in (STATE / "spool" / workload).glob("*") if folder.is_dir()]
     lake = Lake.of(STATE / "lake")
-    names = forget(lake, request)
-    first = (request, *(f"{request}-{number}" for number in range(1, MOST_COMPLETIONS)), *names)
-    routes = {f"{name}{route}" for name in first for route in ("", "~champion", "~canary", "~shadow", "~fallback")}
-    typer.echo(f"spool: {sum(gone for gone, _ in waiting)} lines; lake: {len(names)} traces")
-    typer.echo(f"MLflow: {forget_traces(workload, routes)} traces")
-    harvests = [path for path in _harvests(workload) if _without(path, request)]
+    requests = sorted(conversation(lake, workload, request))
+    if len(requests) > 1:
+        typer.echo(f"conversation: {len(requests)} requests, {', '.join(requests)}")
+    for turn in requests:
+        note(FORGOTTEN, turn)
+    folders = [folder for folder in (STATE / "spool" / workload).glob("*") if folder.is_dir()]
+    waiting = [forget_waiting(folder, turn) for folder in folders for turn in requests]
+    harvests = [path for path in _harvests(workload) if _without(path, requests)]
+    recorded = forget_traces(workload, {name for turn in requests for name in _names(turn)})
+    # Last of all, and there the request itself: what belongs to it is known by it, should this be cut off.
+    traces = [*forget(lake, [turn for turn in requests if turn != request]), *forget(lake, [request])]
+    typer.echo(
+        f"spool: {sum(gone for gone, _ in waiting)} lines; lake: {len(traces)} traces; MLflow: {recorded} traces"
+    )
     for path in harvests:
         typer.echo(f"harvest: {path} (run dvc add on it and commit; {_pointer(path)} names the old one)")
     if held := sum(held for _, held in waiting):
         typer.echo(f"Not yet: {held} lines in a segment that a server writes; its next drain leaves them out.")
-    for path in [*lake.broken, *_holding(request)]:
+    for path in [*lake.broken, *_holding(requests)]:
         typer.echo(f"Not removed: {path}")
     if harvests:
         typer.echo("Not removed: what DVC's remote and other clones have of earlier data versions.")
+
+
+def _names(request: str) -> set[str]:
+    """The ids that a request's traces may have: of its completions, and of routes that nobody was answered by."""
+    numbers = ["", *(f"-{number}" for number in range(1, MOST_COMPLETIONS))]
+    routes = ["", *(f"~{route}" for route in get_args(RouteName))]
+    return {f"{request}{route}{number}" for route in routes for number in numbers}
 
 
 def _files(what: str, paths: list[Path], days: float | None, now: float) -> Iterator[Going]:
@@ -156,8 +171,8 @@ def _pointer(path: Path) -> Path:
     return path.with_name(f"{path.name}.dvc")
 
 
-def _without(path: Path, request: str) -> bool:
-    """Write a harvest, or what lies beside it, anew without a request, if it has it.
+def _without(path: Path, requests: Collection[str]) -> bool:
+    """Write a harvest, or what lies beside it, anew without these requests, if it has any.
 
     What a link leads to in DVC's cache stays as it is.
     """
@@ -168,19 +183,21 @@ def _without(path: Path, request: str) -> bool:
 
     every = read_jsonl(path, KINDS.get(Path(path.stem).suffix.removeprefix("."), Harvested))
     names = [line.example.id if isinstance(line, Harvested) else line.example_id for line in every]
-    kept = [line for line, name in zip(every, names, strict=True) if not belongs(name.removeprefix("P-"), request)]
+    gone = [any(belongs(name.removeprefix("P-"), request) for request in requests) for name in names]
+    kept = [line for line, goes in zip(every, gone, strict=True) if not goes]
     if len(kept) < len(every):
         write_jsonl(path, kept)
     return len(kept) < len(every)
 
 
-def _holding(request: str) -> list[Path]:
-    """Files made of data that name a request still: they are made anew by the next run."""
+def _holding(requests: Collection[str]) -> list[Path]:
+    """Files made of data that name such a request still: they are made anew by the next run."""
     from components.stages.run import STATE
 
     homes = (Path("artifacts"), STATE / "compare", STATE / "retrain", Path(".dvc/cache"))
-    holding: list[Path] = []
+    names, holding = [request.encode() for request in requests], list[Path]()
     for home in homes:
         files = (path for path in home.rglob("*") if path.is_file() and not path.is_symlink()) if home.is_dir() else ()
-        holding += [path for path in files if path.stat().st_size < MOST_READ and request.encode() in path.read_bytes()]
+        small = (path for path in files if path.stat().st_size < MOST_READ)
+        holding += [path for path in small if any(map(path.read_bytes().__contains__, names))]
     return holding

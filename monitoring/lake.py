@@ -156,6 +156,11 @@ class Lake:
             rows += batch.take(places).to_pylist() if places else []
         return _records(Trace, rows), total
 
+    def each(self, workload: str, wanted: "pc.Expression") -> Iterator[Trace]:
+        """The traces of which this holds, whether callers got them or not, piece by piece."""
+        for batch in self._batches(Trace, workload, (0.0, float("inf")), wanted):
+            yield from _records(Trace, batch.to_pylist())
+
     def _batches(
         self, kind: type[Record], workload: str, window: tuple[float, float], wanted: "pc.Expression | None" = None
     ) -> "Iterator[pa.RecordBatch]":

@@ -10,6 +10,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from monitoring.windows import best_scores
 MOST_VALUES = 20  # of a field of results, beyond which it is a text and not a label
 MOST_NEW = 5  # labels that the reference never had, each by its name
 NEW = "another"
+MOST_COLUMNS = 300  # of those the most common: objects may be keyed by numbers, and results come from callers
+MOST_FIELDS, MOST_SHAPE = 60, 2000  # of one object, and characters of its form
 Row = dict[str, Any]
 
 
@@ -72,7 +75,8 @@ def compare_tries(reference: Sequence[Joined], current: Sequence[Joined]) -> Tab
     if not reference or not current:
         raise DataError(f"expected conversations on both sides, found {len(reference)} before and {len(current)} now")
     sides = [[_row(one.trajectory) for one in side] for side in (reference, current)]
-    names = dict.fromkeys(name for rows in sides for row in rows for name in row)
+    known = Counter(name for rows in sides for row in rows for name in row)
+    names = [name for name, _ in known.most_common(MOST_COLUMNS)]
     first, second = (pd.DataFrame({name: [row.get(name) for row in rows] for name in names}) for rows in sides)
     for name in names:
         _typed(first, second, name)
@@ -142,9 +146,10 @@ def _of_tool(name: str, calls: Sequence[ToolCall], results: Mapping[str | None, 
 
 def _described(name: str, value: Any) -> Row:
     """A value by its shape, and the plain fields of an object by what they hold."""
-    row: Row = {name: _shape(value)}
+    row: Row = {name: _shape(value)[:MOST_SHAPE]}
     if isinstance(value, dict):
-        row |= {f"{name}.{key}"[:200]: held for key, one in value.items() if _there(held := _held(one))}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        fields = islice(value.items(), MOST_FIELDS)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        row |= {f"{name}.{key}"[:200]: held for key, field in fields if _there(held := _held(field))}
     return row
 
 

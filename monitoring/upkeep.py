@@ -7,9 +7,10 @@ later. When it is time is the caller's business.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from components.data.joining import kindred
 from components.records import Record, Trace, request_id
 from monitoring.bucket import expired, in_bucket
 from monitoring.lake import DAY_S, KINDS, MERGED, Lake, files_of
@@ -46,13 +47,26 @@ def remove_day(lake: Lake, folder: Path) -> None:
             folder.rmdir()
 
 
-def forget(lake: Lake, request: str) -> set[str]:
-    """Remove a request's traces, and all that was said of them; the ids of the traces."""
+def conversation(lake: Lake, workload: str, request: str) -> set[str]:
+    """A request and its conversation's turns before it and behind it, as far as the lake has them."""
+    import pyarrow.compute as pc
+
+    named = lake.each(workload, pc.starts_with(pc.field("id"), request))
+    traces = [trace for trace in named if belongs(trace.id, request)]
+    requests = {request}
+    for caller, customer in {(trace.caller, trace.customer) for trace in traces}:
+        sent = (pc.coalesce(pc.field("caller"), "") == caller) & (pc.coalesce(pc.field("customer"), "") == customer)
+        requests |= kindred(traces, lake.each(workload, sent))
+    return requests
+
+
+def forget(lake: Lake, requests: Collection[str]) -> set[str]:
+    """Remove the traces of requests, and all that was said of them; the ids of the traces."""
     forgotten = set[str]()
     for kind, _, _, folder in _days(lake):
         with lake.unchanged(alone=True):
             for path in [path for path in folder.glob("*.parquet") if not path.name.startswith(".")]:
-                forgotten |= _forget_in(path, kind, request)
+                forgotten |= _forget_in(path, kind, requests)
     return forgotten
 
 
@@ -88,15 +102,15 @@ def _unread(folder: Path, dead: list[Path]) -> list[Path]:
     return [path for path in dead if path.stem in long_held]
 
 
-def _forget_in(path: Path, kind: type[Record], request: str) -> set[str]:
-    """Write a file anew without a request's rows, if it has any; the ids that they had."""
+def _forget_in(path: Path, kind: type[Record], requests: Collection[str]) -> set[str]:
+    """Write a file anew without the rows of requests, if it has any; the ids that they had."""
     name = _name_of(kind)
 
     def ids() -> Iterator[str]:
         for piece in batches(path, kind):
             yield from piece[name].to_pylist()
 
-    forgotten = {trace_id for trace_id in ids() if belongs(trace_id, request)}
+    forgotten = {trace_id for trace_id in ids() if any(belongs(trace_id, request) for request in requests)}
     if forgotten:
         import pyarrow as pa
 

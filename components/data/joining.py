@@ -9,10 +9,9 @@ import hashlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from components.errors import DataError
 from components.records import Message, Record, StopReason, Tool, Trace, Trajectory, Usage, choices_id
 
 MOST_APART_S = 86_400.0
@@ -30,18 +29,21 @@ class Joined(Record):
 
 @dataclass
 class _Turn:
-    """A request on its way to a conversation; `after` names what was said when it was answered."""
+    """A request on its way to a conversation; `names` are those of its beginnings, up to the answer."""
 
     trace: Trace
-    before: bytes
-    after: bytes
+    names: list[bytes]
     parent: "_Turn | None" = None
     children: list["_Turn"] = field(default_factory=list["_Turn"])
 
     @property
     def path(self) -> list["_Turn"]:
         """The turns from the conversation's beginning to this one."""
-        return [*(self.parent.path if self.parent else ()), self]
+        path, turn = list["_Turn"](), self
+        while turn is not None:
+            path.append(turn)
+            turn = turn.parent
+        return path[::-1]
 
 
 def join(traces: Sequence[Trace], scores: Mapping[str, float] | None = None) -> list[Joined]:
@@ -50,7 +52,11 @@ def join(traces: Sequence[Trace], scores: Mapping[str, float] | None = None) -> 
     A conversation that was gone on from in two ways is two tries at one task. `scores` are what is known of answers,
     by trace; the last that is known of a conversation's is its reward.
     """
-    turns = [_turn(trace) for trace in sorted(traces, key=lambda one: one.at) if trace.returned and _has_tools(trace)]
+    turns = [
+        _Turn(trace, list(_names(trace)))
+        for trace in sorted(traces, key=lambda one: one.at)
+        if trace.returned and _has_tools(trace)
+    ]
     _connect(turns)
     found: list[Joined] = []
     trials = Counter[str]()
@@ -61,22 +67,30 @@ def join(traces: Sequence[Trace], scores: Mapping[str, float] | None = None) -> 
     return found
 
 
-def refusal(trajectory: Trajectory) -> str | None:
-    """Why a try teaches nothing: a tool was called whose schema is not known; None where that is not so."""
-    unknown = sorted({call.name for call in trajectory.calls} - {tool.name for tool in trajectory.tools})
-    if not unknown:
-        return None
-    return f"expected the schema of each tool that is called, found none of {unknown[0]!r:.60} ({trajectory.id})"
+def kindred(request: Sequence[Trace], others: Iterable[Trace]) -> set[str]:
+    """Of others those requests that hold what this one asked and was answered, or whose own it holds.
 
-
-def refuse_untold(trajectories: Sequence[Trajectory]) -> None:
-    """Refuse what cannot be trained on.
-
-    Raises:
-        DataError: Names the first try that calls a tool without its schema.
+    They are turns of one conversation, before it and behind it, with tools or without.
     """
-    if why := next(filter(None, map(refusal, trajectories)), None):
-        raise DataError(why)
+    ends = {end for trace in request for end in _ends(trace)}
+    begins = {name for trace in request for name in list(_names(trace))[:-1]}
+    return {
+        choices_id(trace.id)
+        for trace in others
+        if not ends.isdisjoint(list(_names(trace))[:-1]) or not begins.isdisjoint(_ends(trace))
+    }
+
+
+def refusal(trajectory: Trajectory, name: str = "") -> str | None:
+    """Why a try teaches nothing: a tool was called whose schema is not known; None where that is not so.
+
+    It is named as it is where it comes from, or by its id.
+    """
+    if not (unknown := trajectory.unknown_tools):
+        return None
+    return (
+        f"expected the schema of each tool that is called, found none of {unknown[0]!r:.60} ({name or trajectory.id})"
+    )
 
 
 def is_failure(result: str) -> bool:
@@ -92,32 +106,39 @@ def _has_tools(trace: Trace) -> bool:
     return bool(trace.tools or trace.calls) or any(message.tool_calls for message in trace.messages)
 
 
-def _turn(trace: Trace) -> _Turn:
-    *_, before = _names(trace, trace.messages)
-    *_, after = _names(trace, [*trace.messages, trace.reply])
-    return _Turn(trace, before, after)
-
-
-def _names(trace: Trace, messages: Sequence[Message]) -> Iterator[bytes]:
-    """A name for each beginning of a conversation of this sender."""
+def _names(trace: Trace) -> Iterator[bytes]:
+    """A name for each beginning of a conversation of this sender; the last one includes the answer."""
     name = "\0".join((trace.workload, trace.caller, trace.customer)).encode()
-    for message in messages:
-        said = message.model_dump(exclude={"name"})
-        name = hashlib.sha256(name + json.dumps(said, sort_keys=True).encode("utf-8", "surrogatepass")).digest()
+    for message in (*trace.messages, trace.reply):
+        calls = [(call.id, call.name, call.plain_arguments) for call in message.tool_calls]
+        said = [message.role, message.content, calls, message.tool_call_id]
+        name = hashlib.sha256(name + json.dumps(said).encode()).digest()
         yield name
+
+
+def _ends(trace: Trace) -> set[bytes]:
+    """The names of what was said when it was answered: as it was asked, and as its sender knows it.
+
+    A message that was put into a prompt stands without it at the beginning of what follows.
+    """
+    forms = [trace]
+    if len(trace.input) == 1:
+        (said,) = trace.input.values()
+        forms.append(trace.model_copy(update={"messages": (Message(role="user", content=said),)}))
+    return {list(_names(form))[-1] for form in forms}
 
 
 def _connect(turns: Sequence[_Turn]) -> None:
     """Give each turn the one that it goes on from."""
     ended: dict[bytes, list[_Turn]] = defaultdict(list)
     for turn in turns:
-        known = [ended[name] for name in _names(turn.trace, turn.trace.messages) if name in ended]
+        known = [ended[name] for name in turn.names[:-1] if name in ended]
         near = [one for one in (known[-1] if known else ()) if turn.trace.at - one.trace.at <= MOST_APART_S]
         if near:
             turn.parent = next((one for one in reversed(near) if not one.children), near[-1])
             turn.parent.children.append(turn)
         if not turn.trace.failed:
-            ended[turn.after].append(turn)
+            ended[turn.names[-1]].append(turn)
 
 
 def _leaves(turns: Sequence[_Turn]) -> list[_Turn]:
@@ -127,11 +148,11 @@ def _leaves(turns: Sequence[_Turn]) -> list[_Turn]:
     again.
     """
     taken = {choices_id(turn.trace.id) for turn in turns if turn.children}
-    answered = {turn.before for turn in turns if not turn.trace.failed}
+    answered = {turn.names[-2] for turn in turns if not turn.trace.failed}
     found: list[_Turn] = []
     for turn in turns:
         request = choices_id(turn.trace.id)
-        again = turn.trace.failed and turn.before in answered
+        again = turn.trace.failed and turn.names[-2] in answered
         if not turn.children and request not in taken and not again:
             found.append(turn)
             taken.add(request)

@@ -58,16 +58,11 @@ def _listed(count: int) -> str:
 
 def _called(tool: Tool) -> str:
     begins = json.dumps(f'{{"name": {json.dumps(tool.name, ensure_ascii=False)}, "arguments": ', ensure_ascii=False)
-    return f'{begins} {_json(arguments_schema(tool))} "}}"'
+    return f'{begins} {_json(tool.arguments_schema)} "}}"'
 
 
 def _json(schema: dict[str, Any]) -> str:
     return f"%json {json.dumps({**schema, 'x-guidance': FORM})}"
-
-
-def arguments_schema(tool: Tool) -> dict[str, Any]:
-    """The schema of a tool's arguments: those that it does not name are none unless it allows them."""
-    return {"type": "object", "additionalProperties": False, **tool.parameters}
 
 
 @dataclass(frozen=True)

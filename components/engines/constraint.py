@@ -18,43 +18,59 @@ from components.errors import EngineError
 BITS = 32  # of a word of the library's masks
 
 
+class Vocabulary:
+    """The tokens of a model as the library reads them, made once for many grammars.
+
+    Raises:
+        EngineError: The tokenizer is one that the library cannot read.
+    """
+
+    def __init__(self, tokenizer: Any, size: int, ends: Sequence[int]) -> None:
+        from llguidance.hf import from_tokenizer
+
+        try:
+            self.tokens = from_tokenizer(tokenizer, n_vocab=size, eos_token=list(ends))
+        except ValueError as error:
+            raise EngineError(f"expected a tokenizer for constrained decoding, found: {error}") from error
+        self.size, self.ends, self.tags = size, list(ends), _tags(tokenizer, self.tokens)
+
+
 class Grammar:
     """What answers are held to, as a grammar over the tokens of a model, made once for many answers.
 
     `sampling` has a JSON Schema, tools to be called, or both.
 
     Raises:
-        EngineError: The tokenizer or a schema is one that the library cannot read.
+        EngineError: A schema is one that the library cannot read.
     """
 
-    def __init__(self, tokenizer: Any, vocabulary: int, ends: Sequence[int], sampling: Sampling) -> None:
+    def __init__(self, vocabulary: Vocabulary, sampling: Sampling) -> None:
         from llguidance import LLMatcher
-        from llguidance.hf import from_tokenizer
 
         schema: Any = sampling.answer_schema
         try:
-            self._tokens = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
             if sampling.calls is None:
                 self._grammar = LLMatcher.grammar_from_json_schema(schema, overrides=FORM)
             else:
-                tags = _tags(tokenizer, self._tokens)
-                self._grammar = LLMatcher.grammar_from_lark(grammar_of(sampling.calls, schema, tags))
+                self._grammar = LLMatcher.grammar_from_lark(grammar_of(sampling.calls, schema, vocabulary.tags))
         except ValueError as error:
-            raise EngineError(f"expected a tokenizer for constrained decoding, found: {error}") from error
-        if problem := LLMatcher.validate_grammar(self._grammar, self._tokens):
+            raise EngineError(f"expected a schema for constrained decoding, found: {error}") from error
+        if problem := LLMatcher.validate_grammar(self._grammar, vocabulary.tokens):
             raise EngineError(f"expected a schema for constrained decoding, found: {problem.splitlines()[0]}")
-        self._vocabulary, self._ends = vocabulary, list(ends)
+        self._vocabulary = vocabulary
 
     def constraint(self, rows: int) -> "Constraint":
         """The state of so many answers, none of them begun."""
         from llguidance import LLMatcher
 
-        return Constraint([LLMatcher(self._tokens, self._grammar) for _ in range(rows)], self._vocabulary, self._ends)
+        known = self._vocabulary
+        return Constraint([LLMatcher(known.tokens, self._grammar) for _ in range(rows)], known.size, known.ends)
 
 
 def _tags(tokenizer: Any, tokens: Any) -> tuple[str, str] | None:
     """The tags of a call as the library names tokens; None where it reads them as text."""
-    ids = [tokenizer.get_vocab().get(tag) for tag in (OPEN, CLOSE)]
+    known = tokenizer.get_vocab()
+    ids = [known.get(tag) for tag in (OPEN, CLOSE)]
     if any(id is None or not tokens.is_special_token(id) for id in ids):
         return None
     return f"<[{ids[0]}]>", f"<[{ids[1]}]>"

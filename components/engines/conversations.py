@@ -9,7 +9,6 @@ import json
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 from components.engines.base import Ask
@@ -53,16 +52,9 @@ def _names(sender: str, tools: Sequence[Tool], messages: Sequence[Message]) -> I
     """A name for each beginning of a conversation; ids of calls are no part of it."""
     name = _digest(b"", [sender, [tool.model_dump() for tool in tools]])
     for message in messages:
-        calls = [[call.name, _arguments(call.arguments)] for call in message.tool_calls]
+        calls = [[call.name, call.plain_arguments] for call in message.tool_calls]
         name = _digest(name, [message.role, message.content.strip(), calls])
         yield name
-
-
-def _arguments(text: str) -> Any:
-    """Arguments whichever way a client has written them again."""
-    with suppress(ValueError, RecursionError):
-        return json.loads(text)
-    return text
 
 
 def _digest(before: bytes, content: Any) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from components.engines.base import Ask, Listeners, Sampling, failed
 from components.engines.batch import ATTENTION, Batch, assemble, attention
 from components.engines.calling import OPEN
 from components.engines.chat import Chat
-from components.engines.constraint import Grammar
+from components.engines.constraint import Grammar, Vocabulary
 from components.engines.conversations import Conversations
 from components.engines.decoding import Chooser, Finished, Row, decode
 from components.engines.planning import plan_batches, plan_reads
@@ -218,7 +219,8 @@ class TransformersEngine:
         """Completions in the order in which they end."""
         if not jobs:
             return
-        grammar = self._grammar(sampling) if sampling.answer_schema is not None or sampling.calls is not None else None
+        held = sampling.answer_schema is not None or sampling.calls is not None
+        grammar = Grammar(self._vocabulary, sampling) if held else None
         # Alone, a prompt would be read in two passes, and every step attend to two parts: 12 % slower.
         shared = common_prefix([job.tokens for job in jobs]) if len(jobs) > 1 else 0
         lengths, most = [len(job.tokens) for job in jobs], min(sampling.max_new_tokens, self.context)
@@ -257,10 +259,11 @@ class TransformersEngine:
             confidence=math.exp(drawn.end.logprob),
         )
 
-    def _grammar(self, sampling: Sampling) -> Grammar:
-        """What answers are held to, over this model's tokens."""
-        vocabulary = self.model.config.get_text_config(decoder=True).vocab_size
-        return Grammar(self.tokenizer, vocabulary, sorted(self.ends), sampling)
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        """This model's tokens for all grammars: reading them takes as long as several steps of decoding."""
+        size = self.model.config.get_text_config(decoder=True).vocab_size
+        return Vocabulary(self.tokenizer, size, sorted(self.ends))
 
     def _fill(self, prefix: Prefix, prompts: list[list[int]], new_tokens: int) -> tuple[Batch, Tensor]:
         """A batch that has read these prompts, each once, however many of its samples stand in a row."""

@@ -1,5 +1,7 @@
 """What models are told and say: the turns of a conversation, and the tools that are called in them."""
 
+import json
+from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
@@ -20,6 +22,13 @@ class ToolCall(Record):
     arguments: str
 
     @property
+    def plain_arguments(self) -> str:
+        """The arguments in one way of writing, by which those are equal that a client has written anew."""
+        with suppress(ValueError, RecursionError):
+            return json.dumps(json.loads(self.arguments), sort_keys=True)
+        return self.arguments
+
+    @property
     def openai(self) -> dict[str, Any]:
         """The call as OpenAI's messages have it."""
         return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
@@ -31,6 +40,11 @@ class Tool(Record):
     name: str
     description: str = ""
     parameters: dict[str, Any]
+
+    @property
+    def arguments_schema(self) -> dict[str, Any]:
+        """The schema of what it is called with: arguments that it does not name are none unless it allows them."""
+        return {"type": "object", "additionalProperties": False, **self.parameters}
 
     @property
     def openai(self) -> dict[str, Any]:

@@ -126,8 +126,7 @@ def _answers(server: Server) -> APIRouter:
         async def understood() -> tuple[ChatRequest, ChatReply]:
             asked = await parsed(ChatRequest, server, request)
             counted = bool(asked.stream_options and asked.stream_options.include_usage)
-            calling = asked.calls(server.params) is not None
-            return asked, ChatReply(server.model, asked.n, include_usage=counted, calling=calling)
+            return asked, ChatReply(server.model, asked.n, include_usage=counted, calling=asked.calling)
 
         return await exchange.reply(understood)
 

@@ -210,6 +210,11 @@ class ChatRequest(Asked):
         """The messages as engines take them."""
         return [turn.message for turn in self.messages]
 
+    @property
+    def calling(self) -> bool:
+        """Whether it is about calls of tools: some are offered, or were called."""
+        return bool(self.tools) or any(turn.tool_calls for turn in self.messages)
+
     def calls(self, params: ServingParams) -> Calls | None:
         """What the answer may call: nothing where calls were made and no tool is offered; None where all is text.
 
@@ -217,7 +222,7 @@ class ChatRequest(Asked):
             RequestError: What is offered or chosen cannot be.
         """
         calls = calls_of(self.tools, self.tool_choice, params, several=self.parallel_tool_calls)
-        if calls is None and any(turn.tool_calls for turn in self.messages):
+        if calls is None and self.calling:
             calls = Calls(most=0)
         if calls is not None and self.stop:
             raise RequestError(

@@ -239,7 +239,7 @@ class Server:
 
     def _may_fall_back(self, asked: ChatRequest) -> bool:
         """Whether the second model may be asked; not where the caller named a form or tools of its own."""
-        free = asked.response_format is None and asked.calls(self.params) is None
+        free = asked.response_format is None and not asked.calling
         return self.fallback is not None and self.journal is not None and free
 
     def _all_good(self, completions: Sequence[Completion]) -> bool:

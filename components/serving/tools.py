@@ -7,10 +7,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from jsonschema import Draft202012Validator, SchemaError
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from components.engines import Calls
 from components.params import ServingParams
@@ -29,21 +30,6 @@ class Function(BaseModel):
     name: str = Field(pattern=NAME)
     description: str | None = None
     parameters: dict[str, Any] | None = None
-
-    @field_validator("parameters")
-    @classmethod
-    def _is_a_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
-        if schema is None:
-            return None
-        try:
-            Draft202012Validator.check_schema(schema)
-        except SchemaError as error:
-            raise ValueError(f"expected a JSON Schema, found {error.message[:200]}") from error
-        except RecursionError as error:
-            raise ValueError("expected a JSON Schema, found one that is nested too deeply") from error
-        if schema.get("type", "object") != "object":
-            raise ValueError(f"expected the schema of an object, found the type {schema['type']!r:.60}")
-        return schema
 
 
 class OfferedTool(BaseModel):
@@ -129,14 +115,16 @@ def calls_of(
     """What a turn may call; None where nothing is offered.
 
     Raises:
-        RequestError: Too much is offered, a name comes twice, or what is to be called is not offered.
+        RequestError: Too much is offered, a name comes twice, parameters are no schema, or what is to be called is not
+            offered.
     """
     if not offered:
         if choice == "required" or isinstance(choice, Named):
             raise RequestError(400, "expected `tools` where `tool_choice` asks for a call", param="tool_choice")
         return None
-    tools = tuple(one.tool for one in offered)
+    tools = tuple(offer.tool for offer in offered)
     _refuse_too_much(tools, params)
+    _refuse_no_schema(tools)  # only now: reading a schema takes ten times as long as anything else here
     names = tuple(tool.name for tool in tools)
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise RequestError(400, f"expected each tool once, found {twice} twice", param="tools")
@@ -160,6 +148,27 @@ def _refuse_too_much(tools: Sequence[Tool], params: ServingParams) -> None:
         raise RequestError(
             400, f"expected tools of at most {params.most_tools_bytes:,} bytes, found {size:,}", param="tools"
         )
+
+
+def _refuse_no_schema(tools: Sequence[Tool]) -> None:
+    for number, tool in enumerate(tools):
+        if problem := _problem(json.dumps(tool.parameters)):
+            place = f"tools.{number}.function.parameters"
+            raise RequestError(400, f"{place}: {problem}", param=place)
+
+
+@lru_cache(maxsize=256)  # a conversation offers the same tools in each of its turns
+def _problem(parameters: str) -> str | None:
+    """Why these are no schema of a call's arguments."""
+    schema: dict[str, Any] = json.loads(parameters)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return f"expected a JSON Schema, found {error.message[:200]}"
+    except RecursionError:
+        return "expected a JSON Schema, found one that is nested too deeply"
+    kind = schema.get("type", "object")
+    return None if kind == "object" else f"expected the schema of an object, found the type {kind!r:.60}"
 
 
 def refuse_unanswered(messages: Sequence[Message]) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from components.engines.calling import CLOSE, OPEN
 from components.records import Tool
 
-OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _BLANKS, _DECODER = re.compile(r"\s*+"), json.JSONDecoder()
 _WRITTEN = re.compile(r'\{\s*+"name"\s*+:\s*+"(?:[^"\\]|\\.)*+"\s*+,\s*+"arguments"\s*+:\s*+(\{.*\})\s*+\}', re.DOTALL)
 
@@ -104,8 +104,7 @@ def _refuse(constant: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _validator(tool: str) -> Any:
-    """What checks a tool's arguments; those that it does not name are refused unless its schema allows them."""
+    """What checks a tool's arguments."""
     from jsonschema import Draft202012Validator
 
-    parameters = Tool.model_validate_json(tool).parameters
-    return Draft202012Validator({"type": "object", "additionalProperties": False, **parameters})
+    return Draft202012Validator(Tool.model_validate_json(tool).arguments_schema)

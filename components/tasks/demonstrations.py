@@ -32,8 +32,8 @@ def problem_of(demonstration: str) -> str | None:
         return problem
     if (first := _first(trajectory)) is None or first == 0:
         return "no turn of the assistant behind what was asked"
-    if unknown := {call.name for call in trajectory.calls} - {tool.name for tool in trajectory.tools}:
-        return f"no schema of the tool {min(unknown)!r:.60}"
+    if unknown := trajectory.unknown_tools:
+        return f"no schema of the tool {unknown[0]!r:.60}"
     return None
 
 

@@ -37,10 +37,11 @@ DAY = 86_400.0
 pytestmark = pytest.mark.slow  # a record of its own is made
 
 
-def trace(name: str, at: float) -> Trace:
+def trace(name: str, at: float, *before: Message) -> Trace:
     return Trace(
-        id=name, at=at, workload="shop", version=1, method="sft", messages=(Message(role="user", content="Hi"),),
-        text="{}", finish_reason="stop", usage=Usage(input_tokens=1, output_tokens=1), latency_ms=1.0, valid=True,
+        id=name, at=at, workload="shop", version=1, method="sft", text="{}",
+        messages=(*before, Message(role="user", content="Hi")),
+        finish_reason="stop", usage=Usage(input_tokens=1, output_tokens=1), latency_ms=1.0, valid=True,
     )  # fmt: skip
 
 
@@ -101,6 +102,20 @@ def test_a_request_is_forgotten_everywhere_and_what_is_left_is_told(project: Pat
     assert GONE not in FORGOTTEN.read_text()
     assert FORGOTTEN.stat().st_mode & 0o777 == 0o600
     assert CliRunner().invoke(retention, ["forget", "shop", GONE]).exit_code == 0
+
+
+def test_the_turns_of_a_conversation_that_hold_a_request_go_with_it(project: Path) -> None:
+    first = trace(GONE, time.time())
+    later = trace("chatcmpl-00000000000000cc", time.time(), *first.messages, first.reply)
+    Lake(Path("state/lake")).store("later", [later.model_dump_json()])
+    store_traces("later", [later.model_dump_json()])
+    write_jsonl(Path("data/shop/harvest/1.jsonl"), [harvested(later.id), harvested(STAYS)])
+    done = CliRunner().invoke(retention, ["forget", "shop", GONE])
+    assert done.exit_code == 0, done.output
+    assert f"conversation: 2 requests, {GONE}, {later.id}" in done.output
+    assert "lake: 4 traces; MLflow: 4 traces" in done.output
+    assert ids() == [STAYS, f"{STAYS}-1", f"{STAYS}~shadow"]
+    assert [one.example.id for one in read_jsonl(Path("data/shop/harvest/1.jsonl"), Harvested)] == [f"P-{STAYS}"]
 
 
 def test_an_id_that_is_none_is_refused() -> None:

@@ -78,7 +78,7 @@ def test_what_is_merged_counts_once_and_goes_when_nobody_reads_it(
 def test_a_request_is_forgotten_though_its_merged_files_are_still_there(lake: Lake, service: Bucket) -> None:
     put(lake)
     compact(lake, 3 * DAY)
-    assert forget(lake, "0-0") == {"0-0"}
+    assert forget(lake, ["0-0"]) == {"0-0"}
     assert sorted(one.id for one in lake.read(Trace, "shop"))[0] == "0-1"
     import pyarrow.parquet as pq
 

@@ -17,7 +17,7 @@ from components.tasks.environment import spec_of
 from components.workloads.desk import Desk, cases, demonstrated
 from monitoring.calibration import limits, measured
 from monitoring.lake import Lake
-from monitoring.tries import compare_tries, conversations, watch_tries
+from monitoring.tries import MOST_COLUMNS, MOST_FIELDS, compare_tries, conversations, watch_tries
 from tests.components.workloads.desk_settings import PROMPT
 
 PARAMS = WatchParams(min_rows=100, resamples=500, false_alarms=0.01)
@@ -183,6 +183,21 @@ def test_whatever_a_tool_gives_can_be_compared(strange: str) -> None:
     allowed, found = limits(table, 0.01, 200, 0), measured(table)
     assert any(found[name] > allowed[name] for name in found if name.startswith("tools.look"))
     assert not [name for name in compare_tries(before, before).columns]
+
+
+def test_results_that_are_keyed_by_numbers_are_no_columns_without_end() -> None:
+    def side(value: int) -> list[Joined]:
+        keyed = [json.dumps({f"{at}-{key}": value for key in range(20)}) for at in range(40)]
+        return [told(result, at) for at, result in enumerate([*keyed, *[json.dumps({"a": value})] * 40])]
+
+    columns = compare_tries(side(1), side(2)).columns
+    assert "tools.look.gave.a" in columns
+    assert 200 < len(columns) <= MOST_COLUMNS
+
+
+def test_of_an_object_with_fields_without_end_the_first_are_compared() -> None:
+    before, now = ([told(json.dumps(dict.fromkeys(map(str, range(500)), value)))] * 40 for value in (1, 2))
+    assert sum(name.startswith("tools.look.gave.") for name in compare_tries(before, now).columns) == MOST_FIELDS
 
 
 def test_results_that_are_all_different_texts_are_no_labels() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from components.records import Feedback, Scored, Trace
+from components.records import Feedback, Message, Scored, Trace
 from monitoring import parquet
 from monitoring.lake import Lake
-from monitoring.upkeep import belongs, compact, forget, old_days, remove_day
+from monitoring.upkeep import belongs, compact, conversation, forget, old_days, remove_day
 from tests.monitoring.test_candidates import answered
 
 DAY = 86_400.0
@@ -132,13 +132,30 @@ def test_a_request_is_forgotten_with_all_that_was_said_of_it_and_nothing_else(tm
         lake.store(str(number), [one.model_dump_json() for one in (answered(name), told, score)])
     compact(lake, 3 * DAY)
     lake.store("again", [answered("chatcmpl-a").model_dump_json()])
-    assert forget(lake, "chatcmpl-a") == set(names[:3])
+    assert forget(lake, ["chatcmpl-a"]) == set(names[:3])
     for kind, key in ((Trace, "id"), (Feedback, "trace_id"), (Scored, "trace_id")):
         assert sorted(getattr(one, key) for one in lake.read(kind, "shop")) == names[3:]
     assert all(b"chatcmpl-a~" not in path.read_bytes() for path in lake.folder.rglob("*.parquet"))
     lake.store("0", [answered("chatcmpl-a").model_dump_json()])  # merged before: it counts no more
     assert [one.id for one in lake.read(Trace, "shop")] == names[3:]
-    assert forget(lake, "nobody") == set()
+    assert forget(lake, ["nobody"]) == set()
+
+
+def test_a_request_s_conversation_is_all_that_holds_its_text(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    first = answered("chatcmpl-a")
+    further, unseen = (first.model_copy(update={"id": f"chatcmpl-a{end}", "text": end}) for end in ("-1", "~shadow"))
+    turns = (*first.messages, further.reply, Message(role="user", content="Sure?"))
+    later, stranger = (
+        first.model_copy(update={"id": name, "messages": turns, "customer": customer, "at": 3 * DAY})
+        for name, customer in (("chatcmpl-b", first.customer), ("chatcmpl-c", "somebody else"))
+    )
+    lake.store("0", [one.model_dump_json() for one in (first, further, unseen, answered("chatcmpl-ab"))])
+    lake.store("1", [one.model_dump_json() for one in (later, stranger)])
+    assert conversation(lake, "shop", "chatcmpl-a") == {"chatcmpl-a", "chatcmpl-b"}
+    assert conversation(lake, "shop", "chatcmpl-b") == {"chatcmpl-a", "chatcmpl-b"}
+    assert conversation(lake, "shop", "chatcmpl-c") == {"chatcmpl-c"}
+    assert conversation(lake, "shop", "nobody") == {"nobody"}
 
 
 def test_a_trace_belongs_to_its_request() -> None:

@@ -1,12 +1,13 @@
 """Requests of one conversation become one try: by what was said, by whom and when."""
 
+import inspect
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from components.data.joining import MOST_APART_S, Joined, is_failure, join, refusal, refuse_untold
-from components.errors import DataError
+from components.data.joining import MOST_APART_S, Joined, is_failure, join, kindred, refusal
 from components.records import Message, Tool, ToolCall, Trace, Usage
 
 LOOK = Tool(name="look", parameters={"type": "object", "properties": {"id": {"type": "string"}}})
@@ -126,9 +127,55 @@ def test_a_try_whose_tools_have_no_schema_is_refused_by_its_name() -> None:
     bare = [one.model_copy(update={"tools": ()}) for one in (FIRST, SECOND)]
     whole, unknown = join([FIRST, SECOND])[0].trajectory, join(bare)[0].trajectory
     assert refusal(whole) is None
-    refuse_untold([whole])
-    with pytest.raises(DataError, match=r"the schema of each tool that is called, found none of 'look' \(a#0\)"):
-        refuse_untold([whole, unknown])
+    told = "expected the schema of each tool that is called, found none of 'look' (a#0)"
+    assert refusal(unknown) == told
+    assert refusal(unknown, "line 3") == told.replace("a#0", "line 3")
+
+
+def test_a_client_that_writes_arguments_anew_goes_on_from_the_same_call() -> None:
+    def written(arguments: str) -> Message:
+        made = ToolCall(id="x", name="look", arguments=arguments)
+        return FIRST.reply.model_copy(update={"tool_calls": (made,)})
+
+    same, other = (
+        trace("b", (*ASKED, written(arguments), answer("x")), 2.0) for arguments in (r'{"id":"W\u0031"}', '{"id":"W2"}')
+    )
+    assert paths([FIRST, same]) == [("a", "b")]
+    assert sorted(paths([FIRST, other])) == [("a",), ("b",)]
+
+
+def test_a_conversation_of_many_turns_is_one_try_however_deep_calls_may_be() -> None:
+    traces = [trace("0", ASKED, 0.0, "0")]
+    for number in range(1, 200):
+        traces.append(trace(str(number), following(traces[-1], user("?")), float(number), str(number)))
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+    try:
+        (path,) = paths(traces)
+    finally:
+        sys.setrecursionlimit(usual)
+    assert len(path) == 200
+
+
+def test_what_holds_the_text_of_a_request_is_known_by_it() -> None:
+    plain = {"tools": (), "calls": ()}
+    first = trace("a", ASKED, 1.0, "Sent.", **plain)
+    second = trace("b", following(first, user("When?")), 2.0, "Soon.", **plain)
+    third, other = (trace(name, following(second, user(name)), 9e9, "So.", **plain) for name in "cd")
+    stranger = trace("e", following(second, user("c")), 3.0, customer="c2", **plain)
+    alike = trace("f", ASKED, 3.0, "Sent.", **plain)  # the same words, which nothing follows
+    every = [first, second, third, other, stranger, alike]
+    assert kindred([second], every) == {"a", "c", "d", "f"}
+    assert kindred([first], every) == {"b", "c", "d"}
+    assert kindred([third], every) == {"a", "b", "f"}
+    assert kindred([stranger], every) == set()
+
+
+def test_a_message_that_was_put_into_a_prompt_is_known_where_it_stands_without_it() -> None:
+    prompt = (Message(role="system", content="Sort tickets."), user("Ticket: Where is it?"))
+    first = trace("a", prompt, 1.0, "delivery", tools=(), input={"ticket": "Where is it?"})
+    later = trace("b", (user("Where is it?"), first.reply, user("Sure?")), 2.0, "Yes.", tools=())
+    assert kindred([first], [first, later]) == {"b"} and kindred([later], [first, later]) == {"a"}
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,18 @@ def ask(name: str, user: str, system: str = "") -> Ask:
     return Ask(name, [Message(role="system", content=system), *turns] if system else turns)
 
 
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A model with nano's template and random weights."""
+    from components.engines.transformers_engine import TransformersEngine
+    from components.models import open_model
+    from tests.flows.conftest import save_tiny_model
+
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    save_tiny_model(folder)
+    return TransformersEngine(*open_model(folder))
+
+
 @pytest.fixture(scope="session")
 def make_ask() -> Callable[..., Ask]:
     return ask

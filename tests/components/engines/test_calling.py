@@ -10,15 +10,14 @@ from jsonschema import Draft202012Validator
 from transformers import AutoTokenizer
 
 from components.engines import Ask, Calls, Sampling
-from components.engines.calling import CLOSE, OPEN, Hearing, arguments_schema, spoken
-from components.engines.constraint import Grammar
+from components.engines.calling import CLOSE, OPEN, Hearing, spoken
+from components.engines.constraint import Grammar, Vocabulary
 from components.engines.conversations import Conversations
 from components.engines.transformers_engine import TransformersEngine
 from components.engines.turns import Turns
 from components.errors import EngineError
-from components.models import open_model
 from components.records import Message, Tool, ToolCall
-from tests.flows.conftest import ROOT, save_tiny_model
+from tests.flows.conftest import ROOT
 
 REFUND = Tool(
     name="refund",
@@ -40,13 +39,6 @@ ASKS = [Ask(str(number), [Message(role="user", content=f"ticket {number}")]) for
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_tiny_model(folder)
-    return TransformersEngine(*open_model(folder))
-
-
-@pytest.fixture(scope="module")
 def tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(ROOT / "models" / "nano")
 
@@ -63,7 +55,7 @@ def drawn(engine: TransformersEngine, held: Calls, n: int = 4, most: int = 120, 
 def refused(call: ToolCall) -> bool:
     """Whether a call cannot be carried out."""
     tool = next(tool for tool in TOOLS if tool.name == call.name)
-    return not Draft202012Validator(arguments_schema(tool)).is_valid(json.loads(call.arguments))
+    return not Draft202012Validator(tool.arguments_schema).is_valid(json.loads(call.arguments))
 
 
 def test_a_model_of_random_weights_makes_no_call_that_cannot_be_carried_out(engine: TransformersEngine) -> None:
@@ -118,7 +110,7 @@ def test_a_schema_that_no_grammar_can_follow_is_refused_in_words(engine: Transfo
 @pytest.mark.parametrize("most", [None, 0])
 def test_the_tag_of_a_call_cannot_be_put_together_of_pieces(tokenizer: Any, most: Any) -> None:
     held = Sampling(calls=calls(most=most))
-    grammar = Grammar(tokenizer, len(tokenizer), [tokenizer.eos_token_id], held)
+    grammar = Grammar(Vocabulary(tokenizer, len(tokenizer), [tokenizer.eos_token_id]), held)
     *pieces, last = [id for part in ("so <", "tool", "_", "call", ">") for id in tokenizer.encode(part)]
     assert tokenizer.decode([*pieces, last]) == f"so {OPEN}" and tokenizer.convert_tokens_to_ids(OPEN) not in pieces
     constraint = grammar.constraint(1)
@@ -229,6 +221,14 @@ def test_a_conversation_that_nobody_remembers_is_rendered_to_the_same_tokens(tok
     known.keep(Ask("", conversation()), TOOLS, tokens, CALL)
     asked = Ask("", conversation(spoken(CALL).message, ANSWER))
     assert known.prompt(asked, TOOLS) == Conversations(turns).prompt(asked, TOOLS)
+
+
+def test_arguments_that_can_be_read_but_not_written_again_are_remembered_as_they_are(tokenizer: Any) -> None:
+    known = Conversations(Turns(tokenizer, [tokenizer.eos_token_id]))
+    for depth in range(500, 1000):  # where reading and writing give up depends on the stack
+        nested = ToolCall(id="a", name="ping", arguments='{"a": ' + "[" * depth + "]" * depth + "}")
+        said = Message(role="assistant", content="", tool_calls=(nested,))
+        known.keep(Ask("", conversation(said, ANSWER)), TOOLS, [7], "Yes.")
 
 
 def test_no_more_tokens_are_remembered_than_are_allowed(tokenizer: Any) -> None:

@@ -9,9 +9,7 @@ from jsonschema import Draft202012Validator
 from components.engines import Ask, Sampling
 from components.engines.transformers_engine import TransformersEngine
 from components.errors import EngineError
-from components.models import open_model
 from components.records import Message
-from tests.flows.conftest import save_tiny_model
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -24,13 +22,6 @@ SCHEMA: dict[str, Any] = {
     },
 }
 ASKS = [Ask(str(number), [Message(role="user", content=f"ticket {number}")]) for number in range(6)]
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_tiny_model(folder)
-    return TransformersEngine(*open_model(folder))
 
 
 def test_every_answer_obeys_the_schema_and_ends(engine: TransformersEngine) -> None:
@@ -70,3 +61,12 @@ def test_a_grammar_that_gives_up_gives_no_answer_that_looks_complete(
 ) -> None:
     with pytest.raises(EngineError, match="expected a schema that constrained decoding can follow, found: "):
         engine.generate(ASKS[:1], Sampling(max_new_tokens=40, answer_schema=schema))
+
+
+def test_the_tokens_of_a_model_are_read_once_for_all_grammars(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Sampling(max_new_tokens=5, answer_schema=SCHEMA)
+    first = engine.generate(ASKS, asked)
+    monkeypatch.setattr("llguidance.hf.from_tokenizer", None)  # a second reading would fail
+    assert [one.text for one in engine.generate(ASKS, asked)] == [one.text for one in first]

@@ -186,6 +186,7 @@ def deep(levels: int) -> dict[str, Any]:
         ({"tools": [PING, PING]}, "tools", "found ping twice"),
         ({"tools": [PING] * 4}, "tools", "at most 3 tools, found 4"),
         ({"tools": [{"type": "function", "function": {"name": "p", "description": "x" * 20_000}}]}, "tools", "bytes"),
+        (schema({"type": "objekt", "title": "x" * 20_000}), "tools", "at most 20,000 bytes"),
         ({"tool_choice": "always"}, "tool_choice", "expected none, auto, required"),
         ({"tool_choice": {"type": "function", "function": {"name": "pong"}}}, "tool_choice", "found 'pong'"),
         ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice", "expected none, auto, required"),
@@ -203,6 +204,12 @@ def test_what_cannot_be_is_refused_in_openai_s_form(
     assert (reply.status_code, error["type"]) == (400, "invalid_request_error"), reply.text
     assert told in error["message"]
     assert error["param"] == param or (param and error["param"].startswith(f"{param}."))
+
+
+def test_a_stream_with_a_tool_that_has_no_schema_is_refused_before_it_begins(address: str) -> None:
+    body = {"model": "triage", "messages": HELLO, "stream": True, "tools": [PING, *schema({"type": "x"})["tools"]]}
+    reply = httpx.post(f"{address}/chat/completions", json=body, timeout=30)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "tools.1.function.parameters")
 
 
 @pytest.mark.parametrize("levels", [60, 400])
