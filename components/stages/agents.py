@@ -18,6 +18,7 @@ from components.tasks import (
     EnginePolicy,
     Policy,
     Replay,
+    call_text,
     completion_of,
     demonstrated,
     open_environment,
@@ -78,11 +79,7 @@ def certified(name: str, cases: int, seed: int) -> dict[str, Interval]:
 def turns_of(trajectory: Trajectory) -> list[str]:
     """The assistant's turns of a try, with calls as models write them."""
     return [
-        message.content
-        + "".join(
-            f'<tool_call>{{"name": "{call.name}", "arguments": {call.arguments}}}</tool_call>'
-            for call in message.tool_calls
-        )
+        message.content + "".join(call_text(call.name, call.arguments) for call in message.tool_calls)
         for message in trajectory.messages
         if message.role == "assistant"
     ]

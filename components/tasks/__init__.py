@@ -3,6 +3,7 @@
 Decides how a try goes on and when it ends, the same in evaluation, RL and play; how good it was, scorers decide.
 """
 
+from components.tasks.calls import call_text
 from components.tasks.demonstrations import demonstrated, is_clean, problem_of, under
 from components.tasks.environment import EnvironmentSpec, open_environment
 from components.tasks.policy import Dialogue, EnginePolicy, Policy, Replay, Said
@@ -18,6 +19,7 @@ __all__ = [
     "Said",
     "Start",
     "attempted",
+    "call_text",
     "completion_of",
     "demonstrated",
     "is_clean",

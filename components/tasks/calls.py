@@ -1,18 +1,18 @@
-"""Calls of tools in what a model wrote, in the form of Hermes, Qwen and nano: JSON between `<tool_call>` tags.
+"""Calls of tools as models write them, in the form of Hermes, Qwen and nano: JSON between `<tool_call>` tags.
 
 Decides what is a call and whether it can be carried out; a call that cannot is told to the model with the reason.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from components.engines.calling import CLOSE, OPEN
 from components.records import Tool
 
-OPEN, CLOSE = "<tool_call>", "</tool_call>"
 _BLANKS, _DECODER = re.compile(r"\s*+"), json.JSONDecoder()
 _WRITTEN = re.compile(r'\{\s*+"name"\s*+:\s*+"(?:[^"\\]|\\.)*+"\s*+,\s*+"arguments"\s*+:\s*+(\{.*\})\s*+\}', re.DOTALL)
 
@@ -24,6 +24,12 @@ class Written:
     name: str
     arguments: str
     problem: str = ""
+
+
+def call_text(name: str, arguments: Mapping[str, Any] | str) -> str:
+    """A call as models write it; arguments that are a text already stand as they are."""
+    written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return f'{OPEN}{{"name": {json.dumps(name)}, "arguments": {written}}}{CLOSE}'
 
 
 def split(text: str) -> tuple[str, list[Written]]:

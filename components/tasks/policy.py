@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from components.engines import Sampling
+from components.engines.calling import OPEN
 from components.engines.thinking import answer_of
 from components.engines.turns import Turns
 from components.errors import EngineError
@@ -78,8 +79,8 @@ class EnginePolicy:
                 "expected an agent to be a model of this process (engine.kind: transformers, prompting: null), "
                 f"found {type(engine).__name__}"
             )
-        if "<tool_call>" not in str(engine.tokenizer.chat_template):
-            raise EngineError("expected a chat template that writes calls of tools as <tool_call>, found another")
+        if OPEN not in str(engine.tokenizer.chat_template):
+            raise EngineError(f"expected a chat template that writes calls of tools as {OPEN}, found another")
         self._engine, self._temperature, self._seed = engine, temperature, seed
         self._turns = Turns(engine.tokenizer, engine.ends, engine.chat)
 
