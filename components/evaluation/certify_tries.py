@@ -139,7 +139,7 @@ def tricks(trial: TryTrial, clerk: Clerk) -> dict[str, Exploit]:
         if decided:
             value = sum(score.value for _, score in decided) / len(decided)
             passed = share([(group, score.passed) for group, score in decided])
-            earned[name.replace(" ", "_")] = Exploit(value=value, passed=passed, answer=tries[0][1].text[:300])
+            earned[name] = Exploit(value=value, passed=passed, answer=tries[0][1].text[:300])
     return earned
 
 

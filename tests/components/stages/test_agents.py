@@ -2,16 +2,17 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from components.engines.chat import Chat
 from components.engines.transformers_engine import Continued
-from components.errors import ConfigError, EngineError
+from components.errors import ConfigError, EngineError, ScorerError
 from components.opening import Opened
-from components.records import Message, Tool, ToolCall, Trajectory, Usage
+from components.records import Completion, Example, Message, Score, Tool, ToolCall, Trajectory, Usage
 from components.stages.advise import advise_run
+from components.stages.agents import certified
 from components.stages.climb import contender
 from components.stages.evaluate import characters
 from components.stages.run import Run
@@ -125,3 +126,29 @@ def test_a_tool_that_no_environment_has_is_refused_before_anything_runs(run: Run
     wrong = replace(run, workload=DESK.model_copy(update={"agent": agent.model_copy(update={"hand_over": "fly"})}))
     with pytest.raises(ConfigError, match=r"agent\.hand_over: expected one of cancel_order, .*, found fly"):
         wrong.refuse_agent()
+
+
+class Doubtful:
+    """A scorer that notes how tries ended, and cannot decide."""
+
+    ended: ClassVar[list[str]] = []
+
+    def __init__(self, schema: Any) -> None: ...
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        assert completion.trajectory is not None
+        self.ended.append(completion.trajectory.stop_reason)
+        raise ScorerError("away")
+
+
+def test_agents_without_work_are_tried_within_the_workload_s_limits_and_by_a_scorer_that_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = (ROOT / "params/workloads/desk.yaml").read_text(encoding="utf-8")
+    scorer = "scorer:\n  weighted: {tests.components.stages.test_agents:Doubtful: 1.0}\n"
+    short = settings.replace("turns: 10", "turns: 1").replace("scorer:\n  weighted: {final", f"{scorer}  # {{final", 1)
+    (tmp_path / "desk.yaml").write_text(short, encoding="utf-8")
+    monkeypatch.setattr("components.stages.agents.WORKLOADS", tmp_path)
+    with pytest.raises(ScorerError, match="fails on at most"):
+        certified("desk", 3, 0)
+    assert Doubtful.ended == ["max_turns"] * 3
