@@ -16,10 +16,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
 from components.errors import ConfigError
+from components.params.agent import MCP
 from components.records import Tool
 
 NOT_TOOLS = ("reset", "get_reward")
@@ -41,13 +43,14 @@ class EnvironmentSpec:
     tools: tuple[Tool, ...]
 
 
+@lru_cache(maxsize=16)
 def open_environment(address: str) -> EnvironmentSpec:
-    """The environment of `module:Class`, or of `mcp:` and an MCP server.
+    """The environment of `module:Class`, or of `mcp:` and an MCP server, which is asked for its tools once a process.
 
     Raises:
         ConfigError: There is none, or it does not keep the contract.
     """
-    if address.startswith("mcp:"):
+    if address.startswith(MCP):
         from components.tasks.mcp_tools import open_mcp
 
         return open_mcp(address)

@@ -1,5 +1,6 @@
 """What stages make of an agent: its tries by name, what a rung's are priced by, and how the gate is told of them."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from components.stages.advise import advise_run
 from components.stages.agents import certified
 from components.stages.climb import contender
 from components.stages.evaluate import characters
+from components.stages.graph import nodes
 from components.stages.run import Run
 from components.tasks import attempted
 from components.tracking import NullTracker
@@ -126,6 +128,16 @@ def test_a_tool_that_no_environment_has_is_refused_before_anything_runs(run: Run
     wrong = replace(run, workload=DESK.model_copy(update={"agent": agent.model_copy(update={"hand_over": "fly"})}))
     with pytest.raises(ConfigError, match=r"agent\.hand_over: expected one of cancel_order, .*, found fly"):
         wrong.refuse_agent()
+
+
+def test_a_stage_depends_on_the_files_that_an_mcp_server_s_command_names() -> None:
+    run, server = Run.load("desk-nano-quick"), "tests/components/tasks/mcp_server.py"
+    assert run.workload.agent is not None
+    agent = run.workload.agent.model_copy(update={"environment": f"mcp:/usr/bin/env python {server} 9000"})
+    served = replace(run, workload=run.workload.model_copy(update={"agent": agent}))
+    answers = next(node for node in nodes(served) if node.name.startswith("answer-"))
+    assert {server, "components/tasks"} <= set(answers.deps)
+    assert not [dep for dep in answers.deps if dep.startswith("/") or "9000" in dep]
 
 
 class Doubtful:
