@@ -147,8 +147,12 @@ class Place:
         return self._do(name, call)
 
     def has(self, hook: str) -> bool:
-        """Whether it has an optional method."""
-        return callable(getattr(self._environment, hook, None))
+        """Whether it has an optional method.
+
+        Raises:
+            EnvironmentFailure: It fails to tell.
+        """
+        return self._do(hook, lambda: callable(getattr(self._environment, hook, None)))
 
     def hook(self, name: str, *arguments: Any) -> Any:
         """What an optional method returns, or an attribute is; None where it has none.
@@ -165,9 +169,9 @@ class Place:
 
     def close(self) -> None:
         """Let it go; what it raises then changes nothing."""
-        if not self._hung and self._environment is not None and self.has("_close"):
+        if not self._hung and self._environment is not None:
             with suppress(EnvironmentFailure):
-                self._do("_close", self._environment._close)
+                self.hook("_close")
         self._asked.put(None)
 
     def _do(self, name: str, work: Callable[[], Any]) -> Any:
