@@ -211,6 +211,16 @@ class Trajectory(Record):
         """All calls, in order."""
         return tuple(call for turn in self.messages for call in turn.tool_calls)
 
+    @property
+    def undescribed(self) -> tuple[str, ...]:
+        """The tools that were called and whose schemas are not here: nobody can learn to call them."""
+        return tuple(sorted({call.name for call in self.calls} - {tool.name for tool in self.tools}))
+
+    @property
+    def first_turn(self) -> int | None:
+        """The place of the assistant's first message, None where it said nothing."""
+        return next((at for at, message in enumerate(self.messages) if message.role == "assistant"), None)
+
 
 class Completion(Record):
     """What a model answered to one example; `error` says why there is no answer.

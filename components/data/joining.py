@@ -63,7 +63,7 @@ def join(traces: Sequence[Trace], scores: Mapping[str, float] | None = None) -> 
 
 def refusal(trajectory: Trajectory) -> str | None:
     """Why a try teaches nothing: a tool was called whose schema is not known; None where that is not so."""
-    unknown = sorted({call.name for call in trajectory.calls} - {tool.name for tool in trajectory.tools})
+    unknown = trajectory.undescribed
     if not unknown:
         return None
     return f"expected the schema of each tool that is called, found none of {unknown[0]!r:.60} ({trajectory.id})"

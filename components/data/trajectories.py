@@ -123,23 +123,23 @@ def _of_messages(record: Mapping[str, Any], where: str) -> Imported:
     refuse_strangers(messages, where)
     tools = tools_of(record.get("tools"), where)
     name = str(record.get("task_id", record.get("id", where)))
-    _refuse_without_tools(messages, tools, name)
     reward = next((record[key] for key in _REWARDS if key in record), None)
-    return _imported(name, record.get("trial"), messages, tools=tools, reward=_reward(reward, where))
+    entry = _imported(name, record.get("trial"), messages, tools=tools, reward=_reward(reward, where))
+    return _with_schemas(entry, name)
 
 
 def _of_trace(trace: Traced, path: Path) -> Imported:
     where = f"{path}, trace {trace.id}"
     messages = messages_of(trace.messages, where)
     tools = tools_of(trace.tools, where)
-    _refuse_without_tools(messages, tools, f"trace {trace.id}")
-    return _imported(trace.task or trace.id, None, messages, tools=tools, reward=_reward(trace.reward, where))
+    entry = _imported(trace.task or trace.id, None, messages, tools=tools, reward=_reward(trace.reward, where))
+    return _with_schemas(entry, f"trace {trace.id}")
 
 
-def _refuse_without_tools(messages: tuple[Message, ...], tools: Any, name: str) -> None:
-    called = [call.name for message in messages for call in message.tool_calls]
-    if unknown := sorted(set(called) - {tool.name for tool in tools}):
+def _with_schemas(entry: Imported, name: str) -> Imported:
+    if unknown := entry.trajectory.undescribed:
         raise DataError(f"expected the schema of each tool that is called, found none of {unknown[0]!r:.60} ({name})")
+    return entry
 
 
 def _imported(task: str, trial: Any, messages: tuple[Message, ...], **outcome: Any) -> Imported:

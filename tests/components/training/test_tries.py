@@ -139,8 +139,8 @@ def test_only_what_the_assistant_said_and_called_is_trained_on() -> None:
 def test_tries_that_cannot_be_trained_on_are_refused_by_name() -> None:
     tokenizer = AutoTokenizer.from_pretrained(NANO)
     for one, said in (
-        (trajectory(tools=()), r"schema of each called tool.*'ring' \(e#0\)"),
-        (trajectory(messages=trajectory().messages[:2]), r"assistant answers.*e#0"),
+        (trajectory(tools=()), r"no schema of the tool 'ring' \(e#0\)"),
+        (trajectory(messages=trajectory().messages[:2]), r"no turn of the assistant.*e#0"),
     ):
         with pytest.raises(DataError, match=said):
             encode_trajectories(tokenizer, [one], 2048)
