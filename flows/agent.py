@@ -85,10 +85,11 @@ def certify(
     from components.evaluation.agent_exploits import MOST_PASSED
     from components.stages.agents import certified
 
-    shares = certified(workload, cases, seed)
-    for name, share in shares.items():
-        typer.echo(f"{name}: {share.value:.1%} of {cases:,} cases pass ({share.low:.1%} to {share.high:.1%})")
-    if any(share.value > MOST_PASSED for share in shares.values()):
+    earned = {name: trick.passed for name, trick in certified(workload, cases, seed).items()}
+    for name, share in earned.items():
+        agent_name = name.replace("_", " ")
+        typer.echo(f"{agent_name}: {share.value:.1%} of {share.n:,} cases pass ({share.low:.1%} to {share.high:.1%})")
+    if any(share.value > MOST_PASSED for share in earned.values()):
         raise typer.Exit(1)
 
 

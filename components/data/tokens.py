@@ -40,9 +40,7 @@ class ConversationTokens:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        if not tokenizer.chat_template:
-            raise ConfigError(f"expected a chat template in the tokenizer, found none ({tokenizer.name_or_path})")
-        self._chat = Chat(tokenizer)
+        self._chat = _chat_of(tokenizer)
         self._specials = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._examples: Sequence[Example] = ()
         self._prompt_lengths: dict[Prompt, list[int]] = {}
@@ -96,6 +94,12 @@ class ConversationTokens:
         return [lengths[text] for text in texts]
 
 
+def _chat_of(tokenizer: Any) -> Chat:
+    if not tokenizer.chat_template:
+        raise ConfigError(f"expected a chat template in the tokenizer, found none ({tokenizer.name_or_path})")
+    return Chat(tokenizer)
+
+
 class TryTokens:
     """Counts the tokens of an agent's demonstrations under prompts, with the tools that the template tells of.
 
@@ -104,9 +108,7 @@ class TryTokens:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        if not tokenizer.chat_template:
-            raise ConfigError(f"expected a chat template in the tokenizer, found none ({tokenizer.name_or_path})")
-        self._chat = Chat(tokenizer)
+        self._chat = _chat_of(tokenizer)
         self._known: dict[str, int] = {}
 
     def longest(self, prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[int]:
@@ -115,16 +117,17 @@ class TryTokens:
         Raises:
             ConfigError: The chat template refuses tools, or turns of a try.
         """
-        return [max(self._of(prompt, example) for prompt in prompts) for example in examples]
+        return [self._of(prompts, example) for example in examples]
 
-    def _of(self, prompt: Prompt, example: Example) -> int:
-        """Those of the opening, and those of the turns behind it: control tokens stand between them."""
+    def _of(self, prompts: Sequence[Prompt], example: Example) -> int:
+        """Those of the longest opening, and those of the turns behind it: control tokens stand between them."""
         if problem_of(example.demonstration):
             return 0
-        whole = under(prompt.messages(example), demonstrated(example))
-        first = next(at for at, message in enumerate(whole.messages) if message.role == "assistant")
-        opening = self._count(whole.messages[:first], whole.tools)
-        return opening + self._count((_ASKED, *whole.messages[first:])) - self._count((_ASKED,))
+        trajectory = demonstrated(example)
+        tries = [under(prompt.messages(example), trajectory) for prompt in prompts]
+        opening = max(self._count(each.messages[: each.first_turn], each.tools) for each in tries)
+        turns = trajectory.messages[trajectory.first_turn :]
+        return opening + self._count((_ASKED, *turns)) - self._count((_ASKED,))
 
     def _count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """Tokens of messages; openings come again, and are counted once."""

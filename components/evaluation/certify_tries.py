@@ -4,7 +4,6 @@ Decides whose tries it is tried on: an agent that does what the reference says, 
 ones that leave a part of it out, and agents that do no work. What counts as too wrong is `certificate`'s.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ from components.evaluation.certify import SAME, Clerk, Judge
 from components.params import AgentParams, CertificateParams, Limits
 from components.records import Completion, Example, Message, Score
 from components.scorers.trajectories import reference_of
-from components.tasks import Dialogue, Policy, Said, completion_of, open_environment, roll, start_of
+from components.tasks import Dialogue, Policy, Said, call_text, completion_of, open_environment, roll, start_of
 
 RIGHT, WRONG = "what the reference says", "what another task's reference says"
 Reference = Mapping[str, Any]
@@ -52,7 +51,7 @@ class Following:
         if not called and sum(message.role == "user" for message in dialogue.messages) < self._turns:
             return Said("What else should I know?")
         if not called and (calls := calls_of(reference)):
-            return Said("".join(f"<tool_call>{json.dumps(dict(call))}</tool_call>" for call in calls))
+            return Said("".join(call_text(call["name"], call.get("arguments", {})) for call in calls))
         return Said(" ".join(reference.get("said", [])) or "That is it.")
 
 
@@ -140,7 +139,7 @@ def tricks(trial: TryTrial, clerk: Clerk) -> dict[str, Exploit]:
         if decided:
             value = sum(score.value for _, score in decided) / len(decided)
             passed = share([(group, score.passed) for group, score in decided])
-            earned[name.replace(" ", "_")] = Exploit(value=value, passed=passed, answer=tries[0][1].text[:300])
+            earned[name] = Exploit(value=value, passed=passed, answer=tries[0][1].text[:300])
     return earned
 
 

@@ -51,12 +51,8 @@ def shares_by_k(outcomes: Sequence[Sequence[bool]]) -> tuple[TrialShare, ...]:
 
 
 def tries_of(completions: Sequence[Completion], judged: Sequence[Judged]) -> TriesResult | None:
-    """How an agent's tries went; None where answers are none. What the scorer could not decide is left out of pass^k.
-
-    Raises:
-        DataError: There is no completion.
-    """
-    tries = {one.example_id: one.trajectory for one in completions if one.trajectory is not None}
+    """How an agent's tries went; None where answers are none. What no scorer decided is left out of pass^k."""
+    tries = {answer.example_id: answer.trajectory for answer in completions if answer.trajectory is not None}
     if not tries:
         return None
     solved: dict[str, list[bool]] = defaultdict(list)
@@ -64,16 +60,16 @@ def tries_of(completions: Sequence[Completion], judged: Sequence[Judged]) -> Tri
         if verdict.score is not None and verdict.example_id in tries:
             solved[tries[verdict.example_id].example_id].append(verdict.score.passed)
     made = list(tries.values())
-    calls, invalid = sum(one.tool_calls for one in made), sum(one.invalid_calls for one in made)
+    calls, invalid = sum(attempt.tool_calls for attempt in made), sum(attempt.invalid_calls for attempt in made)
     return TriesResult(
-        tasks=len({one.example_id for one in made}),
+        tasks=len({attempt.example_id for attempt in made}),
         tries=len(made),
         by_k=shares_by_k(list(solved.values())),
-        turns=fmean(one.turns for one in made),
-        calls=fmean(one.tool_calls + one.invalid_calls for one in made),
+        turns=fmean(attempt.turns for attempt in made),
+        calls=fmean(attempt.tool_calls + attempt.invalid_calls for attempt in made),
         invalid_calls=invalid / (calls + invalid) if calls + invalid else 0.0,
-        tool_errors=sum(one.tool_errors for one in made) / calls if calls else 0.0,
-        stop_reasons=dict(Counter(one.stop_reason for one in made).most_common()),
+        tool_errors=sum(attempt.tool_errors for attempt in made) / calls if calls else 0.0,
+        stop_reasons=dict(Counter(attempt.stop_reason for attempt in made).most_common()),
     )
 
 

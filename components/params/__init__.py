@@ -5,7 +5,7 @@ are not settings: they come from the environment.
 """
 
 from components.params.advice import AdviceParams
-from components.params.agent import AgentParams, Limits
+from components.params.agent import MCP, AgentParams, Limits
 from components.params.economics import EconomicsParams
 from components.params.ladder import BASE, FirstLookParams, LadderParams, RungParams
 from components.params.loading import Settings, changed, load, read_text, read_yaml
@@ -80,13 +80,13 @@ from components.params.workload import (
 )
 
 __all__ = [
-    "BASE", "SPLITS", "AccessParams", "AdviceParams", "AgentParams", "ApiParams", "ArchitectureParams", "AuditParams",
-    "CertificateParams", "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams", "EconomicsParams",
-    "EngineParams", "Environment", "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource", "FirstLookParams",
-    "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams", "HttpParams",
-    "HuggingFaceSource", "JudgeParams", "LabellingParams", "LadderParams", "LauncherParams", "Limits", "LoraParams",
-    "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams", "Pipeline", "Precision", "PretrainParams",
-    "ProbeParams", "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams",
+    "BASE", "MCP", "SPLITS", "AccessParams", "AdviceParams", "AgentParams", "ApiParams", "ArchitectureParams",
+    "AuditParams", "CertificateParams", "Columns", "ConflictingInputs", "ConnectionParams", "CurriculumParams",
+    "EconomicsParams", "EngineParams", "Environment", "FallbackParams", "FeedbackParams", "FieldMatch", "FileSource",
+    "FirstLookParams", "FormatRulesParams", "GateParams", "GeneratedSource", "HackingParams", "HarvestParams",
+    "HttpParams", "HuggingFaceSource", "JudgeParams", "LabellingParams", "LadderParams", "LauncherParams", "Limits",
+    "LoraParams", "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams", "Pipeline", "Precision",
+    "PretrainParams", "ProbeParams", "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams",
     "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "S3Params", "ScorerParams", "ServingParams",
     "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams",
     "StorageParams", "TextRules", "TokenizerParams", "Traffic", "TrajectoryParams", "UpstreamParams",

@@ -1,8 +1,13 @@
 """Settings of an agent: what it works in, when a try ends, and how often a task is tried."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from components.params.loading import Settings
+
+MCP = "mcp:"
+AgentEnvironment = Annotated[str, Field(pattern=rf"^({MCP}.+|[\w.]+:\w+)$")]
 
 
 class Limits(Settings):
@@ -21,9 +26,8 @@ class Limits(Settings):
 class AgentParams(Settings):
     """What an agent works in. A workload with this section asks for tries at tasks, and not for answers."""
 
-    environment: str = Field(
-        pattern=r"^(mcp:.+|[\w.]+:\w+)$",
-        description="module:Class, whose public methods are the tools, or mcp: and the command or address of a server.",
+    environment: AgentEnvironment = Field(
+        description="module:Class, whose public methods are the tools, or mcp: and the command or address of a server."
     )
     limits: Limits = Limits()
     max_tokens: int = Field(

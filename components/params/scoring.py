@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from components.params.agent import AgentEnvironment
 from components.params.loading import Settings
 from components.params.profile import ApiParams
 from components.params.sandbox import UnitTestsParams
@@ -126,7 +127,7 @@ class HttpParams(Settings):
 class TrajectoryParams(Settings):
     """How an agent's tries are judged beside their references: calls, what must be said, calls that must be made."""
 
-    environment: Imported = Field(description="module:Class in which the reference's calls are replayed.")
+    environment: AgentEnvironment = Field(description="The agent's, in which the reference's calls are replayed.")
     forbidden: tuple[str, ...] = Field(default=(), description="Tools that must not be called.")
     before: dict[str, tuple[str, ...]] = Field(
         default={}, description="Tool → tools of which one must be called before, with the same first argument."

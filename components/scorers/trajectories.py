@@ -13,7 +13,7 @@ from typing import Any
 from components.errors import ScorerError
 from components.params import Limits, TrajectoryParams
 from components.records import Completion, Example, Message, Score, ToolCall, Trajectory
-from components.tasks import EnvironmentSpec, Replay, open_environment, roll, start_of
+from components.tasks import EnvironmentSpec, Replay, call_text, open_environment, roll, start_of
 
 Call = Mapping[str, Any]
 _ASK = Message(role="user", content="-")
@@ -69,7 +69,7 @@ def replayed(spec: EnvironmentSpec, example: Example) -> str:
         ScorerError: They cannot be made.
     """
     calls = reference_of(example.reference, example.id).get("calls", [])
-    turn = "".join(f"<tool_call>{json.dumps(dict(call))}</tool_call>" for call in calls)
+    turn = "".join(call_text(call["name"], call.get("arguments", {})) for call in calls)
     limits = Limits(turns=1, tool_calls=max(1, len(calls)), invalid_calls=1)
     replay = roll(spec, Replay({example.id: [turn]}), [start_of(example, [_ASK])], limits)[0].trajectory
     if replay.error or replay.tool_errors or replay.invalid_calls or replay.final_state is None:

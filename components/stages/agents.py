@@ -1,23 +1,26 @@
 """Tries at an agent's workload outside of a climb: one shown, and the scorer on trial."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from components.data.sources import generated, input_columns
 from components.engines import open_engine
 from components.errors import ConfigError
-from components.evaluation.agent_exploits import agents_without_work, passed_share
+from components.evaluation.certificate import Exploit
+from components.evaluation.certify import Clerk
+from components.evaluation.certify_tries import TryTrial, tricks
 from components.opening import PROMPT_FILE
 from components.params import AgentParams, EngineParams, GeneratedSource, Workload, load
 from components.prompts import Prompt, load_prompt
-from components.records import Example, Interval, Message, Record, Score, Trajectory
-from components.scorers import build
-from components.scorers.protocol import Outcome, score_all
+from components.records import Example, Record, Score, Trajectory
+from components.scorers import Failures, Outcome, Pair, build, score_all
 from components.stages.run import PROMPTS, WORKLOADS
 from components.tasks import (
     EnginePolicy,
     Policy,
     Replay,
+    call_text,
     completion_of,
     demonstrated,
     open_environment,
@@ -53,36 +56,35 @@ def played(name: str, case: int, seed: int, model: Path | None) -> Played:
         policy = EnginePolicy(open_engine(EngineParams(batch_tokens=BATCH_TOKENS), model))
     (rolled,) = roll(spec, policy, [start_of(example, prompt.messages(example))], agent.limits)
     scorer = build(workload.scorer, workload.output)
-    outcome: Outcome = score_all(scorer, [(example, completion_of(rolled.trajectory))])[0]
+    outcome = score_all(scorer, [(example, completion_of(rolled.trajectory))])[0]
     if isinstance(outcome, Score):
         return Played(trajectory=rolled.trajectory, score=outcome)
     return Played(trajectory=rolled.trajectory, score=None, failure=str(outcome))
 
 
-def certified(name: str, cases: int, seed: int) -> dict[str, Interval]:
-    """The share of cases that each agent without work passes.
+def certified(name: str, cases: int, seed: int) -> dict[str, Exploit]:
+    """What each agent without work earns, and the share of cases that it passes, as in the workload's certificate.
 
     Raises:
         ConfigError: There is no such workload, or it is no agent's.
+        ScorerError: The scorer cannot decide on more than `scorer.max_failed_share`.
     """
     workload, agent = _workload(name)
-    spec, scorer = open_environment(agent.environment), build(workload.scorer, workload.output)
-    prompt = _prompt(workload, None)
-    asked: list[tuple[Example, list[Message]]] = [
-        (example, prompt.messages(example)) for example in _cases(workload, cases, seed)
-    ]
-    agents = agents_without_work(agent.hand_over, agent.user_turns)
-    return {name: passed_share(spec, policy, asked, scorer) for name, policy in agents.items()}
+    scorer, failures = build(workload.scorer, workload.output), Failures(workload.scorer.max_failed_share)
+
+    def judge(pairs: Sequence[Pair]) -> list[Outcome]:
+        outcomes = score_all(scorer, pairs)
+        failures.add(outcomes)
+        return outcomes
+
+    trial = TryTrial(name, agent, _cases(workload, cases, seed), _prompt(workload, None).messages, probes=cases)
+    return tricks(trial, Clerk(judge))
 
 
 def turns_of(trajectory: Trajectory) -> list[str]:
     """The assistant's turns of a try, with calls as models write them."""
     return [
-        message.content
-        + "".join(
-            f'<tool_call>{{"name": "{call.name}", "arguments": {call.arguments}}}</tool_call>'
-            for call in message.tool_calls
-        )
+        message.content + "".join(call_text(call.name, call.arguments) for call in message.tool_calls)
         for message in trajectory.messages
         if message.role == "assistant"
     ]
@@ -103,10 +105,11 @@ def _prompt(workload: Workload, model: Path | None) -> Prompt:
 
 
 def _workload(name: str) -> tuple[Workload, AgentParams]:
-    known = {path.stem: load(path, Workload) for path in sorted(WORKLOADS.glob("*.yaml"))}
-    agents = {key: (one, one.agent) for key, one in known.items() if one.agent is not None}
-    if name not in agents:
-        raise ConfigError(
-            f"expected a workload with a section `agent` ({', '.join(agents)}), found {name} ({WORKLOADS})"
-        )
-    return agents[name]
+    path = WORKLOADS / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in WORKLOADS.glob("*.yaml")))
+        raise ConfigError(f"expected one of {known}, found {name} ({WORKLOADS})")
+    workload = load(path, Workload)
+    if workload.agent is None:
+        raise ConfigError(f"expected a workload with a section `agent`, found none ({path})")
+    return workload, workload.agent

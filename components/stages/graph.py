@@ -6,6 +6,7 @@ installed code in code.yaml; nobody edits these.
 """
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from components.data.opinions import KINDS
 from components.ladder import PlannedRung
 from components.methods import NAMES
 from components.models import model_folder
-from components.params import BASE, Environment, GeneratedSource, HuggingFaceSource, Profile, load
+from components.params import BASE, MCP, Environment, GeneratedSource, HuggingFaceSource, Profile, load
 from components.stages.answers import answers_folder
 from components.stages.audit import SUSPECTS, audit_folder
 from components.stages.certified import permit_file
@@ -413,12 +414,14 @@ def _scorer_files(run: Run) -> list[str]:
 
 
 def _agent_files(run: Run) -> list[str]:
-    """The loop of an agent's tries, and the code of what it works in."""
+    """The loop of an agent's tries, and the code of what it works in: of an MCP server what its command names."""
     agent = run.workload.agent
     if agent is None:
         return []
-    module, _, _ = agent.environment.partition(":")
-    return [TASKS, *([] if agent.environment.startswith("mcp:") else [_module(module)])]
+    if agent.environment.startswith(MCP):
+        words = map(Path, shlex.split(agent.environment.removeprefix(MCP)))
+        return [TASKS, *(str(word) for word in words if not word.is_absolute() and located(word).is_file())]
+    return [TASKS, _module(agent.environment.partition(":")[0])]
 
 
 def _judging_files(run: Run) -> list[str]:

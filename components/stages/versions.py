@@ -13,7 +13,7 @@ from components.evaluation import changes, common, compare, compare_slices, slic
 from components.evaluation.clusters import codes_of
 from components.evaluation.compare import Layout
 from components.evaluation.paired import holm
-from components.opening import over
+from components.opening import Opened, over
 from components.records import Comparison, Completion, Example, Record, SliceComparison, read_jsonl, write_jsonl
 from components.registry import registered, registered_number
 from components.stages.answers import answers_folder, opened_rung, opened_version
@@ -92,8 +92,12 @@ def answers_of(
     """A version's completions: those that the evaluation kept, or those that it gives now, kept for the next time."""
     path = _kept(run, name, split)
     if not _answers(path, examples):
-        asked = run.examples("test") if split == "test" else examples
-        write_jsonl(path, _ask(run, name, asked, run.trials if split == "test" else None))
+        opened = _opened(run, name)
+        if split == "test":  # as the evaluation asks: so often where they are an agent's
+            answers = opened.attempt(run.examples("test"), run.seed, run.trials)
+        else:
+            answers = opened.answer(examples, run.seed)
+        write_jsonl(path, answers.completions)
     return read_jsonl(path, Completion)
 
 
@@ -118,16 +122,13 @@ def _version(run: Run, name: str) -> int | None:
     return int(name) if name.isdigit() else registered(run.workload.name, name).number
 
 
-def _ask(run: Run, name: str, examples: Sequence[Example], trials: int | None) -> list[Completion]:
-    """Answers as the evaluation asks for them, so often where they are an agent's; None: greedy ones."""
+def _opened(run: Run, name: str) -> Opened:
+    """What answers for a version."""
     if run.is_made(name):
-        opened = opened_rung(run, run.rung(name))
-    elif (number := _version(run, name)) is not None:
-        opened = opened_version(run, registered_number(run.workload.name, number))
-    else:
-        opened = over(open_prompting(run.profile, run.workload.incumbent), run.prompt(name), run.workload, run.profile)
-    answers = opened.answer(examples, run.seed) if trials is None else opened.attempt(examples, run.seed, trials)
-    return answers.completions
+        return opened_rung(run, run.rung(name))
+    if (number := _version(run, name)) is not None:
+        return opened_version(run, registered_number(run.workload.name, number))
+    return over(open_prompting(run.profile, run.workload.incumbent), run.prompt(name), run.workload, run.profile)
 
 
 def _answers(path: Path, examples: Sequence[Example]) -> bool:

@@ -3,7 +3,8 @@
 Decides how a try goes on and when it ends, the same in evaluation, RL and play; how good it was, scorers decide.
 """
 
-from components.tasks.demonstrations import demonstrated, is_clean, problem_of, under
+from components.tasks.calls import call_text
+from components.tasks.demonstrations import demonstrated, is_clean, problem_of, under, unfit
 from components.tasks.environment import EnvironmentSpec, open_environment
 from components.tasks.policy import Dialogue, EnginePolicy, Policy, Replay, Said
 from components.tasks.rollout import Rolled, Start, attempted, completion_of, roll, start_of, trial_id
@@ -18,6 +19,7 @@ __all__ = [
     "Said",
     "Start",
     "attempted",
+    "call_text",
     "completion_of",
     "demonstrated",
     "is_clean",
@@ -27,4 +29,5 @@ __all__ = [
     "start_of",
     "trial_id",
     "under",
+    "unfit",
 ]

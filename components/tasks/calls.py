@@ -1,11 +1,11 @@
-"""Calls of tools in what a model wrote, in the form of Hermes, Qwen and nano: JSON between `<tool_call>` tags.
+"""Calls of tools as models write them, in the form of Hermes, Qwen and nano: JSON between `<tool_call>` tags.
 
 Decides what is a call and whether it can be carried out; a call that cannot is told to the model with the reason.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,6 +24,12 @@ class Written:
     name: str
     arguments: str
     problem: str = ""
+
+
+def call_text(name: str, arguments: Mapping[str, Any] | str) -> str:
+    """A call as models write it; arguments that are a text already stand as they are."""
+    written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return f'{OPEN}{{"name": {json.dumps(name)}, "arguments": {written}}}{CLOSE}'
 
 
 def split(text: str) -> tuple[str, list[Written]]:

@@ -28,9 +28,12 @@ def demonstrated(example: Example) -> Trajectory:
 def problem_of(demonstration: str) -> str | None:
     """What is wrong with a demonstration's text; None where it is a try that can be learnt from."""
     trajectory, problem = _read(demonstration)
-    if trajectory is None:
-        return problem
-    if (first := _first(trajectory)) is None or first == 0:
+    return problem if trajectory is None else unfit(trajectory)
+
+
+def unfit(trajectory: Trajectory) -> str | None:
+    """Why nothing can be learnt from a try; None where something can."""
+    if not trajectory.first_turn:
         return "no turn of the assistant behind what was asked"
     if unknown := trajectory.unknown_tools:
         return f"no schema of the tool {unknown[0]!r:.60}"
@@ -40,15 +43,14 @@ def problem_of(demonstration: str) -> str | None:
 def is_clean(demonstration: str) -> bool:
     """Whether a try can be learnt from, and made no call that could not be carried out: what is right all the same."""
     trajectory, _ = _read(demonstration)
-    return problem_of(demonstration) is None and trajectory is not None and not trajectory.invalid_calls
+    return trajectory is not None and unfit(trajectory) is None and not trajectory.invalid_calls
 
 
 def under(messages: Sequence[Message], trajectory: Trajectory) -> Trajectory:
     """A try as it would have gone behind other messages: those of a prompt, greeted by the environment."""
-    first = _first(trajectory)
-    assert first is not None, "expected a turn of the assistant"
+    assert trajectory.first_turn is not None, "expected a turn of the assistant"
     opening = (*messages[:-1], greeted(messages[-1], trajectory.greeting))
-    return trajectory.model_copy(update={"messages": (*opening, *trajectory.messages[first:])})
+    return trajectory.model_copy(update={"messages": (*opening, *trajectory.messages[trajectory.first_turn :])})
 
 
 def _read(text: str) -> tuple[Trajectory | None, str]:
@@ -59,9 +61,3 @@ def _read(text: str) -> tuple[Trajectory | None, str]:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         return None, f"{place}: {first['msg']}" if place else first["msg"]
-
-
-def _first(trajectory: Trajectory) -> int | None:
-    """The place of the assistant's first turn."""
-    said = (at for at, message in enumerate(trajectory.messages) if message.role == "assistant")
-    return next(said, None)

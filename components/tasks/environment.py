@@ -16,10 +16,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
 from components.errors import ConfigError
+from components.params.agent import MCP
 from components.records import Tool
 
 NOT_TOOLS = ("reset", "get_reward")
@@ -41,13 +43,14 @@ class EnvironmentSpec:
     tools: tuple[Tool, ...]
 
 
+@lru_cache(maxsize=16)
 def open_environment(address: str) -> EnvironmentSpec:
-    """The environment of `module:Class`, or of `mcp:` and an MCP server.
+    """The environment of `module:Class`, or of `mcp:` and an MCP server, which is asked for its tools once a process.
 
     Raises:
         ConfigError: There is none, or it does not keep the contract.
     """
-    if address.startswith("mcp:"):
+    if address.startswith(MCP):
         from components.tasks.mcp_tools import open_mcp
 
         return open_mcp(address)
@@ -144,8 +147,12 @@ class Place:
         return self._do(name, call)
 
     def has(self, hook: str) -> bool:
-        """Whether it has an optional method."""
-        return callable(getattr(self._environment, hook, None))
+        """Whether it has an optional method.
+
+        Raises:
+            EnvironmentFailure: It fails to tell.
+        """
+        return self._do(hook, lambda: callable(getattr(self._environment, hook, None)))
 
     def hook(self, name: str, *arguments: Any) -> Any:
         """What an optional method returns, or an attribute is; None where it has none.
@@ -162,9 +169,9 @@ class Place:
 
     def close(self) -> None:
         """Let it go; what it raises then changes nothing."""
-        if not self._hung and self._environment is not None and self.has("_close"):
+        if not self._hung and self._environment is not None:
             with suppress(EnvironmentFailure):
-                self._do("_close", self._environment._close)
+                self.hook("_close")
         self._asked.put(None)
 
     def _do(self, name: str, work: Callable[[], Any]) -> Any:

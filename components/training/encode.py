@@ -14,6 +14,7 @@ from components.engines.turns import Turns
 from components.errors import DataError, TrainingError
 from components.prompts import Prompt
 from components.records import Example, Message, Trajectory
+from components.tasks import unfit
 
 IGNORED = -100  # the label that torch's cross-entropy ignores
 
@@ -83,12 +84,10 @@ def encode_trajectories(tokenizer: Any, trajectories: Sequence[Trajectory], max_
 
 
 def _encode_try(turns: Turns, trajectory: Trajectory) -> EncodedTry:
+    if problem := unfit(trajectory):
+        raise DataError(f"expected a trajectory that can be learnt from, found {problem} ({trajectory.id})")
     messages = trajectory.messages
     starts = [turn for turn, message in enumerate(messages) if message.role == "assistant"]
-    if not starts or starts[0] == 0:
-        raise DataError(f"expected a trajectory in which the assistant answers, found none ({trajectory.id})")
-    if unknown := {call.name for call in trajectory.calls} - {tool.name for tool in trajectory.tools}:
-        raise DataError(f"expected the schema of each called tool, found none of {min(unknown)!r} ({trajectory.id})")
     ids, sampled = turns.opening(messages[: starts[0]], trajectory.tools), list[bool]()
     sampled += [False] * len(ids)
     for turn, following in zip(starts, [*starts[1:], None], strict=True):

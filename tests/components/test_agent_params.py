@@ -48,6 +48,14 @@ def test_what_does_not_fit_an_agent_is_refused(tmp_path: Path, changes: dict[str
         desk(tmp_path, **changes)
 
 
+def test_an_mcp_server_s_tries_are_scored_in_a_session_of_the_same_server(tmp_path: Path) -> None:
+    served = {"environment": "mcp:python shop.py"}
+    scorer = {**DESK["scorer"], "trajectory": {**DESK["scorer"]["trajectory"], **served}}
+    workload = desk(tmp_path, agent={**DESK["agent"], **served}, scorer=scorer, sealed_scorer=None)
+    assert workload.scorer.trajectory is not None
+    assert workload.scorer.trajectory.environment == "mcp:python shop.py"
+
+
 def planned(tmp_path: Path, rungs: dict[str, Any]) -> list[str]:
     ladder = LadderParams.model_validate({"rungs": rungs})
     where = PARAMS / "ladders/own.yaml"

@@ -34,3 +34,5 @@ def test_the_scorer_of_the_desk_is_tried_and_an_unknown_workload_is_refused() ->
     assert tried.exit_code == 0 and tried.output.count("of 20 cases pass") == 3
     refused = CliRunner().invoke(app, ["agent", "certify", "bank"])
     assert refused.exit_code != 0 and "desk" in str(refused.exception)
+    answers = CliRunner().invoke(app, ["agent", "certify", "triage"])
+    assert "expected a workload with a section `agent`" in str(answers.exception)

@@ -3,6 +3,7 @@
 import math
 import os
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,7 @@ def train_rl(task: TrainingTask, params: GrpoParams, reward: Reward, tracker: Tr
     with compute.fast_convolutions():
         mix = selected(task, params, opened, Probe(reward, sample, compute))
     rows = schedule(mix, params.steps * params.prompts_per_step, random.Random(task.seed))
-    return finish(rl_job(task, params, opened, Rewarded(task, rows, reward, sample), compute), tracker, compute)
+    return finish(rl_job(task, params, opened, RewardedAnswers(task, rows, reward, sample), compute), tracker, compute)
 
 
 def of_answers(reward: Reward, tokenizer: Any) -> Reward:
@@ -76,13 +77,17 @@ def of_answers(reward: Reward, tokenizer: Any) -> Reward:
     return lambda examples, texts: reward(examples, [answer_of(text, thinking=thinking) for text in texts])
 
 
-class Rewarded:
-    """The data of a GRPO trainer: prompts by row, how they are answered, and the reward of completions by row."""
+class Rewarded(ABC):
+    """The data of a GRPO trainer: prompts by row, how they are answered, and the reward of what is given, by row.
 
-    def __init__(self, task: TrainingTask, rows: list[int], reward: Reward, sample: Sample) -> None:
-        self._examples, self._rows, self._reward, self._prompt = task.train, rows, reward, task.prompt
-        self.sample = sample
-        self.rollouts: Callable[..., dict[str, Any]] | None = None  # TRL's `rollout_func`, where tries have turns
+    `sample` draws completions; `rollouts` is TRL's `rollout_func`, where tries with turns are drawn in their place.
+    """
+
+    sample: Sample | None = None
+    rollouts: Callable[..., dict[str, Any]] | None = None
+
+    def __init__(self, task: TrainingTask, rows: list[int]) -> None:
+        self._examples, self._rows, self._prompt = task.train, rows, task.prompt
 
     def dataset(self) -> Any:
         """One row for each prompt of each step, in training order."""
@@ -100,9 +105,20 @@ class Rewarded:
         return max(map(len, encode_prompts(tokenizer, [self._prompt.messages(example) for example in chosen])))
 
     @property
+    @abstractmethod
     def function(self) -> Callable[..., Any]:
         """The reward as TRL calls it, under the name that it logs."""
 
+
+class RewardedAnswers(Rewarded):
+    """The data of a GRPO trainer whose rollouts are completions."""
+
+    def __init__(self, task: TrainingTask, rows: list[int], reward: Reward, sample: Sample) -> None:
+        super().__init__(task, rows)
+        self._reward, self.sample = reward, sample
+
+    @property
+    def function(self) -> Callable[..., Any]:
         def outcome(completions: list[Any], row: list[int], **_: Any) -> list[float]:
             examples: list[Example] = [self._examples[index] for index in row]
             return self._reward(examples, [completion[0]["content"] for completion in completions])
@@ -152,7 +168,9 @@ def rl_job(
         rollout_func=rewarded.rollouts,
     )
     plan = Plan.spread(params.steps, params.evaluations, params.patience, first=True)
-    trainer.sample, trainer.measure = rewarded.sample, plan.steps.__contains__
+    if rewarded.sample is not None:
+        trainer.sample = rewarded.sample
+    trainer.measure = plan.steps.__contains__
     trainer.reference = starting_policy(task, trainer)
     return Job(task, trainer, plan, NAMES, rollouts)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.methods.grpo.probe import selected, shared_out
 from components.methods.grpo.selection import schedule
 from components.methods.grpo.settings import GrpoParams
@@ -46,7 +46,7 @@ class RewardedTries(Rewarded):
     """The data of a GRPO trainer whose rollouts are tries."""
 
     def __init__(self, task: TrainingTask, rows: list[int], tries: Tries) -> None:
-        super().__init__(task, rows, _no_texts, _no_sample)
+        super().__init__(task, rows)
         self._task, self._tries = task, tries
         self.rollouts = self.drawn
 
@@ -72,8 +72,6 @@ class RewardedTries(Rewarded):
 
     @property
     def function(self) -> Callable[..., Any]:
-        """The reward as TRL calls it, under the name that it logs."""
-
         def outcome(row: list[int], trajectory: list[Trajectory], **_: Any) -> list[float]:
             return self._tries.reward([self._task.train[index] for index in row], trajectory)
 
@@ -99,10 +97,13 @@ def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker
     settings, `max_new_tokens` gives way to the limits of a try.
 
     Raises:
+        ConfigError: vLLM is to draw, which knows no tries.
         DataError: No examples.
         EngineError: `task.model` is no model folder, or its template knows no tools.
         TrainingError: `task.work` belongs to another training, or the loss is not finite.
     """
+    if params.rollouts != "transformers":
+        raise ConfigError(f"grpo.rollouts: expected transformers for an agent's tries, found {params.rollouts}")
     if not task.train:
         raise DataError("expected at least one example to train on, found none")
     compute = Compute.choose(task.precision)
@@ -157,11 +158,3 @@ def _log(trainer: Any, tries: Sequence[Trajectory]) -> None:
     }
     for name, values in shares.items():
         trainer._metrics["train"][f"tries/{name}"].append(fmean(values))
-
-
-def _no_texts(examples: list[Example], texts: list[str]) -> list[float]:
-    raise AssertionError("expected tries, found texts")
-
-
-def _no_sample(model: Any, tokenizer: Any, prompts: Any, draws: Any) -> Any:
-    raise AssertionError("expected tries, found prompts")

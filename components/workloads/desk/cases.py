@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.records import Example
+from components.tasks import call_text
 from components.workloads.desk.wording import ASKS, CORRECTIONS, FACTS, QUESTIONS, REFUSALS
 
 WRONG_SHARE = 0.15
@@ -118,8 +119,8 @@ def demonstration(case: Case, wrong: random.Random | None) -> tuple[list[str], b
     """The assistant's turns, and whether they are wrong: one of a person's mistakes where there is a generator."""
     turns = [QUESTIONS["email"], QUESTIONS["order"]]
     if case.mistaken:
-        turns += [written("get_order", {"order_id": case.mistaken}), QUESTIONS["again"].format(order=case.mistaken)]
-    look = [written("get_order", {"order_id": case.order["order_id"]})]
+        turns += [call_text("get_order", {"order_id": case.mistaken}), QUESTIONS["again"].format(order=case.mistaken)]
+    look = [call_text("get_order", {"order_id": case.order["order_id"]})]
     mistake = _mistake(case, wrong) if wrong else None
     if mistake is not None:
         return [*turns, *mistake], True
@@ -132,30 +133,25 @@ def _right_end(case: Case) -> list[str]:
         return [f"I cannot do that for {number}: {REFUSALS[case.refusal][0]} {REFUSALS[case.refusal][1]}."]
     if case.intent == "status":
         return [f"Order {number} is {case.order['status']}."]
-    return [written(**case.write), f"Done for {number}."]
+    return [call_text(**case.write), f"Done for {number}."]
 
 
 def _mistake(case: Case, rng: random.Random) -> list[str]:
     """One of the mistakes that this case allows."""
-    number, look = case.order["order_id"], written("get_order", {"order_id": case.order["order_id"]})
+    number, look = case.order["order_id"], call_text("get_order", {"order_id": case.order["order_id"]})
     if case.intent == "status":
         return [f"Order {number} is on its way."]  # without a look
-    done = [written(**case.write), f"Done for {number}."]
+    done = [call_text(**case.write), f"Done for {number}."]
     if case.refusal:
         return [look, *done]  # a policy forgotten
     choices: list[list[str]] = [done]  # without a look
     if case.intent == "refund":
-        rounded = written("refund_order", {"order_id": number, "amount": float(int(case.order["paid"]) + 1)})
+        rounded = call_text("refund_order", {"order_id": number, "amount": float(int(case.order["paid"]) + 1)})
         choices.append([look, rounded, f"Done for {number}."])
     if case.intent == "damaged":
-        other = written("hand_over", {"order_id": number, "problem": "lost"})
+        other = call_text("hand_over", {"order_id": number, "problem": "lost"})
         choices.append([look, other, f"Done for {number}."])
     return rng.choice(choices)
-
-
-def written(name: str, arguments: dict[str, Any]) -> str:
-    """A call as models write it."""
-    return f'<tool_call>{{"name": "{name}", "arguments": {json.dumps(arguments)}}}</tool_call>'
 
 
 def demonstrated(examples: Sequence[Example]) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from components.tasks import Replay, open_environment, roll, start_of
 from components.workloads.desk.cases import cases, demonstrated
 
 ENVIRONMENT = "components.workloads.desk:Desk"
-BLOCK = 256
+BLOCK = 256  # cases whose tries are in memory at once
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Task:
 
 def generate(n: int, seed: int) -> Iterator[Task]:
     """Tasks 0 to n - 1 of a seed."""
-    examples = cases(n, seed)
+    examples, spec = cases(n, seed), open_environment(ENVIRONMENT)
     for first in range(0, n, BLOCK):
         block = examples[first : first + BLOCK]
-        starts = [start_of(one, [Message(role="user", content=one.input["message"])]) for one in block]
-        tries = roll(open_environment(ENVIRONMENT), Replay(demonstrated(block)), starts, Limits())
+        starts = [start_of(case, [Message(role="user", content=case.input["message"])]) for case in block]
+        tries = roll(spec, Replay(demonstrated(block)), starts, Limits())
         yield from (_task(example, attempt.trajectory) for example, attempt in zip(block, tries, strict=True))
 
 

@@ -1,19 +1,22 @@
 """What stages make of an agent: its tries by name, what a rung's are priced by, and how the gate is told of them."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from components.engines.chat import Chat
 from components.engines.transformers_engine import Continued
-from components.errors import ConfigError, EngineError
+from components.errors import ConfigError, EngineError, ScorerError
 from components.opening import Opened
-from components.records import Message, Tool, ToolCall, Trajectory, Usage
+from components.records import Completion, Example, Message, Score, Tool, ToolCall, Trajectory, Usage
 from components.stages.advise import advise_run
+from components.stages.agents import certified
 from components.stages.climb import contender
 from components.stages.evaluate import characters
+from components.stages.graph import nodes
 from components.stages.run import Run
 from components.tasks import attempted
 from components.tracking import NullTracker
@@ -125,3 +128,39 @@ def test_a_tool_that_no_environment_has_is_refused_before_anything_runs(run: Run
     wrong = replace(run, workload=DESK.model_copy(update={"agent": agent.model_copy(update={"hand_over": "fly"})}))
     with pytest.raises(ConfigError, match=r"agent\.hand_over: expected one of cancel_order, .*, found fly"):
         wrong.refuse_agent()
+
+
+def test_a_stage_depends_on_the_files_that_an_mcp_server_s_command_names() -> None:
+    run, server = Run.load("desk-nano-quick"), "tests/components/tasks/mcp_server.py"
+    assert run.workload.agent is not None
+    agent = run.workload.agent.model_copy(update={"environment": f"mcp:/usr/bin/env python {server} 9000"})
+    served = replace(run, workload=run.workload.model_copy(update={"agent": agent}))
+    answers = next(node for node in nodes(served) if node.name.startswith("answer-"))
+    assert {server, "components/tasks"} <= set(answers.deps)
+    assert not [dep for dep in answers.deps if dep.startswith("/") or "9000" in dep]
+
+
+class Doubtful:
+    """A scorer that notes how tries ended, and cannot decide."""
+
+    ended: ClassVar[list[str]] = []
+
+    def __init__(self, schema: Any) -> None: ...
+
+    def score(self, example: Example, completion: Completion) -> Score:
+        assert completion.trajectory is not None
+        self.ended.append(completion.trajectory.stop_reason)
+        raise ScorerError("away")
+
+
+def test_agents_without_work_are_tried_within_the_workload_s_limits_and_by_a_scorer_that_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = (ROOT / "params/workloads/desk.yaml").read_text(encoding="utf-8")
+    scorer = "scorer:\n  weighted: {tests.components.stages.test_agents:Doubtful: 1.0}\n"
+    short = settings.replace("turns: 10", "turns: 1").replace("scorer:\n  weighted: {final", f"{scorer}  # {{final", 1)
+    (tmp_path / "desk.yaml").write_text(short, encoding="utf-8")
+    monkeypatch.setattr("components.stages.agents.WORKLOADS", tmp_path)
+    with pytest.raises(ScorerError, match="fails on at most"):
+        certified("desk", 3, 0)
+    assert Doubtful.ended == ["max_turns"] * 3

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from components.tasks.calls import Written, split
+from components.tasks.calls import Written, call_text, split
 
 
 def call(**arguments: str) -> str:
@@ -39,3 +39,11 @@ def test_what_is_no_call_ends_at_the_next_tag(inside: str) -> None:
     said, calls = split(f"a<tool_call>{inside}</tool_call>b<tool_call>{call(x='y')}</tool_call>")
     assert said == "ab" and calls[1] == written(x="y")
     assert calls[0].problem.startswith("the call is not JSON")
+
+
+@pytest.mark.parametrize("name", ["note", 'a "note"', "ß\\"])
+def test_a_written_call_is_read_as_the_call_that_it_was(name: str) -> None:
+    for arguments in ({"x": TAGS, "n": [1, None]}, '{"x":  "as it is"}'):
+        said, (read,) = split(f"So. {call_text(name, arguments)}")
+        kept = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        assert (said, read) == ("So.", Written(name, kept))

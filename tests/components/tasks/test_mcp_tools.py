@@ -12,9 +12,10 @@ import psutil
 import pytest
 
 from components.errors import ConfigError
-from components.params import Limits
-from components.records import Message, Trajectory
-from components.tasks import EnvironmentSpec, Replay, open_environment, roll
+from components.params import Limits, ScorerParams, TrajectoryParams
+from components.records import Example, Message, Trajectory
+from components.scorers import build
+from components.tasks import EnvironmentSpec, Replay, completion_of, open_environment, roll
 from components.tasks.rollout import Start
 from tests.flows.conftest import wait_until
 
@@ -95,6 +96,17 @@ def test_what_a_server_answers_is_counted_as_what_other_tools_return(
     assert all(reason in told["error"] for reason, told in zip(reasons, wrong, strict=True)), wrong
     assert one.messages[0].content == "Go. The shelf is open."
     assert (one.final_state, one.reward) == ({"cup": 3, "pen": 1}, 1.0)
+
+
+def test_a_try_with_a_server_is_scored_by_the_state_that_its_reference_leaves_there(stdio: EnvironmentSpec) -> None:
+    address = f"mcp:{sys.executable} {SERVER}"
+    assert open_environment(address) is stdio  # asked for its tools once
+    scorer = build(ScorerParams(weighted={"final_state": 1.0}, trajectory=TrajectoryParams(environment=address)), {})
+    reference = json.dumps({"calls": [{"name": "add", "arguments": {"name": "cup", "number": 2}}]})
+    inputs = {"things": "cup,pen"}
+    example = Example(id="0", input=inputs, demonstration="", reference=reference, group="")
+    right, wrong = tries(stdio, [call("add", name="cup", number=2)], [call("add", name="pen", number=2)])
+    assert [scorer.score(example, completion_of(one)).passed for one in (right, wrong)] == [True, False]
 
 
 def test_each_try_has_a_process_of_its_own_that_ends_with_it(stdio: EnvironmentSpec) -> None:

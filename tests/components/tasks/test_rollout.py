@@ -116,6 +116,27 @@ def test_a_user_goes_on_until_it_has_nothing_to_say() -> None:
     assert one.stop_reason == "completed" and one.turns == 3
 
 
+class Deceased(Till):
+    """A till whose owner cannot be looked up, and must not be from another thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._own = threading.get_ident()
+
+    @property
+    def _user(self) -> Any:
+        raise RuntimeError("gone" if threading.get_ident() == self._own else "another thread")
+
+    @property
+    def _close(self) -> Any:
+        raise RuntimeError("gone")
+
+
+def test_an_environment_that_cannot_tell_what_it_has_is_asked_in_its_own_thread_and_ends_the_try() -> None:
+    one = tried("Yes?", spec=spec_of(Deceased, "Deceased"))
+    assert (one.stop_reason, one.error) == ("environment_error", "_user raised RuntimeError: gone")
+
+
 def test_a_tool_may_end_the_try() -> None:
     one = tried(call("leave"), "never said")
     assert (one.stop_reason, one.turns, completion_of(one).error) == ("tool_stopped", 1, None)

@@ -7,9 +7,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from components.engines.transformers_engine import TransformersEngine
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.methods.grpo.settings import GrpoParams
-from components.methods.grpo.tries import Tries, TryProbe, as_rollouts, chosen, train_on_tries
+from components.methods.grpo.tries import TrajectoryReward, Tries, TryProbe, as_rollouts, chosen, train_on_tries
 from components.params import Limits
 from components.prompts import Prompt
 from components.records import Example, Message, ToolCall, Trajectory, Usage
@@ -50,6 +50,10 @@ def ringing(folder: Path, n: int) -> TrainingTask:
     )  # fmt: skip
 
 
+def at_the_bell(reward: TrajectoryReward, **limits: int) -> Tries:
+    return Tries(spec_of(Bell, "Bell"), Limits(**limits), reward, TransformersEngine)
+
+
 def test_tries_become_rollouts_with_their_mask_and_an_empty_one_a_token_that_nobody_sampled() -> None:
     nothing = Usage(input_tokens=0, output_tokens=0)
     record = Trajectory(id="a#0", example_id="a", messages=(), stop_reason="completed", usage=nothing)
@@ -75,8 +79,7 @@ def test_tasks_whose_tries_differ_in_reward_are_chosen_before_others(tmp_path: P
         steps=3, learning_rate=1e-4, prompts_per_step=2, generations=2, device_batch_rollouts=4, max_new_tokens=16,
         probe_prompts=4, probe_generations=2, easy_share=0.0, evaluations=1,
     )  # fmt: skip
-    limits = Limits(turns=1, turn_tokens=8)
-    tries = Tries(spec_of(Bell, "Bell"), limits, reward, lambda model, tokenizer: TransformersEngine(model, tokenizer))
+    tries = at_the_bell(reward, turns=1, turn_tokens=8)
     compute, opened = Compute.choose("fp32"), open_model(NANO)
     task.work.mkdir()
     assert chosen(task, params, opened, TryProbe(tries, compute)) == [2] * 6
@@ -97,8 +100,7 @@ def test_a_model_is_trained_on_its_own_tries_with_one_reward_each(tmp_path: Path
         steps=1, learning_rate=1e-4, prompts_per_step=2, generations=2, device_batch_rollouts=4, max_new_tokens=16,
         probe_prompts=0, evaluations=1,
     )  # fmt: skip
-    limits = Limits(turns=2, turn_tokens=16)
-    tries = Tries(spec_of(Bell, "Bell"), limits, reward, lambda model, tokenizer: TransformersEngine(model, tokenizer))
+    tries = at_the_bell(reward, turns=2, turn_tokens=16)
     trained = train_on_tries(task, params, tries, NullTracker())
     (asked, made), *_ = seen
     assert sorted(asked) == ["e0", "e0", "e1", "e1"]
@@ -107,6 +109,16 @@ def test_a_model_is_trained_on_its_own_tries_with_one_reward_each(tmp_path: Path
     assert (tmp_path / "out" / "model.safetensors").is_file()
     first, second = (one for one in made if one.example_id == "e0")
     assert first.messages != second.messages  # trials draw apart
+
+
+def test_tries_are_not_drawn_by_vllm_and_it_is_not_started_for_them(tmp_path: Path) -> None:
+    params = GrpoParams(
+        steps=1, learning_rate=1e-4, prompts_per_step=2, generations=2, device_batch_rollouts=4, max_new_tokens=16,
+        probe_prompts=0, evaluations=1, rollouts="vllm",
+    )  # fmt: skip
+    tries = at_the_bell(lambda asked, made: [0.0 for _ in made])
+    with pytest.raises(ConfigError, match=r"grpo\.rollouts: expected transformers for an agent's tries, found vllm"):
+        train_on_tries(ringing(tmp_path, 2), params, tries, NullTracker())
 
 
 def trajectory(**changes: Any) -> Trajectory:
@@ -138,8 +150,8 @@ def test_only_what_the_assistant_said_and_called_is_trained_on() -> None:
 def test_tries_that_cannot_be_trained_on_are_refused_by_name() -> None:
     tokenizer = AutoTokenizer.from_pretrained(NANO)
     for one, said in (
-        (trajectory(tools=()), r"schema of each called tool.*'ring' \(e#0\)"),
-        (trajectory(messages=trajectory().messages[:2]), r"assistant answers.*e#0"),
+        (trajectory(tools=()), r"no schema of the tool 'ring' \(e#0\)"),
+        (trajectory(messages=trajectory().messages[:2]), r"no turn of the assistant.*e#0"),
     ):
         with pytest.raises(DataError, match=said):
             encode_trajectories(tokenizer, [one], 2048)

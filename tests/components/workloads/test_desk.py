@@ -9,7 +9,7 @@ import pytest
 
 from components.data.sources import generated
 from components.errors import ScorerError
-from components.evaluation.agent_exploits import MOST_PASSED, agents_without_work, passed_share
+from components.evaluation.agent_exploits import MOST_PASSED, agents_without_work
 from components.params import GeneratedSource, Limits
 from components.records import Completion, Example, Score, ToolCall, Trajectory
 from components.scorers import build, score_all
@@ -59,12 +59,13 @@ def test_a_task_s_demonstration_is_the_try_that_its_turns_make_and_is_judged_as_
 
 
 def test_agents_without_work_pass_at_most_one_task_in_twenty() -> None:
-    asked = [(example, PROMPT.messages(example)) for example in EXAMPLES]
+    starts = [start_of(example, PROMPT.messages(example)) for example in EXAMPLES]
     for name, policy in agents_without_work("hand_over", 3).items():
-        assert passed_share(SPEC, policy, asked, SCORER).value <= MOST_PASSED, name
+        verdicts = scored(EXAMPLES, [attempt.trajectory for attempt in roll(SPEC, policy, starts, Limits())])
+        assert sum(verdict.passed for verdict in verdicts) <= MOST_PASSED * len(verdicts), name
 
 
-def test_many_tries_of_agents_without_work_go_in_blocks() -> None:
+def test_many_tries_go_in_blocks_and_come_back_in_order() -> None:
     sizes: list[int] = []
 
     class Counting:
@@ -72,9 +73,10 @@ def test_many_tries_of_agents_without_work_go_in_blocks() -> None:
             sizes.append(len(dialogues))
             return [Said("Done.") for _ in dialogues]
 
-    asked = [(example, PROMPT.messages(example)) for example in cases(2 * AT_ONCE + 1, 3)]
-    share = passed_share(SPEC, Counting(), asked, SCORER)
-    assert max(sizes) == AT_ONCE and sizes[0] == AT_ONCE and share.value <= MOST_PASSED
+    starts = [start_of(example, PROMPT.messages(example)) for example in cases(2 * AT_ONCE + 1, 3)]
+    made = roll(SPEC, Counting(), starts, Limits())
+    assert max(sizes) == AT_ONCE and sizes[0] == AT_ONCE
+    assert [attempt.trajectory.example_id for attempt in made] == [start.example_id for start in starts]
 
 
 def test_agents_without_work_do_what_their_names_say() -> None:
@@ -82,9 +84,9 @@ def test_agents_without_work_do_what_their_names_say() -> None:
     asked = [start_of(example, PROMPT.messages(example)) for example in EXAMPLES[:40]]
     made = {name: [one.trajectory for one in roll(SPEC, policy, asked, Limits())] for name, policy in agents.items()}
     called = {name: {call.name for one in tries for call in one.calls} for name, tries in made.items()}
-    assert called["does nothing"] == set() and called["always hands over"] == {"hand_over"}
-    assert called["calls everything"] == {tool.name for tool in SPEC.tools} and len(SPEC.tools) >= 5
-    handed = [one for one in made["always hands over"] if one.final_state and one.final_state["handovers"]]
+    assert called["does_nothing"] == set() and called["always_hands_over"] == {"hand_over"}
+    assert called["calls_everything"] == {tool.name for tool in SPEC.tools} and len(SPEC.tools) >= 5
+    handed = [one for one in made["always_hands_over"] if one.final_state and one.final_state["handovers"]]
     assert len(handed) > 20  # it does hand over, where the number is right
 
 
