@@ -267,7 +267,8 @@ class RunBench:
         seconds = self._imitation_seconds(trials)
         standing = self.standing()
         setup = 0.0 if standing.trained else self.run.workload.economics.usd_setup
-        speed = Speed(fast, seconds, setup) if fast and seconds else None
+        teacher = 0.0 if self.run.profile.prompting is None else self._incumbent_usd()
+        speed = Speed(fast, seconds, setup, teacher) if fast and seconds else None
         return at_hand(self.run, standing, self._said, speed)
 
     def dated_by(self) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.advice import Advice, Feedback, Standing
+from components.advice import Advice, Feedback, Standing, Trial
 from components.data.prepare import Quarantined
 from components.records import (
     Comparison,
@@ -202,3 +202,20 @@ def test_what_rungs_take_goes_by_draws_and_trainings(make_run: MakeRun) -> None:
     assert drawn({"steps": 10, "prompts_per_step": 4, "generations": 8}) == 320
     machine = run.prices.machine(run.profile.machine)
     assert found["imitate"].usd == pytest.approx(machine.usd(100.0) + 7.0)
+
+
+def test_a_teachers_answers_cost_its_price_for_every_input_beside_the_training(make_run: MakeRun) -> None:
+    run = make_run()
+    found = takes(run, Speed(3600, 100.0, teacher_usd=0.5), Feedback(), {})
+    machine = run.prices.machine(run.profile.machine)
+    assert found["teacher_answers"].usd == pytest.approx(machine.usd(100.0) + 60 * 0.5)  # train has 60 inputs
+    assert found["imitate"].usd == pytest.approx(machine.usd(100.0))
+
+
+def test_the_price_of_a_teacher_is_that_of_the_model_behind_the_api(run: Run) -> None:
+    trials = {60: Trial(("",) * 60, 100.0, 3600.0)}
+    taken = RunBench(run).at_hand(trials).takes
+    case = RunBench(run).case("imitate", trials)
+    assert case is not None
+    dearer = taken["teacher_answers"].usd - taken["imitate"].usd
+    assert dearer > 0 and dearer == pytest.approx(60 * float(case[0].incumbent_usd))
