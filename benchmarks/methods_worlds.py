@@ -68,17 +68,8 @@ def once(world: "Simulated", train_usd: float, prompt_usd: float, years: float) 
     """What making each costs once, in US dollars; what examples in the prompt cost with every call is among it."""
     w = world.world
     first = w.usd_setup if w.stands == "prompt" else 0.0
-    trained = (
-        "relabel",
-        "rejection_sampling",
-        "weighted_sft",
-        "pairs",
-        "thumbs",
-        "synthetic",
-        "on_policy_distillation",
-    )
     return {
-        **{name: first + train_usd for name in trained},
+        **{name: first + train_usd for name in TRAINED},
         "few_shot": prompt_usd + SHOTS_USD * w.calls_per_year * years,
         "gepa": prompt_usd + 1000 * CALL_USD, "prompt_distillation": first + train_usd,
         "teacher_answers": first + train_usd + w.inputs * CALL_USD,

@@ -33,7 +33,8 @@ class Side:
 
     `valid` tells of every request whether there was a valid answer; `right`, of those requests alone that were drawn
     at random for labelling, whether the answer was right. `drawn` counts these, labelled or not. Where a judge reads
-    them, `right` has what each is worth, `weight` what one of people's words counts, and `silent` why it is not heard.
+    them (`read`), `right` has what each is worth, `weight` what one of people's words counts, and `silent` why it is
+    not heard.
     """
 
     valid: Sequence[tuple[str, bool]] = ()
@@ -41,6 +42,7 @@ class Side:
     drawn: int = 0
     weight: float = 1.0
     silent: str = ""
+    read: bool = False
 
 
 def judge(champion: Side, canary: Side, params: ReleaseParams, share: float, complete: float) -> Judged:
@@ -77,9 +79,10 @@ def _right(champion: Side, canary: Side, params: ReleaseParams, complete: float)
         if side.silent:
             return "waiting", f"Of the {name}: {side.silent}"
         if len(side.right) < complete * side.drawn:
+            lacking, command = ("verdict", "score") if side.read else ("label", "label")
             return "waiting", (
                 f"Of the {side.drawn:,} answers of the {name} that were drawn for labelling {len(side.right):,} have a "
-                f"label: waiting for {complete:.0%} of them (gradus label)."
+                f"{lacking}: waiting for {complete:.0%} of them (gradus {command})."
             )
     before, now = (_share(side.right, side.weight) for side in (champion, canary))
     return compared("right", before, now, params.canary_labelled, params)

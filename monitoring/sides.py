@@ -15,5 +15,5 @@ def side(stream: Stream, window: tuple[float, float], *, strangers: bool = False
     valid = [("" if strangers else customer, valid) for customer, valid in outcomes]
     if stream.labelling.checked < 1:
         read = [(customers[name], worth) for name, worth in labels.read.items()]
-        return Side(valid, read, labels.of, labels.weight, labels.silent)
+        return Side(valid, read, labels.of, labels.weight, labels.silent, read=True)
     return Side(valid, [(customers[name], right) for name, right in labels.right.items()], labels.drawn)

@@ -4,6 +4,8 @@ Their gains are shares of something measured: of the gap to pass@k, of the audit
 shares are assumed (`AdviceParams`), and their intervals are as wide as that leaves them.
 """
 
+from typing import Literal
+
 from components.advice.at_hand import Feedback, Rung
 from components.advice.evidence import Evidence, Training, above
 from components.advice.gates import Option, part, scorable, too_dear, too_little, unscorable, unwritable, writable
@@ -99,11 +101,11 @@ def _mended(evidence: Evidence, doubted: float, params: AdviceParams) -> Interva
 
 def shortened(evidence: Evidence, params: AdviceParams) -> Option:
     """What a long prompt makes a model of one's own do, learnt by it: as good, and cheaper by its tokens."""
-    rung: Rung = "prompt_distillation"
-    if evidence.standing.trained or "prompt_distillation" not in evidence.paying:
+    rung: Literal["prompt_distillation"] = "prompt_distillation"
+    if evidence.standing.trained or rung not in evidence.paying:
         return Option(rung=rung, gain=None, out="No long prompt of a model of one's own stands.")
     gain = _taught(evidence.standing.accuracy, evidence.standing.accuracy, params)
-    saved = evidence.paying["prompt_distillation"].saved_usd_per_year > 0 and gain.value > -params.min_gain
+    saved = evidence.paying[rung].saved_usd_per_year > 0 and gain.value > -params.min_gain
     little = "" if saved else too_little(gain, params)
     return Option(rung=rung, gain=gain, out=little or too_dear(evidence, rung, params))
 
@@ -152,7 +154,7 @@ def invented(evidence: Evidence, params: AdviceParams) -> Option:
     out = out or ("" if evidence.at_hand.invents else "Nothing at hand makes new examples.")
     if out:
         return Option(rung="synthetic", gain=None, out=out)
-    each = [(one.dev_share, part(params.filled, one.behind, 1.0), one.wrong) for one in evidence.thin]
+    each = [(thin.dev_share, part(params.filled, thin.behind, 1.0), thin.wrong) for thin in evidence.thin]
     gain = Interval(
         value=sum(share * filled.value for share, filled, _ in each),
         low=sum(share * filled.low for share, filled, _ in each),

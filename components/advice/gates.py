@@ -1,7 +1,7 @@
 """What a rung has to pass: answers that can be written or scored, a gain that is worth one, a price that pays. Pure."""
 
 from components.advice.at_hand import Rung
-from components.advice.evidence import Evidence, Scoring
+from components.advice.evidence import Evidence, Scoring, Training
 from components.params import AdviceParams
 from components.records import Interval, Record
 
@@ -60,9 +60,9 @@ def too_little(gain: Interval, params: AdviceParams) -> str:
     return f"Its expected gain of {100 * gain.value:.1f} points is below {100 * params.min_gain:.1f}."
 
 
-def too_dear(evidence: Evidence, rung: str, params: AdviceParams) -> str:
+def too_dear(evidence: Evidence, rung: Training, params: AdviceParams) -> str:
     """Why a training does not pay; nothing where it does, or where nobody knows."""
-    paying = evidence.paying.get(rung)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    paying = evidence.paying.get(rung)
     if paying is None:
         return ""
     years, most = paying.years, horizon_years(evidence, params)

@@ -78,12 +78,15 @@ def advise(evidence: Evidence, params: AdviceParams, asked: Asked) -> Advice:
 def outcome(advice: Advice, rungs: Iterable[RungResult], min_gain: float) -> Outcome | None:
     """Whether the advice was right, by what was measured on test since; None while nothing was.
 
-    A rung was well advised when what it gained lies in the interval that was foretold. Advice to stay was right when
-    no later rung gained, with its whole interval, as much as is worth a rung.
+    A rung was well advised when what it gained lies in the interval that was foretold, above what stood: where that is
+    not among the rungs, nothing tells. Advice to stay was right when no later rung gained, with its whole interval, as
+    much as is worth a rung.
     """
-    found = {rung.name: rung for rung in rungs}
-    before = found.get(advice.evidence.standing.name)
-    later = list(found.values())[list(found).index(before.name) + 1 :] if before else list(found.values())
+    known = {rung.name: rung for rung in rungs}
+    before = known.get(advice.evidence.standing.name)
+    if before is None and advice.evidence.standing.makes is not None:
+        return None
+    later = list(known.values())[list(known).index(before.name) + 1 :] if before else list(known.values())
     if advice.choice.rung in ("stay", "define"):
         return _stayed(later, min_gain)
     made = [one for one in later if _follows(advice.choice.rung, one)]

@@ -53,8 +53,8 @@ def _net(option: Option, evidence: Evidence) -> float:
     gain, worth = 0.0 if option.gain is None else option.gain.value, evidence.at_hand.usd_per_point
     if not worth:
         return gain
-    takes, saves = evidence.at_hand.takes.get(option.rung), evidence.paying.get(PAYS.get(option.rung, "reward"))
-    usd = 0.0 if takes is None else takes.usd
-    if saves is not None and option.rung in PAYS and not evidence.standing.trained:  # then it is the first of one's own
+    takes, pays = evidence.at_hand.takes.get(option.rung), PAYS.get(option.rung)
+    usd, saves = 0.0 if takes is None else takes.usd, evidence.paying.get(pays) if pays else None
+    if saves is not None and not evidence.standing.trained:  # then it is the first of one's own
         usd -= max(0.0, saves.saved_usd_per_year) * saves.horizon_years
     return gain - usd / worth / 100

@@ -6,7 +6,7 @@ Offline unless HF_HUB_OFFLINE=0: datasets from the hub must then be in the local
 from pathlib import Path
 from typing import Any, Literal
 
-from components.data.reading.columnar import rows_of
+from components.data.reading.columnar import of_dataset
 from components.data.reading.table import Table
 from components.errors import DataError
 from components.params import Columns, HuggingFaceSource
@@ -51,19 +51,12 @@ def _open(source: HuggingFaceSource, folder: Path) -> dict[str, Any]:
 
 
 def _table(dataset: Any, path: Path, columns: Columns) -> Table:
-    """A split as a table with only the used columns; class numbers become names."""
-    import datasets
-
+    """A split as a table with only the used columns."""
     used = {columns.id, columns.group, *columns.input, *columns.output.values(), *columns.reference.values()}
     used |= set(columns.slices)
     names = [str(name) for name in dataset.column_names if name in used]
     if not len(dataset):
         raise DataError(f"expected rows, found an empty split ({path})")
-    rows: list[dict[str, Any]] = rows_of(dataset.select_columns(names), path) if names else []
-    for name in names:
-        feature = dataset.features[name]
-        if isinstance(feature, datasets.ClassLabel):
-            for row in rows:
-                label = row[name]
-                row[name] = feature.int2str(label) if label is not None and label >= 0 else None
-    return Table(path, tuple(dataset.column_names), tuple(rows), tuple(range(1, len(rows) + 1)))
+    rows = of_dataset(dataset.select_columns(names), path).rows if names else ()
+    lines = tuple(range(1, len(rows) + 1))
+    return Table(path, tuple(map(str, dataset.column_names)), rows, lines)

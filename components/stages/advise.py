@@ -4,6 +4,7 @@ No stage of DVC's graph: it may be asked for at any point, also before the first
 """
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from components.advice import Advice, Asked, advise, gather, outcome
@@ -49,13 +50,13 @@ def advise_run(run: Run, tracker: Tracker, params: AdviceParams) -> Advice:
         data_version=read_record(report, DataReport).summary.version,
         mlflow_run_id=tracker.run_id,
     )
-    found = advise(gather(RunBench(run), params, run.seed), params, asked)
-    write_record(run.advice_folder / FILE, found)
+    given = advise(gather(RunBench(run), params, run.seed), params, asked)
+    write_record(run.advice_folder / FILE, given)
     tracker.artifact(run.advice_folder / FILE, "advice")
-    tracker.params({"advice.rung": found.choice.rung, "advice.stands": found.evidence.standing.name})
-    gain = found.choice.gain
+    tracker.params({"advice.rung": given.choice.rung, "advice.stands": given.evidence.standing.name})
+    gain = given.choice.gain
     tracker.metrics({"advice/gain": gain.value, "advice/gain_low": gain.low, "advice/gain_high": gain.high})
-    return found
+    return given
 
 
 def advised(run: Run) -> Advice | None:
@@ -67,17 +68,28 @@ def advised(run: Run) -> Advice | None:
 def settle(run: Run, tracker: Tracker) -> None:
     """Write down what became of the last advice, by the rungs that were measured since.
 
-    A step of the flow and no stage: it goes on in the folder that the report reads.
+    Where a run follows an advice up the ladder that this named, both keep the outcome. A step of the flow and no stage:
+    it goes on in the folder that the report reads.
     """
-    found = advised(run)
-    write_record(run.advice_folder / "settled.json", Settled(advised=found is not None))
-    if found is None or found.outcome is not None:
+    usual = replace(run, name=f"{run.workload.name}-{run.profile.name}")  # whom `gradus advise` asks
+    known = (advised(run), _followed(run, usual))
+    given = max((one for one in known if one is not None), key=lambda advice: advice.at, default=None)
+    write_record(run.advice_folder / "settled.json", Settled(advised=given is not None))
+    became = outcome(given, evaluated(run).rungs, run.advice.min_gain) if given and given.outcome is None else None
+    if given is None or became is None:
         return
-    known = outcome(found, evaluated(run).rungs, run.advice.min_gain)
-    if known is None:
-        return
-    settled = found.model_copy(update={"outcome": known})
+    settled = given.model_copy(update={"outcome": became})
     write_record(run.advice_folder / FILE, settled)
-    tracker.params({"advice.outcome": "right" if known.right else "wrong"})
-    tracker.metrics({"advice/gain_made": known.gain.value, "advice/right": float(known.right)})
-    log.info("The advice was %s: %s", "right" if known.right else "wrong", known.sentence)
+    if advised(usual) == given:
+        write_record(usual.advice_folder / FILE, settled)
+    tracker.params({"advice.outcome": "right" if became.right else "wrong"})
+    tracker.metrics({"advice/gain_made": became.gain.value, "advice/right": float(became.right)})
+    log.info("The advice was %s: %s", "right" if became.right else "wrong", became.sentence)
+
+
+def _followed(run: Run, usual: Run) -> Advice | None:
+    """The advice that sent one up this run's ladder, with the same data; None where none did."""
+    given = advised(usual)
+    if given is None or given.evidence.at_hand.ladders.get(given.choice.rung) != run.ladder:
+        return None
+    return given if given.data_version == run.data_version else None

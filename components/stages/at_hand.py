@@ -27,7 +27,6 @@ from components.records import (
     Example,
     Logged,
     Preference,
-    Record,
     Thumb,
     read_jsonl,
     read_record,
@@ -47,23 +46,17 @@ DRAWING: tuple[Rung, ...] = ("rejection_sampling", "reward", "judged_grpo", "on_
 TRAINING: tuple[Rung, ...] = ("imitate", "relabel", "synthetic", "label", "teacher_answers", "rejection_sampling")
 
 
-class KeptShown(Record):
-    """Examples in the prompt as they were tried, so that a second question asks nothing twice."""
-
-    right: float
-    n: int
-
-
 @dataclass(frozen=True)
 class Speed:
     """What was measured here: answers an hour, and seconds of a training on all demonstrations.
 
-    `usd_setup` is people's work for the first model of one's own.
+    `usd_setup` is people's work for the first model of one's own, `teacher_usd` what a teacher's answer costs.
     """
 
     calls_per_hour: float
     training_seconds: float
     usd_setup: float = 0.0
+    teacher_usd: float = 0.0
 
 
 def at_hand(run: Run, standing: Standing, known: Feedback, speed: Speed | None) -> AtHand:
@@ -95,15 +88,15 @@ def shown(run: Run, standing: Standing) -> Shown:
     planned = PlannedRung("shown", "few_shot", settings, None, None)
     key = digest(settings, run.profile.model, run.prompt_of(made).version, run.data_version, run.seed)
     folder = STATE / "advice" / run.name
-    path = folder / f"shown-{key}.json"
+    path = folder / f"examples-{key}.json"
     if not path.is_file():
         out = folder / "shown"
         job = replace(job_of(run, planned), start=run.artifact(made), out=out, work=folder / "work")
         tried = planned.make(job, NullTracker())
         shutil.rmtree(out, ignore_errors=True)
-        write_record(path, KeptShown(right=tried.dev_score, n=tried.dev_examples))
-    kept = read_record(path, KeptShown)
-    return Shown(accuracy=wilson(round(kept.right * kept.n), kept.n), n=kept.n)
+        n = tried.dev_examples
+        write_record(path, Shown(accuracy=wilson(round(tried.dev_score * n), n), n=n))
+    return read_record(path, Shown)
 
 
 def teacher(run: Run, standing: Standing) -> Teacher | None:
@@ -124,27 +117,28 @@ def said(run: Run) -> Feedback:
 
     def lines(kind: str, record: type[AnyRecord]) -> list[AnyRecord]:
         files = (path for path in feedback_files(run, kind) if path.is_file())
-        return [one for path in files for one in read_jsonl(path, record)]
+        return [line for path in files for line in read_jsonl(path, record)]
 
     thumbs, logs = lines(THUMBS, Thumb), lines(LOGS, Logged)
     return weighed(logs).model_copy(update={
         "pairs": len(lines(PREFERENCES, Preference)),
-        "good": sum(one.good for one in thumbs),
-        "bad": sum(not one.good for one in thumbs),
+        "good": sum(thumb.good for thumb in thumbs),
+        "bad": sum(not thumb.good for thumb in thumbs),
     })  # fmt: skip
 
 
 def weighed(logs: list[Logged]) -> Feedback:
     """What scored logs say: their mean score, and that of the policy which advantage weights lean to."""
-    counted = Feedback(logs=len(logs), uneven_logs=len({one.score for one in logs}) > 1)
+    scores = [answer.score for answer in logs]
+    counted = Feedback(logs=len(logs), uneven_logs=len(set(scores)) > 1)
     if len(logs) < 2 or not counted.uneven_logs:
         return counted
     params = WeightedSftParams.model_construct()  # its usual weights; nothing is trained by them
     blank = Example(id="", input={}, demonstration="", reference="", group="")
     limits = Limits(float("inf"), params.least_effective, params.least_answers)
-    found = off_policy([one.score for one in logs], tilts_of([(blank, one) for one in logs], params), limits)
-    mean = mean_of(np.array([one.score for one in logs]), None, (0.0, 1.0))
-    update = {"logged": mean, "leans": found.value, "effective": found.effective, "silent": found.silent}
+    leant = off_policy(scores, tilts_of([(blank, answer) for answer in logs], params), limits)
+    mean = mean_of(np.array(scores), None, (0.0, 1.0))
+    update = {"logged": mean, "leans": leant.value, "effective": leant.effective, "silent": leant.silent}
     return counted.model_copy(update=update)
 
 
@@ -156,14 +150,14 @@ def shortening(run: Run, standing: Standing, dev: list[Example], calls_per_hour:
     if run.profile.prompting is not None or standing.makes != "prompt" or calls_per_hour is None:
         return None
     machine = run.prices.machine(run.profile.machine)
-    (long, told), (short, _) = (
+    (long, answered), (short, _) = (
         listed_tokens(run, prompt, dev) for prompt in (run.prompt_of(run.rung(standing.name)), run.trained_prompt)
     )
     if sum(long) < LONG_PROMPT * sum(short):
         return None
     owned = machine.usd_per_hour / (calls_per_hour * machine.utilisation)
     return Case(
-        incumbent_usd=owned * (sum(long) + sum(told)) / (sum(short) + sum(told)),
+        incumbent_usd=owned * (sum(long) + sum(answered)) / (sum(short) + sum(answered)),
         owned_usd=owned,
         calls_per_year=float(run.workload.traffic.calls_per_year),
         growth_per_year=run.workload.traffic.growth_per_year,
@@ -172,7 +166,7 @@ def shortening(run: Run, standing: Standing, dev: list[Example], calls_per_hour:
 
 
 def takes(run: Run, speed: Speed, known: Feedback, named: Named) -> dict[Rung, Takes]:
-    """What rungs would take: draws at the speed of answers, and trainings at that of the trial trainings."""
+    """What rungs would take: draws at the speed of answers, trainings at that of the trials, a teacher's price."""
     machine, n = run.prices.machine(run.profile.machine), max(1, len(run.examples("train")))
     seconds: dict[Rung, float] = {rung: speed.training_seconds for rung in TRAINING}
     opinions: dict[Rung, int] = {"pairs": 2 * known.pairs, "thumbs": known.good + known.bad, "weighted_sft": known.logs}
@@ -184,6 +178,7 @@ def takes(run: Run, speed: Speed, known: Feedback, named: Named) -> dict[Rung, T
             seconds[rung] = seconds[rung] + asked if rung in TRAINING else UPDATES * asked
     usd = {rung: machine.usd(taken) + speed.usd_setup for rung, taken in seconds.items()}
     usd["label"] += run.workload.economics.usd_per_label * n
+    usd["teacher_answers"] += speed.teacher_usd * n
     return {rung: Takes(seconds=taken, usd=usd[rung]) for rung, taken in seconds.items()}
 
 
@@ -207,8 +202,8 @@ def _settings(run: Run, rung: Rung, named: Named) -> dict[str, Any]:
 def _named() -> Named:
     """Rung → a ladder that has its method, and the settings there: one of those that come `FIRST` before others."""
     ladders = {path.stem: load(path, LadderParams) for path in sorted(LADDERS.glob("*.yaml"))}
-    found = dict[str, tuple[str, dict[str, Any]]]()
+    known = dict[str, tuple[str, dict[str, Any]]]()
     for name in sorted(ladders, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
         for params in ladders[name].rungs.values():
-            found.setdefault(advised_as(params), (name, params.settings))
-    return {rung: found[rung] for rung in COSTS if rung in found}
+            known.setdefault(advised_as(params), (name, params.settings))
+    return {rung: known[rung] for rung in COSTS if rung in known}

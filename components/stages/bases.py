@@ -18,8 +18,8 @@ from components.economics.cost import calls_per_hour
 from components.errors import ConfigError
 from components.evaluation.sample import sample
 from components.ladder import PlannedRung
-from components.ladder.plan import MODEL
 from components.methods import Job
+from components.methods.sft.settings import SftParams
 from components.params import Profile
 from components.records import Example, Record, read_jsonl
 from components.stages.data import token_limits
@@ -35,8 +35,8 @@ TRAINED = {"adamw": 4 + 4 + 8, "muon": 4 + 4 + 4}
 class Base(Record):
     """A profile's base model as it is here; numbers are None where the model is not.
 
-    `train_bytes` is what its weights alone take while demonstrations train them: what a batch needs comes on top. `get`
-    says how to have a model that is not here.
+    `train_bytes` is what its weights alone take while demonstrations train them: what a batch needs comes on top. None
+    where the ladder has no such training. `get` says how to have a model that is not here.
     """
 
     profile: str
@@ -48,7 +48,7 @@ class Base(Record):
     usd_per_hour: float
 
     def fits(self, memory: int) -> bool | None:
-        """Whether so many bytes hold the weights in training; None where the model is not here."""
+        """Whether so many bytes hold the weights in training; None where nothing tells what they take."""
         return None if self.train_bytes is None else self.train_bytes < memory
 
 
@@ -104,14 +104,15 @@ def base_of(run: Run) -> Base:
     except ConfigError:
         if Path(profile.model.path).is_dir():
             raise  # it is here, and is none
-    settings: Any = _learns(run).settings
-    each = 4 if settings.lora else TRAINED[settings.optimiser]
+    settings, each = run.imitating and run.imitating.settings, None
+    if isinstance(settings, SftParams):
+        each = 4 if settings.lora else TRAINED[settings.optimiser]
     return Base(
         profile=profile.name,
         model=profile.model.path,
         get=_way(profile) if count is None else None,
         parameters=count,
-        train_bytes=None if count is None else each * count,
+        train_bytes=None if count is None or each is None else each * count,
         machine=profile.machine,
         usd_per_hour=run.prices.machine(profile.machine).usd_per_hour,
     )
@@ -135,9 +136,11 @@ def try_out(run: Run, examples: int, folder: Path) -> Tried:
     Raises:
         GradusError: The data, the model or the training is not as it should be.
     """
+    planned = run.imitating
+    if planned is None:
+        raise ConfigError(f"expected a ladder with a rung that trains on demonstrations, found {run.ladder}")
     prepare(run.workload, run.data_source, folder / "data", NullTracker(), Taken(token_limits(run)))
     train, dev = (read_jsonl(folder / "data" / f"{split}.jsonl", Example) for split in ("train", "dev"))
-    planned = _learns(run)
     own: Any = planned.settings
     settings = own.model_copy(update={"epochs": 1.0, "evaluations": 1, "dev_examples": 1})
     job = job_in(run, planned, sample(train, max(examples, own.batch_examples), run.seed), dev, folder)
@@ -162,11 +165,6 @@ def job_in(run: Run, planned: PlannedRung, train: list[Example], dev: list[Examp
         prompt=run.prompt(prompt), prompt_file=PROMPTS / run.workload.name / f"{prompt}.md", start=run.base_artifact,
         scorer=scorer(run), sealed_scorer=None, seed=run.seed, out=folder / "out", work=folder / "work",
     )  # fmt: skip
-
-
-def _learns(run: Run) -> PlannedRung:
-    """The first rung of the standard ladder that trains a model on demonstrations."""
-    return next(rung for rung in run.rungs if rung.makes == MODEL and "demonstrations" in rung.needs)
 
 
 def _way(profile: Profile) -> str:

@@ -14,11 +14,13 @@ from typing import Any
 import psutil
 from tqdm import tqdm
 
+from components.data.report import DataReport
 from components.errors import ServiceError
 from components.ladder import PlannedRung
 from components.methods.grpo.settings import GrpoParams
 from components.methods.sft.settings import SftParams
-from components.records import Example, Record, read_jsonl, read_record, write_record
+from components.params import HuggingFaceSource
+from components.records import DataSummary, Record, read_record, write_record
 from components.stages.bases import base_of, memory
 from components.stages.graph import StageNode, nodes
 from components.stages.run import STATE, Run, digest, threads
@@ -50,16 +52,7 @@ class Forecast(Record):
     @property
     def seconds(self) -> float:
         """Of all stages that are to do, as far as they can be foretold."""
-        return sum(one.seconds or 0.0 for one in self.stages if one.to_do)
-
-
-class Counts(Record):
-    """Examples of each split that a run takes."""
-
-    train: int
-    dev: int
-    test: int
-    sealed: int
+        return sum(stage.seconds or 0.0 for stage in self.stages if stage.to_do)
 
 
 def forecast(run: Run, to_do: Sequence[str], clock: str = "wall") -> Forecast:
@@ -70,27 +63,29 @@ def forecast(run: Run, to_do: Sequence[str], clock: str = "wall") -> Forecast:
         ServiceError: A kind of work failed on a little of the data, with what its process said.
     """
     stages, here = nodes(run), memory().size
-    found = Forecast(
+    blank = Forecast(
         run=run.name, disk_bytes=_disk(run, to_do), free_bytes=shutil.disk_usage(Path.cwd()).free, memory_bytes=here,
-        stages=tuple(Foretold(stage=one.name, to_do=one.name in to_do) for one in stages),
+        stages=tuple(Foretold(stage=node.name, to_do=node.name in to_do) for node in stages),
     )  # fmt: skip
     base = base_of(run)
     if base.fits(here) is False and any(rung.makes == "model" for rung in run.rungs):
         weights = f"Training takes {_gb(base.train_bytes or 0)} for its weights alone, and there are {_gb(here)}."
-        return found.model_copy(update={"refused": weights})
+        return blank.model_copy(update={"refused": weights})
     known, counts = measured(run, stages, clock)
-    told = tuple(foretold(run, node, known, counts, node.name in to_do) for node in stages)
-    found = found.model_copy(update={"stages": told})
-    return found.model_copy(update={"refused": refused(found)})
+    expected = tuple(foretold(run, node, known, counts, node.name in to_do) for node in stages)
+    whole = blank.model_copy(update={"stages": expected})
+    return whole.model_copy(update={"refused": refused(whole)})
 
 
-def refused(found: Forecast) -> str:
+def refused(given: Forecast) -> str:
     """Why a run does not fit, empty where it does."""
-    largest = max((one for one in found.stages if one.to_do), key=lambda one: one.peak_bytes or 0, default=None)
-    if largest is not None and (largest.peak_bytes or 0) > found.memory_bytes:
-        return f"{largest.stage} takes {_gb(largest.peak_bytes or 0)}, and there are {_gb(found.memory_bytes)}."
-    if found.disk_bytes > found.free_bytes:
-        return f"The run leaves up to {_gb(found.disk_bytes)}, and {_gb(found.free_bytes)} of disk are free."
+    largest = max(
+        (stage for stage in given.stages if stage.to_do), key=lambda stage: stage.peak_bytes or 0, default=None
+    )
+    if largest is not None and (largest.peak_bytes or 0) > given.memory_bytes:
+        return f"{largest.stage} takes {_gb(largest.peak_bytes or 0)}, and there are {_gb(given.memory_bytes)}."
+    if given.disk_bytes > given.free_bytes:
+        return f"The run leaves up to {_gb(given.disk_bytes)}, and {_gb(given.free_bytes)} of disk are free."
     return ""
 
 
@@ -98,13 +93,13 @@ def _gb(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def measured(run: Run, stages: Sequence[StageNode], clock: str) -> tuple[dict[str, Measured], Counts]:
+def measured(run: Run, stages: Sequence[StageNode], clock: str) -> tuple[dict[str, Measured], DataSummary]:
     """Each kind of work as it was measured on this machine with these settings and data; measured once."""
-    kept = STATE / FOLDER / f"{run.name}-{clock}-{_key(run)}"
+    kept = STATE / FOLDER / f"{run.name}-{clock}-{depends(run)}"
     counts, folder = kept / "counts.json", kept / "work"
-    names = {one.name for one in stages}
+    names = {node.name for node in stages}
     kinds = [DATA, START, *([AUDIT] if AUDIT in names else []), *(rung.name for rung in run.rungs if foreseen(rung))]
-    found = dict[str, Measured]()
+    figures = dict[str, Measured]()
     for kind in tqdm(kinds, "timing a little of each kind of work", unit="kind", leave=False):
         path = kept / f"{kind}.json"
         if not path.is_file() or (kind == DATA and not counts.is_file()):
@@ -113,11 +108,11 @@ def measured(run: Run, stages: Sequence[StageNode], clock: str) -> tuple[dict[st
             if kind == START:
                 _timed(run, kind, folder, clock)  # makes the record that the second time opens
             write_record(path, _timed(run, kind, folder, clock))
-        found[kind] = read_record(path, Measured)
+        figures[kind] = read_record(path, Measured)
         if kind == DATA and not counts.is_file():
-            write_record(counts, _counts(folder / DATA))
+            write_record(counts, read_record(folder / DATA / "report.json", DataReport).summary)
     shutil.rmtree(folder, ignore_errors=True)
-    return found, read_record(counts, Counts)
+    return figures, read_record(counts, DataSummary)
 
 
 def foreseen(rung: PlannedRung) -> bool:
@@ -128,9 +123,7 @@ def foreseen(rung: PlannedRung) -> bool:
     return rung.makes == "classifier" or type(settings) is GrpoParams or isinstance(settings, SftParams)
 
 
-def foretold(
-    run: Run, node: StageNode, known: Mapping[str, Measured], counts: Counts, to_do: bool
-) -> Foretold:  # fmt: skip
+def foretold(run: Run, node: StageNode, known: Mapping[str, Measured], counts: DataSummary, to_do: bool) -> Foretold:
     """A stage by its kind of work and its units, and what recording it takes."""
     record = known[START].record_seconds
     stage, *part = node.command[:1] + node.command[2:]
@@ -150,7 +143,7 @@ def foretold(
     return Foretold(stage=node.name, to_do=to_do, seconds=seconds, peak_bytes=own.peak_bytes)
 
 
-def of_rung(planned: PlannedRung, own: Measured, counts: Counts) -> float:
+def of_rung(planned: PlannedRung, own: Measured, counts: DataSummary) -> float:
     """Seconds of making a rung: its units, its looks at dev, and what it draws before it trains."""
     settings: Any = planned.settings
     if planned.makes == "classifier":
@@ -164,7 +157,7 @@ def of_rung(planned: PlannedRung, own: Measured, counts: Counts) -> float:
     return own.once_seconds + units * own.unit_seconds + looks * dev * own.answer_seconds + drawn * own.draw_seconds
 
 
-def of_answers(run: Run, planned: PlannedRung, own: Measured, counts: Counts) -> float:
+def of_answers(run: Run, planned: PlannedRung, own: Measured, counts: DataSummary) -> float:
     """Seconds of answering test, and of contenders the sealed split and the cases that must pass."""
     several = run.groups.get(planned.group or "", ())
     contends = run.first_look is None and (not several or planned is several[-1])  # one of a group, whichever
@@ -191,23 +184,27 @@ def _timed(run: Run, kind: str, folder: Path, clock: str) -> Measured:
     return Measured.model_validate_json(lines[-1])
 
 
-def _counts(folder: Path) -> Counts:
-    sizes = {split: len(read_jsonl(folder / f"{split}.jsonl", Example)) for split in Counts.model_fields}
-    return Counts(**sizes)
-
-
-def _key(run: Run) -> str:
-    """What figures depend on: machine, threads, profile, data, prompts and the settings of rungs."""
+def depends(run: Run) -> str:
+    """A hash of what figures depend on: machine, threads, workload, its files, profile, prompts, settings of rungs."""
     import torch
 
     machine = (
         torch.cuda.get_device_name(0) if torch.cuda.is_available() else _processor(),
         str(psutil.cpu_count()), str(threads()), str(psutil.virtual_memory().total),
     )  # fmt: skip
-    rungs = [f"{one.name} {one.made_by} {one.settings.model_dump_json()}" for one in run.rungs]
+    rungs = [f"{rung.name} {rung.made_by} {rung.settings.model_dump_json()}" for rung in run.rungs]
     prompts = [run.prompt(name).version for name in (*run.workload.prompts, run.workload.trained_prompt)]
     profile = run.profile.model_copy(update={"methods": {}})
-    return digest(profile, run.workload.source, *machine, *rungs, *prompts, str(run.first_look))
+    look = str(run.first_look)
+    return digest(profile, run.workload, run.audit, *machine, *rungs, *prompts, look, *_brought(run))
+
+
+def _brought(run: Run) -> list[str]:
+    """The files that a workload's data are read from, with their sizes and times: nothing of what is generated."""
+    source = run.workload.source
+    folders = [run.data_source, *([Path(source.dataset)] if isinstance(source, HuggingFaceSource) else [])]
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
 
 
 def _processor() -> str:

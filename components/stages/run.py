@@ -18,7 +18,7 @@ from components.economics import Prices, load_prices
 from components.errors import ConfigError, DataError, EngineError
 from components.evaluation.sample import sample
 from components.ladder import PlannedRung, plan
-from components.ladder.plan import Sources
+from components.ladder.plan import MODEL, Sources
 from components.models import model_folder
 from components.opening import Artifact, prompt_of
 from components.params import (
@@ -211,6 +211,11 @@ class Run:
             names = ", ".join(one.name for one in self.rungs)
             raise ConfigError(f"expected one of the rungs {names}, found {rung} ({LADDERS / self.ladder}.yaml)")
         return matching[0]
+
+    @property
+    def imitating(self) -> PlannedRung | None:
+        """The first rung that trains a model on demonstrations; None where the ladder has none."""
+        return next((one for one in self.rungs if one.makes == MODEL and "demonstrations" in one.needs), None)
 
     @property
     def groups(self) -> dict[str, tuple[PlannedRung, ...]]:

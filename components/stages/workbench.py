@@ -148,7 +148,7 @@ class RunBench:
 
     def learn(self, size: int) -> Trial | None:
         """The ladder's first training on demonstrations, on a sample of the demonstrations, scored once at its end."""
-        planned = self._imitating
+        planned = self.run.imitating
         if planned is None:
             return None
         params = planned.settings.model_copy(update={"evaluations": 1, "dev_examples": 1})
@@ -160,12 +160,6 @@ class RunBench:
             write_record(path, self._trained(size, planned, params, folder / f"trial-{size}"))
         found = read_record(path, KeptTrial)
         return Trial(found.answers, found.seconds, found.calls_per_hour)
-
-    @cached_property
-    def _imitating(self) -> PlannedRung | None:
-        """The first rung of the ladder that trains on demonstrations."""
-        trains = (one for one in self.run.rungs if one.makes == "model" and "demonstrations" in one.needs)
-        return next(trains, None)
 
     def _trained(self, size: int, planned: PlannedRung, params: Any, folder: Path) -> KeptTrial:
         drawn = sample(self._train, size, self.run.seed)
@@ -231,7 +225,7 @@ class RunBench:
 
     def _imitation_seconds(self, trials: Mapping[int, Trial]) -> float:
         """Of a training on all demonstrations: the rung's own where it was made, else the largest trial's, so many."""
-        made = self._made.get(self._imitating.name) if self._imitating else None
+        made = self._made.get(self.run.imitating.name) if self.run.imitating else None
         if made is not None or not trials:
             return made.seconds if made else 0.0
         size = max(trials)
@@ -267,7 +261,8 @@ class RunBench:
         seconds = self._imitation_seconds(trials)
         standing = self.standing()
         setup = 0.0 if standing.trained else self.run.workload.economics.usd_setup
-        speed = Speed(fast, seconds, setup) if fast and seconds else None
+        teacher = 0.0 if self.run.profile.prompting is None else self._incumbent_usd()
+        speed = Speed(fast, seconds, setup, teacher) if fast and seconds else None
         return at_hand(self.run, standing, self._said, speed)
 
     def dated_by(self) -> str | None:

@@ -1,6 +1,7 @@
 """When a canary is promoted, when withdrawn, and for what it waits."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,12 @@ def test_labels_of_a_part_say_nothing_because_the_rest_may_be_what_was_wrong() -
     whole, part = side(1000, 990, 950), side(1000, 990, 950, drawn=1200)
     assert judge(side(4000, 3960, 3800), whole, PARAMS).decision == "promoted"
     assert judge(side(4000, 3960, 3800), part, PARAMS).decision == "waiting"
+
+
+def test_what_a_judge_has_not_read_yet_is_read_and_not_labelled() -> None:
+    part = replace(side(1000, 990, 950, drawn=1200), read=True)
+    found = judge(replace(side(4000, 3960, 3800), read=True), part, PARAMS)
+    assert found.reasons[1].endswith("1,000 have a verdict: waiting for 90% of them (gradus score).")
 
 
 def test_few_answers_and_few_customers_are_waited_for() -> None:

@@ -19,6 +19,7 @@ _EXPECTED = (
 )  # fmt: skip
 _KEPT = ("id", "example_id", "created_at", "user_id", "session_id", "split")
 _SPANS = ("labels", "hypertextlabels")  # Label Studio's kinds of results that mark a piece of the text
+_ENTITIES = "entities"
 _VERDICTS = ("accept", "reject", "ignore")
 
 
@@ -90,7 +91,7 @@ def prodigy_row(record: Mapping[str, Any]) -> Row | None:
         answer["label"] = [record["label"]]
     if isinstance(record.get("spans"), list):
         marked = [piece for piece in record["spans"] if isinstance(piece, Mapping)]
-        answer["entities"] = [
+        answer[_ENTITIES] = [
             {"label": piece.get("label"), "text": record["text"][piece["start"] : piece["end"]]}
             for piece in marked
             if isinstance(piece.get("start"), int) and isinstance(piece.get("end"), int)
@@ -125,11 +126,16 @@ def _responses(responses: Any) -> list[tuple[str, Any]]:
             if isinstance(response, Mapping) and response.get("status", "submitted") == "submitted"
             if response.get("value") is not None
         ]
-    return [
-        (str(name), spans.get(value, "value"))
+    submitted = (
+        values
         for response in responses
         if isinstance(response, Mapping) and response.get("status", "submitted") == "submitted"
-        for name, value in (spans.get(response, "values") or {}).items()
+        if isinstance(values := response.get("values"), Mapping)
+    )
+    return [
+        (str(name), spans.get(value, "value"))
+        for values in submitted
+        for name, value in values.items()
         if spans.get(value, "value") is not None
     ]
 
@@ -143,9 +149,12 @@ def _most(values: Sequence[Any]) -> Any:
 
 
 def _row(inputs: Mapping[str, Any], answer: Mapping[str, list[Any]], others: Mapping[str, Any]) -> Row | None:
-    """A row of inputs that a column can hold, of the answer, and of what is known besides."""
+    """A row of inputs that a column can hold, of the answer, and of what is known besides.
+
+    A text in which somebody looked for entities and marked none is answered; anything else without a value is not.
+    """
     plain = {str(name): value for name, value in inputs.items() if isinstance(value, str | int | float)}
-    if not plain or not any(answer.values()):
+    if not plain or not (_ENTITIES in answer or any(answer.values())):
         return None
     row = {f"{name}_2" if name == "answer" else name: value for name, value in plain.items()} | {"answer": dict(answer)}
     return row | {

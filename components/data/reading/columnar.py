@@ -106,10 +106,15 @@ def saved(folder: Path) -> dict[str, Table]:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise DataError(f"expected a dataset that `datasets` saved, found: {reason} ({folder})") from error
     splits: dict[str, Any] = dict(dataset) if isinstance(dataset, dict) else {str(dataset.split or "all"): dataset}
-    return {str(name): _of_dataset(split, folder / str(name)) for name, split in splits.items()}
+    return {str(name): of_dataset(split, folder / str(name)) for name, split in splits.items()}
 
 
-def _of_dataset(split: Any, path: Path) -> Table:
+def of_dataset(split: Any, path: Path) -> Table:
+    """A split that `datasets` has opened, as rows.
+
+    Raises:
+        DataError: Its rows are damaged.
+    """
     import datasets
 
     names = [str(name) for name in split.column_names]
@@ -118,11 +123,11 @@ def _of_dataset(split: Any, path: Path) -> Table:
         for name in names
         if isinstance(split.features[name], datasets.ClassLabel)
     }
-    rows = [{name: _named(plain(row[name]), labels.get(name)) for name in names} for row in rows_of(split, path)]
+    rows = [{name: _named(plain(row[name]), labels.get(name)) for name in names} for row in _rows_of(split, path)]
     return Table(path, tuple(names), tuple(rows), tuple(range(1, len(rows) + 1)))
 
 
-def rows_of(dataset: Any, path: Path) -> list[dict[str, Any]]:
+def _rows_of(dataset: Any, path: Path) -> list[dict[str, Any]]:
     """The rows of a split that `datasets` has opened, which looks at their bytes only now.
 
     Raises:

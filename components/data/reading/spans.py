@@ -17,6 +17,10 @@ Row = dict[str, Any]
 # (A span's attributes, its events) → its attributes under MLflow's names.
 Translate = Callable[[Mapping[str, Any], list[Any]], Mapping[str, Any]]
 _CALLS = {"CHAT_MODEL", "LLM"}
+_OF_CALLS = {
+    "attributes", "inputs", "outputs", "context", "span_id", "spanId", "trace_id", "traceId", "span_type",
+    "startTimeUnixNano", "start_time_unix_nano", "start_time_ns", "start_time",
+}  # fmt: skip
 _OWN_INPUTS, _OWN_OUTPUTS, _KIND = "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.spanType"
 _QUESTION_KEYS = ("question", "query", "input", "prompt", "text", "message", "user_input", "content")
 
@@ -77,19 +81,19 @@ def _row(exchange: Exchange, answer: Any, others: Mapping[str, Any]) -> Row | No
 
 
 def holds_spans(record: Mapping[str, Any]) -> bool:
-    """Whether a record is a trace or has spans."""
-    if record.keys() & {"resourceSpans", "resource_spans"} or ("spans" in record and not _are_marks(record["spans"])):
+    """Whether a record is a trace or has spans; columns of a table may have the same names, and hold none."""
+    if record.keys() & {"resourceSpans", "resource_spans"}:
         return True
     if isinstance(record.get("attributes"), Mapping) and record.keys() & {"context", "trace_id", "traceId", "span_id"}:
         return True
-    return bool({"info", "data"} <= record.keys() or isinstance(parsed(record.get("trace")), Mapping))
+    trace = parsed(record.get("trace"))
+    holder = trace if isinstance(trace, Mapping) else record
+    return _are_calls(holder.get("spans")) or _are_calls(get(holder.get("data"), "spans"))
 
 
-def _are_marks(value: Any) -> bool:
-    """Whether spans are pieces of a text that somebody marked, as annotation tools call them."""
-    return any(
-        isinstance(span, Mapping) and {"start", "end", "label"} <= span.keys() for span in list_of(parsed(value))
-    )
+def _are_calls(value: Any) -> bool:
+    """Whether spans are those of a trace; pieces of a text that somebody marked are called spans too."""
+    return any(isinstance(span, Mapping) and bool(span.keys() & _OF_CALLS) for span in list_of(parsed(value)))
 
 
 def _of_record(record: Mapping[str, Any], translate: Translate) -> Iterator[Row]:

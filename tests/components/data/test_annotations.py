@@ -117,6 +117,39 @@ def test_prodigys_marks_are_pieces_of_the_text_and_no_trace(tmp_path: Path) -> N
     ]
 
 
+def test_a_text_that_prodigy_shows_without_marks_is_answered_by_none(tmp_path: Path) -> None:
+    records = [
+        {"text": text, "spans": [{"start": 0, "end": 3, "label": label}] if n % 2 else [], "answer": "accept"}
+        for n, (text, label) in enumerate(ROWS)
+    ]
+    got = [row["answer"]["entities"] for row in rows(read(tmp_path / "a.jsonl", records))]
+    assert got == [[{"label": label, "text": text[:3]}] if n % 2 else [] for n, (text, label) in enumerate(ROWS)]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"spans": []},
+        {"spans": [{"start": 0, "end": 3, "type": "WHO"}]},
+        {"spans": None},
+        {"info": "from a shop", "data": "of May"},
+        {"trace": {"batch": "7", "machine": "2"}},
+    ],
+)
+def test_columns_named_as_those_of_traces_make_no_trace_of_a_row(tmp_path: Path, columns: dict[str, Any]) -> None:
+    reading = read(tmp_path / "a.jsonl", [{"text": text, "label": label, **columns} for text, label in ROWS])
+    assert [(row["text"], row["label"]) for row in rows(reading)] == ROWS
+
+
+@pytest.mark.parametrize("values", ["a text", ["a", "list"], 7, None])
+def test_responses_of_argilla_that_hold_no_questions_are_no_answer(tmp_path: Path, values: Any) -> None:
+    records = [
+        {"fields": {"text": text}, "responses": [{"values": {"intent": {"value": label}}}]} for text, label in ROWS
+    ]
+    records.append({"fields": {"text": "another"}, "responses": [{"values": values}]})
+    assert len(rows(read(tmp_path / "a.jsonl", records))) == N
+
+
 def test_argilla_counts_what_most_say(tmp_path: Path) -> None:
     def two(text: str, *labels: str) -> dict[str, Any]:
         responses = [{"value": label, "user_id": str(n)} for n, label in enumerate(labels)]

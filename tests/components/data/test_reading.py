@@ -229,6 +229,20 @@ def test_a_dataset_that_the_library_saved_and_one_of_parquet_files(tmp_path: Pat
     assert reading.meaning.output["label"][1] == {"enum": sorted(LABELS)}
 
 
+def test_a_dataset_means_the_same_to_init_and_to_a_run(tmp_path: Path) -> None:
+    import datasets
+
+    rows = [
+        {"text": datetime.datetime(2026, 1, n + 1, 9), "label": LABELS[n % 2], "sum": float("nan")} for n in range(20)
+    ]
+    datasets.Dataset.from_list(rows).save_to_disk(str(tmp_path))
+    columns = Columns(input=("text",), output={"label": "label", "sum": "sum"})
+    source = HuggingFaceSource(kind="hugging_face", dataset=str(tmp_path), splits={"all": "train"}, columns=columns)
+    table = read_datasets(source, tmp_path)["all"]
+    assert table.rows == read_source(tmp_path).parts["all"].rows
+    assert table.rows[0] == {"text": "2026-01-01 09:00:00", "label": LABELS[0], "sum": None}
+
+
 def test_a_saved_dataset_whose_bytes_are_no_text_is_refused(tmp_path: Path) -> None:
     import datasets
 

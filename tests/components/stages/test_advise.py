@@ -1,12 +1,13 @@
 """Advice on a real small run: an API answers its prompts, and what becomes of the advice is kept."""
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from components.advice import Advice, Feedback
+from components.advice import Advice, Feedback, Standing, Trial
 from components.data.prepare import Quarantined
 from components.records import (
     Comparison,
@@ -74,14 +75,14 @@ def test_a_refused_row_with_a_known_input_is_a_second_answer(run: Run) -> None:
     assert RunBench(run).seconds() == [(first, again.demonstration)]
 
 
-def evaluated(run: Run, gained: float) -> None:
-    """What the evaluation left after SFT has gained so much over prompt three."""
+def evaluated(run: Run, gained: float, method: str = "sft") -> None:
+    """What the evaluation left after a method has gained so much over prompt three."""
     sure = Interval(value=0.5, low=0.4, high=0.6)
     cost = Cost(usd_per_1k_calls=1, usd_per_year=1, usd_per_1k_correct=1, measured=True)
     versus = Comparison(delta=gained, low=gained - 0.02, high=gained + 0.02, p_value=0.01, fixed=9, broken=1)
     listed: list[tuple[str, str, Makes, str | None]] = [
         ("three", "prompt", "prompt", None),
-        ("sft", "sft", "model", "three"),
+        (method, method, "model", "three"),
     ]
     rungs = tuple(
         RungResult(
@@ -91,7 +92,7 @@ def evaluated(run: Run, gained: float) -> None:
         )
         for name, method, makes, parent in listed
     )  # fmt: skip
-    done = Evaluations(rungs=rungs, contenders=("three", "sft"), incumbent="three")
+    done = Evaluations(rungs=rungs, contenders=("three", method), incumbent="three")
     write_record(run.folder / "evaluation" / "evaluation.json", done)
 
 
@@ -109,6 +110,41 @@ def test_advice_to_stay_was_right_if_nothing_gained_since(run: Run, gained: floa
     assert found.outcome.right is right and found.outcome.rung == "sft"
     evaluated(run, 0.3)
     assert settled(run) == found  # an outcome is not changed afterwards
+
+
+def sent(run: Run, ladder: str, standing: Standing | None = None) -> Run:
+    """A run up the ladder of thumbs, to which the advice on `run` has sent somebody."""
+    given = advise_run(run, NullTracker(), run.advice)
+    at_hand = given.evidence.at_hand.model_copy(update={"ladders": {"thumbs": ladder}})
+    changes = {"at_hand": at_hand, "standing": standing or given.evidence.standing}
+    gain = Interval(value=0.1, low=0.05, high=0.2)
+    choice = given.choice.model_copy(update={"rung": "thumbs", "gain": gain})
+    changed = given.model_copy(update={"choice": choice, "evidence": given.evidence.model_copy(update=changes)})
+    write_record(run.advice_folder / "advice.json", changed)
+    followed = replace(run, name=f"{run.name}-feedback", ladder="feedback")
+    shutil.copytree(run.folder / "data", followed.folder / "data")
+    evaluated(followed, 0.1, "kto")
+    return followed
+
+
+def test_advice_is_settled_by_the_ladder_that_it_named(run: Run) -> None:
+    followed = sent(run, "feedback")
+    found = settled(followed)
+    assert found.outcome is not None and found.outcome.right and found.outcome.rung == "kto"
+    assert read_record(run.advice_folder / "advice.json", Advice) == found  # whoever asked is told as well
+
+
+@pytest.mark.parametrize("reason", ["another ladder", "other data", "what stood is not among the rungs"])
+def test_advice_is_not_settled_by_what_does_not_follow_it(run: Run, reason: str) -> None:
+    grown = Standing(name="grpo", makes="model", accuracy=Interval(value=1, low=1, high=1), n=60)
+    followed = sent(run, "repair" if reason == "another ladder" else "feedback", grown if "stood" in reason else None)
+    if reason == "other data":
+        report = followed.folder / "data" / "report.json"
+        report.write_text(report.read_text().replace(run.data_version, "0" * len(run.data_version)))
+        assert followed.data_version != run.data_version
+    settle(followed, NullTracker())
+    assert read_record(run.advice_folder / "advice.json", Advice).outcome is None
+    assert not (followed.advice_folder / "advice.json").exists()
 
 
 def test_without_advice_there_is_nothing_to_settle(make_run: MakeRun) -> None:
@@ -166,3 +202,20 @@ def test_what_rungs_take_goes_by_draws_and_trainings(make_run: MakeRun) -> None:
     assert drawn({"steps": 10, "prompts_per_step": 4, "generations": 8}) == 320
     machine = run.prices.machine(run.profile.machine)
     assert found["imitate"].usd == pytest.approx(machine.usd(100.0) + 7.0)
+
+
+def test_a_teachers_answers_cost_its_price_for_every_input_beside_the_training(make_run: MakeRun) -> None:
+    run = make_run()
+    found = takes(run, Speed(3600, 100.0, teacher_usd=0.5), Feedback(), {})
+    machine = run.prices.machine(run.profile.machine)
+    assert found["teacher_answers"].usd == pytest.approx(machine.usd(100.0) + 60 * 0.5)  # train has 60 inputs
+    assert found["imitate"].usd == pytest.approx(machine.usd(100.0))
+
+
+def test_the_price_of_a_teacher_is_that_of_the_model_behind_the_api(run: Run) -> None:
+    trials = {60: Trial(("",) * 60, 100.0, 3600.0)}
+    taken = RunBench(run).at_hand(trials).takes
+    case = RunBench(run).case("imitate", trials)
+    assert case is not None
+    dearer = taken["teacher_answers"].usd - taken["imitate"].usd
+    assert dearer > 0 and dearer == pytest.approx(60 * float(case[0].incumbent_usd))

@@ -93,3 +93,12 @@ def test_a_short_training_says_what_all_rows_would_take(project: Path) -> None:
     assert 0 <= found.right <= found.valid <= 1
     assert {path for path in project.rglob("*") if path.is_file()} == before
     assert json.loads((project.parent / "tried/out/config.json").read_text())["model_type"] == "lfm2"
+
+
+def test_a_ladder_without_a_training_needs_no_memory_for_one(project: Path, tmp_path: Path) -> None:
+    run = Run.of("triage", "nano", "prompting")
+    base = base_of(run)
+    assert base.parameters and base.train_bytes is None and base.fits(1) is None
+    with pytest.raises(ConfigError, match="a rung that trains on demonstrations, found prompting"):
+        try_out(run, 10, tmp_path / "trial")
+    assert not (tmp_path / "trial").exists()

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from components.records import DataSummary
 from components.stages import foretold as telling
 from components.stages.bases import Memory
-from components.stages.foretold import Counts, Forecast, Foretold, forecast, foreseen, of_answers, of_rung
+from components.stages.foretold import Forecast, Foretold, depends, forecast, foreseen, of_answers, of_rung
 from components.stages.graph import nodes
 from components.stages.run import Run
 from components.stages.timing import CLOCKS, Measured, Timer, imitating, timed
 from flows.tasks import following
-from tests.components.stages.conftest import ROOT
+from tests.components.stages.conftest import ROOT, MakeRun
 
-COUNTS = Counts(train=1000, dev=200, test=300, sealed=400)
+COUNTS = DataSummary(version="v", train=1000, dev=200, test=300, sealed=400, demonstration_accuracy=None)
 MEASURED = Measured(
     once_seconds=10.0, unit_seconds=0.5, peak_bytes=7, load_seconds=3.0, answer_seconds=0.1, draw_seconds=0.2
 )
@@ -117,3 +118,15 @@ def test_what_follows_a_changed_stage_is_to_do_as_well(run: Run) -> None:
     after = following(stages, ["rung-dpo"])
     assert {"rung-dpo", "answer-dpo", "evaluate", "gate", "report"} == {*after}
     assert following(stages, []) == []
+
+
+def test_figures_are_kept_for_the_files_that_there_were(make_run: MakeRun) -> None:
+    run = make_run()
+    before = depends(run)
+    assert depends(run) == before
+    run.data_source.mkdir(parents=True, exist_ok=True)
+    path = run.data_source / "rows.csv"
+    path.write_text("text,intent,urgent\n")
+    brought = depends(run)
+    path.write_text("text,intent,urgent\nwhere is it,delivery,false\n")
+    assert len({before, brought, depends(run)}) == 3
