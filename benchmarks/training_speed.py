@@ -26,7 +26,7 @@ from benchmarks.ladder import machine
 from components.engines import Sampling
 from components.engines.transformers_engine import TransformersEngine
 from components.methods.grpo.settings import GrpoParams
-from components.methods.grpo.training import Rewarded, rl_job
+from components.methods.grpo.training import RewardedAnswers, rl_job
 from components.methods.sft.settings import SftParams
 from components.methods.sft.training import sft_job, train_sft
 from components.models import open_model
@@ -129,7 +129,7 @@ def bare_grpo(task: TrainingTask, params: GrpoParams, compute: Compute) -> Any:
     from trl import GRPOConfig, GRPOTrainer
 
     model, tokenizer = open_model(task.model)
-    rewarded = Rewarded(task, list(range(len(task.train))), reward, sample)
+    rewarded = RewardedAnswers(task, list(range(len(task.train))), reward, sample)
     rollouts = params.prompts_per_step * params.generations
     settings = GRPOConfig(
         **common(task, compute), max_steps=params.steps, per_device_train_batch_size=params.device_batch_rollouts,
@@ -146,7 +146,7 @@ def bare_grpo(task: TrainingTask, params: GrpoParams, compute: Compute) -> Any:
 def our_grpo(task: TrainingTask, params: GrpoParams, compute: Compute) -> Any:
     """This project's trainer, including its KL measurements."""
     opened = starting_model(task, params.lora, compute)
-    rewarded = Rewarded(task, list(range(len(task.train))), reward, sample)
+    rewarded = RewardedAnswers(task, list(range(len(task.train))), reward, sample)
     return rl_job(task, params, opened, rewarded, compute).trainer
 
 

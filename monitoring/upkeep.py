@@ -9,6 +9,7 @@ later. When it is time is the caller's business.
 import hashlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from components.data.joining import kindred
 from components.records import Record, Trace, request_id
@@ -49,8 +50,9 @@ def remove_day(lake: Lake, folder: Path) -> None:
 
 def conversation(lake: Lake, workload: str, request: str) -> set[str]:
     """A request and its conversation's turns before it and behind it, as far as the lake has them."""
-    import pyarrow.compute as pc
+    import pyarrow.compute
 
+    pc: Any = pyarrow.compute  # its functions are made at run time
     named = lake.each(workload, pc.starts_with(pc.field("id"), request))
     traces = [trace for trace in named if belongs(trace.id, request)]
     requests = {request}

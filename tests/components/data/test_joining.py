@@ -158,7 +158,7 @@ def test_a_conversation_of_many_turns_is_one_try_however_deep_calls_may_be() -> 
 
 
 def test_what_holds_the_text_of_a_request_is_known_by_it() -> None:
-    plain = {"tools": (), "calls": ()}
+    plain: dict[str, Any] = {"tools": (), "calls": ()}
     first = trace("a", ASKED, 1.0, "Sent.", **plain)
     second = trace("b", following(first, user("When?")), 2.0, "Soon.", **plain)
     third, other = (trace(name, following(second, user(name)), 9e9, "So.", **plain) for name in "cd")
