@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from components.engines import Ask, Sampling
+from components.engines import ChatRequest, Sampling
 from components.records import Message
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,21 +39,21 @@ def main() -> None:
 
     torch.set_num_threads(options.threads)
     engine = TransformersEngine.open(options.model, options.batch_tokens, options.precision)
-    asks = questions(engine.tokenizer, options)
-    few = asks[:: max(1, len(asks) // options.one_by_one)][: options.one_by_one]
+    requests = questions(engine.tokenizer, options)
+    few = requests[:: max(1, len(requests) // options.one_by_one)][: options.one_by_one]
     sampling = Sampling(max_new_tokens=options.new_tokens)
     ways: dict[str, Callable[[], list[str]]] = {
         "generate": lambda: one_by_one(engine, few, options.new_tokens),
-        "pipeline": lambda: pipeline(engine, asks, options.new_tokens),
-        "gradus": lambda: [completion.text for completion in engine.generate(asks, sampling)],
+        "pipeline": lambda: pipeline(engine, requests, options.new_tokens),
+        "gradus": lambda: [completion.text for completion in engine.generate(requests, sampling)],
     }
-    completions = {completion.example_id: completion for completion in engine.generate(asks, sampling)}
+    completions = {completion.example_id: completion for completion in engine.generate(requests, sampling)}
     rates: dict[str, list[float]] = {name: [] for name in ways}
     equal: dict[str, float] = {}
     for _ in range(options.rounds):
         for name, answer in ways.items():
-            asked = few if name == "generate" else asks
-            expected = [completions[ask.example_id] for ask in asked]
+            asked = few if name == "generate" else requests
+            expected = [completions[request.example_id] for request in asked]
             started = time.perf_counter()
             texts = answer()
             seconds = time.perf_counter() - started
@@ -61,7 +61,7 @@ def main() -> None:
             equal[name] = statistics.mean(text == other.text for text, other in zip(texts, expected, strict=True))
     usages = [completion.usage for completion in completions.values()]
     record = summary(rates, equal) | {
-        "asks": len(asks),
+        "asks": len(requests),
         "mean_prompt_tokens": statistics.mean(usage.input_tokens for usage in usages),
         "mean_output_tokens": statistics.mean(usage.output_tokens for usage in usages),
         "one_by_one_asks": len(few),
@@ -89,30 +89,30 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def questions(tokenizer: Any, options: argparse.Namespace) -> list[Ask]:
+def questions(tokenizer: Any, options: argparse.Namespace) -> list[ChatRequest]:
     """Tickets of 40 to 120 tokens after a long system prompt."""
     from components.workloads.triage import generate
 
     text = PROMPT.read_text(encoding="utf-8").partition("---user---")[0]
     tokens = tokenizer(text, add_special_tokens=False)["input_ids"][: options.system_tokens]
     system = Message(role="system", content=tokenizer.decode(tokens))
-    asks: list[Ask] = []
+    requests: list[ChatRequest] = []
     for ticket in generate(20 * options.asks, SEED):
         length = len(tokenizer(ticket.message, add_special_tokens=False)["input_ids"])
         if 40 <= length <= 120:
-            asks.append(Ask(ticket.id, [system, Message(role="user", content=ticket.message)]))
-    return asks[: options.asks]
+            requests.append(ChatRequest(ticket.id, [system, Message(role="user", content=ticket.message)]))
+    return requests[: options.asks]
 
 
-def one_by_one(engine: Any, asks: list[Ask], new_tokens: int) -> list[str]:
+def one_by_one(engine: Any, requests: list[ChatRequest], new_tokens: int) -> list[str]:
     """`generate`, one prompt at a time."""
     import torch
     from tqdm import tqdm
 
     texts: list[str] = []
-    for ask in tqdm(asks, desc="one by one", unit="answer"):
+    for request in tqdm(requests, desc="one by one", unit="answer"):
         prompt = engine.tokenizer.apply_chat_template(
-            turns(ask), add_generation_prompt=True, return_tensors="pt", return_dict=True
+            turns(request), add_generation_prompt=True, return_tensors="pt", return_dict=True
         ).to(engine.model.device)
         with torch.inference_mode():
             answer = engine.model.generate(**prompt, do_sample=False, max_new_tokens=new_tokens)
@@ -121,19 +121,19 @@ def one_by_one(engine: Any, asks: list[Ask], new_tokens: int) -> list[str]:
     return texts
 
 
-def pipeline(engine: Any, asks: list[Ask], new_tokens: int) -> list[str]:
+def pipeline(engine: Any, requests: list[ChatRequest], new_tokens: int) -> list[str]:
     """`transformers.pipeline` in batches of 64, in the order given."""
     import transformers
 
     run: Any = transformers.pipeline("text-generation", model=engine.model, tokenizer=engine.tokenizer)
     settings = {"batch_size": PIPELINE_BATCH, "do_sample": False, "max_new_tokens": new_tokens}
-    outputs = run([turns(ask) for ask in asks], return_full_text=False, **settings)
+    outputs = run([turns(request) for request in requests], return_full_text=False, **settings)
     return [answers[0]["generated_text"] for answers in outputs]
 
 
-def turns(ask: Ask) -> list[dict[str, str]]:
+def turns(request: ChatRequest) -> list[dict[str, str]]:
     """Messages in transformers' form."""
-    return [message.model_dump() for message in ask.messages]
+    return [message.model_dump() for message in request.messages]
 
 
 def summary(rates: dict[str, list[float]], equal: dict[str, float]) -> dict[str, Any]:
@@ -156,7 +156,9 @@ def show(record: dict[str, Any]) -> None:
     from rich.table import Table
 
     tokens = f"{record['mean_prompt_tokens']:.0f} prompt and {record['mean_output_tokens']:.0f} output tokens"
-    table = Table("way", "tokens/s", "gradus is", "target", "equal answers", title=f"{record['asks']} asks, {tokens}")
+    table = Table(
+        "way", "tokens/s", "gradus is", "target", "equal answers", title=f"{record['asks']} requests, {tokens}"
+    )
     for name, rate in record["tokens_per_second"].items():
         ratio, target = record["ratios"].get(name), TARGETS.get(name)
         compared = (f"{ratio:.1f} x", f"{target:g} x") if ratio and target else ("", "")

@@ -33,13 +33,13 @@ from hypothesis.errors import Unsatisfiable
 
 from benchmarks.engine_speed import machine, write
 from benchmarks.fuzz_files import FILES, Files, damaged
-from components.engines import Ask, Sampling
+from components.engines import ChatRequest, Sampling
 from components.params import ServingParams
 from components.prompts import Prompt
 from components.records import Completion, Usage
 from components.serving import Corrections, Follower, Served, Server, bind, config, create_app
 from components.serving.described import described
-from components.serving.protocol import ChatRequest, FeedbackRequest
+from components.serving.protocol import ChatCompletionRequest, FeedbackRequest
 from components.serving.refusals import RequestError, refusal
 from components.serving.responses import ResponsesRequest
 from components.serving.stops import cut
@@ -162,7 +162,7 @@ def served() -> Served:
 def read_chat(body: bytes) -> None:
     """Read a request for a chat completion like the server, up to the engine's input."""
     with refusals():
-        prepare(ChatRequest.model_validate_json(body))
+        prepare(ChatCompletionRequest.model_validate_json(body))
 
 
 def read_response(body: bytes) -> None:
@@ -180,10 +180,10 @@ def read_feedback(body: bytes) -> None:
 def read_message(content: str) -> None:
     """Read a user message with several inputs like the server."""
     with refusals():
-        prepare(ChatRequest(model="triage", messages=[{"role": "user", "content": content}]))  # type: ignore[list-item]
+        prepare(ChatCompletionRequest(model="triage", messages=[{"role": "user", "content": content}]))  # type: ignore[list-item]
 
 
-def prepare(asked: ChatRequest) -> None:
+def prepare(asked: ChatCompletionRequest) -> None:
     """Process a request as before the engine: tokens are bounded, and the answer ends at a stop."""
     asked.refuse_unknown()
     sampling = asked.sampling(12, SCHEMA, ServingParams())
@@ -224,11 +224,11 @@ READERS: list[Reader] = [
 class Canned:
     """An engine with constant answers."""
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         """`n` answers to each prompt."""
         usage = Usage(input_tokens=1, output_tokens=1)
         answer = Completion(example_id="", text='{"kind": "refund"}', usage=usage, latency_ms=0.1)
-        return [answer for _ in prompts for _ in range(sampling.n)]
+        return [answer for _ in requests for _ in range(sampling.n)]
 
 
 SERVED, CORRECTIONS = served(), Corrections(SCHEMA)

@@ -282,20 +282,20 @@ class _Work:
         return [completion.text for completion in self._complete(engine, examples)]
 
     def _complete(self, engine: Any, examples: Sequence[Example], **sampling: Any) -> list[Any]:
-        from components.engines import Ask, Sampling
+        from components.engines import ChatRequest, Sampling
 
-        asks = [Ask(example.id, self.prompt.messages(example)) for example in examples]
+        requests = [ChatRequest(example.id, self.prompt.messages(example)) for example in examples]
         sampling_params = Sampling(max_new_tokens=self.setting.new_tokens, seed=self.job.seed, **sampling)
         if self.plain_generation:
-            return by_transformers(engine, asks, sampling_params)
-        return engine.generate(asks, sampling_params)
+            return by_transformers(engine, requests, sampling_params)
+        return engine.generate(requests, sampling_params)
 
     def clear(self) -> None:
         """Remove the trained weights."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def by_transformers(engine: Any, asks: Sequence[Any], sampling: Any, rows: int = 512) -> list[Any]:
+def by_transformers(engine: Any, requests: Sequence[Any], sampling: Any, rows: int = 512) -> list[Any]:
     """The same answers with transformers' own generation, as a fallback if the engine cannot run."""
     import torch
 
@@ -306,8 +306,8 @@ def by_transformers(engine: Any, asks: Sequence[Any], sampling: Any, rows: int =
     drawn: dict[str, Any] = {"do_sample": True, "temperature": sampling.temperature, "top_k": 0}
     settings = drawn if sampling.temperature else {"do_sample": False}
     texts: list[str] = []
-    for start in range(0, len(asks), rows):
-        turns = [[message.model_dump() for message in ask.messages] for ask in asks[start : start + rows]]
+    for start in range(0, len(requests), rows):
+        turns = [[message.model_dump() for message in request.messages] for request in requests[start : start + rows]]
         shown = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         batch = tokenizer(shown, add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
         with torch.inference_mode():
@@ -315,7 +315,7 @@ def by_transformers(engine: Any, asks: Sequence[Any], sampling: Any, rows: int =
                 **batch, max_new_tokens=sampling.max_new_tokens, num_return_sequences=sampling.n, **settings
             )
         texts += tokenizer.batch_decode(tokens[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-    names = [ask.example_id for ask in asks for _ in range(sampling.n)]
+    names = [request.example_id for request in requests for _ in range(sampling.n)]
     return [Completion.of_text(name, text) for name, text in zip(names, texts, strict=True)]
 
 

@@ -141,7 +141,7 @@ def champion() -> Path:
 
 def prepare(folder: Path, prompt: Prompt, work: Path = WORK) -> None:
     """Make a project with current settings and this folder as champion, verified with an answer to a ticket."""
-    from components.engines import Ask, Sampling
+    from components.engines import ChatRequest, Sampling
     from components.engines.transformers_engine import TransformersEngine
     from components.registry import Candidate, Check, open_run, register_winner
 
@@ -152,8 +152,8 @@ def prepare(folder: Path, prompt: Prompt, work: Path = WORK) -> None:
 
     def generate(stored: Path, conversations: Sequence[Sequence[Message]]) -> list[str]:
         engine = TransformersEngine.open(stored, 8192)
-        asks = [Ask("", list(conversation)) for conversation in conversations]
-        return [completion.text for completion in engine.generate(asks, Sampling(max_new_tokens=96))]
+        requests = [ChatRequest("", list(conversation)) for conversation in conversations]
+        return [completion.text for completion in engine.generate(requests, Sampling(max_new_tokens=96))]
 
     rung = Rung(
         name="bench", method="grpo", makes="model", prompt=prompt.name, params_hash="", data_hash="", seed=0,

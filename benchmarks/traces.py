@@ -221,14 +221,16 @@ class Disk:
 class Recorded:
     """An engine with recorded answers: the number at the end of the question."""
 
-    def generate(self, prompts: list[Any], sampling: Any) -> list[Any]:
+    def generate(self, requests: list[Any], sampling: Any) -> list[Any]:
         """An answer to each prompt."""
         from components.records import Completion, Usage
 
         usage = Usage(input_tokens=40, output_tokens=12)
         return [
-            Completion(example_id=ask.example_id, text=answer(ask.messages[-1].content), usage=usage, latency_ms=1.0)
-            for ask in prompts
+            Completion(
+                example_id=request.example_id, text=answer(request.messages[-1].content), usage=usage, latency_ms=1.0
+            )
+            for request in requests
         ]
 
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.ladder import machine
 from components.data.masking import mask
-from components.engines import Ask, Engine, Sampling
+from components.engines import ChatRequest, Engine, Sampling
 from components.params import Pipeline, WatchParams, Workload, load
 from components.prompts import Prompt, load_prompt
 from components.records import Completion, Example, Message, Observation, Trace, Usage, read_jsonl
@@ -151,8 +151,8 @@ class Bench:
 
     def observed(self, examples: Sequence[Example], labelled: Sequence[bool]) -> list[Observation]:
         """The champion's answers as the watch sees them, with scores if people reviewed them."""
-        asks = [Ask(ticket.id, self.prompt.messages(ticket)) for ticket in examples]
-        completions = self.engine.generate(asks, Sampling(max_new_tokens=96))
+        requests = [ChatRequest(ticket.id, self.prompt.messages(ticket)) for ticket in examples]
+        completions = self.engine.generate(requests, Sampling(max_new_tokens=96))
         scores = [self.scorer.score(*pair) for pair in zip(examples, completions, strict=True)]
         self._right = [score.passed for score in scores]
         return [

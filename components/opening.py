@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from components.data.texts import clean, shown
-from components.engines import Ask, Engine, Sampling, open_engine, open_prompting
+from components.engines import ChatRequest, Engine, Sampling, open_engine, open_prompting
 from components.errors import DataError
 from components.evaluation import classical
 from components.params import AgentParams, Profile, Workload
@@ -93,7 +93,9 @@ class Opened:
     def _given(self, examples: Sequence[Example], sampling: Sampling) -> list[Completion]:
         """`sampling.n` completions in a row for each example."""
         if self.agent is None:
-            return self.engine.generate([Ask(example.id, self.messages(example)) for example in examples], sampling)
+            return self.engine.generate(
+                [ChatRequest(example.id, self.messages(example)) for example in examples], sampling
+            )
         policy = EnginePolicy(self.engine, sampling.temperature, sampling.seed)
         asked = [(example, self.messages(example)) for example in examples]
         starts = [start_of(*one, trial) for one in asked for trial in range(sampling.n)]
@@ -155,7 +157,7 @@ class ClassifierEngine:
     def __init__(self, classifier: classical.Classifier) -> None:
         self._classifier, self.columns = classifier, tuple(dict.fromkeys(classifier.columns))
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         """One answer each, `n` times: there is nothing to draw.
 
         Raises:
@@ -163,10 +165,10 @@ class ClassifierEngine:
         """
         asked = [
             Example(
-                id=ask.example_id, input=inputs_of(self.columns, ask.messages[-1].content),
+                id=request.example_id, input=inputs_of(self.columns, request.messages[-1].content),
                 demonstration="", reference="", group="",
             )
-            for ask in prompts
+            for request in requests
         ]  # fmt: skip
         return [answer for answer in self._classifier.predict(asked) for _ in range(sampling.n)]
 

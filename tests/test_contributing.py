@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.engines import Ask, Sampling
+from components.engines import ChatRequest, Sampling
 from components.errors import ScorerError
 from components.ladder import plan
 from components.ladder.plan import Sources
@@ -128,7 +128,7 @@ def test_a_stage_that_scores_depends_on_the_scorer_of_the_page(written: Path, ma
 
 def echoed(text: str) -> Any:
     """The page's engine, which answers with what it is asked."""
-    asked = [Ask(name, [Message(role="user", content=text)]) for name in "ab"]
+    asked = [ChatRequest(name, [Message(role="user", content=text)]) for name in "ab"]
     completions = importlib.import_module("echo").Echo().generate(asked, Sampling(n=2))
     assert [one.example_id for one in completions] == ["a", "a", "b", "b"]
     return completions[0]

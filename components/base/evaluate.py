@@ -20,7 +20,7 @@ from components.base.lexicon import Lexicon
 from components.base.skills import Lesson, Task, Turn, ask
 from components.base.worlds import Difficulty, draw_world
 from components.base.worlds import Plan as Wish
-from components.engines import Ask, Engine, Sampling, open_engine
+from components.engines import ChatRequest, Engine, Sampling, open_engine
 from components.params import EngineParams
 from components.records import Message, to_json
 
@@ -162,11 +162,11 @@ def _loosen(lesson: Lesson, seed: int, number: int) -> Question:
 
 def generate(engine: Engine, conversations: list[tuple[Turn, ...]]) -> list[str]:
     """Greedy completions in the given order."""
-    asks = [
-        Ask(str(number), [Message.model_validate(vars(turn)) for turn in turns])
+    requests = [
+        ChatRequest(str(number), [Message.model_validate(vars(turn)) for turn in turns])
         for number, turns in enumerate(conversations)
     ]
-    return [completion.text for completion in engine.generate(asks, Sampling(max_new_tokens=MOST_NEW_TOKENS))]
+    return [completion.text for completion in engine.generate(requests, Sampling(max_new_tokens=MOST_NEW_TOKENS))]
 
 
 def score(questions: list[Question], answers: list[str]) -> dict[str, Share]:

@@ -1,6 +1,6 @@
 """What every engine offers: messages in, completions out, in order.
 
-Decides the shape of a question and of sampling; how answers are computed is each engine's own matter.
+Defines a chat request and how it is sampled; each engine decides how to compute the answer.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,18 +13,18 @@ from components.records import Completion, Message, Record, Tool, Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One conversation that waits for an answer; `sender` is whose it is, where that matters."""
+class ChatRequest:
+    """A conversation to answer; `sender` says who sent it, where that matters."""
 
     example_id: str
     messages: list[Message]
-    sender: str = field(default="", repr=False)  # answers that are kept are kept by what an ask looks like
+    sender: str = field(default="", repr=False)
 
 
 class Calls(Record):
-    """What a turn may call: the prompt offers `tools`, those of these `names` may be called.
+    """What a turn may call: the prompt lists `tools`, and only those in `names` may be called.
 
-    Without `least` a turn may be text alone; `most` is 1, 0 or None, any number.
+    With `least` 0 a turn may be text alone; `most` is 0, 1 or None, which sets no limit.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -36,14 +36,14 @@ class Calls(Record):
 class Sampling(Record):
     """How tokens are chosen.
 
-    With a temperature above 0 an answer depends on `seed`, the example's id and the number of the sample alone, as
-    far as the engine can promise it: neither on the batch nor on the order of the asks.
+    With a temperature above 0 an answer depends only on `seed`, the example's id and the sample's number, as far as
+    the engine can promise it: not on the batch, nor on the order of the requests.
     """
 
     temperature: float = Field(default=0.0, ge=0, description="0 takes the likeliest token.")
     top_p: float = Field(default=1.0, gt=0, le=1, description="Share of the probability that is sampled from.")
     max_new_tokens: int = Field(default=128, ge=1)
-    n: int = Field(default=1, ge=1, description="Completions of one prompt.")
+    n: int = Field(default=1, ge=1, description="Completions for each request.")
     seed: int = Field(default=0, ge=0)
     answer_schema: dict[str, Any] | None = Field(
         default=None, description="JSON Schema that answers are held to while they are written; None: they are free."
@@ -58,46 +58,48 @@ class Sampling(Record):
 class Engine(Protocol):
     """Something that answers."""
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
-        """Answer every prompt: `n` completions in a row for each, in the order of the prompts.
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        """Answer every request: `n` completions in a row for each, in the order of the requests.
 
-        A prompt that cannot be answered yields completions with `finish_reason` "error" and the reason in `error`.
+        A request that cannot be answered yields completions with `finish_reason` "error" and the reason in `error`.
 
         Raises:
-            EngineError: Nothing can be answered at all.
+            EngineError: No request can be answered.
         """
         ...
 
 
-Listeners = Mapping[int, Callable[[str], None]]  # by a completion's place; each is told what its text goes on by
+Listeners = Mapping[int, Callable[[str], None]]  # by the completion's index; called with each new piece of its text
 
 
 @runtime_checkable
 class StreamingEngine(Engine, Protocol):
-    """An engine that tells of answers while it writes them."""
+    """An engine that can stream its answers."""
 
-    def stream(self, prompts: list[Ask], sampling: Sampling, listeners: Listeners) -> list[Completion]:
-        """As `generate`; a listener has been told the beginning of its completion's text, in whole characters.
+    def stream(self, requests: list[ChatRequest], sampling: Sampling, listeners: Listeners) -> list[Completion]:
+        """Like `generate`, but calls listeners with their completion's text as it is written, in whole characters.
+
+        The completion may end with text that its listener was not called with.
 
         Raises:
-            EngineError: Nothing can be answered at all.
+            EngineError: No request can be answered.
         """
         ...
 
 
 @runtime_checkable
 class CallingEngine(StreamingEngine, Protocol):
-    """An engine that may take `Sampling.calls`."""
+    """An engine that supports `Sampling.calls`."""
 
     @property
     def calls_tools(self) -> bool:
-        """Whether its model has a form for calls of tools."""
+        """Whether its model's chat template has a format for tool calls."""
         ...
 
 
-def failed(ask: Ask, reason: str) -> Completion:
-    """The completion of a prompt without an answer."""
+def failed(request: ChatRequest, reason: str) -> Completion:
+    """The completion of a request that could not be answered."""
     usage = Usage(input_tokens=0, output_tokens=0)
     return Completion(
-        example_id=ask.example_id, text="", usage=usage, latency_ms=0.0, finish_reason="error", error=reason
+        example_id=request.example_id, text="", usage=usage, latency_ms=0.0, finish_reason="error", error=reason
     )

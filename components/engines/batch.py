@@ -1,7 +1,7 @@
-"""The memory of a batch that is being completed: the shared prefix once, and each row's own tokens.
+"""The cache of a batch during decoding: the shared prefix once, and each row's own tokens.
 
-Every step attends to these two parts: the prefix, one product for all rows together, and the row's own tokens. The
-prefix is thus neither copied nor read once for each row (Juravsky et al. 2024, Hydragen, arXiv:2402.05099).
+Every step attends to two parts: the prefix, by one product for all rows together, and the row's own tokens. So the
+prefix is neither copied nor read once a row (Juravsky et al. 2024, Hydragen, arXiv:2402.05099).
 """
 
 from collections.abc import Generator, Sequence
@@ -21,7 +21,7 @@ ATTENTION = "gradus_shared_prefix"
 
 
 class OwnLayer(DynamicLayer):
-    """Keys and values of the rows' own tokens, in buffers that are written in place."""
+    """Keys and values of each row's own tokens, in buffers that are written in place."""
 
     def __init__(self, keys: Tensor, values: Tensor, used: int) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class OwnLayer(DynamicLayer):
         return keys_RHLD[:, :, : self.used], values_RHLD[:, :, : self.used]
 
     def move(self, places: Tensor, to: Tensor, rows: int) -> None:
-        """Copy the rows at `places` to `to`, and go on with the first `rows` of them."""
+        """Copy the rows at `places` to `to`, then keep only the first `rows` rows."""
         for tensor_RHLD in (self.keys, self.values):
             cast(Tensor, tensor_RHLD)[to, :, : self.used] = cast(Tensor, tensor_RHLD)[places, :, : self.used]
         self.keys, self.values = cast(Tensor, self.keys)[:rows], cast(Tensor, self.values)[:rows]
@@ -48,10 +48,10 @@ class OwnLayer(DynamicLayer):
 
 @dataclass
 class Batch:
-    """The rows that are being completed.
+    """The rows being decoded.
 
     `shared` holds, for each attention layer, the prefix's keys [heads, head size, tokens] and values [heads, tokens,
-    head size]; `hidden_RL` is −∞ where a row's buffer holds nothing yet of its prompt, else 0.
+    head size]; `hidden_RL` is −∞ where a row's buffer holds no token of its prompt, else 0.
     """
 
     cache: Cache
@@ -60,7 +60,7 @@ class Batch:
     positions_R: Tensor
 
     def keep(self, places: Sequence[int]) -> list[int]:
-        """Go on with these places only; their new order. The last ones fill the gaps, the others are not copied."""
+        """Keep only these places; returns their new order. The last ones fill the gaps; the others are not moved."""
         rows, staying = len(places), set(places)
         gaps = [place for place in range(rows) if place not in staying]
         last = sorted(place for place in places if place >= rows)
@@ -77,7 +77,7 @@ class Batch:
         return order
 
     def step(self, model: Any, tokens_R: Tensor) -> Tensor:
-        """Read one more token in each row; logits of the next, [rows, vocabulary]."""
+        """Read one more token in each row; returns the next one's logits [rows, vocabulary]."""
         logits_R1V = model(
             input_ids=tokens_R[:, None],
             position_ids=self.positions_R[:, None],
@@ -93,9 +93,9 @@ class Batch:
 def assemble(
     prefix: Prefix, filled: Sequence[Filled], layout: Layout, prompts: Sequence[int], new_tokens: int
 ) -> Batch:
-    """Lay filled prompts out as one batch, all ending at the same column, with room for new tokens.
+    """Arrange read prompts as one batch, all ending at the same column, with room for new tokens.
 
-    `prompts` has the number of each row's prompt, which several rows may complete.
+    `prompts` has the index of each row's prompt; several rows may complete the same one.
     """
     lengths_R = torch.cat([part.lengths_R for part in filled])
     prompts_R = torch.tensor(prompts, device=lengths_R.device)
@@ -120,9 +120,9 @@ def assemble(
 
 
 def _with_room(read_PHWD: Tensor, prompts_R: Tensor, new_tokens: int) -> Tensor:
-    """Each row's share of what was read, with columns for new tokens behind it.
+    """Each row's keys or values, followed by columns for new tokens.
 
-    On a CPU in float32 whatever the model computes in: for one query a row its products in bfloat16 take twice as long.
+    In float32 on a CPU, whatever the model's dtype: with one query a row, products in bfloat16 take twice as long.
     """
     _, heads, width, size = read_PHWD.shape
     kind = torch.float32 if read_PHWD.device.type == "cpu" else read_PHWD.dtype
@@ -132,7 +132,7 @@ def _with_room(read_PHWD: Tensor, prompts_R: Tensor, new_tokens: int) -> Tensor:
 
 
 def _convolution(state_RCK: Tensor) -> LinearAttentionLayer:
-    """A convolution layer that has seen its last inputs."""
+    """A convolution layer with its last inputs as its state."""
     layer = LinearAttentionLayer()
     layer.lazy_initialization(conv_states=state_RCK)
     layer.conv_states[0], layer.has_previous_state[0] = state_RCK, True
@@ -142,7 +142,7 @@ def _convolution(state_RCK: Tensor) -> LinearAttentionLayer:
 def attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **settings: Any
 ) -> tuple[Tensor, None]:
-    """Attention of one new token a row to the shared prefix and to the row's own tokens, as one softmax.
+    """Attention from one new token in each row to the shared prefix and the row's own tokens, in one softmax.
 
     `query` is [rows, query heads, 1, head size], `key` and `value` [rows, heads, own tokens, head size].
     """
@@ -165,7 +165,7 @@ def attend(
 
 @contextmanager
 def attention(model: Any, name: str) -> Generator[None]:
-    """Compute a model's attention in another way for a while."""
+    """Switch a model's attention implementation within the context."""
     AttentionInterface.register(ATTENTION, attend)
     before = model.config._attn_implementation
     model.set_attn_implementation(name)

@@ -1,7 +1,7 @@
-"""Calls of tools in a turn that is held to their schemas: how they are written, and how they are read on the way.
+"""Tool calls in an assistant's turn: the grammar that they are decoded under, and a parser for streamed turns.
 
-Decides the form, that of Hermes, Qwen and nano: JSON between `<tool_call>` tags, name before arguments. Text before a
-call is free, and outside of calls nothing writes the tag: whatever begins as a call can be carried out.
+Decides the format, which Hermes, Qwen and nano share: JSON between `<tool_call>` tags, name before arguments. Text
+before a call is free, but cannot contain the tag: whatever begins as a call is a valid call.
 """
 
 import json
@@ -15,12 +15,12 @@ from components.records import Message, Tool, ToolCall
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 FORM: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-"""JSON on one line, as json.dumps writes it: a model that may put blanks anywhere may also never stop doing so."""
+"""JSON on one line, as json.dumps writes it: a model that may write blanks anywhere may never stop writing them."""
 _BEGINS = re.compile(r'\{"name": ("(?:[^"\\]|\\.)*+"), "arguments": ')
 
 
 def grammar_of(calls: Calls, answer_schema: dict[str, Any] | None, tags: tuple[str, str] | None) -> str:
-    """What a turn may be, as llguidance's Lark; `tags` names the tokens of the tags where each is one of its own."""
+    """A turn's grammar, as llguidance's Lark; `tags` names the tags' tokens where each tag is a single token."""
     opens, closes = tags or (f'"{OPEN}"', f'"{CLOSE}"')
     tools = [tool for tool in calls.tools if tool.name in calls.names]
     answer = "TEXT?" if answer_schema is None else "answer"
@@ -41,7 +41,7 @@ def grammar_of(calls: Calls, answer_schema: dict[str, Any] | None, tags: tuple[s
 
 
 def _start(calls: Calls, *, free: bool, answer: str) -> str:
-    """The order of what is said and called."""
+    """The start rule: in which order text and calls may come."""
     several = calls.most is None
     if calls.most == 0 or not calls.names:
         return answer
@@ -67,17 +67,17 @@ def _json(schema: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Piece:
-    """How a turn goes on: with text, or with the call of this number, which begins where it is named."""
+    """The next part of a turn: text, or a part of call number `call`; its first piece has the tool's `name`."""
 
     text: str
     call: int | None = None
     name: str | None = None
 
 
-class Hearing:
-    """A turn that comes in pieces, taken apart into what is said and what is called.
+class TurnParser:
+    """Splits a streamed turn into text and calls.
 
-    Blanks beside calls belong to neither. `begun` counts the calls.
+    Blanks around calls are dropped. `begun` counts the calls so far.
     """
 
     def __init__(self) -> None:
@@ -88,11 +88,11 @@ class Hearing:
 
     @property
     def inside(self) -> bool:
-        """Whether a call has begun that has not ended."""
+        """Whether a call has begun and not ended."""
         return self._state != self._saying
 
     def __call__(self, text: str) -> list[Piece]:
-        """Take what the turn goes on by."""
+        """Parse the next part of the turn."""
         self._kept += text
         pieces: list[Piece] = []
         while True:
@@ -104,7 +104,7 @@ class Hearing:
                 return pieces
 
     def close(self) -> list[Piece]:
-        """The turn has ended: what was kept back of a text."""
+        """End the turn; returns text that was held back because it could have begun a call."""
         kept = "" if self.inside else self._kept
         text = kept.strip() if self.begun else kept
         self._kept = ""
@@ -117,9 +117,9 @@ class Hearing:
         if opened:
             self._kept, self._state = rest, self._opening
             return Piece(said.rstrip())
-        told = self._kept[: len(self._kept) - _overlap(self._kept)].rstrip()
-        self._kept = self._kept[len(told) :]
-        return Piece(told)
+        text = self._kept[: len(self._kept) - _overlap(self._kept)].rstrip()
+        self._kept = self._kept[len(text) :]
+        return Piece(text)
 
     def _opening(self) -> Piece | None:
         self._kept = self._kept.lstrip()
@@ -140,7 +140,7 @@ class Hearing:
         return Piece(text, self.begun - 1)
 
     def _read(self, sign: str) -> None:
-        """How deep in objects and lists the arguments are behind this character."""
+        """Update how deep in objects and lists the arguments are after this character."""
         if self._quoted:
             self._quoted = sign != '"' or self._escaped
             self._escaped = sign == "\\" and not self._escaped
@@ -156,26 +156,26 @@ class Hearing:
 
 
 def _overlap(text: str) -> int:
-    """How many of a text's last characters may be the beginning of a call."""
+    """How many characters at the end of a text may begin a call."""
     return next((n for n in range(min(len(OPEN) - 1, len(text)), 0, -1) if text.endswith(OPEN[:n])), 0)
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """An assistant's turn taken apart; `whole` where the calls that it begins have ended."""
+class ParsedTurn:
+    """A parsed assistant's turn; `whole` is False where its last call has not ended."""
 
     message: Message
     whole: bool
 
 
-def spoken(text: str, name_of: Callable[[int], str] = lambda number: f"call_{number}") -> Spoken:
-    """A turn as a message; `name_of` gives the ids of its calls, by their number. One without calls is as it is."""
-    hearing = Hearing()
-    pieces = [*hearing(text), *hearing.close()]
-    named = [(one.call, one.name) for one in pieces if one.call is not None and one.name is not None]
+def parse_turn(text: str, name_of: Callable[[int], str] = lambda number: f"call_{number}") -> ParsedTurn:
+    """Parse a whole turn; `name_of` gives each call's id, by its number. A turn without calls is unchanged."""
+    parser = TurnParser()
+    pieces = [*parser(text), *parser.close()]
+    named = [(piece.call, piece.name) for piece in pieces if piece.call is not None and piece.name is not None]
     calls = tuple(ToolCall(id=name_of(number), name=name, arguments=_joined(pieces, number)) for number, name in named)
     message = Message(role="assistant", content=_joined(pieces, None), tool_calls=calls)
-    return Spoken(message, not hearing.inside)
+    return ParsedTurn(message, not parser.inside)
 
 
 def _joined(pieces: Sequence[Piece], call: int | None) -> str:

@@ -1,7 +1,7 @@
-"""Conversations to token ids: the tokenizer's chat template, and texts that stay text.
+"""Conversations to token ids, by the tokenizer's chat template.
 
-Decides what of a conversation may become a control token: what the chat template writes, never what people wrote. The
-one place where training, engines and lengths get their tokens from, so that what is served is what was trained on.
+Decides what may become a control token: what the chat template writes, never what people wrote. Training, engines and
+length checks all get their tokens here, so that a model is served what it was trained on.
 """
 
 import json
@@ -21,10 +21,10 @@ _OPEN, _CLOSE = "\ue000", "\ue001"  # private characters: no text is normalised 
 
 
 class Chat:
-    """A tokenizer as conversations need it.
+    """Encodes conversations with a tokenizer and its chat template.
 
-    A text that holds a control token's name, such as `<|im_end|>`, is read by a copy of the tokenizer in which that
-    token has a name that nobody can guess: it comes out as the pieces of an ordinary text. Other texts take the
+    A text that contains a control token's name, such as `<|im_end|>`, is read by a copy of the tokenizer in which that
+    token has a name that nobody can guess: the text is encoded as ordinary characters. All other texts are read by the
     tokenizer itself, and have the same ids as in any other library.
     """
 
@@ -47,17 +47,17 @@ class Chat:
         """Token ids of each conversation up to where the assistant's answer begins.
 
         Raises:
-            Exception: What a chat template raises: it raises what it likes.
+            Exception: Whatever the chat template raises, of any type.
         """
         return self.encoded([self.rendered(conversation) for conversation in conversations])
 
     def rendered(
         self, conversation: Sequence[Message], tools: Sequence[Tool] = (), *, generation_prompt: bool = True
     ) -> str:
-        """The text of a conversation, for `encoded` alone: names of control tokens in its messages are marked.
+        """The text of a conversation, only for `encoded`: names of control tokens in its messages are marked.
 
         Raises:
-            Exception: What a chat template raises.
+            Exception: Whatever the chat template raises.
         """
         offered = {"tools": [self._marked_all(tool.openai) for tool in tools]} if tools else {}
         return self._tokenizer.apply_chat_template(
@@ -68,7 +68,7 @@ class Chat:
         )
 
     def _turn(self, message: Message) -> dict[str, Any]:
-        """A message as templates take it; arguments of calls as they were written where the template takes texts."""
+        """A message for the template; arguments of calls stay text where the template expects text."""
         turn = {**message.openai, "content": self._marked(message.content)}
         for call in turn.get("tool_calls", ()):
             arguments = call["function"]["arguments"]
@@ -92,29 +92,29 @@ class Chat:
 
     @cached_property
     def thinking(self) -> bool:
-        """Whether the template leaves thoughts open where the answer begins."""
+        """Whether the template's generation prompt opens a thought."""
         turn = {"role": "user", "content": ""}
         rendered: str = self._tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True)
         return rendered.rstrip().endswith(BEGIN)
 
     def texts(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, none of them a control token."""
+        """Token ids of each text; none is a control token."""
         return self.encoded([self._marked(text) for text in texts])
 
     def encoded(self, rendered: Sequence[str]) -> list[list[int]]:
         """Token ids of rendered texts: their control tokens are those of the template."""
         if not rendered:
             return []
-        found: list[list[int]] = self._tokenizer(
+        ids: list[list[int]] = self._tokenizer(
             list(rendered), add_special_tokens=False, return_attention_mask=False, verbose=False
         )["input_ids"]
         for place, text in enumerate(rendered):
-            if self._secret in text or self._controls(found[place]) > len(self._named.findall(text)):
-                found[place] = self._apart(text)
-        return found
+            if self._secret in text or self._controls(ids[place]) > len(self._named.findall(text)):
+                ids[place] = self._apart(text)
+        return ids
 
     def _controls(self, ids: Sequence[int]) -> int:
-        """How many control tokens there are; normalisation may find more of them than the text names."""
+        """How many ids are control tokens; after normalisation that may be more than the text names."""
         return sum(map(ids.count, self._counted & set(ids)))
 
     def _marked(self, text: str) -> str:
@@ -122,36 +122,36 @@ class Chat:
         return self._named.sub(lambda name: self._name("text", self._ids[name[0]]), text)
 
     def _name(self, kind: str, id: int) -> str:
-        """What stands for a control token: nobody who does not know the secret can write it."""
+        """A stand-in for a control token, which only who knows the secret can write."""
         return f"{_OPEN}{kind}{self._secret}{id}{_CLOSE}"
 
     def _apart(self, rendered: str) -> list[int]:
-        """The ids of a text of which some names of control tokens are meant and others are text."""
+        """The ids of a text in which some names are the template's control tokens and others are just text."""
         if self._copy is None:
             return self._pieces(rendered)
-        # Those that are meant first: marks hold none of their names.
+        # The template's first: marks contain no token's name.
         named = self._named.sub(lambda name: self._name("token", self._ids[name[0]]), rendered)
         return self._copy(self._plain(named))
 
     def _plain(self, rendered: str) -> str:
-        """A rendered text with the names that were marked."""
+        """A rendered text with its marks replaced by the names that they stand for."""
         mark = re.compile(f"{_OPEN}text{self._secret}([0-9]+){_CLOSE}")
-        return mark.sub(lambda found: self._control[int(found[1])], rendered)
+        return mark.sub(lambda match: self._control[int(match[1])], rendered)
 
     def _pieces(self, rendered: str) -> list[int]:
-        """The same by a tokenizer that cannot be copied: what stands between control tokens is read by itself."""
-        found: list[int] = []
+        """As `_apart`, for a tokenizer that cannot be copied: the texts between control tokens are read one by one."""
+        ids: list[int] = []
         for piece in re.split(f"({self._named.pattern})", rendered):
             if piece in self._ids:
-                found.append(self._ids[piece])
+                ids.append(self._ids[piece])
             elif piece:
-                read = self._tokenizer(self._plain(piece), add_special_tokens=False, split_special_tokens=True)
-                found += read["input_ids"]
-        return found
+                encoded = self._tokenizer(self._plain(piece), add_special_tokens=False, split_special_tokens=True)
+                ids += encoded["input_ids"]
+        return ids
 
     @cached_property
     def _copy(self) -> Callable[[str], list[int]] | None:
-        """The ids that a copy of the tokenizer gives whose control tokens have secret names; None for slow ones."""
+        """Encodes with a copy of the tokenizer whose control tokens have secret names; None for slow tokenizers."""
         if not self._tokenizer.is_fast:
             return None
         from tokenizers import Tokenizer
@@ -167,9 +167,9 @@ class Chat:
 
 
 def _is_control(token: Any, template: str) -> bool:
-    """Whether a token marks structure: what is special, has the form of a mark, or is a tag that the template writes.
+    """Whether a token marks structure: it is special, looks like `<|…|>`, or is a tag that the template writes.
 
-    Other tokens that were added, such as words of a field, HTML tags or runs of blanks, are ways to read a text.
+    Other added tokens, such as a field's words, HTML tags or runs of blanks, are ordinary text.
     """
     name: str = token.content
     tag = _BRACKETED.fullmatch(name) is not None and name in template
@@ -186,6 +186,6 @@ def _rename(model: dict[str, Any], new: dict[str, str]) -> None:
         model["vocab"] = [[new.get(name, name), score] for name, score in vocabulary]
     if model.get("unk_token") in new:
         model["unk_token"] = new[model["unk_token"]]
-    if "merges" in model:  # none may put together what only the template may write
+    if "merges" in model:  # no merge may build a token that only the template may write
         pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
         model["merges"] = [pair for pair in pairs if not new.keys() & {*pair, "".join(pair)}]

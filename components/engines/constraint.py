@@ -1,7 +1,7 @@
-"""Constrained decoding: only tokens after which an answer can still obey a JSON Schema, or calls those of their tools.
+"""Constrained decoding: only tokens after which an answer can still obey a JSON Schema, or calls their tools' schemas.
 
-Decides how the grammar library is called; which answers are held to a schema is the caller's decision. The library
-(llguidance, also one of vLLM's) reads draft 2020-12 with a few exceptions.
+Decides how the grammar library is called; the caller decides which answers are constrained. The library (llguidance,
+one of those in vLLM) reads draft 2020-12 with a few exceptions.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from components.engines.base import Sampling
 from components.engines.calling import CLOSE, FORM, OPEN, grammar_of
 from components.errors import EngineError
 
-BITS = 32  # of a word of the library's masks
+BITS = 32  # in one word of the library's bit masks
 
 
 class Vocabulary:
@@ -36,7 +36,7 @@ class Vocabulary:
 
 
 class Grammar:
-    """What answers are held to, as a grammar over the tokens of a model, made once for many answers.
+    """The grammar that answers are held to, over a model's tokens; made once for many answers.
 
     `sampling` has a JSON Schema, tools to be called, or both.
 
@@ -60,7 +60,7 @@ class Grammar:
         self._vocabulary = vocabulary
 
     def constraint(self, rows: int) -> "Constraint":
-        """The state of so many answers, none of them begun."""
+        """The initial state of `rows` answers."""
         from llguidance import LLMatcher
 
         known = self._vocabulary
@@ -68,7 +68,7 @@ class Grammar:
 
 
 def _tags(tokenizer: Any, tokens: Any) -> tuple[str, str] | None:
-    """The tags of a call as the library names tokens; None where it reads them as text."""
+    """The call tags in the library's notation for tokens; None where they are ordinary text."""
     known = tokenizer.get_vocab()
     ids = [known.get(tag) for tag in (OPEN, CLOSE)]
     if any(id is None or not tokens.is_special_token(id) for id in ids):
@@ -84,7 +84,7 @@ class Constraint:
         self._words = -(-vocabulary // BITS)
 
     def masked(self, logits_RV: Tensor, rows: Sequence[int]) -> Tensor:
-        """Logits of these rows, -inf where a token would lead out of the grammar; what is complete may only end.
+        """Logits of these rows, -inf for tokens that break the grammar; complete answers may only end.
 
         Raises:
             EngineError: The library gives up on the schema.
@@ -103,7 +103,7 @@ class Constraint:
         return logits_RV.masked_fill(~allowed_RV, float("-inf"))
 
     def take(self, rows: Sequence[int], tokens: Sequence[int]) -> None:
-        """Go on by the token that was chosen in each of these rows.
+        """Advance each of these rows by its chosen token.
 
         Raises:
             EngineError: The library gives up on the schema.

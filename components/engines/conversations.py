@@ -1,7 +1,7 @@
-"""Conversations with tools in tokens, turn by turn: what was sampled goes on as it was and is not tokenised again.
+"""The tokens of conversations with tools, turn by turn: sampled tokens are continued as they are, never re-encoded.
 
-Decides what is remembered: the tokens up to the end of a turn, by all that was said until then, for whoever said it. A
-conversation that nobody remembers is rendered anew.
+Decides what is remembered: the tokens up to the end of a turn, keyed by the sender and all messages until then. A
+conversation that is not remembered is rendered from its messages.
 """
 
 import hashlib
@@ -11,8 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from components.engines.base import Ask
-from components.engines.calling import spoken
+from components.engines.base import ChatRequest
+from components.engines.calling import parse_turn
 from components.engines.turns import Turns
 from components.records import Message, Tool
 
@@ -26,22 +26,22 @@ class Conversations:
         self._turns, self._most, self._held = turns, most, 0
         self._known: OrderedDict[bytes, array[int]] = OrderedDict()
 
-    def prompt(self, ask: Ask, tools: Sequence[Tool]) -> list[int]:
+    def prompt(self, request: ChatRequest, tools: Sequence[Tool]) -> list[int]:
         """The tokens of a conversation up to where the assistant's next turn begins.
 
         Raises:
             EngineError: The template does not take the messages.
         """
-        names = list(_names(ask.sender, tools, ask.messages))
+        names = list(_names(request.sender, tools, request.messages))
         for place in range(len(names) - 2, -1, -1):
-            if ask.messages[place].role == "assistant" and (known := self._known.get(names[place])):
+            if request.messages[place].role == "assistant" and (known := self._known.get(names[place])):
                 self._known.move_to_end(names[place])
-                return [*known, *self._turns.between(ask.messages[place + 1 :])]
-        return self._turns.opening(ask.messages, tools)
+                return [*known, *self._turns.between(request.messages[place + 1 :])]
+        return self._turns.opening(request.messages, tools)
 
-    def keep(self, ask: Ask, tools: Sequence[Tool], tokens: Sequence[int], text: str) -> None:
-        """Remember a turn that has ended: its tokens and those before it, and its text."""
-        *_, name = _names(ask.sender, tools, [*ask.messages, spoken(text).message])
+    def keep(self, request: ChatRequest, tools: Sequence[Tool], tokens: Sequence[int], text: str) -> None:
+        """Remember a finished turn: all tokens up to its end, keyed with its `text` as the last message."""
+        *_, name = _names(request.sender, tools, [*request.messages, parse_turn(text).message])
         self._held += len(tokens) - len(self._known.pop(name, ()))
         self._known[name] = array("I", tokens)
         while self._held > self._most:
@@ -49,7 +49,7 @@ class Conversations:
 
 
 def _names(sender: str, tools: Sequence[Tool], messages: Sequence[Message]) -> Iterator[bytes]:
-    """A name for each beginning of a conversation; ids of calls are no part of it."""
+    """A key for each prefix of a conversation; the ids of calls do not count."""
     name = _digest(b"", [sender, [tool.model_dump() for tool in tools]])
     for message in messages:
         calls = [[call.name, call.plain_arguments] for call in message.tool_calls]

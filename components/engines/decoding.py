@@ -1,4 +1,4 @@
-"""Token by token: filled prompts to completions; rows that have finished leave the batch."""
+"""Decodes token by token, from read prompts to completions; finished rows leave the batch."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from components.engines.batch import Batch
 from components.engines.constraint import Constraint
 from components.engines.sampling import choose, uniforms
 
-# Leaving finished rows behind moves others into their places: with fewer finished ones that costs more than it saves.
+# Dropping finished rows moves others into their places: with fewer finished ones that costs more than it saves.
 FINISHED_SHARE = 0.125
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One completion to compute: its limit of tokens, what its random numbers depend on, and who is told each token."""
+    """One completion to compute: its token limit, what its random numbers depend on, and a callback for each token."""
 
     limit: int
     name: str
     sample: int
-    hear: Callable[[int], None] | None = None
+    on_token: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A row at its end; `tokens` include the one that ended it, `each_logprob` are theirs."""
+    """A finished row; `tokens` include the one that ended it, `each_logprob` has one value a token."""
 
     row: int
     tokens: list[int]
@@ -43,7 +43,7 @@ class Finished:
 
 
 def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], chooser: "Chooser") -> Iterator[Finished]:
-    """Complete the rows, and tell of each at the step in which it ends.
+    """Complete the rows; yields each at the step in which it ends.
 
     `logits_RV` are those of each row's first new token.
     """
@@ -59,8 +59,8 @@ def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], cho
                 continue
             tokens[row].append(token)
             each[row].append(logprob)
-            if (hear := rows[row].hear) is not None:
-                hear(token)
+            if (on_token := rows[row].on_token) is not None:
+                on_token(token)
             if token in chooser.ends or len(tokens[row]) == rows[row].limit:
                 open_rows.remove(row)
                 reason = "stop" if token in chooser.ends else "length"
@@ -74,13 +74,13 @@ def decode(model: Any, batch: Batch, logits_RV: Tensor, rows: Sequence[Row], cho
 
 
 def logprobs(logits_RV: Tensor, chosen_R: Tensor) -> Tensor:
-    """The model's own log-probability of each chosen token, whatever temperature or schema narrowed the choice."""
-    found_RV = logits_RV.float()
-    return found_RV.gather(-1, chosen_R[:, None])[:, 0] - found_RV.logsumexp(-1)
+    """The model's own log-probability of each chosen token, before temperature, top-p and schema."""
+    float_RV = logits_RV.float()
+    return float_RV.gather(-1, chosen_R[:, None])[:, 0] - float_RV.logsumexp(-1)
 
 
 class Chooser:
-    """How the next token of each row is chosen, and which tokens end a row."""
+    """Chooses the next token of each row, and knows which tokens end a row."""
 
     def __init__(
         self, rows: Sequence[Row], sampling: Sampling, ends: frozenset[int], constraint: Constraint | None = None
@@ -99,6 +99,6 @@ class Chooser:
 
 
 def _uniforms(rows: Sequence[Row], sampling: Sampling) -> Tensor:
-    """The numbers of each row [rows, longest limit]."""
+    """Each row's random numbers [rows, longest limit]."""
     longest = max(row.limit for row in rows)
     return torch.from_numpy(np.stack([uniforms(row.name, row.sample, sampling.seed, longest) for row in rows]))

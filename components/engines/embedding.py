@@ -1,7 +1,7 @@
 """Embeddings of texts by a served model: the mean of its last hidden states.
 
-What a model makes of an input is what drift in its inputs has to be measured by; which texts, and what the vectors
-are compared with, is the caller's business.
+Input drift is measured in the served model's own embeddings. The caller decides which texts are embedded, and what
+the vectors are compared with.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from components.engines.chat import Chat
 from components.models import open_model
 
 BATCH_TOKENS = 8192
-MOST_TOKENS = 512  # of a text; what comes later is not read
+MOST_TOKENS = 512  # of each text; later ones are not read
 
 
 def embed(folder: Path, texts: Sequence[str]) -> np.ndarray:
-    """Vectors [texts, hidden size] in float32, order kept; a text without a token is a vector of zeros.
+    """Vectors [texts, hidden size] in float32, in order; an empty text has a vector of zeros.
 
     Raises:
         EngineError: The folder holds no model that loads.
@@ -28,16 +28,16 @@ def embed(folder: Path, texts: Sequence[str]) -> np.ndarray:
     model, tokenizer = open_model(folder)
     body: Any = model.get_decoder().to("cuda" if torch.cuda.is_available() else "cpu").eval()
     tokens = [ids[:MOST_TOKENS] for ids in Chat(tokenizer).texts(texts)]
-    found = np.zeros((len(tokens), model.config.get_text_config(decoder=True).hidden_size), np.float32)
+    vectors_TH = np.zeros((len(tokens), model.config.get_text_config(decoder=True).hidden_size), np.float32)
     with torch.inference_mode(), tqdm(total=len(tokens), desc="embeddings", unit="text") as bar:
         for rows in _batches([len(ids) for ids in tokens]):
-            found[rows] = _means(body, [tokens[row] for row in rows])
+            vectors_TH[rows] = _means(body, [tokens[row] for row in rows])
             bar.update(len(rows))
-    return found
+    return vectors_TH
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Rows of similar length together, those without a token left out."""
+    """Batches of rows of similar length, without empty rows."""
     batches: list[list[int]] = [[]]
     for row in sorted((row for row, length in enumerate(lengths) if length), key=lambda row: lengths[row]):
         if (len(batches[-1]) + 1) * lengths[row] > BATCH_TOKENS:

@@ -1,4 +1,4 @@
-"""Choosing an engine by its settings. An engine's libraries are imported only when it is opened."""
+"""Opens an engine by its settings. An engine's libraries are imported only when it is opened."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from components.params import ApiParams, EngineParams, Precision, Profile
 
 
 def open_engine(settings: EngineParams | ApiParams, model: str | Path, precision: Precision = "auto") -> Engine:
-    """Open the engine that the settings ask for.
+    """Open the engine that the settings name.
 
-    `model` is a folder; for vLLM it may be a name on the Hugging Face hub, for an API it is the API's name of the
-    model, and `precision` is the API's own matter.
+    `model` is a folder; for vLLM it may be a name on the Hugging Face hub, for an API it is the API's name for the
+    model, and `precision` is ignored.
 
     Raises:
         EngineError: The model cannot be opened, the engine's library is not installed, or the API's key is missing.

@@ -1,7 +1,8 @@
 """Completions by any OpenAI-compatible API, many at a time.
 
-Decides pace, failures and what is read from a response. Retries are the client's own: exponential backoff from 0.5 to
-8 s with jitter, or as long as the server says. The key is read from the environment, and kept out of every message.
+Decides the pace, how failures are handled and what is read from a response. Retries are the client's own: exponential
+backoff from 0.5 to 8 s with jitter, or as long as the server says. The key is read from the environment, and kept out
+of every message.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from components.engines.base import Ask, Sampling, failed
+from components.engines.base import ChatRequest, Sampling, failed
 from components.engines.thinking import answer_of
 from components.errors import EngineError
 from components.params import ApiParams
@@ -22,27 +23,27 @@ NO_KEY = "none"
 class OpenAIEngine:
     """A model behind an API.
 
-    `latency_ms` is the time from sending the request that was answered to the end of its response: neither waiting
-    for a free slot nor earlier attempts are in it. `usage` is what the API reports.
+    `latency_ms` is the time from sending the attempt that succeeded to the end of its response, without the wait for a
+    free slot and earlier attempts. `usage` is what the API reports.
     """
 
     def __init__(self, model: str, params: ApiParams) -> None:
         self.model, self.params, self._key = model, params, key_of(params)
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
-        """Answer every prompt: `n` completions in a row for each, one request each, in the order of the prompts.
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        """Answer every request: `n` completions in a row for each, by one API call each, in the order of the requests.
 
         Raises:
             EngineError: The API refuses the key or does not know the model, or not one request was answered.
         """
-        answers = asyncio.run(self._answer_all(prompts, sampling))
+        answers = asyncio.run(self._answer_all(requests, sampling))
         if answers and all(answer.finish_reason == "error" for answer in answers):
             raise EngineError(
                 f"expected answers from {self.model}, found {len(answers):,} failures: {answers[0].error}"
             )
         return answers
 
-    async def _answer_all(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+    async def _answer_all(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         pace = Pace(self.params.requests_per_minute)
@@ -57,18 +58,18 @@ class OpenAIEngine:
             max_retries=self.params.max_retries,
             http_client=http,
         ) as client:
-            with tqdm(total=len(prompts) * sampling.n, desc=self.model, unit="answer") as bar:
+            with tqdm(total=len(requests) * sampling.n, desc=self.model, unit="answer") as bar:
 
-                async def answer(ask: Ask, sample: int) -> Completion:
+                async def answer(request: ChatRequest, sample: int) -> Completion:
                     async with slots:
-                        found = await self._answer(client, ask, self._request(ask, sampling, sample))
+                        completion = await self._answer(client, request, self._body(request, sampling, sample))
                     bar.update()
-                    return found
+                    return completion
 
-                return await _all([answer(ask, sample) for ask in prompts for sample in range(sampling.n)])
+                return await _all([answer(request, sample) for request in requests for sample in range(sampling.n)])
 
     async def _whole(self, response: Any) -> None:
-        """Read a response to its end within the time limit, which the client holds against each part alone."""
+        """Read a whole response within the time limit, which the client applies only to each read."""
         import httpx
 
         try:
@@ -77,29 +78,29 @@ class OpenAIEngine:
         except TimeoutError:
             raise httpx.ReadTimeout("no whole answer in time", request=response.request) from None
 
-    def _request(self, ask: Ask, sampling: Sampling, sample: int) -> dict[str, Any]:
-        chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed + sample}
+    def _body(self, request: ChatRequest, sampling: Sampling, sample: int) -> dict[str, Any]:
+        settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "seed": sampling.seed + sample}
         return {
             "model": self.model,
-            "messages": [message.openai for message in ask.messages],
+            "messages": [message.openai for message in request.messages],
             self.params.limit_field: sampling.max_new_tokens,
-            **{name: value for name, value in chosen.items() if name not in self.params.omit},
+            **{name: value for name, value in settings.items() if name not in self.params.omit},
             **({"response_format": response_format(sampling.answer_schema)} if sampling.answer_schema else {}),
             "extra_body": self.params.extra_body or None,
         }
 
-    async def _answer(self, client: Any, ask: Ask, request: dict[str, Any]) -> Completion:
-        """One completion, or why there is none."""
+    async def _answer(self, client: Any, request: ChatRequest, body: dict[str, Any]) -> Completion:
+        """One completion; a failed one says why."""
         from openai import AuthenticationError, NotFoundError, OpenAIError, PermissionDeniedError
 
         try:
-            raw = await client.chat.completions.with_raw_response.create(**request)
-            return read_reply(ask, raw.parse(), raw.elapsed.total_seconds() * 1e3)
+            raw = await client.chat.completions.with_raw_response.create(**body)
+            return read_reply(request, raw.parse(), raw.elapsed.total_seconds() * 1e3)
         except (AuthenticationError, NotFoundError, PermissionDeniedError) as error:
             # Every other request would end in the same way.
             raise EngineError(f"expected an API that serves {self.model}, found {self._explain(error)}") from None
         except (OpenAIError, ValueError) as error:
-            return failed(ask, self._explain(error))
+            return failed(request, self._explain(error))
 
     def _explain(self, error: Exception) -> str:
         """A library's message without the key, which some servers repeat."""
@@ -108,12 +109,12 @@ class OpenAIEngine:
 
 
 def response_format(schema: dict[str, Any]) -> dict[str, Any]:
-    """The field of a request that holds the answer to a schema."""
+    """The `response_format` that holds an answer to a schema."""
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
 
 
 class Pace:
-    """Evenly spaced starts: at most `per_minute` in any minute, none limited where it is None."""
+    """Spaces starts evenly: at most `per_minute` in any minute; None sets no limit."""
 
     def __init__(self, per_minute: float | None) -> None:
         self.gap_s = 60 / per_minute if per_minute else 0.0
@@ -129,11 +130,11 @@ class Pace:
         await asyncio.sleep(turn - now)
 
 
-def read_reply(ask: Ask, reply: Any, latency_ms: float) -> Completion:
-    """A chat completion as a record.
+def read_reply(request: ChatRequest, reply: Any, latency_ms: float) -> Completion:
+    """The API's reply as a completion.
 
     Raises:
-        ValueError: It is none, it lacks its usage, or the API withheld the answer.
+        ValueError: It is no chat completion, has no usage, or the API withheld the answer.
     """
     try:
         choice, used = reply.choices[0], reply.usage
@@ -144,7 +145,7 @@ def read_reply(ask: Ask, reply: Any, latency_ms: float) -> Completion:
     if text is None or reason == "content_filter":
         raise ValueError(f"expected an answer in text, found none (finish_reason {reason})")
     return Completion(
-        example_id=ask.example_id,
+        example_id=request.example_id,
         text=answer_of(text),
         usage=usage,
         latency_ms=latency_ms,
@@ -153,8 +154,8 @@ def read_reply(ask: Ask, reply: Any, latency_ms: float) -> Completion:
 
 
 async def _all(waiting: list[Any]) -> list[Completion]:
-    """All results in order; the first exception ends the others."""
-    tasks = [asyncio.ensure_future(one) for one in waiting]
+    """All results in order; the first exception cancels the others."""
+    tasks = [asyncio.ensure_future(answer) for answer in waiting]
     try:
         return await asyncio.gather(*tasks)
     finally:
@@ -164,10 +165,10 @@ async def _all(waiting: list[Any]) -> list[Completion]:
 
 
 def key_of(params: ApiParams) -> str:
-    """The key in the environment.
+    """The API key in the environment.
 
     Raises:
-        EngineError: There is none.
+        EngineError: The variable is not set.
     """
     variable = params.key_variable
     if variable is None:

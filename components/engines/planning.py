@@ -1,17 +1,17 @@
-"""Which prompts are computed together. Lengths only: no model, no tensors."""
+"""Decides which prompts are computed together, from their lengths alone: no model, no tensors."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-# Tokens of one forward over prompts: enough for full speed on the CPU, small enough for its caches.
+# Prompt tokens in one forward pass: enough for full speed on the CPU, few enough for its caches.
 READ_TOKENS = 4096
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the prompts of a batch are read and kept.
+    """How the prompts of a batch are read and stored.
 
-    `groups` are read in one forward each; all rows share the first `shared` tokens and keep their last `width` ones.
+    Each of `groups` is read in one forward pass; all rows share the first `shared` tokens and store the last `width`.
     """
 
     groups: list[range]
@@ -20,7 +20,9 @@ class Layout:
 
 
 def plan_batches(lengths: Sequence[int], shared: int, new_tokens: int, budget: int) -> Iterator[list[int]]:
-    """Neighbours in length, as many as fit: the shared prefix once, and for each row the longest's own and new tokens.
+    """Batches of prompts of similar length, as many as fit the budget.
+
+    A batch takes the shared prefix once, and for each row as many own and new tokens as its longest row.
 
     A row that is too long for the budget makes a batch of its own.
     """
@@ -37,9 +39,9 @@ def plan_batches(lengths: Sequence[int], shared: int, new_tokens: int, budget: i
 def plan_reads(lengths: Sequence[int], prefix: int, budget: int, spread: int | None) -> Layout:
     """Cut the prompts of a batch, sorted by length, into groups that are read together.
 
-    `spread` bounds the difference in length within a group: a convolution with a bias would take padding for input. A
-    group computes its longest prompt's own tokens of every
-    row, so a shorter row starts inside the prefix, and what the rows share ends where the earliest starts.
+    `spread` bounds the difference in length within a group: a convolution with a bias would take padding for input.
+    All rows of a group compute as many tokens as its longest row, so a shorter row starts inside the prefix, and the
+    shared part ends where the earliest row starts.
     """
     groups: list[range] = []
     start = 0

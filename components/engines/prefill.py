@@ -1,9 +1,9 @@
-"""Prompts into caches: what all prompts share is computed once, the rest in groups almost without padding.
+"""Reads prompts into caches: the shared prefix once, the rest in groups almost without padding.
 
-Rows of a group end at the same column. A shorter row is not padded: it starts earlier, inside the shared prefix,
-and computes its last tokens again. Attention hides what the row computes again, and its short convolutions start
-from their state at that place, which the pass over the prefix has recorded. Only where a row would start before its
-first token is there padding, on the left, as in `generate`.
+Rows of a group end at the same column. A shorter row is not padded: it starts earlier, inside the shared prefix, and
+computes the prefix's last tokens again. Attention masks the cached copy of those tokens, and the row's short
+convolutions start from their state at that position, which was recorded when the prefix was read. Only a row that
+would start before its first token is padded, on the left, as in `generate`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from components.engines.planning import Layout
 
 @dataclass(frozen=True)
 class Prefix:
-    """The tokens that all prompts start with, and their keys, values and convolution inputs."""
+    """The number of tokens that all prompts start with, and their keys, values and convolution inputs."""
 
     length: int
     cache: DynamicCache | None
@@ -28,7 +28,7 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Filled:
-    """Prompts of one group after the model has read them.
+    """The prompts of one group, read by the model.
 
     `layers` hold, for an attention layer, keys and values of each row's last tokens [rows, heads, width, head size],
     right-aligned, and for a convolution its last inputs [rows, channels, kernel].
@@ -58,7 +58,7 @@ def read_prefix(model: Any, tokens: Sequence[int]) -> Prefix:
 
 
 def read_prompts(model: Any, prefix: Prefix, prompts: Sequence[Sequence[int]], layout: Layout) -> Filled:
-    """Compute what follows the shared prefix, for the prompts of one group in one forward."""
+    """Compute what follows the shared prefix, for the prompts of one group in one forward pass."""
     lengths_R = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
     computed = max(map(len, prompts)) - prefix.length
     rows = [[0] * (computed - len(prompt)) + list(prompt[-computed:]) for prompt in prompts]
@@ -80,7 +80,7 @@ def read_prompts(model: Any, prefix: Prefix, prompts: Sequence[Sequence[int]], l
 
 
 def _kept(layer: Any, places_RW: Tensor) -> tuple[Tensor, Tensor] | Tensor:
-    """What later steps need of a layer."""
+    """What later steps need from a layer."""
     if isinstance(layer, LinearAttentionLayer):
         state: Any = layer.conv_states[0]
         return state
@@ -94,7 +94,7 @@ def _masks(config: Any, starts_R1: Tensor, columns_C: Tensor) -> Any:
     seen_S = torch.arange(int(starts_R1.max().clamp(min=0)), device=starts_R1.device)
     real_RC = columns_C >= -starts_R1
     own_CC = columns_C <= columns_C[:, None]
-    # A pad sees itself: the softmax of a token that sees nothing would be NaN.
+    # Padding attends to itself: the softmax of a token that attends to nothing would be NaN.
     own_RCC = own_CC & (real_RC[:, None] | (columns_C == columns_C[:, None]))
     seen_RCS = (seen_S < starts_R1)[:, None].expand(rows, computed, -1)
     attention = torch.cat((seen_RCS, own_RCC), -1)[:, None]
@@ -105,7 +105,7 @@ def _masks(config: Any, starts_R1: Tensor, columns_C: Tensor) -> Any:
 
 
 def _cache_at(config: Any, prefix: Prefix, seen_R: Tensor) -> DynamicCache:
-    """The prefix's cache as each row sees it: keys and values in common, convolution states at its own place."""
+    """The prefix's cache as each row sees it: shared keys and values, convolution states at the row's own start."""
     cache = DynamicCache(config=config)
     if prefix.cache is None:
         return cache
@@ -119,7 +119,7 @@ def _cache_at(config: Any, prefix: Prefix, seen_R: Tensor) -> DynamicCache:
 
 
 def _start_attention(layer: Any, source: Any, rows: int, seen: int) -> None:
-    """Give each row a view of the keys and values that some row of the group sees."""
+    """Give each row a view of the keys and values that any row of the group sees."""
     layer.lazy_initialization(source.keys, source.values)
     layer.keys = source.keys[:, :, :seen].expand(rows, -1, -1, -1)
     layer.values = source.values[:, :, :seen].expand(rows, -1, -1, -1)

@@ -10,9 +10,9 @@ from components.engines.base import Sampling
 
 
 def uniforms(example_id: str, sample: int, seed: int, n: int) -> np.ndarray:
-    """The numbers in [0, 1) that decide the first `n` tokens of one completion.
+    """The random numbers in [0, 1) that decide the first `n` tokens of one completion.
 
-    They depend on seed, example and sample alone, so a completion is the same in whatever batch it is computed.
+    They depend only on seed, example and sample, so a completion is the same in whatever batch it is computed.
     """
     return np.random.default_rng((seed, zlib.crc32(example_id.encode()), sample)).random(n, dtype=np.float32)
 
@@ -34,7 +34,7 @@ def choose(logits_RV: Tensor, uniforms_R: Tensor | None, sampling: Sampling) -> 
 
 
 def _inverted(chances_RV: Tensor, uniforms_R: Tensor) -> Tensor:
-    """The place in each row where its cumulated chances pass that part of their sum; never one without a chance."""
+    """The index in each row at which its cumulative probabilities pass that part of their sum; never one with none."""
     reached_RV = chances_RV.cumsum(-1)
     mass_R1 = reached_RV[:, -1:]
     place_R = (reached_RV <= uniforms_R[:, None] * mass_R1).sum(-1)

@@ -1,13 +1,13 @@
-"""The text of an answer while its tokens come: a character is told when all its bytes are there."""
+"""Streams an answer's text from its tokens: a character is passed on once all its bytes are there."""
 
 from collections.abc import Callable
 from typing import Any
 
 
-def token_listener(tokenizer: Any, hear: Callable[[str], None]) -> Callable[[int], None]:
-    """What takes the tokens of one answer, one after the other, and lets `hear` know how its text goes on.
+def token_listener(tokenizer: Any, on_text: Callable[[str], None]) -> Callable[[int], None]:
+    """A callback for the tokens of one answer; it calls `on_text` with each new piece of text.
 
-    What is incomplete at the end is not told: a tail of bytes that are no character.
+    Bytes at the end that form no whole character are not passed on.
     """
     from tokenizers.decoders import DecodeStream
 
@@ -15,6 +15,6 @@ def token_listener(tokenizer: Any, hear: Callable[[str], None]) -> Callable[[int
 
     def take(token: int) -> None:
         if piece := text.step(tokenizer.backend_tokenizer, token):
-            hear(piece)
+            on_text(piece)
 
     return take

@@ -1,7 +1,7 @@
-"""Answers without the thoughts before them: models that think aloud put these in `<think>` … `</think>`.
+"""Removes a reasoning model's thoughts, which stand before the answer in `<think>` … `</think>`.
 
-Decides what of a completion is the answer: all of it where it does not begin with thoughts, and nothing where the
-thoughts do not end.
+Decides which part of a completion is the answer: all of it where it does not begin with thoughts, and nothing where
+the thoughts do not end.
 """
 
 import re
@@ -12,24 +12,24 @@ _BLANKS = re.compile(r"\s{0,2}")  # that models write before thoughts
 
 
 def answer_of(text: str, *, thinking: bool = False) -> str:
-    """The answer in a completion; `thinking` where its prompt has begun the thoughts already."""
+    """The answer in a completion; `thinking` says that the prompt has already opened the thoughts."""
     if not thinking and not _after_blanks(text).startswith(BEGIN):
         return text
     return text.partition(END)[2].lstrip()
 
 
-class Answering:
-    """Tells `hear` the answer in a text that comes in pieces, as `answer_of` would cut it out."""
+class AnswerFilter:
+    """Passes the answer in a streamed completion on to `on_text`, as `answer_of` would cut it out."""
 
-    def __init__(self, hear: Callable[[str], None], *, thinking: bool = False) -> None:
-        self._hear, self._thinking, self._kept = hear, thinking, ""
-        self._stripping = self._open = False  # behind thoughts; where every further piece is the answer's
+    def __init__(self, on_text: Callable[[str], None], *, thinking: bool = False) -> None:
+        self._on_text, self._thinking, self._kept = on_text, thinking, ""
+        self._stripping = self._open = False  # between thoughts and answer; within the answer
 
     def __call__(self, piece: str) -> None:
         """Take the next piece."""
         self._kept += piece
         if self._open:
-            self._tell(self._kept)
+            self._pass_on(self._kept)
         elif self._stripping:
             self._begin(self._kept.lstrip())
         elif self._thinking or _after_blanks(self._kept).startswith(BEGIN):
@@ -42,16 +42,16 @@ class Answering:
             self._begin(self._kept)
 
     def _begin(self, text: str) -> None:
-        """The answer begins, unless there is nothing of it yet."""
+        """Begin the answer, unless it has no text yet."""
         self._open = bool(text)
-        self._tell(text)
+        self._pass_on(text)
 
-    def _tell(self, text: str) -> None:
+    def _pass_on(self, text: str) -> None:
         self._kept = ""
         if text:
-            self._hear(text)
+            self._on_text(text)
 
 
 def _after_blanks(text: str) -> str:
-    found = _BLANKS.match(text)
-    return text[found.end() :] if found else text
+    blanks = _BLANKS.match(text)
+    return text[blanks.end() :] if blanks else text

@@ -1,9 +1,9 @@
 """Completions by a local model: similar lengths together, the shared prefix once, finished rows dropped.
 
-Decides batches, limits and how failures are told; reading prompts and decoding have modules of their own. In float32
-the answers are those of one-by-one `generate`, token for token, unless two tokens are equally likely up to rounding;
-in bfloat16, where rounding is coarse, up to such rounding.
-Of a model's own generation settings only the end tokens count: top-k and penalties are not applied.
+Decides batches, limits and how failures are reported; reading prompts and decoding have modules of their own. In
+float32 the answers are those of one-by-one `generate`, token for token, unless two tokens are equally likely up to
+rounding; in bfloat16, where rounding is coarse, up to such rounding.
+Of a model's own generation settings only the end tokens are used: top-k and penalties are not applied.
 """
 
 import math
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from components.engines.base import Ask, Listeners, Sampling, failed
+from components.engines.base import ChatRequest, Listeners, Sampling, failed
 from components.engines.batch import ATTENTION, Batch, assemble, attention
 from components.engines.calling import OPEN
 from components.engines.chat import Chat
@@ -31,7 +31,7 @@ from components.engines.decoding import Chooser, Finished, Row, decode
 from components.engines.planning import plan_batches, plan_reads
 from components.engines.prefill import Prefix, common_prefix, read_prefix, read_prompts
 from components.engines.streaming import token_listener
-from components.engines.thinking import Answering, answer_of
+from components.engines.thinking import AnswerFilter, answer_of
 from components.engines.turns import Turns
 from components.errors import EngineError
 from components.models import computes_bf16, open_model
@@ -39,29 +39,29 @@ from components.params import Precision
 from components.records import Completion, Usage
 
 KNOWN_LAYERS = {"full_attention", "conv"}
-# On CPUs a product in bfloat16 takes 30 to 50 µs to begin. For so few rows of so narrow a model it is done sooner in
-# float32: an answer alone in 0.8 of the time, two in 0.85; four take longer.
+# On CPUs each product in bfloat16 has a fixed cost of 30 to 50 µs. For few rows of a narrow model float32 is faster:
+# one answer takes 0.8 of the time, two take 0.85; four take longer.
 NARROW, FEW = 512, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One completion to compute: its place among the answers, its prompt, what its random numbers depend on.
+    """One completion to compute: its index among the answers, its prompt, what its random numbers depend on.
 
-    `hear` is told its text on the way.
+    `on_text` is called with its text as it is written.
     """
 
     place: int
     name: str
     sample: int
     tokens: list[int]
-    hear: Callable[[str], None] | None = None
-    limit: int | None = None  # of new tokens, where it is lower than that of the sampling
+    on_text: Callable[[str], None] | None = None
+    limit: int | None = None  # of new tokens, where lower than the sampling's
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """Tokens to be continued by at most `limit` others; random numbers depend on `name` and `sample`."""
+    """Tokens to be continued by at most `limit` more; random numbers depend on `name` and `sample`."""
 
     place: int
     name: str
@@ -72,7 +72,7 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class Continued:
-    """How tokens went on: with the token that ended them, the log-probability of each, and why they ended."""
+    """New tokens, including the one that ended them, each one's log-probability, and why they ended."""
 
     tokens: list[int]
     logprobs: list[float]
@@ -82,7 +82,7 @@ class Continued:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A computed completion, as decoding ended it; `milliseconds` run from its batch's start."""
+    """A computed completion; `milliseconds` count from the start of its batch."""
 
     job: Job
     end: Finished
@@ -92,25 +92,25 @@ class Drawn:
 class TransformersEngine:
     """A model in this process, on the CPU or one GPU.
 
-    `latency_ms` of a completion is the time from the start of its batch to the step in which it ended: what a caller
-    waits whose request is served in such a batch. The shared prefix, computed once a call, is not in it. `usage`
-    counts the whole prompt, shared prefix included, and the token that ends the answer.
+    `latency_ms` of a completion is the time from the start of its batch to the step in which it ended, which is how
+    long a caller waits whose request is in that batch. It excludes the shared prefix, which is computed once a call.
+    `usage` counts the whole prompt, shared prefix included, and the token that ends the answer.
     """
 
     def __init__(self, model: Any, tokenizer: Any, batch_tokens: int = 32_768) -> None:
         _check(model, tokenizer)
         self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
         self.chat = Chat(tokenizer)
-        self.of_few: TransformersEngine | None = None  # the same weights in float32, asked where that is faster
+        self.of_few: TransformersEngine | None = None  # the same weights in float32, used where that is faster
         self.ends = _end_tokens(model, tokenizer)
         self.context: int = model.config.get_text_config(decoder=True).max_position_embeddings
         self._conversations = Conversations(Turns(tokenizer, self.ends, self.chat))
 
     @property
     def calls_tools(self) -> bool:
-        """Whether the model has a form for calls of tools that is understood here."""
+        """Whether the model writes tool calls in the format that `calling` parses."""
         added = self.tokenizer.added_tokens_decoder.values()
-        hidden = any(token.special and token.content == OPEN for token in added)  # which no text would show
+        hidden = any(token.special and token.content == OPEN for token in added)  # decoding would drop the tag
         return self.tokenizer.is_fast and OPEN in str(self.tokenizer.chat_template) and not hidden
 
     @classmethod
@@ -133,9 +133,9 @@ class TransformersEngine:
     def of_trained(
         cls, model: Any, tokenizer: Any, batch_tokens: int, precision: Precision = "auto"
     ) -> "TransformersEngine":
-        """The engine that `open` would give if this model's weights were saved: in bfloat16 it works on a copy.
+        """The engine that `open` would give if this model were saved; for bfloat16 it works on a copy.
 
-        Under adapters it is the model itself, whose other weights are stored as they are served.
+        A model with adapters is used itself: its base weights are already stored as they are served.
         """
         from transformers import AutoModelForCausalLM
 
@@ -147,47 +147,47 @@ class TransformersEngine:
         copy.generation_config = model.generation_config
         return cls(copy.eval(), tokenizer, batch_tokens)
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
-        """Answer every prompt: `n` completions in a row for each, in the order of the prompts.
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        """Answer every request: `n` completions in a row for each, in the order of the requests.
 
         Raises:
             EngineError: A batch does not fit into the memory of the device.
         """
-        return self.stream(prompts, sampling, {})
+        return self.stream(requests, sampling, {})
 
-    def stream(self, prompts: list[Ask], sampling: Sampling, listeners: Listeners) -> list[Completion]:
-        """As `generate`; a listener has been told the beginning of its completion's text, in whole characters.
+    def stream(self, requests: list[ChatRequest], sampling: Sampling, listeners: Listeners) -> list[Completion]:
+        """Like `generate`, but calls listeners with their completion's text as it is written, in whole characters.
 
         Raises:
             EngineError: A batch does not fit into the memory of the device.
         """
-        total = len(prompts) * sampling.n
+        total = len(requests) * sampling.n
         if self.of_few is not None and total <= FEW:
-            return self.of_few.stream(prompts, sampling, listeners)
+            return self.of_few.stream(requests, sampling, listeners)
         answers: list[Completion | None] = [None] * total
         jobs: list[Job] = []
-        for at, (ask, tokens) in enumerate(zip(prompts, self._prompts(prompts, sampling), strict=True)):
+        for at, (request, tokens) in enumerate(zip(requests, self._prompts(requests, sampling), strict=True)):
             for sample in range(sampling.n):
                 place = at * sampling.n + sample
                 if isinstance(tokens, str):
-                    answers[place] = failed(ask, tokens)
+                    answers[place] = failed(request, tokens)
                 else:
-                    jobs.append(Job(place, ask.example_id, sample, tokens, listeners.get(place)))
+                    jobs.append(Job(place, request.example_id, sample, tokens, listeners.get(place)))
         with tqdm(total=total, initial=total - len(jobs), desc="completions", unit="answer") as bar:
             for drawn in self._draw(jobs, sampling):
                 answer = self._completion(drawn)
                 answers[drawn.job.place] = answer
                 if sampling.calls is not None and answer.finish_reason == "stop":
                     tokens = [*drawn.job.tokens, *drawn.end.tokens]
-                    ask = prompts[drawn.job.place // sampling.n]
-                    self._conversations.keep(ask, sampling.calls.tools, tokens, answer.text)
+                    request = requests[drawn.job.place // sampling.n]
+                    self._conversations.keep(request, sampling.calls.tools, tokens, answer.text)
                 bar.update()
         return [answer for answer in answers if answer is not None]
 
     def draw(self, prompts: Sequence[list[int]], sampling: Sampling) -> list[list[list[int]]]:
-        """`sampling.n` completions of each prompt as token ids, with the token that ended them.
+        """`sampling.n` completions of each prompt as token ids, including the token that ended them.
 
-        Random numbers depend on the seed, the prompt's place and the number of the sample.
+        Random numbers depend on the seed, the prompt's index and the sample's number.
 
         Raises:
             EngineError: A batch does not fit into the memory of the device, or a prompt not into the context.
@@ -196,24 +196,32 @@ class TransformersEngine:
             raise EngineError(f"expected prompts of at most {self.context - 1:,} tokens, found {longest:,}")
         n = sampling.n
         jobs = [Job(at * n + k, str(at), k, tokens) for at, tokens in enumerate(prompts) for k in range(n)]
-        found: list[list[int]] = [[] for _ in jobs]
+        token_ids: list[list[int]] = [[] for _ in jobs]
         bar = tqdm(self._draw(jobs, sampling), "completions", len(jobs), leave=False, delay=5, unit="answer")
         for drawn in bar:
-            found[drawn.job.place] = drawn.end.tokens
-        return [found[start : start + n] for start in range(0, len(found), n)]
+            token_ids[drawn.job.place] = drawn.end.tokens
+        return [token_ids[start : start + n] for start in range(0, len(token_ids), n)]
 
-    def extend(self, asked: Sequence[Continuation], sampling: Sampling) -> list[Continued]:
+    def extend(self, wanted: Sequence[Continuation], sampling: Sampling) -> list[Continued]:
         """One continuation of each, in order: tokens in, tokens out.
 
         Raises:
             EngineError: A batch does not fit into the memory of the device.
         """
-        if self.of_few is not None and len(asked) <= FEW:
-            return self.of_few.extend(asked, sampling)
-        jobs = [Job(at, one.name, one.sample, one.tokens, limit=one.limit) for at, one in enumerate(asked)]
+        if self.of_few is not None and len(wanted) <= FEW:
+            return self.of_few.extend(wanted, sampling)
+        jobs = [Job(at, each.name, each.sample, each.tokens, limit=each.limit) for at, each in enumerate(wanted)]
         ended = {drawn.job.place: drawn for drawn in self._draw(jobs, sampling)}
         ordered = [ended[at] for at in range(len(jobs))]
-        return [Continued(one.end.tokens, one.end.each_logprob, one.end.reason, one.milliseconds) for one in ordered]
+        return [
+            Continued(
+                each.end.tokens,
+                each.end.each_logprob,
+                each.end.reason,
+                each.milliseconds,
+            )
+            for each in ordered
+        ]
 
     def _draw(self, jobs: list[Job], sampling: Sampling) -> Iterator[Drawn]:
         """Completions in the order in which they end."""
@@ -221,7 +229,7 @@ class TransformersEngine:
             return
         held = sampling.answer_schema is not None or sampling.calls is not None
         grammar = Grammar(self._vocabulary, sampling) if held else None
-        # Alone, a prompt would be read in two passes, and every step attend to two parts: 12 % slower.
+        # A single prompt would be read in two passes, and every step attend to two parts: 12 % slower.
         shared = common_prefix([job.tokens for job in jobs]) if len(jobs) > 1 else 0
         lengths, most = [len(job.tokens) for job in jobs], min(sampling.max_new_tokens, self.context)
         try:
@@ -247,7 +255,7 @@ class TransformersEngine:
                 yield Drawn(jobs[end.row], end, (time.perf_counter() - started) * 1e3)
 
     def _completion(self, drawn: Drawn) -> Completion:
-        """A completion as callers read it."""
+        """The record of a computed completion."""
         return Completion(
             example_id=drawn.job.name,
             text=answer_of(
@@ -261,12 +269,12 @@ class TransformersEngine:
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
-        """This model's tokens for all grammars: reading them takes as long as several steps of decoding."""
+        """This model's tokens, read once for all grammars: reading them takes as long as several decoding steps."""
         size = self.model.config.get_text_config(decoder=True).vocab_size
         return Vocabulary(self.tokenizer, size, sorted(self.ends))
 
     def _fill(self, prefix: Prefix, prompts: list[list[int]], new_tokens: int) -> tuple[Batch, Tensor]:
-        """A batch that has read these prompts, each once, however many of its samples stand in a row."""
+        """A batch that has read these prompts, and its first logits; each prompt is read once for all its samples."""
         read = [tokens for tokens, _ in groupby(prompts)]
         numbers = [number for number, (_, samples) in enumerate(groupby(prompts)) for _ in samples]
         spread = prefix.length if getattr(self.model.config, "conv_bias", False) else None
@@ -276,39 +284,39 @@ class TransformersEngine:
         return batch, torch.cat([part.logits_RV for part in filled])[numbers]
 
     def _row(self, job: Job, sampling: Sampling) -> Row:
-        """What decoding needs to know of a job."""
+        """A job as decoding needs it."""
         most = sampling.max_new_tokens if job.limit is None else min(job.limit, sampling.max_new_tokens)
         limit = min(most, self.context - len(job.tokens))
-        hear = job.hear if self.tokenizer.is_fast else None  # others tell no text before its end
+        on_text = job.on_text if self.tokenizer.is_fast else None  # slow tokenizers cannot be streamed
         listener = None
-        if hear is not None:
-            listener = token_listener(self.tokenizer, Answering(hear, thinking=self.chat.thinking))
+        if on_text is not None:
+            listener = token_listener(self.tokenizer, AnswerFilter(on_text, thinking=self.chat.thinking))
         return Row(limit, job.name, job.sample, listener)
 
-    def _prompts(self, prompts: list[Ask], sampling: Sampling) -> list[list[int] | str]:
-        """Tokens of each prompt, or why there are none; with tools, conversations go on from their own tokens."""
+    def _prompts(self, requests: list[ChatRequest], sampling: Sampling) -> list[list[int] | str]:
+        """Tokens of each request, or why there are none; with tools, remembered conversations keep their tokens."""
         if sampling.calls is None:
-            return self._encode(prompts)
-        found: list[list[int] | str] = []
-        for ask in prompts:
+            return self._encode(requests)
+        encoded: list[list[int] | str] = []
+        for request in requests:
             try:
-                tokens = self._conversations.prompt(ask, sampling.calls.tools)
-                found.append(tokens if len(tokens) < self.context else self._too_long(len(tokens)))
+                tokens = self._conversations.prompt(request, sampling.calls.tools)
+                encoded.append(tokens if len(tokens) < self.context else self._too_long(len(tokens)))
             except EngineError as error:
-                found.append(str(error))
-        return found
+                encoded.append(str(error))
+        return encoded
 
     def _too_long(self, tokens: int) -> str:
         return f"expected a prompt of 1 to {self.context - 1:,} tokens, found {tokens:,}"
 
-    def _encode(self, prompts: list[Ask]) -> list[list[int] | str]:
-        """Tokens of each prompt, or why there are none."""
+    def _encode(self, requests: list[ChatRequest]) -> list[list[int] | str]:
+        """Tokens of each request, or why there are none."""
         texts: list[str] = []
         reasons: dict[int, str] = {}
-        for at, ask in enumerate(prompts):
+        for at, request in enumerate(requests):
             try:
-                texts.append(self.chat.rendered(ask.messages))
-            except Exception as error:  # a template raises what it likes: a role it does not know, no message
+                texts.append(self.chat.rendered(request.messages))
+            except Exception as error:  # templates raise anything: for an unknown role, for no message
                 reasons[at] = f"expected messages that the chat template takes, found: {error}"
                 texts.append("")
         encoded = self.chat.encoded(texts)
@@ -320,7 +328,7 @@ class TransformersEngine:
 
 @contextmanager
 def _ready(model: Any) -> Generator[None]:
-    """Evaluation mode without gradients, and attention that takes the masks of `prefill`; then all as before."""
+    """Evaluation mode without gradients, and attention that supports `prefill`'s masks; restores both at the end."""
     training = model.training
     with ExitStack() as stack:
         stack.callback(model.train, training)
@@ -331,13 +339,13 @@ def _ready(model: Any) -> Generator[None]:
 
 
 def _dtype(precision: Precision) -> torch.dtype:
-    """What a model is served in."""
+    """The dtype that a model is served in."""
     half = precision == "bf16" or (precision == "auto" and computes_bf16())
     return torch.bfloat16 if half else torch.float32
 
 
 def _check(model: Any, tokenizer: Any) -> None:
-    """Refuse what this engine cannot run correctly."""
+    """Refuse a model that this engine cannot run correctly."""
     from transformers.cache_utils import get_layer_types_and_kwargs
 
     where: str = model.config.name_or_path or type(model).__name__
@@ -349,7 +357,7 @@ def _check(model: Any, tokenizer: Any) -> None:
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens that end an answer: the model's generation settings say, else the tokenizer."""
+    """The tokens that end an answer: the generation settings', else the tokenizer's."""
     named = model.generation_config.eos_token_id
     named = tokenizer.eos_token_id if named is None else named
     return frozenset(named if isinstance(named, list) else [] if named is None else [named])

@@ -1,8 +1,8 @@
-"""A conversation in tokens turn by turn: each turn is rendered by itself, behind what is there already.
+"""Encodes a conversation turn by turn, so that earlier turns keep their tokens.
 
-Decides where a turn begins and ends: behind the token that ended the one before, so that the separators of the template
-are the environment's, and with its own end token. Rendered behind a dialogue that stands for the real one, whose own
-text is never rendered again.
+Decides where a turn begins and ends: right after the end token of the one before, so that the template's separators
+count as the environment's, and with its own end token. A turn is rendered after a placeholder dialogue; the real one
+is never rendered again.
 """
 
 import re
@@ -17,7 +17,7 @@ _ASKED, _SAID = Message(role="user", content="-"), Message(role="assistant", con
 
 
 class Turns:
-    """The turns of a model's chat template."""
+    """Encodes single turns by a model's chat template."""
 
     def __init__(self, tokenizer: Any, ends: Collection[int], chat: Chat | None = None) -> None:
         self._chat = chat or Chat(tokenizer)
@@ -28,10 +28,10 @@ class Turns:
         return self._chat.encoded([self._rendered(messages, tools)])[0]
 
     def between(self, messages: Sequence[Message]) -> list[int]:
-        """The tokens of new messages behind the end of an assistant's turn, up to where its next begins.
+        """The tokens of new messages after an assistant's turn, up to where its next turn begins.
 
         Raises:
-            EngineError: The template does not take them, or ends its turns with no end token.
+            EngineError: The template refuses the messages, or ends its turns without an end token.
         """
         before = len(self._ends.findall(self._rendered([_ASKED, _SAID], prompt=False)))
         text = self._rendered([_ASKED, _SAID, *messages])
@@ -41,10 +41,10 @@ class Turns:
         return self._chat.encoded([text[places[before - 1] :]])[0]
 
     def reply(self, message: Message) -> list[int]:
-        """The tokens of an assistant's turn, from where it begins to the token that ends it.
+        """The tokens of an assistant's turn, with the token that ends it.
 
         Raises:
-            EngineError: The template writes something else before it than where a turn begins.
+            EngineError: The template changes the text before the turn when the turn is added.
         """
         before = self._rendered([_ASKED])
         text = self._rendered([_ASKED, message], prompt=False)
@@ -56,5 +56,5 @@ class Turns:
     def _rendered(self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, prompt: bool = True) -> str:
         try:
             return self._chat.rendered(messages, tools, generation_prompt=prompt)
-        except Exception as error:  # a template raises what it likes
+        except Exception as error:  # templates raise anything
             raise EngineError(f"expected a chat template that takes calls of tools, found: {error}") from error

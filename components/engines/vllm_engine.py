@@ -1,4 +1,7 @@
-"""Completions by vLLM in this process. vLLM is no dependency: its pins exclude Prefect's, so it is installed apart."""
+"""Completions by vLLM in this process.
+
+vLLM is not a dependency: its pins conflict with Prefect's, so it is installed in an environment of its own.
+"""
 
 import importlib
 import time
@@ -6,7 +9,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from components.engines.base import Ask, Sampling, failed
+from components.engines.base import ChatRequest, Sampling, failed
 from components.engines.chat import Chat
 from components.engines.thinking import answer_of
 from components.errors import EngineError
@@ -19,8 +22,8 @@ DTYPES: dict[Precision, str] = {"auto": "auto", "bf16": "bfloat16", "fp32": "flo
 class VllmEngine:
     """A model that vLLM serves, its prefix cache on.
 
-    vLLM schedules all prompts together, so `latency_ms` is the time of the whole call: the longest that a caller
-    waited. `usage` counts the whole prompt and the token that ends the answer.
+    vLLM schedules all requests together, so `latency_ms` is the time of the whole call, the longest that any caller
+    waits. `usage` counts the whole prompt and the token that ends the answer.
 
     Raises:
         EngineError: vLLM is not installed.
@@ -37,24 +40,24 @@ class VllmEngine:
         self.llm = self.vllm.LLM(model=model, dtype=DTYPES[precision], enable_prefix_caching=True)
         self.chat = Chat(self.llm.get_tokenizer())
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
-        """Answer every prompt: `n` completions in a row for each, in the order of the prompts."""
-        if not prompts:
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        """Answer every request: `n` completions in a row for each, in the order of the requests."""
+        if not requests:
             return []
         try:
-            return self._answer(prompts, sampling)
-        except (ValueError, TemplateError) as error:  # one prompt that is refused ends the call for all
-            if len(prompts) == 1:
-                return [failed(prompts[0], str(error))] * sampling.n
-            return [answer for ask in prompts for answer in self.generate([ask], sampling)]
+            return self._answer(requests, sampling)
+        except (ValueError, TemplateError) as error:  # one refused prompt fails the whole call
+            if len(requests) == 1:
+                return [failed(requests[0], str(error))] * sampling.n
+            return [answer for request in requests for answer in self.generate([request], sampling)]
 
     def _structure(self, schema: dict[str, Any] | None) -> dict[str, Any]:
-        """The setting for answers that are held to a schema."""
+        """The sampling setting that holds answers to a schema."""
         if schema is None:
             return {}
         return {"structured_outputs": self.vllm.sampling_params.StructuredOutputsParams(json=schema)}
 
-    def _answer(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+    def _answer(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         settings = self.vllm.SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -64,17 +67,17 @@ class VllmEngine:
             **self._structure(sampling.answer_schema),
         )
         started = time.perf_counter()
-        tokens = self.chat.prompts([ask.messages for ask in prompts])
+        tokens = self.chat.prompts([request.messages for request in requests])
         replies = self.llm.generate([{"prompt_token_ids": ids} for ids in tokens], settings)
         latency_ms = (time.perf_counter() - started) * 1e3
         return [
             Completion(
-                example_id=ask.example_id,
+                example_id=request.example_id,
                 text=answer_of(answer.text, thinking=self.chat.thinking),
                 usage=Usage(input_tokens=len(reply.prompt_token_ids), output_tokens=len(answer.token_ids)),
                 latency_ms=latency_ms,
                 finish_reason="length" if answer.finish_reason == "length" else "stop",
             )
-            for ask, reply in zip(prompts, replies, strict=True)
+            for request, reply in zip(requests, replies, strict=True)
             for answer in reply.outputs
         ]

@@ -32,7 +32,7 @@ NAMES = {
     "prompt_distillation": "components.methods.prompt_distillation:PromptDistillation",
 }
 ADVISED = {"imitate": "sft", "reward": "grpo", "pairs": "dpo", "thumbs": "kto"}
-"""What advice calls otherwise: by what it learns from. Other methods go by their own names there."""
+"""Advice's words for these methods, by what they learn from; for other methods it uses their own names."""
 MEMBERS = ("label", "makes", "params", "needs", "make")
 
 __all__ = ["ADVISED", "NAMES", "Job", "Made", "Method", "advised_as", "label_of", "method_of"]
@@ -48,18 +48,18 @@ def method_of(name: str) -> Method:
     address = NAMES.get(name, name)
     module, colon, attribute = address.partition(":")
     try:
-        found: Any = getattr(importlib.import_module(module), attribute)() if colon else None
+        method: Any = getattr(importlib.import_module(module), attribute)() if colon else None
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"method must be one of {', '.join(NAMES)} or module:Class, found {name}: {error}") from error
-    if found is None:
+    if method is None:
         raise ConfigError(f"method must be one of {', '.join(NAMES)} or module:Class, found {name}")
-    if missing := [member for member in MEMBERS if not hasattr(found, member)]:
+    if missing := [member for member in MEMBERS if not hasattr(method, member)]:
         raise ConfigError(f"expected the method {name} to have {', '.join(MEMBERS)}, found no {missing[0]}")
-    return found
+    return method
 
 
 def label_of(name: str) -> str:
-    """What reports call a method; its name where it is no longer to be had."""
+    """What reports call a method; its own name where it cannot be imported any more."""
     try:
         return method_of(name).label
     except ConfigError:

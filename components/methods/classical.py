@@ -13,7 +13,7 @@ from components.tracking import Tracker
 
 
 class ClassicalParams(Settings):
-    """It has no settings."""
+    """No settings."""
 
 
 class Classical:

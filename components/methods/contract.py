@@ -1,8 +1,8 @@
-"""What a method is: it makes a rung from what it is given, and says what it makes and what it needs for that.
+"""The contract of methods: each makes a rung from a job, and says what it makes and what it needs.
 
-A method of one's own is a class with these five members, named `module:Class` in a ladder. One that also
-has `inherits`, the name of a method, takes that one's settings first. One with `acts = True` also makes rungs of
-agents, which learn from tries and are judged by them; other methods are refused there.
+A method of one's own is a class with these five members, named `module:Class` in a ladder. With `inherits`, the name
+of another method, it starts from that method's settings. With `acts = True` it also makes rungs of agents, which learn
+from tries and are scored by them; other methods are refused there.
 """
 
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ from components.tracking import Tracker
 
 @dataclass(frozen=True)
 class Made:
-    """What making a rung came to; its artifact lies in `Job.out`.
+    """The outcome of making a rung; its artifact lies in `Job.out`.
 
     `dev_score` and `dev_validity` are shares of `dev_examples` dev examples, in [0, 1]. `curves` are (step, value) by
-    name, `metrics` further numbers for the record by their own names. `paid_usd` went to APIs, at list prices.
+    name, `metrics` are further numbers for the record. `paid_usd` was paid for APIs, at list prices.
     """
 
     seconds: float
@@ -38,18 +38,18 @@ class Method(Protocol):
     label: ClassVar[str]
     """What reports call it."""
     makes: ClassVar[Makes]
-    """What lies in `Job.out` when it is done."""
+    """The kind of artifact that it leaves in `Job.out`."""
     params: ClassVar[type[Settings]]
     """Its settings: bounds and units in the model, values in the profile under `methods`."""
 
     def needs(self, params: Any) -> frozenset[Need]:
-        """What must be there before it can start, under these settings."""
+        """What it requires under these settings."""
         ...
 
     def make(self, job: Job, params: Any, tracker: Tracker) -> Made:
-        """Make the rung and leave it in `job.out`.
+        """Make the rung and write it to `job.out`.
 
         Raises:
-            GradusError: It cannot be made; nothing is left then.
+            GradusError: It cannot be made; then nothing is left behind.
         """
         ...

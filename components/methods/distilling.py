@@ -1,8 +1,7 @@
 """TRL's distillation trainer with rollouts by the engine, and a teacher that may read another prompt than its student.
 
-The student answers, and learns from the teacher's distribution over the whole vocabulary at each token of its own
-answers (Agarwal et al. 2024, arXiv 2306.13649). Where the teacher has a prompt of its own, the student's answer is put
-behind that one: the token places are the same, what stands before them is not.
+The student learns from the teacher's distribution over the whole vocabulary at each token of its own answers (Agarwal
+et al. 2024, arXiv 2306.13649). A teacher with its own prompt reads the student's answer after that prompt.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,9 +25,9 @@ Ids = tuple[int, ...]
 def behind(
     prompts: Mapping[Ids, Sequence[int]], ids: Tensor, mask: Tensor, completion: int, pad: int
 ) -> tuple[Tensor, Tensor]:
-    """(ids, mask) with each row's prompt replaced by the one that stands for it; rows are padded on the left.
+    """(ids, mask) with each row's prompt replaced by its counterpart in `prompts`; rows are padded on the left.
 
-    `ids` and `mask` are (B, P + C), of which the last C = `completion` columns are kept as they are.
+    `ids` and `mask` are (B, P + C); the last C = `completion` columns are kept.
     """
     width = ids.shape[1] - completion
     shown = zip(ids[:, :width], mask[:, :width].bool(), strict=True)
@@ -42,14 +41,14 @@ def behind(
 class Distiller(Guarded, DistillationTrainer):
     """On-policy distillation; `sample` draws the student's answers.
 
-    `teacher_prompts` are the teacher's prompts by the student's, both as token ids; None: they are the same.
+    `teacher_prompts` maps the student's prompts to the teacher's, as token ids; None if they are the same.
     """
 
     sample: Sample
     teacher_prompts: Mapping[Ids, Sequence[int]] | None = None
 
     def _tokenize_prompts(self, prompts: list[list[dict[str, str]]]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        """As the engines read conversations: names of control tokens in texts stay text."""
+        """Encode as the engines do: names of control tokens in messages stay text."""
         own: Any = self
         return (
             encode_prompts(own._tokenizer, [[Message.model_validate(turn) for turn in prompt] for prompt in prompts]),

@@ -1,7 +1,7 @@
 """`dpo`: a model trained on pairs of a better and a worse answer to the same prompt.
 
-Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) by TRL, with the loss that expects a share of
-the pairs to be the wrong way round where labels are noisy (robust DPO, Chowdhury et al. 2024, arXiv 2403.00409).
+Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) by TRL; for noisy labels with a loss that
+expects a share of the pairs to be swapped (robust DPO, Chowdhury et al. 2024, arXiv 2403.00409).
 """
 
 import logging
@@ -38,13 +38,13 @@ class DpoParams(PreferringParams):
 
     pairs: Literal["scored", "feedback"] = Field(
         default="scored",
-        description="Drawn answers that pass the scorer and that do not, or what people preferred and corrected: "
-        "data/<workload>/preferences.jsonl and what retraining harvested.",
+        description="Drawn answers that pass the scorer against those that fail, or what people preferred and "
+        "corrected: data/<workload>/preferences.jsonl and what retraining harvested.",
     )
     pairs_per_prompt: int = Field(default=1, ge=1)
     loss: Literal["sigmoid", "robust"] = "sigmoid"
     label_noise: float | None = Field(
-        default=None, ge=0, lt=0.5, description="Of `robust`: share of pairs the wrong way round; None: the audit's."
+        default=None, ge=0, lt=0.5, description="For `robust`: share of swapped pairs; None: the label audit's."
     )
     batch_pairs: int = Field(default=16, ge=1)
     device_batch_pairs: int = Field(default=16, ge=1)
@@ -83,10 +83,10 @@ class Dpo:
 
 
 def pairs_of(job: Job, params: DpoParams) -> list[Pair]:
-    """The pairs of the settings, in a seeded order."""
+    """The pairs to train on, in a seeded order."""
     if params.pairs == "feedback":
-        said = learnable(job, job.feedback(PREFERENCES, Preference))
-        pairs = [Pair(example, one.chosen, one.rejected) for example, one in said]
+        preferences = learnable(job, job.feedback(PREFERENCES, Preference))
+        pairs = [Pair(example, preference.chosen, preference.rejected) for example, preference in preferences]
     else:
         pairs = scored_pairs(job.train, scored_samples(job, params), params.pairs_per_prompt)
     random.Random(job.seed).shuffle(pairs)
@@ -94,12 +94,12 @@ def pairs_of(job: Job, params: DpoParams) -> list[Pair]:
 
 
 def scored_pairs(train: Sequence[Example], sampled: Sequence[Sampled], most: int) -> list[Pair]:
-    """Right and wrong answers of each prompt that has both, side by side, the frequent ones first."""
+    """Pairs of a right and a wrong answer for each prompt that has both, the most frequent first."""
     by_id = {example.id: example for example in train}
     return [
-        Pair(by_id[one.example_id], chosen, rejected)
-        for one in sampled
-        for chosen, rejected in list(zip(_cycled(one.passed, most), one.failed, strict=False))[:most]
+        Pair(by_id[prompt.example_id], chosen, rejected)
+        for prompt in sampled
+        for chosen, rejected in list(zip(_cycled(prompt.passed, most), prompt.failed, strict=False))[:most]
     ]
 
 
@@ -130,7 +130,7 @@ def train_dpo(task: TrainingTask, params: DpoParams, pairs: Sequence[Pair], nois
 
 
 def encoded(tokenizer: Any, prompt: Prompt, pairs: Sequence[Pair]) -> dict[str, list[list[int]]]:
-    """Token ids of prompts and of both answers, exactly as SFT encodes and engines generate them."""
+    """Token ids of prompts and both answers, exactly as SFT encodes and engines generate them."""
     from components.training.encode import encode_answers, encode_prompts
 
     return {
@@ -143,7 +143,7 @@ def encoded(tokenizer: Any, prompt: Prompt, pairs: Sequence[Pair]) -> dict[str, 
 def _trainer(
     task: TrainingTask, params: DpoParams, opened: tuple[Any, Any], data: tuple[dict[str, Any], float], compute: Any
 ) -> tuple[Any, Any]:
-    """TRL's trainer of these settings, before its first step, and when dev is scored."""
+    """(trainer, plan): TRL's trainer before its first step, and when dev is scored."""
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
@@ -152,7 +152,7 @@ def _trainer(
     from components.training.run import accumulation, adapter, shared_settings
 
     class PairTrainer(Guarded, DPOTrainer):
-        """DPO on rows that are token ids already."""
+        """DPO on rows that are already token ids."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset

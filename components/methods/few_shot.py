@@ -1,7 +1,7 @@
-"""`few_shot`: the prompt shows answered examples of train, those most like the input or those that help most on dev.
+"""`few_shot`: shows train examples in the prompt, those most like the input or those that help most on dev.
 
-The cheapest step above a written prompt: nothing is trained, and where the task is a convention that words describe
-badly, examples say it better.
+The cheapest step above a written prompt: nothing is trained, and where the task is a convention that is hard to put
+into words, examples show it better.
 """
 
 import logging
@@ -20,7 +20,7 @@ from components.errors import TrainingError
 from components.evaluation.sample import sample
 from components.methods.contract import Made
 from components.methods.job import Job
-from components.methods.searching import Answered, divided, keep, settle, starting_prompt, tell
+from components.methods.searching import Answered, evaluate, keep, keep_better, split_dev, starting_prompt
 from components.opening import Opened
 from components.params import Settings
 from components.prompts import Prompt
@@ -36,22 +36,22 @@ class FewShotParams(Settings):
 
     chosen: Literal["similar", "greedy"] = Field(
         default="similar",
-        description="For each input those of train that are most like it, or the same ones always: one after the "
-        "other that which raises the score on dev most.",
+        description="For each input the train examples most like it; or always the same ones, added one by one, each "
+        "the one that raises the dev score most.",
     )
     shown: int = Field(default=4, ge=1, description="Examples in the prompt, at most.")
-    most_characters: int = Field(default=4000, ge=1, description="Of all shown examples together.")
+    most_characters: int = Field(default=4000, ge=1, description="Characters of all shown examples together.")
     bank: int = Field(default=2000, ge=1, description="Train examples that may be shown, drawn by the seed.")
     distinct: float = Field(
-        default=0.8, gt=0, le=1, description="Jaccard index of inputs from which two examples say the same."
+        default=0.8, gt=0, le=1, description="Jaccard index of their inputs from which two examples count as the same."
     )
-    tried: int = Field(default=12, ge=1, description="Of greedy: examples that are tried at each place.")
-    chosen_on: float = Field(default=0.5, gt=0, lt=1, description="Of greedy: share of dev that they are chosen on.")
+    tried: int = Field(default=12, ge=1, description="For greedy: examples tried at each place.")
+    chosen_on: float = Field(default=0.5, gt=0, lt=1, description="For greedy: share of dev that they are chosen on.")
     dev_examples: int = Field(default=300, ge=2)
 
 
 class FewShot:
-    """Shows examples before it asks."""
+    """Shows answered examples in the prompt."""
 
     label: ClassVar[str] = "Examples in the prompt"
     makes: ClassVar[Makes] = "prompt"
@@ -67,27 +67,27 @@ class FewShot:
         opened, dev = job.open_prompt(prompt), job.dev_sample(params.dev_examples)
         if params.chosen == "similar":
             shown = replace(prompt, shots=_shots(params, "similar", bank))
-            told = tell(job, replace(opened, prompt=shown), dev)
+            result = evaluate(job, replace(opened, prompt=shown), dev)
             keep(job, shown)
             seconds = time.monotonic() - started
-            return Made(seconds, told.right, len(dev), told.valid, metrics={"bank": float(len(bank))})
-        choosing, telling = divided(dev, params.chosen_on, job.seed)
+            return Made(seconds, result.right, len(dev), result.valid, metrics={"bank": float(len(bank))})
+        choosing, held_out = split_dev(dev, params.chosen_on, job.seed)
         calls = Counter[str]()
 
         def answered(completions: Sequence[Completion], _: float) -> None:
             calls.update(calls=len(completions))
 
-        found = greedy(job, opened, Search(params, bank, choosing), answered)
-        made = settle(job, opened, found, telling, answered)
+        best = greedy(job, opened, Search(params, bank, choosing), answered)
+        made = keep_better(job, opened, best, held_out, answered)
         made.metrics.update(bank=float(len(bank)), calls=float(calls.total()))
         return replace(made, seconds=time.monotonic() - started)
 
 
 def bank_of(job: Job, params: FewShotParams, prompt: Prompt) -> list[Shot]:
-    """Train examples that may be shown: a seeded draw, of those that say the same one, none longer than allowed.
+    """Train examples that may be shown: a seeded draw, without near-duplicates and those that are too long.
 
     Raises:
-        TrainingError: There is none.
+        TrainingError: None is left.
     """
     drawn = sample(job.train, params.bank, job.seed)
     columns = prompt.placeholders
@@ -105,7 +105,7 @@ def bank_of(job: Job, params: FewShotParams, prompt: Prompt) -> list[Shot]:
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: which shots there are, and the examples that they are chosen on."""
+    """A greedy search: the shots to choose from, and the examples to choose them on."""
 
     params: FewShotParams
     bank: Sequence[Shot]
@@ -113,26 +113,26 @@ class Search:
 
 
 def greedy(job: Job, opened: Opened, search: Search, answered: Answered) -> Prompt:
-    """The prompt with the shots that raise its score most, one after the other, until none that is tried raises it."""
+    """Add the shot that raises the prompt's score most, one after the other, until no tried shot raises it."""
     params, choosing = search.params, search.choosing
     best = opened.prompt
     assert best is not None, "expected a prompt to start from, found none"
-    score, chosen = tell(job, opened, choosing, answered).right, list[Shot]()
+    score, chosen = evaluate(job, opened, choosing, answered).right, list[Shot]()
     for place in range(params.shown):
         left = [shot for shot in search.bank if shot not in chosen]
         tried = [left[at] for at in _spread(len(left), params.tried, f"{job.seed} {place}")]
         options = [replace(best, shots=_shots(params, "first", [*chosen, shot])) for shot in tried]
         shown = tqdm(options, f"shot {place + 1}")
-        told = [tell(job, replace(opened, prompt=one), choosing, answered).right for one in shown]
-        top = max(range(len(told)), key=lambda at: told[at], default=None)
-        if top is None or told[top] <= score:
+        scores = [evaluate(job, replace(opened, prompt=option), choosing, answered).right for option in shown]
+        top = max(range(len(scores)), key=lambda at: scores[at], default=None)
+        if top is None or scores[top] <= score:
             break
-        best, score, chosen = options[top], told[top], [*chosen, tried[top]]
+        best, score, chosen = options[top], scores[top], [*chosen, tried[top]]
     return best
 
 
 def _spread(n: int, most: int, seed: str) -> list[int]:
-    """So many of n places, drawn by a seed."""
+    """At most `most` of n indices, drawn by a seed."""
     return random.Random(seed).sample(range(n), min(n, most))
 
 

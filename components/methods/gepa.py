@@ -1,8 +1,8 @@
-"""`gepa`: a prompt's instructions searched by reflection on what the scorer said of its answers.
+"""`gepa`: searches a prompt's instructions by reflecting on the scorer's verdicts.
 
 GEPA (Agrawal et al. 2025, arXiv 2507.19457) by the package of that name: a reflecting model reads answers with the
-scorer's reasons and proposes another text; what answers examples better that no other text does stays in the pool.
-Dev is divided in three: what is reflected on, what candidates are compared on, and what the winner is told on.
+scorer's reasons and proposes a new text; a text stays in the pool while it is the best on some example. Dev is split
+in three: for reflection, for comparing candidates, and held out for the winner's score.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from components.economics import Prices
-from components.engines import Ask, Engine, Sampling, open_engine
+from components.engines import ChatRequest, Engine, Sampling, open_engine
 from components.errors import GradusError, TrainingError
 from components.methods.contract import Made
 from components.methods.job import Job
 from components.methods.rewards import without_failures
-from components.methods.searching import divided, settle, starting_prompt
+from components.methods.searching import keep_better, split_dev, starting_prompt
 from components.opening import Opened
 from components.params import ApiParams, Settings
 from components.prompts import DIVIDER, Prompt
@@ -41,13 +41,13 @@ from components.records import (
 from components.scorers import Failures, Outcome
 from components.tracking import Tracker
 
-SYSTEM = "system"  # the one text that is searched: the user message with its placeholders stays
+SYSTEM = "system"  # the only text that is searched: the user message with its placeholders stays
 SPENT, ANSWERS = "spent.json", "answers.jsonl"
 log = logging.getLogger(__name__)
 
 
 class GepaParams(Settings):
-    """Who reflects, what may be spent, and how dev is divided."""
+    """Who reflects, what may be spent, and how dev is split."""
 
     reflection: ApiParams | None = Field(
         default=None, description="API of the reflecting model; None: that of the profile's prompts."
@@ -55,9 +55,11 @@ class GepaParams(Settings):
     reflection_model: str | None = Field(default=None, description="Its name there; None: the incumbent.")
     reflection_tokens: int = Field(default=4096, ge=64, description="Of one proposal.")
     reflection_temperature: float = Field(default=1.0, ge=0)
-    max_calls: int = Field(default=1500, ge=1, description="Answers of the prompted model, the last comparison's too.")
+    max_calls: int = Field(
+        default=1500, ge=1, description="Answers of the prompted model, those of the last comparison included."
+    )
     most_usd: float | None = Field(
-        default=None, gt=0, description="Of answers and reflections together; None: no limit."
+        default=None, gt=0, description="For answers and reflections together; None: no limit."
     )
     minibatch: int = Field(default=6, ge=1, description="Answers that one reflection reads.")
     show_right: bool = Field(default=True, description="Whether a reflection reads the right answers as well.")
@@ -67,7 +69,7 @@ class GepaParams(Settings):
 
 
 class Spent(Record):
-    """What a search has cost so far; US dollars where the price is known."""
+    """What a search has cost so far; US dollars are 0 where no price is known."""
 
     calls: int = 0
     call_usd: float = 0.0
@@ -80,7 +82,7 @@ class Spent(Record):
 
 
 class Answered(Record):
-    """An answer under a version of the prompt, kept for a search that goes on."""
+    """An answer under a version of the prompt, kept so that a search can be resumed."""
 
     version: str
     completion: Completion
@@ -104,7 +106,7 @@ class Gepa:
         best, tried = search(job, params, opened, parts, account)
         spent = account.spent
         log.info("%s: %s prompts tried, %s calls, $%.4f.", job.rung, tried, f"{spent.calls:,}", spent.usd)
-        made = settle(job, opened, best, parts.telling, account.answered)
+        made = keep_better(job, opened, best, parts.held_out, account.answered)
         spent = account.spent
         made.metrics.update(
             prompts=float(tried), calls=float(spent.calls), usd=spent.usd, reflections=float(spent.reflections)
@@ -115,45 +117,47 @@ class Gepa:
 
 @dataclass(frozen=True)
 class Parts:
-    """Dev in three: reflected on, compared on, told on."""
+    """Dev in three parts: for reflection, for comparing candidates, and held out for the last comparison."""
 
     reflecting: list[Example]
     comparing: list[Example]
-    telling: list[Example]
+    held_out: list[Example]
 
 
 def parts_of(job: Job, params: GepaParams) -> Parts:
-    """Dev in three, groups whole.
+    """Split dev in three; groups stay whole.
 
     Raises:
         TrainingError: A part would be empty.
     """
     both = params.reflected_on + params.compared_on
     if both >= 1:
-        raise TrainingError(f"expected reflected_on and compared_on to leave some of dev to tell by, found {both:g}")
-    choosing, telling = divided(job.dev_sample(params.dev_examples), both, job.seed)
-    reflecting, comparing = divided(choosing, params.reflected_on / both, job.seed + 1)
-    return Parts(reflecting, comparing, telling)
+        raise TrainingError(
+            f"expected reflected_on and compared_on to leave some of dev for the last comparison, found {both:g}"
+        )
+    choosing, held_out = split_dev(job.dev_sample(params.dev_examples), both, job.seed)
+    reflecting, comparing = split_dev(choosing, params.reflected_on / both, job.seed + 1)
+    return Parts(reflecting, comparing, held_out)
 
 
 class Account:
-    """What a search may spend and has spent; kept in its folder, so that an interrupted one goes on from there.
+    """A search's budget and what it has spent; kept in its folder, so that an interrupted search resumes with it.
 
     Raises:
-        TrainingError: The budget does not even allow the first comparison.
-        ConfigError: There is a budget in dollars and no price.
+        TrainingError: The budget does not allow one proposal.
+        ConfigError: The budget is in dollars, and a model has no price.
     """
 
     def __init__(self, job: Job, params: GepaParams, parts: Parts) -> None:
         self.folder = job.work / f"gepa-{_identity(job, params, parts)}"
         self.job, self.params, self._prices = job, params, job.prices
         self._a_round = len(parts.comparing) + 2 * params.minibatch
-        self._at_the_end = 2 * len(parts.telling)
+        self._at_the_end = 2 * len(parts.held_out)
         least = len(parts.comparing) + self._a_round + self._at_the_end
         if params.max_calls < least:
             raise TrainingError(
                 f"expected a budget of at least {least:,} calls (max_calls) for one proposal on {len(parts.comparing)} "
-                f"dev examples and the last comparison on {len(parts.telling)}, found {params.max_calls:,}"
+                f"dev examples and the last comparison on {len(parts.held_out)}, found {params.max_calls:,}"
             )
         if params.most_usd is not None:
             self._price_of(job.workload.incumbent if job.profile.prompting else None)
@@ -168,9 +172,9 @@ class Account:
         return self.params.reflection_model or self.job.workload.incumbent
 
     def over(self, state: Any) -> bool:
-        """Whether one more round, and the last comparison, would cost more than there is.
+        """Whether one more round and the last comparison would exceed the budget.
 
-        Answers that were kept cost nothing, but count as GEPA counts them: a search that only repeats itself ends.
+        Cached answers cost nothing, but count as GEPA counts them, so that a search that only repeats itself ends.
         """
         if self.failure is not None:
             return True
@@ -183,8 +187,8 @@ class Account:
         return most is not None and spent.usd + calls * a_call + a_reflection > most
 
     @contextmanager
-    def heard(self) -> Generator[None]:
-        """Remember an error of ours, which GEPA would log and go on after."""
+    def remembering_errors(self) -> Generator[None]:
+        """Remember a Gradus error, which GEPA would only log."""
         try:
             yield
         except GradusError as error:
@@ -192,7 +196,7 @@ class Account:
             raise
 
     def answered(self, completions: Sequence[Completion], seconds: float) -> None:
-        """Count answers: an API's by their tokens, a model's of one's own by its machine's time."""
+        """Count answers: an API's cost by their tokens, a local model's by its machine's time."""
         api = self.job.workload.incumbent if self.job.profile.prompting else None
         usd = 0.0 if self._prices is None else (
             _tokens_usd(self._prices, api, completions) if api else
@@ -206,8 +210,8 @@ class Account:
         self._add(reflections=1, reflection_usd=usd)
 
     def _add(self, **more: float) -> None:
-        known = self.spent.model_dump()
-        self.spent = Spent(**{**known, **{name: known[name] + value for name, value in more.items()}})
+        spent = self.spent.model_dump()
+        self.spent = Spent(**{**spent, **{name: spent[name] + value for name, value in more.items()}})
         write_record(self.folder / SPENT, self.spent)
 
     def _price_of(self, model: str | None) -> None:
@@ -217,18 +221,18 @@ class Account:
 
 
 def _tokens_usd(prices: Prices, model: str, completions: Sequence[Completion]) -> float:
-    """What answers cost at a model's list price, 0 where it has none."""
+    """The cost of answers at a model's list price; 0 where it has none."""
     price = prices.models.get(model)
-    used = [one.usage for one in completions]
-    return 0.0 if price is None else sum(price.usd(one.input_tokens, one.output_tokens) for one in used)
+    used = [usage.usage for usage in completions]
+    return 0.0 if price is None else sum(price.usd(usage.input_tokens, usage.output_tokens) for usage in used)
 
 
 def search(job: Job, params: GepaParams, opened: Opened, parts: Parts, account: Account) -> tuple[Prompt, int]:
-    """The prompt that compares best, and how many were tried. An interrupted search goes on.
+    """The best prompt, and how many were tried. Resumes an interrupted search.
 
     Raises:
         EngineError: The prompted or the reflecting model does not answer.
-        ScorerError: The scorer cannot decide on too many.
+        ScorerError: The scorer fails on too many answers.
     """
     from gepa import optimize
 
@@ -255,8 +259,8 @@ def search(job: Job, params: GepaParams, opened: Opened, parts: Parts, account: 
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An answer and what the scorer said of it."""
+class ScoredAnswer:
+    """An answer and its outcome; None for a text that no prompt may contain."""
 
     example: Example
     text: str
@@ -264,7 +268,7 @@ class Seen:
 
 
 class Adapter:
-    """How GEPA has a text tried: our engine answers, our scorer scores and gives its reasons."""
+    """GEPA's adapter: our engine answers, our scorer scores and gives reasons."""
 
     propose_new_texts = None
 
@@ -273,65 +277,69 @@ class Adapter:
         self._failures = Failures(job.workload.scorer.max_failed_share, of_at_least=100)
         self._file = account.folder / ANSWERS
         kept = read_jsonl(self._file, Answered) if self._file.is_file() else []
-        self._known = {(one.version, one.completion.example_id): one.completion for one in kept}
+        self._known = {(answer.version, answer.completion.example_id): answer.completion for answer in kept}
 
     def evaluate(self, batch: list[Example], candidate: dict[str, str], capture_traces: bool = False) -> Any:
         """Answers to a batch with the candidate's text, and the scorer's value of each."""
-        with self._account.heard():
+        with self._account.remembering_errors():
             return self._evaluate(batch, candidate, capture_traces)
 
     def _evaluate(self, batch: list[Example], candidate: dict[str, str], capture_traces: bool) -> Any:
         from gepa import EvaluationBatch
 
         text = candidate[SYSTEM].strip()
-        if DIVIDER in text:  # it could not be kept: where it stands, a prompt's file would be cut
-            seen = [Seen(one, "", None) for one in batch]
-            return EvaluationBatch([""] * len(batch), [0.0] * len(batch), seen if capture_traces else None)
+        if DIVIDER in text:  # it would cut the prompt's file in two
+            scored = [ScoredAnswer(example, "", None) for example in batch]
+            return EvaluationBatch([""] * len(batch), [0.0] * len(batch), scored if capture_traces else None)
         assert self._opened.prompt is not None
         opened = replace(self._opened, prompt=replace(self._opened.prompt, system=text))
         completions = self._answers(opened, batch)
         outcomes = self._job.outcomes(list(zip(batch, completions, strict=True)))
         self._failures.add(outcomes)
-        texts = [one.text for one in completions]
-        seen = [Seen(*row) for row in zip(batch, texts, outcomes, strict=True)]
-        return EvaluationBatch(texts, without_failures(batch, outcomes), seen if capture_traces else None)
+        texts = [example.text for example in completions]
+        scored = [ScoredAnswer(*row) for row in zip(batch, texts, outcomes, strict=True)]
+        return EvaluationBatch(texts, without_failures(batch, outcomes), scored if capture_traces else None)
 
     def _answers(self, opened: Opened, batch: list[Example]) -> list[Completion]:
-        """Greedy answers; those that were given before, also before an interruption, are not asked for again."""
+        """Greedy answers; earlier ones, also from before an interruption, are not asked for again."""
         assert opened.prompt is not None
         version, known = opened.prompt.version, self._known
-        if fresh := [one for one in batch if (version, one.id) not in known]:
+        if fresh := [example for example in batch if (version, example.id) not in known]:
             answers = opened.answer(fresh, self._job.seed)
-            known |= {(version, one.example_id): one for one in answers.completions}
-            whole = [(key, one) for (key, _), one in known.items() if one.error is None]  # failures are asked again
-            write_jsonl(self._file, [Answered(version=key, completion=one) for key, one in whole])
+            known |= {(version, example.example_id): example for example in answers.completions}
+            whole = [
+                (key, example) for (key, _), example in known.items() if example.error is None
+            ]  # failures are asked again
+            write_jsonl(self._file, [Answered(version=key, completion=example) for key, example in whole])
             self._account.answered(answers.completions, answers.seconds)
-        return [known[version, one.id] for one in batch]
+        return [known[version, example.id] for example in batch]
 
     def make_reflective_dataset(
         self, candidate: dict[str, str], eval_batch: Any, components_to_update: list[str]
     ) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """What a reflection reads: inputs, answers and the scorer's reasons."""
         rows = [
-            {"Inputs": one.example.input, "Generated Outputs": one.text, "Feedback": self._feedback(one)}
-            for one in eval_batch.trajectories or []
+            {"Inputs": answer.example.input, "Generated Outputs": answer.text, "Feedback": self._feedback(answer)}
+            for answer in eval_batch.trajectories or []
         ]
         return dict.fromkeys(components_to_update, rows)
 
-    def _feedback(self, one: Seen) -> str:
-        if one.outcome is None:
-            return f"The text must not hold {DIVIDER}."
-        if not isinstance(one.outcome, Score):
+    def _feedback(self, answer: ScoredAnswer) -> str:
+        if answer.outcome is None:
+            return f"The text must not contain {DIVIDER}."
+        if not isinstance(answer.outcome, Score):
             return "Nobody could score it."
-        said = "Right." if one.outcome.passed else f"Wrong: {one.outcome.reason or 'no reason given'}."
+        verdict = "Right." if answer.outcome.passed else f"Wrong: {answer.outcome.reason or 'no reason given'}."
         right = (
-            f" The right answer: {one.example.reference}" if self._params.show_right and not one.outcome.passed else ""
+            f" The right answer: {answer.example.reference}"
+            if self._params.show_right and not answer.outcome.passed
+            else ""
         )
-        return said + right
+        return verdict + right
 
 
 class Reflector:
-    """The reflecting model as GEPA asks it: a text in, a text out."""
+    """The reflecting model as GEPA calls it: text in, text out."""
 
     def __init__(self, job: Job, params: GepaParams, account: Account) -> None:
         api = params.reflection or job.profile.prompting
@@ -345,32 +353,32 @@ class Reflector:
 
     def __call__(self, prompt: str | list[dict[str, Any]]) -> str:
         turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-        asked = Ask("reflection", [Message.model_validate(turn) for turn in turns])
+        asked = ChatRequest("reflection", [Message.model_validate(turn) for turn in turns])
         sampling = Sampling(
             temperature=self._params.reflection_temperature, n=1, seed=self._seed + self._account.spent.reflections,
             max_new_tokens=self._params.reflection_tokens,
         )  # fmt: skip
-        with self._account.heard():
+        with self._account.remembering_errors():
             answer = self._engine.generate([asked], sampling)[0]
         self._account.reflected(answer)
         return answer.text
 
 
 class _Quiet:
-    """GEPA's log as debugging detail of ours."""
+    """Sends GEPA's log to ours, at debug level."""
 
     def log(self, message: str) -> None:
         log.debug(message)
 
 
 def _identity(job: Job, params: GepaParams, parts: Parts) -> str:
-    """A hash of all that a search depends on: one that was interrupted goes on only where all of it is the same."""
+    """A hash of all that a search depends on: an interrupted search resumes only if none of it changed."""
     prompt = starting_prompt(job)
-    budget = {"max_calls", "most_usd"}  # more of it continues the same search
+    budget = {"max_calls", "most_usd"}  # a larger one continues the same search
     texts = (
         params.model_dump_json(exclude=budget), prompt.version, str(job.seed), job.profile.engine.model_dump_json(),
         str(job.profile.prompting), job.profile.model.model_dump_json(), job.workload.incumbent,
         job.workload.scorer.model_dump_json(), str(job.workload.output),
-        *(one.model_dump_json() for one in (*parts.reflecting, *parts.comparing)),
+        *(example.model_dump_json() for example in (*parts.reflecting, *parts.comparing)),
     )  # fmt: skip
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]

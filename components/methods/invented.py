@@ -1,6 +1,6 @@
-"""New examples: drawn from the workload's generator, or written and answered by a teacher, for slices that are named.
+"""New examples of given slices: drawn from the workload's generator, or written and answered by a teacher.
 
-Decides what is asked for and what an example made here looks like; whether it is new and sound is decided elsewhere.
+Decides what is asked for and what a new example looks like; whether it is new and sound is decided elsewhere.
 """
 
 import json
@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Any
 
 from components.data.sources import generated
-from components.engines import Ask, Sampling
+from components.engines import ChatRequest, Sampling
 from components.errors import ConfigError
 from components.methods.job import Job
 from components.methods.teacher_answers import accepted
-from components.methods.teachers import Asking
+from components.methods.teachers import TeacherSession
 from components.params import GeneratedSource
 from components.records import Completion, Example, Message
 from components.scorers.answers import NotAnAnswer, read_object
@@ -24,21 +24,21 @@ Targets = Sequence[tuple[str, str]]
 """(slice, value) pairs."""
 SHOWN = 5  # examples of a slice that a teacher sees
 AT_ONCE = 10  # inputs that a teacher writes in one answer
-OTHER_SEED = 7_919  # beside the source's own
+OTHER_SEED = 7_919  # added to the source's seed
 WRITE = """You write new inputs of the kind that you are shown, for a data set. They are about the same things, in the
 same style and length, and each is a new case: none repeats what you are shown, or another.
 Return JSON: {{"inputs": [...]}} with {n} objects that have the keys {columns}."""
 
 
 def thin(train: Sequence[Example], names: Sequence[str], share: float) -> list[tuple[str, str]]:
-    """The values of these slices that fewer than `share` of train have, the rarest first."""
-    counts = Counter((name, one.slices[name]) for one in train for name in names if name in one.slices)
-    found = [(n, key) for key, n in counts.items() if n < share * len(train)]
-    return [key for _, key in sorted(found)]
+    """The values of these slices that less than `share` of train has, the rarest first."""
+    counts = Counter((name, example.slices[name]) for example in train for name in names if name in example.slices)
+    rare = [(n, key) for key, n in counts.items() if n < share * len(train)]
+    return [key for _, key in sorted(rare)]
 
 
 def drawn(job: Job, targets: Targets, wanted: int, most: int) -> Iterator[Example]:
-    """Up to `wanted` examples of the targets that the workload's generator yields under another seed.
+    """Up to `wanted` examples of the targets from the workload's generator, with another seed.
 
     Raises:
         ConfigError: The workload has no generator.
@@ -58,24 +58,30 @@ def drawn(job: Job, targets: Targets, wanted: int, most: int) -> Iterator[Exampl
         yield named(example, number)
 
 
-def written(job: Job, asking: Asking, targets: Targets, wanted: int) -> list[Example]:
-    """Examples of the targets whose inputs a teacher wrote and answered; an answer beside the schema is left out."""
+def written(job: Job, session: TeacherSession, targets: Targets, wanted: int) -> list[Example]:
+    """Examples of the targets whose inputs a teacher wrote and answered; invalid answers are left out."""
     rng = random.Random(job.seed)
-    asks: list[tuple[Ask, tuple[str, str]]] = []
+    requests: list[tuple[ChatRequest, tuple[str, str]]] = []
     for number in range(-(-wanted // AT_ONCE)):
         name, value = targets[number % len(targets)]
-        known = [one for one in job.train if one.slices.get(name) == value]
-        shown = rng.sample(known, min(SHOWN, len(known))) or rng.sample(list(job.train), min(SHOWN, len(job.train)))
-        asks.append((Ask(f"write-{number}", _conversation(job, shown, f"{name}: {value}")), (name, value)))
+        candidates = [inputs_of_one for inputs_of_one in job.train if inputs_of_one.slices.get(name) == value]
+        shown = rng.sample(candidates, min(SHOWN, len(candidates))) or rng.sample(
+            list(job.train), min(SHOWN, len(job.train))
+        )
+        requests.append((ChatRequest(f"write-{number}", _conversation(job, shown, f"{name}: {value}")), (name, value)))
     sampling = Sampling(temperature=1.0, seed=job.seed, max_new_tokens=2048, answer_schema=_schema(job.columns))
-    replies = asking.ask([ask for ask, _ in asks], sampling)
-    inputs = [(one, target) for reply, (_, target) in zip(replies, asks, strict=True) for one in _inputs(job, reply)]
-    new = [_example(one, target, at) for at, (one, target) in enumerate(inputs[:wanted], start=1)]
-    return accepted(job, new, asking.answer(new), "schema")
+    replies = session.ask([request for request, _ in requests], sampling)
+    inputs = [
+        (inputs_of_one, target)
+        for reply, (_, target) in zip(replies, requests, strict=True)
+        for inputs_of_one in _inputs(job, reply)
+    ]
+    new = [_example(inputs_of_one, target, at) for at, (inputs_of_one, target) in enumerate(inputs[:wanted], start=1)]
+    return accepted(job, new, session.answer(new), "schema")
 
 
 def named(example: Example, number: int) -> Example:
-    """An example under a name that says that it was made."""
+    """An example with an id that marks it as synthetic."""
     return example.model_copy(update={"id": f"synthetic-{number}", "group": f"synthetic-{number}"})
 
 
@@ -89,27 +95,27 @@ def _example(inputs: Mapping[str, str], target: tuple[str, str], number: int) ->
 
 def _conversation(job: Job, shown: Sequence[Example], what: str) -> list[Message]:
     system = WRITE.format(n=AT_ONCE, columns=", ".join(job.columns))
-    texts = [json.dumps({name: one.input[name] for name in job.columns}, ensure_ascii=False) for one in shown]
+    texts = [json.dumps({name: example.input[name] for name in job.columns}, ensure_ascii=False) for example in shown]
     user = "\n".join([f"Inputs of {what}:", *texts])
     return [Message(role="system", content=system), Message(role="user", content=user)]
 
 
 def _schema(columns: Sequence[str]) -> dict[str, Any]:
-    """What a teacher that writes inputs returns."""
-    one = {
+    """The schema of a teacher's reply with new inputs."""
+    row = {
         "type": "object", "properties": {name: {"type": "string"} for name in columns}, "required": list(columns),
         "additionalProperties": False,
     }  # fmt: skip
-    inputs = {"type": "array", "items": one, "minItems": 1, "maxItems": AT_ONCE}
+    inputs = {"type": "array", "items": row, "minItems": 1, "maxItems": AT_ONCE}
     return {"type": "object", "properties": {"inputs": inputs}, "required": ["inputs"], "additionalProperties": False}
 
 
 def _inputs(job: Job, reply: Completion) -> list[dict[str, str]]:
-    """The inputs that a teacher wrote; what is no such object is left out."""
+    """The inputs in a teacher's reply; malformed ones are left out."""
     try:
-        found: Any = read_object(reply.text).get("inputs")
+        rows_read: Any = read_object(reply.text).get("inputs")
     except NotAnAnswer:
         return []
-    rows: list[Any] = found if isinstance(found, list) else []
+    rows: list[Any] = rows_read if isinstance(rows_read, list) else []
     whole = [row for row in rows if isinstance(row, dict) and set(row) == set(job.columns)]
     return [row for row in whole if all(isinstance(text, str) and text.strip() for text in row.values())]

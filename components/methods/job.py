@@ -1,6 +1,6 @@
 """What a method is given: data, where it starts, where its result goes, and how to draw and score answers.
 
-A method sees train and dev and no other split.
+A method sees only train and dev.
 """
 
 import shutil
@@ -29,11 +29,11 @@ class Job:
     """One rung to be made.
 
     `prompt` is the rung's own where it is a prompt, else the one that trained models are asked with; `start` is the
-    model or prompt to start from, None where the ladder names none. `out` is a folder that does not exist yet, `work`
-    one that outlives an interruption: for checkpoints. `label_noise` is the share of demonstrations that the label
-    audit expects to be wrong, None where nobody audited them. `teacher` is what a rung of the ladder left that teaches,
-    `prices` are there where a method pays a teacher. `resembled` says of new examples which split has their like:
-    all that a method learns of test and sealed.
+    model or prompt to start from, None where the ladder names none. `out` is a folder that does not exist yet; `work`
+    survives an interruption and holds checkpoints. `label_noise` is the share of demonstrations that the label audit
+    expects to be wrong, None if they were not audited. `teacher` is the artifact of a rung that teaches, `prices` are
+    given where a method pays a teacher. `resembled` names the split that each new example resembles: all that a method
+    learns about test and sealed.
     """
 
     rung: str
@@ -59,18 +59,18 @@ class Job:
     feedback_files: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, "tuple[Path, ...]"])
 
     def feedback(self, kind: str, record: type[AnyRecord]) -> list[AnyRecord]:
-        """What people or production said of answers, of a kind of `components.data.opinions`.
+        """Opinions and logs of one kind of `components.data.opinions`.
 
         Raises:
-            DataError: A file is missing, or a line is no such record.
+            DataError: A file is missing, or a line is not such a record.
         """
-        return [one for path in self.feedback_files[kind] for one in read_jsonl(path, record)]
+        return [opinion for path in self.feedback_files[kind] for opinion in read_jsonl(path, record)]
 
     def suspects(self) -> list[Suspect]:
-        """The demonstrations of train that the label audit doubts, by field, the likeliest wrong first.
+        """The train demonstrations that the label audit doubts, by field, the likeliest wrong first.
 
         Raises:
-            DataError: The file is missing, or a line is none.
+            DataError: The file is missing, or a line is not a suspect.
         """
         assert self.suspects_file is not None, "expected a file of suspects, found none"
         return read_jsonl(self.suspects_file, Suspect)
@@ -84,7 +84,7 @@ class Job:
         return load_prompt(self.prompt_file.parent, name, self.columns)
 
     def keep_prompt(self) -> None:
-        """Leave the prompt in the rung's folder, where whatever opens the rung looks for it."""
+        """Copy the prompt to the rung's folder, where it is looked for when the rung is opened."""
         self.out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.prompt_file, self.out / f"{PROMPT_FILE}.md")
 
@@ -100,14 +100,14 @@ class Job:
         return over(engine, self.prompt, self.workload, self.profile)
 
     def open_prompt(self, prompt: Prompt) -> Opened:
-        """A prompt, asked of what the profile answers prompts with."""
+        """A prompt, answered by the profile's engine for prompts."""
         return over(open_prompting(self.profile, self.workload.incumbent), prompt, self.workload, self.profile)
 
     def score(self, examples: Sequence[Example], completions: Sequence[Completion]) -> Scores:
-        """Example id → score by the workload's scorer; those that it cannot decide are left out.
+        """Example id → score by the workload's scorer; those that it fails on are left out.
 
         Raises:
-            ScorerError: They are more than `scorer.max_failed_share`.
+            ScorerError: It fails on more than `scorer.max_failed_share`.
         """
         answers = by_example(examples, completions)
         outcomes = self.outcomes([(example, answers[example.id]) for example in examples])
@@ -115,21 +115,21 @@ class Job:
         return scores_of([example.id for example in examples], outcomes)
 
     def outcomes(self, pairs: Sequence[tuple[Example, Completion]]) -> list[Outcome]:
-        """The scorer's score of each pair, or the error that kept it from one."""
+        """The score of each pair, or the scorer's error."""
         return score_all(self.scorer, pairs)
 
     def dev_sample(self, n: int) -> list[Example]:
-        """So many dev examples that stand for all of them: the same ones at each call."""
+        """A representative sample of `n` dev examples, the same at each call."""
         return sample(self.dev, n, self.seed)
 
     def dev_shares(self, completions: Sequence[Completion]) -> tuple[float, float]:
-        """(right, valid) shares of answers to `dev_sample`, of as many examples as there are completions."""
+        """(right, valid) shares of the answers to a `dev_sample` of their number."""
         dev, schema = self.dev_sample(len(completions)), JsonSchemaScorer(self.workload.output)
         right = accuracy(self.score(dev, completions).values()).value
         return right, accuracy(schema.score(*pair) for pair in zip(dev, completions, strict=True)).value
 
     def task(self, dev_examples: int, train: Sequence[Example] | None = None, *, watched: bool = False) -> TrainingTask:
-        """A training from `start` to `out`, scored on so many dev examples; by the sealed scorer too where watched."""
+        """A training from `start` to `out`, scored on `dev_examples`; if watched, by the sealed scorer too."""
         dev = self.dev_sample(dev_examples)
         return TrainingTask(
             model=self.model,
@@ -148,7 +148,7 @@ class Job:
         return over(self.engine_over(model, tokenizer), self.prompt, self.workload, self.profile)
 
     def sample(self) -> Sample:
-        """How RL draws completions: by the engine, as they will be served."""
+        """Draws completions for RL by the engine, as they will be served."""
 
         def draw(model: Any, tokenizer: Any, prompts: list[list[int]], draws: Draws) -> list[list[list[int]]]:
             wanted = Sampling(
@@ -159,7 +159,7 @@ class Job:
         return draw
 
     def _dev_score(self, dev: Sequence[Example]) -> Callable[[Any, Any], float]:
-        """What training asks of a model: the share of dev examples that it answers right, greedily, in [0, 1]."""
+        """Measures the share of dev examples that a model answers right, greedily, in [0, 1]."""
 
         def measure(model: Any, tokenizer: Any) -> float:
             answers = self.opened_over(model, tokenizer).answer(dev, self.seed).completions
@@ -169,7 +169,7 @@ class Job:
         return measure
 
     def _look(self, dev: Sequence[Example]) -> Callable[[Any, Any], Look]:
-        """The same, with the reward and the sealed score of each answer."""
+        """As `_dev_score`, with the reward and the sealed score of each answer."""
         assert self.sealed_scorer is not None
         sealed_scorer = self.sealed_scorer
 

@@ -1,7 +1,7 @@
-"""`judged_grpo`: GRPO rewarded by a judge: by the places of a group's answers, or by marks.
+"""`judged_grpo`: GRPO rewarded by a judge, by its ranking of a group's answers or by its marks.
 
-For tasks whose right answer no rule can tell. Before, the judge has to prefer what people prefer, on pairs of theirs;
-meanwhile the sealed scorer watches: where what the judge likes rises and the sealed score falls, training stops.
+For tasks where no rule can tell whether an answer is right. The judge must first agree with people's preferences. While
+training, the sealed scorer watches: if the judge's reward rises and the sealed score falls, training stops.
 """
 
 import logging
@@ -36,21 +36,25 @@ log = logging.getLogger(__name__)
 
 
 class JudgedGrpoParams(GrpoParams):
-    """Who judges and how, what has to pass before, how the judge is certified, and GRPO's settings."""
+    """Who judges and how, the gate before it, how the judge is certified, and GRPO's settings."""
 
     judge: JudgeParams
     how: Literal["ranking", "rubric"] = Field(
         default="ranking", description="One ranking of a group's answers, or a mark for each."
     )
-    gate: Gate = Field(default="schema", description="What does not pass is worth 0 and not shown to the judge.")
-    scorer_weight: float = Field(default=0.0, ge=0, lt=1, description="Of the workload's scorer beside the judge.")
-    pairs: int = Field(default=200, ge=1, description="Of people's preferences that the judge is tried on, at most.")
+    gate: Gate = Field(
+        default="schema", description="An answer that does not pass is worth 0 and is not shown to the judge."
+    )
+    scorer_weight: float = Field(
+        default=0.0, ge=0, lt=1, description="The workload's scorer's; the judge's is the rest."
+    )
+    pairs: int = Field(default=200, ge=1, description="People's preferences that the judge is tried on, at most.")
     least_pairs: int = Field(default=50, ge=1)
-    least_agreement: float = Field(default=0.75, gt=0.5, le=1, description="By the lower end of the interval.")
+    least_agreement: float = Field(default=0.75, gt=0.5, le=1, description="Compared with the interval's lower end.")
 
 
 class JudgedGrpo:
-    """GRPO on what a judge prefers."""
+    """GRPO towards what a judge prefers."""
 
     label: ClassVar[str] = "RL (judge)"
     makes: ClassVar[Makes] = "model"
@@ -68,7 +72,7 @@ class JudgedGrpo:
         by = Judging(judge, params.gate, params.scorer_weight)
         dev = job.dev_sample(params.dev_examples)
         task = replace(job.task(params.dev_examples), score_dev=watched(job, by, dev))
-        # A probe would have the judge mark thousands of answers; where two of a group differ, their places do.
+        # A probe would have the judge rate thousands of answers; different answers in a group rank differently anyway.
         unprobed = params.part(GrpoParams).model_copy(update={"probe_prompts": 0})
         trained = train_rl(task, unprobed, reward_by(job, by, tracker), tracker, job.sample())
         made = made_of(job, trained, params.dev_examples)
@@ -77,11 +81,11 @@ class JudgedGrpo:
 
 
 def certified(job: Job, params: JudgedGrpoParams, judge: RankingJudge | JudgeScorer) -> Interval:
-    """How often the judge prefers what people prefer.
+    """How often the judge agrees with people's preferences.
 
     Raises:
-        ScorerError: It decides on none.
-        TrainingError: Too few pairs, or too little agreement.
+        ScorerError: It decides on no pair.
+        TrainingError: There are too few pairs, or it agrees too rarely.
     """
     by_id = {example.id: example for example in job.train}
     pairs = job.feedback(PREFERENCES, Preference)
@@ -93,34 +97,36 @@ def certified(job: Job, params: JudgedGrpoParams, judge: RankingJudge | JudgeSco
             f"expected at least {params.least_pairs} pairs of people's preferences on train to try the judge on "
             f"(least_pairs), found {len(tried)} ({', '.join(map(str, job.feedback_files[PREFERENCES]))})"
         )
-    found, n = agreement(judge, tried)
-    log.info("%s: the judge prefers what people prefer in %.0f %% of %s pairs.", job.rung, 100 * found.value, n)
-    if n < params.least_pairs or found.low < params.least_agreement:
-        known_as = {"least": params.least_agreement, "value": found.value, "low": found.low, "n": n}
+    agreed, n = agreement(judge, tried)
+    log.info("%s: the judge prefers what people prefer in %.0f %% of %s pairs.", job.rung, 100 * agreed.value, n)
+    if n < params.least_pairs or agreed.low < params.least_agreement:
+        known_as = {"least": params.least_agreement, "value": agreed.value, "low": agreed.low, "n": n}
         raise TrainingError(UNLIKE_PEOPLE.format(**known_as))
-    return found
+    return agreed
 
 
 def watched(job: Job, by: Judging, dev: Sequence[Example]) -> Callable[[Any, Any], Look]:
-    """A look at a model in training: right answers by the scorer, and what judge and sealed scorer think of each.
+    """Looks at a model in training: the share of right answers, and the judge's and sealed scorer's value of each.
 
-    A ranking needs somebody to be ranked with: the answer that the starting model gave.
+    A ranking judge compares each answer with the starting model's.
     """
     assert job.sealed_scorer is not None
     sealed_scorer, ids = job.sealed_scorer, [example.id for example in dev]
     first: list[str] = []
     if isinstance(by.judge, RankingJudge):
-        first = [one.text for one in job.open_model(job.model).answer(dev, job.seed).completions]
+        first = [completion.text for completion in job.open_model(job.model).answer(dev, job.seed).completions]
 
     def look(model: Any, tokenizer: Any) -> Look:
         answers = job.opened_over(model, tokenizer).answer(dev, job.seed).completions
         pairs = list(zip(dev, answers, strict=True))
-        right = [one.passed for one in job.outcomes(pairs) if isinstance(one, Score)]
+        right = [outcome.passed for outcome in job.outcomes(pairs) if isinstance(outcome, Score)]
         return Look(
             score=sum(right) / max(1, len(right)),
-            trained=liked(job, by, dev, [one.text for one in answers], first),
-            sealed=[one.value if isinstance(one, Score) else None for one in score_all(sealed_scorer, pairs)],
-            answers=[one.text for one in answers],
+            trained=judged_values(job, by, dev, [answer.text for answer in answers], first),
+            sealed=[
+                outcome.value if isinstance(outcome, Score) else None for outcome in score_all(sealed_scorer, pairs)
+            ],
+            answers=[answer.text for answer in answers],
             ids=ids,
             groups=[example.group for example in dev],
         )
@@ -128,21 +134,21 @@ def watched(job: Job, by: Judging, dev: Sequence[Example]) -> Callable[[Any, Any
     return look
 
 
-def liked(
+def judged_values(
     job: Job, by: Judging, dev: Sequence[Example], texts: Sequence[str], first: Sequence[str]
 ) -> list[float | None]:
-    """What the judge makes of each answer: its mark, or its place beside the first one, halfway where equal."""
+    """The judge's value of each answer: its mark, or its rank against the first answer, halfway if they are equal."""
     if isinstance(by.judge, JudgeScorer):
-        return [_value(one) for one in by.outcomes(job, dev, texts)]
+        return [_value(outcome) for outcome in by.outcomes(job, dev, texts)]
     twice = by.outcomes(job, [*dev, *dev], [*texts, *first])
-    found: list[float | None] = []
+    values: list[float | None] = []
     for at in range(len(dev)):
         value = _value(twice[at])
-        if value and texts[at] == first[at]:  # ranked as one, and so both have the best place
+        if value and texts[at] == first[at]:  # equal texts are ranked as one, so both come first
             value -= 0.25 * (1 - by.scorer_weight)
-        found.append(value)
-    return found
+        values.append(value)
+    return values
 
 
-def _value(one: Score | ScorerError) -> float | None:
-    return one.value if isinstance(one, Score) else None
+def _value(outcome: Score | ScorerError) -> float | None:
+    return outcome.value if isinstance(outcome, Score) else None

@@ -1,6 +1,6 @@
-"""Rewards by a judge: places in a group or marks by a rubric, behind gates, beside the scorer where both count.
+"""Rewards by a judge: ranks within a group or marks by a rubric, after a gate, optionally mixed with the scorer.
 
-A gate comes first: what does not pass it is worth 0, less than the worst that passes, and no judge is asked about it.
+An answer that fails the gate is worth 0, less than the worst that passes, and is not shown to the judge.
 """
 
 from collections import defaultdict
@@ -26,20 +26,20 @@ LEAST = 0.05  # the value of the lowest mark, above what fails a gate
 
 @dataclass(frozen=True)
 class Judging:
-    """Who judges, what passes before, and how much the workload's scorer counts beside, in [0, 1)."""
+    """The judge, the gate before it, and the weight of the workload's scorer, in [0, 1)."""
 
     judge: RankingJudge | JudgeScorer
     gate: Gate
     scorer_weight: float = 0.0
 
     def outcomes(self, job: Job, examples: Sequence[Example], texts: Sequence[str]) -> list[Outcome]:
-        """The reward of each answer; those to one example are a group."""
+        """The reward of each answer; all answers to one example form a group."""
         answers = [Completion.of_text(example.id, text) for example, text in zip(examples, texts, strict=True)]
         pairs = list(zip(examples, answers, strict=True))
         scored = job.outcomes(pairs) if self.gate == "scorer" or self.scorer_weight else []
         schema = JsonSchemaScorer(job.workload.output)
         gates: list[Outcome] = scored if self.gate == "scorer" else [schema.score(*pair) for pair in pairs]
-        passed = [at for at, one in enumerate(gates) if isinstance(one, Score) and one.passed]
+        passed = [at for at, outcome in enumerate(gates) if isinstance(outcome, Score) and outcome.passed]
         opinions = dict(zip(passed, self._opinions([pairs[at] for at in passed]), strict=True))
         return [
             self._together(opinions[at], scored[at] if self.scorer_weight else None)
@@ -49,22 +49,22 @@ class Judging:
         ]  # fmt: skip
 
     def _opinions(self, pairs: Sequence[tuple[Example, Completion]]) -> list[Outcome]:
-        """What the judge says, in (0, 1]."""
+        """The judge's value of each answer, in (0, 1]."""
         if isinstance(self.judge, JudgeScorer):
-            return [_above(one) for one in self.judge.score_many(pairs)]
+            return [_above(outcome) for outcome in self.judge.score_many(pairs)]
         groups: dict[str, list[int]] = defaultdict(list)
         for at, (example, _) in enumerate(pairs):
             groups[example.id].append(at)
         ranked = self.judge.rank([(pairs[own[0]][0], [pairs[at][1].text for at in own]) for own in groups.values()])
-        found: dict[int, Outcome] = {}
+        opinions: dict[int, Outcome] = {}
         for own, values in zip(groups.values(), ranked, strict=True):
             for k, at in enumerate(own):
-                known = values if isinstance(values, ScorerError) else values[k]
-                found[at] = known if isinstance(known, ScorerError) else Score(value=known, passed=known == 1.0)
-        return [found[at] for at in range(len(pairs))]
+                value = values if isinstance(values, ScorerError) else values[k]
+                opinions[at] = value if isinstance(value, ScorerError) else Score(value=value, passed=value == 1.0)
+        return [opinions[at] for at in range(len(pairs))]
 
     def _together(self, opinion: Outcome, scored: Outcome | None) -> Outcome:
-        """The judge's value and the scorer's, as they weigh."""
+        """The weighted mean of the judge's value and the scorer's."""
         if isinstance(opinion, ScorerError) or scored is None:
             return opinion
         if isinstance(scored, ScorerError):
@@ -80,7 +80,7 @@ def _above(mark: Outcome) -> Outcome:
 
 
 def reward_by(job: Job, by: Judging, tracker: Tracker) -> Callable[[list[Example], list[str]], list[float]]:
-    """The judging as RL asks for it; failures are counted as `RUNG/judge_errors` and give nobody an advantage."""
+    """The reward function for RL; failures are counted as `RUNG/judge_errors` and give no answer an advantage."""
     failures = Failures(job.workload.scorer.max_failed_share, of_at_least=FEW)
 
     def rewards(examples: list[Example], texts: list[str]) -> list[float]:
@@ -93,18 +93,22 @@ def reward_by(job: Job, by: Judging, tracker: Tracker) -> Callable[[list[Example
 
 
 def agreement(judge: RankingJudge | JudgeScorer, pairs: Sequence[tuple[Example, Preference]]) -> tuple[Interval, int]:
-    """How often the judge prefers what people prefer, ties half, with a 95 % interval, and of how many pairs.
+    """How often the judge agrees with people, ties as half, with its 95 % interval; and the number of decided pairs.
 
-    Pairs of one group count as one where they agree.
+    Pairs of one group are not independent: the interval is wider the more they agree.
 
     Raises:
-        ScorerError: It decided on none.
+        ScorerError: It decided on no pair.
     """
     if isinstance(judge, RankingJudge):
-        found = judge.rank([(example, (one.chosen, one.rejected)) for example, one in pairs])
-        votes = [None if isinstance(places, ScorerError) else _preferred(*places) for places in found]
+        ranked = judge.rank([(example, (preference.chosen, preference.rejected)) for example, preference in pairs])
+        votes = [None if isinstance(places, ScorerError) else _preferred(*places) for places in ranked]
     else:
-        asked = [(e, Completion.of_text(e.id, text)) for e, one in pairs for text in (one.chosen, one.rejected)]
+        asked = [
+            (e, Completion.of_text(e.id, text))
+            for e, preference in pairs
+            for text in (preference.chosen, preference.rejected)
+        ]
         marks = judge.score_many(asked)
         both = [(marks[at], marks[at + 1]) for at in range(0, len(marks), 2)]
         votes = [

@@ -1,7 +1,7 @@
-"""`kto`: a model trained on single answers that were called good or bad.
+"""`kto`: a model trained on single answers that were rated good or bad.
 
-Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306) by TRL: for thumbs of production, which come
-one an answer and never as pairs.
+Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306) by TRL: for thumbs from production, which rate
+one answer and never compare two.
 """
 
 import logging
@@ -43,13 +43,15 @@ class KtoParams(PreferringParams):
         "or drawn answers by whether they pass the scorer.",
     )
     most_uneven: float = Field(
-        default=20.0, ge=1, description="Good answers a bad one, or bad a good one: beyond it nothing is trained."
+        default=20.0,
+        ge=1,
+        description="Good answers for each bad one, or the other way round; beyond it nothing is trained.",
     )
     loss: Literal["kto", "apo_zero_unpaired"] = Field(
-        default="kto", description="The second compares with the starting model alone, without a KL of the batch."
+        default="kto", description="The second compares only with the starting model, without the batch's KL."
     )
     batch_answers: int = Field(default=16, ge=2)
-    device_batch_answers: int = Field(default=16, ge=2, description="The KL is estimated inside of it.")
+    device_batch_answers: int = Field(default=16, ge=2, description="The KL is estimated within it.")
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,16 @@ class Kto:
 
 
 def answers_of(job: Job, params: KtoParams) -> list[Answer]:
-    """The answers of the settings with their thumbs, in a seeded order."""
+    """The answers to train on with their thumbs, in a seeded order."""
     if params.thumbs == "feedback":
-        said = learnable(job, job.feedback(THUMBS, Thumb))
-        answers = [Answer(example, one.text, one.good) for example, one in said]
+        thumbs = learnable(job, job.feedback(THUMBS, Thumb))
+        answers = [Answer(example, thumb.text, thumb.good) for example, thumb in thumbs]
     else:
         by_id = {example.id: example for example in job.train}
         answers = [
-            Answer(by_id[one.example_id], text, good)
-            for one in scored_samples(job, params)
-            for good, texts in ((True, one.passed), (False, one.failed))
+            Answer(by_id[thumb.example_id], text, good)
+            for thumb in scored_samples(job, params)
+            for good, texts in ((True, thumb.passed), (False, thumb.failed))
             for text in texts
         ]
     random.Random(job.seed).shuffle(answers)
@@ -98,10 +100,10 @@ def answers_of(job: Job, params: KtoParams) -> list[Answer]:
 
 
 def refuse_uneven(answers: Sequence[Answer], params: KtoParams) -> int:
-    """How many are good.
+    """Return how many answers are good.
 
     Raises:
-        TrainingError: They are fewer than a batch, all of one kind, or too few of one kind.
+        TrainingError: There are fewer answers than a batch has, or too few good or bad ones.
     """
     good = sum(answer.good for answer in answers)
     bad = len(answers) - good
@@ -130,13 +132,13 @@ def train_kto(task: TrainingTask, params: KtoParams, answers: Sequence[Answer], 
 
     compute = Compute.choose(task.precision)
     model, tokenizer = starting_model(task, params.lora, compute)
-    claim(task.work, task.identity(params, *(f"{one.example.id} {one.good} {one.text}" for one in answers)))
+    claim(task.work, task.identity(params, *(f"{answer.example.id} {answer.good} {answer.text}" for answer in answers)))
     trainer, plan = _trainer(task, params, (model, tokenizer), encoded(tokenizer, task.prompt, answers), compute)
     return finish(Training(task, trainer, plan, NAMES, params.batch_answers), tracker, compute)
 
 
 def encoded(tokenizer: Any, prompt: Prompt, answers: Sequence[Answer]) -> dict[str, list[Any]]:
-    """Token ids of prompts and answers, as engines generate them, and for the KL each prompt with another's answer."""
+    """Token ids of prompts and answers, as engines generate them, and another prompt's answer to each for the KL."""
     from components.training.encode import encode_answers, encode_prompts
 
     ids = encode_answers(tokenizer, [answer.text for answer in answers])
@@ -149,7 +151,7 @@ def encoded(tokenizer: Any, prompt: Prompt, answers: Sequence[Answer]) -> dict[s
 
 
 def balanced(labels: Sequence[bool]) -> tuple[float, float]:
-    """Weights of good and of bad answers by which both kinds count alike, the more frequent one 1."""
+    """Weights of good and of bad answers that balance both kinds; the more frequent kind has weight 1."""
     good = sum(labels)
     bad = len(labels) - good
     return max(1.0, bad / good), max(1.0, good / bad)
@@ -158,7 +160,7 @@ def balanced(labels: Sequence[bool]) -> tuple[float, float]:
 def _trainer(
     task: TrainingTask, params: KtoParams, opened: tuple[Any, Any], rows: dict[str, list[Any]], compute: Any
 ) -> tuple[Any, Any]:
-    """TRL's trainer of these settings, before its first step, and when dev is scored."""
+    """(trainer, plan): TRL's trainer before its first step, and when dev is scored."""
     from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
@@ -167,7 +169,7 @@ def _trainer(
     from components.training.run import accumulation, adapter, shared_settings
 
     class ThumbTrainer(Guarded, KTOTrainer):
-        """KTO on rows that are token ids already."""
+        """KTO on rows that are already token ids."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset if self.calculate_KL else dataset.remove_columns("KL_completion_ids")

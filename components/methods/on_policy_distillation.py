@@ -1,7 +1,7 @@
-"""`on_policy_distillation`: a model trained on its own answers, by a teacher's distribution over each next token.
+"""`on_policy_distillation`: a model trained on its own answers, towards a teacher's distribution of each next token.
 
-It needs a teacher whose weights are here and whose vocabulary is the student's, inputs, and nothing else: neither
-demonstrations nor a scorer decide what is learnt.
+It needs inputs and a teacher whose weights are available and whose vocabulary is the student's; it needs neither
+demonstrations nor a scorer.
 """
 
 import math
@@ -16,9 +16,9 @@ from components.errors import DataError, TrainingError
 from components.methods.contract import Made
 from components.methods.job import Job
 from components.methods.teachers import (
-    Asking,
     ProfileTeacher,
     RungTeacher,
+    TeacherSession,
     folder_of,
     prompt_of_teacher,
     require_better,
@@ -53,7 +53,7 @@ class DistillingParams(Settings):
     temperature: float = Field(default=1.0, gt=0, description="Of the answers, and of both distributions.")
     beta: float = Field(
         default=1.0, ge=0, le=1,
-        description="1: reverse KL, which keeps to what the teacher would say; 0: forward; between: Jensen-Shannon.",
+        description="1: reverse KL, which seeks the teacher's modes; 0: forward KL; between: Jensen-Shannon.",
     )  # fmt: skip
     max_new_tokens: int | None = Field(default=None, ge=1, description="None: the profile's engine's.")
     warmup_share: float = Field(default=0.05, ge=0, le=1)
@@ -64,7 +64,7 @@ class DistillingParams(Settings):
     teacher_dev: int = Field(default=300, ge=1, description="Dev examples on which teacher and pupil are compared.")
     least_gain: float = Field(
         default=0.0, ge=-1, lt=1,
-        description="By which share of dev the teacher is better than its pupil, by the lower end of the interval.",
+        description="Share of dev by which the teacher must be better than its pupil, at the interval's lower end.",
     )  # fmt: skip
 
 
@@ -89,44 +89,46 @@ class OnPolicyDistillation:
 
 
 @dataclass(frozen=True)
-class Taught:
-    """Whose distributions are learnt: a model's folder, and the prompt that it reads."""
+class TeacherModel:
+    """The model whose distributions are learnt: its folder, and the prompt that it reads."""
 
     folder: Path
     prompt: Prompt
 
 
 def distilled(job: Job, params: DistillingParams, teacher: RungTeacher | ProfileTeacher, tracker: Tracker) -> Made:
-    """See that the teacher may teach, then train.
+    """Check that the teacher may teach, then train.
 
     Raises:
-        TrainingError: It has other tokens, is no model, or is not surely better than its pupil.
+        TrainingError: The teacher has another vocabulary, is no model, or is not surely better than its pupil.
     """
-    by = Taught(folder_of(job, teacher), prompt_of_teacher(job, teacher))
-    require_same_vocabulary(job.model, by.folder)
-    asking = Asking(job, teacher)
-    require_better(asking, params.teacher_dev, params.least_gain)
+    teacher_model = TeacherModel(folder_of(job, teacher), prompt_of_teacher(job, teacher))
+    require_same_vocabulary(job.model, teacher_model.folder)
+    session = TeacherSession(job, teacher)
+    require_better(session, params.teacher_dev, params.least_gain)
     tokens = params.max_new_tokens or job.profile.engine.max_new_tokens
     task = job.task(params.dev_examples)
-    trained = train_distilled(task, params.model_copy(update={"max_new_tokens": tokens}), by, tracker, job.sample())
+    trained = train_distilled(
+        task, params.model_copy(update={"max_new_tokens": tokens}), teacher_model, tracker, job.sample()
+    )
     made = made_of(job, trained, params.dev_examples)
-    return asking.bill.added_to(made)
+    return session.bill.added_to(made)
 
 
 def require_same_vocabulary(student: Path, teacher: Path) -> None:
-    """Raises TrainingError where a token has another number, or the models have logits of another width."""
+    """Raises TrainingError if the vocabularies or the widths of the logits differ."""
     from transformers import AutoConfig, AutoTokenizer
 
-    known, taught = (AutoTokenizer.from_pretrained(folder).get_vocab() for folder in (student, teacher))
+    student_ids, teacher_ids = (AutoTokenizer.from_pretrained(folder).get_vocab() for folder in (student, teacher))
     widths = [AutoConfig.from_pretrained(folder).get_text_config().vocab_size for folder in (student, teacher)]
-    if known != taught or widths[0] != widths[1]:
-        same = len(known.items() & taught.items())
-        sizes = {"taught": max(len(taught), widths[1]), "known": max(len(known), widths[0])}
+    if student_ids != teacher_ids or widths[0] != widths[1]:
+        same = len(student_ids.items() & teacher_ids.items())
+        sizes = {"taught": max(len(teacher_ids), widths[1]), "known": max(len(student_ids), widths[0])}
         raise TrainingError(OTHER_VOCABULARY.format(**sizes, same=same, folder=teacher))
 
 
 def train_distilled(
-    task: TrainingTask, params: DistillingParams, by: Taught, tracker: Tracker, sample: Sample
+    task: TrainingTask, params: DistillingParams, teacher: TeacherModel, tracker: Tracker, sample: Sample
 ) -> Trained:
     """Train a model towards a teacher's distributions, and write the best weights by dev score to `task.out`.
 
@@ -145,14 +147,16 @@ def train_distilled(
         raise DataError("expected at least one input to train on, found none")
     compute = Compute.choose(task.precision)
     opened = starting_model(task, params.lora, compute)
-    claim(task.work, task.identity(params, folder_digest(by.folder), by.prompt.version))
-    trainer, plan = _trainer(task, params, opened, by, compute)
+    claim(task.work, task.identity(params, folder_digest(teacher.folder), teacher.prompt.version))
+    trainer, plan = _trainer(task, params, opened, teacher, compute)
     trainer.sample = sample
     return finish(Training(task, trainer, plan, NAMES, params.prompts_per_step), tracker, compute)
 
 
-def _trainer(task: TrainingTask, params: DistillingParams, opened: tuple[Any, Any], by: Taught, compute: Any) -> Any:
-    """(trainer, plan) of these settings, before the first step."""
+def _trainer(
+    task: TrainingTask, params: DistillingParams, opened: tuple[Any, Any], teacher: TeacherModel, compute: Any
+) -> Any:
+    """(trainer, plan): TRL's trainer before its first step, and when dev is scored."""
     from trl import DistillationConfig
 
     from components.methods.distilling import Distiller
@@ -165,7 +169,7 @@ def _trainer(task: TrainingTask, params: DistillingParams, opened: tuple[Any, An
     rows = scheduled(len(task.train), params.steps * params.prompts_per_step, task.seed)
     trainer = Distiller(
         model=model,
-        teacher_model=open_model(by.folder)[0].to(device=model.device, dtype=model.dtype).requires_grad_(False),
+        teacher_model=open_model(teacher.folder)[0].to(device=model.device, dtype=model.dtype).requires_grad_(False),
         args=DistillationConfig(
             **shared_settings(task, compute),
             max_steps=params.steps,
@@ -185,7 +189,7 @@ def _trainer(task: TrainingTask, params: DistillingParams, opened: tuple[Any, An
         processing_class=tokenizer,
         peft_config=adapter(params.lora),
     )
-    trainer.teacher_prompts = _teacher_prompts(task, tokenizer, by.prompt, rows)
+    trainer.teacher_prompts = _teacher_prompts(task, tokenizer, teacher.prompt, rows)
     return trainer, Plan.spread(params.steps, params.evaluations, params.patience, first=True)
 
 
@@ -212,7 +216,8 @@ def _teacher_prompts(task: TrainingTask, tokenizer: Any, prompt: Prompt, rows: l
     if prompt.version == task.prompt.version:
         return None
     examples = [task.train[row] for row in sorted(set(rows))]
-    known, taught = (
-        encode_prompts(tokenizer, [one.messages(example) for example in examples]) for one in (task.prompt, prompt)
+    students, teachers = (
+        encode_prompts(tokenizer, [reader.messages(example) for example in examples])
+        for reader in (task.prompt, prompt)
     )
-    return {tuple(mine): theirs for mine, theirs in zip(known, taught, strict=True)}
+    return {tuple(mine): theirs for mine, theirs in zip(students, teachers, strict=True)}

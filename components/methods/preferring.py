@@ -1,6 +1,6 @@
-"""What methods that learn from better and worse answers share: settings, and their part of TRL's configuration.
+"""What methods share that learn from better and worse answers: settings, and their part of TRL's configuration.
 
-They move likelihoods beside those of the model that they start from, which are computed once, before the first step.
+Their loss compares likelihoods with the starting model's, which are computed once, before the first step.
 """
 
 import math
@@ -17,7 +17,7 @@ class PreferringParams(SamplingParams):
     """How far and how long the model moves."""
 
     lora: LoraParams | None = None
-    beta: float = Field(default=0.1, gt=0, description="How far the model may move from where it starts: less is more.")
+    beta: float = Field(default=0.1, gt=0, description="Lower values let the model move further from where it starts.")
     epochs: float = Field(default=1.0, gt=0)
     learning_rate: float = Field(default=5e-6, gt=0)
     warmup_share: float = Field(default=0.1, ge=0, le=1)
@@ -28,7 +28,7 @@ class PreferringParams(SamplingParams):
 
 
 def configuration(params: PreferringParams, steps: int) -> dict[str, Any]:
-    """The arguments of a configuration of TRL's that these settings decide."""
+    """The arguments of TRL's configuration that these settings decide."""
     from components.training.dev import LOG_POINTS
 
     return {

@@ -11,11 +11,11 @@ from components.tracking import Tracker
 
 
 class PromptParams(Settings):
-    """It has no settings: what a prompt says stands in its file."""
+    """No settings: a prompt is its file."""
 
 
 class WrittenPrompt:
-    """Tries a prompt on dev, asked of the incumbent where the profile names its API, else of the base model."""
+    """Scores a prompt on dev, with the incumbent where the profile names its API, else with the base model."""
 
     label: ClassVar[str] = "Prompt"
     makes: ClassVar[Makes] = "prompt"

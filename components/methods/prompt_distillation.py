@@ -1,8 +1,8 @@
-"""`prompt_distillation`: what a long prompt makes a model do, done under the short one.
+"""`prompt_distillation`: teaches a model to behave under a short prompt as it does under a long one.
 
-The teacher is the model that the rung starts from, as it was, with the long prompt before it; the student is the same
-model with the prompt of trained rungs. It learns on its own answers, from the teacher's distributions. So it knows in
-the end what the long prompt said, and no demonstration, scorer or second model is needed.
+The teacher is the model that the rung starts from, with the long prompt; the student is the same model with the prompt
+of trained rungs. It learns on its own answers, from the teacher's distributions, so that the long prompt ends up in
+its weights. No demonstrations, scorer or second model are needed.
 """
 
 from dataclasses import replace
@@ -22,11 +22,11 @@ from components.tracking import Tracker
 class PromptDistillationParams(DistillingParams):
     """Which prompt, and how it is distilled."""
 
-    prompt: str = Field(description="One of the workload's prompts: the long one.")
+    prompt: str = Field(description="The long prompt, one of the workload's.")
 
 
 class PromptDistillation:
-    """Trains the model that it starts from to do under the short prompt what it does under the long one."""
+    """Trains the model that it starts from to behave under the short prompt as under the long one."""
 
     label: ClassVar[str] = "Prompt distilled"
     makes: ClassVar[Makes] = "model"
@@ -36,5 +36,5 @@ class PromptDistillation:
         return frozenset({"teacher"})
 
     def make(self, job: Job, params: PromptDistillationParams, tracker: Tracker) -> Made:
-        # Whatever it starts from is its own teacher; the name is that of no rung.
+        # The start is its own teacher; BASE only fills the field and names no rung.
         return distilled(replace(job, teacher=job.start), params, RungTeacher(rung=BASE, prompt=params.prompt), tracker)

@@ -1,7 +1,7 @@
 """`rejection_sampling`: SFT on the model's own answers that pass the scorer.
 
-Against demonstrations that are wrong: a model imitates their errors only in part, and of what it answers the scorer
-keeps the right ones (RFT, Yuan et al. 2023, arXiv 2308.01825; ReST-EM, Singh et al. 2023, arXiv 2312.06585).
+Against wrong demonstrations: a model imitates their errors only in part, and the scorer keeps only its right answers
+(RFT, Yuan et al. 2023, arXiv 2308.01825; ReST-EM, Singh et al. 2023, arXiv 2312.06585).
 """
 
 import logging
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 
 
 class RejectionSamplingParams(SftParams, SamplingParams):
-    """Sampling, and SFT's settings for the training on what passed."""
+    """Sampling, and SFT's settings for training on the answers that passed."""
 
-    most_kept: int = Field(default=1, ge=1, description="Distinct right answers of one prompt that are trained on.")
+    most_kept: int = Field(default=1, ge=1, description="Distinct right answers to one prompt that are trained on.")
     easy_share: float = Field(
         default=0.5, ge=0, le=1,
-        description="Of the prompts that were always answered right, how many are trained on: they hold what is known.",
+        description="Share of the always rightly answered prompts that is trained on, so that nothing is unlearned.",
     )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ class RejectionSampling:
     def make(self, job: Job, params: RejectionSamplingParams, tracker: Tracker) -> Made:
         sampled = scored_samples(job, params)
         if job.workload.agent is not None:
-            sampled = [only_clean(one) for one in sampled]
+            sampled = [only_clean(prompt) for prompt in sampled]
         kept = accepted(job.train, sampled, params, job.seed)
         if not kept:
             raise TrainingError(
@@ -60,12 +60,14 @@ class RejectionSampling:
         log.info("%s: %s answers to %s prompts are trained on.", job.rung, f"{len(kept):,}", f"{len(sampled):,}")
         settings = params.part(SftParams)
         made = made_of(job, train_on(job, kept, settings, tracker), params.dev_examples)
-        made.metrics.update(kept=float(len(kept)), solved_share=sum(bool(one.passed) for one in sampled) / len(sampled))
+        made.metrics.update(
+            kept=float(len(kept)), solved_share=sum(bool(prompt.passed) for prompt in sampled) / len(sampled)
+        )
         return made
 
 
 def only_clean(sampled: Sampled) -> Sampled:
-    """An agent's tries without those that pass although a call of theirs could not be carried out."""
+    """An agent's tries, without those that pass although one of their calls failed."""
     kept = [
         (text, score)
         for text, score in zip(sampled.texts, sampled.scores, strict=True)
@@ -79,17 +81,17 @@ def only_clean(sampled: Sampled) -> Sampled:
 def accepted(
     train: Sequence[Example], sampled: Sequence[Sampled], params: RejectionSamplingParams, seed: int
 ) -> list[Example]:
-    """Train examples with right answers of the model in the place of their demonstrations.
+    """Train examples with the model's right answers as demonstrations.
 
-    A prompt that was never answered right is left out; of those that always were, a seeded `easy_share` stays.
+    Prompts that were never answered right are left out; of those that always were, a seeded `easy_share` stays.
     """
     rng, by_id = random.Random(seed), {example.id: example for example in train}
     kept: list[Example] = []
-    for one in sampled:
-        if not one.passed or (not one.failed and rng.random() >= params.easy_share):
+    for prompt in sampled:
+        if not prompt.passed or (not prompt.failed and rng.random() >= params.easy_share):
             continue
-        example = by_id[one.example_id]
-        for at, text in enumerate(one.passed[: params.most_kept]):
+        example = by_id[prompt.example_id]
+        for at, text in enumerate(prompt.passed[: params.most_kept]):
             name = example.id if at == 0 else f"{example.id}~{at}"
             kept.append(example.model_copy(update={"id": name, "demonstration": text}))
     return kept

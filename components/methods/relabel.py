@@ -1,8 +1,8 @@
-"""`relabel`: SFT on demonstrations whose suspects were answered anew.
+"""`relabel`: SFT on demonstrations of which the suspects were relabelled.
 
-The label audit says which demonstrations are more likely wrong than right. A teacher or a committee answers those; what
-the scorer passes, or enough members agree on, stands in their place. What nobody agrees on is left out: a demonstration
-that is probably wrong teaches the wrong thing.
+The label audit says which demonstrations are more likely wrong than right. A teacher or a committee answers those, and
+an answer that the scorer passes, or that enough members agree on, replaces them. Undecided ones are left out: a
+demonstration that is probably wrong teaches the wrong thing.
 """
 
 import logging
@@ -22,7 +22,7 @@ from components.methods.contract import Made
 from components.methods.job import Job
 from components.methods.sft.settings import SftParams
 from components.methods.sft.training import train_sft
-from components.methods.teachers import Asking, Bill, Teacher
+from components.methods.teachers import Bill, Teacher, TeacherSession
 from components.methods.trained import made_of
 from components.params import Settings
 from components.records import Completion, Example, Makes, Need, Score, write_jsonl
@@ -34,17 +34,17 @@ log = logging.getLogger(__name__)
 
 
 class RelabelParams(SftParams):
-    """Who answers the suspects and what is accepted, and SFT's settings for the training on the mended data."""
+    """Who relabels the suspects and what is accepted, and SFT's settings for the training."""
 
     members: tuple[Member, ...] = Field(default=("teacher", "classical", "neighbours", "audit"), min_length=1)
-    teacher: Teacher | None = Field(default=None, description="Who `teacher` among the members is.")
+    teacher: Teacher | None = Field(default=None, description="The member named `teacher`.")
     accept: Literal["votes", "scorer"] = Field(
         default="votes",
         description="What enough members agree on, or the first answer that the scorer passes.",
     )
-    agreeing: int = Field(default=2, ge=1, description="Members that have to vote for one value.")
+    agreeing: int = Field(default=2, ge=1, description="Members that must vote for the same value.")
     undecided: Literal["drop", "keep"] = "drop"
-    most_usd: float | None = Field(default=None, ge=0, description="That a teacher may cost; None: no limit.")
+    most_usd: float | None = Field(default=None, ge=0, description="What a teacher may cost; None: no limit.")
 
     @model_validator(mode="after")
     def _has_its_members(self) -> "RelabelParams":
@@ -56,8 +56,8 @@ class RelabelParams(SftParams):
 
 
 @dataclass(frozen=True)
-class Mended:
-    """Train examples after relabelling, and what became of those in doubt."""
+class Relabelled:
+    """Train after relabelling: the examples that changed, and how many suspects were confirmed or undecided."""
 
     train: list[Example]
     changed: list[Example]
@@ -66,7 +66,7 @@ class Mended:
 
 
 class Relabel:
-    """Trains on demonstrations of which the doubtful were answered anew."""
+    """Trains on demonstrations of which the suspects were relabelled."""
 
     label: ClassVar[str] = "Relabelled, then fine-tuned"
     makes: ClassVar[Makes] = "model"
@@ -81,50 +81,54 @@ class Relabel:
 
     def make(self, job: Job, params: RelabelParams, tracker: Tracker) -> Made:
         bill = Bill()
-        mended = relabelled(job, params, bill)
-        if not mended.train:
+        result = relabelled(job, params, bill)
+        if not result.train:
             raise TrainingError(f"expected demonstrations to train on, found all {len(job.train):,} in doubt")
         log.info(
             "%s: of the doubtful demonstrations %s are changed, %s confirmed, %s undecided.",
-            job.rung, f"{len(mended.changed):,}", f"{mended.confirmed:,}", f"{mended.undecided:,}",
+            job.rung, f"{len(result.changed):,}", f"{result.confirmed:,}", f"{result.undecided:,}",
         )  # fmt: skip
-        keep_for_people(job, mended, tracker)
+        keep_for_people(job, result, tracker)
         settings = params.part(SftParams)
-        task = job.task(params.dev_examples, mended.train)
+        task = job.task(params.dev_examples, result.train)
         made = made_of(job, train_sft(task, settings, tracker), params.dev_examples)
-        told = {"changed": len(mended.changed), "confirmed": mended.confirmed, "undecided": mended.undecided}
-        made.metrics.update({name: float(n) for name, n in told.items()})
+        counts = {"changed": len(result.changed), "confirmed": result.confirmed, "undecided": result.undecided}
+        made.metrics.update({name: float(n) for name, n in counts.items()})
         return bill.added_to(made)
 
 
-def relabelled(job: Job, params: RelabelParams, bill: Bill) -> Mended:
-    """Train with the doubtful demonstrations answered anew, as the settings accept answers."""
+def relabelled(job: Job, params: RelabelParams, bill: Bill) -> Relabelled:
+    """Relabel the suspects among the train examples."""
     suspects = job.suspects()
-    doubted, sound = committee.divided(suspects, job.train)
+    doubted, sound = committee.split_by_doubt(suspects, job.train)
     if not doubted:
-        return Mended(list(job.train), [], 0, 0)
-    asking = None if params.teacher is None else Asking(job, params.teacher, params.most_usd, bill)
+        return Relabelled(list(job.train), [], 0, 0)
+    session = None if params.teacher is None else TeacherSession(job, params.teacher, params.most_usd, bill)
     if params.accept == "votes":
-        votes = [votes_of(member, job, suspects, asking, doubted) for member in params.members]
-        found = by_votes(job, doubted, committee.agreed(suspects, votes, params.agreeing), suspects)
+        votes = [votes_of(member, job, suspects, session, doubted) for member in params.members]
+        answers = by_votes(job, doubted, committee.agreed(suspects, votes, params.agreeing), suspects)
     else:
-        found = by_scorer(job, params.members, doubted, suspects, asking)
-    changed = [one for one in doubted if one.id in found and found[one.id] != spelt(one, job.workload.output)]
-    kept = {one.id for one in doubted if one.id in found or params.undecided == "keep"}
-    new = {one.id: one.model_copy(update={"demonstration": found[one.id]}) for one in changed}
-    stays = kept | {one.id for one in sound}
-    return Mended(
-        [new.get(one.id, one) for one in job.train if one.id in stays],
+        answers = by_scorer(job, params.members, doubted, suspects, session)
+    changed = [
+        example
+        for example in doubted
+        if example.id in answers and answers[example.id] != spelt(example, job.workload.output)
+    ]
+    kept = {example.id for example in doubted if example.id in answers or params.undecided == "keep"}
+    new = {example.id: example.model_copy(update={"demonstration": answers[example.id]}) for example in changed}
+    stays = kept | {example.id for example in sound}
+    return Relabelled(
+        [new.get(example.id, example) for example in job.train if example.id in stays],
         list(new.values()),
-        len(found) - len(changed),
-        len(doubted) - len(found),
+        len(answers) - len(changed),
+        len(doubted) - len(answers),
     )
 
 
 def votes_of(
-    member: Member, job: Job, suspects: Sequence[Suspect], asking: Asking | None, asked: Sequence[Example]
+    member: Member, job: Job, suspects: Sequence[Suspect], session: TeacherSession | None, asked: Sequence[Example]
 ) -> Votes:
-    """What a member says of the doubted values; a teacher, which may cost money, of those asked alone."""
+    """A member's votes on the doubted values; a teacher, which may cost money, votes only on `asked`."""
     schema = job.workload.output
     if member == "audit":
         return committee.by_audit(suspects, schema)
@@ -132,22 +136,22 @@ def votes_of(
         return committee.by_classifier(suspects, job.train, schema, job.columns)
     if member == "neighbours":
         return committee.by_neighbours(suspects, job.train, schema, job.columns)
-    assert asking is not None, "expected a teacher among the members, found none"
-    return committee.of_answers(suspects, asking.answer(asked), schema)
+    assert session is not None, "expected a teacher among the members, found none"
+    return committee.of_answers(suspects, session.answer(asked), schema)
 
 
 def by_votes(job: Job, doubted: Sequence[Example], agreed: Votes, suspects: Sequence[Suspect]) -> dict[str, str]:
-    """Example id → demonstration, where every doubted field is agreed on and the answer obeys the schema."""
+    """Example id → demonstration, where all doubted fields are agreed on and the answer obeys the schema."""
     wanted, schema = committee.fields_by_example(suspects), JsonSchemaScorer(job.workload.output)
-    found: dict[str, str] = {}
+    answers: dict[str, str] = {}
     for example in doubted:
         values = {name: agreed[example.id, name] for name in wanted[example.id] if (example.id, name) in agreed}
         if len(values) < len(wanted[example.id]):
             continue
         text = write(committee.put(example, values, job.workload.output), job.workload.output)
         if schema.score(example, Completion.of_text(example.id, text)).passed:
-            found[example.id] = text
-    return found
+            answers[example.id] = text
+    return answers
 
 
 def by_scorer(
@@ -155,17 +159,17 @@ def by_scorer(
     members: Sequence[Member],
     doubted: Sequence[Example],
     suspects: Sequence[Suspect],
-    asking: Asking | None,
+    session: TeacherSession | None,
 ) -> dict[str, str]:
-    """Example id → demonstration: as it stands where the scorer passes it, else the first member's that it passes."""
+    """Example id → demonstration: the present one if the scorer passes it, else the first member's that it passes."""
     wanted = committee.fields_by_example(suspects)
-    found: dict[str, str] = {}
+    answers: dict[str, str] = {}
     failures = Failures(job.workload.scorer.max_failed_share)
     for member in (None, *members):
-        left = [one for one in doubted if one.id not in found]
+        left = [pair for pair in doubted if pair.id not in answers]
         if not left:
             break
-        own: Votes = votes_of(member, job, suspects, asking, left) if member else {}
+        own: Votes = votes_of(member, job, suspects, session, left) if member else {}
         asked = list[tuple[Example, Completion]]()
         for example in left:
             values = {name: own[example.id, name] for name in wanted[example.id] if (example.id, name) in own}
@@ -175,19 +179,19 @@ def by_scorer(
         outcomes = job.outcomes(asked)
         failures.add(outcomes)
         passed = [
-            one for one, outcome in zip(asked, outcomes, strict=True) if isinstance(outcome, Score) and outcome.passed
+            pair for pair, outcome in zip(asked, outcomes, strict=True) if isinstance(outcome, Score) and outcome.passed
         ]
-        found |= {example.id: completion.text for example, completion in passed}
-    return found
+        answers |= {example.id: completion.text for example, completion in passed}
+    return answers
 
 
 def spelt(example: Example, schema: Mapping[str, Any]) -> str:
-    """An example's demonstration as answers are written."""
+    """An example's demonstration, spelt as answers are."""
     return write(committee.put(example, {}, schema), schema)
 
 
-def keep_for_people(job: Job, mended: Mended, tracker: Tracker) -> None:
-    """Leave the changed demonstrations with the record, so that somebody can look at them."""
+def keep_for_people(job: Job, result: Relabelled, tracker: Tracker) -> None:
+    """Log the changed demonstrations as an artifact, for people to review."""
     with tempfile.TemporaryDirectory() as folder:
-        write_jsonl(path := Path(folder) / "relabelled.jsonl", mended.changed)
+        write_jsonl(path := Path(folder) / "relabelled.jsonl", result.changed)
         tracker.artifact(path, job.rung)

@@ -1,4 +1,4 @@
-"""What RL is rewarded with: the workload's scorer, and what stands for its failures."""
+"""RL's rewards: the workload's scorer, and what replaces its failures."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ from components.scorers import Failures, Outcome, decided
 from components.tasks import completion_of
 from components.tracking import Tracker
 
-FEW = 1_000  # completions; a step alone has too few to tell an outage from a stray failure
+FEW = 1_000  # completions; a single step has too few to tell an outage from a stray failure
 
 
 def reward(job: Job, tracker: Tracker) -> Callable[[list[Example], list[str]], list[float]]:
-    """The workload's scorer as RL asks for it: one value in [0, 1] for each text."""
+    """The workload's scorer as a reward: a value in [0, 1] for each text."""
     rewards = completion_reward(job, tracker)
 
     def of_texts(examples: list[Example], texts: list[str]) -> list[float]:
@@ -25,15 +25,15 @@ def reward(job: Job, tracker: Tracker) -> Callable[[list[Example], list[str]], l
 
 
 def try_reward(job: Job, tracker: Tracker) -> Callable[[list[Example], list[Trajectory]], list[float]]:
-    """The workload's scorer as RL on tries asks for it: one value in [0, 1] for each try."""
+    """The workload's scorer as a reward for tries: a value in [0, 1] for each."""
     rewards = completion_reward(job, tracker)
     return lambda examples, tries: rewards(examples, [completion_of(attempt) for attempt in tries])
 
 
 def completion_reward(job: Job, tracker: Tracker) -> Callable[[Sequence[Example], Sequence[Completion]], list[float]]:
-    """One value in [0, 1] for each completion.
+    """A reward in [0, 1] for each completion.
 
-    Failures of the scorer are counted as `RUNG/scorer_errors`; as a share they count of at least `FEW` completions.
+    The scorer's failures are logged as `RUNG/scorer_errors`; their share is taken of at least `FEW` completions.
     """
     failures = Failures(job.workload.scorer.max_failed_share, of_at_least=FEW)
 
@@ -47,10 +47,10 @@ def completion_reward(job: Job, tracker: Tracker) -> Callable[[Sequence[Example]
 
 
 def without_failures(examples: Sequence[Example], outcomes: Sequence[Outcome]) -> list[float]:
-    """The value of each outcome; one without has the mean of its group's others, which is no advantage.
+    """The value of each outcome; a failure has the mean of its group's others, which gives it no advantage.
 
     Raises:
-        ScorerError: Not one was decided.
+        ScorerError: All failed.
     """
     groups: dict[str, list[float]] = defaultdict(list)
     for example, outcome in zip(examples, outcomes, strict=True):
@@ -58,7 +58,7 @@ def without_failures(examples: Sequence[Example], outcomes: Sequence[Outcome]) -
             groups[example.id].append(outcome.value)
     if outcomes and not groups:
         decided(outcomes[0])
-    # Of a group that failed as a whole, any value gives nobody an advantage.
+    # In a group that failed as a whole, any equal value gives no advantage.
     overall = fmean(value for values in groups.values() for value in values) if groups else 0.0
     means = {key: fmean(values) for key, values in groups.items()}
     return [

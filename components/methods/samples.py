@@ -1,6 +1,6 @@
-"""Drawn answers with their scores: what methods learn from that use a model's own answers.
+"""Scored samples of a model's own answers, for methods that learn from them.
 
-Decides which prompts are asked and how drawn answers are kept, so that an interrupted run, or another rung that starts
+Decides which prompts are sampled and how samples are cached, so that an interrupted run, or another rung that starts
 from the same model, draws nothing twice.
 """
 
@@ -22,15 +22,15 @@ BATCH = 512  # prompts between two writes
 class SamplingParams(Settings):
     """How answers are drawn from the model that a rung starts from."""
 
-    sampled_prompts: int = Field(default=4000, ge=1, description="Train prompts that are asked, drawn by the seed.")
-    generations: int = Field(default=4, ge=2, description="Answers of each.")
+    sampled_prompts: int = Field(default=4000, ge=1, description="Train prompts, drawn by the seed.")
+    generations: int = Field(default=4, ge=2, description="Answers to each prompt.")
     temperature: float = Field(default=1.0, gt=0)
 
 
 class Sampled(Record):
-    """One prompt's drawn answers, each with its score; None where the scorer could not decide.
+    """One prompt's sampled answers, each with its score; None where the scorer failed.
 
-    Of an agent, `texts` are its tries as demonstrations.
+    For an agent, `texts` are its tries as demonstrations.
     """
 
     example_id: str
@@ -39,12 +39,12 @@ class Sampled(Record):
 
     @property
     def passed(self) -> tuple[str, ...]:
-        """Distinct answers with nothing wrong, the most frequent first."""
+        """Distinct answers that pass, the most frequent first."""
         return self._distinct(passed=True)
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Distinct answers with something wrong, the most frequent first."""
+        """Distinct answers that fail, the most frequent first."""
         return self._distinct(passed=False)
 
     def _distinct(self, *, passed: bool) -> tuple[str, ...]:
@@ -53,11 +53,11 @@ class Sampled(Record):
 
 
 def scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
-    """Answers of the starting model to train prompts, scored by the workload's scorer, in a seeded order.
+    """The starting model's answers to train prompts, scored by the workload's scorer, in a seeded order.
 
     Raises:
         EngineError: The model does not open.
-        ScorerError: The scorer cannot decide on more than `scorer.max_failed_share`.
+        ScorerError: The scorer fails on more than `scorer.max_failed_share`.
     """
     asked = random.Random(job.seed).sample(list(job.train), min(params.sampled_prompts, len(job.train)))
     path = job.work.parent / f"samples-{_identity(job, params, asked)}.jsonl"
@@ -86,7 +86,7 @@ def _sampled(example: Example, answers: Sequence[Completion], scores: Sequence[S
 
 
 def _identity(job: Job, params: SamplingParams, asked: Sequence[Example]) -> str:
-    """A hash of all that drawn answers and their scores depend on."""
+    """A hash of all that samples and their scores depend on."""
     sampling = params.part(SamplingParams)
     parts = (
         sampling.model_dump_json(), folder_digest(job.model), job.prompt.version, str(job.seed),

@@ -1,7 +1,7 @@
-"""What methods that look for a better prompt share: where they start, what they choose by, and what they leave.
+"""What methods share that search for a better prompt: where they start, how dev is split, and which prompt they keep.
 
-Dev is divided: candidates are compared on one part of it, and the winner's score is told on the other, which no
-candidate was chosen by. Where it is no better there than the prompt that it came from, that prompt stays.
+Candidates are compared on one part of dev, and the winner is scored on the other, held-out part. If it is no better
+there than the prompt that the search started from, that prompt stays.
 """
 
 import random
@@ -20,14 +20,14 @@ from components.scorers import JsonSchemaScorer
 from components.shots import Shots, keep_shots
 
 Answered = Callable[[Sequence[Completion], float], None]
-"""What counts answers: they, and the seconds that they took together."""
+"""Called with completions and the seconds that they took together, to count them."""
 
 
 def starting_prompt(job: Job) -> Prompt:
-    """The prompt that a rung starts from, with its shots; its own, or the trained models', where it starts from none.
+    """The prompt that a rung starts from, with its shots; the job's prompt where it starts from none.
 
     Raises:
-        TrainingError: It starts from a model or a classifier, which no prompt can be searched for.
+        TrainingError: It starts from a model or a classifier.
     """
     if job.start is None:
         return job.prompt
@@ -36,11 +36,11 @@ def starting_prompt(job: Job) -> Prompt:
     return prompt_of(job.start, job.columns)
 
 
-def divided(dev: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """Dev in two, `share` of it to choose by and the rest to tell by; groups stay whole.
+def split_dev(dev: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """Split dev in two: `share` of it to choose on, the rest held out; groups stay whole.
 
     Raises:
-        TrainingError: One of the two would be empty.
+        TrainingError: A part would be empty.
     """
     groups = list(dict.fromkeys(example.group for example in dev))
     random.Random(f"divided/{seed}").shuffle(groups)
@@ -51,43 +51,43 @@ def divided(dev: Sequence[Example], share: float, seed: int) -> tuple[list[Examp
             break
         chosen.add(group)
         taken += size[group]
-    parts = [one for one in dev if one.group in chosen], [one for one in dev if one.group not in chosen]
+    parts = [item for item in dev if item.group in chosen], [item for item in dev if item.group not in chosen]
     if not all(parts):
         raise TrainingError(f"expected dev examples of several groups to divide, found {len(dev)} of {len(groups)}")
     return parts
 
 
 @dataclass(frozen=True)
-class Told:
-    """A prompt on examples: right and valid shares, and the scores by example id."""
+class PromptResult:
+    """How a prompt does on examples: right and valid shares, and the scores by example id."""
 
     right: float
     valid: float
     scores: Scores
 
 
-def tell(job: Job, opened: Opened, examples: Sequence[Example], answered: Answered | None = None) -> Told:
-    """What an opened prompt answers to examples is worth; `answered` is told of the answers and their seconds."""
+def evaluate(job: Job, opened: Opened, examples: Sequence[Example], answered: Answered | None = None) -> PromptResult:
+    """Answer examples with an opened prompt and score them; calls `answered` with the answers and their seconds."""
     answers = opened.answer(examples, job.seed)
     completions = answers.completions
     if answered is not None:
         answered(completions, answers.seconds)
     scores, schema = job.score(examples, completions), JsonSchemaScorer(job.workload.output)
     valid = accuracy(schema.score(*pair) for pair in zip(examples, completions, strict=True)).value
-    return Told(accuracy(scores.values()).value, valid, scores)
+    return PromptResult(accuracy(scores.values()).value, valid, scores)
 
 
-def settle(job: Job, opened: Opened, found: Prompt, telling: Sequence[Example], answered: Answered) -> Made:
-    """Keep what was found where it is better on examples that it was not chosen by, else what it came from.
+def keep_better(job: Job, opened: Opened, candidate: Prompt, held_out: Sequence[Example], answered: Answered) -> Made:
+    """Keep the candidate if it is better than the starting prompt on held-out examples, else the starting prompt.
 
-    `opened` is what it came from. The record has what was found fixed and broke there; how long all took, the caller
-    knows.
+    `opened` has the starting prompt. The metrics say how many examples the candidate fixed and broke; `seconds` is left
+    to the caller.
     """
-    before = tell(job, opened, telling, answered)
-    changed = opened.prompt is not None and found.version != opened.prompt.version
-    after = tell(job, replace(opened, prompt=found), telling, answered) if changed else before
+    before = evaluate(job, opened, held_out, answered)
+    changed = opened.prompt is not None and candidate.version != opened.prompt.version
+    after = evaluate(job, replace(opened, prompt=candidate), held_out, answered) if changed else before
     better = after.right > before.right
-    kept = found if better else opened.prompt
+    kept = candidate if better else opened.prompt
     assert kept is not None, "expected a prompt to start from, found none"
     keep(job, kept)
     now = after if better else before
@@ -99,11 +99,11 @@ def settle(job: Job, opened: Opened, found: Prompt, telling: Sequence[Example], 
         "start_score": before.right,
         "kept_start": float(not better),
     }
-    return Made(0.0, now.right, len(telling), now.valid, metrics=metrics)
+    return Made(0.0, now.right, len(held_out), now.valid, metrics=metrics)
 
 
 def keep(job: Job, prompt: Prompt) -> None:
-    """Leave a prompt and its shots in the rung's folder."""
+    """Write a prompt and its shots to the rung's folder."""
     job.out.mkdir(parents=True, exist_ok=True)
     prompt.write(job.out / f"{PROMPT_FILE}.md")
     if isinstance(prompt.shots, Shots):

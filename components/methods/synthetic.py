@@ -1,7 +1,7 @@
-"""`synthetic`: SFT on train and on new examples of slices that it has too few of, or that production has more of now.
+"""`synthetic`: SFT on train and new examples of slices that train has too little of, or that grew in production.
 
-New ones come from the workload's generator or from a teacher. None that some split has in any form is taken, test and
-sealed included, and each is audited like any demonstration: suspects are left out.
+New examples come from the workload's generator or from a teacher. Those that resemble an example of any split, test and
+sealed included, are left out, and so are suspects of the label audit.
 """
 
 import logging
@@ -18,7 +18,7 @@ from components.methods.contract import Made
 from components.methods.job import Job
 from components.methods.sft.settings import SftParams
 from components.methods.sft.training import train_sft
-from components.methods.teachers import Asking, Bill, Teacher
+from components.methods.teachers import Bill, Teacher, TeacherSession
 from components.methods.trained import made_of
 from components.params import AuditParams, Settings
 from components.records import Example, Makes, Need
@@ -28,20 +28,25 @@ log = logging.getLogger(__name__)
 
 
 class SyntheticParams(SftParams):
-    """Where new examples come from and of what, and SFT's settings for the training on all of them."""
+    """Which new examples are made and how, and SFT's settings for training on all of them."""
 
     source: Literal["generator", "teacher"] = "generator"
     teacher: Teacher | None = Field(default=None, description="Who writes inputs and answers them.")
-    examples: int = Field(default=500, ge=1, description="New ones that are asked for; fewer are left.")
+    examples: int = Field(default=500, ge=1, description="New examples to make; checks leave fewer.")
     thin_share: float = Field(
-        default=0.05, ge=0, le=1, description="Values of the workload's slices below it are thin."
+        default=0.05,
+        ge=0,
+        le=1,
+        description="A value of a workload's slice is thin if less than this share of train has it.",
     )
     slices: dict[str, tuple[str, ...]] = Field(
-        default={}, description="Further values by slice, as those that the drift watch names."
+        default={}, description="Further values by slice, such as those that the drift watch names."
     )
-    most_drawn: int = Field(default=50_000, ge=1, description="Of a generator, to find so many of the slices.")
+    most_drawn: int = Field(
+        default=50_000, ge=1, description="Examples drawn from a generator to find those of the slices."
+    )
     audit: AuditParams = AuditParams()
-    most_usd: float | None = Field(default=None, ge=0, description="That a teacher may cost; None: no limit.")
+    most_usd: float | None = Field(default=None, ge=0, description="What a teacher may cost; None: no limit.")
 
     @model_validator(mode="after")
     def _has_its_source(self) -> "SyntheticParams":
@@ -51,7 +56,7 @@ class SyntheticParams(SftParams):
 
 
 class Synthetic:
-    """Trains on train and on new examples of thin slices."""
+    """Trains on train and new examples of thin slices."""
 
     label: ClassVar[str] = "With synthetic examples"
     makes: ClassVar[Makes] = "model"
@@ -79,7 +84,7 @@ class Synthetic:
 
 
 def added(job: Job, params: SyntheticParams, bill: Bill, counts: Counter[str]) -> list[Example]:
-    """New examples that no split resembles and that the audit does not doubt; `counts` says what became of the others.
+    """New examples that resemble no split's and that the audit does not doubt; counts the others in `counts`.
 
     Raises:
         TrainingError: No slice is thin, and none is named.
@@ -92,9 +97,9 @@ def added(job: Job, params: SyntheticParams, bill: Bill, counts: Counter[str]) -
             f"(slices), found none among {', '.join(job.workload.slices) or 'no slices'}"
         )
     if params.teacher is not None:
-        asking = Asking(job, params.teacher, params.most_usd, bill)
-        made = invented.written(job, asking, targets, params.examples)
-        asking.close()
+        session = TeacherSession(job, params.teacher, params.most_usd, bill)
+        made = invented.written(job, session, targets, params.examples)
+        session.close()
     else:
         made = list(invented.drawn(job, targets, params.examples, params.most_drawn))
     counts["made"] = len(made)
@@ -102,24 +107,24 @@ def added(job: Job, params: SyntheticParams, bill: Bill, counts: Counter[str]) -
 
 
 def novel(job: Job, made: Sequence[Example], counts: Counter[str]) -> list[Example]:
-    """Those that nothing resembles."""
+    """The new examples that resemble no example of any split."""
     assert job.resembled is not None, "expected to be told what resembles a split, found nobody"
     places = job.resembled(made)
     counts.update(f"like_{place}" for place in places if place is not None)
-    return [one for one, place in zip(made, places, strict=True) if place is None]
+    return [example for example, place in zip(made, places, strict=True) if place is None]
 
 
 def sound(job: Job, new: Sequence[Example], params: SyntheticParams, counts: Counter[str]) -> list[Example]:
-    """Those that the audit of train and them together does not doubt."""
+    """The new examples that the label audit, run over train and them, does not doubt."""
     if not new:
         return []
     everything, schema = [*job.train, *new], job.workload.output
     opinions = doubts(everything, schema, job.columns, params.audit, job.seed)
-    doubted = {one.example_id for one in suspects(everything, opinions, params.audit, schema)}
-    counts["suspects"] = sum(one.id in doubted for one in new)
-    return [one for one in new if one.id not in doubted]
+    doubted = {example.example_id for example in suspects(everything, opinions, params.audit, schema)}
+    counts["suspects"] = sum(example.id in doubted for example in new)
+    return [example for example in new if example.id not in doubted]
 
 
 def in_words(counts: Counter[str]) -> str:
-    """What became of what was made."""
+    """The counts of what became of the new examples."""
     return ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counts.items()) or "nothing was made"

@@ -1,8 +1,8 @@
 """`teacher_answers`: SFT on a teacher's answers to the train inputs; no demonstration is read.
 
-The teacher is evaluated first, beside its pupil on the same dev examples: one that does not surely know more is a
-no-go. Of its answers those stay that the certified scorer passes, or, where nothing is known of the inputs but
-themselves, those that obey the schema.
+First teacher and pupil are compared on the same dev examples: a teacher that is not surely better is refused. Of its
+answers those are kept that the certified scorer passes or, where the inputs have no reference, those that obey the
+schema.
 """
 
 import logging
@@ -17,7 +17,7 @@ from components.methods.contract import Made
 from components.methods.job import Job
 from components.methods.sft.settings import SftParams
 from components.methods.sft.training import train_sft
-from components.methods.teachers import Asking, Teacher, require_better
+from components.methods.teachers import Teacher, TeacherSession, require_better
 from components.methods.trained import made_of
 from components.params import Settings
 from components.records import Completion, Example, Makes, Need, Score
@@ -38,14 +38,14 @@ class TeacherAnswersParams(SftParams):
     teacher_dev: int = Field(default=300, ge=1, description="Dev examples on which teacher and pupil are compared.")
     least_gain: float = Field(
         default=0.0, ge=-1, lt=1,
-        description="By which share of dev the teacher is better than its pupil, by the lower end of the interval.",
+        description="Share of dev by which the teacher must be better than its pupil, at the interval's lower end.",
     )  # fmt: skip
     least_accepted: float = Field(default=0.2, ge=0, le=1, description="Share of answers; below it nothing is trained.")
-    most_usd: float | None = Field(default=None, ge=0, description="That the teacher may cost; None: no limit.")
+    most_usd: float | None = Field(default=None, ge=0, description="What the teacher may cost; None: no limit.")
 
 
 class TeacherAnswers:
-    """Trains the model that it starts from on what a teacher answers."""
+    """Trains the model that it starts from on a teacher's answers."""
 
     label: ClassVar[str] = "Taught (answers)"
     makes: ClassVar[Makes] = "model"
@@ -56,23 +56,23 @@ class TeacherAnswers:
         return frozenset({"teacher", "reward"} if params.accept == "scorer" else {"teacher"})
 
     def make(self, job: Job, params: TeacherAnswersParams, tracker: Tracker) -> Made:
-        asking = Asking(job, params.teacher, params.most_usd)
-        require_better(asking, params.teacher_dev, params.least_gain)
-        return taught(job, params, asking, tracker)
+        session = TeacherSession(job, params.teacher, params.most_usd)
+        require_better(session, params.teacher_dev, params.least_gain)
+        return train_on_accepted(job, params, session, tracker)
 
 
-def taught(job: Job, params: TeacherAnswersParams, asking: Asking, tracker: Tracker) -> Made:
-    """Ask a teacher that may teach, and train on what is accepted.
+def train_on_accepted(job: Job, params: TeacherAnswersParams, session: TeacherSession, tracker: Tracker) -> Made:
+    """Train on a teacher's accepted answers.
 
     Raises:
-        TrainingError: Too few answers are accepted, or they cost more than they may.
+        TrainingError: Too few answers are accepted, or they cost too much.
     """
     asked = list(job.train)
     if params.asked is not None:
         asked = random.Random(job.seed).sample(asked, min(params.asked, len(asked)))
-    kept = accepted(job, asked, asking.answer(asked), params.accept)
-    asking.close()
-    bill = asking.bill
+    kept = accepted(job, asked, session.answer(asked), params.accept)
+    session.close()
+    bill = session.bill
     log.info(
         "%s: %s of %s answers of the teacher are trained on; they cost $%.2f.",
         job.rung, f"{len(kept):,}", f"{len(asked):,}", bill.usd,
@@ -91,10 +91,10 @@ def taught(job: Job, params: TeacherAnswersParams, asking: Asking, tracker: Trac
 def accepted(
     job: Job, asked: Sequence[Example], answers: Sequence[Completion], accept: Literal["scorer", "schema"]
 ) -> list[Example]:
-    """Examples with the teacher's answer in the place of their demonstration, where it is accepted.
+    """Examples with the teacher's answer as demonstration, where it is accepted.
 
     Raises:
-        ScorerError: The scorer cannot decide on more than `scorer.max_failed_share`.
+        ScorerError: The scorer fails on more than `scorer.max_failed_share`.
     """
     whole = [
         (example, answer)

@@ -1,7 +1,7 @@
-"""Teachers: a stronger model whose answers others learn from; behind an API, of another profile, or a rung before.
+"""Teachers: stronger models whose answers others learn from; behind an API, of another profile, or an earlier rung.
 
-Decides how a teacher is opened and asked, so that no answer is paid for twice, what it cost, and whether it may teach:
-it has to know more than its pupil.
+Decides how a teacher is opened and asked, so that no answer is paid for twice, what it costs, and whether it may teach:
+it must be better than its pupil.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.engines import Ask, Sampling, open_engine
+from components.engines import ChatRequest, Sampling, open_engine
 from components.errors import TrainingError
 from components.evaluation import accuracy, changes, common
 from components.evaluation.paired import tango
@@ -39,13 +39,11 @@ log = logging.getLogger(__name__)
 
 
 class RungTeacher(Settings):
-    """A rung or group that comes earlier on the ladder; `base` is the profile's model, asked with `prompt`."""
+    """An earlier rung or group of the ladder; `base` is the profile's base model, asked with `prompt`."""
 
     kind: Literal["rung"] = "rung"
     rung: str
-    prompt: str | None = Field(
-        default=None, description="One of the workload's prompts; None: the one that the rung was made with."
-    )
+    prompt: str | None = Field(default=None, description="One of the workload's prompts; None: the rung's own.")
 
 
 class ProfileTeacher(Settings):
@@ -59,7 +57,7 @@ class ProfileTeacher(Settings):
 class ApiTeacher(ApiParams):
     """A model behind an OpenAI-compatible API."""
 
-    model: str = Field(description="The API's name of it; its price stands in params/prices.yaml.")
+    model: str = Field(description="The API's name for it; its price is in params/prices.yaml.")
     prompt: str = Field(description="One of the workload's prompts.")
 
 
@@ -68,7 +66,7 @@ Teacher = Annotated[RungTeacher | ProfileTeacher | ApiTeacher, Field(discriminat
 
 @dataclass
 class Bill:
-    """What a teacher's answers took: those asked for now, their tokens, seconds and, behind an API, US dollars."""
+    """What a teacher's answers took: how many were new or remembered, tokens, seconds and, for an API, US dollars."""
 
     asked: int = 0
     remembered: int = 0
@@ -83,7 +81,7 @@ class Bill:
         return {f"teacher_{name}": float(value) for name, value in vars(self).items()}
 
     def added_to(self, made: Made) -> Made:
-        """What was made, with what its teacher took."""
+        """`made` with the teacher's costs added."""
         return replace(
             made,
             seconds=made.seconds + self.seconds,
@@ -93,8 +91,8 @@ class Bill:
 
 
 @dataclass
-class Asking:
-    """A teacher at work for a job."""
+class TeacherSession:
+    """A teacher that answers for a job, within its budget."""
 
     job: Job
     teacher: RungTeacher | ProfileTeacher | ApiTeacher
@@ -107,7 +105,7 @@ class Asking:
         """The teacher with its prompt.
 
         Raises:
-            ConfigError: A prompt, a profile or a price is not there.
+            ConfigError: A prompt, a profile or a price is missing.
             EngineError: It does not open, or an API's key is missing.
         """
         if self._opened is None:
@@ -115,80 +113,80 @@ class Asking:
         return self._opened
 
     def close(self) -> None:
-        """Let the teacher's memory go, before its pupil needs some."""
+        """Free the teacher's memory, before its pupil needs it."""
         self._opened = None
 
     def answer(self, examples: Sequence[Example]) -> list[Completion]:
-        """One greedy answer to each example, in order. What was answered before is remembered; failures are not.
+        """One greedy answer to each example, in order. Answers are remembered; failures are not.
 
         Raises:
-            EngineError: Nothing is answered at all.
-            TrainingError: It costs more than it may.
+            EngineError: Nothing is answered.
+            TrainingError: The answers cost more than `most_usd`.
         """
         with Compute.choose(self.job.profile.model.precision).state().main_process_first():
             return self._answered(examples)
 
     def _answered(self, examples: Sequence[Example]) -> list[Completion]:
         path = self.job.work.parent / f"taught-{self._identity}.jsonl"
-        done = {one.example_id: one for one in (read_jsonl(path, Completion) if path.is_file() else [])}
+        done = {answer.example_id: answer for answer in (read_jsonl(path, Completion) if path.is_file() else [])}
         keys = [question(example) for example in examples]
         new = {key: example for key, example in zip(keys, examples, strict=True) if key not in done}
         self.bill.remembered += len(examples) - len(new)
         waiting = list(new.items())
         for at in range(0, len(waiting), BATCH):
             part = [example.model_copy(update={"id": key}) for key, example in waiting[at : at + BATCH]]
-            found = self._asked(part)
-            done |= {one.example_id: one for one in found}
-            write_jsonl(path, [one for one in done.values() if one.error is None])
+            answers = self._asked(part)
+            done |= {answer.example_id: answer for answer in answers}
+            write_jsonl(path, [answer for answer in done.values() if answer.error is None])
             self._hold(at + len(part), len(waiting))
         return [
             done[key].model_copy(update={"example_id": example.id}) for key, example in zip(keys, examples, strict=True)
         ]
 
-    def ask(self, asks: Sequence[Ask], sampling: Sampling) -> list[Completion]:
-        """Whatever else a teacher is asked: counted, and the replies remembered, so that all processes have the same.
+    def ask(self, requests: Sequence[ChatRequest], sampling: Sampling) -> list[Completion]:
+        """Replies to other requests, in order; they are counted and remembered, so that all processes get the same.
 
         Raises:
-            EngineError: Nothing is answered at all.
-            TrainingError: It costs more than it may.
+            EngineError: Nothing is answered.
+            TrainingError: The replies cost more than `most_usd`.
         """
-        said = [sampling.model_dump_json(), *(str(ask) for ask in asks)]
-        name = hashlib.sha256("\n".join((self._identity, *said)).encode()).hexdigest()[:16]
+        parts = [sampling.model_dump_json(), *(_remembered_as(request) for request in requests)]
+        name = hashlib.sha256("\n".join((self._identity, *parts)).encode()).hexdigest()[:16]
         path = self.job.work.parent / f"taught-{name}.jsonl"
         with Compute.choose(self.job.profile.model.precision).state().main_process_first():
             if path.is_file():
                 return read_jsonl(path, Completion)
             started = time.monotonic()
-            found = self._count(self.opened.engine.generate(list(asks), sampling), time.monotonic() - started)
-            write_jsonl(path, found)
+            replies = self._count(self.opened.engine.generate(list(requests), sampling), time.monotonic() - started)
+            write_jsonl(path, replies)
         self._hold(0, 1)
-        return found
+        return replies
 
     def _asked(self, examples: Sequence[Example]) -> list[Completion]:
         opened, started = self.opened, time.monotonic()
-        found = opened.answer(examples, self.job.seed).completions
-        return self._count(found, time.monotonic() - started)
+        answers = opened.answer(examples, self.job.seed).completions
+        return self._count(answers, time.monotonic() - started)
 
-    def _count(self, found: list[Completion], seconds: float) -> list[Completion]:
-        bill, before = self.bill, (self.bill.input_tokens, self.bill.output_tokens)
-        bill.asked, bill.seconds = bill.asked + len(found), bill.seconds + seconds
-        bill.input_tokens += sum(one.usage.input_tokens for one in found)
-        bill.output_tokens += sum(one.usage.output_tokens for one in found)
+    def _count(self, answers: list[Completion], seconds: float) -> list[Completion]:
+        account, before = self.bill, (self.bill.input_tokens, self.bill.output_tokens)
+        account.asked, account.seconds = account.asked + len(answers), account.seconds + seconds
+        account.input_tokens += sum(answer.usage.input_tokens for answer in answers)
+        account.output_tokens += sum(answer.usage.output_tokens for answer in answers)
         if isinstance(self.teacher, ApiTeacher):
             assert self.job.prices is not None, "expected prices, found none"
             price = self.job.prices.model(self.teacher.model)
-            usd = price.usd(bill.input_tokens - before[0], bill.output_tokens - before[1])
-            bill.usd += usd
-        return found
+            usd = price.usd(account.input_tokens - before[0], account.output_tokens - before[1])
+            account.usd += usd
+        return answers
 
     def _hold(self, n: int, total: int) -> None:
-        """Raises TrainingError where answers cost more than they may and some are still to come."""
+        """Raises TrainingError if the answers cost more than `most_usd` and some are still to come."""
         if self.most_usd is not None and self.bill.usd > self.most_usd and n < total:
             raise TrainingError(TOO_DEAR.format(most=self.most_usd, usd=self.bill.usd, n=n, all=total))
 
     @cached_property
     def _identity(self) -> str:
-        """A hash of all that an answer depends on beside its question; who answers by a folder, by its contents."""
+        """A hash of all that an answer depends on except its input; a teacher in a folder counts by its contents."""
         job, taught = self.job, self.job.teacher
         parts = [self.teacher.model_dump_json(), job.profile.engine.model_dump_json(), str(job.seed)]
         parts += [str(job.workload.output), str(job.workload.constrained), job.profile.model.model_dump_json()]
@@ -203,8 +201,13 @@ class Asking:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def _remembered_as(request: ChatRequest) -> str:
+    """The text that a request's reply is remembered by; unchanged since the class was called Ask."""
+    return f"Ask(example_id={request.example_id!r}, messages={request.messages!r})"
+
+
 def question(example: Example) -> str:
-    """What a teacher's answer to an example is remembered by: the input alone, which is all that it is shown."""
+    """The key that a teacher's answer is remembered by: a hash of the input, which is all that the teacher sees."""
     return hashlib.sha256(repr(sorted(example.input.items())).encode()).hexdigest()[:24]
 
 
@@ -212,7 +215,7 @@ def opened(job: Job, teacher: RungTeacher | ProfileTeacher | ApiTeacher) -> Open
     """A teacher with its prompt.
 
     Raises:
-        ConfigError: A prompt, a profile or a price is not there.
+        ConfigError: A prompt, a profile or a price is missing.
         EngineError: It does not open, or an API's key is missing.
     """
     if isinstance(teacher, RungTeacher):
@@ -228,11 +231,11 @@ def opened(job: Job, teacher: RungTeacher | ProfileTeacher | ApiTeacher) -> Open
 
 
 def folder_of(job: Job, teacher: RungTeacher | ProfileTeacher) -> Path:
-    """Where a teacher's weights lie.
+    """The folder with a teacher's weights.
 
     Raises:
         ConfigError: There is no such profile.
-        TrainingError: It is no model.
+        TrainingError: The teacher is no model.
     """
     if isinstance(teacher, ProfileTeacher):
         return _folder(_profile(teacher))
@@ -246,7 +249,7 @@ def prompt_of_teacher(job: Job, teacher: RungTeacher | ProfileTeacher) -> Prompt
     """The prompt that a teacher is asked with.
 
     Raises:
-        ConfigError: It is not there.
+        ConfigError: It is missing.
     """
     if teacher.prompt is not None:
         return job.written_prompt(teacher.prompt)
@@ -270,30 +273,30 @@ def _rung(job: Job, teacher: RungTeacher) -> Opened:
     return over(engine, job.written_prompt(teacher.prompt), job.workload, job.profile)
 
 
-def require_better(asking: Asking, examples: int, least_gain: float) -> None:
-    """Go or no-go: teacher and pupil answer the same dev examples, and the teacher is surely better.
+def require_better(session: TeacherSession, examples: int, least_gain: float) -> None:
+    """Refuse a teacher that is not surely better than its pupil on the same dev examples.
 
-    By the 95 % interval of the paired difference (Tango 1998). The pupil is what the rung starts from, asked with the
-    prompt that it will be asked with.
+    Decided by the 95 % interval of the paired difference (Tango 1998). The pupil is what the rung starts from, with the
+    prompt that it is trained with.
 
     Raises:
-        TrainingError: No-go.
+        TrainingError: The teacher is not surely better.
     """
-    job, dev = asking.job, asking.job.dev_sample(examples)
-    answers = asking.answer(dev)
-    asking.close()  # before the pupil needs the memory
-    taught = job.score(dev, answers)
-    known, taught = common(job.score(dev, job.open_model(job.model).answer(dev, job.seed).completions), taught)
-    moved = changes(known, taught)
-    gain = tango(len(moved.fixed), len(moved.broken), len(known))
-    shares = accuracy(taught.values()).value, accuracy(known.values()).value
+    job, dev = session.job, session.job.dev_sample(examples)
+    answers = session.answer(dev)
+    session.close()  # before the pupil needs the memory
+    teacher = job.score(dev, answers)
+    pupil, teacher = common(job.score(dev, job.open_model(job.model).answer(dev, job.seed).completions), teacher)
+    moved = changes(pupil, teacher)
+    gain = tango(len(moved.fixed), len(moved.broken), len(pupil))
+    shares = accuracy(teacher.values()).value, accuracy(pupil.values()).value
     log.info(
-        "%s: the teacher answers %.1f %% of dev right, its pupil %.1f %%.", job.rung, *(100 * one for one in shares)
+        "%s: the teacher answers %.1f %% of dev right, its pupil %.1f %%.", job.rung, *(100 * share for share in shares)
     )
     if gain.low < least_gain:
         raise TrainingError(
             NO_GO.format(
-                least=100 * least_gain, taught=100 * shares[0], known=100 * shares[1], n=len(known),
+                least=100 * least_gain, taught=100 * shares[0], known=100 * shares[1], n=len(pupil),
                 low=100 * gain.low, high=100 * gain.high,
             )
         )  # fmt: skip

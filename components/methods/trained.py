@@ -1,4 +1,4 @@
-"""What methods that train share: from a finished training to what was made."""
+"""What methods that train share: turns a finished training into `Made`."""
 
 import logging
 
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def made_of(job: Job, trained: Trained, dev_examples: int) -> Made:
-    """What a training came to, told in the log."""
+    """The outcome of a training; logs it."""
     if trained.watch and (hacked := trained.watch.stopped):
         log.warning(HACKED, job.rung, hacked.step, *hacked.reward, *hacked.sealed, hacked.best_step)
     score, step = 100 * trained.dev_score, trained.best_step

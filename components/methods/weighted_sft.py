@@ -1,9 +1,9 @@
-"""`weighted_sft`: SFT on logged answers, each as heavy as it scored above what is usual for its kind.
+"""`weighted_sft`: SFT on logged answers, each weighted by how far it scored above what is usual for its kind.
 
-Advantage-weighted regression (Peng et al. 2019, arXiv 1910.00177) for logs of production, where nothing can be drawn
-anew: w = min(exp((score - usual) / temperature), most_weight). Before it, the effective sample size of the weights
-says whether the logs can tell at all; after it, off-policy evaluation says what the model would have scored on them,
-where the logs have the probabilities that they were drawn with.
+Advantage-weighted regression (Peng et al. 2019, arXiv 1910.00177) for production logs, where no new answers can be
+drawn: w = min(exp((score - usual) / temperature), most_weight). Before training, the effective sample size of the
+weights says whether the logs are informative enough; after it, off-policy evaluation estimates what the model would
+have scored on them, where the logs have the probabilities that answers were drawn with.
 """
 
 import logging
@@ -27,29 +27,31 @@ from components.params import Settings
 from components.records import Example, Logged, Makes, Need
 from components.tracking import Tracker
 
-PRIOR = 5.0  # answers by which the usual score of a kind is drawn to that of all
+PRIOR = 5.0  # answers' worth of shrinkage of a kind's usual score towards the overall mean
 Scored = tuple[Example, Logged]
 log = logging.getLogger(__name__)
 
 
 class WeightedSftParams(SftParams):
-    """What logged answers weigh, when logs can tell, and SFT's settings for the training."""
+    """How logged answers are weighted, how informative logs must be, and SFT's settings for the training."""
 
-    temperature: float = Field(default=0.3, gt=0, description="Of scores: the lower, the more the best ones count.")
+    temperature: float = Field(
+        default=0.3, gt=0, description="In units of the score: lower values favour the best more."
+    )
     most_weight: float = Field(default=10.0, ge=1)
     usual_by: str | None = Field(
-        default=None, description="An input column or slice by whose values scores are usual; None: all are one kind."
+        default=None, description="An input column or slice whose value is an answer's kind; None: all are one kind."
     )
     least_effective: float = Field(
-        default=0.05, gt=0, le=1, description="Effective sample size as a share of all answers, below which logs "
-        "cannot tell and nothing is trained.",
+        default=0.05, gt=0, le=1, description="Least effective sample size, as a share of all answers; below it "
+        "nothing is trained.",
     )  # fmt: skip
-    least_answers: int = Field(default=30, ge=2, description="And as a number of answers.")
-    clip: float = Field(default=50.0, ge=1, description="Most that one answer counts in the off-policy evaluation.")
+    least_answers: int = Field(default=30, ge=2, description="Least effective sample size, as a number of answers.")
+    clip: float = Field(default=50.0, ge=1, description="Largest weight of one answer in the off-policy evaluation.")
 
 
 class WeightedSft:
-    """Trains the model that it starts from on logged answers, the better ones more."""
+    """Trains the model that it starts from on logged answers, with more weight on better ones."""
 
     label: ClassVar[str] = "Logs (weighted SFT)"
     makes: ClassVar[Makes] = "model"
@@ -61,66 +63,67 @@ class WeightedSft:
 
     def make(self, job: Job, params: WeightedSftParams, tracker: Tracker) -> Made:
         logged = learnable(job, job.feedback(LOGS, Logged))
-        tilts = tilts_of(logged, params)
-        promised = telling(logged, tilts, params)
-        log.info("%s: %s logged answers say as much as %.0f.", job.rung, f"{len(logged):,}", promised.effective)
+        log_weights = log_weights_of(logged, params)
+        estimate = require_informative(logged, log_weights, params)
+        log.info("%s: %s logged answers say as much as %.0f.", job.rung, f"{len(logged):,}", estimate.effective)
         train = [
-            example.model_copy(update={"id": f"{example.id}~{at}", "demonstration": one.text})
-            for at, (example, one) in enumerate(logged)
+            example.model_copy(update={"id": f"{example.id}~{at}", "demonstration": answer.text})
+            for at, (example, answer) in enumerate(logged)
         ]
         settings = params.part(SftParams)
         settings = settings.model_copy(update={"packed_tokens": None})  # of rows that weigh alike
         task = job.task(params.dev_examples, train)
-        made = made_of(job, train_sft(task, settings, tracker, weights_of(tilts)), params.dev_examples)
+        made = made_of(job, train_sft(task, settings, tracker, weights_of(log_weights)), params.dev_examples)
         made.metrics.update(
             logged=float(len(logged)),
-            logged_score=sum(one.score for _, one in logged) / len(logged),
-            effective=promised.effective,
-            **_told("weighted", promised),
+            logged_score=sum(answer.score for _, answer in logged) / len(logged),
+            effective=estimate.effective,
+            **_interval_metrics("weighted", estimate),
             **self._off_policy(job, params, logged),
         )
         return made
 
     def _off_policy(self, job: Job, params: WeightedSftParams, logged: Sequence[Scored]) -> dict[str, float]:
-        """What the model would have scored on logs whose probabilities are known, and the one that it started from."""
+        """Estimated scores of the starting and the trained model, on logged answers with known probabilities."""
         from components.training.likelihood import log_likelihoods
 
-        drawn = [(example, one) for example, one in logged if one.log_probability is not None]
+        drawn = [(example, answer) for example, answer in logged if answer.log_probability is not None]
         if len(drawn) < params.least_answers:
             log.info("%s: %s logged answers have the probability that they were drawn with.", job.rung, len(drawn))
             return {}
-        answers, found = [(example, one.text) for example, one in drawn], dict[str, float]()
+        pairs, metrics = [(example, answer.text) for example, answer in drawn], dict[str, float]()
         for name, folder in (("start", job.model), ("off_policy", job.out)):
-            chances = log_likelihoods(folder, job.prompt, answers)
-            ratios = [new - (one.log_probability or 0.0) for new, (_, one) in zip(chances, drawn, strict=True)]
-            value = off_policy([one.score for _, one in drawn], ratios, _limits(params, params.clip))
+            chances = log_likelihoods(folder, job.prompt, pairs)
+            ratios = [new - (answer.log_probability or 0.0) for new, (_, answer) in zip(chances, drawn, strict=True)]
+            value = off_policy([answer.score for _, answer in drawn], ratios, _limits(params, params.clip))
             if value.silent:
                 log.warning("%s: logs cannot tell what %s scores: %s.", job.rung, folder, value.silent)
-            found |= {**_told(name, value), f"{name}_tells": float(not value.silent)}
-        return found
+            metrics |= {**_interval_metrics(name, value), f"{name}_tells": float(not value.silent)}
+        return metrics
 
 
-def tilts_of(logged: Sequence[Scored], params: WeightedSftParams) -> list[float]:
-    """The logarithm of each answer's weight: how far its score is above the usual one of its kind, in temperatures."""
+def log_weights_of(logged: Sequence[Scored], params: WeightedSftParams) -> list[float]:
+    """Each answer's log weight: its score minus its kind's usual score, divided by the temperature."""
     kinds = [_kind(example, params.usual_by) for example, _ in logged]
     scores: dict[str, list[float]] = defaultdict(list)
-    for kind, (_, one) in zip(kinds, logged, strict=True):
-        scores[kind].append(one.score)
-    overall = sum(one.score for _, one in logged) / max(1, len(logged))
+    for kind, (_, logged_answer) in zip(kinds, logged, strict=True):
+        scores[kind].append(logged_answer.score)
+    overall = sum(logged_answer.score for _, logged_answer in logged) / max(1, len(logged))
     usual = {kind: (sum(own) + PRIOR * overall) / (len(own) + PRIOR) for kind, own in scores.items()}
     most = math.log(params.most_weight)
     return [
-        min(most, (one.score - usual[kind]) / params.temperature) for kind, (_, one) in zip(kinds, logged, strict=True)
+        min(most, (logged_answer.score - usual[kind]) / params.temperature)
+        for kind, (_, logged_answer) in zip(kinds, logged, strict=True)
     ]
 
 
-def telling(logged: Sequence[Scored], tilts: Sequence[float], params: WeightedSftParams) -> OffPolicy:
-    """What the policy that the weights lean to would score, by the logs.
+def require_informative(logged: Sequence[Scored], log_weights: Sequence[float], params: WeightedSftParams) -> OffPolicy:
+    """The estimated score of the policy that the weights favour.
 
     Raises:
-        TrainingError: The logs cannot tell: too few, all scored alike, or too few of them carry the weight.
+        TrainingError: The logs are not informative: too few, all with the same score, or too few carry the weight.
     """
-    scores = [one.score for _, one in logged]
+    scores = [answer.score for _, answer in logged]
     if len(scores) < max(params.least_answers, params.batch_examples):
         raise TrainingError(
             f"expected at least {max(params.least_answers, params.batch_examples)} logged answers with a score, found "
@@ -128,17 +131,17 @@ def telling(logged: Sequence[Scored], tilts: Sequence[float], params: WeightedSf
         )
     if max(scores) - min(scores) < 1e-9:
         raise TrainingError(f"logs cannot tell: all {len(scores):,} answers scored {scores[0]:g}, so none is better")
-    found = off_policy(scores, tilts, _limits(params, math.inf))
-    if found.silent:
-        raise TrainingError(f"logs cannot tell: {found.silent}")
-    return found
+    estimate = off_policy(scores, log_weights, _limits(params, math.inf))
+    if estimate.silent:
+        raise TrainingError(f"logs cannot tell: {estimate.silent}")
+    return estimate
 
 
-def weights_of(tilts: Sequence[float]) -> list[float]:
-    """Factors on the loss, of mean 1."""
-    raw = [math.exp(tilt) for tilt in tilts]
+def weights_of(log_weights: Sequence[float]) -> list[float]:
+    """Factors on each answer's loss, with mean 1."""
+    raw = [math.exp(log_weight) for log_weight in log_weights]
     mean = sum(raw) / len(raw)
-    return [one / mean for one in raw]
+    return [weight / mean for weight in raw]
 
 
 def _limits(params: WeightedSftParams, clip: float) -> Limits:
@@ -149,6 +152,6 @@ def _kind(example: Example, by: str | None) -> str:
     return "" if by is None else example.input.get(by) or example.slices.get(by, "")
 
 
-def _told(name: str, found: OffPolicy) -> dict[str, float]:
-    value = found.value
+def _interval_metrics(name: str, estimate: OffPolicy) -> dict[str, float]:
+    value = estimate.value
     return {f"{name}_score": value.value, f"{name}_low": value.low, f"{name}_high": value.high}

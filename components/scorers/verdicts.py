@@ -78,7 +78,7 @@ class Verdicts:
         return OpenAIEngine(self._params.model, self._params.api)
 
     def _asked(self, questions: Mapping[str, Conversation]) -> dict[str, list[Verdict] | ScorerError]:
-        from components.engines import Ask, Sampling
+        from components.engines import ChatRequest, Sampling
 
         if not questions:
             return {}
@@ -90,8 +90,8 @@ class Verdicts:
             answer_schema=self._schema,
         )
         try:
-            asks = [Ask(key, list(question)) for key, question in questions.items()]
-            answers = self._engine.generate(asks, sampling)
+            requests = [ChatRequest(key, list(question)) for key, question in questions.items()]
+            answers = self._engine.generate(requests, sampling)
         except EngineError as error:
             return {key: ScorerError(f"expected verdicts of a judge, found {error}") for key in questions}
         self._count(answers=answers)

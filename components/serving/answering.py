@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
-from components.serving.protocol import ChatRequest
+from components.serving.protocol import ChatCompletionRequest
 from components.serving.refusals import refusal
 from components.serving.replies import Reply, usage
 from components.serving.server import CLIENT_LEFT, Server
@@ -36,7 +36,7 @@ class Exchange:
     def __init__(self, server: Server, request: Request) -> None:
         self._server, self._request, self._started = server, request, time.perf_counter()
 
-    async def reply(self, understood: Callable[[], Awaitable[tuple[ChatRequest, Reply]]]) -> Response:
+    async def reply(self, understood: Callable[[], Awaitable[tuple[ChatCompletionRequest, Reply]]]) -> Response:
         """The answer to what is understood of the request.
 
         Raises:
@@ -55,10 +55,10 @@ class Exchange:
         server.metrics.answered(time.perf_counter() - self._started, usage(found))
         return JSONResponse(form.body(found))
 
-    async def _streamed(self, asked: ChatRequest, form: Reply, caller: str) -> Response:
+    async def _streamed(self, asked: ChatCompletionRequest, form: Reply, caller: str) -> Response:
         """An answer as it is written, from its first piece on: what goes wrong before has a status of its own."""
         stream, metrics = Stream(), self._server.metrics
-        answer = self._server.begin(form.name, asked, caller, stream.hear)
+        answer = self._server.begin(form.name, asked, caller, stream.add)
         pieces = stream.pieces(answer)
         first = await anext(pieces, None)
         metrics.first_token.observe(time.perf_counter() - self._started)

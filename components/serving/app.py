@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from components.serving.answering import Exchange, parsed
 from components.serving.browsers import Guard, Names
 from components.serving.health import problems
-from components.serving.protocol import ChatRequest, FeedbackRequest
+from components.serving.protocol import ChatCompletionRequest, FeedbackRequest
 from components.serving.refusals import RequestError, refusal
 from components.serving.replies import ChatReply, Reply
 from components.serving.responses import Response as TextResponse
@@ -123,8 +123,8 @@ def _answers(server: Server) -> APIRouter:
     async def chat(request: Request) -> Response:
         exchange = Exchange(server, request)
 
-        async def understood() -> tuple[ChatRequest, ChatReply]:
-            asked = await parsed(ChatRequest, server, request)
+        async def understood() -> tuple[ChatCompletionRequest, ChatReply]:
+            asked = await parsed(ChatCompletionRequest, server, request)
             counted = bool(asked.stream_options and asked.stream_options.include_usage)
             return asked, ChatReply(server.model, asked.n, include_usage=counted, calling=asked.calling)
 
@@ -134,7 +134,7 @@ def _answers(server: Server) -> APIRouter:
     async def responses(request: Request) -> Response:
         exchange = Exchange(server, request)
 
-        async def understood() -> tuple[ChatRequest, Reply]:
+        async def understood() -> tuple[ChatCompletionRequest, Reply]:
             asked = await parsed(ResponsesRequest, server, request)
             return await asyncio.to_thread(lambda: asked.chat), TextResponse(asked, server.model)
 

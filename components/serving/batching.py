@@ -104,13 +104,13 @@ class Batcher:
 
 def _completions(requests: list[Request]) -> list[Completion]:
     """What the engine answers, told on the way to those who listen."""
-    sampling, engine, asks = requests[0].sampling, requests[0].served.engine, [request.ask for request in requests]
+    sampling, engine, chats = requests[0].sampling, requests[0].served.engine, [request.chat for request in requests]
     listeners = {
-        place * sampling.n + number: partial(request.heard, number)
+        place * sampling.n + number: partial(request.on_text, number)
         for place, request in enumerate(requests)
-        if request.heard is not None
+        if request.on_text is not None
         for number in range(sampling.n)
     }
     if listeners and isinstance(engine, StreamingEngine):
-        return engine.stream(asks, sampling, listeners)
-    return engine.generate(asks, sampling)
+        return engine.stream(chats, sampling, listeners)
+    return engine.generate(chats, sampling)

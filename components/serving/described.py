@@ -7,11 +7,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from components.serving.protocol import ChatRequest, FeedbackRequest
+from components.serving.protocol import ChatCompletionRequest, FeedbackRequest
 from components.serving.responses import ResponsesRequest
 
 BODIES: dict[str, type[BaseModel]] = {
-    "/v1/chat/completions": ChatRequest,
+    "/v1/chat/completions": ChatCompletionRequest,
     "/v1/responses": ResponsesRequest,
     "/v1/feedback": FeedbackRequest,
 }

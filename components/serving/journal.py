@@ -14,7 +14,7 @@ from typing import Any
 
 from components.data.masking import mask
 from components.data.shares import falls_in
-from components.engines.calling import Spoken, spoken
+from components.engines.calling import ParsedTurn, parse_turn
 from components.records import Completion, Feedback, Message, Production, Tool, Trace, Usage, request_id
 from components.scorers import JsonSchemaScorer
 from components.serving.owners import Owners
@@ -159,11 +159,11 @@ class Journal:
                 spool.append(record)
 
 
-def _said(name: str, index: int, completion: Completion, answer: Answer) -> Spoken:
+def _said(name: str, index: int, completion: Completion, answer: Answer) -> ParsedTurn:
     """A completion as a message: its text, or what is said and called in it."""
     if answer.calls is None:
-        return Spoken(Message(role="assistant", content=completion.text), whole=True)
-    return spoken(completion.text, lambda number: call_id(name, index, number))
+        return ParsedTurn(Message(role="assistant", content=completion.text), whole=True)
+    return parse_turn(completion.text, lambda number: call_id(name, index, number))
 
 
 def _masked(message: Message) -> Message:

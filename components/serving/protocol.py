@@ -167,7 +167,7 @@ class Asked(BaseModel):
         refuse_unknown(self.model_extra or {})
 
 
-class ChatRequest(Asked):
+class ChatCompletionRequest(Asked):
     """A request for chat completions; the temperature is 0 unless given, since a specialist's answer is no lottery."""
 
     messages: list[Turn] = Field(min_length=1, max_length=MOST_PARTS, fail_fast=True)

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from components.engines.calling import Hearing, Piece, spoken
+from components.engines.calling import Piece, TurnParser, parse_turn
 from components.records import Completion
 from components.serving.refusals import RequestError
 from components.serving.tools import call_id
@@ -52,7 +52,7 @@ class ChatReply:
     def __init__(self, model: str, choices: int = 1, *, include_usage: bool = False, calling: bool = False) -> None:
         self.name = new_id()
         self._model, self._at, self._choices, self._counted = model, int(time.time()), choices, include_usage
-        self._heard = [Hearing() for _ in range(choices)] if calling else None
+        self._heard = [TurnParser() for _ in range(choices)] if calling else None
 
     def body(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """The answer as a whole; tokens of the prompt count once, as OpenAI counts them."""
@@ -89,7 +89,7 @@ class ChatReply:
         message: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": None}
         calls: list[Any] = []
         if self._heard is not None:
-            said = spoken(one.text, lambda number: call_id(self.name, index, number)).message
+            said = parse_turn(one.text, lambda number: call_id(self.name, index, number)).message
             calls = [call.openai for call in said.tool_calls]
             message |= {"content": said.content or None if calls else said.content}
             message |= {"tool_calls": calls} if calls else {}

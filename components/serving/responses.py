@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from components.records import Completion
 from components.serving.neutral import NOTHING, refuse_unknown
-from components.serving.protocol import MOST_PARTS, Asked, ChatRequest
+from components.serving.protocol import MOST_PARTS, Asked, ChatCompletionRequest
 from components.serving.refusals import RequestError
 from components.serving.replies import event, new_id, usage
 
@@ -46,7 +46,7 @@ class ResponsesRequest(Asked):
     reasoning: dict[str, Any] = Field(default_factory=dict)
 
     @property
-    def chat(self) -> ChatRequest:
+    def chat(self) -> ChatCompletionRequest:
         """The chat completion that is meant.
 
         Raises:
@@ -70,7 +70,7 @@ class ResponsesRequest(Asked):
             "temperature": self.temperature, "top_p": self.top_p, "max_completion_tokens": self.max_output_tokens,
             "response_format": self._format, **{name: extra[name] for name in extra.keys() - OF_TOOLS},
         }  # fmt: skip
-        return ChatRequest.model_validate(body)
+        return ChatCompletionRequest.model_validate(body)
 
     @property
     def _turns(self) -> list[dict[str, Any]]:

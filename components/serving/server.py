@@ -16,7 +16,7 @@ from functools import partial
 from starlette import requests
 
 from components.data.shares import falls_in
-from components.engines import Ask, CallingEngine
+from components.engines import CallingEngine, ChatRequest
 from components.errors import EngineError
 from components.params import ServingParams
 from components.records import Completion, RouteName
@@ -27,9 +27,9 @@ from components.serving.champion import Follower, Served
 from components.serving.corrections import Corrections
 from components.serving.journal import Journal
 from components.serving.metrics import Metrics
-from components.serving.protocol import ChatRequest
+from components.serving.protocol import ChatCompletionRequest
 from components.serving.refusals import RequestError, refusal
-from components.serving.request import Heard, Request
+from components.serving.request import OnText, Request
 from components.serving.routing import Answer, canary_answers
 from components.serving.stops import Stopping, cut
 from components.serving.waiting import QueueFull
@@ -137,9 +137,11 @@ class Server:
             raise RequestError(CLIENT_LEFT, "expected the whole request, found its sender gone") from None
         return bytes(body)
 
-    def begin(self, name: str, asked: ChatRequest, caller: str, heard: Heard) -> "asyncio.Task[Sequence[Completion]]":
+    def begin(
+        self, name: str, asked: ChatCompletionRequest, caller: str, on_text: OnText
+    ) -> "asyncio.Task[Sequence[Completion]]":
         """`answer` as a task that ends by itself, whoever waits for it."""
-        task = asyncio.create_task(self.answer(name, asked, caller, heard))
+        task = asyncio.create_task(self.answer(name, asked, caller, on_text))
         self.answering.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -150,11 +152,11 @@ class Server:
             log.debug("A streamed request was not answered: %s", error)
 
     async def answer(
-        self, name: str, asked: ChatRequest, caller: str = "", heard: Heard | None = None
+        self, name: str, asked: ChatCompletionRequest, caller: str = "", on_text: OnText | None = None
     ) -> Sequence[Completion]:
         """The completions of a request, written down under its name.
 
-        `heard` is told of them while they are written, unless they may be replaced by the second model's.
+        `on_text` is called with their text as it is written, unless they may be replaced by the second model's.
 
         Raises:
             RequestError: It cannot be answered, or not in time.
@@ -169,8 +171,8 @@ class Server:
             customer = self.journal.asked(name, caller, asked.customer)
         route, served = self._route(customer if self.params.routing.unit == "customer" else name)
         may_fall_back = self._may_fall_back(asked)
-        heard = None if may_fall_back else heard
-        request = await asyncio.to_thread(self._request, served, name, asked, caller, heard)
+        on_text = None if may_fall_back else on_text
+        request = await asyncio.to_thread(self._request, served, name, asked, caller, on_text)
         async with self._noted(name, request.answered(route)):
             answer = await self._ask(self.batcher, route, request, asked.stop)
         if may_fall_back and not await asyncio.to_thread(self._all_good, answer.completions):
@@ -178,7 +180,7 @@ class Server:
         await asyncio.to_thread(self._write_down, name, answer, asked, caller)
         return answer.completions
 
-    def _write_down(self, name: str, answer: Answer, asked: ChatRequest, caller: str) -> None:
+    def _write_down(self, name: str, answer: Answer, asked: ChatCompletionRequest, caller: str) -> None:
         """The traces of what is returned; the shadow is asked then."""
         if self.journal is not None:
             self.journal.answered(name, answer)
@@ -225,19 +227,19 @@ class Server:
         return request.answered(route, [cut(one, stops) for one in found])
 
     def _request(
-        self, served: Served, name: str, asked: ChatRequest, caller: str, heard: Heard | None = None
+        self, served: Served, name: str, asked: ChatCompletionRequest, caller: str, on_text: OnText | None = None
     ) -> Request:
-        """What a version is asked. Draws depend on the seed and the ask's name: requests without a seed differ."""
+        """What a version is asked. Draws depend on the seed and the request's name: requests without a seed differ."""
         sampling = asked.sampling(served.max_new_tokens, served.answer_schema, self.params)
         if calling := sampling.calls is not None:
             _refuse_tools(served)
         messages, inputs = served.conversation(asked.conversation, tools=calling)
-        ask = Ask(name if asked.seed is None else "", messages, caller)
-        if heard is not None and asked.stop:
-            heard = Stopping(heard, asked.stop)
-        return Request(served, ask, sampling, {} if calling else inputs, heard, caller)
+        chat = ChatRequest(name if asked.seed is None else "", messages, caller)
+        if on_text is not None and asked.stop:
+            on_text = Stopping(on_text, asked.stop)
+        return Request(served, chat, sampling, {} if calling else inputs, on_text, caller)
 
-    def _may_fall_back(self, asked: ChatRequest) -> bool:
+    def _may_fall_back(self, asked: ChatCompletionRequest) -> bool:
         """Whether the second model may be asked; not where the caller named a form or tools of its own."""
         free = asked.response_format is None and not asked.calling
         return self.fallback is not None and self.journal is not None and free
@@ -252,7 +254,7 @@ class Server:
         least, sure = named and named.min_confidence, completion.confidence
         return self.journal.valid(completion) and (least is None or sure is None or sure >= least)
 
-    async def _second(self, first: Answer, name: str, asked: ChatRequest, caller: str) -> Answer:
+    async def _second(self, first: Answer, name: str, asked: ChatCompletionRequest, caller: str) -> Answer:
         """The second model's answer; the first one where it has none, or only the first one obeys the schema."""
         assert self.fallback is not None and self.second_batcher is not None and self.journal is not None
         try:
@@ -272,7 +274,7 @@ class Server:
         self.journal.answered(name, other, returned=False)
         return returned
 
-    def _shadow(self, name: str, asked: ChatRequest, caller: str) -> None:
+    def _shadow(self, name: str, asked: ChatCompletionRequest, caller: str) -> None:
         """Let the shadow answer its share of the requests; nobody waits for it."""
         journal, share = self.journal, self.params.routing.shadow_share
         shadow = self.shadow and self.shadow.served

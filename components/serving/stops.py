@@ -14,10 +14,10 @@ def cut(completion: Completion, stops: Sequence[str]) -> Completion:
 
 
 class Stopping:
-    """Tells `hear` a text that comes in pieces, up to the first of the stops; what may begin one is kept back."""
+    """Passes a streamed text on to `on_text`, up to the first stop; what may begin a stop is held back."""
 
-    def __init__(self, hear: Callable[[int, str], None], stops: Sequence[str]) -> None:
-        self._hear, self._stops = hear, stops
+    def __init__(self, on_text: Callable[[int, str], None], stops: Sequence[str]) -> None:
+        self._on_text, self._stops = on_text, stops
         self._kept: dict[int, str] = {}
         self._ended: set[int] = set()
 
@@ -33,7 +33,7 @@ class Stopping:
         else:
             self._ended.add(index)
         if text[:end]:
-            self._hear(index, text[:end])
+            self._on_text(index, text[:end])
 
 
 def _first(text: str, stops: Sequence[str]) -> int | None:

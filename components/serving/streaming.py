@@ -17,7 +17,7 @@ class Stream:
         self._loop, self._told = asyncio.get_running_loop(), Counter[int]()
         self._pieces: asyncio.Queue[tuple[int, str] | None] = asyncio.Queue()
 
-    def hear(self, index: int, text: str) -> None:
+    def add(self, index: int, text: str) -> None:
         """Take what the text of a choice goes on by, from any thread."""
         self._loop.call_soon_threadsafe(self._pieces.put_nowait, (index, text))
 

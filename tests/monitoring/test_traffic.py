@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.engines import Ask, Sampling
+from components.engines import ChatRequest, Sampling
 from components.errors import ConfigError, EngineError
 from components.params import Workload, load
 from components.prompts import Prompt
@@ -29,13 +29,13 @@ class Recorded:
     def __init__(self) -> None:
         self.answers = {one.input["message"]: one.reference for one in tickets(WORKLOAD, PLAN)[: PLAN.drift_at]}
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
-        return [self._answer(ask) for ask in prompts]
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        return [self._answer(request) for request in requests]
 
-    def _answer(self, ask: Ask) -> Completion:
-        text = self.answers.get(ask.messages[-1].content, "{}")
+    def _answer(self, request: ChatRequest) -> Completion:
+        text = self.answers.get(request.messages[-1].content, "{}")
         return Completion(
-            example_id=ask.example_id, text=text, usage=Usage(input_tokens=1, output_tokens=1), latency_ms=1
+            example_id=request.example_id, text=text, usage=Usage(input_tokens=1, output_tokens=1), latency_ms=1
         )
 
 

@@ -1,4 +1,4 @@
-"""`grpo`: a model trained by reinforcement learning on what the workload's scorer says of its own answers."""
+"""`grpo`: a model trained by reinforcement learning, rewarded by the workload's scorer for its own answers."""
 
 from typing import Any, ClassVar
 

@@ -1,7 +1,7 @@
-"""Probing: which train prompts the starting model answers now right, now wrong.
+"""Probes which train prompts the starting model answers sometimes right, sometimes wrong.
 
-Decides how the answers are drawn and where the choice is kept; what makes a prompt worth training on is decided in
-`selection`.
+Decides how the answers are drawn and where the choice is kept; `selection` decides which prompts are worth training
+on.
 """
 
 import json
@@ -25,10 +25,10 @@ SELECTION = "selection.json"
 
 
 class Probing(Protocol):
-    """How the rewards of several completions, or tries, of a prompt are found."""
+    """Measures the rewards of several completions or tries for each prompt."""
 
     def rewards(self, task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probed: list[int]) -> Any:
-        """Rewards (P, G) of `probe_generations` of each probed example; processes share the work."""
+        """Rewards (P, G) of `probe_generations` for each probed example; processes share the work."""
         ...
 
 
@@ -41,16 +41,16 @@ class Probe:
     compute: Compute
 
     def rewards(self, task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probed: list[int]) -> Any:
-        """As of `Probing`."""
+        """As `Probing.rewards`."""
         (model, tokenizer), n = opened, params.probe_generations
 
         def of(rows: list[int], process: int) -> list[float]:
             examples = [task.train[row] for row in rows]
-            prompts = encode_prompts(tokenizer, [task.prompt.messages(one) for one in examples])
+            prompts = encode_prompts(tokenizer, [task.prompt.messages(example) for example in examples])
             draws = Draws(n, params.temperature, params.max_new_tokens, seed_of(task.seed, 0, process))
             drawn = [row for group in self.sample(model, tokenizer, prompts, draws) for row in group]
             texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
-            return self.reward([one for one in examples for _ in range(n)], texts)
+            return self.reward([example for example in examples for _ in range(n)], texts)
 
         return shared_out(self.compute, probed, n, of)
 
@@ -58,24 +58,24 @@ class Probe:
 def shared_out(
     compute: Compute, probed: list[int], n: int, of: Callable[[list[int], int], list[float]]
 ) -> list[list[float]]:
-    """Rewards (P, n) of rows, which processes share; `of` has n of each of its rows, and the process's number."""
+    """Rewards (P, n) of the probed rows, shared out over processes; `of` takes rows and the process's index."""
     from accelerate.utils import gather_object
 
     state = compute.state()
     mine = list(range(state.process_index, len(probed), state.num_processes))
     flat = of([probed[place] for place in mine], state.process_index)
-    known = dict(gather_object([(place, flat[k * n : (k + 1) * n]) for k, place in enumerate(mine)]))
-    return [known[place] for place in range(len(probed))]
+    rewards = dict(gather_object([(place, flat[k * n : (k + 1) * n]) for k, place in enumerate(mine)]))
+    return [rewards[place] for place in range(len(probed))]
 
 
 def selected(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probe: Probing) -> Mix:
-    """The mix of train prompts, probed once and kept in the work folder; all of them where nothing is to be probed."""
+    """The mix of train prompts, probed once and kept in the work folder; all prompts if `probe_prompts` is 0."""
     everything = list(range(len(task.train)))
     if not params.probe_prompts:
         return Mix(tuple(everything), ())
     kept = task.work / SELECTION
-    if (known := _kept(kept)) is not None:
-        return known
+    if (earlier := _kept(kept)) is not None:
+        return earlier
     rng = random.Random(task.seed)
     probed = sorted(rng.sample(everything, min(params.probe_prompts, len(everything))))
     opened[0].eval()
@@ -88,10 +88,10 @@ def selected(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], pr
 
 
 def _kept(path: Path) -> Mix | None:
-    """What an earlier call chose; None where there is nothing, or what somebody damaged."""
+    """An earlier call's choice; None if the file is missing or damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        varied, easy = tuple(map(int, found["varied"])), tuple(map(int, found["easy"]))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        varied, easy = tuple(map(int, content["varied"])), tuple(map(int, content["easy"]))
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     return Mix(varied, easy)

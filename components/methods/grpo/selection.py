@@ -1,7 +1,7 @@
-"""Which prompts reinforcement learning trains on, by the rewards that the starting model earned on them.
+"""Chooses the prompts for reinforcement learning, by the rewards that the starting model earned on them.
 
-A group whose completions all earn the same has no advantage to learn from (GRPO normalises within the group), so
-prompts with varying rewards come first. Some of the others stay, so that what is already known is not unlearned.
+A group whose completions all have the same reward gives no advantage to learn from (GRPO normalises within the group),
+so prompts with varying rewards come first. Some of the others stay, so that nothing known is unlearned.
 """
 
 import random
@@ -28,7 +28,7 @@ def variance(rewards: Sequence[float]) -> float:
 def choose(rewards_P_G: Sequence[Sequence[float]], easy_share: float, rng: random.Random) -> Mix:
     """Choose prompts by the rewards of their probed completions.
 
-    `easy_share` of the mix, in [0, 1), is drawn from the prompts without variance; where no prompt varies, all are.
+    `easy_share` of the mix, in [0, 1), is drawn from the prompts without variance; if no prompt varies, all of it is.
     """
     spread = [variance(rewards) for rewards in rewards_P_G]
     varied = sorted((i for i, value in enumerate(spread) if value > 1e-12), key=lambda i: -spread[i])
@@ -39,7 +39,7 @@ def choose(rewards_P_G: Sequence[Sequence[float]], easy_share: float, rng: rando
 
 
 def schedule(mix: Mix, prompts: int, rng: random.Random) -> list[int]:
-    """`prompts` indices in training order: passes over the mix, each shuffled; a part pass takes the most varied."""
+    """`prompts` indices in training order: shuffled passes over the mix; a partial pass takes the most varied."""
     order: list[int] = []
     while len(order) < prompts:
         left = prompts - len(order)

@@ -8,7 +8,7 @@ from components.params import LoraParams, Settings
 
 
 class GrpoParams(Settings):
-    """GRPO on outcomes that the workload's scorers judge."""
+    """GRPO, rewarded by the workload's scorer."""
 
     lora: LoraParams | None = None
     steps: int = Field(ge=1)

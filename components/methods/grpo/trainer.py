@@ -2,10 +2,10 @@
 
 Where TRL generates by transformers, the caller's engine draws the completions. Where the loss is the plain clipped
 objective (no KL term, no correction for another sampler) and the policy is the one that sampled, the gradient is linear
-in the advantages: a completion without one adds nothing, and equal completions of a prompt add up. So each distinct
-completion with an advantage is computed once; TRL's normaliser, the number of all completion tokens, stays. Logits are
-computed for completions alone. KL against the starting policy is measured, not only where it is part of the loss;
-entropy is that of completions with an advantage. Left out: the balancing loss of mixture-of-experts models.
+in the advantages: a completion with advantage 0 adds nothing, and equal completions of a prompt add up. So each
+distinct completion with an advantage is computed once; TRL's normaliser, the number of all completion tokens, stays.
+Logits are computed only for completions. KL against the starting policy is also measured where it is not part of the
+loss; entropy is that of completions with an advantage. Not supported: the balancing loss of mixture-of-experts models.
 """
 
 from collections.abc import Callable
@@ -29,9 +29,9 @@ KL_ROLLOUTS = 32  # of one step, on which the KL is estimated
 
 
 def distinct_rows(ids: Tensor, advantages: Tensor) -> tuple[Tensor, Tensor]:
-    """(first index, summed advantage) of each distinct row of (B, T) ids that has any advantage.
+    """(first index, summed advantage) of each distinct row of (B, T) ids with an advantage.
 
-    Where none has, the first row with advantage zero: every process must compute something.
+    If no row has one, the first row with advantage 0: every process must compute something.
     """
     useful = (advantages != 0).nonzero()[:, 0]
     if not len(useful):
@@ -45,13 +45,13 @@ def distinct_rows(ids: Tensor, advantages: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def merged_advantages(ids: Tensor, advantages: Tensor) -> Tensor:
-    """Advantages (B,) in which one of each set of equal rows has the sum, and the others have none."""
+    """Advantages (B,) in which the first of equal rows has their sum, and the others have 0."""
     rows, sums = distinct_rows(ids, advantages)
     return torch.zeros_like(advantages).index_copy_(0, rows, sums)
 
 
 def cropped(inputs: dict[str, Any]) -> dict[str, Any]:
-    """The same rows without columns that are padding in all of them."""
+    """The rows without columns that are padding in all of them."""
     prompt, completion = inputs["prompt_mask"].any(0), inputs["completion_mask"].any(0)
     start, end = int(prompt.int().argmax()), int(completion.sum())
     left = {name: inputs[name][:, start:] for name in ("prompt_ids", "prompt_mask")}
@@ -60,7 +60,7 @@ def cropped(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def sampled_mask(inputs: dict[str, Any]) -> Tensor:
-    """(B, C) 1 where the policy sampled a token: neither padding nor what an environment said."""
+    """(B, C), 1 where the policy sampled the token, 0 for padding and the environment's tokens."""
     mask: Tensor = inputs["completion_mask"]
     return mask * inputs[TOOL_MASK] if TOOL_MASK in inputs else mask
 
@@ -71,11 +71,11 @@ class RolloutTrainer(Guarded, GRPOTrainer):
     sample: Sample
     reference: Callable[..., Tensor]
     measure: Callable[[int], bool]
-    drawn_for: list[dict[str, Any]]  # the rows of the data that the step's rollouts belong to, while they are drawn
-    _turns: tuple[int, int] = (-1, 0)  # the step that was drawn for last, and how often
+    drawn_for: list[dict[str, Any]]  # the data rows whose rollouts are being drawn
+    _turns: tuple[int, int] = (-1, 0)  # the step that was last drawn for, and how often
 
     def _tokenize_prompts(self, prompts: list[list[dict[str, str]]]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        """As the engines read conversations: names of control tokens in texts stay text."""
+        """Encode as the engines do: names of control tokens in messages stay text."""
         own: Any = self
         return (
             encode_prompts(own._tokenizer, [[Message.model_validate(turn) for turn in prompt] for prompt in prompts]),
@@ -100,14 +100,14 @@ class RolloutTrainer(Guarded, GRPOTrainer):
         return [completion for group in groups for completion in group], None
 
     def step_seed(self) -> int:
-        """Another one for each turn of a step: equal ones would draw equal numbers again."""
+        """A new seed for each turn of a step: the same seed would draw the same numbers."""
         step = self.state.global_step + 1
         turn = self._turns[1] if self._turns[0] == step else 0
         self._turns = step, turn + 1
         return seed_of(self.args.seed, step, self.accelerator.process_index, turn)
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        """Rollouts with advantages, those of equal ones on one of them: TRL shuffles before it cuts micro-batches."""
+        """Rollouts with merged advantages; merged here, since TRL shuffles before it cuts micro-batches."""
         self.drawn_for = inputs
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if self._on_policy(output):
@@ -115,7 +115,7 @@ class RolloutTrainer(Guarded, GRPOTrainer):
         return output
 
     def _on_policy(self, inputs: dict[str, Any]) -> bool:
-        """Whether the objective is the plain one and the policy the one that sampled, with this package's sampler."""
+        """Whether the objective is plain and the policy itself sampled, with this package's sampler."""
         corrected = self.beta != 0.0 or self.num_iterations > 1 or "old_per_token_logps" in inputs
         return not corrected and not self.use_vllm
 
@@ -127,7 +127,7 @@ class RolloutTrainer(Guarded, GRPOTrainer):
         return self._on_policy_loss(model, inputs)
 
     def _on_policy_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
-        """The clipped objective where the policy is the one that sampled: its ratio is 1, inside of every clip."""
+        """The clipped objective where the policy itself sampled: the ratio is 1, within every clip."""
         rows, advantages = distinct_rows(_joined(inputs)[0], inputs["advantages"])
         names = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask", TOOL_MASK)
         inputs = cropped({**inputs, **{name: inputs[name][rows] for name in names if name in inputs}})
@@ -161,7 +161,7 @@ class RolloutTrainer(Guarded, GRPOTrainer):
 
 
 def _mean(values: Tensor, weights: Tensor) -> float:
-    """The weighted mean; 0 where nothing weighs."""
+    """The weighted mean; 0 if all weights are 0."""
     return float((values * weights).sum() / weights.sum().clamp(min=1))
 
 
@@ -172,7 +172,7 @@ def _joined(inputs: dict[str, Any]) -> tuple[Tensor, Tensor, int]:
 
 
 def _groups(prompts: list[list[int]], generations: int) -> tuple[list[list[int]], int]:
-    """(prompts, completions of each): whole groups where the batch consists of them, single rows otherwise."""
+    """(prompts, completions of each): one prompt a group if the batch is whole groups, else one a row."""
     starts = range(0, len(prompts), generations)
     whole = len(prompts) % generations == 0
     if whole and all(prompts[i] == prompts[i + k] for i in starts for k in range(generations)):

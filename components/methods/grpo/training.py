@@ -51,8 +51,8 @@ def train_rl(task: TrainingTask, params: GrpoParams, reward: Reward, tracker: Tr
     """Train a model on the rewards of its own completions, and write the best weights by dev score to `task.out`.
 
     Before the first step the model answers `probe_prompts` train prompts several times, and prompts whose rewards vary
-    are chosen. `sample` draws those answers, and the steps' own unless vLLM does. Step 0 is scored too: where nothing
-    is better, the result is the starting model. A killed training goes on from the last checkpoint in `task.work`.
+    are chosen. `sample` draws those answers, and the rollouts unless vLLM does. Step 0 is scored too: where nothing is
+    better, the result is the starting model. An interrupted training resumes from the last checkpoint in `task.work`.
 
     Raises:
         DataError: No examples.
@@ -72,15 +72,15 @@ def train_rl(task: TrainingTask, params: GrpoParams, reward: Reward, tracker: Tr
 
 
 def of_answers(reward: Reward, tokenizer: Any) -> Reward:
-    """The reward of completions, by the answers in them: what a model thinks before is not judged."""
+    """A reward that sees only the answer in each completion, without the thoughts before it."""
     thinking = Chat(tokenizer).thinking
     return lambda examples, texts: reward(examples, [answer_of(text, thinking=thinking) for text in texts])
 
 
 class Rewarded(ABC):
-    """The data of a GRPO trainer: prompts by row, how they are answered, and the reward of what is given, by row.
+    """The data of a GRPO trainer: a prompt for each row, how it is answered, and the reward of its answers.
 
-    `sample` draws completions; `rollouts` is TRL's `rollout_func`, where tries with turns are drawn in their place.
+    `sample` draws completions; `rollouts`, TRL's `rollout_func`, draws an agent's tries instead.
     """
 
     sample: Sample | None = None
@@ -107,7 +107,7 @@ class Rewarded(ABC):
     @property
     @abstractmethod
     def function(self) -> Callable[..., Any]:
-        """The reward as TRL calls it, under the name that it logs."""
+        """The reward function for TRL, which logs it by its `__name__`."""
 
 
 class RewardedAnswers(Rewarded):
@@ -176,7 +176,7 @@ def rl_job(
 
 
 def rollout_settings(params: GrpoParams, longest_prompt: int) -> dict[str, Any]:
-    """TRL's settings for vLLM: a server where its address is in the environment, the training's GPUs otherwise."""
+    """TRL's settings for vLLM: a server if its address is in the environment, else the training's GPUs."""
     if params.rollouts == "transformers":
         return {}
     if server := os.environ.get(SERVER):
@@ -191,7 +191,7 @@ def rollout_settings(params: GrpoParams, longest_prompt: int) -> dict[str, Any]:
 
 
 def starting_policy(task: TrainingTask, trainer: Any) -> Callable[..., Any]:
-    """A function that scores with the model as it was: adapters off, or a copy of it, opened when first needed."""
+    """Scores with the starting model: adapters off, or a copy of it, opened when first needed."""
     from components.models import open_model
 
     opened: list[Any] = []

@@ -1,8 +1,8 @@
 """GRPO on an agent's tries: one trajectory, one row, one advantage.
 
-Rollouts come from the loop that evaluates (`components.tasks`), so limits, users and ends are the same, and the mask of
-what was sampled goes with them into the loss. A try that an error of the environment or the scorer ended has the mean
-reward of its group, which is no advantage.
+Rollouts come from the loop that also evaluates (`components.tasks`), with the same limits, users and ends; its mask of
+sampled tokens goes into the loss. A try that ended by an error of the environment or the scorer has the mean reward of
+its group, so it has no advantage.
 """
 
 import random
@@ -34,7 +34,7 @@ MakeEngine = Callable[[Any, Any], Any]  # (model, tokenizer) → the engine that
 
 @dataclass(frozen=True)
 class Tries:
-    """What tries are made in, and what they are worth: one value in [0, 1] each."""
+    """The environment and limits of tries, their reward in [0, 1], and the engine that draws them."""
 
     spec: EnvironmentSpec
     limits: Limits
@@ -51,7 +51,7 @@ class RewardedTries(Rewarded):
         self.rollouts = self.drawn
 
     def drawn(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
-        """TRL's `rollout_func`: tries at the rows that the step is drawn for, repeated for their groups."""
+        """TRL's `rollout_func`: a try for each row of `trainer.drawn_for`, which repeats rows for their groups."""
         from trl.models import unwrap_model_for_generation
 
         seen = Counter[int]()
@@ -79,7 +79,7 @@ class RewardedTries(Rewarded):
 
 
 def as_rollouts(rolled: Sequence[Rolled], end: int) -> dict[str, Any]:
-    """Tries as TRL takes rollouts; one that ended before its first token is a single token that nobody sampled."""
+    """Tries as TRL's rollouts; one that ended before its first token becomes a single token that was not sampled."""
     spoken = [attempt.dialogue if attempt.dialogue.completion_ids else None for attempt in rolled]
     return {
         "prompt_ids": [attempt.ids[: attempt.prompt_tokens] if attempt else [end] for attempt in spoken],
@@ -93,11 +93,11 @@ def as_rollouts(rolled: Sequence[Rolled], end: int) -> dict[str, Any]:
 def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker: Tracker) -> Trained:
     """Train a model on the rewards of its own tries, and write the best weights by dev score to `task.out`.
 
-    As in `train_rl`, tasks are probed whose rewards vary; where none is, they come in a seeded order of all. Of the
-    settings, `max_new_tokens` gives way to the limits of a try.
+    As in `train_rl`, a probe chooses tasks whose rewards vary; without one, all tasks come in a seeded order. The
+    limits of a try replace the setting `max_new_tokens`.
 
     Raises:
-        ConfigError: vLLM is to draw, which knows no tries.
+        ConfigError: `rollouts` is vLLM, which does not support tries.
         DataError: No examples.
         EngineError: `task.model` is no model folder, or its template knows no tools.
         TrainingError: `task.work` belongs to another training, or the loss is not finite.
@@ -114,7 +114,7 @@ def train_on_tries(task: TrainingTask, params: GrpoParams, tries: Tries, tracker
 
 
 def chosen(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probe: "TryProbe") -> list[int]:
-    """The tasks of all steps, in order."""
+    """The task indices of all steps, in order."""
     rng, wanted = random.Random(task.seed), params.steps * params.prompts_per_step
     if params.probe_prompts:
         with probe.compute.fast_convolutions():
@@ -127,18 +127,18 @@ def chosen(task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], prob
 
 @dataclass(frozen=True)
 class TryProbe:
-    """Rewards of several tries at a task, for `components.methods.grpo.probe`."""
+    """Rewards of several tries at each task, for `components.methods.grpo.probe`."""
 
     tries: Tries
     compute: Compute
 
     def rewards(self, task: TrainingTask, params: GrpoParams, opened: tuple[Any, Any], probed: list[int]) -> Any:
-        """As of `Probing`."""
+        """As `Probing.rewards`."""
         n = params.probe_generations
 
         def of(rows: list[int], process: int) -> list[float]:
             asked = [task.train[row] for row in rows for _ in range(n)]
-            starts = [start_of(one, task.prompt.messages(one), at % n) for at, one in enumerate(asked)]
+            starts = [start_of(example, task.prompt.messages(example), at % n) for at, example in enumerate(asked)]
             policy = EnginePolicy(self.tries.engine(*opened), params.temperature, seed_of(task.seed, 0, process))
             rolled = roll(self.tries.spec, policy, starts, self.tries.limits)
             return self.tries.reward(asked, [attempt.trajectory for attempt in rolled])
@@ -147,7 +147,7 @@ class TryProbe:
 
 
 def _log(trainer: Any, tries: Sequence[Trajectory]) -> None:
-    """What the tries of a step were like, beside their rewards: how they ended, what they called, what failed."""
+    """Log how a step's tries ended, how many calls they made, and what failed."""
     shares = {
         "completed": [attempt.ended for attempt in tries],
         "errors": [attempt.error is not None for attempt in tries],

@@ -8,7 +8,7 @@ from components.params import LoraParams, Settings
 
 
 class SftParams(Settings):
-    """Supervised fine-tuning on demonstrations. `dev_examples` and `max_tokens` are the profile's unless given."""
+    """Supervised fine-tuning on demonstrations. `dev_examples` and `max_tokens` default to the profile's."""
 
     lora: LoraParams | None = Field(default=None, description="None trains all weights.")
     optimiser: Literal["adamw", "muon"] = Field(
@@ -22,8 +22,8 @@ class SftParams(Settings):
     packed_tokens: int | None = Field(
         default=None,
         ge=32,
-        description="Examples are packed into rows of so many tokens, of max_tokens where these are more, and the "
-        "layers compiled for this one shape where there is a C++ compiler: on CPUs half as fast again. For full "
+        description="Examples are packed into rows of this many tokens, or of max_tokens if that is more, and the "
+        "layers are compiled for this shape if there is a C++ compiler: 1.5 times as fast on CPUs. For full "
         "fine-tuning in one process.",
     )
     warmup_share: float = Field(default=0.05, ge=0, le=1)
@@ -31,7 +31,7 @@ class SftParams(Settings):
     evaluations: int = Field(default=8, ge=1, description="Checkpoints scored on dev, spread over the training.")
     patience: int = Field(default=3, ge=1, description="Evaluations without a better dev score before it stops.")
     dev_examples: int = Field(default=500, ge=1)
-    max_tokens: int = Field(ge=32, description="Of prompt and completion; longer examples are refused.")
+    max_tokens: int = Field(ge=32, description="Of prompt and completion together; longer examples are refused.")
     gradient_checkpointing: bool = False
 
     @model_validator(mode="after")

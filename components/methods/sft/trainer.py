@@ -1,7 +1,7 @@
-"""TRL's SFT trainer with batches of similar length and logits of the answers alone.
+"""TRL's SFT trainer with batches of similar length, and logits only at answer tokens.
 
-TRL 1.16 computes logits, entropy and accuracy at every position on a CPU and draws batches at random. The loss here is
-the same mean negative log-likelihood of the answer tokens, without those costs. Left out: the balancing loss of
+On a CPU TRL 1.16 computes logits, entropy and accuracy at every position, and it draws batches at random. The loss here
+is the same mean negative log-likelihood of the answer tokens, without those costs. Not supported: the balancing loss of
 mixture-of-experts models.
 """
 
@@ -18,19 +18,19 @@ from components.training.guard import Guarded
 from components.training.optimiser import make_optimiser
 from components.training.packing import Packing, compiled, packed_states
 
-# Every number of answer tokens would be a shape of its own, for which the CPU's library builds and keeps kernels.
+# Otherwise every number of answer tokens would be a new shape, for which the CPU's library builds and keeps kernels.
 ANSWER_BLOCK = 256
 
 
 def answer_places(labels_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The places of the answers' tokens and their labels, as many as fill whole blocks; what fills up is ignored."""
+    """The positions of answer tokens and their labels, padded to whole blocks; padding is ignored in the loss."""
     places = (labels_N != IGNORED).nonzero()[:, 0]
     missing = -len(places) % ANSWER_BLOCK
     return pad(places, (0, missing)), pad(labels_N[places], (0, missing), value=IGNORED)
 
 
 class AnswerTrainer(Guarded, SFTTrainer):
-    """SFT on answers; with `muon` set, by Muon and AdamW together; with `packing` set, on packed rows, compiled."""
+    """SFT on answers; `muon` trains by Muon and AdamW together, `packing` on packed rows with compiled layers."""
 
     muon: bool = False
     packing: Packing | None = None
@@ -61,7 +61,7 @@ class AnswerTrainer(Guarded, SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
-        """Negative log-likelihood of the answer tokens, over all of the step's; of a row times its weight, if any."""
+        """Negative log-likelihood of answer tokens, averaged over the step's; rows may be weighted."""
         if self.packing is not None:
             return self._packed_loss(model, inputs, num_items_in_batch)
         labels = inputs["labels"][:, 1:]
@@ -79,14 +79,14 @@ class AnswerTrainer(Guarded, SFTTrainer):
 
     @staticmethod
     def _total(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-        """The loss of all answer tokens; `weights` are factors on that of each row."""
+        """The summed loss of all answer tokens; `weights` are factors on each row's."""
         if weights is None:
             return cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
         losses = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="none")
         return losses.view_as(labels).sum(dim=1) @ weights
 
     def _packed_loss(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
-        """The same of packed rows; left out are models that change logits behind their output embeddings."""
+        """The loss of packed rows; unsupported are models that change logits after their output embeddings."""
         if self._layers is None:
             self._layers = compiled(model.base_model)
         labels = inputs["labels"][:, 1:].flatten()
@@ -98,5 +98,5 @@ class AnswerTrainer(Guarded, SFTTrainer):
         return total / ((wanted != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log what the base trainer logs: there are no metrics of TRL's own to add."""
+        """Log as the base trainer does: TRL's own metrics are not computed."""
         super(SFTTrainer, self).log(logs, start_time)

@@ -26,8 +26,8 @@ def train_sft(
 ) -> Trained:
     """Train a model on the demonstrations of its task, and write the best weights by dev score to `task.out`.
 
-    A killed training goes on from the last checkpoint in `task.work` and ends with the same weights. `weights` are
-    factors on the loss of each example, of mean 1.
+    An interrupted training resumes from the last checkpoint in `task.work` and ends with the same weights. `weights`
+    are factors on each example's loss, with mean 1.
 
     Raises:
         DataError: No examples, or one that is too long.
@@ -44,7 +44,7 @@ def train_sft(
 def train_sft_on_tries(
     task: TrainingTask, params: SftParams, trajectories: Sequence[Trajectory], tracker: Tracker
 ) -> Trained:
-    """As `train_sft`, on trajectories in place of the task's examples: the loss is on the assistant's tokens alone.
+    """As `train_sft`, on trajectories instead of the task's examples: only the assistant's tokens are in the loss.
 
     Raises:
         DataError: No trajectory, or one that is too long or calls tools without their schemas.
@@ -54,7 +54,7 @@ def train_sft_on_tries(
     compute = Compute.choose(task.precision)
     model, tokenizer = starting_model(task, params.lora, compute)
     encoded = encode_trajectories(tokenizer, trajectories, params.max_tokens)
-    claim(task.work, task.identity(params, *(one.model_dump_json() for one in trajectories)))
+    claim(task.work, task.identity(params, *(trajectory.model_dump_json() for trajectory in trajectories)))
     return finish(sft_job(task, params, (model, tokenizer), encoded, compute), tracker, compute)
 
 
@@ -104,7 +104,7 @@ def sft_job(  # noqa: PLR0913, PLR0917 - what a trainer is made of are six thing
         remove_unused_columns=False,
     )
     model, tokenizer = opened
-    rows = {"input_ids": [one.input_ids for one in encoded], "labels": [one.labels for one in encoded]}
+    rows = {"input_ids": [example.input_ids for example in encoded], "labels": [example.labels for example in encoded]}
     if weights is not None:
         rows |= {WEIGHT: list(weights)}
     trainer = AnswerTrainer(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.engines import Ask
+from components.engines import ChatRequest
 from components.records import Message
 
 CHARACTERS = string.ascii_lowercase + string.digits + " .,\n"
@@ -70,9 +70,9 @@ def make_model() -> Callable[..., Any]:
     return build
 
 
-def ask(name: str, user: str, system: str = "") -> Ask:
+def chat_request(name: str, user: str, system: str = "") -> ChatRequest:
     turns = [Message(role="user", content=user)]
-    return Ask(name, [Message(role="system", content=system), *turns] if system else turns)
+    return ChatRequest(name, [Message(role="system", content=system), *turns] if system else turns)
 
 
 @pytest.fixture(scope="module")
@@ -88,5 +88,5 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="session")
-def make_ask() -> Callable[..., Ask]:
-    return ask
+def make_request() -> Callable[..., ChatRequest]:
+    return chat_request

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from transformers import AutoTokenizer
 
-from components.engines import Ask, Calls, Sampling
-from components.engines.calling import CLOSE, OPEN, Hearing, spoken
+from components.engines import Calls, ChatRequest, Sampling
+from components.engines.calling import CLOSE, OPEN, TurnParser, parse_turn
 from components.engines.constraint import Grammar, Vocabulary
 from components.engines.conversations import Conversations
 from components.engines.transformers_engine import TransformersEngine
@@ -35,7 +35,7 @@ REFUND = Tool(
 )
 PING = Tool(name="ping", parameters={"type": "object", "properties": {}})
 TOOLS = (REFUND, PING)
-ASKS = [Ask(str(number), [Message(role="user", content=f"ticket {number}")]) for number in range(6)]
+REQUESTS = [ChatRequest(str(number), [Message(role="user", content=f"ticket {number}")]) for number in range(6)]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def calls(*names: str, **more: Any) -> Calls:
 
 def drawn(engine: TransformersEngine, held: Calls, n: int = 4, most: int = 120, schema: Any = None) -> list[str]:
     sampling = Sampling(temperature=1.0, n=n, max_new_tokens=most, seed=3, calls=held, answer_schema=schema)
-    return [one.text for one in engine.generate(ASKS, sampling)]
+    return [one.text for one in engine.generate(REQUESTS, sampling)]
 
 
 def refused(call: ToolCall) -> bool:
@@ -59,7 +59,7 @@ def refused(call: ToolCall) -> bool:
 
 
 def test_a_model_of_random_weights_makes_no_call_that_cannot_be_carried_out(engine: TransformersEngine) -> None:
-    turns = [spoken(text) for text in drawn(engine, calls(least=1, most=1))]
+    turns = [parse_turn(text) for text in drawn(engine, calls(least=1, most=1))]
     made = [turn.message.tool_calls for turn in turns]
     assert [len(each) for each in made] == [1] * 24 and all(turn.whole for turn in turns)
     assert {call.name for (call,) in made} == {"refund", "ping"}  # the choice stays the model's
@@ -68,12 +68,12 @@ def test_a_model_of_random_weights_makes_no_call_that_cannot_be_carried_out(engi
 
 
 def test_the_tool_that_was_named_is_the_one_that_is_called(engine: TransformersEngine) -> None:
-    made = [spoken(text).message.tool_calls for text in drawn(engine, calls("ping", least=1, most=1))]
+    made = [parse_turn(text).message.tool_calls for text in drawn(engine, calls("ping", least=1, most=1))]
     assert made == [(ToolCall(id="call_0", name="ping", arguments="{}"),)] * 24
 
 
 def test_several_calls_follow_each_other_where_they_may(engine: TransformersEngine) -> None:
-    made = [spoken(text) for text in drawn(engine, calls(least=1), most=200)]
+    made = [parse_turn(text) for text in drawn(engine, calls(least=1), most=200)]
     assert any(len(turn.message.tool_calls) > 1 for turn in made)
     whole = [call for turn in made if turn.whole for call in turn.message.tool_calls]
     assert whole and not any(map(refused, whole))
@@ -86,7 +86,7 @@ def test_where_nothing_may_be_called_no_call_is_written(engine: TransformersEngi
 
 
 def test_text_is_free_until_a_call_begins_and_a_call_is_held_from_there(engine: TransformersEngine) -> None:
-    turns = [spoken(text) for text in drawn(engine, calls(), most=150)]
+    turns = [parse_turn(text) for text in drawn(engine, calls(), most=150)]
     assert any(turn.message.content and turn.message.tool_calls for turn in turns)
     assert not any(refused(call) for turn in turns if turn.whole for call in turn.message.tool_calls)
     assert all(turn.message.content or turn.message.tool_calls for turn in turns)
@@ -95,7 +95,7 @@ def test_text_is_free_until_a_call_begins_and_a_call_is_held_from_there(engine: 
 def test_an_answer_is_a_call_or_obeys_the_schema(engine: TransformersEngine) -> None:
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"],
               "additionalProperties": False}  # fmt: skip
-    turns = [spoken(text) for text in drawn(engine, calls(most=1), schema=schema)]
+    turns = [parse_turn(text) for text in drawn(engine, calls(most=1), schema=schema)]
     said = {turn.message.content for turn in turns if not turn.message.tool_calls}
     assert said == {'{"ok": true}', '{"ok": false}'}
     assert any(turn.message.tool_calls for turn in turns)
@@ -104,7 +104,7 @@ def test_an_answer_is_a_call_or_obeys_the_schema(engine: TransformersEngine) -> 
 def test_a_schema_that_no_grammar_can_follow_is_refused_in_words(engine: TransformersEngine) -> None:
     odd = Tool(name="odd", parameters={"type": "object", "properties": {"x": {"type": "string", "pattern": "(a"}}})
     with pytest.raises(EngineError, match="expected a schema for constrained decoding, found: "):
-        engine.generate(ASKS, Sampling(calls=Calls(tools=(odd,), names=("odd",))))
+        engine.generate(REQUESTS, Sampling(calls=Calls(tools=(odd,), names=("odd",))))
 
 
 @pytest.mark.parametrize("most", [None, 0])
@@ -122,10 +122,10 @@ def test_the_tag_of_a_call_cannot_be_put_together_of_pieces(tokenizer: Any, most
 
 def test_a_turn_that_was_cut_is_no_beginning_of_the_next(engine: TransformersEngine) -> None:
     held = Sampling(max_new_tokens=6, calls=calls(least=1, most=1))
-    (cut,) = engine.generate(ASKS[:1], held)
+    (cut,) = engine.generate(REQUESTS[:1], held)
     assert cut.finish_reason == "length"
-    going_on = [*ASKS[0].messages, spoken(cut.text).message, Message(role="user", content="And?")]
-    asked = Ask("", going_on)
+    going_on = [*REQUESTS[0].messages, parse_turn(cut.text).message, Message(role="user", content="And?")]
+    asked = ChatRequest("", going_on)
     fresh = Conversations(Turns(engine.tokenizer, engine.ends, engine.chat)).prompt(asked, TOOLS)
     assert engine._conversations.prompt(asked, TOOLS) == fresh
 
@@ -148,7 +148,7 @@ READ = [
 
 @pytest.mark.parametrize(("text", "said", "arguments"), READ)
 def test_a_turn_is_what_is_said_and_what_is_called(text: str, said: str, arguments: list[str]) -> None:
-    turn = spoken(text)
+    turn = parse_turn(text)
     assert turn.whole
     assert turn.message.content == said
     assert [call.arguments for call in turn.message.tool_calls] == arguments
@@ -157,11 +157,11 @@ def test_a_turn_is_what_is_said_and_what_is_called(text: str, said: str, argumen
 @given(st.sampled_from(READ), st.lists(st.integers(1, 9), max_size=60))
 @settings(max_examples=80, deadline=None)
 def test_a_turn_in_pieces_is_the_same_turn(read: tuple[str, str, list[str]], sizes: list[int]) -> None:
-    text, hearing, pieces = read[0], Hearing(), []
+    text, parser, pieces = read[0], TurnParser(), []
     for size in sizes:
-        pieces += hearing(text[:size])
+        pieces += parser(text[:size])
         text = text[size:]
-    pieces += [*hearing(text), *hearing.close()]
+    pieces += [*parser(text), *parser.close()]
     assert "".join(piece.text for piece in pieces if piece.call is None) == read[1]
     for number, arguments in enumerate(read[2]):
         own = [piece for piece in pieces if piece.call == number]
@@ -170,20 +170,20 @@ def test_a_turn_in_pieces_is_the_same_turn(read: tuple[str, str, list[str]], siz
 
 
 def test_text_is_told_as_it_comes_and_only_what_may_be_a_call_waits() -> None:
-    hearing = Hearing()
-    assert [piece.text for piece in hearing("Yes. ")] == ["Yes."]
-    assert [piece.text for piece in hearing("No <")] == [" No"]
-    assert [piece.text for piece in hearing("b>")] == [" <b>"]
-    assert hearing("<tool_") == [] and not hearing.inside
-    assert hearing('call>{"name": "p') == [] and hearing.inside
-    assert [(piece.call, piece.name, piece.text) for piece in hearing('ing", "arguments": {"a": 1')] == [
+    parser = TurnParser()
+    assert [piece.text for piece in parser("Yes. ")] == ["Yes."]
+    assert [piece.text for piece in parser("No <")] == [" No"]
+    assert [piece.text for piece in parser("b>")] == [" <b>"]
+    assert parser("<tool_") == [] and not parser.inside
+    assert parser('call>{"name": "p') == [] and parser.inside
+    assert [(piece.call, piece.name, piece.text) for piece in parser('ing", "arguments": {"a": 1')] == [
         (0, "ping", ""), (0, None, '{"a": 1'),
     ]  # fmt: skip
 
 
 def test_a_call_that_was_cut_is_not_whole() -> None:
     for end in range(1, len(CALL)):
-        turn = spoken(CALL[:end])
+        turn = parse_turn(CALL[:end])
         assert turn.whole == (end < len(OPEN))
         for call in turn.message.tool_calls:
             assert ARGUMENTS.startswith(call.arguments)
@@ -198,28 +198,31 @@ ANSWER = Message(role="tool", content="ok", tool_call_id="a")
 
 def test_a_conversation_goes_on_from_the_tokens_that_were_sampled(tokenizer: Any) -> None:
     known = Conversations(Turns(tokenizer, [tokenizer.eos_token_id]))
-    first = known.prompt(Ask("", conversation()), TOOLS)
+    first = known.prompt(ChatRequest("", conversation()), TOOLS)
     # Odd pieces of an ordinary text, as a model may draw them at a temperature.
     text = f"Sure. {PING_CALL}"
     odd = [*(token for sign in text.removesuffix(PING_CALL) for token in tokenizer.encode(sign)),
            *tokenizer.encode(PING_CALL), tokenizer.eos_token_id]  # fmt: skip
-    known.keep(Ask("", conversation()), TOOLS, [*first, *odd], text)
+    known.keep(ChatRequest("", conversation()), TOOLS, [*first, *odd], text)
     said = Message(role="assistant", content="Sure.", tool_calls=(ToolCall(id="a", name="ping", arguments="{ }"),))
-    second = known.prompt(Ask("", conversation(said, ANSWER)), TOOLS)
+    second = known.prompt(ChatRequest("", conversation(said, ANSWER)), TOOLS)
     assert second[: len(first) + len(odd)] == [*first, *odd]
     assert tokenizer.decode(second).endswith("<|im_end|>\n<|im_start|>tool\nok<|im_end|>\n<|im_start|>assistant\n")
-    for other in (Ask("", conversation(said, ANSWER), "somebody else"), Ask("", conversation(said, said, ANSWER))):
+    for other in (
+        ChatRequest("", conversation(said, ANSWER), "somebody else"),
+        ChatRequest("", conversation(said, said, ANSWER)),
+    ):
         assert known.prompt(other, TOOLS)[: len(second)] != second
-    assert known.prompt(Ask("", conversation(said, ANSWER)), TOOLS[:1]) != second
+    assert known.prompt(ChatRequest("", conversation(said, ANSWER)), TOOLS[:1]) != second
 
 
 def test_a_conversation_that_nobody_remembers_is_rendered_to_the_same_tokens(tokenizer: Any) -> None:
     turns = Turns(tokenizer, [tokenizer.eos_token_id])
     known = Conversations(turns)
-    first = known.prompt(Ask("", conversation()), TOOLS)
+    first = known.prompt(ChatRequest("", conversation()), TOOLS)
     tokens = [*first, *tokenizer.encode(CALL), tokenizer.eos_token_id]
-    known.keep(Ask("", conversation()), TOOLS, tokens, CALL)
-    asked = Ask("", conversation(spoken(CALL).message, ANSWER))
+    known.keep(ChatRequest("", conversation()), TOOLS, tokens, CALL)
+    asked = ChatRequest("", conversation(parse_turn(CALL).message, ANSWER))
     assert known.prompt(asked, TOOLS) == Conversations(turns).prompt(asked, TOOLS)
 
 
@@ -228,15 +231,15 @@ def test_arguments_that_can_be_read_but_not_written_again_are_remembered_as_they
     for depth in range(500, 1000):  # where reading and writing give up depends on the stack
         nested = ToolCall(id="a", name="ping", arguments='{"a": ' + "[" * depth + "]" * depth + "}")
         said = Message(role="assistant", content="", tool_calls=(nested,))
-        known.keep(Ask("", conversation(said, ANSWER)), TOOLS, [7], "Yes.")
+        known.keep(ChatRequest("", conversation(said, ANSWER)), TOOLS, [7], "Yes.")
 
 
 def test_no_more_tokens_are_remembered_than_are_allowed(tokenizer: Any) -> None:
     known = Conversations(Turns(tokenizer, [tokenizer.eos_token_id]), most=1000)
     for number in range(30):
-        known.keep(Ask("", [Message(role="user", content=str(number))]), (), [7] * 300, "Yes.")
-    known.keep(Ask("", [Message(role="user", content="29")]), (), [7] * 200, "Yes.")
-    asked = [Ask("", [Message(role="user", content=str(number)), Message(role="assistant", content="Yes."),
+        known.keep(ChatRequest("", [Message(role="user", content=str(number))]), (), [7] * 300, "Yes.")
+    known.keep(ChatRequest("", [Message(role="user", content="29")]), (), [7] * 200, "Yes.")
+    asked = [ChatRequest("", [Message(role="user", content=str(number)), Message(role="assistant", content="Yes."),
                       Message(role="user", content="?")]) for number in range(30)]  # fmt: skip
-    kept = [number for number, ask in enumerate(asked) if known.prompt(ask, ())[:3] == [7] * 3]
+    kept = [number for number, request in enumerate(asked) if known.prompt(request, ())[:3] == [7] * 3]
     assert kept == [27, 28, 29]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.engines import Ask, Sampling, open_engine
+from components.engines import ChatRequest, Sampling, open_engine
 from components.engines.openai_engine import OpenAIEngine
 from components.engines.transformers_engine import TransformersEngine
 from components.errors import EngineError
@@ -12,14 +12,14 @@ from components.params import ApiParams, EngineParams
 
 
 def test_a_folder_is_opened_with_transformers(
-    make_model: Callable[..., Any], tokenizer: Any, make_ask: Callable[..., Ask], tmp_path: Path
+    make_model: Callable[..., Any], tokenizer: Any, make_request: Callable[..., ChatRequest], tmp_path: Path
 ) -> None:
     make_model("llama").save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     engine = open_engine(EngineParams(batch_tokens=512), tmp_path)
     assert isinstance(engine, TransformersEngine)
     assert engine.batch_tokens == 512
-    assert len(engine.generate([make_ask("a", "hello")], Sampling(max_new_tokens=2))) == 1
+    assert len(engine.generate([make_request("a", "hello")], Sampling(max_new_tokens=2))) == 1
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:

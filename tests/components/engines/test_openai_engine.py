@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from components.engines import Ask, Sampling
+from components.engines import ChatRequest, Sampling
 from components.engines.openai_engine import OpenAIEngine
 from components.errors import EngineError
 from components.params import ApiParams
@@ -102,13 +102,17 @@ def make_engine(api: Api) -> Callable[..., OpenAIEngine]:
 
 
 MakeEngine = Callable[..., OpenAIEngine]
-MakeAsk = Callable[..., Ask]
+MakeRequest = Callable[..., ChatRequest]
 
 
-def test_answers_keep_the_order_and_report_the_usage(api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
-    asks = [make_ask(f"T{at}", f"message {at}") for at in range(12)]
-    found = make_engine(concurrency=4).generate(asks, Sampling(max_new_tokens=9, n=2, seed=5))
-    assert [completion.example_id for completion in found] == [ask.example_id for ask in asks for _ in range(2)]
+def test_answers_keep_the_order_and_report_the_usage(
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    requests = [make_request(f"T{at}", f"message {at}") for at in range(12)]
+    found = make_engine(concurrency=4).generate(requests, Sampling(max_new_tokens=9, n=2, seed=5))
+    assert [completion.example_id for completion in found] == [
+        request.example_id for request in requests for _ in range(2)
+    ]
     assert [completion.text for completion in found[::2]] == [f"re: message {at}" for at in range(12)]
     assert {(completion.usage.input_tokens, completion.usage.output_tokens) for completion in found} == {(11, 3)}
     assert all(completion.latency_ms >= 20 for completion in found)
@@ -119,8 +123,10 @@ def test_answers_keep_the_order_and_report_the_usage(api: Api, make_engine: Make
 
 
 @pytest.mark.parametrize("said", ["429 once", "500 once", "slow once", "drip once"])
-def test_a_passing_failure_is_tried_again(said: str, api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
-    (found,) = make_engine(timeout_s=1.5).generate([make_ask("a", said)], Sampling())
+def test_a_passing_failure_is_tried_again(
+    said: str, api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
+    (found,) = make_engine(timeout_s=1.5).generate([make_request("a", said)], Sampling())
     assert (found.text, found.error) == (f"re: {said}", None)
     assert api.tries[said] == 2
     assert found.latency_ms < 1500  # of the attempt that was answered
@@ -139,10 +145,10 @@ def test_a_passing_failure_is_tried_again(said: str, api: Api, make_engine: Make
     ],
 )
 def test_a_lasting_failure_is_told_on_its_item_alone(
-    said: str, reason: str, make_engine: MakeEngine, make_ask: MakeAsk
+    said: str, reason: str, make_engine: MakeEngine, make_request: MakeRequest
 ) -> None:
-    asks = [make_ask("a", "hello"), make_ask("b", said), make_ask("c", "long")]
-    found = make_engine(max_retries=1).generate(asks, Sampling())
+    requests = [make_request("a", "hello"), make_request("b", said), make_request("c", "long")]
+    found = make_engine(max_retries=1).generate(requests, Sampling())
     assert [completion.finish_reason for completion in found] == ["stop", "error", "length"]
     assert reason in str(found[1].error)
     assert KEY not in str(found[1].error)
@@ -150,53 +156,53 @@ def test_a_lasting_failure_is_told_on_its_item_alone(
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_an_api_that_refuses_everyone_ends_the_call_at_once(
-    status: int, api: Api, make_engine: MakeEngine, make_ask: MakeAsk
+    status: int, api: Api, make_engine: MakeEngine, make_request: MakeRequest
 ) -> None:
-    asks = [make_ask(str(at), f"always {status}") for at in range(50)]
+    requests = [make_request(str(at), f"always {status}") for at in range(50)]
     with pytest.raises(EngineError, match=f"expected an API that serves m, found .*{status}") as raised:
-        make_engine(concurrency=2).generate(asks, Sampling())
+        make_engine(concurrency=2).generate(requests, Sampling())
     assert len(api.bodies) < 10
     assert KEY not in str(raised.value)
 
 
-def test_an_api_that_answers_nothing_is_an_error(make_ask: MakeAsk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_api_that_answers_nothing_is_an_error(make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
     engine = OpenAIEngine("m", ApiParams(base_url=url, max_retries=0))
     with pytest.raises(EngineError, match="expected answers from m, found 2 failures: Connection error"):
-        engine.generate([make_ask("a", "x"), make_ask("b", "y")], Sampling())
+        engine.generate([make_request("a", "x"), make_request("b", "y")], Sampling())
 
 
-def test_requests_keep_the_pace_retries_included(api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
-    asks = [make_ask(str(at), f"message {at}") for at in range(3)] + [make_ask("r", "429 once")]
-    make_engine(requests_per_minute=600).generate(asks, Sampling())  # one every 100 ms
+def test_requests_keep_the_pace_retries_included(api: Api, make_engine: MakeEngine, make_request: MakeRequest) -> None:
+    requests = [make_request(str(at), f"message {at}") for at in range(3)] + [make_request("r", "429 once")]
+    make_engine(requests_per_minute=600).generate(requests, Sampling())  # one every 100 ms
     assert len(api.times) == 5
     assert max(api.times) - min(api.times) >= 0.4 - 0.05
 
 
-def test_what_an_api_refuses_is_left_out(api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
+def test_what_an_api_refuses_is_left_out(api: Api, make_engine: MakeEngine, make_request: MakeRequest) -> None:
     engine = make_engine(
         omit=("temperature", "top_p", "seed"),
         limit_field="max_completion_tokens",
         extra_body={"reasoning_effort": "low"},
     )
-    engine.generate([make_ask("a", "x")], Sampling(max_new_tokens=7))
+    engine.generate([make_request("a", "x")], Sampling(max_new_tokens=7))
     assert set(api.bodies[0]) == {"model", "messages", "max_completion_tokens", "reasoning_effort"}
 
 
 def test_a_schema_is_sent_as_the_response_format_and_only_where_one_is_asked_for(
-    api: Api, make_engine: MakeEngine, make_ask: MakeAsk
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest
 ) -> None:
     schema = {"type": "object", "properties": {"x": {"type": "boolean"}}}
-    make_engine().generate([make_ask("a", "one")], Sampling(answer_schema=schema))
-    make_engine().generate([make_ask("b", "two")], Sampling())
+    make_engine().generate([make_request("a", "one")], Sampling(answer_schema=schema))
+    make_engine().generate([make_request("b", "two")], Sampling())
     held, free = api.bodies
     assert held["response_format"]["type"] == "json_schema"
     assert held["response_format"]["json_schema"]["schema"] == schema
     assert "response_format" not in free
 
 
-def test_a_server_without_keys_gets_none_of_ours(api: Api, make_engine: MakeEngine, make_ask: MakeAsk) -> None:
-    make_engine(key_variable=None).generate([make_ask("a", "x")], Sampling())
+def test_a_server_without_keys_gets_none_of_ours(api: Api, make_engine: MakeEngine, make_request: MakeRequest) -> None:
+    make_engine(key_variable=None).generate([make_request("a", "x")], Sampling())
     assert KEY not in api.keys[0]

@@ -10,7 +10,7 @@ import pytest
 from components.engines import Sampling, StreamingEngine
 from components.engines.streaming import token_listener
 from components.engines.transformers_engine import TransformersEngine
-from tests.components.engines.conftest import ask
+from tests.components.engines.conftest import chat_request
 from tests.flows.conftest import ROOT, save_tiny_model
 
 
@@ -41,15 +41,15 @@ def test_a_character_is_told_when_all_its_bytes_are_there() -> None:
 def test_listeners_hear_the_beginning_of_their_own_answers_which_are_those_of_generate(
     engine: TransformersEngine, schema: dict[str, Any] | None
 ) -> None:
-    asks = [ask(f"T{at}", f"order {at} is late") for at in range(6)]
+    requests = [chat_request(f"T{at}", f"order {at} is late") for at in range(6)]
     sampling = Sampling(n=2, temperature=1.0, max_new_tokens=24, answer_schema=schema)
     told = defaultdict[int, list[str]](list)
 
-    def hear(place: int, piece: str) -> None:
+    def on_text(place: int, piece: str) -> None:
         told[place].append(piece)
 
-    found = engine.stream(asks, sampling, {place: partial(hear, place) for place in (0, 3, 8)})
-    assert [one.text for one in found] == [one.text for one in engine.generate(asks, sampling)]
+    found = engine.stream(requests, sampling, {place: partial(on_text, place) for place in (0, 3, 8)})
+    assert [one.text for one in found] == [one.text for one in engine.generate(requests, sampling)]
     assert told.keys() == {0, 3, 8}
     for place, pieces in told.items():
         assert found[place].text.startswith("".join(pieces))
@@ -62,7 +62,7 @@ def test_the_local_engine_streams_and_a_prompt_that_cannot_be_answered_is_not_he
 ) -> None:
     assert isinstance(engine, StreamingEngine)
     told = list[str]()
-    (found,) = engine.stream([ask("long", "x " * 4000)], Sampling(), {0: told.append})
+    (found,) = engine.stream([chat_request("long", "x " * 4000)], Sampling(), {0: told.append})
     assert found.error is not None and told == []
 
 
@@ -81,11 +81,11 @@ def test_few_rows_of_a_narrow_model_have_the_same_weights_in_float32(tmp_path: P
         torch.equal(one.float(), other)
         for one, other in zip(both.model.parameters(), few.model.parameters(), strict=True)
     )
-    asks, sampling = [ask(f"T{at}", f"order {at} is late") for at in range(3)], Sampling(max_new_tokens=8)
-    assert [one.text for one in both.generate(asks[:2], sampling)] == [
-        one.text for one in few.generate(asks[:2], sampling)
+    requests, sampling = [chat_request(f"T{at}", f"order {at} is late") for at in range(3)], Sampling(max_new_tokens=8)
+    assert [one.text for one in both.generate(requests[:2], sampling)] == [
+        one.text for one in few.generate(requests[:2], sampling)
     ]
     both.of_few = None  # three are not few
-    expected = [one.text for one in both.generate(asks, sampling)]
+    expected = [one.text for one in both.generate(requests, sampling)]
     both.of_few = few
-    assert [one.text for one in both.generate(asks, sampling)] == expected
+    assert [one.text for one in both.generate(requests, sampling)] == expected

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.engines.thinking import Answering, answer_of
+from components.engines.thinking import AnswerFilter, answer_of
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_thoughts_before_an_answer_are_no_part_of_it(text: str, thinking: bool, 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "<thi", "nk>", "</", "\n", "{}", "x", " "])), st.booleans())
 def test_what_is_told_on_the_way_is_the_beginning_of_the_answer(pieces: Sequence[str], thinking: bool) -> None:
     told = list[str]()
-    take = Answering(told.append, thinking=thinking)
+    take = AnswerFilter(told.append, thinking=thinking)
     for piece in pieces:
         take(piece)
     answer = answer_of("".join(pieces), thinking=thinking)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from components.engines import Ask, Sampling
+from components.engines import ChatRequest, Sampling
 from components.engines.prefill import read_prefix
 from components.engines.transformers_engine import TransformersEngine
 from components.errors import EngineError
@@ -15,23 +15,23 @@ from components.params import Precision
 from components.records import Completion, Message
 
 MakeModel = Callable[..., Any]
-MakeAsk = Callable[..., Ask]
+MakeRequest = Callable[..., ChatRequest]
 SYSTEM = "read the ticket and answer with one object, as short as you can."
 WORDS = ("order", "arrived", "broken", "refund", "2", "days late", "wrong", "invoice", "37", "vacuum")
 ENDLESS = 100_000
 
 
-def tickets(make_ask: MakeAsk, n: int, system: str, seed: int = 0) -> list[Ask]:
+def tickets(make_request: MakeRequest, n: int, system: str, seed: int = 0) -> list[ChatRequest]:
     """Messages of 1 to 12 words."""
     rng = random.Random(seed)
-    return [make_ask(f"T{at}", " ".join(rng.choices(WORDS, k=rng.randint(1, 12))), system) for at in range(n)]
+    return [make_request(f"T{at}", " ".join(rng.choices(WORDS, k=rng.randint(1, 12))), system) for at in range(n)]
 
 
-def one_by_one(model: Any, tokenizer: Any, asks: list[Ask], new_tokens: int) -> list[tuple[str, int]]:
+def one_by_one(model: Any, tokenizer: Any, requests: list[ChatRequest], new_tokens: int) -> list[tuple[str, int]]:
     """Text and number of tokens of `generate` for each prompt alone."""
     found: list[tuple[str, int]] = []
-    for ask in asks:
-        turns = [turn.model_dump() for turn in ask.messages]
+    for request in requests:
+        turns = [turn.model_dump() for turn in request.messages]
         prompt = tokenizer.apply_chat_template(
             turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )["input_ids"]
@@ -50,15 +50,15 @@ def outcome(completions: list[Completion]) -> list[tuple[str, int]]:
 @pytest.mark.parametrize("system", [SYSTEM, ""])
 @pytest.mark.parametrize("kind", ["lfm2", "llama", "qwen3"])
 def test_batched_answers_are_those_of_generate_one_by_one(
-    kind: str, system: str, make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk
+    kind: str, system: str, make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
 ) -> None:
-    model, asks = make_model(kind), tickets(make_ask, 14, system)
-    expected = one_by_one(model, tokenizer, asks, 12)
+    model, requests = make_model(kind), tickets(make_request, 14, system)
+    expected = one_by_one(model, tokenizer, requests, 12)
     assert len({count for _, count in expected}) > 3  # rows leave the batch at different steps
     for batch_tokens in (400, 900, ENDLESS):
-        found = TransformersEngine(model, tokenizer, batch_tokens).generate(asks, Sampling(max_new_tokens=12))
+        found = TransformersEngine(model, tokenizer, batch_tokens).generate(requests, Sampling(max_new_tokens=12))
         assert outcome(found) == expected
-        assert [completion.example_id for completion in found] == [ask.example_id for ask in asks]
+        assert [completion.example_id for completion in found] == [request.example_id for request in requests]
 
 
 @pytest.mark.parametrize("shared", [0, 2, 30])
@@ -80,24 +80,27 @@ def test_prompts_of_all_lengths_read_together_have_the_logits_of_each_alone(
 
 
 def test_prompts_with_nothing_in_common_and_one_prompt_alone_are_answered(
-    make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk
+    make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
 ) -> None:
     model = make_model("lfm2")
     engine, sampling = TransformersEngine(model, tokenizer), Sampling(max_new_tokens=6)
-    apart = [Ask("a", [Message(role="user", content="hello")]), Ask("b", [Message(role="assistant", content="you")])]
+    apart = [
+        ChatRequest("a", [Message(role="user", content="hello")]),
+        ChatRequest("b", [Message(role="assistant", content="you")]),
+    ]
     assert outcome(engine.generate(apart, sampling)) == one_by_one(model, tokenizer, apart, 6)
     assert outcome(engine.generate(apart[:1], sampling)) == one_by_one(model, tokenizer, apart[:1], 6)
     assert engine.generate([], sampling) == []
 
 
 def test_usage_counts_the_whole_prompt_and_the_end_token(
-    make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk
+    make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
 ) -> None:
     engine = TransformersEngine(make_model("llama"), tokenizer)
-    found = engine.generate(tickets(make_ask, 8, SYSTEM), Sampling(max_new_tokens=5))
-    for ask, completion in zip(tickets(make_ask, 8, SYSTEM), found, strict=True):
+    found = engine.generate(tickets(make_request, 8, SYSTEM), Sampling(max_new_tokens=5))
+    for request, completion in zip(tickets(make_request, 8, SYSTEM), found, strict=True):
         # <|im_start|>role\n…<|im_end|>\n is 4 tokens and the role's letters; then <|im_start|>assistant\n.
-        letters = sum(len(turn.role) + len(turn.content) + 4 for turn in ask.messages)
+        letters = sum(len(turn.role) + len(turn.content) + 4 for turn in request.messages)
         assert completion.usage.input_tokens == letters + len("assistant") + 2
         assert completion.latency_ms > 0
     assert {completion.finish_reason for completion in found} == {"stop", "length"}
@@ -106,24 +109,28 @@ def test_usage_counts_the_whole_prompt_and_the_end_token(
 
 
 def test_samples_follow_their_prompt_and_depend_on_seed_and_example_alone(
-    make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk
+    make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
 ) -> None:
-    model, asks = make_model("lfm2"), tickets(make_ask, 6, SYSTEM)
+    model, requests = make_model("lfm2"), tickets(make_request, 6, SYSTEM)
     sampling = Sampling(temperature=1.0, top_p=0.95, max_new_tokens=8, n=3, seed=7)
-    together = TransformersEngine(model, tokenizer).generate(asks, sampling)
-    assert [completion.example_id for completion in together] == [ask.example_id for ask in asks for _ in range(3)]
-    in_small_batches = TransformersEngine(model, tokenizer, 300).generate(asks[::-1], sampling)
-    by_example = {ask.example_id: [c for c in together if c.example_id == ask.example_id] for ask in asks}
-    for ask in asks:
-        again = [completion for completion in in_small_batches if completion.example_id == ask.example_id]
-        assert outcome(again) == outcome(by_example[ask.example_id])
-    other = TransformersEngine(model, tokenizer).generate(asks, sampling.model_copy(update={"seed": 8}))
+    together = TransformersEngine(model, tokenizer).generate(requests, sampling)
+    assert [completion.example_id for completion in together] == [
+        request.example_id for request in requests for _ in range(3)
+    ]
+    in_small_batches = TransformersEngine(model, tokenizer, 300).generate(requests[::-1], sampling)
+    by_example = {
+        request.example_id: [c for c in together if c.example_id == request.example_id] for request in requests
+    }
+    for request in requests:
+        again = [completion for completion in in_small_batches if completion.example_id == request.example_id]
+        assert outcome(again) == outcome(by_example[request.example_id])
+    other = TransformersEngine(model, tokenizer).generate(requests, sampling.model_copy(update={"seed": 8}))
     assert outcome(other) != outcome(together)
-    assert len({text for text, _ in outcome(together)}) > len(asks)
+    assert len({text for text, _ in outcome(together)}) > len(requests)
 
 
 def test_drawn_tokens_are_those_of_the_answers_and_follow_the_distribution(
-    make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk
+    make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
 ) -> None:
     model = make_model("lfm2")
     engine = TransformersEngine(model, tokenizer)
@@ -157,10 +164,12 @@ def test_in_bfloat16_logits_differ_by_rounding_alone(
         assert float(behind.max()) < 0.1 * float(logits.std())  # what was chosen is as good as the best
 
 
-def test_a_prompt_that_cannot_be_answered_fails_alone(make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk) -> None:
+def test_a_prompt_that_cannot_be_answered_fails_alone(
+    make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
+) -> None:
     model = make_model("lfm2")
-    good = tickets(make_ask, 3, "")
-    long, tool = make_ask("long", "x" * 300), Ask("tool", [Message(role="tool", content="x")])
+    good = tickets(make_request, 3, "")
+    long, tool = make_request("long", "x" * 300), ChatRequest("tool", [Message(role="tool", content="x")])
     found = TransformersEngine(model, tokenizer).generate([good[0], long, good[1], tool, good[2]], Sampling(n=2))
     assert [completion.finish_reason == "error" for completion in found] == [
         *[False, False, True, True] * 2,
@@ -170,38 +179,44 @@ def test_a_prompt_that_cannot_be_answered_fails_alone(make_model: MakeModel, tok
     assert "no tools here" in str(found[6].error)
 
 
-def test_an_answer_ends_where_the_context_does(make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk) -> None:
+def test_an_answer_ends_where_the_context_does(
+    make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
+) -> None:
     model = make_model("llama")
     model.generation_config.eos_token_id = []
-    prompt = make_ask("long", "x" * 200)
-    found = TransformersEngine(model, tokenizer).generate([prompt, make_ask("short", "x")], Sampling(max_new_tokens=60))
+    prompt = make_request("long", "x" * 200)
+    found = TransformersEngine(model, tokenizer).generate(
+        [prompt, make_request("short", "x")], Sampling(max_new_tokens=60)
+    )
     usages = [completion.usage for completion in found]
     assert usages[0].input_tokens + usages[0].output_tokens == 256
     assert usages[1].output_tokens == 60
     assert [completion.finish_reason for completion in found] == ["length", "length"]
 
 
-def test_a_model_in_training_is_left_as_it_was(make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk) -> None:
+def test_a_model_in_training_is_left_as_it_was(
+    make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
+) -> None:
     model = make_model("lfm2").train()
     before = model.config._attn_implementation
-    TransformersEngine(model, tokenizer).generate(tickets(make_ask, 2, SYSTEM), Sampling(max_new_tokens=2))
+    TransformersEngine(model, tokenizer).generate(tickets(make_request, 2, SYSTEM), Sampling(max_new_tokens=2))
     assert model.training
     assert model.config._attn_implementation == before
     assert all(weight.grad_fn is None and weight.requires_grad for weight in model.parameters())
 
 
 def test_a_folder_is_opened_in_the_precision_that_is_asked_for(
-    make_model: MakeModel, tokenizer: Any, make_ask: MakeAsk, tmp_path: Path
+    make_model: MakeModel, tokenizer: Any, make_request: MakeRequest, tmp_path: Path
 ) -> None:
     make_model("lfm2").to(torch.bfloat16).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    asks = tickets(make_ask, 3, SYSTEM)
+    requests = tickets(make_request, 3, SYSTEM)
     fast = torch.bfloat16 if computes_bf16() else torch.float32
     expected: dict[Precision, torch.dtype] = {"auto": fast, "fp32": torch.float32, "bf16": torch.bfloat16}
     for precision, dtype in expected.items():
         engine = TransformersEngine.open(tmp_path, 4096, precision)
         assert engine.model.dtype == dtype
-        found = engine.generate(asks, Sampling(max_new_tokens=4))
+        found = engine.generate(requests, Sampling(max_new_tokens=4))
         assert all(completion.error is None for completion in found)
 
 

@@ -13,7 +13,7 @@ from components.errors import TrainingError
 from components.evaluation import classical
 from components.methods import Job, method_of
 from components.methods.distilling import behind
-from components.methods.on_policy_distillation import Taught, require_same_vocabulary, scheduled, train_distilled
+from components.methods.on_policy_distillation import TeacherModel, require_same_vocabulary, scheduled, train_distilled
 from components.models import open_model
 from components.opening import Artifact
 from components.tracking import NullTracker
@@ -44,17 +44,17 @@ def other(folder: Path, of: Job, scale: float = 3.0) -> Artifact:
     return Artifact("model", folder, "short")
 
 
-def divergences(folder: Path, of: Job, by: Taught, settings: Any) -> list[float]:
+def divergences(folder: Path, of: Job, teacher: TeacherModel, settings: Any) -> list[float]:
     """The loss of each step; dev is always answered better, so that the last weights are kept."""
     scores = iter((0.1, 0.9))
     task = replace(of.task(4), score_dev=lambda *_: next(scores))
-    trained = train_distilled(task, settings, by, NullTracker(), of.sample())
+    trained = train_distilled(task, settings, teacher, NullTracker(), of.sample())
     return [value for _, value in trained.curves["divergence"]]
 
 
 def test_a_student_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
     of = job(tmp_path)
-    by = Taught(other(tmp_path / "wise", of).folder, of.prompt)
+    by = TeacherModel(other(tmp_path / "wise", of).folder, of.prompt)
     found = divergences(tmp_path, of, by, params())
     assert sum(found[-3:]) < 0.8 * sum(found[:3])
     before, after = load_file(of.model / "model.safetensors"), load_file(of.out / "model.safetensors")
@@ -64,11 +64,11 @@ def test_a_student_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
 
 def test_who_is_its_own_teacher_has_nothing_to_learn_but_from_another_prompt(tmp_path: Path) -> None:
     of = job(tmp_path)
-    same = divergences(tmp_path, of, Taught(of.model, of.prompt), params(steps=1))
+    same = divergences(tmp_path, of, TeacherModel(of.model, of.prompt), params(steps=1))
     assert same[0] == pytest.approx(0.0, abs=1e-6)
     longer = job(tmp_path, work=tmp_path / "state/longer")
     prompt = of.written_prompt("long")
-    assert divergences(tmp_path, longer, Taught(of.model, prompt), params(steps=1))[0] > 1e-5
+    assert divergences(tmp_path, longer, TeacherModel(of.model, prompt), params(steps=1))[0] > 1e-5
 
 
 def test_the_teacher_reads_its_own_prompt_before_the_students_answer(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from components.errors import TrainingError
 from components.methods.few_shot import FewShotParams, bank_of
-from components.methods.searching import divided
+from components.methods.searching import split_dev
 from components.opening import prompt_of
 from components.prompts import Prompt, load_prompt
 from components.records import Example, write_jsonl
@@ -128,9 +128,9 @@ def test_greedy_takes_examples_while_each_raises_the_score(climbing: Climbing, s
     assert isinstance(kept, Shots)
     kinds = [shot.text.rpartition(" ")[0] for shot in kept.bank]
     # Refund or delivery, now or whenever: each kind that it was chosen on once, and no more than helps.
-    choosing, telling = divided(run.examples("dev"), 0.5, run.seed)
+    choosing, held_out = split_dev(run.examples("dev"), 0.5, run.seed)
     assert sorted(kinds) == sorted({one.input["text"].rpartition(" ")[0] for one in choosing})
-    made, known = run.rung("shown"), [one.input["text"].rpartition(" ")[0] in kinds for one in telling]
+    made, known = run.rung("shown"), [one.input["text"].rpartition(" ")[0] in kinds for one in held_out]
     assert (made.dev_score, made.dev_examples) == (pytest.approx(sum(known) / 6), 6)
 
 
@@ -144,12 +144,12 @@ def test_greedy_keeps_the_prompt_as_it_is_where_examples_do_not_help(climbing: C
 
 def test_dev_is_divided_by_groups_and_nothing_is_in_both_parts() -> None:
     dev = [asked("t", f"E{at}").model_copy(update={"group": f"G{at // 3}"}) for at in range(30)]
-    choosing, telling = divided(dev, 0.5, 1)
-    assert len(choosing) + len(telling) == 30
-    assert not {one.group for one in choosing} & {one.group for one in telling}
+    choosing, held_out = split_dev(dev, 0.5, 1)
+    assert len(choosing) + len(held_out) == 30
+    assert not {one.group for one in choosing} & {one.group for one in held_out}
     assert len(choosing) == 15
     with pytest.raises(TrainingError, match="several groups to divide, found 3 of 1"):
-        divided(dev[:3], 0.5, 1)
+        split_dev(dev[:3], 0.5, 1)
 
 
 def test_what_a_prompt_fixed_and_broke_on_test_is_told_of_it(climbing: Climbing, speaker: Speaker) -> None:

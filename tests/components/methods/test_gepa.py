@@ -52,10 +52,10 @@ def test_what_the_reflecting_model_proposes_is_kept_where_it_is_better(
     made = run.rung("searched")
     prompt = prompt_of(run.artifact(made), run.columns)
     assert (prompt.system, prompt.user, made.dev_score) == (BETTER, "{text}", 1.0)
-    telling = len(parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL)).telling)
-    assert made.dev_examples == telling
+    held_out = len(parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL)).held_out)
+    assert made.dev_examples == held_out
     told = {name.removeprefix("train/"): value for name, value in notes.numbers.items()}
-    assert (told["fixed"], told["broken"], told["found_score"], told["start_score"]) == (telling, 0.0, 1.0, 0.0)
+    assert (told["fixed"], told["broken"], told["found_score"], told["start_score"]) == (held_out, 0.0, 1.0, 0.0)
     assert told["calls"] == len(speaker.asked) <= 60
     assert told["reflections"] == len(reflector.asked) >= 1
 
@@ -72,13 +72,13 @@ def test_a_reflection_reads_the_scorers_reasons_and_dev_that_nothing_is_told_on(
     assert '{"intent"' in read  # the right answer
     every = " ".join(turns[-1]["content"] for turns in reflector.asked)
     assert any(one.input["text"] in every for one in parts.reflecting)
-    assert not any(f"{one.input['text']}\n" in every for one in (*parts.comparing, *parts.telling))
+    assert not any(f"{one.input['text']}\n" in every for one in (*parts.comparing, *parts.held_out))
 
 
 def test_dev_is_divided_in_three_and_nothing_is_in_two_parts(search: Callable[..., Run]) -> None:
     run = search()
     parts = parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL))
-    names = [one.id for part in (parts.reflecting, parts.comparing, parts.telling) for one in part]
+    names = [one.id for part in (parts.reflecting, parts.comparing, parts.held_out) for one in part]
     assert sorted(names) == sorted(one.id for one in run.examples("dev"))
 
 

@@ -13,7 +13,7 @@ import pytest
 from components.engines.transformers_engine import TransformersEngine
 from components.errors import ScorerError, TrainingError
 from components.methods import Job, method_of
-from components.methods.judged_grpo import JudgedGrpoParams, certified, liked
+from components.methods.judged_grpo import JudgedGrpoParams, certified, judged_values
 from components.methods.judged_rewards import LEAST, Judging, reward_by
 from components.params import JudgeParams
 from components.records import Preference, to_json, write_jsonl
@@ -174,7 +174,7 @@ def test_the_watch_ranks_an_answer_with_the_first_one(tmp_path: Path) -> None:
     with serving(by_rule) as server:
         by = Judging(RankingJudge(judge(tmp_path, address(server))), "schema")
         dev = [example(n, "dev") for n in range(4)]
-        found = liked(of, by, dev, [URGENT, LATE, CALM, "I see."], [CALM, CALM, CALM, CALM])
+        found = judged_values(of, by, dev, [URGENT, LATE, CALM, "I see."], [CALM, CALM, CALM, CALM])
     assert found == [1.0, 0.5, 0.75, 0.0]
 
 

@@ -12,7 +12,7 @@ from components.evaluation.label_audit import Suspect
 from components.ladder import plan
 from components.ladder.plan import Sources
 from components.methods import Job, committee, method_of
-from components.methods.relabel import Mended, relabelled
+from components.methods.relabel import Relabelled, relabelled
 from components.methods.teachers import Bill
 from components.opening import Artifact
 from components.params import LadderParams
@@ -33,7 +33,7 @@ from tests.components.methods.small import (
 VOTES = ("classical", "neighbours", "audit")
 
 
-def mended(of: Job, **changes: Any) -> Mended:
+def mended(of: Job, **changes: Any) -> Relabelled:
     params: Any = settings("relabel", **{"members": VOTES, **changes})
     return relabelled(of, params, Bill())
 
@@ -45,7 +45,7 @@ def doubtful(folder: Path, number: int, **fields: Any) -> Job:
     return with_suspects(folder, [suspect(train[number], name, right[name]) for name in fields], train=train)
 
 
-def demonstration(found: Mended, number: int) -> str | None:
+def demonstration(found: Relabelled, number: int) -> str | None:
     return next((one.demonstration for one in found.train if one.id == f"train-{number:03}"), None)
 
 

@@ -13,7 +13,7 @@ from components.errors import ConfigError, EngineError, TrainingError
 from components.evaluation import classical
 from components.methods import Job, Made, method_of, teachers
 from components.methods.teacher_answers import TeacherAnswersParams, accepted
-from components.methods.teachers import Asking, Teacher, require_better
+from components.methods.teachers import Teacher, TeacherSession, require_better
 from components.opening import Artifact
 from components.records import Completion
 from components.tracking import NullTracker
@@ -45,8 +45,8 @@ def api(url: str, **changes: Any) -> dict[str, Any]:
     return {**known, **changes}
 
 
-def asking(of: Job, teacher: dict[str, Any], **changes: Any) -> Asking:
-    return Asking(of, TypeAdapter(Teacher).validate_python(teacher), **changes)
+def asking(of: Job, teacher: dict[str, Any], **changes: Any) -> TeacherSession:
+    return TeacherSession(of, TypeAdapter(Teacher).validate_python(teacher), **changes)
 
 
 def by_classifier(folder: Path) -> Job:

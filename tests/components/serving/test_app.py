@@ -12,7 +12,7 @@ import httpx
 import openai
 import pytest
 
-from components.engines import Ask, Engine, Sampling
+from components.engines import ChatRequest, Engine, Sampling
 from components.errors import RegistryError
 from components.params import ServingParams
 from components.records import Completion, Feedback, Message, Trace
@@ -40,7 +40,7 @@ def ask(address: str, content: str = "hello", **more: Any) -> Any:
 
 def test_an_answer_is_the_engines_own_to_the_champions_prompt(run_server: RunServer, engine: Engine) -> None:
     asked = [Message(role="system", content="Say it."), Message(role="user", content="Ticket: hello")]
-    expected = engine.generate([Ask("x", asked)], Sampling(max_new_tokens=12))[0]
+    expected = engine.generate([ChatRequest("x", asked)], Sampling(max_new_tokens=12))[0]
     with run_server() as address:
         found = ask(address)
         turns: list[Any] = [message.model_dump() for message in asked]
@@ -173,10 +173,10 @@ class Slow:
     def __init__(self, engine: Engine) -> None:
         self.engine, self.go, self.begun = engine, threading.Event(), threading.Event()
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         self.begun.set()
         assert self.go.wait(10)
-        return self.engine.generate(prompts, sampling)
+        return self.engine.generate(requests, sampling)
 
 
 def test_a_request_is_given_up_in_time(run_server: RunServer, follow: Callable[..., Follower], engine: Engine) -> None:

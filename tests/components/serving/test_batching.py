@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.engines import Ask, Sampling
+from components.engines import ChatRequest, Sampling
 from components.records import Completion, Message, Usage
 from components.serving.batching import Batcher
 from components.serving.champion import Served
@@ -22,22 +22,24 @@ class Echo:
     go: threading.Event = field(default_factory=threading.Event)
     batches: list[int] = field(default_factory=list[int])
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
-        self.batches.append(len(prompts))
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        self.batches.append(len(requests))
         assert self.go.wait(10)
-        if prompts[0].example_id == "bad":
+        if requests[0].example_id == "bad":
             raise RuntimeError("no")
         usage = Usage(input_tokens=1, output_tokens=1)
         return [
-            Completion(example_id=ask.example_id, text=f"{ask.messages[0].content}{k}", usage=usage, latency_ms=1.0)
-            for ask in prompts
+            Completion(
+                example_id=request.example_id, text=f"{request.messages[0].content}{k}", usage=usage, latency_ms=1.0
+            )
+            for request in requests
             for k in range(sampling.n)
         ]
 
 
 def request(engine: Echo, text: str, name: str = "x", version: int = 1, **sampling: Any) -> Request:
     served = Served(version, "grpo", engine, None, 8)
-    return Request(served, Ask(name, [Message(role="user", content=text)]), Sampling(**sampling))
+    return Request(served, ChatRequest(name, [Message(role="user", content=text)]), Sampling(**sampling))
 
 
 def texts(done: "Future[list[Completion]]") -> list[str]:
@@ -123,7 +125,7 @@ def asked(caller: str, name: str, **sampling: Any) -> Request:
 
 
 def names(batch: list[Request]) -> list[str]:
-    return [one.ask.example_id for one in batch]
+    return [one.chat.example_id for one in batch]
 
 
 def test_callers_take_turns_however_much_one_of_them_asks_for() -> None:

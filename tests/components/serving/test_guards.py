@@ -209,11 +209,11 @@ def test_a_panic_in_the_engine_ends_its_batch_alone(
 
         calm = False
 
-        def generate(self, prompts: Any, sampling: Any) -> Any:
+        def generate(self, requests: Any, sampling: Any) -> Any:
             if not self.calm:
                 self.calm = True
                 raise Panic("index out of bounds")
-            return engine.generate(prompts, sampling)
+            return engine.generate(requests, sampling)
 
     panicking = Panicking()
     with run_server(follow(opened=lambda _: panicking)) as address:

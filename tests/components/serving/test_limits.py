@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from components.engines import Ask, Engine, Sampling
+from components.engines import ChatRequest, Engine, Sampling
 from components.params import ConnectionParams, ServingParams
 from components.records import Completion
 from components.serving import Follower
@@ -143,10 +143,10 @@ class Held:
     def __init__(self, engine: Engine) -> None:
         self.engine, self.go, self.begun = engine, threading.Event(), threading.Event()
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         self.begun.set()
         assert self.go.wait(20)
-        return self.engine.generate(prompts, sampling)
+        return self.engine.generate(requests, sampling)
 
 
 def test_who_finds_no_place_to_wait_is_told_to_come_again(

@@ -8,15 +8,17 @@ from pydantic import ValidationError
 
 from components.params import ServingParams
 from components.records import Message, ToolCall
-from components.serving.protocol import ChatRequest, FeedbackRequest, ResponseFormat, Turn
+from components.serving.protocol import ChatCompletionRequest, FeedbackRequest, ResponseFormat, Turn
 from components.serving.refusals import RequestError
 
 PARAMS = ServingParams(most_new_tokens=100, most_schema_bytes=1024)
 SCHEMA = {"type": "object", "properties": {"kind": {"enum": ["refund"]}}}
 
 
-def asked(**fields: Any) -> ChatRequest:
-    return ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "late"}], **fields})
+def asked(**fields: Any) -> ChatCompletionRequest:
+    return ChatCompletionRequest.model_validate(
+        {"model": "m", "messages": [{"role": "user", "content": "late"}], **fields}
+    )
 
 
 CALL: dict[str, Any] = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -119,7 +121,7 @@ def test_null_is_as_good_as_nothing_and_a_single_stop_a_list_of_one() -> None:
     assert asked(stop=["", "a"]).stop == ("a",)
     assert asked(stream_options={}).stream_options.include_usage is False  # type: ignore[union-attr]
     with pytest.raises(ValidationError):
-        ChatRequest.model_validate([])
+        ChatCompletionRequest.model_validate([])
 
 
 def test_what_the_server_does_not_do_is_refused_by_name() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.data.shares import falls_in
-from components.engines import Ask, Sampling
+from components.engines import ChatRequest, Sampling
 from components.errors import RegistryError
 from components.params import ApiParams, FallbackParams, RoutingParams, ServingParams
 from components.prompts import Prompt
@@ -35,15 +35,15 @@ class Says:
     asked: list[str] = field(default_factory=list[str])
     confidence: float | None = None
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
-        self.asked += [ask.messages[-1].content for ask in prompts]
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        self.asked += [request.messages[-1].content for request in requests]
         usage = Usage(input_tokens=3, output_tokens=2)
         return [
             Completion(
                 example_id=one.example_id, text=self.text, usage=usage, latency_ms=1.0, error=self.error,
                 finish_reason="error" if self.error else "stop", confidence=self.confidence,
             )
-            for one in prompts
+            for one in requests
             for _ in range(sampling.n)
         ]  # fmt: skip
 
@@ -125,16 +125,16 @@ def test_requests_are_drawn_where_one_key_asks_for_all(
 class Fails(Says):
     """An engine that breaks down."""
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         raise RuntimeError("out of memory")
 
 
 class Hangs(Says):
     """An engine that takes its time."""
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         time.sleep(0.5)
-        return super().generate(prompts, sampling)
+        return super().generate(requests, sampling)
 
 
 @pytest.mark.parametrize(

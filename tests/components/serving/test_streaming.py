@@ -12,7 +12,7 @@ import httpx
 import openai
 import pytest
 
-from components.engines import Ask, Listeners, Sampling
+from components.engines import ChatRequest, Listeners, Sampling
 from components.records import Completion, Trace, Usage
 from components.serving import Follower, Journal, Outlet, Served
 from tests.components.serving.conftest import PROMPT
@@ -32,11 +32,11 @@ class Pauses:
     go: threading.Event = field(default_factory=threading.Event)
     batches: list[int] = field(default_factory=list[int])
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
-        return self.stream(prompts, sampling, {})
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        return self.stream(requests, sampling, {})
 
-    def stream(self, prompts: list[Ask], sampling: Sampling, listeners: Listeners) -> list[Completion]:
-        self.batches.append(len(prompts))
+    def stream(self, requests: list[ChatRequest], sampling: Sampling, listeners: Listeners) -> list[Completion]:
+        self.batches.append(len(requests))
         for hear in listeners.values():
             hear(self.text[: len(self.text) // 2])
         assert self.go.wait(10)
@@ -45,7 +45,7 @@ class Pauses:
         usage = Usage(input_tokens=3, output_tokens=2)
         return [
             Completion(example_id=one.example_id, text=self.text, usage=usage, latency_ms=1.0)
-            for one in prompts
+            for one in requests
             for _ in range(sampling.n)
         ]
 

@@ -10,7 +10,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from components.engines import Ask, Engine, Sampling
+from components.engines import ChatRequest, Engine, Sampling
 from components.opening import ClassifierEngine
 from components.params import ServingParams
 from components.records import Completion, Example, Message, ToolCall
@@ -223,8 +223,8 @@ def test_a_deep_schema_is_followed_or_refused_and_ends_nothing(address: str, lev
 class Silent:
     """An engine that knows no tools."""
 
-    def generate(self, prompts: list[Ask], sampling: Sampling) -> list[Completion]:
-        return [Completion.of_text(one.example_id, "said") for one in prompts]
+    def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
+        return [Completion.of_text(one.example_id, "said") for one in requests]
 
 
 def test_tools_are_refused_by_what_has_no_form_for_calls() -> None:

@@ -14,8 +14,8 @@ from components.methods.sft.trainer import AnswerTrainer
 from components.methods.sft.training import train_sft
 from components.methods.weighted_sft import (
     WeightedSftParams,
-    telling,
-    tilts_of,
+    log_weights_of,
+    require_informative,
     weights_of,
 )
 from components.models import open_model
@@ -45,39 +45,39 @@ def logged(
 
 
 def test_an_answer_weighs_by_how_far_it_is_above_what_is_usual(examples: list[Example]) -> None:
-    tilts = tilts_of(logged(examples), PARAMS)  # usual: 0.5; temperature 0.3
-    assert tilts[:2] == [pytest.approx(0.5 / 0.3), pytest.approx(-0.5 / 0.3)]
-    weights = weights_of(tilts)
+    log_weights = log_weights_of(logged(examples), PARAMS)  # usual: 0.5; temperature 0.3
+    assert log_weights[:2] == [pytest.approx(0.5 / 0.3), pytest.approx(-0.5 / 0.3)]
+    weights = weights_of(log_weights)
     assert sum(weights) / len(weights) == pytest.approx(1.0)
     assert weights[0] / weights[1] == pytest.approx(math.exp(1 / 0.3))
 
 
 def test_no_answer_weighs_more_than_allowed(examples: list[Example]) -> None:
-    tilts = tilts_of(logged(examples), PARAMS.model_copy(update={"temperature": 0.01, "most_weight": 4.0}))
-    assert max(tilts) == pytest.approx(math.log(4))
+    log_weights = log_weights_of(logged(examples), PARAMS.model_copy(update={"temperature": 0.01, "most_weight": 4.0}))
+    assert max(log_weights) == pytest.approx(math.log(4))
 
 
 def test_what_is_usual_is_that_of_the_kind_drawn_to_all(examples: list[Example]) -> None:
     easy = [one.model_copy(update={"slices": {"kind": "easy"}}) for one in examples[:4]]
     hard = [one.model_copy(update={"slices": {"kind": "hard"}}) for one in examples[4:]]
     rows = logged(easy, 1.0, 0.8) + logged(hard, 0.2, 0.0)
-    tilts = tilts_of(rows, PARAMS.model_copy(update={"usual_by": "kind"}))
+    log_weights = log_weights_of(rows, PARAMS.model_copy(update={"usual_by": "kind"}))
     # Of all 0.5; of 8 easy ones 0.9, drawn to 0.5 by five answers: (7.2 + 2.5) / 13.
-    assert tilts[0] == pytest.approx((1.0 - 9.7 / 13) / 0.3)
-    assert tilts[8] == pytest.approx((0.2 - 3.3 / 13) / 0.3)
+    assert log_weights[0] == pytest.approx((1.0 - 9.7 / 13) / 0.3)
+    assert log_weights[8] == pytest.approx((0.2 - 3.3 / 13) / 0.3)
 
 
 def test_logs_that_cannot_tell_are_refused(examples: list[Example]) -> None:
     def refused(rows: list[tuple[Example, Logged]], said: str, **changes: Any) -> None:
         params = PARAMS.model_copy(update=changes)
         with pytest.raises(TrainingError, match=said):
-            telling(rows, tilts_of(rows, params), params)
+            require_informative(rows, log_weights_of(rows, params), params)
 
     refused(logged(examples[:2]), "at least 8 logged answers with a score, found 4")
     refused(logged(examples, 0.7, 0.7), "logs cannot tell: all 16 answers scored 0.7, so none is better")
     lonely = [(one, log.model_copy(update={"score": float(at == 0)})) for at, (one, log) in enumerate(logged(examples))]
     refused(lonely, "logs cannot tell: 16 logged answers say as much as", temperature=0.05, most_weight=1e6)
-    assert telling(logged(examples), tilts_of(logged(examples), PARAMS), PARAMS).value.value > 0.9
+    assert require_informative(logged(examples), log_weights_of(logged(examples), PARAMS), PARAMS).value.value > 0.9
 
 
 def test_the_loss_of_a_row_is_multiplied_by_its_weight() -> None:
