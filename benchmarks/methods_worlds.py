@@ -13,7 +13,7 @@ from components.advice import AtHand, Feedback, Rung, Shown, Takes, Teacher
 from components.advice.ways import COSTS
 from components.evaluation.metrics import wilson
 from components.records import Logged
-from components.stages.at_hand import weighed
+from components.stages.at_hand import log_evidence
 
 if TYPE_CHECKING:
     from benchmarks.worlds import Simulated, Table
@@ -106,7 +106,7 @@ def feedback(world: "Simulated") -> Feedback:
     thumbs = opinions(world, world.world.thumbs, 31)[2]
     kinds, drawn, good = logged(world)
     lines = [Logged(example_id=str(at), text=str(drawn[at]), score=float(good[at])) for at in range(len(kinds))]
-    found = weighed(lines)
+    found = log_evidence(lines)
     return found.model_copy(update={
         "pairs": int((~opinions(world, world.world.pairs, 33)[2]).sum()), "good": int(thumbs.sum()),
         "bad": int((~thumbs).sum()),

@@ -1,8 +1,8 @@
 """The stages that DVC runs: `python -m components.stages STAGE RUN [NAME]` reads settings and calls one function.
 
-Decides which settings and paths a stage gets, what its folder holds and what the record is told; how a step is done
-is its component's business. What changes the registry is no stage but a step of a flow. A stage's module is imported
-when it is called: a stage that only counts starts at once.
+Decides which settings and paths a stage gets, what its folder holds and what goes into the record; how a step is done
+is up to its component. What changes the registry is a step of a flow, not a stage. A stage's module is imported only
+when it is called, so that a stage without heavy imports starts at once.
 """
 
 import importlib
@@ -20,20 +20,20 @@ OF_A_RUN = {
     "gate": "components.stages.gate",
     "report": "components.stages.report",
 }
-"""Stages that a run has once, and the module with the function of the stage's name: called with run and tracker."""
+"""Stages that a run has once, with the module of the function of that name, which is called with run and tracker."""
 
 OF_A_RUNG = {
     "rung": "components.stages.rungs",
     "best": "components.stages.rungs",
     "answer": "components.stages.answers",
 }
-"""Stages that a run has for each rung, or for each group of rungs; called with its name too."""
+"""Stages that a run has for each rung or group of rungs; also called with its name."""
 
 BASE_MODEL = {"pretrain": "components.stages.base_model", "examine": "components.stages.base_model"}
 """The stages of the embedded base model; called with a profile's name."""
 
 
 def call(stage: str, run: "Run", tracker: "Tracker", name: str = "") -> None:
-    """Call a stage of a run; `name` is the rung's or group's where the stage has one."""
+    """Call a stage of a run; `name` is the rung or group of those in `OF_A_RUNG`."""
     function = getattr(importlib.import_module({**OF_A_RUN, **OF_A_RUNG}[stage]), stage)
     function(run, tracker, name) if stage in OF_A_RUNG else function(run, tracker)

@@ -1,4 +1,4 @@
-"""`python -m components.stages STAGE RUN [NAME]`: what DVC calls. An error is one sentence, and the exit code 2."""
+"""`python -m components.stages STAGE RUN [NAME]`: DVC's entry point. An error is one sentence, with exit code 2."""
 
 import fcntl
 import importlib
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
     """Run one stage, or list those that make a run.
 
     Raises:
-        ConfigError: The arguments name no stage, or not exactly one run or profile.
+        ConfigError: The arguments do not name a stage and exactly one run or profile.
     """
     stage, *words = arguments or [""]
     if stage in BASE_MODEL and len(words) == 1:
@@ -43,27 +43,27 @@ def main(arguments: list[str]) -> None:
     elif (stage in OF_A_RUN and len(words) == 1) or (stage in OF_A_RUNG and len(words) == 2):
         climb(stage, *words)
     else:
-        known = ", ".join((*BASE_MODEL, *OF_A_RUN))
+        stages = ", ".join((*BASE_MODEL, *OF_A_RUN))
         raise ConfigError(
-            f"expected NAME RUN with NAME one of {known}, or NAME RUN RUNG with NAME one of {', '.join(OF_A_RUNG)}, "
+            f"expected NAME RUN with NAME one of {stages}, or NAME RUN RUNG with NAME one of {', '.join(OF_A_RUNG)}, "
             f"found {' '.join(arguments)!r}"
         )
 
 
 def making(run: Run) -> list[StageNode]:
-    """The stages that make something, in order: all before the decision."""
+    """The stages before the decision, in order."""
     return [node for node in nodes(run) if node.command[0] not in ("gate", "report")]
 
 
 def climb(stage: str, name: str, part: str = "") -> None:
-    """Run a stage: alone, or as one of the processes that a stage launched to train together."""
+    """Run a stage: as a process of its own, or as a worker of a stage that trains with several processes."""
     run = Run.load(name)
     if not os.environ.get(WORKER):
         if python := other_python(needed(run, stage, part), os.environ):
             go_on_in(python, "components.stages", list(filter(None, (stage, name, part))))
         with alone("-".join(filter(None, (name, stage, part)))):
             recorded(stage, run, part)
-    elif os.environ.get("RANK", "0") == "0":  # the main one of them
+    elif os.environ.get("RANK", "0") == "0":  # the main worker
         with joined_run(os.environ[PARENT]) as tracker:
             call(stage, run, tracker, part)
     else:
@@ -73,7 +73,7 @@ def climb(stage: str, name: str, part: str = "") -> None:
 
 
 def needed(run: Run, stage: str, part: str) -> Environment:
-    """The environment that a stage says it needs."""
+    """The environment that a stage declares."""
     if run.profile.environment == "base":
         return "base"
     words = tuple(filter(None, (stage, run.name, part)))
@@ -82,7 +82,7 @@ def needed(run: Run, stage: str, part: str) -> Environment:
 
 
 def recorded(stage: str, run: Run, part: str) -> None:
-    """Run a stage as a run of the record, and write down how it went."""
+    """Run a stage as an MLflow run, and write its stage record."""
     started, full = time.monotonic(), f"{stage}-{part}" if part else stage
     tags = {
         "run": run.name,
@@ -91,26 +91,26 @@ def recorded(stage: str, run: Run, part: str) -> None:
         **({"rung": part} if part else {}),
         "git_commit": git_commit(),
         "params_hash": digest(run.workload, run.profile, run.seed),
-        "threads": str(threads()),  # sums are rounded by how they are shared out: others give other weights
+        "threads": str(threads()),  # another number of threads rounds sums differently, and gives other weights
     }
     shown = part if stage == "rung" else f"{run.name}/{full}"  # rungs are what people compare
     with open_run(run.workload.name, shown, tags, os.environ.get(PARENT)) as tracker:
         tracker.params({**run.setting})
-        os.environ[PARENT] = str(tracker.run_id)  # processes that this stage launches record in it
+        os.environ[PARENT] = str(tracker.run_id)  # workers that this stage launches record in this run
         call(stage, run, tracker, part)
         seconds = time.monotonic() - started
         tracker.metrics({"stage_seconds": seconds})
         judge_usd = tell_judge(run, tracker)
-    done = StageRecord(stage=full, seconds=seconds, mlflow_run_id=tracker.run_id, judge_usd=judge_usd)
-    write_record(run.folder / "stages" / f"{full}.json", done)
+    record = StageRecord(stage=full, seconds=seconds, mlflow_run_id=tracker.run_id, judge_usd=judge_usd)
+    write_record(run.folder / "stages" / f"{full}.json", record)
 
 
 @contextmanager
 def alone(name: str) -> Generator[None]:
-    """Refuse to run a stage twice at the same time.
+    """Hold a stage's lock, so that it does not run twice at the same time.
 
     Raises:
-        ConfigError: Another process runs it.
+        ConfigError: Another process runs the stage.
     """
     path = STATE / "locks" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def alone(name: str) -> Generator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process when the one that started it is gone: what nobody waits for must not hold locks and cores."""
+    """End this process when its parent is gone: an abandoned stage must not hold locks and cores."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -135,7 +135,7 @@ def end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    os.umask(0o077)  # as the command line does: DVC may have been started by hand
+    os.umask(0o077)  # as the command line does, since DVC may have been started by hand
     os.environ.update(straightened(os.environ))
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
@@ -144,7 +144,7 @@ if __name__ == "__main__":
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if os.environ.get("RANK", "0") == "0":
         logging.getLogger("components").setLevel(logging.INFO)
-    else:  # of several processes one tells people how it goes
+    else:  # only the main worker shows progress
         os.environ["TQDM_DISABLE"] = "1"
     end_with_parent()
     try:

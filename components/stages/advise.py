@@ -1,6 +1,6 @@
-"""Advice on a run: the evidence that there is, the rung that follows from it, and afterwards whether that was right.
+"""Advice on a run: the evidence so far, the rung that it suggests, and later whether that was right.
 
-No stage of DVC's graph: it may be asked for at any point, also before the first stage, and changes no result.
+It is no stage of DVC's graph: it may be asked for at any time, even before the first stage, and changes no result.
 """
 
 import logging
@@ -23,18 +23,18 @@ log = logging.getLogger(__name__)
 
 
 class Settled(Record):
-    """Whether there was advice to settle. Always written: the report depends on the folder."""
+    """Whether there was advice to settle. Always written, because the report depends on the folder."""
 
     advised: bool
 
 
 def advise_run(run: Run, tracker: Tracker, params: AdviceParams) -> Advice:
-    """The next rung of a run; the advice is kept in `artifacts/<run>/advice/` and in the record.
+    """Advise the next rung of a run; the advice is kept in `artifacts/<run>/advice/` and in the record.
 
-    Where the data stage has not run yet, the data are prepared first.
+    If the data stage has not run yet, the data are prepared first.
 
     Raises:
-        ConfigError: The workload is an agent's: what is measured here are answers.
+        ConfigError: The workload is an agent's, which advice does not support.
     """
     if run.workload.agent is not None:
         raise ConfigError(
@@ -60,20 +60,20 @@ def advise_run(run: Run, tracker: Tracker, params: AdviceParams) -> Advice:
 
 
 def advised(run: Run) -> Advice | None:
-    """The last advice on a run, None where nobody asked for one."""
+    """The last advice on a run; None if there is none."""
     path = run.advice_folder / FILE
     return read_record(path, Advice) if path.is_file() else None
 
 
 def settle(run: Run, tracker: Tracker) -> None:
-    """Write down what became of the last advice, by the rungs that were measured since.
+    """Record whether the last advice was right, by the rungs that were measured since.
 
-    Where a run follows an advice up the ladder that this named, both keep the outcome. A step of the flow and no stage:
-    it goes on in the folder that the report reads.
+    If a run follows advice up the ladder that it named, both keep the outcome. This is a step of the flow and no stage:
+    it updates the folder that the report reads.
     """
-    usual = replace(run, name=f"{run.workload.name}-{run.profile.name}")  # whom `gradus advise` asks
-    known = (advised(run), _followed(run, usual))
-    given = max((one for one in known if one is not None), key=lambda advice: advice.at, default=None)
+    usual = replace(run, name=f"{run.workload.name}-{run.profile.name}")  # the run that `gradus advise` advises
+    candidates = (advised(run), _followed(run, usual))
+    given = max((each for each in candidates if each is not None), key=lambda advice: advice.at, default=None)
     write_record(run.advice_folder / "settled.json", Settled(advised=given is not None))
     became = outcome(given, evaluated(run).rungs, run.advice.min_gain) if given and given.outcome is None else None
     if given is None or became is None:
@@ -88,7 +88,7 @@ def settle(run: Run, tracker: Tracker) -> None:
 
 
 def _followed(run: Run, usual: Run) -> Advice | None:
-    """The advice that sent one up this run's ladder, with the same data; None where none did."""
+    """The usual run's advice, if it named this run's ladder for the same data."""
     given = advised(usual)
     if given is None or given.evidence.at_hand.ladders.get(given.choice.rung) != run.ladder:
         return None

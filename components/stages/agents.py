@@ -1,4 +1,4 @@
-"""Tries at an agent's workload outside of a climb: one shown, and the scorer on trial."""
+"""An agent's tries outside of a climb: one to look at, and those of the scorer's certificate."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ BATCH_TOKENS = 8192
 
 
 class Played(Record):
-    """A try and what it is worth; `failure` says why the scorer could not decide."""
+    """A try and its score; `failure` says why there is no score."""
 
     trajectory: Trajectory
     score: Score | None
@@ -40,13 +40,13 @@ class Played(Record):
 
 
 def played(name: str, case: int, seed: int, model: Path | None) -> Played:
-    """A try at one case: by a model, greedily, or by the case's demonstration where there is none.
+    """A try at one case: by a model, greedily, or without one by replaying the case's demonstration.
 
-    A model with a prompt beside it, as rungs leave them, is asked with that one, others with the workload's best told.
+    A model folder with a prompt in it, such as a rung's, is asked with that prompt, others with the workload's last.
 
     Raises:
         ConfigError: There is no such workload, or it is no agent's.
-        EngineError: The folder holds no model that opens, or one whose template knows no tools.
+        EngineError: The folder holds no model that opens, or its chat template does not support tools.
     """
     workload, agent = _workload(name)
     example = _cases(workload, case + 1, seed)[case]
@@ -63,11 +63,11 @@ def played(name: str, case: int, seed: int, model: Path | None) -> Played:
 
 
 def certified(name: str, cases: int, seed: int) -> dict[str, Exploit]:
-    """What each agent without work earns, and the share of cases that it passes, as in the workload's certificate.
+    """What each agent that does no work earns, and the share of cases that it passes, as in the certificate.
 
     Raises:
         ConfigError: There is no such workload, or it is no agent's.
-        ScorerError: The scorer cannot decide on more than `scorer.max_failed_share`.
+        ScorerError: The scorer fails on more than `scorer.max_failed_share`.
     """
     workload, agent = _workload(name)
     scorer, failures = build(workload.scorer, workload.output), Failures(workload.scorer.max_failed_share)
@@ -82,7 +82,7 @@ def certified(name: str, cases: int, seed: int) -> dict[str, Exploit]:
 
 
 def turns_of(trajectory: Trajectory) -> list[str]:
-    """The assistant's turns of a try, with calls as models write them."""
+    """The assistant's turns of a try, with calls in the models' format."""
     return [
         message.content + "".join(call_text(call.name, call.arguments) for call in message.tool_calls)
         for message in trajectory.messages
@@ -91,13 +91,13 @@ def turns_of(trajectory: Trajectory) -> list[str]:
 
 
 def _cases(workload: Workload, n: int, seed: int) -> list[Example]:
-    """So many tasks of a seed."""
+    """The first `n` tasks of a seed."""
     assert isinstance(workload.source, GeneratedSource)
     return list(generated(workload, workload.source.model_copy(update={"seed": seed}), n))
 
 
 def _prompt(workload: Workload, model: Path | None) -> Prompt:
-    """The prompt beside a model, or the last of the workload's, which says most."""
+    """The prompt in the model's folder, or the workload's last one, which is the most detailed."""
     columns = input_columns(workload)
     if model is not None and (model / f"{PROMPT_FILE}.md").is_file():
         return replace(load_prompt(model, PROMPT_FILE, columns), name=workload.trained_prompt)

@@ -1,7 +1,7 @@
-"""The stage `answer`: what a rung answers, and what each answer is worth. Nothing that comes later scores it again.
+"""The stage `answer`: a rung's answers and their scores. Nothing later scores them again.
 
-Decides on which examples a rung answers: all on test; on the sealed split and the must-pass cases the contenders. An
-agent tries each task of test and sealed as often as its settings say, and leaves its tries.
+Decides which examples a rung answers: every rung test, contenders also the sealed split and the must-pass cases. An
+agent tries each task of test and sealed as often as its settings say; its tries are kept.
 """
 
 import logging
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Answered(Record):
-    """How a rung answered: seconds that its answers to test took together, and the SHA-256 of what answered."""
+    """How a rung answered: the seconds that all answers to test took, and the artifact's SHA-256."""
 
     seconds: float
     digest: str
@@ -46,7 +46,7 @@ def answer(run: Run, tracker: Tracker, name: str) -> None:
     """Let a rung answer, and score its answers.
 
     Raises:
-        ScorerError: The scorer cannot decide on more than `scorer.max_failed_share`.
+        ScorerError: The scorer fails on more than `scorer.max_failed_share`.
     """
     made, folder = run.rung(name), answers_folder(run, name)
     opened, artifact = opened_rung(run, made), run.artifact(made)
@@ -62,37 +62,39 @@ def answer(run: Run, tracker: Tracker, name: str) -> None:
             _keep(run, name, MUST_PASS, run.must_pass, opened.answer(run.must_pass, run.seed))
     done = Answered(seconds=answers.seconds, digest=folder_digest(artifact.folder), contends=contends)
     write_record(folder / "answered.json", done)
-    right = sum(one.score.passed for one in judged if one.score) / max(1, sum(one.score is not None for one in judged))
-    valid = sum(one.valid for one in judged) / len(judged)
+    right = sum(judgement.score.passed for judgement in judged if judgement.score) / max(
+        1, sum(judgement.score is not None for judgement in judged)
+    )
+    valid = sum(judgement.valid for judgement in judged) / len(judged)
     log.info("%s: %.1f %% right, %.1f %% valid.", name, 100 * right, 100 * valid)
     tracker.metrics({"test/accuracy": right, "test/validity": valid})
 
 
 def is_contender(run: Run, name: str) -> bool:
-    """Whether a rung may become champion: each one that stands alone, and of a group the best; none of a first look."""
+    """Whether a rung may become champion: it has no group or is its group's best, and the run is no first look."""
     group = run.planned(name).group
     return run.first_look is None and (group is None or run.resolved(group) == name)
 
 
 def opened_rung(run: Run, made: Rung) -> Opened:
-    """What answers for a rung."""
+    """A rung's artifact, opened."""
     return open_artifact(run.artifact(made), run.workload, run.profile, run.columns)
 
 
 def opened_version(run: Run, version: Version) -> Opened:
-    """What answers for a registered version, with the prompt that it was registered with.
+    """A registered version, opened with the prompt that it was registered with.
 
     Raises:
-        RegistryError: Its files are not those that were registered.
+        RegistryError: Its files differ from those that were registered.
     """
     return open_artifact(whole(version).artifact, run.workload, run.profile, run.columns)
 
 
 def judge(run: Run, name: str, examples: Sequence[Example], completions: Sequence[Completion]) -> list[Judged]:
-    """What answers are worth by the workload's scorer, in the order of the examples.
+    """Answers judged by the workload's scorer, in the order of the examples.
 
     Raises:
-        ScorerError: The scorer cannot decide on more than `scorer.max_failed_share`.
+        ScorerError: The scorer fails on more than `scorer.max_failed_share`.
     """
     by = Judging(scorer(run), run.workload.output, run.workload.scorer.max_failed_share)
     return judge_answers(name, examples, completions, by)
@@ -108,7 +110,7 @@ def _keep(
 
 
 def answers_folder(run: Run, name: str) -> Path:
-    """Where a rung's answers lie."""
+    """The folder of a rung's answers."""
     return run.folder / "answers" / name
 
 
@@ -123,12 +125,16 @@ def completions_of(run: Run, split: SplitName | Pinned, name: str) -> list[Compl
 
 
 def judged_of(run: Run, split: SplitName | Pinned, name: str) -> list[Judged]:
-    """What a rung's answers on a split are worth."""
+    """A rung's judged answers on a split."""
     return read_jsonl(answers_folder(run, name) / f"{split}.scores.jsonl", Judged)
 
 
 def failed_cases(run: Run, name: str) -> tuple[str, ...]:
-    """The must-pass cases that a contender does not answer right."""
+    """The must-pass cases that a contender fails."""
     if not run.must_pass:
         return ()
-    return tuple(one.example_id for one in judged_of(run, MUST_PASS, name) if not (one.score and one.score.passed))
+    return tuple(
+        judgement.example_id
+        for judgement in judged_of(run, MUST_PASS, name)
+        if not (judgement.score and judgement.score.passed)
+    )

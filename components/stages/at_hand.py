@@ -1,7 +1,6 @@
-"""What a run's advice may use beside demonstrations and a scorer, and what its rungs would take on this machine.
+"""What a run's advice may use besides demonstrations and a scorer, and what rungs would take on this machine.
 
-Looks what is there, tries examples in the prompt once, and prices by what was measured here. Decides from how many
-times a trained rung's tokens a prompt is long.
+Looks for what is available, tries examples in the prompt once, and estimates costs from measurements on this machine.
 """
 
 import shutil
@@ -20,7 +19,7 @@ from components.evaluation.off_policy import Limits, off_policy
 from components.evaluation.paired import mean_of
 from components.ladder import PlannedRung
 from components.methods import ADVISED, advised_as, method_of
-from components.methods.weighted_sft import WeightedSftParams, tilts_of
+from components.methods.weighted_sft import WeightedSftParams, log_weights_of
 from components.params import GeneratedSource, LadderParams, load
 from components.records import (
     AnyRecord,
@@ -38,19 +37,19 @@ from components.stages.rungs import feedback_files, job_of
 from components.tracking import NullTracker
 
 Named = dict[Rung, tuple[str, dict[str, Any]]]
-FIRST = ("standard", "feedback")  # the latter's pairs are people's, as those that advice knows
+FIRST = ("standard", "feedback")  # the pairs of the latter are people's, as in the advice
 UPDATES = 2.0  # RL takes about as long for its updates as for its rollouts (triage on two cores)
-LONG_PROMPT = 1.5
-# What draws answers of its own, and what trains on as many demonstrations as there are.
+LONG_PROMPT = 1.5  # times the tokens of the trained models' prompt
+# Rungs that draw their own answers, and rungs that train on all demonstrations.
 DRAWING: tuple[Rung, ...] = ("rejection_sampling", "reward", "judged_grpo", "on_policy_distillation")
 TRAINING: tuple[Rung, ...] = ("imitate", "relabel", "synthetic", "label", "teacher_answers", "rejection_sampling")
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured here: answers an hour, and seconds of a training on all demonstrations.
+    """Measured on this machine: answers an hour, and the seconds of a training on all demonstrations.
 
-    `usd_setup` is people's work for the first model of one's own, `teacher_usd` what a teacher's answer costs.
+    `usd_setup` is people's work for the first owned model, `teacher_usd` the price of one teacher's answer.
     """
 
     calls_per_hour: float
@@ -59,29 +58,29 @@ class Speed:
     teacher_usd: float = 0.0
 
 
-def at_hand(run: Run, standing: Standing, known: Feedback, speed: Speed | None) -> AtHand:
-    """Everything that may be used."""
+def at_hand(run: Run, standing: Standing, feedback: Feedback, speed: Speed | None) -> AtHand:
+    """Everything that advice may use."""
     api, named = run.profile.prompting is not None, _named()
     return AtHand(
         shown=shown(run, standing) if run.advice.try_examples and standing.makes == "prompt" else None,
         reflects=api,
         teacher=teacher(run, standing) if api else None,
         invents=isinstance(run.workload.source, GeneratedSource),
-        takes=takes(run, speed, known, named) if speed else {},
+        takes=takes(run, speed, feedback, named) if speed else {},
         ladders={rung: ladder for rung, (ladder, _) in named.items()},
         usd_per_point=worth(run),
     )
 
 
 def worth(run: Run) -> float | None:
-    """What a point of accuracy is worth over the horizon, in US dollars, where an error's price is declared."""
+    """The value of a point of accuracy over the horizon, in US dollars; None if no price of errors is declared."""
     economics = run.workload.economics
     calls = run.workload.traffic.calls_per_year * economics.horizon_years
     return economics.usd_per_error * calls / 100 or None
 
 
 def shown(run: Run, standing: Standing) -> Shown:
-    """The best prompt with the likest examples of train in it, on as many of dev as the others; tried once."""
+    """The best prompt with the most similar train examples, scored once on as much of dev as other prompts."""
     made = run.rung(standing.name)
     method = method_of("few_shot")
     settings = method.params.model_validate({"dev_examples": run.profile.dev_examples})
@@ -100,7 +99,7 @@ def shown(run: Run, standing: Standing) -> Shown:
 
 
 def teacher(run: Run, standing: Standing) -> Teacher | None:
-    """The model behind the API, under the best prompt: it may teach one of one's own what it answers."""
+    """The API's model with the best prompt, as a possible teacher."""
     best = incumbent(run)
     made = run.rung(best) if best else None
     if made is None or made.dev_score is None:
@@ -112,40 +111,41 @@ def teacher(run: Run, standing: Standing) -> Teacher | None:
     )  # fmt: skip
 
 
-def said(run: Run) -> Feedback:
-    """What people and production said, and what logs promise by their weights."""
+def feedback_of(run: Run) -> Feedback:
+    """How much feedback there is, and what scored logs promise."""
 
     def lines(kind: str, record: type[AnyRecord]) -> list[AnyRecord]:
         files = (path for path in feedback_files(run, kind) if path.is_file())
         return [line for path in files for line in read_jsonl(path, record)]
 
     thumbs, logs = lines(THUMBS, Thumb), lines(LOGS, Logged)
-    return weighed(logs).model_copy(update={
+    return log_evidence(logs).model_copy(update={
         "pairs": len(lines(PREFERENCES, Preference)),
         "good": sum(thumb.good for thumb in thumbs),
         "bad": sum(not thumb.good for thumb in thumbs),
     })  # fmt: skip
 
 
-def weighed(logs: list[Logged]) -> Feedback:
-    """What scored logs say: their mean score, and that of the policy which advantage weights lean to."""
+def log_evidence(logs: list[Logged]) -> Feedback:
+    """Evidence from scored logs: their mean score, and the estimated score of the policy that their weights favour."""
     scores = [answer.score for answer in logs]
     counted = Feedback(logs=len(logs), uneven_logs=len(set(scores)) > 1)
     if len(logs) < 2 or not counted.uneven_logs:
         return counted
-    params = WeightedSftParams.model_construct()  # its usual weights; nothing is trained by them
+    params = WeightedSftParams.model_construct()  # only for its default weighting
     blank = Example(id="", input={}, demonstration="", reference="", group="")
     limits = Limits(float("inf"), params.least_effective, params.least_answers)
-    leant = off_policy(scores, tilts_of([(blank, answer) for answer in logs], params), limits)
+    estimate = off_policy(scores, log_weights_of([(blank, answer) for answer in logs], params), limits)
     mean = mean_of(np.array(scores), None, (0.0, 1.0))
-    update = {"logged": mean, "leans": leant.value, "effective": leant.effective, "silent": leant.silent}
+    update = {"logged": mean, "leans": estimate.value, "effective": estimate.effective, "silent": estimate.silent}
     return counted.model_copy(update=update)
 
 
 def shortening(run: Run, standing: Standing, dev: list[Example], calls_per_hour: float | None) -> Case | None:
-    """A long prompt of a model of one's own beside the trained, short one: what their tokens cost on the machine.
+    """The cost of an owned model's long prompt against the short, trained one's.
 
-    None where an API answers prompts, where no prompt stands, or where it is not long. Time is taken to go by tokens.
+    None if an API answers prompts, if no prompt stands, or if it is not long. Assumes that time is proportional to
+    tokens.
     """
     if run.profile.prompting is not None or standing.makes != "prompt" or calls_per_hour is None:
         return None
@@ -165,11 +165,15 @@ def shortening(run: Run, standing: Standing, dev: list[Example], calls_per_hour:
     )
 
 
-def takes(run: Run, speed: Speed, known: Feedback, named: Named) -> dict[Rung, Takes]:
-    """What rungs would take: draws at the speed of answers, trainings at that of the trials, a teacher's price."""
+def takes(run: Run, speed: Speed, feedback: Feedback, named: Named) -> dict[Rung, Takes]:
+    """What rungs would take: draws at the measured speed of answers, trainings at that of trials, teachers' prices."""
     machine, n = run.prices.machine(run.profile.machine), max(1, len(run.examples("train")))
     seconds: dict[Rung, float] = {rung: speed.training_seconds for rung in TRAINING}
-    opinions: dict[Rung, int] = {"pairs": 2 * known.pairs, "thumbs": known.good + known.bad, "weighted_sft": known.logs}
+    opinions: dict[Rung, int] = {
+        "pairs": 2 * feedback.pairs,
+        "thumbs": feedback.good + feedback.bad,
+        "weighted_sft": feedback.logs,
+    }
     seconds |= {rung: speed.training_seconds * count / n for rung, count in opinions.items() if count}
     for rung in DRAWING:
         draws = drawn(_settings(run, rung, named))
@@ -183,7 +187,7 @@ def takes(run: Run, speed: Speed, known: Feedback, named: Named) -> dict[Rung, T
 
 
 def drawn(settings: Mapping[str, Any]) -> int:
-    """Answers that a method draws, by its settings: all at once, or some at every step."""
+    """How many answers a method draws by its settings, before training or at every step."""
     each = settings.get("generations", 1)
     if "sampled_prompts" in settings:
         return settings["sampled_prompts"] * each
@@ -191,7 +195,7 @@ def drawn(settings: Mapping[str, Any]) -> int:
 
 
 def _settings(run: Run, rung: Rung, named: Named) -> dict[str, Any]:
-    """A method's settings on the profile, as the ladder that has it changes them."""
+    """A method's settings on the profile, with the changes of the ladder that has it."""
     name = ADVISED.get(rung, rung)
     method, given = method_of(name), run.profile.methods
     usual = {key: field.default for key, field in method.params.model_fields.items() if not field.is_required()}
@@ -200,10 +204,10 @@ def _settings(run: Run, rung: Rung, named: Named) -> dict[str, Any]:
 
 
 def _named() -> Named:
-    """Rung → a ladder that has its method, and the settings there: one of those that come `FIRST` before others."""
+    """Rung → a ladder that has its method, preferably one of `FIRST`, and the settings there."""
     ladders = {path.stem: load(path, LadderParams) for path in sorted(LADDERS.glob("*.yaml"))}
-    known = dict[str, tuple[str, dict[str, Any]]]()
+    ladder_of = dict[str, tuple[str, dict[str, Any]]]()
     for name in sorted(ladders, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
         for params in ladders[name].rungs.values():
-            known.setdefault(advised_as(params), (name, params.settings))
-    return {rung: known[rung] for rung in COSTS if rung in known}
+            ladder_of.setdefault(advised_as(params), (name, params.settings))
+    return {rung: ladder_of[rung] for rung in COSTS if rung in ladder_of}

@@ -1,6 +1,6 @@
 """The stage `audit`: which demonstrations look wrong, before a model imitates them.
 
-Leaves the audit's figures, and the suspects for people to look at as lines of JSON and as a table.
+Writes the audit's figures, and the suspects for people to review, as JSON lines and as a table.
 """
 
 import csv
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 def audit_folder(run: Run) -> Path:
-    """Where `audit.json`, `suspects.jsonl` and `suspects.csv` of a run lie."""
+    """The folder with `audit.json`, `suspects.jsonl` and `suspects.csv` of a run."""
     return run.folder / "audit"
 
 
 def audit(run: Run, tracker: Tracker) -> None:
-    """Train demonstrations that are more likely wrong than right, surest first, and the ceiling that they set."""
+    """Write the train demonstrations that are probably wrong, surest first, and the ceiling that they set."""
     folder, (summary, listed) = audit_folder(run), _tries(run) if run.workload.agent else _answers(run)
     write_jsonl(folder / SUSPECTS, listed)
     write_table(folder / "suspects.csv", listed)
@@ -43,36 +43,36 @@ def audit(run: Run, tracker: Tracker) -> None:
 def _answers(run: Run) -> tuple[Audit, list[Suspect]]:
     """The audit of answers, by their fields."""
     examples, schema = run.examples("train"), run.workload.output
-    found = doubts(examples, schema, run.columns, run.audit, run.seed)
-    listed = suspects(examples, found, run.audit, schema)
-    return summarise(examples, found, listed, [field.name for field in fields_of(schema).leaves]), listed
+    opinions = doubts(examples, schema, run.columns, run.audit, run.seed)
+    listed = suspects(examples, opinions, run.audit, schema)
+    return summarise(examples, opinions, listed, [field.name for field in fields_of(schema).leaves]), listed
 
 
 def _tries(run: Run) -> tuple[Audit, list[Suspect]]:
     """The audit of an agent's tries, by the workload's scorer."""
     examples = run.examples("train")
-    outcomes = score_all(scorer(run), [(one, completion_of(demonstrated(one))) for one in examples])
+    outcomes = score_all(scorer(run), [(example, completion_of(demonstrated(example))) for example in examples])
     Failures(run.workload.scorer.max_failed_share).add(outcomes)
     listed = suspect_tries(examples, outcomes)
     return summarise_tries(outcomes, listed), listed
 
 
-def in_words(found: Audit) -> str:
+def in_words(audit: Audit) -> str:
     """The audit in a sentence."""
-    if found.ceiling is None:
-        return f"None of the fields can be judged by other demonstrations: {', '.join(found.unseen)}."
-    share = 100 * found.expected_wrong / found.demonstrations
-    unseen = f"; fields that it cannot judge: {', '.join(found.unseen)}" if found.unseen else ""
+    if audit.ceiling is None:
+        return f"None of the fields can be judged by other demonstrations: {', '.join(audit.unseen)}."
+    share = 100 * audit.expected_wrong / audit.demonstrations
+    unseen = f"; fields that it cannot judge: {', '.join(audit.unseen)}" if audit.unseen else ""
     return (
-        f"{found.suspects:,} of {found.demonstrations:,} demonstrations look wrong, {share:.1f} % are expected to be"
+        f"{audit.suspects:,} of {audit.demonstrations:,} demonstrations look wrong, {share:.1f} % are expected to be"
         f"{unseen}."
     )
 
 
 def write_table(path: Path, listed: Sequence[Suspect]) -> None:
-    """Write suspects as csv, with an empty column for what a person says."""
+    """Write suspects as csv, with an empty column for a person's answer."""
     names = list(Suspect.model_fields)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [*names, "right_value"])
         writer.writeheader()
-        writer.writerows([{**one.model_dump(), "right_value": ""} for one in listed])
+        writer.writerows([{**suspect.model_dump(), "right_value": ""} for suspect in listed])

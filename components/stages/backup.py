@@ -1,7 +1,7 @@
-"""A project in one file, taken while its services run, and made again in another folder.
+"""Backs up a project to one file while its services run, and restores it in another folder.
 
-Decides what belongs to it: code, settings, data, artifacts and state, with the branches of git; and what does not:
-what is made again by itself (caches, environments, checkpoints, checked-out branches), logs, and secrets.
+Decides what is included: code, settings, data, artifacts and state, with the branches of git; and what is not: what can
+be made again (caches, environments, checkpoints, checked-out branches), logs, and secrets.
 """
 
 import hashlib
@@ -21,30 +21,30 @@ from components.data.versions import git
 from components.errors import ConfigError, DataError
 from components.records import Record, read_record
 
-MANIFEST, BUNDLE = "backup.json", "backup.bundle"  # beside the project's files, which no project has
+MANIFEST, BUNDLE = "backup.json", "backup.bundle"  # names that no project uses
 LEFT_OUT = (
     ".git", ".venv", ".env", ".dvc/cache", ".dvc/tmp", ".dvc/config.local", "build", "dist",
     "state/logs", "state/locks", "state/compiled", "state/training",
     "state/up/logins.json", "state/up/services.json", "state/up/supervisord.pid",
 )  # fmt: skip
-CHECKED_OUT = ("state/retrain", "state/reproduce")  # what became of them stands beside the branches that they check out
+CHECKED_OUT = ("state/retrain", "state/reproduce")  # only the outcomes are kept, not the checked-out branches
 CACHES = frozenset({"__pycache__", ".pytest_cache", ".ruff_cache", ".import_linter_cache", ".hypothesis"})
-BESIDE = ("-wal", "-shm", "-journal", ".part")  # of a database, or half written
-FIRST = ("state/spool",)  # its records leave it for the lake: read the other way round, some would be in neither
+BESIDE = ("-wal", "-shm", "-journal", ".part")  # a database's side files, or half-written files
+FIRST = ("state/spool",)  # its records move to the lake: if that were read first, some would be in neither
 _SQLITE = b"SQLite format 3\0"
 
 
 class Manifest(Record):
-    """What a backup holds: SHA-256 of every file by its path, and where git's HEAD was (empty without a repository)."""
+    """A backup's contents: each file's SHA-256 by its path, and git's HEAD (empty without a repository)."""
 
     head: str
     files: dict[str, str]
 
 
 def backup(project: Path, file: Path) -> Manifest:
-    """Write a project to a file, readable by its owner alone; complete or not at all.
+    """Write a project to a file, readable only by its owner; complete or not at all.
 
-    Databases are copied by SQLite's own backup, so that a service that writes meanwhile does no harm.
+    Databases are copied by SQLite's own backup, so that a service may write meanwhile.
 
     Raises:
         ConfigError: The file exists, or cannot be written.
@@ -55,7 +55,7 @@ def backup(project: Path, file: Path) -> Manifest:
     try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw:
             manifest = _written(project, raw, leave_out={file.resolve(), part.resolve()})
-        os.link(part, file)  # fails where somebody else has made it meanwhile
+        os.link(part, file)  # fails if it was created meanwhile
     except OSError as error:
         raise ConfigError(f"expected a file that can be written for the backup, found {error} ({file})") from error
     finally:
@@ -64,11 +64,11 @@ def backup(project: Path, file: Path) -> Manifest:
 
 
 def restore(file: Path, folder: Path) -> Manifest:
-    """Make a project of a backup in a new folder, after every file in it has the digest that was taken then.
+    """Restore a backup to a new folder, once all files have the digests in its manifest.
 
     Raises:
-        ConfigError: The folder holds something, or cannot be written.
-        DataError: The file is no whole backup.
+        ConfigError: The folder is not empty, or cannot be written.
+        DataError: The file is not a complete backup.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"expected a new or empty folder for the project, found {folder}; nothing is overwritten")
@@ -109,7 +109,7 @@ def _written(project: Path, raw: IO[bytes], leave_out: set[Path]) -> Manifest:
 
 
 def _files(project: Path, leave_out: set[Path]) -> Iterator[tuple[str, Path]]:
-    """The files of a project by their names, databases first: what they speak of is written before they do."""
+    """A project's files by name, databases first: files that they refer to were written before."""
     paths = [*_walk(project, project, leave_out)]
     paths += _harvests(project)
     first = [path for path in paths if _is_database(path)]
@@ -134,7 +134,7 @@ def _walk(folder: Path, project: Path, leave_out: set[Path]) -> Iterator[Path]:
 
 
 def _harvests(project: Path) -> Iterator[Path]:
-    """What DVC keeps of production's answers, for all branches: git has only their digests."""
+    """The harvested answers in DVC's cache, for all branches: git has only their digests."""
     pattern = "data/*/harvest/*.dvc"
     texts = [path.read_text(encoding="utf-8") for path in sorted(project.glob(pattern))]
     if _repository(project):
@@ -148,12 +148,12 @@ def _harvests(project: Path) -> Iterator[Path]:
 
 
 def _repository(project: Path) -> bool:
-    """Whether the project is a git repository, and not a folder of a larger one."""
+    """Whether the project is itself a git repository, not a folder within one."""
     return (project / ".git").exists()
 
 
 def _bundle(project: Path, file: Path) -> str:
-    """All branches of git in one file; where HEAD was, empty where there is no repository of the project's own."""
+    """Bundle all branches of git in one file; returns HEAD, empty if the project is no repository."""
     if not _repository(project):
         return ""
     git(project, "bundle", "create", "--quiet", str(file), "--all")
@@ -169,7 +169,7 @@ def _is_database(path: Path) -> bool:
 
 
 def _add(archive: tarfile.TarFile, name: str, path: Path, scratch: Path) -> str | None:
-    """Put a file into the archive as it is at one moment; its digest, None where it has gone meanwhile."""
+    """Add a consistent copy of a file to the archive; returns its digest, None if the file has gone meanwhile."""
     copy = scratch / "copy"
     try:
         if _is_database(path):
@@ -191,13 +191,13 @@ def _digest(path: Path) -> str:
 
 
 def _unpacked(file: Path, folder: Path) -> Manifest:
-    """The files of a backup in a folder, as they were.
+    """Unpack a backup's files and check them.
 
     Raises:
-        DataError: One is missing, is another, or is not in its list.
+        DataError: A file is missing, differs, or is not in the manifest.
     """
     with tarfile.open(file, "r:gz") as archive:
-        for member in (one for one in archive if not one.isdir()):
+        for member in (entry for entry in archive if not entry.isdir()):
             _unpack(archive, member, folder)
     manifest = read_record(folder / MANIFEST, Manifest)
     (folder / MANIFEST).unlink()
@@ -211,10 +211,10 @@ def _unpacked(file: Path, folder: Path) -> Manifest:
 
 
 def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """One file, readable by its owner only; Python before 3.11.4 has no filter that would keep it in the folder.
+    """Unpack one file, readable only by its owner; Python before 3.11.4 has no filter that keeps it in the folder.
 
     Raises:
-        DataError: It is no file, or its name leads elsewhere.
+        DataError: It is no file, or its name leads out of the folder.
     """
     name = PurePosixPath(member.name)
     content = archive.extractfile(member) if member.isreg() else None
@@ -228,7 +228,7 @@ def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> 
 
 
 def _history(folder: Path, manifest: Manifest) -> None:
-    """The branches of git again, with the files as they are."""
+    """Restore the branches of git, without changing the files."""
     if not manifest.head:
         return
     bundle = folder / BUNDLE

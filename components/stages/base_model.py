@@ -1,4 +1,4 @@
-"""The stages of the embedded base model: its pretraining and its examination. Their argument is a profile."""
+"""The stages of the embedded base model: pretraining and examination. Their argument is a profile's name."""
 
 import json
 import time
@@ -14,7 +14,7 @@ EXAMINATION_N = 1000
 
 
 def pretrain(profile: str, *, fresh: bool = False) -> None:
-    """Profile → `models/<profile>`: the base model from its seed, on tidy worlds first and on untidy ones then."""
+    """Profile → `models/<profile>`: train the base model from its seed, first on tidy worlds, then on untidy ones."""
     path, work = PROFILES / f"{profile}.yaml", STATE / "pretrain" / profile
     tidy, untidy = load(path, PretrainParams, "pretrain"), load(path, MidtrainParams, "midtrain")
     from components.base.pretrain import midtrain, run, was_made_by

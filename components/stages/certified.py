@@ -1,6 +1,6 @@
-"""Whether RL may be rewarded by the workload's scorer: it is certified, or somebody answers for it in writing.
+"""Whether RL may be rewarded by the workload's scorer: it is certified, or overridden with a written reason.
 
-The permit is a record of its own beside the certificate, so that other figures on that do not start RL anew.
+The permit is a separate record, so that changed figures in the certificate do not make RL run again.
 """
 
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Permit(Record):
-    """Whether RL may start, what is below the floor, and which sealed scorer will watch it (a hash of its settings)."""
+    """Whether RL may start, what is below the floor, and a hash of the watching sealed scorer's settings."""
 
     granted: bool
     reasons: tuple[str, ...]
@@ -24,45 +24,49 @@ class Permit(Record):
 
 
 def certificate_file(run: Run) -> Path:
-    """Where the certificate of a run lies."""
+    """The file of a run's certificate."""
     return run.folder / "certificate" / "certificate.json"
 
 
 def permit_file(run: Run) -> Path:
-    """Where the permit lies."""
+    """The file of a run's permit."""
     return run.folder / "certificate" / "permit.json"
 
 
-def permit(run: Run, found: Certificate) -> Permit:
-    """What a certificate permits."""
+def permit(run: Run, certificate: Certificate) -> Permit:
+    """The permit that follows from a certificate."""
     sealed = run.workload.sealed_scorer
     return Permit(
-        granted=found.passed,
-        reasons=found.reasons,
-        override=found.override if found.reasons else None,
+        granted=certificate.passed,
+        reasons=certificate.reasons,
+        override=certificate.override if certificate.reasons else None,
         sealed_scorer=digest(sealed) if sealed else None,
     )
 
 
 def require_permit(run: Run) -> None:
-    """Let RL go on only with a scorer above the floor, or with somebody's reasons in writing.
+    """Refuse RL with a scorer below the floor, unless it is overridden with a written reason.
 
     Raises:
         TrainingError: The scorer is below the floor.
     """
-    found = read_record(permit_file(run), Permit)
-    if not found.granted:
+    permit_given = read_record(permit_file(run), Permit)
+    if not permit_given.granted:
         raise TrainingError(
-            f"expected a scorer above the floor before RL, found {'; '.join(found.reasons)} "
+            f"expected a scorer above the floor before RL, found {'; '.join(permit_given.reasons)} "
             f"({certificate_file(run)}); mend the scorer, or say why RL may go on under certificate.override."
             f"{run.workload.name} in {PIPELINE}"
         )
-    if found.override:
-        log.warning("RL goes on below the floor: %s", found.override)
+    if permit_given.override:
+        log.warning("RL goes on below the floor: %s", permit_given.override)
 
 
-def verdict(found: Certificate) -> str:
-    """Whether RL may be rewarded, in words."""
-    if not found.reasons:
+def verdict(certificate: Certificate) -> str:
+    """The certificate's verdict in words."""
+    if not certificate.reasons:
         return "above the floor"
-    return f"below the floor, overridden: {found.override}" if found.override else "below the floor, RL will not start"
+    return (
+        f"below the floor, overridden: {certificate.override}"
+        if certificate.override
+        else "below the floor, RL will not start"
+    )

@@ -1,7 +1,7 @@
-"""The stage `certify`: the workload's scorer on trial, before RL is rewarded by it.
+"""The stage `certify`: tests the workload's scorer, before RL is rewarded by it.
 
-Decides what it is tried on: people's labels where data/<workload>/labels.jsonl has some; otherwise dev, filled up from
-train where it is small, with the answers of the rungs that are there. The scorer of an agent is tried on tries.
+Decides what it is tested on: people's labels if data/<workload>/labels.jsonl exists; otherwise dev, filled up from
+train if it is small, with the answers of the rungs made so far. An agent's scorer is tested on tries.
 """
 
 import logging
@@ -26,20 +26,20 @@ log = logging.getLogger(__name__)
 
 
 def certify(run: Run, tracker: Tracker) -> None:
-    """The scorer's error rates, agreement, sensitivity and exploits, and whether they let RL start."""
-    found = certificate(run)
-    write_record(certificate_file(run), found)
-    write_record(permit_file(run), permit(run, found))
+    """Write the certificate (error rates, agreement, sensitivity, exploits), and the permit for RL."""
+    result = certificate(run)
+    write_record(certificate_file(run), result)
+    write_record(permit_file(run), permit(run, result))
     tracker.artifact(certificate_file(run).parent, "certificate")
-    tracker.params({"certificate.passed": found.passed, "certificate.override": found.override or ""})
-    tracker.metrics({f"certify/{name}": value for name, value in _numbers(found).items()})
-    for reason in found.reasons:
+    tracker.params({"certificate.passed": result.passed, "certificate.override": result.override or ""})
+    tracker.metrics({f"certify/{name}": value for name, value in _numbers(result).items()})
+    for reason in result.reasons:
         log.warning("Below the floor: %s.", reason)
-    log.info("The certificate of %s: %s.", run.workload.name, verdict(found))
+    log.info("The certificate of %s: %s.", run.workload.name, verdict(result))
 
 
 def certificate(run: Run) -> Certificate:
-    """Try the workload's scorer."""
+    """Test the workload's scorer."""
     rng, dev, train = random.Random(run.seed), run.examples("dev"), run.examples("train")
     examples = rng.sample(dev, min(len(dev), run.certificate.examples))
     examples += rng.sample(train, min(len(train), run.certificate.examples - len(examples)))  # where dev is small
@@ -63,33 +63,33 @@ def certificate(run: Run) -> Certificate:
 
 
 def _sample(run: Run, examples: Sequence[Example], rng: random.Random) -> tuple[list[Labelled], Source]:
-    """People's labels where there are some; otherwise answers made from dev, and those of rungs that are there."""
+    """People's labels if there are any; otherwise answers built from dev, and those of the rungs made so far."""
     path = run.data_source / LABELS
     if path.is_file():
         return of_people(read_jsonl(path, Label), [*run.examples("dev"), *run.examples("train")]), "people"
     made = [run.rung(name) for name in tried_on(run) if run.is_made(name)]
     answers = {
-        one.name: {
+        rung.name: {
             answered.example_id: answered.text
-            for answered in opened_rung(run, one).answer(examples, run.seed).completions
+            for answered in opened_rung(run, rung).answer(examples, run.seed).completions
         }
-        for one in made
+        for rung in made
     }
     return built(examples, answers, run.workload.output, run.workload.probes.synonyms, rng), "built"
 
 
 def tried_on(run: Run) -> list[str]:
-    """The rungs whose answers the scorer is tried on: those that are no prompts, before the first that it teaches.
+    """The rungs whose answers the scorer is tested on: all but prompts, before the first that it rewards.
 
-    None of an agent: whether a model's try is right, nobody knows but the scorer.
+    None for an agent: only the scorer itself knows whether a model's try is right.
     """
     if run.workload.agent is not None:
         return []
-    return [one.name for one in takewhile(lambda one: not one.rewarded, run.rungs) if one.makes != "prompt"]
+    return [rung.name for rung in takewhile(lambda rung: not rung.rewarded, run.rungs) if rung.makes != "prompt"]
 
 
 def _judge(run: Run) -> Judge:
-    """The scorer as it decides each time anew: a judge's cache would repeat what it once said."""
+    """The scorer without a judge's cache, which would repeat earlier verdicts."""
     params = run.workload.scorer
     if params.judge is not None:
         params = params.model_copy(update={"judge": params.judge.model_copy(update={"cache": None})})
@@ -101,12 +101,12 @@ def _judge(run: Run) -> Judge:
     return judge
 
 
-def _numbers(found: Certificate) -> dict[str, float]:
-    """What the record is told of a certificate."""
-    shares = {"false_positive": found.false_positive, "false_negative": found.false_negative}
-    shares |= {f"indifferent/{kind}": one for kind, one in found.indifferent.items()}
-    shares |= {f"sensitive/{field}": one for field, one in found.sensitive.items()}
-    numbers = {name: one.value for name, one in shares.items() if one is not None}
-    numbers |= {f"exploit/{name}": one.value for name, one in found.exploits.items()}
-    numbers |= {name: value for name in ("kappa", "alpha") if (value := getattr(found, name)) is not None}
-    return {**numbers, "failed": float(found.failed), "passed": float(found.passed)}
+def _numbers(certificate: Certificate) -> dict[str, float]:
+    """A certificate's figures for the record."""
+    shares = {"false_positive": certificate.false_positive, "false_negative": certificate.false_negative}
+    shares |= {f"indifferent/{kind}": share for kind, share in certificate.indifferent.items()}
+    shares |= {f"sensitive/{field}": share for field, share in certificate.sensitive.items()}
+    numbers = {name: share.value for name, share in shares.items() if share is not None}
+    numbers |= {f"exploit/{name}": share.value for name, share in certificate.exploits.items()}
+    numbers |= {name: value for name in ("kappa", "alpha") if (value := getattr(certificate, name)) is not None}
+    return {**numbers, "failed": float(certificate.failed), "passed": float(certificate.passed)}

@@ -1,6 +1,6 @@
-"""Who challenges whom on the sealed split: each rung the one that stands, the last to stand the registry's champion.
+"""Who challenges whom on the sealed split: each contender the current champion, the last one the registry's champion.
 
-Decides the order; when a challenger wins is decided in `components.evaluation`. Scores nothing and asks no model.
+Decides the order; `components.evaluation` decides who wins. Scores nothing and calls no model.
 """
 
 from collections.abc import Sequence
@@ -28,28 +28,29 @@ from components.stages.standing import Standing, standing_answers
 
 @dataclass(frozen=True)
 class Climb:
-    """A run's contenders on the sealed split, and the champion of an earlier climb where there is one."""
+    """A run's contenders on the sealed split, and the registry's champion, if any."""
 
     run: Run
     evaluated: Evaluations
     standing: Standing
 
     def decide(self) -> list[Verdict]:
-        """All verdicts in order, with the correction for the comparisons of the climb and the looks before it.
+        """All verdicts in order, corrected for the climb's comparisons and for earlier looks.
 
-        One comparison is counted for each contender: the first meets nobody, the last to stand the registry's champion.
+        One comparison is counted for each contender: the first has none to beat, the last meets the registry's
+        champion.
         """
         look, comparisons = self.standing.look, len(self.evaluated.contenders)
         alpha = alpha_of_look(self.run.gate, look)
         return list(holm_climb(alpha, comparisons, lambda corrected: self._walk(Level(look, corrected))))
 
     def stands(self, verdicts: Sequence[Verdict]) -> str | None:
-        """The contender that stands after these verdicts, the registry's champion aside; None: nobody does."""
+        """The contender that stands after these verdicts, not counting the registry's champion; None if nobody does."""
         won = [verdict.challenger for verdict in verdicts if verdict.decision == "promoted"]
         return won[-1] if won else None
 
     def replaces(self, name: str) -> bool:
-        """Whether a contender would replace a champion of other files."""
+        """Whether a contender would replace a champion with different files."""
         return self.standing.version is not None and self.standing.digest != answered(self.run, name).digest
 
     def _walk(self, level: Level) -> list[Verdict]:
@@ -79,12 +80,12 @@ class Climb:
 
     @cached_property
     def _split(self) -> Split:
-        groups = {one.id: one.group for one in self.sealed}
+        groups = {example.id: example.group for example in self.sealed}
         return Split(self.run.slices_of(self.sealed), groups, self.run.seed)
 
     @cached_property
     def _contenders(self) -> dict[str, Contender]:
-        cost = {one.name: one.cost.usd_per_1k_calls for one in self.evaluated.rungs}
+        cost = {rung.name: rung.cost.usd_per_1k_calls for rung in self.evaluated.rungs}
         return {
             name: replace(
                 contender(name, completions_of(self.run, "sealed", name), judged_of(self.run, "sealed", name)),
@@ -96,25 +97,27 @@ class Climb:
 
     @cached_property
     def _registered(self) -> Contender:
-        """The champion of an earlier climb, by the answers that it gave to today's sealed split."""
+        """The registry's champion, with its answers to today's sealed split."""
         assert self.standing.version is not None
         return contender(self.standing.name, *standing_answers(self.run))
 
 
 def contender(name: str, completions: Sequence[Completion], judged: Sequence[Judged]) -> Contender:
-    """What the gate compares of a rung's answers to the sealed split."""
-    texts = {one.example_id: one.given for one in completions}
+    """A rung's answers to the sealed split, as the gate compares them."""
+    texts = {completion.example_id: completion.given for completion in completions}
     invalid = frozenset(answer.example_id for answer in judged if not answer.valid)
     return Contender(
         name,
         scores_in(judged),
-        latency_percentiles(one.latency_ms for one in completions).p95,
-        undecided={one.example_id: texts[one.example_id] for one in judged if one.score is None},
+        latency_percentiles(completion.latency_ms for completion in completions).p95,
+        undecided={
+            completion.example_id: texts[completion.example_id] for completion in judged if completion.score is None
+        },
         invalid=invalid,
     )
 
 
 def winner(verdict: Verdict) -> str | None:
-    """Who stands after a verdict; None: nobody does."""
+    """Who stands after a verdict; None if nobody does."""
     name = verdict.challenger if verdict.decision == "promoted" else verdict.champion
     return None if name == NO_CHAMPION else name

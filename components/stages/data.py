@@ -20,16 +20,16 @@ def data(run: Run, tracker: Tracker) -> None:
 
 
 def first_look(run: Run, split: SplitName, examples: Sequence[Example]) -> Sequence[int]:
-    """The positions of a split that a first look takes; none of the sealed one, which only a decision may read."""
+    """The positions in a split that a first look takes; none in the sealed split, which only a decision may read."""
     assert run.first_look is not None
     return places(examples, run.first_look.model_dump().get(split, 0), run.seed)
 
 
 def token_limits(run: Run) -> list[TokenLimit]:
-    """How long an example may be: by max_tokens under the trained prompt, by the model's context under every one.
+    """The limits on an example's length: max_tokens with the trained prompt, the model's context with every prompt.
 
-    They hold for the rows of all splits, so that what is measured is what was trained on. Prompts that go to an API
-    need not fit the model, and a model whose config names no context has no such limit.
+    They apply to all splits, so that measured examples are like those trained on. Prompts that go to an API need not
+    fit the model, and a model whose config names no context has no such limit.
 
     Raises:
         ConfigError: The model's tokenizer has no chat template.
@@ -41,10 +41,10 @@ def token_limits(run: Run) -> list[TokenLimit]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
         config = AutoConfig.from_pretrained(folder).get_text_config(decoder=True)
-    except Exception as error:  # transformers raises a dozen kinds, each the folder's fault
-        found = f"{type(error).__name__}: {error}"[:200]
+    except Exception as error:  # transformers raises a dozen kinds, all because of the folder
+        problem = f"{type(error).__name__}: {error}"[:200]
         raise EngineError(
-            f"expected a tokenizer and a config that transformers loads, found {found} ({folder})"
+            f"expected a tokenizer and a config that transformers loads, found {problem} ({folder})"
         ) from error
     tokens = ConversationTokens(tokenizer) if run.workload.agent is None else TryTokens(tokenizer)
     trained, most = run.trained_prompt, run.workload.max_tokens(run.profile.max_tokens)

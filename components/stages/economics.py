@@ -1,6 +1,6 @@
-"""The money of a run, from what its stages measured: nothing is asked of a model again.
+"""A run's economics, from what its stages measured; no model is called again.
 
-Decides which calls are priced how, and what was spent on a rung; what follows from that is `components.economics`'s.
+Decides how calls are priced, and what was spent on a rung; `components.economics` draws the conclusions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from components.stages.run import Run, StageRecord
 
 
 def account(run: Run, today: date) -> Account:
-    """The account of an evaluated run, its best prompt being the incumbent.
+    """The account of an evaluated run, with its best prompt as the incumbent.
 
     Raises:
         DataError: The run was not evaluated yet, or its ladder has no prompt to compare with.
@@ -28,24 +28,26 @@ def account(run: Run, today: date) -> Account:
     if incumbent is None:
         raise DataError(f"expected a rung that is a prompt, which others are compared with, found none ({run.name})")
     examples = run.asked("test")
-    answered = {one.name: completions_of(run, "test", one.name) for one in results}
-    scores = {one.name: scores_in(judged_of(run, "test", one.name)) for one in results}
-    # What a scorer could not decide for one rung is left out for all: they are compared on the same calls.
-    common = [one for one in examples if all(one.id in found for found in scores.values())]
-    calls = [_calls(run, one, common, answered[one.name], scores[one.name]) for one in results]
-    return draw_up(calls, incumbent, replace(setting(run, today), groups=[one.group or one.id for one in common]))
+    answered = {result.name: completions_of(run, "test", result.name) for result in results}
+    scores = {result.name: scores_in(judged_of(run, "test", result.name)) for result in results}
+    # An example that the scorer failed on for one rung is left out for all: they are compared on the same calls.
+    common = [result for result in examples if all(result.id in decided for decided in scores.values())]
+    calls = [_calls(run, result, common, answered[result.name], scores[result.name]) for result in results]
+    return draw_up(
+        calls, incumbent, replace(setting(run, today), groups=[result.group or result.id for result in common])
+    )
 
 
 def setting(run: Run, today: date) -> Setting:
-    """What the run's money is counted under."""
+    """The assumptions of the run's account."""
     machine = run.prices.machine(run.profile.machine)
     return Setting(run.workload.traffic, run.workload.economics, machine, today, run.seed)
 
 
 def spent_usd(run: Run, name: str) -> dict[str, float]:
-    """What was paid once for a rung and those that it was made from, by what for; for a prompt, answers of APIs alone.
+    """One-off costs of a rung and those that it was made from, by purpose; for a prompt only APIs' answers.
 
-    Labels are paid for where a rung read demonstrations, or a scorer that is compared with them.
+    Labels count if a rung read demonstrations, or was rewarded by a scorer that is tested on them.
     """
     made = run.rung(name)
     rungs = list(lineage(run, made))
@@ -64,20 +66,20 @@ def spent_usd(run: Run, name: str) -> dict[str, float]:
 
 
 def spent_by_rung(run: Run, ladder: Ladder) -> dict[str, float]:
-    """What was paid once, by rung."""
+    """One-off costs by rung."""
     return {rung.name: sum(spent_usd(run, rung.name).values()) for rung in ladder.rungs}
 
 
 def lineage(run: Run, made: Rung) -> Iterator[Rung]:
-    """A rung, and before it those that it started from."""
+    """The rungs that a rung was made from, and itself last."""
     if made.starts_from is not None:
         yield from lineage(run, run.rung(made.starts_from))
     yield made
 
 
 def judging_usd(run: Run, made: Rung) -> float:
-    """What a judge's verdicts cost that the making of a rung and its scorer's certificate asked for, as measured."""
-    names = [one.name for one in lineage(run, made)]
+    """The measured cost of judges' verdicts for making a rung and for its scorer's certificate."""
+    names = [rung.name for rung in lineage(run, made)]
     stages = [f"rung-{name}" for name in names]
     if any(run.planned(name).rewarded for name in names):
         stages.append("certify")
@@ -89,20 +91,20 @@ def _calls(
     run: Run, result: RungResult, examples: Sequence[Example], answered: Sequence[Completion], scores: Scores
 ) -> Calls:
     """A rung's calls on the test split."""
-    owned, usage = result.makes != "prompt", {one.example_id: one.usage for one in answered}
+    owned, usage = result.makes != "prompt", {example.example_id: example.usage for example in answered}
     if owned:
         usd = np.full(len(examples), result.cost.usd_per_1k_calls / 1000)
     else:
-        sent, told = listed_tokens(run, run.prompt_of(run.rung(result.name)), examples)
+        sent, out = listed_tokens(run, run.prompt_of(run.rung(result.name)), examples)
         if result.cost.measured:
-            sent = [float(usage[one.id].input_tokens) for one in examples]
-            told = [float(usage[one.id].output_tokens) for one in examples]
+            sent = [float(usage[example.id].input_tokens) for example in examples]
+            out = [float(usage[example.id].output_tokens) for example in examples]
         price = run.prices.model(run.workload.incumbent)
-        usd = np.array([price.usd(*tokens) for tokens in zip(sent, told, strict=True)])
+        usd = np.array([price.usd(*tokens) for tokens in zip(sent, out, strict=True)])
     return Calls(
         name=result.name,
         usd=usd,
-        right=np.array([float(scores[one.id].passed) for one in examples]),
+        right=np.array([float(scores[example.id].passed) for example in examples]),
         owned=owned,
         measured=result.cost.measured,
         spent_usd=spent_usd(run, result.name),

@@ -1,4 +1,4 @@
-"""What the environment of a person may hold that would lead our own processes astray, and is put right at the edge."""
+"""Corrects environment variables of the user that would break Gradus's own processes."""
 
 import os
 import sys
@@ -9,19 +9,19 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def straightened(environment: Mapping[str, str]) -> dict[str, str]:
-    """What has to be set: loopback goes through no proxy, and stages start the Python that runs here."""
+    """The variables to set: loopback goes through no proxy, and stages use the running Python."""
     return {**unproxied(environment), "PATH": own_python_first(environment.get("PATH", os.defpath))}
 
 
 def unproxied(environment: Mapping[str, str]) -> dict[str, str]:
-    """NO_PROXY in both spellings, which libraries read in different orders, with loopback in it."""
+    """NO_PROXY with loopback, in both spellings, since libraries read them in different orders."""
     listed = [host.strip() for name in ("no_proxy", "NO_PROXY") for host in environment.get(name, "").split(",")]
     hosts = ",".join(dict.fromkeys((*filter(None, listed), *LOOPBACK)))
     return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 
 def own_python_first(path: str) -> str:
-    """A PATH on which `python` is the interpreter that runs this, for dvc.yaml's commands."""
+    """A PATH on which `python` is the running interpreter, for dvc.yaml's commands."""
     own = str(Path(sys.executable).parent)
     folders = path.split(os.pathsep)
     return path if folders[0] == own else os.pathsep.join((own, *folders))

@@ -1,7 +1,7 @@
-"""The stage `evaluate`: a line of the record for each rung, from its answers and their scores. Asks no model.
+"""The stage `evaluate`: each rung's result, from its answers and their scores. Calls no model.
 
-Decides what answers cost: an owned model by its measured throughput, the incumbent by the tokens of its prompt, of an
-agent's by those of all its turns.
+Decides what answers cost: those of an owned model by its measured throughput, the incumbent's by the tokens of its
+prompt, for an agent by those of all its turns.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ from components.tracking import Tracker
 
 
 class Evaluations(Record):
-    """All rungs on the test split, in the order in which they climb; `contenders` also answered the sealed one.
+    """All rungs on the test split, in the ladder's order; `contenders` also answered the sealed split.
 
-    `incumbent` is the prompt that the workload would be answered by today, None where the ladder has none.
+    `incumbent` is the prompt that would answer the workload today, None if the ladder has none.
     """
 
     rungs: tuple[RungResult, ...]
@@ -28,7 +28,7 @@ class Evaluations(Record):
 
 
 def evaluate(run: Run, _: Tracker) -> None:
-    """Accuracy, validity, slices, latency and cost of each rung, beside the rung that it is compared with."""
+    """Write accuracy, validity, slices, latency and cost of each rung, and its comparison with another."""
     test = run.asked("test")
     measured_by = EvalSet(test, run.workload.output, run.workload.slices, run.seed)
     scores: dict[str, Scores] = {}
@@ -43,25 +43,29 @@ def evaluate(run: Run, _: Tracker) -> None:
         results.append(result)
     write_record(run.folder / "evaluation" / "evaluation.json", Evaluations(
         rungs=tuple(results),
-        contenders=tuple(one.name for one in run.rungs if answered(run, one.name).contends),
+        contenders=tuple(rung.name for rung in run.rungs if answered(run, rung.name).contends),
         incumbent=incumbent(run),
     ))  # fmt: skip
 
 
 def evaluated(run: Run) -> Evaluations:
-    """What the stage wrote."""
+    """The stage's output."""
     return read_record(run.folder / "evaluation" / "evaluation.json", Evaluations)
 
 
 def incumbent(run: Run) -> str | None:
-    """The prompt that was best on dev, of equals the most valid, of those the last; None where no rung is a prompt."""
+    """The best prompt on dev, ties broken by validity, then by being later; None if no rung is a prompt."""
     prompts = [made for made in run.made.values() if made.makes == "prompt"]
-    best = max(reversed(prompts), key=lambda one: (one.dev_score or 0.0, one.dev_validity or 0.0), default=None)
+    best = max(
+        reversed(prompts),
+        key=lambda made_rung: (made_rung.dev_score or 0.0, made_rung.dev_validity or 0.0),
+        default=None,
+    )
     return best.name if best else None
 
 
 def _cost(run: Run, made: Rung, examples: Sequence[Example]) -> Callable[[Measured], Cost]:
-    """How a rung's calls are priced."""
+    """A function that prices a rung's calls."""
 
     def cost(measured: Measured) -> Cost:
         demand = Demand(run.workload.traffic.calls_per_year, measured.accuracy)
@@ -71,34 +75,34 @@ def _cost(run: Run, made: Rung, examples: Sequence[Example]) -> Callable[[Measur
         price = run.prices.model(run.workload.incumbent)
         if run.profile.prompting is not None:
             return api_cost(price, measured.input_tokens, measured.output_tokens, demand, measured=True)
-        sent, told = listed_tokens(run, run.prompt_of(made), examples)
-        return api_cost(price, sum(sent) / len(sent), sum(told) / len(told), demand)
+        sent, out = listed_tokens(run, run.prompt_of(made), examples)
+        return api_cost(price, sum(sent) / len(sent), sum(out) / len(out), demand)
 
     return cost
 
 
 def listed_tokens(run: Run, asked: Prompt, examples: Sequence[Example]) -> tuple[list[float], list[float]]:
-    """Tokens in and out of calls that nobody made, by the length of their texts.
+    """Input and output tokens of hypothetical API calls, estimated from the length of their texts.
 
-    Not of what our model wrote: an API is priced for answers as long as the right ones, and for tries as the
-    demonstrated ones, in which each turn is sent all that stands before it.
+    Not from what our model wrote: answers are taken to be as long as the right ones, tries as the demonstrated ones,
+    where each turn is sent everything before it.
     """
     of_a_token = run.prices.characters_per_token
     if run.workload.agent is not None:
         tries = [under(asked.messages(example), demonstrated(example)) for example in examples]
         counted = [characters(attempt) for attempt in tries]
-        return [sent / of_a_token for sent, _ in counted], [told / of_a_token for _, told in counted]
+        return [sent / of_a_token for sent, _ in counted], [out / of_a_token for _, out in counted]
     sent = [sum(len(message.content) for message in asked.messages(example)) / of_a_token for example in examples]
     return sent, [len(example.reference) / of_a_token for example in examples]
 
 
 def characters(attempt: Trajectory) -> tuple[int, int]:
-    """Characters that are sent and told in a try: at each turn the tools and all messages before it are sent."""
-    sent = told = 0
+    """Input and output characters of a try: each turn is sent the tools and all earlier messages."""
+    sent = out = 0
     before = sum(len(tool.model_dump_json()) for tool in attempt.tools)
     for message in attempt.messages:
         written = len(message.content) + sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
         if message.role == "assistant":
-            sent, told = sent + before, told + written
+            sent, out = sent + before, out + written
         before += written
-    return sent, told
+    return sent, out

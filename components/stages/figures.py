@@ -1,6 +1,6 @@
-"""What the record says of a rung: its settings, its data, and its figures under the same names for every rung.
+"""What MLflow records of a rung: its settings, its data and its figures.
 
-Same names, so that MLflow's table sorts and compares rungs of any method, of any run.
+Names are the same for every rung, so that MLflow's table can sort and compare rungs of any method and run.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from components.tracking import Dataset, Tracker
 
 
 def tell_settings(run: Run, planned: PlannedRung, tracker: Tracker) -> None:
-    """Before a rung is made: how, from what, and from which data."""
+    """Record, before a rung is made, how and from which data it is made."""
     tracker.tag(identity(run, planned))
     tracker.params(settings(run, planned))
     for split in ("train", "dev"):
@@ -22,13 +22,13 @@ def tell_settings(run: Run, planned: PlannedRung, tracker: Tracker) -> None:
 
 
 def identity(run: Run, planned: PlannedRung) -> dict[str, str]:
-    """What a rung's run can be found by."""
-    known = {"rung": planned.name, "method": planned.made_by, "makes": planned.makes}
-    return {**run.setting, **known, "data_version": run.data_version}
+    """The tags that a rung's run can be found by."""
+    tags = {"rung": planned.name, "method": planned.made_by, "makes": planned.makes}
+    return {**run.setting, **tags, "data_version": run.data_version}
 
 
 def settings(run: Run, planned: PlannedRung) -> dict[str, object]:
-    """All that decides how a rung is made, by names that MLflow shows as columns."""
+    """All settings of a rung, by names that MLflow shows as columns."""
     return {
         **identity(run, planned),
         "starts_from": planned.starts_from or "none",
@@ -49,12 +49,12 @@ def dataset(run: Run, split: SplitName) -> Dataset:
 
 
 def split_file(run: Run, split: SplitName) -> Path:
-    """Where the examples of a split lie."""
+    """The file of a split's examples."""
     return run.folder / "data" / f"{split}.jsonl"
 
 
 def dev_figures(made: Rung) -> dict[str, float]:
-    """What is known when a rung is made."""
+    """The figures that are known once a rung is made."""
     numbers = {"dev/score": made.dev_score, "dev/validity": made.dev_validity, "seconds": made.seconds}
     return {
         **{name: float(value) for name, value in numbers.items() if value is not None},
@@ -63,7 +63,7 @@ def dev_figures(made: Rung) -> dict[str, float]:
 
 
 def figures(result: RungResult) -> dict[str, float]:
-    """What a rung came to on test: shares with the ends of their 95 % intervals, dollars, milliseconds, tokens."""
+    """A rung's figures on test: shares with the ends of their 95 % intervals, dollars, milliseconds, tokens."""
     cost, versus = result.cost, result.vs_parent
     numbers: dict[str, float | None] = {
         **_interval("accuracy", result.accuracy),
@@ -92,11 +92,11 @@ def figures(result: RungResult) -> dict[str, float]:
 
 
 def gate_figures(verdict: Verdict) -> dict[str, float]:
-    """What a challenger came to on the sealed split, and the level at which it was tested."""
+    """A challenger's figures on the sealed split, and the level at which it was tested."""
     numbers = verdict.numbers
     if numbers is None:
         return {}
-    told: dict[str, float | None] = {
+    figures_by_name: dict[str, float | None] = {
         **_interval("level", numbers.level),
         "validity": numbers.validity,
         "examples": numbers.n,
@@ -104,8 +104,8 @@ def gate_figures(verdict: Verdict) -> dict[str, float]:
         "p_value": numbers.p_value,
         "alpha": verdict.alpha,
     }
-    return {f"sealed/{name}": float(value) for name, value in told.items() if value is not None}
+    return {f"sealed/{name}": float(value) for name, value in figures_by_name.items() if value is not None}
 
 
-def _interval(name: str, found: Interval) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+def _interval(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -1,7 +1,7 @@
-"""What a run would take before it starts: seconds and memory of each stage, and disk, by a little of it measured here.
+"""Forecasts what a run takes: seconds and memory of each stage, and disk, from small measurements on this machine.
 
-Every kind of work is done twice on a little of the run's data, in a process of its own (`timing`); what was measured is
-kept by machine, profile and data. Decides which units a stage has, and whether the run fits.
+Every kind of work is measured on a little of the run's data, in a process of its own (`timing`); results are kept by
+machine, profile and data. Decides how many units of work a stage has, and whether the run fits.
 """
 
 import shutil
@@ -31,7 +31,7 @@ SAVED = 3  # models that a training has on disk at once: checkpoint, best weight
 
 
 class Foretold(Record):
-    """A stage: whether it is to do, seconds and the largest memory of its process; None where nothing foretells it."""
+    """A stage's forecast: whether it will run, its seconds and peak memory; None where there is no forecast."""
 
     stage: str
     to_do: bool
@@ -40,7 +40,7 @@ class Foretold(Record):
 
 
 class Forecast(Record):
-    """A run: its stages, the disk that it needs and that is free, the memory that there is, and why it does not fit."""
+    """A run's forecast: its stages, needed and free disk, available memory, and why it does not fit, if so."""
 
     run: str
     stages: tuple[Foretold, ...]
@@ -51,16 +51,16 @@ class Forecast(Record):
 
     @property
     def seconds(self) -> float:
-        """Of all stages that are to do, as far as they can be foretold."""
+        """The total of all stages that will run and have a forecast."""
         return sum(stage.seconds or 0.0 for stage in self.stages if stage.to_do)
 
 
 def forecast(run: Run, to_do: Sequence[str], clock: str = "wall") -> Forecast:
-    """What a run's stages would take by the wall's or the processor's clock; those that are named are to do.
+    """Forecast a run by the wall's or the processor's clock; the stages in `to_do` will run.
 
     Raises:
-        ConfigError: The base model is not here.
-        ServiceError: A kind of work failed on a little of the data, with what its process said.
+        ConfigError: The base model is missing.
+        ServiceError: A kind of work failed on a little of the data; the message has its process's last line.
     """
     stages, here = nodes(run), memory().size
     blank = Forecast(
@@ -71,14 +71,14 @@ def forecast(run: Run, to_do: Sequence[str], clock: str = "wall") -> Forecast:
     if base.fits(here) is False and any(rung.makes == "model" for rung in run.rungs):
         weights = f"Training takes {_gb(base.train_bytes or 0)} for its weights alone, and there are {_gb(here)}."
         return blank.model_copy(update={"refused": weights})
-    known, counts = measured(run, stages, clock)
-    expected = tuple(foretold(run, node, known, counts, node.name in to_do) for node in stages)
+    measurements, counts = measured(run, stages, clock)
+    expected = tuple(foretold(run, node, measurements, counts, node.name in to_do) for node in stages)
     whole = blank.model_copy(update={"stages": expected})
     return whole.model_copy(update={"refused": refused(whole)})
 
 
 def refused(given: Forecast) -> str:
-    """Why a run does not fit, empty where it does."""
+    """Why a run does not fit; empty if it does."""
     largest = max(
         (stage for stage in given.stages if stage.to_do), key=lambda stage: stage.peak_bytes or 0, default=None
     )
@@ -94,7 +94,7 @@ def _gb(size: int) -> str:
 
 
 def measured(run: Run, stages: Sequence[StageNode], clock: str) -> tuple[dict[str, Measured], DataSummary]:
-    """Each kind of work as it was measured on this machine with these settings and data; measured once."""
+    """The measurement of each kind of work; made once for this machine, these settings and data."""
     kept = STATE / FOLDER / f"{run.name}-{clock}-{depends(run)}"
     counts, folder = kept / "counts.json", kept / "work"
     names = {node.name for node in stages}
@@ -106,7 +106,7 @@ def measured(run: Run, stages: Sequence[StageNode], clock: str) -> tuple[dict[st
             if kind != DATA and not (folder / DATA).is_dir():
                 _timed(run, DATA, folder, clock)
             if kind == START:
-                _timed(run, kind, folder, clock)  # makes the record that the second time opens
+                _timed(run, kind, folder, clock)  # creates the MLflow record, so that the next one only opens it
             write_record(path, _timed(run, kind, folder, clock))
         figures[kind] = read_record(path, Measured)
         if kind == DATA and not counts.is_file():
@@ -116,19 +116,21 @@ def measured(run: Run, stages: Sequence[StageNode], clock: str) -> tuple[dict[st
 
 
 def foreseen(rung: PlannedRung) -> bool:
-    """Whether a rung's work can be done on a little: it learns from demonstrations or the scorer, or is a prompt."""
+    """Whether a rung can be measured on a little data: it learns from demonstrations or the scorer, or is a prompt."""
     settings = rung.settings
     if rung.makes == "prompt":
         return rung.prompt is not None
     return rung.makes == "classifier" or type(settings) is GrpoParams or isinstance(settings, SftParams)
 
 
-def foretold(run: Run, node: StageNode, known: Mapping[str, Measured], counts: DataSummary, to_do: bool) -> Foretold:
-    """A stage by its kind of work and its units, and what recording it takes."""
-    record = known[START].record_seconds
+def foretold(
+    run: Run, node: StageNode, measurements: Mapping[str, Measured], counts: DataSummary, to_do: bool
+) -> Foretold:
+    """A stage's forecast, by its kind of work, its units and the time to record it."""
+    record = measurements[START].record_seconds
     stage, *part = node.command[:1] + node.command[2:]
-    kind = part[0] if part and part[0] in known else stage if stage in known else ""
-    own = known.get(kind)
+    kind = part[0] if part and part[0] in measurements else stage if stage in measurements else ""
+    own = measurements.get(kind)
     if stage in ("rung", "answer"):
         if own is None:
             return Foretold(stage=node.name, to_do=to_do)
@@ -137,14 +139,14 @@ def foretold(run: Run, node: StageNode, known: Mapping[str, Measured], counts: D
         return Foretold(stage=node.name, to_do=to_do, seconds=record + seconds, peak_bytes=own.peak_bytes)
     if stage == "certify":
         return Foretold(stage=node.name, to_do=to_do)
-    own = own or known[START]
+    own = own or measurements[START]
     rows = counts.train if stage == AUDIT else 0
     seconds = record + own.once_seconds + rows * own.unit_seconds
     return Foretold(stage=node.name, to_do=to_do, seconds=seconds, peak_bytes=own.peak_bytes)
 
 
 def of_rung(planned: PlannedRung, own: Measured, counts: DataSummary) -> float:
-    """Seconds of making a rung: its units, its looks at dev, and what it draws before it trains."""
+    """Seconds to make a rung: its units of work, its evaluations on dev, and what it draws before it trains."""
     settings: Any = planned.settings
     if planned.makes == "classifier":
         return own.once_seconds + counts.train * own.unit_seconds
@@ -158,7 +160,7 @@ def of_rung(planned: PlannedRung, own: Measured, counts: DataSummary) -> float:
 
 
 def of_answers(run: Run, planned: PlannedRung, own: Measured, counts: DataSummary) -> float:
-    """Seconds of answering test, and of contenders the sealed split and the cases that must pass."""
+    """Seconds to answer test, and for contenders the sealed split and the must-pass cases."""
     several = run.groups.get(planned.group or "", ())
     contends = run.first_look is None and (not several or planned is several[-1])  # one of a group, whichever
     asked = counts.test + (counts.sealed + len(run.workload.must_pass) if contends else 0)
@@ -169,7 +171,7 @@ def of_answers(run: Run, planned: PlannedRung, own: Measured, counts: DataSummar
 
 
 def _timed(run: Run, kind: str, folder: Path, clock: str) -> Measured:
-    """A kind of work in a process of its own.
+    """Measure a kind of work in a process of its own.
 
     Raises:
         ServiceError: The process failed, or ran out of memory.
@@ -178,14 +180,14 @@ def _timed(run: Run, kind: str, folder: Path, clock: str) -> Measured:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
-        said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "nothing")
-        why = "it ran out of memory" if done.returncode == -9 else said.removeprefix("gradus: ")
+        last_line = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "nothing")
+        why = "it ran out of memory" if done.returncode == -9 else last_line.removeprefix("gradus: ")
         raise ServiceError(f"expected {kind} of {run.name} to run on a little of its data, found: {why}")
     return Measured.model_validate_json(lines[-1])
 
 
 def depends(run: Run) -> str:
-    """A hash of what figures depend on: machine, threads, workload, its files, profile, prompts, settings of rungs."""
+    """A hash of what measurements depend on: machine, threads, workload, data files, profile, prompts, rungs."""
     import torch
 
     machine = (
@@ -200,7 +202,7 @@ def depends(run: Run) -> str:
 
 
 def _brought(run: Run) -> list[str]:
-    """The files that a workload's data are read from, with their sizes and times: nothing of what is generated."""
+    """The files that a workload's data are read from, with sizes and times; none for generated data."""
     source = run.workload.source
     folders = [run.data_source, *([Path(source.dataset)] if isinstance(source, HuggingFaceSource) else [])]
     files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
@@ -208,14 +210,14 @@ def _brought(run: Run) -> list[str]:
 
 
 def _processor() -> str:
-    """The processor by its name."""
+    """The processor's name."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), sys.platform)
 
 
 def _disk(run: Run, to_do: Sequence[str]) -> int:
-    """Bytes that rungs leave at most while they are made: a model with its checkpoints for each that trains one."""
+    """The most bytes that rungs write while they are made: a model with checkpoints for each that trains one."""
     size = sum(path.stat().st_size for path in run.base_model.glob("*") if path.is_file())
     models = sum(rung.makes == "model" and f"rung-{rung.name}" in to_do for rung in run.rungs)
     return models * SAVED * size

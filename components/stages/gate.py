@@ -1,6 +1,7 @@
-"""The stage `gate`: on the sealed split each rung has to beat the one that stands; it decides, and moves nothing.
+"""The stage `gate`: each contender has to beat the current champion on the sealed split.
 
-What becomes of the winner is decided in `components.stages.publish`, who challenges whom in `components.stages.climb`.
+It decides, and changes nothing. Who challenges whom is decided in `components.stages.climb`; the decision is carried
+out in `components.stages.publish`.
 """
 
 import logging
@@ -22,10 +23,10 @@ log = logging.getLogger(__name__)
 
 
 class GateRecord(Record):
-    """All verdicts in order, and who stands at the end: a rung, or the registry's version (both None: nobody).
+    """All verdicts in order, and who stands at the end: a rung, or the registry's version (nobody if both are None).
 
-    `replaced` is the version that the winner challenged. `params` are the settings that decided: with the numbers of
-    each verdict they let it be made again. `decided_on` is the day, from which the account counts its payback.
+    `replaced` is the version that the winner replaces. `params` are the gate's settings: with the numbers in each
+    verdict the decision can be made again. `decided_on` is the day from which the account counts its payback.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -37,7 +38,7 @@ class GateRecord(Record):
 
 
 def gate(run: Run, tracker: Tracker) -> None:
-    """Climb, and let the last to stand challenge the registry's champion."""
+    """Climb, let the last to stand challenge the registry's champion, and write the record."""
     climb = Climb(run, evaluated(run), standing_of(run))
     verdicts = climb.decide()
     name = climb.stands(verdicts)
@@ -56,17 +57,17 @@ def gate(run: Run, tracker: Tracker) -> None:
 
 
 def gate_file(run: Run) -> Path:
-    """Where the gate's record lies."""
+    """The file of the gate's record."""
     return run.folder / "gate" / "gate.json"
 
 
 def decided(run: Run) -> GateRecord:
-    """What the gate decided."""
+    """The gate's record."""
     return read_record(gate_file(run), GateRecord)
 
 
 def replayed(record: GateRecord) -> list[tuple[Verdict, Verdict]]:
-    """Each verdict of a record, and what its numbers lead to today under the settings that decided.
+    """Each verdict of a record, and the verdict that today's code reaches from its numbers and settings.
 
     Raises:
         DataError: The record was made before settings and numbers were kept.
@@ -77,7 +78,7 @@ def replayed(record: GateRecord) -> list[tuple[Verdict, Verdict]]:
 
 
 def _tell(run: Run, tracker: Tracker, record: GateRecord) -> None:
-    """The verdicts as sentences, and what the next look reads; numbers are told to each rung's run."""
+    """Log the verdicts' reasons, and record what the next look needs; numbers go to each rung's run."""
     for verdict in record.verdicts:
         for reason in verdict.reasons:
             log.info("%s: %s", verdict.decision, reason)

@@ -1,8 +1,8 @@
 """What each stage of a run reads and writes: the graph that DVC runs, derived from the ladder.
 
-Decides, for every stage, which files, folders and settings it depends on. `gradus graph` and `gradus run` write it as
-runs/<run>/dvc.yaml, with the settings as they are resolved in runs/<run>/settings.yaml beside it, and the hashes of
-installed code in code.yaml; nobody edits these.
+Decides, for every stage, which files, folders and settings it depends on. `gradus graph` and `gradus run` write it to
+runs/<run>/dvc.yaml, with the resolved settings in settings.yaml and the hashes of installed code in code.yaml beside
+it; these files are not edited.
 """
 
 import re
@@ -43,7 +43,7 @@ Words = str | tuple[str, str]
 
 @dataclass(frozen=True)
 class StageNode:
-    """A stage of a run: its name, its command's words, and what it depends on and leaves.
+    """A stage of a run: its name, its command's words, its dependencies and outputs.
 
     `settings` are dotted paths into the run's resolved settings; `environment` is the one that its process needs.
     """
@@ -57,7 +57,7 @@ class StageNode:
 
 
 def nodes(run: Run) -> list[StageNode]:
-    """The stages of a run in an order in which each finds what it reads; a first look ends with the evaluation."""
+    """The stages of a run, each after those that it depends on; a first look ends with the evaluation."""
     every = [*_prepared(run), *_made(run), *_judged(run)]
     if run.first_look is None:
         return every
@@ -67,7 +67,7 @@ def nodes(run: Run) -> list[StageNode]:
 
 
 def write_graph(run: Run) -> Path:
-    """Write the run's graph where it differs from what is there; returns the file that DVC reads."""
+    """Write the run's graph where it has changed; returns the file that DVC reads."""
     folder = RUNS / run.name
     folder.mkdir(parents=True, exist_ok=True)
     installed = [path for node in nodes(run) for path in parted(node.deps)[1]]
@@ -101,7 +101,7 @@ def _stage(folder: Path, node: StageNode) -> dict[str, Any]:
 
 
 def settings(run: Run) -> dict[str, Any]:
-    """The run's settings as they are resolved from workload, profile, ladder and pipeline."""
+    """The run's settings, resolved from workload, profile, ladder and pipeline."""
     return {
         "seed": run.seed,
         **({"first_look": run.first_look.model_dump()} if run.first_look else {}),
@@ -121,7 +121,7 @@ def settings(run: Run) -> dict[str, Any]:
 
 
 def _prepared(run: Run) -> Iterator[StageNode]:
-    """The data, and which demonstrations look wrong."""
+    """The stages `data` and `audit`."""
     yield _node(
         run, "data",
         deps=[
@@ -150,7 +150,7 @@ def _prepared(run: Run) -> Iterator[StageNode]:
 
 
 def _made(run: Run) -> Iterator[StageNode]:
-    """The rungs as they climb; behind a group its best, before the first that a reward teaches the certificate."""
+    """The rungs in order, with `best` after each group and `certify` before the first rewarded rung."""
     certified, groups = False, run.groups
     for at, rung in enumerate(run.rungs):
         if rung.rewarded and not certified:
@@ -182,12 +182,12 @@ def _made(run: Run) -> Iterator[StageNode]:
             ],
             outs=[str(run.rung_folder(rung.name))],
         )  # fmt: skip
-        later = [one.group for one in run.rungs[at + 1 :]]
+        later = [later_rung.group for later_rung in run.rungs[at + 1 :]]
         if rung.group and rung.group not in later:
             yield _node(
                 run, ("best", rung.group),
                 deps=[
-                    *(str(run.rung_folder(one.name) / RESULT) for one in groups[rung.group]),
+                    *(str(run.rung_folder(later_rung.name) / RESULT) for later_rung in groups[rung.group]),
                     "components/stages/rungs.py",
                 ],
                 settings=[], outs=[str(run.folder / "best" / f"{rung.group}.json")],
@@ -214,7 +214,7 @@ def _certify(run: Run) -> StageNode:
 
 
 def _judged(run: Run) -> Iterator[StageNode]:
-    """Answers with their scores, the line of each rung, the decision, the page."""
+    """The stages `answer`, `evaluate`, `gate` and `report`."""
     for rung in run.rungs:
         base = _weights(run) if rung.makes == "prompt" else []
         yield _node(
@@ -277,7 +277,7 @@ def _judged(run: Run) -> Iterator[StageNode]:
 
 
 def _node(run: Run, stage: Words, deps: Sequence[str], settings: Sequence[str], outs: Sequence[str]) -> StageNode:
-    """A stage; `stage` is its name, or its name and the rung's or group's."""
+    """A stage; `stage` is its name, or its name and that of its rung or group."""
     name, *part = [stage] if isinstance(stage, str) else stage
     full = "-".join((name, *part))
     record = str(run.folder / "stages" / f"{full}.json")
@@ -287,7 +287,7 @@ def _node(run: Run, stage: Words, deps: Sequence[str], settings: Sequence[str], 
 
 
 def records(run: Run) -> Iterator[Path]:
-    """Where the stages before the report wrote down how they went."""
+    """The stage records of all stages before the report."""
     names = ["data", "audit", "evaluate", "gate", *(f"best-{group}" for group in run.groups)]
     names += [f"{stage}-{rung.name}" for rung in run.rungs for stage in ("rung", "answer")]
     names += ["certify"] if any(rung.rewarded for rung in run.rungs) else []
@@ -295,7 +295,7 @@ def records(run: Run) -> Iterator[Path]:
 
 
 def _feedback(run: Run) -> list[str]:
-    """Files of feedback that are there; without any, those that are missing."""
+    """The feedback files that exist; if there are none, those that are missing."""
     files = [path for kind in KINDS for path in feedback_files(run, kind)]
     return [str(path) for path in ([path for path in files if path.is_file()] or files)]
 
@@ -313,25 +313,25 @@ def _prompt_file(run: Run, name: str) -> str:
 
 
 def _rung_files(run: Run, name: str) -> list[str]:
-    """What a rung starts from, and what a prompt is asked of."""
+    """The files of what a rung starts from, and for a prompt those of the base model."""
     planned = run.planned(name)
     return [*(_weights(run) if planned.makes == "prompt" else []), *_left_by(run, planned.starts_from)]
 
 
 def _left_by(run: Run, start: str | None) -> list[str]:
-    """What a rung left, or the base model is; of a group also what says which of it is the best."""
+    """The files of a rung or of the base model; for a group those of all its rungs, and the choice of the best."""
     if start is None:
         return []
     if start == BASE:
         return _weights(run)
     if start in run.groups:
-        rungs = [str(run.rung_folder(one.name)) for one in run.groups[start]]
+        rungs = [str(run.rung_folder(rung.name)) for rung in run.groups[start]]
         return [str(run.folder / "best" / f"{start}.json"), *rungs]
     return [str(run.rung_folder(start))]
 
 
 def _needed(run: Run, rung: PlannedRung) -> Iterator[str]:
-    """What follows from a method's needs beside the reward's permit."""
+    """The files that a method's needs add, apart from the reward's permit."""
     if (judge := getattr(rung.settings, "judge", None)) is not None:
         yield from (str(PRICES), judge.rubric)
     if "novelty" in rung.needs:
@@ -348,25 +348,25 @@ def _needed(run: Run, rung: PlannedRung) -> Iterator[str]:
 
 
 def _teacher_files(run: Run, rung: PlannedRung) -> Iterator[str]:
-    """Who teaches, and the prompt that it is asked with."""
-    known = getattr(rung.settings, "teacher", None)
-    for asked in (known, rung.settings):
+    """The files of a teacher, and of the prompt that it is asked with."""
+    teacher = getattr(rung.settings, "teacher", None)
+    for asked in (teacher, rung.settings):
         if prompt := getattr(asked, "prompt", None):
             yield _prompt_file(run, prompt)
     if rung.teacher is not None:
         yield from _left_by(run, rung.teacher)
-        named = run.groups.get(rung.teacher) or [one for one in run.rungs if one.name == rung.teacher]
-        yield from _weights(run) if any(one.makes == "prompt" for one in named) else ()
-    if name := getattr(known, "profile", None):
+        named = run.groups.get(rung.teacher) or [member for member in run.rungs if member.name == rung.teacher]
+        yield from _weights(run) if any(member.makes == "prompt" for member in named) else ()
+    if name := getattr(teacher, "profile", None):
         path = PROFILES / f"{name}.yaml"
         folder = load(path, Profile).model.path
         yield from (str(path), *([folder] if Path(folder).is_dir() else []))
 
 
 def _method_files(name: str) -> list[str]:
-    """The code of a method: its own file or folder, what that imports of the methods' package, and these of others.
+    """The code of a method: its file or folder, and what that imports from methods, data and evaluation.
 
-    Of what all methods are given (`job.py`) only the file itself: stages declare that by what it does for them.
+    Of `job.py`, which all methods are given, only the file itself: stages depend on the rest anyway.
     """
     waiting, files = [_module(NAMES.get(name, name).partition(":")[0]), JOB], list[str]()
     used = set[str]()
@@ -383,13 +383,13 @@ def _method_files(name: str) -> list[str]:
 
 
 def _module(name: str) -> str:
-    """The file or folder of a module of this project; where it is installed elsewhere, the settings that name it."""
+    """The path of a module's file or folder, relative to the project or to the installed package."""
     path = Path(name.replace(".", "/"))
     return str(path if located(path).is_dir() else path.with_suffix(".py"))
 
 
 def _source(run: Run) -> list[str]:
-    """What the data come from: a generator's code, or the workload's own folder."""
+    """The source of the data: a generator's code, or the workload's own folder."""
     source = run.workload.source
     if isinstance(source, GeneratedSource):
         return [_module(source.generator.partition(":")[0])]
@@ -399,9 +399,9 @@ def _source(run: Run) -> list[str]:
 
 
 def _scorer_files(run: Run) -> list[str]:
-    """What the scorers' settings name: files, and code as `module:…` with the package that it stands in.
+    """Files that the scorers' settings name, and the packages of code named as `module:…`.
 
-    With a judge also the prices: a stage writes down what its verdicts cost.
+    With a judge also the prices, since a stage records what its verdicts cost.
     """
     scorers = [params for params in (run.workload.scorer, run.workload.sealed_scorer) if params is not None]
     texts = [text for params in scorers for text in (*params.weighted, *_texts(params.model_dump(mode="json")))]
@@ -414,7 +414,7 @@ def _scorer_files(run: Run) -> list[str]:
 
 
 def _agent_files(run: Run) -> list[str]:
-    """The loop of an agent's tries, and the code of what it works in: of an MCP server what its command names."""
+    """The code that runs tries and an agent's environment; for an MCP server the files in its command."""
     agent = run.workload.agent
     if agent is None:
         return []
@@ -425,12 +425,12 @@ def _agent_files(run: Run) -> list[str]:
 
 
 def _judging_files(run: Run) -> list[str]:
-    """What says which of an agent's demonstrations are right; of answers that is told by their fields alone."""
+    """The code that scores an agent's demonstrations; answers are audited without a scorer."""
     return [SCORERS, *_scorer_files(run), *_agent_files(run)] if run.workload.agent else []
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts in nested settings."""
+    """All strings in nested settings."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
@@ -439,25 +439,25 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _columns(run: Run) -> list[str]:
-    """The settings that name the columns which prompts may refer to; a generator is asked for a row."""
+    """The settings that decide which columns prompts may refer to; a generator's columns are read from a row."""
     if isinstance(run.workload.source, GeneratedSource):
         return ["workload.source.generator", "workload.source.seed"]
     return ["workload.source.columns.input"]
 
 
 def _weights(run: Run) -> list[str]:
-    """All of the base model's files that change what it answers."""
+    """All files of the base model that affect its answers."""
     return [*_tokenizer(run), *_of_the_model(run, "*.safetensors")]
 
 
 def _tokenizer(run: Run) -> list[str]:
-    """Those without its weights, by which texts become tokens."""
+    """The base model's files without its weights, which decide how text becomes tokens."""
     kinds = ("*config.json", "*token*.json", "chat_template*", "vocab*", "merges.txt", "tokenizer.model")
     return [file for kind in kinds for file in _of_the_model(run, kind)]
 
 
 def _of_the_model(run: Run, kind: str) -> list[str]:
-    """The base model's files of a kind; of a model that a hub has, the profile that names it."""
+    """The base model's files of a kind; for a model on a hub, the profile that names it."""
     folder = Path(run.profile.model.path)
     if not folder.is_dir():
         return [str(PROFILES / f"{run.profile.name}.yaml")]

@@ -1,7 +1,7 @@
-"""Which Python a stage's process runs in: the one that started it, or that of the environment which the stage needs.
+"""Which Python a stage's process runs in: the one that started it, or that of the environment that the stage needs.
 
 vLLM and Prefect cannot be installed together. On a machine with a GPU, GRADUS_GPU_PYTHON names the Python of the
-environment that requirements-gpu.lock makes; a stage that needs it goes on there, as the same process.
+environment that requirements-gpu.lock makes; a stage that needs it replaces its process by one in that Python.
 """
 
 import os
@@ -16,7 +16,7 @@ PYTHON: dict[Environment, str] = {"gpu": "GRADUS_GPU_PYTHON"}
 
 
 def other_python(needed: Environment, environment: Mapping[str, str]) -> str | None:
-    """The Python that a process has to change to; None where it is that one already, or none is named.
+    """The Python that this process has to switch to; None if it runs there already, or none is named.
 
     Raises:
         ConfigError: The variable names no program.

@@ -1,4 +1,4 @@
-"""What judges took during a stage: verdicts, tokens and money, told to the record of runs."""
+"""Records what judges took during a stage: verdicts, tokens and money."""
 
 import logging
 
@@ -12,15 +12,15 @@ log = logging.getLogger(__name__)
 
 
 def tell_judge(run: Run, tracker: Tracker) -> float:
-    """Record what judges took in this process; returns US dollars at list prices, 0 for a model without one."""
+    """Record what judges took in this process; returns US dollars at list prices, 0 for a model without a price."""
     if not (spent := spent_by_model()):
         return 0.0
-    cost = sum(_usd(run, model, one) for model, one in spent.items())
+    cost = sum(_usd(run, model, spent_on) for model, spent_on in spent.items())
     numbers = {
-        "judge/verdicts": sum(one.asked for one in spent.values()),
-        "judge/remembered": sum(one.remembered for one in spent.values()),
-        "judge/input_tokens": sum(one.input_tokens for one in spent.values()),
-        "judge/output_tokens": sum(one.output_tokens for one in spent.values()),
+        "judge/verdicts": sum(spent_on.asked for spent_on in spent.values()),
+        "judge/remembered": sum(spent_on.remembered for spent_on in spent.values()),
+        "judge/input_tokens": sum(spent_on.input_tokens for spent_on in spent.values()),
+        "judge/output_tokens": sum(spent_on.output_tokens for spent_on in spent.values()),
         "judge/usd": cost,
     }
     tracker.metrics({name: float(value) for name, value in numbers.items()})
@@ -33,7 +33,7 @@ def judge_of(run: Run) -> JudgeScorer:
     """The workload's judge alone, for production.
 
     Raises:
-        ConfigError: The workload has none, or its rubric is missing.
+        ConfigError: The workload has no judge, or its rubric is missing.
     """
     if run.workload.scorer.judge is None:
         raise ConfigError(f"expected a section `scorer.judge`, found none ({run.workload.name})")
@@ -41,8 +41,8 @@ def judge_of(run: Run) -> JudgeScorer:
 
 
 def judge_usd(run: Run, judge: JudgeScorer) -> float:
-    """What one judge's verdicts cost."""
-    return sum(_usd(run, judge.params.model, one) for one in judge.spent)
+    """The cost of one judge's verdicts, in US dollars."""
+    return sum(_usd(run, judge.params.model, spent) for spent in judge.spent)
 
 
 def _usd(run: Run, model: str, spent: Spent) -> float:

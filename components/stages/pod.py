@@ -1,7 +1,7 @@
-"""`python -m components.stages.pod RUN STAGE ARCHIVE KEY`: one stage in an empty folder that reaches DVC's remote.
+"""`python -m components.stages.pod RUN STAGE ARCHIVE KEY`: runs one stage in an empty folder, with DVC's remote.
 
-Pulls what the stage reads, lets DVC reproduce it, pushes what it leaves. Where it is killed, the next one goes on from
-the last checkpoint. Needs the remote's settings in GRADUS_DVC_REMOTE; keys of access come from the environment.
+Pulls what the stage reads, lets DVC reproduce it, and pushes its outputs. If it is killed, the next one resumes from
+the last checkpoint. Needs the remote's settings in GRADUS_DVC_REMOTE; access keys come from the environment.
 """
 
 import logging
@@ -20,16 +20,16 @@ from components.stages.graph import RUNS, StageNode, nodes
 from components.stages.run import Run
 
 log = logging.getLogger(__name__)
-EVERY_S = 10.0  # between two looks for new checkpoints
+EVERY_S = 10.0  # between two checks for new checkpoints
 WORDS = 4
 
 
 def main(arguments: list[str]) -> int:
-    """Run one stage; the exit code of its process.
+    """Run one stage; returns the exit code of its process.
 
     Raises:
-        ConfigError: The arguments or the environment are not what this needs.
-        DataError: The remote has not what was promised.
+        ConfigError: The arguments or the environment are wrong.
+        DataError: The archive is missing in the remote, or not what its name says.
     """
     settings = os.environ.get("GRADUS_DVC_REMOTE")
     if len(arguments) != WORDS or not settings:
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     attach(Path(), settings)
     with Repo(".") as repo:
         unpack(Remote.of(repo).get(ARCHIVES, f"{archive}.tar"), Path(), archive)
-    attach(Path(), settings)  # the project's own settings are there now; these go over them
+    attach(Path(), settings)  # again, over the project's own settings, which were unpacked
     run = Run.load(name)
     node = next(node for node in nodes(run) if node.name == stage)
     with Repo(".") as repo:
@@ -51,11 +51,11 @@ def main(arguments: list[str]) -> int:
 
 
 def reproduced(repo: Any, run: Run, node: StageNode, key: str) -> int:
-    """Pull, reproduce, push; 0 where all went well.
+    """Pull, reproduce, push; returns 0 on success.
 
     Raises:
         ConfigError: DVC refuses, and would refuse again.
-        FileTransferError: Files did not come or go; another try may have more luck.
+        FileTransferError: A transfer of files failed; it may succeed when repeated.
     """
     from dvc.exceptions import DvcException, FileTransferError
     from dvc.stage.exceptions import StageCmdFailedError
@@ -80,14 +80,14 @@ def reproduced(repo: Any, run: Run, node: StageNode, key: str) -> int:
 
 
 def needed(run: Run, node: StageNode) -> list[str]:
-    """The outputs of other stages that a stage reads, as DVC finds them."""
+    """The outputs of other stages that a stage reads, as DVC's targets."""
     outs = [out for other in nodes(run) for out in other.outs]
     return sorted({out for out in outs for path in node.deps if path == out or path.startswith(f"{out}/")})
 
 
 @contextmanager
 def saving(remote: Remote, work: Path, key: str) -> Generator[None]:
-    """Bring back an earlier try's checkpoints, and keep those of this one while it goes on."""
+    """Fetch an earlier attempt's checkpoints, and send this one's while it runs."""
     remote.pull_work(work, key)
     done = threading.Event()
 
@@ -95,7 +95,7 @@ def saving(remote: Remote, work: Path, key: str) -> Generator[None]:
         while not done.wait(EVERY_S):
             try:
                 remote.push_work(work, key)
-            except Exception as error:  # drivers of remotes raise what they like; the training goes on all the same
+            except Exception as error:  # remotes' drivers raise anything; the training goes on all the same
                 log.error("checkpoints were not kept, %s s until the next look: %s", EVERY_S, error)
 
     keeper = threading.Thread(target=keep)

@@ -1,7 +1,7 @@
-"""What follows from a gate's decision: the winner is registered and verified, and the alias points to it.
+"""Carries out the gate's decision: registers and verifies the winner, and moves the alias to it.
 
-A step of the flow and no stage: never cached, safe to repeat. It changes the registry where the decision is another
-than the last one that it carried out, and nothing otherwise: what a release or a person did since stays.
+It is a step of the flow and no stage: never cached, safe to repeat. It changes the registry only if the decision
+differs from the last one that was carried out, so that what a release or a person did since stays.
 """
 
 import hashlib
@@ -38,14 +38,14 @@ from components.tracking import Tracker
 
 REPRODUCED = 10  # completions that the stored copy of a champion must repeat
 SHOTS_TAG = "gradus.shots"
-TOLD = 20  # examples by name that a prompt fixed or broke
+TOLD = 20  # most examples that are named of those that a prompt fixed or broke
 log = logging.getLogger(__name__)
 
 
 class Published(Record):
-    """What was made of a decision (`decision` is a hash of it): which version has which alias.
+    """How a decision was carried out (`decision` is a hash of it): which version has which alias.
 
-    `alias` is None where the champion of an earlier climb stayed, `version` where nobody stands.
+    `alias` is None if the registry's champion stayed, `version` if nobody stands.
     """
 
     decision: str
@@ -56,27 +56,27 @@ class Published(Record):
 
 
 def published_file(run: Run) -> Path:
-    """Where the last publication of a run is written down."""
+    """The file of a run's last publication."""
     return run.folder / "published.json"
 
 
 def published(run: Run) -> Published | None:
-    """The last publication of a run, None where there was none."""
+    """A run's last publication; None if there was none."""
     path = published_file(run)
     return read_record(path, Published) if path.is_file() else None
 
 
 def is_published(run: Run) -> bool:
-    """Whether the gate's decision was carried out."""
+    """Whether the gate's latest decision was carried out."""
     last = published(run)
     return last is not None and gate_file(run).is_file() and last.decision == _digest(gate_file(run))
 
 
 def publish(run: Run, tracker: Tracker, alias: Alias = "champion") -> Published:
-    """Carry out the gate's decision; prompts are registered too, the best as `best`, that of models as `trained`.
+    """Carry out the gate's decision; registers prompts too, the best as `best`, the trained models' as `trained`.
 
     Raises:
-        RegistryError: The stored copy answers otherwise than the original, or the registry refuses.
+        RegistryError: The stored copy answers differently from the original, or the registry refuses.
     """
     record = decided(run)
     publish_prompts(run)
@@ -94,7 +94,7 @@ def publish(run: Run, tracker: Tracker, alias: Alias = "champion") -> Published:
 
 
 def keep_card(run: Run, made: Rung, tracker: Tracker) -> None:
-    """The card, the signature, an example and the requirements of a version, beside its files."""
+    """Store a version's card, signature, example and requirements with the run that registers it."""
     if (result := _result(run, made)) is None:
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -103,22 +103,22 @@ def keep_card(run: Run, made: Rung, tracker: Tracker) -> None:
 
 
 def reference(run: Run, made: Rung) -> list[Observation]:
-    """What a rung answered on the splits that it never saw, as the watch will see its answers in production."""
+    """A rung's answers to the splits that it never saw, in the form in which the watch sees production."""
     columns = opened_columns(run, made)
     observed: list[Observation] = []
     for split in ("test", "sealed"):
         asked = {example.id: example for example in run.asked(split)}
-        judged = {one.example_id: one for one in judged_of(run, split, made.name)}
+        judged = {judgement.example_id: judgement for judgement in judged_of(run, split, made.name)}
         for answer in completions_of(run, split, made.name):
-            worth = judged[answer.example_id]
+            judgement_of = judged[answer.example_id]
             observed.append(
                 Observation(
                     input={column: mask(asked[answer.example_id].input[column]) for column in columns},
                     text=mask(answer.text),
                     output_tokens=answer.usage.output_tokens,
-                    valid=worth.valid,
+                    valid=judgement_of.valid,
                     confidence=answer.confidence,
-                    score=None if worth.score is None else float(worth.score.passed),
+                    score=None if judgement_of.score is None else float(judgement_of.score.passed),
                     customer=asked[answer.example_id].group,
                 )
             )
@@ -126,30 +126,30 @@ def reference(run: Run, made: Rung) -> list[Observation]:
 
 
 def opened_columns(run: Run, made: Rung) -> tuple[str, ...]:
-    """The input columns that a rung reads: a server is told no others."""
+    """The input columns that a rung reads; a server needs no others."""
     if made.makes == "classifier":
         return run.columns
     return run.prompt_of(made).placeholders
 
 
 def publish_prompts(run: Run) -> None:
-    """Register the prompts of the run's rungs, the best as `best`, and that of models as `trained`.
+    """Register the prompts of the run's rungs, the best as `best`, and the trained models' as `trained`.
 
-    Each has its rung's name, and says what it fixed and broke on test beside the prompt that it challenged.
+    Each has its rung's name, and tags with what it fixed and broke on test against the prompt that it challenged.
     """
     best = incumbent(run)
     for made in run.made.values():
         if made.makes == "prompt":
             prompt = replace(run.prompt_of(made), name=made.name)
-            told = {**changed_sides(run, made), **({SHOTS_TAG: str(prompt.shots)} if prompt.shots else {})}
-            register_prompt(run.workload.name, prompt, ("best",) if made.name == best else (), told)
+            tags = {**changed_sides(run, made), **({SHOTS_TAG: str(prompt.shots)} if prompt.shots else {})}
+            register_prompt(run.workload.name, prompt, ("best",) if made.name == best else (), tags)
     register_prompt(run.workload.name, run.trained_prompt, ("trained",))
 
 
 def changed_sides(run: Run, made: Rung) -> dict[str, str]:
-    """Which test examples a rung fixed and broke beside the one that it was compared with, as tags of its prompt.
+    """Which test examples a rung fixed and broke against the one that it is compared with, as tags of its prompt.
 
-    Nothing where it was compared with none, or where either has not answered yet.
+    Empty if it is compared with none, or if either has not answered yet.
     """
     other = run.resolved(made.compared_with)
     if other is None or not all((answers_folder(run, name) / "answered.json").is_file() for name in (made.name, other)):
@@ -164,15 +164,15 @@ def changed_sides(run: Run, made: Rung) -> dict[str, str]:
 
 
 def _counted(names: Sequence[str]) -> str:
-    """How many, and the first of them."""
+    """The number of names, and the first of them."""
     return f"{len(names)}: {', '.join(names[:TOLD])}" if names else "0"
 
 
 def _candidate(run: Run, made: Rung, record: GateRecord, tracker: Tracker) -> Candidate:
-    """What is registered: a rung's files, the last verdict that it won, and what one of its answers costs."""
+    """What to register: a rung's files, the last verdict that it won, and the cost of one of its answers."""
     if tracker.run_id is None:
         raise RegistryError("expected a run to register the champion with, found none")
-    decisive = next(one for one in reversed(record.verdicts) if winner(one) == made.name)
+    decisive = next(verdict for verdict in reversed(record.verdicts) if winner(verdict) == made.name)
     result = _result(run, made)
     return Candidate(
         run.workload.name, made, run.artifact(made).folder, decisive, tracker.run_id,
@@ -184,11 +184,11 @@ def _candidate(run: Run, made: Rung, record: GateRecord, tracker: Tracker) -> Ca
 
 def _result(run: Run, made: Rung) -> RungResult | None:
     """A rung's figures on test."""
-    return next((one for one in evaluated(run).rungs if one.name == made.name), None)
+    return next((result for result in evaluated(run).rungs if result.name == made.name), None)
 
 
 def _register(run: Run, candidate: Candidate, alias: Alias) -> int:
-    """Register a rung under an alias; its stored copy must repeat ten completions exactly."""
+    """Register a rung under an alias; its stored copy must repeat `REPRODUCED` completions exactly."""
     made, examples = candidate.rung, sample(run.examples("test"), REPRODUCED, run.seed)
 
     def generate(folder: Path, _: Sequence[Sequence[Message]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The stage `report`: everything that a run left, as one record and one page."""
+"""The stage `report`: a run's results as one record and one page."""
 
 from collections.abc import Mapping
 
@@ -19,14 +19,14 @@ from components.stages.graph import records
 from components.stages.run import Run, StageRecord
 from components.tracking import Tracker
 
-SHOWN = 5  # examples that a rung fixed, and as many that it broke
+SHOWN = 5  # examples that a rung fixed, the same number that it broke, and suspects
 
 
 def report(run: Run, tracker: Tracker) -> None:
-    """`ladder.json` and `economics.json`, which programs read, and `report.html`, which people do."""
+    """Write `ladder.json` and `economics.json` for programs, and `report.html` for people."""
     ladder, folder = ladder_of(run), run.report
     write_record(folder / "ladder.json", ladder)
-    scores = {one.name: scores_in(judged_of(run, "test", one.name)) for one in ladder.rungs}
+    scores = {rung.name: scores_in(judged_of(run, "test", rung.name)) for rung in ladder.rungs}
     counted = account(run, decided(run).decided_on) if evaluated(run).incumbent else None
     if counted is not None:
         write_record(folder / "economics.json", counted)
@@ -39,13 +39,13 @@ def report(run: Run, tracker: Tracker) -> None:
 
 def ladder_of(run: Run) -> Ladder:
     """The run's record."""
-    # Of the stages that there are today: others may have left a record while the ladder had them.
+    # Only of today's stages: others may have left a record when the ladder still had them.
     done = [read_record(path, StageRecord) for path in sorted(records(run))]
     verdicts = decided(run).verdicts
     summary = read_record(run.folder / "data" / "report.json", DataReport).summary
-    if summary.demonstration_accuracy is None:  # of an agent's tries the audit tells
-        told = read_record(audit_folder(run) / "audit.json", Audit).ceiling
-        summary = summary.model_copy(update={"demonstration_accuracy": told})
+    if summary.demonstration_accuracy is None:  # for an agent's tries only the audit knows it
+        ceiling = read_record(audit_folder(run) / "audit.json", Audit).ceiling
+        summary = summary.model_copy(update={"demonstration_accuracy": ceiling})
     return Ladder(
         workload=run.workload.name,
         profile=run.profile.name,
@@ -55,7 +55,7 @@ def ladder_of(run: Run) -> Ladder:
         rungs=evaluated(run).rungs,
         gate=verdicts[-1],
         climb=verdicts,
-        seconds={one.stage: one.seconds for one in done},
+        seconds={stage.stage: stage.seconds for stage in done},
     )
 
 
@@ -66,8 +66,8 @@ def _evidence(run: Run, ladder: Ladder, scores: Mapping[str, Scores]) -> Evidenc
         model=run.profile.model.path,
         incumbent=run.workload.incumbent,
         calls_per_year=run.workload.traffic.calls_per_year,
-        changes={one.name: _changes(run, scores, one.parent, one.name) for one in ladder.rungs if one.parent},
-        curves={one.name: curves for one in ladder.rungs if (curves := run.rung(one.name).curves)},
+        changes={rung.name: _changes(run, scores, rung.parent, rung.name) for rung in ladder.rungs if rung.parent},
+        curves={rung.name: curves for rung in ladder.rungs if (curves := run.rung(rung.name).curves)},
         quarantine=source.quarantined,
         warnings=source.warnings,
         spent_usd=spent_by_rung(run, ladder),
@@ -80,8 +80,8 @@ def _trust(run: Run) -> Trust:
     folder, certificate = audit_folder(run), certificate_file(run)
     watched = [made.watch for made in run.made.values() if made.watch]
     return Trust(
-        certificate=read_record(certificate, Certificate) if any(one.rewarded for one in run.rungs) else None,
-        watch=next((one for one in watched if one.stopped), watched[-1] if watched else None),
+        certificate=read_record(certificate, Certificate) if any(rung.rewarded for rung in run.rungs) else None,
+        watch=next((rung for rung in watched if rung.stopped), watched[-1] if watched else None),
         audit=read_record(folder / "audit.json", Audit),
         suspects=tuple(read_jsonl(folder / "suspects.jsonl", Suspect)[:SHOWN]),
     )
@@ -90,13 +90,13 @@ def _trust(run: Run) -> Trust:
 def _changes(run: Run, scores: Mapping[str, Scores], parent: str, child: str) -> Changes:
     """The first examples that a rung fixed, and the first that it broke."""
     examples = {example.id: example for example in run.asked("test")}
-    found = changes(*common(scores[parent], scores[child]))
-    was, now = ({one.example_id: one for one in completions_of(run, "test", name)} for name in (parent, child))
+    moved = changes(*common(scores[parent], scores[child]))
+    was, now = ({answer.example_id: answer for answer in completions_of(run, "test", name)} for name in (parent, child))
 
     def shown(ids: tuple[str, ...]) -> tuple[Change, ...]:
         return tuple(_change(examples[key], was[key], now[key]) for key in ids[:SHOWN])
 
-    return Changes(fixed=shown(found.fixed), broken=shown(found.broken))
+    return Changes(fixed=shown(moved.fixed), broken=shown(moved.broken))
 
 
 def _change(example: Example, before: Completion, after: Completion) -> Change:

@@ -1,8 +1,8 @@
-"""Making a registered version again: its commit in a clean folder, all stages up to the evaluation, and a comparison.
+"""Reproduces a registered version: its commit in a clean folder, all stages up to the evaluation, and a comparison.
 
-Nothing of an earlier run is used: the folder has no outputs, the stages run without DVC's cache, and their record is
-one of their own. Sums are rounded by how they are shared out, so as many threads compute as did then. What another
-machine or other versions of libraries round otherwise shows as a difference.
+Nothing of an earlier run is used: the folder has no outputs, and the stages run without DVC's cache and with a record
+of their own. The number of threads is the same as then, because it decides how sums are rounded. Another machine or
+other library versions may round differently, which shows as a difference.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Compared(Record):
-    """One thing that was recorded, and what came out now."""
+    """A recorded value, and the value now."""
 
     what: str
     recorded: str
@@ -38,7 +38,7 @@ class Compared(Record):
 
 
 class Reproduced(Record):
-    """A version that was made again; `notes` say what may explain a difference."""
+    """A reproduced version; `notes` say what may explain a difference."""
 
     workload: str
     version: int
@@ -51,7 +51,7 @@ class Reproduced(Record):
 
 
 def reproduce(workload: str, number: int, project: Path) -> Reproduced:
-    """Make a version again and compare it with what was registered; kept as JSON beside the folder.
+    """Reproduce a version and compare it with what was registered; the result is kept as JSON beside the folder.
 
     Raises:
         RegistryError: There is no such version, or its commit is unknown.
@@ -80,7 +80,7 @@ def reproduce(workload: str, number: int, project: Path) -> Reproduced:
 
 
 def compare(made: Recipe, outputs: Path, answered: list[Observation]) -> Iterator[Compared]:
-    """What was recorded of a version beside the outputs of a run that made it again."""
+    """Compare what was recorded of a version with the outputs of the run that reproduced it."""
     rung = outputs / "rungs" / made.rung
     result = _json(rung / "result.json")
     yield _line("data version", made.data_hash, _json(outputs / "data" / "report.json")["summary"]["version"])
@@ -93,18 +93,18 @@ def compare(made: Recipe, outputs: Path, answered: list[Observation]) -> Iterato
 
 
 def _answers(answered: list[Observation], outputs: Path, rung: str) -> Iterator[Compared]:
-    """Accuracy on test, and every answer to the splits that the rung never saw."""
+    """Compare accuracy and validity on test, and every answer to the splits that the rung never saw."""
     evaluation = outputs / "evaluation"
-    line = next(one for one in _json(evaluation / "evaluation.json")["rungs"] if one["name"] == rung)
-    test = [one for one in answered[: line["n"]] if one.score is not None]
-    scores = [one.score for one in test if one.score is not None]
+    line = next(row for row in _json(evaluation / "evaluation.json")["rungs"] if row["name"] == rung)
+    test = [row for row in answered[: line["n"]] if row.score is not None]
+    scores = [row.score for row in test if row.score is not None]
     yield _line("accuracy on test", round(sum(scores) / len(scores), 12), round(line["accuracy"]["value"], 12))
-    valid = sum(one.valid for one in test) / len(test)
+    valid = sum(row.valid for row in test) / len(test)
     yield _line("validity on test", round(valid, 12), round(line["validity"]["value"], 12))
     remade = [
-        one
+        row
         for split in ("test", "sealed")
-        for one in read_jsonl(outputs / "answers" / rung / f"{split}.jsonl", Completion)
+        for row in read_jsonl(outputs / "answers" / rung / f"{split}.jsonl", Completion)
     ]
     pairs = list(zip(answered, remade, strict=False))
     alike = sum(was.text == mask(now.text) and was.output_tokens == now.usage.output_tokens for was, now in pairs)
@@ -120,20 +120,22 @@ def _answers(answered: list[Observation], outputs: Path, rung: str) -> Iterator[
 
 
 def _files(registered: Path, made: Path) -> Iterator[Compared]:
-    """Each registered file beside the one that was made now."""
-    for path in sorted(one for one in registered.rglob("*") if one.is_file()):
+    """Compare each registered file with the new one."""
+    for path in sorted(file for file in registered.rglob("*") if file.is_file()):
         name = path.relative_to(registered)
         if not (made / name).is_file():
             yield Compared(what=str(name), recorded=_digest(path)[:16], found="no such file", same=False)
             continue
         now, was = _digest(made / name), _digest(path)
-        found = now[:16] if now == was or path.suffix != ".safetensors" else f"{now[:16]}, {_apart(path, made / name)}"
-        yield Compared(what=str(name), recorded=was[:16], found=found, same=now == was)
+        finding = (
+            now[:16] if now == was or path.suffix != ".safetensors" else f"{now[:16]}, {_apart(path, made / name)}"
+        )
+        yield Compared(what=str(name), recorded=was[:16], found=finding, same=now == was)
 
 
 def _apart(registered: Path, remade: Path) -> str:
-    """How far two files of weights are apart, at most, and in how many tensors."""
-    from safetensors.torch import load_file  # numpy knows no bfloat16
+    """The largest difference between two files of weights, and in how many tensors they differ."""
+    from safetensors.torch import load_file  # numpy has no bfloat16
 
     was, now = load_file(registered), load_file(remade)
     if was.keys() != now.keys() or any(was[key].shape != now[key].shape for key in was):
@@ -144,7 +146,7 @@ def _apart(registered: Path, remade: Path) -> str:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file; of a classifier (a zip, which holds moments and addresses), of what it has learnt."""
+    """SHA-256 of a file; for a classifier (a zip with times and memory addresses in it) of what it has learnt."""
     if path.suffix == ".skops":
         from components.evaluation import classical
 
@@ -166,25 +168,27 @@ def _environment(made: Recipe, folder: Path) -> dict[str, str]:
 
 
 def _stages(run: str, folder: Path, environment: dict[str, str]) -> list[list[str]]:
-    """The stages that the commit has for a run, up to the evaluation; what comes after that makes nothing."""
-    ask = [sys.executable, "-m", "components.stages", "list", run]
-    done = subprocess.run(ask, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    """The commit's stages for a run, up to the evaluation; later ones make nothing."""
+    command = [sys.executable, "-m", "components.stages", "list", run]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     stages = [line.split() for line in done.stdout.splitlines()]
     if done.returncode or not stages:
-        said = done.stderr.strip()[-200:]
+        problem = done.stderr.strip()[-200:]
         raise TrainingError(
-            f"expected the stages of the commit, found {said!r} ({folder}); a version of an earlier release is made "
+            f"expected the stages of the commit, found {problem!r} ({folder}); a version of an earlier release is made "
             "again by that release"
         )
     return stages
 
 
 def _run(stage: list[str], folder: Path, environment: dict[str, str]) -> None:
-    """One stage as DVC calls it; what it says goes to a log beside the folder."""
+    """Run one stage as DVC does; its output goes to a log beside the folder."""
     path = folder.with_suffix(".log")
-    with path.open("a", encoding="utf-8") as said:
+    with path.open("a", encoding="utf-8") as log_file:
         command = [sys.executable, "-m", "components.stages", *stage]
-        code = subprocess.run(command, cwd=folder, env=environment, stdout=said, stderr=said, check=False).returncode
+        code = subprocess.run(
+            command, cwd=folder, env=environment, stdout=log_file, stderr=log_file, check=False
+        ).returncode
     if code:
         words = " ".join(stage)
         raise TrainingError(f"expected the stage {words} to succeed, found that it ended with code {code} ({path})")
@@ -199,8 +203,8 @@ def _notes(made: Recipe) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _line(what: str, recorded: object, found: object) -> Compared:
-    return Compared(what=what, recorded=str(recorded), found=str(found), same=recorded == found)
+def _line(what: str, recorded: object, now: object) -> Compared:
+    return Compared(what=what, recorded=str(recorded), found=str(now), same=recorded == now)
 
 
 def _json(path: Path) -> Any:

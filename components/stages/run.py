@@ -1,7 +1,6 @@
-"""A run: a workload on a profile, up a ladder, and where everything of it lies.
+"""A run: a workload on a profile, up a ladder, with its settings and the paths of its files.
 
-Decides names and paths, and what a stage's record is tagged with; every other module of this package reads its
-settings here.
+Decides names and paths, and the tags of a stage's record; all other modules of this package read their settings here.
 """
 
 import hashlib
@@ -60,10 +59,7 @@ STATE = Path("state")
 
 
 class StageRecord(Record):
-    """How a stage went, and what judges' verdicts and teachers' answers cost it.
-
-    Written by the stage that ran, kept with its outputs.
-    """
+    """How a stage went, and what judges' verdicts cost it. Written by the stage, kept with its outputs."""
 
     stage: str
     seconds: float
@@ -72,7 +68,7 @@ class StageRecord(Record):
 
 
 class Best(Record):
-    """Which rung of a group goes on: the best on dev."""
+    """The best rung of a group on dev."""
 
     name: str
 
@@ -102,7 +98,7 @@ class Run:
 
     @classmethod
     def load(cls, name: str) -> "Run":
-        """Read the settings of a run, and its prompts, so that a mistake in any of them is told before work begins.
+        """Read the settings of a run and its prompts, so that mistakes are reported before work begins.
 
         Raises:
             ConfigError: There is no such run, or a file of its settings is missing or wrong.
@@ -146,7 +142,7 @@ class Run:
 
     @classmethod
     def of(cls, workload: str, profile: str, ladder: str | None = None) -> "Run":
-        """The run of a workload on a profile, up the ladder that is named, or else the one that its settings name.
+        """The run of a workload on a profile, up the given ladder, or else the one in its settings.
 
         Raises:
             ConfigError: As `load`.
@@ -160,10 +156,10 @@ class Run:
         return cls.load(name if ladder in (None, usual) else f"{name}-{ladder}")
 
     def refuse_decisions(self) -> None:
-        """Refuse a first look with a rung that is not made without a certificate, which takes more than a look.
+        """Refuse a first look at a ladder with a rewarded rung, which needs a certificate.
 
         Raises:
-            ConfigError: A reward teaches one of its rungs.
+            ConfigError: A rung is rewarded.
         """
         if self.first_look and (rewarded := [rung.name for rung in self.rungs if rung.rewarded]):
             raise ConfigError(
@@ -172,10 +168,10 @@ class Run:
             )
 
     def refuse_agent(self) -> None:
-        """Refuse an agent whose environment does not keep the contract, or has no tool that is named.
+        """Refuse an agent whose environment breaks the contract, or lacks the tool of `hand_over`.
 
         Raises:
-            ConfigError: So it is.
+            ConfigError: The environment does not open, or has no such tool.
         """
         agent = self.workload.agent
         if agent is None:
@@ -186,9 +182,9 @@ class Run:
 
     @property
     def setting(self) -> dict[str, str]:
-        """What its runs of the record can be found by."""
-        known = {"workload": self.workload.name, "profile": self.profile.name, "ladder": self.ladder}
-        return {**known, "seed": str(self.seed)}
+        """The tags that its MLflow runs can be found by."""
+        names = {"workload": self.workload.name, "profile": self.profile.name, "ladder": self.ladder}
+        return {**names, "seed": str(self.seed)}
 
     @property
     def report(self) -> Path:
@@ -197,7 +193,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Where the outputs of all stages lie."""
+        """The folder of all stages' outputs."""
         return ARTIFACTS / self.name
 
     def planned(self, rung: str) -> PlannedRung:
@@ -206,25 +202,25 @@ class Run:
         Raises:
             ConfigError: The ladder has none of this name.
         """
-        matching = [one for one in self.rungs if one.name == rung]
+        matching = [candidate for candidate in self.rungs if candidate.name == rung]
         if not matching:
-            names = ", ".join(one.name for one in self.rungs)
+            names = ", ".join(candidate.name for candidate in self.rungs)
             raise ConfigError(f"expected one of the rungs {names}, found {rung} ({LADDERS / self.ladder}.yaml)")
         return matching[0]
 
     @property
     def imitating(self) -> PlannedRung | None:
-        """The first rung that trains a model on demonstrations; None where the ladder has none."""
-        return next((one for one in self.rungs if one.makes == MODEL and "demonstrations" in one.needs), None)
+        """The first rung that trains a model on demonstrations; None if the ladder has none."""
+        return next((rung for rung in self.rungs if rung.makes == MODEL and "demonstrations" in rung.needs), None)
 
     @property
     def groups(self) -> dict[str, tuple[PlannedRung, ...]]:
         """The rungs of each group."""
-        names = dict.fromkeys(one.group for one in self.rungs if one.group)
-        return {name: tuple(one for one in self.rungs if one.group == name) for name in names}
+        names = dict.fromkeys(rung.group for rung in self.rungs if rung.group)
+        return {name: tuple(rung for rung in self.rungs if rung.group == name) for name in names}
 
     def rung_folder(self, rung: str) -> Path:
-        """Where a rung lies: its `result.json`, and beside it its artifact."""
+        """The folder of a rung: its `result.json` and its artifact."""
         return self.folder / "rungs" / rung
 
     def rung(self, name: str) -> Rung:
@@ -236,44 +232,44 @@ class Run:
         return read_record(self.rung_folder(name) / RESULT, Rung)
 
     def is_made(self, name: str) -> bool:
-        """Whether a rung of this name is there."""
+        """Whether a rung was made."""
         return (self.rung_folder(name) / RESULT).is_file()
 
     @property
     def made(self) -> dict[str, Rung]:
-        """The rungs that are there, in the order in which they climb."""
-        return {one.name: self.rung(one.name) for one in self.rungs if self.is_made(one.name)}
+        """The rungs made so far, in the ladder's order."""
+        return {rung.name: self.rung(rung.name) for rung in self.rungs if self.is_made(rung.name)}
 
     def prompt_of(self, made: Rung) -> Prompt:
         """The prompt that a rung is asked with."""
         return prompt_of(self.artifact(made), self.columns)
 
     def artifact(self, made: Rung) -> Artifact:
-        """What a rung left."""
+        """A rung's artifact."""
         return Artifact(made.makes, self.rung_folder(made.name) / "artifact", made.prompt)
 
     @property
     def base_artifact(self) -> Artifact:
-        """The profile's base model, as a rung starts from it."""
+        """The profile's base model, as an artifact to start from."""
         return Artifact("model", self.base_model)
 
     def resolved(self, name: str | None) -> str | None:
-        """The rung that a name stands for: itself, of a group the best on dev, of `base` and None nothing."""
+        """The rung that a name stands for: the rung itself, a group's best on dev; None for `base` and None."""
         if name in self.groups:
             return read_record(self.folder / "best" / f"{name}.json", Best).name
         return None if name == BASE else name
 
     def dev(self, n: int) -> list[Example]:
-        """The dev examples that stand for all of them."""
+        """A representative sample of `n` dev examples."""
         return sample(self.examples("dev"), n, self.seed)
 
     @property
     def advice_folder(self) -> Path:
-        """Where the last advice lies, with what became of it."""
+        """The folder of the last advice and its outcome."""
         return self.folder / "advice"
 
     def work(self, stage: str) -> Path:
-        """Where a stage keeps checkpoints: outside its outputs, which DVC removes before it runs."""
+        """The folder of a stage's checkpoints: outside its outputs, which DVC removes before it runs."""
         return STATE / "training" / self.name / stage
 
     @cached_property
@@ -281,7 +277,7 @@ class Run:
         """The folder of the base model.
 
         Raises:
-            ConfigError: `model.path` names none that can be read.
+            ConfigError: `model.path` names no model that can be read.
         """
         try:
             return model_folder(self.profile.model.path, self.profile.model.chat_template_kwargs)
@@ -304,7 +300,7 @@ class Run:
 
     @property
     def trained_prompt(self) -> Prompt:
-        """The prompt of trained rungs, short because the schema lives in their weights."""
+        """The prompt of trained rungs, which is short because their weights know the schema."""
         return self.prompt(self.workload.trained_prompt)
 
     def examples(self, split: SplitName) -> list[Example]:
@@ -314,16 +310,18 @@ class Run:
     def slices_of(self, examples: Sequence[Example]) -> dict[str, dict[str, str]]:
         """Example id → slice → value, of the workload's slices."""
         names = self.workload.slices
-        return {one.id: {name: one.slices[name] for name in names if name in one.slices} for one in examples}
+        return {
+            example.id: {name: example.slices[name] for name in names if name in example.slices} for example in examples
+        }
 
     @property
     def trials(self) -> int:
-        """How often a task is tried on test and sealed: once, unless it is an agent's."""
+        """How often an agent tries a task of test and sealed; 1 for other workloads."""
         agent = self.workload.agent
         return 1 if agent is None or self.first_look else agent.trials
 
     def asked(self, split: SplitName) -> list[Example]:
-        """The examples of a split as they are evaluated: each trial of a task is one of its group."""
+        """The examples of a split as they are evaluated: one for each trial, all trials of a task in one group."""
         return attempted(self.examples(split), self.trials)
 
     @property
@@ -344,15 +342,15 @@ class Run:
 
     @property
     def data_source(self) -> Path:
-        """The folder that file sources lie in."""
+        """The folder of the workload's source files."""
         return DATA / self.workload.name
 
 
 def parts(name: str, pipeline: Pipeline) -> tuple[str, str, str]:
-    """(workload, profile, ladder) of a run's name, whose parts may have hyphens themselves.
+    """Split a run's name, whose parts may contain hyphens, into (workload, profile, ladder).
 
     Raises:
-        ConfigError: No files, or files of several readings, are named so.
+        ConfigError: No way or several ways of splitting it match existing files.
     """
     words = name.split("-")
     read = [("-".join(words[:at]), "-".join(words[at:])) for at in range(1, len(words))]
@@ -381,9 +379,9 @@ def digest(*settings: Settings | str | int) -> str:
 
 
 def git_commit() -> str:
-    """The commit of the code, with a mark where code or settings differ from it.
+    """The commit of the code, with "-dirty" if code or settings differ from it.
 
-    Outside a repository what GRADUS_COMMIT says, by whoever started a stage elsewhere; else "unknown".
+    Outside a repository the value of GRADUS_COMMIT, which is set for stages on other machines; else "unknown".
     """
     try:
         commit, changed = git(Path(), "rev-parse", "HEAD"), uncommitted(Path())
@@ -393,7 +391,7 @@ def git_commit() -> str:
 
 
 def threads() -> int:
-    """The threads that a computation of this process is shared out to: OMP_NUM_THREADS, or one for each core."""
+    """The number of threads that this process computes with: OMP_NUM_THREADS, or one for each core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return int(wanted) if wanted.isdigit() else cores

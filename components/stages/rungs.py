@@ -1,6 +1,6 @@
-"""The stages that make rungs: `rung` makes one by its method, `best` says which of a group goes on.
+"""The stages that make rungs: `rung` makes one by its method, `best` chooses the best of a group.
 
-Decides what a method is given and what is kept of what it made; how it is made is the method's business.
+Decides what a method is given and what is kept of its result; how the rung is made is up to the method.
 """
 
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def rung(run: Run, tracker: Tracker, name: str) -> None:
-    """Make a rung; with a scorer that is certified, where the scorer decides what it learns.
+    """Make a rung; if the scorer rewards it, only with a certified scorer.
 
     Raises:
         TrainingError: The scorer's certificate is below the floor, or the method fails.
@@ -53,19 +53,19 @@ def rung(run: Run, tracker: Tracker, name: str) -> None:
 
 
 def best(run: Run, tracker: Tracker, group: str) -> None:
-    """Which rung of a group goes on: the most accurate on dev, of equals the most valid, of those the last.
+    """Choose the best rung of a group on dev, ties broken by validity, then by being later.
 
-    The last, because a later version of a prompt says more, and is what the next rung challenges.
+    Later, because later versions of a prompt are more detailed, and are what the next rung challenges.
     """
-    made = [run.rung(one.name) for one in run.groups[group]]
-    name = max(reversed(made), key=lambda one: (one.dev_score or 0.0, one.dev_validity or 0.0)).name
+    made = [run.rung(rung_made.name) for rung_made in run.groups[group]]
+    name = max(reversed(made), key=lambda rung_made: (rung_made.dev_score or 0.0, rung_made.dev_validity or 0.0)).name
     write_record(run.folder / "best" / f"{group}.json", Best(name=name))
     tracker.params({f"best.{group}": name})
     log.info("The best of %s on dev: %s.", group, name)
 
 
 def job_of(run: Run, planned: PlannedRung) -> Job:
-    """What a rung's method is given."""
+    """The job that a rung's method is given."""
     prompt = planned.prompt or run.workload.trained_prompt
     audit = audit_folder(run) / "audit.json"
     return Job(
@@ -94,25 +94,25 @@ def job_of(run: Run, planned: PlannedRung) -> Job:
 
 
 def resembling(run: Run, new: Sequence[Example]) -> list[str | None]:
-    """For each new example the split that has its like, as validation would say; train only where no other has."""
+    """For each new example the split that has a near-duplicate, as in validation; train only if no other has one."""
     known = {split: run.examples(split) for split in reversed(SPLITS)}
     return resembled(known, new, run.workload.validation.near_duplicate_similarity)
 
 
 def reads_prices(planned: PlannedRung) -> bool:
-    """Whether a rung counts what it costs while it is made."""
+    """Whether a rung's method needs prices."""
     return planned.takes("most_usd") or "teacher" in planned.needs
 
 
 def reads_feedback(planned: PlannedRung) -> bool:
-    """Whether a rung learns from what people preferred."""
+    """Whether a rung learns from people's preferences."""
     return "preferences" in planned.needs
 
 
 def feedback_files(run: Run, kind: str) -> tuple[Path, ...]:
-    """Where feedback of a kind lies: the workload's own file and, beside harvests that joined the data, theirs.
+    """The files of a kind of feedback: the workload's own, and those of the harvests that joined the data.
 
-    Where there is none, the workload's own, so that whoever reads it says what is missing.
+    If there are none, the workload's own, so that reading it reports what is missing.
     """
     own = run.data_source / f"{kind}.jsonl"
     harvested = (run.data_source / HARVEST / f"{Path(name).stem}.{kind}.jsonl" for name in run.workload.harvest)
@@ -120,20 +120,20 @@ def feedback_files(run: Run, kind: str) -> tuple[Path, ...]:
 
 
 def reads_audit(planned: PlannedRung) -> bool:
-    """Whether a rung's method takes the label audit's share of wrong demonstrations."""
+    """Whether a rung's method uses the label audit's share of wrong demonstrations."""
     return planned.takes("label_noise")
 
 
-def artifact_of(run: Run, known: str | None) -> Artifact | None:
-    """What a rung starts from, or is taught by: of a rung, of the best of a group, or the base model."""
-    if known is None:
+def artifact_of(run: Run, origin: str | None) -> Artifact | None:
+    """The artifact of a rung, of a group's best, or the base model, by name."""
+    if origin is None:
         return None
-    name = run.resolved(known)
+    name = run.resolved(origin)
     return run.base_artifact if name is None else run.artifact(run.rung(name))
 
 
 def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker) -> None:
-    """Write a rung's `result.json`; only then its checkpoints may go."""
+    """Write a rung's `result.json`, then delete its checkpoints."""
     asked = planned.makes != "classifier"
     if asked and not (job.out / f"{PROMPT_FILE}.md").is_file():
         job.keep_prompt()
@@ -165,9 +165,9 @@ def keep(run: Run, planned: PlannedRung, job: Job, made: Made, tracker: Tracker)
 
 
 def _prompt_name(planned: PlannedRung, job: Job) -> str:
-    """What the prompt of a rung is called, by which settings such as `constrained` know it.
+    """The name of a rung's prompt, by which settings such as `constrained` refer to it.
 
-    A prompt that was made from another one goes by that one's name; a model is asked with the trained prompt.
+    A prompt that was made from another keeps the other's name; a model is asked with the trained prompt.
     """
     made_from = job.start.prompt if planned.makes == "prompt" and job.start is not None else None
     return made_from or job.prompt.name

@@ -1,4 +1,4 @@
-"""The workload's scorers as stages use them: opened once in a process."""
+"""The workload's scorers for stages, opened once in a process."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def scorer(run: Run) -> Scorer:
 
 
 def sealed_scorer(run: Run) -> Scorer | None:
-    """The workload's scorer that RL is watched by and never rewarded with; None where it has none."""
+    """The scorer that watches RL and never rewards it; None if the workload has none."""
     params = run.workload.sealed_scorer
     return None if params is None else _opened(params.model_dump_json(), json.dumps(run.workload.output))
 
@@ -28,10 +28,10 @@ def _opened(params: str, schema: str) -> Scorer:
 
 
 def score(run: Run, examples: Sequence[Example], completions: Sequence[Completion]) -> Scores:
-    """Example id → score, in the order of the examples; those that the scorer cannot decide are left out.
+    """Example id → score, in the order of the examples; those that the scorer fails on are left out.
 
     Raises:
-        ScorerError: They are more than `scorer.max_failed_share`.
+        ScorerError: It fails on more than `scorer.max_failed_share`.
     """
     answers = by_example(examples, completions)
     outcomes = score_all(scorer(run), [(example, answers[example.id]) for example in examples])

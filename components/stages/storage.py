@@ -1,6 +1,6 @@
-"""Where a project's files and records lie, told to all who look for them: by the environment, and by DVC's settings.
+"""Passes a project's storage settings on to all processes, by environment variables and DVC's settings.
 
-Decides names of variables; what is in them stands in params/storage.yaml. A variable that a person has set wins.
+Decides the variables' names; their values are in params/storage.yaml. A variable that the user has set wins.
 """
 
 import os
@@ -13,15 +13,15 @@ from components.errors import ConfigError, ServiceError
 from components.params import StorageParams, load
 
 FILE = Path("params/storage.yaml")
-REMOTE = "storage"  # what DVC calls it
+REMOTE = "storage"  # the name of DVC's remote
 RECORD, ARTIFACTS, LAKE, FLOWS = "GRADUS_RECORD", "GRADUS_ARTIFACTS", "GRADUS_LAKE", "GRADUS_FLOWS"
-TRACKING = "MLFLOW_TRACKING_URI"  # names a record as MLflow's own clients read it
+TRACKING = "MLFLOW_TRACKING_URI"  # the variable of MLflow's own clients
 S3_PACKAGES = ("boto3", "dvc_s3", "s3fs", "upath")  # of MLflow, DVC and the lake
 _ANSWER_S = 5
 
 
 def storage(project: Path) -> StorageParams:
-    """The settings of a project; without a file all lies in its folder.
+    """A project's storage settings; without a file everything is in its folder.
 
     Raises:
         ConfigError: A setting is wrong.
@@ -31,8 +31,8 @@ def storage(project: Path) -> StorageParams:
 
 
 def variables(params: StorageParams) -> dict[str, str]:
-    """What processes find in their environment."""
-    given = {
+    """The environment variables of the settings."""
+    values = {
         RECORD: driven(params.record, "psycopg2"),
         FLOWS: driven(params.flows, "asyncpg"),
         ARTIFACTS: params.artifacts,
@@ -40,16 +40,16 @@ def variables(params: StorageParams) -> dict[str, str]:
         "AWS_ENDPOINT_URL_S3": params.s3.endpoint,
         "AWS_DEFAULT_REGION": params.s3.region,
     }
-    return {name: value for name, value in given.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 def driven(address: str | None, driver: str) -> str | None:
-    """An address of PostgreSQL with the driver that SQLAlchemy is to use."""
+    """A PostgreSQL address that names SQLAlchemy's driver."""
     return address and address.replace("postgresql://", f"postgresql+{driver}://", 1)
 
 
 def apply(project: Path) -> StorageParams:
-    """Let this process and those that it starts find a project's storage.
+    """Set a project's storage variables for this process and those that it starts.
 
     Raises:
         ConfigError: A setting is wrong.
@@ -61,7 +61,7 @@ def apply(project: Path) -> StorageParams:
 
 
 def attach_data(project: Path, params: StorageParams) -> None:
-    """Let DVC's default remote be the one of the settings, outside of git; without one, what DVC was told stays."""
+    """Make the settings' data storage DVC's default remote, outside of git; without one, DVC's own settings stay."""
     local = project / ".dvc" / "config.local"
     ours = local.is_file() and f'"{REMOTE}"' in local.read_text(encoding="utf-8", errors="replace")
     if not (project / ".dvc").is_dir() or not (params.data or ours):
@@ -90,13 +90,13 @@ def _set_remote(settings: Any, params: StorageParams) -> None:
 
 
 def refuse_absent(params: StorageParams, environment: Mapping[str, str]) -> None:
-    """Ask every database and bucket of the settings for an answer, before any work begins.
+    """Check that every database and bucket of the settings answers, before any work begins.
 
-    One in whose place the environment names another is not used, and not asked.
+    One that the environment replaces is not used, and not checked.
 
     Raises:
         ConfigError: A package is missing.
-        ServiceError: One does not answer, or refuses.
+        ServiceError: A database or bucket does not answer, or refuses.
     """
     unused = _replaced(params, environment)
     for name in params.databases.keys() - unused:
@@ -106,7 +106,7 @@ def refuse_absent(params: StorageParams, environment: Mapping[str, str]) -> None
 
 
 def _replaced(params: StorageParams, environment: Mapping[str, str]) -> set[str]:
-    """The settings in whose place the environment names something else."""
+    """The settings that the environment replaces."""
     ours, named_by = variables(params), {"record": RECORD, "flows": FLOWS, "artifacts": ARTIFACTS, "lake": LAKE}
     replaced = {name for name, key in named_by.items() if environment.get(key, ours.get(key)) != ours.get(key)}
     return replaced | ({"record"} if environment.get(TRACKING) else set())
@@ -120,8 +120,8 @@ def _ask_database(name: str, address: str) -> None:
     try:
         psycopg2.connect(address, connect_timeout=_ANSWER_S).close()
     except psycopg2.Error as error:
-        said = " ".join(str(error).split())
-        raise ServiceError(f"expected PostgreSQL at {address}, found {said} ({FILE}, {name})") from error
+        problem = " ".join(str(error).split())
+        raise ServiceError(f"expected PostgreSQL at {address}, found {problem} ({FILE}, {name})") from error
 
 
 def _ask_bucket(name: str, address: str, environment: Mapping[str, str]) -> None:

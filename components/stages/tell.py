@@ -59,8 +59,8 @@ def _tell_rung(run: Run, result: RungResult, verdict: Verdict | None) -> None:
 def _tell_rows(run: Run, name: str, tracker: MlflowTracker) -> None:
     """The same test examples for every rung, so that two can be compared row by row."""
     shown = sample(run.asked("test"), run.record.rows, run.seed)
-    completions = {one.example_id: one for one in completions_of(run, "test", name)}
-    judged = {one.example_id: one for one in judged_of(run, "test", name)}
+    completions = {row_of.example_id: row_of for row_of in completions_of(run, "test", name)}
+    judged = {row_of.example_id: row_of for row_of in judged_of(run, "test", name)}
     rows: list[Row] = []
     for example in shown:
         answer = completions[example.id]
@@ -85,7 +85,7 @@ def _tell_climb(run: Run, tracker: Tracker, ladder: Ladder, record: GateRecord) 
     """The outcome: the champion's figures under the names that rungs have them, the verdict, table and picture."""
     for split in SPLITS:
         tracker.dataset(dataset(run, split))
-    top = next((one for one in ladder.rungs if one.name == record.champion), None)
+    top = next((rung for rung in ladder.rungs if rung.name == record.champion), None)
     if top is not None:
         tracker.metrics(figures(top))
     done = published(run)

@@ -1,9 +1,9 @@
-"""`python -m components.stages.timing RUN KIND FOLDER CLOCK`: a kind of work done on a little of a run's data, timed.
+"""`python -m components.stages.timing RUN KIND FOLDER CLOCK`: times a kind of work on a little of a run's data.
 
-Prints a `Measured` as a line of JSON. It runs as a process of its own, as a stage does, so that its largest memory is
-that of such a stage: batches are the run's own. The work is done on a few examples, on as many again and then on more:
-the last two tell what each example takes, the first what is done once (imports, loading, compiling). The clock is the
-wall's, or the processor's, which others on the machine hold up less.
+Prints a `Measured` as a line of JSON. It runs as a process of its own, as a stage does and with the run's own batches,
+so that its peak memory is that of a stage. The work is done on a few examples, on the same number again and then on
+more: the last two show what each example takes, the first what is done once (imports, loading, compiling). The clock is
+the wall's, or the processor's, which other processes disturb less.
 """
 
 import importlib
@@ -31,7 +31,7 @@ from components.stages.data import first_look, token_limits
 from components.stages.run import Run
 from components.tracking import NullTracker
 
-ANSWERS = (16, 96)  # first and again, then of a kind of work
+ANSWERS = (16, 96)  # sizes of the first two rounds, and of the third
 ROWS = (250, 750)
 BATCHES = (4, 16)  # of demonstrations
 STEPS = (1, 4)
@@ -42,7 +42,7 @@ Clock = Callable[[], float]
 
 
 def processor() -> float:
-    """Seconds that this process and those that it waited for have computed."""
+    """CPU seconds of this process and of its finished children."""
     spent = os.times()
     return spent.user + spent.system + spent.children_user + spent.children_system
 
@@ -51,11 +51,11 @@ CLOCKS: dict[str, Clock] = {"wall": time.monotonic, "processor": processor}
 
 
 class Measured(Record):
-    """A kind of work: seconds that it takes once and for each unit of it, and the largest memory of its process.
+    """A kind of work: its fixed seconds, those for each unit, and the peak memory of its process.
 
-    Units are rows of data, answers to a prompt, demonstrations of a training, or steps of RL. Of what trains a model
-    `load_seconds` is what opening the model takes, `answer_seconds` each of its greedy answers, `draw_seconds` each
-    drawn one. `record_seconds` are those of opening and closing a run of the record, as every stage does.
+    Units are rows of data, answers to a prompt, demonstrations of a training, or steps of RL. For a trained model,
+    `load_seconds` is the time to open it, `answer_seconds` that of a greedy answer, `draw_seconds` that of a drawn one.
+    `record_seconds` is the time to open and close an MLflow run, as every stage does.
     """
 
     once_seconds: float
@@ -69,7 +69,7 @@ class Measured(Record):
 
 @dataclass(frozen=True)
 class Timer:
-    """Seconds since a process started by one clock."""
+    """Seconds since a process started, by one clock."""
 
     clock: Clock
     started: float
@@ -79,10 +79,10 @@ class Timer:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Do one kind of work and print what it took.
+    """Time one kind of work and print the result.
 
     Raises:
-        GradusError: The data, the model or the training are not as they should be.
+        GradusError: The data, the model or the training fails.
     """
     name, kind, folder, clock = arguments
     timer = Timer(CLOCKS[clock], time.monotonic() if clock == "wall" else 0.0)
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def measure(run: Run, kind: str, folder: Path, timer: Timer) -> Measured:
-    """What a kind of work takes: `data`, `audit`, `start`, or that of the rung of this name."""
+    """Time a kind of work: `data`, `audit`, `start`, or a rung's, by its name."""
     if kind == START:
         return _starting(run, folder, timer)
     if kind == DATA:
@@ -118,9 +118,9 @@ def measure(run: Run, kind: str, folder: Path, timer: Timer) -> Measured:
 
 
 def _starting(run: Run, folder: Path, timer: Timer) -> Measured:
-    """No more than what stages import that compute little, and a run of a record of its own, opened and closed.
+    """Time only the imports of a stage without heavy work, and an MLflow run, opened and closed.
 
-    The first time the record is made, which no stage does: the second time counts.
+    The first time creates the record, which no stage does, so the second time counts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder.resolve()}/record.db"
@@ -135,20 +135,20 @@ def _starting(run: Run, folder: Path, timer: Timer) -> Measured:
 
 
 def _prompting(job: Job, planned: PlannedRung, timer: Timer) -> Measured:
-    """A prompt asked, and its answers scored."""
+    """Time a prompt's answers and their scoring."""
     if planned.prompt is not None:
         job = replace(job, prompt=job.written_prompt(planned.prompt))
 
-    def ask(n: int, _: int) -> None:
+    def answer(n: int, _: int) -> None:
         planned.make(replace(job, profile=job.profile.model_copy(update={"dev_examples": n})), NullTracker())
 
-    return timed(ask, _sizes(ANSWERS, len(job.dev)), timer)
+    return timed(answer, _sizes(ANSWERS, len(job.dev)), timer)
 
 
 def _training(run: Run, job: Job, planned: PlannedRung, timer: Timer) -> Measured:
-    """A training on few batches or steps, and answers of what came of it."""
+    """Time a training on few batches or steps, and answers of the trained model."""
     own: Any = planned.settings
-    draws = own  # as the method does, also where its training is done by imitation alone
+    draws = own  # the method's own settings, also where only its SFT is timed
     little = {"evaluations": 1, "dev_examples": 1, "probe_prompts": 0}
     if planned.takes("steps"):
         sizes = STEPS
@@ -165,12 +165,12 @@ def _training(run: Run, job: Job, planned: PlannedRung, timer: Timer) -> Measure
 
     trained = timed(train, sizes, timer)
     answering = _answering(run, job, draws, timer)
-    told = {"once_seconds": trained.once_seconds, "unit_seconds": trained.unit_seconds, "peak_bytes": peak()}
-    return answering.model_copy(update=told)
+    figures = {"once_seconds": trained.once_seconds, "unit_seconds": trained.unit_seconds, "peak_bytes": peak()}
+    return answering.model_copy(update=figures)
 
 
 def _answering(run: Run, job: Job, draws: Any, timer: Timer) -> Measured:
-    """What the last trained model takes to open, to answer, and to draw where the method draws."""
+    """Time the last trained model: opening it, answering, and drawing if the method draws."""
     few, many = (job.dev_sample(n) for n in _sizes(ANSWERS, len(job.dev)))
     moments = [timer.now()]
     opened = job.open_model(job.out / str(ROUNDS - 1))
@@ -191,7 +191,7 @@ def _answering(run: Run, job: Job, draws: Any, timer: Timer) -> Measured:
 
 
 def imitating(planned: PlannedRung) -> tuple[PlannedRung, Any]:
-    """A rung whose method trains as imitation does, made by imitation alone: what else it does is told apart."""
+    """A rung that does only the SFT of a rung's method, whose other work is timed separately; and its settings."""
     settings = planned.settings.part(SftParams)
     return replace(
         planned, made_by=getattr(method_of(planned.made_by), "inherits", planned.made_by), settings=settings
@@ -199,7 +199,7 @@ def imitating(planned: PlannedRung) -> tuple[PlannedRung, Any]:
 
 
 def timed(work: Callable[[int, int], object], sizes: tuple[int, int], timer: Timer) -> Measured:
-    """Work on a few, on as many again, and on more; `work` is told how many and which time it is."""
+    """Work on a few, on the same number again, and on more; `work` is called with the number and the round."""
     few, many = sizes
     moments = [0.0]
     for at, n in enumerate((few, few, many)):
@@ -215,7 +215,7 @@ def _sizes(wanted: tuple[int, int], there: int) -> tuple[int, int]:
 
 
 def peak() -> int:
-    """The largest memory that this process has had, in bytes: of a GPU what was reserved there, else main memory."""
+    """The peak memory of this process, in bytes: reserved on the GPU if there is one, else main memory."""
     import torch
 
     if torch.cuda.is_available():

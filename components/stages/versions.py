@@ -1,7 +1,7 @@
 """Two versions of a run side by side: what the second fixed, what it broke, on which slices, with examples.
 
 Decides what a version may be: a rung of the run, a registered version by number or alias, a prompt of the workload.
-Looks at dev or test, never at the sealed split.
+Uses dev or test, never the sealed split.
 """
 
 from collections.abc import Sequence
@@ -34,13 +34,13 @@ class ChangedAnswer(Record):
 
 
 class SliceChange(SliceComparison):
-    """A slice, with its p-value corrected for all slices that were looked at (Holm)."""
+    """A slice's comparison, with its p-value corrected for all compared slices (Holm)."""
 
     adjusted_p: float
 
 
 class VersionComparison(Record):
-    """What a version changed on a split; `failed_cases` are the must-pass cases that it does not answer right."""
+    """What a version changed on a split; `failed_cases` are the must-pass cases that it fails."""
 
     before: str
     after: str
@@ -55,14 +55,14 @@ class VersionComparison(Record):
 
 
 def compare_versions(run: Run, names: tuple[str, str], split: Split = "test") -> VersionComparison:
-    """The second version against the first, which answers where no answers of it are kept.
+    """Compare the second version with the first; a version without stored answers answers now.
 
     Raises:
         RegistryError: A name is no rung or prompt of the run, and no version or alias either.
     """
     examples = run.asked("test") if split == "test" else run.examples(split)
     answers = [answers_of(run, name, split, examples) for name in names]
-    was, now = common(*(score(run, examples, found) for found in answers))
+    was, now = common(*(score(run, examples, completions) for completions in answers))
     before, after = (values(scores, was, "accuracy") for scores in (was, now))
     groups = {example.id: example.group for example in examples}
     members = slice_members(was, run.slices_of(examples))
@@ -77,8 +77,10 @@ def compare_versions(run: Run, names: tuple[str, str], split: Split = "test") ->
         accuracy=(float(before.mean()), float(after.mean())),
         overall=compare(was, now, run.seed, groups=groups),
         slices=tuple(
-            SliceChange(adjusted_p=p, **one.model_dump())
-            for one, p in zip(of_slices, holm([one.p_value for one in of_slices]), strict=True)
+            SliceChange(adjusted_p=p, **slice_change.model_dump())
+            for slice_change, p in zip(
+                of_slices, holm([slice_change.p_value for slice_change in of_slices]), strict=True
+            )
         ),
         fixed=_changed(examples, answers, moved.fixed),
         broken=_changed(examples, answers, moved.broken),
@@ -89,11 +91,11 @@ def compare_versions(run: Run, names: tuple[str, str], split: Split = "test") ->
 def answers_of(
     run: Run, name: str, split: Literal["dev", "test", "must_pass"], examples: Sequence[Example]
 ) -> list[Completion]:
-    """A version's completions: those that the evaluation kept, or those that it gives now, kept for the next time."""
+    """A version's completions: the evaluation's, or new ones, which are kept for the next time."""
     path = _kept(run, name, split)
     if not _answers(path, examples):
         opened = _opened(run, name)
-        if split == "test":  # as the evaluation asks: so often where they are an agent's
+        if split == "test":  # as in the evaluation, where an agent has several trials
             answers = opened.attempt(run.examples("test"), run.seed, run.trials)
         else:
             answers = opened.answer(examples, run.seed)
@@ -102,7 +104,7 @@ def answers_of(
 
 
 def _kept(run: Run, name: str, split: str) -> Path:
-    """Where a version's answers lie: the evaluation's, or those of an earlier comparison of the same version."""
+    """The file of a version's answers: the evaluation's, or that of an earlier comparison of the same version."""
     evaluated = answers_folder(run, name) / f"{split}.jsonl"
     if evaluated.is_file():
         return evaluated
@@ -116,14 +118,14 @@ def _kept(run: Run, name: str, split: str) -> Path:
 
 
 def _version(run: Run, name: str) -> int | None:
-    """The number of a registered version, which an alias may name; None where the name is a rung's or a prompt's."""
+    """The number of a registered version, by number or alias; None if the name is a rung's or a prompt's."""
     if run.is_made(name) or (PROMPTS / run.workload.name / f"{name}.md").is_file():
         return None
     return int(name) if name.isdigit() else registered(run.workload.name, name).number
 
 
 def _opened(run: Run, name: str) -> Opened:
-    """What answers for a version."""
+    """A version, opened."""
     if run.is_made(name):
         return opened_rung(run, run.rung(name))
     if (number := _version(run, name)) is not None:
@@ -132,10 +134,10 @@ def _opened(run: Run, name: str) -> Opened:
 
 
 def _answers(path: Path, examples: Sequence[Example]) -> bool:
-    """Whether a file holds an answer to each of these examples."""
+    """Whether a file has the answers to exactly these examples."""
     if not path.is_file():
         return False
-    return {one.example_id for one in read_jsonl(path, Completion)} == {one.id for one in examples}
+    return {row.example_id for row in read_jsonl(path, Completion)} == {row.id for row in examples}
 
 
 def _failed_cases(run: Run, name: str) -> tuple[str, ...]:
@@ -148,12 +150,12 @@ def _failed_cases(run: Run, name: str) -> tuple[str, ...]:
 def _changed(
     examples: Sequence[Example], answers: Sequence[Sequence[Completion]], ids: Sequence[str]
 ) -> tuple[ChangedAnswer, ...]:
-    known = {one.id: one for one in examples}
-    before, after = ({one.example_id: one.text for one in found} for found in answers)
+    by_id = {example.id: example for example in examples}
+    before, after = ({example.example_id: example.text for example in completions} for completions in answers)
     return tuple(
         ChangedAnswer(
-            example_id=key, input=known[key].input, before=before[key], after=after[key],
-            reference=known[key].reference,
+            example_id=key, input=by_id[key].input, before=before[key], after=after[key],
+            reference=by_id[key].reference,
         )
         for key in ids
     )  # fmt: skip

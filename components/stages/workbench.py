@@ -1,6 +1,6 @@
-"""A run as the advice asks it: whatever is there is read, and what is cheap enough is tried.
+"""A run's evidence for the advice: reads what was measured, and tries what is cheap enough.
 
-Decides what counts as the rung that stands, how trial runs are trained and how a rung's cost is estimated.
+Decides which rung stands, how trial runs are trained and how a rung's cost is estimated.
 """
 
 import logging
@@ -32,7 +32,7 @@ from components.records import (
 )
 from components.scorers import score_all
 from components.stages.answers import opened_rung
-from components.stages.at_hand import UPDATES, Speed, at_hand, drawn, said, shortening
+from components.stages.at_hand import UPDATES, Speed, at_hand, drawn, feedback_of, shortening
 from components.stages.audit import audit_folder
 from components.stages.certified import certificate_file
 from components.stages.evaluate import incumbent, listed_tokens
@@ -46,13 +46,13 @@ log = logging.getLogger(__name__)
 
 
 class _Watched(State):
-    """What the advice wants to know of what the watch kept."""
+    """The part of the watch's state that advice uses."""
 
     kinds: tuple[str, ...] = ()
 
 
 class KeptTrial(Record):
-    """A trial training that was done, so that a second question trains nothing twice."""
+    """The result of a trial training, kept so that asking for advice again does not repeat it."""
 
     answers: tuple[str, ...]
     seconds: float
@@ -79,32 +79,36 @@ class RunBench:
 
     @cached_property
     def _dev(self) -> list[Example]:
-        """As many as the trainings score."""
+        """As many as are scored in training."""
         return self.run.dev(self.run.profile.dev_examples)
 
     def judge(self, examples: Sequence[Example], answers: Sequence[str]) -> Sequence[bool | None]:
-        pairs = [(one, Completion.of_text(one.id, text)) for one, text in zip(examples, answers, strict=True)]
-        return [found.passed if isinstance(found, Score) else None for found in score_all(scorer(self.run), pairs)]
+        pairs = [
+            (example, Completion.of_text(example.id, text)) for example, text in zip(examples, answers, strict=True)
+        ]
+        return [
+            outcome.passed if isinstance(outcome, Score) else None for outcome in score_all(scorer(self.run), pairs)
+        ]
 
     def seconds(self) -> Sequence[Second]:
-        """Rows that were refused because another row has their input: somebody answered it again."""
+        """Second answers to the same input: rows that were quarantined because another row has their input."""
         path = self.run.folder / "data" / "quarantine.jsonl"
-        first = {tuple(one.input.values()): one for one in [*self._train, *self.run.examples("dev")]}
-        again = [one.example for one in read_jsonl(path, Quarantined)] if path.is_file() else []
-        pairs = [(first.get(tuple(one.input.values())), one.demonstration) for one in again]
-        return [(one, text) for one, text in pairs if one is not None]
+        first = {tuple(row.input.values()): row for row in [*self._train, *self.run.examples("dev")]}
+        again = [row.example for row in read_jsonl(path, Quarantined)] if path.is_file() else []
+        pairs = [(first.get(tuple(row.input.values())), row.demonstration) for row in again]
+        return [(row, text) for row, text in pairs if row is not None]
 
     @cached_property
     def _made(self) -> dict[str, Rung]:
-        """The rungs that are there, as they climb."""
+        """The rungs made so far, in the ladder's order."""
         return self.run.made
 
     def standing(self) -> Standing:
-        """The rung with the highest accuracy on dev, the first of equals."""
+        """The rung with the highest accuracy on dev; of equals the first."""
         scored = {name: made.dev_score for name, made in self._made.items() if made.dev_score is not None}
         if not scored:
             return none_standing()
-        name = max(scored, key=lambda one: scored[one])
+        name = max(scored, key=lambda name_of_rung: scored[name_of_rung])
         made, n = self._made[name], self._made[name].dev_examples
         return Standing(
             name=name,
@@ -133,10 +137,10 @@ class RunBench:
             return None
         answers = opened_rung(self.run, stands).answer(self._dev, self.run.seed)
         self._calls_per_hour = calls_per_hour(len(self._dev), answers.seconds)
-        return [one.text for one in answers.completions]
+        return [answer.text for answer in answers.completions]
 
     def sample(self, examples: Sequence[Example], n: int) -> Sequence[Sequence[str]] | None:
-        """Of a classifier nothing can be drawn: then of the best prompt, which RL would start from."""
+        """Draws from the rung that stands; if it is a classifier, from the best prompt, where RL would start."""
         stands = self._standing_rung
         if stands is None or stands.makes == "classifier":
             best = incumbent(self.run)
@@ -144,10 +148,10 @@ class RunBench:
         if stands is None:
             return None
         drawn = opened_rung(self.run, stands).draw(examples, self.run.seed, self.run.advice.temperature, n)
-        return [[one.text for one in answers] for answers in drawn]
+        return [[answer.text for answer in answers] for answers in drawn]
 
     def learn(self, size: int) -> Trial | None:
-        """The ladder's first training on demonstrations, on a sample of the demonstrations, scored once at its end."""
+        """The ladder's first training on demonstrations, with only `size` of them, scored once at its end."""
         planned = self.run.imitating
         if planned is None:
             return None
@@ -158,8 +162,8 @@ class RunBench:
         if not path.is_file():
             log.info("A trial training on %s demonstrations.", f"{size:,}")
             write_record(path, self._trained(size, planned, params, folder / f"trial-{size}"))
-        found = read_record(path, KeptTrial)
-        return Trial(found.answers, found.seconds, found.calls_per_hour)
+        kept = read_record(path, KeptTrial)
+        return Trial(kept.answers, kept.seconds, kept.calls_per_hour)
 
     def _trained(self, size: int, planned: PlannedRung, params: Any, folder: Path) -> KeptTrial:
         drawn = sample(self._train, size, self.run.seed)
@@ -171,25 +175,25 @@ class RunBench:
         answers = job.open_model(folder / "model").answer(self._dev, self.run.seed)
         shutil.rmtree(folder)
         return KeptTrial(
-            answers=tuple(one.text for one in answers.completions),
+            answers=tuple(answer.text for answer in answers.completions),
             seconds=made.seconds,
             calls_per_hour=calls_per_hour(len(self._dev), answers.seconds),
         )
 
     def certified(self) -> Scoring | None:
         path = certificate_file(self.run)
-        found = read_record(path, Certificate) if path.is_file() else None
-        if found is None or found.false_positive is None or found.false_negative is None:
+        known = read_record(path, Certificate) if path.is_file() else None
+        if known is None or known.false_positive is None or known.false_negative is None:
             return None
         tried = scoring(self.judge, sample(self._dev, self.run.advice.checked_examples, self.run.seed), self.run.seed)
         return Scoring(
-            false_positives=found.false_positive,
-            false_negatives=found.false_negative,
-            n=found.false_positive.n + found.false_negative.n,
-            source=f"the certificate; answers {'labelled by people' if found.source == 'people' else 'made from dev'}",
+            false_positives=known.false_positive,
+            false_negatives=known.false_negative,
+            n=known.false_positive.n + known.false_negative.n,
+            source=f"the certificate; answers {'labelled by people' if known.source == 'people' else 'made from dev'}",
             reads_reference=tried is None or tried.reads_reference,
             unseen=tried.unseen if tried else (),
-            failures=found.failed / max(1, found.scored),
+            failures=known.failed / max(1, known.scored),
         )
 
     def audited(self) -> float | None:
@@ -197,7 +201,7 @@ class RunBench:
         return read_record(path, Audit).ceiling if path.is_file() else None
 
     def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
-        """What the calls would cost, by the throughput of the largest trial or of the trained rung that stands."""
+        """What calls would cost, by the throughput of the trained rung that stands, or else of the largest trial."""
         speed, economics = self._speed(trials), self.run.workload.economics
         if rung == "prompt_distillation":
             shorter = shortening(self.run, self.standing(), self._dev, speed)
@@ -219,12 +223,12 @@ class RunBench:
         return case, economics.throughput_spread, economics.horizon_years
 
     def _speed(self, trials: Mapping[int, Trial]) -> float | None:
-        """Answers an hour of a trained rung: of the one that stands, or else of the largest trial."""
+        """Answers an hour of a trained model: the one that stands, or else the largest trial's."""
         largest = trials[max(trials)] if trials else None
         return self._calls_per_hour or (largest.calls_per_hour if largest else None)
 
     def _imitation_seconds(self, trials: Mapping[int, Trial]) -> float:
-        """Of a training on all demonstrations: the rung's own where it was made, else the largest trial's, so many."""
+        """Seconds to train on all demonstrations: the rung's own if it was made, else scaled from the largest trial."""
         made = self._made.get(self.run.imitating.name) if self.run.imitating else None
         if made is not None or not trials:
             return made.seconds if made else 0.0
@@ -232,46 +236,46 @@ class RunBench:
         return trials[size].seconds * len(self._train) / size
 
     def _reward_seconds(self, speed: float) -> float:
-        """Of the first rung that draws rollouts for a reward, by its settings and the speed of answers."""
-        rewarded = [one.settings.model_dump() for one in self.run.rungs if one.rewarded]
-        draws = [drawn(one) for one in rewarded if "steps" in one]
+        """Seconds of the ladder's first RL, by its settings and the speed of answers."""
+        rewarded = [settings.settings.model_dump() for settings in self.run.rungs if settings.rewarded]
+        draws = [drawn(settings) for settings in rewarded if "steps" in settings]
         return UPDATES * (draws[0] if draws else 0) / speed * SECONDS_PER_HOUR
 
     def _incumbent_usd(self) -> float:
-        """A call of the best prompt, or the first where none was tried, priced by its tokens on dev."""
+        """The price of a call with the best prompt, or with the first if none was tried, by its tokens on dev."""
         name = incumbent(self.run) or self.run.workload.prompts[0]
         prompt = self.run.prompt_of(self._made[name]) if name in self._made else self.run.prompt(name)
-        sent, told = listed_tokens(self.run, prompt, self._dev)
+        sent, out = listed_tokens(self.run, prompt, self._dev)
         price = self.run.prices.model(self.run.workload.incumbent)
-        return price.usd(sum(sent) / len(sent), sum(told) / len(told))
+        return price.usd(sum(sent) / len(sent), sum(out) / len(out))
 
     def feedback(self) -> Feedback | None:
-        return self._said
+        return self._feedback
 
     @cached_property
-    def _said(self) -> Feedback:
-        return said(self.run)
+    def _feedback(self) -> Feedback:
+        return feedback_of(self.run)
 
     def slices(self) -> Sequence[str]:
         return self.run.workload.slices
 
     def at_hand(self, trials: Mapping[int, Trial]) -> AtHand:
-        """What takes seconds is told by the measured speed of the trials, or of the trained rung that stands."""
+        """Durations are estimated from the trained rung that stands, or else from the trials."""
         fast = self._speed(trials)
         seconds = self._imitation_seconds(trials)
         standing = self.standing()
         setup = 0.0 if standing.trained else self.run.workload.economics.usd_setup
         teacher = 0.0 if self.run.profile.prompting is None else self._incumbent_usd()
         speed = Speed(fast, seconds, setup, teacher) if fast and seconds else None
-        return at_hand(self.run, standing, self._said, speed)
+        return at_hand(self.run, standing, self._feedback, speed)
 
     def dated_by(self) -> str | None:
         return self.run.workload.dated_by
 
     def watch(self) -> str:
         path = STATE / "watch" / self.run.workload.name / "watched.json"
-        found = read_state(path, _Watched)
-        if found is None:
+        watched = read_state(path, _Watched)
+        if watched is None:
             return ""
-        kinds = ", ".join(found.kinds)
+        kinds = ", ".join(watched.kinds)
         return f"the watch saw drift last: {kinds}" if kinds else "the watch saw no drift last"
