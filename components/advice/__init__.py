@@ -1,4 +1,4 @@
-"""Advice: the decision rule, executed. Numbers with intervals in, the next rung out, and why. Pure."""
+"""Advice: the decision rule as code. Takes numbers with intervals, returns the next rung and why. Pure."""
 
 from components.advice.at_hand import AtHand, Feedback, JudgeTrial, Rung, Shown, Takes, Teacher, Thin
 from components.advice.evidence import (

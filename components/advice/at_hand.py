@@ -1,4 +1,4 @@
-"""What is at hand beside demonstrations and a scorer: feedback, examples shown, a teacher, thin slices, a judge."""
+"""What advice may use besides demonstrations and a scorer: feedback, shown examples, teachers, slices, a judge."""
 
 from typing import Literal
 
@@ -11,14 +11,14 @@ Rung = Literal[
     "few_shot", "gepa", "relabel", "prompt_distillation", "teacher_answers", "on_policy_distillation", "weighted_sft",
     "pairs", "thumbs", "synthetic", "rejection_sampling", "judged_grpo",
 ]  # fmt: skip
-"""What comes next. The first by what they need: demonstrations to imitate, or a reward; the others by their method."""
+"""What may come next. The first are named by what they learn from or do, the others by their method."""
 
 
 class Feedback(Record):
-    """What people and production said: pairs, good and bad answers, scored logs, and whether those scored unevenly.
+    """Feedback from people and production: pairs, good and bad answers, scored logs, and whether their scores differ.
 
-    `logged` is the mean score of logs, `leans` what the policy that advantage weights lean to would score by them,
-    `effective` how many answers of its own they say as much as; `silent` says why logs cannot tell.
+    `logged` is the mean score of logs, `leans` the estimated score of the policy that advantage weights favour,
+    `effective` the effective sample size of that estimate; `silent` says why logs are not informative.
     """
 
     pairs: int = 0
@@ -40,9 +40,9 @@ class Shown(Record):
 
 
 class Teacher(Record):
-    """A model that may teach: its accuracy on `n` dev examples, and of how many inputs it could be asked.
+    """A model that may teach: its accuracy on `n` dev examples, and the number of inputs that it could answer.
 
-    `weights` says whether they are here, with the pupil's vocabulary; `stands` whether it is what answers today.
+    `weights` says whether they are available, with the pupil's vocabulary; `stands` whether the teacher answers today.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Teacher(Record):
 
 
 class Thin(Record):
-    """A slice that train has little of: its shares of train and dev, what is wrong there, and how far it is behind."""
+    """A slice that train has little of: its shares of train and dev, its error rate, and how far it is behind."""
 
     name: str
     train_share: float
@@ -64,10 +64,10 @@ class Thin(Record):
 
 
 class JudgeTrial(Record):
-    """A judge tried on people's pairs: how often it prefers what they do, and what it sees to be gained.
+    """A judge tested on people's pairs: how often it agrees with them, and the possible gain that it sees.
 
-    `room` is the share of dev prompts, less those that lose, where it prefers the best of several drawn answers to what
-    stands.
+    `room` is the share of dev prompts where it prefers the best of several drawn answers to the present one, less the
+    share where it prefers the present one.
     """
 
     agreement: Interval
@@ -83,11 +83,11 @@ class Takes(Record):
 
 
 class AtHand(Record):
-    """What may be used.
+    """What advice may use.
 
-    `reflects` says whether a model is there that could reword a prompt, `invents` whether something can make new
-    examples of a slice; `takes` has what rungs would take, `ladders` the name of a ladder that has them.
-    `usd_per_point` is what a point of accuracy is worth over the horizon, None where nobody said what an error costs.
+    `reflects` says whether there is a model that could reword a prompt, `invents` whether new examples of a slice can
+    be made; `takes` has what rungs would take, `ladders` the name of a ladder that has them. `usd_per_point` is the
+    value of a point of accuracy over the horizon, None if no cost of an error is declared.
     """
 
     shown: Shown | None = None

@@ -1,7 +1,7 @@
-"""The ways between prompting and RL: what each may gain by what is at hand, and why it is out. Pure.
+"""The options between prompting and RL: what each may gain, and why it is out. Pure.
 
-Their gains are shares of something measured: of the gap to pass@k, of the audit's errors, of what logs promise. The
-shares are assumed (`AdviceParams`), and their intervals are as wide as that leaves them.
+Their gains are shares of a measured quantity: the gap to pass@k, the audit's errors, what logs promise. The shares are
+assumed (`AdviceParams`), and the intervals include that uncertainty.
 """
 
 from typing import Literal
@@ -13,10 +13,10 @@ from components.advice.measured import saves, starts_too_early
 from components.params import AdviceParams
 from components.records import Interval
 
-LEAST = 100  # opinions, below which a training on them is noise
+LEAST = 100  # opinions; trained on fewer, a result would be noise
 MOST_UNEVEN = 20
 TRAINED = "What stands is trained: it answers by its weights."
-# What pays for a way that trains: the same money as for imitation, or for a rung after it.
+# Whose payback applies to an option that trains: imitation's, or that of a rung after it.
 PAYS: dict[Rung, Training] = {
     "imitate": "imitate", "relabel": "imitate", "synthetic": "imitate", "teacher_answers": "imitate",
     "on_policy_distillation": "imitate", "prompt_distillation": "prompt_distillation", "rejection_sampling": "reward",
@@ -26,7 +26,7 @@ ANEW = "It trains the base model anew, and what a reward has taught would be los
 
 
 def shown(evidence: Evidence, params: AdviceParams) -> Option:
-    """Answered examples in the prompt: tried, not assumed."""
+    """Answered examples in the prompt; the gain is measured, not assumed."""
     out = unwritten(evidence, params) or (TRAINED if evidence.standing.trained else "")
     if out or evidence.at_hand.shown is None:
         return Option(rung="few_shot", gain=None, out=out or "Nobody tried the prompt with examples in it.")
@@ -35,20 +35,20 @@ def shown(evidence: Evidence, params: AdviceParams) -> Option:
 
 
 def searched(evidence: Evidence, params: AdviceParams) -> Option:
-    """A prompt reworded by what the scorer says: a share of what its answers reach when drawn several times."""
+    """A prompt reworded by the scorer's reasons: closes a share of the gap to pass@k."""
     missing = "" if evidence.at_hand.reflects else "No model is at hand that could reword it."
     out = (TRAINED if evidence.standing.trained else "") or missing
     return _closing("gepa", params.closed_by_search, out, evidence, params)
 
 
 def sampled(evidence: Evidence, params: AdviceParams) -> Option:
-    """Training on own answers that pass: once, where RL does so at every step."""
+    """Training on the model's own answers that pass: once, where RL does so at every step."""
     early = starts_too_early(evidence, params)
     return _closing("rejection_sampling", params.closed_by_sampling, early, evidence, params)
 
 
 def judged(evidence: Evidence, params: AdviceParams) -> Option:
-    """RL on a judge that was tried on people's pairs, within what a certified scorer lets pass."""
+    """RL on a judge that was tested on people's pairs, behind a trusted scorer as gate."""
     trial = evidence.at_hand.judge
     if not scorable(evidence, params):
         return Option(rung="judged_grpo", gain=None, out=unscorable(evidence, params))
@@ -66,7 +66,7 @@ def judged(evidence: Evidence, params: AdviceParams) -> Option:
 
 
 def relabelled(evidence: Evidence, params: AdviceParams) -> Option:
-    """Demonstrations whose suspects were answered anew: above what imitation reaches, a share of the audit's errors."""
+    """Relabelled demonstrations: gain a share of the audit's errors over imitation."""
     known, stands = evidence.writing, evidence.standing
     if out := unwritten(evidence, params):
         return Option(rung="relabel", gain=None, out=out)
@@ -84,9 +84,10 @@ def relabelled(evidence: Evidence, params: AdviceParams) -> Option:
 
 
 def _mended(evidence: Evidence, doubted: float, params: AdviceParams) -> Interval:
-    """What mending brings above imitation: of the audit's errors those that dev's references do not contradict.
+    """What relabelling gains over imitation: a share of the audit's errors, bounded by what dev's references show.
 
-    At most all errors of imitation; of what the audit doubts without reason half is taken to get wrong, at worst all.
+    At most all errors of imitation. Of the demonstrations that are doubted without reason, half are expected to become
+    wrong, at worst all.
     """
     known, learnt = evidence.writing, evidence.learning
     bounds = [known.learnt_errors.value] if known.learnt_errors else []
@@ -100,7 +101,7 @@ def _mended(evidence: Evidence, doubted: float, params: AdviceParams) -> Interva
 
 
 def shortened(evidence: Evidence, params: AdviceParams) -> Option:
-    """What a long prompt makes a model of one's own do, learnt by it: as good, and cheaper by its tokens."""
+    """An owned model that learns what its long prompt says: as good, and cheaper by the prompt's tokens."""
     rung: Literal["prompt_distillation"] = "prompt_distillation"
     if evidence.standing.trained or rung not in evidence.paying:
         return Option(rung=rung, gain=None, out="No long prompt of a model of one's own stands.")
@@ -111,19 +112,19 @@ def shortened(evidence: Evidence, params: AdviceParams) -> Option:
 
 
 def taught(evidence: Evidence, params: AdviceParams) -> Option:
-    """A teacher's answers to inputs."""
+    """Training on a teacher's answers."""
     here = "Its weights are here: they tell more than its answers." if _weights_here(evidence) else ""
     return _by_teacher("teacher_answers", here, evidence, params)
 
 
 def distilled(evidence: Evidence, params: AdviceParams) -> Option:
-    """A teacher's distributions over the pupil's own answers."""
+    """Training towards a teacher's distributions on the pupil's own answers."""
     away = "" if _weights_here(evidence) else "No teacher's weights with the same vocabulary are here."
     return _by_teacher("on_policy_distillation", away, evidence, params)
 
 
 def weighted(evidence: Evidence, params: AdviceParams) -> Option:
-    """Logged answers, the better ones heavier: a share of what logs promise off-policy."""
+    """Training on logged answers, weighted by score: a share of what off-policy evaluation promises."""
     known = evidence.feedback or Feedback()
     out = _logs(known, scorable(evidence, params)) or _untrained(evidence)
     if out or known.leans is None or known.logged is None:
@@ -134,20 +135,20 @@ def weighted(evidence: Evidence, params: AdviceParams) -> Option:
 
 
 def preferred(evidence: Evidence, params: AdviceParams) -> Option:
-    """Pairs of a better and a worse answer: a share of the errors, the larger the more pairs there are."""
+    """Pairs of a better and a worse answer: a share of the errors that grows with the number of pairs."""
     known = evidence.feedback or Feedback()
     out = "" if known.pairs >= LEAST else f"{known.pairs:,} pairs are there, where {LEAST} are the least."
     return _by_feedback("pairs", known.pairs, out, evidence, params)
 
 
 def thumbed(evidence: Evidence, params: AdviceParams) -> Option:
-    """Thumbs on single answers: as pairs, of which each bad one tells half."""
+    """Thumbs on single answers: as pairs, where a bad one counts half a pair."""
     known = evidence.feedback or Feedback()
     return _by_feedback("thumbs", known.bad / 2, _thumbs(known), evidence, params)
 
 
 def invented(evidence: Evidence, params: AdviceParams) -> Option:
-    """New examples of slices that train has little of: a share of how far those are behind, by their share of dev."""
+    """New examples of thin slices: a share of how far these are behind, weighted by their share of dev."""
     stands = evidence.standing
     out = unwritten(evidence, params) or _untrained(evidence) or ("" if stands.imitates else ANEW)
     out = out or ("" if evidence.thin else f"No slice has less than {params.thin_share:.0%} of train and is behind.")
@@ -164,12 +165,12 @@ def invented(evidence: Evidence, params: AdviceParams) -> Option:
 
 
 def unwritten(evidence: Evidence, params: AdviceParams) -> str:
-    """Why answers cannot be imitated; empty where they can."""
+    """Why answers cannot be imitated; empty if they can."""
     return "" if writable(evidence, params) else unwritable(evidence)
 
 
 def _weighed(option: Option, evidence: Evidence, params: AdviceParams) -> Option:
-    """A way with its gain: out for a reason of its own, for gaining too little, or for not paying."""
+    """An option with a gain, ruled out if it gains too little or does not pay, unless it is out already."""
     if option.out or option.gain is None:
         return option
     rung = PAYS.get(option.rung)
@@ -180,7 +181,7 @@ def _weighed(option: Option, evidence: Evidence, params: AdviceParams) -> Option
 def _closing(
     rung: Rung, closed: tuple[float, float, float], out: str, evidence: Evidence, params: AdviceParams
 ) -> Option:
-    """A way that closes a share of the gap from what stands to pass@k, as a trusted scorer sees it."""
+    """An option that closes a share of the gap from the standing rung to pass@k; it needs a trusted scorer."""
     if not scorable(evidence, params):
         return Option(rung=rung, gain=None, out=unscorable(evidence, params))
     if evidence.headroom is None:
@@ -190,7 +191,7 @@ def _closing(
 
 
 def _by_teacher(rung: Rung, out: str, evidence: Evidence, params: AdviceParams) -> Option:
-    """A pupil of the teacher: nearly as good, and worth it for its price alone where the teacher is what stands."""
+    """A pupil that is nearly as good as its teacher; if no model stands, a lower price alone can be worth it."""
     teacher, stands = evidence.at_hand.teacher, evidence.standing
     if teacher is None or teacher.inputs < LEAST:
         return Option(rung=rung, gain=None, out="No teacher is at hand with inputs that it could answer.")
@@ -203,7 +204,7 @@ def _by_teacher(rung: Rung, out: str, evidence: Evidence, params: AdviceParams) 
 
 
 def _taught(teacher: Interval, stands: Interval, params: AdviceParams) -> Interval:
-    """A share of the teacher's accuracy, above what stands; the teacher is what stands where both are the same."""
+    """The gain of reaching a share of the teacher's accuracy; without noise if the teacher itself stands."""
     low, share, high = params.taught
     value = share * teacher.value - stands.value
     noise = above(teacher, stands) if teacher != stands else Interval(value=0.0, low=0.0, high=0.0)
@@ -213,7 +214,7 @@ def _taught(teacher: Interval, stands: Interval, params: AdviceParams) -> Interv
 
 
 def _by_feedback(rung: Rung, telling: float, out: str, evidence: Evidence, params: AdviceParams) -> Option:
-    """A share of the errors of what stands, as much of it as so many opinions tell."""
+    """The gain of closing a share of the standing rung's errors, which grows with the number of opinions."""
     out = out or _untrained(evidence)
     if out:
         return Option(rung=rung, gain=None, out=out)

@@ -1,11 +1,11 @@
 """The learning curve: accuracy after training on subsets, extrapolated to more demonstrations.
 
 The error falls as a power of their number to a floor, err(n) = c + a·n^(−b) (Hestness et al. 2017, arXiv:1712.00409).
-A few points do not tell whether there is a floor: the expectation is the mean of the fits with and without one. The
-interval spans both, and beside them curves that end where they are and curves that go on as their last doubling went,
-if that fell: demonstrations whose mistakes are learnt better with every doubling make an accuracy fall. Every point is
-redrawn from its own binomial, of as many examples as groups leave. Where a curve still gets steeper with every
-doubling, as in a small model's first steps, nothing bounds it above.
+A few points do not show whether there is a floor, so the expectation is the mean of the fits with and without one. The
+interval spans both, and also curves that stay level and, if the last doubling lowered the accuracy, curves that go on
+falling: models learn the demonstrations' mistakes better with every doubling. Every point is redrawn from a binomial
+with its effective number of examples. If a curve still gets steeper with every doubling, as in a small model's first
+steps, it has no upper bound.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from components.records import Interval
 
 _DRAWS = 400
 _POWERS = np.linspace(0.05, 1.5, 30)
-_FORMS = (np.linspace(0.0, 1.0, 41), np.zeros(1))  # with a floor of any height, and without one
+_FORMS = (np.linspace(0.0, 1.0, 41), np.zeros(1))  # candidate floors: any height, and none
 
 
 def learning(
@@ -45,7 +45,7 @@ def learning(
         *(extrapolate(sizes, drawn, at, floors) for floors in _FORMS), *_turned(sizes, drawn, at)
     ])  # fmt: skip
     best = np.mean([extrapolate(sizes, (right / n)[None], at, floors)[0] for floors in _FORMS], axis=0)
-    open_end = len(right) >= 3 and bool(np.diff(right / n, 2)[-1] > 0)  # still steeper with every doubling
+    open_end = len(right) >= 3 and bool(np.diff(right / n, 2)[-1] > 0)  # still getting steeper
     noise = rng.normal(0.0, np.sqrt(chance[-1] * (1 - chance[-1]) / worth[-1]), size=len(fits))
     return Learning(
         points=tuple(points.items()),
@@ -57,11 +57,11 @@ def learning(
 
 def _effect(passes: Mapping[int, Sequence[bool]], groups: Sequence[str] | None) -> float:
     """The largest design effect of a point."""
-    return max(share_design(np.array(one, dtype=float), groups).effect for one in passes.values())
+    return max(share_design(np.array(point, dtype=float), groups).effect for point in passes.values())
 
 
 def _turned(sizes: NDArray[Any], accuracies_D_S: NDArray[Any], at: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Accuracies (D, A) of curves that stay where they end, and of those that fall on as in their last doubling."""
+    """Accuracies (D, A) of curves that stay level, and of curves that fall on as in their last doubling."""
     level = np.repeat(accuracies_D_S[:, -1:], len(at), axis=1)
     if len(sizes) < 2:
         return level, level
@@ -75,13 +75,13 @@ def extrapolate(
 ) -> NDArray[Any]:
     """Accuracies (D, A) at other sizes by the least squares fit of the power law to each of D curves over S sizes.
 
-    Of fewer than three sizes nothing is extrapolated: the last accuracy stands.
+    With fewer than three sizes nothing is extrapolated: the last accuracy is kept.
     """
     if len(sizes) < 3:
         return np.repeat(accuracies_D_S[:, -1:], len(at), axis=1)
     errors = 1 - accuracies_D_S
     shapes_P_S, wanted_P_A = ((x / sizes[-1]) ** -_POWERS[:, None] for x in (sizes, at))
-    # Sums over sizes give the slope and the loss of every power, floor and curve at once.
+    # Slope and loss of every power, floor and curve at once, from sums over sizes.
     squares, rest = (shapes_P_S**2).sum(axis=1), errors[None, None] - floors[None, :, None, None]
     products = np.einsum("ps,fds->pfd", shapes_P_S, rest[0])
     slopes = np.clip(products / squares[:, None, None], 0.0, None)  # an error that never rises

@@ -1,4 +1,4 @@
-"""What is known of a workload before a rung is advised: numbers with intervals, None where nobody measured them."""
+"""The evidence about a workload for the advice: numbers with intervals, None where they were not measured."""
 
 from typing import Literal
 
@@ -11,10 +11,10 @@ Training = Literal["imitate", "reward", "prompt_distillation"]
 
 
 class Standing(Record):
-    """The rung that stands: its accuracy on dev, an interval of 0 to 0 and no examples where there is none yet.
+    """The rung that stands: its accuracy on dev, 0 with no examples if there is none yet.
 
-    `learnt_from` is what it was made of: demonstrations, a reward. `weights` says whether its model is one's own: that
-    of an API answers, and nobody trains it.
+    `learnt_from` are the needs of its method, such as demonstrations or a reward. `weights` says whether its model is
+    owned: an API's model cannot be trained.
     """
 
     name: str
@@ -26,21 +26,21 @@ class Standing(Record):
 
     @property
     def trained(self) -> bool:
-        """Whether its weights have seen demonstrations."""
+        """Whether it is a trained model."""
         return self.makes == "model"
 
     @property
     def imitates(self) -> bool:
-        """Whether demonstrations are all that its weights have seen."""
+        """Whether it was trained without a reward."""
         return self.trained and "reward" not in self.learnt_from
 
 
 class Writing(Record):
-    """Can the answer be written? `agreement` is how often a second answer to the same input passes beside the first.
+    """Can the answer be written? `agreement` is how often a second answer to the same input agrees with the first.
 
     `demonstrations` is the share of dev demonstrations that are right; `errors` the share of dev examples that the
-    standing rung gets wrong, `learnt_errors` the share that it gets wrong exactly as the demonstration has it;
-    `audited_ceiling` is what perfect imitation would reach by the label audit's estimate.
+    standing rung gets wrong, `learnt_errors` the share where it repeats the demonstration's error; `audited_ceiling` is
+    the accuracy of perfect imitation, as the label audit estimates it.
     """
 
     examples: int
@@ -54,9 +54,9 @@ class Writing(Record):
 
 
 class Scoring(Record):
-    """Can an answer be scored? Rates of the scorer's errors, and where they were measured.
+    """Can an answer be scored? The scorer's error rates, and where they were measured.
 
-    `unseen` are the fields whose change the scorer does not notice; `failures` the share it could not decide on.
+    `unseen` are the fields whose change the scorer does not notice; `failures` is the share that it failed on.
     """
 
     false_positives: Interval
@@ -69,9 +69,9 @@ class Scoring(Record):
 
 
 class Headroom(Record):
-    """What the standing rung can answer at times: pass@1, pass@k, and groups without variance.
+    """What the standing rung answers right sometimes: pass@1, pass@k, and the share of groups without variance.
 
-    `gap` is what pass@k is above the rung's accuracy, on the same prompts where its answers to them are known.
+    `gap` is pass@k less the rung's accuracy, on the same prompts if its answers to them are known.
     """
 
     k: int
@@ -92,7 +92,7 @@ class Learning(Record):
 
 
 class Movement(Record):
-    """Has the task moved? Total variation of labels between the earlier and the later half, and how sure that is."""
+    """Has the task moved? The total variation of labels between the earlier and the later half, with its p-value."""
 
     field: str
     distance: float
@@ -101,14 +101,14 @@ class Movement(Record):
     new_labels: tuple[str, ...] = ()
 
     def stable_years(self, most: float) -> float:
-        """Years until the labels have moved by `most`, at the speed at which they did between the halves' middles."""
+        """Years until the labels will have moved by `most`, at the speed between the middles of the two halves."""
         if self.p_value >= 0.01 or self.distance <= 0:
             return float("inf")
         return self.span_years / 2 * most / self.distance
 
 
 class Paying(Record):
-    """Years until a trained rung pays back, None for never; `horizon_years` is within which it has to."""
+    """Years until a trained rung pays back, None for never; it has to within `horizon_years`."""
 
     years: float | None
     low: float | None
@@ -120,7 +120,7 @@ class Paying(Record):
 
 
 class Evidence(Record):
-    """Everything that is known; `watch` is what the watch over production said last, in words."""
+    """All evidence; `watch` is the latest result of the watch over production, in words."""
 
     standing: Standing
     writing: Writing
@@ -138,7 +138,7 @@ class Evidence(Record):
 
 
 def above(reached: Interval, stands: Interval) -> Interval:
-    """An accuracy less another, the errors of both taken as independent."""
+    """The difference of two accuracies, with independent errors."""
     below = ((reached.value - reached.low) ** 2 + (stands.high - stands.value) ** 2) ** 0.5
     over = ((reached.high - reached.value) ** 2 + (stands.value - stands.low) ** 2) ** 0.5
     value = reached.value - stands.value

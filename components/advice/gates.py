@@ -1,4 +1,4 @@
-"""What a rung has to pass: answers that can be written or scored, a gain that is worth one, a price that pays. Pure."""
+"""The conditions of a rung: answers that can be written or scored, a large enough gain, a price that pays. Pure."""
 
 from components.advice.at_hand import Rung
 from components.advice.evidence import Evidence, Scoring, Training
@@ -9,7 +9,7 @@ NOTHING = Interval(value=0.0, low=0.0, high=0.0)
 
 
 class Option(Record):
-    """A rung that may come next: its expected gain in accuracy on dev, and why it is out (empty: it qualifies)."""
+    """A possible next rung: its expected gain in accuracy on dev, and why it is out (empty if it qualifies)."""
 
     rung: Rung
     gain: Interval | None
@@ -17,13 +17,13 @@ class Option(Record):
 
 
 def writable(evidence: Evidence, params: AdviceParams) -> bool:
-    """Whether right answers can be written: there are some, and people do not agree too rarely on them."""
+    """Whether right answers can be written: there are demonstrations, and people agree often enough."""
     known = evidence.writing
     return known.examples > 0 and (known.agreement is None or known.agreement.value >= params.min_agreement)
 
 
 def scorable(evidence: Evidence, params: AdviceParams) -> bool:
-    """Whether the scorer's errors are surely few enough; one that reads references is no better than they are."""
+    """Whether the scorer can be trusted; one that reads references is no better than they are."""
     known = evidence.scoring
     if known is None or (known.reads_reference and not writable(evidence, params)):
         return False
@@ -31,20 +31,20 @@ def scorable(evidence: Evidence, params: AdviceParams) -> bool:
 
 
 def trusted(known: Scoring, params: AdviceParams) -> bool:
-    """Whether a scorer's errors, at the upper ends of their intervals, are as few as RL needs."""
+    """Whether the upper ends of a scorer's error rates are low enough for RL."""
     few = known.false_positives.high <= params.max_false_positives
     return few and known.false_negatives.high <= params.max_false_negatives
 
 
 def horizon_years(evidence: Evidence, params: AdviceParams) -> float:
-    """Years that a training has to pay in: the declared ones, or until the task will have moved."""
-    declared = min((one.horizon_years for one in evidence.paying.values()), default=float("inf"))
+    """Years within which a training has to pay: the declared ones, or fewer if the task moves on before."""
+    declared = min((paying.horizon_years for paying in evidence.paying.values()), default=float("inf"))
     moved = evidence.movement
     return declared if moved is None else min(declared, moved.stable_years(params.most_movement))
 
 
 def part(closed: tuple[float, float, float], gap: Interval, most: float) -> Interval:
-    """A share of a gap that is at least 0, up to `most`; the errors of both taken as independent."""
+    """A share of a gap, between 0 and `most`; both errors are taken as independent."""
     low, share, high = closed
     room = max(0.0, gap.value)
     below = ((share - low) ** 2 * room**2 + share**2 * (gap.value - gap.low) ** 2) ** 0.5
@@ -54,14 +54,14 @@ def part(closed: tuple[float, float, float], gap: Interval, most: float) -> Inte
 
 
 def too_little(gain: Interval, params: AdviceParams) -> str:
-    """Why a gain is worth no rung; empty where it is."""
+    """Why a gain is too small for a rung; empty if it is not."""
     if gain.value >= params.min_gain:
         return ""
     return f"Its expected gain of {100 * gain.value:.1f} points is below {100 * params.min_gain:.1f}."
 
 
 def too_dear(evidence: Evidence, rung: Training, params: AdviceParams) -> str:
-    """Why a training does not pay; nothing where it does, or where nobody knows."""
+    """Why a training does not pay; empty if it does, or if that is unknown."""
     paying = evidence.paying.get(rung)
     if paying is None:
         return ""
@@ -84,7 +84,7 @@ def unwritable(evidence: Evidence) -> str:
 
 
 def unscorable(evidence: Evidence, params: AdviceParams) -> str:
-    """Why nothing may learn from the scorer."""
+    """Why no method may learn from the scorer."""
     known = evidence.scoring
     if known is None:
         return "The scorer was never tried on answers that are known to be right or wrong."

@@ -1,6 +1,6 @@
-"""Gathering the evidence: which questions are put to a workload, in which order, and what is made of the answers.
+"""Gathers the evidence: which measurements are taken of a workload, in which order, and how they are combined.
 
-Knows a workload only as a `Workbench`: a real run is one, a simulated world another.
+Sees a workload only as a `Workbench`: a real run is one, a simulated world another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ _DRAWS = 1000
 
 @dataclass(frozen=True)
 class Trial:
-    """A training on a subset: its answers to dev, what it took, and how many calls an hour the result answers."""
+    """A training on a subset: its answers to dev, its seconds, and how many calls an hour the model answers."""
 
     answers: Sequence[str]
     seconds: float
@@ -45,7 +45,7 @@ class Trial:
 
 
 class Workbench(Protocol):
-    """What a workload can be asked at any point of its climb; whatever it cannot say is None or empty."""
+    """Measurements of a workload at any point of its climb; what is not available is None or empty."""
 
     @property
     def fields(self) -> Sequence[str]:
@@ -57,7 +57,7 @@ class Workbench(Protocol):
         ...
 
     def judge(self, examples: Sequence[Example], answers: Sequence[str]) -> Sequence[bool | None]:
-        """Whether each answer passes; None where the scorer cannot decide."""
+        """Whether each answer passes; None where the scorer fails."""
         ...
 
     def seconds(self) -> Sequence[Second]:
@@ -73,7 +73,7 @@ class Workbench(Protocol):
         ...
 
     def answers(self) -> Sequence[str] | None:
-        """The standing rung's greedy answers to dev, where it is a trained one."""
+        """The standing rung's greedy answers to dev, if it is a trained model."""
         ...
 
     def sample(self, examples: Sequence[Example], n: int) -> Sequence[Sequence[str]] | None:
@@ -93,11 +93,11 @@ class Workbench(Protocol):
         ...
 
     def case(self, rung: Training, trials: Mapping[int, Trial]) -> tuple[Case, float, float] | None:
-        """The rung's money against the incumbent, the spread of its throughput, and the horizon in years."""
+        """The rung's costs against the incumbent's, the spread of its throughput, and the horizon in years."""
         ...
 
     def feedback(self) -> Feedback | None:
-        """What people and production said of answers."""
+        """How much feedback there is."""
         ...
 
     def slices(self) -> Sequence[str]:
@@ -105,43 +105,43 @@ class Workbench(Protocol):
         ...
 
     def at_hand(self, trials: Mapping[int, Trial]) -> AtHand:
-        """What may be used beside demonstrations, scorer and feedback."""
+        """What may be used besides demonstrations, scorer and feedback."""
         ...
 
     def dated_by(self) -> str | None:
-        """Where examples have their date."""
+        """The input column or slice with an example's date."""
         ...
 
     def watch(self) -> str:
-        """What the watch over production said last, in words."""
+        """The latest result of the watch over production, in words."""
         ...
 
 
 def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
-    """Ask a workload everything that the rule wants to know; what takes long shows how far it is.
+    """Gather all evidence that the rule uses; long steps show their progress.
 
-    A scorer that makes too many errors is not asked whether people agree: answers are then compared as they are.
+    A scorer with too many errors does not decide whether people agree: answers are then compared literally.
     """
     train, dev = bench.examples("train"), bench.examples("dev")
     standing, tried = bench.standing(), bench.prompts()
     scored = bench.certified() or scoring(bench.judge, sample(dev, params.checked_examples, seed), seed)
     by_scorer = scored is not None and trusted(scored, params)
     judge: Judge = bench.judge if by_scorer else same_answers
-    found = writing(judge, train, dev, bench.seconds()).model_copy(update={"audited_ceiling": bench.audited()})
+    written = writing(judge, train, dev, bench.seconds()).model_copy(update={"audited_ceiling": bench.audited()})
     stands: Interval | NDArray[Any] = standing.accuracy
     if (answers := bench.answers()) is None:
-        judge = bench.judge  # as the accuracies of prompts are the scorer's, so is what is compared with them
+        judge = bench.judge  # prompts' accuracies are by the scorer, so they must be compared with its verdicts
     else:
-        stands = np.array([bool(one) for one in judge(dev, answers)])
+        stands = np.array([bool(is_right) for is_right in judge(dev, answers)])
         standing = standing.model_copy(update={"accuracy": share_of(stands.tolist(), groups_of(dev)), "n": len(dev)})
         tried = tried if by_scorer else {}
-        if found.demonstrations is not None:
+        if written.demonstrations is not None:
             wrong, learnt = errors(judge, dev, answers)
-            found = found.model_copy(update={"errors": wrong, "learnt_errors": learnt})
+            written = written.model_copy(update={"errors": wrong, "learnt_errors": learnt})
     trials = _trials(bench, params, len(train))
     return Evidence(
         standing=standing,
-        writing=found,
+        writing=written,
         scoring=scored,
         headroom=_headroom(bench, params, judge, stands, seed),
         learning=_learning(trials, judge, dev, len(train), seed),
@@ -160,12 +160,12 @@ def gather(bench: Workbench, params: AdviceParams, seed: int) -> Evidence:
 
 
 def none_standing() -> Standing:
-    """Before the first rung."""
+    """What stands before the first rung is made."""
     return Standing(name="none", makes=None, accuracy=Interval(value=0.0, low=0.0, high=0.0), n=0)
 
 
 def _trials(bench: Workbench, params: AdviceParams, demonstrations: int) -> dict[int, Trial]:
-    """Trainings on a quarter, a half and all of what a trial may use."""
+    """Trainings on a quarter, a half and all of the demonstrations that a trial may use."""
     largest = min(params.trial_demonstrations, demonstrations)
     sizes = sorted({size for size in (largest // 4, largest // 2, largest) if size})
     tried = {size: bench.learn(size) for size in tqdm(sizes, "trial trainings", leave=False)}
@@ -177,7 +177,7 @@ def _learning(
 ) -> Learning | None:
     if not trials:
         return None
-    passes = {size: [bool(one) for one in judge(dev, trial.answers)] for size, trial in trials.items()}
+    passes = {size: [bool(passed) for passed in judge(dev, trial.answers)] for size, trial in trials.items()}
     return learning(passes, demonstrations, seed, groups_of(dev))
 
 
@@ -190,9 +190,9 @@ def _headroom(
     drawn = bench.sample(examples, params.samples)
     if drawn is None:
         return None
-    flat = [one for one in examples for _ in range(params.samples)]
+    flat = [each for each in examples for _ in range(params.samples)]
     passed = judge(flat, [text for texts in drawn for text in texts])
-    passed_P_K = np.array([bool(one) for one in passed]).reshape(len(examples), params.samples)
+    passed_P_K = np.array([bool(each) for each in passed]).reshape(len(examples), params.samples)
     return headroom(passed_P_K, stands if isinstance(stands, Interval) else stands[chosen], groups_of(examples))
 
 
@@ -202,17 +202,17 @@ def _movement(bench: Workbench, seed: int) -> Movement | None:
 
 
 def _paying(bench: Workbench, trials: Mapping[int, Trial], seed: int) -> dict[Training, Paying]:
-    found: dict[Training, Paying] = {}
+    paying: dict[Training, Paying] = {}
     rungs: tuple[Training, ...] = ("imitate", "reward", "prompt_distillation")
     for rung in rungs:
-        known = bench.case(rung, trials)
-        if known is not None:
-            found[rung] = _pays(*known, seed)
-    return found
+        case = bench.case(rung, trials)
+        if case is not None:
+            paying[rung] = _pays(*case, seed)
+    return paying
 
 
 def _pays(case: Case, spread: float, horizon_years: float, seed: int) -> Paying:
-    """Years to payback with the interval that the throughput's spread leaves."""
+    """Years to payback, with an interval from the spread of the throughput."""
     rng = np.random.default_rng(seed)
     years = float(payback_years(case))
     drawn = payback_years(case.changed(owned_usd=case.owned_usd * np.exp(rng.normal(0.0, spread, size=_DRAWS))))

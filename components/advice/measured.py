@@ -1,4 +1,4 @@
-"""The rungs whose gain is measured beforehand: another prompt, imitation, a reward, better demonstrations. Pure."""
+"""The options whose gain is measured beforehand: another prompt, imitation, a reward, better demonstrations. Pure."""
 
 from statistics import NormalDist
 
@@ -19,7 +19,7 @@ from components.records import Interval
 
 
 def prompt(evidence: Evidence, params: AdviceParams) -> Option:
-    """One more version, drawn from the same spread as those that were tried."""
+    """One more prompt version, drawn from the same distribution as those that were tried."""
     if len(evidence.prompts) < 2:
         return Option(rung="prompt", gain=None, out="Fewer than two prompts were tried: nothing tells how they spread.")
     gain = _next_version(evidence)
@@ -27,15 +27,15 @@ def prompt(evidence: Evidence, params: AdviceParams) -> Option:
 
 
 def _next_version(evidence: Evidence) -> Interval:
-    """By how much a version from a normal distribution beats the standing rung: E[max(0, X − best)].
+    """The expected gain of a new version from a normal distribution over the standing rung: E[max(0, X − best)].
 
-    The versions' variance holds that of a finite dev split as well, which is taken off. The ends are those of a
-    prediction interval (Student's), which a few versions leave wide.
+    The variance from the finite dev split is subtracted from that of the versions. The ends are those of Student's
+    prediction interval, which is wide for few versions.
     """
-    shares, stands = [one.value for one in evidence.prompts.values()], evidence.standing.accuracy
+    shares, stands = [share.value for share in evidence.prompts.values()], evidence.standing.accuracy
     mean, n = sum(shares) / len(shares), len(shares)
-    variance = sum((one - mean) ** 2 for one in shares) / (n - 1)
-    noise = sum(one * (1 - one) for one in shares) / n / max(1, evidence.prompt_examples)
+    variance = sum((share - mean) ** 2 for share in shares) / (n - 1)
+    noise = sum(share * (1 - share) for share in shares) / n / max(1, evidence.prompt_examples)
     deviation, best = max(0.0, variance - noise) ** 0.5, stands.value
     if deviation < 1e-9:
         return NOTHING
@@ -55,7 +55,7 @@ def _student(freedom: int) -> float:
 
 
 def imitation(evidence: Evidence, params: AdviceParams) -> Option:
-    """Training on the demonstrations there are; once trained, they are used up."""
+    """Training on the demonstrations; a trained model has nothing more to gain from them."""
     if not writable(evidence, params):
         return Option(rung="imitate", gain=None, out=unwritable(evidence))
     if evidence.standing.trained:
@@ -68,7 +68,7 @@ def imitation(evidence: Evidence, params: AdviceParams) -> Option:
 
 
 def starts_too_early(evidence: Evidence, params: AdviceParams) -> str:
-    """Why what trains the standing model has to wait: it is an API's, or demonstrations teach something first."""
+    """Why training the standing model has to wait: it is an API's, or imitation comes first."""
     if not evidence.standing.weights:
         return "What stands is an API's model: nobody can train it, and what it answers says nothing of another."
     if evidence.standing.trained or not writable(evidence, params) or imitation(evidence, params).out:
@@ -77,13 +77,13 @@ def starts_too_early(evidence: Evidence, params: AdviceParams) -> str:
 
 
 def saves(gain: Interval, evidence: Evidence, params: AdviceParams) -> bool:
-    """Whether an owned model that answers about as well as the incumbent is worth it for its price alone."""
+    """Whether an owned model that answers about as well as the incumbent is worth it for its lower price."""
     paying = evidence.paying.get("imitate")
     return paying is not None and paying.saved_usd_per_year > 0 and gain.value > -params.min_gain
 
 
 def reward(evidence: Evidence, params: AdviceParams) -> Option:
-    """RL closes a share of the gap from what stands to pass@k."""
+    """RL, which closes a share of the gap from the standing rung to pass@k."""
     known, room, stands = evidence.scoring, evidence.headroom, evidence.standing.accuracy
     gain = None
     if room is not None and known is not None:
@@ -98,20 +98,20 @@ def reward(evidence: Evidence, params: AdviceParams) -> Option:
 
 
 def labels(evidence: Evidence, params: AdviceParams) -> Option:
-    """Correcting demonstrations that a trained rung has learnt the errors of, or as many again."""
+    """Corrected demonstrations for a trained rung that has learnt their errors, or twice as many of them."""
     if not writable(evidence, params):
         return Option(rung="label", gain=None, out=unwritable(evidence))
     if not evidence.standing.trained:
         return Option(rung="label", gain=None, out="Nothing that stands was trained on the demonstrations there are.")
-    found = [one for one in (_unlearnt(evidence), _doubled(evidence)) if one]
-    if not found:
+    gains = [each for each in (_unlearnt(evidence), _doubled(evidence)) if each]
+    if not gains:
         return Option(rung="label", gain=None, out="Nobody measured what more or better demonstrations bring.")
-    gain = Interval(**{end: max(getattr(one, end) for one in found) for end in ("value", "low", "high")})
+    gain = Interval(**{end: max(getattr(each, end) for each in gains) for end in ("value", "low", "high")})
     return Option(rung="label", gain=gain, out=too_little(gain, params) or too_dear(evidence, "imitate", params))
 
 
 def _doubled(evidence: Evidence) -> Interval | None:
-    """What as many demonstrations again bring; over a rung trained by RL only what imitation would be above it."""
+    """The gain of doubling the demonstrations; for a rung trained by RL, what imitation would gain over it."""
     learnt = evidence.learning
     if learnt is None or evidence.standing.imitates:
         return learnt and learnt.doubling
@@ -120,7 +120,7 @@ def _doubled(evidence: Evidence) -> Interval | None:
 
 
 def _unlearnt(evidence: Evidence) -> Interval | None:
-    """What correcting demonstrations brings: at least the errors that were learnt, at most all errors there are."""
+    """The gain of correcting demonstrations: at least the errors that were learnt, at most all errors."""
     known = evidence.writing
     if known.learnt_errors is None or known.errors is None:
         return None

@@ -1,4 +1,4 @@
-"""The advice as it is kept, and afterwards whether it was right."""
+"""The record of an advice, and later whether it was right."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -13,7 +13,7 @@ from components.records import Interval, Record, RungResult
 
 
 def _follows(choice: str, made: RungResult) -> bool:
-    """Whether a rung is what was advised: by its method, or by what it was made of."""
+    """Whether a rung follows the advice, by its method or by what it was made from."""
     name = advised_as(made)
     if {name, choice} & BETWEEN:
         return name == choice
@@ -24,7 +24,7 @@ def _follows(choice: str, made: RungResult) -> bool:
 
 
 class Outcome(Record):
-    """What became of an advice: the rung that was made next, what it gained on test, and whether that was foretold."""
+    """The outcome of an advice: the rung that was made next, its gain on test, and whether the advice was right."""
 
     rung: str
     gain: Interval
@@ -33,7 +33,7 @@ class Outcome(Record):
 
 
 class Advice(Record):
-    """`artifacts/<run>/advice/advice.json`: what was advised when, on what evidence, and what became of it."""
+    """`artifacts/<run>/advice/advice.json`: what was advised and when, the evidence, and the outcome."""
 
     workload: str
     profile: str
@@ -61,7 +61,7 @@ class Asked(Record):
 
 
 def advise(evidence: Evidence, params: AdviceParams, asked: Asked) -> Advice:
-    """The advice that this evidence gives."""
+    """The advice that follows from the evidence."""
     choice = choose(evidence, params)
     return Advice(
         **asked.model_dump(),
@@ -76,11 +76,11 @@ def advise(evidence: Evidence, params: AdviceParams, asked: Asked) -> Advice:
 
 
 def outcome(advice: Advice, rungs: Iterable[RungResult], min_gain: float) -> Outcome | None:
-    """Whether the advice was right, by what was measured on test since; None while nothing was.
+    """Whether the advice was right, by later measurements on test; None while there are none.
 
-    A rung was well advised when what it gained lies in the interval that was foretold, above what stood: where that is
-    not among the rungs, nothing tells. Advice to stay was right when no later rung gained, with its whole interval, as
-    much as is worth a rung.
+    A rung was well advised if its gain over the rung that stood lies in the forecast interval; if that rung is not
+    among `rungs`, this is unknown. Advice to stay was right unless the whole interval of a later rung's gain is above
+    `min_gain`.
     """
     known = {rung.name: rung for rung in rungs}
     before = known.get(advice.evidence.standing.name)
@@ -89,7 +89,7 @@ def outcome(advice: Advice, rungs: Iterable[RungResult], min_gain: float) -> Out
     later = list(known.values())[list(known).index(before.name) + 1 :] if before else list(known.values())
     if advice.choice.rung in ("stay", "define"):
         return _stayed(later, min_gain)
-    made = [one for one in later if _follows(advice.choice.rung, one)]
+    made = [rung_made for rung_made in later if _follows(advice.choice.rung, rung_made)]
     if not made:
         return None
     rung, gain = made[-1], _gain(made[-1], before)
@@ -103,7 +103,7 @@ def outcome(advice: Advice, rungs: Iterable[RungResult], min_gain: float) -> Out
 
 
 def _gain(rung: RungResult, before: RungResult | None) -> Interval:
-    """What a rung gained on test: against its parent by the paired interval, else against the rung that stood."""
+    """A rung's gain on test: over its parent by the paired interval, else over the rung that stood."""
     if rung.vs_parent is not None and (before is None or rung.parent == before.name):
         versus = rung.vs_parent
         return Interval(value=versus.delta, low=versus.low, high=versus.high)
@@ -116,7 +116,7 @@ def _gain(rung: RungResult, before: RungResult | None) -> Interval:
 
 
 def _stayed(later: list[RungResult], min_gain: float) -> Outcome | None:
-    gains = {one.name: one.vs_parent for one in later if one.vs_parent}
+    gains = {rung.name: rung.vs_parent for rung in later if rung.vs_parent}
     if not gains:
         return None
     name, best = max(gains.items(), key=lambda item: item[1].delta)
@@ -130,5 +130,5 @@ Rated = Literal["right", "wrong", "open"]
 
 
 def rated(advice: Advice) -> Rated:
-    """One word for what became of an advice."""
+    """The outcome of an advice in a word."""
     return "open" if advice.outcome is None else "right" if advice.outcome.right else "wrong"

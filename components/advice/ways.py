@@ -1,4 +1,4 @@
-"""All ways in words, the cheapest first: what each costs, gains and learns from, or why it is not at hand. Pure."""
+"""All options in words, the cheapest first: what each costs, gains and learns from, or why it is out. Pure."""
 
 from components.advice.at_hand import Feedback, Rung, Takes
 from components.advice.evidence import Evidence
@@ -35,9 +35,9 @@ BETWEEN = frozenset(COSTS) - {"prompt", "imitate", "reward", "label"}  # each of
 
 
 class Way(Record):
-    """One way: what it costs, and why it is at hand or why not, one of the two empty.
+    """An option: its costs, and what speaks for or against it, one of the two empty.
 
-    `costs` says so in kind, `takes` in seconds and US dollars; `ladder` names one that has it.
+    `costs` is the kind of work, `takes` its seconds and US dollars; `ladder` names one that has it.
     """
 
     label: str
@@ -51,7 +51,7 @@ class Way(Record):
 
 
 def ways(evidence: Evidence, choice: Choice) -> tuple[Way, ...]:
-    """What was weighed, in words."""
+    """All options that were considered, in words."""
     return tuple(_way(option, evidence) for option in choice.options)
 
 
@@ -65,10 +65,10 @@ def _way(option: Option, evidence: Evidence) -> Way:
 
 
 def speaks(rung: Rung, evidence: Evidence) -> str:
-    """What of the evidence speaks for a way."""
-    known, n, teacher = evidence.feedback or Feedback(), evidence.writing.examples, evidence.at_hand.teacher
-    judge, thin = evidence.at_hand.judge, ", ".join(one.name for one in evidence.thin)
-    said: dict[Rung, str] = {
+    """The evidence in favour of an option."""
+    feedback, n, teacher = evidence.feedback or Feedback(), evidence.writing.examples, evidence.at_hand.teacher
+    judge, thin = evidence.at_hand.judge, ", ".join(slice_of_train.name for slice_of_train in evidence.thin)
+    reasons: dict[Rung, str] = {
         "few_shot": "Tried on dev, it answers better with examples.",
         "prompt": "The prompts that were tried differ.",
         "gepa": "Its answers are right at times, and the scorer says what is wrong.",
@@ -77,13 +77,13 @@ def speaks(rung: Rung, evidence: Evidence) -> str:
         "prompt_distillation": "Its tokens are paid for with every call.",
         "teacher_answers": f"{teacher.name} can answer {teacher.inputs:,} inputs." if teacher else "",
         "on_policy_distillation": f"{teacher.name} has the same vocabulary." if teacher else "",
-        "weighted_sft": f"{known.logs:,} scored answers say as much as {known.effective:,.0f} of better ones.",
-        "pairs": f"{known.pairs:,} pairs of a better and a worse answer.",
-        "thumbs": f"{known.good:,} good and {known.bad:,} bad answers.",
+        "weighted_sft": f"{feedback.logs:,} scored answers say as much as {feedback.effective:,.0f} of better ones.",
+        "pairs": f"{feedback.pairs:,} pairs of a better and a worse answer.",
+        "thumbs": f"{feedback.good:,} good and {feedback.bad:,} bad answers.",
         "synthetic": f"Train has little of {thin}, and it is behind there.",
         "rejection_sampling": "It answers right at times what it gets wrong now.",
         "reward": "Drawn answers differ, and the scorer tells them apart.",
         "judged_grpo": f"The judge agrees with people in {judge.agreement.value:.0%} of pairs." if judge else "",
         "label": "It has learnt what is wrong in its demonstrations, or more of them would bring more.",
     }
-    return said[rung]
+    return reasons[rung]

@@ -33,7 +33,7 @@ UNKNOWN = "not measured"
 
 
 class Line(Record):
-    """One line of the evidence: what was asked, what was found, and what follows."""
+    """A line of the evidence: the question, the finding, and what follows from it."""
 
     question: str
     finding: str
@@ -55,19 +55,19 @@ def table(evidence: Evidence, params: AdviceParams) -> tuple[Line, ...]:
         _prompts(evidence),
         _learning(evidence.learning, evidence.writing),
         _headroom(evidence.headroom),
-        *(_paying(rung, found) for rung, found in evidence.paying.items()),
+        *(_paying(rung, paying) for rung, paying in evidence.paying.items()),
         _movement(evidence.movement, evidence.watch, params),
     )
 
 
-def share(found: Interval) -> str:
+def share(interval: Interval) -> str:
     """A share with its interval."""
-    return f"{100 * found.value:.1f}% ({100 * found.low:.1f} to {100 * found.high:.1f})"
+    return f"{100 * interval.value:.1f}% ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
-def points(found: Interval) -> str:
+def points(interval: Interval) -> str:
     """A gain in points with its interval."""
-    return f"{100 * found.value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+    return f"{100 * interval.value:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
 
 
 def taking(takes: Takes | None) -> str:
@@ -76,40 +76,40 @@ def taking(takes: Takes | None) -> str:
 
 
 def changes(evidence: Evidence, params: AdviceParams) -> tuple[str, ...]:
-    """What would change the advice: the rule, asked again with one thing otherwise."""
+    """What would change the advice: the rule's choice with one piece of evidence changed."""
     now = choose(evidence, params).rung
-    found = ((said, choose(other, params)) for said, other in _otherwise(evidence))
-    return tuple(f"{said}: then {NAMES[then.rung]}." for said, then in found if then.rung != now)
+    alternatives = ((words, choose(other, params)) for words, other in _otherwise(evidence))
+    return tuple(f"{words}: then {NAMES[then.rung]}." for words, then in alternatives if then.rung != now)
 
 
 def to_define(evidence: Evidence, params: AdviceParams) -> tuple[str, ...]:
-    """What to define first, concretely, where answers can neither be written nor scored."""
+    """What to define first, if answers can neither be written nor scored."""
     if writable(evidence, params) or scorable(evidence, params):
         return ()
-    known, found = evidence.writing, list[str]()
+    known, advice = evidence.writing, list[str]()
     if known.examples == 0:
-        found.append(
+        advice.append(
             "Have 200 inputs answered by somebody who knows, each by two people who do not talk to each other."
         )
     if known.agreement is not None:
         worst = [field for field, agreed in known.by_field.items() if agreed < params.min_agreement][:3]
         named = f" of {', '.join(worst)}" if worst else ""
-        found.append(
+        advice.append(
             f"Write a rule for the value{named}: settle ten cases where two people differ, add them to it, and "
             f"go on until two people agree on at least {params.min_agreement:.0%} of 200 new inputs."
         )
     scoring = evidence.scoring
     if scoring is None:
-        found.append(
+        advice.append(
             "Write a scorer that needs no reference (tests, a query's result, rules): 200 labelled answers try it."
         )
     elif scoring.reads_reference:
-        found.append("The scorer compares with references, so it can be no better than the agreement on them.")
+        advice.append("The scorer compares with references, so it can be no better than the agreement on them.")
     elif scoring.unseen:
-        found.append(f"Let the scorer look at {', '.join(scoring.unseen)}: it does not notice when they are wrong.")
+        advice.append(f"Let the scorer look at {', '.join(scoring.unseen)}: it does not notice when they are wrong.")
     else:
-        found.append("Label 200 answers as right or wrong, and change the scorer until it agrees with them.")
-    return tuple(found)
+        advice.append("Label 200 answers as right or wrong, and change the scorer until it agrees with them.")
+    return tuple(advice)
 
 
 def _writing(known: Writing, yes: bool, params: AdviceParams) -> Line:
@@ -142,15 +142,15 @@ def _prompts(evidence: Evidence) -> Line:
     question = "Is there headroom for prompts?"
     if not evidence.prompts:
         return Line(question=question, finding=UNKNOWN, reading="unknown")
-    tried = ", ".join(f"{name} {100 * found.value:.1f}%" for name, found in evidence.prompts.items())
-    values = [found.value for found in evidence.prompts.values()]
+    tried = ", ".join(f"{name} {100 * interval.value:.1f}%" for name, interval in evidence.prompts.items())
+    values = [interval.value for interval in evidence.prompts.values()]
     return Line(
         question=question, finding=f"{tried} of {evidence.prompt_examples:,} dev examples",
         reading=f"{100 * (max(values) - min(values)):.1f} points between versions",
     )  # fmt: skip
 
 
-def _learning(found: Learning | None, known: Writing) -> Line:
+def _learning(learning: Learning | None, known: Writing) -> Line:
     question = "Is there headroom for SFT?"
     ceiling = (
         "" if known.demonstrations is None else f"; the demonstrations' own ceiling is {share(known.demonstrations)}"
@@ -159,46 +159,49 @@ def _learning(found: Learning | None, known: Writing) -> Line:
         ceiling += f"; by the audit it is {known.audited_ceiling:.1%}"
     if known.learnt_errors is not None:
         ceiling += f"; {share(known.learnt_errors)} of dev is wrong as the demonstrations have it"
-    if found is None:
+    if learning is None:
         return Line(question=question, finding=UNKNOWN + ceiling, reading="unknown")
-    tried = ", ".join(f"{n:,}: {100 * one.value:.1f}%" for n, one in found.points)
+    tried = ", ".join(f"{n:,}: {100 * interval.value:.1f}%" for n, interval in learning.points)
     return Line(
         question=question, finding=f"right after so many demonstrations: {tried}{ceiling}",
-        reading=f"all of them: {share(found.full)}; as many again: {points(found.doubling)} points",
+        reading=f"all of them: {share(learning.full)}; as many again: {points(learning.doubling)} points",
     )  # fmt: skip
 
 
-def _headroom(found: Headroom | None) -> Line:
+def _headroom(headroom: Headroom | None) -> Line:
     question = "Is there headroom for RL?"
-    if found is None:
+    if headroom is None:
         return Line(question=question, finding=UNKNOWN, reading="unknown")
     return Line(
         question=question,
-        finding=f"pass@1 {share(found.pass_1)}, pass@{found.k} {share(found.pass_k)}, on {found.n:,} dev examples; "
-        f"all {found.k} answers alike in {share(found.zero_variance)}",
-        reading=f"{points(found.gap)} points above what it answers now",
+        finding=f"pass@1 {share(headroom.pass_1)}, pass@{headroom.k} {share(headroom.pass_k)}, on "
+        f"{headroom.n:,} dev examples; all {headroom.k} answers alike in {share(headroom.zero_variance)}",
+        reading=f"{points(headroom.gap)} points above what it answers now",
     )
 
 
-def _paying(rung: Training, found: Paying) -> Line:
-    when = "never" if found.years is None else f"after {found.years:.2f} years"
-    if found.years is not None:
-        when += f" ({_years(found.low)} to {_years(found.high)})"
+def _paying(rung: Training, paying: Paying) -> Line:
+    when = "never" if paying.years is None else f"after {paying.years:.2f} years"
+    if paying.years is not None:
+        when += f" ({_years(paying.low)} to {_years(paying.high)})"
     return Line(
         question=f"Does volume pay for {NAMES[rung].split()[0]}?",
-        finding=f"${found.investment_usd:,.2f} once, ${found.saved_usd_per_year:,.2f} a year saved over the incumbent",
-        reading=f"pays back {when}; it has {found.horizon_years:g} years",
+        finding=f"${paying.investment_usd:,.2f} once, ${paying.saved_usd_per_year:,.2f} a year saved over the incumbent",
+        reading=f"pays back {when}; it has {paying.horizon_years:g} years",
     )
 
 
-def _movement(found: Movement | None, watch: str, params: AdviceParams) -> Line:
+def _movement(movement: Movement | None, watch: str, params: AdviceParams) -> Line:
     question = "Is the task still moving?"
-    if found is None:
+    if movement is None:
         finding = "no dated examples (dated_by)" + (f"; {watch}" if watch else "")
         return Line(question=question, finding=finding, reading="look at the watch" if watch else "unknown")
-    new = f"; new: {', '.join(found.new_labels[:5])}" if found.new_labels else ""
-    finding = f"{found.field} moved by {found.distance:.1%} in {found.span_years:.1f} years (p = {found.p_value:.3f})"
-    years = found.stable_years(params.most_movement)
+    new = f"; new: {', '.join(movement.new_labels[:5])}" if movement.new_labels else ""
+    finding = (
+        f"{movement.field} moved by {movement.distance:.1%} in {movement.span_years:.1f} years "
+        f"(p = {movement.p_value:.3f})"
+    )
+    years = movement.stable_years(params.most_movement)
     reading = "no" if years == float("inf") else f"yes: another task after about {years:.1f} years"
     return Line(question=question, finding=finding + new + (f"; {watch}" if watch else ""), reading=reading)
 
@@ -208,7 +211,7 @@ def _years(years: float | None) -> str:
 
 
 def _otherwise(evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
-    """The same evidence with one thing otherwise, in words and as evidence."""
+    """The evidence with one thing changed: (the change in words, the changed evidence)."""
     known, scoring = evidence.writing, evidence.scoring
     sure, no_errors = Interval(value=1.0, low=1.0, high=1.0), Interval(value=0.0, low=0.0, high=0.0)
     if known.agreement is not None:
@@ -221,8 +224,8 @@ def _otherwise(evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
     if scoring is not None:
         blind = scoring.model_copy(update={"false_positives": sure})
         yield "If the scorer let wrong answers pass", evidence.model_copy(update={"scoring": blind})
-    free = {rung: one.model_copy(update={"years": 0.0}) for rung, one in evidence.paying.items()}
-    lost = {rung: one.model_copy(update={"years": None}) for rung, one in evidence.paying.items()}
+    free = {rung: paying.model_copy(update={"years": 0.0}) for rung, paying in evidence.paying.items()}
+    lost = {rung: paying.model_copy(update={"years": None}) for rung, paying in evidence.paying.items()}
     if free:
         yield "If volume paid for training at once", evidence.model_copy(update={"paying": free, "movement": None})
         yield "If volume never paid for training", evidence.model_copy(update={"paying": lost})

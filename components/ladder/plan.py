@@ -1,6 +1,6 @@
-"""A ladder's YAML becomes the rungs of a run: groups spread out, names checked, settings resolved.
+"""Plans a run's rungs from a ladder's YAML: expands groups, checks names, resolves settings.
 
-Decides what a ladder may say. How a rung is made is its method's business.
+Decides what a ladder may say. How a rung is made is up to its method.
 """
 
 import re
@@ -27,8 +27,8 @@ MODEL, CLASSIFIER = "model", "classifier"
 class PlannedRung:
     """A rung of a run before it is made.
 
-    `starts_from` is `base`, a rung, a group, or None; `compared_with` a rung, a group, or None. `group` is what the
-    rung belongs to where it is one of several, of which only the best on dev goes on; `prompt` is its own prompt.
+    `starts_from` is `base`, a rung, a group, or None; `compared_with` a rung, a group, or None. `group` is the group
+    that the rung belongs to, of which only the best on dev goes on; `prompt` is its own prompt.
     """
 
     name: str
@@ -41,25 +41,25 @@ class PlannedRung:
 
     @property
     def makes(self) -> Makes:
-        """What it will be."""
+        """The kind of artifact that it will be."""
         return method_of(self.made_by).makes
 
     @cached_property
     def needs(self) -> frozenset[Need]:
-        """What must be there before it is made; the graph is drawn by it, so that no stage reads settings for it."""
+        """What it requires before it is made; the graph depends on it, so that no stage has to read settings for it."""
         return method_of(self.made_by).needs(self.settings)
 
     def takes(self, setting: str) -> bool:
-        """Whether it has such a setting."""
+        """Whether its method has a setting of this name."""
         return setting in type(self.settings).model_fields
 
     def make(self, job: Job, tracker: Tracker, settings: Settings | None = None) -> Made:
-        """Make it, by other settings than its own where some are given."""
+        """Make it, with the given settings or else its own."""
         return method_of(self.made_by).make(job, settings or self.settings, tracker)
 
     @property
     def teacher(self) -> str | None:
-        """The rung or group of the ladder that teaches it, None where none does."""
+        """The rung or group of the ladder that teaches it; None if none does."""
         return getattr(getattr(self.settings, "teacher", None), "rung", None)
 
     @property
@@ -70,7 +70,7 @@ class PlannedRung:
 
 @dataclass(frozen=True)
 class Sources:
-    """What a run's rungs are planned from, and where that stands, for errors that name the place.
+    """What a run's rungs are planned from, and the files that it comes from, for error messages.
 
     `changes` are the run's own settings by rung.
     """
@@ -86,10 +86,10 @@ class Sources:
 
 
 def plan(given: Sources) -> tuple[PlannedRung, ...]:
-    """The rungs of a run, in the order in which they climb.
+    """The rungs of a run, in the ladder's order.
 
     Raises:
-        ConfigError: A name comes twice or refers to nothing before it, a method is none, or a setting is wrong.
+        ConfigError: A name is used twice or refers to nothing before it, a method is unknown, or a setting is wrong.
     """
     planned: list[PlannedRung] = []
     names = {BASE}
@@ -108,11 +108,11 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
                     f"expected a rung named by small letters, digits, - and _, found {own!r} ({given.ladder_file})"
                 )
         roles = {"from": rungs[0].starts_from, "compare": params.compare, "settings.teacher.rung": rungs[0].teacher}
-        for role, known in roles.items():
-            if known is not None and known not in names:
+        for role, reference in roles.items():
+            if reference is not None and reference not in names:
                 raise ConfigError(
                     f"rungs.{name}.{role}: expected one of {', '.join(sorted(names))}, which come before it, "
-                    f"found {known} ({given.ladder_file})"
+                    f"found {reference} ({given.ladder_file})"
                 )
         names |= {name, *(rung.name for rung in rungs)}
         planned += rungs
@@ -125,7 +125,7 @@ def plan(given: Sources) -> tuple[PlannedRung, ...]:
 
 
 def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRung]:
-    """The rung, or one for each prompt of the workload, each compared with the one before it; none of what cannot act.
+    """The rung, or one for each prompt of the workload, compared with the one before; for agents no classifiers.
 
     Raises:
         ConfigError: There is no such method, it cannot learn from tries, or a setting is wrong.
@@ -135,11 +135,13 @@ def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRu
     except ConfigError as error:
         raise ConfigError(f"rungs.{name}.{error} ({given.ladder_file})") from error
     if given.workload.agent is not None and method.makes == CLASSIFIER:
-        return  # one that sorts texts cannot act, and there is no other floor: whoever does nothing must get nothing
+        return  # a classifier cannot act, and an agent that does nothing must score nothing, so there is no floor
     if given.workload.agent is not None and not getattr(method, "acts", False):
-        known = ", ".join(known for known in NAMES if getattr(method_of(known), "acts", False))
+        name_of_method = ", ".join(
+            name_of_method for name_of_method in NAMES if getattr(method_of(name_of_method), "acts", False)
+        )
         raise ConfigError(
-            f"rungs.{name}: expected a method that learns from an agent's tries ({known}), "
+            f"rungs.{name}: expected a method that learns from an agent's tries ({name_of_method}), "
             f"found {made_by} ({given.ladder_file}, agent of {given.workload.name})"
         )
     settings = _settings(name, params, made_by, given)
@@ -154,10 +156,10 @@ def _spread(name: str, params: RungParams, given: Sources) -> Iterator[PlannedRu
 
 
 def _settings(name: str, params: RungParams, made_by: str, given: Sources) -> Settings:
-    """The profile's settings of the method, changed by the ladder and then by the run.
+    """The method's settings in the profile, changed by the ladder and then by the run.
 
-    A method that `inherits` another's settings takes those first; `dev_examples` and `max_tokens` are the profile's,
-    or an agent's own, where the method has such settings and nobody says otherwise.
+    A method that `inherits` starts from the other method's settings; `dev_examples` and `max_tokens` default to the
+    profile's, or to an agent's own.
     """
     method, profile = method_of(made_by), given.profile
     fields = method.params.model_fields
