@@ -1,9 +1,9 @@
-"""The lake in a bucket of S3: paths as those of a folder, and what takes the place of its locks.
+"""The lake in an S3 bucket: paths like those of a folder, and leases instead of locks.
 
-An object appears whole or not at all, so that writing needs no renaming. Readers hold no lock: what was merged into
-another file goes only after READ_S, when nobody reads by a list that names it. Who merges or forgets does so alone, by
-a lease: an object that only one can make, renewed while the work goes on, and taken over from a holder that is dead.
-Needs a service with conditional writes (If-None-Match, If-Match).
+An object appears whole or not at all, so that writing needs no renaming. Readers hold no lock: a merged file is removed
+only after READ_S, when no reader has a listing with it any more. Merging and forgetting need a lease: an object that
+only one process can create, renewed while the work goes on, and taken over if its holder is dead. Needs a service with
+conditional writes (If-None-Match, If-Match).
 """
 
 import errno
@@ -20,17 +20,17 @@ from typing import Any, cast
 
 from components.errors import ConfigError
 
-READ_S = 3600.0  # after which nobody reads a file by a list that is older
-LEASE_S = 60.0  # without a sign of life, after which a lease is nobody's
+READ_S = 3600.0  # after which no reader uses an older listing
+LEASE_S = 60.0  # without renewal, after which a lease is free
 LOOK_S = 1.0
-_CONFLICT, _CHANGED = 409, 412  # of HTTP: somebody writes at the same time, or has written
+_CONFLICT, _CHANGED = 409, 412  # HTTP: another process is writing, or has written
 
 
 def place(address: str) -> Path:
-    """A path in a bucket, by an address s3://BUCKET/PATH; as a folder's as far as the lake uses one.
+    """The path in a bucket for an address s3://BUCKET/PATH, with the methods of a folder's path that the lake uses.
 
     Raises:
-        ConfigError: The packages for it are missing.
+        ConfigError: The packages for S3 are missing.
     """
     try:
         from upath import UPath
@@ -41,31 +41,31 @@ def place(address: str) -> Path:
 
 
 def in_bucket(path: Path) -> bool:
-    """Whether a path is one of a bucket."""
+    """Whether a path is in a bucket."""
     return not isinstance(path, Path)
 
 
 @contextmanager
 def reached() -> Generator[None]:
-    """Let a service that is away be an error of the system, as a disk that refuses is.
+    """Turn S3's errors into OSError, as for a disk that refuses.
 
     Raises:
-        OSError: It is away.
+        OSError: The service cannot be reached.
     """
     try:
         yield
     except Exception as error:
-        botocore: Any = sys.modules.get("botocore.exceptions")  # where it was not imported, nobody asked S3
+        botocore: Any = sys.modules.get("botocore.exceptions")  # not imported means that S3 was not used
         if botocore is None or not isinstance(error, botocore.BotoCoreError):
             raise
         raise OSError(errno.ENETDOWN, str(error)) from error
 
 
 def put(file: Path, path: Path) -> None:
-    """Copy a file of this machine to a bucket, in one piece.
+    """Upload a local file to a bucket in one piece.
 
     Raises:
-        OSError: The service is away, or refuses.
+        OSError: The service cannot be reached, or refuses.
     """
     remote = cast(Any, path)
     with reached():
@@ -74,13 +74,13 @@ def put(file: Path, path: Path) -> None:
 
 @contextmanager
 def beside(path: Path) -> Generator[Path]:
-    """A file of this machine to write what is to go to a bucket; gone afterwards."""
+    """A temporary local file, to be written before it is uploaded to a bucket."""
     with tempfile.TemporaryDirectory(prefix="gradus-lake-") as folder:
         yield Path(folder) / path.name
 
 
 def expired(path: Path) -> bool:
-    """Whether nobody reads by a list that is older than a file."""
+    """Whether a file is so old that no reader uses a listing from before it."""
     with suppress(FileNotFoundError):
         return time.time() - path.stat().st_mtime > READ_S
     return False
@@ -88,10 +88,10 @@ def expired(path: Path) -> bool:
 
 @contextmanager
 def lease(path: Path) -> Generator[None]:
-    """Hold an object alone for the body, waiting for whoever holds it.
+    """Hold a lease during the body, after waiting for its present holder.
 
     Raises:
-        OSError: The service is away, or refuses.
+        OSError: The service cannot be reached, or refuses.
     """
     held = _Lease(path)
     held.take()
@@ -106,7 +106,7 @@ def lease(path: Path) -> Generator[None]:
 
 
 class _Lease:
-    """An object that its holder makes anew again and again; whoever sees it unchanged for LEASE_S may take it over."""
+    """An object that its holder keeps rewriting; another process may take it over if it is unchanged for LEASE_S."""
 
     def __init__(self, path: Path) -> None:
         self._fs, self._path = cast(Any, path).fs, cast(Any, path).path
@@ -122,19 +122,19 @@ class _Lease:
                 time.sleep(LOOK_S)
 
     def keep(self) -> None:
-        """Renew it until the work is done; where that fails again and again, another one takes it over."""
+        """Renew the lease until the work is done; if that keeps failing, another process takes it over."""
         while not self.done.wait(LEASE_S / 6):
             with suppress(OSError), reached():
                 if self._holds():
                     self._write()
 
     def leave(self) -> None:
-        with suppress(OSError), reached():  # it ends by itself
+        with suppress(OSError), reached():  # otherwise it expires by itself
             if self._holds():
                 self._fs.rm_file(self._path)
 
     def _make(self, dead: str) -> bool:
-        """Whether this one holds it now; in the place of a dead holder's, if it still is that one."""
+        """Try to take the lease, or to replace a dead holder's; returns whether that worked."""
         try:
             if dead:
                 self._write(IfMatch=dead)
@@ -163,7 +163,7 @@ class _Lease:
 
 
 def _somebody_was_faster(error: OSError) -> bool:
-    """Whether a condition was not met; an errno alone may also mean that the service knows none."""
+    """Whether another process wrote first; an errno alone may also mean that conditions are not supported."""
     answer: Any = getattr(error.__cause__, "response", None) or {}
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return isinstance(error, FileExistsError) or status in (_CONFLICT, _CHANGED)

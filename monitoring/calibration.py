@@ -1,10 +1,9 @@
-"""How far chance goes: limits for each column's distance, from resamples of the reference.
+"""Limits for each column's distance under chance alone, from resamples of the reference.
 
 The distances are Evidently's (normed Wasserstein for numbers, Jensen-Shannon for labels), computed for thousands of
 resamples at once. Limits hold for all columns together: the largest studentised distance of any column stays below
-its quantile (single-step maxT, Westfall and Young 1993), whatever the columns have to do with each other. Rows that go
-together (a customer's, a burst's) say less than as many independent ones: a column counts as many rows as its rows
-are worth.
+its quantile (single-step maxT, Westfall and Young 1993), however the columns are correlated. Rows of one customer or
+one burst are not independent: each column uses its effective number of rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,38 +14,38 @@ import pandas as pd
 from monitoring.columns import Groups, Table
 
 Distance = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-_CHUNK = 250  # resamples at once: memory
-_TAIL = 0.05  # share of the resamples, from which the tail beyond them is told
-# What few groups hide of how far chance goes: the square of Student's quantile exceeds the normal's by (z² + 1) / 2 of
-# its degrees of freedom, at the four standard errors where limits for many columns lie.
+_CHUNK = 250  # resamples at once, to save memory
+_TAIL = 0.05  # share of the resamples that the tail is fitted to
+# Correction for few groups: the square of Student's quantile exceeds the normal's by a factor of 1 + (z² + 1) / 2 over
+# its degrees of freedom; z = 4, where limits for many columns lie.
 _FEW = 8.5
-_LAG = 3  # stretches apart, from which they have nothing in common
-_ENOUGH = 20  # resamples beyond a quantile, so that it is read off
+_LAG = 3  # distance of time blocks from which they are taken as independent
+_ENOUGH = 20  # resamples beyond a quantile that suffice to read it off
 
 
 def limits(table: Table, level: float, resamples: int, seed: int) -> dict[str, float]:
-    """The distance of each column that a window without drift passes, in any column, with this probability.
+    """Limits of the columns' distances; without drift, the probability that any column exceeds its limit is `level`.
 
-    The noise of either side is in the distance. A resample draws both sides' rows from the reference for numbers, so
-    that columns that go together do so here; for labels the current side, by shares that the reference leaves possible.
+    Distances include both sides' noise. For numbers, a resample draws both sides' rows from the reference, so that
+    correlated columns stay correlated; for labels it draws the current side, from shares that the reference allows.
     """
     if not table.columns:
         return {}
     rng = np.random.default_rng(seed)
-    found = {name: np.concatenate(parts) for name, parts in _drawn(table, resamples, rng).items()}
-    means = {name: float(values.mean()) for name, values in found.items()}
-    spreads = {name: max(float(values.std()), 1e-9) for name, values in found.items()}
-    largest = np.max([(values - means[name]) / spreads[name] for name, values in found.items()], axis=0)
+    drawn = {name: np.concatenate(parts) for name, parts in _drawn(table, resamples, rng).items()}
+    means = {name: float(values.mean()) for name, values in drawn.items()}
+    spreads = {name: max(float(values.std()), 1e-9) for name, values in drawn.items()}
+    largest = np.max([(values - means[name]) / spreads[name] for name, values in drawn.items()], axis=0)
     allowed = beyond(largest, level)
-    return {name: means[name] + allowed * spreads[name] for name in found}
+    return {name: means[name] + allowed * spreads[name] for name in drawn}
 
 
 def beyond(values: np.ndarray, level: float) -> float:
-    """The value that so small a share of them lies beyond.
+    """The value that a share `level` of the values exceeds.
 
-    Where too few lie there, the largest of them tell how the tail goes on: a generalised Pareto distribution by its
-    moments (Hosking and Wallis 1987), no shorter than an exponential one, and no shorter than it was seen to be: of a
-    column that hardly varies, few distances are possible, and a smooth tail runs between them.
+    If too few values are that large, the tail is extrapolated by a generalised Pareto distribution, fitted to the
+    largest values by moments (Hosking and Wallis 1987). The tail is at least exponential, and the result at least the
+    empirical quantile: a column that hardly varies has few possible distances, which a smooth tail may fall between.
     """
     read_off = float(np.quantile(values, 1 - level, method="higher"))
     if level * len(values) >= _ENOUGH:
@@ -57,23 +56,23 @@ def beyond(values: np.ndarray, level: float) -> float:
     mean, variance = float(excess.mean()), max(float(excess.var()), 1e-18)
     shape = max(0.0, 0.5 * (1 - mean**2 / variance))
     ratio = count / len(values) / level
-    told = mean * np.log(ratio) if shape < 1e-6 else mean * (1 - shape) / shape * (ratio**shape - 1)
-    return max(read_off, float(start + told))
+    extrapolated = mean * np.log(ratio) if shape < 1e-6 else mean * (1 - shape) / shape * (ratio**shape - 1)
+    return max(read_off, float(start + extrapolated))
 
 
 def worth(table: Table) -> dict[str, tuple[float, float]]:
-    """How many times as many rows each column has as they are worth, on both sides; 1 at least."""
-    found = [
+    """The design effect of each column on both sides, at least 1: its number of rows over their effective number."""
+    effects = [
         _effects(side.filter(table.columns), groups)
         for side, groups in zip((table.reference, table.current), table.groups, strict=True)
     ]
-    return {name: (found[0][name], found[1][name]) for name in table.columns}
+    return {name: (effects[0][name], effects[1][name]) for name in table.columns}
 
 
 def _effects(side: pd.DataFrame, groups: Groups) -> dict[str, float]:
-    """The design effects of a side's columns: each one's by customers, and by time all of them together.
+    """The design effects of a side's columns: each column's own by customers, and the mean of all columns by time.
 
-    One column alone says little about stretches of time, of which there are few.
+    There are few time blocks, so that a single column's effect by time would be too noisy.
     """
     in_time = [effect(column, groups.blocks, in_time=True) for _, column in side.items()]
     usual = max(1.0, float(np.mean(in_time)) if in_time else 1.0)
@@ -83,8 +82,8 @@ def _effects(side: pd.DataFrame, groups: Groups) -> dict[str, float]:
 def effect(column: pd.Series, numbers_R: np.ndarray | None, *, in_time: bool = False) -> float:
     """The design effect of a column (Kish 1965): the variance of its mean by groups, over that by rows.
 
-    1 where there are no groups to compare. Of stretches of time, near ones are compared (von Neumann 1941): a level
-    that moves once within the window is what the watch looks for, and no reason to look less closely.
+    1 if there are no groups to compare. Time blocks are compared with near ones (von Neumann 1941), so that a single
+    shift within the window, which the watch should find, does not count as variance.
     """
     known = column.notna().to_numpy()
     values: pd.Series = column.loc[known]
@@ -100,10 +99,10 @@ def effect(column: pd.Series, numbers_R: np.ndarray | None, *, in_time: bool = F
 
 
 def _in_time(sums_GX: np.ndarray) -> float:
-    """The variance of sums of stretches in the long run: their own, and twice what neighbours have in common.
+    """The long-run variance of block sums: their own variance plus twice the covariance of neighbours.
 
-    A customer's requests may lie across an end. What is in common is by how much less neighbours differ than stretches
-    that lie further apart.
+    A customer's requests may lie on both sides of a block's end. The covariance is estimated by how much less
+    neighbours differ than blocks that are further apart.
     """
 
     def apart(lag: int) -> float:
@@ -113,7 +112,7 @@ def _in_time(sums_GX: np.ndarray) -> float:
 
 
 def _sums(rows_RX: np.ndarray, numbers_R: np.ndarray) -> np.ndarray | None:
-    """Sums by group, [groups, X]; None of a single group, which there is nothing to compare with."""
+    """Sums by group, [groups, X]; None if there are fewer than two groups."""
     names, places = np.unique(numbers_R, return_inverse=True)
     if len(names) < 2:
         return None
@@ -125,7 +124,7 @@ def _sums(rows_RX: np.ndarray, numbers_R: np.ndarray) -> np.ndarray | None:
 def _drawn(table: Table, resamples: int, rng: np.random.Generator) -> dict[str, list[np.ndarray]]:
     """Distances of resampled pairs, the rows drawn together for all columns."""
     rows, sizes = len(table.reference), (len(table.reference), len(table.current))
-    found: dict[str, list[np.ndarray]] = {name: [] for name in table.columns}
+    distances: dict[str, list[np.ndarray]] = {name: [] for name in table.columns}
     effects = worth(table)
     for number in _chunks(resamples):
         first_BR, second_BR = (
@@ -134,25 +133,26 @@ def _drawn(table: Table, resamples: int, rng: np.random.Generator) -> dict[str, 
         for name in table.numbers:
             now_BR = _thinned(second_BR, _known_share(table, name), rng)
             distances_B = wasserstein(table.reference[name].to_numpy(float), first_BR, now_BR)
-            found[name].append(distances_B * _wider(table, name, effects[name]))
+            distances[name].append(distances_B * _wider(table, name, effects[name]))
         for name in table.labels:
             first, second = _known(table, name)
             counts_L, size = _counts(first, second), max(1, round(len(second) / effects[name][1]))
             second_BL = rng.multinomial(size, rng.dirichlet(_possible(counts_L, effects[name][0]), number))
-            found[name].append(jensen_shannon_of(np.tile(counts_L, (number, 1)), second_BL))
-    return found
+            distances[name].append(jensen_shannon_of(np.tile(counts_L, (number, 1)), second_BL))
+    return distances
 
 
 def _known_share(table: Table, name: str) -> float:
-    """Of the rows that the reference knows, as a share, so many has the other side; at most all."""
+    """The current side's share of known values over the reference's, at most 1."""
     now, before = float(table.current[name].notna().mean()), float(table.reference[name].notna().mean())
     return min(1.0, now / before)
 
 
 def _wider(table: Table, name: str, effects: tuple[float, float]) -> float:
-    """How many times as far as those of the resamples distances go by chance, which fall with the root of the rows.
+    """The factor by which distances under chance exceed those of the resamples.
 
-    The rows of both sides are worth less than there are, and a resample may have fewer than the window.
+    Distances fall with the root of the effective number of rows, which is smaller than the number of rows, and a
+    resample may have fewer known values than the window.
     """
     before, now = int(table.reference[name].notna().sum()), int(table.current[name].notna().sum())
     drawn = len(table.current) * before / len(table.reference) * _known_share(table, name)
@@ -160,12 +160,12 @@ def _wider(table: Table, name: str, effects: tuple[float, float]) -> float:
 
 
 def _thinned(weights_BR: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """A share of the rows of each resample: as many as have a value on the other side."""
+    """Each resample's weights thinned to a share of its rows, for values that are missing on the current side."""
     return weights_BR if share >= 1 else rng.binomial(weights_BR.astype(np.int64), share).astype(np.float32)
 
 
 def measured(table: Table) -> dict[str, float]:
-    """The distance of every column, as `drift` has it from Evidently, without its page."""
+    """The distance of every column, as Evidently computes it for `drift`, without its page."""
     bounded = table.bounded()
 
     def both(sides: tuple[np.ndarray, np.ndarray], distance: Distance) -> float:
@@ -186,17 +186,15 @@ def _known(table: Table, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _counts(reference_R: np.ndarray, current_R: np.ndarray) -> np.ndarray:
-    """How often the reference has each label of either side."""
+    """How often each label of either side occurs in the reference."""
     return (reference_R[:, None] == np.union1d(reference_R, current_R)).sum(0)
 
 
 def _possible(counts_L: np.ndarray, effect: float = 1.0) -> np.ndarray:
-    """The parameters of the Dirichlet distribution of shares that leaves such counts: half a row more (Jeffreys).
+    """The parameters of the Dirichlet distribution of shares after such counts: half a row is added (Jeffreys).
 
-    Rows with a design effect count by what they are worth.
-
-    A label that the reference never had is rare, not impossible, and how rare is not known: with a whole row more it
-    comes by chance as often as Fisher's exact test says.
+    Counts are divided by the design effect. A label that the reference never had is rare, not impossible: with a whole
+    row added, it occurs by chance as often as Fisher's exact test says.
     """
     return np.where(counts_L == 0, 1.0, counts_L / effect + 0.5)
 

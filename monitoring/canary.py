@@ -1,8 +1,8 @@
-"""Whether a canary may become champion: when it is shown not to be worse by the margin, and not before.
+"""Whether a canary may become champion: only once it is shown not to be worse by the margin.
 
-Decides by a sequence that holds at every look: promoted as soon as a loss of the margin is ruled out in every measure,
-withdrawn as soon as it is worse with confidence in any, else it waits, and says for what. A failure or a time-out is an
-answer that is not valid. Who is asked, and when one looks, is the release's business.
+Decides by a confidence sequence, which holds at every look: the canary is promoted once a loss of the margin is ruled
+out in every measure, and withdrawn once it is surely worse in any; else it waits, and says for what. Failures and
+time-outs count as invalid answers. The release decides which version a customer gets and when one looks.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from components.params import ReleaseParams
 from components.records import Record
 from monitoring.sequence import Difference, Share, difference, share_of
 
-MEASURES = 2  # valid and right: a canary is withdrawn by each at its part of alpha (Bonferroni)
-SILENT = 0.001  # chance of hearing nothing by chance, below which a canary is withdrawn for its silence
+MEASURES = 2  # valid and right: each withdraws a canary at its part of alpha (Bonferroni)
+SILENT = 0.001  # probability of no requests by chance, below which a canary is withdrawn for its silence
 
 
 Decision = Literal["promoted", "withdrawn", "waiting"]
 
 
 class Judged(Record):
-    """Promoted, withdrawn or still waiting, and why."""
+    """The decision on a canary, with its reasons."""
 
     decision: Decision
     reasons: tuple[str, ...]
@@ -29,12 +29,11 @@ class Judged(Record):
 
 @dataclass(frozen=True)
 class Side:
-    """What a version gave since the canary began, each with the customer that it was given to.
+    """A version's results since the canary began, each with its customer.
 
-    `valid` tells of every request whether there was a valid answer; `right`, of those requests alone that were drawn
-    at random for labelling, whether the answer was right. `drawn` counts these, labelled or not. Where a judge reads
-    them (`read`), `right` has what each is worth, `weight` what one of people's words counts, and `silent` why it is
-    not heard.
+    `valid` says for every request whether the answer was valid; `right` says for requests in the labelling sample
+    whether it was right. `drawn` is the size of that sample, labelled or not. If a judge reads it (`read`), `right` has
+    corrected values, `weight` is how many answers a person's label counts for, and `silent` why the judge is ignored.
     """
 
     valid: Sequence[tuple[str, bool]] = ()
@@ -46,9 +45,9 @@ class Side:
 
 
 def judge(champion: Side, canary: Side, params: ReleaseParams, share: float, complete: float) -> Judged:
-    """Compare both sides; `share` of the customers are the canary's, 0 while its silence says nothing yet.
+    """Compare both sides; `share` of the customers are the canary's, 0 while its silence has no meaning yet.
 
-    So large a share as `complete` of the requests drawn must be labelled before labels say anything.
+    At least `complete` of the labelling sample must be labelled before labels count.
     """
     if silent := _silence(champion, canary, share):
         return Judged(decision="withdrawn", reasons=(silent,))
@@ -63,7 +62,7 @@ def judge(champion: Side, canary: Side, params: ReleaseParams, share: float, com
 
 
 def _silence(champion: Side, canary: Side, share: float) -> str | None:
-    """That nothing was heard of a canary whose customers must have asked."""
+    """Why a canary without requests is withdrawn, if that cannot be chance; else None."""
     others = share_of([good for _, good in champion.valid], [who for who, _ in champion.valid]).customers
     if canary.valid or not share or share == 1 or (1 - share) ** others >= SILENT:
         return None
@@ -74,7 +73,7 @@ def _silence(champion: Side, canary: Side, share: float) -> str | None:
 
 
 def _right(champion: Side, canary: Side, params: ReleaseParams, complete: float) -> tuple[Decision, str]:
-    """Of the answers drawn at random, those that were right; not while many are not labelled, for these may differ."""
+    """The comparison of right answers in the labelling sample; waits while too many have no label."""
     for name, side in (("canary", canary), ("champion", champion)):
         if side.silent:
             return "waiting", f"Of the {name}: {side.silent}"
@@ -91,7 +90,7 @@ def _right(champion: Side, canary: Side, params: ReleaseParams, complete: float)
 def _compared(
     name: str, before: Sequence[tuple[str, bool]], now: Sequence[tuple[str, bool]], least: int, params: ReleaseParams
 ) -> tuple[Decision, str]:
-    """One measure of both sides."""
+    """The comparison of both sides by one measure."""
     return compared(name, _share(before), _share(now), least, params)
 
 
@@ -100,7 +99,7 @@ def _share(answers: Sequence[tuple[str, float]], weight: float = 1.0) -> Share:
 
 
 def compared(name: str, champion: Share, canary: Share, least: int, params: ReleaseParams) -> tuple[Decision, str]:
-    """What two shares of good answers say; nothing before there are enough of them."""
+    """The outcome of comparing two shares of good answers, with its reason; waits until there are enough answers."""
     fewest, customers = min(canary.n, champion.n), min(canary.customers, champion.customers)
     if fewest < least or customers < params.canary_customers:
         return "waiting", (
@@ -108,24 +107,24 @@ def compared(name: str, champion: Share, canary: Share, least: int, params: Rele
             f"and of {champion.n:,} of the champion's, to {champion.customers:,}: waiting for {least:,} of each to "
             f"{params.canary_customers:,} customers."
         )
-    found = difference(canary, champion, params.margin, (params.alpha, params.alpha / MEASURES))
+    change = difference(canary, champion, params.margin, (params.alpha, params.alpha / MEASURES))
     seen = (
         f"{canary.value:.1%} of {canary.n:,} answers of the canary are {name}, {champion.value:.1%} of "
         f"{champion.n:,} of the champion"
     )
     if max(canary.weight, champion.weight) > 1:
         seen += f", as surely as {canary.effective:,.0f} and {champion.effective:,.0f} that people had read"
-    if found.high < 0:
-        return "withdrawn", f"{seen}: worse with confidence, by {-found.high:.1%} at least."
-    if found.low > -params.margin:
-        return "promoted", f"{seen}: a loss of {params.margin:.1%} is ruled out ({max(0.0, -found.low):.1%} is not)."
-    return "waiting", f"{seen}: waiting for {_needed(found, canary, params.margin)}, to rule out {params.margin:.1%}."
+    if change.high < 0:
+        return "withdrawn", f"{seen}: worse with confidence, by {-change.high:.1%} at least."
+    if change.low > -params.margin:
+        return "promoted", f"{seen}: a loss of {params.margin:.1%} is ruled out ({max(0.0, -change.low):.1%} is not)."
+    return "waiting", f"{seen}: waiting for {_needed(change, canary, params.margin)}, to rule out {params.margin:.1%}."
 
 
-def _needed(found: Difference, canary: Share, margin: float) -> str:
-    """About how many answers of the canary would rule the margin out if things stay as they are."""
-    room = found.value + margin
+def _needed(change: Difference, canary: Share, margin: float) -> str:
+    """Roughly how many more of the canary's answers would rule out the margin if nothing changes."""
+    room = change.value + margin
     if room <= 0:
         return "a clearer difference"
-    times = ((found.value - found.low) / room) ** 2
+    times = ((change.value - change.low) / room) ** 2
     return f"about {max(1, round(canary.n * (times - 1))):,} more of the canary's answers"

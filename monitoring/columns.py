@@ -1,15 +1,15 @@
-"""What the watch compares: observations as a table of columns, in three groups by their name's first part.
+"""What the watch compares: observations as a table of columns, in three groups by the first part of their names.
 
-`input.` describes texts (length, words, digits, words never seen, embeddings and how far off they lie), `output.` the
-answers (fields, validity, length, confidence), `quality.` how good they were. Decides what is looked at; what counts as
+`input.` describes texts (length, words, digits, unseen words, embeddings and their distance), `output.` the answers
+(fields, validity, length, confidence), `quality.` how good they were. Decides which columns there are; what counts as
 drift is decided elsewhere.
 
-A field of listed values is looked at by its values, an array of labels by whether it has each, a number by whether it
-is there and by how large it is, any other field by whether it is there. One value far out says nothing of the others:
-numbers are compared within the reference's range, some standard deviations wider on each side. A number that is nearly
-always the same in the reference is compared as a label, by whether it is the usual one; one that often is, as that
-label and, where it is another, as a number. What is learnt from the reference (embeddings' directions, words) is never
-tried on what it was learnt from, nor on others of the same customer: that would look more usual than it is.
+A field of listed values is compared by its values, an array of labels by whether it has each, a number by whether it is
+present and by its size, any other field by whether it is present. So that single outliers do not matter, numbers are
+clipped to the reference's range plus some standard deviations on each side. A number that is nearly always the same in
+the reference is compared as a label (usual or not); one that often is, as that label and, for other values, as a
+number. What is learnt from the reference (directions of embeddings, words) is never applied to the rows that it was
+learnt from, nor to others of the same customer, which would look too usual.
 """
 
 import math
@@ -28,18 +28,18 @@ from components.schema import ABSENT, Field, fields_of
 from components.scorers.answers import NotAnAnswer, read
 from components.scorers.matching import is_number
 
-_OTHERS = " (others)"  # of the column with a number's values where it is not the usual one
-_SIZE = " (size)"  # of the column with a number's values, beside the one with whether it is there
+_OTHERS = " (others)"  # suffix of the column with a number's unusual values
+_SIZE = " (size)"  # suffix of the column with a number's values, beside the one that says whether it is present
 _WORD = re.compile(r"[^\W\d_]+")
 _SIGN = re.compile(r"[^\w\s]")
-_FEWEST_SCORES = 50  # of each side, before quality or the size of a number in answers is compared
+_FEWEST_SCORES = 50  # on each side, before quality or the size of a number in answers is compared
 _REACH = 3.0
-_SETTLED = 0.95  # share of one number in the reference from which it is the usual one
-_INFLATED = 0.5  # from which it is told apart from the others
+_SETTLED = 0.95  # share of one number in the reference from which the column is only a label
+_INFLATED = 0.5  # share from which that number becomes a label beside the others
 
 
 class Placed(Protocol):
-    """A row that belongs to a customer and to a moment."""
+    """A row with a customer and a time."""
 
     @property
     def customer(self) -> str: ...
@@ -50,9 +50,9 @@ class Placed(Protocol):
 
 @dataclass(frozen=True)
 class Groups:
-    """Which rows of a side go together: those of a customer, and in order of time those that follow each other.
+    """Which rows of a side belong together: those of a customer, and those in a block of time.
 
-    Numbers of groups, [rows]; None where nobody knows.
+    Group numbers, [rows]; None if unknown.
     """
 
     customers: np.ndarray | None = None
@@ -61,12 +61,12 @@ class Groups:
     @classmethod
     def of(cls, rows: Sequence[Placed]) -> "Groups":
         """The groups of a side; a row without a customer is a group of its own."""
-        customers = _customers(rows) if any(one.customer for one in rows) else None
-        if not all(one.at for one in rows):
+        customers = _customers(rows) if any(row.customer for row in rows) else None
+        if not all(row.at for row in rows):
             return cls(customers)
         length = math.ceil(2 * len(rows) ** (1 / 3))
         ranks = np.empty(len(rows), int)
-        ranks[np.argsort([one.at for one in rows], kind="stable")] = np.arange(len(rows))
+        ranks[np.argsort([row.at for row in rows], kind="stable")] = np.arange(len(rows))
         return cls(customers, ranks // length)
 
 
@@ -86,9 +86,9 @@ class Table:
         return (*self.numbers, *self.labels)
 
     def bounded(self) -> "Table":
-        """The table as it is compared: numbers no further out than `_REACH` standard deviations beyond the reference's.
+        """The table with numbers clipped to the reference's range plus `_REACH` standard deviations.
 
-        Half a percent of a window cannot move a column, however far out it lies.
+        So half a percent of a window cannot move a column, however extreme its values.
         """
         first, second = self.reference.copy(), self.current.copy()
         for name in self.numbers:
@@ -106,7 +106,7 @@ def compare(
     vectors: tuple[np.ndarray, np.ndarray] | None,
     components: int,
 ) -> Table:
-    """Both sides as a table; `vectors` are the embeddings of their inputs, if there are any, [rows, size] each.
+    """Both sides as a table; `vectors` are the embeddings of their inputs, if available, [rows, size] each.
 
     Raises:
         DataError: A side is empty.
@@ -115,9 +115,9 @@ def compare(
         raise DataError(
             f"expected answers on both sides, found {len(reference)} of reference and {len(current)} of now"
         )
-    known = {(word, name) for one, name in zip(reference, _names(reference), strict=True) for word in _words(one)}
+    known = {(word, name) for row, name in zip(reference, _names(reference), strict=True) for word in _words(row)}
     first = _describe(reference, schema, known, _names(reference))
-    second = _describe(current, schema, known, [one.customer for one in current])
+    second = _describe(current, schema, known, [row.customer for row in current])
     if vectors is not None:
         near, far = _embedded(*vectors, components, _customers(reference) % 2 == 0)
         first, second = pd.concat([first, near], axis=1), pd.concat([second, far], axis=1)
@@ -125,7 +125,7 @@ def compare(
 
 
 def settled(first: pd.DataFrame, second: pd.DataFrame, groups: tuple[Groups, Groups]) -> Table:
-    """Two sides with the same columns, as they are compared."""
+    """A table of two sides, with the columns that can be compared."""
     _settle(first, second)
     names = [str(name) for name in first if _comparable(str(name), first, second)]
     numbers = tuple(name for name in names if first[name].dtype.kind == "f")
@@ -134,25 +134,25 @@ def settled(first: pd.DataFrame, second: pd.DataFrame, groups: tuple[Groups, Gro
 
 
 def _settle(first: pd.DataFrame, second: pd.DataFrame) -> None:
-    """Numbers that are nearly always the same in the reference become labels: that one, or another.
+    """Replace numbers that are mostly the same in the reference by labels: that number, or another.
 
-    Of those that often are, the others stay numbers, in a column of their own.
+    Unless nearly all are the same, the others stay numbers, in a column of their own.
     """
     for name in [name for name in first if first[name].dtype.kind == "f"]:
         known = first[name].dropna()
         usual = known.mode()
         share = float((known == usual[0]).mean()) if len(usual) else 0.0
         if share >= _INFLATED:
-            told = {True: f"{usual[0]:g}", False: "another"}
+            names_of = {True: f"{usual[0]:g}", False: "another"}
             for side in (first, second):
                 seen = side[name]
                 if share < _SETTLED:
                     side[f"{name}{_OTHERS}"] = seen.where(seen != usual[0])
-                side[name] = (seen == usual[0]).map(told).where(seen.notna(), None)
+                side[name] = (seen == usual[0]).map(names_of).where(seen.notna(), None)
 
 
 def _comparable(name: str, first: pd.DataFrame, second: pd.DataFrame) -> bool:
-    """Whether both sides have values of a column, and not all the same; of scores and sizes enough for a judgement."""
+    """Whether both sides have values of a column that are not all the same, and enough of scores and sizes."""
     values = first[name].dropna(), second[name].dropna()
     fewest = _FEWEST_SCORES if name == "quality.score" or name.endswith((_SIZE, _OTHERS)) else 1
     return min(map(len, values)) >= fewest and len(set(values[0]) | set(values[1])) > 1
@@ -166,42 +166,42 @@ def text_of(observation: Observation) -> str:
 def _describe(
     rows: Sequence[Observation], schema: Mapping[str, Any], known: Set[tuple[str, str]], names: Sequence[str]
 ) -> pd.DataFrame:
-    """One side. A word is unseen if no other customer of the reference has it than the row's own, by `names`.
+    """One side's columns. A word is unseen if no customer of the reference but the row's own, by `names`, has used it.
 
-    `known` are the words of the reference, each with the customers who used it.
+    `known` are (word, customer) pairs of the reference.
     """
-    texts = [text_of(one) for one in rows]
-    words, users = [_words(one) for one in rows], Counter(word for word, _ in known)
-    unseen = [[users[word] == ((word, name) in known) for word in one] for one, name in zip(words, names, strict=True)]
-    found = {
+    texts = [text_of(row) for row in rows]
+    words, users = [_words(row) for row in rows], Counter(word for word, _ in known)
+    unseen = [[users[word] == ((word, name) in known) for word in row] for row, name in zip(words, names, strict=True)]
+    columns = {
         "input.characters": [float(len(text)) for text in texts],
-        "input.words": [float(len(one)) for one in words],
+        "input.words": [float(len(row)) for row in words],
         "input.digits": [sum(map(str.isdigit, text)) / max(len(text), 1) for text in texts],
         "input.punctuation": [len(_SIGN.findall(text)) / max(len(text), 1) for text in texts],
-        "input.unseen_words": [sum(one) / max(len(one), 1) for one in unseen],
+        "input.unseen_words": [sum(row) / max(len(row), 1) for row in unseen],
         **_answers(rows, schema),
-        "output.valid": ["valid" if one.valid else "invalid" for one in rows],
-        "output.tokens": [float(one.output_tokens) for one in rows],
-        "output.confidence": [np.nan if one.confidence is None else one.confidence for one in rows],
-        "quality.score": [np.nan if one.score is None else one.score for one in rows],
+        "output.valid": ["valid" if row.valid else "invalid" for row in rows],
+        "output.tokens": [float(row.output_tokens) for row in rows],
+        "output.confidence": [np.nan if row.confidence is None else row.confidence for row in rows],
+        "quality.score": [np.nan if row.score is None else row.score for row in rows],
     }  # fmt: skip
-    return pd.DataFrame(found)
+    return pd.DataFrame(columns)
 
 
 def _answers(rows: Sequence[Observation], schema: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The fields of listed values by their values, the others by whether there is one, and numbers by their size."""
-    fields, answers = fields_of(schema), [_object(one.text, schema) for one in rows]
-    found: dict[str, list[Any]] = {}
+    """Columns of the answers' fields: listed values by value, others by whether they are present, numbers by size."""
+    fields, answers = fields_of(schema), [_object(row.text, schema) for row in rows]
+    columns: dict[str, list[Any]] = {}
     for field in fields.leaves:
         values: list[Any] = [ABSENT if answer is None else field.of(answer) for answer in answers]
-        found[f"output.{field.name}"] = [_label(field, value) for value in values]
+        columns[f"output.{field.name}"] = [_label(field, value) for value in values]
         if field.shape.is_number and not field.shape.is_listed:
-            found[f"output.{field.name}{_SIZE}"] = [float(value) if is_number(value) else np.nan for value in values]
-    return found
+            columns[f"output.{field.name}{_SIZE}"] = [float(value) if is_number(value) else np.nan for value in values]
+    return columns
 
 
 def _label(field: Field, value: Any) -> str:
-    """A value as the column shows it."""
+    """A value's label in its column."""
     if value is ABSENT:
         return "missing"
     if not field.shape.is_listed:
@@ -210,12 +210,12 @@ def _label(field: Field, value: Any) -> str:
 
 
 def _names(rows: Sequence[Placed]) -> list[str]:
-    """The name of each row's customer; a row without one is its own."""
-    return [one.customer or f" {at}" for at, one in enumerate(rows)]
+    """The name of each row's customer; a row without one is a customer of its own."""
+    return [row.customer or f" {at}" for at, row in enumerate(rows)]
 
 
 def _customers(rows: Sequence[Placed]) -> np.ndarray:
-    """The number of each row's customer, in order of their coming; a row without one is its own."""
+    """The number of each row's customer, in order of appearance; a row without one is a customer of its own."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in _names(rows)], int)
 
@@ -223,14 +223,14 @@ def _customers(rows: Sequence[Placed]) -> np.ndarray:
 def _embedded(
     reference: np.ndarray, current: np.ndarray, components: int, learnt_R: np.ndarray
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The first principal components of a half of the reference, and how far from its middle a row lies in them.
+    """Columns of both sides: the first principal components of half the reference, and the distance from its mean.
 
-    The distance is Mahalanobis's in these components: 1 is a usual row's. The half that they are learnt from has none.
+    The distance is Mahalanobis's in these components; 1 is usual. The half that they are learnt from has no values.
     """
     half = reference[learnt_R]
     middle, whole = half.mean(0), min(components, *half.shape)
     _, scales, axes = np.linalg.svd(half - middle, full_matrices=False)
-    whole = min(whole, int((scales > 1e-6 * np.linalg.norm(half)).sum()))  # inputs all alike differ in nothing
+    whole = min(whole, int((scales > 1e-6 * np.linalg.norm(half)).sum()))  # identical inputs have no components
     spread = scales[:whole] / np.sqrt(len(half))
 
     def side(vectors: np.ndarray) -> pd.DataFrame:
@@ -242,8 +242,8 @@ def _embedded(
     return side(np.where(learnt_R[:, None], np.nan, reference)), side(current)
 
 
-def _words(one: Observation) -> list[str]:
-    return [found.lower() for found in _WORD.findall(text_of(one))]
+def _words(observation: Observation) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text_of(observation))]
 
 
 def _object(text: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -1,6 +1,6 @@
 """Drift by Evidently: each column's distance against its limit, and the page that shows both sides.
 
-The only module that imports evidently. Decides how it is called; limits and columns come from elsewhere.
+The only module that imports evidently. Decides how it is called; limits and columns are passed in.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ NUMBERS, LABELS = "wasserstein", "jensenshannon"
 
 
 def distances(table: Table, limits: Mapping[str, float], page: Path) -> dict[str, float]:
-    """The distance of every column; writes the self-contained HTML page (some 4 MB)."""
+    """The distance of every column; writes a self-contained HTML page (about 4 MB)."""
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
     bounded = table.bounded()
-    shown = {name: shielded(name) for name in table.columns}  # Evidently writes names and labels as they are
+    shown = {name: shielded(name) for name in table.columns}  # Evidently writes names and labels unescaped
     numbers, labels = [shown[name] for name in table.numbers], [shown[name] for name in table.labels]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=labels)
     current, reference = (
@@ -34,10 +34,10 @@ def distances(table: Table, limits: Mapping[str, float], page: Path) -> dict[str
     snapshot = Report(metrics).run(current, reference)
     page.parent.mkdir(parents=True, exist_ok=True)
     snapshot.save_html(str(page))
-    measured = {one["config"]["column"]: float(one["value"]) for one in snapshot.dict()["metrics"]}
+    measured = {metric["config"]["column"]: float(metric["value"]) for metric in snapshot.dict()["metrics"]}
     return {name: measured[shown[name]] for name in methods}
 
 
 def _shown(side: pd.DataFrame, shown: Mapping[str, str], labels: Sequence[str]) -> pd.DataFrame:
-    """One side as a page may show it."""
+    """One side with names and labels that are safe on a page."""
     return side.assign(**{name: side[name].map(shielded) for name in labels}).rename(columns=shown)

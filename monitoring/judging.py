@@ -1,7 +1,7 @@
-"""What a judge says of production's answers, whether anybody else spoke of them or not.
+"""A judge's scores of production's answers, with or without other feedback.
 
 Decides which answers a judge is shown: a share of those that callers got, the same ones at every call, so that none is
-paid for twice. It sees no reference, because production has none; of all scores its are the least trusted.
+paid for twice. It sees no reference, because production has none; its scores are the least trusted.
 """
 
 import hashlib
@@ -15,15 +15,15 @@ from components.scorers import Outcome, Pair, Scorer, score_all
 from monitoring.labelling import drawn
 from monitoring.lake import Lake
 
-BATCH = 64  # verdicts between two writes: so many are lost at most where it is stopped
+BATCH = 64  # verdicts between two writes, the most that are lost if it is stopped
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The judge of a workload, and the share in [0, 1] of its answers that it is shown.
+    """A workload's judge, and the share in [0, 1] of answers that it is shown.
 
-    Beside these it is shown all answers of the share `drawn` that was set aside for labelling, where it reads them.
+    It is also shown all answers of the labelling sample, which is the share `drawn`; 0 if it does not read that.
     """
 
     workload: str
@@ -33,7 +33,7 @@ class Bench:
 
 
 class Judged(Record):
-    """What became of the share: `judged` have new scores, `before` had them, on `failed` ones there is no verdict."""
+    """How many of the shown answers were `judged` now or `before`, and how many `failed` to get a verdict."""
 
     judged: int = 0
     before: int = 0
@@ -45,41 +45,41 @@ class Judged(Record):
 
 
 def judge_window(lake: Lake, bench: Bench, since: float, until: float) -> Judged:
-    """Judge the share of a window [since, until), in seconds since 1970, and keep the scores in the lake.
+    """Judge the share of a window [since, until), in seconds since 1970, and store the scores in the lake.
 
     Raises:
-        OSError: The lake is away.
+        OSError: The lake cannot be reached.
     """
     window = since, until
     shown = (*lake.share(bench.workload, bench.share, window), *drawn(lake, bench.workload, bench.drawn, window))
     traces = list({trace.id: trace for trace in shown}.values())
-    done = {one.trace_id for one in lake.read(Scored, bench.workload, since) if one.source == "judge"}
+    done = {score.trace_id for score in lake.read(Scored, bench.workload, since) if score.source == "judge"}
     new = [trace for trace in traces if trace.id not in done and not trace.failed]
     failed = 0
     for start in range(0, len(new), BATCH):
         batch = new[start : start + BATCH]
         outcomes = score_all(bench.judge, [_pair(trace) for trace in batch])
-        failed += _told([one for one in outcomes if isinstance(one, ScorerError)])
+        failed += _logged([score for score in outcomes if isinstance(score, ScorerError)])
         _keep(lake, batch, outcomes)
     return Judged(judged=len(new) - failed, before=len(traces) - len(new), failed=failed)
 
 
 def _pair(trace: Trace) -> Pair:
-    """A trace as scorers see it: what was asked, without an answer that would be right."""
+    """A trace as an (example, completion) pair, without a reference."""
     asked = trace.input or {message.role: message.content for message in trace.messages[-1:]}
     example = Example(id=trace.id, input=asked, demonstration="", reference="", group="")
     return example, Completion(example_id=trace.id, text=trace.text, usage=trace.usage, latency_ms=trace.latency_ms)
 
 
-def _told(errors: Sequence[ScorerError]) -> int:
+def _logged(errors: Sequence[ScorerError]) -> int:
     if errors:
         log.warning("%s; %s answers have no verdict.", errors[0], f"{len(errors):,}")
     return len(errors)
 
 
 def _keep(lake: Lake, traces: Sequence[Trace], outcomes: Sequence[Outcome]) -> None:
-    """Store the scores under a name that follows from what is judged: stored again, they replace themselves."""
-    found = [
+    """Store the scores in a segment named by what is judged, so that storing them again replaces them."""
+    scores = [
         Scored(
             trace_id=trace.id,
             at=trace.at,
@@ -92,7 +92,7 @@ def _keep(lake: Lake, traces: Sequence[Trace], outcomes: Sequence[Outcome]) -> N
         for trace, outcome in zip(traces, outcomes, strict=True)
         if not isinstance(outcome, ScorerError)
     ]
-    if found:
-        named = "\n".join(one.trace_id for one in found)
+    if scores:
+        named = "\n".join(score.trace_id for score in scores)
         segment = f"verdicts-{hashlib.sha256(named.encode()).hexdigest()[:32]}"
-        lake.store(segment, [one.model_dump_json() for one in found])
+        lake.store(segment, [score.model_dump_json() for score in scores])

@@ -1,10 +1,10 @@
-"""Requests set aside for labelling in full: a random share, drawn before anybody knows how they were answered.
+"""The labelling sample: a random share of requests, drawn independently of how they are answered.
 
-What customers say of answers depends on how these were: a wrong answer is corrected, a right one rarely confirmed. So
-quality is told, and models are judged, by this sample alone, and only where nearly all of it is labelled. A label is a
-reviewer's word, or a failure, which is not right. Where people label a share of those that are drawn alone (`checked`),
-again a random one, a judge reads all of them, and is corrected by what people say of that share; a judge who is not
-shown to misread few is not heard. Decides who is drawn and what counts; what follows is decided elsewhere.
+Customers' feedback depends on the answers: wrong ones are corrected, right ones rarely confirmed. So quality is
+measured, and models are judged, only by this sample, and only when nearly all of it is labelled. A label is a
+reviewer's word; a failure counts as wrong. If people label only a random share of the sample (`checked`), a judge reads
+all of it and is corrected by people's labels on that share; a judge that is not shown to be accurate enough is ignored.
+Decides which answers are drawn and what counts as a label; the consequences are decided elsewhere.
 """
 
 import hashlib
@@ -18,21 +18,21 @@ from components.records import Feedback, Interval, Scored, Trace
 from monitoring.lake import Lake
 
 PURPOSE, CHECK = "label", "check"
-LABELLER = "gradus label"  # who labels on this machine, as feedback names senders
+LABELLER = "gradus label"  # the sender of labels that are given on this machine
 
 
 def is_drawn(trace_id: str, share: float) -> bool:
-    """Whether an answer is set aside, by the id that its caller got."""
+    """Whether an answer is in the labelling sample, by the id that its caller got."""
     return "~" not in trace_id and falls_in(share, PURPOSE, trace_id)
 
 
 def is_checked(trace_id: str, params: LabellingParams) -> bool:
-    """Whether people label an answer: it is set aside, and of the share of those that they read."""
+    """Whether people label an answer: it is in the sample, and in the share of it that people read."""
     return is_drawn(trace_id, params.share) and falls_in(params.checked, CHECK, trace_id)
 
 
 def drawn(lake: Lake, workload: str, share: float, window: tuple[float, float]) -> list[Trace]:
-    """The answers of a window [since, until) that were set aside; those to prompts of a caller's own are none."""
+    """The answers of a window [since, until) in the labelling sample, without those to callers' own prompts."""
     if not share:
         return []
     return [trace for trace in lake.chosen(workload, lambda name: is_drawn(name, share), window) if trace.input]
@@ -40,10 +40,10 @@ def drawn(lake: Lake, workload: str, share: float, window: tuple[float, float]) 
 
 @dataclass(frozen=True)
 class Sample:
-    """The answers of a stretch that people are to label, up to the last one that has a label, and which were right.
+    """The labelling sample of a window up to its last labelled answer: how many were `drawn`, and which were right.
 
-    Where a judge reads all that were drawn, `read` has what each is worth, of `of` that there are, and `weight` what
-    one word of people's counts there; `silent` says why the judge is not heard.
+    If a judge reads the whole sample, `read` has the corrected value of each of its `of` answers, and `weight` how many
+    answers a person's label counts for; `silent` says why the judge is ignored.
     """
 
     drawn: int
@@ -54,12 +54,12 @@ class Sample:
     silent: str = ""
 
     def complete(self, share: float) -> bool:
-        """Whether so large a share of it is labelled that the rest cannot say much else."""
+        """Whether at least `share` of the sample is labelled."""
         return bool(self.right) and len(self.right) >= share * self.drawn
 
 
 def sample(traces: Sequence[Trace], scores: Mapping[str, Scored]) -> Sample:
-    """What labels say of drawn answers. Those after the last label are not reached yet, and say nothing."""
+    """The sample among drawn answers, by their labels. Answers after the last label are not counted yet."""
     labelled = [trace for trace in traces if not trace.failed and _is_label(scores.get(trace.id))]
     last = max((trace.at for trace in labelled), default=float("-inf"))
     reached = [trace for trace in traces if trace.at <= last]
@@ -71,23 +71,25 @@ def sample(traces: Sequence[Trace], scores: Mapping[str, Scored]) -> Sample:
 def sample_read(
     traces: Sequence[Trace], scores: Mapping[str, Scored], verdicts: Mapping[str, bool], params: LabellingParams
 ) -> Sample:
-    """What labels of a random share and a judge's `verdicts` on all say of drawn answers, up to the last label."""
+    """The sample by people's labels on a random share and a judge's `verdicts` on all, up to the last label."""
     checked = [trace for trace in traces if is_checked(trace.id, params)]
     people = sample(checked, scores)
     last = max((trace.at for trace in checked if trace.id in people.right), default=float("-inf"))
     reached = [trace for trace in traces if trace.at <= last]
     failed = {trace.id for trace in reached if trace.failed}
-    known = {trace.id: verdicts[trace.id] for trace in reached if trace.id in verdicts and trace.id not in failed}
-    truths = {name: right for name, right in people.right.items() if name in known}
-    if silent := _unheard(people, misread(known, truths), len(truths), params):
+    read_by_judge = {
+        trace.id: verdicts[trace.id] for trace in reached if trace.id in verdicts and trace.id not in failed
+    }
+    truths = {name: right for name, right in people.right.items() if name in read_by_judge}
+    if silent := _unheard(people, misread(read_by_judge, truths), len(truths), params):
         return replace(people, silent=silent)
-    share = len(truths) / len(known)  # as it came out, which varies less than the share that was drawn by
-    read = worth(known, truths, share) | dict.fromkeys(failed, 0.0)
+    share = len(truths) / len(read_by_judge)  # the realised share, which gives less variance than the nominal one
+    read = worth(read_by_judge, truths, share) | dict.fromkeys(failed, 0.0)
     return replace(people, read=read, of=len(reached), weight=1 / share)
 
 
 def _unheard(people: Sample, errs: Interval | None, both: int, params: LabellingParams) -> str:
-    """Why a judge is not heard; empty where it is."""
+    """Why a judge is ignored; empty if it is not."""
     if not people.complete(params.complete):
         return (
             f"Of the {people.drawn:,} answers that people check {len(people.right):,} have a label: waiting for "
@@ -108,20 +110,24 @@ def _is_label(score: Scored | None) -> bool:
 
 
 def waiting(lake: Lake, workload: str, params: LabellingParams, window: tuple[float, float]) -> list[Trace]:
-    """The drawn answers that nobody with the right to has labelled, oldest first: what is labelled next."""
-    told = {one.trace_id for one in lake.read(Feedback, workload, window[0]) if one.reviewer and _labels(one)}
+    """The answers that reviewers should label next, oldest first."""
+    labelled = {
+        feedback.trace_id
+        for feedback in lake.read(Feedback, workload, window[0])
+        if feedback.reviewer and _labels(feedback)
+    }
     traces = drawn(lake, workload, params.share, window)
-    return [t for t in traces if t.id not in told and not t.failed and is_checked(t.id, params)]
+    return [t for t in traces if t.id not in labelled and not t.failed and is_checked(t.id, params)]
 
 
-def _labels(one: Feedback) -> bool:
-    """Whether a word says what the right answer is: another one, or the one that was given."""
-    return one.corrected is not None or one.score == 1
+def _labels(feedback: Feedback) -> bool:
+    """Whether feedback says what the right answer is: a correction, or that the given one is right."""
+    return feedback.corrected is not None or feedback.score == 1
 
 
 def keep(lake: Lake, labels: Iterable[Feedback]) -> int:
-    """Keep labels in the lake; how many there were."""
-    lines = [one.model_dump_json() for one in labels]
+    """Store labels in the lake; returns how many there were."""
+    lines = [label.model_dump_json() for label in labels]
     if lines:
         lake.store(f"labels-{hashlib.sha256(''.join(lines).encode()).hexdigest()[:32]}", lines)
     return len(lines)

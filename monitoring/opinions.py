@@ -1,7 +1,7 @@
-"""What production says of its own answers: pairs of a better and a worse one, single thumbs, and answers with scores.
+"""Opinions from production: pairs of a better and a worse answer, thumbs, and scored answers.
 
-A correction is better than each answer to its request that says something else; of two answers to one request, as by
-champion and canary or shadow, that is better which scored as right while the other did not.
+A correction is better than each different answer to its request. Of two answers to one request, as from champion and
+canary or shadow, the one that scored as right is better if the other did not.
 """
 
 from collections import defaultdict
@@ -18,79 +18,79 @@ from monitoring.windows import best_scores
 
 
 def opinions(lake: Lake, workload: str, since: float, terms: Terms) -> list[Opinion]:
-    """What was said since a time, oldest request first. An answer of at least `terms.min_score` is right.
+    """Opinions since a time, oldest request first. An answer that scores at least `terms.min_score` is right.
 
-    As in a harvest, answers to prompts of a caller's own are left out, and so are failures, answers whose corrections
-    contradict each other and better answers that the schema does not allow. A score between right and wholly wrong is
-    no thumb. Nothing is learnt from what was set aside for labelling, on any route.
+    As in a harvest, answers to callers' own prompts, failures, answers with contradictory corrections and better
+    answers that the schema does not allow are left out. A score between right and 0 is no thumb. The labelling sample
+    is left out on all routes, because nothing may be learnt from it.
     """
-    told, scores = lake.read(Feedback, workload, since), best_scores(lake.read(Scored, workload, since))
-    known = {request_id(name) for name in (*(one.trace_id for one in told), *scores)}
+    feedback, scores = lake.read(Feedback, workload, since), best_scores(lake.read(Scored, workload, since))
+    known = {request_id(name) for name in (*(answer.trace_id for answer in feedback), *scores)}
     share = terms.labelling.share
-    aside = {frozenset(one.input.items()) for one in drawn(lake, workload, share, (since, float("inf")))}
+    aside = {frozenset(answer.input.items()) for answer in drawn(lake, workload, share, (since, float("inf")))}
     traces = lake.about(workload, known, (since, float("inf")))[0]
-    heard, scorer = voices(told, traces), JsonSchemaScorer(terms.schema or {})
+    accepted, scorer = voices(feedback, traces), JsonSchemaScorer(terms.schema or {})
     requests: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
         set_aside = is_drawn(request_id(trace.id), share) or frozenset(trace.input.items()) in aside
         if not trace.input or trace.failed or set_aside:
             continue
         requests[request_id(trace.id)].append(trace)
-    found: list[Opinion] = []
+    collected: list[Opinion] = []
     for answers in requests.values():
-        if any(one.id in heard.conflicts for one in answers):
+        if any(answer.id in accepted.conflicts for answer in answers):
             continue
-        found += [one for one in _pairs(answers, heard, scores, terms.min_score) if _obeys(scorer, one)]
-        found += _thumbs(answers, heard, terms.min_score)
-        found += _logs(answers, scores)
-    return found
+        collected += [answer for answer in _pairs(answers, accepted, scores, terms.min_score) if _obeys(scorer, answer)]
+        collected += _thumbs(answers, accepted, terms.min_score)
+        collected += _logs(answers, scores)
+    return collected
 
 
 def _pairs(
-    answers: Sequence[Trace], heard: Voices, scores: Mapping[str, Scored], min_score: float
+    answers: Sequence[Trace], accepted: Voices, scores: Mapping[str, Scored], min_score: float
 ) -> Iterator[Opinion]:
-    """A better answer to a request beside each other one that is worse; nothing where none is known to be better."""
-    corrected = next((said for one in answers if (said := heard.counts.get(one.id)) and said.corrected), None)
+    """Pairs of the better answer to a request and each worse one; none if no answer is known to be better."""
+    corrected = next((said for answer in answers if (said := accepted.counts.get(answer.id)) and said.corrected), None)
     if corrected is not None:
         better, word = str(corrected.corrected), corrected
-        worse = [one.text for one in answers if content(one.text) != content(better)]
+        worse = [answer.text for answer in answers if content(answer.text) != content(better)]
     else:
-        known = [(one, scores[one.id]) for one in answers if one.id in scores]
-        right = next(((one, score) for one, score in known if score.value >= min_score), None)
+        known = [(answer, scores[answer.id]) for answer in answers if answer.id in scores]
+        right = next(((answer, score) for answer, score in known if score.value >= min_score), None)
         if right is None:
             return
         better, word = right[0].text, right[1]
-        worse = [one.text for one, score in known if score.value < min_score]
+        worse = [answer.text for answer, score in known if score.value < min_score]
     first = answers[0]
     for text in dict.fromkeys(worse):
         said = Preference(example_id=_name(first), chosen=better, rejected=text, input=first.input)
         yield Opinion(said=said, sender=word.sender, reviewed=word.reviewer)
 
 
-def _thumbs(answers: Sequence[Trace], heard: Voices, min_score: float) -> Iterator[Opinion]:
-    """What people called good or bad, answer by answer."""
-    for one in answers:
-        word = heard.counts.get(one.id)
-        if word is not None and word.score is not None and (word.score >= min_score or word.score == 0):
-            said = Thumb(example_id=_name(one), text=one.text, good=word.score > 0, input=one.input)
-            yield Opinion(said=said, sender=word.sender, reviewed=word.reviewer)
+def _thumbs(answers: Sequence[Trace], accepted: Voices, min_score: float) -> Iterator[Opinion]:
+    """A thumb for each answer that people rated good or bad."""
+    for answer in answers:
+        rating = accepted.counts.get(answer.id)
+        if rating is not None and rating.score is not None and (rating.score >= min_score or rating.score == 0):
+            said = Thumb(example_id=_name(answer), text=answer.text, good=rating.score > 0, input=answer.input)
+            yield Opinion(said=said, sender=rating.sender, reviewed=rating.reviewer)
 
 
 def _logs(answers: Sequence[Trace], scores: Mapping[str, Scored]) -> Iterator[Opinion]:
-    """Answers with their scores, whoever gave them. They were given greedily or nobody knows: no probability."""
-    for one in answers:
-        score = scores.get(one.id)
+    """Answers with their scores; without the probability that they were drawn with, which is not recorded."""
+    for answer in answers:
+        score = scores.get(answer.id)
         if score is not None:
-            said = Logged(example_id=_name(one), text=one.text, score=score.value, input=one.input)
+            said = Logged(example_id=_name(answer), text=answer.text, score=score.value, input=answer.input)
             yield Opinion(said=said, sender=score.sender, reviewed=score.reviewer)
 
 
 def _name(trace: Trace) -> str:
-    """As the harvest calls an example of production."""
+    """The harvest's name for an example from production."""
     return f"P-{request_id(trace.id)}"
 
 
-def _obeys(scorer: JsonSchemaScorer, one: Opinion) -> bool:
-    """Whether the schema allows the better answer; what is kept of it is masked, and may break it by that."""
-    assert isinstance(one.said, Preference)
-    return scorer.allows(one.said.chosen)
+def _obeys(scorer: JsonSchemaScorer, opinion: Opinion) -> bool:
+    """Whether the schema allows the better answer, which masking may have broken."""
+    assert isinstance(opinion.said, Preference)
+    return scorer.allows(opinion.said.chosen)

@@ -1,8 +1,8 @@
-"""One file of the lake: its columns, how it gets onto the disk, and what becomes of one that cannot be read.
+"""A file of the lake: its columns, how it is written, and what happens to one that cannot be read.
 
-A file is written beside its place, synced and then renamed, so that neither a kill nor a power cut leaves half of one.
-It says in which format it is and, where it holds what other files held, which: these count no more. One that is broken
-or holds something else is set aside and told of in the log; it stops nobody.
+A file is written under another name, synced and then renamed, so that neither a kill nor a power cut leaves half a
+file. Its metadata has its format and the names of the files that it replaces, which are then ignored. A broken or
+foreign file is set aside and logged; it does not stop readers.
 """
 
 import errno
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FORMAT_KEY, MERGED_KEY = b"gradus.format", b"gradus.merged"
 BATCH_ROWS = 16_384
-# What conversations with tools have, as JSON: `messages` keeps its type, which files have that are there already.
+# Parts of conversations with tools are stored as JSON: `messages` keeps the type that existing files have.
 TURNS, IN_JSON = "turns", ("tools", "calls", "turns")
-_PASSED_OVER = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO)  # the file's own trouble, not ours
+_PASSED_OVER = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO)  # problems of that file alone
 
 
 class Unreadable(ValueError):
-    """A file that is no whole file of the lake."""
+    """The file is not a complete file of the lake."""
 
 
 def arrow_schema(kind: type[Record]) -> "pa.Schema":
-    """The columns of a kind's files: the same in every file, whatever its records leave out."""
+    """The columns of a kind's files, the same in every file."""
     import pyarrow as pa
 
     text, number, truth = pa.string(), pa.float64(), pa.bool_()
@@ -60,10 +60,10 @@ def arrow_schema(kind: type[Record]) -> "pa.Schema":
 
 
 def write(pieces: "Iterable[pa.RecordBatch]", kind: type[Record], path: Path, merged: Collection[str] = ()) -> None:
-    """Put a file in its place, whole and on the disk itself; `merged` names the files whose rows it holds.
+    """Write a file atomically and durably; `merged` names the files whose rows it holds.
 
     Raises:
-        OSError: The disk refuses; the place is as it was.
+        OSError: The disk refuses; nothing has changed.
     """
     if in_bucket(path):
         with beside(path) as part:
@@ -91,7 +91,7 @@ def _fill(part: Path, pieces: "Iterable[pa.RecordBatch]", kind: type[Record], me
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or what a folder names, is on the disk itself; what is in a bucket is there."""
+    """Sync a file or a folder's entries to disk; in a bucket there is nothing to do."""
     if in_bucket(path):
         return
     number = os.open(path, os.O_RDONLY)
@@ -102,7 +102,7 @@ def sync(path: Path) -> None:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder and those above it, known to the disk itself."""
+    """Make a folder and its parents, durably."""
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -110,18 +110,18 @@ def _make(folder: Path) -> None:
 
 
 def merged_in(path: Path) -> frozenset[str]:
-    """The names of the files whose rows a file holds; none where it cannot be read."""
+    """The names of the files whose rows a file holds; empty if it cannot be read."""
     try:
         metadata = _schema(path).metadata or {}
         return frozenset(metadata.get(MERGED_KEY, b"").decode().split())
     except (ValueError, OSError) as error:
         if in_bucket(path) and isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
-            raise  # not to know it would count its rows twice
+            raise  # otherwise rows could be counted twice
         return frozenset()
 
 
 def is_open(path: Path) -> bool:
-    """Whether `batches` would not pass a file over: it may be read, and is in no later format. Such a one must stay."""
+    """Whether `batches` would read a file: it is readable and in no later format. Others must not be merged."""
     try:
         return _format(_schema(path)) <= FORMAT
     except OSError as error:
@@ -146,26 +146,26 @@ def _format(there: "pa.Schema") -> int:
 def batches(
     path: Path, kind: type[Record], wanted: "pc.Expression | None" = None, *, all_or_none: bool = False
 ) -> "Iterator[pa.RecordBatch]":
-    """The rows of a file, piece by piece; none of one that cannot be read, which is set aside.
+    """The rows of a file in batches; none if it cannot be read, and then it is set aside.
 
-    Columns that the file lacks are null, and those that it has beyond ours are left out. With `all_or_none` a file
-    that may not be read is an error, for whoever writes its rows elsewhere and then removes it.
+    Missing columns are null, unknown ones are left out. With `all_or_none` an unreadable file is an error, for callers
+    that copy its rows and then remove it.
 
     Raises:
-        OSError: It is not the file's fault: descriptors or memory are used up.
+        OSError: The problem is not the file, such as too few descriptors or too little memory.
     """
     import pyarrow as pa
 
     try:
         yield from _scanned(path, kind, wanted)
     except FileNotFoundError:
-        return  # merged into another one, or forgotten, in this moment
+        return  # merged or forgotten just now
     except OSError as error:
         if in_bucket(path) and (error.errno is not None or all_or_none):
             raise
         if error.errno in _PASSED_OVER and not all_or_none:
             log.warning("%s: expected a file that can be read, found %s; passed over.", path, error)
-        elif error.errno is None:  # Parquet's own: the bytes make no sense
+        elif error.errno is None:  # raised by Parquet: the content is broken
             set_aside(path, error)
         else:
             raise
@@ -191,7 +191,7 @@ def _scanned(path: Path, kind: type[Record], wanted: "pc.Expression | None") -> 
         return
     with reached():
         for batch in _dataset(path, columns).to_batches(filter=wanted, batch_size=BATCH_ROWS):
-            batch.validate(full=True)  # Parquet keeps any bytes as text; those that are no UTF-8 would end a reader
+            batch.validate(full=True)  # Parquet accepts any bytes as text; invalid UTF-8 would crash a reader
             yield batch
 
 
@@ -205,9 +205,9 @@ def _dataset(path: Path, columns: "pa.Schema") -> "ds.Dataset":
 
 
 def set_aside(path: Path, reason: object) -> None:
-    """Rename a file that nobody can read, so that nobody tries again.
+    """Rename an unreadable file, so that it is not tried again.
 
-    In a bucket it stays: no file there is half written, and one that is being replaced may make no sense for a moment.
+    In a bucket it stays: no file there is half written, and one that is being replaced may be unreadable for a moment.
     """
     if in_bucket(path):
         log.warning("%s: expected records, found %s; passed over.", path, " ".join(str(reason).split())[:200])
@@ -220,7 +220,7 @@ def set_aside(path: Path, reason: object) -> None:
 
 
 def row_of(record: Record) -> dict[str, Any]:
-    """A record as a row: what conversations with tools have, as JSON."""
+    """A record as a row, with the parts in `IN_JSON` as JSON."""
     row = record.model_dump(mode="json")
     if not isinstance(record, Trace):
         return row
@@ -229,10 +229,10 @@ def row_of(record: Record) -> dict[str, Any]:
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the record has it: Arrow gives a map as pairs, and JSON is read.
+    """A row with the record's types: maps, which Arrow gives as pairs, as dicts, and JSON parsed.
 
     Raises:
-        ValueError: What should be JSON is none.
+        ValueError: A JSON column is not JSON.
     """
     if "input" not in row:
         return row

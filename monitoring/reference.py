@@ -1,6 +1,6 @@
-"""The usual: what a version answered before it was let out, with its inputs' embeddings, kept beside the lake.
+"""Embeddings of a version's reference, its answers before release; kept beside the lake.
 
-Decides what is computed once for a version; embeddings are the served model's own.
+They are computed once for a version, with the served model itself.
 """
 
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ VECTORS = "reference.npy"
 
 def embedded(model: Path, observations: Sequence[Observation]) -> np.ndarray:
     """The embeddings of inputs, [observations, size]."""
-    return embed(model, [text_of(one) for one in observations])
+    return embed(model, [text_of(observation) for observation in observations])
 
 
 def reference_vectors(model: Path, observations: Sequence[Observation], folder: Path) -> np.ndarray:
-    """The embeddings of a version's reference, computed at the first call and kept in `folder`."""
+    """The embeddings of a version's reference, computed at the first call and cached in `folder`."""
     path = folder / VECTORS
     if path.is_file():
-        found = np.load(path)
-        if len(found) == len(observations):
-            return found
-    found = embedded(model, observations)
+        vectors = np.load(path)
+        if len(vectors) == len(observations):
+            return vectors
+    vectors = embedded(model, observations)
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{VECTORS}.part.npy"
-    np.save(part, found)
+    np.save(part, vectors)
     part.replace(path)
-    return found
+    return vectors

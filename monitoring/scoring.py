@@ -1,8 +1,8 @@
-"""Scores for traces of production, from what people said of them.
+"""Scores production traces by people's feedback.
 
-Decides which evidence counts: a corrected answer is a reference for the workload's scorers, and holds for whatever
-else answered the same request; a score that somebody gave stands for itself, and at 1 nothing was wrong. An answer of
-which nobody said anything gets no score here: whether it is valid stands on its trace.
+Decides which evidence counts: a corrected answer is a reference for the workload's scorer, also for other answers to
+the same request; a person's score counts as it is, and 1 means right. An answer without feedback gets no score here;
+its trace says whether it is valid.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from monitoring.voices import voices
 
 log = logging.getLogger(__name__)
 Deed = tuple[str, str, str, bool]
-MOST_TOLD = 5  # of a scorer's failures, one by one
+MOST_TOLD = 5  # failures of a scorer that are logged one by one
 
 
 class Scoring(Record):
-    """What became of the traces of a window: `scorer` and `feedback` count new scores by their source.
+    """How the traces of a window were scored: `scorer` and `feedback` count new scores by their source.
 
-    `before` were scored earlier, of `silent` ones nobody spoke, and of `failed` ones the scorer could not decide. Of
-    `conflicts` corrections contradict each other; `refused` counts words that were not their sender's to say.
+    `before` were scored earlier, `silent` ones have no feedback, on `failed` ones the scorer failed. `conflicts` have
+    contradictory corrections; `refused` counts feedback that its sender was not allowed to give.
     """
 
     scorer: int = 0
@@ -49,42 +49,44 @@ class Scoring(Record):
 
 
 def score_window(lake: Lake, workload: str, scorer: Scorer, since: float, until: float) -> Scoring:
-    """Score the traces of a window [since, until), in seconds since 1970, and keep the scores in the lake.
+    """Score the traces of a window [since, until), in seconds since 1970, and store the scores in the lake.
 
-    None is scored twice from the same source. A scorer's failure is told and counted, and is no score.
+    No trace is scored twice from the same source. A scorer's failure is logged and counted, and gives no score.
 
     Raises:
-        OSError: The lake is away.
+        OSError: The lake cannot be reached.
     """
-    told = lake.read(Feedback, workload, since)
+    feedback = lake.read(Feedback, workload, since)
     done = {_deed(one) for one in lake.read(Scored, workload, since)}
-    counts, found = dict.fromkeys(Scoring.model_fields, 0), list[Scored]()
-    traces, total = lake.about(workload, {request_id(one.trace_id) for one in told}, (since, until))
-    heard = voices(told, traces)
+    counts, new = dict.fromkeys(Scoring.model_fields, 0), list[Scored]()
+    traces, total = lake.about(workload, {request_id(one.trace_id) for one in feedback}, (since, until))
+    accepted = voices(feedback, traces)
     counts["silent"] = total - len(traces)
-    counts["conflicts"], counts["refused"] = len(heard.conflicts), heard.refused
+    counts["conflicts"], counts["refused"] = len(accepted.conflicts), accepted.refused
     for trace in traces:
         try:
-            outcome, score = scored(trace, heard.counts, done, scorer)
+            outcome, score = scored(trace, accepted.counts, done, scorer)
         except ScorerError as error:
             outcome, score = "failed", None
             if counts["failed"] < MOST_TOLD:
                 log.warning("%s; it has no score.", error)
-        counts[outcome] += trace.id not in heard.conflicts
-        found += [score] if score else []
-    if found:
-        lake.store(_segment(found), [one.model_dump_json() for one in found])
+        counts[outcome] += trace.id not in accepted.conflicts
+        new += [score] if score else []
+    if new:
+        lake.store(_segment(new), [one.model_dump_json() for one in new])
     return Scoring(**counts)
 
 
-def scored(trace: Trace, told: Mapping[str, Feedback], done: set[Deed], scorer: Scorer) -> tuple[str, Scored | None]:
-    """What becomes of a trace, by the names of `Scoring`, and its score if it has a new one.
+def scored(
+    trace: Trace, feedback: Mapping[str, Feedback], done: set[Deed], scorer: Scorer
+) -> tuple[str, Scored | None]:
+    """The outcome for a trace, as a field of `Scoring`, and its new score, if any.
 
     Raises:
-        ScorerError: The scorer cannot decide.
+        ScorerError: The scorer fails.
     """
-    own, asked = told.get(trace.id), told.get(request_id(trace.id))
-    said = next((one for one in (own, asked) if one is not None and one.corrected is not None), own)
+    own, asked = feedback.get(trace.id), feedback.get(request_id(trace.id))
+    said = next((each for each in (own, asked) if each is not None and each.corrected is not None), own)
     if said is None or (said.corrected is None and said.score is None):
         return "silent", None
     source = "feedback" if said.corrected is None else "scorer"
@@ -93,7 +95,7 @@ def scored(trace: Trace, told: Mapping[str, Feedback], done: set[Deed], scorer: 
     score = _given(said.score) if said.corrected is None else _against(said.corrected, trace, scorer)
     return source, Scored(
         trace_id=trace.id,
-        at=max(trace.at, said.at),  # no earlier than its trace, where a clock jumped: they are looked for together
+        at=max(trace.at, said.at),  # not before its trace, even if a clock jumped: both are searched by time
         workload=trace.workload,
         source=source,
         value=score.value,
@@ -105,24 +107,24 @@ def scored(trace: Trace, told: Mapping[str, Feedback], done: set[Deed], scorer: 
 
 
 def _against(reference: str, trace: Trace, scorer: Scorer) -> Score:
-    """The scorer's word on an answer, compared with the right one."""
+    """The scorer's score of an answer against the right one."""
     example = Example(id=trace.id, input=trace.input, demonstration="", reference=reference, group="")
     completion = Completion(example_id=trace.id, text=trace.text, usage=trace.usage, latency_ms=trace.latency_ms)
     return scorer.score(example, completion)
 
 
 def _deed(score: Scored) -> Deed:
-    """What is done once: a trace, scored from a source by the word of a sender."""
+    """The key of a score that is given only once: trace, source, sender and role."""
     return score.trace_id, score.source, score.sender, score.reviewer
 
 
 def _given(score: float | None) -> Score:
-    """What somebody gave."""
+    """A person's score."""
     assert score is not None
     return Score(value=score, passed=score == 1)
 
 
-def _segment(found: Iterable[Scored]) -> str:
-    """A name that follows from what is scored: the same scores, stored again, replace themselves."""
-    named = "\n".join(" ".join(map(str, _deed(one))) for one in found)
+def _segment(scores: Iterable[Scored]) -> str:
+    """A segment name by the scores' keys, so that storing the same scores again replaces them."""
+    named = "\n".join(" ".join(map(str, _deed(score))) for score in scores)
     return f"scores-{hashlib.sha256(named.encode()).hexdigest()[:32]}"

@@ -1,9 +1,9 @@
-"""Shares of two versions compared while answers come in: intervals that hold at every look, however often one looks.
+"""Compares shares of two versions while answers come in, by intervals that hold however often one looks.
 
 A confidence sequence for the difference of two shares: the one-sided normal mixture boundary of Howard, Ramdas,
 McAuliffe and Sekhon (2021, Annals of Statistics 49, equation 14), in the asymptotic form of Waudby-Smith, Arbour,
-Sinha, Kennedy and Ramdas (2024), with a variance that counts customers, whose answers go together, and not answers.
-What follows from an interval is decided elsewhere.
+Sinha, Kennedy and Ramdas (2024). The variance is clustered by customer. What follows from an interval is decided
+elsewhere.
 """
 
 import math
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_PSEUDO = 2  # customers of the usual size, one right and one wrong throughout, that a variance counts in
+_PSEUDO = 2  # customers of the usual size that are added to the variance, one always right and one always wrong
 
 
 @dataclass(frozen=True)
 class Share:
     """How many of a version's answers are good, and the variance of that share over customers.
 
-    `weight` is what one of the words counts that it rests on, more than 1 where they stand for others.
+    `weight` is how many answers each label counts for.
     """
 
     good: float
@@ -35,18 +35,18 @@ class Share:
 
     @property
     def effective(self) -> float:
-        """How many answers to customers of their own, each surely good or not, would say as much."""
+        """The effective sample size: the number of independent, labelled answers with the same variance."""
         seen = min(max((self.good + 1) / (self.n + 2), 0.0), 1.0)
         return seen * (1 - seen) / self.variance if self.variance else 0.0
 
 
 def share_of(good: Sequence[float], customers: Sequence[str], weight: float = 1.0) -> Share:
-    """The share of good answers, by the customers that they were given to; one without a name is its own.
+    """The share of good answers, clustered by customer; an answer without a customer is a cluster of its own.
 
-    `good` are 0 and 1, or what answers are worth where one word counts `weight` (`read_twice`).
+    `good` are 0 and 1, or corrected values where each label counts for `weight` answers (`read_twice`).
 
-    The variance is the sandwich's for a ratio of sums over customers. Without two customers more, one right and one
-    wrong throughout, it would be nothing where all answers are good (Agresti and Caffo 2000, for clusters).
+    The variance is the sandwich estimate for a ratio of sums over customers. Two customers are added, one always right
+    and one always wrong, because it would be 0 if all answers were good (Agresti and Caffo 2000, for clusters).
     """
     names = [name or f"answer {at}" for at, name in enumerate(customers)]
     places = np.unique(names, return_inverse=True)[1] if names else np.zeros(0, int)
@@ -56,7 +56,7 @@ def share_of(good: Sequence[float], customers: Sequence[str], weight: float = 1.
 
 
 def variance_of(good_C: np.ndarray, sizes_C: np.ndarray, weight: float = 1.0) -> float:
-    """The variance of a share of sums over customers, both [customers]; infinite where there is none."""
+    """The variance of a share from sums and sizes by customer, both [customers]; infinite without customers."""
     if not sizes_C.sum():
         return math.inf
     usual = float((sizes_C**2).sum() / sizes_C.sum())
@@ -68,7 +68,7 @@ def variance_of(good_C: np.ndarray, sizes_C: np.ndarray, weight: float = 1.0) ->
 
 @dataclass(frozen=True)
 class Difference:
-    """A share minus another one; `low` and `high` are one-sided bounds, each at its level, that hold at every look."""
+    """A difference of shares; `low` and `high` are one-sided bounds, each at its level, that hold at every look."""
 
     value: float
     low: float
@@ -76,11 +76,11 @@ class Difference:
 
 
 def difference(now: Share, before: Share, margin: float, levels: tuple[float, float]) -> Difference:
-    """The difference of two shares. `levels` are those of the lower and the upper bound.
+    """The difference of two shares, with the given levels of the lower and the upper bound.
 
-    The boundary is narrowest about where a difference of the margin shows. The lower bound asks whether the loss may be
-    the margin, and takes the variance that there is then: of a share near 1 that was lucky it is larger than what is
-    seen (Farrington and Manning 1990).
+    The boundary is narrowest about where a difference of the margin becomes visible. The lower bound tests a loss of
+    the margin, so it uses the variance under such a loss: for a share near 1 that is larger than the observed one
+    (Farrington and Manning 1990).
     """
     if math.isinf(now.variance + before.variance):
         return Difference(0.0, -1.0, 1.0)
@@ -94,7 +94,7 @@ def difference(now: Share, before: Share, margin: float, levels: tuple[float, fl
 
 
 def _if_worse(now: Share, before: Share, margin: float) -> float:
-    """How many times as large the variance of a share would be, were it worse than the other by the margin."""
+    """The factor by which a share's variance would grow if it were worse than the other by the margin."""
     seen, worse = min(max((now.good + 1) / (now.n + 2), 1e-6), 1 - 1e-6), min(1.0, max(0.0, before.value - margin))
     return max(1.0, worse * (1 - worse) / (seen * (1 - seen)))
 
@@ -102,12 +102,12 @@ def _if_worse(now: Share, before: Share, margin: float) -> float:
 def boundary(information: float, level: float) -> float:
     """How many standard errors a sum may lie from its mean at any look, with a one-sided error of `level`.
 
-    `information` is the square of the margin in standard errors. The mixture is fitted to where the bound is as wide
-    as the margin.
+    `information` is the square of the margin in standard errors. The mixture is tuned to the point where the bound is
+    as wide as the margin.
     """
     wanted = 2 * math.log(1 / (2 * level)) + math.log(1 + 2 * math.log(1 / (2 * level)))
     ratio = information * wanted / _RESOLVED
     return math.sqrt(2 * (1 + 1 / ratio) * math.log(math.sqrt(1 + ratio) / (2 * level) + 1))
 
 
-_RESOLVED = 8.0  # of information, about where a bound at 5 % is as wide as the margin: 2.8 standard errors
+_RESOLVED = 8.0  # information at which a 5 % bound is about as wide as the margin: 2.8 standard errors

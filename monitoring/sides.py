@@ -1,13 +1,13 @@
-"""What a version gave since a time, as a canary and the champion beside it are compared: failures among it."""
+"""A version's results in a window, failures included, for comparing a canary with the champion."""
 
 from monitoring.canary import Side
 from monitoring.windows import Stream, labelled
 
 
 def side(stream: Stream, window: tuple[float, float], *, strangers: bool = False) -> Side:
-    """What a version gave in a window of time [since, until), by customer; unnamed ones are strangers to each other.
+    """A version's results in a window [since, until), by customer; unnamed customers count as different.
 
-    So are all of them with `strangers`: where requests are drawn for the canary, and not customers.
+    With `strangers` all do, for canaries that draw requests instead of customers.
     """
     aside, labels = labelled(stream, window)
     customers = {trace.id: "" if strangers else trace.customer for trace in aside}

@@ -1,7 +1,7 @@
-"""Simulated traffic: tickets sent to a running server through the official client, and what people say of the answers.
+"""Simulated traffic: tickets sent to a running server by the official client, and people's feedback on the answers.
 
-Decides which ticket is sent when, and which answers people look at; what a drift is, the workload's generator
-decides. The right answers are known here because the tickets are simulated.
+Decides which ticket is sent when, and which answers get feedback; the workload's generator decides what a drift is. The
+right answers are known because the tickets are simulated.
 """
 
 import asyncio
@@ -33,10 +33,9 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 
 @dataclass(frozen=True)
 class Plan:
-    """`requests` tickets of a seed, those from number `drift_at` on under a drift; people look at a share of them.
+    """`requests` tickets of a seed, with a drift from number `drift_at` on; `feedback_share` of them get feedback.
 
-    Besides, they look at all that the server sets aside for labelling, a share of `labelled`. Each ticket is another
-    customer's.
+    So do all answers that the server draws for labelling, a share of `labelled`. Each ticket is another customer's.
     """
 
     requests: int
@@ -49,7 +48,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Target:
-    """A running server: its address, the model to ask for, and how many clients ask at once.
+    """A running server: its address, the model to ask for, and how many clients send requests at once.
 
     `columns` are the inputs that its champion's prompt takes; a classifier is given all.
     """
@@ -63,9 +62,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of a ticket: the answer's id, whether all of it was right, or the error that came instead.
+    """The reply to a ticket: the answer's id and whether all of it was right, or the error.
 
-    `at` is when it came, in seconds since 1970, UTC; `told` says whether the right answer was given back.
+    `at` is its time in seconds since 1970, UTC; `told` says whether the right answer was sent as feedback.
     """
 
     number: int
@@ -78,7 +77,7 @@ class Reply:
 
 
 def replay(workload: Workload, plan: Plan, target: Target) -> list[Reply]:
-    """Send a plan's tickets to a server and tell it the right answers of a share: what became of each, in order.
+    """Send a plan's tickets to a server, and feedback with the right answers for a share; returns replies in order.
 
     A request that fails is not sent again. The server's key is read from OPENAI_API_KEY.
 
@@ -132,19 +131,19 @@ async def _replay(examples: Sequence[Example], scorer: Scorer, plan: Plan, targe
 
 
 async def _columns(client: "AsyncOpenAI", target: Target) -> tuple[str, ...]:
-    """The inputs that the champion takes, none for all."""
+    """The inputs that the champion takes; empty for all."""
     from openai import OpenAIError
 
     try:
-        found = await client.models.retrieve(target.model)
+        served = await client.models.retrieve(target.model)
     except OpenAIError as error:
         raise EngineError(f"expected {target.model} to be served, found {error} ({target.url})") from error
-    return tuple((found.model_extra or {}).get("inputs") or target.columns)
+    return tuple((served.model_extra or {}).get("inputs") or target.columns)
 
 
 @dataclass(frozen=True)
 class _Desk:
-    """Where tickets go out, answers come in, and people look at some of them."""
+    """Sends tickets, checks the answers and gives feedback on some of them."""
 
     client: "AsyncOpenAI"
     model: str
@@ -153,7 +152,7 @@ class _Desk:
     plan: Plan
 
     async def send(self, number: int, example: Example) -> Reply:
-        """Send one ticket, and its right answer where people look at it."""
+        """Send one ticket, and feedback if the plan says so."""
         from openai import OpenAIError
 
         started = time.perf_counter()
@@ -164,16 +163,16 @@ class _Desk:
             )  # fmt: skip
             latency_ms = (time.perf_counter() - started) * 1e3
             right = self._right(example, answer.choices[0].message.content or "")
-            told = random.Random(f"{self.plan.seed}/feedback/{number}").random() < self.plan.feedback_share
-            told = told or is_drawn(answer.id, self.plan.labelled)
-            if told:
+            tells = random.Random(f"{self.plan.seed}/feedback/{number}").random() < self.plan.feedback_share
+            tells = tells or is_drawn(answer.id, self.plan.labelled)
+            if tells:
                 await self._tell(answer.id, example.reference, right)
         except OpenAIError as error:
             return Reply(number, time.time(), (time.perf_counter() - started) * 1e3, error=str(error))
-        return Reply(number, time.time(), latency_ms, answer.id, right, told)
+        return Reply(number, time.time(), latency_ms, answer.id, right, tells)
 
     def _content(self, example: Example) -> str:
-        """The ticket as the server takes it: its text, or an object of several inputs."""
+        """The ticket as message content: its text, or a JSON object of several inputs."""
         inputs = {name: example.input[name] for name in self.columns or example.input}
         return json.dumps(inputs, ensure_ascii=False) if len(inputs) > 1 else "".join(inputs.values())
 
@@ -181,13 +180,13 @@ class _Desk:
         return self.scorer.score(example, Completion.of_text(example.id, text)).passed
 
     async def _tell(self, answer_id: str, corrected: str, right: bool) -> None:
-        """Say whether the answer was right, and what is: a person gives no points for parts."""
-        told = {"id": answer_id, "score": float(right), "corrected": corrected}
-        await self.client.post("/feedback", body=told, cast_to=dict[str, str])
+        """Send whether the answer was right, and the right answer; partly right counts as wrong."""
+        feedback = {"id": answer_id, "score": float(right), "corrected": corrected}
+        await self.client.post("/feedback", body=feedback, cast_to=dict[str, str])
 
 
 def summary(plan: Plan, replies: Sequence[Reply]) -> list[str]:
-    """What a replay showed, one line for the time before the drift and one for the time after it."""
+    """The results of a replay, in one line before the drift and one after it."""
     parts = {"before": replies[: plan.drift_at], "after": replies[plan.drift_at :]}
     if plan.drift == "none":
         parts = {"all": replies}

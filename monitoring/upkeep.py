@@ -1,9 +1,8 @@
-"""Upkeep of the lake: many small files become one for each day, old days go, and a request is forgotten.
+"""Upkeep of the lake: merges small files into one for each day, removes old days, and forgets requests.
 
-Decides how that is done so that every record is there exactly once at every moment, whenever it is killed: a merged
-file names those that it holds, and they count no more from the moment it is in its place; removing them comes after.
-Nobody reads meanwhile (`Lake.unchanged`); in a bucket, where readers hold nothing, what was merged is removed an hour
-later. When it is time is the caller's business.
+Every record exists exactly once at any moment, even if the process is killed: a merged file names the files that it
+replaces, which are ignored as soon as it is in place and removed afterwards. Nobody reads meanwhile (`Lake.unchanged`);
+in a bucket, where readers hold no lock, merged files are removed an hour later. The caller decides when.
 """
 
 import hashlib
@@ -17,14 +16,14 @@ from monitoring.bucket import expired, in_bucket
 from monitoring.lake import DAY_S, KINDS, MERGED, Lake, files_of
 from monitoring.parquet import batches, is_open, merged_in, sync, write
 
-FEWEST = 20  # files of a day that is not over, before they are merged
+FEWEST = 20  # files of the current day, from which they are merged
 
 
 def compact(lake: Lake, now: float) -> int:
-    """Merge the files of every day into one; the number of files that are there no more.
+    """Merge the files of every day into one; returns the number of removed files.
 
     Raises:
-        OSError: The disk refuses. What is not merged yet stays as it is.
+        OSError: The disk refuses. Files that are not merged yet stay.
     """
     gone = 0
     for kind, _, day, folder in _days(lake):
@@ -35,12 +34,12 @@ def compact(lake: Lake, now: float) -> int:
 
 
 def old_days(lake: Lake, before: float, workload: str) -> list[Path]:
-    """The folders of a workload's days that were over before a time."""
+    """The folders of a workload's days that ended before a time."""
     return [folder for _, name, day, folder in _days(lake) if name == workload and day + DAY_S <= before]
 
 
 def remove_day(lake: Lake, folder: Path) -> None:
-    """Remove a day's files, and its folder if nothing else is in it."""
+    """Remove a day's files, and its folder if that is then empty."""
     with lake.unchanged(alone=True):
         for path in folder.glob("*.parquet*"):
             path.unlink()
@@ -49,7 +48,7 @@ def remove_day(lake: Lake, folder: Path) -> None:
 
 
 def conversation(lake: Lake, workload: str, request: str) -> set[str]:
-    """A request and its conversation's turns before it and behind it, as far as the lake has them."""
+    """A request and the earlier and later turns of its conversation, as far as the lake has them."""
     import pyarrow.compute
 
     pc: Any = pyarrow.compute  # its functions are made at run time
@@ -63,7 +62,7 @@ def conversation(lake: Lake, workload: str, request: str) -> set[str]:
 
 
 def forget(lake: Lake, requests: Collection[str]) -> set[str]:
-    """Remove the traces of requests, and all that was said of them; the ids of the traces."""
+    """Remove the traces of requests with all feedback and scores; returns the traces' ids."""
     forgotten = set[str]()
     for kind, _, _, folder in _days(lake):
         with lake.unchanged(alone=True):
@@ -80,7 +79,7 @@ def _days(lake: Lake) -> Iterator[tuple[type[Record], str, float, Path]]:
 
 
 def _merge(lake: Lake, kind: type[Record], folder: Path) -> int:
-    """One file in the place of all those of a day."""
+    """Replace all files of a day by one; returns the number of removed files."""
     with lake.unchanged(alone=True):
         live = [path for path in files_of(folder) if is_open(path)]
         held = {path.stem for path in live}.union(*(merged_in(path) for path in live))
@@ -98,14 +97,14 @@ def _merge(lake: Lake, kind: type[Record], folder: Path) -> int:
 
 
 def _unread(folder: Path, dead: list[Path]) -> list[Path]:
-    """Those files of a bucket that were merged so long ago that nobody reads them any more."""
+    """The files in a bucket that were merged so long ago that nobody reads them any more."""
     merged = (path for path in folder.glob(f"{MERGED}*.parquet") if expired(path))
     long_held = frozenset[str]().union(*(merged_in(path) for path in merged))
     return [path for path in dead if path.stem in long_held]
 
 
 def _forget_in(path: Path, kind: type[Record], requests: Collection[str]) -> set[str]:
-    """Write a file anew without the rows of requests, if it has any; the ids that they had."""
+    """Rewrite a file without the rows of requests, if it has any; returns the removed ids."""
     name = _name_of(kind)
 
     def ids() -> Iterator[str]:
@@ -129,6 +128,6 @@ def _name_of(kind: type[Record]) -> str:
 
 
 def belongs(trace_id: str, request: str) -> bool:
-    """Whether a trace is one of a request: its own, a further completion, or another route's."""
+    """Whether a trace belongs to a request: its own, a further completion, or another route's."""
     name = request_id(trace_id)
     return name == request or (name.startswith(f"{request}-") and name[len(request) + 1 :].isdecimal())

@@ -1,6 +1,6 @@
-"""One look at production: has anything moved, what, how far beyond chance, and where.
+"""One look at production: what has drifted, how far beyond chance, and where.
 
-Decides which columns have drifted and what is told of it; reads no clock and starts nothing.
+Decides which columns have drifted and what is reported; reads no clock and starts nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,12 +27,12 @@ Kind = Literal["input", "output", "quality", "turns", "tools"]
 KINDS: tuple[Kind, ...] = ("input", "output", "quality", "turns", "tools")
 SLICES_TOLD = 3
 FEWEST_OF_A_SLICE = 15
-LEAST_FRESH = 0.05  # share of a window's rows, below which a look would only repeat the last one
-ROUNDING = 1e-4  # of distances computed in two ways: one that lies on its limit is not beyond it
+LEAST_FRESH = 0.05  # share of new rows in a window, below which a look would only repeat the last one
+ROUNDING = 1e-4  # tolerance between two ways to compute a distance, so that one on its limit is not beyond it
 
 
 class Moved(Record):
-    """A column beyond its limit: its distance from the reference, and what chance allows."""
+    """A column beyond its limit: its distance from the reference, and its limit under chance."""
 
     column: str
     distance: float
@@ -42,7 +42,7 @@ class Moved(Record):
 
 
 class SliceShift(Record):
-    """A part of the traffic, by a label of its answers: its share and its mean of a column that moved, then and now."""
+    """A slice of the traffic, by a label of its answers: its share and its mean of a drifted column, before and now."""
 
     slice: str
     reference_share: float
@@ -53,11 +53,11 @@ class SliceShift(Record):
 
 
 class Watched(State):
-    """What a look at a window found. `severity` is the largest distance over its limit: above 1 is drift.
+    """The result of a look at a window. `severity` is the largest distance over its limit; above 1 is drift.
 
-    `fresh` is the share of the rows that no earlier look has judged, `looked` the end of the last window that was
-    judged. The window is compared with the version's answers on the data, or with the same hours of its first `weeks`
-    in service. `unlabelled` answers keep quality from being told.
+    `fresh` is the share of the rows that no earlier look has judged, `looked` the end of the last judged window. The
+    window is compared with the version's answers on the data, or with the same hours of its first `weeks` in service.
+    `unlabelled` counts the missing labels, if there are too many to measure quality.
     """
 
     workload: str
@@ -79,16 +79,16 @@ class Watched(State):
 
     @property
     def drifted(self) -> bool:
-        """Whether anything moved beyond chance."""
+        """Whether any column moved beyond chance."""
         return bool(self.moved)
 
 
 @dataclass(frozen=True)
 class Sides:
-    """What is compared: what the champion answered on data of its training's source, and a window of production.
+    """What is compared: the champion's usual answers, and a window of production.
 
-    `schema` is the workload's output, `vectors` embed the inputs of the reference and of the window, if anything can.
-    `looked` is the end of the last window that was judged, in seconds since 1970; 0 where there was none.
+    `schema` is the workload's output; `vectors` are the embeddings of the inputs of reference and window, if available.
+    `looked` is the end of the last judged window, in seconds since 1970; 0 if there was none.
     """
 
     workload: str
@@ -103,65 +103,65 @@ class Sides:
     def fresh(self) -> float:
         """The share of the window's rows that no earlier look has judged."""
         rows = self.window.observations
-        return sum(one.at >= self.looked for one in rows) / max(1, len(rows)) if self.looked else 1.0
+        return sum(row.at >= self.looked for row in rows) / max(1, len(rows)) if self.looked else 1.0
 
     def enough(self, params: WatchParams) -> bool:
-        """Whether the window has enough rows to be judged, and enough new ones."""
+        """Whether the window has enough rows to be judged, and enough new ones among them."""
         return len(self.window.observations) >= params.min_rows and self.fresh >= LEAST_FRESH
 
 
 def watch(sides: Sides, params: WatchParams, page: Path, seed: int = 0) -> Watched:
-    """Compare both sides; writes Evidently's page where the window has enough rows to be judged, and enough new ones.
+    """Compare both sides, if the window has enough rows and enough new ones; then writes Evidently's page.
 
-    Looks share the level by what is new to them: over all looks at as many answers as a window has, false alarms are
+    A look gets a part of the level in proportion to its new rows. So false alarms over a window's worth of answers are
     as rare as declared, however often one looks.
 
     Raises:
         DataError: The reference is empty.
     """
     window = sides.window
-    found = Watched(
+    look = Watched(
         workload=sides.workload, version=window.version, since=window.since, until=window.until, total=window.total,
         rows=len(window.observations), judged=sides.enough(params),
         fresh=sides.fresh, looked=sides.looked, usual=sides.usual, unlabelled=window.unlabelled,
     )  # fmt: skip
-    if not found.judged:
-        return found
+    if not look.judged:
+        return look
     table = compare(sides.reference, window.observations, sides.schema, sides.vectors, params.embedding_columns)
-    return judged(found, table, params, page, seed)
+    return judged(look, table, params, page, seed)
 
 
-def judged(found: Watched, table: Columns, params: WatchParams, page: Path, seed: int = 0) -> Watched:
-    """A look with what it found in a table; writes Evidently's page."""
-    allowed = limits(table, params.false_alarms * found.fresh, params.resamples, seed)
+def judged(look: Watched, table: Columns, params: WatchParams, page: Path, seed: int = 0) -> Watched:
+    """A look completed with the results from a table; writes Evidently's page."""
+    allowed = limits(table, params.false_alarms * look.fresh, params.resamples, seed)
     measured = distances(table, allowed, page)
     ratios = {name: measured[name] / allowed[name] for name in table.columns}
     beyond = sorted((name for name in ratios if ratios[name] > 1 + ROUNDING), key=lambda name: -ratios[name])
-    told = {
-        "looked": found.until,
+    results = {
+        "looked": look.until,
         "columns": len(table.columns),
         "kinds": tuple(kind for kind in KINDS if any(name.startswith(f"{kind}.") for name in beyond)),
         "severity": max(ratios.values(), default=0.0),
         "moved": tuple(_moved(table, name, measured[name], allowed[name]) for name in beyond),
         "slices": _slices(table, beyond),
     }
-    return found.model_copy(update=told)
+    return look.model_copy(update=results)
 
 
 def _moved(table: Columns, name: str, distance: float, limit: float) -> Moved:
-    """A column with what was usual and what is now: means of numbers, the label whose share changed most."""
+    """A drifted column, described before and now: means of numbers, or the label whose share changed most."""
     before, now = table.reference[name], table.current[name]
     if name in table.numbers:
-        told = f"mean {before.mean():.3g}", f"mean {now.mean():.3g}"
+        described = f"mean {before.mean():.3g}", f"mean {now.mean():.3g}"
     else:
         shares, later = before.value_counts(normalize=True), now.value_counts(normalize=True)
         label = later.sub(shares, fill_value=0).abs().idxmax()
-        told = f"{label} {shares.get(label, 0):.1%}", f"{label} {later.get(label, 0):.1%}"
-    return Moved(column=name, distance=distance, limit=limit, reference=told[0], current=told[1])
+        described = f"{label} {shares.get(label, 0):.1%}", f"{label} {later.get(label, 0):.1%}"
+    return Moved(column=name, distance=distance, limit=limit, reference=described[0], current=described[1])
 
 
 def _slices(table: Columns, beyond: Sequence[str]) -> tuple[SliceShift, ...]:
-    """The labels of answers among which the first column that moved has moved most; of labels, those that grew most."""
+    """The labels of answers where the most drifted column moved most; if it has labels itself, its most moved ones."""
     if not beyond:
         return ()
     column, shifts = beyond[0], list[tuple[float, SliceShift]]()
@@ -186,24 +186,24 @@ def _slice(table: Columns, name: str, column: str, rows: tuple[pd.DataFrame, pd.
     )  # fmt: skip
 
 
-def sentence(found: Watched) -> str:
-    """What a look found, in a few words."""
-    few = "too few answers to judge" if found.fresh >= LEAST_FRESH else "too few new answers to judge"
-    state = few if not found.judged else "nothing moved"
-    if found.drifted:
-        state = f"drift in {' and '.join(found.kinds)}, {found.severity:.1f} times what chance allows"
-    quality = f" Quality is not told: {found.unlabelled:,} answers wait for a label." if found.unlabelled else ""
-    return f"{found.workload}, version {found.version}: {found.rows:,} of {found.total:,} answers, {state}.{quality}"
+def sentence(look: Watched) -> str:
+    """The result of a look in a sentence."""
+    few = "too few answers to judge" if look.fresh >= LEAST_FRESH else "too few new answers to judge"
+    state = few if not look.judged else "nothing moved"
+    if look.drifted:
+        state = f"drift in {' and '.join(look.kinds)}, {look.severity:.1f} times what chance allows"
+    quality = f" Quality is not told: {look.unlabelled:,} answers wait for a label." if look.unlabelled else ""
+    return f"{look.workload}, version {look.version}: {look.rows:,} of {look.total:,} answers, {state}.{quality}"
 
 
-def table(found: Watched) -> "Table":
-    """The columns that moved, and the slices in which they moved most, for a terminal."""
+def table(look: Watched) -> "Table":
+    """A table of drifted columns, and the slices where they moved most, for a terminal."""
     from rich.table import Table
 
     drawn = Table("column", "distance", "limit", "reference", "now")
-    for one in found.moved:
-        drawn.add_row(one.column, f"{one.distance:.3f}", f"{one.limit:.3f}", one.reference, one.current)
-    for one in found.slices:
-        shares = f"{one.reference_share:.1%} of answers", f"{one.current_share:.1%} of answers"
-        drawn.add_row(f"slice {one.slice}", "", "", *shares)
+    for item in look.moved:
+        drawn.add_row(item.column, f"{item.distance:.3f}", f"{item.limit:.3f}", item.reference, item.current)
+    for item in look.slices:
+        shares = f"{item.reference_share:.1%} of answers", f"{item.current_share:.1%} of answers"
+        drawn.add_row(f"slice {item.slice}", "", "", *shares)
     return drawn

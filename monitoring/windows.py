@@ -1,9 +1,9 @@
-"""The two sides of a watch: what the champion answered lately, and what it answered before.
+"""The two sides of a watch: the champion's recent answers, and its usual ones.
 
-Decides which answers belong to a window and which score counts; how they are compared is decided elsewhere. Before is
-what a version answered on the data that it was judged by; once it has been in service for a week, what it answered at
-the same hours and on the same weekdays of its first weeks. Quality is told by answers that were drawn for labelling,
-where nearly all of them are labelled: of what people say by themselves, too much is about wrong answers.
+Decides which answers belong to a window and which score counts; how they are compared is decided elsewhere. The usual
+answers are those to the data that the version was evaluated on; once it has been in service for a week, those at the
+same hours and weekdays of its first weeks. Quality is measured on the labelling sample, when nearly all of it is
+labelled: unprompted feedback is mostly about wrong answers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,15 +17,15 @@ from monitoring.lake import Lake
 
 HOUR_S = 3600.0
 WEEK_S = 168 * HOUR_S
-MOST_WEEKS_BACK = 12  # that a version's first weeks are looked for
-SOURCES = ("judge", "scorer", "feedback")  # of scores, the most trusted last: a scorer has a corrected answer
+MOST_WEEKS_BACK = 12  # in which a version's first weeks are looked for
+SOURCES = ("judge", "scorer", "feedback")  # of scores, the most trusted last
 
 
 @dataclass(frozen=True)
 class Window:
-    """Answers of a version in a stretch of time [since, until), in seconds since 1970; `total` before sampling.
+    """Answers of a version in a time window [since, until), in seconds since 1970; `total` is before sampling.
 
-    `unlabelled` counts those that were drawn for labelling and wait for it, where they keep quality from being told.
+    `unlabelled` counts the labelling sample's answers without a label, if too many are missing to measure quality.
     """
 
     version: int
@@ -38,7 +38,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Stream:
-    """Where the answers of a version lie, and which of them are drawn for labelling."""
+    """Where a version's answers are stored, and which of them are drawn for labelling."""
 
     lake: Lake
     workload: str
@@ -47,52 +47,52 @@ class Stream:
 
 
 def current_window(stream: Stream, window: tuple[float, float], most: int) -> Window:
-    """What callers got from a version, at most so many answers at random; those to their own prompts left out.
+    """At most `most` random answers of a version to callers, without those to callers' own prompts.
 
-    Those that were drawn for labelling come first, and have scores where nearly all of them are labelled.
+    Answers drawn for labelling come first, and have scores if nearly all of them are labelled.
     """
     traces, total = stream.lake.sample(stream.workload, stream.version, window, most)
     aside, labels = labelled(stream, window)
     chosen = {trace.id: trace for trace in (*aside, *traces) if trace.input}
-    known = labels.right if labels.complete(stream.labelling.complete) else {}
+    right = labels.right if labels.complete(stream.labelling.complete) else {}
     first = {trace.id for trace in aside if is_checked(trace.id, stream.labelling)}
     labels_missing = len(first) - len(labels.right)
     ranked = sorted(chosen.values(), key=lambda trace: (trace.id not in first, crc32(trace.id.encode())))
     rows = sorted(ranked[:most], key=lambda trace: trace.at)
-    observations = tuple(observed(trace, known.get(trace.id)) for trace in rows)
-    return Window(stream.version, *window, total, observations, 0 if known else labels_missing)
+    observations = tuple(observed(trace, right.get(trace.id)) for trace in rows)
+    return Window(stream.version, *window, total, observations, 0 if right else labels_missing)
 
 
 def labelled(stream: Stream, window: tuple[float, float]) -> tuple[Sequence[Trace], Sample]:
-    """The answers of a version that were drawn for labelling, and what reviewers said of them."""
+    """A version's answers that were drawn for labelling, and their labels."""
     aside = drawn(stream.lake, stream.workload, stream.labelling.share, window)
     aside = [trace for trace in aside if trace.version == stream.version]
-    found = list(stream.lake.read(Scored, stream.workload, window[0])) if aside else []
-    scores = by_reviewers(found)
+    given = list(stream.lake.read(Scored, stream.workload, window[0])) if aside else []
+    reviewed = by_reviewers(given)
     if stream.labelling.checked == 1:
-        return aside, sample(aside, scores)
-    verdicts = {one.trace_id: one.passed for one in found if one.source == "judge"}
-    return aside, sample_read(aside, scores, verdicts, stream.labelling)
+        return aside, sample(aside, reviewed)
+    verdicts = {score.trace_id: score.passed for score in given if score.source == "judge"}
+    return aside, sample_read(aside, reviewed, verdicts, stream.labelling)
 
 
 def usual_window(stream: Stream, window: tuple[float, float], most: int, weeks: int) -> tuple[Observation, ...]:
-    """What a version answered at the hours and on the weekdays of a window, in its first `weeks` whole weeks.
+    """A version's answers at the hours and weekdays of a window, in its first `weeks` whole weeks of service.
 
-    Its first weeks and not its last: what moves slowly would take the last ones along. Empty where it is too young.
+    The first weeks, because the last ones would follow a slow drift. Empty if the version is too young.
     """
-    found: list[Observation] = []
+    observations: list[Observation] = []
     taken = 0
     for back in range(MOST_WEEKS_BACK, 0, -1):
         if taken == weeks:
             break
         earlier = window[0] - back * WEEK_S, window[1] - back * WEEK_S
         if rows := current_window(stream, earlier, most).observations:
-            found, taken = [*found, *rows], taken + 1
-    return tuple(found)
+            observations, taken = [*observations, *rows], taken + 1
+    return tuple(observations)
 
 
 def observed(trace: Trace, right: bool | None) -> Observation:
-    """A trace as the watch sees it; its score is 1 where it was right, else 0, where that is known."""
+    """A trace as an observation; its score is 1 if it was right, 0 if wrong, None if unknown."""
     return Observation(
         input=trace.input,
         text="" if trace.failed else trace.text,
@@ -105,12 +105,12 @@ def observed(trace: Trace, right: bool | None) -> Observation:
     )
 
 
-def by_reviewers(found: Iterable[Scored]) -> Mapping[str, Scored]:
-    """The best score that reviewers gave of each trace."""
-    return best_scores(one for one in found if one.reviewer)
+def by_reviewers(scores: Iterable[Scored]) -> Mapping[str, Scored]:
+    """The most trusted score by reviewers of each trace."""
+    return best_scores(score for score in scores if score.reviewer)
 
 
-def best_scores(found: Iterable[Scored]) -> dict[str, Scored]:
-    """The score of each trace: of several the most trusted one, of equals a reviewer's, then the latest."""
-    trust = sorted(found, key=lambda one: (SOURCES.index(one.source), one.reviewer, one.at))
-    return {one.trace_id: one for one in trust}
+def best_scores(scores: Iterable[Scored]) -> dict[str, Scored]:
+    """The most trusted score of each trace, ties broken in favour of a reviewer's, then of the latest."""
+    by_trust = sorted(scores, key=lambda score: (SOURCES.index(score.source), score.reviewer, score.at))
+    return {score.trace_id: score for score in by_trust}

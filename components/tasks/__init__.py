@@ -1,6 +1,6 @@
-"""What one try at an example is: for an agent, a trajectory of turns, calls of tools and what came back.
+"""An agent's try at an example: a trajectory of turns, tool calls and their results.
 
-Decides how a try goes on and when it ends, the same in evaluation, RL and play; how good it was, scorers decide.
+Decides how a try proceeds and when it ends, the same in evaluation, RL and play; scorers decide how good it was.
 """
 
 from components.tasks.calls import call_text

@@ -1,6 +1,6 @@
-"""Calls of tools as models write them, in the form of Hermes, Qwen and nano: JSON between `<tool_call>` tags.
+"""Tool calls as models write them, in the format of Hermes, Qwen and nano: JSON between `<tool_call>` tags.
 
-Decides what is a call and whether it can be carried out; a call that cannot is told to the model with the reason.
+Decides what is a call and whether it can be carried out; if not, the model is told why.
 """
 
 import json
@@ -19,7 +19,7 @@ _WRITTEN = re.compile(r'\{\s*+"name"\s*+:\s*+"(?:[^"\\]|\\.)*+"\s*+,\s*+"argumen
 
 @dataclass(frozen=True)
 class Written:
-    """A call as it was written; `problem` says why it can be none."""
+    """A call as it was written; `problem` says why it is invalid."""
 
     name: str
     arguments: str
@@ -27,13 +27,13 @@ class Written:
 
 
 def call_text(name: str, arguments: Mapping[str, Any] | str) -> str:
-    """A call as models write it; arguments that are a text already stand as they are."""
+    """A call as models write it; arguments that are already text are not changed."""
     written = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return f'{OPEN}{{"name": {json.dumps(name)}, "arguments": {written}}}{CLOSE}'
 
 
 def split(text: str) -> tuple[str, list[Written]]:
-    """(what is said, calls) of an assistant's turn."""
+    """Split an assistant's turn into (text, calls)."""
     at = text.find(OPEN)
     if at < 0:
         return text, []
@@ -47,7 +47,7 @@ def split(text: str) -> tuple[str, list[Written]]:
 
 
 def _block(text: str, start: int) -> tuple[str, int]:
-    """What stands in a call that begins here, and where the call ends: tags in the strings of its JSON are text."""
+    """The content of a call that starts here, and where the call ends; tags within its JSON strings are text."""
     blanks = _BLANKS.match(text, start)
     try:
         behind = _DECODER.raw_decode(text, blanks.end() if blanks else start)[1]
@@ -73,7 +73,7 @@ def _written(text: str) -> Written:
 
 
 def _says(text: str, value: Any) -> bool:
-    """Whether a text is this value: what stands behind the arguments, or a key that comes again, is none of it."""
+    """Whether a text is the JSON of this value, with nothing after it and no key repeated."""
     try:
         return json.loads(text) == value
     except (ValueError, RecursionError):
@@ -84,7 +84,7 @@ def arguments_of(call: Written, tools: Sequence[Tool]) -> dict[str, Any]:
     """The arguments of a call that can be carried out.
 
     Raises:
-        InvalidCall: It cannot: the message says why.
+        InvalidCall: The call cannot be carried out; the message says why.
     """
     if call.problem:
         raise InvalidCall(call.problem)
@@ -110,7 +110,7 @@ def _refuse(constant: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _validator(tool: str) -> Any:
-    """What checks a tool's arguments."""
+    """The validator of a tool's arguments."""
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(Tool.model_validate_json(tool).arguments_schema)

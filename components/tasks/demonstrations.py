@@ -1,7 +1,7 @@
-"""Demonstrations of an agent's work: tries that somebody made, as an example holds them and as they are trained on.
+"""Demonstrations for agents: recorded tries, as examples hold them and as models are trained on them.
 
-Decides how a demonstration is put under another prompt: behind the prompt's messages and the environment's greeting it
-stays as it was, so that what is trained on is what a rollout under that prompt would be.
+Decides how a demonstration is moved to another prompt: after the prompt's messages and the environment's greeting its
+turns are unchanged, so that training sees what a rollout with that prompt would look like.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from components.tasks.rollout import greeted
 
 
 def demonstrated(example: Example) -> Trajectory:
-    """The try that an example's demonstration is.
+    """The try in an example's demonstration.
 
     Raises:
-        DataError: It is none.
+        DataError: The demonstration is no try.
     """
     trajectory, problem = _read(example.demonstration)
     if trajectory is None:
@@ -26,13 +26,13 @@ def demonstrated(example: Example) -> Trajectory:
 
 
 def problem_of(demonstration: str) -> str | None:
-    """What is wrong with a demonstration's text; None where it is a try that can be learnt from."""
+    """What is wrong with a demonstration; None if it is a try that can be learnt from."""
     trajectory, problem = _read(demonstration)
     return problem if trajectory is None else unfit(trajectory)
 
 
 def unfit(trajectory: Trajectory) -> str | None:
-    """Why nothing can be learnt from a try; None where something can."""
+    """Why a try cannot be learnt from; None if it can."""
     if not trajectory.first_turn:
         return "no turn of the assistant behind what was asked"
     if unknown := trajectory.unknown_tools:
@@ -41,20 +41,20 @@ def unfit(trajectory: Trajectory) -> str | None:
 
 
 def is_clean(demonstration: str) -> bool:
-    """Whether a try can be learnt from, and made no call that could not be carried out: what is right all the same."""
+    """Whether a try can be learnt from and has no invalid call."""
     trajectory, _ = _read(demonstration)
     return trajectory is not None and unfit(trajectory) is None and not trajectory.invalid_calls
 
 
 def under(messages: Sequence[Message], trajectory: Trajectory) -> Trajectory:
-    """A try as it would have gone behind other messages: those of a prompt, greeted by the environment."""
+    """A try as it would be after another prompt's messages, with the environment's greeting."""
     assert trajectory.first_turn is not None, "expected a turn of the assistant"
     opening = (*messages[:-1], greeted(messages[-1], trajectory.greeting))
     return trajectory.model_copy(update={"messages": (*opening, *trajectory.messages[trajectory.first_turn :])})
 
 
 def _read(text: str) -> tuple[Trajectory | None, str]:
-    """The try, or what stands in its way."""
+    """The try in a text, or None and the problem."""
     try:
         return Trajectory.model_validate_json(text), ""
     except ValidationError as error:

@@ -1,9 +1,9 @@
-"""Environments: a user's class by TRL's contract, each instance in a thread of its own that may be left behind.
+"""Environments: a user's class by TRL's contract, each instance in a thread of its own, which is abandoned if it hangs.
 
 The contract is `reset(**row) -> str | None`; every other public method is a tool with type hints and a Google
-docstring; `get_reward() -> float` is optional. Plain TRL ignores what begins with an underscore: `_state() -> dict` is
+docstring; `get_reward() -> float` is optional. Names with an underscore are ignored by plain TRL: `_state() -> dict` is
 the final state, `_user(messages) -> str | None` the user's next turn (None hangs up), `_done` says that a tool has
-ended the try, `_score` what the turn was worth, `_close()` lets go of what is held.
+ended the try, `_score` is the score of the turn, `_close()` releases resources.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ NOT_TOOLS = ("reset", "get_reward")
 
 
 class EnvironmentFailure(Exception):
-    """The environment did not do its part: it raised, hung or returned what is none; says nothing about the agent."""
+    """The environment raised, hung or returned something invalid; that says nothing about the agent."""
 
 
 class Hung(EnvironmentFailure):
-    """It did not answer in time."""
+    """The environment did not answer in time."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class EnvironmentSpec:
 
 @lru_cache(maxsize=16)
 def open_environment(address: str) -> EnvironmentSpec:
-    """The environment of `module:Class`, or of `mcp:` and an MCP server, which is asked for its tools once a process.
+    """The environment at `module:Class` or `mcp:SERVER`; an MCP server is asked for its tools once in a process.
 
     Raises:
-        ConfigError: There is none, or it does not keep the contract.
+        ConfigError: There is no such environment, or it breaks the contract.
     """
     if address.startswith(MCP):
         from components.tasks.mcp_tools import open_mcp
@@ -63,10 +63,10 @@ def open_environment(address: str) -> EnvironmentSpec:
 
 
 def spec_of(kind: Any, address: str) -> EnvironmentSpec:
-    """The tools of a class, as TRL finds them.
+    """An environment class with its tools, which are found as TRL does.
 
     Raises:
-        ConfigError: It has no `reset`, no tool, or a tool without type hints or docstring.
+        ConfigError: The class has no `reset`, no tool, or a tool without type hints or docstring.
     """
     if not callable(getattr(kind, "reset", None)):
         raise ConfigError(f"agent.environment: expected a class with a method `reset`, found none ({address})")
@@ -81,7 +81,7 @@ def tool_of(method: Any, where: str) -> Tool:
     """A method as a tool, by its type hints and its Google docstring.
 
     Raises:
-        ConfigError: One of them is missing.
+        ConfigError: Type hints or docstring are missing.
     """
     from transformers.utils import get_json_schema
     from transformers.utils.chat_template_utils import DocstringParsingException, TypeHintParsingException
@@ -94,14 +94,14 @@ def tool_of(method: Any, where: str) -> Tool:
 
 
 def _without_self(method: Any) -> Any:
-    """The method of an instance that is never made, so that `self` is no argument."""
+    """The method bound to a dummy, so that `self` is not listed as an argument."""
     return method.__get__(object())
 
 
 class Place:
-    """One environment in one thread, in which all of its code runs: what it opens may belong to a thread.
+    """Runs one environment in one thread, because what it opens may belong to a thread.
 
-    A call that hangs is left behind with its thread; nothing is asked of this environment afterwards.
+    If a call hangs, the thread is abandoned, and this environment is not called again.
     """
 
     def __init__(self, spec: EnvironmentSpec, call_seconds: float, seconds: float) -> None:
@@ -112,7 +112,7 @@ class Place:
         threading.Thread(target=self._work, daemon=True, name="environment").start()
 
     def begin(self, row: Mapping[str, str]) -> str:
-        """Make and reset it; what it says at first.
+        """Create and reset the environment; returns its greeting.
 
         Raises:
             EnvironmentFailure: It fails.
@@ -128,12 +128,12 @@ class Place:
         return first or ""
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        """What a tool returns.
+        """Call a tool and return its result.
 
         Raises:
-            ToolError: It raised.
-            Hung: It did not return in time.
-            EnvironmentFailure: There is nothing any more that it could be asked of.
+            ToolError: The tool raised.
+            Hung: The tool did not return in time.
+            EnvironmentFailure: The environment is gone.
         """
 
         def call() -> Any:
@@ -147,15 +147,15 @@ class Place:
         return self._do(name, call)
 
     def has(self, hook: str) -> bool:
-        """Whether it has an optional method.
+        """Whether the environment has an optional method.
 
         Raises:
-            EnvironmentFailure: It fails to tell.
+            EnvironmentFailure: It fails.
         """
         return self._do(hook, lambda: callable(getattr(self._environment, hook, None)))
 
     def hook(self, name: str, *arguments: Any) -> Any:
-        """What an optional method returns, or an attribute is; None where it has none.
+        """The result of an optional method, or the value of an attribute; None if there is none.
 
         Raises:
             EnvironmentFailure: It fails.
@@ -168,7 +168,7 @@ class Place:
         return self._do(name, ask)
 
     def close(self) -> None:
-        """Let it go; what it raises then changes nothing."""
+        """Release the environment; errors while closing are ignored."""
         if not self._hung and self._environment is not None:
             with suppress(EnvironmentFailure):
                 self.hook("_close")
@@ -198,28 +198,28 @@ class Place:
             work, future = asked
             try:
                 future.set_result(_awaited(work()))
-            except BaseException as error:  # a user's code raises what it likes; carried to whoever asked
+            except BaseException as error:  # the user's code raises anything; passed on to the caller
                 future.set_exception(error)
 
 
 def _awaited(value: Any) -> Any:
-    """What a method returned, or what its coroutine returns."""
+    """A method's result; a coroutine is run to its end."""
     return asyncio.run(value) if inspect.iscoroutine(value) else value
 
 
 class ToolError(Exception):
-    """A tool raised: the agent is told so, and goes on."""
+    """A tool raised; the agent is told, and goes on."""
 
 
 class NoResult(Exception):
-    """What a tool returned cannot be read by a model."""
+    """A tool's result cannot be shown to a model."""
 
 
 def text_of(value: Any, most_characters: int) -> str:
-    """What a tool returned as text: a text as it is, other values as JSON.
+    """A tool's result as text: text as it is, other values as JSON.
 
     Raises:
-        NoResult: It is neither, or too long.
+        NoResult: It is neither text nor JSON, or too long.
     """
     try:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,8 +1,8 @@
-"""Environments whose tools are those of an MCP server: a process per try over stdio, or a session over HTTP.
+"""Environments that use an MCP server's tools: a process for each try over stdio, or a session over HTTP.
 
-Decides how a server keeps the contract of environments: each of its tools is offered, but for those with the contract's
-own names, which are asked as its methods: `reset` with what it takes of the row, `get_reward`, and what begins with an
-underscore. The only module that imports mcp, which is an extra.
+Decides how a server fulfils the contract of environments: its tools are offered to the agent, except those with the
+contract's own names, which are called as its methods: `reset` with the columns of the row that it takes, `get_reward`,
+and names with an underscore. The only module that imports mcp, which is an extra.
 """
 
 import json
@@ -19,12 +19,12 @@ from components.records import Tool
 from components.tasks.environment import NOT_TOOLS, EnvironmentFailure, EnvironmentSpec, Hung
 
 PREFIX = "mcp:"
-MOST_S = 30.0  # of one answer, so that a server whose try has given it up is let go of in the end
+MOST_S = 30.0  # for one answer, so that a server that a try has abandoned is released in the end
 MOST_PAGES = 100
 
 
 def open_mcp(address: str) -> EnvironmentSpec:
-    """The environment of `mcp:` and the address of a server, or the command that runs one.
+    """The environment at `mcp:` followed by a server's address, or by the command that runs one.
 
     Raises:
         ConfigError: The extra is not installed, the server does not answer, or it offers no tool.
@@ -32,18 +32,18 @@ def open_mcp(address: str) -> EnvironmentSpec:
     server = _server(address)
     try:
         session = Session(server)
-    except Exception as error:  # of any kind: what a transport raises has no common root
+    except Exception as error:  # transports' errors have no common base class
         raise ConfigError(f"agent.environment: expected an MCP server, found {_why(error)} ({address})") from error
     try:
-        known = session.tools()
+        tools = session.tools()
     except EnvironmentFailure as error:
         raise ConfigError(f"agent.environment: expected an MCP server that lists its tools: {error}") from error
     finally:
         session.close()
-    offered = tuple(tool for tool in known if tool.name not in NOT_TOOLS and not tool.name.startswith("_"))
+    offered = tuple(tool for tool in tools if tool.name not in NOT_TOOLS and not tool.name.startswith("_"))
     if not offered:
         raise ConfigError(f"agent.environment: expected an MCP server with tools, found none ({address})")
-    return EnvironmentSpec(partial(McpEnvironment, server, known), offered)
+    return EnvironmentSpec(partial(McpEnvironment, server, tools), offered)
 
 
 def _server(address: str) -> Any:
@@ -63,10 +63,10 @@ def _server(address: str) -> Any:
 
 
 class Session:
-    """A client of one server, asked from any thread; its own loop runs in a thread of its own."""
+    """A client of one server, callable from any thread; its event loop runs in a thread of its own."""
 
     def __init__(self, server: Any) -> None:
-        """Raises what the transport raises where nothing answers."""
+        """Raises the transport's error if nothing answers."""
         from anyio.from_thread import start_blocking_portal
         from mcp import Client, StdioServerParameters, stdio_client
 
@@ -84,25 +84,25 @@ class Session:
         """All tools of the server.
 
         Raises:
-            EnvironmentFailure: It does not tell.
+            EnvironmentFailure: The server does not list them.
         """
-        found: list[Tool] = []
+        listed: list[Tool] = []
         cursor: str | None = None
         for _ in range(MOST_PAGES):
             page = self._ask(partial(self._client.list_tools, cursor=cursor))
-            found += [
-                Tool(name=one.name, description=one.description or "", parameters=one.input_schema)
-                for one in page.tools
+            listed += [
+                Tool(name=tool.name, description=tool.description or "", parameters=tool.input_schema)
+                for tool in page.tools
             ]
             if not (cursor := page.next_cursor):
                 break
-        return tuple(found)
+        return tuple(listed)
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> str:
-        """What a tool answers, as text.
+        """Call a tool and return its answer as text.
 
         Raises:
-            Failed: It tells of an error, or answers in something else than text.
+            Failed: The tool reports an error, or its answer is not text.
             EnvironmentFailure: The server is gone, or does not answer.
         """
         result = self._ask(partial(self._client.call_tool, name, dict(arguments)))
@@ -132,12 +132,12 @@ class Session:
             if error.code == CONNECTION_CLOSED:
                 raise EnvironmentFailure(f"the MCP server is gone: {error}") from error
             raise Failed(str(error)) from error
-        except Exception as error:  # of any kind: what a transport raises has no common root
+        except Exception as error:  # transports' errors have no common base class
             raise EnvironmentFailure(f"the MCP server does not answer: {_why(error)}") from error
 
 
 class Failed(Exception):
-    """A tool says that it failed."""
+    """A tool reported an error."""
 
 
 class McpEnvironment:
@@ -148,18 +148,18 @@ class McpEnvironment:
         self.__tools = {tool.name: tool for tool in tools}
 
     def reset(self, **row: str) -> str | None:
-        """Ask the server to begin, where it has a tool of this name; it is given what it takes of the row."""
+        """Call the server's `reset`, if it has one, with the columns of the row that it takes."""
         tool = self.__tools.get("reset")
         if tool is None:
             return None
-        known = tool.parameters.get("properties", {})
-        return self.__session.call("reset", {name: text for name, text in row.items() if name in known}) or None
+        taken = tool.parameters.get("properties", {})
+        return self.__session.call("reset", {name: text for name, text in row.items() if name in taken}) or None
 
     def _close(self) -> None:
         self.__session.close()
 
     def __getattr__(self, name: str) -> Any:
-        """The tool of this name; of the contract's own ones the JSON value that they answer with."""
+        """The tool of this name; the contract's own methods return their answer as a JSON value."""
         if name.startswith("_McpEnvironment") or name not in self.__tools:
             raise AttributeError(name)
         if name in NOT_TOOLS or name.startswith("_"):
@@ -176,7 +176,7 @@ class McpEnvironment:
 
 
 def _close(held: ExitStack) -> None:
-    """Let go of a session; what a transport raises at its end changes nothing."""
+    """Close a session; the transport's errors at its end are ignored."""
     with suppress(Exception):
         held.close()
 

@@ -1,7 +1,7 @@
-"""What speaks for the agent in a try: a model of this process by tokens, or anything else by messages.
+"""Policies, which act as the agent in a try: a model in this process by tokens, or anything else by messages.
 
-A model's tokens are kept as they were sampled, and only what the environment says is tokenised: nothing that was
-sampled is tokenised again, so that what is trained on is what was drawn.
+A model's tokens are kept as they were sampled, and only the environment's messages are encoded. So training sees
+exactly the tokens that were drawn.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ _NOTHING = Usage(input_tokens=0, output_tokens=0)
 class Dialogue:
     """One try as its policy sees it.
 
-    `ids` are the tokens read and sampled so far, where the policy is a model of this process; of those behind the
-    first `prompt_tokens`, `mask` is 1 where sampled and 0 where read, and `logprobs` are those of sampling (0 where
-    read). `read` counts the messages in `ids`.
+    `ids` are the tokens so far, if the policy is a model in this process; for those after the first `prompt_tokens`,
+    `mask` is 1 if sampled and 0 if read, and `logprobs` are those of sampling (0 if read). `read` counts the messages
+    in `ids`.
     """
 
     name: str
@@ -41,13 +41,13 @@ class Dialogue:
 
     @property
     def completion_ids(self) -> list[int]:
-        """The tokens behind the prompt."""
+        """The tokens after the prompt."""
         return self.ids[self.prompt_tokens :]
 
 
 @dataclass(frozen=True)
 class Said:
-    """A turn of the assistant: its text with calls in it, or the calls beside it; `stop` where it could not go on."""
+    """A turn of the assistant: text that contains calls, or text and `calls`; `stop` says why it could not go on."""
 
     text: str = ""
     usage: Usage = _NOTHING
@@ -58,7 +58,7 @@ class Said:
 
 
 class Policy(Protocol):
-    """Something that acts."""
+    """Something that takes the agent's turns."""
 
     def say(self, dialogues: Sequence[Dialogue], limits: Limits) -> list[Said]:
         """The next turn of each dialogue, in order."""
@@ -66,13 +66,13 @@ class Policy(Protocol):
 
 
 class EnginePolicy:
-    """A model of this process. Draws depend on the seed, the try and the turn, and not on the batch."""
+    """A model in this process. Draws depend only on the seed, the try and the turn, not on the batch."""
 
     def __init__(self, engine: Any, temperature: float = 0.0, seed: int = 0) -> None:
         """`engine` is a `TransformersEngine`.
 
         Raises:
-            EngineError: It is another, or its template does not know calls of tools in a form that is understood.
+            EngineError: It is another engine, or its chat template does not write tool calls in the known format.
         """
         if not hasattr(engine, "extend"):
             raise EngineError(
@@ -107,7 +107,7 @@ class EnginePolicy:
         return [said[at] for at in range(len(dialogues))]
 
     def _read(self, dialogue: Dialogue, limits: Limits) -> int | StopReason:
-        """Take in what is new; how many tokens may be sampled then, or why none."""
+        """Encode the new messages; returns how many tokens may be sampled next, or why none."""
         first = not dialogue.ids
         if first:
             new = self._turns.opening(dialogue.messages, dialogue.tools)
@@ -125,11 +125,11 @@ class EnginePolicy:
         else:
             dialogue.mask += [0] * len(new)
             dialogue.logprobs += [0.0] * len(new)
-        dialogue.read = len(dialogue.messages) + 1  # with the turn that is sampled now
+        dialogue.read = len(dialogue.messages) + 1  # including the turn that is sampled now
         return min(limits.turn_tokens, limits.trajectory_tokens - behind, self._engine.context - length)
 
     def _taken(self, dialogue: Dialogue, drawn: Any, room: int, limits: Limits) -> Said:
-        """What was sampled, kept as it is."""
+        """Append the sampled tokens to the dialogue; returns the turn."""
         usage = Usage(input_tokens=len(dialogue.ids), output_tokens=len(drawn.tokens))
         dialogue.ids += drawn.tokens
         dialogue.mask += [1] * len(drawn.tokens)
@@ -144,7 +144,7 @@ class EnginePolicy:
 
 
 class Replay:
-    """Says what is written down, by example: one text a turn, in order, then nothing more."""
+    """Replays recorded turns by example: one text for each turn, in order, then empty ones."""
 
     def __init__(self, turns: Mapping[str, Sequence[str]]) -> None:
         self._turns = turns

@@ -1,7 +1,7 @@
-"""The loop of an agent's tries, many at once: a turn of each, what its calls come to, and on, until all have ended.
+"""The loop that runs many of an agent's tries at once: a turn of each, its calls' results, and so on until all end.
 
-Decides when a try ends and how each thing that goes wrong is counted. What the agent does wrong is told to it and
-goes on; what the environment or the engine does wrong ends the try with `error`, and is no result of the agent's.
+Decides when a try ends and how errors are counted. The agent is told of its own errors and goes on; an error of the
+environment or the engine ends the try with `error`, which does not count as the agent's result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,13 +23,13 @@ from components.tasks.environment import (
 )
 from components.tasks.policy import Dialogue, Policy, Said
 
-THREADS = 32  # tries whose environments are asked at the same time
-AT_ONCE = 256  # tries, each with an environment and a thread of its own
+THREADS = 32  # tries whose environments are called at the same time
+AT_ONCE = 256  # open tries, each with an environment and a thread of its own
 
 
 @dataclass(frozen=True)
 class Start:
-    """A try to be made: the conversation that asks for it, and the row that the environment is reset with."""
+    """A try to run: its opening conversation, and the row that the environment is reset with."""
 
     example_id: str
     trial: int
@@ -43,12 +43,12 @@ def start_of(example: Example, messages: Sequence[Message], trial: int = 0) -> S
 
 
 def trial_id(example_id: str, trial: int, trials: int) -> str:
-    """What one of so many trials of an example is called; a single one as the example is."""
+    """The id of one of several trials of an example; a single trial has the example's id."""
     return example_id if trials == 1 else f"{example_id}#{trial}"
 
 
 def attempted(examples: Sequence[Example], trials: int) -> list[Example]:
-    """Each example as often as it is tried: trials of a task are in the task's group, because they belong together."""
+    """Each example once for each trial; all trials of a task are in the task's group, because they belong together."""
     return [
         example.model_copy(update={"id": trial_id(example.id, trial, trials)})
         for example in examples
@@ -58,17 +58,17 @@ def attempted(examples: Sequence[Example], trials: int) -> list[Example]:
 
 @dataclass(frozen=True)
 class Rolled:
-    """A try that has ended, and its tokens where a model of this process made it."""
+    """A finished try, and its tokens if a model in this process made it."""
 
     trajectory: Trajectory
     dialogue: Dialogue
 
 
 def roll(spec: EnvironmentSpec, policy: Policy, starts: Sequence[Start], limits: Limits) -> list[Rolled]:
-    """Make every try, in order, as many at once as there may be environments.
+    """Run all tries, at most `AT_ONCE` at a time; returns them in order.
 
     Raises:
-        EngineError: Nothing can be answered at all.
+        EngineError: The engine cannot answer.
     """
     blocks = [starts[first : first + AT_ONCE] for first in range(0, len(starts), AT_ONCE)]
     return [attempt for block in blocks for attempt in _rolled(spec, policy, block, limits)]
@@ -89,7 +89,7 @@ def _rolled(spec: EnvironmentSpec, policy: Policy, starts: Sequence[Start], limi
 
 
 def completion_of(trajectory: Trajectory) -> Completion:
-    """A trajectory as every scorer reads it: the last answer as text."""
+    """A trajectory as a completion for scorers, with its last answer as text."""
     failed, cut = trajectory.error is not None, trajectory.stop_reason in ("max_tokens", "max_sampled_tokens")
     return Completion(
         example_id=trajectory.example_id,
@@ -117,7 +117,7 @@ class Counts:
 
 
 class Try:
-    """One try on its way."""
+    """A try in progress."""
 
     def __init__(self, start: Start, spec: EnvironmentSpec, limits: Limits) -> None:
         self._start, self._limits, self._counts = start, limits, Counts()
@@ -128,14 +128,14 @@ class Try:
         self._greeting = ""
 
     def begin(self) -> None:
-        """Reset the environment; what it says first joins the last message."""
+        """Reset the environment; its greeting is appended to the last message."""
         with _Failing(self):
             if first := self.place.begin(self._start.row):
                 self._greeting = _clean(first)
                 self.dialogue.messages[-1] = greeted(self.dialogue.messages[-1], self._greeting)
 
     def take(self, said: Said) -> None:
-        """Take a turn of the assistant: carry out its calls, or ask the user."""
+        """Process a turn of the assistant: carry out its calls, or ask the user."""
         counts = self._counts
         if said.error is not None:
             self.stop, self._error = "engine_error", said.error
@@ -148,22 +148,22 @@ class Try:
         counts.output_tokens += said.usage.output_tokens
         counts.latency_ms += said.latency_ms
         self.dialogue.turn += 1
-        if said.stop is not None:  # cut: what stands there is no whole turn
+        if said.stop is not None:  # cut off in the middle of the turn
             self.dialogue.messages.append(Message(role="assistant", content=said.text))
             self.stop = said.stop
             return
-        calls = self._say(said)
+        calls = self._append_turn(said)
         with _Failing(self):
             if calls:
                 self._carry_out(calls)
             else:
-                self._hear()
+                self._ask_user()
             counts.turn_scores.append(_number(self.place.hook("_score")))
         if self.stop is None and counts.turns >= self._limits.turns:
             self.stop = "max_turns"
 
-    def _say(self, said: Said) -> list[tuple[ToolCall, Written]]:
-        """Keep the assistant's message; its calls, each with an id."""
+    def _append_turn(self, said: Said) -> list[tuple[ToolCall, Written]]:
+        """Append the assistant's message; returns its calls, each with an id."""
         text, written = split(said.text)
         if said.calls is not None:
             text, written = said.text, [Written(call.name, call.arguments) for call in said.calls]
@@ -192,7 +192,7 @@ class Try:
                 return
 
     def _result(self, written: Written) -> str:
-        """What the agent is told of a call."""
+        """A call's result for the agent, or the error."""
         counts = self._counts
         try:
             arguments = arguments_of(written, self.dialogue.tools)
@@ -206,8 +206,8 @@ class Try:
             counts.tool_errors += 1
             return to_json({"error": _clean(str(error))[: self._limits.result_characters]})
 
-    def _hear(self) -> None:
-        """What the user says to an answer; where there is none, or has nothing to say, the try is completed."""
+    def _ask_user(self) -> None:
+        """Let the user reply to an answer; if there is no user or no reply, the try is completed."""
         reply: Any = None
         if self.place.has("_user"):
             reply = self.place.hook("_user", [message.openai for message in self.dialogue.messages])
@@ -219,12 +219,12 @@ class Try:
             raise EnvironmentFailure(f"expected _user to return a text or None, found {type(reply).__name__}")
 
     def fail(self, error: EnvironmentFailure) -> None:
-        """End without a result of the agent's."""
+        """End the try without a result for the agent."""
         self.stop = "rollout_timeout" if isinstance(error, Hung) else "environment_error"
         self._error = str(error)[:500]
 
     def ended(self) -> Rolled:
-        """The record; where the try itself went well, with its final state and reward."""
+        """The finished try, with its final state and reward unless it failed."""
         state, reward = None, None
         if self._error is None:
             with _Failing(self):
@@ -255,7 +255,7 @@ class Try:
 
 
 class _Failing:
-    """Ends a try where its environment fails."""
+    """Ends a try if its environment fails within the block."""
 
     def __init__(self, attempt: Try) -> None:
         self._try = attempt
@@ -270,7 +270,7 @@ class _Failing:
 
 
 def greeted(last: Message, greeting: str) -> Message:
-    """The message that an environment's first words join."""
+    """The last message with the environment's greeting appended."""
     return last.model_copy(update={"content": last.content + greeting})
 
 
@@ -296,7 +296,7 @@ def _reward(place: Place) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, None where it is something else."""
+    """A finite number; None for anything else."""
     from math import isfinite
 
     try:
@@ -306,5 +306,5 @@ def _number(value: Any) -> float | None:
 
 
 def _clean(text: str) -> str:
-    """A text without what no encoding has."""
+    """A text with lone surrogates replaced, so that it can be encoded."""
     return text.encode("utf-8", "replace").decode("utf-8")
