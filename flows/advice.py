@@ -58,9 +58,9 @@ def account_for(
     profile: Profile = "nano",
     calls: Annotated[int | None, typer.Option(min=1, help="Calls a year, in place of the workload's.")] = None,
 ) -> None:
-    """Show what each rung costs a call, a right call and a year, what was spent on it, and when it has paid back.
+    """Show each rung's cost for a call, a right call and a year, what was spent on it, and when it has paid back.
 
-    Reads what the run measured and today's params/prices.yaml; asks no model again. Intervals are 95 %.
+    Uses the run's measurements and today's params/prices.yaml; calls no model. Intervals are 95 %.
     """
     from dataclasses import replace
 
@@ -81,7 +81,7 @@ def account_for(
 
 @advice.command("prices")
 def check_prices() -> None:
-    """Show the prices of params/prices.yaml beside a kept library's catalogue; ends with code 1 if any differ."""
+    """Compare the prices in params/prices.yaml with a library's catalogue; ends with code 1 if any differ."""
     from components.economics import check, load_prices
     from components.stages.run import PRICES
 
@@ -113,7 +113,7 @@ def reproduce_version(
 
 
 def advice_table(advice: "Advice") -> "Table":
-    """The evidence."""
+    """A table of the evidence."""
     from rich.table import Table
 
     title = f"{advice.workload}: {advice.evidence.standing.name} stands"
@@ -124,7 +124,7 @@ def advice_table(advice: "Advice") -> "Table":
 
 
 def ways_table(advice: "Advice") -> "Table":
-    """All ways, the cheapest first, a line for each: expected gain, what it takes, and why it is advised or not."""
+    """All options, the cheapest first: expected gain, what each takes, and why it is advised or not."""
     from rich.table import Table
 
     from components.advice.words import points, taking
@@ -174,7 +174,7 @@ def account_table(drawn_up: "Account") -> "Table":
 
 
 def sensitivity_table(drawn_up: "Account") -> "Table":
-    """What the last rung's worth hangs on, the assumption that moves most first."""
+    """What the last rung's value depends on, the most influential assumption first."""
     from rich.table import Table
 
     from components.report.words import usd
@@ -200,7 +200,7 @@ def price_table(checked: "tuple[Checked, ...]") -> "Table":
 
 
 def reproduced_table(reproduced: "Reproduced") -> "Table":
-    """What was recorded, and what came out now."""
+    """A row for each compared value: recorded and now."""
     from rich.table import Table
 
     title = f"{reproduced.workload} version {reproduced.version} ({reproduced.rung}) from {reproduced.commit[:12]}"

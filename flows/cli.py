@@ -1,7 +1,6 @@
 """The command line: it reads options, calls one function and reports errors in one sentence.
 
-No command decides anything. Heavy libraries are imported inside the commands, so that ``--help``
-answers at once.
+No command decides anything. Heavy libraries are imported inside the commands, so that ``--help`` is fast.
 """
 
 import logging
@@ -93,17 +92,17 @@ def prepare(
 
 
 def _environment_defaults(project: Path) -> dict[str, str]:
-    """What the libraries must find in the environment when nobody set it: offline and quiet."""
+    """Defaults for the libraries' environment variables: offline and quiet."""
     return {
         "HF_HUB_OFFLINE": "1",
-        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # a stage says what went wrong itself
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # stages report their own errors
         "TRL_EXPERIMENTAL_SILENCE": "1",
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",  # its 20 s are not enough where the cores are busy
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",  # the default of 20 s is too short on busy cores
         "PREFECT_HOME": str(project / "state" / "prefect"),
         "DVC_SITE_CACHE_DIR": str(project / ".dvc" / "tmp" / "site"),
     }
@@ -132,9 +131,8 @@ def climb_ladder(
 ) -> None:
     """Climb a ladder: data, audit, the rungs, certificate, answers, evaluation, gate and report.
 
-    What did not change since the last run is not done again; a run that was stopped goes on where it was. Prints a
-    table, the path of the report, and the command that opens the record. A first look (--quick) prints a table and
-    decides nothing.
+    What has not changed since the last run is not done again; an interrupted run resumes. Prints a table, the path of
+    the report, and the command that opens the record. A first look (--quick) prints a table and decides nothing.
     """
     from rich.console import Console
 
@@ -274,12 +272,12 @@ def main() -> None:
     An error that Gradus raised on purpose becomes one sentence on standard error and exit code 2.
     Anything else is a defect and keeps its traceback.
     """
-    os.umask(0o077)  # what production said, the record and the models are their owner's
+    os.umask(0o077)  # production's data, the record and the models are readable only by their owner
     try:
         refuse_unusable_path(Path.cwd())
         app()
     except GradusError as error:
-        if not str(error):  # told before
+        if not str(error):  # reported before
             raise SystemExit(EXIT_CODE_ERROR) from None
         if os.environ.get("GRADUS_DEBUG") == "1":
             traceback.print_exc()

@@ -1,8 +1,8 @@
-"""Stages as Jobs of Kubernetes: one for each stage, made from the template of its machine class in infra/k8s/pools/.
+"""Runs stages as Jobs of Kubernetes, made from the template of their machine class in infra/k8s/pools/.
 
-A Job is named by what its stage reads. Whoever asks for the same stage of the same inputs therefore finds the Job that
-is there and waits for it: nothing is trained twice. Kubernetes starts a killed pod again, which goes on from its
-checkpoint. The templates are those of Prefect's work pools: its own workers start scheduled runs on the same machines.
+A Job is named by a hash of what its stage reads. So whoever asks for the same stage with the same inputs finds the
+existing Job and waits for it: nothing is trained twice. Kubernetes restarts a killed pod, which resumes from its
+checkpoint. The templates are those of Prefect's work pools, whose workers start scheduled runs on the same machines.
 """
 
 import json
@@ -40,7 +40,7 @@ POOLS = Path("infra/k8s/pools")
 Machine = Literal["cpu", "gpu-train"]
 BY_DIGEST = re.compile(r"\A[^@\s]++@sha256:[0-9a-f]{64}")
 LOOK_S = 2.0
-LOOKS = 30  # in a row that Kubernetes may be overloaded or away, as when its control plane is renewed
+LOOKS = 30  # attempts while Kubernetes is overloaded or away, such as during an upgrade of its control plane
 _TOLD_LINES = 20
 _CONFLICT, _MISSING, _TOO_MANY, _BROKEN = 409, 404, 429, 500
 
@@ -52,7 +52,7 @@ def machine_of(node: StageNode) -> Machine:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The two interfaces of Kubernetes that are used, and the namespace."""
+    """The clients of the two Kubernetes APIs that are used, and their exception."""
 
     batch: Any
     core: Any
@@ -104,11 +104,11 @@ def job(template: Path, name: str, command: list[str], environment: dict[str, st
 
 
 def on_the_cluster(run: Run, node: StageNode, cluster: Cluster) -> None:
-    """Have a stage done by the cluster, unless nothing changed or it was done before; its outputs are here then.
+    """Run a stage on the cluster, unless nothing changed or it was done before, and fetch its outputs.
 
     Raises:
-        StageFailedError: The stage failed; it has said why.
-        ServiceError: Kubernetes refuses, or the stage left nothing.
+        StageFailedError: The stage failed; it has logged why.
+        ServiceError: Kubernetes refuses, or the stage left no outputs.
     """
     if unchanged(run, [node.name]):
         log.info("%s: nothing changed.", node.name)
@@ -122,7 +122,7 @@ def on_the_cluster(run: Run, node: StageNode, cluster: Cluster) -> None:
 
 
 def was_done(repo: Any, run: Run, node: StageNode) -> bool:
-    """Whether somebody has done this stage with these inputs, here or elsewhere; its outputs are fetched then."""
+    """Whether this stage was already done with these inputs, here or elsewhere; then fetches its outputs."""
     from dvc.stage.cache import RunCacheNotFoundError
 
     repo.stage_cache.pull(None)
@@ -136,7 +136,7 @@ def was_done(repo: Any, run: Run, node: StageNode) -> bool:
 
 
 def _do(repo: Any, run: Run, node: StageNode, cluster: Cluster) -> None:
-    """Send what the stage reads, start its Job or find it there, and wait for its end."""
+    """Push what the stage reads, start its Job or find it running, and wait for its end."""
     if before := needed(run, node):
         repo.push(targets=before)
     archive = packed(travelling(run, node))
@@ -152,10 +152,10 @@ def _do(repo: Any, run: Run, node: StageNode, cluster: Cluster) -> None:
 
 
 def submit(cluster: Cluster, made: dict[str, Any]) -> None:
-    """Start a Job; one of this name that is there goes on, one that failed makes room.
+    """Start a Job; an existing one of this name continues, a failed one is replaced.
 
     Raises:
-        ServiceError: Kubernetes refuses, or stays away.
+        ServiceError: Kubernetes refuses, or cannot be reached.
     """
     name, namespace, batch = made["metadata"]["name"], made["metadata"]["namespace"], cluster.batch
     while _asked(cluster, lambda: batch.create_namespaced_job(namespace, made), but=_CONFLICT) is None:
@@ -172,8 +172,8 @@ def wait(cluster: Cluster, made: dict[str, Any], node: StageNode) -> None:
     """Wait for the end of a Job.
 
     Raises:
-        StageFailedError: The stage failed; it has said why.
-        ServiceError: Kubernetes refuses, or stays away.
+        StageFailedError: The stage failed; it has logged why.
+        ServiceError: Kubernetes refuses, or cannot be reached.
     """
     name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
     while True:
@@ -187,12 +187,12 @@ def wait(cluster: Cluster, made: dict[str, Any], node: StageNode) -> None:
 
 
 def _asked(cluster: Cluster, ask: Callable[[], Any], but: int | None = None) -> Any:
-    """What Kubernetes answers, None where it answers with the status `but`.
+    """Call Kubernetes and return its answer; None if it answers with the status `but`.
 
-    It is asked again while it is overloaded or away.
+    The call is repeated while Kubernetes is overloaded or away.
 
     Raises:
-        ServiceError: It refuses, or stays away.
+        ServiceError: Kubernetes refuses, or cannot be reached.
     """
     for look in range(1, LOOKS + 1):
         try:
@@ -210,7 +210,7 @@ def _asked(cluster: Cluster, ask: Callable[[], Any], but: int | None = None) -> 
 
 
 def _ended(job: Any) -> str | None:
-    """How a Job ended: Complete or Failed; None while it goes on."""
+    """How a Job ended: Complete or Failed; None while it runs."""
     ends = [
         condition.type
         for condition in job.status.conditions or ()
@@ -220,14 +220,14 @@ def _ended(job: Any) -> str | None:
 
 
 def _tell(cluster: Cluster, name: str, namespace: str) -> None:
-    """Say what the newest pod of a Job said at its end."""
+    """Log the last lines of a Job's newest pod."""
     pods = _asked(cluster, lambda: cluster.core.list_namespaced_pod(namespace, label_selector=f"job-name={name}")).items
     if not pods:
         return
     newest = max(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name)).metadata.name
     read = partial(cluster.core.read_namespaced_pod_log, newest, namespace, tail_lines=_TOLD_LINES)
-    said = _asked(cluster, read, but=_MISSING) or ""
-    log.error("%s: %s", name, said.strip() or f"ended with a code other than 0 and {EXIT_CODE_ERROR}")
+    lines = _asked(cluster, read, but=_MISSING) or ""
+    log.error("%s: %s", name, lines.strip() or f"ended with a code other than 0 and {EXIT_CODE_ERROR}")
 
 
 def _refused(error: Exception) -> ServiceError:

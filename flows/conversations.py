@@ -1,4 +1,4 @@
-"""Commands of agents in production: conversations of the server's own lake as tries, and whether they have moved."""
+"""Commands for agents in production: take conversations from the lake as tries, and watch them for drift."""
 
 import time
 from pathlib import Path
@@ -18,9 +18,9 @@ def harvest(
         float | None, typer.Option(min=0.0, max=1.0, help="Only those whose last known score is at least this.")
     ] = None,
 ) -> None:
-    """Take production's conversations with tools out of the lake: requests joined to tries, with what was said of them.
+    """Export production's conversations with tools from the lake: requests joined to tries, with their scores.
 
-    A try that calls a tool whose schema its requests did not have is left out, and refused by its name.
+    A try that calls a tool whose schema its requests did not have is left out and reported.
     """
     from components.data.joining import refusal
     from components.records import Trajectory, write_jsonl
@@ -30,15 +30,17 @@ def harvest(
     from monitoring.windows import HOUR_S
 
     now = time.time()
-    tries = [one.trajectory for one in conversations(Lake.of(STATE / "lake"), workload, (now - hours * HOUR_S, now))]
+    tries = [
+        attempt.trajectory for attempt in conversations(Lake.of(STATE / "lake"), workload, (now - hours * HOUR_S, now))
+    ]
     kept: list[Trajectory] = []
-    for one in tries:
-        if why := refusal(one):
+    for attempt in tries:
+        if why := refusal(attempt):
             typer.echo(f"Left out: {why}", err=True)
-        elif one.error is None and (least is None or (one.reward is not None and one.reward >= least)):
-            kept.append(one)
+        elif attempt.error is None and (least is None or (attempt.reward is not None and attempt.reward >= least)):
+            kept.append(attempt)
     write_jsonl(to, kept)
-    turns = sum(one.turns for one in kept)
+    turns = sum(attempt.turns for attempt in kept)
     typer.echo(f"{len(kept):,} of {len(tries):,} conversations with {turns:,} turns of {workload}: {to}")
 
 
@@ -59,12 +61,12 @@ def watch(
     lake, now, folder = Lake.of(STATE / "lake"), time.time(), STATE / "watch" / workload
     edge = now - hours * HOUR_S
     usual = conversations(lake, workload, (edge - before * HOUR_S, edge))
-    found = watch_tries(workload, usual, conversations(lake, workload, (edge, now)), Run.of(workload, profile).watch,
+    look = watch_tries(workload, usual, conversations(lake, workload, (edge, now)), Run.of(workload, profile).watch,
                         folder / "tries.html")  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    write_record(folder / "tries.json", found)
-    typer.echo(sentence(found))
-    if found.drifted:
+    write_record(folder / "tries.json", look)
+    typer.echo(sentence(look))
+    if look.drifted:
         from rich.console import Console
 
-        Console(width=max(120, Console().width)).print(table(found))
+        Console(width=max(120, Console().width)).print(table(look))

@@ -1,6 +1,6 @@
-"""What a Prefect server has to know before anything runs on it: the pool, who may train, and the deployments.
+"""Sets up a Prefect server before anything runs on it: the pool, the training limit, and the deployments.
 
-Decides none of the times and triggers: they stand in infra/prefect.yaml.
+Times and triggers are in infra/prefect.yaml.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ FILE = Path("infra/prefect.yaml")
 
 
 def deploy() -> None:
-    """Tell the server that PREFECT_API_URL names; what it knows already is brought up to date.
+    """Set up the server that PREFECT_API_URL names; existing settings are updated.
 
     Raises:
         ConfigError: Prefect refuses a deployment.
@@ -39,10 +39,10 @@ def deploy() -> None:
 
 
 def close_lost_runs() -> None:
-    """Close the runs of a worker that is no more, so that they keep no other run waiting; `deploy` comes after it."""
+    """Close the runs of a lost worker, so that they do not block others; `deploy` comes after it."""
     lost = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING])
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=lost))):
             client.set_flow_run_state(run.id, Crashed(message="Its worker went down."), force=True)
-        with suppress(ObjectNotFound):  # a server that is new
+        with suppress(ObjectNotFound):  # a new server
             client.delete_global_concurrency_limit_by_name(TRAINER)

@@ -1,4 +1,4 @@
-"""A climb: the stages that make something, who stands, the gate, its publication, the report, what the record shows."""
+"""A climb: the making stages, who stands, the gate, its publication, the report, and the record in MLflow."""
 
 import os
 
@@ -16,18 +16,18 @@ from components.stages.standing import stand
 from components.stages.tell import tell
 from flows.tasks import On, stage, unchanged
 
-TRAINER = "trainer"  # the limit by which a server lets one climb train at a time; without a server there is none
+TRAINER = "trainer"  # Prefect's concurrency limit, so that one climb trains at a time; without a server there is none
 
 
 @flow(name="scheduled", flow_run_name="{workload}")
 def scheduled(workload: str, profile: str) -> None:
-    """Climb with a workload on a profile, as a deployment does."""
+    """Climb with a workload on a profile, for deployments."""
     climb(Run.of(workload, profile))
 
 
 @flow(name="ladder", flow_run_name="{run.name}")
 def ladder(run: Run, record: str, alias: Alias, on: On = "local") -> None:
-    """Climb; stages whose inputs did not change are skipped, steps that ask or change the registry never are."""
+    """Climb; stages with unchanged inputs are skipped, steps that read or change the registry never are."""
     with concurrency(TRAINER, occupy=1):
         for node in making(run):
             stage(run, node.name, on)
@@ -41,7 +41,7 @@ def ladder(run: Run, record: str, alias: Alias, on: On = "local") -> None:
 
 @flow(name="first-look", flow_run_name="{run.name}")
 def first_look(run: Run, on: On = "local") -> None:
-    """Climb on a part of the data as far as the evaluation: nothing is decided, published or told of as a result."""
+    """Climb on a part of the data up to the evaluation; nothing is decided or published."""
     with concurrency(TRAINER, occupy=1):
         for node in nodes(run):
             stage(run, node.name, on)
@@ -49,14 +49,14 @@ def first_look(run: Run, on: On = "local") -> None:
 
 @task(name="standing", cache_policy=NO_CACHE)
 def find_standing(run: Run, record: str) -> None:
-    """Which version stands before the gate, and its answers."""
+    """Find out which version stands before the gate, and its answers."""
     with joined_run(record) as tracker:
         stand(run, tracker)
 
 
 @task(name="publish", cache_policy=NO_CACHE)
 def carry_out(run: Run, record: str, alias: Alias) -> None:
-    """Register the winner and move the alias, where the gate decided anew."""
+    """Register the winner and move the alias, if the gate's decision is new."""
     if not is_published(run):
         with joined_run(record) as tracker:
             publish(run, tracker, alias)
@@ -64,25 +64,25 @@ def carry_out(run: Run, record: str, alias: Alias) -> None:
 
 @task(name="settle", cache_policy=NO_CACHE)
 def settle_advice(run: Run, record: str) -> None:
-    """Write down whether the last advice was right."""
+    """Record whether the last advice was right."""
     with joined_run(record) as tracker:
         settle(run, tracker)
 
 
 @task(name="tell", cache_policy=NO_CACHE)
 def tell_record(run: Run, record: str) -> None:
-    """Write figures and outcome where MLflow's pages show them."""
+    """Write figures and outcome to the MLflow runs."""
     with joined_run(record) as tracker:
         tell(run, tracker)
 
 
 def climb(run: Run, alias: Alias = "champion", on: On = "local") -> None:
-    """Climb as one run of the record; at once where nothing changed.
+    """Climb as one MLflow run; returns at once if nothing changed.
 
     Raises:
         GradusError: The data or the model are wrong, or a stage failed.
     """
-    _ = run.base_model  # a mistake is told before work begins
+    _ = run.base_model  # so that a mistake is reported before work begins
     write_graph(run)
     done = unchanged(run, [node.name for node in nodes(run)])
     if done and (run.first_look or is_published(run)):

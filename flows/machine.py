@@ -1,4 +1,4 @@
-"""Commands of everything on one machine: up, down, how it is, and traffic to watch it by."""
+"""Commands to run everything on one machine: up, down, status, the record's UI, and simulated traffic."""
 
 import os
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def bring_up(
 ) -> None:
     """Start everything on this machine, in the background: Prefect's server and worker, MLflow's server, the champion.
 
-    All listen on loopback; logs are in state/logs/. What runs already goes on.
+    All listen on loopback; logs are in state/logs/. Services that already run are left alone.
     """
     from components.stages.run import Run
     from flows.health import Services
@@ -54,7 +54,7 @@ def take_down() -> None:
 
 @machine.command("status")
 def show_status() -> None:
-    """Say how each service of `up` is; ends with code 1 where one is not healthy."""
+    """Show the state of each service of `up`; ends with code 1 if one is not healthy."""
     from flows.services import status
 
     services = status()

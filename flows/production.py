@@ -1,4 +1,4 @@
-"""Commands of a champion in production: served, scored, watched, retrained, released, moved by hand."""
+"""Commands for production: serve, score, watch, retrain, release, and move the champion by hand."""
 
 import os
 from pathlib import Path
@@ -19,11 +19,11 @@ Profile = Annotated[str, typer.Option(help="Name of a profile under params/profi
 
 
 def prefect_home() -> None:
-    """Prefect looks for its folder when it is imported.
+    """Make Prefect's folder, which it needs when it is imported.
 
     Raises:
         ConfigError: The folder cannot be made.
-        ServiceError: PREFECT_API_URL names a server that does not answer, or wants another login.
+        ServiceError: PREFECT_API_URL names a server that does not answer, or refuses the login.
     """
     home = Path(os.environ["PREFECT_HOME"])
     try:
@@ -70,10 +70,10 @@ def score_traces(
     profile: Profile = "nano",
     hours: Annotated[float, typer.Option(min=0, help="Traces of the last so many hours.")] = 24,
 ) -> None:
-    """Score traces by what people said of them: against their corrected answers, or as they scored them.
+    """Score traces by people's feedback: against their corrected answers, or with the scores that they gave.
 
-    Where the workload's YAML has a `serving.judge_share`, so many are marked by its judge as well. Scores go to the
-    lake and, as assessments, to MLflow's traces. A trace that was scored is not scored again.
+    With `serving.judge_share` in the workload's YAML, its judge also scores that share. Scores go to the lake and, as
+    assessments, to MLflow's traces. A trace is not scored twice.
     """
     prefect_home()
     from flows.score import score
@@ -83,7 +83,7 @@ def score_traces(
 
 @production.command("watch", epilog="Example: [bold]gradus watch triage[/]")
 def watch_production(workload: Workload, profile: Profile = "nano") -> None:
-    """Compare production's newest window with what the champion was made from: what moved, how far, and where.
+    """Compare production's newest window with the champion's usual answers: what moved, how far, and where.
 
     Looks at inputs (texts, the model's embeddings of them), outputs (labels, validity, length, confidence) and scores.
     Limits come from resamples of the reference (params/pipeline.yaml, `watch`). Drift becomes the event drift.detected.
@@ -95,17 +95,17 @@ def watch_production(workload: Workload, profile: Profile = "nano") -> None:
     from flows.watch import watch
     from monitoring.watch import sentence, table
 
-    found = watch(workload, profile)
-    typer.echo(sentence(found))
-    if found.drifted:
-        Console(width=max(120, Console().width)).print(table(found))
-    if found.judged:
+    look = watch(workload, profile)
+    typer.echo(sentence(look))
+    if look.drifted:
+        Console(width=max(120, Console().width)).print(table(look))
+    if look.judged:
         typer.echo(f"Page: {(STATE / 'watch' / workload / 'drift.html').resolve()}")
 
 
 @production.command("retrain", epilog="Example: [bold]gradus retrain triage[/]")
 def retrain_champion(workload: Workload, profile: Profile = "nano") -> None:
-    """Climb the ladder with what production taught, and let the winner replace the champion if the gate agrees.
+    """Climb the ladder with production's answers, and let the winner replace the champion if the gate agrees.
 
     Corrected answers and those scored as right join the data as a new version: added by DVC and committed on a branch,
     which is checked out under state/retrain/. The project's own files stay as they are.
@@ -113,25 +113,25 @@ def retrain_champion(workload: Workload, profile: Profile = "nano") -> None:
     prefect_home()
     from flows.retrain import retrain
 
-    found = retrain(workload, profile)
-    typer.echo(found.outcome)
-    if found.branch:
-        typer.echo(f"Branch: {found.branch} ({found.examples:,} answers of production)")
+    retrained = retrain(workload, profile)
+    typer.echo(retrained.outcome)
+    if retrained.branch:
+        typer.echo(f"Branch: {retrained.branch} ({retrained.examples:,} answers of production)")
 
 
 @production.command("release", epilog="Example: [bold]gradus release triage[/]")
 def release_canary(workload: Workload, profile: Profile = "nano") -> None:
-    """Judge the version with the alias `canary` beside the champion: it takes its place, or is withdrawn.
+    """Compare the version with the alias `canary` with the champion: promote it, or withdraw it.
 
-    Waits for the canary's answers (params/pipeline.yaml, `retraining.release`), and first for a person's approval in
-    Prefect's pages where that is asked for.
+    Waits for the canary's answers (params/pipeline.yaml, `retraining.release`), and before that for a person's approval
+    in Prefect's pages, if that is required.
     """
     prefect_home()
     from flows.release import release
 
-    found = release(workload, profile)
-    for reason in found.reasons:
-        typer.echo(f"{found.decision}: {reason}")
+    released = release(workload, profile)
+    for reason in released.reasons:
+        typer.echo(f"{released.decision}: {reason}")
 
 
 @production.command("promote", epilog="Example: [bold]gradus promote triage 3[/]")
@@ -139,7 +139,7 @@ def promote_version(
     workload: Workload,
     version_number: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version to become champion.")],
 ) -> None:
-    """Make a registered version the champion by hand; the one that was champion stays as `previous`."""
+    """Make a registered version the champion by hand; the former champion becomes `previous`."""
     from components.registry import promote
 
     promoted = promote(workload, version_number)
@@ -150,7 +150,7 @@ def promote_version(
 def roll_back(
     workload: Workload,
 ) -> None:
-    """Make the version that was champion before champion again; a server that runs follows within seconds."""
+    """Make the previous champion the champion again; a running server follows within seconds."""
     from components.registry import rollback
 
     restored = rollback(workload)
@@ -172,15 +172,16 @@ def show_conflicts(
     from monitoring.windows import HOUR_S
 
     lake, since = Lake.of(STATE / "lake"), time.time() - hours * HOUR_S
-    told = lake.read(Feedback, workload, since)
-    traces, _ = lake.about(workload, {request_id(one.trace_id) for one in told}, (since, float("inf")))
-    heard = voices(told, traces)
-    for name, words in heard.conflicts.items():
+    feedback = lake.read(Feedback, workload, since)
+    traces, _ = lake.about(workload, {request_id(word.trace_id) for word in feedback}, (since, float("inf")))
+    accepted = voices(feedback, traces)
+    for name, words in accepted.conflicts.items():
         typer.echo(name)
-        for one in words:
-            typer.echo(f"  {one.sender or 'anonymous'}: {(one.corrected or '')[:MOST_SHOWN]}")
+        for word in words:
+            typer.echo(f"  {word.sender or 'anonymous'}: {(word.corrected or '')[:MOST_SHOWN]}")
     typer.echo(
-        f"{len(heard.conflicts):,} answers wait for a reviewer, {heard.refused:,} words were not their sender's to say."
+        f"{len(accepted.conflicts):,} answers wait for a reviewer, "
+        f"{accepted.refused:,} words were not their sender's to say."
     )
 
 

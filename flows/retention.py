@@ -1,4 +1,4 @@
-"""Commands of what is kept and what goes: by age and number, or because somebody asks to be forgotten."""
+"""Commands that delete: by age and number, or because somebody asks to be forgotten."""
 
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 retention = typer.Typer(add_completion=False)
 DAY_S = 86_400.0
-MOST_SHORT = 20  # characters of an id, at least
+MOST_SHORT = 20  # least characters of an id
 MOST_COMPLETIONS = 16  # of one request
-MOST_READ = 50_000_000  # bytes of a file that is looked into: data and answers, no weights
+MOST_READ = 50_000_000  # bytes of the largest file that is searched: data and answers, not weights
 
 
 @dataclass(frozen=True)
 class Going:
-    """Something that is to go: what it is, how much of it, and how it is removed."""
+    """Something to delete: its kind and name, how to remove it, and its size in bytes."""
 
     what: str
     which: str
@@ -36,10 +36,10 @@ def prune(
     workload: Workload,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
 ) -> None:
-    """Let go what is older than the settings keep it, and merge the lake's files (params/pipeline.yaml, `retention`).
+    """Delete what is older than the settings keep it, and merge the lake's files (params/pipeline.yaml, `retention`).
 
-    Goes: days of the lake, traces in MLflow, files that were set aside, answers kept for comparisons, branches of
-    retrainings, versions that no alias needs, and what DVC's cache holds for nobody.
+    Deletes days of the lake, traces in MLflow, files that were set aside, answers kept for comparisons, branches of
+    retrainings, versions that no alias needs, and unused files in DVC's cache.
     """
     from rich.console import Console
     from rich.table import Table
@@ -65,7 +65,7 @@ def prune(
 
 
 def all_going(workload: str, params: "RetentionParams", now: float) -> Iterator[Going]:
-    """What the settings let go, in the order in which it may: a branch after the versions that were made from it."""
+    """What the settings delete, in a safe order: a branch after the versions that were made from it."""
     from components.data.branches import drop_unnamed, old_branches, remove_branch
     from components.registry import commits, idle_versions, old_traces, remove_old_traces, remove_version
     from components.stages.run import STATE
@@ -100,11 +100,11 @@ def forget_request(
     workload: Workload,
     request: Annotated[str, typer.Argument(metavar="ID", help="The id that the answer had.")],
 ) -> None:
-    """Remove a request and all that was said of it; says what it could not remove. Safe to repeat.
+    """Remove a request with all its feedback and scores; reports what it could not remove. Safe to repeat.
 
-    With it go the turns of its conversation before it and behind it, which hold its text too. From spools, lake and
-    MLflow at once. From harvests too, as a change that you commit; a version of the data that was committed or sent to
-    a remote stays as it was.
+    Earlier and later turns of its conversation are removed too, because they contain its text. Removes from spools,
+    lake and MLflow at once; from harvests too, as a change that you commit. A version of the data that was committed or
+    sent to a remote is not changed.
     """
     from components.errors import ConfigError
     from components.registry import forget_traces
@@ -126,7 +126,7 @@ def forget_request(
     waiting = [forget_waiting(folder, turn) for folder in folders for turn in requests]
     harvests = [path for path in _harvests(workload) if _without(path, requests)]
     recorded = forget_traces(workload, {name for turn in requests for name in _names(turn)})
-    # Last of all, and there the request itself: what belongs to it is known by it, should this be cut off.
+    # The lake last, and the request itself last there: if this is interrupted, its conversation can still be found.
     traces = [*forget(lake, [turn for turn in requests if turn != request]), *forget(lake, [request])]
     typer.echo(
         f"spool: {sum(gone for gone, _ in waiting)} lines; lake: {len(traces)} traces; MLflow: {recorded} traces"
@@ -142,7 +142,7 @@ def forget_request(
 
 
 def _names(request: str) -> set[str]:
-    """The ids that a request's traces may have: of its completions, and of routes that nobody was answered by."""
+    """The ids that a request's traces may have: of its completions, and of other routes."""
     numbers = ["", *(f"-{number}" for number in range(1, MOST_COMPLETIONS))]
     routes = ["", *(f"~{route}" for route in get_args(RouteName))]
     return {f"{request}{route}{number}" for route in routes for number in numbers}
@@ -159,7 +159,7 @@ def _size(folder: Path) -> int:
 
 
 def _harvests(workload: str) -> list[Path]:
-    """Harvests that are checked out here."""
+    """Harvests that are checked out in this project."""
     from components.data.harvest import HARVEST
     from components.stages.run import STATE
 
@@ -172,9 +172,9 @@ def _pointer(path: Path) -> Path:
 
 
 def _without(path: Path, requests: Collection[str]) -> bool:
-    """Write a harvest, or what lies beside it, anew without these requests, if it has any.
+    """Rewrite a harvest, or its opinions, without these requests; returns whether it had any.
 
-    What a link leads to in DVC's cache stays as it is.
+    A link's target in DVC's cache is not changed.
     """
     from components.data.harvest import Harvested
     from components.data.opinions import KINDS
@@ -191,7 +191,7 @@ def _without(path: Path, requests: Collection[str]) -> bool:
 
 
 def _holding(requests: Collection[str]) -> list[Path]:
-    """Files made of data that name such a request still: they are made anew by the next run."""
+    """Derived files that still contain such a request; the next run makes them again."""
     from components.stages.run import STATE
 
     homes = (Path("artifacts"), STATE / "compare", STATE / "retrain", Path(".dvc/cache"))

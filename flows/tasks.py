@@ -1,4 +1,4 @@
-"""What Prefect runs: one stage of a run, reproduced by DVC."""
+"""Prefect's task: one stage of a run, reproduced by DVC."""
 
 import logging
 import os
@@ -20,17 +20,17 @@ On = Literal["local", "k8s"]  # where stages run: as processes here, or as Jobs 
 
 
 class StageFailedError(GradusError):
-    """A stage ended with an error that it has told itself, so that there is nothing more to say."""
+    """A stage failed and has reported the error itself, so that this has no message."""
 
 
 @task(name="stage", task_run_name="{name}", cache_policy=NO_CACHE)
 def stage(run: Run, name: str, on: On = "local") -> None:
-    """Have one stage reproduced where it is to run, or find that nothing changed.
+    """Reproduce one stage here or on the cluster, unless nothing changed.
 
     Raises:
-        StageFailedError: The stage failed; it has said why on standard error.
-        ConfigError: DVC cannot start it: a file that it needs is missing, or another process works here.
-        ServiceError: The cluster does not take it.
+        StageFailedError: The stage failed; it has written why to standard error.
+        ConfigError: DVC cannot start it: a file that it needs is missing, or another process is running here.
+        ServiceError: The cluster refuses it.
     """
     if on == "local":
         reproduce(run, name)
@@ -54,7 +54,7 @@ def reproduce(run: Run, name: str) -> None:
         cause = error.__cause__ or error
         if isinstance(cause, StageCmdFailedError):
             if str(cause).endswith(f"exited with {EXIT_CODE_STOPPED}"):
-                stop()  # Ctrl-C, which DVC lets only the stage feel
+                stop()  # Ctrl-C, which DVC passes only to the stage
             raise StageFailedError from error
         raise ConfigError(f"expected DVC to run {name} of {run.name}, found {cause}") from error
     if not ran:
@@ -63,10 +63,10 @@ def reproduce(run: Run, name: str) -> None:
 
 @contextmanager
 def opened() -> Generator[Any]:
-    """The project as DVC sees it.
+    """The project's DVC repository.
 
     Raises:
-        ConfigError: DVC refuses something.
+        ConfigError: DVC refuses an operation.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -80,42 +80,42 @@ def opened() -> Generator[Any]:
 
 
 def quiet() -> None:
-    """Keep what DVC says beside a stage's own lines to warnings, each told once, by DVC's own handler."""
+    """Limit DVC's log to warnings, each shown once, by DVC's own handler."""
     dvc = logging.getLogger("dvc")
-    dvc.setLevel(logging.WARNING)  # its hints on git
+    dvc.setLevel(logging.WARNING)  # hides its hints on git
     dvc.propagate = False
-    logging.getLogger("dvc.output").setLevel(logging.ERROR)  # "… is empty": a split without rows, which `data` tells
+    logging.getLogger("dvc.output").setLevel(logging.ERROR)  # hides "… is empty": a split without rows
 
 
 def stop(*_: object) -> NoReturn:
     """End this process at Ctrl-C with one sentence.
 
-    At once: Prefect would tell its server, which the same Ctrl-C has ended, again and again for minutes.
+    Immediately, because Prefect would try for minutes to reach its server, which the same Ctrl-C has ended.
     """
     print("gradus: stopped; the same command goes on from the last finished stage.", file=sys.stderr, flush=True)
     os._exit(EXIT_CODE_STOPPED)
 
 
 def unchanged(run: Run, names: list[str]) -> bool:
-    """Whether none of these stages has anything to do."""
+    """Whether all of these stages are up to date."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         with Repo(".") as repo:
             return not repo.status(targets=[_target(run, name) for name in names])
-    except DvcException:  # what a stage reads is not there yet
+    except DvcException:  # a stage's input does not exist yet
         return False
 
 
 def stale(run: Run, stages: Sequence[StageNode]) -> list[str]:
-    """The names of stages that have something to do: what they read or left changed, or a stage before them has."""
+    """The names of stages that must run: their inputs or outputs changed, or a stage before them must run."""
     changed = {node.name for node in stages if not unchanged(run, [node.name])}
     return following(stages, changed)
 
 
 def following(stages: Sequence[StageNode], changed: Collection[str]) -> list[str]:
-    """The names of stages that changed, or that read what one of these leaves, in their order."""
+    """The names of changed stages, and of those that depend on them, in order."""
     names, made = list[str](), set[Path]()
     for node in stages:
         if node.name in changed or any(_feeds(out, Path(dep)) for out in made for dep in node.deps):
@@ -125,10 +125,10 @@ def following(stages: Sequence[StageNode], changed: Collection[str]) -> list[str
 
 
 def _feeds(out: Path, dep: Path) -> bool:
-    """Whether what a stage leaves is, lies in, or holds what another reads."""
+    """Whether a stage's output is, is in, or contains another's dependency."""
     return out == dep or out in dep.parents or dep in out.parents
 
 
 def _target(run: Run, name: str) -> str:
-    """A stage as DVC finds it."""
+    """DVC's name for a stage."""
     return f"{RUNS / run.name / 'dvc.yaml'}:{name}"

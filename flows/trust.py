@@ -1,4 +1,4 @@
-"""Commands of trust before training: a scorer's certificate, and the audit of demonstrations."""
+"""Commands to check scorer and demonstrations before training: the certificate and the label audit."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ SHOWN = 10  # suspects
 
 @trust.command("certify", epilog="Example: [bold]gradus certify triage[/]")
 def certify_scorer(workload: Workload, profile: Profile = "nano") -> None:
-    """Try the workload's scorer: how often it errs, what it overlooks, which cheap tricks it pays for.
+    """Test the workload's scorer: how often it errs, what it overlooks, which cheap tricks it rewards.
 
     People's labels in data/WORKLOAD/labels.jsonl come first ({"example_id" or "input", "answer", "right", "annotator"}
     a line); without them answers are made from dev. Floors are in params/pipeline.yaml under `certificate`; RL does not
@@ -39,7 +39,7 @@ def certify_scorer(workload: Workload, profile: Profile = "nano") -> None:
 
 @trust.command("audit", epilog="Example: [bold]gradus audit triage[/]")
 def audit_demonstrations(workload: Workload, profile: Profile = "nano") -> None:
-    """Find demonstrations that look wrong, and write them down for people to look at.
+    """Find demonstrations that look wrong, and list them for people to review.
 
     Models that have not seen a demonstration say how likely its values are; no reference is read.
     """
@@ -63,7 +63,7 @@ def audit_demonstrations(workload: Workload, profile: Profile = "nano") -> None:
 
 
 def _make(run: "Run", stage: str, rungs: list[str]) -> None:
-    """Reproduce a stage and the data; where a rung that it may use is not there yet, run it without."""
+    """Reproduce a stage and the data; if a rung that it may use was not made yet, run it without."""
     prefect_home()
     from components.stages.graph import write_graph
     from flows.tasks import reproduce

@@ -1,7 +1,7 @@
-"""Versions whose answers an engine elsewhere computes, such as vLLM's server; all else of serving stays this server's.
+"""Serves versions with a remote engine, such as vLLM's server, which only computes the answers.
 
-Prompts, masks, traces, routes and canaries are as ever: what an engine elsewhere gets is the conversation that the
-version was trained on. Decides by which name it is asked for a version, and that it knows it before it is asked.
+Prompts, masks, traces, routes and canaries stay here; the remote engine gets the conversation that the version was
+trained on. Decides the engine's name for a version, and checks that the engine has it.
 """
 
 from components.engines import open_engine
@@ -15,12 +15,12 @@ _ANSWER_S = 10.0
 
 
 def open_upstream(version: Version, workload: Workload, profile: Profile) -> Served:
-    """Open a registered version: a model's weights elsewhere, anything else here.
+    """Open a registered version: a model on the remote engine, anything else here.
 
     Raises:
-        RegistryError: Its files are not those that were registered.
-        EngineError: The engine elsewhere is away or does not have it, or the key is missing.
-        ConfigError: Its prompt is not there.
+        RegistryError: Its files differ from those that were registered.
+        EngineError: The remote engine does not answer or does not have it, or the key is missing.
+        ConfigError: Its prompt is missing.
     """
     params = workload.serving.upstream
     if params is None or version.makes != "model":
@@ -36,10 +36,10 @@ def open_upstream(version: Version, workload: Workload, profile: Profile) -> Ser
 
 
 def refuse_unknown(api: ApiParams, name: str) -> None:
-    """Refuse an engine that does not list a version: a canary would be judged by another one's answers.
+    """Refuse an engine that does not list a version: otherwise a canary could be judged by another's answers.
 
     Raises:
-        EngineError: It does not, or does not answer.
+        EngineError: The engine does not list the version, or does not answer.
     """
     from openai import OpenAI, OpenAIError
 
@@ -47,9 +47,9 @@ def refuse_unknown(api: ApiParams, name: str) -> None:
 
     try:
         with OpenAI(api_key=key_of(api), base_url=api.base_url, timeout=_ANSWER_S, max_retries=0) as client:
-            known = [model.id for model in client.models.list()]
+            listed = [model.id for model in client.models.list()]
     except OpenAIError as error:
         raise EngineError(f"expected an engine with {name} at {api.base_url}, found {error}") from error
-    if name not in known:
-        there = ", ".join(known) or "nothing"
+    if name not in listed:
+        there = ", ".join(listed) or "nothing"
         raise EngineError(f"expected {name} at {api.base_url} (serving.upstream), found {there}")

@@ -1,4 +1,4 @@
-"""Commands about verdicts: what one version changed against another, and whether a kept decision can be made again."""
+"""Commands about verdicts: what a version changed against another, and whether a kept decision can be reproduced."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -29,8 +29,8 @@ def compare_two(
 ) -> None:
     """Show what a version fixed and broke against another, on which slices, with examples.
 
-    Answers that the evaluation kept are used; a version without them answers now. The sealed split is not read. Names
-    any must-pass case of the workload that the second version fails.
+    Uses the evaluation's answers; a version without them answers now. The sealed split is not read. Also names
+    must-pass cases that the second version fails.
     """
     from rich.console import Console
 
@@ -45,7 +45,7 @@ def compare_two(
         console.print(slice_table(comparison))
     for title, changed in (("Fixed", comparison.fixed), ("Broken", comparison.broken)):
         for answer in changed[:examples]:
-            typer.echo(f"\n{title}: {told(answer)}")
+            typer.echo(f"\n{title}: {as_text(answer)}")
     if json_out is not None:
         write_record(json_out, comparison)
         typer.echo(f"\nWritten: {json_out}")
@@ -57,9 +57,9 @@ def replay_gate(
     profile: Profile = "nano",
     file: Annotated[Path | None, typer.Option(help="A gate.json; without it that of the run's last climb.")] = None,
 ) -> None:
-    """Make the gate's kept decisions again from their numbers and settings; ends with code 1 if one differs.
+    """Make the gate's decisions again from their stored numbers and settings; ends with code 1 if one differs.
 
-    A decision keeps everything that it was made by: counts, intervals, p-values, slices, the look and the level.
+    A decision stores all that it was made from: counts, intervals, p-values, slices, the look and the level.
     """
     from rich.console import Console
 
@@ -105,15 +105,15 @@ def slice_table(comparison: "VersionComparison") -> "Table":
     return table
 
 
-def told(answer: "ChangedAnswer") -> str:
-    """An example that changed sides."""
+def as_text(answer: "ChangedAnswer") -> str:
+    """A fixed or broken example as text."""
     lines = ["\n".join(answer.input.values()), f"before:    {answer.before}", f"after:     {answer.after}"]
     lines = [*lines, f"reference: {answer.reference}"]
     return f"{answer.example_id}\n" + "\n".join(f"  {_short(line)}" for line in lines)
 
 
 def replay_table(pairs: "list[tuple[Verdict, Verdict]]") -> "Table":
-    """A row for each decision, with what it comes to today."""
+    """A row for each decision, with today's result."""
     from rich.markup import escape
     from rich.table import Table
 

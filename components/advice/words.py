@@ -186,7 +186,8 @@ def _paying(rung: Training, paying: Paying) -> Line:
         when += f" ({_years(paying.low)} to {_years(paying.high)})"
     return Line(
         question=f"Does volume pay for {NAMES[rung].split()[0]}?",
-        finding=f"${paying.investment_usd:,.2f} once, ${paying.saved_usd_per_year:,.2f} a year saved over the incumbent",
+        finding=f"${paying.investment_usd:,.2f} once, "
+        f"${paying.saved_usd_per_year:,.2f} a year saved over the incumbent",
         reading=f"pays back {when}; it has {paying.horizon_years:g} years",
     )
 

@@ -1,7 +1,7 @@
-"""Typed settings: every tunable value is a field of a frozen model, its value lives in YAML under params/.
+"""Typed settings: every tunable value is a field of a frozen model, with its value in YAML under params/.
 
-Decides what a valid setting is (type, bounds, unit) and says where an invalid one stands. Secrets and addresses
-are not settings: they come from the environment.
+Decides what a valid setting is (type, bounds, unit) and reports where an invalid one is. Secrets and addresses are not
+settings: they come from the environment.
 """
 
 from components.params.advice import AdviceParams

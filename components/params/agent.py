@@ -1,4 +1,4 @@
-"""Settings of an agent: what it works in, when a try ends, and how often a task is tried."""
+"""Settings of an agent: its environment, when a try ends, and how often a task is tried."""
 
 from typing import Annotated
 
@@ -11,34 +11,34 @@ AgentEnvironment = Annotated[str, Field(pattern=rf"^({MCP}.+|[\w.]+:\w+)$")]
 
 
 class Limits(Settings):
-    """When a try ends that does not end by itself."""
+    """Limits at which a try is ended."""
 
-    turns: int = Field(default=12, ge=1, description="Of the assistant.")
-    tool_calls: int = Field(default=24, ge=1, description="Carried out, in all turns together.")
-    invalid_calls: int = Field(default=3, ge=1, description="That could not be carried out; with this one it ends.")
+    turns: int = Field(default=12, ge=1, description="Turns of the assistant.")
+    tool_calls: int = Field(default=24, ge=1, description="Valid calls in all turns together.")
+    invalid_calls: int = Field(default=3, ge=1, description="Invalid calls; the last one ends the try.")
     turn_tokens: int = Field(default=128, ge=1, description="Sampled in one turn.")
-    trajectory_tokens: int = Field(default=1024, ge=1, description="Sampled and read behind the prompt.")
-    call_seconds: float = Field(default=10.0, gt=0, description="Of one call of the environment.")
-    trajectory_seconds: float = Field(default=60.0, gt=0, description="Of all calls of the environment together.")
-    result_characters: int = Field(default=8_192, ge=1, description="Of what a tool returns; longer is an error.")
+    trajectory_tokens: int = Field(default=1024, ge=1, description="Sampled and read after the prompt.")
+    call_seconds: float = Field(default=10.0, gt=0, description="For one call of the environment.")
+    trajectory_seconds: float = Field(default=60.0, gt=0, description="For all calls of the environment together.")
+    result_characters: int = Field(default=8_192, ge=1, description="Length of a tool's result; longer is an error.")
 
 
 class AgentParams(Settings):
-    """What an agent works in. A workload with this section asks for tries at tasks, and not for answers."""
+    """An agent's environment and limits. A workload with this section has tasks for tries instead of questions."""
 
     environment: AgentEnvironment = Field(
         description="module:Class, whose public methods are the tools, or mcp: and the command or address of a server."
     )
     limits: Limits = Limits()
     max_tokens: int = Field(
-        default=1280, ge=32, description="Of a demonstration, prompt and tools included, in the profile's place."
+        default=1280, ge=32, description="Of a demonstration, prompt and tools included; replaces the profile's."
     )
     trials: int = Field(default=1, ge=1, le=64, description="Tries at each task of test and sealed.")
     temperature: float = Field(default=0.0, ge=0, description="Of these tries; 0 draws nothing.")
     hand_over: str | None = Field(
-        default=None, description="The tool that gives a task to somebody else: an agent that always does is tried."
+        default=None, description="The tool that hands a task over; the certificate tests an agent that always does."
     )
-    user_turns: int = Field(default=1, ge=1, description="That the user takes until all is said that a task needs.")
+    user_turns: int = Field(default=1, ge=1, description="Turns that the user needs to say all that a task needs.")
 
     @model_validator(mode="after")
     def _trials_differ(self) -> "AgentParams":

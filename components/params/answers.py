@@ -1,7 +1,7 @@
-"""How answers are written: an object as JSON, or one value alone, as plain text or as JSON.
+"""How answers are written: an object as JSON, or a single value as plain text or as JSON.
 
-Decides how a schema of one value (a label, a text, a list) becomes the object with one field that everything behind
-the settings reads. How texts are read and written by it, `components.scorers.answers` decides.
+Decides how the schema of a single value (a label, a text, a list) becomes that of an object with one field, which all
+other code reads. `components.scorers.answers` decides how texts are read and written by it.
 """
 
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ from typing import Any
 
 from components.schema import fields_of
 
-FIELD = "answer"  # the name of a value that has none
-WRITTEN = "x-written"  # an annotation: validators pass over it
+FIELD = "answer"  # the field of a single value
+WRITTEN = "x-written"  # an annotation, which validators ignore
 ALONE = "alone"
 
 
 def enveloped(schema: Any) -> Any:
-    """The schema of an object: one of an object as it is, any other as that of its only field, marked as `alone`.
+    """The schema of an object: any other schema becomes that of its only field, marked as `alone`.
 
-    Texts alone must not be empty, where the schema does not say otherwise. What is no schema comes back as it is.
+    A single text must not be empty, unless the schema allows it. What is no schema is returned unchanged.
     """
     if not isinstance(schema, Mapping) or describes_object(schema) or not _says_something(schema):
         return schema
@@ -36,7 +36,7 @@ def enveloped(schema: Any) -> Any:
 
 
 def describes_object(schema: Mapping[str, Any]) -> bool:
-    """Whether the schema, or a part of it that speaks of the same value, says that it is one of an object."""
+    """Whether the schema, or a part of it for the same value, describes an object."""
     if schema.get("type") in ("object", ["object"]) or "properties" in schema:
         return True
     parts = [part for keyword in ("allOf", "anyOf", "oneOf") for part in _parts(schema, keyword)]
@@ -49,12 +49,12 @@ def _parts(schema: Mapping[str, Any], keyword: str) -> list[Mapping[str, Any]]:
 
 
 def is_alone(schema: Mapping[str, Any]) -> bool:
-    """Whether answers hold the value of the only field, and no object around it."""
+    """Whether answers are the value of the only field, without an object around it."""
     return schema.get(WRITTEN) == ALONE
 
 
 def is_text(schema: Mapping[str, Any]) -> bool:
-    """Whether answers are plain text: a value alone that can only be a string."""
+    """Whether answers are plain text: a single value that can only be a string."""
     if not is_alone(schema):
         return False
     return fields_of(schema).top[FIELD].kinds == frozenset(["string"])

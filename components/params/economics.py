@@ -1,6 +1,6 @@
-"""Settings of a workload's money (`economics` in its YAML) beside its traffic: what people, errors and machines cost.
+"""Settings of a workload's economics (`economics` in its YAML): what people, errors and machines cost.
 
-All have a default that adds nothing, so that costs which nobody declared are left out and not guessed.
+All defaults add nothing, so that undeclared costs are left out and not guessed.
 """
 
 from pydantic import Field
@@ -9,13 +9,13 @@ from components.params.loading import Settings
 
 
 class EconomicsParams(Settings):
-    """What a workload costs beyond tokens and machine hours, and within which time an investment must pay."""
+    """What a workload costs besides tokens and machine hours, and how soon an investment must pay back."""
 
-    usd_per_label: float = Field(default=0.0, ge=0, description="A demonstration; 0: they were there already.")
-    usd_per_error: float = Field(default=0.0, ge=0, description="To put a wrong answer right; 0: nobody pays for it.")
-    usd_setup: float = Field(default=0.0, ge=0, description="People's work for a specialist, once.")
+    usd_per_label: float = Field(default=0.0, ge=0, description="For a demonstration; 0: they exist already.")
+    usd_per_error: float = Field(default=0.0, ge=0, description="To correct a wrong answer; 0: nobody pays for it.")
+    usd_setup: float = Field(default=0.0, ge=0, description="People's work for the first owned model, once.")
     own_machine: bool = Field(
-        default=False, description="A machine of its own is paid around the clock; else a share of a shared one."
+        default=False, description="Whether a machine is paid around the clock; else a share of a shared one."
     )
     throughput_spread: float = Field(
         default=0.05,

@@ -8,11 +8,11 @@ from components.params.loading import Settings
 
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 BASE = "base"
-"""What a ladder calls the profile's base model."""
+"""A ladder's name for the profile's base model."""
 
 
 class RungParams(Settings):
-    """One rung, or with `each` one for each of several things, which then are a group of the rung's name."""
+    """One rung, or with `each` several rungs, which form a group of this name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -21,8 +21,8 @@ class RungParams(Settings):
     starts_from: str | None = Field(
         default=None,
         alias="from",
-        description="Whose model or prompt it starts from: base, a rung, or a group (the best of it on dev). "
-        "None: base where the method makes a model, nothing otherwise.",
+        description="Whose model or prompt it starts from: base, a rung, or a group (its best on dev). None: base if "
+        "the method makes a model, else nothing.",
     )
     compare: str | None = Field(
         default=None, description="What it challenges: a rung or a group. None: what it starts from, unless base."
@@ -39,11 +39,11 @@ class FirstLookParams(Settings):
 
 
 class LadderParams(Settings):
-    """The rungs in the order in which they climb."""
+    """The rungs, in climbing order."""
 
     first_look: FirstLookParams | None = Field(
         default=None,
-        description="A climb for a first impression: it takes so many examples, leaves the sealed split alone, decides "
+        description="A first look instead of a climb: it uses only so many examples and not the sealed split, decides "
         "nothing and publishes nothing. None: a whole climb.",
     )
     rungs: dict[str, RungParams] = Field(min_length=1)

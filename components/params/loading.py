@@ -13,28 +13,28 @@ from components.errors import ConfigError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-# What YAML raises beside its own errors: for a month 13, a number of 5,000 digits, `!!bool x`, brackets without end.
+# What YAML raises besides its own errors: for a month 13, a number of 5,000 digits, `!!bool x`, endless brackets.
 _UNREADABLE = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError)
-_SHOWN = reprlib.Repr()  # a value that names itself again and again (YAML's aliases) has a repr without end
+_SHOWN = reprlib.Repr()  # YAML's aliases can make a value whose repr is endless
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 300
 _SHOWN.maxlevel, _SHOWN.maxdict, _SHOWN.maxlist = 2, 10, 10
 
 
 class Settings(BaseModel):
-    """A frozen group of settings that refuses names it does not know."""
+    """A frozen group of settings that refuses unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def part(self, kind: type[Model]) -> Model:
-        """These settings as ones of a class that they extend, without what is their own."""
+        """These settings as an instance of a class that they extend, without the additional ones."""
         return kind.model_validate({name: getattr(self, name) for name in kind.model_fields})
 
 
 def read_text(path: Path, what: str) -> str:
-    """The text of a file that somebody wrote for Gradus; `what` is what it should be.
+    """The text of a user's file; `what` says what it should contain, for the error message.
 
     Raises:
-        ConfigError: It may not be read, or is not UTF-8.
+        ConfigError: It cannot be read, or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def read_text(path: Path, what: str) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
+    """The mapping in a YAML file.
 
     Raises:
         ConfigError: The file is missing, not UTF-8, not YAML, or no mapping.
@@ -78,7 +78,7 @@ def load(path: Path, model: type[Model], section: str | None = None) -> Model:
 
 
 def changed(settings: Model, changes: Mapping[str, Any], field: str, path: Path) -> Model:
-    """Settings with some of them replaced; `field` of `path` is where the changes stand.
+    """Settings with some of them replaced; the changes are from `field` in `path`.
 
     Raises:
         ConfigError: A change is unknown or out of bounds.
@@ -90,7 +90,7 @@ def changed(settings: Model, changes: Mapping[str, Any], field: str, path: Path)
 
 
 def _found(error: Exception) -> str:
-    """What is wrong and where, on one line."""
+    """The problem and its place, on one line."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         return f"{error.problem} in line {mark.line + 1}, column {mark.column + 1}"
@@ -98,7 +98,7 @@ def _found(error: Exception) -> str:
 
 
 def explain(error: ValidationError, section: str | None, path: Path) -> str:
-    """The first problem in one sentence, the number of others behind it."""
+    """The first problem in one sentence, with the number of others."""
     first, *others = error.errors()
     field = ".".join(str(part) for part in (*([section] if section else []), *first["loc"]))
     message = first["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""Settings of the pipeline (params/pipeline.yaml): what all runs share, what some change, when a challenger wins."""
+"""Settings of the pipeline (params/pipeline.yaml): what all runs share, what some change, and the gate."""
 
 from typing import Any, Literal
 
@@ -11,24 +11,24 @@ from components.params.workload import SplitShares
 
 
 class RunParams(Settings):
-    """What a run does otherwise than its workload, profile and ladder say; a run without an entry changes nothing."""
+    """What a run changes in the settings of its workload, profile and ladder; without an entry nothing."""
 
-    ladder: str = Field(default="standard", description="Of params/ladders/, where the command names none.")
+    ladder: str = Field(default="standard", description="A ladder of params/ladders/, if the command names none.")
     rungs: dict[str, dict[str, Any]] = Field(
-        default={}, description="Rung → what differs from the settings that profile and ladder give it."
+        default={}, description="Rung → what differs from its settings in profile and ladder."
     )
     gate: dict[str, Any] = Field(default={}, description="What differs from the pipeline's gate.")
     seed: int | None = Field(default=None, description="None: the pipeline's.")
 
 
 class SliceGateParams(Settings):
-    """When a challenger that is better on the whole is refused for what it does to a slice."""
+    """When a challenger that is better overall is refused because of a slice."""
 
-    alpha: float = Field(default=0.05, gt=0, lt=1, description="Of the tests for slices that got worse, Holm over all.")
+    alpha: float = Field(default=0.05, gt=0, lt=1, description="Of the tests for worse slices, Holm over all of them.")
     margin: float = Field(
-        default=0.1, gt=0, le=1, description="A loss so large must be ruled out on every large slice (95 % interval)."
+        default=0.1, gt=0, le=1, description="Such a loss must be ruled out on every large slice (95 % interval)."
     )
-    large_share: float = Field(default=0.1, gt=0, le=1, description="Of the sealed split, from which a slice is large.")
+    large_share: float = Field(default=0.1, gt=0, le=1, description="Share of the sealed split of a large slice.")
 
 
 class GateParams(Settings):
@@ -38,19 +38,19 @@ class GateParams(Settings):
         default="superiority", description="Better than the champion, or not worse by the margin."
     )
     measure: Literal["accuracy", "score"] = Field(
-        default="accuracy", description="Answers that are right in whole (McNemar), or mean scores (permutation)."
+        default="accuracy", description="Entirely right answers (McNemar), or mean scores (permutation)."
     )
     margin: float = Field(
-        default=0.02, gt=0, lt=1, description="Gain worth finding (superiority), or loss that is tolerated."
+        default=0.02, gt=0, lt=1, description="Gain worth detecting (superiority), or tolerated loss."
     )
     power: float = Field(
-        default=0.9, gt=0, lt=1, description="Chance to find such a gain with the examples that the gate asks for."
+        default=0.9, gt=0, lt=1, description="To detect such a gain, for the number of examples that the gate asks for."
     )
     alpha: float = Field(
-        default=0.05, gt=0, lt=1, description="Two-sided, at the first look at a sealed split; the later ones share it."
+        default=0.05, gt=0, lt=1, description="Two-sided, for the first look at a sealed split; later looks share it."
     )
     looks: int = Field(default=10, ge=1, description="Challenges that one sealed split may decide.")
-    min_delta: float = Field(default=0.0, description="Least gain that was measured, in [−1, 1].", ge=-1, le=1)
+    min_delta: float = Field(default=0.0, description="Least measured gain, in [−1, 1].", ge=-1, le=1)
     min_validity: float = Field(default=0.95, ge=0, le=1)
     min_examples: int = Field(default=200, ge=1)
     max_latency_ms_p95: float | None = Field(default=None, gt=0, description="None: no bound.")
@@ -59,20 +59,20 @@ class GateParams(Settings):
 
 
 class WatchParams(Settings):
-    """How a window of production is compared with what the champion was made from."""
+    """How a window of production is compared with the champion's usual answers."""
 
     window_hours: float = Field(default=24.0, gt=0, description="How far back a window reaches at most.")
-    window_rows: int = Field(default=1000, ge=50, description="Answers of a window; of more, a sample of so many.")
+    window_rows: int = Field(default=1000, ge=50, description="Most answers of a window; of more, a sample is taken.")
     min_rows: int = Field(default=200, ge=30, description="With fewer answers a window is not judged.")
     false_alarms: float = Field(
         default=0.002, gt=0, lt=0.5,
-        description="Share of windows without drift that may be called drifted, by any look at their answers.",
+        description="Share of windows without drift that any look may report as drifted.",
     )  # fmt: skip
     weeks: int = Field(
         default=2, ge=0, le=8,
         description="First weeks in service whose same hours a window is compared with; 0: always with the data.",
     )  # fmt: skip
-    resamples: int = Field(default=2000, ge=100, description="Of the reference, to see how far chance goes.")
+    resamples: int = Field(default=2000, ge=100, description="Resamples of the reference, to set limits by chance.")
     embedding_columns: int = Field(default=8, ge=0, description="Principal components of the inputs' embeddings.")
 
     @model_validator(mode="after")
@@ -83,15 +83,15 @@ class WatchParams(Settings):
 
 
 class HarvestParams(Settings):
-    """Which answers of production join the data, and which split each of them serves."""
+    """Which of production's answers join the data, and in which split."""
 
     window_hours: float = Field(default=168.0, gt=0, description="How far back answers are looked for.")
     min_examples: int = Field(default=100, ge=1, description="With fewer answers nothing is retrained.")
-    min_score: float = Field(default=1.0, gt=0, le=1, description="Of an uncorrected answer that counts as right.")
+    min_score: float = Field(default=1.0, gt=0, le=1, description="Score from which an uncorrected answer is right.")
     most_corrected: int = Field(default=2000, ge=0, description="Corrected answers, at most.")
-    most_scored: int = Field(default=1000, ge=0, description="Answers that were scored as right, at most.")
+    most_scored: int = Field(default=1000, ge=0, description="Answers scored as right, at most.")
     most_by_sender: int = Field(
-        default=500, ge=0, description="By the word of one sender, who is no reviewer; the anonymous are one."
+        default=500, ge=0, description="From feedback of one sender who is no reviewer; all anonymous ones are one."
     )
     splits: SplitShares = SplitShares(dev=0.1, test=0.15, sealed=0.2)
 
@@ -101,24 +101,23 @@ class ReleaseParams(Settings):
 
     approval: bool | None = Field(
         default=None,
-        description="A person has to say yes in Prefect's pages first; None: where feedback is open, without API keys.",
+        description="Whether a person must approve in Prefect's UI; None: only if feedback is open, without API keys.",
     )
-    canary_answers: int = Field(default=200, ge=1, description="That the canary and the champion each give at least.")
-    canary_customers: int = Field(default=30, ge=10, description="That each of them answers at least.")
+    canary_answers: int = Field(default=200, ge=1, description="Least answers of the canary and of the champion.")
+    canary_customers: int = Field(default=30, ge=10, description="Least customers of the canary and of the champion.")
     canary_labelled: int = Field(
-        default=100, ge=1, description="Of each one's answers, drawn (serving.labelling) and labelled, at least."
+        default=100, ge=1, description="Least labelled answers of either, drawn by serving.labelling."
     )
-    canary_hours: float = Field(default=24.0, gt=0, description="After which a release waits no longer by itself.")
+    canary_hours: float = Field(default=24.0, gt=0, description="After which a release stops waiting by itself.")
     judged_by: Literal["right", "valid"] = Field(
         default="right",
-        description="Whether labels of a random sample must show a canary to be no worse, or valid answers and "
-        "failures suffice.",
+        description="Whether labels of a random sample must show that a canary is no worse, or valid answers suffice.",
     )
-    margin: float = Field(default=0.05, gt=0, lt=1, description="A loss so large must be ruled out.")
+    margin: float = Field(default=0.05, gt=0, lt=1, description="Such a loss must be ruled out.")
     alpha: float = Field(
         default=0.05, gt=0, lt=0.5,
-        description="Of canaries worse by the margin that may be promoted, and of equal ones that may be withdrawn, at "
-        "any of the looks.",
+        description="Probability, over all looks, that a canary worse by the margin is promoted, or that an equal one "
+        "is withdrawn.",
     )  # fmt: skip
 
 
@@ -127,12 +126,12 @@ class RecordParams(Settings):
 
     rows: int = Field(
         default=50, ge=0, le=10_000,
-        description="Test examples that each rung's run shows answer by answer; the same ones for all rungs.",
+        description="Test examples whose answers each rung's run shows; the same ones for all rungs.",
     )  # fmt: skip
 
 
 class RetentionParams(Settings):
-    """What `gradus prune` lets go, by age in days or by number; None keeps everything."""
+    """What `gradus prune` keeps, by age in days or by number; None keeps everything."""
 
     lake_days: float | None = Field(default=365.0, gt=0, description="Of traces, feedback and scores in the lake.")
     trace_days: float | None = Field(default=90.0, gt=0, description="Of traces in MLflow.")
@@ -140,20 +139,20 @@ class RetentionParams(Settings):
     compared_days: float | None = Field(default=90.0, gt=0, description="Of answers kept for `gradus compare`.")
     branches: int | None = Field(default=10, ge=0, description="Newest branches of retrainings of each workload.")
     versions: int | None = Field(default=10, ge=1, description="Newest registered versions without an alias.")
-    dvc_cache: bool = Field(default=True, description="Drop from DVC's cache what no branch or tag names.")
+    dvc_cache: bool = Field(default=True, description="Delete from DVC's cache what no branch or tag refers to.")
 
 
 class RetrainingParams(Settings):
-    """When production's own answers make a new candidate."""
+    """When production's answers are used to train a new candidate."""
 
-    cooldown_hours: float = Field(default=24.0, ge=0, description="After a retraining, until drift starts another one.")
+    cooldown_hours: float = Field(default=24.0, ge=0, description="After a retraining, until drift may start another.")
     push: bool = Field(default=False, description="Send branches to git's remote and production's answers to DVC's.")
     harvest: HarvestParams = HarvestParams()
     release: ReleaseParams = ReleaseParams()
 
 
 class Pipeline(Settings):
-    """What all runs share, and what some of them do otherwise."""
+    """What all runs share, and what some of them change."""
 
     seed: int
     runs: dict[str, RunParams] = Field(

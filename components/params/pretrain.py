@@ -39,7 +39,7 @@ class CurriculumParams(Settings):
     """What is taught, and how fast it becomes hard."""
 
     weights: dict[str, float] = Field(min_length=1, description="Relative frequency of each skill.")
-    full_difficulty_at: float = Field(gt=0, le=1, description="Share of training after which nothing is withheld.")
+    full_difficulty_at: float = Field(gt=0, le=1, description="Share of training after which difficulty is full.")
     most_messages: int = Field(ge=1, le=8, description="Messages that share one prompt in a lesson.")
 
 
@@ -69,7 +69,7 @@ class RoughCurriculumParams(CurriculumParams):
 
 
 class PretrainParams(Settings):
-    """Everything that decides the base model's first training, from a seed."""
+    """All settings of the base model's first training, from a seed."""
 
     seed: int
     tokenizer: TokenizerParams
@@ -83,7 +83,7 @@ class PretrainParams(Settings):
 
 
 class MidtrainParams(Settings):
-    """Everything that decides its second, short training, from the weights of the first."""
+    """All settings of its second, short training, from the weights of the first."""
 
     seed: int
     curriculum: RoughCurriculumParams

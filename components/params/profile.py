@@ -17,7 +17,7 @@ class ModelParams(Settings):
     precision: Precision = "auto"
     chat_template_kwargs: dict[str, Any] = Field(
         default={},
-        description="What the chat template is told whenever it is used, as {enable_thinking: false} by Qwen3.",
+        description="Arguments of the chat template, such as {enable_thinking: false} for Qwen3.",
     )
 
 
@@ -39,19 +39,19 @@ class EngineParams(Settings):
 
 
 class ApiParams(Settings):
-    """How an OpenAI-compatible API is called. The key is no setting: it comes from the environment."""
+    """How an OpenAI-compatible API is called. The key is not a setting: it comes from the environment."""
 
     kind: Literal["openai"] = "openai"
     base_url: str | None = Field(default=None, description="None: OPENAI_BASE_URL, or else OpenAI itself.")
     key_variable: str | None = Field(
-        default="OPENAI_API_KEY", description="Environment variable with the key; None for a server that wants none."
+        default="OPENAI_API_KEY", description="Environment variable with the key; None for a server without keys."
     )
-    concurrency: int = Field(default=16, ge=1, description="Requests on the way at the same time.")
+    concurrency: int = Field(default=16, ge=1, description="Requests at the same time.")
     requests_per_minute: float | None = Field(default=None, gt=0, description="Retries included; None: no limit.")
     timeout_s: float = Field(default=60.0, gt=0, description="Of one attempt.")
     max_retries: int = Field(default=5, ge=0, description="After 408, 409, 429, 5xx, timeouts and lost connections.")
     limit_field: Literal["max_completion_tokens", "max_tokens"] = Field(
-        default="max_tokens", description="What the API calls the limit of new tokens."
+        default="max_tokens", description="The API's name for the limit of new tokens."
     )
     omit: tuple[Literal["temperature", "top_p", "seed"], ...] = Field(
         default=(), description="Parameters that the API refuses."
@@ -65,9 +65,9 @@ class LauncherParams(Settings):
     kind: Literal["process", "torch", "accelerate"] = "process"
     processes: int = Field(default=1, ge=1)
     strategy: Literal["ddp", "fsdp2"] = Field(
-        default="ddp", description="A whole copy of the model on each process, or its weights shared out over them."
+        default="ddp", description="A copy of the model in each process, or its weights sharded over them."
     )
-    config: str | None = Field(default=None, description="An accelerate config file, for what is not said here.")
+    config: str | None = Field(default=None, description="An accelerate config file, for other settings.")
 
     @model_validator(mode="after")
     def _has_whom_to_share_with(self) -> "LauncherParams":
@@ -89,12 +89,12 @@ class Profile(Settings):
     prompting: ApiParams | None = Field(
         description="API of the workload's incumbent for prompt rungs; None: the model."
     )
-    dev_examples: int = Field(default=500, ge=1, description="Of dev, that rungs are scored on while they are made.")
-    max_tokens: int = Field(ge=32, description="Of prompt and completion of an example; longer ones are refused.")
+    dev_examples: int = Field(default=500, ge=1, description="Dev examples that rungs are scored on when made.")
+    max_tokens: int = Field(ge=32, description="Of an example's prompt and completion; longer examples are refused.")
     methods: dict[str, dict[str, Any]] = Field(default={}, description="Method → its settings at this scale.")
     launcher: LauncherParams = LauncherParams()
     environment: Environment = Field(
-        default="base", description="Of the stages that open the model: requirements.lock, or requirements-gpu.lock."
+        default="base", description="For stages that open the model: requirements.lock or requirements-gpu.lock."
     )
-    pretrain: PretrainParams | None = Field(default=None, description="Only where the base model is our own.")
+    pretrain: PretrainParams | None = Field(default=None, description="Only for the embedded base model.")
     midtrain: MidtrainParams | None = None

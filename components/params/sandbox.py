@@ -1,6 +1,6 @@
 """Settings of the sandbox in which generated programs run, and of the scorer that tests them.
 
-Decides what a program may use up; how that is enforced, components/scorers/sandbox decides.
+Decides a program's limits; components/scorers/sandbox enforces them.
 """
 
 from typing import Literal
@@ -21,13 +21,13 @@ class SandboxParams(Settings):
         "none_i_trust_the_code: limits only; programs read and write whatever this user may.",
     )
     workers: int = Field(default=2, ge=1, le=256, description="Programs that run at the same time.")
-    cpu_seconds: int = Field(default=2, ge=1, description="Of one program, all of its tests together.")
-    wall_seconds: float = Field(default=10.0, gt=0, description="Longer than cpu_seconds: a busy machine is no fault.")
+    cpu_seconds: int = Field(default=2, ge=1, description="Of one program, for all of its tests together.")
+    wall_seconds: float = Field(default=10.0, gt=0, description="More than cpu_seconds, as the machine may be busy.")
     memory_mb: int = Field(default=512, ge=64, description="Address space, megabytes of 2^20 bytes.")
-    scratch_mb: int = Field(default=16, ge=1, description="Its folder /tmp, empty at the start, in memory.")
+    scratch_mb: int = Field(default=16, ge=1, description="Its folder /tmp, in memory, empty at the start.")
     open_files: int = Field(default=64, ge=16)
-    threads: int = Field(default=16, ge=1, description="Of one program; not enforced for root, memory is.")
-    answer_kb: int = Field(default=1024, ge=1, description="What it returns, all tests together; 2^10 bytes.")
+    threads: int = Field(default=16, ge=1, description="Of one program; not enforced for root, unlike memory.")
+    answer_kb: int = Field(default=1024, ge=1, description="Results of all tests together; 2^10 bytes.")
 
     @model_validator(mode="after")
     def _scratch_fits(self) -> "SandboxParams":
@@ -37,7 +37,7 @@ class SandboxParams(Settings):
 
 
 class UnitTestsParams(Settings):
-    """Where the program stands in the answer, where its tests stand in the evidence, and where it runs."""
+    """Which field of the answer is the program, which evidence has its tests, and the sandbox."""
 
     field: str = Field(default="code", description="Of the answer; its text is Python.")
     evidence: str = Field(default="tests", description='JSON: [{"call": "f", "args": [1], "expected": 2}, …].')

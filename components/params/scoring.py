@@ -1,7 +1,4 @@
-"""Settings of scorers (`scorer` and `sealed_scorer` of a workload's YAML): which ones, how they weigh, how they work.
-
-Decides what a valid setting is; what an answer is worth, each scorer decides with these.
-"""
+"""Settings of scorers (`scorer` and `sealed_scorer` in a workload's YAML): which ones, their weights, how they work."""
 
 from typing import Annotated, Literal
 
@@ -24,16 +21,16 @@ class FieldMatch(Settings):
 
 
 class SqlExecutionParams(Settings):
-    """How a query is judged by what it returns, beside the reference's query on the same databases."""
+    """How a query's results are compared with those of the reference's query on the same databases."""
 
     databases: Imported | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        description="module:function that returns SQL scripts, or files: scripts (.sql) or databases. Several of one "
-        "schema with different contents tell a right query from one that is right by luck."
+        description="module:function that returns SQL scripts, or files: scripts (.sql) or databases. Several with one "
+        "schema and different contents expose queries that are right by luck."
     )
     field: str = Field(default="sql", description="Of the answer and the reference, with the query.")
     dialect: Literal["sqlite", "duckdb"] = "sqlite"
     order: Literal["reference", "always", "never"] = Field(
-        default="reference", description="When rows must come in the same order; reference: where its query orders."
+        default="reference", description="When rows must be in the same order; reference: if its query orders them."
     )
     tolerance: float = Field(default=1e-6, ge=0, description="Between numbers, absolute and relative.")
     time_limit_s: float = Field(default=1.0, gt=0, description="Of one query on one database.")
@@ -43,12 +40,12 @@ class SqlExecutionParams(Settings):
 class JudgeParams(Settings):
     """A model that judges answers by a rubric."""
 
-    model: str = Field(description="The API's name of it; its price is looked up in params/prices.yaml.")
-    rubric: str = Field(description="File with what is good, in words, from the project's root.")
+    model: str = Field(description="The API's name for it; its price is in params/prices.yaml.")
+    rubric: str = Field(description="File with the criteria, relative to the project's root.")
     api: ApiParams
-    scale: int = Field(default=5, ge=2, le=100, description="Marks go from 1 to this; 1 is worth 0, the best 1.")
-    pass_value: float = Field(default=0.75, gt=0, le=1, description="From which an answer passes.")
-    votes: int = Field(default=1, ge=1, description="Verdicts of each answer; their mean counts.")
+    scale: int = Field(default=5, ge=2, le=100, description="Marks go from 1 (value 0) to this (value 1).")
+    pass_value: float = Field(default=0.75, gt=0, le=1, description="Value from which an answer passes.")
+    votes: int = Field(default=1, ge=1, description="Verdicts on each answer; their mean counts.")
     temperature: float = Field(default=0.0, ge=0, description="Above 0, votes differ.")
     max_new_tokens: int = Field(default=256, ge=16)
     sees_reference: bool = Field(default=True, description="The judge is shown the reference answer.")
@@ -62,7 +59,7 @@ class JudgeParams(Settings):
 
 
 class TextRules(Settings):
-    """What a text must be like; each rule that is given counts the same."""
+    """Rules for a text; all given rules have the same weight."""
 
     min_characters: int | None = Field(default=None, ge=0)
     max_characters: int | None = Field(default=None, ge=1)
@@ -87,7 +84,7 @@ class TextRules(Settings):
 
 
 class SimilarityParams(Settings):
-    """How far a free text resembles its reference, by a measure of a kept library; all are in [0, 1]."""
+    """How similar a free text is to its reference, by a standard measure in [0, 1]."""
 
     measure: Literal["chrf", "bleu", "rouge1", "rouge2", "rougeL"] = Field(
         default="chrf",
@@ -95,11 +92,11 @@ class SimilarityParams(Settings):
         "translations. rouge*: words, for summaries; its words are those of a-z and 0-9.",
     )
     field: str = Field(default="answer", description="Of the answer and the reference, with the text.")
-    pass_value: float = Field(default=0.5, gt=0, le=1, description="From which an answer passes.")
+    pass_value: float = Field(default=0.5, gt=0, le=1, description="Value from which an answer passes.")
 
 
 class FormatRulesParams(Settings):
-    """Rules over the whole text of a completion, and over fields of its answer."""
+    """Rules for the whole text of a completion, and for fields of its answer."""
 
     text: TextRules | None = None
     fields: dict[str, TextRules] = Field(default={})
@@ -112,27 +109,27 @@ class FormatRulesParams(Settings):
 
 
 class HttpParams(Settings):
-    """How a reward server of the user's own is asked."""
+    """How the user's own reward server is called."""
 
-    url: str = Field(pattern=r"^https?://", description="Of the endpoint that takes batches.")
+    url: str = Field(pattern=r"^https?://", description="The endpoint that takes batches.")
     secret_variable: str | None = Field(
         default=None, description="Environment variable with the secret that requests are signed with; None: unsigned."
     )
     batch: int = Field(default=64, ge=1, description="Answers in one request.")
-    concurrency: int = Field(default=4, ge=1, description="Requests on the way at the same time.")
+    concurrency: int = Field(default=4, ge=1, description="Requests at the same time.")
     timeout_s: float = Field(default=30.0, gt=0, description="Of one attempt.")
     max_retries: int = Field(default=3, ge=0, description="After 429, 5xx, timeouts and lost connections.")
 
 
 class TrajectoryParams(Settings):
-    """How an agent's tries are judged beside their references: calls, what must be said, calls that must be made."""
+    """How an agent's tries are compared with their references: required calls, forbidden calls and their order."""
 
     environment: AgentEnvironment = Field(description="The agent's, in which the reference's calls are replayed.")
     forbidden: tuple[str, ...] = Field(default=(), description="Tools that must not be called.")
     before: dict[str, tuple[str, ...]] = Field(
-        default={}, description="Tool → tools of which one must be called before, with the same first argument."
+        default={}, description="Tool → tools of which one must be called first, with the same first argument."
     )
-    spare_calls: int = Field(default=2, ge=0, description="Calls beyond the reference's that cost nothing.")
+    spare_calls: int = Field(default=2, ge=0, description="Calls beyond the reference's that are not penalised.")
 
 
 OF_TRIES = ("final_state", "said", "calls", "efficiency")  # scorers of an agent's tries
@@ -144,10 +141,10 @@ class ScorerParams(Settings):
 
     weighted: dict[str, Annotated[float, Field(gt=0)]] = Field(min_length=1)
     gates: tuple[str, ...] = Field(
-        default=(), description="Those of `weighted` that have to pass before the others are asked and credited."
+        default=(), description="Those of `weighted` that must pass before the others are called and counted."
     )
     max_failed_share: float = Field(
-        default=0.02, ge=0, le=1, description="Of the answers that a scorer cannot decide; beyond it a stage stops."
+        default=0.02, ge=0, le=1, description="Share of answers that a scorer may fail on before a stage stops."
     )
     fields: dict[str, FieldMatch] = Field(default={})
     sql_execution: SqlExecutionParams | None = None

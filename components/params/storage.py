@@ -1,4 +1,4 @@
-"""Settings of storage (params/storage.yaml): where files and records lie that several machines share."""
+"""Settings of storage (params/storage.yaml): where files and records are kept that several machines share."""
 
 import re
 from typing import Annotated
@@ -12,7 +12,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def _bucket(address: str) -> str:
-    """An address of S3: a bucket, and a path in it that is not empty, so that a bucket can be shared."""
+    """Check an S3 address: a bucket and a non-empty path in it, so that a bucket can be shared."""
     parts = urlsplit(address)
     path = parts.path.strip("/")
     if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc) or not path or parts.query or parts.fragment:
@@ -23,7 +23,7 @@ def _bucket(address: str) -> str:
 
 
 def _database(address: str) -> str:
-    """An address of PostgreSQL without what only the environment may say."""
+    """Check a PostgreSQL address, without what must come from the environment."""
     parts = urlsplit(address)
     if parts.password is not None:
         raise ValueError("expected no password in it: it comes from the variable PGPASSWORD, or from ~/.pgpass")
@@ -32,12 +32,12 @@ def _database(address: str) -> str:
         raise ValueError("expected postgresql://USER@HOST:PORT/DATABASE")
     if "/" in name or parts.query or parts.fragment:
         raise ValueError("expected nothing behind the database: PGSSLMODE and the like come from the environment")
-    _ = parts.port  # raises where it is no number of a port
+    _ = parts.port  # raises if it is no port number
     return f"postgresql://{parts.netloc}/{name}"
 
 
 def _endpoint(address: str) -> str:
-    """An address of HTTP without a login."""
+    """Check an HTTP address without a login."""
     parts = urlsplit(address)
     if parts.password is not None or parts.username is not None:
         raise ValueError("expected no login in it: keys come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
@@ -60,7 +60,7 @@ class S3Params(Settings):
 
 
 class StorageParams(Settings):
-    """Where files and records lie; None: in the project's folder."""
+    """Where files and records are kept; None: in the project's folder."""
 
     data: Bucket | None = Field(default=None, description="DVC's remote.")
     artifacts: Bucket | None = Field(default=None, description="Files of MLflow's runs and models.")
@@ -71,12 +71,12 @@ class StorageParams(Settings):
 
     @property
     def buckets(self) -> dict[str, str]:
-        """Setting → address, of those on S3."""
+        """Setting → address of those on S3."""
         kept = {"data": self.data, "artifacts": self.artifacts, "lake": self.lake}
         return {name: address for name, address in kept.items() if address}
 
     @property
     def databases(self) -> dict[str, str]:
-        """Setting → address, of those on PostgreSQL."""
+        """Setting → address of those on PostgreSQL."""
         kept = {"record": self.record, "flows": self.flows}
         return {name: address for name, address in kept.items() if address}

@@ -24,7 +24,7 @@ class Columns(Settings):
 
     input: tuple[str, ...] = Field(min_length=1, description="Columns that prompts may refer to.")
     output: dict[str, str] = Field(min_length=1, description="Field of the answer → column with the demonstration.")
-    reference: dict[str, str] = Field(default={}, description="Field → column with gold, where it is another column.")
+    reference: dict[str, str] = Field(default={}, description="Field → column with gold, if it is another column.")
     id: str | None = None
     group: str | None = Field(default=None, description="Rows of one group stay in one split.")
     slices: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class SplitShares(Settings):
 
 
 class Shares(SplitShares):
-    """Of the rows that no file assigns to a split, drawn with a seed."""
+    """Shares of the rows that no file assigns to a split, drawn with a seed."""
 
     seed: int = 0
 
@@ -92,17 +92,17 @@ class ValidationParams(Settings):
     max_input_characters: int = Field(default=20_000, ge=1)
     leakage: Literal["remove", "report"] = Field(
         default="remove",
-        description="Of rows that a source put on two sides itself, or gives twice: refuse those outside of the "
-        "stricter split, or keep a published split as it is and say how many rows of it are elsewhere too.",
+        description="For rows that a source has in two splits or twice: keep them only in the stricter split, or keep "
+        "a published split as it is and report how many of its rows are in others.",
     )
     rare_label_share: float = Field(default=0.002, ge=0, le=1, description="Rarer labels cause a warning.")
     conflicting_inputs: ConflictingInputs = Field(
         default="first",
-        description="Of rows with one input and different answers: the first stays, none does, or they count among the "
-        "refused rows, as do those with the same answer.",
+        description="For rows with the same input and different answers: keep the first, keep none, or count them as "
+        "refused rows, like those with the same answer.",
     )
     mend_labels: bool = Field(
-        default=False, description="Labels that differ in form, invisible characters or case become the commonest."
+        default=False, description="Labels that differ only in Unicode form, invisible characters or case are merged."
     )
 
 
@@ -114,7 +114,7 @@ class Traffic(Settings):
 
 
 class MustPass(Settings):
-    """A case that every version has to answer right, whatever it gains elsewhere."""
+    """A case that every version must answer right, even if it gains elsewhere."""
 
     name: str = Field(pattern=r"^[\w-]+$")
     input: dict[str, str]
@@ -130,26 +130,26 @@ class Workload(Settings):
     simulated: bool = False
     source: Source
     output: dict[str, Any] = Field(
-        description="JSON Schema (2020-12) of the answer: of an object, or of a value that stands alone (a label, a "
-        "text, a list), which is read as the field `answer`."
+        description="JSON Schema (2020-12) of the answer: of an object, or of a single value (a label, a text, a "
+        "list), which is read as the field `answer`."
     )
     prompts: tuple[str, ...] = Field(min_length=1, description="Versions under params/prompts/<name>/, in order.")
     constrained: tuple[str, ...] = Field(
         default=(),
-        description="Those of `prompts` whose answers are held to `output` while they are written (`response_format`).",
+        description="Those of `prompts` whose answers are constrained to `output` (`response_format`).",
     )
     trained_prompt: str
     agent: AgentParams | None = Field(
-        default=None, description="What an agent works in; None: a task is one question with one answer."
+        default=None, description="An agent's environment and limits; None: each example is a question with an answer."
     )
     scorer: ScorerParams
     sealed_scorer: ScorerParams | None = Field(
-        default=None, description="What RL is watched by, and never rewarded with."
+        default=None, description="The scorer that watches RL and never rewards it."
     )
     probes: ProbeParams = ProbeParams()
     slices: tuple[str, ...] = ()
     must_pass: tuple[MustPass, ...] = Field(
-        default=(), description="Cases that the gate refuses a challenger for, whichever of them it breaks."
+        default=(), description="Cases of which a challenger must not fail any at the gate."
     )
     harvest: tuple[str, ...] = Field(
         default=(), description="Files of production's answers under data/<name>/harvest/ that joined the data."
