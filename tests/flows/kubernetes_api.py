@@ -91,7 +91,7 @@ class Api:
         environment = {key: os.environ[key] for key in KEPT if key in os.environ} | self.image
         for source in container.get("envFrom", ()):
             environment |= self.secrets[source["secretRef"]["name"]]
-        environment |= {one["name"]: one["value"] for one in container["env"]}
+        environment |= {each["name"]: each["value"] for each in container["env"]}
         environment |= {"HOME": str(folder), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"}
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -134,13 +134,13 @@ def serving(api: Api) -> Generator[str]:
             if self.refused():
                 return
             path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
-            if (found := JOBS.fullmatch(path)) and found[2]:
-                job = api.jobs.get(found[2])
+            if (result := JOBS.fullmatch(path)) and result[2]:
+                job = api.jobs.get(result[2])
                 self.answer(200 if job else 404, job or {"kind": "Status", "code": 404})
-            elif (found := PODS.fullmatch(path)) and found[2]:
-                (pod,) = [one for pods in api.pods.values() for one in pods if one.name == found[2]]
+            elif (result := PODS.fullmatch(path)) and result[2]:
+                (pod,) = [each for pods in api.pods.values() for each in pods if each.name == result[2]]
                 self.answer(200, pod.log)
-            elif found:
+            elif result:
                 job = query["labelSelector"][0].removeprefix("job-name=")
                 items = [
                     {"metadata": {"name": pod.name, "creationTimestamp": pod.made}} for pod in api.pods.get(job, ())
@@ -157,12 +157,12 @@ def serving(api: Api) -> Generator[str]:
             self.answer(201 if made else 409, made or {"kind": "Status", "code": 409, "reason": "AlreadyExists"})
 
         def do_DELETE(self) -> None:
-            found = JOBS.fullmatch(urlsplit(self.path).path)
-            assert found
+            result = JOBS.fullmatch(urlsplit(self.path).path)
+            assert result
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if self.refused():
                 return
-            job = api.jobs.pop(found[2], None)
+            job = api.jobs.pop(result[2], None)
             self.answer(200 if job else 404, {"kind": "Status", "status": "Success"})
 
         def log_message(self, format: str, *args: Any) -> None:

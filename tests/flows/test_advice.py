@@ -43,8 +43,8 @@ def test_a_version_is_made_again_with_the_same_weights(climbed: Project) -> None
     again = climbed.folder / "state" / "reproduce" / "triage-1" / "artifacts" / "triage-nano"
     for rung in ("sft", "grpo"):  # whichever rung was registered
         weights = [folder / "rungs" / rung / "artifact" / "model.safetensors" for folder in (climbed.artifacts, again)]
-        one, other = (hashlib.sha256(path.read_bytes()).hexdigest() for path in weights)
-        assert one == other
+        first, other = (hashlib.sha256(path.read_bytes()).hexdigest() for path in weights)
+        assert first == other
 
 
 @pytest.mark.slow

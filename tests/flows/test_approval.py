@@ -34,8 +34,8 @@ def asked(words: dict[str, Any]) -> Judged | None:
     def release() -> list[Judged | None]:
         return [refused(VERSION)]
 
-    found: list[Judged | None] = []
-    thread = threading.Thread(target=lambda: found.extend(release()))
+    result: list[Judged | None] = []
+    thread = threading.Thread(target=lambda: result.extend(release()))
     thread.start()
     ends = time.monotonic() + 60
     with get_client(sync_client=True) as client:
@@ -46,7 +46,7 @@ def asked(words: dict[str, Any]) -> Judged | None:
             paused = [run for run in client.read_flow_runs() if run.state and run.state.is_paused()]
         client.resume_flow_run(paused[0].id, run_input=words)
     thread.join(60)
-    return found[0]
+    return result[0]
 
 
 def test_a_person_who_says_yes_lets_it_go_on() -> None:

@@ -46,9 +46,9 @@ ROWS = [
 @pytest.fixture
 def project(make_project: Callable[[], Project], monkeypatch: pytest.MonkeyPatch) -> Project:
     """The small project as the current folder."""
-    found = make_project()
-    monkeypatch.chdir(found.folder)
-    return found
+    result = make_project()
+    monkeypatch.chdir(result.folder)
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +80,9 @@ def add_workload(project: Project) -> None:
     project.set("workloads/shop.yaml", WORKLOAD)
 
 
-def write(file: Path, header: list[str], found: list[list[str]]) -> None:
+def write(file: Path, header: list[str], given: list[list[str]]) -> None:
     with file.open("w", encoding="utf-8", newline="") as out:
-        csv.writer(out).writerows([header, *found])
+        csv.writer(out).writerows([header, *given])
 
 
 def refusal(load: Callable[[], Any], kind: type[GradusError] = GradusError) -> str:
@@ -179,8 +179,8 @@ def test_a_model_folder_that_is_none_is_refused_before_the_climb(project: Projec
     (project.folder / "models" / "nano" / "tokenizer.json").unlink()
     result = project.climb()
     assert (result.returncode, result.stdout) == (2, "")
-    told = "gradus: model.path: expected tokenizer.json in the model folder, found none (models/nano) "
-    assert result.stderr == f"{told}(params/profiles/nano.yaml)\n"
+    reported = "gradus: model.path: expected tokenizer.json in the model folder, found none (models/nano) "
+    assert result.stderr == f"{reported}(params/profiles/nano.yaml)\n"
     assert not (project.folder / "artifacts").exists()
 
 

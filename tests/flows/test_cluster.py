@@ -272,7 +272,7 @@ def test_stages_of_the_cluster_leave_what_local_ones_leave_and_are_done_once(
         assert (first.artifacts / "rungs/classical/result.json").is_file()
         assert do(local, local.environment, "local", "data", "audit")[0] == 0
         assert made(first) == made(local) and "data/train.jsonl" in made(first)
-        for name in (".dvc/config.local", *(f"{POOLS}/{one}.json" for one in CLASSES)):
+        for name in (".dvc/config.local", *(f"{POOLS}/{each}.json" for each in CLASSES)):
             (second.folder / name).write_text((first.folder / name).read_text(encoding="utf-8"), encoding="utf-8")
         code, said = do(second, environment | {"PYTHONPATH": str(second.folder)}, "k8s", *stages)
         assert code == 0, said

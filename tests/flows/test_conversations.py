@@ -59,20 +59,20 @@ def test_conversations_of_the_server_become_tries_that_can_be_trained_on(
     lake: Lake, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    told = run(app, ["agent", "harvest", "desk", "--to", "tries.jsonl"])
-    assert told.exit_code == 0, told.output
-    assert "2 of 2 conversations with 9 turns of desk: tries.jsonl" in told.output
-    called, talked = sorted(read_trajectories(Path("tries.jsonl")), key=lambda one: -one.tool_calls)
+    reported = run(app, ["agent", "harvest", "desk", "--to", "tries.jsonl"])
+    assert reported.exit_code == 0, reported.output
+    assert "2 of 2 conversations with 9 turns of desk: tries.jsonl" in reported.output
+    called, talked = sorted(read_trajectories(Path("tries.jsonl")), key=lambda each: -each.tool_calls)
     assert (called.turns, called.tool_calls, called.stop_reason, called.reward) == (5, 4, "imported", None)
     assert (talked.turns, talked.tool_calls, talked.stop_reason, talked.reward) == (4, 0, "completed", 1.0)
     assert {tool.name for tool in called.tools} == {tool.name for tool in SPEC.tools}
-    assert "@mail.example" not in json.dumps([one.model_dump() for one in (called, talked)])
+    assert "@mail.example" not in json.dumps([each.model_dump() for each in (called, talked)])
     tokenizer: Any = AutoTokenizer.from_pretrained(ROOT / "models" / "nano")
-    for row, one in zip(encode_trajectories(tokenizer, [called, talked], 4096), (called, talked), strict=True):
+    for row, trajectory in zip(encode_trajectories(tokenizer, [called, talked], 4096), (called, talked), strict=True):
         trained = tokenizer.decode([id for id, own in zip(row.ids, row.sampled, strict=True) if own])
-        assert trained.count("<|im_end|>") == one.turns
+        assert trained.count("<|im_end|>") == trajectory.turns
     assert run(app, ["agent", "harvest", "desk", "--to", "right.jsonl", "--least", "1"]).exit_code == 0
-    assert [one.reward for one in read_trajectories(Path("right.jsonl"))] == [1.0]
+    assert [trajectory.reward for trajectory in read_trajectories(Path("right.jsonl"))] == [1.0]
 
 
 def test_a_conversation_without_its_tools_schemas_is_left_out_by_its_name(
@@ -86,6 +86,6 @@ def test_a_conversation_without_its_tools_schemas_is_left_out_by_its_name(
         finish_reason="stop", usage=Usage(input_tokens=1, output_tokens=1), latency_ms=1.0, valid=True,
     )  # fmt: skip
     Lake(tmp_path / "state" / "lake").store("s", [trace.model_dump_json()])
-    told = run(app, ["agent", "harvest", "desk", "--to", "tries.jsonl"])
-    assert "found none of 'look' (chatcmpl-7#0)" in re.sub(r"\s+", " ", told.output)
-    assert "0 of 1 conversations" in told.output and Path("tries.jsonl").read_text(encoding="utf-8") == ""
+    reported = run(app, ["agent", "harvest", "desk", "--to", "tries.jsonl"])
+    assert "found none of 'look' (chatcmpl-7#0)" in re.sub(r"\s+", " ", reported.output)
+    assert "0 of 1 conversations" in reported.output and Path("tries.jsonl").read_text(encoding="utf-8") == ""

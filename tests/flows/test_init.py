@@ -75,9 +75,9 @@ def test_a_role_that_is_none_is_refused_by_name(folder: Path) -> None:
         ("note=boss", "expected a role of"),
         ("no=leave", "expected a column"),
     ):
-        found = run(folder, "--yes", "--role", role)
-        assert (found.returncode, found.stderr.count("\n")) == (2, 1)
-        assert message in found.stderr
+        result = run(folder, "--yes", "--role", role)
+        assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+        assert message in result.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")

@@ -81,9 +81,9 @@ class Refused:
 def refused(again: Climb) -> Refused:
     before = again.project.stages()
     again.project.set("workloads/triage.yaml", {"validation": {"max_input_characters": 5}})
-    found = climb(again.project)
+    result = climb(again.project)
     again.project.set("workloads/triage.yaml", {"validation": {"max_input_characters": 20_000}})
-    return Refused(found, before)
+    return Refused(result, before)
 
 
 @pytest.fixture(scope="module")
@@ -196,17 +196,17 @@ def test_other_rl_settings_concern_the_rl_stage_and_no_earlier_one(retuned: Proj
 
 @pytest.mark.slow
 def test_other_rl_settings_run_rl_and_what_follows_again(again: Climb, retuned: Project) -> None:
-    found = climb(retuned)
-    assert found.code == 0, found.error
-    ran = {stage for stage in found.stages if found.stages[stage] != again.stages[stage]}
+    result = climb(retuned)
+    assert result.code == 0, result.error
+    ran = {stage for stage in result.stages if result.stages[stage] != again.stages[stage]}
     assert ran == {"rung-grpo", "answer-grpo", "evaluate", "gate", "report"}
 
 
 def test_a_stage_that_fails_ends_the_climb_in_one_sentence(refused: Refused) -> None:
-    found = refused.climb
-    assert (found.code, found.out) == (2, "")
-    assert "Traceback" not in found.error
-    (sentence,) = re.findall(r"^gradus: .*", found.error, flags=re.MULTILINE)
+    result = refused.climb
+    assert (result.code, result.out) == (2, "")
+    assert "Traceback" not in result.error
+    (sentence,) = re.findall(r"^gradus: .*", result.error, flags=re.MULTILINE)
     assert "validation.max_quarantined_share" in sentence and "input has" in sentence
-    assert found.error.rstrip().endswith(sentence)
-    assert found.stages == {stage: done for stage, done in refused.before.items() if stage != "data"}
+    assert result.error.rstrip().endswith(sentence)
+    assert result.stages == {stage: done for stage, done in refused.before.items() if stage != "data"}

@@ -61,7 +61,7 @@ def test_a_sockets_path_is_never_too_long(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert socket_path(Path("/p")) == Path("/p/state/up/control.sock")
     long = [socket_path(Path("/", "x" * length)) for length in (80, 200)]
-    assert len({*long}) == 2 and all(one.parent == tmp_path / f"gradus-{os.getuid()}" for one in long)
+    assert len({*long}) == 2 and all(each.parent == tmp_path / f"gradus-{os.getuid()}" for each in long)
     # Counted in bytes: an umlaut has two.
     assert socket_path(Path("/", "ü" * ((MOST_SOCKET_BYTES - 20) // 2 + 5))).parent == long[0].parent
     long[0].parent.chmod(0o755)
@@ -115,10 +115,10 @@ def test_a_proxy_is_not_asked_for_loopback(make_project: Callable[[], Project]) 
 
 def test_loopback_goes_through_no_proxy_whatever_else_is_set() -> None:
     for given in ({}, {"NO_PROXY": "intern.example"}, {"no_proxy": "intern.example, localhost"}):
-        found = straightened(given)
-        assert found["NO_PROXY"] == found["no_proxy"]
-        assert {"127.0.0.1", "localhost", "::1"} <= set(found["NO_PROXY"].split(","))
-        assert ("intern.example" in found["NO_PROXY"]) is bool(given)
+        result = straightened(given)
+        assert result["NO_PROXY"] == result["no_proxy"]
+        assert {"127.0.0.1", "localhost", "::1"} <= set(result["NO_PROXY"].split(","))
+        assert ("intern.example" in result["NO_PROXY"]) is bool(given)
 
 
 def test_stages_start_the_python_that_runs() -> None:
@@ -134,11 +134,11 @@ def test_a_command_needs_no_activated_environment(make_project: Callable[[], Pro
 
 
 def test_a_prefect_that_does_not_answer_is_one_sentence(project: Project) -> None:
-    for address, found in (("http://127.0.0.1:9/api", "Connection refused"), ("nonsense", "protocol")):
+    for address, actual in (("http://127.0.0.1:9/api", "Connection refused"), ("nonsense", "protocol")):
         result = gradus(project, "score", "triage", PREFECT_API_URL=address)
         assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr.startswith("gradus: expected Prefect's server at PREFECT_API_URL, found ")
-        assert found in result.stderr and result.stderr.count("\n") == 1
+        assert actual in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_a_home_of_prefect_that_cannot_be_made_is_one_sentence(project: Project) -> None:

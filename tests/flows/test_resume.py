@@ -57,8 +57,8 @@ def work(project: Project) -> Path:
 
 def checkpoint(project: Project) -> int:
     """The step of the last whole checkpoint of SFT, 0 where there is none."""
-    found = work(project).glob("checkpoint-*/trainer_state.json")
-    return max((int(path.parent.name.rpartition("-")[2]) for path in found), default=0)
+    result = work(project).glob("checkpoint-*/trainer_state.json")
+    return max((int(path.parent.name.rpartition("-")[2]) for path in result), default=0)
 
 
 def is_free(lock: Path) -> bool:
@@ -73,9 +73,9 @@ def is_free(lock: Path) -> bool:
 
 def first_step_shown(output: str) -> int:
     """Where the progress bar of SFT began."""
-    found = re.search(rf"train: .*?\| (\d+)/{STEPS} \[", output)
-    assert found, output
-    return int(found[1])
+    result = re.search(rf"train: .*?\| (\d+)/{STEPS} \[", output)
+    assert result, output
+    return int(result[1])
 
 
 def test_what_was_done_before_the_kill_is_recorded_and_nothing_else(killed: Killed) -> None:

@@ -58,8 +58,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for days, name in ((400, STAYS), (0, GONE)):
         at = time.time() - days * DAY
         names = (name, f"{name}-1", f"{name}~shadow")
-        told = [Feedback(trace_id=one, at=at, workload="shop", score=1.0) for one in names]
-        lines = [one.model_dump_json() for one in (*(trace(one, at) for one in names), *told)]
+        reported = [Feedback(trace_id=each, at=at, workload="shop", score=1.0) for each in names]
+        lines = [each.model_dump_json() for each in (*(trace(each, at) for each in names), *reported)]
         Lake(Path("state/lake")).store(name, lines)
         store_traces(name, lines)
     write_jsonl(Path("data/shop/harvest/1.jsonl"), [harvested(GONE), harvested(STAYS)])
@@ -74,7 +74,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def ids() -> list[str]:
-    return sorted(one.id for one in Lake(Path("state/lake")).read(Trace, "shop"))
+    return sorted(each.id for each in Lake(Path("state/lake")).read(Trace, "shop"))
 
 
 def test_a_request_is_forgotten_everywhere_and_what_is_left_is_told(project: Path) -> None:
@@ -87,12 +87,12 @@ def test_a_request_is_forgotten_everywhere_and_what_is_left_is_told(project: Pat
     done = CliRunner().invoke(retention, ["forget", "shop", GONE])
     assert done.exit_code == 0, done.output
     assert ids() == [STAYS, f"{STAYS}-1", f"{STAYS}~shadow"]
-    assert sorted(one.trace_id for one in Lake(Path("state/lake")).read(Feedback, "shop")) == ids()
+    assert sorted(each.trace_id for each in Lake(Path("state/lake")).read(Feedback, "shop")) == ids()
     assert old_traces("shop", time.time() + DAY) == 3
-    assert [one.example.id for one in read_jsonl(Path("data/shop/harvest/1.jsonl"), Harvested)] == [f"P-{STAYS}"]
+    assert [each.example.id for each in read_jsonl(Path("data/shop/harvest/1.jsonl"), Harvested)] == [f"P-{STAYS}"]
     for kind, record in KINDS.items():
         kept = read_jsonl(Path(f"data/shop/harvest/1.{kind}.jsonl"), record)
-        assert [one.example_id for one in kept] == [f"P-{STAYS}"]
+        assert [kept_one.example_id for kept_one in kept] == [f"P-{STAYS}"]
     assert "Not yet: 1 lines in a segment that a server writes" in done.output
     assert "Not removed: artifacts/shop-nano/data/train.jsonl" in done.output
     lake = Lake(Path("state/lake"))
@@ -115,7 +115,7 @@ def test_the_turns_of_a_conversation_that_hold_a_request_go_with_it(project: Pat
     assert f"conversation: 2 requests, {GONE}, {later.id}" in done.output
     assert "lake: 4 traces; MLflow: 4 traces" in done.output
     assert ids() == [STAYS, f"{STAYS}-1", f"{STAYS}~shadow"]
-    assert [one.example.id for one in read_jsonl(Path("data/shop/harvest/1.jsonl"), Harvested)] == [f"P-{STAYS}"]
+    assert [each.example.id for each in read_jsonl(Path("data/shop/harvest/1.jsonl"), Harvested)] == [f"P-{STAYS}"]
 
 
 def test_an_id_that_is_none_is_refused() -> None:
@@ -128,10 +128,10 @@ def test_what_is_old_is_shown_and_goes(project: Path) -> None:
     broken.write_text("x")
     os.utime(broken, (0, 0))
     going = list(all_going("shop", params, time.time()))
-    assert [one.what for one in going] == ["day of the lake", "day of the lake", "traces in MLflow", "set aside"]
+    assert [each.what for each in going] == ["day of the lake", "day of the lake", "traces in MLflow", "set aside"]
     assert len(ids()) == 6
-    for one in going:
-        one.remove()
+    for each in going:
+        each.remove()
     assert ids() == [GONE, f"{GONE}-1", f"{GONE}~shadow"]
     assert old_traces("shop", time.time() + DAY) == 3
     assert not broken.exists()

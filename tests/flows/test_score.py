@@ -33,9 +33,9 @@ def test_scores_are_in_the_lake_and_on_recorded_traces_once(
         )
         for name, text in (("right", RIGHT), ("wrong", RIGHT.replace("low", "high")), ("silent", RIGHT))
     ]  # fmt: skip
-    told = [Feedback(trace_id=name, at=now - 30, workload="triage", corrected=RIGHT) for name in ("right", "wrong")]
+    reported = [Feedback(trace_id=name, at=now - 30, workload="triage", corrected=RIGHT) for name in ("right", "wrong")]
     lake = Lake(project.folder / "state" / "lake")
-    lake.store("1", [record.model_dump_json() for record in (*traces, *told)])
+    lake.store("1", [record.model_dump_json() for record in (*traces, *reported)])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.folder}/state/mlflow.db")
     store_traces("1", [trace.model_dump_json() for trace in traces if trace.id != "right"])
 
@@ -46,7 +46,7 @@ def test_scores_are_in_the_lake_and_on_recorded_traces_once(
     assert "0 scored against a corrected answer, 0 as people scored them, 2 scored before, 1 without" in second.stderr
     assert "New assessments in MLflow: 0." in second.stderr
 
-    assert {one.trace_id: one.passed for one in lake.read(Scored, "triage")} == {"right": True, "wrong": False}
+    assert {each.trace_id: each.passed for each in lake.read(Scored, "triage")} == {"right": True, "wrong": False}
     (said,) = connect().get_trace(mlflow_trace_id("wrong")).info.assessments
     assert (said.name, said.rationale) == ("score", "priority: expected 'low', found 'high'")
 
@@ -72,10 +72,10 @@ def test_a_configured_judge_marks_answers_that_nobody_spoke_of(
         lake.store("1", [trace.model_dump_json()])
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.folder}/state/mlflow.db")
         store_traces("1", [trace.model_dump_json()])
-        found = project.call("flows.cli", "score", "triage")
-    assert found.returncode == 0, found.stderr
-    assert "Of a share of 1: 1 judged, 0 judged before, 0 without a verdict." in found.stderr
-    assert "verdicts cost $0.0001" in found.stderr  # 100 tokens in and 10 out at 0.40 and 1.60 dollars a million
-    assert [(one.source, one.value) for one in lake.read(Scored, "triage")] == [("judge", 1.0)]
+        result = project.call("flows.cli", "score", "triage")
+    assert result.returncode == 0, result.stderr
+    assert "Of a share of 1: 1 judged, 0 judged before, 0 without a verdict." in result.stderr
+    assert "verdicts cost $0.0001" in result.stderr  # 100 tokens in and 10 out at 0.40 and 1.60 dollars a million
+    assert [(each.source, each.value) for each in lake.read(Scored, "triage")] == [("judge", 1.0)]
     (said,) = connect().get_trace(mlflow_trace_id("silent")).info.assessments
     assert (said.source.source_type, said.rationale) == ("LLM_JUDGE", "thanks or not")

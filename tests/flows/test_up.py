@@ -66,10 +66,10 @@ def marked(process: psutil.Process, folder: Path) -> bool:
 
 def free_ports() -> dict[str, int]:
     ports: dict[str, int] = {}
-    with socket.socket() as one, socket.socket() as two, socket.socket() as three:
-        for name, found in zip(("prefect", "mlflow", "serve"), (one, two, three), strict=True):
-            found.bind(("127.0.0.1", 0))
-            ports[name] = found.getsockname()[1]
+    with socket.socket() as single, socket.socket() as two, socket.socket() as three:
+        for name, result in zip(("prefect", "mlflow", "serve"), (single, two, three), strict=True):
+            result.bind(("127.0.0.1", 0))
+            ports[name] = result.getsockname()[1]
     return ports
 
 
@@ -101,13 +101,13 @@ def test_all_services_come_up_and_without_a_champion_the_server_says_so(machine:
 
 @pytest.mark.slow
 def test_the_deployments_are_there_and_only_one_may_train(machine: Machine) -> None:
-    flows = {one["id"]: one["name"] for one in machine.asked("flows/filter")}
-    found = {flows[one["flow_id"]]: one for one in machine.asked("deployments/filter")}
-    assert found.keys() == {"scheduled", "score", "watch", "retrain", "release"}
-    assert {one["name"] for one in found.values()} == {"triage"}
-    cron = {name: one["schedules"][0]["schedule"]["cron"] for name, one in found.items() if one["schedules"]}
+    flows = {each["id"]: each["name"] for each in machine.asked("flows/filter")}
+    result = {flows[each["flow_id"]]: each for each in machine.asked("deployments/filter")}
+    assert result.keys() == {"scheduled", "score", "watch", "retrain", "release"}
+    assert {each["name"] for each in result.values()} == {"triage"}
+    cron = {name: each["schedules"][0]["schedule"]["cron"] for name, each in result.items() if each["schedules"]}
     assert cron == {"scheduled": "0 3 * * 0", "score": "0 * * * *", "watch": "10 * * * *"}
-    (trainer,) = [one for one in machine.asked("v2/concurrency_limits/filter") if one["name"] == "trainer"]
+    (trainer,) = [each for each in machine.asked("v2/concurrency_limits/filter") if each["name"] == "trainer"]
     assert trainer["limit"] == 1
 
 
@@ -141,7 +141,7 @@ def test_a_drift_starts_a_retraining_with_what_the_event_says(machine: Machine) 
     def retrainings() -> list[dict[str, Any]]:
         (flow,) = machine.asked("flows/filter", flows={"name": {"any_": ["retrain"]}})
         runs = machine.asked("flow_runs/filter")
-        return [one["parameters"] for one in runs if one["flow_id"] == flow["id"]]
+        return [run["parameters"] for run in runs if run["flow_id"] == flow["id"]]
 
     wait_until(retrainings, most_s=60)
     assert retrainings() == [{"workload": "triage", "profile": "nano", "reason": "drift: input+quality"}]
@@ -149,7 +149,9 @@ def test_a_drift_starts_a_retraining_with_what_the_event_says(machine: Machine) 
 
 @pytest.mark.slow
 def test_a_service_that_was_killed_comes_back(machine: Machine) -> None:
-    (serving,) = [one for one in machine.processes() if "serve" in one.cmdline() and "flows.cli" in one.cmdline()]
+    (serving,) = [
+        process for process in machine.processes() if "serve" in process.cmdline() and "flows.cli" in process.cmdline()
+    ]
     serving.kill()
     url = f"http://127.0.0.1:{machine.ports['serve']}/healthz"
 
@@ -176,9 +178,9 @@ def test_down_leaves_nothing(machine: Machine, killed: bool) -> None:
     assert machine.processes() == []
     assert [path.name for path in (machine.project.folder / "state/up").iterdir()] == ["prefect"]
     for port in machine.ports.values():
-        with socket.socket() as found:
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            found.bind(("127.0.0.1", port))
+        with socket.socket() as actual:
+            actual.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            actual.bind(("127.0.0.1", port))
 
 
 @pytest.fixture(scope="module")

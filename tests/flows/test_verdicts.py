@@ -10,9 +10,9 @@ def test_two_rungs_are_compared_by_slice_and_with_examples(climbed: Project) -> 
     assert done.returncode == 0, done.stderr
     assert "of 40 test examples, classical on" in done.stdout
     assert "By slice, the worst first" in done.stdout and "channel=" in done.stdout
-    found = json.loads((climbed.folder / "c.json").read_text())
-    assert found["overall"]["fixed"] == len(found["fixed"]) and found["overall"]["broken"] == len(found["broken"])
-    assert done.stdout.count("\nBroken: ") == min(1, len(found["broken"]))
+    result = json.loads((climbed.folder / "c.json").read_text())
+    assert result["overall"]["fixed"] == len(result["fixed"]) and result["overall"]["broken"] == len(result["broken"])
+    assert done.stdout.count("\nBroken: ") == min(1, len(result["broken"]))
 
 
 def test_a_version_that_nobody_has_is_told_in_a_sentence(climbed: Project) -> None:

@@ -20,9 +20,9 @@ CHAMPION, CANARY = (Version(number, "grpo", "model", "short", Path()) for number
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    found = Run.of("triage", "nano")
+    result = Run.of("triage", "nano")
     monkeypatch.chdir(tmp_path)
-    return found
+    return result
 
 
 def settings(run: Run, hours: float = 1.0, labelled: float = 0.1, **routing: Any) -> Run:
@@ -45,7 +45,7 @@ def asked(n: int, at: float) -> None:
               text="{}", finish_reason="stop", usage=usage, latency_ms=1.0, valid=True, customer=f"c{number}")
         for number in range(n)
     ]  # fmt: skip
-    Lake(Path("state/lake")).store("1", [one.model_dump_json() for one in traces])
+    Lake(Path("state/lake")).store("1", [trace.model_dump_json() for trace in traces])
 
 
 def tried(run: Run, since: float) -> release.Judged:
@@ -57,8 +57,8 @@ def test_a_canary_that_can_never_be_shown_is_not_waited_for(run: Run) -> None:
         (settings(run, canary_share=1.0), "serving.routing.canary_share"),
         (settings(run, labelled=0.0), "serving.labelling.share"),
     ):
-        found = tried(endless, time.time())
-        assert found.decision == "waiting" and found.reasons[0].startswith(setting)
+        result = tried(endless, time.time())
+        assert result.decision == "waiting" and result.reasons[0].startswith(setting)
 
 
 def test_silence_says_nothing_while_a_server_loads_the_canary(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,8 +74,8 @@ def test_silence_says_nothing_while_a_server_loads_the_canary(run: Run, monkeypa
     asked(200, now - 5)
     with pytest.raises(StillWaits):
         tried(settings(run), now - 10)
-    found = tried(settings(run), now - release.LOADED_S - 1)
-    assert found.decision == "withdrawn" and found.reasons[0].startswith("Nothing was heard of the canary")
+    result = tried(settings(run), now - release.LOADED_S - 1)
+    assert result.decision == "withdrawn" and result.reasons[0].startswith("Nothing was heard of the canary")
     assert tried(settings(run, hours=1e-12), now - 10).decision == "withdrawn"  # its time is over
 
 

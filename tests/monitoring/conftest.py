@@ -25,11 +25,11 @@ def observe(
     n: int, seed: int, shares: tuple[float, float, float] = (0.5, 0.3, 0.2), right: float = 0.9, words: int = 12
 ) -> list[Observation]:
     rng = np.random.default_rng(seed)
-    found: list[Observation] = []
+    result: list[Observation] = []
     for _ in range(n):
         kind = str(rng.choice(SCHEMA["properties"]["kind"]["enum"], p=shares))
         answer = {"kind": kind, "urgent": bool(rng.random() < 0.3), "order": "A1" if rng.random() < 0.6 else None}
-        found.append(
+        result.append(
             Observation(
                 input={"message": " ".join(rng.choice(WORDS, rng.poisson(words) + 1))},
                 text=json.dumps(answer),
@@ -39,7 +39,7 @@ def observe(
                 score=float(rng.random() < right),
             )
         )
-    return found
+    return result
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ pytestmark = [needs_s3, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def service() -> Generator[Bucket]:
-    with s3_service() as found:
-        yield found
+    with s3_service() as result:
+        yield result
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_without_the_variable_the_lake_is_the_folder(tmp_path: Path) -> None:
     assert Lake.of(tmp_path, {}).folder == tmp_path
 
 
-def test_what_is_merged_counts_once_and_goes_when_nobody_reads_it(
+def test_merged_files_count_once_and_are_removed_when_unread(
     lake: Lake, service: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(lake)
@@ -79,7 +79,7 @@ def test_a_request_is_forgotten_though_its_merged_files_are_still_there(lake: La
     put(lake)
     compact(lake, 3 * DAY)
     assert forget(lake, ["0-0"]) == {"0-0"}
-    assert sorted(one.id for one in lake.read(Trace, "shop"))[0] == "0-1"
+    assert sorted(each.id for each in lake.read(Trace, "shop"))[0] == "0-1"
     import pyarrow.parquet as pq
 
     for path in lake.folder.rglob("*.parquet"):
@@ -93,7 +93,7 @@ def test_days_that_are_over_go(lake: Lake) -> None:
     lake.store("new", [answered("new", at=5 * DAY).model_dump_json()])
     for folder in old_days(lake, 2 * DAY, "shop"):
         remove_day(lake, folder)
-    assert [one.id for one in lake.read(Trace, "shop")] == ["new"]
+    assert [each.id for each in lake.read(Trace, "shop")] == ["new"]
 
 
 def test_an_object_that_is_no_parquet_is_passed_over_and_stays(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
@@ -168,7 +168,7 @@ def test_what_a_dead_holder_left_is_taken_over_and_a_living_ones_is_not(
     other.join(30)
 
 
-def test_a_bucket_that_is_not_there_is_an_error_and_nobody_waits_for_it(service: Bucket, lake: Lake) -> None:
+def test_a_missing_bucket_is_an_error_without_waiting(service: Bucket, lake: Lake) -> None:
     with pytest.raises(FileNotFoundError), bucket.lease(bucket.place("s3://nowhere/lake") / LOCK):
         pass
 
@@ -182,7 +182,7 @@ def answered_by_s3(status: int, number: int) -> OSError:
     return error
 
 
-def test_a_service_without_conditional_writes_is_an_error_and_nobody_waits_for_it(
+def test_a_service_without_conditional_writes_is_an_error_without_waiting(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object, **__: object) -> None:
@@ -208,7 +208,7 @@ def test_two_that_write_at_the_same_moment_try_again(lake: Lake, monkeypatch: py
         assert not conflicts and (lake.folder / LOCK).exists()
 
 
-def test_without_the_package_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "upath", None)
     with pytest.raises(ConfigError, match="pip install gradus"):
         bucket.place("s3://team/lake")

@@ -36,7 +36,7 @@ def test_limits_are_wider_where_customers_repeat_themselves() -> None:
     assert together / alone == pytest.approx((5.38 / 2) ** 0.5, rel=0.02)  # 1 + 4 · 108.5/99 to 1 + 1
 
 
-def test_a_tail_beyond_the_resamples_is_told_from_the_largest_of_them() -> None:
+def test_a_tail_beyond_the_resamples_is_extrapolated_from_the_largest() -> None:
     drawn = np.random.default_rng(0).exponential(size=2000)
     assert beyond(drawn, 0.05) == np.quantile(drawn, 0.95, method="higher")
     assert beyond(drawn, 1e-5) == pytest.approx(np.log(1e5), rel=0.2)  # of an exponential distribution

@@ -34,9 +34,9 @@ def test_an_equal_canary_is_promoted_and_a_better_one_too() -> None:
 
 
 def test_a_canary_that_is_wrong_more_often_is_withdrawn() -> None:
-    found = judge(side(900, 899, 850), side(200, 200, 150), PARAMS)
-    assert found.decision == "withdrawn"
-    assert "75.0% of 200 answers of the canary are right, 94.4% of 900 of the champion: worse" in found.reasons[1]
+    result = judge(side(900, 899, 850), side(200, 200, 150), PARAMS)
+    assert result.decision == "withdrawn"
+    assert "75.0% of 200 answers of the canary are right, 94.4% of 900 of the champion: worse" in result.reasons[1]
 
 
 def test_a_canary_that_only_fails_is_withdrawn_without_any_label() -> None:
@@ -45,10 +45,10 @@ def test_a_canary_that_only_fails_is_withdrawn_without_any_label() -> None:
 
 def test_a_canary_without_labels_waits_for_them_unless_validity_suffices() -> None:
     champion, canary = side(4000, 3999, drawn=400), side(1000, 1000, drawn=100)
-    found = judge(champion, canary, PARAMS)
+    result = judge(champion, canary, PARAMS)
     assert (
-        found.decision == "waiting"
-        and "100 answers of the canary that were drawn for labelling 0 have a label" in (found.reasons[1])
+        result.decision == "waiting"
+        and "100 answers of the canary that were drawn for labelling 0 have a label" in (result.reasons[1])
     )
     assert judge(champion, canary, PARAMS.model_copy(update={"judged_by": "valid"})).decision == "promoted"
 
@@ -61,19 +61,19 @@ def test_labels_of_a_part_say_nothing_because_the_rest_may_be_what_was_wrong() -
 
 def test_what_a_judge_has_not_read_yet_is_read_and_not_labelled() -> None:
     part = replace(side(1000, 990, 950, drawn=1200), read=True)
-    found = judge(replace(side(4000, 3960, 3800), read=True), part, PARAMS)
-    assert found.reasons[1].endswith("1,000 have a verdict: waiting for 90% of them (gradus score).")
+    result = judge(replace(side(4000, 3960, 3800), read=True), part, PARAMS)
+    assert result.reasons[1].endswith("1,000 have a verdict: waiting for 90% of them (gradus score).")
 
 
 def test_few_answers_and_few_customers_are_waited_for() -> None:
     few = Side(answers(199, 199), answers(199, 199), 199)
     assert judge(side(4000, 3999, 3999), few, PARAMS).decision == "waiting"
     few_customers = Side(answers(1000, 1000, 40), answers(1000, 1000, 40), 1000)  # 25 of them
-    found = judge(side(4000, 3999, 3999), few_customers, PARAMS)
-    assert found.decision == "waiting" and "waiting for 200 of each to 30 customers" in found.reasons[0]
+    result = judge(side(4000, 3999, 3999), few_customers, PARAMS)
+    assert result.decision == "waiting" and "waiting for 200 of each to 30 customers" in result.reasons[0]
 
 
-def test_silence_is_evidence_where_customers_must_have_asked() -> None:
+def test_silence_is_evidence_if_requests_were_to_be_expected() -> None:
     assert judge(side(900, 899, 899), Side(), PARAMS, share=0.2).decision == "withdrawn"
     assert judge(side(20, 20, 20), Side(), PARAMS, share=0.2).decision == "waiting"  # 0.8 ** 20 is one in 87
     assert judge(Side(), Side(), PARAMS, share=0.2).decision == "waiting"
@@ -107,5 +107,5 @@ def test_the_boundary_is_that_of_the_normal_mixture() -> None:
 
 def test_a_lucky_share_near_one_has_the_variance_of_one_that_is_worse_by_the_margin() -> None:
     lucky, usual = Share(100, 100, 100, 0.0001), Share(950, 1000, 1000, 0.00005)
-    found = difference(lucky, usual, 0.05, (0.05, 0.05))
-    assert found.value - found.low > found.high - found.value
+    result = difference(lucky, usual, 0.05, (0.05, 0.05))
+    assert result.value - result.low > result.high - result.value

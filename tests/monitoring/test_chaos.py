@@ -8,7 +8,7 @@ pytestmark = pytest.mark.slow  # processes live and are killed for seconds
 
 
 def test_faults_and_kills_lose_double_and_misdirect_nothing() -> None:
-    found = measure(faults=60, seed=7)
-    assert found["faults"] >= 60
-    assert found["acknowledged"] > 50
-    assert (found["lost"], found["doubled"], found["misdirected"], found["results_differ"]) == (0, 0, 0, 0)
+    result = measure(faults=60, seed=7)
+    assert result["faults"] >= 60
+    assert result["acknowledged"] > 50
+    assert (result["lost"], result["doubled"], result["misdirected"], result["results_differ"]) == (0, 0, 0, 0)

@@ -33,7 +33,7 @@ def judge(tmp_path: Path, port: int) -> JudgeScorer:
 def test_a_share_is_judged_once_and_the_verdicts_are_in_the_lake(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     traces = [trace(number, "thank you" if number % 2 else "no") for number in range(200)]
-    lake.store("segment", [one.model_dump_json() for one in traces])
+    lake.store("segment", [each.model_dump_json() for each in traces])
     with judging() as server:
         bench = Bench("triage", judge(tmp_path, server.server_port), 0.25)
         first = judge_window(lake, bench, 0.0, DAY)
@@ -42,23 +42,21 @@ def test_a_share_is_judged_once_and_the_verdicts_are_in_the_lake(tmp_path: Path)
         assert len(server.seen) == first.judged
         assert "Ticket" in server.seen[0]["messages"][1]["content"]
         assert "reference" not in server.seen[0]["messages"][1]["content"]
-    found = {one.trace_id: one for one in lake.read(Scored, "triage")}
-    assert len(found) == first.judged
-    assert {one.source for one in found.values()} == {"judge"}
-    texts = {one.id: one.text for one in traces}
-    assert all(one.passed == (texts[name] == "thank you") for name, one in found.items())
+    result = {each.trace_id: each for each in lake.read(Scored, "triage")}
+    assert len(result) == first.judged
+    assert {each.source for each in result.values()} == {"judge"}
+    texts = {each.id: each.text for each in traces}
+    assert all(each.passed == (texts[name] == "thank you") for name, each in result.items())
 
 
-def test_answers_that_nobody_got_are_not_judged(tmp_path: Path) -> None:
+def test_answers_that_no_caller_got_are_not_judged(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     lake.store("segment", [trace(1, "no", returned=False).model_dump_json(), trace(2, "no").model_dump_json()])
     with judging() as server:
         assert judge_window(lake, Bench("triage", judge(tmp_path, server.server_port), 1.0), 0.0, DAY).judged == 1
 
 
-def test_what_the_judge_cannot_say_is_no_score_and_is_asked_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failed_verdict_is_no_score_and_is_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     lake = Lake(tmp_path / "lake")
     lake.store("segment", [trace(number, "no").model_dump_json() for number in range(3)])
     with judging() as server:
@@ -72,9 +70,9 @@ def test_what_the_judge_cannot_say_is_no_score_and_is_asked_again(
 
 
 def test_of_several_scores_people_are_trusted_most_and_a_judge_least() -> None:
-    told = {"trace_id": "x", "workload": "w", "value": 0.0, "passed": False}
+    reported = {"trace_id": "x", "workload": "w", "value": 0.0, "passed": False}
     said = [
-        Scored.model_validate({**told, "at": at, "source": source})
+        Scored.model_validate({**reported, "at": at, "source": source})
         for at, source in ((3.0, "judge"), (2.0, "scorer"), (1.0, "feedback"))
     ]
     assert best_scores(said)["x"].source == "feedback"

@@ -48,10 +48,10 @@ def place(lake: Lake, kind: str = "traces") -> Path:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     """A lake of the first format."""
-    found = Lake(tmp_path / "lake")
+    result = Lake(tmp_path / "lake")
     for kind in KINDS:
-        shutil.copyfile(KEPT / f"format-1-{kind}.parquet", place(found, kind) / "s.parquet")
-    return found
+        shutil.copyfile(KEPT / f"format-1-{kind}.parquet", place(result, kind) / "s.parquet")
+    return result
 
 
 def read_all(lake: Lake) -> list[Any]:
@@ -70,8 +70,8 @@ def test_a_lake_of_the_first_format_is_read_whole(lake: Lake) -> None:
     assert (first.id, first.caller, first.returned) == ("a", "", True)
     assert (shadow.id, shadow.returned) == ("a~shadow", False)
     assert lake.sample("shop", 1, WINDOW, 10) == ([first], 1)
-    [told] = lake.read(Feedback, "shop")
-    assert (told.sender, told.reviewer) == ("", False)
+    [reported] = lake.read(Feedback, "shop")
+    assert (reported.sender, reported.reviewer) == ("", False)
     [harvested] = candidates(lake, "shop", 0.0, Terms(1.0))
     assert (harvested.answer, harvested.sender, harvested.reviewed) == ('{"kind": "bill"}', "", False)
     assert lake.broken == []
@@ -90,12 +90,12 @@ def test_a_spool_of_the_first_format_is_stored_as_todays(tmp_path: Path, lake: L
 
 @pytest.mark.parametrize(("file", "kind"), [("retrained-1.json", Retrained), ("watched-1.json", Watched)])
 def test_state_of_the_first_format_and_with_a_field_more_is_read(tmp_path: Path, file: str, kind: Any) -> None:
-    found = read_state(KEPT / file, kind)
-    assert found is not None
-    assert (found.workload, found.format) == ("shop", 1)
+    result = read_state(KEPT / file, kind)
+    assert result is not None
+    assert (result.workload, result.format) == ("shop", 1)
     later = tmp_path / file
     later.write_text(json.dumps(json.loads((KEPT / file).read_text()) | {"a_later_field": 1}))
-    assert read_state(later, kind) == found
+    assert read_state(later, kind) == result
 
 
 def test_todays_files_say_their_format(tmp_path: Path) -> None:
@@ -112,11 +112,11 @@ def test_a_line_with_a_field_more_or_less_is_read_and_a_later_format_refused() -
     content = json.loads((KEPT / "format-1.jsonl").read_text().splitlines()[0])
     expected = production_record(json.dumps(content))
     assert production_record(json.dumps(content | {"a_later_field": [1]})) == expected
-    assert production_record(json.dumps({key: one for key, one in content.items() if key != "route"})) == expected
+    assert production_record(json.dumps({key: each for key, each in content.items() if key != "route"})) == expected
     with pytest.raises(DataError, match=f"expected a record of format {FORMAT} or earlier"):
         production_record(json.dumps(content | {"format": FORMAT + 1}))
     with pytest.raises(DataError, match="expected a trace, a feedback or a score"):
-        production_record(json.dumps({key: one for key, one in content.items() if key != "version"}))
+        production_record(json.dumps({key: each for key, each in content.items() if key != "version"}))
 
 
 @pytest.mark.parametrize("column", ["returned", "route", "cost_usd", "confidence", "input"])
@@ -125,7 +125,7 @@ def test_a_file_with_a_column_less_is_read(lake: Lake, column: str) -> None:
     path = place(lake) / "s.parquet"
     pq.write_table(pq.read_table(path, partitioning=None).drop_columns([column]), path)  # pyright: ignore[reportArgumentType]
     after = lake.read(Trace, "shop")
-    assert [one.id for one in after] == [one.id for one in before]
+    assert [each.id for each in after] == [each.id for each in before]
     assert len(lake.about("shop", ["a"], WINDOW)[0]) == 2
     assert lake.sample("shop", 1, WINDOW, 10)[1] == (2 if column == "returned" else 1)
     assert lake.broken == []
@@ -240,7 +240,7 @@ def test_a_row_that_is_no_record_is_left_out(lake: Lake, caplog: pytest.LogCaptu
     table = pq.read_table(path, partitioning=None)  # pyright: ignore[reportArgumentType]
     at = table.column_names.index("route")
     pq.write_table(table.set_column(at, "route", pa.array(["champion", "a later route"])), path)
-    assert [one.id for one in lake.read(Trace, "shop")] == ["a"]
+    assert [each.id for each in lake.read(Trace, "shop")] == ["a"]
     assert "found 1 that are none; left out" in caplog.text
 
 
@@ -271,7 +271,10 @@ def test_what_is_stored_is_on_the_disk_itself_before_its_segment_goes(
         folder = place(lake)
         part = folder / f".{segment}.part"
         assert synced.index(part) < synced.index(folder)
-        assert {folder, *folder.parents} & {*synced} >= {folder, *[one for one in folder.parents if one > tmp_path]}
+        assert {folder, *folder.parents} & {*synced} >= {
+            folder,
+            *[parent for parent in folder.parents if parent > tmp_path],
+        }
         assert not part.exists()
 
     assert spool.drain(store) == 1

@@ -25,68 +25,71 @@ def verdict(name: str, *, passed: bool) -> Scored:
     return Scored(trace_id=name, at=NOW, workload="shop", source="judge", value=float(passed), passed=passed)
 
 
-def test_an_answer_is_worth_its_verdict_and_what_people_say_otherwise_for_those_that_they_did_not_read() -> None:
+def test_an_answers_value_is_its_verdict_corrected_by_peoples_weighted_labels() -> None:
     verdicts = {"a": True, "b": True, "c": False, "d": False}
-    found = worth(verdicts, {"a": False, "c": False, "elsewhere": True}, 0.5)
-    assert found == {"a": -1.0, "b": 1.0, "c": 0.0, "d": 0.0}  # a: 1 + (0 − 1) / 0.5
-    assert sum(found.values()) / 4 == 0.0
+    result = worth(verdicts, {"a": False, "c": False, "elsewhere": True}, 0.5)
+    assert result == {"a": -1.0, "b": 1.0, "c": 0.0, "d": 0.0}  # a: 1 + (0 − 1) / 0.5
+    assert sum(result.values()) / 4 == 0.0
     errs = misread(verdicts, {"a": False, "c": False})
     assert errs is not None and errs.value == 0.5 and misread(verdicts, {}) is None
 
 
 def test_the_judge_reads_all_and_is_corrected_by_what_people_say_of_their_share(tmp_path: Path) -> None:
     wrong = {name for name in CHECKED if int(name) % 20 == 0}  # which the judge takes for right
-    told = stream(
+    reported = stream(
         tmp_path, *(trace(name, NOW) for name in NAMES), *(verdict(name, passed=True) for name in NAMES),
         *(label(name, NOW, right=name not in wrong) for name in CHECKED), labelling=HALF,
     )  # fmt: skip
-    found = side(told, (NOW - 1, NOW + 1))
-    assert (len(found.right), found.drawn, found.silent) == (400, 400, "")
-    assert found.weight == pytest.approx(400 / len(CHECKED))
-    assert sum(value for _, value in found.right) / 400 == pytest.approx(1 - len(wrong) / len(CHECKED))
+    result = side(reported, (NOW - 1, NOW + 1))
+    assert (len(result.right), result.drawn, result.silent) == (400, 400, "")
+    assert result.weight == pytest.approx(400 / len(CHECKED))
+    assert sum(value for _, value in result.right) / 400 == pytest.approx(1 - len(wrong) / len(CHECKED))
 
 
 @pytest.mark.parametrize(
     ("labelled", "misreads", "why"),
     [(0.5, 0.0, "have a label"), (1.0, 0.3, "is not heard"), (1.0, 0.0, "")],
 )
-def test_a_judge_is_not_heard_before_people_have_checked_it_or_where_it_misreads_many(
+def test_a_judge_is_ignored_until_people_have_checked_it_and_if_it_misreads_many(
     labelled: float, misreads: float, why: str, tmp_path: Path
 ) -> None:
     checked = CHECKED[: int(labelled * len(CHECKED))]
     last = trace(CHECKED[-1], NOW + 0.5)  # reached: those before it without a label are missing
     traces = [trace(name, NOW) for name in NAMES if name != CHECKED[-1]]
     words = {name: at >= misreads * len(checked) for at, name in enumerate(checked)} | {CHECKED[-1]: True}
-    told = stream(
+    reported = stream(
         tmp_path, *traces, last, *(verdict(name, passed=True) for name in NAMES),
         *(label(name, NOW, right=right) for name, right in words.items()), labelling=HALF,
     )  # fmt: skip
-    found = side(told, (NOW - 1, NOW + 1))
-    assert why in found.silent and bool(found.silent) == bool(why)
-    assert bool(found.right) != bool(why)
-    decided = judge(found, found, PARAMS, 0.0, 0.9)
+    result = side(reported, (NOW - 1, NOW + 1))
+    assert why in result.silent and bool(result.silent) == bool(why)
+    assert bool(result.right) != bool(why)
+    decided = judge(result, result, PARAMS, 0.0, 0.9)
     assert decided.decision != "promoted" or not why
 
 
 def test_few_answers_that_both_have_read_are_too_few(tmp_path: Path) -> None:
     names = CHECKED[:19]
-    told = stream(
+    reported = stream(
         tmp_path, *(trace(name, NOW) for name in names), *(verdict(name, passed=True) for name in names),
         *(label(name, NOW, right=True) for name in names), labelling=HALF,
     )  # fmt: skip
-    assert "waiting for 20" in side(told, (NOW - 1, NOW + 1)).silent
+    assert "waiting for 20" in side(reported, (NOW - 1, NOW + 1)).silent
 
 
-def test_people_are_asked_for_their_share_and_the_watch_hears_them_alone(tmp_path: Path) -> None:
-    told = stream(
+def test_people_label_their_share_and_the_watch_uses_only_their_labels(tmp_path: Path) -> None:
+    reported = stream(
         tmp_path, *(trace(name, NOW) for name in NAMES), *(verdict(name, passed=False) for name in NAMES),
         labelling=HALF,
     )  # fmt: skip
     window = NOW - 1, NOW + 1
-    assert len(drawn(told.lake, "shop", 1.0, window)) == 400
-    assert {one.id for one in waiting(told.lake, "shop", HALF, window)} == {*CHECKED}
-    told.lake.store("2", [label(name, NOW, right=True).model_dump_json() for name in CHECKED])
-    scores = {one.input["message"]: one.score for one in current_window(told, window, 1000).observations}
+    assert len(drawn(reported.lake, "shop", 1.0, window)) == 400
+    assert {each.id for each in waiting(reported.lake, "shop", HALF, window)} == {*CHECKED}
+    reported.lake.store("2", [label(name, NOW, right=True).model_dump_json() for name in CHECKED])
+    scores = {
+        observation.input["message"]: observation.score
+        for observation in current_window(reported, window, 1000).observations
+    }
     assert {name for name, score in scores.items() if score is not None} == {*CHECKED}
     assert {scores[name] for name in CHECKED} == {1.0}
 
@@ -101,7 +104,7 @@ class World:
         rng = np.random.default_rng(seed)
         customers = rng.integers(4000 // asks, size=4000)
         each = np.clip(rng.normal(right, 0.05, size=4000 // asks), 0, 1)  # customers differ in how hard they ask
-        self.customers = [f"c{one}" for one in customers]
+        self.customers = [f"c{customer}" for customer in customers]
         self.truth = rng.random(4000) < each[customers]
         self.passed = np.where(self.truth, rng.random(4000) >= refuses_right, rng.random(4000) < passes_wrong)
         self.checked = rng.random(4000) < 0.25
@@ -110,8 +113,8 @@ class World:
         verdicts = {str(at): bool(self.passed[at]) for at in range(n)}
         truths = {str(at): bool(self.truth[at]) for at in range(n) if self.checked[at]}
         share = len(truths) / n
-        told: Mapping[str, float] = worth(verdicts, truths, share) if corrected else verdicts
-        named = [(self.customers[int(name)], float(value)) for name, value in told.items()]
+        reported: Mapping[str, float] = worth(verdicts, truths, share) if corrected else verdicts
+        named = [(self.customers[int(name)], float(value)) for name, value in reported.items()]
         return Side([(who, True) for who in self.customers[:n]], named, n, 1 / share if corrected else 1.0)
 
 
@@ -120,23 +123,23 @@ def ended(seed: int, canary_right: float, favours: float, asks: int, *, correcte
     champion = World(2 * seed, 0.9, 0.1, 0.04, asks)
     canary = World(2 * seed + 1, canary_right, 0.1 + favours, 0.04, asks)
     for n in (500, 1000, 2000, 4000):
-        found = judge(champion.side(n, corrected=corrected), canary.side(n, corrected=corrected), PARAMS, 0.0, 0.9)
-        if found.decision != "waiting":
-            return found.decision
+        result = judge(champion.side(n, corrected=corrected), canary.side(n, corrected=corrected), PARAMS, 0.0, 0.9)
+        if result.decision != "waiting":
+            return result.decision
     return "waiting"
 
 
 @pytest.mark.parametrize("asks", [1, 4])
 def test_a_judge_who_favours_it_promotes_no_canary_that_is_worse_by_the_margin(asks: int) -> None:
     """Simulated: 85 % right against 90 %, and the judge passes 60 % of the canary's wrong answers, not 10 %."""
-    found = [ended(seed, 0.85, 0.5, asks) for seed in range(60)]
-    assert found.count("promoted") <= 3  # 5 %
+    result = [ended(seed, 0.85, 0.5, asks) for seed in range(60)]
+    assert result.count("promoted") <= 3  # 5 %
     trusting = [ended(seed, 0.85, 0.5, asks, corrected=False) for seed in range(20)]
     assert trusting.count("promoted") >= 10  # what its verdicts alone would do
 
 
 def test_a_judge_who_is_against_it_withdraws_no_equal_canary() -> None:
     """Simulated: both 90 % right, and the judge passes 40 % of the canary's wrong answers, not 10 %, or the reverse."""
-    found = [ended(seed, 0.9, favours, 2) for seed in range(30) for favours in (0.3, -0.1)]
-    assert found.count("withdrawn") <= 3
-    assert found.count("promoted") >= 12  # and some are known to be as good, by four thousand answers
+    result = [ended(seed, 0.9, favours, 2) for seed in range(30) for favours in (0.3, -0.1)]
+    assert result.count("withdrawn") <= 3
+    assert result.count("promoted") >= 12  # and some are known to be as good, by four thousand answers

@@ -25,23 +25,23 @@ def heard(folder: Path, *records: Record) -> list[Opinion]:
     return opinions(lake(folder, *records), "shop", 0.0, Terms(1.0, schema=SCHEMA))
 
 
-def pairs(found: list[Opinion]) -> list[tuple[str, str, str]]:
-    kept = [one.said for one in found if isinstance(one.said, Preference)]
-    return [(one.example_id, one.chosen, one.rejected) for one in kept]
+def pairs(given: list[Opinion]) -> list[tuple[str, str, str]]:
+    kept = [each.said for each in given if isinstance(each.said, Preference)]
+    return [(kept_one.example_id, kept_one.chosen, kept_one.rejected) for kept_one in kept]
 
 
-def thumbs(found: list[Opinion]) -> list[tuple[str, str, bool]]:
-    return [(one.said.example_id, one.said.text, one.said.good) for one in found if isinstance(one.said, Thumb)]
+def thumbs(given: list[Opinion]) -> list[tuple[str, str, bool]]:
+    return [(each.said.example_id, each.said.text, each.said.good) for each in given if isinstance(each.said, Thumb)]
 
 
-def test_a_correction_is_better_than_each_answer_that_says_something_else(tmp_path: Path) -> None:
+def test_a_correction_is_better_than_each_different_answer(tmp_path: Path) -> None:
     shadow = answered("a~shadow", HEX, input={"message": "a"}, route="shadow", returned=False)
-    found = heard(tmp_path, answered("a"), shadow, said("a", corrected=BILL))
-    assert pairs(found) == [("P-a", BILL, LATE), ("P-a", BILL, HEX)]
-    assert found[0].said.input == {"message": "a"}
+    result = heard(tmp_path, answered("a"), shadow, said("a", corrected=BILL))
+    assert pairs(result) == [("P-a", BILL, LATE), ("P-a", BILL, HEX)]
+    assert result[0].said.input == {"message": "a"}
 
 
-def test_a_correction_that_says_the_same_is_no_pair(tmp_path: Path) -> None:
+def test_a_correction_to_the_same_answer_is_no_pair(tmp_path: Path) -> None:
     assert heard(tmp_path, answered("a"), said("a", corrected='{ "kind":"late" }')) == []
 
 
@@ -58,10 +58,10 @@ def test_two_wrong_or_two_right_answers_are_no_pair(tmp_path: Path) -> None:
         assert pairs(heard(tmp_path / str(at), *records)) == []
 
 
-def test_a_score_of_people_is_a_thumb_and_one_between_is_none(tmp_path: Path) -> None:
+def test_a_persons_score_is_a_thumb_unless_it_is_in_between(tmp_path: Path) -> None:
     records = [answered(name) for name in "abc"]
-    found = heard(tmp_path, *records, said("a", score=1.0), said("b", score=0.0), said("c", score=0.5))
-    assert thumbs(found) == [("P-a", LATE, True), ("P-b", LATE, False)]
+    result = heard(tmp_path, *records, said("a", score=1.0), said("b", score=0.0), said("c", score=0.5))
+    assert thumbs(result) == [("P-a", LATE, True), ("P-b", LATE, False)]
 
 
 def test_contradicted_free_and_disallowed_answers_teach_nothing(tmp_path: Path) -> None:
@@ -79,12 +79,12 @@ def test_failures_teach_nothing(tmp_path: Path) -> None:
     assert heard(tmp_path, failed, said("a", corrected=BILL, score=0.0), scored("a", 0.0)) == []
 
 
-def test_nothing_is_learnt_from_what_was_set_aside_whatever_the_route_and_the_number_of_answers(
+def test_nothing_is_learnt_from_the_labelling_sample_on_any_route_or_with_any_number_of_answers(
     tmp_path: Path,
 ) -> None:
     names = [f"a{at}" for at in range(100)]
-    aside = next(one for one in names if is_drawn(one, 0.1) and not is_drawn(f"{one}-1", 0.1))
-    free = next(one for one in names if not is_drawn(one, 0.1))
+    aside = next(name for name in names if is_drawn(name, 0.1) and not is_drawn(f"{name}-1", 0.1))
+    free = next(name for name in names if not is_drawn(name, 0.1))
     records = [
         answered(free), said(free, corrected=BILL, score=0.0), answered(aside), said(aside, corrected=BILL, score=0.0),
         answered(f"{aside}-1", input={"message": aside}), said(f"{aside}-1", score=1.0),
@@ -92,14 +92,14 @@ def test_nothing_is_learnt_from_what_was_set_aside_whatever_the_route_and_the_nu
         scored(f"{aside}~shadow", 0.0),
     ]  # fmt: skip
     terms = Terms(1.0, schema=SCHEMA, labelling=LabellingParams(share=0.1))
-    found = opinions(lake(tmp_path, *records), "shop", 0.0, terms)
-    assert {one.said.model_dump()["example_id"] for one in found} == {f"P-{free}"}
+    result = opinions(lake(tmp_path, *records), "shop", 0.0, terms)
+    assert {each.said.model_dump()["example_id"] for each in result} == {f"P-{free}"}
 
 
 def test_a_scorers_word_is_no_thumb_of_people_but_a_scored_log(tmp_path: Path) -> None:
     by_scorer = Scored(trace_id="a", at=101.0, workload="shop", source="scorer", value=0.25, passed=False)
-    found = heard(tmp_path, answered("a"), answered("unscored"), by_scorer)
-    assert [one.said for one in found] == [Logged(example_id="P-a", text=LATE, score=0.25, input={"message": "a"})]
+    result = heard(tmp_path, answered("a"), answered("unscored"), by_scorer)
+    assert [each.said for each in result] == [Logged(example_id="P-a", text=LATE, score=0.25, input={"message": "a"})]
 
 
 def opinion(name: str, message: str, **word: object) -> Opinion:
@@ -110,13 +110,13 @@ def opinion(name: str, message: str, **word: object) -> Opinion:
 def test_what_evaluation_splits_resemble_is_not_taught() -> None:
     judged = [Example(id="T", input={"message": "my parcel is late"}, demonstration="", reference="", group="T")]
     given = [opinion("a", "My  parcel is LATE"), opinion("b", "where is the invoice for last month")]
-    found = taught(given, judged, 0.9, 10)
-    assert [one.model_dump()["example_id"] for one in found["thumbs"]] == ["P-b"]
-    assert found["preferences"] == []
+    result = taught(given, judged, 0.9, 10)
+    assert [each.model_dump()["example_id"] for each in result["thumbs"]] == ["P-b"]
+    assert result["preferences"] == []
 
 
 def test_one_sender_teaches_no_more_than_a_cap_and_a_reviewer_has_none() -> None:
     given = [opinion(f"a{at}", f"message number {at} of a sender", sender="s") for at in range(3)]
     given += [opinion(f"r{at}", f"what {at} reviewers say of it", sender="r", reviewed=True) for at in range(3)]
-    found = taught(given, [], 1.0, 2)
-    assert [one.model_dump()["example_id"] for one in found["thumbs"]] == ["P-a0", "P-a1", "P-r0", "P-r1", "P-r2"]
+    result = taught(given, [], 1.0, 2)
+    assert [each.model_dump()["example_id"] for each in result["thumbs"]] == ["P-a0", "P-a1", "P-r0", "P-r1", "P-r2"]

@@ -55,7 +55,7 @@ def keep(lake: Lake, *records: Trace | Feedback | Scored) -> None:
 
 
 def scores(lake: Lake) -> dict[str, tuple[str, float, bool]]:
-    return {one.trace_id: (one.source, round(one.value, 9), one.passed) for one in lake.read(Scored, "triage")}
+    return {each.trace_id: (each.source, round(each.value, 9), each.passed) for each in lake.read(Scored, "triage")}
 
 
 def run(lake: Lake, since: float = 0.0, until: float = DAY) -> Scoring:
@@ -88,13 +88,13 @@ def test_of_several_words_the_latest_counts_and_a_correction_more_than_a_score(l
     assert scores(lake) == {"x": ("scorer", 1.0, True), "y": ("feedback", 0.9, False)}
 
 
-def test_of_an_answer_that_nobody_spoke_of_there_is_no_score(lake: Lake) -> None:
+def test_an_answer_without_feedback_has_no_score(lake: Lake) -> None:
     keep(lake, trace("silent"))
     assert run(lake) == Scoring(silent=1)
     assert scores(lake) == {}
 
 
-def test_a_correction_scores_whatever_else_answered_the_same_request(lake: Lake) -> None:
+def test_a_correction_scores_all_answers_to_the_same_request(lake: Lake) -> None:
     keep(lake, trace("x"), trace("x~shadow", HALF, route="shadow", returned=False), told("x", 1.0, RIGHT))
     keep(lake, trace("z"), trace("z~shadow", route="shadow", returned=False), told("z", 0.0))
     assert run(lake) == Scoring(scorer=2, feedback=1, silent=1)
@@ -116,14 +116,14 @@ def test_what_people_say_after_a_run_is_scored_by_the_next(lake: Lake) -> None:
     assert run(lake) == Scoring(feedback=1)
     keep(lake, told("x", corrected=RIGHT, at=300.0))
     assert run(lake) == Scoring(scorer=1)
-    found = [(one.source, one.passed) for one in lake.read(Scored, "triage")]
-    assert found == [("feedback", True), ("scorer", False)]
+    result = [(each.source, each.passed) for each in lake.read(Scored, "triage")]
+    assert result == [("feedback", True), ("scorer", False)]
 
 
-def test_a_score_counts_from_when_it_was_told_and_no_earlier_than_its_trace(lake: Lake) -> None:
+def test_a_score_has_the_time_of_its_feedback_but_not_before_its_trace(lake: Lake) -> None:
     keep(lake, trace("x", at=100.0), told("x", 1.0, at=2 * DAY), trace("y", at=100.0), told("y", 1.0, at=90.0))
     run(lake, since=0.0)
-    assert {one.trace_id: one.at for one in lake.read(Scored, "triage")} == {"x": 2 * DAY, "y": 100.0}
+    assert {each.trace_id: each.at for each in lake.read(Scored, "triage")} == {"x": 2 * DAY, "y": 100.0}
 
 
 def test_only_traces_of_the_window_are_scored(lake: Lake) -> None:
@@ -157,7 +157,7 @@ def test_what_a_scorer_could_not_decide_is_scored_when_it_can(lake: Lake, caplog
     assert run(lake) == Scoring(scorer=20)
 
 
-def test_the_counts_are_told_in_words() -> None:
+def test_the_counts_can_be_shown_in_words() -> None:
     assert str(Scoring(scorer=1200, feedback=3, silent=5)) == (
         "1,200 scored against a corrected answer, 3 as people scored them, 0 scored before, 5 without feedback, "
         "0 that the scorer could not decide"

@@ -27,7 +27,9 @@ class Recorded:
     """An engine that knows the tickets before the drift by heart, and has one answer for all others."""
 
     def __init__(self) -> None:
-        self.answers = {one.input["message"]: one.reference for one in tickets(WORKLOAD, PLAN)[: PLAN.drift_at]}
+        self.answers = {
+            ticket.input["message"]: ticket.reference for ticket in tickets(WORKLOAD, PLAN)[: PLAN.drift_at]
+        }
 
     def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
         return [self._answer(request) for request in requests]
@@ -50,39 +52,41 @@ def target(address: str, clients: int = 4) -> Target:
 
 
 def test_the_drift_begins_with_its_ticket_and_not_before() -> None:
-    sent = [one.input["message"] for one in tickets(WORKLOAD, PLAN)]
+    sent = [ticket.input["message"] for ticket in tickets(WORKLOAD, PLAN)]
     usual, changed = (list(drifted(PLAN.requests, PLAN.seed, drift)) for drift in ("none", "new-product"))
-    assert sent == [one.message for one in (*usual[: PLAN.drift_at], *changed[PLAN.drift_at :])]
+    assert sent == [each.message for each in (*usual[: PLAN.drift_at], *changed[PLAN.drift_at :])]
 
 
-def test_right_answers_are_counted_before_and_after_and_some_are_told(recorded: Follower, tmp_path: Path) -> None:
+def test_right_answers_are_counted_before_and_after_and_some_are_sent_as_feedback(
+    recorded: Follower, tmp_path: Path
+) -> None:
     lake = Lake(tmp_path / "lake")
     journal = Journal("triage", WORKLOAD.output, Outlet(tmp_path / "spool", lake.store, 0.05))
     with running(Server("triage", recorded, journal=journal)) as address:
         replies = replay(WORKLOAD, PLAN, target(address))
     assert [reply.number for reply in replies] == list(range(PLAN.requests))
     assert [reply.right for reply in replies] == [number < PLAN.drift_at for number in range(PLAN.requests)]
-    traces, told = lake.read(Trace, "triage"), lake.read(Feedback, "triage")
+    traces, reported = lake.read(Trace, "triage"), lake.read(Feedback, "triage")
     assert {trace.id for trace in traces} == {reply.id for reply in replies}
-    assert {one.trace_id for one in told} == {reply.id for reply in replies if reply.told}
-    assert 0.3 < len(told) / PLAN.requests < 0.7
-    gold = {reply.id: one.reference for reply, one in zip(replies, tickets(WORKLOAD, PLAN), strict=True)}
+    assert {each.trace_id for each in reported} == {reply.id for reply in replies if reply.told}
+    assert 0.3 < len(reported) / PLAN.requests < 0.7
+    gold = {reply.id: ticket.reference for reply, ticket in zip(replies, tickets(WORKLOAD, PLAN), strict=True)}
     rated = {reply.id: float(reply.right) for reply in replies}
-    for one in told:
-        assert (one.score, json.loads(one.corrected or "")) == (rated[one.trace_id], json.loads(gold[one.trace_id]))
+    for each in reported:
+        assert (each.score, json.loads(each.corrected or "")) == (rated[each.trace_id], json.loads(gold[each.trace_id]))
     before, after, drift, last = summary(PLAN, replies)
     assert before == "before  20 answers, 100.0% right; 0 failures"
     assert after == "after   40 answers, 0.0% right; 0 failures"
     assert re.match(r"drift   new-product from request 20 on, answered at \d{4}-\d\d-\d\dT", drift)
-    assert last == f"told    the right answer of {len(told)}"
+    assert last == f"told    the right answer of {len(reported)}"
 
 
-def test_the_same_seed_tells_the_same_answers(recorded: Follower) -> None:
+def test_the_same_seed_gives_feedback_on_the_same_answers(recorded: Follower) -> None:
     plan = Plan(requests=30, drift="none", drift_at=0, feedback_share=0.0, seed=7)
     with running(Server("triage", recorded)) as address:
         first, second = (replay(WORKLOAD, plan, target(address, clients=clients)) for clients in (1, 8))
-    assert [(one.number, one.right) for one in first] == [(one.number, one.right) for one in second]
-    assert not any(one.told or one.error for one in first)
+    assert [(each.number, each.right) for each in first] == [(each.number, each.right) for each in second]
+    assert not any(each.told or each.error for each in first)
     assert summary(plan, first)[0].startswith("all     30 answers")
 
 
@@ -94,7 +98,7 @@ def test_a_request_that_fails_is_counted_and_does_not_end_the_others(recorded: F
     assert "0 answers, none right; 12 failures, the first: Error code: 501" in summary(plan, replies)[0]
 
 
-def test_nobody_at_the_address_is_one_sentence() -> None:
+def test_a_server_that_does_not_answer_is_one_sentence() -> None:
     with pytest.raises(EngineError, match=r"^expected triage to be served, found Connection error\. \(http://127"):
         replay(WORKLOAD, PLAN, target("http://127.0.0.1:9"))
 

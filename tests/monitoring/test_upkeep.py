@@ -22,15 +22,15 @@ DAY = 86_400.0
 def filled(folder: Path, files: int = 4, at: float = 100.0) -> Lake:
     lake = Lake(folder)
     for number in range(files):
-        told = Feedback(trace_id=f"{number}-0", at=at, workload="shop", score=1.0)
+        reported = Feedback(trace_id=f"{number}-0", at=at, workload="shop", score=1.0)
         traces = [answered(f"{number}-{part}", at=at) for part in range(3)]
-        lake.store(f"segment-{number}", [one.model_dump_json() for one in (*traces, told)])
+        lake.store(f"segment-{number}", [each.model_dump_json() for each in (*traces, reported)])
     return lake
 
 
 def contents(lake: Lake) -> tuple[Counter[str], Counter[str]]:
-    traces = Counter(one.id for one in lake.read(Trace, "shop"))
-    return traces, Counter(one.trace_id for one in lake.read(Feedback, "shop"))
+    traces = Counter(each.id for each in lake.read(Trace, "shop"))
+    return traces, Counter(each.trace_id for each in lake.read(Feedback, "shop"))
 
 
 def files(lake: Lake) -> int:
@@ -44,7 +44,7 @@ def test_the_files_of_a_day_become_one_with_the_same_records(tmp_path: Path) -> 
     assert compact(lake, 3 * DAY) == 8
     assert files(lake) == 2  # of traces and of feedback
     assert contents(lake) == before
-    assert sorted(lake.read(Trace, "shop"), key=lambda one: one.id) == sorted(read, key=lambda one: one.id)
+    assert sorted(lake.read(Trace, "shop"), key=lambda each: each.id) == sorted(read, key=lambda each: each.id)
     assert compact(lake, 3 * DAY) == 0
     assert [path.name for path in lake.folder.rglob("*.part")] == []
 
@@ -123,21 +123,21 @@ def test_a_kill_at_any_step_of_merging_loses_and_doubles_nothing(tmp_path: Path)
     assert (contents(lake), files(lake)) == (before, 2)
 
 
-def test_a_request_is_forgotten_with_all_that_was_said_of_it_and_nothing_else(tmp_path: Path) -> None:
+def test_a_request_is_forgotten_with_its_feedback_and_scores_and_nothing_else(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     names = ["chatcmpl-a", "chatcmpl-a-1", "chatcmpl-a~shadow", "chatcmpl-ab", "chatcmpl-b"]
     for number, name in enumerate(names):
-        told = Feedback(trace_id=name, at=101.0, workload="shop", score=1.0)
+        reported = Feedback(trace_id=name, at=101.0, workload="shop", score=1.0)
         score = Scored(trace_id=name, at=101.0, workload="shop", source="judge", value=1.0, passed=True)
-        lake.store(str(number), [one.model_dump_json() for one in (answered(name), told, score)])
+        lake.store(str(number), [each.model_dump_json() for each in (answered(name), reported, score)])
     compact(lake, 3 * DAY)
     lake.store("again", [answered("chatcmpl-a").model_dump_json()])
     assert forget(lake, ["chatcmpl-a"]) == set(names[:3])
     for kind, key in ((Trace, "id"), (Feedback, "trace_id"), (Scored, "trace_id")):
-        assert sorted(getattr(one, key) for one in lake.read(kind, "shop")) == names[3:]
+        assert sorted(getattr(each, key) for each in lake.read(kind, "shop")) == names[3:]
     assert all(b"chatcmpl-a~" not in path.read_bytes() for path in lake.folder.rglob("*.parquet"))
     lake.store("0", [answered("chatcmpl-a").model_dump_json()])  # merged before: it counts no more
-    assert [one.id for one in lake.read(Trace, "shop")] == names[3:]
+    assert [each.id for each in lake.read(Trace, "shop")] == names[3:]
     assert forget(lake, ["nobody"]) == set()
 
 
@@ -150,8 +150,8 @@ def test_a_request_s_conversation_is_all_that_holds_its_text(tmp_path: Path) -> 
         first.model_copy(update={"id": name, "messages": turns, "customer": customer, "at": 3 * DAY})
         for name, customer in (("chatcmpl-b", first.customer), ("chatcmpl-c", "somebody else"))
     )
-    lake.store("0", [one.model_dump_json() for one in (first, further, unseen, answered("chatcmpl-ab"))])
-    lake.store("1", [one.model_dump_json() for one in (later, stranger)])
+    lake.store("0", [each.model_dump_json() for each in (first, further, unseen, answered("chatcmpl-ab"))])
+    lake.store("1", [each.model_dump_json() for each in (later, stranger)])
     assert conversation(lake, "shop", "chatcmpl-a") == {"chatcmpl-a", "chatcmpl-b"}
     assert conversation(lake, "shop", "chatcmpl-b") == {"chatcmpl-a", "chatcmpl-b"}
     assert conversation(lake, "shop", "chatcmpl-c") == {"chatcmpl-c"}
@@ -171,16 +171,16 @@ def test_days_that_are_over_go(tmp_path: Path) -> None:
     assert {path.name for path in gone} == {"day=1970-01-01"}
     for folder in gone:
         remove_day(lake, folder)
-    assert [one.id for one in lake.read(Trace, "shop")] == ["new"]
+    assert [each.id for each in lake.read(Trace, "shop")] == ["new"]
 
 
 @pytest.mark.parametrize("mode", ["sample", "share", "about"])
 def test_every_way_to_read_sees_a_merged_day(tmp_path: Path, mode: str) -> None:
     lake = filled(tmp_path)
     ways: dict[str, Callable[[], Any]] = {
-        "sample": lambda: sorted(one.id for one in lake.sample("shop", 1, (0, DAY), 100)[0]),
-        "share": lambda: sorted(one.id for one in lake.share("shop", 0.5, (0, DAY))),
-        "about": lambda: sorted(one.id for one in lake.about("shop", {"1-0", "2-2"}, (0, DAY))[0]),
+        "sample": lambda: sorted(each.id for each in lake.sample("shop", 1, (0, DAY), 100)[0]),
+        "share": lambda: sorted(each.id for each in lake.share("shop", 0.5, (0, DAY))),
+        "about": lambda: sorted(each.id for each in lake.about("shop", {"1-0", "2-2"}, (0, DAY))[0]),
     }
     before = ways[mode]()
     compact(lake, 3 * DAY)

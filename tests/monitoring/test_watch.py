@@ -40,15 +40,17 @@ def test_distances_of_weights_are_those_of_the_samples() -> None:
         wasserstein_distance(first, second) / first.std()
     )
     labels = rng.choice(list("abc"), 30)
-    shares = [np.array([np.repeat(labels, side.astype(int)).tolist().count(one) for one in "abc"]) for side in weights]
+    shares = [
+        np.array([np.repeat(labels, side.astype(int)).tolist().count(each) for each in "abc"]) for side in weights
+    ]
     right = jensenshannon(shares[0], shares[1])
     assert jensen_shannon(labels, weights[:1], weights[1:])[0] == pytest.approx(right, abs=1e-6)
 
 
 def test_evidently_measures_the_same_distances(draw: Draw, tmp_path: Path) -> None:
     table = compare(draw(400, 1), draw(200, 2, (0.3, 0.3, 0.4)), SCHEMA, None, 0)
-    found = distances(table, dict.fromkeys(table.columns, 0.1), tmp_path / "page.html")
-    assert found == pytest.approx(measured(table), abs=1e-6)
+    result = distances(table, dict.fromkeys(table.columns, 0.1), tmp_path / "page.html")
+    assert result == pytest.approx(measured(table), abs=1e-6)
     assert "https://" not in (tmp_path / "page.html").read_text(encoding="utf-8")[:2000]
 
 
@@ -56,22 +58,24 @@ def test_windows_without_drift_pass_the_limits_as_often_as_allowed(draw: Draw) -
     reference, alarms = draw(800, 1), 0
     allowed = limits(compare(reference, draw(300, 2), SCHEMA, None, 0), 0.05, 400, seed=0)
     for seed in range(100, 200):
-        found = measured(compare(reference, draw(300, seed), SCHEMA, None, 0))
-        alarms += any(found[name] > allowed[name] for name in found)
+        result = measured(compare(reference, draw(300, seed), SCHEMA, None, 0))
+        alarms += any(result[name] > allowed[name] for name in result)
     assert alarms <= 12  # of 100 windows, 5 expected; more than 12 would happen once in a thousand times
 
 
 def test_a_shifted_mix_is_an_output_drift_with_its_label(draw: Draw, tmp_path: Path) -> None:
-    found = looked(draw(800, 1), draw(300, 2, (0.2, 0.3, 0.5)), tmp_path / "page.html")
-    assert (found.kinds, found.moved[0].column) == (("output",), "output.kind")
-    assert found.severity > 1
-    assert {"kind=late", "kind=bill"} <= {one.slice for one in found.slices}
+    result = looked(draw(800, 1), draw(300, 2, (0.2, 0.3, 0.5)), tmp_path / "page.html")
+    assert (result.kinds, result.moved[0].column) == (("output",), "output.kind")
+    assert result.severity > 1
+    assert {"kind=late", "kind=bill"} <= {slice.slice for slice in result.slices}
 
 
 def test_one_invalid_answer_where_there_never_was_one_is_no_drift(draw: Draw, tmp_path: Path) -> None:
-    always, later = ([one.model_copy(update={"valid": True}) for one in draw(*drawn)] for drawn in ((800, 1), (300, 2)))
-    one = [later[0].model_copy(update={"valid": False}), *later[1:]]
-    assert not looked(always, one, tmp_path / "page.html").drifted
+    always, later = (
+        [each.model_copy(update={"valid": True}) for each in draw(*drawn)] for drawn in ((800, 1), (300, 2))
+    )
+    single = [later[0].model_copy(update={"valid": False}), *later[1:]]
+    assert not looked(always, single, tmp_path / "page.html").drifted
     many = [row.model_copy(update={"valid": False}) for row in later[:30]]
     assert [moved.column for moved in looked(always, [*many, *later[30:]], tmp_path / "page.html").moved] == [
         "output.valid"
@@ -79,9 +83,9 @@ def test_one_invalid_answer_where_there_never_was_one_is_no_drift(draw: Draw, tm
 
 
 def test_longer_messages_are_an_input_drift(draw: Draw, tmp_path: Path) -> None:
-    found = looked(draw(800, 1), draw(300, 2, words=20), tmp_path / "page.html")
-    assert found.kinds == ("input",)
-    assert {one.column for one in found.moved} >= {"input.words", "input.characters"}
+    result = looked(draw(800, 1), draw(300, 2, words=20), tmp_path / "page.html")
+    assert result.kinds == ("input",)
+    assert {each.column for each in result.moved} >= {"input.words", "input.characters"}
     assert (tmp_path / "page.html").stat().st_size > 100_000
 
 
@@ -90,13 +94,13 @@ def test_worse_answers_are_a_quality_drift(draw: Draw, tmp_path: Path) -> None:
 
 
 def test_quality_is_not_judged_by_a_handful_of_scores(draw: Draw, tmp_path: Path) -> None:
-    rows = [one.model_copy(update={"score": 0.0 if at < 40 else None}) for at, one in enumerate(draw(300, 2))]
+    rows = [each.model_copy(update={"score": 0.0 if at < 40 else None}) for at, each in enumerate(draw(300, 2))]
     assert not looked(draw(800, 1), rows, tmp_path / "page.html").drifted
 
 
 def test_few_scores_are_given_the_room_that_few_scores_need(draw: Draw) -> None:
     reference, current = draw(800, 1), draw(300, 2)
-    few = [one.model_copy(update={"score": one.score if at < 60 else None}) for at, one in enumerate(current)]
+    few = [each.model_copy(update={"score": each.score if at < 60 else None}) for at, each in enumerate(current)]
     wide, narrow = (limits(compare(reference, side, SCHEMA, None, 0), 0.05, 400, seed=0) for side in (few, current))
     assert wide["quality.score"] > 1.5 * narrow["quality.score"]  # the square root of 300 / 60 is 2.2
 
@@ -106,9 +110,9 @@ def test_inputs_of_another_kind_lie_far_off_in_the_embeddings(draw: Draw, tmp_pa
     reference, current = rng.normal(size=(800, 16)), rng.normal(size=(300, 16))
     current[:60, 0] += 4  # a fifth of the window
     sides = Sides("shop", SCHEMA, draw(800, 1), window(draw(300, 2)), (reference, current))
-    found = watch(sides, PARAMS, tmp_path / "page.html")
-    assert found.kinds == ("input",)
-    assert all(one.column.startswith(("input.embedding", "input.distance")) for one in found.moved)
+    result = watch(sides, PARAMS, tmp_path / "page.html")
+    assert result.kinds == ("input",)
+    assert all(each.column.startswith(("input.embedding", "input.distance")) for each in result.moved)
 
 
 def test_a_word_of_a_customers_own_is_unseen_on_both_sides() -> None:
@@ -134,8 +138,8 @@ def test_words_that_only_one_row_of_the_reference_has_count_as_unseen_on_both_si
 
 
 def test_few_answers_are_not_judged(draw: Draw, tmp_path: Path) -> None:
-    found = looked(draw(800, 1), draw(99, 2, (0.0, 0.0, 1.0)), tmp_path / "page.html")
-    assert (found.judged, found.drifted, (tmp_path / "page.html").exists()) == (False, False, False)
+    result = looked(draw(800, 1), draw(99, 2, (0.0, 0.0, 1.0)), tmp_path / "page.html")
+    assert (result.judged, result.drifted, (tmp_path / "page.html").exists()) == (False, False, False)
 
 
 def test_a_reference_without_answers_is_refused(draw: Draw, tmp_path: Path) -> None:
@@ -194,24 +198,24 @@ def test_a_field_that_flips_is_drift_in_whatever_form_its_schema_is(
     part: Any, write: Callable[[bool], Any], tmp_path: Path
 ) -> None:
     before, same, flipped = ([write(True)] * yes + [write(False)] * no for yes, no in ((720, 80), (270, 30), (30, 270)))
-    found = seen(part, answered(before), answered(flipped), tmp_path / "page.html")
-    assert found.drifted and all(one.column.startswith("output.f") for one in found.moved)
+    result = seen(part, answered(before), answered(flipped), tmp_path / "page.html")
+    assert result.drifted and all(each.column.startswith("output.f") for each in result.moved)
     assert not seen(part, answered(before), answered(same), tmp_path / "page.html").drifted
 
 
 def test_a_field_that_may_be_anything_has_no_column_and_stops_nothing(tmp_path: Path) -> None:
     before, now = answered(["yes", 3] * 400, tokens=[8, 12] * 400), answered(["yes", 3] * 150, tokens=[80, 120] * 150)
-    found = seen(True, before, now, tmp_path / "page.html")
-    assert found.drifted
-    assert not [one.column for one in found.moved if one.column.startswith("output.f")]
+    result = seen(True, before, now, tmp_path / "page.html")
+    assert result.drifted
+    assert not [each.column for each in result.moved if each.column.startswith("output.f")]
 
 
 def test_numbers_a_hundred_times_as_large_are_drift_and_are_told_as_they_are(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     before, same, now = (rng.lognormal(3, 1, n).tolist() for n in (800, 300, 300))
-    found = seen({"type": "number"}, answered(before), answered([100 * x for x in now]), tmp_path / "page.html")
-    assert [one.column for one in found.moved] == ["output.f (size)"]
-    assert float(found.moved[0].current.removeprefix("mean ")) > 1_000  # not as bounded for the comparison
+    result = seen({"type": "number"}, answered(before), answered([100 * x for x in now]), tmp_path / "page.html")
+    assert [each.column for each in result.moved] == ["output.f (size)"]
+    assert float(result.moved[0].current.removeprefix("mean ")) > 1_000  # not as bounded for the comparison
     assert not seen({"type": "number"}, answered(before), answered(same), tmp_path / "page.html").drifted
 
 
@@ -230,16 +234,16 @@ def test_numbers_a_hundred_times_as_large_are_drift_and_are_told_as_they_are(tmp
 def test_a_column_that_never_varied_is_not_moved_by_few_odd_answers(
     column: Callable[[int, int], list[Observation]], odd: int, tmp_path: Path
 ) -> None:
-    found = seen({"type": "number"}, column(0, 1000), column(odd, 400), tmp_path / "page.html")
-    assert not found.drifted and found.severity < 1.001  # at most on the limit
+    result = seen({"type": "number"}, column(0, 1000), column(odd, 400), tmp_path / "page.html")
+    assert not result.drifted and result.severity < 1.001  # at most on the limit
 
 
 def test_a_column_that_never_varied_is_moved_when_many_answers_are_odd(tmp_path: Path) -> None:
-    found = seen(
+    result = seen(
         True, answered([None] * 1000), answered([None] * 400, tokens=[11] * 40 + [10] * 360), tmp_path / "page.html"
     )
-    assert [one.column for one in found.moved] == ["output.tokens"]
-    assert 1 < found.severity < 20
+    assert [each.column for each in result.moved] == ["output.tokens"]
+    assert 1 < result.severity < 20
 
 
 def test_few_answers_far_out_do_not_move_a_column_that_varies(tmp_path: Path) -> None:
@@ -252,8 +256,8 @@ def test_few_answers_far_out_do_not_move_a_column_that_varies(tmp_path: Path) ->
 
 
 def test_where_nothing_ever_varies_nothing_has_moved(tmp_path: Path) -> None:
-    found = seen(True, answered([None] * 800), answered([None] * 300), tmp_path / "page.html")
-    assert (found.judged, found.drifted, found.severity, found.columns) == (True, False, 0.0, 0)
+    result = seen(True, answered([None] * 800), answered([None] * 300), tmp_path / "page.html")
+    assert (result.judged, result.drifted, result.severity, result.columns) == (True, False, 0.0, 0)
     assert (tmp_path / "page.html").is_file()
 
 
@@ -265,8 +269,8 @@ def test_another_constant_text_is_an_input_drift(tmp_path: Path) -> None:
 def test_inputs_all_alike_have_no_directions_to_differ_in(tmp_path: Path) -> None:
     before, now = answered([None] * 800), answered([None] * 300, texts=["something else altogether"] * 300)
     vectors = np.ones((800, 16)), np.full((300, 16), 2.0)
-    found = watch(Sides("shop", SCHEMA, before, window(now), vectors), PARAMS, tmp_path / "page.html")
-    assert found.kinds == ("input",) and not any(one.column.startswith("input.embedding") for one in found.moved)
+    result = watch(Sides("shop", SCHEMA, before, window(now), vectors), PARAMS, tmp_path / "page.html")
+    assert result.kinds == ("input",) and not any(each.column.startswith("input.embedding") for each in result.moved)
 
 
 def test_one_wrong_answer_after_none_was_is_no_worse_quality(tmp_path: Path) -> None:
@@ -285,6 +289,6 @@ def test_the_page_holds_no_markup_from_names_and_labels(tmp_path: Path) -> None:
     hostile = "</script><script>document.title='HIT'</script>"
     first, second = ([hostile, "b"] * 50, [hostile, hostile, hostile, "b"] * 25)
     table = Table(pd.DataFrame({hostile: first}), pd.DataFrame({hostile: second}), (), (hostile,))
-    found = distances(table, {hostile: 0.1}, tmp_path / "drift.html")
-    assert found == {hostile: pytest.approx(jensenshannon([0.5, 0.5], [0.75, 0.25]), abs=1e-3)}
+    result = distances(table, {hostile: 0.1}, tmp_path / "drift.html")
+    assert result == {hostile: pytest.approx(jensenshannon([0.5, 0.5], [0.75, 0.25]), abs=1e-3)}
     assert "<script>document" not in (tmp_path / "drift.html").read_text(encoding="utf-8")

@@ -30,56 +30,65 @@ def label(name: str, at: float, *, right: bool, reviewer: bool = True) -> Scored
 
 def stream(folder: Path, *records: Record, labelling: LabellingParams = ALL) -> Stream:
     lake = Lake(folder)
-    lake.store("1", [one.model_dump_json() for one in records])
+    lake.store("1", [record.model_dump_json() for record in records])
     return Stream(lake, "shop", 1, labelling)
 
 
-def test_quality_is_told_by_reviewers_labels_of_what_was_drawn_and_by_nothing_else(tmp_path: Path) -> None:
+def test_quality_is_measured_only_by_reviewers_labels_on_the_labelling_sample(tmp_path: Path) -> None:
     names = [str(at) for at in range(200)]
     half = LabellingParams(share=0.5)
     labels = [label(name, NOW, right=is_drawn(name, 0.5)) for name in names]  # those that were not drawn: all wrong
-    told = stream(tmp_path / "a", *(trace(name, NOW) for name in names), *labels, labelling=half)
-    found = current_window(told, (NOW - 1, NOW + 1), 1000).observations
-    assert {one.score for one in found} == {1.0, None}
-    assert {is_drawn(one.input["message"], 0.5) for one in found if one.score is not None} == {True}
+    reported = stream(tmp_path / "a", *(trace(name, NOW) for name in names), *labels, labelling=half)
+    result = current_window(reported, (NOW - 1, NOW + 1), 1000).observations
+    assert {each.score for each in result} == {1.0, None}
+    assert {is_drawn(each.input["message"], 0.5) for each in result if each.score is not None} == {True}
     others = [label(name, NOW, right=False, reviewer=False) for name in names]
-    told = stream(tmp_path / "b", *(trace(name, NOW) for name in names), *others, labelling=half)
-    assert {one.score for one in current_window(told, (NOW - 1, NOW + 1), 1000).observations} == {None}
+    reported = stream(tmp_path / "b", *(trace(name, NOW) for name in names), *others, labelling=half)
+    assert {observation.score for observation in current_window(reported, (NOW - 1, NOW + 1), 1000).observations} == {
+        None
+    }
 
 
 def test_a_window_of_many_answers_is_a_random_part_of_all_its_hours(tmp_path: Path) -> None:
-    told = stream(tmp_path, *(trace(f"a{at}", NOW + at) for at in range(1000)), labelling=LabellingParams(share=0.2))
+    reported = stream(
+        tmp_path, *(trace(f"a{at}", NOW + at) for at in range(1000)), labelling=LabellingParams(share=0.2)
+    )
     aside = {f"a{at}" for at in range(1000) if is_drawn(f"a{at}", 0.2)}
     for most in (100, 300):  # fewer than are drawn for labelling, and more
-        rows = current_window(told, (NOW, NOW + 1000), most).observations
-        times = [one.at - NOW for one in rows]
+        rows = current_window(reported, (NOW, NOW + 1000), most).observations
+        times = [row.at - NOW for row in rows]
         assert len(times) == most and times == sorted(times)
         late = sum(at >= 500 for at in times) / most
         assert 0.35 < late < 0.65  # three standard errors of a hundred
-        assert len(aside & {one.input["message"] for one in rows}) == min(most, len(aside))
+        assert len(aside & {row.input["message"] for row in rows}) == min(most, len(aside))
 
 
 def test_quality_waits_while_too_many_drawn_answers_have_no_label(tmp_path: Path) -> None:
     answers = [trace(str(at), NOW + at) for at in range(20)]
     few = [label(str(at), NOW + at, right=True) for at in range(20) if at not in (2, 3, 4)]
-    found = current_window(stream(tmp_path, *answers, *few), (NOW, NOW + 99), 1000)
-    assert found.unlabelled == 3 and all(one.score is None for one in found.observations)
+    result = current_window(stream(tmp_path, *answers, *few), (NOW, NOW + 99), 1000)
+    assert result.unlabelled == 3 and all(observation.score is None for observation in result.observations)
 
 
 def test_a_failure_is_an_answer_that_is_not_right_and_needs_no_label(tmp_path: Path) -> None:
     failed = [trace(str(at), NOW + at, finish_reason="error", valid=False, text="no answer") for at in range(9)]
-    told = stream(tmp_path, *failed, trace("9", NOW + 9), label("9", NOW + 9, right=True))
-    found = side(told, (NOW, NOW + 99))
-    assert sorted(found.right) == [*((f"c{at}", False) for at in range(9)), ("c9", True)]
-    assert (found.drawn, sum(good for _, good in found.valid)) == (10, 1)
-    assert {one.text for one in current_window(told, (NOW, NOW + 99), 99).observations} == {"", "{}"}
+    reported = stream(tmp_path, *failed, trace("9", NOW + 9), label("9", NOW + 9, right=True))
+    result = side(reported, (NOW, NOW + 99))
+    assert sorted(result.right) == [*((f"c{at}", False) for at in range(9)), ("c9", True)]
+    assert (result.drawn, sum(good for _, good in result.valid)) == (10, 1)
+    assert {observation.text for observation in current_window(reported, (NOW, NOW + 99), 99).observations} == {
+        "",
+        "{}",
+    }
 
 
 def test_where_requests_are_drawn_for_a_canary_customers_are_strangers(tmp_path: Path) -> None:
-    told = stream(tmp_path, trace("a", NOW, customer="c"), label("a", NOW, right=True), trace("b", NOW, customer="c"))
-    named = side(told, (NOW, NOW + 1))
+    reported = stream(
+        tmp_path, trace("a", NOW, customer="c"), label("a", NOW, right=True), trace("b", NOW, customer="c")
+    )
+    named = side(reported, (NOW, NOW + 1))
     assert (named.valid, named.right) == ([("c", True)] * 2, [("c", True)])
-    unnamed = side(told, (NOW, NOW + 1), strangers=True)
+    unnamed = side(reported, (NOW, NOW + 1), strangers=True)
     assert (unnamed.valid, unnamed.right) == ([("", True)] * 2, [("", True)])
 
 
@@ -87,7 +96,7 @@ def test_what_is_usual_comes_from_the_same_hours_of_the_first_weeks(tmp_path: Pa
     window = (NOW - 24 * HOUR_S, NOW)
     rows = [trace(f"{back}-{hour}", NOW - back * WEEK_S - hour * HOUR_S)
             for back in range(5) for hour in (1, 30, 100)]  # fmt: skip
-    told = stream(tmp_path, *rows)
-    assert [one.input["message"] for one in usual_window(told, window, 100, 2)] == ["4-1", "3-1"]
-    assert usual_window(told, window, 100, 0) == ()
-    assert usual_window(Stream(told.lake, "shop", 2), window, 100, 2) == ()
+    reported = stream(tmp_path, *rows)
+    assert [each.input["message"] for each in usual_window(reported, window, 100, 2)] == ["4-1", "3-1"]
+    assert usual_window(reported, window, 100, 0) == ()
+    assert usual_window(Stream(reported.lake, "shop", 2), window, 100, 2) == ()

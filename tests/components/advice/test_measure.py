@@ -30,27 +30,27 @@ def example(number: int, label: str = "a", taught: str = "", when: str = "") -> 
 
 
 EXAMPLES = [example(number, "abc"[number % 3]) for number in range(60)]
-DONORS = [json.loads(one.reference) for one in EXAMPLES]
+DONORS = [json.loads(each.reference) for each in EXAMPLES]
 
 
 def test_agreement_is_how_often_second_answers_pass_and_names_the_fields_that_do_not() -> None:
-    again: list[Second] = [(one, one.reference) for one in EXAMPLES[:30]]
-    again += [(one, to_json({"label": "z", "size": int(one.id[1:]) % 7})) for one in EXAMPLES[30:40]]
-    found = writing(same_answers, EXAMPLES, EXAMPLES, again)
-    assert found.agreement is not None and found.agreement.value == 0.75
-    assert found.by_field == {"label": 0.75, "size": 1.0}
-    assert list(found.by_field) == ["label", "size"]  # the least agreed first
-    assert found.demonstrations is None  # nobody else says what is right
+    again: list[Second] = [(each, each.reference) for each in EXAMPLES[:30]]
+    again += [(each, to_json({"label": "z", "size": int(each.id[1:]) % 7})) for each in EXAMPLES[30:40]]
+    result = writing(same_answers, EXAMPLES, EXAMPLES, again)
+    assert result.agreement is not None and result.agreement.value == 0.75
+    assert result.by_field == {"label": 0.75, "size": 1.0}
+    assert list(result.by_field) == ["label", "size"]  # the least agreed first
+    assert result.demonstrations is None  # nobody else says what is right
 
 
-def test_errors_that_were_learnt_are_told_from_others() -> None:
+def test_learnt_errors_are_distinguished_from_others() -> None:
     taught = [example(number, "a", taught="b" if number < 20 else "") for number in range(50)]
-    answers = [one.demonstration for one in taught[:10]] + [to_json({"label": "c", "size": 0})] * 5
-    answers += [one.reference for one in taught[15:]]
+    answers = [each.demonstration for each in taught[:10]] + [to_json({"label": "c", "size": 0})] * 5
+    answers += [each.reference for each in taught[15:]]
     wrong, learnt = errors(same_answers, taught, answers)
     assert (wrong.value, learnt.value) == (0.3, 0.2)  # ten of fifty were learnt; the five others are its own
-    found = writing(same_answers, taught, taught, [])
-    assert found.demonstrations is not None and found.demonstrations.value == 0.6
+    result = writing(same_answers, taught, taught, [])
+    assert result.demonstrations is not None and result.demonstrations.value == 0.6
 
 
 def test_a_wrong_answer_differs_from_the_reference_in_one_field() -> None:
@@ -62,8 +62,8 @@ def test_a_wrong_answer_differs_from_the_reference_in_one_field() -> None:
 
 def test_a_scorer_that_overlooks_a_field_is_found_out() -> None:
     def looks_at_label(examples: list[Example], answers: list[str]) -> list[bool | None]:
-        return [json.loads(one.reference)["label"] == json.loads(text)["label"]
-                for one, text in zip(examples, answers, strict=True)]  # fmt: skip
+        return [json.loads(each.reference)["label"] == json.loads(text)["label"]
+                for each, text in zip(examples, answers, strict=True)]  # fmt: skip
 
     exact, half = scoring(same_answers, EXAMPLES, 1), scoring(looks_at_label, EXAMPLES, 1)  # pyright: ignore[reportArgumentType]
     assert exact is not None and (exact.false_positives.value, exact.false_negatives.value) == (0.0, 0.0)
@@ -72,7 +72,7 @@ def test_a_scorer_that_overlooks_a_field_is_found_out() -> None:
     assert half.false_positives.value == pytest.approx(0.5)
 
 
-def test_a_scorer_that_needs_no_reference_is_told_apart_and_its_failures_are_no_errors() -> None:
+def test_a_scorer_that_needs_no_reference_is_recognised_and_its_failures_are_no_errors() -> None:
     fails = scoring(
         lambda examples, answers: [None if at % 4 == 0 else True for at, _ in enumerate(answers)], EXAMPLES, 1
     )
@@ -87,14 +87,14 @@ def test_headroom_is_what_one_and_what_several_answers_reach() -> None:
     passed = np.zeros((40, 4), dtype=bool)
     passed[:20], passed[20:30, :2] = True, True
     stands = np.arange(40) < 22  # of those that are right half of the time, two
-    found = headroom(passed, stands)
-    assert found.pass_1.value == pytest.approx(0.625)
-    assert found.pass_k.value == pytest.approx(0.75)  # of four draws one is right wherever any is
-    assert found.gap.value == pytest.approx(8 / 40)
-    assert found.gap.low < 0.2 < found.gap.high
+    result = headroom(passed, stands)
+    assert result.pass_1.value == pytest.approx(0.625)
+    assert result.pass_k.value == pytest.approx(0.75)  # of four draws one is right wherever any is
+    assert result.gap.value == pytest.approx(8 / 40)
+    assert result.gap.low < 0.2 < result.gap.high
     apart = headroom(passed, Interval(value=0.55, low=0.5, high=0.6))  # known of other prompts alone
-    assert apart.gap.value == pytest.approx(0.2) and apart.gap.low < found.gap.low
-    assert found.zero_variance.value == 0.75
+    assert apart.gap.value == pytest.approx(0.2) and apart.gap.low < result.gap.low
+    assert result.zero_variance.value == 0.75
     with pytest.raises(DataError, match=r"several answers to several prompts, found shape \(40,\)"):
         headroom(passed[:, 0], stands)
 
@@ -104,11 +104,11 @@ def test_labels_that_came_up_in_the_later_half_are_movement() -> None:
         example(number, label, when=f"20{24 + number // 50}-{1 + number % 12:02}-01")
         for number, label in enumerate(["a"] * 50 + ["a"] * 25 + ["b"] * 25)
     ]
-    found = movement(moved, "date", ("label", "size"), 1)
-    assert found is not None and found.field == "label"
-    assert found.distance == pytest.approx(0.5)  # half of the later half
-    assert found.p_value < 0.02 and found.new_labels == ('"b"',)
-    assert found.span_years == pytest.approx(1.9, abs=0.1)
+    result = movement(moved, "date", ("label", "size"), 1)
+    assert result is not None and result.field == "label"
+    assert result.distance == pytest.approx(0.5)  # half of the later half
+    assert result.p_value < 0.02 and result.new_labels == ('"b"',)
+    assert result.span_years == pytest.approx(1.9, abs=0.1)
 
 
 def test_labels_that_stay_are_none() -> None:
@@ -117,9 +117,9 @@ def test_labels_that_stay_are_none() -> None:
         example(number, "abc"[rng.integers(3)], when=f"2025-{1 + number % 12:02}-{1 + number % 28:02}")
         for number in range(200)
     ]
-    found = movement(still, "date", ("label",), 1)
-    assert found is not None and found.p_value > 0.01
-    assert found.stable_years(0.1) == float("inf")
+    result = movement(still, "date", ("label",), 1)
+    assert result is not None and result.p_value > 0.01
+    assert result.stable_years(0.1) == float("inf")
     assert movement(still[:20], "date", ("label",), 1) is None
     assert movement(EXAMPLES, "nothing", ("label",), 1) is None
 
@@ -141,8 +141,8 @@ def test_intervals_of_an_extrapolation_hold_the_truth() -> None:
         floor, rise = rng.uniform(0.0, 0.1), rng.uniform(2.0, 6.0)
         curve = lambda n, floor=floor, rise=rise: 1 - floor - rise * n**-0.5  # noqa: E731 — the curve's own formula
         passes = {n: (rng.random(400) < curve(n)).tolist() for n in (500, 1000, 2000)}
-        found = learning(passes, 8000, number).full
-        held += found.low <= curve(8000) <= found.high
+        result = learning(passes, 8000, number).full
+        held += result.low <= curve(8000) <= result.high
     assert held >= 88
 
 
@@ -154,9 +154,9 @@ def test_a_curve_without_points_is_refused() -> None:
 
 def test_a_curve_that_still_gets_steeper_is_not_bounded_above() -> None:
     rows = {500: [False] * 300, 1000: [True] * 29 + [False] * 271, 2000: [True] * 129 + [False] * 171}
-    found = learning(rows, 8000, 1).full
+    result = learning(rows, 8000, 1).full
     # half of the curves that are reckoned with stay at 43 %, which 300 examples know to ± 4 points, twice: the 5 % end
-    assert found.high == 1.0 and 0.34 < found.low < found.value < 0.9
+    assert result.high == 1.0 and 0.34 < result.low < result.value < 0.9
 
 
 def test_a_slice_is_thin_that_train_hardly_has_and_that_is_answered_worse() -> None:
@@ -169,9 +169,9 @@ def test_a_slice_is_thin_that_train_hardly_has_and_that_is_answered_worse() -> N
     train = of(96, "train", "web") + of(2, "train", "chat") + of(2, "train", "fax")
     dev = of(80, "dev", "web") + of(20, "dev", "chat") + of(9, "dev", "fax")
     right = np.array([True] * 72 + [False] * 8 + [True] * 10 + [False] * 10 + [False] * 9)
-    (found,) = thin(train, dev, right, ["on"], 0.05)  # nine of fax do not tell
-    assert (found.name, found.train_share) == ("on chat", 0.02)
-    assert found.dev_share == pytest.approx(20 / 109) and found.wrong.value == 0.5
-    assert found.behind.value == pytest.approx(72 / 89 - 0.5)
+    (result,) = thin(train, dev, right, ["on"], 0.05)  # nine of fax do not tell
+    assert (result.name, result.train_share) == ("on chat", 0.02)
+    assert result.dev_share == pytest.approx(20 / 109) and result.wrong.value == 0.5
+    assert result.behind.value == pytest.approx(72 / 89 - 0.5)
     assert thin(train, dev, right, ["on"], 0.02) == ()
     assert thin(train, dev, ~right, ["on"], 0.05) == ()

@@ -61,13 +61,13 @@ def pays(years: float | None) -> Paying:
 
 def known(**changes: Any) -> Evidence:
     """Prompts at 70 %, 8,000 demonstrations on which people agree, SFT that reaches 90 %, a scorer that hardly errs."""
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "standing": stands(0.7), "writing": Writing(examples=8000, agreement=near(0.95), pairs=200),
         "scoring": scores(), "headroom": room(0.1), "learning": learns(0.9),
         "prompts": {"a": near(0.69), "b": near(0.7)}, "prompt_examples": 500,
         "paying": {"imitate": pays(0.5), "reward": pays(0.5)},
     }  # fmt: skip
-    return Evidence(**{**found, **changes})
+    return Evidence(**{**result, **changes})
 
 
 def advised(**changes: Any) -> str:
@@ -78,20 +78,20 @@ DISPUTED = Writing(examples=8000, agreement=near(0.5), pairs=200, by_field={"pri
 
 
 def test_demonstrations_that_teach_are_learnt_first() -> None:
-    found = choose(known(), PARAMS)
-    assert found.rung == "imitate"
-    assert found.gain.value == pytest.approx(0.2)
+    result = choose(known(), PARAMS)
+    assert result.rung == "imitate"
+    assert result.gain.value == pytest.approx(0.2)
     # two independent intervals of ±2 points: ±2.83 together
-    assert found.gain.high == pytest.approx(0.2 + 0.02 * 2**0.5)
+    assert result.gain.high == pytest.approx(0.2 + 0.02 * 2**0.5)
 
 
 def test_rl_starts_where_sft_ended_and_closes_most_of_the_gap() -> None:
-    found = choose(known(standing=stands(0.9, "sft"), learning=None, headroom=room(0.1)), PARAMS)
-    assert found.rung == "reward"
-    assert found.gain.value == pytest.approx(0.8 * 0.1)
+    result = choose(known(standing=stands(0.9, "sft"), learning=None, headroom=room(0.1)), PARAMS)
+    assert result.rung == "reward"
+    assert result.gain.value == pytest.approx(0.8 * 0.1)
     # the share moves it by 0.6 · 0.1 downwards, the gap of ±1 point by 0.8 · 0.01
-    assert found.gain.low == pytest.approx(0.08 - (0.06**2 + 0.008**2) ** 0.5)
-    assert found.gain.high == pytest.approx(0.12)  # there is no more to be gained above 88 %
+    assert result.gain.low == pytest.approx(0.08 - (0.06**2 + 0.008**2) ** 0.5)
+    assert result.gain.high == pytest.approx(0.12)  # there is no more to be gained above 88 %
 
 
 def test_a_rung_that_answers_as_well_as_its_best_draw_gains_nothing_by_rl() -> None:
@@ -101,8 +101,8 @@ def test_a_rung_that_answers_as_well_as_its_best_draw_gains_nothing_by_rl() -> N
 def test_more_demonstrations_bring_a_rung_trained_by_rl_only_what_is_above_it() -> None:
     after_rl = {"standing": stands(0.95, "grpo"), "headroom": room(0.0)}
     assert advised(**after_rl, learning=learns(0.9, doubling=0.04)) == "stay"
-    found = choose(known(**after_rl, learning=learns(0.94, doubling=0.04)), PARAMS)
-    assert (found.rung, found.gain.value) == ("label", pytest.approx(0.03))
+    result = choose(known(**after_rl, learning=learns(0.94, doubling=0.04)), PARAMS)
+    assert (result.rung, result.gain.value) == ("label", pytest.approx(0.03))
 
 
 def test_no_outcome_that_can_be_scored_means_no_rl() -> None:
@@ -119,17 +119,17 @@ def test_a_verifier_that_needs_no_reference_makes_up_for_people_who_disagree() -
 
 def test_neither_written_nor_scored_asks_for_a_definition_that_names_the_field() -> None:
     evidence = known(writing=DISPUTED)
-    found = advise(evidence, PARAMS, Asked(workload="w", profile="p", at="", data_version="", mlflow_run_id=None))
-    assert found.choice.rung == "define"
-    assert "priority" in found.define[0] and "product" not in found.define[0]
-    assert any("RL on the scorer" in line or "SFT" in line for line in found.changes)
+    result = advise(evidence, PARAMS, Asked(workload="w", profile="p", at="", data_version="", mlflow_run_id=None))
+    assert result.choice.rung == "define"
+    assert "priority" in result.define[0] and "product" not in result.define[0]
+    assert any("RL on the scorer" in line or "SFT" in line for line in result.changes)
 
 
 def test_learnt_errors_ask_for_better_demonstrations_where_no_scorer_can_help() -> None:
     wrong = Writing(examples=8000, agreement=near(0.95), pairs=200, errors=near(0.1), learnt_errors=near(0.08))
-    found = choose(known(standing=stands(0.9, "sft"), writing=wrong, scoring=scores(0.4)), PARAMS)
-    assert found.rung == "label"
-    assert (found.gain.value, found.gain.high) == (0.08, pytest.approx(0.12))  # at most all errors, 10 ± 2 points
+    result = choose(known(standing=stands(0.9, "sft"), writing=wrong, scoring=scores(0.4)), PARAMS)
+    assert result.rung == "label"
+    assert (result.gain.value, result.gain.high) == (0.08, pytest.approx(0.12))  # at most all errors, 10 ± 2 points
 
 
 def test_training_that_does_not_pay_is_not_advised() -> None:
@@ -153,21 +153,24 @@ def test_as_good_at_a_lower_price_is_reason_enough() -> None:
 
 def test_prompts_that_differ_promise_a_better_one() -> None:
     spread = {"a": near(0.4), "b": near(0.55), "c": near(0.7)}
-    found = choose(known(prompts=spread, learning=None, headroom=None, paying={}), PARAMS)
-    assert found.rung == "prompt"
+    result = choose(known(prompts=spread, learning=None, headroom=None, paying={}), PARAMS)
+    assert result.rung == "prompt"
     # X ~ N(0.55, 0.15² − 0.23/500) beside 0.7: (μ − b) Φ(z) + σ φ(z) with σ = 0.1483, z = −1.0115
-    assert found.gain.value == pytest.approx(0.01206, abs=2e-4)
-    assert (found.gain.low, found.gain.high) == (0.0, pytest.approx(0.32))  # three versions say little: up to 1 − 0.68
+    assert result.gain.value == pytest.approx(0.01206, abs=2e-4)
+    assert (result.gain.low, result.gain.high) == (
+        0.0,
+        pytest.approx(0.32),
+    )  # three versions say little: up to 1 − 0.68
 
 
-def test_what_nobody_measured_rules_nothing_out_but_rl() -> None:
-    found = choose(known(paying={}, movement=None, prompts={}), PARAMS)
-    assert found.rung == "imitate"
+def test_missing_measurements_rule_out_only_rl() -> None:
+    result = choose(known(paying={}, movement=None, prompts={}), PARAMS)
+    assert result.rung == "imitate"
 
 
-def test_what_would_change_the_advice_is_the_rule_asked_again() -> None:
-    found = advise(known(), PARAMS, Asked(workload="w", profile="p", at="", data_version="", mlflow_run_id=None))
-    assert "If volume never paid for training: then stay where you are." in found.changes
+def test_what_would_change_the_advice_follows_from_the_rule_with_changed_evidence() -> None:
+    result = advise(known(), PARAMS, Asked(workload="w", profile="p", at="", data_version="", mlflow_run_id=None))
+    assert "If volume never paid for training: then stay where you are." in result.changes
 
 
 SHARES = st.floats(0, 1)

@@ -36,11 +36,11 @@ def after_sft(**changes: Any) -> Evidence:
 
 
 def options(evidence: Evidence) -> dict[str, Option]:
-    return {one.rung: one for one in choose(evidence, PARAMS).options}
+    return {option.rung: option for option in choose(evidence, PARAMS).options}
 
 
 def open_ways(evidence: Evidence) -> set[str]:
-    return {rung for rung, one in options(evidence).items() if not one.out and one.gain}
+    return {rung for rung, each in options(evidence).items() if not each.out and each.gain}
 
 
 def teacher(**changes: Any) -> AtHand:
@@ -116,7 +116,7 @@ def test_a_judge_that_was_not_surely_like_people_is_no_way(judge: JudgeTrial | N
     assert "judged_grpo" not in open_ways(given)
 
 
-def test_an_apis_model_cannot_be_trained_and_what_it_draws_says_nothing_of_another() -> None:
+def test_an_apis_model_cannot_be_trained_and_its_draws_are_no_evidence_for_another() -> None:
     ours = known(writing=Writing(examples=0), standing=stands(0.7), scoring=scores(reads=False), learning=None)
     theirs = ours.model_copy(update={"standing": ours.standing.model_copy(update={"weights": False})})
     assert choose(ours, PARAMS).rung == "reward"
@@ -125,8 +125,8 @@ def test_an_apis_model_cannot_be_trained_and_what_it_draws_says_nothing_of_anoth
 
 def test_examples_in_the_prompt_gain_what_was_measured_with_them() -> None:
     shown = AtHand(shown=Shown(accuracy=near(0.95), n=300))
-    found = choose(known(at_hand=shown), PARAMS)
-    assert found.rung == "few_shot" and found.gain.value == pytest.approx(0.25)
+    result = choose(known(at_hand=shown), PARAMS)
+    assert result.rung == "few_shot" and result.gain.value == pytest.approx(0.25)
     assert "few_shot" not in open_ways(known(at_hand=shown, standing=stands(0.7, "sft")))  # it answers by its weights
 
 
@@ -150,9 +150,9 @@ def test_relabelling_mends_a_share_of_the_errors_that_the_audit_and_dev_agree_on
 
 def test_before_any_training_relabelling_is_imitation_and_what_it_mends() -> None:
     writing = Writing(examples=8000, agreement=near(0.95), pairs=200, audited_ceiling=0.9)
-    found = choose(known(writing=writing, learning=learns(0.8)), PARAMS)
-    assert found.rung == "relabel"
-    assert found.gain.value == pytest.approx(0.1 + 0.6 * 0.1)
+    result = choose(known(writing=writing, learning=learns(0.8)), PARAMS)
+    assert result.rung == "relabel"
+    assert result.gain.value == pytest.approx(0.1 + 0.6 * 0.1)
     sound = writing.model_copy(update={"audited_ceiling": 0.995})
     assert choose(known(writing=sound, learning=learns(0.8)), PARAMS).rung == "imitate"
 
@@ -175,7 +175,7 @@ def test_what_is_prompted_today_may_teach_a_cheaper_model_that_is_nearly_as_good
     assert choose(dear, PARAMS).rung != "teacher_answers"
 
 
-def test_a_long_prompt_is_distilled_for_its_price_alone() -> None:
+def test_a_long_prompt_is_distilled_only_for_its_price() -> None:
     given = known(learning=learns(0.5), headroom=None)
     paying = {**given.paying, "prompt_distillation": pays(0.5)}
     assert choose(given.model_copy(update={"paying": paying}), PARAMS).rung == "prompt_distillation"
@@ -185,9 +185,9 @@ def test_a_long_prompt_is_distilled_for_its_price_alone() -> None:
 
 def test_new_examples_of_a_thin_slice_catch_up_by_its_share_of_dev() -> None:
     thin = (Thin(name="channel chat", train_share=0.01, dev_share=0.2, wrong=near(0.5), behind=near(0.3)),)
-    found = choose(after_sft(thin=thin, at_hand=AtHand(invents=True)), PARAMS)
-    assert found.rung == "synthetic"
-    assert found.gain.value == pytest.approx(0.2 * 0.6 * 0.3) and found.gain.high == pytest.approx(0.2 * 0.52)
+    result = choose(after_sft(thin=thin, at_hand=AtHand(invents=True)), PARAMS)
+    assert result.rung == "synthetic"
+    assert result.gain.value == pytest.approx(0.2 * 0.6 * 0.3) and result.gain.high == pytest.approx(0.2 * 0.52)
     assert "synthetic" not in open_ways(after_sft(thin=thin))
     rewarded = after_sft(thin=thin, at_hand=AtHand(invents=True), standing=stands(0.6, "grpo"))
     assert "synthetic" not in open_ways(rewarded)
@@ -204,11 +204,11 @@ def test_where_a_point_is_worth_dollars_gains_are_less_what_they_cost() -> None:
         assert choose(both.model_copy(update={"at_hand": at_hand}), PARAMS).rung == advised
 
 
-def test_each_way_says_why_or_why_not_and_never_both() -> None:
+def test_each_option_has_a_reason_for_or_against_and_never_both() -> None:
     at_hand = AtHand(reflects=True, takes={"reward": Takes(seconds=60, usd=0.1)}, ladders={"relabel": "repair"})
     for evidence in (after_sft(), known(at_hand=at_hand), known(standing=stands(0.6, "sft"), at_hand=at_hand)):
-        found = ways(evidence, choose(evidence, PARAMS))
-        assert [way.label for way in found] == [label for label, _ in COSTS.values()]
-        assert all(bool(way.speaks) != bool(way.against) for way in found)
-    assert {way.rung: way.ladder for way in found if way.ladder} == {"relabel": "repair"}
-    assert [way.takes.usd for way in found if way.takes] == [0.1]
+        result = ways(evidence, choose(evidence, PARAMS))
+        assert [way.label for way in result] == [label for label, _ in COSTS.values()]
+        assert all(bool(way.speaks) != bool(way.against) for way in result)
+    assert {way.rung: way.ladder for way in result if way.ladder} == {"relabel": "repair"}
+    assert [way.takes.usd for way in result if way.takes] == [0.1]

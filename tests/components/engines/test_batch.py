@@ -29,8 +29,8 @@ def test_rows_that_stay_keep_what_is_theirs_wherever_they_move(data: st.DataObje
     layers: list[Any] = batch.cache.layers
     attention, convolution = layers
     own = (attention.keys[:, :, :4], attention.values[:, :, :4], convolution.conv_states[0], batch.hidden_RL)
-    for found in (*own, batch.positions_R[:, None]):
-        assert (found.flatten(1) == torch.tensor(order)[:, None]).all()
+    for result in (*own, batch.positions_R[:, None]):
+        assert (result.flatten(1) == torch.tensor(order)[:, None]).all()
 
 
 @given(st.data())

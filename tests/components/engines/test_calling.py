@@ -49,7 +49,7 @@ def calls(*names: str, **more: Any) -> Calls:
 
 def drawn(engine: TransformersEngine, held: Calls, n: int = 4, most: int = 120, schema: Any = None) -> list[str]:
     sampling = Sampling(temperature=1.0, n=n, max_new_tokens=most, seed=3, calls=held, answer_schema=schema)
-    return [one.text for one in engine.generate(REQUESTS, sampling)]
+    return [each.text for each in engine.generate(REQUESTS, sampling)]
 
 
 def refused(call: ToolCall) -> bool:
@@ -147,7 +147,7 @@ READ = [
 
 
 @pytest.mark.parametrize(("text", "said", "arguments"), READ)
-def test_a_turn_is_what_is_said_and_what_is_called(text: str, said: str, arguments: list[str]) -> None:
+def test_a_turn_is_split_into_text_and_calls(text: str, said: str, arguments: list[str]) -> None:
     turn = parse_turn(text)
     assert turn.whole
     assert turn.message.content == said
@@ -169,7 +169,7 @@ def test_a_turn_in_pieces_is_the_same_turn(read: tuple[str, str, list[str]], siz
         assert "".join(piece.text for piece in own) == arguments
 
 
-def test_text_is_told_as_it_comes_and_only_what_may_be_a_call_waits() -> None:
+def test_text_is_streamed_and_only_a_possible_call_is_held_back() -> None:
     parser = TurnParser()
     assert [piece.text for piece in parser("Yes. ")] == ["Yes."]
     assert [piece.text for piece in parser("No <")] == [" No"]
@@ -216,7 +216,7 @@ def test_a_conversation_goes_on_from_the_tokens_that_were_sampled(tokenizer: Any
     assert known.prompt(ChatRequest("", conversation(said, ANSWER)), TOOLS[:1]) != second
 
 
-def test_a_conversation_that_nobody_remembers_is_rendered_to_the_same_tokens(tokenizer: Any) -> None:
+def test_a_conversation_that_is_not_remembered_is_rendered_to_the_same_tokens(tokenizer: Any) -> None:
     turns = Turns(tokenizer, [tokenizer.eos_token_id])
     known = Conversations(turns)
     first = known.prompt(ChatRequest("", conversation()), TOOLS)

@@ -157,7 +157,7 @@ def test_the_embedded_workloads_keep_their_ids(workload: str) -> None:
     texts = [{name: value for name, value in vars_of(row).items() if isinstance(value, str)} for row in rows]
     prompt = load_prompt(ROOT / "params" / "prompts" / workload, "short", tuple(texts[0]))
     asked = [prompt.messages(Example(id="", input=row, demonstration="", reference="", group="")) for row in texts]
-    turns = [[message.model_dump() for message in one] for one in asked]
+    turns = [[message.model_dump() for message in each] for each in asked]
     expected = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)["input_ids"]
     assert Chat(tokenizer).prompts(asked) == expected
 

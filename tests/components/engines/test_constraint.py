@@ -69,4 +69,4 @@ def test_the_tokens_of_a_model_are_read_once_for_all_grammars(
     asked = Sampling(max_new_tokens=5, answer_schema=SCHEMA)
     first = engine.generate(REQUESTS, asked)
     monkeypatch.setattr("llguidance.hf.from_tokenizer", None)  # a second reading would fail
-    assert [one.text for one in engine.generate(REQUESTS, asked)] == [one.text for one in first]
+    assert [each.text for each in engine.generate(REQUESTS, asked)] == [each.text for each in first]

@@ -109,13 +109,13 @@ def test_answers_keep_the_order_and_report_the_usage(
     api: Api, make_engine: MakeEngine, make_request: MakeRequest
 ) -> None:
     requests = [make_request(f"T{at}", f"message {at}") for at in range(12)]
-    found = make_engine(concurrency=4).generate(requests, Sampling(max_new_tokens=9, n=2, seed=5))
-    assert [completion.example_id for completion in found] == [
+    result = make_engine(concurrency=4).generate(requests, Sampling(max_new_tokens=9, n=2, seed=5))
+    assert [completion.example_id for completion in result] == [
         request.example_id for request in requests for _ in range(2)
     ]
-    assert [completion.text for completion in found[::2]] == [f"re: message {at}" for at in range(12)]
-    assert {(completion.usage.input_tokens, completion.usage.output_tokens) for completion in found} == {(11, 3)}
-    assert all(completion.latency_ms >= 20 for completion in found)
+    assert [completion.text for completion in result[::2]] == [f"re: message {at}" for at in range(12)]
+    assert {(completion.usage.input_tokens, completion.usage.output_tokens) for completion in result} == {(11, 3)}
+    assert all(completion.latency_ms >= 20 for completion in result)
     assert api.most <= 4
     assert {body["seed"] for body in api.bodies} == {5, 6}
     assert {body["max_tokens"] for body in api.bodies} == {9}
@@ -126,10 +126,10 @@ def test_answers_keep_the_order_and_report_the_usage(
 def test_a_passing_failure_is_tried_again(
     said: str, api: Api, make_engine: MakeEngine, make_request: MakeRequest
 ) -> None:
-    (found,) = make_engine(timeout_s=1.5).generate([make_request("a", said)], Sampling())
-    assert (found.text, found.error) == (f"re: {said}", None)
+    (result,) = make_engine(timeout_s=1.5).generate([make_request("a", said)], Sampling())
+    assert (result.text, result.error) == (f"re: {said}", None)
     assert api.tries[said] == 2
-    assert found.latency_ms < 1500  # of the attempt that was answered
+    assert result.latency_ms < 1500  # of the attempt that was answered
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ def test_a_passing_failure_is_tried_again(
         ("filtered", "expected an answer in text, found none (finish_reason content_filter)"),
     ],
 )
-def test_a_lasting_failure_is_told_on_its_item_alone(
+def test_a_lasting_failure_is_reported_only_on_its_item(
     said: str, reason: str, make_engine: MakeEngine, make_request: MakeRequest
 ) -> None:
     requests = [make_request("a", "hello"), make_request("b", said), make_request("c", "long")]
-    found = make_engine(max_retries=1).generate(requests, Sampling())
-    assert [completion.finish_reason for completion in found] == ["stop", "error", "length"]
-    assert reason in str(found[1].error)
-    assert KEY not in str(found[1].error)
+    result = make_engine(max_retries=1).generate(requests, Sampling())
+    assert [completion.finish_reason for completion in result] == ["stop", "error", "length"]
+    assert reason in str(result[1].error)
+    assert KEY not in str(result[1].error)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -191,7 +191,7 @@ def test_what_an_api_refuses_is_left_out(api: Api, make_engine: MakeEngine, make
     assert set(api.bodies[0]) == {"model", "messages", "max_completion_tokens", "reasoning_effort"}
 
 
-def test_a_schema_is_sent_as_the_response_format_and_only_where_one_is_asked_for(
+def test_a_schema_is_sent_as_the_response_format_and_only_if_there_is_one(
     api: Api, make_engine: MakeEngine, make_request: MakeRequest
 ) -> None:
     schema = {"type": "object", "properties": {"x": {"type": "boolean"}}}

@@ -33,8 +33,8 @@ def test_a_lower_temperature_sharpens_the_distribution() -> None:
 
 def test_a_token_without_a_chance_is_never_drawn() -> None:
     impossible = torch.tensor([0, 0.3, 0, 0.7, 0]).log()
-    found = {chosen(uniform, Sampling(temperature=1), impossible) for uniform in (0.0, 0.5, 0.99999994)}
-    assert found == {1, 3}
+    result = {chosen(uniform, Sampling(temperature=1), impossible) for uniform in (0.0, 0.5, 0.99999994)}
+    assert result == {1, 3}
 
 
 def test_temperature_zero_takes_the_likeliest_token() -> None:
@@ -54,7 +54,7 @@ def test_likelier_tokens_than_the_chosen_one_weigh_less_than_top_p_and_than_the_
         assert above <= uniform * (top_p + float(chances.max())) + 1e-5
 
 
-def test_numbers_depend_on_seed_example_and_sample_alone() -> None:
+def test_random_numbers_depend_only_on_seed_example_and_sample() -> None:
     again = uniforms("T1", 0, 3, 4)
     assert np.array_equal(again, uniforms("T1", 0, 3, 4))
     assert len(again) == 4

@@ -25,12 +25,12 @@ def test_thoughts_before_an_answer_are_no_part_of_it(text: str, thinking: bool, 
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "<thi", "nk>", "</", "\n", "{}", "x", " "])), st.booleans())
-def test_what_is_told_on_the_way_is_the_beginning_of_the_answer(pieces: Sequence[str], thinking: bool) -> None:
-    told = list[str]()
-    take = AnswerFilter(told.append, thinking=thinking)
+def test_streamed_text_is_the_beginning_of_the_answer(pieces: Sequence[str], thinking: bool) -> None:
+    reported = list[str]()
+    take = AnswerFilter(reported.append, thinking=thinking)
     for piece in pieces:
         take(piece)
     answer = answer_of("".join(pieces), thinking=thinking)
-    assert answer.startswith("".join(told))
+    assert answer.startswith("".join(reported))
     if not thinking and len(answer.strip()) > len("<think>"):
-        assert "".join(told) == answer
+        assert "".join(reported) == answer

@@ -29,7 +29,7 @@ def tickets(make_request: MakeRequest, n: int, system: str, seed: int = 0) -> li
 
 def one_by_one(model: Any, tokenizer: Any, requests: list[ChatRequest], new_tokens: int) -> list[tuple[str, int]]:
     """Text and number of tokens of `generate` for each prompt alone."""
-    found: list[tuple[str, int]] = []
+    result: list[tuple[str, int]] = []
     for request in requests:
         turns = [turn.model_dump() for turn in request.messages]
         prompt = tokenizer.apply_chat_template(
@@ -39,8 +39,8 @@ def one_by_one(model: Any, tokenizer: Any, requests: list[ChatRequest], new_toke
             prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=new_tokens
         )
         tokens = answer[0, prompt.shape[1] :]
-        found.append((tokenizer.decode(tokens, skip_special_tokens=True), len(tokens)))
-    return found
+        result.append((tokenizer.decode(tokens, skip_special_tokens=True), len(tokens)))
+    return result
 
 
 def outcome(completions: list[Completion]) -> list[tuple[str, int]]:
@@ -56,14 +56,14 @@ def test_batched_answers_are_those_of_generate_one_by_one(
     expected = one_by_one(model, tokenizer, requests, 12)
     assert len({count for _, count in expected}) > 3  # rows leave the batch at different steps
     for batch_tokens in (400, 900, ENDLESS):
-        found = TransformersEngine(model, tokenizer, batch_tokens).generate(requests, Sampling(max_new_tokens=12))
-        assert outcome(found) == expected
-        assert [completion.example_id for completion in found] == [request.example_id for request in requests]
+        result = TransformersEngine(model, tokenizer, batch_tokens).generate(requests, Sampling(max_new_tokens=12))
+        assert outcome(result) == expected
+        assert [completion.example_id for completion in result] == [request.example_id for request in requests]
 
 
 @pytest.mark.parametrize("shared", [0, 2, 30])
 @pytest.mark.parametrize("kind", ["lfm2", "lfm2 with bias", "llama"])
-def test_prompts_of_all_lengths_read_together_have_the_logits_of_each_alone(
+def test_prompts_of_all_lengths_read_together_have_the_same_logits_as_read_separately(
     kind: str, shared: int, make_model: MakeModel, tokenizer: Any
 ) -> None:
     # A convolution with a bias takes padding for input: rows that would need some are read apart.
@@ -97,18 +97,18 @@ def test_usage_counts_the_whole_prompt_and_the_end_token(
     make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
 ) -> None:
     engine = TransformersEngine(make_model("llama"), tokenizer)
-    found = engine.generate(tickets(make_request, 8, SYSTEM), Sampling(max_new_tokens=5))
-    for request, completion in zip(tickets(make_request, 8, SYSTEM), found, strict=True):
+    result = engine.generate(tickets(make_request, 8, SYSTEM), Sampling(max_new_tokens=5))
+    for request, completion in zip(tickets(make_request, 8, SYSTEM), result, strict=True):
         # <|im_start|>role\n…<|im_end|>\n is 4 tokens and the role's letters; then <|im_start|>assistant\n.
         letters = sum(len(turn.role) + len(turn.content) + 4 for turn in request.messages)
         assert completion.usage.input_tokens == letters + len("assistant") + 2
         assert completion.latency_ms > 0
-    assert {completion.finish_reason for completion in found} == {"stop", "length"}
-    for completion in found:
+    assert {completion.finish_reason for completion in result} == {"stop", "length"}
+    for completion in result:
         assert (completion.usage.output_tokens == 5) or completion.finish_reason == "stop"
 
 
-def test_samples_follow_their_prompt_and_depend_on_seed_and_example_alone(
+def test_samples_follow_their_prompt_and_depend_only_on_seed_and_example(
     make_model: MakeModel, tokenizer: Any, make_request: MakeRequest
 ) -> None:
     model, requests = make_model("lfm2"), tickets(make_request, 6, SYSTEM)
@@ -149,7 +149,7 @@ def test_drawn_tokens_are_those_of_the_answers_and_follow_the_distribution(
 
 @pytest.mark.parametrize("shared", [0, 30])
 @pytest.mark.parametrize("kind", ["lfm2", "qwen3"])
-def test_in_bfloat16_logits_differ_by_rounding_alone(
+def test_in_bfloat16_logits_differ_only_by_rounding(
     kind: str, shared: int, make_model: MakeModel, tokenizer: Any
 ) -> None:
     exact = make_model(kind, initializer_range=0.1)
@@ -170,13 +170,13 @@ def test_a_prompt_that_cannot_be_answered_fails_alone(
     model = make_model("lfm2")
     good = tickets(make_request, 3, "")
     long, tool = make_request("long", "x" * 300), ChatRequest("tool", [Message(role="tool", content="x")])
-    found = TransformersEngine(model, tokenizer).generate([good[0], long, good[1], tool, good[2]], Sampling(n=2))
-    assert [completion.finish_reason == "error" for completion in found] == [
+    result = TransformersEngine(model, tokenizer).generate([good[0], long, good[1], tool, good[2]], Sampling(n=2))
+    assert [completion.finish_reason == "error" for completion in result] == [
         *[False, False, True, True] * 2,
         *[False] * 2,
     ]
-    assert "1 to 255 tokens, found 3" in str(found[2].error)
-    assert "no tools here" in str(found[6].error)
+    assert "1 to 255 tokens, found 3" in str(result[2].error)
+    assert "no tools here" in str(result[6].error)
 
 
 def test_an_answer_ends_where_the_context_does(
@@ -185,13 +185,13 @@ def test_an_answer_ends_where_the_context_does(
     model = make_model("llama")
     model.generation_config.eos_token_id = []
     prompt = make_request("long", "x" * 200)
-    found = TransformersEngine(model, tokenizer).generate(
+    result = TransformersEngine(model, tokenizer).generate(
         [prompt, make_request("short", "x")], Sampling(max_new_tokens=60)
     )
-    usages = [completion.usage for completion in found]
+    usages = [completion.usage for completion in result]
     assert usages[0].input_tokens + usages[0].output_tokens == 256
     assert usages[1].output_tokens == 60
-    assert [completion.finish_reason for completion in found] == ["length", "length"]
+    assert [completion.finish_reason for completion in result] == ["length", "length"]
 
 
 def test_a_model_in_training_is_left_as_it_was(
@@ -205,7 +205,7 @@ def test_a_model_in_training_is_left_as_it_was(
     assert all(weight.grad_fn is None and weight.requires_grad for weight in model.parameters())
 
 
-def test_a_folder_is_opened_in_the_precision_that_is_asked_for(
+def test_a_folder_is_opened_in_the_given_precision(
     make_model: MakeModel, tokenizer: Any, make_request: MakeRequest, tmp_path: Path
 ) -> None:
     make_model("lfm2").to(torch.bfloat16).save_pretrained(tmp_path)
@@ -216,8 +216,8 @@ def test_a_folder_is_opened_in_the_precision_that_is_asked_for(
     for precision, dtype in expected.items():
         engine = TransformersEngine.open(tmp_path, 4096, precision)
         assert engine.model.dtype == dtype
-        found = engine.generate(requests, Sampling(max_new_tokens=4))
-        assert all(completion.error is None for completion in found)
+        result = engine.generate(requests, Sampling(max_new_tokens=4))
+        assert all(completion.error is None for completion in result)
 
 
 def test_layers_that_the_engine_does_not_know_are_refused(make_model: MakeModel, tokenizer: Any) -> None:

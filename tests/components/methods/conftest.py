@@ -86,7 +86,7 @@ def climbing(make_run: MakeRun, speaker: Speaker, tmp_path: Path) -> Callable[..
         sources = Sources(ladder, run.workload, profile, {}, run.name, LADDERS, PROFILES, PIPELINE)
         for split in ("train", "dev", "test"):
             rows = [example(number, split) for number in range(ROWS)]
-            grouped = [one.model_copy(update={"group": one.id}) for one in rows]
+            grouped = [row.model_copy(update={"group": row.id}) for row in rows]
             write_jsonl(run.folder / "data" / f"{split}.jsonl", grouped)
         return replace(run, profile=profile, rungs=plan(sources))
 

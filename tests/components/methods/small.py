@@ -63,15 +63,21 @@ def example(number: int, split: str = "train") -> Example:
     )  # fmt: skip
 
 
-def wrong(one: Example, **fields: Any) -> Example:
+def wrong(given: Example, **fields: Any) -> Example:
     """The same with another demonstration."""
-    return one.model_copy(update={"demonstration": to_json({**json.loads(one.demonstration), **fields})})
+    return given.model_copy(update={"demonstration": to_json({**json.loads(given.demonstration), **fields})})
 
 
-def suspect(one: Example, field: str, suggested: Any) -> Suspect:
-    value = to_json(json.loads(one.demonstration)[field])
+def suspect(given: Example, field: str, suggested: Any) -> Suspect:
+    value = to_json(json.loads(given.demonstration)[field])
     return Suspect(
-        example_id=one.id, field=field, value=value, suggested=to_json(suggested), probability=0.9, reason="r", text="t"
+        example_id=given.id,
+        field=field,
+        value=value,
+        suggested=to_json(suggested),
+        probability=0.9,
+        reason="r",
+        text="t",
     )
 
 

@@ -39,7 +39,7 @@ def other(folder: Path, of: Job, scale: float = 3.0) -> Artifact:
         (folder / file.name).write_bytes(file.read_bytes())
     torch.manual_seed(1)
     weights = load_file(folder / "model.safetensors")
-    changed = {name: one + scale * 0.02 * torch.randn_like(one) for name, one in weights.items()}
+    changed = {name: each + scale * 0.02 * torch.randn_like(each) for name, each in weights.items()}
     save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
     return Artifact("model", folder, "short")
 
@@ -55,8 +55,8 @@ def divergences(folder: Path, of: Job, teacher: TeacherModel, settings: Any) -> 
 def test_a_student_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
     of = job(tmp_path)
     by = TeacherModel(other(tmp_path / "wise", of).folder, of.prompt)
-    found = divergences(tmp_path, of, by, params())
-    assert sum(found[-3:]) < 0.8 * sum(found[:3])
+    result = divergences(tmp_path, of, by, params())
+    assert sum(result[-3:]) < 0.8 * sum(result[:3])
     before, after = load_file(of.model / "model.safetensors"), load_file(of.out / "model.safetensors")
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert (of.out / "tokenizer.json").is_file()
@@ -74,15 +74,15 @@ def test_who_is_its_own_teacher_has_nothing_to_learn_but_from_another_prompt(tmp
 def test_the_teacher_reads_its_own_prompt_before_the_students_answer(tmp_path: Path) -> None:
     of = job(tmp_path)
     model, tokenizer = open_model(of.model)
-    asked = [of.prompt.messages(one) for one in of.train[:2]]
-    taught = encode_prompts(tokenizer, [of.written_prompt("long").messages(one) for one in of.train[:2]])
+    asked = [of.prompt.messages(example) for example in of.train[:2]]
+    taught = encode_prompts(tokenizer, [of.written_prompt("long").messages(example) for example in of.train[:2]])
     known = encode_prompts(tokenizer, asked)
     answers, pad = [[5, 6, 7], [8, 9, 4]], tokenizer.pad_token_id
     width = max(map(len, known))
     rows = list(zip(known, answers, strict=True))
     ids = torch.tensor([[pad] * (width - len(prompt)) + prompt + answer for prompt, answer in rows])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * (len(prompt) + 3) for prompt, _ in rows])
-    new, seen = behind({tuple(one): other for one, other in zip(known, taught, strict=True)}, ids, mask, 3, pad)
+    new, seen = behind({tuple(each): other for each, other in zip(known, taught, strict=True)}, ids, mask, 3, pad)
     read = [row[here.bool()].tolist() for row, here in zip(new, seen, strict=True)]
     assert read == [prompt + answer for prompt, answer in zip(taught, answers, strict=True)]
     with torch.no_grad():
@@ -128,7 +128,7 @@ def test_who_is_not_better_does_not_teach(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["on_policy_distillation", "prompt_distillation"])
 def test_it_needs_no_demonstrations(tmp_path: Path, method: str) -> None:
     of = job(tmp_path)
-    blank = [one.model_copy(update={"demonstration": "?", "reference": "?"}) for one in of.train]
+    blank = [example.model_copy(update={"demonstration": "?", "reference": "?"}) for example in of.train]
     of = replace(of, train=blank, teacher=other(tmp_path / "wise", of))
     made = method_of(method).make(of, params(method, steps=2), NullTracker())
     assert (of.out / "model.safetensors").is_file()

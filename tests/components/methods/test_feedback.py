@@ -49,9 +49,9 @@ def test_opinions_on_train_and_on_new_inputs_are_learnt_from_and_those_on_dev_ne
         Thumb(example_id=dev.id, text="d", good=False, input=NEW),
         Thumb(example_id="nobody", text="e", good=False),
     ]
-    found = learnable(job, said)
-    assert [(example.id, one.text) for example, one in found] == [("train-001", "a"), ("P-1", "b")]
-    assert found[1][0].input == NEW
+    result = learnable(job, said)
+    assert [(example.id, each.text) for example, each in result] == [("train-001", "a"), ("P-1", "b")]
+    assert result[1][0].input == NEW
 
 
 def test_an_opinion_without_a_column_of_the_prompt_is_refused(run: Run) -> None:
@@ -70,11 +70,11 @@ def test_pairs_and_thumbs_come_from_the_workloads_file_and_from_named_harvests(r
     named = replace(run, workload=run.workload.model_copy(update={"harvest": ("first.jsonl",)}))
     job = job_of(named, planned := named.planned("kto"))
     pairs = pairs_of(job, cast(DpoParams, named.planned("dpo").settings))
-    assert sorted(one.rejected for one in pairs) == ["first", "worse"]
+    assert sorted(each.rejected for each in pairs) == ["first", "worse"]
     answers = answers_of(job, cast(KtoParams, planned.settings))
-    assert [(one.example.id, one.text, one.good) for one in answers] == [("train-002", "first", True)]
+    assert [(answer.example.id, answer.text, answer.good) for answer in answers] == [("train-002", "first", True)]
     deps = next(node.deps for node in nodes(named) if node.name == "rung-dpo")
-    assert [one for one in deps if "data/" in one and one.startswith("data")] == [
+    assert [dep for dep in deps if "data/" in dep and dep.startswith("data")] == [
         str(source / "preferences.jsonl"), str(source / "harvest/first.preferences.jsonl"),
         str(source / "harvest/first.thumbs.jsonl"),
     ]  # fmt: skip
@@ -126,12 +126,12 @@ def test_better_logged_answers_become_likelier_and_the_logs_say_what_that_is_wor
     write_jsonl(tiny.data_source / "logs.jsonl", logs)
     notes = Notes()
     rung(tiny, notes, "logs")
-    told = {name.removeprefix("train/"): value for name, value in notes.numbers.items()}
-    assert (told["logged"], told["logged_score"]) == (16.0, 0.5)
-    assert told["start_score"] == pytest.approx(0.5, abs=0.01)  # the start is what was logged
-    assert told["off_policy_score"] > 0.7
+    reported = {name.removeprefix("train/"): value for name, value in notes.numbers.items()}
+    assert (reported["logged"], reported["logged_score"]) == (16.0, 0.5)
+    assert reported["start_score"] == pytest.approx(0.5, abs=0.01)  # the start is what was logged
+    assert reported["off_policy_score"] > 0.7
     # What the weights lean to: exp(0.5 / 0.3) for a right answer, exp(-0.5 / 0.3) for a wrong one.
-    assert told["weighted_score"] == pytest.approx(1 / (1 + math.exp(-1 / 0.3)))
+    assert reported["weighted_score"] == pytest.approx(1 / (1 + math.exp(-1 / 0.3)))
 
 
 def test_logs_that_cannot_tell_leave_no_rung(tiny: Run) -> None:

@@ -49,23 +49,23 @@ def asked(text: str, name: str = "x") -> Example:
 
 def test_the_most_similar_examples_are_shown_the_most_similar_last() -> None:
     made = shots("parcel of mine", "pay me back", "my parcel is late today", "hello")
-    assert [one.id for one in made.of(asked("my parcel is late"))] == ["S0", "S2"]
+    assert [each.id for each in made.of(asked("my parcel is late"))] == ["S0", "S2"]
 
 
 def test_an_example_is_never_shown_to_itself() -> None:
     made = shots("the parcel is late", "pay me back", "hello there", shown=1)
-    assert [one.id for one in made.of(asked("the parcel is late", "S0"))] != ["S0"]
+    assert [each.id for each in made.of(asked("the parcel is late", "S0"))] != ["S0"]
     assert len(made.of(asked("the parcel is late", "S0"))) == 1
 
 
 def test_what_would_be_too_long_is_left_out_whole() -> None:
     made = shots("a" * 50, "b" * 10, "c" * 10, chosen="first", shown=3, most=30)
-    assert [one.id for one in made.of(asked("d"))] == ["S1", "S2"]  # 11 characters each, with the answer
+    assert [each.id for each in made.of(asked("d"))] == ["S1", "S2"]  # 11 characters each, with the answer
 
 
-def test_the_same_ones_come_first_whatever_is_asked() -> None:
+def test_the_first_shots_are_the_same_for_all_inputs() -> None:
     made = shots("one", "two", "three", chosen="first")
-    assert [one.id for one in made.of(asked("three"))] == ["S0", "S1"]
+    assert [each.id for each in made.of(asked("three"))] == ["S0", "S1"]
 
 
 def test_shots_stand_as_turns_between_the_system_prompt_and_the_question() -> None:
@@ -78,7 +78,7 @@ def test_shots_stand_as_turns_between_the_system_prompt_and_the_question() -> No
 def test_prompts_with_other_shots_are_other_versions() -> None:
     plain = Prompt("p", "Sort.", "{text}")
     made = [Prompt("p", "Sort.", "{text}", shots(text)) for text in ("one", "two")]
-    assert len({plain.version, *(one.version for one in made)}) == 3
+    assert len({plain.version, *(each.version for each in made)}) == 3
 
 
 @pytest.mark.parametrize("system", ["Sort.", "", "Two\nlines, and {text} too."])
@@ -96,7 +96,7 @@ def test_similar_examples_of_train_make_a_weak_prompt_right(climbing: Climbing, 
     assert (made.makes, made.prompt, made.starts_from, made.dev_score) == ("prompt", "short", "one", 1.0)
     kept = prompt_of(run.artifact(made), run.columns).shots
     assert isinstance(kept, Shots)
-    train = {one.id: one.demonstration for one in run.examples("train")}
+    train = {example.id: example.demonstration for example in run.examples("train")}
     assert all(train[shot.id] == shot.answer for shot in kept.bank)
 
 
@@ -104,8 +104,8 @@ def test_examples_that_say_the_same_are_shown_once_and_those_of_dev_never(climbi
     run = ready(climbing, speaker)
     job = job_of(run, run.planned("shown"))
     twins = [
-        one.model_copy(update={"id": f"T-{one.id}", "input": {"text": f"{one.input['text'].upper()} "}})
-        for one in job.train
+        example.model_copy(update={"id": f"T-{example.id}", "input": {"text": f"{example.input['text'].upper()} "}})
+        for example in job.train
     ]
     write_jsonl(run.folder / "data" / "train.jsonl", [*job.train, *twins])
     job = job_of(run, run.planned("shown"))
@@ -129,8 +129,8 @@ def test_greedy_takes_examples_while_each_raises_the_score(climbing: Climbing, s
     kinds = [shot.text.rpartition(" ")[0] for shot in kept.bank]
     # Refund or delivery, now or whenever: each kind that it was chosen on once, and no more than helps.
     choosing, held_out = split_dev(run.examples("dev"), 0.5, run.seed)
-    assert sorted(kinds) == sorted({one.input["text"].rpartition(" ")[0] for one in choosing})
-    made, known = run.rung("shown"), [one.input["text"].rpartition(" ")[0] in kinds for one in held_out]
+    assert sorted(kinds) == sorted({each.input["text"].rpartition(" ")[0] for each in choosing})
+    made, known = run.rung("shown"), [each.input["text"].rpartition(" ")[0] in kinds for each in held_out]
     assert (made.dev_score, made.dev_examples) == (pytest.approx(sum(known) / 6), 6)
 
 
@@ -146,22 +146,22 @@ def test_dev_is_divided_by_groups_and_nothing_is_in_both_parts() -> None:
     dev = [asked("t", f"E{at}").model_copy(update={"group": f"G{at // 3}"}) for at in range(30)]
     choosing, held_out = split_dev(dev, 0.5, 1)
     assert len(choosing) + len(held_out) == 30
-    assert not {one.group for one in choosing} & {one.group for one in held_out}
+    assert not {each.group for each in choosing} & {each.group for each in held_out}
     assert len(choosing) == 15
     with pytest.raises(TrainingError, match="several groups to divide, found 3 of 1"):
         split_dev(dev[:3], 0.5, 1)
 
 
-def test_what_a_prompt_fixed_and_broke_on_test_is_told_of_it(climbing: Climbing, speaker: Speaker) -> None:
+def test_a_registered_prompt_has_what_it_fixed_and_broke_on_test(climbing: Climbing, speaker: Speaker) -> None:
     run = ready(climbing, speaker, shown=2)
     assert changed_sides(run, run.rung("one")) == {}
     answer(run, NullTracker(), "one")
     rung(run, NullTracker(), "shown")
     assert changed_sides(run, run.rung("shown")) == {}  # it has not answered yet
     answer(run, NullTracker(), "shown")
-    told = changed_sides(run, run.rung("shown"))
-    assert told["gradus.compared_with"] == "one"
-    assert told["gradus.fixed"].startswith("12: test-000, test-001")
-    assert told["gradus.broken"] == "0"
+    reported = changed_sides(run, run.rung("shown"))
+    assert reported["gradus.compared_with"] == "one"
+    assert reported["gradus.fixed"].startswith("12: test-000, test-001")
+    assert reported["gradus.broken"] == "0"
     kept = run.prompt_of(run.rung("shown")).shots
     assert str(kept) == "2 of 12, the most similar"

@@ -54,13 +54,18 @@ def test_what_the_reflecting_model_proposes_is_kept_where_it_is_better(
     assert (prompt.system, prompt.user, made.dev_score) == (BETTER, "{text}", 1.0)
     held_out = len(parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL)).held_out)
     assert made.dev_examples == held_out
-    told = {name.removeprefix("train/"): value for name, value in notes.numbers.items()}
-    assert (told["fixed"], told["broken"], told["found_score"], told["start_score"]) == (held_out, 0.0, 1.0, 0.0)
-    assert told["calls"] == len(speaker.asked) <= 60
-    assert told["reflections"] == len(reflector.asked) >= 1
+    reported = {name.removeprefix("train/"): value for name, value in notes.numbers.items()}
+    assert (reported["fixed"], reported["broken"], reported["found_score"], reported["start_score"]) == (
+        held_out,
+        0.0,
+        1.0,
+        0.0,
+    )
+    assert reported["calls"] == len(speaker.asked) <= 60
+    assert reported["reflections"] == len(reflector.asked) >= 1
 
 
-def test_a_reflection_reads_the_scorers_reasons_and_dev_that_nothing_is_told_on(
+def test_a_reflection_reads_the_scorers_reasons_and_no_held_out_examples(
     search: Callable[..., Run], reflector: Speaker
 ) -> None:
     run = search()
@@ -71,15 +76,15 @@ def test_a_reflection_reads_the_scorers_reasons_and_dev_that_nothing_is_told_on(
     assert "Wrong:" in read
     assert '{"intent"' in read  # the right answer
     every = " ".join(turns[-1]["content"] for turns in reflector.asked)
-    assert any(one.input["text"] in every for one in parts.reflecting)
-    assert not any(f"{one.input['text']}\n" in every for one in (*parts.comparing, *parts.held_out))
+    assert any(each.input["text"] in every for each in parts.reflecting)
+    assert not any(f"{each.input['text']}\n" in every for each in (*parts.comparing, *parts.held_out))
 
 
 def test_dev_is_divided_in_three_and_nothing_is_in_two_parts(search: Callable[..., Run]) -> None:
     run = search()
     parts = parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL))
-    names = [one.id for part in (parts.reflecting, parts.comparing, parts.held_out) for one in part]
-    assert sorted(names) == sorted(one.id for one in run.examples("dev"))
+    names = [each.id for part in (parts.reflecting, parts.comparing, parts.held_out) for each in part]
+    assert sorted(names) == sorted(example.id for example in run.examples("dev"))
 
 
 def test_a_worse_proposal_leaves_the_prompt_that_it_started_from(
@@ -95,7 +100,7 @@ def test_what_is_chosen_by_chance_is_not_kept(search: Callable[..., Run], speake
     """Better on what it was chosen on alone: the examples that it is told on decide."""
     run = search()
     parts = parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL))
-    chosen = {one.input["text"] for one in (*parts.reflecting, *parts.comparing)}
+    chosen = {each.input["text"] for each in (*parts.reflecting, *parts.comparing)}
     speaker.says = lambda turns: (
         right(turns[-1]["content"]) if turns[0]["content"] == BETTER and turns[-1]["content"] in chosen else "I see."
     )
@@ -114,7 +119,7 @@ def test_an_interrupted_search_goes_on_and_pays_nothing_twice(
         rung(run, NullTracker(), "searched")
     before, reflector.status = len(speaker.asked), 200
     compared = {
-        one.input["text"] for one in parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL)).comparing
+        each.input["text"] for each in parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL)).comparing
     }
     rung(run, notes := Notes(), "searched")
     assert notes.numbers["train/calls"] == len(speaker.asked)  # what was spent before counts
@@ -134,7 +139,7 @@ def test_a_budget_in_dollars_ends_the_search(search: Callable[..., Run], speaker
     assert run.rung("searched").paid_usd == pytest.approx(usd)
 
 
-def test_a_budget_that_allows_no_proposal_is_refused_before_anything_is_asked(
+def test_a_budget_that_allows_no_proposal_is_refused_before_any_call(
     search: Callable[..., Run], speaker: Speaker
 ) -> None:
     run = search(max_calls=5)
@@ -166,7 +171,7 @@ def test_a_text_that_no_file_of_a_prompt_could_hold_is_never_kept(
 
 def test_a_scorer_that_cannot_decide_ends_the_search_and_is_no_zero(search: Callable[..., Run]) -> None:
     run = search()
-    broken = [one.model_copy(update={"reference": "no JSON"}) for one in run.examples("dev")]
+    broken = [example.model_copy(update={"reference": "no JSON"}) for example in run.examples("dev")]
     write_jsonl(run.folder / "data" / "dev.jsonl", broken)
     with pytest.raises(ScorerError, match="as reference"):
         rung(run, NullTracker(), "searched")

@@ -55,9 +55,9 @@ def by_rule(body: dict[str, Any], asked: int) -> str:
     return json.dumps({"reason": "hurry", "mark": mark})
 
 
-def values(found: list[Any]) -> list[float]:
-    assert not [one for one in found if isinstance(one, ScorerError)]
-    return [one.value for one in found]
+def values(given: list[Any]) -> list[float]:
+    assert not [each for each in given if isinstance(each, ScorerError)]
+    return [each.value for each in given]
 
 
 def judge(folder: Path, url: str, **changes: Any) -> JudgeParams:
@@ -86,12 +86,12 @@ def test_equal_answers_need_no_judge(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ranking", [[1, 1], [1], [1, 2, 2], [0, 1], ["1", "2"], []])
-def test_a_ranking_that_does_not_name_each_once_is_asked_for_in_the_other_order_and_then_none(
+def test_a_ranking_that_does_not_name_each_once_is_repeated_in_the_other_order_and_then_given_up(
     tmp_path: Path, ranking: list[Any]
 ) -> None:
     with serving(lambda body, asked: json.dumps({"reason": "r", "ranking": ranking})) as server:
-        found = RankingJudge(judge(tmp_path, address(server))).rank([(example(0), [CALM, LATE])])
-        assert [type(one) for one in found] == [ScorerError]
+        result = RankingJudge(judge(tmp_path, address(server))).rank([(example(0), [CALM, LATE])])
+        assert [type(each) for each in result] == [ScorerError]
         assert [shown(body) for body in server.seen] == [list(ordered([CALM, LATE])), list(ordered([CALM, LATE]))[::-1]]
         # the second time is a time of its own
         server.answer = lambda body, asked: by_rule(body, asked) if asked % 2 == 0 else json.dumps({"ranking": ranking})
@@ -119,17 +119,17 @@ def test_what_fails_a_gate_is_worth_less_than_the_worst_that_passes_and_is_not_s
     assert values(marks) == [0.0, pytest.approx(LEAST + (1 - LEAST) / 2), LEAST, 1.0]
 
 
-def test_behind_the_scorer_only_right_answers_are_judged_and_both_may_count(tmp_path: Path) -> None:
+def test_with_the_scorer_as_gate_only_right_answers_are_judged_and_both_may_count(tmp_path: Path) -> None:
     obeys = job(tmp_path).workload.scorer.model_copy(update={"weighted": {"json_schema": 1.0}})
     of = job(tmp_path, scorer=build(obeys, OUTPUT))
     with serving(by_rule) as server:
         by = Judging(RankingJudge(judge(tmp_path, address(server))), "scorer", 0.5)
-        found = by.outcomes(of, [example(0)] * 3, ["I see.", CALM, URGENT])
+        result = by.outcomes(of, [example(0)] * 3, ["I see.", CALM, URGENT])
     # ranks 1/2 and 1, each half, beside a scorer that gives both 1
-    assert values(found) == [0.0, 0.75, 1.0]
+    assert values(result) == [0.0, 0.75, 1.0]
 
 
-def test_a_group_without_a_verdict_gives_nobody_an_advantage(tmp_path: Path) -> None:
+def test_a_group_without_a_verdict_gives_no_advantage(tmp_path: Path) -> None:
     def half(body: dict[str, Any], asked: int) -> str:
         texts = shown(body)
         return by_rule(body, asked) if LATE not in texts else json.dumps({"reason": "r", "ranking": [1, 1]})
@@ -139,15 +139,15 @@ def test_a_group_without_a_verdict_gives_nobody_an_advantage(tmp_path: Path) -> 
     of = replace(of, workload=of.workload.model_copy(update={"scorer": lenient}))
     with serving(half) as server:
         rewards = reward_by(of, Judging(RankingJudge(judge(tmp_path, address(server))), "schema"), NullTracker())
-        found = rewards([example(0), example(0), example(1), example(1)], [URGENT, CALM, LATE, CALM])
-    assert found == [1.0, 0.5, 0.75, 0.75]
+        result = rewards([example(0), example(0), example(1), example(1)], [URGENT, CALM, LATE, CALM])
+    assert result == [1.0, 0.5, 0.75, 0.75]
 
 
 def preferring(folder: Path, n: int, wrong_way: int = 0) -> Job:
     """A job with people's preferences for what is urgent, some the wrong way round."""
-    found = [Preference(example_id=f"train-{at:03}", chosen=URGENT, rejected=LATE) for at in range(n)]
-    turned = [Preference(example_id=one.example_id, chosen=one.rejected, rejected=one.chosen) for one in found]
-    write_jsonl(folder / "preferences.jsonl", [*turned[:wrong_way], *found[wrong_way:]])
+    result = [Preference(example_id=f"train-{at:03}", chosen=URGENT, rejected=LATE) for at in range(n)]
+    turned = [Preference(example_id=each.example_id, chosen=each.rejected, rejected=each.chosen) for each in result]
+    write_jsonl(folder / "preferences.jsonl", [*turned[:wrong_way], *result[wrong_way:]])
     return job(folder, feedback_files={"preferences": (folder / "preferences.jsonl",)})
 
 
@@ -174,8 +174,8 @@ def test_the_watch_ranks_an_answer_with_the_first_one(tmp_path: Path) -> None:
     with serving(by_rule) as server:
         by = Judging(RankingJudge(judge(tmp_path, address(server))), "schema")
         dev = [example(n, "dev") for n in range(4)]
-        found = judged_values(of, by, dev, [URGENT, LATE, CALM, "I see."], [CALM, CALM, CALM, CALM])
-    assert found == [1.0, 0.5, 0.75, 0.0]
+        result = judged_values(of, by, dev, [URGENT, LATE, CALM, "I see."], [CALM, CALM, CALM, CALM])
+    assert result == [1.0, 0.5, 0.75, 0.0]
 
 
 def test_without_a_sealed_scorer_no_judge_rewards(tmp_path: Path) -> None:
@@ -215,13 +215,13 @@ def test_a_local_model_behind_the_own_server_ranks_or_is_not_counted(tmp_path: P
     groups = [(example(n), [example(n).reference, wrong(example(n), urgent=None).demonstration]) for n in range(6)]
     with local_judge(tmp_path) as url:
         ranking = RankingJudge(judge(tmp_path, url, max_new_tokens=400, model="shop"))
-        found = ranking.rank(groups)
+        result = ranking.rank(groups)
         again = RankingJudge(judge(tmp_path, url, max_new_tokens=400, model="shop")).rank(groups)
-    whole = [one for one in found if not isinstance(one, ScorerError)]
+    whole = [each for each in result if not isinstance(each, ScorerError)]
     assert 0 < len(whole) < 6  # weights at random name one answer twice, mostly
-    assert [sorted(one) for one in whole] == [[0.5, 1.0]] * len(whole)
-    assert all("names each of 2 answers once" in str(one) for one in found if isinstance(one, ScorerError))
-    assert [str(one) for one in again] == [str(one) for one in found]
+    assert [sorted(each) for each in whole] == [[0.5, 1.0]] * len(whole)
+    assert all("names each of 2 answers once" in str(each) for each in result if isinstance(each, ScorerError))
+    assert [str(each) for each in again] == [str(each) for each in result]
     assert ranking.spent.output_tokens > 0
     assert of.model.is_dir()
 

@@ -25,7 +25,7 @@ def test_a_try_that_passes_with_an_invalid_call_is_not_learnt_from_and_failures_
     assert sampled.passed == texts[:1] and sampled.failed == texts[2:]
     example = Example(id="a", input={"text": "Ring."}, demonstration=tried("Wrong."), reference="", group="a")
     kept = accepted([example], [sampled], PARAMS, seed=1)
-    assert [demonstrated(one).answer for one in kept] == ["Rung."]
+    assert [demonstrated(kept_one).answer for kept_one in kept] == ["Rung."]
 
 
 def test_a_task_that_only_unclean_tries_solve_is_left_out() -> None:

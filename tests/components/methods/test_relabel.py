@@ -45,27 +45,27 @@ def doubtful(folder: Path, number: int, **fields: Any) -> Job:
     return with_suspects(folder, [suspect(train[number], name, right[name]) for name in fields], train=train)
 
 
-def demonstration(found: Relabelled, number: int) -> str | None:
-    return next((one.demonstration for one in found.train if one.id == f"train-{number:03}"), None)
+def demonstration(given: Relabelled, number: int) -> str | None:
+    return next((each.demonstration for each in given.train if each.id == f"train-{number:03}"), None)
 
 
 def test_a_wrong_label_is_put_right_where_two_agree(tmp_path: Path) -> None:
-    found = mended(doubtful(tmp_path, 4, intent="delivery"))
-    assert demonstration(found, 4) == example(4).reference
-    assert [one.id for one in found.changed] == ["train-004"]
-    assert (len(found.train), found.confirmed, found.undecided) == (40, 0, 0)
+    result = mended(doubtful(tmp_path, 4, intent="delivery"))
+    assert demonstration(result, 4) == example(4).reference
+    assert [each.id for each in result.changed] == ["train-004"]
+    assert (len(result.train), result.confirmed, result.undecided) == (40, 0, 0)
 
 
 def test_a_right_label_in_doubt_is_confirmed_and_stays(tmp_path: Path) -> None:
     of = with_suspects(tmp_path, [suspect(example(4), "intent", "delivery")])
-    found = mended(of)
-    assert (demonstration(found, 4), found.changed, found.confirmed) == (example(4).demonstration, [], 1)
+    result = mended(of)
+    assert (demonstration(result, 4), result.changed, result.confirmed) == (example(4).demonstration, [], 1)
 
 
 def test_where_too_few_agree_the_example_is_left_out_or_kept_as_it_is(tmp_path: Path) -> None:
     of = doubtful(tmp_path, 4, order="ZZ-999")  # only the audit votes on what stands in the text
-    found = mended(of)
-    assert (demonstration(found, 4), len(found.train), found.undecided) == (None, 39, 1)
+    result = mended(of)
+    assert (demonstration(result, 4), len(result.train), result.undecided) == (None, 39, 1)
     kept = mended(of, undecided="keep")
     assert json.loads(demonstration(kept, 4) or "")["order"] == "ZZ-999"
     assert (len(kept.train), kept.undecided) == (40, 1)
@@ -73,32 +73,32 @@ def test_where_too_few_agree_the_example_is_left_out_or_kept_as_it_is(tmp_path: 
 
 
 def test_every_doubted_field_has_to_be_agreed_on(tmp_path: Path) -> None:
-    found = mended(doubtful(tmp_path, 4, intent="delivery", order="ZZ-999"))
-    assert (demonstration(found, 4), found.undecided) == (None, 1)
+    result = mended(doubtful(tmp_path, 4, intent="delivery", order="ZZ-999"))
+    assert (demonstration(result, 4), result.undecided) == (None, 1)
 
 
 def test_an_agreed_answer_that_breaks_the_schema_is_not_taken(tmp_path: Path) -> None:
     of = with_suspects(tmp_path, [suspect(example(4), "order", "no number")])
-    found = mended(of, agreeing=1, members=["audit"])
-    assert (demonstration(found, 4), found.undecided) == (None, 1)
+    result = mended(of, agreeing=1, members=["audit"])
+    assert (demonstration(result, 4), result.undecided) == (None, 1)
 
 
 def test_without_suspects_the_data_stay_as_they_are(tmp_path: Path) -> None:
-    found = mended(with_suspects(tmp_path, []))
-    assert found.train == [example(n) for n in range(40)]
+    result = mended(with_suspects(tmp_path, []))
+    assert result.train == [example(n) for n in range(40)]
 
 
 def test_the_doubted_vote_on_nothing(tmp_path: Path) -> None:
     # All demonstrations of one kind of text are wrong alike: who learnt from them would confirm them.
     train = [wrong(example(n), intent="delivery") if n % 2 == 0 else example(n) for n in range(40)]
-    doubted = [suspect(one, "intent", "refund") for one in train[0:40:2]]
+    doubted = [suspect(each, "intent", "refund") for each in train[0:40:2]]
     assert committee.by_classifier(doubted, train, OUTPUT, ("text",)) == {
-        (one.example_id, "intent"): '"delivery"' for one in doubted
+        (each.example_id, "intent"): '"delivery"' for each in doubted
     }  # nobody is left who knows of refunds
     half = doubted[:10]
-    sound = [example(n) if n >= 20 else one for n, one in enumerate(train)]
+    sound = [example(n) if n >= 20 else each for n, each in enumerate(train)]
     votes = committee.by_classifier(half, sound, OUTPUT, ("text",))
-    assert votes == {(one.example_id, "intent"): '"refund"' for one in half}
+    assert votes == {(each.example_id, "intent"): '"refund"' for each in half}
     near = committee.by_neighbours(half, sound, OUTPUT, ("text",))
     calm = {key: value for key, value in votes.items() if int(key[0][-3:]) % 3}  # of the urgent, too few are left
     assert {key: near[key] for key in calm} == calm
@@ -119,13 +119,13 @@ def test_members_vote_only_on_what_they_can_know() -> None:
     ("said", "agreed"),
     [(("a", "a", "b"), '"a"'), (("a", "b"), None), (("a", "a", "b", "b"), None), (("a",), None), ((), None)],
 )
-def test_agreement_is_two_and_more_than_for_anything_else(said: tuple[str, ...], agreed: str | None) -> None:
+def test_agreement_takes_two_votes_and_more_than_for_any_other_value(said: tuple[str, ...], agreed: str | None) -> None:
     doubted = [suspect(example(4), "intent", "refund")]
-    votes = [{("train-004", "intent"): f'"{one}"'} for one in said]
+    votes = [{("train-004", "intent"): f'"{word}"'} for word in said]
     assert committee.agreed(doubted, votes, 2).get(("train-004", "intent")) == agreed
 
 
-def test_an_answer_that_is_none_votes_for_nothing() -> None:
+def test_an_unreadable_answer_votes_for_nothing() -> None:
     doubted = [suspect(example(n), "intent", "refund") for n in (4, 6)]
     answers = [Completion.of_text("train-004", "I see."), Completion.of_text("train-006", example(6).reference)]
     assert committee.of_answers(doubted, answers, OUTPUT) == {("train-006", "intent"): '"refund"'}
@@ -138,9 +138,9 @@ def test_the_scorer_takes_the_first_answer_that_it_passes_and_the_demonstration_
         suspect(train[6], "order", "AB-777"),  # it does not
         suspect(train[8], "order", "AB-777"),  # the demonstration was right
     ]
-    found = mended(with_suspects(tmp_path, doubted, train=train), accept="scorer")
-    assert [demonstration(found, n) for n in (4, 6, 8)] == [example(4).reference, None, example(8).reference]
-    assert (len(found.changed), found.confirmed, found.undecided) == (1, 1, 1)
+    result = mended(with_suspects(tmp_path, doubted, train=train), accept="scorer")
+    assert [demonstration(result, n) for n in (4, 6, 8)] == [example(4).reference, None, example(8).reference]
+    assert (len(result.changed), result.confirmed, result.undecided) == (1, 1, 1)
 
 
 class Kept(NullTracker):
@@ -160,8 +160,8 @@ def test_a_committee_with_a_model_trains_on_the_mended_data(tmp_path: Path) -> N
         "relabel", teacher={"kind": "rung", "rung": "base", "prompt": "long"}, members=["teacher", *VOTES]
     )
     made = method_of("relabel").make(of, params, kept)
-    told = {name: made.metrics[name] for name in ("changed", "confirmed", "undecided", "teacher_asked")}
-    assert told == {"changed": 1.0, "confirmed": 0.0, "undecided": 0.0, "teacher_asked": 1.0}
+    reported = {name: made.metrics[name] for name in ("changed", "confirmed", "undecided", "teacher_asked")}
+    assert reported == {"changed": 1.0, "confirmed": 0.0, "undecided": 0.0, "teacher_asked": 1.0}
     assert (of.out / "model.safetensors").is_file()
     assert Example.model_validate_json(kept.files["relabelled.jsonl"]).demonstration == example(4).reference
 

@@ -24,11 +24,11 @@ from tests.components.methods.test_teacher_answers import PRICES, api, right
 def generate(n: int, seed: int) -> Iterator[Item]:
     """Messages as those of `example`, all of which are chats or mails by their number; the seed moves the numbers."""
     for number in range(seed % 1000, seed % 1000 + n):
-        one = example(number % 1000)
-        right = json.loads(one.reference)
+        single = example(number % 1000)
+        right = json.loads(single.reference)
         wrong = {**right, "intent": {"refund": "delivery", "delivery": "refund"}[right["intent"]]}
         said = wrong if number % 100 == 50 else right  # one that the audit has to see
-        yield Item(one.id, one.input["text"], right, said, one.slices, one.group)
+        yield Item(single.id, single.input["text"], right, said, single.slices, single.group)
 
 
 def generated(folder: Path, **changes: Any) -> Job:
@@ -50,12 +50,12 @@ def made(of: Job, **changes: Any) -> tuple[list[Example], Counter[str]]:
 
 
 def numbers(examples: list[Example]) -> list[int]:
-    return [int(one.input["text"][-3:]) for one in examples]
+    return [int(each.input["text"][-3:]) for each in examples]
 
 
 def test_thin_slices_are_those_below_the_share_the_rarest_first() -> None:
     train = [example(number) for number in range(40)]  # 4 chats, 36 mails
-    odd = [one.model_copy(update={"slices": {"channel": "fax"}}) for one in train[:1]]
+    odd = [each.model_copy(update={"slices": {"channel": "fax"}}) for each in train[:1]]
     assert thin([*train, *odd], ["channel"], 0.2) == [("channel", "fax"), ("channel", "chat")]
     assert thin(train, ["channel"], 0.1) == []  # 4 of 40 are not below a tenth
     assert thin(train, [], 1.0) == []
@@ -63,20 +63,20 @@ def test_thin_slices_are_those_below_the_share_the_rarest_first() -> None:
 
 def test_new_ones_are_of_the_slice_unknown_to_every_split_and_not_in_doubt(tmp_path: Path) -> None:
     new, counts = made(generated(tmp_path))
-    assert {one.slices["channel"] for one in new} == {"chat"}
-    found = numbers(new)
-    assert not {*found} & {*range(120), *range(200, 300)}
-    assert all(number % 100 != 50 for number in found)  # their demonstrations were wrong
+    assert {each.slices["channel"] for each in new} == {"chat"}
+    result = numbers(new)
+    assert not {*result} & {*range(120), *range(200, 300)}
+    assert all(number % 100 != 50 for number in result)  # their demonstrations were wrong
     assert counts["made"] == 30
     assert counts["made"] == len(new) + sum(n for name, n in counts.items() if name != "made")
     assert counts["suspects"] > 0
-    assert len({one.id for one in new}) == len(new)
-    assert {one.id.partition("-")[0] for one in new} == {"synthetic"}
+    assert len({each.id for each in new}) == len(new)
+    assert {each.id.partition("-")[0] for each in new} == {"synthetic"}
 
 
 def test_what_drifted_is_named(tmp_path: Path) -> None:
     new, _ = made(generated(tmp_path), thin_share=0.0, slices={"channel": ["mail"]})
-    assert {one.slices["channel"] for one in new} == {"mail"}
+    assert {each.slices["channel"] for each in new} == {"mail"}
     with pytest.raises(TrainingError, match=r"fewer than 0% of train have \(thin_share\) or that are named"):
         made(generated(tmp_path), thin_share=0.0)
 
@@ -114,7 +114,7 @@ def test_a_teacher_writes_inputs_and_answers_them(tmp_path: Path) -> None:
     assert "Inputs of channel: chat" in asked[1]["content"]
     assert all(text in asked[1]["content"] for text in ("please", "order AB-"))
     assert numbers(new) == [130, 140, 150, 160, 170, 180, 310]
-    assert [one.demonstration for one in new] == [example(number).reference for number in numbers(new)]
+    assert [each.demonstration for each in new] == [example(number).reference for number in numbers(new)]
     assert (counts["made"], counts["like_train"]) == (8, 1)
     assert (bill.asked, bill.usd) == (1 + 9, pytest.approx(10 * 0.02))
 
@@ -122,9 +122,9 @@ def test_a_teacher_writes_inputs_and_answers_them(tmp_path: Path) -> None:
 def test_a_model_is_trained_on_both(tmp_path: Path) -> None:
     of = generated(tmp_path)
     params = settings("synthetic", thin_share=0.2, examples=12, most_drawn=900, epochs=0.1)
-    found = method_of("synthetic").make(of, params, NullTracker())
-    assert found.metrics["synthetic_made"] == 12
-    assert 0 < found.metrics["synthetic_added"] < 12
+    result = method_of("synthetic").make(of, params, NullTracker())
+    assert result.metrics["synthetic_made"] == 12
+    assert 0 < result.metrics["synthetic_added"] < 12
     assert (of.out / "model.safetensors").is_file()
     assert method_of("synthetic").needs(params) == {"demonstrations", "novelty"}
 

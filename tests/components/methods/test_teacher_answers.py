@@ -63,8 +63,8 @@ def test_a_teacher_behind_an_api_is_asked_with_its_own_prompt_and_paid_once(tmp_
         answers = first.answer(of.train)
         again = asking(of, api(address(server)))
         assert again.answer(of.train) == answers
-    assert [one.text for one in answers] == [one.reference for one in of.train]
-    assert [one.example_id for one in answers] == [one.id for one in of.train]
+    assert [answer.text for answer in answers] == [each.reference for each in of.train]
+    assert [answer.example_id for answer in answers] == [each.id for each in of.train]
     assert {body["messages"][0]["content"] for body in server.seen} == {PROMPTS["long"]}
     assert len(server.seen) == 40
     # 40 answers of 100 tokens at 100 and 10 at 1,000 dollars a million
@@ -83,7 +83,7 @@ def test_other_settings_other_answers(tmp_path: Path) -> None:
     assert len(server.seen) == 12
 
 
-def test_what_failed_is_asked_again_and_never_trained_on(tmp_path: Path) -> None:
+def test_failed_answers_are_asked_for_again_and_never_trained_on(tmp_path: Path) -> None:
     def half(body: dict[str, Any], asked: int) -> str | int:
         return right(body, asked) if int(body["messages"][-1]["content"][-3:]) % 2 else 400
 
@@ -92,10 +92,10 @@ def test_what_failed_is_asked_again_and_never_trained_on(tmp_path: Path) -> None
         answers = asking(of, api(address(server))).answer(of.train)
         server.answer = right
         again = asking(of, api(address(server)))
-        assert [one.error for one in again.answer(of.train)] == [None] * 40
-    assert sum(one.error is not None for one in answers) == 20
+        assert [each.error for each in again.answer(of.train)] == [None] * 40
+    assert sum(answer.error is not None for answer in answers) == 20
     assert again.bill.asked == 20
-    assert [one.id for one in accepted(of, of.train, answers, "schema")] == [one.id for one in of.train[1::2]]
+    assert [each.id for each in accepted(of, of.train, answers, "schema")] == [each.id for each in of.train[1::2]]
 
 
 def test_a_budget_ends_the_asking_and_what_was_paid_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,9 +128,9 @@ def test_a_profile_teaches_with_its_own_model(tmp_path: Path, monkeypatch: pytes
     Path("params/profiles").mkdir(parents=True)
     other = of.profile.model_copy(update={"name": "other"}).model_dump_json()
     Path("params/profiles/other.yaml").write_text(other, encoding="utf-8")
-    found = asking(of, {"kind": "profile", "profile": "other", "prompt": "long"}).answer(of.train[:2])
+    result = asking(of, {"kind": "profile", "profile": "other", "prompt": "long"}).answer(of.train[:2])
     own = of.open_model(of.model).answer(of.train[:2], of.seed).completions
-    longer = [one.usage.input_tokens - two.usage.input_tokens for one, two in zip(found, own, strict=True)]
+    longer = [each.usage.input_tokens - two.usage.input_tokens for each, two in zip(result, own, strict=True)]
     assert min(longer) > 0  # its prompt is the long one
     with pytest.raises(ConfigError, match="nobody"):
         asking(of, {"kind": "profile", "profile": "nobody", "prompt": "long"}).answer(of.train[:2])
@@ -155,29 +155,29 @@ def test_only_a_teacher_that_surely_knows_more_may_teach(tmp_path: Path) -> None
 
 def test_the_scorer_keeps_what_it_passes_and_the_schema_what_obeys_it(tmp_path: Path) -> None:
     of = job(tmp_path)
-    answers = [Completion.of_text(one.id, one.reference) for one in of.train]
+    answers = [Completion.of_text(each.id, each.reference) for each in of.train]
     false = json.dumps({**json.loads(of.train[1].reference), "urgent": not json.loads(of.train[1].reference)["urgent"]})
     answers[1] = Completion.of_text(of.train[1].id, false)
     answers[2] = Completion.of_text(of.train[2].id, "I see.")
     answers[3] = answers[3].model_copy(update={"finish_reason": "length"})
-    ids = [one.id for one in of.train]
-    assert [one.id for one in accepted(of, of.train, answers, "scorer")] == [ids[0], *ids[4:]]
+    ids = [each.id for each in of.train]
+    assert [each.id for each in accepted(of, of.train, answers, "scorer")] == [ids[0], *ids[4:]]
     kept = accepted(of, of.train, answers, "schema")
-    assert [one.id for one in kept] == [ids[0], ids[1], *ids[4:]]
+    assert [kept_one.id for kept_one in kept] == [ids[0], ids[1], *ids[4:]]
     assert kept[1].demonstration == false
 
 
-def test_a_pupil_learns_from_inputs_alone(tmp_path: Path) -> None:
+def test_a_pupil_learns_only_from_inputs(tmp_path: Path) -> None:
     params = settings("teacher_answers", teacher={"kind": "rung", "rung": "wise"}, accept="schema", least_gain=-0.9)
-    found: list[bytes] = []
+    result: list[bytes] = []
     for name, blank in (("known", False), ("blank", True)):
         of = by_classifier(tmp_path / name)
         nothing = {"demonstration": "?", "reference": "?", "slices": {}}
-        train = [one.model_copy(update=nothing) if blank else one for one in of.train]
+        train = [each.model_copy(update=nothing) if blank else each for each in of.train]
         made = method_of("teacher_answers").make(replace(of, train=train), params, NullTracker())
         assert (made.metrics["kept"], made.metrics["accepted_share"]) == (40.0, 1.0)
-        found.append((of.out / "model.safetensors").read_bytes())
-    assert found[0] == found[1]
+        result.append((of.out / "model.safetensors").read_bytes())
+    assert result[0] == result[1]
 
 
 def test_too_few_accepted_answers_are_nothing_to_train_on(tmp_path: Path) -> None:

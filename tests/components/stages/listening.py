@@ -76,7 +76,7 @@ def outside(items: Iterable[str], declared: Iterable[str], separator: str = "/")
     """Those that are neither declared nor lie under something that is."""
     known = tuple(declared)
     return sorted(
-        item for item in items if not any(item == one or item.startswith(one + separator) for one in known)
+        item for item in items if not any(item == each or item.startswith(each + separator) for each in known)
     )  # fmt: skip
 
 

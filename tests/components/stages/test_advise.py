@@ -43,8 +43,8 @@ def run(make_run: MakeRun, api: Api, record: object) -> Run:
 
 
 def test_advice_is_measured_on_the_run_and_kept(run: Run) -> None:
-    found = advise_run(run, NullTracker(), run.advice)
-    known = found.evidence
+    result = advise_run(run, NullTracker(), run.advice)
+    known = result.evidence
     assert (known.standing.name, known.standing.accuracy.value, known.standing.n) == ("three", 1.0, 60)
     assert [known.prompts[name].value for name in ("one", "two", "three")] == [0.0, 0.0, 1.0]
     assert (
@@ -52,8 +52,8 @@ def test_advice_is_measured_on_the_run_and_kept(run: Run) -> None:
     )  # the API answers alike each time
     assert known.scoring is not None and known.scoring.false_positives.value == 0.0
     assert known.scoring.reads_reference
-    assert found.choice.rung == "stay"  # everything is right already
-    assert read_record(run.folder / "advice" / "advice.json", Advice) == found
+    assert result.choice.rung == "stay"  # everything is right already
+    assert read_record(run.folder / "advice" / "advice.json", Advice) == result
 
 
 def test_before_the_first_rung_nothing_stands(make_run: MakeRun) -> None:
@@ -61,16 +61,16 @@ def test_before_the_first_rung_nothing_stands(make_run: MakeRun) -> None:
     bench = RunBench(run)
     assert bench.standing().name == "none" and bench.prompts() == {}
     assert bench.answers() is None and bench.sample(run.examples("dev"), 2) is None
-    found = advise_run(run, NullTracker(), run.advice.model_copy(update=UNTRIED))
-    assert found.evidence.writing.examples == 60
-    assert found.evidence.scoring is not None
+    result = advise_run(run, NullTracker(), run.advice.model_copy(update=UNTRIED))
+    assert result.evidence.writing.examples == 60
+    assert result.evidence.scoring is not None
 
 
 def test_a_refused_row_with_a_known_input_is_a_second_answer(run: Run) -> None:
     first = run.examples("dev")[0]
     again = first.model_copy(update={"id": "again", "demonstration": '{"intent": "delivery", "urgent": false}'})
     other = again.model_copy(update={"id": "other", "input": {"text": "nobody knows this one"}})
-    rows = [Quarantined(where="rows.csv:1", example=one, reasons=("input is repeated",)) for one in (again, other)]
+    rows = [Quarantined(where="rows.csv:1", example=each, reasons=("input is repeated",)) for each in (again, other)]
     write_jsonl(run.folder / "data" / "quarantine.jsonl", rows)
     assert RunBench(run).seconds() == [(first, again.demonstration)]
 
@@ -105,11 +105,11 @@ def settled(run: Run) -> Advice:
 def test_advice_to_stay_was_right_if_nothing_gained_since(run: Run, gained: float, right: bool) -> None:
     advise_run(run, NullTracker(), run.advice)
     evaluated(run, gained)
-    found = settled(run)
-    assert found.outcome is not None
-    assert found.outcome.right is right and found.outcome.rung == "sft"
+    result = settled(run)
+    assert result.outcome is not None
+    assert result.outcome.right is right and result.outcome.rung == "sft"
     evaluated(run, 0.3)
-    assert settled(run) == found  # an outcome is not changed afterwards
+    assert settled(run) == result  # an outcome is not changed afterwards
 
 
 def sent(run: Run, ladder: str, standing: Standing | None = None) -> Run:
@@ -129,9 +129,9 @@ def sent(run: Run, ladder: str, standing: Standing | None = None) -> Run:
 
 def test_advice_is_settled_by_the_ladder_that_it_named(run: Run) -> None:
     followed = sent(run, "feedback")
-    found = settled(followed)
-    assert found.outcome is not None and found.outcome.right and found.outcome.rung == "kto"
-    assert read_record(run.advice_folder / "advice.json", Advice) == found  # whoever asked is told as well
+    result = settled(followed)
+    assert result.outcome is not None and result.outcome.right and result.outcome.rung == "kto"
+    assert read_record(run.advice_folder / "advice.json", Advice) == result  # whoever asked is told as well
 
 
 @pytest.mark.parametrize("reason", ["another ladder", "other data", "what stood is not among the rungs"])
@@ -161,19 +161,19 @@ def test_a_trial_training_is_done_once(make_run: MakeRun, tmp_path: Path) -> Non
     changes = {"model": model, "dev_examples": 10, "methods": {**run.profile.methods, "sft": sft}}
     profile = run.profile.model_copy(update=changes)
     run = replace(run, profile=profile, rungs=standard(run.workload, profile))
-    found = RunBench(run).learn(16)
-    assert found is not None and len(found.answers) == 10 and found.seconds > 0 and found.calls_per_hour > 0
+    result = RunBench(run).learn(16)
+    assert result is not None and len(result.answers) == 10 and result.seconds > 0 and result.calls_per_hour > 0
     assert not (tmp_path / "state" / "advice" / run.name / "trial-16").exists()
     again = RunBench(run).learn(16)
-    assert again == found  # read, not trained: a second training takes other seconds
+    assert again == result  # read, not trained: a second training takes other seconds
 
 
 def test_what_is_at_hand_is_tried_counted_and_priced(run: Run) -> None:
     write_jsonl(run.data_source / "preferences.jsonl", [Preference(example_id="a", chosen="b", rejected="c")] * 3)
     logs = [Logged(example_id="a", text="b", score=score) for score in (0.0, 1.0) * 100]
     write_jsonl(run.data_source / "logs.jsonl", logs)
-    found = advise_run(run, NullTracker(), run.advice)
-    known, at_hand = found.evidence, found.evidence.at_hand
+    result = advise_run(run, NullTracker(), run.advice)
+    known, at_hand = result.evidence, result.evidence.at_hand
     assert at_hand.shown is not None and (at_hand.shown.accuracy.value, at_hand.shown.n) == (1.0, 60)
     assert at_hand.teacher is not None and at_hand.teacher.stands and at_hand.teacher.accuracy.value == 1.0
     assert at_hand.reflects and not known.standing.weights  # an API answers the prompts
@@ -195,24 +195,24 @@ def test_examples_are_tried_once_and_not_at_all_where_they_are_switched_off(run:
 
 def test_what_rungs_take_goes_by_draws_and_trainings(make_run: MakeRun) -> None:
     run = make_run()
-    found = takes(run, Speed(calls_per_hour=3600, training_seconds=100.0, usd_setup=7.0), Feedback(pairs=30), {})
-    assert found["imitate"].seconds == 100.0
-    assert found["pairs"].seconds == pytest.approx(100.0)  # 60 answers, as many as train has
-    assert found["rejection_sampling"].seconds == pytest.approx(100.0 + 4000 * 4)  # one answer a second
+    result = takes(run, Speed(calls_per_hour=3600, training_seconds=100.0, usd_setup=7.0), Feedback(pairs=30), {})
+    assert result["imitate"].seconds == 100.0
+    assert result["pairs"].seconds == pytest.approx(100.0)  # 60 answers, as many as train has
+    assert result["rejection_sampling"].seconds == pytest.approx(100.0 + 4000 * 4)  # one answer a second
     assert drawn({"steps": 10, "prompts_per_step": 4, "generations": 8}) == 320
     machine = run.prices.machine(run.profile.machine)
-    assert found["imitate"].usd == pytest.approx(machine.usd(100.0) + 7.0)
+    assert result["imitate"].usd == pytest.approx(machine.usd(100.0) + 7.0)
 
 
-def test_a_teachers_answers_cost_its_price_for_every_input_beside_the_training(make_run: MakeRun) -> None:
+def test_a_teachers_answers_cost_its_price_for_every_input_and_the_training(make_run: MakeRun) -> None:
     run = make_run()
-    found = takes(run, Speed(3600, 100.0, teacher_usd=0.5), Feedback(), {})
+    result = takes(run, Speed(3600, 100.0, teacher_usd=0.5), Feedback(), {})
     machine = run.prices.machine(run.profile.machine)
-    assert found["teacher_answers"].usd == pytest.approx(machine.usd(100.0) + 60 * 0.5)  # train has 60 inputs
-    assert found["imitate"].usd == pytest.approx(machine.usd(100.0))
+    assert result["teacher_answers"].usd == pytest.approx(machine.usd(100.0) + 60 * 0.5)  # train has 60 inputs
+    assert result["imitate"].usd == pytest.approx(machine.usd(100.0))
 
 
-def test_the_price_of_a_teacher_is_that_of_the_model_behind_the_api(run: Run) -> None:
+def test_a_teachers_price_is_that_of_the_apis_model(run: Run) -> None:
     trials = {60: Trial(("",) * 60, 100.0, 3600.0)}
     taken = RunBench(run).at_hand(trials).takes
     case = RunBench(run).case("imitate", trials)

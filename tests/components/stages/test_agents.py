@@ -38,7 +38,7 @@ class Curt:
         self.drawn: list[tuple[str, int, float]] = []
 
     def extend(self, asked: Any, sampling: Any) -> list[Continued]:
-        self.drawn += [(one.name, one.sample, sampling.temperature) for one in asked]
+        self.drawn += [(each.name, each.sample, sampling.temperature) for each in asked]
         ids = [*self.tokenizer("Done.", add_special_tokens=False)["input_ids"], *self.ends]
         return [Continued(ids, [0.0] * len(ids), "stop", 1.0) for _ in asked]
 
@@ -56,11 +56,13 @@ def test_each_trial_of_a_task_is_a_try_of_its_own_drawn_as_the_settings_say(curt
     examples = cases(2, 5)
     curt.drawn.clear()
     answers = opened(curt).attempt(examples, seed=1, trials=3).completions
-    assert [one.example_id for one in answers] == [one.id for one in attempted(examples, 3)]
-    tries = [one.trajectory for one in answers]
-    assert [(one.example_id, one.trial) for one in tries if one] == [(e.id, t) for e in examples for t in range(3)]
+    assert [answer.example_id for answer in answers] == [each.id for each in attempted(examples, 3)]
+    tries = [answer.trajectory for answer in answers]
+    assert [(attempt.example_id, attempt.trial) for attempt in tries if attempt] == [
+        (e.id, t) for e in examples for t in range(3)
+    ]
     assert {(sample, temperature) for _, sample, temperature in curt.drawn} == {(t, 0.7) for t in range(3)}
-    assert {one.text for one in answers} == {"Done."} and {one.finish_reason for one in answers} == {"stop"}
+    assert {answer.text for answer in answers} == {"Done."} and {answer.finish_reason for answer in answers} == {"stop"}
 
 
 def test_an_answer_of_an_agent_is_one_greedy_try_and_a_single_trial_has_the_task_s_name(curt: Curt) -> None:
@@ -68,12 +70,12 @@ def test_an_answer_of_an_agent_is_one_greedy_try_and_a_single_trial_has_the_task
     curt.drawn.clear()
     answers = opened(curt).answer(examples, seed=1).completions
     assert {temperature for *_, temperature in curt.drawn} == {0.0}
-    assert [one.example_id for one in answers] == [one.id for one in examples]
+    assert [answer.example_id for answer in answers] == [example.id for example in examples]
     single = opened(curt).attempt(examples, seed=1, trials=1).completions
-    assert [one.example_id for one in single] == [one.id for one in examples]
+    assert [each.example_id for each in single] == [example.id for example in examples]
 
 
-def test_an_api_cannot_act_and_says_so() -> None:
+def test_an_api_as_agent_is_refused() -> None:
     with pytest.raises(EngineError, match="expected an agent to be a model of this process"):
         opened(SimpleNamespace()).answer(cases(1, 5), seed=1)
 
@@ -95,12 +97,14 @@ def test_each_turn_of_a_priced_try_is_sent_the_tools_and_all_that_stands_before_
     assert characters(attempt) == ((tools + 5) + (tools + 5 + 6 + 3), 6 + 7)
 
 
-def test_the_gate_tells_undecided_tries_apart_by_all_that_was_done(curt: Curt) -> None:
+def test_the_gate_distinguishes_undecided_tries_by_their_whole_trajectories(curt: Curt) -> None:
     from components.records import Judged
 
     (answer,) = opened(curt).answer(cases(1, 5), seed=1).completions
-    told = contender("sft", [answer], [Judged(example_id=answer.example_id, valid=True, score=None, failure="away")])
-    assert told.undecided == {answer.example_id: answer.given} and answer.given != answer.text
+    reported = contender(
+        "sft", [answer], [Judged(example_id=answer.example_id, valid=True, score=None, failure="away")]
+    )
+    assert reported.undecided == {answer.example_id: answer.given} and answer.given != answer.text
 
 
 @pytest.fixture
@@ -115,7 +119,7 @@ def test_a_first_look_tries_each_task_once_and_a_climb_as_often_as_is_set(run: R
     assert Run.of("triage", "nano").trials == 1
 
 
-def test_the_advice_says_that_it_knows_no_agents(run: Run) -> None:
+def test_advice_refuses_agents(run: Run) -> None:
     with pytest.raises(ConfigError, match=r"found an agent's \(desk\)"):
         advise_run(run, NullTracker(), run.advice)
 

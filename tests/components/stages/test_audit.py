@@ -7,21 +7,23 @@ from components.tracking import NullTracker
 from tests.components.stages.conftest import MakeRun, example
 
 
-def test_suspects_lie_beside_the_figures_with_room_for_what_people_say(make_run: MakeRun) -> None:
+def test_suspects_are_written_with_a_column_for_peoples_answers(make_run: MakeRun) -> None:
     run = make_run()
     wrong = {f"train-{number:03}" for number in (7, 20, 33)}
     shown = [
-        one.model_copy(update={"demonstration": example(int(one.id[-3:]) + 1).reference}) if one.id in wrong else one
-        for one in (example(number, "train") for number in range(60))
+        each.model_copy(update={"demonstration": example(int(each.id[-3:]) + 1).reference})
+        if each.id in wrong
+        else each
+        for each in (example(number, "train") for number in range(60))
     ]
     write_jsonl(run.folder / "data" / "train.jsonl", shown)
     audit(run, NullTracker())
     listed = read_jsonl(audit_folder(run) / "suspects.jsonl", Suspect)
-    assert wrong <= {one.example_id for one in listed if one.field == "intent"}
+    assert wrong <= {each.example_id for each in listed if each.field == "intent"}
     figures = read_record(audit_folder(run) / "audit.json", Audit)
-    assert (figures.demonstrations, figures.suspects) == (60, len({one.example_id for one in listed}))
+    assert (figures.demonstrations, figures.suspects) == (60, len({each.example_id for each in listed}))
     assert figures.ceiling == 1 - figures.expected_wrong / 60
     with (audit_folder(run) / "suspects.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["example_id"] for row in rows] == [one.example_id for one in listed]
+    assert [row["example_id"] for row in rows] == [each.example_id for each in listed]
     assert {row["right_value"] for row in rows} == {""}

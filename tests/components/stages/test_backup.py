@@ -140,7 +140,7 @@ def test_what_is_no_whole_backup_leaves_nothing(project: Path, tmp_path: Path, h
 
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
 @pytest.mark.parametrize("name", ["../out", "/tmp/gradus-out", "components/here"])
-def test_an_archive_of_others_writes_nowhere_else(tmp_path: Path, name: str, kind: bytes) -> None:
+def test_a_foreign_archive_cannot_write_outside_of_the_folder(tmp_path: Path, name: str, kind: bytes) -> None:
     file, again = tmp_path / "kept.tar.gz", tmp_path / "again"
     member = tarfile.TarInfo(name)
     member.type, member.linkname = kind, "/etc/passwd"

@@ -39,14 +39,14 @@ def test_weights_are_counted_over_all_files_of_a_model(tmp_path: Path) -> None:
     assert parameters(tmp_path) == 3 * 4 + 1 + 5
 
 
-def test_what_is_not_here_says_how_it_is_had(project: Path) -> None:
-    found = {one.profile: one for one in bases("triage")}
-    assert sorted(found) == sorted(path.stem for path in (project / "params/profiles").glob("*.yaml"))
-    assert found["nano"].get is None
-    assert found["smollm2-135m"].get == "gradus base smollm2-135m"
-    assert found["qwen3-0.6b"].get == "from the hub, with HF_HUB_OFFLINE=0"
-    assert found["qwen3-0.6b"].fits(10**15) is None
-    assert found["nano"].usd_per_hour == 0.0816  # laptop_2_cores in params/prices.yaml
+def test_a_missing_model_says_how_to_get_it(project: Path) -> None:
+    result = {base.profile: base for base in bases("triage")}
+    assert sorted(result) == sorted(path.stem for path in (project / "params/profiles").glob("*.yaml"))
+    assert result["nano"].get is None
+    assert result["smollm2-135m"].get == "gradus base smollm2-135m"
+    assert result["qwen3-0.6b"].get == "from the hub, with HF_HUB_OFFLINE=0"
+    assert result["qwen3-0.6b"].fits(10**15) is None
+    assert result["nano"].usd_per_hour == 0.0816  # laptop_2_cores in params/prices.yaml
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_weights_in_training_take_what_the_optimiser_keeps_of_them(
     project: Path, settings: dict[str, Any], each: int
 ) -> None:
     change(project, "nano", **settings)
-    found = base_of(Run.of("triage", "nano"))
-    assert found.parameters is not None
-    assert found.train_bytes == each * found.parameters
-    assert found.fits(each * found.parameters + 1)
-    assert not found.fits(each * found.parameters)
+    result = base_of(Run.of("triage", "nano"))
+    assert result.parameters is not None
+    assert result.train_bytes == each * result.parameters
+    assert result.fits(each * result.parameters + 1)
+    assert not result.fits(each * result.parameters)
 
 
 def test_a_folder_that_is_no_model_is_refused_and_not_called_missing(project: Path) -> None:
@@ -79,18 +79,18 @@ def test_there_is_memory_to_train_in() -> None:
 
 
 @pytest.mark.slow
-def test_a_short_training_says_what_all_rows_would_take(project: Path) -> None:
+def test_a_short_training_estimates_what_all_rows_would_take(project: Path) -> None:
     path = project / "params/workloads/triage.yaml"
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     settings["source"]["sizes"] = {"train": 200, "dev": 40, "test": 40, "sealed": 40}
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     before = {path for path in project.rglob("*") if path.is_file() and path.parts[-2] != "models"}
-    found = try_out(Run.of("triage", "nano"), 32, project.parent / "tried")
-    assert (found.examples, found.rows, found.dev_examples) == (32, 200, 40)
+    result = try_out(Run.of("triage", "nano"), 32, project.parent / "tried")
+    assert (result.examples, result.rows, result.dev_examples) == (32, 200, 40)
     # Two epochs of 200 rows at the speed of 32 examples.
-    assert found.train_seconds == pytest.approx(2 * 200 / 32 * found.seconds, rel=0.1)
-    assert found.serve_seconds_1k > 0
-    assert 0 <= found.right <= found.valid <= 1
+    assert result.train_seconds == pytest.approx(2 * 200 / 32 * result.seconds, rel=0.1)
+    assert result.serve_seconds_1k > 0
+    assert 0 <= result.right <= result.valid <= 1
     assert {path for path in project.rglob("*") if path.is_file()} == before
     assert json.loads((project.parent / "tried/out/config.json").read_text())["model_type"] == "lfm2"
 

@@ -55,7 +55,7 @@ def test_the_same_files_give_the_same_archive_and_come_out_as_they_went_in(
     }  # fmt: skip
 
 
-def test_an_archive_that_is_not_what_its_name_says_is_refused(tmp_path: Path) -> None:
+def test_an_archive_whose_hash_is_not_its_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected an archive with the hash"):
         unpack(packed([]), tmp_path, "0" * 64)
 
@@ -83,7 +83,7 @@ def test_whole_checkpoints_go_and_come_back_and_torn_ones_stay(repo: Any, tmp_pa
     assert not (tmp_path / "other").exists() and not (tmp_path / "later").exists()
 
 
-def test_what_changes_beside_checkpoints_is_sent_again_and_what_does_not_is_not(
+def test_files_beside_checkpoints_are_sent_again_only_if_they_change(
     repo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remote, work = Remote.of(repo), tmp_path / "run" / "sft"
@@ -116,7 +116,7 @@ def test_a_checkpoint_that_was_sent_in_part_is_sent_again(repo: Any, tmp_path: P
     assert half.read_text(encoding="utf-8") == "checkpoint-20/weights"
 
 
-def test_answers_that_were_asked_for_before_a_training_travel_with_it(repo: Any, tmp_path: Path) -> None:
+def test_answers_from_before_a_training_are_sent_with_it(repo: Any, tmp_path: Path) -> None:
     remote, work = Remote.of(repo), tmp_path / "run" / "sft"
     save(tmp_path / "run", "taught-1.jsonl", "samples-2.jsonl", "other.jsonl", "grpo/weights")
     remote.push_work(work, "key")  # nothing is trained yet
@@ -145,7 +145,7 @@ def test_no_secret_of_a_remote_travels(repo: Any) -> None:
 
 
 @pytest.mark.parametrize("login", ["me:hidden", ":hidden", "me:hid%40den"])
-def test_a_remote_whose_address_has_a_password_is_refused_and_the_password_is_not_told(repo: Any, login: str) -> None:
+def test_a_remote_whose_address_has_a_password_is_refused_without_showing_it(repo: Any, login: str) -> None:
     with repo.config.edit("local") as local:
         local["remote"]["carried"] = {"url": f"https://{login}@there/x"}
     with Repo(repo.root_dir) as again, pytest.raises(ConfigError, match="without a password") as refusal:

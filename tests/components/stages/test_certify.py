@@ -30,12 +30,12 @@ def certified(run: Run) -> Certificate:
 
 def test_without_labels_of_people_answers_are_made_from_dev_and_train(make_run: MakeRun) -> None:
     run = make_run()
-    found = certified(run)
-    assert found.source == "built"
-    assert found.false_positive is not None
-    assert found.false_positive.n == 120  # 60 of dev and 60 of train, where 300 are wanted
-    assert set(found.sensitive) == {"intent", "urgent"}
-    assert found.passed
+    result = certified(run)
+    assert result.source == "built"
+    assert result.false_positive is not None
+    assert result.false_positive.n == 120  # 60 of dev and 60 of train, where 300 are wanted
+    assert set(result.sensitive) == {"intent", "urgent"}
+    assert result.passed
     require_permit(run)
 
 
@@ -60,9 +60,9 @@ def test_peoples_labels_come_first(make_run: MakeRun) -> None:
         for who in ("ann", "bob")
     ]
     write_jsonl(run.data_source / "labels.jsonl", labels)
-    found = certified(run)
-    assert (found.source, found.origins) == ("people", {"right: people": 60, "wrong: people": 60})
-    assert found.people_alpha == found.alpha == 1.0
+    result = certified(run)
+    assert (result.source, result.origins) == ("people", {"right: people": 60, "wrong: people": 60})
+    assert result.people_alpha == result.alpha == 1.0
 
 
 def test_a_scorer_below_the_floor_stops_rl_with_the_reasons(make_run: MakeRun) -> None:
@@ -81,9 +81,9 @@ def test_a_reason_in_writing_lets_rl_go_on_and_is_kept(make_run: MakeRun) -> Non
     said = "Only the shape of answers is trained here, on purpose."
     run = with_scorer(make_run(), scorer=ScorerParams(weighted={"json_schema": 1.0}))
     run = replace(run, certificate=CertificateParams(override={"shop": said}))
-    found = certified(run)
-    assert found.reasons
-    assert found.passed
+    result = certified(run)
+    assert result.reasons
+    assert result.passed
     assert read_record(permit_file(run), Permit).override == said
     require_permit(run)
 
@@ -102,7 +102,7 @@ def test_the_permit_changes_with_the_sealed_scorer_and_not_with_other_figures(ma
     assert permit_file(run).read_bytes() != before
 
 
-def test_a_label_of_an_unknown_example_is_told(make_run: MakeRun) -> None:
+def test_a_label_of_an_unknown_example_is_an_error(make_run: MakeRun) -> None:
     run = make_run()
     write_jsonl(run.data_source / "labels.jsonl", [Label(example_id="X", answer=to_json({}), right=True)])
     with pytest.raises(ValueError, match="train or dev, found X"):

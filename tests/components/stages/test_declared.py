@@ -91,8 +91,8 @@ def write_rows(path: Path, n: int) -> None:
         rows = csv.writer(file)
         rows.writerow(["text", "intent", "urgent"])
         for number in range(n):
-            one = example(number)
-            rows.writerow([one.input["text"], *json.loads(one.reference).values()])
+            single = example(number)
+            rows.writerow([single.input["text"], *json.loads(single.reference).values()])
 
 
 def planned(rungs: dict[str, Any], workload: Workload, profile: Profile) -> tuple[PlannedRung, ...]:

@@ -65,9 +65,9 @@ LADDER: dict[str, Any] = {
 def generate(n: int, seed: int) -> Iterator[Item]:
     """Numbers from 200 on, which no split has."""
     for number in range(200, 200 + n):
-        one = example(number)
-        answer, text = json.loads(one.reference), f"{one.input['text']} of {number * number * seed}"
-        yield Item(one.id, text, answer, answer, {"when": "now" if answer["urgent"] else "later"}, str(number))
+        single = example(number)
+        answer, text = json.loads(single.reference), f"{single.input['text']} of {number * number * seed}"
+        yield Item(single.id, text, answer, answer, {"when": "now" if answer["urgent"] else "later"}, str(number))
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ def with_setting(rung: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def test_methods_between_sft_and_rl_read_nothing_that_they_do_not_declare(small: Run) -> None:
     made = [node for node in nodes(small) if node.name.startswith(("rung-", "best-", "certify"))]
-    found = {node.name: undeclared(heard_of(small, node), node) for node in made}
-    assert {name: kinds for name, kinds in found.items() if kinds} == {}
+    result = {node.name: undeclared(heard_of(small, node), node) for node in made}
+    assert {name: kinds for name, kinds in result.items() if kinds} == {}
 
 
 def test_what_teaches_is_made_before_and_its_files_are_declared(small: Run) -> None:

@@ -48,20 +48,20 @@ def run(make_run: MakeRun) -> Run:
     done = Evaluations(rungs=lines, contenders=(), incumbent="one")
     write_record(run.folder / "evaluation" / "evaluation.json", done)
     test = run.examples("test")
-    keep_answers(run, "one", "test", [answered(one, at % 2 == 0) for at, one in enumerate(test)])
-    keep_answers(run, "sft", "test", [answered(one, at % 4 != 0) for at, one in enumerate(test)])
+    keep_answers(run, "one", "test", [answered(example, at % 2 == 0) for at, example in enumerate(test)])
+    keep_answers(run, "sft", "test", [answered(example, at % 4 != 0) for at, example in enumerate(test)])
     return run
 
 
 def test_an_account_is_drawn_up_from_what_was_kept(run: Run) -> None:
-    found = {one.name: one for one in account(run, date(2026, 11, 23)).rungs}
+    actual = {rung.name: rung for rung in account(run, date(2026, 11, 23)).rungs}
     # 1,000 × 2 + 100 × 8 = 2,800 µ$ a call of the API; half are right
-    assert found["one"].usd_per_1k_calls.value == pytest.approx(2.8)
-    right = found["one"].usd_per_1k_correct
+    assert actual["one"].usd_per_1k_calls.value == pytest.approx(2.8)
+    right = actual["one"].usd_per_1k_correct
     assert right is not None and right.value == pytest.approx(5.6)
-    assert found["sft"].usd_per_year[1].value == pytest.approx(100.0)  # a million calls
+    assert actual["sft"].usd_per_year[1].value == pytest.approx(100.0)  # a million calls
     # an hour at 0.72 dollars, of which a year saves 2,700
-    payback = found["sft"].payback
+    payback = actual["sft"].payback
     assert payback is not None and payback.years == pytest.approx(0.72 / 2700, rel=1e-3)
     assert payback.date == "2026-11-23"
 
@@ -71,8 +71,8 @@ def test_a_rung_costs_what_it_was_made_from_as_well(run: Run) -> None:
     dear = run.workload.model_copy(update={"economics": economics})
     from dataclasses import replace
 
-    found = spent_usd(replace(run, workload=dear), "grpo")
-    assert found == pytest.approx({"training": 1.08, "labels": 6.0, "set-up": 50.0, "judging": 0.0})
+    actual = spent_usd(replace(run, workload=dear), "grpo")
+    assert actual == pytest.approx({"training": 1.08, "labels": 6.0, "set-up": 50.0, "judging": 0.0})
     assert spent_usd(run, "one") == {}
 
 
@@ -80,6 +80,6 @@ def test_errors_that_cost_make_accuracy_pay(run: Run) -> None:
     from dataclasses import replace
 
     dear = run.workload.model_copy(update={"economics": EconomicsParams(usd_per_error=0.01)})
-    found = account(replace(run, workload=dear), date(2026, 11, 23)).rungs[1].payback
+    actual = account(replace(run, workload=dear), date(2026, 11, 23)).rungs[1].payback
     # a quarter fewer errors at 0.01 dollars: 2,500 a year more, in two years 10,400 less 0.72
-    assert found is not None and found.net_usd.value == pytest.approx(2 * (2700 + 2500) - 0.72)
+    assert actual is not None and actual.net_usd.value == pytest.approx(2 * (2700 + 2500) - 0.72)

@@ -26,11 +26,11 @@ def cost(run: Run, name: str = "one") -> Cost:
 
 def test_a_prompt_that_no_api_answered_costs_its_characters_over_four_and_is_not_measured(make_run: MakeRun) -> None:
     # "Sort it." is 8 characters: 8 + (12 + 28) / 2 = 28 in, 36 out; 7 and 9 tokens; 7 x 2 + 9 x 8 = 86 µ$ a call
-    found = cost(make_run())
-    assert not found.measured
-    assert found.usd_per_1k_calls == pytest.approx(0.086)
-    assert found.usd_per_year == pytest.approx(86.0)
-    assert found.usd_per_1k_correct == pytest.approx(0.172)
+    result = cost(make_run())
+    assert not result.measured
+    assert result.usd_per_1k_calls == pytest.approx(0.086)
+    assert result.usd_per_year == pytest.approx(86.0)
+    assert result.usd_per_1k_correct == pytest.approx(0.172)
 
 
 def test_a_longer_prompt_costs_more(make_run: MakeRun) -> None:
@@ -42,21 +42,22 @@ def test_a_longer_prompt_costs_more(make_run: MakeRun) -> None:
 
 def test_a_prompt_that_an_api_answered_costs_its_tokens(make_run: MakeRun, api: Api) -> None:
     # 900 x 2 + 90 x 8 = 2,520 µ$ a call
-    found = cost(make_run(api=api))
-    assert found.measured and found.usd_per_1k_calls == pytest.approx(2.52)
+    result = cost(make_run(api=api))
+    assert result.measured and result.usd_per_1k_calls == pytest.approx(2.52)
 
 
 @pytest.mark.parametrize("name", ["classical", "sft", "grpo"])
 def test_an_owned_rung_costs_the_time_of_its_machine(make_run: MakeRun, name: str) -> None:
     # 4 calls a second are 14,400 an hour, 7,200 at half utilisation; $0.72 / 7,200 = 100 µ$ a call
-    found = cost(make_run(), name)
-    assert found.measured and found.usd_per_1k_calls == pytest.approx(0.1)
+    result = cost(make_run(), name)
+    assert result.measured and result.usd_per_1k_calls == pytest.approx(0.1)
 
 
 def test_completions_and_scores_are_kept_by_rung_and_split(make_run: MakeRun) -> None:
     run, usage = make_run(), Usage(input_tokens=1, output_tokens=1)
     answers = [
-        Completion(example_id=one.id, text=one.reference, usage=usage, latency_ms=1.0) for one in run.examples("sealed")
+        Completion(example_id=example.id, text=example.reference, usage=usage, latency_ms=1.0)
+        for example in run.examples("sealed")
     ]
     keep_answers(run, "sft", "sealed", answers)
     assert completions_of(run, "sealed", "sft") == answers

@@ -60,19 +60,19 @@ def test_a_rung_takes_its_units_its_looks_at_dev_and_its_draws(
 def test_contenders_answer_the_sealed_split_too_and_of_a_group_one(run: Run) -> None:
     must = len(run.workload.must_pass)
     assert of_answers(run, run.planned("sft"), MEASURED, COUNTS) == pytest.approx(3 + (300 + 400 + must) * 0.1)
-    prompts = [of_answers(run, one, MEASURED, COUNTS) for one in run.groups["prompts"]]
+    prompts = [of_answers(run, group, MEASURED, COUNTS) for group in run.groups["prompts"]]
     assert prompts == pytest.approx([10 + 300 * 0.5] * (len(prompts) - 1) + [10 + (300 + 400 + must) * 0.5])
     quick = Run.of("triage", "nano", "quick")
     assert of_answers(quick, quick.planned("sft"), MEASURED, COUNTS) == pytest.approx(3 + 300 * 0.1)
 
 
-def test_what_no_little_of_the_data_tells_is_not_foretold(run: Run) -> None:
-    assert {one.name for one in run.rungs if not foreseen(one)} == {"dpo", "kto"}
+def test_what_a_little_of_the_data_cannot_show_has_no_forecast(run: Run) -> None:
+    assert {rung.name for rung in run.rungs if not foreseen(rung)} == {"dpo", "kto"}
     planned, settings = imitating(run.planned("rejection_sampling"))
     assert planned.made_by == run.planned("sft").made_by and not hasattr(settings, "sampled_prompts")
 
 
-def test_what_comes_once_is_told_from_what_each_unit_takes() -> None:
+def test_fixed_seconds_are_separated_from_those_of_each_unit() -> None:
     now = 5.0
     taken = {0: 10.0}  # the first time
 
@@ -80,9 +80,9 @@ def test_what_comes_once_is_told_from_what_each_unit_takes() -> None:
         nonlocal now
         now += taken.get(at, 0.0) + 2.0 * n
 
-    found = timed(work, (4, 16), Timer(lambda: now, 5.0))
-    assert (found.once_seconds, found.unit_seconds) == (10.0, 2.0)
-    assert found.peak_bytes > 0
+    result = timed(work, (4, 16), Timer(lambda: now, 5.0))
+    assert (result.once_seconds, result.unit_seconds) == (10.0, 2.0)
+    assert result.peak_bytes > 0
 
 
 def test_the_processors_clock_does_not_run_while_nothing_is_computed() -> None:
@@ -102,14 +102,14 @@ def test_a_run_that_needs_more_than_there_is_is_refused() -> None:
     assert given.seconds == 1.0 and done.seconds == 0.0
 
 
-def test_weights_alone_that_do_not_fit_are_told_before_anything_is_tried(
+def test_weights_that_do_not_fit_are_reported_before_anything_is_measured(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(telling, "memory", lambda: Memory("none to speak of", 10**6))
     monkeypatch.setattr(telling, "STATE", tmp_path)
-    found = forecast(run, ["rung-sft"])
-    assert "for its weights alone" in found.refused
-    assert all(one.seconds is None for one in found.stages) and list(tmp_path.iterdir()) == []
+    result = forecast(run, ["rung-sft"])
+    assert "for its weights alone" in result.refused
+    assert all(stage.seconds is None for stage in result.stages) and list(tmp_path.iterdir()) == []
 
 
 def test_what_follows_a_changed_stage_is_to_do_as_well(run: Run) -> None:

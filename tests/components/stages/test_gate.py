@@ -72,12 +72,12 @@ def test_each_rung_has_to_beat_the_one_that_stands(make_run: MakeRun, api: Api, 
     run = make_run("climbs", api, min_examples=60)
     # 24 more are right: p far below 0.05; 2 more: p = 0.5; 14 fewer: worse
     climbed(run, {"classical": 30, "one": 54, "sft": 56, "grpo": 40})
-    found, made = climb(run)
-    assert [(one.champion, one.challenger, one.decision) for one in found.verdicts] == [
+    result, made = climb(run)
+    assert [(verdict.champion, verdict.challenger, verdict.decision) for verdict in result.verdicts] == [
         ("none", "classical", "promoted"), ("classical", "one", "promoted"), ("one", "sft", "kept"),
         ("one", "grpo", "kept"),
     ]  # fmt: skip
-    assert (found.champion, found.version) == ("one", None)
+    assert (result.champion, result.version) == ("one", None)
     assert (made.champion, made.version, made.alias, made.reproduced) == ("one", 1, "champion", 10)
     version = record.get_model_version_by_alias("climbs", "champion")
     assert (version.tags["rung"], version.tags["gradus.verified"]) == ("one", "10 completions reproduced")
@@ -107,12 +107,12 @@ def test_a_second_climb_to_the_same_files_registers_nothing_new(make_run: MakeRu
     assert len(record.search_model_versions("name = 'again'")) == 1
 
 
-def test_where_nobody_passes_the_bounds_nobody_is_registered(make_run: MakeRun, record: Any) -> None:
+def test_if_no_rung_passes_the_bounds_none_is_registered(make_run: MakeRun, record: Any) -> None:
     run = make_run("nobody", min_examples=61)
     climbed(run, {"classical": 60, "one": 60})
-    found, made = climb(run)
-    assert [one.decision for one in found.verdicts] == ["kept", "kept"]
-    assert (found.champion, found.version) == (made.champion, made.version) == (None, None)
+    result, made = climb(run)
+    assert [verdict.decision for verdict in result.verdicts] == ["kept", "kept"]
+    assert (result.champion, result.version) == (made.champion, made.version) == (None, None)
     assert not record.search_registered_models("name = 'nobody'")
 
 
@@ -170,10 +170,10 @@ def test_the_champion_of_an_earlier_climb_has_to_be_beaten_as_well(make_run: Mak
     assert climb(run)[1].version == 1
     # The classifier reads these texts without a mistake, so the prompt's 54 of 60 are worse.
     climbed(run, {"one": 54})
-    found, made = climb(run)
-    last = found.verdicts[-1]
+    result, made = climb(run)
+    last = result.verdicts[-1]
     assert (last.champion, last.challenger, last.decision) == ("version 1 (classical)", "one", "kept")
-    assert (found.champion, found.version, made.version, made.alias, made.reproduced) == (None, 1, 1, None, 0)
+    assert (result.champion, result.version, made.version, made.alias, made.reproduced) == (None, 1, 1, None, 0)
     assert len(record.search_model_versions("name = 'stays'")) == 1
 
 
@@ -197,17 +197,17 @@ def test_what_a_champion_answered_is_kept_as_the_watchs_reference(make_run: Make
     climbed(run, {"classical": 54})
     climb(run)
     usual = reference_of(registered("usual"))
-    assert (len(usual), sum(one.score or 0 for one in usual)) == (120, 108)  # test and sealed, 54 of 60 right in each
+    assert (len(usual), sum(each.score or 0 for each in usual)) == (120, 108)  # test and sealed, 54 of 60 right in each
     assert usual[0].input == example(0).input
 
 
 def test_a_challenge_with_other_answers_is_another_look_at_a_stricter_level(make_run: MakeRun, record: Any) -> None:
     run = make_run("looked_at", min_examples=60)
     climbed(run, {"classical": 30, "one": 31})
-    assert {one.look for one in climb(run)[0].verdicts} == {1}
+    assert {verdict.look for verdict in climb(run)[0].verdicts} == {1}
     climbed(run, {"classical": 30, "one": 32})
     second = climb(run)[0].verdicts
-    assert {one.look for one in second} == {2}
+    assert {each.look for each in second} == {2}
     assert second[1].alpha == pytest.approx(0.05 / 9 / 2)  # two contenders: one comparison, and the registry's champion
     assert "look 2 of 10" in second[1].reasons[3]
 
@@ -215,13 +215,13 @@ def test_a_challenge_with_other_answers_is_another_look_at_a_stricter_level(make
 def test_decisions_are_made_again_from_what_was_kept(make_run: MakeRun, record: Any) -> None:
     run = make_run("replayed", min_examples=60)
     climbed(run, {"classical": 30, "one": 31})
-    found, _ = climb(run)
-    assert [kept == again for kept, again in replayed(found)] == [True, True]
-    assert found.params is not None
-    stricter = found.model_copy(update={"params": found.params.model_copy(update={"min_examples": 61})})
+    result, _ = climb(run)
+    assert [kept == again for kept, again in replayed(result)] == [True, True]
+    assert result.params is not None
+    stricter = result.model_copy(update={"params": result.params.model_copy(update={"min_examples": 61})})
     assert [kept == again for kept, again in replayed(stricter)] == [False, False]
     with pytest.raises(DataError, match="one of an earlier version"):
-        replayed(found.model_copy(update={"params": None}))
+        replayed(result.model_copy(update={"params": None}))
 
 
 def test_a_challenger_that_breaks_a_pinned_case_is_refused_by_name(make_run: MakeRun, record: Any) -> None:
@@ -232,7 +232,7 @@ def test_a_challenger_that_breaks_a_pinned_case_is_refused_by_name(make_run: Mak
     for name, text in (("classical", '{"urgent": true, "intent": "refund"}'), ("sft", '{"intent": "refund"}')):
         usage = Usage(input_tokens=1, output_tokens=1)
         keep_answers(run, name, "must_pass", [Completion(example_id="now", text=text, usage=usage, latency_ms=1.0)])
-    found, _ = climb(run)
-    assert [one.decision for one in found.verdicts] == ["promoted", "kept"]
-    assert found.verdicts[1].reasons[-1] == "sft fails what it must pass: now."
-    assert found.champion == "classical"
+    result, _ = climb(run)
+    assert [verdict.decision for verdict in result.verdicts] == ["promoted", "kept"]
+    assert result.verdicts[1].reasons[-1] == "sft fails what it must pass: now."
+    assert result.champion == "classical"

@@ -40,7 +40,7 @@ def judged_by(port: int, tmp_path: Path, model: str) -> ScorerParams:
 
 
 @pytest.mark.parametrize(("model", "usd"), [("big", 2 * (100 * 2 + 10 * 8) / 1e6), ("unpriced", 0.0)])
-def test_verdicts_are_told_with_their_price_and_repeated_for_nothing(
+def test_verdicts_are_recorded_with_their_price_and_repeated_for_free(
     make_run: MakeRun, totals: None, tmp_path: Path, model: str, usd: float
 ) -> None:
     run = make_run()
@@ -48,14 +48,14 @@ def test_verdicts_are_told_with_their_price_and_repeated_for_nothing(
     usage = Usage(input_tokens=1, output_tokens=1)
     texts = [json.dumps({"intent": "refund", "urgent": True}), "thank you"]
     completions = [
-        Completion(example_id=one.id, text=text, usage=usage, latency_ms=1.0)
-        for one, text in zip(examples, texts, strict=True)
+        Completion(example_id=each.id, text=text, usage=usage, latency_ms=1.0)
+        for each, text in zip(examples, texts, strict=True)
     ]
     with judging() as server:
         params = judged_by(server.server_port, tmp_path, model)
         run = replace(run, workload=run.workload.model_copy(update={"scorer": params}))
-        found = [score(run, examples, completions) for _ in range(2)]
-    assert [one.value for one in found[1].values()] == [0.5, 0.5]  # valid without thanks; thanks that are no object
+        result = [score(run, examples, completions) for _ in range(2)]
+    assert [each.value for each in result[1].values()] == [0.5, 0.5]  # valid without thanks; thanks that are no object
     notes = Notes()
     assert tell_judge(run, notes) == pytest.approx(usd)
     assert notes.numbers == {
@@ -64,6 +64,6 @@ def test_verdicts_are_told_with_their_price_and_repeated_for_nothing(
     }  # fmt: skip
 
 
-def test_without_a_judge_nothing_is_told(make_run: MakeRun, totals: None) -> None:
+def test_without_a_judge_nothing_is_recorded(make_run: MakeRun, totals: None) -> None:
     notes = Notes()
     assert (tell_judge(make_run(), notes), notes.numbers) == (0.0, {})

@@ -55,7 +55,7 @@ def _with_a_fault(repo: Any, monkeypatch: pytest.MonkeyPatch, step: str, fault: 
     for name in ("pull", "reproduce", "push"):
         monkeypatch.setattr(repo, name, fail if name == step else lambda **_: None)
     run = Run.of("triage", "nano")
-    node = next(one for one in nodes(run) if one.name == "audit")  # reads what the stage `data` leaves
+    node = next(each for each in nodes(run) if each.name == "audit")  # reads what the stage `data` leaves
     reproduced(repo, run, node, "key")
 
 

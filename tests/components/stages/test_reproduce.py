@@ -69,28 +69,28 @@ def registered(tmp_path: Path) -> Path:
 
 
 def test_the_same_outputs_are_identical(registered: Path, tmp_path: Path) -> None:
-    found = list(compare(recipe(registered), outputs(tmp_path / "again", TEXTS), observed()))
-    assert all(one.same for one in found), [one for one in found if not one.same]
-    assert {one.what for one in found} >= {
+    result = list(compare(recipe(registered), outputs(tmp_path / "again", TEXTS), observed()))
+    assert all(each.same for each in result), [each for each in result if not each.same]
+    assert {each.what for each in result} >= {
         "data version", "settings", "seed", "score on dev", "accuracy on test", "answers to test and sealed",
         "confidence of the answers", "model.safetensors", "prompt.md",
     }  # fmt: skip
 
 
 def test_weights_that_differ_are_measured(registered: Path, tmp_path: Path) -> None:
-    found = compare(recipe(registered), outputs(tmp_path / "again", TEXTS, shift=0.25), observed())
-    (odd,) = [one for one in found if not one.same]
+    result = compare(recipe(registered), outputs(tmp_path / "again", TEXTS, shift=0.25), observed())
+    (odd,) = [each for each in result if not each.same]
     assert odd.what == "model.safetensors"
     assert odd.found.endswith("at most 0.25 apart, in 1 of 2 tensors")
 
 
 def test_an_answer_that_differs_is_counted(registered: Path, tmp_path: Path) -> None:
-    found = compare(recipe(registered), outputs(tmp_path / "again", [*TEXTS[:3], "other"]), observed())
-    (odd,) = [one for one in found if not one.same]
+    result = compare(recipe(registered), outputs(tmp_path / "again", [*TEXTS[:3], "other"]), observed())
+    (odd,) = [each for each in result if not each.same]
     assert (odd.what, odd.found) == ("answers to test and sealed", "3 alike of 4")
 
 
 def test_other_data_settings_and_scores_are_named(registered: Path, tmp_path: Path) -> None:
     other = recipe(registered, data_hash="d0", params_hash="p0", seed=8)
-    found = compare(other, outputs(tmp_path / "again", TEXTS, dev_score=0.5), observed())
-    assert [one.what for one in found if not one.same] == ["data version", "settings", "seed", "score on dev"]
+    result = compare(other, outputs(tmp_path / "again", TEXTS, dev_score=0.5), observed())
+    assert [each.what for each in result if not each.same] == ["data version", "settings", "seed", "score on dev"]

@@ -24,7 +24,7 @@ def git(*words: str) -> None:
     subprocess.run(["git", *settings, *words], check=True, capture_output=True)
 
 
-def test_a_digest_tells_settings_texts_and_their_borders_apart() -> None:
+def test_a_digest_distinguishes_settings_texts_and_where_they_end() -> None:
     settings = GateParams(alpha=0.05)
     assert digest(settings, "text", 1) == digest(GateParams(alpha=0.05), "text", 1)
     different = [
@@ -32,7 +32,7 @@ def test_a_digest_tells_settings_texts_and_their_borders_apart() -> None:
         digest(settings, "text", 2), digest("ab", "c"), digest("a", "bc"),
     ]  # fmt: skip
     assert len(set(different)) == len(different)
-    assert all(re.fullmatch("[0-9a-f]{16}", one) for one in different)
+    assert all(re.fullmatch("[0-9a-f]{16}", each) for each in different)
 
 
 def test_the_commit_is_marked_where_files_differ_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def settings_of(run: Run) -> dict[str, Any]:
     return {rung.name: rung.settings for rung in run.rungs}
 
 
-def test_a_run_may_train_otherwise_than_its_profile_says(settings: Path) -> None:
+def test_a_run_may_change_its_profiles_training(settings: Path) -> None:
     plain = settings_of(Run.load("triage-nano"))
     change_run(settings, rungs={"sft": {"epochs": 7}, "grpo": {"steps": 3}})
     changed = settings_of(Run.load("triage-nano"))
@@ -115,7 +115,7 @@ def test_a_run_on_another_ladder_has_its_name(settings: Path) -> None:
     run = Run.of("triage", "nano", "continuum")
     assert run.name == "triage-nano-continuum"
     assert Run.load(run.name).rungs == run.rungs
-    assert [one.name for one in run.rungs][-5:] == ["sft", "rejection_sampling", "dpo", "kto", "grpo"]
+    assert [rung.name for rung in run.rungs][-5:] == ["sft", "rejection_sampling", "dpo", "kto", "grpo"]
     change_run(settings, ladder="continuum")
     assert Run.of("triage", "nano").rungs == run.rungs  # where the entry names it, it is the run's usual one
 

@@ -35,11 +35,11 @@ def test_every_prompt_is_a_rung_compared_with_the_one_before(make_run: MakeRun, 
     run = make_run("compared", api)
     make_prompts(run)
     made = [run.rung(name) for name in ("one", "two", "three")]
-    assert [(one.starts_from, one.compared_with, one.dev_score) for one in made] == [
+    assert [(each.starts_from, each.compared_with, each.dev_score) for each in made] == [
         (None, None, 0.0), (None, "one", 1.0), (None, "two", 0.0),
     ]  # fmt: skip
-    for one in made:
-        assert PROMPTS[one.name] in (run.artifact(one).folder / "prompt.md").read_text()
+    for each in made:
+        assert PROMPTS[each.name] in (run.artifact(each).folder / "prompt.md").read_text()
 
 
 def test_prompts_are_registered_the_best_and_the_trained_one_by_alias(make_run: MakeRun, api: Api, record: Any) -> None:
@@ -56,7 +56,7 @@ def test_prompts_are_registered_the_best_and_the_trained_one_by_alias(make_run: 
     assert len(record.search_prompt_versions("registered-prompt")) == 4
 
 
-def test_a_rung_says_what_it_was_made_from(make_run: MakeRun) -> None:
+def test_a_rungs_record_has_what_it_was_made_from(make_run: MakeRun) -> None:
     run, notes = make_run(), Notes()
     rung(run, notes, "classical")
     made = run.rung("classical")
@@ -98,7 +98,7 @@ def test_the_reward_is_the_scorers_value(make_run: MakeRun, text: str, value: fl
 
 def test_rewards_come_in_the_order_of_the_completions(make_run: MakeRun) -> None:
     asked = [example(number) for number in range(4)]
-    texts = [one.reference if number % 2 else "no" for number, one in enumerate(asked)]
+    texts = [each.reference if number % 2 else "no" for number, each in enumerate(asked)]
     run = make_run()
     assert reward(job_of(run, run.planned("classical")), NullTracker())(asked, texts) == [0.0, 1.0, 0.0, 1.0]
 
@@ -107,8 +107,8 @@ def test_a_failed_reward_is_its_groups_mean_which_is_no_advantage() -> None:
     examples = [example(0)] * 4 + [example(1)] * 2
     values = [Score(value=value, passed=False) for value in (0.2, 0.8, 0.5)]
     failed = ScorerError("away")
-    found = without_failures(examples, [values[0], failed, values[1], values[2], failed, failed])
-    assert found == [0.2, pytest.approx(0.5), 0.8, 0.5, pytest.approx(0.5), pytest.approx(0.5)]
+    result = without_failures(examples, [values[0], failed, values[1], values[2], failed, failed])
+    assert result == [0.2, pytest.approx(0.5), 0.8, 0.5, pytest.approx(0.5), pytest.approx(0.5)]
     with pytest.raises(ScorerError, match="away"):
         without_failures(examples[:2], [failed, failed])
 

@@ -15,15 +15,17 @@ def answered(broken: int) -> tuple[list[Example], list[Completion]]:
     """Sixty right answers, some of them to examples whose reference no scorer can read."""
     examples = [example(number) for number in range(60)]
     usage = Usage(input_tokens=1, output_tokens=1)
-    completions = [Completion(example_id=one.id, text=one.reference, usage=usage, latency_ms=1.0) for one in examples]
-    unread = [one.model_copy(update={"reference": "?"}) for one in examples[:broken]]
+    completions = [
+        Completion(example_id=each.id, text=each.reference, usage=usage, latency_ms=1.0) for each in examples
+    ]
+    unread = [each.model_copy(update={"reference": "?"}) for each in examples[:broken]]
     return [*unread, *examples[broken:]], completions
 
 
 def test_an_answer_in_sixty_is_left_out_and_two_stop_the_stage(make_run: MakeRun) -> None:
     run = make_run()
-    found = score(run, *answered(1))
-    assert len(found) == 59 and all(one.passed for one in found.values())
+    result = score(run, *answered(1))
+    assert len(result) == 59 and all(each.passed for each in result.values())
     with pytest.raises(ScorerError, match=r"at most 2.0% of answers .* found 2 of 60, first: .*example test-000"):
         score(run, *answered(2))
 

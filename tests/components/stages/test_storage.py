@@ -119,14 +119,14 @@ def test_what_stays_as_it_is_is_not_written_again(tmp_path: Path) -> None:
 
 @needs_postgres
 @pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "GRADUS_RECORD"])
-def test_a_database_is_not_asked_where_a_person_has_named_another(tmp_path: Path, name: str) -> None:
+def test_a_database_is_not_checked_if_the_environment_names_another(tmp_path: Path, name: str) -> None:
     folder = project(tmp_path, f"record: postgresql://me@127.0.0.1:{free_port()}/mlflow\n")
     refuse_absent(storage(folder), {name: "http://mlflow.example"})
     with pytest.raises(ServiceError, match=r"storage.yaml, record"):
         refuse_absent(storage(folder), variables(storage(folder)))
 
 
-def test_a_bucket_is_not_asked_where_a_person_has_named_another(tmp_path: Path) -> None:
+def test_a_bucket_is_not_checked_if_the_environment_names_another(tmp_path: Path) -> None:
     refuse_absent(storage(project(tmp_path, "lake: s3://team/lake\n")), {"GRADUS_LAKE": "s3://mine/lake"})
 
 

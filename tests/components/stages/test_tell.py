@@ -81,20 +81,20 @@ def rows_of(record: Any, run: Run, name: str) -> dict[str, Any]:
 
 def test_figures_have_the_same_names_in_every_rungs_run(run: Run, record: Any) -> None:
     decide_and_tell(run)
-    told = {name: data_of(record, run, name).data.metrics for name in RIGHT}
+    reported = {name: data_of(record, run, name).data.metrics for name in RIGHT}
     names = [
         "test/accuracy", "test/accuracy_low", "test/accuracy_high", "test/validity", "test/usd_per_year",
         "test/usd_per_1k_calls", "test/latency_ms_p50", "test/latency_ms_p95", "test/tokens_input",
         "test/tokens_output", "test/seconds", "dev/score", "seconds",
     ]  # fmt: skip
-    assert all(name in metrics for metrics in told.values() for name in names)
+    assert all(name in metrics for metrics in reported.values() for name in names)
     # 54 and 30 of 60; Wilson's interval of 30 of 60 is 0.5 ± 0.1226
-    assert (told["one"]["test/accuracy"], told["classical"]["test/accuracy"]) == (0.9, 0.5)
-    assert told["classical"]["test/accuracy_low"] == pytest.approx(0.3774, abs=1e-4)
-    assert told["one"]["test/latency_ms_p50"] == pytest.approx(29.5, abs=0.6)
-    assert (told["one"]["test/tokens_input"], told["one"]["test/tokens_output"]) == (100, 10)
+    assert (reported["one"]["test/accuracy"], reported["classical"]["test/accuracy"]) == (0.9, 0.5)
+    assert reported["classical"]["test/accuracy_low"] == pytest.approx(0.3774, abs=1e-4)
+    assert reported["one"]["test/latency_ms_p50"] == pytest.approx(29.5, abs=0.6)
+    assert (reported["one"]["test/tokens_input"], reported["one"]["test/tokens_output"]) == (100, 10)
     best_prompt = run.resolved("prompts") or ""
-    assert told[best_prompt]["sealed/level"] == 0.9 and "sealed/p_value" in told[best_prompt]
+    assert reported[best_prompt]["sealed/level"] == 0.9 and "sealed/p_value" in reported[best_prompt]
 
 
 def test_a_rungs_settings_are_parameters_and_its_data_inputs(run: Run, record: Any) -> None:
@@ -106,8 +106,8 @@ def test_a_rungs_settings_are_parameters_and_its_data_inputs(run: Run, record: A
         "classical", "classifier", run.workload.name, "7", "d1",
     )  # fmt: skip
     assert {"method", "makes", "ladder", "rung", "workload", "profile", "seed", "data_version"} <= kept.data.tags.keys()
-    inputs = {one.tags[0].value: one.dataset for one in kept.inputs.dataset_inputs}
-    assert inputs.keys() == {"train", "dev", "test"} and len({one.digest for one in inputs.values()}) == 3
+    inputs = {input.tags[0].value: input.dataset for input in kept.inputs.dataset_inputs}
+    assert inputs.keys() == {"train", "dev", "test"} and len({input.digest for input in inputs.values()}) == 3
     assert json.loads(inputs["train"].profile) == {"num_rows": 60}
 
 
@@ -121,7 +121,7 @@ def test_the_climbs_run_shows_the_outcome(run: Run, record: Any) -> None:
     assert all(f"| {name} |" in note for name in RIGHT if name != champion)
     assert "37.7–62.3" in note and "data version `d1`" in note
     pictures = record.list_artifacts(kept.info.run_id, "report")
-    assert sorted(one.path for one in pictures) == ["report/frontier.svg", "report/ladder.svg"]
+    assert sorted(picture.path for picture in pictures) == ["report/frontier.svg", "report/ladder.svg"]
 
 
 def test_telling_again_changes_nothing_and_fails_at_nothing(run: Run, record: Any) -> None:
@@ -139,12 +139,12 @@ def test_telling_again_changes_nothing_and_fails_at_nothing(run: Run, record: An
 
 def test_rows_of_two_rungs_show_the_same_examples_with_their_verdicts(run: Run, record: Any) -> None:
     decide_and_tell(run)
-    one, classical = rows_of(record, run, "one"), rows_of(record, run, "classical")
-    assert one.keys() == classical.keys() and len(one) == ROWS
+    first, classical = rows_of(record, run, "one"), rows_of(record, run, "classical")
+    assert first.keys() == classical.keys() and len(first) == ROWS
     for key, trace in classical.items():
         span = trace.data.spans[0]
         number = int(key.removeprefix("test-"))
-        assert span.inputs == example(number).input == one[key].data.spans[0].inputs
+        assert span.inputs == example(number).input == first[key].data.spans[0].inputs
         verdicts = {each.name: each for each in trace.info.assessments}
         assert verdicts["right"].value is (number < RIGHT["classical"])
         assert verdicts["expected_response"].value == example(number).reference

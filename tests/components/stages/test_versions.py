@@ -15,14 +15,14 @@ from tests.components.stages.conftest import PROMPTS, Api, MakeRun
 from tests.components.stages.test_gate import climb, climbed
 
 
-def test_what_a_rung_fixed_and_broke_is_told_with_the_answers(make_run: MakeRun) -> None:
+def test_what_a_rung_fixed_and_broke_is_shown_with_the_answers(make_run: MakeRun) -> None:
     run = make_run()
     climbed(run, {"sft": 40, "grpo": 55})
-    found = compare_versions(run, ("sft", "grpo"))
-    assert (found.n, found.overall.fixed, found.overall.broken) == (60, 15, 0)
-    assert found.accuracy == pytest.approx((40 / 60, 55 / 60))
-    assert [one.example_id for one in found.fixed] == [f"test-{number:03}" for number in range(40, 55)]
-    first = found.fixed[0]
+    result = compare_versions(run, ("sft", "grpo"))
+    assert (result.n, result.overall.fixed, result.overall.broken) == (60, 15, 0)
+    assert result.accuracy == pytest.approx((40 / 60, 55 / 60))
+    assert [each.example_id for each in result.fixed] == [f"test-{number:03}" for number in range(40, 55)]
+    first = result.fixed[0]
     assert first.after == first.reference != first.before
     back = compare_versions(run, ("grpo", "sft"))
     assert (back.overall.delta, len(back.broken)) == (pytest.approx(-15 / 60), 15)
@@ -34,11 +34,11 @@ def test_slices_show_where_the_change_is(make_run: MakeRun) -> None:
     run = make_run()
     climbed(run, {"sft": 40, "grpo": 55})
     path = run.folder / "data" / "test.jsonl"
-    half = [one.model_copy(update={"slices": {"half": "late" if at >= 30 else "early"}})
-            for at, one in enumerate(read_jsonl(path, Example))]  # fmt: skip
+    half = [each.model_copy(update={"slices": {"half": "late" if at >= 30 else "early"}})
+            for at, each in enumerate(read_jsonl(path, Example))]  # fmt: skip
     write_jsonl(path, half)
     run = replace(run, workload=run.workload.model_copy(update={"slices": ("half",)}))
-    by_name = {one.name: one for one in compare_versions(run, ("sft", "grpo")).slices}
+    by_name = {slice.name: slice for slice in compare_versions(run, ("sft", "grpo")).slices}
     assert (by_name["half=early"].delta, by_name["half=late"].delta) == (0.0, 0.5)
     # 2 · 2⁻¹⁵, of two slices
     assert by_name["half=late"].adjusted_p == pytest.approx(2 * 2 * 2**-15)
@@ -51,16 +51,16 @@ def test_a_prompt_and_a_registered_version_answer_now_and_once(make_run: MakeRun
     climb(run)  # the classifier is version 1, and reads these texts without a mistake
     cases = (MustPass(name="now", input={"text": "refund now 1"}, expected={"intent": "refund", "urgent": True}),)
     run = replace(run, workload=run.workload.model_copy(update={"must_pass": cases}))
-    found = compare_versions(run, ("champion", "two"))
-    assert found.accuracy == (1.0, 0.0)
-    assert (len(found.broken), found.failed_cases) == (60, ("now",))
+    result = compare_versions(run, ("champion", "two"))
+    assert result.accuracy == (1.0, 0.0)
+    assert (len(result.broken), result.failed_cases) == (60, ("now",))
     api.understood = {PROMPTS["two"]}  # what was answered is kept
     assert compare_versions(run, ("1", "two")).accuracy == (1.0, 0.0)
     kept = sorted(path.name for path in (STATE / "compare" / run.name / "test").iterdir())
     assert len(kept) == 2 and kept[1] == "version-1.jsonl"
 
 
-def test_a_name_that_nobody_has_is_told(make_run: MakeRun, record: Any) -> None:
+def test_an_unknown_name_is_an_error(make_run: MakeRun, record: Any) -> None:
     run = make_run("nameless")
     rung(run, NullTracker(), "classical")
     with pytest.raises(RegistryError, match="nobody"):

@@ -28,7 +28,7 @@ def held(demonstration: str) -> Example:
     return Example(id="e1", input={"text": "Ring."}, demonstration=demonstration, reference="", group="g")
 
 
-def test_equal_tries_are_equal_demonstrations_whoever_made_them_and_however_long_it_took() -> None:
+def test_equal_tries_are_equal_demonstrations_regardless_of_source_and_duration() -> None:
     usage = Usage(input_tokens=1, output_tokens=1)
     other = tried(id="e1#0", trial=0, latency_ms=900.0, policy_version="v2", usage=usage)
     assert tried().demonstration == other.demonstration
@@ -54,7 +54,7 @@ def test_under_another_prompt_the_turns_stay_and_the_environment_s_greeting_join
         (tried(tools=()).demonstration, "no schema of the tool 'ring'"),
     ],
 )
-def test_what_nothing_can_be_learnt_from_is_told(demonstration: str, says: str) -> None:
+def test_a_try_that_cannot_be_learnt_from_has_a_reason(demonstration: str, says: str) -> None:
     assert says in str(problem_of(demonstration))
     assert not is_clean(demonstration)
 
@@ -71,8 +71,8 @@ def test_a_try_with_a_call_that_could_not_be_carried_out_is_not_clean() -> None:
 
 def test_trials_of_a_task_are_examples_of_its_group_and_a_single_one_keeps_its_name() -> None:
     two = attempted([held("a"), held("b").model_copy(update={"id": "e2"})], 2)
-    assert [(one.id, one.group, one.demonstration) for one in two] == [
+    assert [(each.id, each.group, each.demonstration) for each in two] == [
         ("e1#0", "g", "a"), ("e1#1", "g", "a"), ("e2#0", "g", "b"), ("e2#1", "g", "b")
     ]  # fmt: skip
-    assert [one.id for one in two] == [trial_id(id, trial, 2) for id in ("e1", "e2") for trial in range(2)]
+    assert [each.id for each in two] == [trial_id(id, trial, 2) for id in ("e1", "e2") for trial in range(2)]
     assert attempted([held("a")], 1) == [held("a")]

@@ -58,11 +58,11 @@ def tries(spec: EnvironmentSpec, *said: list[str], **limits: Any) -> list[Trajec
         for at in range(len(said))
     ]
     policy = Replay({str(at): turns for at, turns in enumerate(said)})
-    return [one.trajectory for one in roll(spec, policy, starts, Limits(**limits))]
+    return [each.trajectory for each in roll(spec, policy, starts, Limits(**limits))]
 
 
-def results(one: Trajectory) -> list[Any]:
-    return [json.loads(message.content) for message in one.messages if message.role == "tool"]
+def results(given: Trajectory) -> list[Any]:
+    return [json.loads(message.content) for message in given.messages if message.role == "tool"]
 
 
 def test_the_tools_of_a_server_are_those_that_are_no_part_of_the_contract(stdio: EnvironmentSpec) -> None:
@@ -86,16 +86,16 @@ def test_what_a_server_answers_is_counted_as_what_other_tools_return(
         call("reset", things="pen"),
         "Bye.",
     ]
-    (one,) = tries(request.getfixturevalue(transport), turns, turns=20)
-    counted = (one.stop_reason, one.turns, one.tool_calls, one.tool_errors, one.invalid_calls, one.error)
+    (first,) = tries(request.getfixturevalue(transport), turns, turns=20)
+    counted = (first.stop_reason, first.turns, first.tool_calls, first.tool_errors, first.invalid_calls, first.error)
     assert counted == ("completed", 8, 5, 3, 2, None)
-    right, more, *wrong = results(one)
+    right, more, *wrong = results(first)
     assert (right, more) == ({"count": 1}, {"count": 3})
     reasons = ["count", "1,000,000 characters, more than 8,192", "returned image, which is no text", "'two' is not",
                "there is no tool 'reset'"]  # fmt: skip
-    assert all(reason in told["error"] for reason, told in zip(reasons, wrong, strict=True)), wrong
-    assert one.messages[0].content == "Go. The shelf is open."
-    assert (one.final_state, one.reward) == ({"cup": 3, "pen": 1}, 1.0)
+    assert all(reason in each["error"] for reason, each in zip(reasons, wrong, strict=True)), wrong
+    assert first.messages[0].content == "Go. The shelf is open."
+    assert (first.final_state, first.reward) == ({"cup": 3, "pen": 1}, 1.0)
 
 
 def test_a_try_with_a_server_is_scored_by_the_state_that_its_reference_leaves_there(stdio: EnvironmentSpec) -> None:
@@ -106,7 +106,7 @@ def test_a_try_with_a_server_is_scored_by_the_state_that_its_reference_leaves_th
     inputs = {"things": "cup,pen"}
     example = Example(id="0", input=inputs, demonstration="", reference=reference, group="")
     right, wrong = tries(stdio, [call("add", name="cup", number=2)], [call("add", name="pen", number=2)])
-    assert [scorer.score(example, completion_of(one)).passed for one in (right, wrong)] == [True, False]
+    assert [scorer.score(example, completion_of(each)).passed for each in (right, wrong)] == [True, False]
 
 
 def test_each_try_has_a_process_of_its_own_that_ends_with_it(stdio: EnvironmentSpec) -> None:
@@ -117,7 +117,7 @@ def test_each_try_has_a_process_of_its_own_that_ends_with_it(stdio: EnvironmentS
     wait_until(lambda: set(psutil.Process().children()) <= before)
 
 
-def test_a_server_that_hangs_or_is_gone_says_nothing_about_the_agent(
+def test_a_server_that_hangs_or_is_gone_does_not_count_against_the_agent(
     stdio: EnvironmentSpec, http: EnvironmentSpec
 ) -> None:
     (hung,) = tries(http, [call("misbehave", how="hang")], call_seconds=1.0)

@@ -83,7 +83,7 @@ class Script:
 
     def say(self, dialogues: Any, limits: Limits) -> list[Said]:
         usage = Usage(input_tokens=10, output_tokens=2)
-        return [Said(self._texts[min(one.turn, len(self._texts) - 1)], usage) for one in dialogues]
+        return [Said(self._texts[min(dialogue.turn, len(self._texts) - 1)], usage) for dialogue in dialogues]
 
 
 def tried(*texts: str, spec: EnvironmentSpec = SPEC, row: dict[str, str] | None = None, **limits: Any) -> Trajectory:
@@ -93,27 +93,32 @@ def tried(*texts: str, spec: EnvironmentSpec = SPEC, row: dict[str, str] | None 
 
 
 def test_a_try_ends_when_the_assistant_calls_nothing_and_leaves_state_reward_and_counts() -> None:
-    one = tried(call("take", amount=5), "Done.")
-    assert (one.stop_reason, one.final_state, one.reward, one.error) == ("completed", {"money": 0}, 1.0, None)
-    assert (one.turns, one.tool_calls, one.tool_errors, one.invalid_calls) == (2, 1, 0, 0)
-    assert one.usage == Usage(input_tokens=20, output_tokens=4)
-    assert [turn.role for turn in one.messages] == ["user", "assistant", "tool", "assistant"]
-    assert one.messages[0].content == "Empty it. Go."
-    assert one.messages[1].tool_calls == (ToolCall(id="call_0", name="take", arguments='{"amount": 5}'),)
-    assert one.messages[2].tool_call_id == "call_0" and one.messages[2].content == '{"left": 0}'
-    assert completion_of(one).text == "Done."
+    single = tried(call("take", amount=5), "Done.")
+    assert (single.stop_reason, single.final_state, single.reward, single.error) == (
+        "completed",
+        {"money": 0},
+        1.0,
+        None,
+    )
+    assert (single.turns, single.tool_calls, single.tool_errors, single.invalid_calls) == (2, 1, 0, 0)
+    assert single.usage == Usage(input_tokens=20, output_tokens=4)
+    assert [turn.role for turn in single.messages] == ["user", "assistant", "tool", "assistant"]
+    assert single.messages[0].content == "Empty it. Go."
+    assert single.messages[1].tool_calls == (ToolCall(id="call_0", name="take", arguments='{"amount": 5}'),)
+    assert single.messages[2].tool_call_id == "call_0" and single.messages[2].content == '{"left": 0}'
+    assert completion_of(single).text == "Done."
 
 
-def test_calls_of_one_turn_are_carried_out_in_order_and_what_is_said_beside_them_stays() -> None:
-    one = tried(f"Wait. {call('take', amount=2)}{call('take', amount=3)}", "Done.")
-    assert one.messages[1].content == "Wait."
-    assert [turn.content for turn in one.messages if turn.role == "tool"] == ['{"left": 3}', '{"left": 0}']
+def test_calls_of_one_turn_are_carried_out_in_order_and_their_text_is_kept() -> None:
+    single = tried(f"Wait. {call('take', amount=2)}{call('take', amount=3)}", "Done.")
+    assert single.messages[1].content == "Wait."
+    assert [turn.content for turn in single.messages if turn.role == "tool"] == ['{"left": 3}', '{"left": 0}']
 
 
 def test_a_user_goes_on_until_it_has_nothing_to_say() -> None:
-    one = tried("Yes?", spec=spec_of(Talkative, "Talkative"))
-    assert [turn.content for turn in one.messages[2::2]] == ["again 1", "again 2"]
-    assert one.stop_reason == "completed" and one.turns == 3
+    single = tried("Yes?", spec=spec_of(Talkative, "Talkative"))
+    assert [turn.content for turn in single.messages[2::2]] == ["again 1", "again 2"]
+    assert single.stop_reason == "completed" and single.turns == 3
 
 
 class Deceased(Till):
@@ -132,20 +137,20 @@ class Deceased(Till):
         raise RuntimeError("gone")
 
 
-def test_an_environment_that_cannot_tell_what_it_has_is_asked_in_its_own_thread_and_ends_the_try() -> None:
-    one = tried("Yes?", spec=spec_of(Deceased, "Deceased"))
-    assert (one.stop_reason, one.error) == ("environment_error", "_user raised RuntimeError: gone")
+def test_an_environment_whose_attributes_fail_is_asked_in_its_own_thread_and_ends_the_try() -> None:
+    single = tried("Yes?", spec=spec_of(Deceased, "Deceased"))
+    assert (single.stop_reason, single.error) == ("environment_error", "_user raised RuntimeError: gone")
 
 
 def test_a_tool_may_end_the_try() -> None:
-    one = tried(call("leave"), "never said")
-    assert (one.stop_reason, one.turns, completion_of(one).error) == ("tool_stopped", 1, None)
+    single = tried(call("leave"), "never said")
+    assert (single.stop_reason, single.turns, completion_of(single).error) == ("tool_stopped", 1, None)
 
 
 def test_an_endless_caller_ends_at_the_limit_of_turns_or_of_calls() -> None:
     assert tried(call("take", amount=0), turns=4).stop_reason == "max_turns"
-    one = tried(call("take", amount=0) * 3, tool_calls=4)
-    assert (one.stop_reason, one.tool_calls) == ("max_tool_calls", 4)
+    single = tried(call("take", amount=0) * 3, tool_calls=4)
+    assert (single.stop_reason, single.tool_calls) == ("max_tool_calls", 4)
 
 
 @pytest.mark.parametrize(
@@ -163,22 +168,22 @@ def test_an_endless_caller_ends_at_the_limit_of_turns_or_of_calls() -> None:
         ('<tool_call>{"name": "take", "arguments": NaN}</tool_call>', "not JSON"),
     ],
 )
-def test_a_call_that_cannot_be_carried_out_is_told_counted_and_changes_nothing(text: str, reason: str) -> None:
-    one = tried(text, "Sorry.")
-    assert (one.invalid_calls, one.tool_calls, one.final_state) == (1, 0, {"money": 5})
-    assert reason in json.loads(one.messages[2].content)["error"]
-    assert one.stop_reason == "completed"
+def test_an_invalid_call_is_reported_counted_and_changes_nothing(text: str, reason: str) -> None:
+    single = tried(text, "Sorry.")
+    assert (single.invalid_calls, single.tool_calls, single.final_state) == (1, 0, {"money": 5})
+    assert reason in json.loads(single.messages[2].content)["error"]
+    assert single.stop_reason == "completed"
 
 
 def test_invalid_calls_end_the_try_at_their_limit() -> None:
-    one = tried(call("steal"), invalid_calls=2)
-    assert (one.stop_reason, one.invalid_calls, one.error) == ("parse_error", 2, None)
+    single = tried(call("steal"), invalid_calls=2)
+    assert (single.stop_reason, single.invalid_calls, single.error) == ("parse_error", 2, None)
 
 
 def test_a_tool_that_throws_is_an_error_that_the_agent_reads() -> None:
-    one = tried(call("take", amount=9), "It is not there.")
-    assert (one.tool_calls, one.tool_errors, one.stop_reason) == (1, 1, "completed")
-    assert json.loads(one.messages[2].content) == {"error": "ValueError: not so much there"}
+    single = tried(call("take", amount=9), "It is not there.")
+    assert (single.tool_calls, single.tool_errors, single.stop_reason) == (1, 1, "completed")
+    assert json.loads(single.messages[2].content) == {"error": "ValueError: not so much there"}
 
 
 class Waiting(Till):
@@ -194,58 +199,58 @@ class Waiting(Till):
 
 
 def test_a_tool_that_is_a_coroutine_returns_and_throws_as_others_do() -> None:
-    one = tried(call("take", amount=9), call("take", amount=5), "Done.", spec=spec_of(Waiting, "Waiting"))
-    said = [turn.content for turn in one.messages if turn.role == "tool"]
+    single = tried(call("take", amount=9), call("take", amount=5), "Done.", spec=spec_of(Waiting, "Waiting"))
+    said = [turn.content for turn in single.messages if turn.role == "tool"]
     assert [json.loads(text) for text in said] == [{"error": "ValueError: not so much there"}, {"left": 0}]
-    assert (one.stop_reason, one.tool_errors, one.tool_calls, one.reward) == ("completed", 1, 2, 1.0)
+    assert (single.stop_reason, single.tool_errors, single.tool_calls, single.reward) == ("completed", 1, 2, 1.0)
 
 
 @pytest.mark.parametrize(
     "more", ['"amount": 1', '"extra": {"amount": 5}', '"name": "take"', '"arguments": {"amount": 5}', '"id": "c"']
 )
-def test_a_call_with_more_than_a_name_and_arguments_has_its_arguments_alone(more: str) -> None:
-    one = tried(f'<tool_call>{{"name": "take", "arguments": {{"amount": 2}}, {more}}}</tool_call>', "Done.")
-    (made,) = one.calls
+def test_a_call_with_more_than_a_name_and_arguments_keeps_only_its_arguments(more: str) -> None:
+    single = tried(f'<tool_call>{{"name": "take", "arguments": {{"amount": 2}}, {more}}}</tool_call>', "Done.")
+    (made,) = single.calls
     taken = json.loads(made.arguments)
-    assert taken in ({"amount": 2}, {"amount": 5}) and one.final_state == {"money": 5 - taken["amount"]}
+    assert taken in ({"amount": 2}, {"amount": 5}) and single.final_state == {"money": 5 - taken["amount"]}
 
 
-def test_what_an_environment_says_first_can_be_written() -> None:
+def test_an_environments_greeting_can_be_encoded() -> None:
     greeting = EnvironmentSpec(type("Odd", (Till,), {"reset": lambda self, **row: "\ud800"}), SPEC.tools)
-    one = tried("Done.", spec=greeting)
-    assert (one.messages[0].content, one.stop_reason) == ("Empty it.?", "completed")
-    assert Trajectory.model_validate_json(one.model_dump_json()) == one
+    single = tried("Done.", spec=greeting)
+    assert (single.messages[0].content, single.stop_reason) == ("Empty it.?", "completed")
+    assert Trajectory.model_validate_json(single.model_dump_json()) == single
 
 
-def test_a_turn_score_beyond_all_floats_is_none() -> None:
-    one = tried("Done.", spec=EnvironmentSpec(type("Huge", (Till,), {"_score": lambda self: 10**400}), SPEC.tools))
-    assert (one.turn_scores, one.stop_reason) == ((None,), "completed")
+def test_a_turn_score_too_large_for_a_float_is_none() -> None:
+    single = tried("Done.", spec=EnvironmentSpec(type("Huge", (Till,), {"_score": lambda self: 10**400}), SPEC.tools))
+    assert (single.turn_scores, single.stop_reason) == ((None,), "completed")
 
 
 @pytest.mark.parametrize("how", ["long", "bytes", "nan", "surrogate"])
 def test_what_no_model_can_read_is_an_error_of_the_tool(how: str) -> None:
-    one = tried(call("misbehave", how=how), "Well.")
-    assert (one.tool_errors, one.stop_reason) == (1, "completed")
-    assert "the tool returned" in json.loads(one.messages[2].content)["error"]
+    single = tried(call("misbehave", how=how), "Well.")
+    assert (single.tool_errors, single.stop_reason) == (1, "completed")
+    assert "the tool returned" in json.loads(single.messages[2].content)["error"]
 
 
-def test_a_tool_that_hangs_is_no_result_of_the_agent_and_holds_nobody_up() -> None:
+def test_a_tool_that_hangs_gives_the_agent_no_result_and_delays_no_other_try() -> None:
     started = time.perf_counter()
-    one = tried(call("misbehave", how="hang"), "Done.", call_seconds=0.1)
+    single = tried(call("misbehave", how="hang"), "Done.", call_seconds=0.1)
     assert time.perf_counter() - started < 0.9
-    assert (one.stop_reason, one.reward, one.final_state) == ("rollout_timeout", None, None)
-    assert one.error is not None and "misbehave" in one.error
-    assert completion_of(one).finish_reason == "error"
+    assert (single.stop_reason, single.reward, single.final_state) == ("rollout_timeout", None, None)
+    assert single.error is not None and "misbehave" in single.error
+    assert completion_of(single).finish_reason == "error"
 
 
 def test_time_is_counted_over_all_calls_of_a_try() -> None:
-    one = tried(call("misbehave", how="hang"), "Done.", call_seconds=5.0, trajectory_seconds=0.1)
-    assert one.stop_reason == "rollout_timeout"
+    single = tried(call("misbehave", how="hang"), "Done.", call_seconds=5.0, trajectory_seconds=0.1)
+    assert single.stop_reason == "rollout_timeout"
 
 
-def test_a_tool_that_ends_the_process_breaks_the_environment_alone() -> None:
-    one = tried(call("misbehave", how="exit"), "Done.")
-    assert one.stop_reason == "environment_error" and "SystemExit" in str(one.error)
+def test_a_tool_that_exits_breaks_only_its_environment() -> None:
+    single = tried(call("misbehave", how="exit"), "Done.")
+    assert single.stop_reason == "environment_error" and "SystemExit" in str(single.error)
 
 
 @pytest.mark.parametrize(
@@ -263,15 +268,15 @@ def test_a_tool_that_ends_the_process_breaks_the_environment_alone() -> None:
     ],
 )
 def test_a_broken_environment_is_an_error_and_never_a_score(member: str, value: Any) -> None:
-    one = tried("Done.", spec=EnvironmentSpec(type("Broken", (Till,), {member: value}), SPEC.tools))
-    assert (one.stop_reason, one.reward, one.final_state) == ("environment_error", None, None)
-    assert one.error and completion_of(one).error == one.error
+    single = tried("Done.", spec=EnvironmentSpec(type("Broken", (Till,), {member: value}), SPEC.tools))
+    assert (single.stop_reason, single.reward, single.final_state) == ("environment_error", None, None)
+    assert single.error and completion_of(single).error == single.error
 
 
-def test_tries_beside_a_broken_one_end_as_they_would_alone() -> None:
+def test_a_broken_try_does_not_change_the_others() -> None:
     asked = (Message(role="user", content="x"),)
     starts = [Start(f"e{at}", 0, asked, {"money": money}) for at, money in enumerate("5a5")]
-    ends = [one.trajectory.stop_reason for one in roll(SPEC, Script("Done."), starts, Limits())]
+    ends = [each.trajectory.stop_reason for each in roll(SPEC, Script("Done."), starts, Limits())]
     assert ends == ["completed", "environment_error", "completed"]
 
 
