@@ -400,7 +400,7 @@ class Board:
             return max(tried, key=lambda rate: tried[rate])
         return None if name in ("snips", "banking77") else self.rate("snips")
 
-    def hear(self, kind: str, content: dict[str, Any], seconds: float) -> None:
+    def take(self, kind: str, content: dict[str, Any], seconds: float) -> None:
         """Record a worker's message."""
         if kind == "row":
             with (self.out / "passed.jsonl").open("a", encoding="utf-8") as file:
@@ -471,7 +471,7 @@ def supervise(bench: Bench, board: Board, workers: int, seconds: float) -> None:
                 busy.remove(pipe)
                 continue
             now = time.perf_counter() - began
-            board.hear(kind, content, now)
+            board.take(kind, content, now)
             if kind == "done":
                 busy.remove(pipe)
                 idle.append(pipe)

@@ -30,7 +30,9 @@ _ENDED = ("BACKOFF", "EXITED", "FATAL")  # as supervisord calls a process that e
 
 
 def up(services: Services, report: Callable[[str], None]) -> list[Health]:
-    """Start the services and wait until they are healthy; those that run already go on. `told` hears of each.
+    """Start the services and wait until they are healthy; those that already run are left alone.
+
+    `report` is called with a line for each service.
 
     Raises:
         ConfigError: Others run here already, or a port is taken: nothing was started. Or Prefect refuses a deployment.

@@ -67,7 +67,7 @@ def _silence(champion: Side, canary: Side, share: float) -> str | None:
     if canary.valid or not share or share == 1 or (1 - share) ** others >= SILENT:
         return None
     return (
-        f"Nothing was heard of the canary, while {others:,} customers asked the champion: {share:.0%} of all should be "
+        f"The canary got no request, while {others:,} customers asked the champion: {share:.0%} of all should be "
         "the canary's."
     )
 

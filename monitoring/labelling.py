@@ -100,7 +100,7 @@ def _unheard(people: Sample, errs: Interval | None, both: int, params: Labelling
     if errs.high > params.most_misread:
         return (
             f"The judge reads up to {errs.high:.0%} of {both:,} answers otherwise than people, where "
-            f"{params.most_misread:.0%} are allowed: it is not heard."
+            f"{params.most_misread:.0%} are allowed: it is ignored."
         )
     return ""
 

@@ -1,4 +1,4 @@
-"""An answer on its way: what is heard of it in the engine's thread is read in the server's, piece by piece.
+"""An answer on its way: its text comes from the engine's thread and is read in the server's, piece by piece.
 
 Decides the order of the pieces, and that all of the text leaves: what was not told on the way comes at the end.
 """

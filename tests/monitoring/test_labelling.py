@@ -48,7 +48,7 @@ def test_the_judge_reads_all_and_is_corrected_by_what_people_say_of_their_share(
 
 @pytest.mark.parametrize(
     ("labelled", "misreads", "why"),
-    [(0.5, 0.0, "have a label"), (1.0, 0.3, "is not heard"), (1.0, 0.0, "")],
+    [(0.5, 0.0, "have a label"), (1.0, 0.3, "is ignored"), (1.0, 0.0, "")],
 )
 def test_a_judge_is_ignored_until_people_have_checked_it_and_if_it_misreads_many(
     labelled: float, misreads: float, why: str, tmp_path: Path
