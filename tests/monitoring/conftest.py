@@ -1,4 +1,4 @@
-"""Observations of a small workload, from a seed: what a champion answers when nothing has moved, or something has."""
+"""Observations of a small workload from a seed: a champion's answers without and with drift."""
 
 import json
 from collections.abc import Callable

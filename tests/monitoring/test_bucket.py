@@ -1,4 +1,4 @@
-"""The lake in a bucket: the same records as in a folder, while it is merged and forgotten in, by several at once."""
+"""The lake in a bucket: the same records as in a folder, while several processes merge and forget."""
 
 import errno
 import sys

@@ -1,4 +1,4 @@
-"""How far chance goes where rows go together, and beyond what resamples show."""
+"""Limits under chance for clustered rows, and in the tail beyond the resamples."""
 
 import numpy as np
 import pandas as pd

@@ -15,7 +15,7 @@ PARAMS = ReleaseParams(canary_answers=200, canary_customers=30, canary_labelled=
 
 
 def answers(n: int, good: int, repeats: int = 1) -> list[tuple[str, bool]]:
-    """Answers to customers who ask so often, the good ones first."""
+    """Answers to customers with several requests each, the good ones first."""
     return [(f"customer {at // repeats}", at < good) for at in range(n)]
 
 

@@ -1,4 +1,4 @@
-"""A judge marks a share of production's answers, once, and what it cannot say is no score."""
+"""A judge scores a share of production's answers once, and a failed verdict is no score."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A judge that reads what people check in part: what it may say, and that its errors promote nobody."""
+"""A judge whose verdicts people check in part: when it counts, and that its errors promote no canary."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,7 +119,7 @@ class World:
 
 
 def ended(seed: int, canary_right: float, favours: float, asks: int, *, corrected: bool = True) -> str:
-    """What a canary ends as after four looks; the judge passes `favours` more of its wrong answers than others'."""
+    """The decision on a canary after four looks; the judge passes `favours` more of its wrong answers."""
     champion = World(2 * seed, 0.9, 0.1, 0.04, asks)
     canary = World(2 * seed + 1, canary_right, 0.1 + favours, 0.04, asks)
     for n in (500, 1000, 2000, 4000):

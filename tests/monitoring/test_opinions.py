@@ -1,4 +1,4 @@
-"""What production says of its own answers: which pairs and which thumbs come of corrections, canaries and scores."""
+"""Opinions from production: which pairs and thumbs follow from corrections, canaries and scores."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Scores follow from what people said, once, and a scorer's failure is none."""
+"""Scores follow once from people's feedback, and a scorer's failure is no score."""
 
 import json
 from pathlib import Path

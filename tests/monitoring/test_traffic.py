@@ -1,4 +1,4 @@
-"""Simulated traffic against a real server: what is sent, what is counted, what is told."""
+"""Simulated traffic against a real server: what is sent, what is counted, which feedback is given."""
 
 import json
 import re
@@ -24,7 +24,7 @@ PLAN = Plan(requests=60, drift="new-product", drift_at=20, feedback_share=0.5, s
 
 
 class Recorded:
-    """An engine that knows the tickets before the drift by heart, and has one answer for all others."""
+    """An engine with the right answers to tickets before the drift, and one answer for all others."""
 
     def __init__(self) -> None:
         self.answers = {

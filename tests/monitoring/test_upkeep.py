@@ -1,4 +1,4 @@
-"""Every record is there exactly once, before, while and after files are merged, whenever that is killed."""
+"""Every record exists exactly once before, during and after a merge, even if that is killed."""
 
 import os
 import shutil
@@ -82,7 +82,7 @@ def test_a_day_that_is_not_over_is_merged_when_it_is_worth_it(tmp_path: Path) ->
 
 
 def killed_at(step: int, act: Callable[[], Any]) -> bool:
-    """Do it in a process of its own, which ends without a word at its n-th change of the disk; whether it did."""
+    """Run it in a process that exits silently at its n-th change of the disk; returns whether it did."""
     child = os.fork()
     if child == 0:
         left = [step]

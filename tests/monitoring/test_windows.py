@@ -1,4 +1,4 @@
-"""Which answers a window has, what labels say of it, and what is usual at its hours."""
+"""Which answers a window has, how labels score it, and what is usual at its hours."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is measured, on answers whose truth is known."""
+"""Measurements on answers whose truth is known."""
 
 import json
 

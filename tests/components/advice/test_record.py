@@ -1,4 +1,4 @@
-"""Whether an advice was right is asked of the rung that followed it, and of no other."""
+"""Whether an advice was right is decided by the rung that followed it, and by no other."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.components.advice.test_rule import PARAMS, known
 
 
 def made(name: str, method: str, needs: tuple[Need, ...], makes: Makes = "model", gained: float = 0.1) -> RungResult:
-    """A rung that gained so many points on test over the prompt that stands."""
+    """A rung with the given gain on test over the prompt that stands."""
     sure = Interval(value=0.5, low=0.4, high=0.6)
     versus = Comparison(delta=gained, low=gained - 0.02, high=gained + 0.02, p_value=0.01, fixed=9, broken=1)
     return RungResult(

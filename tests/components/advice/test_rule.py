@@ -1,4 +1,4 @@
-"""The rule on evidence whose answer is plain, and what it never does."""
+"""The rule on evidence with an obvious answer, and what it never does."""
 
 from typing import Any, Literal
 
@@ -60,7 +60,7 @@ def pays(years: float | None) -> Paying:
 
 
 def known(**changes: Any) -> Evidence:
-    """Prompts at 70 %, 8,000 demonstrations on which people agree, SFT that reaches 90 %, a scorer that hardly errs."""
+    """Prompts at 70 %, 8,000 demonstrations with agreement, SFT that reaches 90 %, an accurate scorer."""
     result: dict[str, Any] = {
         "standing": stands(0.7), "writing": Writing(examples=8000, agreement=near(0.95), pairs=200),
         "scoring": scores(), "headroom": room(0.1), "learning": learns(0.9),

@@ -1,4 +1,4 @@
-"""What speaks for each method and what it may gain, and that nothing learns from a scorer that nobody measured."""
+"""The reasons for each method, its possible gain, and that none learns from a scorer without measured errors."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ WRONG = Writing(examples=500, agreement=near(0.95), errors=near(0.3), learnt_err
 
 
 def after_sft(**changes: Any) -> Evidence:
-    """A rung stands that imitates 500 demonstrations at 60 %; nothing else is known unless told."""
+    """A rung at 60 % stands that imitates 500 demonstrations; other evidence is missing unless given."""
     given: dict[str, Any] = {"standing": stands(0.6, "sft"), "writing": Writing(examples=500), **changes}
     return Evidence(**given)
 

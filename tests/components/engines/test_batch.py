@@ -9,7 +9,7 @@ from components.engines.batch import Batch, OwnLayer
 
 
 def batch_of(rows: int) -> Batch:
-    """A batch in which every number of a row is the row's own."""
+    """A batch in which every number in a row differs from those of other rows."""
     own = torch.arange(rows, dtype=torch.float32)[:, None, None, None].expand(rows, 2, 5, 3)
     inputs = torch.arange(rows, dtype=torch.float32)[:, None, None].expand(rows, 4, 2)
     convolution = LinearAttentionLayer()

@@ -1,4 +1,4 @@
-"""Calls of tools while they are written: held to their schemas, read piece by piece, remembered by their tokens."""
+"""Tool calls: decoding under their schemas, parsing of streamed turns, and remembered tokens."""
 
 import json
 from typing import Any
@@ -53,7 +53,7 @@ def drawn(engine: TransformersEngine, held: Calls, n: int = 4, most: int = 120, 
 
 
 def refused(call: ToolCall) -> bool:
-    """Whether a call cannot be carried out."""
+    """Whether a call is invalid."""
     tool = next(tool for tool in TOOLS if tool.name == call.name)
     return not Draft202012Validator(tool.arguments_schema).is_valid(json.loads(call.arguments))
 

@@ -1,4 +1,4 @@
-"""Answers that are held to a schema: a model of random weights, which knows nothing of it, cannot break it."""
+"""Constrained decoding: even a model with random weights cannot break the schema."""
 
 import json
 from typing import Any

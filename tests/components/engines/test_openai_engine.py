@@ -1,4 +1,4 @@
-"""Against a real HTTP server in this process that misbehaves as it is told to."""
+"""The engine against a real HTTP server in this process that misbehaves on request."""
 
 import asyncio
 import socket
@@ -32,7 +32,7 @@ def reply(text: str | None, finish_reason: str = "stop", **changes: Any) -> JSON
 
 @dataclass
 class Api:
-    """Answers by what the user message says, and remembers what it was asked."""
+    """Answers according to the user message, and remembers the requests."""
 
     url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])

@@ -1,4 +1,4 @@
-"""What listeners are told of answers that are being written."""
+"""What listeners get of answers that are being written."""
 
 from collections import defaultdict
 from functools import partial
@@ -16,7 +16,7 @@ from tests.flows.conftest import ROOT, save_tiny_model
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
-    """Random weights over a byte-level tokenizer: most answers hold bytes that are no characters."""
+    """Random weights with a byte-level tokenizer: most answers contain incomplete characters."""
     folder = tmp_path_factory.mktemp("streamed") / "model"
     save_tiny_model(folder)
     return TransformersEngine.open(folder, 8192, "fp32")

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server that answers as a test says, and a small run whose prompts it answers."""
+"""An OpenAI-compatible server with answers given by a test, and a small run that uses it."""
 
 import json
 import threading
@@ -23,7 +23,7 @@ Turns = list[dict[str, str]]
 
 
 class Speaker(ThreadingHTTPServer):
-    """Answers conversations by a function; `asked` are those that came."""
+    """Answers conversations by a function; `asked` are the conversations so far."""
 
     daemon_threads = True
 

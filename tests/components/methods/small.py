@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class Item:
-    """What a generator of a workload yields."""
+    """An item of a workload's generator."""
 
     id: str
     text: str
@@ -52,7 +52,7 @@ SFT: dict[str, Any] = {
 
 
 def example(number: int, split: str = "train") -> Example:
-    """Even ones ask for a refund, odd ones for a delivery; the text says all that the answer has."""
+    """Even numbers ask for a refund, odd ones for a delivery; the text contains the whole answer."""
     intent, urgent, order = ("refund", "delivery")[number % 2], number % 3 == 0, f"AB-{number:03}"
     text = f"please {intent} {'now at once' if urgent else 'whenever you like'} order {order}"
     answer = to_json({"intent": intent, "urgent": urgent, "order": order})
@@ -64,7 +64,7 @@ def example(number: int, split: str = "train") -> Example:
 
 
 def wrong(given: Example, **fields: Any) -> Example:
-    """The same with another demonstration."""
+    """The example with another demonstration."""
     return given.model_copy(update={"demonstration": to_json({**json.loads(given.demonstration), **fields})})
 
 
@@ -102,7 +102,7 @@ def profile(**changes: Any) -> Profile:
 
 
 def job(folder: Path, **changes: Any) -> Job:
-    """A job in a folder; a model is made where none is."""
+    """A job in a folder; without a model one is created."""
     if not (model := folder / "model").is_dir():
         save_tiny_model(model)
         prompts = folder / "params/prompts/shop"

@@ -1,4 +1,4 @@
-"""Distillation on the student's own answers: towards whom, by which prompt, and what is refused."""
+"""Distillation on the student's own answers: the teacher, its prompt, and what is refused."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,7 @@ def params(method: str = "on_policy_distillation", **changes: Any) -> Any:
 
 
 def other(folder: Path, of: Job, scale: float = 3.0) -> Artifact:
-    """The job's model with larger embeddings, so that it says other things, and more surely."""
+    """The job's model with larger embeddings, so that its distributions differ and are sharper."""
     folder.mkdir()
     for file in of.model.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())

@@ -1,4 +1,4 @@
-"""What may be learnt of what people said: opinions on train, and on inputs of production that dev does not have."""
+"""Which opinions may be learnt from: those on train, and on production's inputs that are not in dev."""
 
 import math
 import shutil

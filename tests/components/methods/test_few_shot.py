@@ -1,4 +1,4 @@
-"""Examples in the prompt: which are shown, that they come from train alone, and what is kept."""
+"""Examples in the prompt: which are shown, that they come only from train, and what is kept."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Prompt search by reflection: over a real server, on dev alone, within its budget, and on from where it stopped."""
+"""Prompt search by reflection: over a real server, only on dev, within its budget, and resumed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ def proposing(turns: Turns) -> str:
 
 @pytest.fixture
 def search(climbing: Climbing, speaker: Speaker, reflector: Speaker) -> Callable[..., Run]:
-    """A run whose prompt is understood only as the reflector words it."""
+    """A run whose prompt works only as the reflector words it."""
     speaker.says = lambda turns: right(turns[-1]["content"]) if turns[0]["content"] == BETTER else "I see."
     reflector.says = proposing
 
@@ -97,7 +97,7 @@ def test_a_worse_proposal_leaves_the_prompt_that_it_started_from(
 
 
 def test_what_is_chosen_by_chance_is_not_kept(search: Callable[..., Run], speaker: Speaker) -> None:
-    """Better on what it was chosen on alone: the examples that it is told on decide."""
+    """Better only on what it was chosen on: the held-out examples decide."""
     run = search()
     parts = parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL))
     chosen = {each.input["text"] for each in (*parts.reflecting, *parts.comparing)}

@@ -1,4 +1,4 @@
-"""Judges that reward: rankings of a group, gates before them, and that people agree with them before they teach."""
+"""Judges as rewards: rankings of a group, gates before them, and agreement with people first."""
 
 import json
 import re

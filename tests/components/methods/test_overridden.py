@@ -1,4 +1,4 @@
-"""Methods of TRL that the trainers override: whether they are still those that the overriding code was written for."""
+"""TRL's methods that the trainers override have not changed since the overriding code was written."""
 
 import hashlib
 import inspect

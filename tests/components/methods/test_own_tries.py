@@ -1,4 +1,4 @@
-"""Rejection sampling of an agent: own tries that pass are learnt from, unless a call of theirs could not be made."""
+"""Rejection sampling of an agent: tries that pass are learnt from, unless they have an invalid call."""
 
 from components.methods.rejection_sampling import RejectionSamplingParams, accepted, only_clean
 from components.methods.samples import Sampled

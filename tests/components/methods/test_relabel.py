@@ -144,7 +144,7 @@ def test_the_scorer_takes_the_first_answer_that_it_passes_and_the_demonstration_
 
 
 class Kept(NullTracker):
-    """Remembers what it was given to keep."""
+    """Remembers the artifacts that it was given."""
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {}

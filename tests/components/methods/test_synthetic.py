@@ -1,4 +1,4 @@
-"""Synthetic examples: for what, from whom, that no split knows them, and that they are audited."""
+"""Synthetic examples: their slices and source, that no split resembles them, and that they are audited."""
 
 import json
 from collections import Counter

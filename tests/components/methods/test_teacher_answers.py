@@ -1,4 +1,4 @@
-"""Teachers: how they are opened and paid, whether they may teach, and what is learnt of them."""
+"""Teachers: how they are opened and paid, whether they may teach, and what is learnt from them."""
 
 import json
 from dataclasses import replace

@@ -54,7 +54,7 @@ PRICES = {
 
 
 def example(number: int, split: str = "test") -> Example:
-    """Its text names the right answer, which the API and a classifier can read there."""
+    """An example whose text names the right answer, for the API and a classifier."""
     intent, urgent = ("refund", "delivery")[number % 2], number % 3 == 0
     answer = to_json({"intent": intent, "urgent": urgent})
     text = f"{intent} {'now' if urgent else 'whenever'} {number}"
@@ -165,7 +165,7 @@ def make_prompts(run: Run) -> None:
 
 
 def keep_rung(run: Run, name: str, **changes: Any) -> Rung:
-    """The record of a rung that nobody made."""
+    """Write the record of a rung without making it."""
     planned = run.planned(name)
     known: dict[str, Any] = {
         "name": name, "method": planned.made_by, "makes": planned.makes, "params_hash": "p",
@@ -182,7 +182,7 @@ def keep_rung(run: Run, name: str, **changes: Any) -> Rung:
 
 
 def keep_answers(run: Run, name: str, split: Any, completions: list[Completion]) -> None:
-    """Completions of a rung on a split, scored."""
+    """Write a rung's scored completions on a split."""
     examples = run.must_pass if split == "must_pass" else run.examples(split)
     by = Judging(scorer(run), run.workload.output, run.workload.scorer.max_failed_share)
     write_jsonl(answers_folder(run, name) / f"{split}.jsonl", completions)
@@ -191,7 +191,7 @@ def keep_answers(run: Run, name: str, split: Any, completions: list[Completion])
 
 
 def keep_answered(run: Run, name: str, seconds: float = 1.0, digest: str = "", contends: bool = True) -> None:
-    """How a rung answered."""
+    """Write how a rung answered."""
     done = Answered(seconds=seconds, digest=digest or name, contends=contends)
     write_record(answers_folder(run, name) / "answered.json", done)
 

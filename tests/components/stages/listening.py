@@ -73,7 +73,7 @@ class Heard:
 
 
 def outside(items: Iterable[str], declared: Iterable[str], separator: str = "/") -> list[str]:
-    """Those that are neither declared nor lie under something that is."""
+    """The paths that are neither declared nor in a declared folder."""
     known = tuple(declared)
     return sorted(
         item for item in items if not any(item == each or item.startswith(each + separator) for each in known)
@@ -97,7 +97,7 @@ def listening(run: Run, project: Path) -> Generator[tuple[Run, Heard]]:
 
 
 def _hook_once() -> None:
-    """Audit hooks cannot be taken off: there is one, and it notes nothing while nobody listens."""
+    """Install the audit hook once, because it cannot be removed; it notes nothing without listeners."""
     if not getattr(_hook_once, "done", False):
         sys.addaudithook(_hear)
         _hook_once.done = True  # pyright: ignore[reportFunctionMemberAccess]
@@ -153,7 +153,7 @@ def _hear_settings(patch: pytest.MonkeyPatch, run: Run, heard: Heard) -> None:
 
 
 def _number(value: Any, path: str, paths: dict[int, str]) -> None:
-    """Settings by their identity, with the path under which they are declared."""
+    """Settings by identity → the dotted path under which they are declared."""
     if isinstance(value, Settings):
         paths[id(value)] = path
         for name in type(value).model_fields:

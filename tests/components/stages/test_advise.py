@@ -1,4 +1,4 @@
-"""Advice on a real small run: an API answers its prompts, and what becomes of the advice is kept."""
+"""Advice on a real small run, whose prompts an API answers, and its outcome."""
 
 import math
 import shutil
@@ -76,7 +76,7 @@ def test_a_refused_row_with_a_known_input_is_a_second_answer(run: Run) -> None:
 
 
 def evaluated(run: Run, gained: float, method: str = "sft") -> None:
-    """What the evaluation left after a method has gained so much over prompt three."""
+    """The evaluation after a method with the given gain over prompt three."""
     sure = Interval(value=0.5, low=0.4, high=0.6)
     cost = Cost(usd_per_1k_calls=1, usd_per_year=1, usd_per_1k_correct=1, measured=True)
     versus = Comparison(delta=gained, low=gained - 0.02, high=gained + 0.02, p_value=0.01, fixed=9, broken=1)
@@ -113,7 +113,7 @@ def test_advice_to_stay_was_right_if_nothing_gained_since(run: Run, gained: floa
 
 
 def sent(run: Run, ladder: str, standing: Standing | None = None) -> Run:
-    """A run up the ladder of thumbs, to which the advice on `run` has sent somebody."""
+    """A run up the ladder of thumbs that follows the advice on `run`."""
     given = advise_run(run, NullTracker(), run.advice)
     at_hand = given.evidence.at_hand.model_copy(update={"ladders": {"thumbs": ladder}})
     changes = {"at_hand": at_hand, "standing": standing or given.evidence.standing}

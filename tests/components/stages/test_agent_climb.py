@@ -1,4 +1,4 @@
-"""An agent climbs as any other workload does: each stage is listened to, and what it leaves says how the tries went."""
+"""An agent climbs like any other workload: stages read only what they declare, and their outputs describe the tries."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What stages make of an agent: its tries by name, what a rung's are priced by, and how the gate is told of them."""
+"""Stages for agents: the names of tries, their price, and how the gate compares them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Curt:
-    """An engine of this process that says one thing, and notes what was drawn how."""
+    """An engine that always gives one answer, and notes how it was sampled."""
 
     def __init__(self) -> None:
         from transformers import AutoTokenizer
@@ -145,7 +145,7 @@ def test_a_stage_depends_on_the_files_that_an_mcp_server_s_command_names() -> No
 
 
 class Doubtful:
-    """A scorer that notes how tries ended, and cannot decide."""
+    """A scorer that notes how tries ended, and fails."""
 
     ended: ClassVar[list[str]] = []
 

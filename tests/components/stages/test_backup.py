@@ -1,4 +1,4 @@
-"""A project in one file and out of it again: whole, in another folder, with the first one gone."""
+"""A project is backed up to one file and restored in another folder, with the first one gone."""
 
 import gzip
 import shutil
@@ -24,7 +24,7 @@ IGNORED = "__pycache__/\n.env\n.venv/\n/state/\n/data/*\n!/data/*/\n/data/*/*\n!
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with a retraining behind it, a database, a spool, and much that is made again by itself."""
+    """A project after a retraining, with a database, a spool, and many files that can be made again."""
     folder = tmp_path / "a project"
     files = {
         ".gitignore": IGNORED,
@@ -153,7 +153,7 @@ def test_a_foreign_archive_cannot_write_outside_of_the_folder(tmp_path: Path, na
 
 
 def harmed(file: Path, more: bool) -> None:
-    """The archive with a file that nobody listed, or without one that is listed."""
+    """The archive with an unlisted file, or without a listed one."""
     folder = file.with_name("unpacked")
     folder.mkdir()
     subprocess.run(["tar", "-xzf", file, "-C", folder], check=True)

@@ -1,4 +1,4 @@
-"""Base models side by side: what is here, what it weighs in training, and what a short training shows."""
+"""Comparison of base models: which are available, their memory in training, and a short training's results."""
 
 import json
 import shutil

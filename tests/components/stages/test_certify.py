@@ -1,4 +1,4 @@
-"""What a scorer is certified on, and that RL starts with a permit only."""
+"""What a scorer is tested on, and that RL starts only with a permit."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A stage is a function of what it declares: each one of a small run is listened to while it works."""
+"""A stage is a function of what it declares: each stage of a small run is checked while it runs."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What rungs of the methods between SFT and RL read, they declare; nothing here is more than two steps of training."""
+"""Rungs of the methods between SFT and RL read only what they declare; each trains for at most two steps."""
 
 import json
 import shutil
@@ -63,7 +63,7 @@ LADDER: dict[str, Any] = {
 
 
 def generate(n: int, seed: int) -> Iterator[Item]:
-    """Numbers from 200 on, which no split has."""
+    """Examples numbered from 200 on, which are in no split."""
     for number in range(200, 200 + n):
         single = example(number)
         answer, text = json.loads(single.reference), f"{single.input['text']} of {number * number * seed}"

@@ -1,4 +1,4 @@
-"""A run's money from what its stages left, derived by hand."""
+"""A run's economics from its stages' outputs, with expected values derived by hand."""
 
 from datetime import date
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is foretold of a run is its units times what each took, and what does not fit is refused."""
+"""A run's forecast is its units times the seconds of each, and a run that does not fit is refused."""
 
 import time
 from dataclasses import replace

@@ -31,7 +31,7 @@ from tests.flows.conftest import save_tiny_model
 
 
 def answered(run: Run, name: str, right: int) -> None:
-    """Completions of a rung on both splits that it is judged by: the first are right, the others valid and wrong."""
+    """A rung's completions on test and sealed: the first are right, the others valid and wrong."""
 
     def text(number: int) -> str:
         if number < right:
@@ -48,7 +48,7 @@ def answered(run: Run, name: str, right: int) -> None:
 
 
 def climbed(run: Run, right: dict[str, int]) -> None:
-    """What the stages before the gate left: rungs, with so many right answers of sixty each."""
+    """The outputs of the stages before the gate: rungs with the given number of right answers of sixty."""
     if not run.is_made("classical"):  # fitted again, its file would hold another moment
         rung(run, NullTracker(), "classical")
     for name, n in right.items():
@@ -60,7 +60,7 @@ def climbed(run: Run, right: dict[str, int]) -> None:
 
 
 def climb(run: Run, alias: Alias = "champion") -> tuple[GateRecord, Published]:
-    """Who stands, the gate, its publication, as a climb does it."""
+    """Run standing, gate and publication, as a climb does."""
     with open_run(run.workload.name, "gate", {}) as tracker:
         stand(run, tracker)
         gate(run, tracker)

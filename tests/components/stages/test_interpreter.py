@@ -1,4 +1,4 @@
-"""Which environment a stage needs, and that its process goes on there."""
+"""Which environment a stage needs, and that its process switches to it."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A judge's verdicts in a stage: asked once, told to the record with their price."""
+"""A judge's verdicts in a stage: asked for once, and recorded with their price."""
 
 import json
 from dataclasses import replace
@@ -28,7 +28,7 @@ class Notes(NullTracker):
 
 @pytest.fixture
 def totals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process in which no judge has spoken."""
+    """A process without any verdicts so far."""
     monkeypatch.setattr(verdicts, "_TOTALS", {})
 
 

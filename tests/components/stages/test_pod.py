@@ -1,4 +1,4 @@
-"""One stage in a pod: which failures are tried again, and what goes on though the remote is away."""
+"""A stage in a pod: which failures are retried, and what continues while the remote is away."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What a version that was made again is compared by: equal outputs are identical, each difference is named."""
+"""Comparison of a reproduced version: equal outputs are identical, each difference is named."""
 
 import json
 from pathlib import Path

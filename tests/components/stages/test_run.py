@@ -1,4 +1,4 @@
-"""What a run is known by: the hash of its settings, the commit of its code."""
+"""A run's identity: the hash of its settings, the commit of its code."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The rungs: which prompt is the best, what a rung says of itself, and what RL is rewarded for."""
+"""The rungs: which prompt is the best, a rung's record, and what RL is rewarded for."""
 
 from typing import Any
 

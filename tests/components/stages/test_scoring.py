@@ -1,4 +1,4 @@
-"""What a stage makes of answers that the workload's scorer cannot decide."""
+"""How a stage handles answers that the workload's scorer fails on."""
 
 from dataclasses import replace
 

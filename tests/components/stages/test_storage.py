@@ -1,4 +1,4 @@
-"""Where files and records lie by the settings: what is refused, and what everybody finds."""
+"""Storage settings: what is refused, and what processes find in their environment."""
 
 import configparser
 import os
@@ -82,7 +82,7 @@ def test_what_is_no_address_or_holds_a_secret_is_refused_and_no_secret_repeated(
 
 
 def remote(folder: Path) -> tuple[str | None, dict[str, dict[str, str]]]:
-    """DVC's default remote, and all that it knows here."""
+    """DVC's default remote and its settings."""
     parser = configparser.ConfigParser()
     parser.read(folder / ".dvc" / "config.local")
     known = {name.strip("'"): dict(parser[name]) for name in parser.sections() if name != "core"}

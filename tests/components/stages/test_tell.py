@@ -52,7 +52,7 @@ def answer(run: Run, name: str, right: int) -> None:
 
 
 def decide_and_tell(run: Run) -> str:
-    """Gate, publication and what the record is told, in one run of the record; its id."""
+    """Run gate, publication and recording in one MLflow run; returns its id."""
     with open_run(run.workload.name, run.name, {"run": run.name}) as tracker:
         stand(run, tracker)
         gate(run, tracker)

@@ -1,4 +1,4 @@
-"""Two versions side by side: rungs by what the evaluation kept, prompts and registered versions by what they answer."""
+"""Comparison of two versions: rungs by the evaluation's answers, prompts and registered versions by new ones."""
 
 from dataclasses import replace
 from typing import Any

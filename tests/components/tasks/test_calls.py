@@ -1,4 +1,4 @@
-"""Calls in what a model wrote: where each begins and ends, and what is said beside it."""
+"""Calls in a model's text: where each begins and ends, and the text around it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Demonstrations of an agent's work: read, put under another prompt, and told apart from what nobody should learn."""
+"""Demonstrations for agents: read, moved to another prompt, and refused if they cannot be learnt from."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tokens of a try: what was sampled is kept, what the environment says is read, and which is which."""
+"""Tokens of a try: sampled ones are kept, the environment's are encoded, and the mask marks which is which."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ NANO = Path(__file__).parents[3] / "models" / "nano"
 
 
 class Echo:
-    """Says what it is asked to."""
+    """Repeats what it is told."""
 
     def __init__(self) -> None:
         self._text = ""

@@ -1,4 +1,4 @@
-"""One try of an agent: how it goes on, when it ends, and what is counted."""
+"""An agent's try: how it proceeds, when it ends, and what is counted."""
 
 import json
 import threading
@@ -76,7 +76,7 @@ def call(name: str, **arguments: Any) -> str:
 
 
 class Script:
-    """Says one text after the other, the last one for ever."""
+    """Says one text after the other, and then repeats the last one."""
 
     def __init__(self, *texts: str) -> None:
         self._texts = texts
