@@ -57,9 +57,9 @@ def score_window(lake: Lake, workload: str, scorer: Scorer, since: float, until:
         OSError: The lake cannot be reached.
     """
     feedback = lake.read(Feedback, workload, since)
-    done = {_deed(one) for one in lake.read(Scored, workload, since)}
+    done = {_deed(score) for score in lake.read(Scored, workload, since)}
     counts, new = dict.fromkeys(Scoring.model_fields, 0), list[Scored]()
-    traces, total = lake.about(workload, {request_id(one.trace_id) for one in feedback}, (since, until))
+    traces, total = lake.about(workload, {request_id(word.trace_id) for word in feedback}, (since, until))
     accepted = voices(feedback, traces)
     counts["silent"] = total - len(traces)
     counts["conflicts"], counts["refused"] = len(accepted.conflicts), accepted.refused
@@ -73,7 +73,7 @@ def score_window(lake: Lake, workload: str, scorer: Scorer, since: float, until:
         counts[outcome] += trace.id not in accepted.conflicts
         new += [score] if score else []
     if new:
-        lake.store(_segment(new), [one.model_dump_json() for one in new])
+        lake.store(_segment(new), [each.model_dump_json() for each in new])
     return Scoring(**counts)
 
 

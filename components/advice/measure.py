@@ -209,8 +209,8 @@ def _unseen(tested: Sequence[tuple[str, bool]]) -> tuple[str, ...]:
     return tuple(field for field, n in tries.items() if passes[field] > n / 2)
 
 
-def _same(one: str, other: str) -> bool:
-    return one == other or (_json(one) is not None and _json(one) == _json(other))
+def _same(text: str, other: str) -> bool:
+    return text == other or (_json(text) is not None and _json(text) == _json(other))
 
 
 def _object(text: str) -> Mapping[str, Any]:

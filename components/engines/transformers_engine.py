@@ -101,7 +101,7 @@ class TransformersEngine:
         _check(model, tokenizer)
         self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
         self.chat = Chat(tokenizer)
-        self.of_few: TransformersEngine | None = None  # the same weights in float32, used where that is faster
+        self.for_few_rows: TransformersEngine | None = None  # the same weights in float32, used where that is faster
         self.ends = _end_tokens(model, tokenizer)
         self.context: int = model.config.get_text_config(decoder=True).max_position_embeddings
         self._conversations = Conversations(Turns(tokenizer, self.ends, self.chat))
@@ -125,8 +125,8 @@ class TransformersEngine:
         engine = cls(model, tokenizer, batch_tokens)
         width = model.config.get_text_config(decoder=True).hidden_size
         if precision == "auto" and model.dtype == torch.bfloat16 and model.device.type == "cpu" and width <= NARROW:
-            engine.of_few = cls(deepcopy(model).float(), tokenizer, batch_tokens)
-            engine.of_few._conversations = engine._conversations
+            engine.for_few_rows = cls(deepcopy(model).float(), tokenizer, batch_tokens)
+            engine.for_few_rows._conversations = engine._conversations
         return engine
 
     @classmethod
@@ -162,8 +162,8 @@ class TransformersEngine:
             EngineError: A batch does not fit into the memory of the device.
         """
         total = len(requests) * sampling.n
-        if self.of_few is not None and total <= FEW:
-            return self.of_few.stream(requests, sampling, listeners)
+        if self.for_few_rows is not None and total <= FEW:
+            return self.for_few_rows.stream(requests, sampling, listeners)
         answers: list[Completion | None] = [None] * total
         jobs: list[Job] = []
         for at, (request, tokens) in enumerate(zip(requests, self._prompts(requests, sampling), strict=True)):
@@ -208,8 +208,8 @@ class TransformersEngine:
         Raises:
             EngineError: A batch does not fit into the memory of the device.
         """
-        if self.of_few is not None and len(wanted) <= FEW:
-            return self.of_few.extend(wanted, sampling)
+        if self.for_few_rows is not None and len(wanted) <= FEW:
+            return self.for_few_rows.extend(wanted, sampling)
         jobs = [Job(at, each.name, each.sample, each.tokens, limit=each.limit) for at, each in enumerate(wanted)]
         ended = {drawn.job.place: drawn for drawn in self._draw(jobs, sampling)}
         ordered = [ended[at] for at in range(len(jobs))]

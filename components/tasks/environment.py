@@ -98,7 +98,7 @@ def _without_self(method: Any) -> Any:
     return method.__get__(object())
 
 
-class Place:
+class EnvironmentThread:
     """Runs one environment in one thread, because what it opens may belong to a thread.
 
     If a call hangs, the thread is abandoned, and this environment is not called again.

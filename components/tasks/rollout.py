@@ -15,9 +15,9 @@ from components.tasks.calls import InvalidCall, Written, arguments_of, split
 from components.tasks.environment import (
     EnvironmentFailure,
     EnvironmentSpec,
+    EnvironmentThread,
     Hung,
     NoResult,
-    Place,
     ToolError,
     text_of,
 )
@@ -85,7 +85,7 @@ def _rolled(spec: EnvironmentSpec, policy: Policy, starts: Sequence[Start], limi
             return list(pool.map(Try.ended, tries))
     finally:
         for attempt in tries:
-            attempt.place.close()
+            attempt.environment.close()
 
 
 def completion_of(trajectory: Trajectory) -> Completion:
@@ -121,7 +121,7 @@ class Try:
 
     def __init__(self, start: Start, spec: EnvironmentSpec, limits: Limits) -> None:
         self._start, self._limits, self._counts = start, limits, Counts()
-        self.place = Place(spec, limits.call_seconds, limits.trajectory_seconds)
+        self.environment = EnvironmentThread(spec, limits.call_seconds, limits.trajectory_seconds)
         self.dialogue = Dialogue(start.example_id, start.trial, spec.tools, list(start.messages))
         self.stop: StopReason | None = None
         self._error: str | None = None
@@ -130,7 +130,7 @@ class Try:
     def begin(self) -> None:
         """Reset the environment; its greeting is appended to the last message."""
         with _Failing(self):
-            if first := self.place.begin(self._start.row):
+            if first := self.environment.begin(self._start.row):
                 self._greeting = _clean(first)
                 self.dialogue.messages[-1] = greeted(self.dialogue.messages[-1], self._greeting)
 
@@ -158,7 +158,7 @@ class Try:
                 self._carry_out(calls)
             else:
                 self._ask_user()
-            counts.turn_scores.append(_number(self.place.hook("_score")))
+            counts.turn_scores.append(_number(self.environment.hook("_score")))
         if self.stop is None and counts.turns >= self._limits.turns:
             self.stop = "max_turns"
 
@@ -187,7 +187,7 @@ class Try:
             if self._counts.invalid_calls >= self._limits.invalid_calls:
                 self.stop = "parse_error"
                 return
-            if self.place.hook("_done"):
+            if self.environment.hook("_done"):
                 self.stop = "tool_stopped"
                 return
 
@@ -201,7 +201,7 @@ class Try:
             return to_json({"error": str(error)})
         counts.tool_calls += 1
         try:
-            return text_of(self.place.call(written.name, arguments), self._limits.result_characters)
+            return text_of(self.environment.call(written.name, arguments), self._limits.result_characters)
         except (ToolError, NoResult) as error:
             counts.tool_errors += 1
             return to_json({"error": _clean(str(error))[: self._limits.result_characters]})
@@ -209,8 +209,8 @@ class Try:
     def _ask_user(self) -> None:
         """Let the user reply to an answer; if there is no user or no reply, the try is completed."""
         reply: Any = None
-        if self.place.has("_user"):
-            reply = self.place.hook("_user", [message.openai for message in self.dialogue.messages])
+        if self.environment.has("_user"):
+            reply = self.environment.hook("_user", [message.openai for message in self.dialogue.messages])
         if reply is None:
             self.stop = "completed"
         elif isinstance(reply, str):
@@ -228,8 +228,8 @@ class Try:
         state, reward = None, None
         if self._error is None:
             with _Failing(self):
-                state = _state(self.place.hook("_state"))
-                reward = _reward(self.place)
+                state = _state(self.environment.hook("_state"))
+                reward = _reward(self.environment)
         counts, start = self._counts, self._start
         assert self.stop is not None
         trajectory = Trajectory(
@@ -286,10 +286,10 @@ def _state(state: Any) -> dict[str, Any] | None:
     raise EnvironmentFailure(f"expected _state to return a dict, found {type(state).__name__}")
 
 
-def _reward(place: Place) -> float | None:
-    if not place.has("get_reward"):
+def _reward(environment: EnvironmentThread) -> float | None:
+    if not environment.has("get_reward"):
         return None
-    value = _number(place.hook("get_reward"))
+    value = _number(environment.hook("get_reward"))
     if value is None:
         raise EnvironmentFailure("expected get_reward to return a finite number, found something else")
     return value

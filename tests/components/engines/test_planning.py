@@ -36,26 +36,26 @@ def test_a_bounded_spread_cuts_groups() -> None:
 
 @given(lengths, st.integers(1, 200), st.integers(100, 20_000))
 def test_every_row_is_in_one_batch_and_no_batch_of_several_exceeds_the_budget(
-    found: list[int], new_tokens: int, budget: int
+    row_lengths: list[int], new_tokens: int, budget: int
 ) -> None:
-    batches = list(plan_batches(found, 10, new_tokens, budget))
-    assert sorted(at for batch in batches for at in batch) == list(range(len(found)))
+    batches = list(plan_batches(row_lengths, 10, new_tokens, budget))
+    assert sorted(at for batch in batches for at in batch) == list(range(len(row_lengths)))
     for batch in batches:
-        longest = max(found[at] for at in batch)
+        longest = max(row_lengths[at] for at in batch)
         assert len(batch) == 1 or 10 + len(batch) * (longest - 10 + new_tokens) <= budget
 
 
 @given(lengths, st.integers(0, 10), st.integers(100, 20_000), st.one_of(st.none(), st.integers(0, 50)))
 def test_groups_cover_the_batch_within_their_bounds_and_rows_keep_all_their_own_tokens(
-    found: list[int], prefix: int, budget: int, spread: int | None
+    row_lengths: list[int], prefix: int, budget: int, spread: int | None
 ) -> None:
-    found.sort()
-    layout = plan_reads(found, prefix, budget, spread)
-    assert [at for group in layout.groups for at in group] == list(range(len(found)))
+    row_lengths.sort()
+    layout = plan_reads(row_lengths, prefix, budget, spread)
+    assert [at for group in layout.groups for at in group] == list(range(len(row_lengths)))
     for group in layout.groups:
-        longest = found[group[-1]]
+        longest = row_lengths[group[-1]]
         assert len(group) == 1 or len(group) * (longest - prefix) <= READ_TOKENS
         assert len(group) == 1 or len(group) * longest <= budget
-        assert spread is None or longest - found[group[0]] <= spread
+        assert spread is None or longest - row_lengths[group[0]] <= spread
     assert 0 <= layout.shared <= prefix
-    assert layout.shared + layout.width == max(found)
+    assert layout.shared + layout.width == max(row_lengths)

@@ -75,7 +75,7 @@ def test_few_rows_of_a_narrow_model_have_the_same_weights_in_float32(tmp_path: P
         pytest.skip("needs a CPU that computes in bfloat16")
     save_tiny_model(tmp_path / "model")
     both = TransformersEngine.open(tmp_path / "model", 8192)
-    few = both.of_few
+    few = both.for_few_rows
     assert few is not None and (both.model.dtype, few.model.dtype) == (torch.bfloat16, torch.float32)
     assert all(
         torch.equal(parameter.float(), other)
@@ -85,7 +85,7 @@ def test_few_rows_of_a_narrow_model_have_the_same_weights_in_float32(tmp_path: P
     assert [each.text for each in both.generate(requests[:2], sampling)] == [
         each.text for each in few.generate(requests[:2], sampling)
     ]
-    both.of_few = None  # three are not few
+    both.for_few_rows = None  # three are not few
     expected = [each.text for each in both.generate(requests, sampling)]
-    both.of_few = few
+    both.for_few_rows = few
     assert [each.text for each in both.generate(requests, sampling)] == expected

@@ -189,7 +189,7 @@ def test_needs_follow_from_who_answers_and_who_decides(changes: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
-    ("rung", "told"),
+    ("rung", "message"),
     [
         ({"members": ["teacher", "audit"]}, "teacher must be given where it is named in members"),
         ({"members": ["audit"]}, "agreeing must be at most the number of members (1)"),
@@ -199,14 +199,14 @@ def test_needs_follow_from_who_answers_and_who_decides(changes: dict[str, Any], 
         ),
     ],
 )
-def test_a_committee_that_cannot_be_is_refused_with_its_place(rung: dict[str, Any], told: str) -> None:
+def test_a_committee_that_cannot_be_is_refused_with_its_place(rung: dict[str, Any], message: str) -> None:
     ladder = LadderParams.model_validate({"rungs": {"relabel": {"method": "relabel", "settings": rung}}})
     here = Path("x.yaml")
     sft = {name: value for name, value in settings("sft").model_dump().items() if name != "dev_examples"}
     sources = Sources(ladder, workload(), profile(methods={"sft": sft}), {}, "shop-nano", here, here, here)
     with pytest.raises(ConfigError) as error:
         plan(sources)
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_suspects_are_read_as_the_audit_wrote_them(tmp_path: Path) -> None:

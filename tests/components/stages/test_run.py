@@ -85,7 +85,7 @@ def test_a_run_may_change_its_profiles_training(settings: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         (
             {"sft": {"epoch": 7}},
@@ -98,9 +98,9 @@ def test_a_run_may_change_its_profiles_training(settings: Path) -> None:
         ({"rl": {"steps": 9}}, "runs.triage-nano.rungs: expected rungs of the ladder, found rl (params/pipeline.yaml"),
     ],
 )
-def test_a_run_that_changes_what_is_not_there_is_refused(settings: Path, changes: dict[str, Any], told: str) -> None:
+def test_a_run_that_changes_what_is_not_there_is_refused(settings: Path, changes: dict[str, Any], message: str) -> None:
     change_run(settings, rungs=changes)
-    with pytest.raises(ConfigError, match=re.escape(told)):
+    with pytest.raises(ConfigError, match=re.escape(message)):
         Run.load("triage-nano")
 
 
@@ -121,7 +121,7 @@ def test_a_run_on_another_ladder_has_its_name(settings: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("workload", "profile", "ladder", "told"),
+    ("workload", "profile", "ladder", "message"),
     [
         ("flight", "nano", None, "found flight (params/workloads)"),
         ("triage", "mega", None, "found mega (params/profiles)"),
@@ -129,9 +129,9 @@ def test_a_run_on_another_ladder_has_its_name(settings: Path) -> None:
     ],
 )
 def test_a_run_of_what_is_not_there_is_refused_with_what_is(
-    settings: Path, workload: str, profile: str, ladder: str | None, told: str
+    settings: Path, workload: str, profile: str, ladder: str | None, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=re.escape(told)):
+    with pytest.raises(ConfigError, match=re.escape(message)):
         Run.of(workload, profile, ladder)
 
 

@@ -49,7 +49,7 @@ def test_what_a_person_has_set_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("record: postgresql://me:hunter22@db/mlflow", "record: expected no password"),
         ("flows: 'postgresql://me:@db/prefect'", "flows: expected no password"),
@@ -73,12 +73,12 @@ def test_what_a_person_has_set_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_what_is_no_address_or_holds_a_secret_is_refused_and_no_secret_repeated(
-    tmp_path: Path, setting: str, told: str
+    tmp_path: Path, setting: str, message: str
 ) -> None:
     folder = project(tmp_path, setting + "\n")
     with pytest.raises(ConfigError) as refused:
         storage(folder)
-    assert str(refused.value).startswith(told) and "hunter22" not in str(refused.value)
+    assert str(refused.value).startswith(message) and "hunter22" not in str(refused.value)
 
 
 def remote(folder: Path) -> tuple[str | None, dict[str, dict[str, str]]]:
