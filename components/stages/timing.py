@@ -148,7 +148,7 @@ def _prompting(job: Job, planned: PlannedRung, timer: Timer) -> Measured:
 def _training(run: Run, job: Job, planned: PlannedRung, timer: Timer) -> Measured:
     """Time a training on few batches or steps, and answers of the trained model."""
     own: Any = planned.settings
-    draws = own  # the method's own settings, also where only its SFT is timed
+    draws = own  # the method's own settings, also where only its imitation is timed
     little = {"evaluations": 1, "dev_examples": 1, "probe_prompts": 0}
     if planned.takes("steps"):
         sizes = STEPS
@@ -191,7 +191,7 @@ def _answering(run: Run, job: Job, draws: Any, timer: Timer) -> Measured:
 
 
 def imitating(planned: PlannedRung) -> tuple[PlannedRung, Any]:
-    """A rung that does only the SFT of a rung's method, whose other work is timed separately; and its settings."""
+    """A rung that only imitates, as a part of a method's work; the rest is timed separately. With its settings."""
     settings = planned.settings.part(SftParams)
     return replace(
         planned, made_by=getattr(method_of(planned.made_by), "inherits", planned.made_by), settings=settings
