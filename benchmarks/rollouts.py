@@ -154,7 +154,7 @@ def bare(model: Path, drawn: Sequence[Example], folder: str) -> Callable[[int], 
     network, tokenizer = open_model(model)
     network.float()
     tokenizer.response_template = RESPONSE
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"prompt": [message.model_dump(include={"role", "content"}) for message in PROMPT.messages(example)],
          **example.evidence}
         for example in drawn
