@@ -106,6 +106,9 @@ bench-engine: setup ## Output tokens a second against generate and pipeline
 bench-training: setup ## SFT and GRPO against bare TRL scripts
 	$(BIN)/python -m benchmarks.training_speed $(ARGS)
 
+bench-rollouts: setup ## An agent's tries a second against TRL's own loop for tools (minutes; ARGS="--tries 64")
+	$(BIN)/python -m benchmarks.rollouts $(ARGS)
+
 bench-traces: setup ## Requests against a server that is killed again and again: is every answer in the lake, once?
 	$(BIN)/python -m benchmarks.traces $(ARGS)
 

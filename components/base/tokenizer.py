@@ -21,7 +21,19 @@ CHAT_TEMPLATE = """\
 {{- '<|im_start|>system\\n' }}
 {%- if messages[0].role == 'system' %}{{- messages[0].content + '\\n' }}{% endif %}
 {{- 'You can call these tools:' }}
-{%- for tool in tools %}{{- '\\n' + ((tool.function if tool.function is defined else tool) | tojson) }}{% endfor %}
+{%- for tool in tools %}
+{%- set offered = tool.function if tool.function is defined else tool %}
+{%- set schema = offered.parameters or {} %}
+{{- '\\n- ' + offered.name + '(' }}
+{%- for name, argument in (schema.properties or {}).items() %}
+{{- (', ' if not loop.first else '') + name + ('' if name in (schema.required or []) else '?') + ': ' }}
+{%- if argument.enum %}{{- argument.enum | join('|') }}
+{%- elif argument.type is string and argument.type not in ('object', 'array') %}{{- argument.type }}
+{%- else %}{{- argument | tojson }}
+{%- endif %}
+{%- endfor %}
+{{- '): ' + (offered.description or '') }}
+{%- endfor %}
 {{- '<|im_end|>\\n' }}
 {%- endif %}
 {%- for message in messages %}

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -79,14 +80,35 @@ def test_the_template_writes_tools_and_calls_of_the_chat_format(tiny_model: Path
         {"role": "assistant", "content": "", "tool_calls": [call]},
         {"role": "tool", "content": '{"open": true}'},
     ]
-    definition = {"name": "open_locker", "description": "open a locker", "parameters": {"type": "object"}}
+    parameters = {
+        "type": "object",
+        "properties": {
+            "id": {"type": "integer", "description": "Its number."}, "side": {"enum": ["left", "right"]},
+            "note": {"type": "string"}, "more": {"type": "array", "items": {"type": "string"}}, "any": True,
+        },
+        "required": ["id", "side"],
+    }  # fmt: skip
+    definition = {"name": "open_locker", "description": "open a locker", "parameters": parameters}
     text = tokenizer.apply_chat_template(
         messages, tools=[{"type": "function", "function": definition}], tokenize=False, add_generation_prompt=True
     )
     assert text.count("<|im_start|>system") == 1
     assert '<tool_call>{"name": "open_locker", "arguments": {"id": 7}}</tool_call><|im_end|>' in text
     assert '<|im_start|>tool\n{"open": true}<|im_end|>\n<|im_start|>assistant\n' in text
-    assert "You can call these tools:\n{" in text
+    signature = (
+        '- open_locker(id: integer, side: left|right, note?: string, more?: {"type": "array", "items": {"type": "string"}}'
+        ", any?: true): open a locker"
+    )
+    assert f"Help.\nYou can call these tools:\n{signature}<|im_end|>\n" in text
+
+
+@pytest.mark.parametrize("parameters", [{}, {"type": "object"}, {"type": "object", "properties": {}}, None])
+def test_a_tool_without_arguments_has_a_signature(tiny_model: Path, parameters: dict[str, Any] | None) -> None:
+    definition = {"name": "now", "description": None, "parameters": parameters}
+    text = AutoTokenizer.from_pretrained(tiny_model).apply_chat_template(
+        [{"role": "user", "content": "When?"}], tools=[definition], tokenize=False
+    )
+    assert "\n- now(): <|im_end|>\n" in text
 
 
 @pytest.mark.parametrize(("text", "pieces"), [
