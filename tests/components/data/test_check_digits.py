@@ -25,7 +25,8 @@ def test_check_digits_are_those_of_the_standards() -> None:
     assert is_card("378282246310005") and is_card("6011111111111117") and is_card("30569309025904")
     assert not is_card("79927398713") and not is_card("1111111111111117") and not is_card("4111111111111112")
     assert not is_card("378282246310013000"[:16])
-    assert is_iban("GB82WEST12345698765432") and not is_iban("GB83WEST12345698765432")
+    assert is_iban("GB82WEST12345698765432")
+    assert not is_iban("GB83WEST12345698765432") and not is_iban("GB81WEST12345698765432")  # remainders 2 and 0
     assert {len(name) for name in IBAN_LENGTHS} == {2} and min(IBAN_LENGTHS.values()) == 15
     assert is_french("255081416802538") and not is_french("255081416802539") and not is_french("355081416802538")
     assert is_swiss("7569217076985") and not is_swiss("7569217076986") and not is_swiss("4006381333931")
@@ -71,7 +72,7 @@ EXAMPLES: dict[Callable[[str], bool], list[str]] = {
     is_french: ["255081416802538"],
     is_swiss: ["7569217076985", "7561234567897"],
     is_brazilian: ["52998224725", "11144477735"],
-    is_german: ["86095742719", "47036892816"],
+    is_german: ["86095742719", "47036892816", "10234567898", "86095742760"],  # a zero second, a zero as check digit
     is_swedish: ["8112289874", "6709199530"],
     is_spanish: ["12345678Z", "54362315K", "X1234567L", "X2482300W"],
 }
@@ -105,3 +106,25 @@ FIRST = [("2221", "2220", 16), ("2720", "2721", 16), ("55", "59", 16), ("34", "3
 def test_a_schemes_first_digits_have_an_end(inside: str, outside: str, length: int) -> None:
     assert is_card(closed(inside.ljust(length - 1, "0")))
     assert not is_card(closed(outside.ljust(length - 1, "0")))
+
+
+LENGTHS = [
+    ("4", {13, 16, 19}),
+    *((first, {16}) for first in ("51", "55", "2221", "2720", "3528", "3589")),
+    *((first, {15}) for first in ("34", "37")),
+    *((first, {16, 19}) for first in ("6011", "65", "644", "649")),
+    *((first, {14, 16}) for first in ("36", "38", "39", "300", "305")),
+    ("62", {16, 17, 18, 19}),
+    *((first, {16, 18, 19}) for first in ("50", "56", "57", "58", "63", "67")),
+]
+
+
+@pytest.mark.parametrize(("first", "lengths"), LENGTHS)
+def test_a_schemes_cards_have_its_lengths_alone(first: str, lengths: set[int]) -> None:
+    of_any_length = {length: closed(first.ljust(length - 1, "0")) for length in range(11, 22)}
+    assert {length for length, number in of_any_length.items() if is_card(number)} == lengths
+
+
+@pytest.mark.parametrize("number", ["665", "667", "899", "899019999", "219100001", "001019999"])
+def test_an_american_number_next_to_those_never_issued_is_one(number: str) -> None:
+    assert is_american(number.ljust(9, "1"))
