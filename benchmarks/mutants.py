@@ -39,7 +39,7 @@ TARGET, SEED = 0.85, 20261127
 GUARDS = {
     "components/data/masking.py": ["tests/components/data/test_masking.py", "-k", "not proportion and not twice"],
     "components/data/personal.py": ["tests/components/data/test_masking.py", "-k", "mark or stays or fifteen"],
-    "components/data/names.py": ["tests/components/data/test_masking.py", "-k", "mark or stays or fifteen"],
+    "components/data/names.py": ["tests/components/data/test_names.py"],
     "components/data/check_digits.py": ["tests/components/data/test_check_digits.py"],
     "components/data/pages.py": ["tests/components/data/test_pages.py", "-k", "not browser"],
     "components/data/harvest.py": ["tests/components/data/test_harvest.py"],

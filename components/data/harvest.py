@@ -84,7 +84,7 @@ def answering(params: HarvestParams, asked: int, candidates: int) -> HarvestPara
 
 def _rank(one: Candidate) -> tuple[bool, ...]:
     """Which of two near-duplicates, or under a cap, comes first."""
-    return (False,) if one.drawn else (True, not one.reviewed, one.source != "corrected", not one.moved)
+    return () if one.drawn else (not one.reviewed, one.source != "corrected", not one.moved)
 
 
 def _of_each_sender(ranked: Sequence[Candidate], most: int) -> list[Candidate]:

@@ -79,6 +79,7 @@ def test_the_sealed_split_gets_as_many_drawn_examples_as_a_gate_asked_for_and_le
     wanted = [answering(params, asked, 1000).splits.sealed / 0.35 for asked in (0, 100, 700, 5000)]
     assert wanted == pytest.approx([0.2 / 0.35, 0.2 / 0.35, 0.7, 0.9])
     assert answering(params, 100, 0).splits.sealed == pytest.approx(0.9 * 0.35)
+    assert answering(params, 1, 1).splits.sealed == pytest.approx(0.9 * 0.35)
     assert answering(params, 700, 1000).splits.test == pytest.approx(0.3 * 0.35)
     raised = answering(params, 700, 1000)
     drawn = [candidate(n, drawn=True) for n in range(400)]
