@@ -43,7 +43,9 @@ GUARDS = {
     "components/data/check_digits.py": ["tests/components/data/test_check_digits.py"],
     "components/data/pages.py": ["tests/components/data/test_pages.py", "-k", "not browser"],
     "components/data/harvest.py": ["tests/components/data/test_harvest.py"],
-    "components/scorers/answers.py": ["tests/components/scorers/test_scorers.py"],
+    "components/scorers/answers.py": [
+        "tests/components/scorers/test_answers.py", "tests/components/scorers/test_scorers.py",
+    ],
     "components/scorers/patterns.py": ["tests/components/scorers/test_patterns.py", "-k", "not schema_cannot"],
     "components/scorers/sql_databases.py": ["tests/components/scorers/test_sql_databases.py"],
     "components/scorers/sql_inside.py": [

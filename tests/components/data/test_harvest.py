@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from components.data.harvest import Candidate, answering, harvest
+from components.data.harvest import Candidate, Harvested, answering, harvest
 from components.params import HarvestParams, SplitShares
 from components.records import Example
 
@@ -130,3 +130,9 @@ def test_of_near_duplicates_the_reviewed_one_stays() -> None:
     said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
     found = harvest([candidate(1, said, reviewed=False), candidate(2, said + "!", source="scored")], [], 0.9, PARAMS)
     assert [one.example.id for one in found] == ["P-2"]
+
+
+def test_nobody_is_a_reviewer_and_nothing_drawn_unless_it_is_said() -> None:
+    one = Candidate(trace_id="1", input={"message": "x"}, answer="{}", source="scored")
+    assert (one.moved, one.sender, one.reviewed, one.drawn) == (False, "", False, False)
+    assert not Harvested(example=known("x"), split="train", source="scored").reviewed
