@@ -146,7 +146,7 @@ def births(text: str) -> list[Span]:
 
 def numbers(text: str) -> list[Span]:
     """The spans of cards, national ids and phone numbers."""
-    text = _NO_NUMBER.sub(lambda found: "\0" * len(found[0]), text)
+    text = _NO_NUMBER.sub(lambda match: "\0" * len(match[0]), text)
     return [span for chain in _CHAIN.finditer(text) for span in _of_chain(text, chain)]
 
 
@@ -198,7 +198,7 @@ def _kind(text: str, start: int, end: int, groups: list[str]) -> str | None:
 def _is_code(before: str) -> bool:
     """Whether the last hint before a number says that it is a code, not a phone number."""
     word = _CODE_WORD.search(before)
-    return word is not None and _PHONE_WORD.search(before, word.end() - len(word[0]) + 1) is None
+    return word is not None and _PHONE_WORD.search(before, word.start()) is None
 
 
 def _is_phone(first: str, digits: str, shape: tuple[int, ...], before: str, international: bool) -> bool:
@@ -206,7 +206,7 @@ def _is_phone(first: str, digits: str, shape: tuple[int, ...], before: str, inte
     if international:
         return _FEWEST <= len(digits) <= _MOST and _begins_with_country(digits)
     if digits.startswith("00"):
-        return len(digits) <= _MOST + 2 and _begins_with_country(digits[2:]) and _valid_abroad(digits[2:])
+        return len(digits) <= _MOST + 2 and _valid_abroad(digits[2:])
     called = _PHONE_WORD.search(before) is not None
     if called and len(digits) <= 13 and not re.fullmatch(r"(?:19|20)\d{6}", digits):
         return True
