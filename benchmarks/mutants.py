@@ -41,7 +41,7 @@ GUARDS = {
     "components/data/personal.py": ["tests/components/data/test_personal.py"],
     "components/data/names.py": ["tests/components/data/test_names.py"],
     "components/data/check_digits.py": ["tests/components/data/test_check_digits.py"],
-    "components/data/pages.py": ["tests/components/data/test_pages.py", "-k", "not browser"],
+    "components/data/pages.py": ["tests/components/data/test_pages.py", "-k", "not browser and not data_docs"],
     "components/data/harvest.py": ["tests/components/data/test_harvest.py"],
     "components/scorers/answers.py": [
         "tests/components/scorers/test_answers.py", "tests/components/scorers/test_scorers.py",

@@ -11,7 +11,7 @@ from typing import Any
 
 # Characters with a meaning in HTML or templates → their wide forms, which have none. The page shows these as the usual
 # ones, even if they were in the data.
-_SHIELD = dict(zip(map(ord, "&<>\"'`$"), map(ord, "﹠﹤﹥＂＇｀﹩"), strict=True))
+_SHIELD = str.maketrans("&<>\"'`$", "﹠﹤﹥＂＇｀﹩")
 _ESCAPED = {wide: f"&#{letter};" for letter, wide in _SHIELD.items()}
 _TAGS = {
     "a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "nav", "ol",
