@@ -46,15 +46,15 @@ GUARDS = {
     "components/scorers/answers.py": [
         "tests/components/scorers/test_answers.py", "tests/components/scorers/test_scorers.py",
     ],
-    "components/scorers/patterns.py": ["tests/components/scorers/test_patterns.py", "-k", "not schema_cannot"],
+    "components/scorers/patterns.py": ["tests/components/scorers/test_patterns.py"],
     "components/scorers/sql_databases.py": ["tests/components/scorers/test_sql_databases.py"],
     "components/scorers/sql_inside.py": [
         "tests/components/scorers/test_sql_databases.py", "tests/components/scorers/test_sql_execution.py",
     ],
     "components/scorers/sandbox/inside.py": ["tests/components/scorers/sandbox"],
-    "components/scorers/sandbox/isolation.py": ["tests/components/scorers/sandbox"],
+    "components/scorers/sandbox/isolation.py": ["tests/components/scorers/sandbox/test_isolation.py"],
     "components/scorers/sandbox/pool.py": ["tests/components/scorers/sandbox/test_sandbox.py"],
-    "components/scorers/sandbox/programs.py": ["tests/components/scorers/sandbox/test_sandbox.py"],
+    "components/scorers/sandbox/programs.py": ["tests/components/scorers/sandbox/test_programs.py"],
     "components/scorers/sandbox/system_calls.py": ["tests/components/scorers/sandbox"],
     "components/scorers/sandbox/worker.py": ["tests/components/scorers/sandbox/test_sandbox.py"],
     "components/evaluation/gate.py": [

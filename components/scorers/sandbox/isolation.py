@@ -71,4 +71,4 @@ def _readable() -> list[str]:
     """The folders that a program may read: the system's libraries and the interpreter's."""
     candidates = ["/usr", "/lib", "/lib64", "/bin", "/sbin", sys.base_prefix]
     folders = [path for path in candidates if Path(path).is_dir() and path != "/"]
-    return [path for path in folders if path == "/usr" or not path.startswith("/usr/")]
+    return [path for path in folders if not path.startswith("/usr/")]

@@ -1,6 +1,7 @@
 """A workload's own patterns: what they match is what Python's `re` says, and none of them can hang a scorer."""
 
 import re
+import threading
 import time
 from typing import Any
 
@@ -36,6 +37,19 @@ def test_a_match_ends_in_time(method: str) -> None:
     with pytest.raises(TooSlow):
         getattr(Pattern(ENDLESS), method)(TEXT)
     assert soon(started)
+
+
+def test_other_threads_run_while_a_pattern_is_matched() -> None:
+    def turns() -> int:
+        matching = threading.Thread(target=pytest.raises, args=(TooSlow, Pattern(ENDLESS).search, TEXT))
+        matching.start()
+        count = 0
+        while matching.is_alive():
+            time.sleep(0.01)
+            count += 1
+        return count
+
+    assert any(turns() > 5 for _ in range(5))  # a busy machine may give this thread too few
 
 
 def test_a_rule_whose_pattern_takes_too_long_is_broken() -> None:
