@@ -17,7 +17,6 @@ from components.errors import ScorerError
 from components.params.sandbox import SandboxParams
 from components.scorers.sandbox import Answer, Call, Execution, Program, Sandbox
 from components.scorers.sandbox.isolation import ENVIRONMENT
-from components.scorers.sandbox.system_calls import system_call_filter
 
 SLEEP = "import time\ndef f(n):\n    time.sleep(n)\n    return n\n"
 
@@ -239,9 +238,3 @@ def test_a_wall_that_does_not_stand_is_the_sandboxs_failure(tmp_path: Path, monk
         (found,) = refusing.run_many([program(SLEEP, 0)])
     assert isinstance(found, ScorerError)
     assert "bubblewrap did not start: No permissions to create a new namespace" in str(found)
-
-
-def test_a_machine_whose_system_calls_are_unknown_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    with pytest.raises(ScorerError, match="expected a sandbox on x86_64 or aarch64, found riscv64"):
-        system_call_filter()
