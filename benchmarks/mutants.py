@@ -51,12 +51,12 @@ GUARDS = {
     "components/scorers/sql_inside.py": [
         "tests/components/scorers/test_sql_databases.py", "tests/components/scorers/test_sql_execution.py",
     ],
-    "components/scorers/sandbox/inside.py": ["tests/components/scorers/sandbox"],
+    "components/scorers/sandbox/inside.py": ["tests/components/scorers/sandbox/test_inside.py"],
     "components/scorers/sandbox/isolation.py": ["tests/components/scorers/sandbox/test_isolation.py"],
     "components/scorers/sandbox/pool.py": ["tests/components/scorers/sandbox/test_sandbox.py"],
     "components/scorers/sandbox/programs.py": ["tests/components/scorers/sandbox/test_programs.py"],
     "components/scorers/sandbox/system_calls.py": ["tests/components/scorers/sandbox/test_system_calls.py"],
-    "components/scorers/sandbox/worker.py": ["tests/components/scorers/sandbox/test_sandbox.py"],
+    "components/scorers/sandbox/worker.py": ["tests/components/scorers/sandbox/test_worker.py"],
     "components/evaluation/gate.py": [
         "tests/components/evaluation/test_gate.py", "tests/components/evaluation/test_compare_and_gate.py",
     ],

@@ -69,7 +69,7 @@ class Worker:
             # A broken pipe means that the process ended before it had read its whole task; the worker reports how.
             with suppress(BrokenPipeError), to_task:
                 to_task.write(program.model_dump_json().encode())
-            written = self._read(answered)
+            written = output(answered, self._control, self._params.answer_kb * 1024, self._deadline)
         end = End.model_validate_json(self._read_line())
         if end.broken is not None:
             raise ScorerError(f"expected a fresh process for a program, found {end.broken}")
@@ -88,24 +88,6 @@ class Worker:
             socket.send_fds(self._control, [b"."], [task, answers])
         except OSError as error:
             raise WorkerLost from error
-
-    def _read(self, answered: FileIO) -> bytes:
-        """The program's output until it ended, at most one byte more than allowed."""
-        most = self._params.answer_kb * 1024
-        written = bytearray()
-        poll = select.poll()
-        for file in (answered, self._control):
-            poll.register(file, select.POLLIN)
-        while len(written) <= most:
-            ready = dict(poll.poll(max(self._deadline - time.monotonic(), 0) * 1000))
-            if answered.fileno() in ready:
-                piece = answered.read(most + 1 - len(written))
-                if not piece:
-                    break
-                written += piece
-            else:  # it ended, or the time is up, and the pipe is empty
-                break
-        return bytes(written)
 
     def _read_line(self) -> bytes:
         """A line from the worker.
@@ -131,6 +113,23 @@ class Worker:
         _, output = self._process.communicate()
         self._control.close()
         return " ".join(output.decode(errors="replace").split())[-200:] or "no output"
+
+
+def output(answered: FileIO, control: socket.socket, most: int, deadline: float) -> bytes:
+    """A program's output until it ended, as `control` tells, or the deadline; at most one byte more than allowed."""
+    written = bytearray()
+    poll = select.poll()
+    for file in (answered, control):
+        poll.register(file, select.POLLIN)
+    while len(written) <= most:
+        ready = dict(poll.poll(max(deadline - time.monotonic(), 0) * 1000))
+        if answered.fileno() not in ready:  # it ended, or the time is up, and the pipe is empty
+            break
+        piece = answered.read(most + 1 - len(written))
+        if not piece:
+            break
+        written += piece
+    return bytes(written)
 
 
 def _pipe(stack: ExitStack) -> tuple[FileIO, BufferedWriter]:

@@ -133,6 +133,6 @@ def test_of_near_duplicates_the_reviewed_one_stays() -> None:
 
 
 def test_nobody_is_a_reviewer_and_nothing_drawn_unless_it_is_said() -> None:
-    one = Candidate(trace_id="1", input={"message": "x"}, answer="{}", source="scored")
-    assert (one.moved, one.sender, one.reviewed, one.drawn) == (False, "", False, False)
+    plain = Candidate(trace_id="1", input={"message": "x"}, answer="{}", source="scored")
+    assert (plain.moved, plain.sender, plain.reviewed, plain.drawn) == (False, "", False, False)
     assert not Harvested(example=known("x"), split="train", source="scored").reviewed

@@ -109,8 +109,8 @@ def test_markup_that_was_not_shielded_is_filtered_by_what_is_allowed(hostile: st
 def test_what_a_page_needs_is_left_on_it_and_links_lead_within_it() -> None:
     kept = [("class", "btn"), ("href", "#there"), ("id", "here"), ("role", "button")]
     link = " ".join(f'{name}="{value}"' for name, value in kept)
-    found = Markup(page(f'<a {link}>x</a><a class="b" href="there.html">y</a>').split("<body>")[1])
-    assert sorted(found.attributes) == sorted([*kept, ("class", "b")])
+    left = Markup(page(f'<a {link}>x</a><a class="b" href="there.html">y</a>').split("<body>")[1])
+    assert sorted(left.attributes) == sorted([*kept, ("class", "b")])
 
 
 def test_a_shielded_value_says_the_same_and_reaches_into_lists_and_names() -> None:

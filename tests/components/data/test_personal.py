@@ -42,7 +42,7 @@ def test_a_national_id_is_one_by_its_groups_and_check_digits(number: str) -> Non
     assert personal(f"mine: {number}.") == [("id", number)]
 
 
-@pytest.mark.parametrize("number", ["000-09-9999", *(f"{one[:-1]}{(int(one[-1]) + 1) % 10}" for one in IDS[1:])])
+@pytest.mark.parametrize("number", ["000-09-9999", *(f"{right[:-1]}{(int(right[-1]) + 1) % 10}" for right in IDS[1:])])
 def test_with_another_digit_it_is_none(number: str) -> None:
     assert personal(f"mine: {number}.") == []
 

@@ -39,27 +39,27 @@ def test_a_program_answers_its_calls_in_order() -> None:
 
 @pytest.mark.parametrize(("lines", "calls"), [(0, 1), (1, 2), (2, 1), (3, 2)])
 def test_another_number_of_answers_is_a_failure(lines: int, calls: int) -> None:
-    found = read(*[answer(0)] * lines, calls=calls, end=End(cpu_seconds=0.5))
-    assert found == Execution(failure=f"gave {lines} answers to {calls} calls", cpu_seconds=0.5)
+    execution = read(*[answer(0)] * lines, calls=calls, end=End(cpu_seconds=0.5))
+    assert execution == Execution(failure=f"gave {lines} answers to {calls} calls", cpu_seconds=0.5)
 
 
 @pytest.mark.parametrize(
     "line", [b"no JSON", b'{"value": 1', b'{"result": 1}', b"[]", b"5", b'{"raised": 5}', b"\xff", b"[" * 2000]
 )
 def test_other_lines_are_no_answers(line: bytes) -> None:
-    found = read(line, end=End(cpu_seconds=0.5))
-    assert found.failure is not None
-    assert found.failure.startswith("wrote what is no answer: ")
-    assert len(found.failure) <= len("wrote what is no answer: ") + 100
-    assert (found.answers, found.cpu_seconds) == ((), 0.5)
+    execution = read(line, end=End(cpu_seconds=0.5))
+    assert execution.failure is not None
+    assert execution.failure.startswith("wrote what is no answer: ")
+    assert len(execution.failure) <= len("wrote what is no answer: ") + 100
+    assert (execution.answers, execution.cpu_seconds) == ((), 0.5)
 
 
 def test_an_answer_has_up_to_a_hundred_levels() -> None:
     # The innermost value is on the level after those of the containers.
     assert read(answer(nested(99))).answers == (Answer(value=nested(99)),)
     for deep in (nested(100), nested(101), [1, nested(99)]):
-        found = read(answer(1), answer(deep), calls=2, end=End(cpu_seconds=0.5))
-        assert found == Execution(failure="returned more than 100 levels of nesting", cpu_seconds=0.5)
+        execution = read(answer(1), answer(deep), calls=2, end=End(cpu_seconds=0.5))
+        assert execution == Execution(failure="returned more than 100 levels of nesting", cpu_seconds=0.5)
 
 
 def test_an_answer_has_a_largest_size() -> None:
@@ -92,5 +92,5 @@ def test_the_end_says_what_failed_whatever_was_written(end: End, failure: str) -
 
 
 def test_a_reason_is_printable_and_short() -> None:
-    found = read(json.dumps({"reason": "\x1b[2Jé\n" + "x" * 500}).encode())
-    assert found.answers == (Answer(reason="�[2Jé�" + "x" * 194),)
+    execution = read(json.dumps({"reason": "\x1b[2Jé\n" + "x" * 500}).encode())
+    assert execution.answers == (Answer(reason="�[2Jé�" + "x" * 194),)

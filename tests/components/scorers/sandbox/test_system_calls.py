@@ -57,8 +57,8 @@ def test_listed_calls_are_refused_and_all_others_allowed(
     steps = system_call_filter()
     refused = {int(numbers[column]) for numbers in NUMBERS.values() if numbers[column] != "-"}
     verdicts = {number: verdict(steps, number, architecture) for number in range(424)}
-    assert {number for number, one in verdicts.items() if one == NO_PERMISSION} == refused | {clone}
-    assert {number for number, one in verdicts.items() if one == ALLOWED} == set(range(424)) - refused - {clone}
+    assert {number for number, answer in verdicts.items() if answer == NO_PERMISSION} == refused | {clone}
+    assert {number for number, answer in verdicts.items() if answer == ALLOWED} == set(range(424)) - refused - {clone}
 
 
 @pytest.mark.parametrize(("machine", "column", "architecture", "clone"), MACHINES)
@@ -70,7 +70,7 @@ def test_threads_are_allowed_and_processes_new_calls_and_other_machines_are_not(
     assert verdict(steps, clone, architecture, THREAD) == ALLOWED
     assert verdict(steps, clone, architecture, PROCESS) == NO_PERMISSION
     assert {verdict(steps, number, architecture, THREAD) for number in (424, 435, 0xFFFFFFFF)} == {NO_SUCH_CALL}
-    others = {0, architecture - 1, architecture + 1, 0x40000003, *(one[2] for one in MACHINES)} - {architecture}
+    others = {0, architecture - 1, architecture + 1, 0x40000003, *(machine[2] for machine in MACHINES)} - {architecture}
     assert {verdict(steps, number, other) for other in others for number in (0, 1, 63)} == {KILLED}
 
 
@@ -80,7 +80,9 @@ def test_the_numbers_are_those_of_the_kernels_headers(column: int) -> None:
         pytest.skip("the kernel's headers are not installed")
     defined = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", HEADERS[column].read_text(encoding="utf-8"))
     first = dict(reversed(defined))
-    assert {name: first.get(name, "-") for name in NUMBERS} == {name: one[column] for name, one in NUMBERS.items()}
+    assert {name: first.get(name, "-") for name in NUMBERS} == {
+        name: numbers[column] for name, numbers in NUMBERS.items()
+    }
 
 
 def test_a_machine_whose_system_calls_are_unknown_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
