@@ -49,7 +49,7 @@ GUARDS = {
     "components/scorers/patterns.py": ["tests/components/scorers/test_patterns.py"],
     "components/scorers/sql_databases.py": ["tests/components/scorers/test_sql_databases.py"],
     "components/scorers/sql_inside.py": [
-        "tests/components/scorers/test_sql_databases.py", "tests/components/scorers/test_sql_execution.py",
+        "tests/components/scorers/test_sql_inside.py", "tests/components/scorers/test_sql_databases.py",
     ],
     "components/scorers/sandbox/inside.py": ["tests/components/scorers/sandbox/test_inside.py"],
     "components/scorers/sandbox/isolation.py": ["tests/components/scorers/sandbox/test_isolation.py"],

@@ -72,7 +72,11 @@ class Databases:
             yield rows
 
     def _answer(self, query: str) -> list[list[Row] | str]:
-        if len(query.encode("utf-8", "replace")) > LONGEST_QUERY:
+        try:
+            size = len(query.encode())
+        except UnicodeEncodeError:
+            return ["a query with half of a character"]
+        if size > LONGEST_QUERY:
             return [f"a query of more than {LONGEST_QUERY:,} bytes"]
         process = self._ready()
         seconds = len(self._sources) * (self._params.time_limit_s + LATER) + GRACE_SECONDS

@@ -137,7 +137,7 @@ class Sqlite:
         try:
             cursor = self._connection.execute(query)
             rows_found = fetched(cursor, max_rows)
-        except (sqlite3.Error, sqlite3.Warning, ValueError, UnicodeError) as error:
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
             late = isinstance(error, sqlite3.OperationalError) and str(error) == "interrupted"
             raise Refused(timeout_message(time_limit_s) if late else str(error)) from error
         if cursor.description is None:
@@ -189,7 +189,7 @@ class Duck:
             return [tuple(map(_plain, row)) for row in rows_found]
         except duckdb.InterruptException:
             raise Refused(timeout_message(time_limit_s)) from None
-        except (duckdb.Error, RuntimeError, ValueError) as error:
+        except (duckdb.Error, RuntimeError, OverflowError) as error:  # the last for an interval that Python cannot hold
             raise Refused(str(error).splitlines()[0]) from error
         finally:
             watch.cancel()
@@ -243,7 +243,7 @@ def write(pipe: Any, message: object) -> None:
 
 def _plain(cell: Any) -> Any:
     """A cell; arrays, structures and other complex values as text."""
-    zoned = isinstance(cell, datetime) and cell.tzinfo is not None
+    zoned = isinstance(cell, datetime | dt_time) and cell.tzinfo is not None
     return str(cell) if type(cell) not in CELLS or zoned else cell
 
 

@@ -18,8 +18,9 @@ from typing import Any, Literal
 import psutil
 import pytest
 
-from components.errors import ConfigError
+from components.errors import ConfigError, ScorerError
 from components.params import SqlExecutionParams
+from components.scorers import sql_databases
 from components.scorers.sql_databases import Databases, Lost, Process, QueryFailed
 from components.scorers.sql_inside import FUNCTIONS, LARGEST_RESULT, LONGEST_QUERY, LONGEST_VALUE, may_only_read
 
@@ -205,6 +206,9 @@ def test_rows_characters_and_queries_have_limits(dialect: Dialect) -> None:
     padded = "SELECT 1".ljust(LONGEST_QUERY)
     assert next(databases.rows(padded)) == [(1,)]
     assert reason(databases, f"{padded} ") == f"a query of more than {LONGEST_QUERY:,} bytes"
+    assert next(databases.rows(f"SELECT '{'é' * 9_000}'")) == [("é" * 9_000,)]
+    assert reason(databases, f"SELECT '{'é' * 10_000}'") == f"a query of more than {LONGEST_QUERY:,} bytes"
+    assert reason(databases, "SELECT '\ud800'") == "a query with half of a character"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -240,15 +244,21 @@ def test_values_of_every_kind_come_through(duckdb: Databases) -> None:
     assert row[5:12] == (True, 2.5, "é", b"x", 2**127 - 1, "[1, 2]", "{'a': 1}")
     assert row[12].startswith("2020-01-02")
     assert len(next(duckdb.rows("SELECT uuid(), TIME '10:00'"))[0]) == 2
+    assert next(duckdb.rows("SELECT TIMETZ '10:00:00+02:30'")) == [("10:00:00+02:30",)]
+
+
+def running(code: str) -> Process:
+    """A process with other code."""
+    process = Process()
+    process.end()
+    run = [sys.executable, "-c", f"import sys, time\n{code}"]
+    process._process = subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return process
 
 
 def speaking(message: bytes) -> Process:
     """A process that answers with these bytes, whatever it is asked."""
-    process = Process()
-    process.end()
-    code = f"import sys; sys.stdin.buffer.read(1); sys.stdout.buffer.write({message!r}); sys.stdout.flush()"
-    process._process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    return process
+    return running(f"sys.stdin.buffer.read(1); sys.stdout.buffer.write({message!r}); sys.stdout.flush()")
 
 
 class Call:
@@ -261,9 +271,12 @@ class Call:
         return self.call
 
 
-def framed(message: object) -> bytes:
-    content = pickle.dumps(message)
+def sized(content: bytes) -> bytes:
     return len(content).to_bytes(4, "big") + content
+
+
+def framed(message: object) -> bytes:
+    return sized(pickle.dumps(message))
 
 
 @pytest.mark.parametrize(
@@ -273,6 +286,10 @@ def framed(message: object) -> bytes:
         (b"\xff\xff\xff\xff", "4,294,967,295 bytes"),
         (b"\0\0\0\x09short", "ended"),
         (b"\0\0\0\x04abcd", "what is no row"),
+        (b"\0\0\0\0", "what is no row"),  # nothing to unpickle
+        (sized(b"\x80\x04cuuid\nUUID\n)\x81}b."), "what is no row"),  # a UUID without a number
+        (sized(b"\x80\x04cdecimal\nDecimal\n)\x81}\x8c\x01xK\x01sb."), "what is no row"),  # a number with an attribute
+        (framed(Call(date, "x")), "what is no row"),
         (framed(Call(os.remove, "/nowhere")), "what is no row"),
         (framed(Call(eval, "1")), "what is no row"),
         (framed(Call(Decimal, "x")), "what is no row"),
@@ -293,6 +310,69 @@ def test_what_a_process_says_is_not_believed(message: bytes, found: str) -> None
     databases._idle.append(speaking(message))
     assert found in reason(databases, "SELECT 1")
     assert list(databases.rows("SELECT 1")) == [[(1,)], [(1,)]]
+
+
+def test_a_message_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = pickle.dumps([[(1,)], []])
+    for most, read in ((len(content), True), (len(content) - 1, False)):
+        monkeypatch.setattr(sql_databases, "LARGEST_MESSAGE", most)
+        process = speaking(sized(content))
+        if read:
+            assert process.ask("SELECT 1", 20.0) == [[(1,)], []]
+        else:
+            with pytest.raises(Lost, match=f"answered with {len(content)} bytes"):
+                process.ask("SELECT 1", 20.0)
+        process.end()
+
+
+def test_an_answer_that_comes_late_and_in_pieces_is_waited_for() -> None:
+    before, after = framed([[("x" * 300_000,)]]).split(b"x" * 300_000)
+    process = running(
+        f"parts = [{before[:2]!r}, {before[2:]!r}, b'x' * 300_000, {after!r}]\nsys.stdin.buffer.read(1)\n"
+        "for part in parts:\n    time.sleep(0.4)\n    sys.stdout.buffer.write(part)\n    sys.stdout.flush()"
+    )
+    assert process.ask("SELECT 1", 20.0) == [[("x" * 300_000,)]]
+    process.end()
+
+
+def test_a_query_is_waited_for_as_long_as_all_databases_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    databases, waited = opened("sqlite", time_limit_s=3.0), list[float]()
+    ask = Process.ask
+
+    def noting(process: Process, message: object, seconds: float) -> Any:
+        waited.append(seconds)
+        return ask(process, message, seconds)
+
+    monkeypatch.setattr(Process, "ask", noting)
+    assert list(databases.rows("SELECT 1")) == [[(1,)], [(1,)]]
+    assert waited == [2 * (3.0 + 0.25) + 5.0]  # two databases, each with the time at which it is killed; the grace
+
+
+@pytest.mark.parametrize(("dialect", "space"), [("sqlite", 1 << 30), ("duckdb", 3 << 30)])
+def test_a_process_has_limits_before_it_opens_anything(dialect: Dialect, space: int) -> None:
+    databases = opened(dialect)
+    process = psutil.Process(databases._idle[0]._process.pid)
+    assert process.rlimit(psutil.RLIMIT_AS) == (space, space)
+    assert process.rlimit(psutil.RLIMIT_CORE) == process.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
+    assert process.environ() == {"PATH": "/usr/bin:/bin", "PYTHONUTF8": "1"}
+
+
+def test_a_process_that_does_not_start_is_the_scorers_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    with pytest.raises(ScorerError, match="expected a process for sqlite, found its process ended"):
+        opened("sqlite")
+
+
+def test_databases_that_a_name_does_not_give_are_refused() -> None:
+    for name, why in (
+        ("no_such:name", "no_such"),
+        (f"{__name__}:nothing", "nothing"),
+        (f"{__name__}:reason", "missing"),
+    ):
+        with pytest.raises(ConfigError, match=rf"expected a function without arguments .*{why}"):
+            Databases(SqlExecutionParams(databases=name))
+    with pytest.raises(ConfigError, match="expected at least one, found none"):
+        Databases(SqlExecutionParams(databases="builtins:list"))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
