@@ -172,7 +172,7 @@ def tried(drawn: list[Mutant], tests: list[str], workers: int, seconds: float) -
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         free: queue.Queue[Tree] = queue.Queue()
         for number in range(min(workers, len(drawn))):
-            free.put(stack.enter_context(tree(Path(folder) / str(number))))
+            free.put(stack.enter_context(tree(Path(folder) / str(number), drawn[0].module, tests)))
         first, started = free.get(), time.monotonic()
         if not first.passes(tests, 10 * seconds):
             sys.exit(f"expected {' '.join(tests)} to pass without a mutant, found that they do not")
@@ -207,12 +207,13 @@ class Tree:
 
 
 @contextmanager
-def tree(folder: Path) -> Generator[Tree]:
-    """A copy with libraries imported and modules compiled, except the mutated one."""
+def tree(folder: Path, module: str, tests: list[str]) -> Generator[Tree]:
+    """A copy with all code compiled, and what does not depend on the module imported."""
     copied(folder)
-    # Compiled code is checked by the source's hash, because a change may have the same second and size.
-    compileall.compile_dir(folder, quiet=2, workers=1, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
-    run = [sys.executable, "-B", "-m", "benchmarks.warm_tests"]
+    compileall.compile_dir(folder, quiet=2)
+    # The module's compiled code is checked by the source's hash, because a change may have the same second and size.
+    py_compile.compile(str(folder / module), invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    run = [sys.executable, "-B", "-m", "benchmarks.warm_tests", module, *tests]
     environment = os.environ | {
         "PYTHONPATH": str(folder), "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / ".hypothesis"),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # some plugins take seconds to import, and no test here needs them
@@ -223,9 +224,9 @@ def tree(folder: Path) -> Generator[Tree]:
 
 
 def copied(folder: Path) -> None:
-    """Copy the parts of the project that tests may read."""
+    """Copy the parts of the project that tests may read, with what is compiled of them already."""
     for name in ("components", "flows", "monitoring", "benchmarks", "tests", "params", "models", "infra"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name)
     (folder / ".dvc").mkdir()
     for name in (
         "pyproject.toml", "dvc.yaml", "dvc.lock", "requirements.lock", "requirements-cuda.lock", ".dvcignore",

@@ -61,7 +61,8 @@ def test_what_is_no_reading_query_is_refused_in_one_line(database: Any, query: s
 
 
 def test_what_an_engine_takes_and_python_does_not_is_refused() -> None:
-    assert refusal(Sqlite(("script", SCRIPT)), "SELECT 1\0") == "embedded null character"
+    for query, reason in (("SELECT 1\0", "null character"), ("SELECT '\ud800'", "surrogates")):
+        assert reason in refusal(Sqlite(("script", SCRIPT)), query)
     assert "too large" in refusal(Duck(("script", SCRIPT)), "SELECT INTERVAL 100000000 YEAR")
 
 
