@@ -37,6 +37,12 @@ MASKED = [
     ("Dear Mr Smith,\nmy name is Zoë O'Neill.", "Dear <name>,\nmy name is <name>."),
     ("Name: John Q. Public", "Name: <name>"),
     ("tel. 0171 2345678 <email>", "tel. <phone> <email>"),
+    (
+        "jo@example.com or 0171 2345678, born 4.7.1991, 12345678Z, IBAN DE89370400440532013000\nThanks,\nAnna",
+        "<email> or <phone>, born <birth>, <id>, IBAN <iban>\nThanks,\n<name>",
+    ),
+    ("ﬁne: jo@example.com\u200b!", "ﬁne: <email>\u200b!"),  # a letter that reads as two, and one that is not seen
+    ("\u200bjo@example.com\ufb01 ﬁ 0171 2345678", "\u200b<email> ﬁ <phone>"),
 ]  # fmt: skip
 KEPT = [
     "Order AB-12345 for 1,299.00 euros on 2026-11-23.",
@@ -63,6 +69,35 @@ def test_what_is_personal_becomes_a_mark(text: str, masked: str) -> None:
 @pytest.mark.parametrize("text", KEPT)
 def test_what_retraining_needs_stays(text: str) -> None:
     assert mask(text) == text
+
+
+@pytest.mark.parametrize("code", [0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, 0x2066, 0x2069, 0xFEFF])
+def test_characters_that_are_not_seen_hide_nothing(code: int) -> None:
+    assert mask(f"Ring 01{chr(code)}71 234{chr(code)}5678!") == "Ring <phone>!"
+
+
+@pytest.mark.parametrize("code", [0x09, 0xA0, 0x200A, 0x2029, 0x202F, 0x205F, 0x3000])
+def test_characters_between_words_keep_them_apart(code: int) -> None:
+    assert mask(f"tel{chr(code)}1234567 é") == f"tel{chr(code)}<phone> é"
+
+
+@pytest.mark.parametrize("code", [0x2010, 0x2015, 0x30FC, 0xFF0D])
+def test_characters_that_look_like_dashes_are_dashes(code: int) -> None:
+    assert mask(f"0171{chr(code)}2345678 or 12345678{chr(code)}Z") == "<phone> or <id>"
+
+
+CARD, MAIL = "4111 1111 1111 1111", "joanna.doe@example.com"
+
+
+@pytest.mark.parametrize(("long", "mark"), [(CARD, "<card>"), (MAIL, "<email>")])
+def test_a_mark_brings_a_word_nearer_to_the_number_after_it(long: str, mark: str) -> None:
+    filler = "x" * (58 - len(long))
+    assert mask(f"tel {filler} {long} 1234567") == f"tel {filler} {mark} <phone>"
+
+
+def test_a_fourth_look_still_finds_a_number() -> None:
+    between = f" {'x' * 48} "  # so that each number stands near the mark of the one before it alone
+    assert mask(f"tel {between.join(['1234567'] * 4)}") == f"tel {between.join(['<phone>'] * 4)}"
 
 
 @pytest.mark.parametrize("name", ["development", "held_out"])
@@ -118,6 +153,8 @@ def test_strings_of_an_answer_are_masked_as_they_read_and_numbers_stay() -> None
     assert mask(text) == '{ "note": "Kind regards,\\n<name>", "at": "<email>" , "code": 4111111111111111}'
     kept = '{"a" : "caf\\u00e9", "b":1e2}'
     assert mask(kept) == kept
+    escaped = '{"a": "caf\\u00E9 a\\/b", "b": "\\ud83d\\ude00"}'
+    assert mask(escaped) == escaped
     assert mask('[{"say": "\\"0171 2345678\\""}]') == '[{"say": "\\"<phone>\\""}]'
     assert mask('{"broken": "0171 2345678"') == '{"broken": "<phone>"'
 
