@@ -55,7 +55,7 @@ GUARDS = {
     ],
     "components/scorers/sandbox/inside.py": ["tests/components/scorers/sandbox/test_inside.py"],
     "components/scorers/sandbox/isolation.py": ["tests/components/scorers/sandbox/test_isolation.py"],
-    "components/scorers/sandbox/pool.py": ["tests/components/scorers/sandbox/test_sandbox.py"],
+    "components/scorers/sandbox/pool.py": ["tests/components/scorers/sandbox/test_pool.py"],
     "components/scorers/sandbox/programs.py": ["tests/components/scorers/sandbox/test_programs.py"],
     "components/scorers/sandbox/system_calls.py": ["tests/components/scorers/sandbox/test_system_calls.py"],
     "components/scorers/sandbox/worker.py": ["tests/components/scorers/sandbox/test_worker.py"],
