@@ -46,6 +46,26 @@ def test_a_minutes_worth_of_requests_is_there_at_once_and_comes_back_evenly() ->
     assert Limit(None).wait_s("a") == 0
 
 
+def test_the_seconds_that_a_caller_is_told_to_wait_are_neither_too_many_nor_too_few() -> None:
+    limit = Limit(7)
+    assert [limit.wait_s("a", 0.0) for _ in range(7)] == [0.0] * 7
+    told = limit.wait_s("a", 0.0)
+    assert told == pytest.approx(60 / 7)
+    assert limit.wait_s("a", told - 0.1) == pytest.approx(0.1)
+    assert limit.wait_s("a", told + 0.1) == 0
+
+
+def test_less_than_one_request_a_minute_is_one_every_few_minutes() -> None:
+    limit = Limit(0.5)
+    assert [limit.wait_s("a", now) for now in (0.0, 0.0, 60.0, 120.0, 120.0)] == [0, 120, 60, 0, 120]
+
+
+def test_without_a_moment_the_machines_own_clock_counts() -> None:
+    limit = Limit(1)
+    assert limit.wait_s("a") == 0
+    assert 0 < limit.wait_s("a") <= 60
+
+
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=60), st.integers(1, 20))
 def test_no_minute_has_more_than_twice_the_limit(gaps: list[float], per_minute: int) -> None:
     limit, now, taken = Limit(per_minute), 0.0, list[float]()
