@@ -117,8 +117,14 @@ def test_it_is_locked_until_it_is_closed(path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_what_cannot_be_locked_is_not_left_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fcntl, "flock", broken)
+@pytest.mark.parametrize("removed", [False, True])
+def test_what_cannot_be_locked_is_not_left_behind(path: Path, monkeypatch: pytest.MonkeyPatch, removed: bool) -> None:
+    def refused(*_: object) -> None:
+        if removed:  # by somebody else, meanwhile
+            path.unlink()
+        broken()
+
+    monkeypatch.setattr(fcntl, "flock", refused)
     with pytest.raises(OSError, match="Input/output error"):
         Segment(path)
     assert not path.exists()
