@@ -28,6 +28,7 @@ def test_hashes_are_read_from_the_environment_and_a_file_with_names(tmp_path: Pa
     ("environment", "told"),
     [
         ({"GRADUS_API_KEYS": "gradus-secret"}, "expected SHA-256 hashes of keys, found something else"),
+        *(({"GRADUS_API_KEYS": digits}, "expected SHA-256 hashes") for digits in ("a" * 63, "a" * 65, "g" * 64)),
         ({"GRADUS_API_KEYS_FILE": "nowhere"}, "expected a file of key hashes, found none at nowhere"),
     ],
 )
