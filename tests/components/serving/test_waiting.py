@@ -111,6 +111,9 @@ def test_all_who_wait_are_drained_and_nobody_is_left() -> None:
     assert (len(waiting), waiting.drain()) == (0, [])
 
 
+PATIENCE_S = 30.0  # with a thread that does nothing any more; a busy machine needs less
+
+
 class Taking:
     """A thread that takes a batch, and says each time before it waits for somebody."""
 
@@ -130,11 +133,11 @@ class Taking:
 
     def waits(self) -> bool:
         """Whether it comes to wait once more."""
-        return self._waits.acquire(timeout=10)
+        return self._waits.acquire(timeout=PATIENCE_S)
 
     def batch(self) -> list[str]:
         """What it took."""
-        self._thread.join(10)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
         return names(self._batch)
 
