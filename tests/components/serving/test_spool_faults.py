@@ -177,9 +177,13 @@ def test_a_full_disk_refuses_records_and_joins_none_to_half_of_another(
     assert bool(spool.corrupt) == set_aside
 
 
-def test_where_writing_failed_all_is_well_again_only_when_a_page_can_be_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [[], ["a"]])
+def test_where_writing_failed_all_is_well_again_only_when_a_page_can_be_written(
+    tmp_path: Path, before: list[str]
+) -> None:
     spool, kept = Spool(tmp_path), Kept()
-    spool.append(feedback("a"))
+    for name in before:
+        spool.append(feedback(name))
     with files_of_at_most(0):
         with pytest.raises(OSError, match="File too large"):
             spool.append(feedback("lost, and its caller knows"))
@@ -188,8 +192,8 @@ def test_where_writing_failed_all_is_well_again_only_when_a_page_can_be_written(
                 spool.drain(kept)
             assert "File too large" in spool.health()
         assert len(list(tmp_path.iterdir())) == 1  # what was tried out is gone
-    assert spool.drain(kept) == 1
-    assert (kept.ids, spool.health()) == (["a"], "")
+    assert spool.drain(kept) == len(before)
+    assert (kept.ids, spool.health()) == (before, "")
 
 
 def test_nobody_else_may_read_a_segment(tmp_path: Path) -> None:
