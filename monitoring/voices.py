@@ -8,7 +8,7 @@ reviewers' do, neither counts, and the answer waits for a reviewer.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from components.records import Feedback, Trace
 from components.scorers.answers import NotAnAnswer, decoded
@@ -18,9 +18,9 @@ from components.scorers.answers import NotAnAnswer, decoded
 class Voices:
     """What counts, by trace; what contradicts itself, by trace; and how many words were not their sender's to say."""
 
-    counts: Mapping[str, Feedback] = field(default_factory=dict[str, Feedback])
-    conflicts: Mapping[str, Sequence[Feedback]] = field(default_factory=dict[str, Sequence[Feedback]])
-    refused: int = 0
+    counts: Mapping[str, Feedback]
+    conflicts: Mapping[str, Sequence[Feedback]]
+    refused: int
 
 
 def voices(told: Iterable[Feedback], traces: Iterable[Trace]) -> Voices:

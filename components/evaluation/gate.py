@@ -214,8 +214,8 @@ def _p_value(params: GateParams, versus: Comparison, change: NDArray[Any], layou
 
 
 def _asked(params: GateParams, numbers: GateNumbers, more: int) -> str:
-    aim = "a gain" if params.test == "superiority" else "a loss of less than"
+    aim = "a gain of" if params.test == "superiority" else "a loss of less than"
     return (
-        f"Undecided: {aim} of {100 * params.margin:g} points would be found in {numbers.n + more:,} sealed examples "
+        f"Undecided: {aim} {100 * params.margin:g} points would be found in {numbers.n + more:,} sealed examples "
         f"with a chance of {params.power:.0%}; that are {more:,} more."
     )

@@ -75,7 +75,7 @@ class Keys:
 
 @dataclass
 class Limit:
-    """At most `per_minute` requests a minute of one caller, a minute's worth at once; None is no limit."""
+    """At most `per_minute` requests a minute of one caller, a minute's worth or one at once; None is no limit."""
 
     per_minute: float | None
     _left: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
@@ -85,8 +85,9 @@ class Limit:
         if self.per_minute is None:
             return 0.0
         now = time.monotonic() if now is None else now
-        left, then = self._left.pop(caller, (self.per_minute, now))
-        left = min(self.per_minute, left + (now - then) * self.per_minute / 60)
+        most = max(1.0, self.per_minute)  # with less than one a minute, one is there all the same
+        left, then = self._left.pop(caller, (most, now))
+        left = min(most, left + (now - then) * self.per_minute / 60)
         taken = left >= 1
         self._left[caller] = (left - taken, now)
         if len(self._left) > _MOST_CALLERS:

@@ -23,7 +23,7 @@ class Segment:
         Raises:
             OSError: The folder or the disk refuses; nothing is left behind.
         """
-        self.lines, self.broken, self._bytes, self._path = 0, False, 0, path
+        self.broken, self._bytes, self._path = False, 0, path
         self._file = open(path, "x+b", buffering=0, opener=_private)  # noqa: SIM115 - it is open as long as this lives
         weakref.finalize(self, self._file.close)
         try:
@@ -47,11 +47,16 @@ class Segment:
             return False
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing was written, or all of it taken back."""
+        return self._bytes == 0
+
+    @property
     def content(self) -> bytes:
         """All that was written."""
         return os.pread(self._file.fileno(), self._bytes, 0)
 
-    def write(self, content: bytes, lines: int) -> None:
+    def write(self, content: bytes) -> None:
         """Write whole lines in one call, or nothing.
 
         Raises:
@@ -64,7 +69,7 @@ class Segment:
         except OSError:
             self._undo()
             raise
-        self._bytes, self.lines = self._bytes + written, self.lines + lines
+        self._bytes += written
 
     def _undo(self) -> None:
         """Take back what goes beyond the last whole line; where that fails too, nothing more belongs in here."""
@@ -79,7 +84,7 @@ class Segment:
         Raises:
             OSError: It cannot be written.
         """
-        self.write(b"\n" * 4096, 0)
+        self.write(b"\n" * 4096)
         self._bytes = 0
         os.ftruncate(self._file.fileno(), 0)
 

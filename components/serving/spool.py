@@ -57,7 +57,7 @@ class Spool:
         with self._lock, self._noted():
             if not self._current().usable:  # somebody removed the folder, or moved it
                 self._go_on()
-            self._current().write(line, 1)
+            self._current().write(line)
 
     def close(self) -> None:
         """Finish the segment; nothing can be appended any more."""
@@ -116,7 +116,7 @@ class Spool:
             if segment is None:
                 return
             with self._noted():
-                if segment.lines or self._trouble or not segment.usable:
+                if not segment.empty or self._trouble or not segment.usable:
                     self._go_on(tried=bool(self._trouble))
 
     def _go_on(self, *, tried: bool = False) -> None:
@@ -128,8 +128,8 @@ class Spool:
         try:
             if tried:
                 new.try_out()
-            if old.removed and old.lines:
-                new.write(old.content, old.lines)
+            if old.removed and not old.empty:
+                new.write(old.content)
         except OSError:
             new.discard()
             raise
@@ -204,8 +204,7 @@ def _sorted_out(content: bytes) -> tuple[list[str], int]:
     records: list[str] = []
     for line in lines:
         try:
-            record = production_record(line.decode())
-        except ValueError:  # a DataError is one, and what is no UTF-8
+            records.append(production_record(line.decode()).model_dump_json())
+        except ValueError:  # a DataError is one, and what is no UTF-8 or, escaped, cannot become any
             continue
-        records.append(record.model_dump_json())
     return records, len(lines) - len(records) + bool(rest)

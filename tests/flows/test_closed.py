@@ -10,12 +10,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from flows.guard import Guard
 from flows.health import Services
 from flows.logins import (
     USER,
@@ -266,43 +264,6 @@ def test_no_password_stands_on_a_command_line() -> None:
     commands = re.findall(r"^command = (?:.*\n(?:  .*\n)*)", configuration, re.MULTILINE)
     assert len(commands) == 4
     assert not any(re.search("PASSWORD|AUTH", command) for command in commands)
-
-
-async def _answered(scope: Any, receive: Any, send: Any) -> None:
-    from starlette.responses import PlainTextResponse
-
-    await PlainTextResponse("in")(scope, receive, send)
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 401),
-        ({"Authorization": "Basic Z3JhZHVzOnB3"}, 200),  # gradus:pw
-        ({"Authorization": "basic Z3JhZHVzOnB3"}, 200),
-        ({"Authorization": "Bearer Z3JhZHVzOnB3"}, 401),
-        ({"Authorization": "Basic Z3JhZHVzOnB4"}, 401),
-        ({"Authorization": "Basic \u00e9"}, 401),
-        ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": "http://127.0.0.1:5000"}, 200),
-        ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": "http://127.0.0.1:5001"}, 403),
-        ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": "http://127.0.0.1:500"}, 403),  # begins alike
-        ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": "http://127.0.0.1"}, 403),
-        ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": "null"}, 403),
-        ({"Authorization": "Basic Z3JhZHVzOnB3", "Origin": ""}, 403),
-        ({"Authorization": "Basic Z3JhZHVzOnB3", "Host": "127.0.0.1:5001"}, 421),
-        ({"Authorization": "Basic Z3JhZHVzOnB3", "Host": "127.0.0.1:500"}, 421),
-        ({"Host": "localhost:5000"}, 421),
-    ],
-)
-def test_the_guard_lets_in_its_own_address_with_the_login_and_nothing_else(
-    headers: dict[str, str], status: int
-) -> None:
-    from starlette.testclient import TestClient
-
-    address = "http://127.0.0.1:5000"
-    raw = {name.encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}
-    client = TestClient(Guard(_answered, address, "gradus:pw"), base_url=address)
-    assert client.get("/any", headers=raw).status_code == status
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of the machine")

@@ -1,10 +1,14 @@
+import errno
+import fcntl
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 import pytest
 
 from components.errors import DataError
-from components.records import Feedback, Message, Trace, Usage
-from monitoring.lake import Lake
+from components.records import Feedback, Message, Tool, ToolCall, Trace, Usage
+from monitoring.lake import LOCK, Lake
 
 DAY = 86_400.0
 
@@ -66,3 +70,138 @@ def test_what_is_no_record_is_refused_and_nothing_is_written(tmp_path: Path) -> 
     with pytest.raises(DataError, match=r"expected a trace, a feedback or a score, found '\{\"x\": 1\}' \(segment 1\)"):
         Lake(tmp_path).store("1", [*lines(trace("a", 1.0)), '{"x": 1}'])
     assert not list(tmp_path.iterdir())
+
+
+def ids(traces: list[Trace]) -> list[str]:
+    return [one.id for one in traces]
+
+
+def kept(folder: Path, *records: Trace | Feedback) -> Lake:
+    """A lake with a file of each record."""
+    lake = Lake(folder)
+    for number, record in enumerate(records):
+        lake.store(str(number), lines(record))
+    return lake
+
+
+def test_a_sample_is_of_the_least_hashes_of_what_callers_got(tmp_path: Path) -> None:
+    traces = [trace(f"t{number}", float(number)) for number in range(30)]
+    unseen = trace("unseen", 3.0).model_copy(update={"returned": False})
+    lake = Lake(tmp_path)
+    for part in range(3):
+        lake.store(str(part), lines(*traces[part::3], unseen))
+    least = sorted(ids(traces), key=lambda name: crc32(name.encode()))
+    for most in (1, 7, 29, 30, 31):
+        rows, total = lake.sample("triage", 3, (0.0, DAY), most)
+        assert total == 30
+        assert ids(rows) == [name for name in ids(traces) if name in least[:most]]
+    assert lake.sample("triage", 2, (0.0, DAY), 7) == lake.sample("triage", 4, (0.0, DAY), 7) == ([], 0)
+
+
+def test_a_share_is_of_the_hashes_below_it_and_the_chosen_are_those_that_are_wanted(tmp_path: Path) -> None:
+    traces = [trace(f"t{number}", float(number)) for number in range(20)]
+    lake = Lake(tmp_path)
+    lake.store("1", lines(*traces, trace("unseen", 3.0).model_copy(update={"returned": False})))
+    below = [name for name in ids(traces) if crc32(name.encode()) < 2**30]
+    assert 0 < len(below) < 20
+    assert ids(lake.share("triage", 0.25, (0.0, DAY))) == below
+    assert lake.share("triage", 0.0, (0.0, DAY)) == []
+    assert lake.share("triage", 1.0, (0.0, DAY)) == traces
+    assert ids(lake.chosen("triage", lambda name: name in ("t3", "t15", "unseen"), (3.0, 15.0))) == ["t3"]
+
+
+def test_conversations_with_tools_are_those_that_offer_call_or_answer_any(tmp_path: Path) -> None:
+    def turn(name: str, at: float, **more: Any) -> Trace:
+        return trace(name, at).model_copy(update=more)
+
+    tool, call = Tool(name="f", parameters={}), ToolCall(id="1", name="f", arguments="{}")
+    history = (Message(role="user", content="Hi"), Message(role="assistant", content="", tool_calls=(call,)),
+               Message(role="tool", content="3", tool_call_id="1"))  # fmt: skip
+    both = turn("both", 1.0, tools=(tool,), calls=(call,), messages=history)
+    offered, called = turn("offered", 2.0, tools=(tool,)), turn("called", 3.0, messages=history)
+    unseen = turn("unseen", 2.0, tools=(tool,), returned=False)
+    lake = kept(tmp_path, trace("text", 1.0), called, offered, unseen, both)
+    assert lake.with_tools("triage", (0.0, DAY)) == [both, offered, called]
+    assert lake.with_tools("triage", (2.0, 3.0)) == [offered]
+
+
+def test_answers_to_requests_are_found_by_the_request_on_every_route_and_all_are_counted(tmp_path: Path) -> None:
+    shadow = trace("a~shadow", 2.0).model_copy(update={"returned": False})
+    lake = kept(tmp_path, trace("a", 1.0), shadow, trace("b", 1.0), trace("ab", 5.0))
+    assert lake.about("triage", ["a"], (0.0, 3.0)) == ([trace("a", 1.0), shadow], 3)
+    assert lake.about("triage", [], (0.0, DAY)) == ([], 4)
+
+
+def test_a_window_opens_no_file_of_a_day_outside_it(tmp_path: Path) -> None:
+    lake = kept(tmp_path, trace("a", 0.0), trace("b", DAY), trace("c", 2 * DAY))
+    for day in ("01", "03"):
+        (tmp_path / "traces" / "workload=triage" / f"day=1970-01-{day}" / "x.parquet").write_text("broken")
+    assert ids(lake.read(Trace, "triage", DAY, 2 * DAY)) == ["b"]
+    assert lake.broken == []
+    assert ids(lake.read(Trace, "triage", DAY - 0.5, 2 * DAY + 0.5)) == ["b", "c"]
+    assert len(lake.broken) == 2
+
+
+def test_folders_that_are_no_days_hide_none(tmp_path: Path) -> None:
+    lake = kept(tmp_path, trace("a", 1.0), trace("b", DAY))
+    for name in ("day=", "day=0000", "day=1970-01-01x", "day=today"):
+        (tmp_path / "traces" / "workload=triage" / name).mkdir()
+    assert [day for day, _ in lake.days(Trace, "triage")] == [0.0, DAY]
+    assert ids(lake.read(Trace, "triage")) == ["a", "b"]
+
+
+def test_workloads_are_those_of_any_kind_of_record(tmp_path: Path) -> None:
+    lake = kept(tmp_path, trace("a", 1.0, "shop"), trace("b", 1.0, "desk"),
+                Feedback(trace_id="a", at=1.0, workload="told", score=1.0))  # fmt: skip
+    assert lake.workloads == ["desk", "shop", "told"]
+    assert Lake(tmp_path / "nowhere").workloads == []
+
+
+def free(folder: Path, how: int) -> bool:
+    """Whether another process could lock the lake so."""
+    with (folder / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def test_while_somebody_reads_others_read_too_and_who_changes_files_is_alone(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    with lake.unchanged():
+        assert (free(tmp_path, fcntl.LOCK_SH), free(tmp_path, fcntl.LOCK_EX)) == (True, False)
+    with lake.unchanged(alone=True):
+        assert not free(tmp_path, fcntl.LOCK_SH)
+    assert free(tmp_path, fcntl.LOCK_EX)
+    with Lake(tmp_path / "nowhere").unchanged(alone=True):
+        assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "read"), [(errno.EROFS, True), (errno.EACCES, True), (errno.EMFILE, False), (errno.ENOSPC, False)]
+)
+def test_a_lake_that_nobody_can_write_is_read_and_changed_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, read: bool
+) -> None:
+    lake, opened = kept(tmp_path, trace("a", 1.0)), Path.open
+
+    def refused(path: Path, *how: Any, **more: Any) -> Any:
+        if path.name == LOCK:
+            raise OSError(number, "refused", str(path))
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", refused)
+    if read:
+        assert ids(lake.read(Trace, "triage")) == ["a"]
+    else:
+        with pytest.raises(OSError, match="refused"):
+            lake.read(Trace, "triage")
+    with pytest.raises(OSError, match="refused"), lake.unchanged(alone=True):
+        pass
+
+
+def test_without_a_customer_or_a_verdict_outcomes_are_empty_and_not_valid(tmp_path: Path) -> None:
+    lake = kept(tmp_path, trace("a", 1.0), trace("free", 2.0), trace("late", 9.0),
+                trace("other", 1.0).model_copy(update={"version": 2}))  # fmt: skip
+    assert lake.outcomes("triage", 3, (0.0, 9.0)) == [("", True), ("", False)]

@@ -76,6 +76,17 @@ def test_a_correction_comes_with_its_senders_name_and_role_and_the_score_of_who_
     assert (one.corrected, one.sender, one.reviewer, one.score, one.at) == (A, "asker", False, 0.0, 3.0)
 
 
+def test_scores_alone_count_and_contradict_nothing() -> None:
+    heard = voices([said(1, None, ANY, 1.0), said(2, None, ANY, 0.0)], [trace("")])
+    one = heard.counts["x"]
+    assert (one.corrected, one.score, one.at, heard.conflicts) == (None, 0.0, 2.0, {})  # of several the latest
+
+
+def test_the_asker_is_known_by_its_name_however_that_was_read() -> None:
+    heard = voices([said(1, A, ASKER)], [trace(b"asker".decode())])
+    assert (list(heard.counts), heard.refused) == (["x"], 0)
+
+
 def test_words_about_answers_that_nobody_knows_are_left_out() -> None:
     heard = voices([said(1, A, ANY).model_copy(update={"trace_id": "unknown"})], [trace("")])
     assert (heard.counts, heard.conflicts, heard.refused) == ({}, {}, 0)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from components.errors import DataError
 from components.evaluation import Contender, Level, Split, judge, measure, repeated
 from components.evaluation.checks import bounds
+from components.evaluation.paired import mean_p
 from components.evaluation.power import mcnemar_power
 from components.evaluation.slices import tolerated
 from components.params import GateParams, SliceGateParams
@@ -206,6 +208,72 @@ def test_non_inferiority_lets_an_equal_challenger_pass_and_no_worse_one() -> Non
     assert verdict.reasons[3].endswith("so sft is not worse by +5.0.")
     assert decide(params, worse, champion).decision == "kept"
     assert decide(PARAMS, equal, champion).decision == "kept"  # superiority asks for more
+
+
+def not_worse(challenger: Contender, champion: Contender, **settings: Any) -> Verdict:
+    """The verdict on a loss of 5 points at most."""
+    return decide(
+        PARAMS.model_copy(update={"test": "non_inferiority", "margin": 0.05, **settings}), challenger, champion
+    )
+
+
+def test_the_p_value_of_non_inferiority_is_twice_a_one_sided_one_and_no_more_than_one() -> None:
+    # 5 fixed and 5 broken of 100, at −0.05: Tango's q is (√190 + 20) / 400 = 0.08446, the variance 100 (2q − 0.0525) =
+    # 11.64, z = 5 / √11.64 = 1.465, whose tail is 0.0714
+    champion = contender("sft", "0" * 5 + "1" * 95)
+    equal = not_worse(contender("grpo", "1" * 5 + "0" * 5 + "1" * 90), champion)
+    assert equal.numbers and equal.numbers.p_value == pytest.approx(0.1428, abs=2e-4)
+    worse = not_worse(contender("grpo", "0" * 25 + "1" * 75), champion)
+    assert worse.numbers and worse.numbers.p_value == 1.0
+
+
+def test_the_p_value_of_graded_scores_that_are_not_worse_is_twice_a_one_sided_one_too() -> None:
+    low, high = [0.4, 0.6] * 50, [0.5, 0.7] * 50
+    better = not_worse(graded("grpo", high), graded("sft", low), measure="score")
+    alike = not_worse(graded("grpo", low), graded("sft", low), measure="score")
+    worse = not_worse(graded("grpo", low), graded("sft", high), measure="score")
+    for verdict, change in ((better, 0.1), (alike, 0.0)):
+        one_sided = mean_p(np.full(100, change), None, 0, 0.05)[1]
+        assert 1e-5 < one_sided < 0.5
+        assert verdict.numbers and verdict.numbers.p_value == pytest.approx(2 * one_sided)
+    assert worse.numbers and worse.numbers.p_value == 1.0
+    assert (better.decision, worse.decision) == ("promoted", "kept")
+
+
+def test_what_is_asked_for_names_the_gain_or_the_loss_that_would_be_found() -> None:
+    champion = contender("sft", "0" * 12 + "1" * 488)
+    near = contender("grpo", "1" * 12 + "0" * 12 + "1" * 476)
+    for verdict, aim in (
+        (decide(PARAMS, near, champion), "a gain of 2"),
+        (not_worse(near, champion, margin=0.015), "a loss of less than 1.5"),
+    ):
+        n = 500 + verdict.more_examples
+        assert verdict.reasons[-1] == (
+            f"Undecided: {aim} points would be found in {n:,} sealed examples with a chance of 90%; "
+            f"that are {verdict.more_examples:,} more."
+        )
+
+
+@pytest.mark.parametrize("name", ["a model", "sft"])  # before and behind the word for none
+def test_the_level_is_told_where_there_was_a_test(name: str) -> None:
+    numbers = measure(PARAMS, contender("grpo", "1" * 200), contender(name, "0" * 20 + "1" * 180), Split())
+    assert judge(PARAMS, ("grpo", name), numbers, Level(2, 0.01)).alpha == 0.01
+    assert decide(PARAMS, contender("grpo", "1" * 200), None).alpha is None
+
+
+def test_how_far_one_examples_difference_strays_is_counted() -> None:
+    # 12 times +1 and 8 times −1 of 500: mean 0.008, mean square 0.04
+    champion = contender("sft", "0" * 12 + "1" * 488)
+    numbers = measure(PARAMS, contender("grpo", "1" * 12 + "0" * 8 + "1" * 480), champion, Split())
+    assert numbers.deviation == pytest.approx((0.04 - 0.008**2) ** 0.5)
+    assert (numbers.champion_level, numbers.level.value, numbers.groups) == (0.976, 0.984, None)
+
+
+def test_without_a_champion_undecided_answers_are_wrong() -> None:
+    numbers = measure(
+        PARAMS, contender("grpo", "1" * 150, undecided={f"u{at}": "?" for at in range(50)}), None, Split()
+    )
+    assert (numbers.n, numbers.level.value, numbers.undecided, numbers.best_delta) == (200, 0.75, 50, None)
 
 
 def graded(name: str, values: list[float]) -> Contender:

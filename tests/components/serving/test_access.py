@@ -28,6 +28,7 @@ def test_hashes_are_read_from_the_environment_and_a_file_with_names(tmp_path: Pa
     ("environment", "told"),
     [
         ({"GRADUS_API_KEYS": "gradus-secret"}, "expected SHA-256 hashes of keys, found something else"),
+        *(({"GRADUS_API_KEYS": digits}, "expected SHA-256 hashes") for digits in ("a" * 63, "a" * 65, "g" * 64)),
         ({"GRADUS_API_KEYS_FILE": "nowhere"}, "expected a file of key hashes, found none at nowhere"),
     ],
 )
@@ -44,6 +45,26 @@ def test_a_minutes_worth_of_requests_is_there_at_once_and_comes_back_evenly() ->
     assert limit.wait_s("a", 10.0) == pytest.approx(10)
     assert limit.wait_s("a", 20.0) == 0
     assert Limit(None).wait_s("a") == 0
+
+
+def test_the_seconds_that_a_caller_is_told_to_wait_are_neither_too_many_nor_too_few() -> None:
+    limit = Limit(7)
+    assert [limit.wait_s("a", 0.0) for _ in range(7)] == [0.0] * 7
+    told = limit.wait_s("a", 0.0)
+    assert told == pytest.approx(60 / 7)
+    assert limit.wait_s("a", told - 0.1) == pytest.approx(0.1)
+    assert limit.wait_s("a", told + 0.1) == 0
+
+
+def test_less_than_one_request_a_minute_is_one_every_few_minutes() -> None:
+    limit = Limit(0.5)
+    assert [limit.wait_s("a", now) for now in (0.0, 0.0, 60.0, 120.0, 120.0)] == [0, 120, 60, 0, 120]
+
+
+def test_without_a_moment_the_machines_own_clock_counts() -> None:
+    limit = Limit(1)
+    assert limit.wait_s("a") == 0
+    assert 0 < limit.wait_s("a") <= 60
 
 
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=60), st.integers(1, 20))

@@ -12,7 +12,6 @@ from components.records import Completion, Message, Usage
 from components.serving.batching import Batcher
 from components.serving.champion import Served
 from components.serving.request import Request
-from components.serving.waiting import QueueFull, Waiting
 
 
 @dataclass
@@ -116,62 +115,3 @@ def test_a_request_that_was_given_up_is_not_computed() -> None:
     assert texts(first) == ["a0"]
     batcher.close()
     assert engine.batches == [1]
-
-
-def asked(caller: str, name: str, **sampling: Any) -> Request:
-    one = request(Echo(), name, name, **sampling)
-    one.caller = caller
-    return one
-
-
-def names(batch: list[Request]) -> list[str]:
-    return [one.chat.example_id for one in batch]
-
-
-def test_callers_take_turns_however_much_one_of_them_asks_for() -> None:
-    waiting = Waiting(100, 100)
-    for number in range(24):
-        waiting.put(asked("greedy", f"g{number}", n=16, seed=number))  # each a batch of its own
-    waiting.put(asked("modest", "m0"))
-    waiting.put(asked("other", "o0"))
-    assert [names(waiting.take(64, 1, 0)) for _ in range(3)] == [["g0"], ["m0", "o0"], ["g1"]]
-
-
-def test_a_batch_has_one_of_each_caller_before_a_second_of_any() -> None:
-    waiting = Waiting(100, 100)
-    for name in ("a0", "a1", "a2", "b0", "c0"):
-        waiting.put(asked(name[0], name))
-    assert names(waiting.take(4, 1, 0)) == ["a0", "b0", "c0", "a1"]
-    assert names(waiting.take(4, 1, 0)) == ["a2"]
-
-
-def test_a_batch_holds_no_more_completions_than_it_may_but_always_a_request() -> None:
-    waiting = Waiting(100, 100)
-    for name in "abc":
-        waiting.put(asked(name, name, n=3))
-    assert [names(waiting.take(7, 1, 0)), names(waiting.take(2, 1, 0))] == [["a", "b"], ["c"]]
-
-
-def test_one_caller_has_its_share_of_the_places_and_others_have_the_rest() -> None:
-    waiting = Waiting(4, 2)
-    waiting.put(asked("a", "a0"))
-    waiting.put(asked("a", "a1"))
-    with pytest.raises(QueueFull):
-        waiting.put(asked("a", "a2"))
-    waiting.put(asked("b", "b0"))
-    given_up = asked("c", "c0")
-    waiting.put(given_up)
-    with pytest.raises(QueueFull):
-        waiting.put(asked("d", "d0"))
-    assert given_up.done.cancel()  # its place is free
-    waiting.put(asked("d", "d0"))
-    assert len(waiting) == 4
-
-
-def test_nobody_joins_after_the_end_and_all_who_wait_are_taken() -> None:
-    waiting = Waiting(4, 4)
-    waiting.put(asked("a", "a0"))
-    waiting.close()
-    with pytest.raises(QueueFull):
-        waiting.put(asked("a", "a1"))
-    assert [names(waiting.take(4, 1, 0)), waiting.take(4, 1, 0)] == [["a0"], []]

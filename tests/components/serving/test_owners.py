@@ -32,18 +32,25 @@ def test_a_role_stands_behind_a_hash_and_none_but_the_reviewers_is_known(tmp_pat
 
 
 def test_the_salt_is_made_once_by_whoever_comes_first_and_is_its_owners(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "serving" / "salt"
     before = os.umask(0)
     try:
-        first = salt(tmp_path / "serving" / "salt")
+        first = salt(path)
     finally:
         os.umask(before)
-    assert salt(tmp_path / "serving" / "salt") == first
+    assert salt(path) == first
     assert len(first) == 32
-    assert (tmp_path / "serving" / "salt").stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in (tmp_path / "serving").iterdir()] == ["salt"]
-    (tmp_path / "serving" / "salt").write_text("")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(path.parent.iterdir()) == [path]
+    assert salt(path.with_name("another")) != first  # beside it: the folder was there
+
+
+@pytest.mark.parametrize("content", [b"", b"ab" * 31, b"ab" * 33, b"no" * 32, b"\xff" * 64])
+def test_a_salt_that_is_none_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "salt").write_bytes(content)
     with pytest.raises(DataError, match="expected 32 bytes in hexadecimal digits"):
-        salt(tmp_path / "serving" / "salt")
+        salt(tmp_path / "salt")
+    assert (tmp_path / "salt").read_bytes() == content
 
 
 def test_the_name_of_a_caller_tells_neither_its_key_nor_that_ones_hash() -> None:
@@ -51,23 +58,66 @@ def test_the_name_of_a_caller_tells_neither_its_key_nor_that_ones_hash() -> None
     name = owners.sender(HASHES["asker"]).name
     assert name == Owners(KNOWN, SALT).sender(HASHES["asker"]).name != elsewhere.sender(HASHES["asker"]).name
     assert name not in HASHES["asker"]
+    assert len(name) == len(owners.customer(HASHES["asker"], "Ann")) == 32
     assert name != hashlib.sha256(HASHES["asker"].encode()).hexdigest()[:32]
     assert owners.sender(HASHES["reviewer"]).reviewer
     assert owners.sender("127.0.0.1") == Owners().sender(HASHES["reviewer"]) == Sender()
 
 
+def test_who_asked_is_known_by_the_request_and_so_is_the_customer() -> None:
+    owners = Owners(KNOWN, SALT)
+    owners.asked("x", HASHES["asker"], "a customer")
+    assert (owners.asker("x"), owners.asked_for("x")) == (owners.sender(HASHES["asker"]).name, "a customer")
+    assert (owners.asker("unknown"), owners.asked_for("unknown")) == ("", "")
+
+
+@pytest.mark.parametrize(("asker", "other"), [("asker", "other"), ("other", "asker")])
+def test_an_answer_is_its_askers_and_reviewers_to_speak_of_whoever_asked(asker: str, other: str) -> None:
+    owners = Owners(KNOWN, SALT)
+    owners.asked("x", HASHES[asker])
+    for trace_id in ("x", "x-1"):
+        assert owners.speaks(trace_id, HASHES[asker]) == owners.sender(HASHES[asker])
+        assert owners.speaks(trace_id, HASHES["reviewer"]).reviewer
+        with pytest.raises(RequestError, match="expected the key that asked") as raised:
+            owners.speaks(trace_id, HASHES[other])
+        assert (raised.value.status, raised.value.code) == (403, "not_yours")
+    assert owners.speaks("unknown", HASHES[other])  # is compared when it is used
+
+
+def test_of_fifty_thousand_requests_the_oldest_is_forgotten() -> None:
+    owners = Owners()
+    for number in range(50_000):
+        owners.asked(str(number), "anybody", "Ann")
+    assert owners.asked_for("0") == "Ann"
+    owners.asked("one more", "anybody", "Ann")
+    assert [owners.asked_for(name) for name in ("0", "1", "one more")] == ["", "Ann", "Ann"]
+
+
+MIDNIGHT = 1_800_057_600.0  # 2027-01-16 in UTC
+
+
 def test_one_sender_has_a_cap_a_day_and_reviewers_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
     owners = Owners(KNOWN, SALT, FeedbackParams(most_per_day=2))
-    monkeypatch.setattr("time.time", lambda: 10.0)
+    moments = iter([MIDNIGHT, MIDNIGHT + 40_000, MIDNIGHT + 86_399, MIDNIGHT + 86_399, MIDNIGHT + 86_400])
+    monkeypatch.setattr("time.time", lambda: next(moments))
     for _ in range(2):
         owners.speaks("x", HASHES["asker"])
-    with pytest.raises(RequestError, match="at most 2 feedbacks of one sender a day"):
+    with pytest.raises(RequestError, match="at most 2 feedbacks of one sender a day") as raised:
         owners.speaks("x", HASHES["asker"])
+    assert (raised.value.status, raised.value.code) == (429, "enough_said")
     for _ in range(5):
         owners.speaks("x", HASHES["reviewer"])
     owners.speaks("x", HASHES["other"])
-    monkeypatch.setattr("time.time", lambda: 86_410.0)
-    owners.speaks("x", HASHES["asker"])
+    owners.speaks("x", HASHES["asker"])  # a second later, which is tomorrow
+
+
+def test_a_clock_that_is_set_back_silences_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    owners = Owners(KNOWN, SALT, FeedbackParams(most_per_day=1))
+    for moment in (MIDNIGHT + 86_400 * 365, MIDNIGHT):
+        monkeypatch.setattr("time.time", lambda moment=moment: moment)
+        owners.speaks("x", HASHES["asker"])
+        with pytest.raises(RequestError, match="at most 1 feedback"):
+            owners.speaks("x", HASHES["asker"])
 
 
 def test_over_http_an_answer_is_its_askers_and_reviewers_to_correct(

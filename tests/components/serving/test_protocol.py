@@ -39,6 +39,7 @@ CALL: dict[str, Any] = {"id": "1", "type": "function", "function": {"name": "f",
         ({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, ("assistant", "no")),
         ({"role": "user", "content": "a", "annotations": [1]}, ("user", "a")),
         ({"role": "user", "content": "a", "tool_call_id": "1"}, ("user", "a")),
+        ({"role": "system", "content": "a", "tool_call_id": "1"}, ("system", "a")),
     ],
 )  # fmt: skip
 def test_a_message_is_its_text(turn: dict[str, Any], message: tuple[str, str]) -> None:
@@ -63,6 +64,8 @@ def test_calls_and_their_answers_are_kept_as_they_were_written() -> None:
         ({"role": "judge", "content": "a"}, "Input should be 'system'"),
         ({"role": "user", "content": None}, "expected content"),
         ({"role": "user"}, "expected content"),
+        ({}, "expected content"),
+        ({"role": "", "content": None}, "expected content"),
         ({"role": "user", "content": 7}, "valid string"),
         ({"role": "user", "content": "a", "tool_calls": [CALL]}, "messages of the assistant alone"),
         ({"role": "assistant", "content": "a", "tool_calls": [{"id": "1"}]}, "Field required"),
@@ -141,6 +144,29 @@ def test_an_answer_is_drawn_as_asked_with_no_more_tokens_than_are_allowed() -> N
     assert asked(seed=-5).sampling(12, None, PARAMS).seed == 5
     assert asked(seed=2**63 + 4).sampling(12, None, PARAMS).seed == 4
     assert asked().sampling(12, None, PARAMS).seed == 0
+
+
+def test_a_request_is_its_messages_and_whom_it_is_asked_for() -> None:
+    assert asked().conversation == [Message(role="user", content="late")]
+    assert asked().customer is asked(user="", safety_identifier=7).customer is None
+    assert asked(user="Ann").customer == asked(user="Bob", safety_identifier="Ann").customer == "Ann"
+
+
+def test_what_an_answer_may_call_is_what_is_offered_and_nothing_behind_calls_without_an_offer() -> None:
+    offer = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    turns = [{"role": "user", "content": "late"}, {"role": "assistant", "tool_calls": [CALL]},
+             {"role": "tool", "content": "3", "tool_call_id": "1"}]  # fmt: skip
+    text, offered, called = asked(stop="x"), asked(tools=offer), asked(messages=turns)
+    assert [one.calling for one in (text, offered, called)] == [False, True, True]
+    assert text.calls(PARAMS) is text.sampling(12, None, PARAMS).calls is None
+    assert (calls := offered.calls(PARAMS)) and calls.most is None
+    assert (alone := asked(tools=offer, parallel_tool_calls=False).calls(PARAMS)) and alone.most == 1
+    assert offered.sampling(12, None, PARAMS).calls == calls
+    assert (none := called.calls(PARAMS)) and none.most == 0
+    for request in (asked(tools=offer, stop="x"), asked(messages=turns, stop="x")):
+        with pytest.raises(RequestError, match="a call must not be cut") as cut:
+            request.calls(PARAMS)
+        assert (cut.value.status, cut.value.code, cut.value.param) == (400, "unsupported_parameter", "stop")
 
 
 def test_the_form_of_an_answer_is_the_requests_before_the_workloads() -> None:

@@ -121,8 +121,17 @@ WHOLE = [feedback(name).model_dump_json().encode() + b"\n" for name in "abc"]
 
 @pytest.mark.parametrize(
     "strange",
-    [b"{]\n", b"\xff\xfe\x00\n", b"\n", b"17\n", b'{"trace_id": "x"}\n', WHOLE[1][:20] + b"\n", b"[" * 100_000 + b"\n"],
-    ids=["not JSON", "not UTF-8", "empty", "a number", "no record", "cut", "too deep"],
+    [
+        b"{]\n",
+        b"\xff\xfe\x00\n",
+        b"\n",
+        b"17\n",
+        b'{"trace_id": "x"}\n',
+        WHOLE[1][:20] + b"\n",
+        b"[" * 100_000 + b"\n",
+        WHOLE[1].replace(b'"b"', b'"\\ud800"'),
+    ],
+    ids=["not JSON", "not UTF-8", "empty", "a number", "no record", "cut", "too deep", "half a character"],
 )
 def test_a_corrupt_segment_is_set_aside_and_holds_up_nothing(
     tmp_path: Path, strange: bytes, caplog: pytest.LogCaptureFixture
@@ -150,17 +159,24 @@ def test_whatever_bytes_a_segment_holds_later_ones_are_stored(damage: bytes, pla
         assert kept.ids[-1] == "c"
 
 
-def test_a_value_that_the_lake_cannot_hold_holds_up_nothing(tmp_path: Path) -> None:
-    huge = Usage(input_tokens=10**30, output_tokens=1)
-    strange = Trace(
-        id="a", at=0.0, workload="w", version=1, method="sft", messages=(), text="", finish_reason="stop", usage=huge,
-        latency_ms=1.0, valid=True,
+def strange_trace(workload: str = "w", tokens: int = 1) -> Trace:
+    return Trace(
+        id="a", at=0.0, workload=workload, version=1, method="sft", messages=(), text="", finish_reason="stop",
+        usage=Usage(input_tokens=tokens, output_tokens=1), latency_ms=1.0, valid=True,
     )  # fmt: skip
+
+
+# An integer that no column takes, and a name that no file system has.
+@pytest.mark.parametrize("strange", [strange_trace(tokens=10**30), strange_trace("a\0b")], ids=["integer", "name"])
+def test_a_value_that_the_lake_cannot_hold_holds_up_nothing(
+    tmp_path: Path, strange: Trace, caplog: pytest.LogCaptureFixture
+) -> None:
     written(strange.model_dump_json().encode() + b"\n", to=tmp_path / "1-1.jsonl")
     written(WHOLE[2], to=tmp_path / "2-1.jsonl")
     spool, lake = Spool(tmp_path), Lake(tmp_path / "lake")
     assert spool.drain(lake.store) == 1
-    assert len(spool.corrupt) == 1
+    assert [path.name for path in spool.corrupt] == ["1-1.jsonl.corrupt"]
+    assert "expected records that can be stored, found" in caplog.text
     assert [one.trace_id for one in lake.read(Feedback, "w")] == ["c"]
 
 
@@ -170,6 +186,14 @@ def test_half_a_line_at_the_end_is_set_aside_too(tmp_path: Path) -> None:
     assert [spool.drain(kept) for _ in range(2)] == [1, 0]
     assert kept.ids == ["a"]
     assert len(spool.corrupt) == 1
+
+
+def test_a_strange_line_and_half_a_one_are_two(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    written(WHOLE[0], b"strange\n", WHOLE[1][:12], to=tmp_path / "1-1.jsonl")
+    spool, kept = Spool(tmp_path), Kept()
+    assert spool.drain(kept) == 1
+    assert len(spool.corrupt) == 1
+    assert "expected records, found 2 lines that are none" in caplog.text
 
 
 def test_a_clock_that_jumps_back_neither_reuses_a_name_nor_changes_the_order(
@@ -191,7 +215,8 @@ def test_a_clock_that_jumps_back_neither_reuses_a_name_nor_changes_the_order(
     monkeypatch.undo()
     Spool(tmp_path).drain(kept)
     assert kept.ids == list("abcd")
-    assert len(kept.segments) == 4
+    moments = iter([])
+    assert [int(name.partition("-")[0]) for name in sorted(kept.segments)] == [5_000, 5_001, 5_002, 5_004]
 
 
 def test_a_segment_that_another_process_has_stored_is_left_alone(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from components.serving import Journal, Outlet
 from components.serving.spool import Spool
+from tests.components.serving.test_segment import files_of_at_most
 from tests.components.serving.test_spool import ROOT, WHOLE, Kept, feedback, written
 from tests.flows.conftest import wait_until
 
@@ -174,6 +175,25 @@ def test_a_full_disk_refuses_records_and_joins_none_to_half_of_another(
     assert kept.ids == acknowledged
     assert len(acknowledged) > 30
     assert bool(spool.corrupt) == set_aside
+
+
+@pytest.mark.parametrize("before", [[], ["a"]])
+def test_where_writing_failed_all_is_well_again_only_when_a_page_can_be_written(
+    tmp_path: Path, before: list[str]
+) -> None:
+    spool, kept = Spool(tmp_path), Kept()
+    for name in before:
+        spool.append(feedback(name))
+    with files_of_at_most(0):
+        with pytest.raises(OSError, match="File too large"):
+            spool.append(feedback("lost, and its caller knows"))
+        for _ in range(2):
+            with pytest.raises(OSError, match="File too large"):
+                spool.drain(kept)
+            assert "File too large" in spool.health()
+        assert len(list(tmp_path.iterdir())) == 1  # what was tried out is gone
+    assert spool.drain(kept) == len(before)
+    assert (kept.ids, spool.health()) == (before, "")
 
 
 def test_nobody_else_may_read_a_segment(tmp_path: Path) -> None:
