@@ -96,8 +96,8 @@ def test_the_template_writes_tools_and_calls_of_the_chat_format(tiny_model: Path
     assert '<tool_call>{"name": "open_locker", "arguments": {"id": 7}}</tool_call><|im_end|>' in text
     assert '<|im_start|>tool\n{"open": true}<|im_end|>\n<|im_start|>assistant\n' in text
     signature = (
-        '- open_locker(id: integer, side: left|right, note?: string, more?: {"type": "array", "items": {"type": "string"}}'
-        ", any?: true): open a locker"
+        "- open_locker(id: integer, side: left|right, note?: string, "
+        'more?: {"type": "array", "items": {"type": "string"}}, any?: true): open a locker'
     )
     assert f"Help.\nYou can call these tools:\n{signature}<|im_end|>\n" in text
 
