@@ -83,9 +83,10 @@ def score_traces(
 
 @production.command("watch", epilog="Example: [bold]gradus watch triage[/]")
 def watch_production(workload: Workload, profile: Profile = "nano") -> None:
-    """Compare production's newest window with what the champion was made from: what moved, how far, and where.
+    """Compare production's newest window with what is usual of the champion: what moved, how far, and where.
 
-    Looks at inputs (texts, the model's embeddings of them), outputs (labels, validity, length, confidence) and scores.
+    Looks at inputs (texts, the model's embeddings of them), outputs (labels, validity, length, confidence) and scores;
+    of an agent at its conversations: turns, calls of each tool, failures, schemas, results and scores.
     Limits come from resamples of the reference (params/pipeline.yaml, `watch`). Drift becomes the event drift.detected.
     """
     prefect_home()

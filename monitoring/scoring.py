@@ -84,6 +84,8 @@ def scored(trace: Trace, told: Mapping[str, Feedback], done: set[Deed], scorer: 
         ScorerError: The scorer cannot decide.
     """
     own, asked = told.get(trace.id), told.get(request_id(trace.id))
+    if trace.is_turn:  # what was right of a try, no correction of a turn says
+        own, asked = (None if own is None else own.model_copy(update={"corrected": None})), None
     said = next((one for one in (own, asked) if one is not None and one.corrected is not None), own)
     if said is None or (said.corrected is None and said.score is None):
         return "silent", None

@@ -6,24 +6,29 @@ the same hours and on the same weekdays of its first weeks. Quality is told by a
 where nearly all of them are labelled: of what people say by themselves, too much is about wrong answers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 from zlib import crc32
 
 from components.params import LabellingParams
 from components.records import Observation, Scored, Trace
+from monitoring.columns import Placed
 from monitoring.labelling import Sample, drawn, is_checked, sample, sample_read
 from monitoring.lake import Lake
 
 HOUR_S = 3600.0
 WEEK_S = 168 * HOUR_S
 MOST_WEEKS_BACK = 12  # that a version's first weeks are looked for
+Row = TypeVar("Row", bound=Placed)
 SOURCES = ("judge", "scorer", "feedback")  # of scores, the most trusted last: a scorer has a corrected answer
 
 
 @dataclass(frozen=True)
-class Window:
-    """Answers of a version in a stretch of time [since, until), in seconds since 1970; `total` before sampling.
+class Window(Generic[Row]):
+    """Answers or conversations of a version in a stretch of time [since, until), in seconds since 1970.
+
+    `total` counts them before sampling.
 
     `unlabelled` counts those that were drawn for labelling and wait for it, where they keep quality from being told.
     """
@@ -32,7 +37,7 @@ class Window:
     since: float
     until: float
     total: int
-    observations: tuple[Observation, ...]
+    observations: tuple[Row, ...]
     unlabelled: int = 0
 
 
@@ -46,7 +51,7 @@ class Stream:
     labelling: LabellingParams = field(default_factory=LabellingParams)
 
 
-def current_window(stream: Stream, window: tuple[float, float], most: int) -> Window:
+def current_window(stream: Stream, window: tuple[float, float], most: int) -> Window[Observation]:
     """What callers got from a version, at most so many answers at random; those to their own prompts left out.
 
     Those that were drawn for labelling come first, and have scores where nearly all of them are labelled.
@@ -78,15 +83,24 @@ def labelled(stream: Stream, window: tuple[float, float]) -> tuple[Sequence[Trac
 def usual_window(stream: Stream, window: tuple[float, float], most: int, weeks: int) -> tuple[Observation, ...]:
     """What a version answered at the hours and on the weekdays of a window, in its first `weeks` whole weeks.
 
-    Its first weeks and not its last: what moves slowly would take the last ones along. Empty where it is too young.
+    Empty where it is too young.
     """
-    found: list[Observation] = []
+    return first_weeks(window, weeks, lambda earlier: current_window(stream, earlier, most).observations)
+
+
+def first_weeks(
+    window: tuple[float, float], weeks: int, read: Callable[[tuple[float, float]], Sequence[Row]]
+) -> tuple[Row, ...]:
+    """What there was at the hours and on the weekdays of a window in the first `weeks` weeks that had anything.
+
+    The first weeks and not the last: what moves slowly would take the last ones along.
+    """
+    found: list[Row] = []
     taken = 0
     for back in range(MOST_WEEKS_BACK, 0, -1):
         if taken == weeks:
             break
-        earlier = window[0] - back * WEEK_S, window[1] - back * WEEK_S
-        if rows := current_window(stream, earlier, most).observations:
+        if rows := read((window[0] - back * WEEK_S, window[1] - back * WEEK_S)):
             found, taken = [*found, *rows], taken + 1
     return tuple(found)
 

@@ -1,7 +1,7 @@
 """Two worlds of an agent: what changed in the second is told, and where nothing changed nothing is."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,11 @@ from components.tasks import Replay, roll, start_of
 from components.tasks.environment import spec_of
 from components.workloads.desk import Desk, cases, demonstrated
 from monitoring.calibration import limits, measured
+from monitoring.conversations import conversations
 from monitoring.lake import Lake
-from monitoring.tries import MOST_COLUMNS, MOST_FIELDS, compare_tries, conversations, watch_tries
+from monitoring.tries import MOST_COLUMNS, MOST_FIELDS, compare_tries, watch_tries
+from monitoring.watch import Sides, sentence
+from monitoring.windows import Window
 from tests.components.workloads.desk_settings import PROMPT
 
 PARAMS = WatchParams(min_rows=100, resamples=500, false_alarms=0.01)
@@ -37,6 +40,11 @@ def tries(
     starts = [start_of(example, PROMPT.messages(example)) for example in examples]
     rolled = roll(spec_of(kind, "desk"), Replay(said), starts, Limits())
     return [Joined(trajectory=one.trajectory, traces=()) for one in rolled]
+
+
+def beside(before: Sequence[Joined], now: Sequence[Joined]) -> Sides[Joined]:
+    """What is compared of a window: what was there before it, as long as nobody says otherwise."""
+    return Sides("desk", {}, before, Window(1, 0.0, 60.0, len(now), tuple(now)), usual="before")
 
 
 @cache
@@ -133,7 +141,7 @@ def test_an_argument_that_was_renamed_is_seen_in_schema_and_calls() -> None:
 
 def test_a_status_that_is_new_is_seen_and_told_by_its_name(tmp_path: Path) -> None:
     now = tries(150, 9, change=returned)
-    found = watch_tries("desk", usual(), now, PARAMS, tmp_path / "tries.html")
+    found = watch_tries(beside(usual(), now), PARAMS, tmp_path / "tries.html")
     (status,) = [one for one in found.moved if one.column == "tools.get_order.gave.status"]
     assert status.current.startswith(("returned ", "delivered "))
     assert found.kinds == ("tools",) and found.severity > 1
@@ -146,13 +154,18 @@ def test_results_in_another_form_or_in_another_unit_are_seen() -> None:
     assert "tools.get_order.gave.paid" in moved(tries(150, 9, Counting))
 
 
-def test_fewer_conversations_than_are_needed_are_not_judged_and_none_before_is_an_error(tmp_path: Path) -> None:
-    few = list(usual()[:99])
-    found = watch_tries("desk", usual(), few, PARAMS, tmp_path / "page.html")
-    assert (found.judged, found.rows, found.moved) == (False, 99, ())
+def test_fewer_conversations_than_are_needed_on_either_side_are_not_judged(tmp_path: Path) -> None:
+    few = usual()[:99]
+    for before, now in ((usual(), few), (few, usual())):
+        found = watch_tries(beside(before, now), PARAMS, tmp_path / "page.html")
+        assert (found.judged, found.rows, found.moved) == (False, len(now), ())
+        assert (
+            sentence(found)
+            == f"desk, version 1: {len(now)} of {len(now)} conversations, too few conversations to judge."
+        )
     assert not (tmp_path / "page.html").exists()
     with pytest.raises(DataError, match="expected conversations on both sides, found 0 before and 200 now"):
-        watch_tries("desk", (), usual(), PARAMS, tmp_path / "page.html")
+        compare_tries((), usual())
 
 
 def told(result: str, number: int = 0) -> Joined:
