@@ -11,7 +11,7 @@ its conversations are right: then nothing but their scores can move.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,10 @@ def main() -> None:
     params = load(Path("params/pipeline.yaml"), Pipeline).watch
     seen: dict[str, list[list[str]]] = {}
     for seed in range(options.seeds):
-        before = told(REFERENCE_SEEDS + seed, options.before, "none", as_shown)
+        before = told(drifted(options.before, REFERENCE_SEEDS + seed, "none"), as_shown)
+        tasks = {drift: list(drifted(options.now, WINDOW_SEEDS + seed, drift)) for drift in DRIFTS}
         for name, (drift, right) in WINDOWS.items():
-            now = told(WINDOW_SEEDS + seed, options.now, drift, right)
-            table = compare_tries(before, now)
+            table = compare_tries(before, told(tasks[drift], right))
             allowed, found = limits(table, params.false_alarms, params.resamples, 0), measured(table)
             moved = sorted(
                 (one for one in found if found[one] > allowed[one]), key=lambda one: allowed[one] / found[one]
@@ -79,22 +79,18 @@ WINDOWS: dict[str, tuple[str, Right]] = {
 }
 
 
-def told(seed: int, n: int, drift: str, right: Right) -> list[Joined]:
+def told(tasks: Iterable[Task], right: Right) -> list[Joined]:
     """Conversations of which people say whether they were right."""
-    return [
-        Joined(
-            trajectory=task.demonstration.model_copy(update={"reward": float(right(task))}), traces=(), at=number + 1.0
-        )
-        for number, task in enumerate(drifted(n, seed, drift))
-    ]
+    rewarded = [task.demonstration.model_copy(update={"reward": float(right(task))}) for task in tasks]
+    return [Joined(trajectory=one, traces=(), at=number + 1.0) for number, one in enumerate(rewarded)]
 
 
 def parse(arguments: Sequence[str] | None = None) -> Any:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--before", type=int, default=300, help="conversations before the window")
-    parser.add_argument("--now", type=int, default=200, help="conversations of the window")
+    parser.add_argument("--before", type=int, default=600, help="conversations before the window")
+    parser.add_argument("--now", type=int, default=300, help="conversations of the window")
     parser.add_argument("--out", type=Path, default=RECORD)
     return parser.parse_args(arguments)
 

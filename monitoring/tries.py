@@ -1,12 +1,14 @@
 """What the watch compares of conversations with tools: a row a conversation, its columns in the groups turns and tools.
 
 `turns.` describes the conversation (how many, how long, how it ended), `tools.` what was called: how often, whether it
-failed, which schema it has, which arguments it was given, and what came back, by its shape and by the values of its
-fields. A tool that changed is told by its schema, its results and its failures before answers are wrong.
+failed and in which words, which schema it has, which arguments it was given, and what came back, by its shape and by
+the values of its fields. A tool that changed is told by its schema, its results and its failures before answers are
+wrong.
 """
 
 import hashlib
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,6 +31,8 @@ MOST_NEW = 5  # labels that the reference never had, each by its name
 NEW = "another"
 MOST_COLUMNS = 300  # of those the most common: objects may be keyed by numbers, and results come from callers
 MOST_FIELDS, MOST_SHAPE = 60, 2000  # of one object, and characters of its form
+MOST_ERROR = 60  # characters of a failure's words
+_NUMBERED = re.compile(r"\S*\d\S*")
 Row = dict[str, Any]
 
 
@@ -122,10 +126,18 @@ def _of_tool(name: str, calls: Sequence[ToolCall], results: Mapping[str | None, 
         return row
     right = [(call, result) for call, result in answered if not is_failure(result)]
     row[f"tools.{name}.failed"] = "never" if len(right) == len(answered) else "at least once"
+    row[f"tools.{name}.error"] = next((_error(result) for _, result in answered if is_failure(result)), "none")
     row |= _described(f"tools.{name}.given", _parsed(answered[-1][0].arguments))
     if right:
         row |= _described(f"tools.{name}.gave", _parsed(right[-1][1]))
     return row
+
+
+def _error(result: str) -> str:
+    """What kind of failure a result tells of: its words, whatever numbers and names with digits stand among them."""
+    value = _parsed(result)
+    text = str(value["error"]) if isinstance(value, dict) else result
+    return _NUMBERED.sub("#", text)[:MOST_ERROR]
 
 
 def _described(name: str, value: Any) -> Row:
