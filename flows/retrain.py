@@ -155,7 +155,12 @@ def version_data(run: Run, found: list[Harvested], now: float) -> DataVersion:
 
 
 def feedback(run: Run, found: list[Harvested], now: float) -> dict[str, list[Record]]:
-    """Preferences and thumbs of production, on no input that rungs are judged by, before or after this harvest."""
+    """Preferences and thumbs of production, on no input that rungs are judged by, before or after this harvest.
+
+    None of an agent: what is said of its turns is no opinion on answers.
+    """
+    if run.workload.agent is not None:
+        return {}
     params, name = run.retraining.harvest, run.workload.name
     terms = Terms(params.min_score, schema=run.workload.output, labelling=run.workload.serving.labelling)
     said = opinions(Lake.of(STATE / "lake"), name, now - HOUR_S * params.window_hours, terms)
