@@ -32,13 +32,13 @@ class Word:
 class Heard:
     """Conversations of a window, oldest first, and what is known of their turns, by trace."""
 
-    joined: Sequence[Joined]
+    conversations: Sequence[Joined]
     words: Mapping[str, Word]
     voices: Voices
 
-    def word(self, one: Joined) -> Word | None:
+    def word(self, conversation: Joined) -> Word | None:
         """The last that is known of a conversation: its reward is its value."""
-        return next((self.words[trace] for trace in reversed(one.traces) if trace in self.words), None)
+        return next((self.words[trace] for trace in reversed(conversation.traces) if trace in self.words), None)
 
 
 def heard(lake: Lake, workload: str, window: Span) -> Heard:
@@ -46,18 +46,18 @@ def heard(lake: Lake, workload: str, window: Span) -> Heard:
     traces = lake.with_tools(workload, window)
     said = voices(lake.read(Feedback, workload, window[0]), traces)
     scores = best_scores(lake.read(Scored, workload, window[0]))
-    words = {name: Word(one.value, one.sender, one.reviewer) for name, one in scores.items()}
+    words = {name: Word(score.value, score.sender, score.reviewer) for name, score in scores.items()}
     words |= {
-        name: Word(one.score, one.sender, one.reviewer)
-        for name, one in said.counts.items()
-        if one.score is not None
+        name: Word(word.score, word.sender, word.reviewer)
+        for name, word in said.counts.items()
+        if word.score is not None
     }  # fmt: skip
-    return Heard(join(traces, {name: one.value for name, one in words.items()}), words, said)
+    return Heard(join(traces, {name: word.value for name, word in words.items()}), words, said)
 
 
 def conversations(lake: Lake, workload: str, window: Span) -> list[Joined]:
     """The conversations with tools of a window of time [since, until), with what people or scorers said of them."""
-    return list(heard(lake, workload, window).joined)
+    return list(heard(lake, workload, window).conversations)
 
 
 def sides(stream: Stream, window: Span, params: WatchParams) -> Sides[Joined]:
@@ -76,9 +76,9 @@ def sides(stream: Stream, window: Span, params: WatchParams) -> Sides[Joined]:
 def _of_version(stream: Stream, window: Span, most: int) -> tuple[list[Joined], int]:
     """At most so many conversations that a version alone took part in, the same ones at every call; and of how many."""
     own = [
-        one
-        for one in conversations(stream.lake, stream.workload, window)
-        if one.trajectory.policy_version == str(stream.version)
+        conversation
+        for conversation in conversations(stream.lake, stream.workload, window)
+        if conversation.trajectory.policy_version == str(stream.version)
     ]
-    kept = sorted(own, key=lambda one: crc32(one.trajectory.id.encode()))[:most]
-    return sorted(kept, key=lambda one: one.at), len(own)
+    kept = sorted(own, key=lambda conversation: crc32(conversation.trajectory.id.encode()))[:most]
+    return sorted(kept, key=lambda conversation: conversation.at), len(own)

@@ -38,9 +38,9 @@ class Asked:
         None where they are not one message of the user's.
         """
         opening = trajectory.messages[: trajectory.first_turn or 0]
-        if not opening or opening[-1].role != "user" or any(one.role != "system" for one in opening[:-1]):
+        if not opening or opening[-1].role != "user" or any(message.role != "system" for message in opening[:-1]):
             return None
-        system, said = "\n".join(one.content for one in opening[:-1]), opening[-1].content
+        system, said = "\n".join(message.content for message in opening[:-1]), opening[-1].content
         own = [prompt.inputs_of(said) for prompt in self.prompts if mask(prompt.system) == system]
         if known := next((inputs for inputs in own if inputs is not None), None):
             return known
@@ -65,23 +65,23 @@ def right_tries(lake: Lake, workload: str, since: float, terms: Terms, asked: As
     """
     known = heard(lake, workload, (max(0.0, since - MOST_APART_S), float("inf")))
     candidates, refused = list[Candidate](), list[str]()
-    for one in known.joined:
-        word = known.word(one)
-        if one.at < since or word is None or not _counts(one, word, known, terms):
+    for joined in known.conversations:
+        word = known.word(joined)
+        if joined.at < since or word is None or not _counts(joined, word, known, terms):
             continue
-        inputs = asked.inputs(one.trajectory)
-        if why := _problem(one.trajectory, inputs):
+        inputs = asked.inputs(joined.trajectory)
+        if why := _problem(joined.trajectory, inputs):
             refused.append(why)
         elif inputs is not None:
-            candidates.append(_candidate(one, inputs, word, terms))
+            candidates.append(_candidate(joined, inputs, word, terms))
     return RightTries(candidates, refused)
 
 
-def _counts(one: Joined, word: Word, known: Heard, terms: Terms) -> bool:
+def _counts(joined: Joined, word: Word, known: Heard, terms: Terms) -> bool:
     """Whether a conversation is right, by words that do not contradict each other, and may be learnt from."""
-    if word.value < terms.min_score or is_drawn(one.traces[0], terms.labelling.share):
+    if word.value < terms.min_score or is_drawn(joined.traces[0], terms.labelling.share):
         return False
-    return not any(trace in known.voices.conflicts for trace in one.traces)
+    return not any(trace in known.voices.conflicts for trace in joined.traces)
 
 
 def _problem(trajectory: Trajectory, inputs: dict[str, str] | None) -> str | None:
@@ -99,14 +99,14 @@ def _problem(trajectory: Trajectory, inputs: dict[str, str] | None) -> str | Non
     return None
 
 
-def _candidate(one: Joined, inputs: dict[str, str], word: Word, terms: Terms) -> Candidate:
-    demonstration, first, trial = one.trajectory.demonstration, one.traces[0], one.trajectory.trial
+def _candidate(joined: Joined, inputs: dict[str, str], word: Word, terms: Terms) -> Candidate:
+    demonstration, first, trial = joined.trajectory.demonstration, joined.traces[0], joined.trajectory.trial
     return Candidate(
         trace_id=f"{first}-{BEYOND_COMPLETIONS + trial}" if trial else first,
         input=inputs,
         answer=demonstration,
         source="scored",
-        moved=in_slices(one.trajectory, terms.moved),
+        moved=in_slices(joined.trajectory, terms.moved),
         sender=word.sender,
         reviewed=word.reviewer,
         heard=heard_in(demonstration),

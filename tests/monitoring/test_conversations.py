@@ -25,7 +25,7 @@ def spoken() -> tuple[Trajectory, ...]:
 
 
 def keep(lake: Lake, segment: str, records: Iterable[Record]) -> None:
-    lake.store(segment, [one.model_dump_json() for one in records])
+    lake.store(segment, [record.model_dump_json() for record in records])
 
 
 def fill(lake: Lake, name: str, count: int, at: float, version: int = 1) -> None:
@@ -49,7 +49,7 @@ def test_a_version_is_compared_with_the_week_before_until_it_has_first_weeks(tmp
     fill(lake, "first", 31, DAY[0] - 5 * WEEK_S + 60)
     old = sides(stream, DAY, PARAMS)
     assert (len(old.reference), old.usual) == (31, "weeks")
-    assert {one.traces[0].partition("x")[0] for one in old.reference} == {f"chatcmpl-first{at}" for at in range(31)}
+    assert {talk.traces[0].partition("x")[0] for talk in old.reference} == {f"chatcmpl-first{at}" for at in range(31)}
 
 
 def test_too_few_before_are_not_compared_with(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_conversations_of_another_version_are_none_and_of_many_the_same_sample_i
     stream = Stream(lake, "desk", 1)
     first, again = (sides(stream, DAY, PARAMS).window for _ in range(2))
     assert first == again and (len(first.observations), first.total) == (50, 60)
-    assert {one.trajectory.policy_version for one in first.observations} == {"1"}
-    assert [one.at for one in first.observations] == sorted(one.at for one in first.observations)
+    assert {talk.trajectory.policy_version for talk in first.observations} == {"1"}
+    assert [talk.at for talk in first.observations] == sorted(talk.at for talk in first.observations)
 
 
 @pytest.mark.parametrize(("sender", "reviewer", "value"), [("k", False, 0.5), ("other", False, None), ("r", True, 0.5)])
@@ -77,7 +77,7 @@ def test_the_last_word_of_who_may_speak_is_what_a_conversation_was_worth(
     turns = conversed(spoken()[0], "a", 100.0, caller="k")
     keep(lake, "s", [*turns, praised(turns, 0.5, sender=sender, reviewer=reviewer)])
     known = heard(lake, "desk", (0.0, 1000.0))
-    (one,) = known.joined
-    word = known.word(one)
-    assert one.trajectory.reward == value and (None if word is None else word.value) == value
+    (talk,) = known.conversations
+    word = known.word(talk)
+    assert talk.trajectory.reward == value and (None if word is None else word.value) == value
     assert word is None or (word.sender, word.reviewer) == (sender, reviewer)
