@@ -136,6 +136,9 @@ bench-fuzz: setup ## 20,000 random requests, 200,000 random inputs and damaged f
 bench-watch: setup ## False alarms and delays of the watch on streams of simulated tickets; a million rows (after make demo)
 	$(BIN)/python -m benchmarks.watch $(ARGS)
 
+bench-desk-drifts: setup ## Does the watch see the drifts of desk, and is it quiet without one? Simulated conversations (minutes)
+	$(BIN)/python -m benchmarks.desk_drifts $(ARGS)
+
 bench-scorers: setup ## Answers a second of the schema, SQL and unit tests in the sandbox
 	$(BIN)/python -m benchmarks.scorers $(ARGS)
 

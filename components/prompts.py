@@ -70,6 +70,14 @@ class Prompt:
         user = _PLACEHOLDER.sub(lambda found: inputs[found[1]], self.user)
         return Message(role="user", content=user)
 
+    def inputs_of(self, said: str) -> dict[str, str] | None:
+        """The inputs in a user message that this prompt made; None where it made none."""
+        parts, names = re.split(r"\{\w+\}", self.user), _PLACEHOLDER.findall(self.user)
+        groups = [f"(?P<{name}>.*)" if name not in names[:at] else f"(?P={name})" for at, name in enumerate(names)]
+        pattern = "".join(re.escape(text) + group for text, group in zip(parts, [*groups, ""], strict=True))
+        known = re.fullmatch(pattern, said, re.DOTALL)
+        return known.groupdict() if known else None
+
     def write(self, path: Path) -> None:
         """Write the text as a file that reads back as this prompt; shots lie beside it by themselves."""
         text = f"{self.system}\n{DIVIDER}\n{self.user}\n" if self.system else f"{self.user}\n"

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.conversations import harvest, watch
+from flows.conversations import harvest
+from flows.production import watch_production
 
 if TYPE_CHECKING:
     from components.evaluation.trials import Trials
@@ -94,7 +95,9 @@ def certify(
 
 
 agent.command("harvest", epilog="Example: [bold]gradus agent harvest desk --to tries.jsonl --least 1[/]")(harvest)
-agent.command("watch", epilog="Example: [bold]gradus agent watch desk --hours 24[/]")(watch)
+agent.command("watch", epilog="Example: [bold]gradus agent watch desk[/], which is [bold]gradus watch desk[/]")(
+    watch_production
+)
 
 
 def _tell(played: "Played") -> None:

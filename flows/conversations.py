@@ -1,4 +1,4 @@
-"""Commands for agents in production: take conversations from the lake as tries, and watch them for drift."""
+"""Commands for agents in production: take conversations from the server's own lake as tries."""
 
 import time
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 Workload = Annotated[str, typer.Argument(help="Name of a workload that is served.")]
-Profile = Annotated[str, typer.Option(help="Profile of its runs.")]
 
 
 def harvest(
@@ -25,8 +24,8 @@ def harvest(
     from components.data.joining import refusal
     from components.records import Trajectory, write_jsonl
     from components.stages.run import STATE
+    from monitoring.conversations import conversations
     from monitoring.lake import Lake
-    from monitoring.tries import conversations
     from monitoring.windows import HOUR_S
 
     now = time.time()
@@ -42,31 +41,3 @@ def harvest(
     write_jsonl(to, kept)
     turns = sum(attempt.turns for attempt in kept)
     typer.echo(f"{len(kept):,} of {len(tries):,} conversations with {turns:,} turns of {workload}: {to}")
-
-
-def watch(
-    workload: Workload,
-    hours: Annotated[float, typer.Option(min=0.0, help="How far back the window reaches.")] = 24.0,
-    before: Annotated[float, typer.Option(min=0.0, help="How far back from there what it is compared with.")] = 168.0,
-    profile: Profile = "nano",
-) -> None:
-    """Compare the newest conversations with those before them: turns, calls by tool, failures, schemas and results."""
-    from components.records import write_record
-    from components.stages.run import STATE, Run
-    from monitoring.lake import Lake
-    from monitoring.tries import conversations, watch_tries
-    from monitoring.watch import sentence, table
-    from monitoring.windows import HOUR_S
-
-    lake, now, folder = Lake.of(STATE / "lake"), time.time(), STATE / "watch" / workload
-    edge = now - hours * HOUR_S
-    usual = conversations(lake, workload, (edge - before * HOUR_S, edge))
-    look = watch_tries(workload, usual, conversations(lake, workload, (edge, now)), Run.of(workload, profile).watch,
-                        folder / "tries.html")  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    write_record(folder / "tries.json", look)
-    typer.echo(sentence(look))
-    if look.drifted:
-        from rich.console import Console
-
-        Console(width=max(120, Console().width)).print(table(look))

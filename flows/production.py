@@ -85,7 +85,8 @@ def score_traces(
 def watch_production(workload: Workload, profile: Profile = "nano") -> None:
     """Compare production's newest window with the champion's usual answers: what moved, how far, and where.
 
-    Looks at inputs (texts, the model's embeddings of them), outputs (labels, validity, length, confidence) and scores.
+    Looks at inputs (texts, the model's embeddings of them), outputs (labels, validity, length, confidence) and scores;
+    of an agent at its conversations: turns, calls of each tool, failures, schemas, results and scores.
     Limits come from resamples of the reference (params/pipeline.yaml, `watch`). Drift becomes the event drift.detected.
     """
     prefect_home()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 
-from components.data.harvest import Harvested, answering, harvest
+from components.data.harvest import Candidate, Harvested, answering, harvest
 from components.data.opinions import taught
 from components.data.versions import DataVersion, Origin, new_version
 from components.errors import ServiceError
@@ -29,10 +30,12 @@ from monitoring.canary import Judged
 from monitoring.candidates import Terms, candidates, obeying
 from monitoring.lake import Lake
 from monitoring.opinions import opinions
+from monitoring.right_tries import Asked, right_tries
 from monitoring.watch import Watched
 from monitoring.windows import HOUR_S
 
 BY_HAND = "by hand"
+MOST_REFUSED_TOLD = 20
 
 
 class Retrained(State):
@@ -57,11 +60,11 @@ def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retr
                 workload=workload, reason=reason, started=started, outcome=f"Cooling down for {wait_h:.1f} h more."
             ))  # fmt: skip
         score(workload, profile, hours=run.retraining.harvest.window_hours)
-        found = gather(run, started)
+        found, what = gather(run, started), "answers" if run.workload.agent is None else "tries"
         if len(found) < (least := run.retraining.harvest.min_examples):
             return told(run, Retrained(
                 workload=workload, reason=reason, started=started, examples=len(found),
-                outcome=f"Expected at least {least} right answers to learn from, found {len(found)}.",
+                outcome=f"Expected at least {least} right {what} to learn from, found {len(found)}.",
             ))  # fmt: skip
         data = version_data(run, found, started)
         gate, made = climb_in(data.folder, run)
@@ -114,7 +117,7 @@ def told(run: Run, found: Retrained) -> Retrained:
 
 @task(name="harvest", cache_policy=NO_CACHE)
 def gather(run: Run, now: float) -> list[Harvested]:
-    """Right answers of production that the data has not yet, in no evaluation split and not twice."""
+    """What production has that is right and that the data has not yet, in no evaluation split and not twice."""
     name, params = run.workload.name, run.retraining.harvest
     since = now - HOUR_S * params.window_hours
     watched = STATE / "watch" / name / "watched.json"
@@ -122,11 +125,25 @@ def gather(run: Run, now: float) -> list[Harvested]:
     moved = [] if seen is None else [one.slice for one in seen.slices]
     lake = Lake.of(STATE / "lake")
     terms = Terms(params.min_score, moved, run.workload.output, run.workload.serving.labelling)
-    found = candidates(lake, name, since, terms)
-    found = obeying(found, run.workload.output)
+    if run.workload.agent is None:
+        found = obeying(candidates(lake, name, since, terms), run.workload.output)
+    else:
+        found = tries(run, lake, since, terms)
     known = [example for split in SPLITS for example in run.examples(split)]
     params = answering(params, examples_asked_for(name), sum(one.drawn for one in found))
     return harvest(found, known, run.workload.validation.near_duplicate_similarity, params)
+
+
+def tries(run: Run, lake: Lake, since: float, terms: Terms) -> Sequence[Candidate]:
+    """An agent's conversations that are right; those that teach nothing all the same are told by their names."""
+    names = dict.fromkeys((run.workload.trained_prompt, *run.workload.prompts))
+    asked = Asked([run.prompt(name) for name in names], run.columns)
+    found, logger = right_tries(lake, run.workload.name, since, terms, asked), get_run_logger()
+    for why in found.refused[:MOST_REFUSED_TOLD]:
+        logger.warning("Left out: %s.", why)
+    if (more := len(found.refused) - MOST_REFUSED_TOLD) > 0:
+        logger.warning("Left out as well: %d tries.", more)
+    return found.candidates
 
 
 @task(name="data version", cache_policy=NO_CACHE)
@@ -138,7 +155,12 @@ def version_data(run: Run, found: list[Harvested], now: float) -> DataVersion:
 
 
 def feedback(run: Run, found: list[Harvested], now: float) -> dict[str, list[Record]]:
-    """Preferences and thumbs of production, on no input that rungs are judged by, before or after this harvest."""
+    """Preferences and thumbs of production, on no input that rungs are judged by, before or after this harvest.
+
+    None of an agent: what is said of its turns is no opinion on answers.
+    """
+    if run.workload.agent is not None:
+        return {}
     params, name = run.retraining.harvest, run.workload.name
     terms = Terms(params.min_score, schema=run.workload.output, labelling=run.workload.serving.labelling)
     said = opinions(Lake.of(STATE / "lake"), name, now - HOUR_S * params.window_hours, terms)

@@ -1,21 +1,25 @@
-"""The watch: a window of production against what the champion was made from; what moved becomes an event."""
+"""The watch: a window of production against what is usual of the champion; what moved becomes an event.
+
+Of an agent's workload conversations with tools are compared, of others answers.
+"""
 
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from components.records import write_record
+from components.records import Observation, write_record
 from components.registry import Version, open_run, reference_of, registered, whole
 from components.stages.run import STATE, Run
 from components.state import read_state
+from monitoring import conversations
 from monitoring.lake import Lake
 from monitoring.reference import embedded, reference_vectors
+from monitoring.tries import watch_tries
 from monitoring.watch import Sides, Watched
 from monitoring.watch import watch as compare
 from monitoring.windows import HOUR_S, Stream, current_window, usual_window
@@ -58,17 +62,17 @@ def look(run: Run) -> Watched:
     version, until = registered(name), time.time()
     hours = until - HOUR_S * run.watch.window_hours, until
     stream = Stream(Lake.of(STATE / "lake"), name, version.number, run.workload.serving.labelling)
-    window = current_window(stream, hours, run.watch.window_rows)
-    weeks = usual_window(stream, hours, run.watch.window_rows, run.watch.weeks)
-    usual = weeks if len(weeks) >= run.watch.min_rows else reference_of(version)
     page, last = folder / "drift.html", read_state(folder / "watched.json", Watched)
     looked = last.looked if last is not None and last.version == version.number and last.looked <= until else 0.0
-    kind: Literal["data", "weeks"] = "weeks" if usual is weeks else "data"
-    sides = Sides(name, run.workload.output, usual, window, looked=looked, usual=kind)
-    if sides.enough(run.watch):
-        sides = replace(sides, vectors=vectors_of(run, version, sides, folder / str(version.number)))
-    found = compare(sides, run.watch, page)
-    if last is not None and not found.judged and len(window.observations) >= run.watch.min_rows:
+    if run.workload.agent is not None:
+        talks = replace(conversations.sides(stream, hours, run.watch), looked=looked)
+        found, stale = watch_tries(talks, run.watch, page), talks.stale(run.watch)
+    else:
+        sides = replace(answers(run, version, stream, hours), looked=looked)
+        if sides.enough(run.watch):
+            sides = replace(sides, vectors=vectors_of(run, version, sides, folder / str(version.number)))
+        found, stale = compare(sides, run.watch, page), sides.stale(run.watch)
+    if last is not None and stale:
         return last  # nothing new to be told of it
     write_record(folder / "watched.json", found)
     if found.judged:
@@ -76,7 +80,17 @@ def look(run: Run) -> Watched:
     return found
 
 
-def vectors_of(run: Run, version: Version, sides: Sides, kept: Path) -> tuple[np.ndarray, np.ndarray] | None:
+def answers(run: Run, version: Version, stream: Stream, hours: tuple[float, float]) -> Sides[Observation]:
+    """What a version answers, beside its first weeks, or until it is so old, what it answered on the data."""
+    window = current_window(stream, hours, run.watch.window_rows)
+    weeks = usual_window(stream, hours, run.watch.window_rows, run.watch.weeks)
+    usual = weeks if len(weeks) >= run.watch.min_rows else reference_of(version)
+    return Sides(stream.workload, run.workload.output, usual, window, usual="weeks" if usual is weeks else "data")
+
+
+def vectors_of(
+    run: Run, version: Version, sides: Sides[Observation], kept: Path
+) -> tuple[np.ndarray, np.ndarray] | None:
     """The embeddings of both sides' inputs, if anything can embed them; those of the version's data are kept."""
     model = embedding_model(run, version)
     if model is None:

@@ -86,6 +86,8 @@ def scored(
         ScorerError: The scorer fails.
     """
     own, asked = feedback.get(trace.id), feedback.get(request_id(trace.id))
+    if trace.is_turn:  # a correction of a turn does not say what the right try was
+        own, asked = (None if own is None else own.model_copy(update={"corrected": None})), None
     said = next((each for each in (own, asked) if each is not None and each.corrected is not None), own)
     if said is None or (said.corrected is None and said.score is None):
         return "silent", None

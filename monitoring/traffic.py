@@ -93,8 +93,10 @@ def tickets(workload: Workload, plan: Plan) -> list[Example]:
     """The tickets of a plan, in the order in which they are sent.
 
     Raises:
-        ConfigError: The workload is not simulated, or has no such drift.
+        ConfigError: The workload is not simulated, an agent's, or has no such drift.
     """
+    if workload.agent is not None:
+        raise ConfigError(f"expected a workload that answers single messages, found an agent's ({workload.name})")
     source = workload.source
     module = (
         importlib.import_module(source.generator.partition(":")[0]) if isinstance(source, GeneratedSource) else None

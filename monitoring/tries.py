@@ -1,69 +1,51 @@
 """What the watch compares of conversations with tools: a row a conversation, its columns in the groups turns and tools.
 
 `turns.` describes the conversation (how many, how long, how it ended), `tools.` what was called: how often, whether it
-failed, which schema it has, which arguments it was given, and what came back, by its shape and by the values of its
-fields. A tool that changed is told by its schema, its results and its failures before answers are wrong.
+failed and in which words, which schema it has, which arguments it was given, and what came back, by its shape and by
+the values of its fields. A tool that changed is told by its schema, its results and its failures before answers are
+wrong.
 """
 
 import hashlib
 import json
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from components.data.joining import Joined, is_failure, join
+from components.data.joining import Joined, is_failure
 from components.errors import DataError
 from components.params import WatchParams
-from components.records import Feedback, Scored, ToolCall, Trajectory
+from components.records import ToolCall, Trajectory
 from components.scorers.matching import is_number
 from monitoring.columns import Groups, Table, settled
-from monitoring.lake import Lake
-from monitoring.voices import voices
-from monitoring.watch import Watched, judged
-from monitoring.windows import best_scores
+from monitoring.watch import Sides, Watched, judged, unjudged
 
 MOST_VALUES = 20  # of a field of results, beyond which it is a text and not a label
 MOST_NEW = 5  # labels that the reference never had, each by its name
 NEW = "another"
 MOST_COLUMNS = 300  # of those the most common: objects may be keyed by numbers, and results come from callers
 MOST_FIELDS, MOST_SHAPE = 60, 2000  # of one object, and characters of its form
+MOST_ERROR = 60  # characters of a failure's words
+_NUMBERED = re.compile(r"\S*\d\S*")
 Row = dict[str, Any]
 
 
-def conversations(lake: Lake, workload: str, window: tuple[float, float]) -> list[Joined]:
-    """The conversations with tools of a window of time [since, until), with what people or scorers said of them."""
-    since = window[0]
-    traces = lake.with_tools(workload, window)
-    heard = voices(lake.read(Feedback, workload, since), traces).counts
-    scores = {name: one.value for name, one in best_scores(lake.read(Scored, workload, since)).items()}
-    return join(traces, scores | {name: one.score for name, one in heard.items() if one.score is not None})
-
-
-def watch_tries(
-    workload: str, reference: Sequence[Joined], current: Sequence[Joined], params: WatchParams, page: Path
-) -> Watched:
-    """Compare conversations with those before them; writes the page where there are enough to be judged.
+def watch_tries(sides: Sides[Joined], params: WatchParams, page: Path) -> Watched:
+    """Compare conversations with those that are usual; writes the page where there are enough to be judged.
 
     Raises:
-        DataError: There are none before them.
+        DataError: There are none that are usual, though there need not be as many as in a window.
     """
-    times = [one.at for one in current] or [0.0]
-    found = Watched(
-        workload=workload, version=_version(current), since=min(times), until=max(times), total=len(current),
-        rows=len(current), judged=len(current) >= params.min_rows, looked=max(times),
-    )  # fmt: skip
-    return judged(found, compare_tries(reference, current), params, page) if found.judged else found
-
-
-def _version(current: Sequence[Joined]) -> int:
-    """The version of the latest turn; 0 where there is none."""
-    latest = current[-1].trajectory.policy_version.rpartition("+")[2] if current else ""
-    return int(latest) if latest.isdecimal() else 0
+    found = unjudged(sides, params).model_copy(update={"of": "conversations"})
+    if not found.judged:
+        return found
+    return judged(found, compare_tries(sides.reference, sides.window.observations), params, page)
 
 
 def compare_tries(reference: Sequence[Joined], current: Sequence[Joined]) -> Table:
@@ -81,6 +63,12 @@ def compare_tries(reference: Sequence[Joined], current: Sequence[Joined]) -> Tab
     for name in names:
         _typed(first, second, name)
     return settled(first, second, (Groups.of(reference), Groups.of(current)))
+
+
+def in_slices(one: Trajectory, slices: Collection[str]) -> bool:
+    """Whether a conversation is of a slice that moved, as a look names it: `column=label`."""
+    row = _row(one)
+    return any(str(row.get(name)) == label for name, _, label in (text.rpartition("=") for text in slices))
 
 
 def _typed(first: pd.DataFrame, second: pd.DataFrame, name: str) -> None:
@@ -138,10 +126,18 @@ def _of_tool(name: str, calls: Sequence[ToolCall], results: Mapping[str | None, 
         return row
     right = [(call, result) for call, result in answered if not is_failure(result)]
     row[f"tools.{name}.failed"] = "never" if len(right) == len(answered) else "at least once"
+    row[f"tools.{name}.error"] = next((_error(result) for _, result in answered if is_failure(result)), "none")
     row |= _described(f"tools.{name}.given", _parsed(answered[-1][0].arguments))
     if right:
         row |= _described(f"tools.{name}.gave", _parsed(right[-1][1]))
     return row
+
+
+def _error(result: str) -> str:
+    """What kind of failure a result tells of: its words, whatever numbers and names with digits stand among them."""
+    value = _parsed(result)
+    text = str(value["error"]) if isinstance(value, dict) else result
+    return _NUMBERED.sub("#", text)[:MOST_ERROR]
 
 
 def _described(name: str, value: Any) -> Row:

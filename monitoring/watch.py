@@ -6,7 +6,7 @@ Decides which columns have drifted and what is reported; reads no clock and star
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,12 +18,13 @@ from monitoring.calibration import limits
 from monitoring.columns import Table as Columns
 from monitoring.columns import compare
 from monitoring.drift import distances
-from monitoring.windows import Window
+from monitoring.windows import Row, Window
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Kind = Literal["input", "output", "quality", "turns", "tools"]
+Usual = Literal["data", "weeks", "before"]
 KINDS: tuple[Kind, ...] = ("input", "output", "quality", "turns", "tools")
 SLICES_TOLD = 3
 FEWEST_OF_A_SLICE = 15
@@ -56,8 +57,9 @@ class Watched(State):
     """The result of a look at a window. `severity` is the largest distance over its limit; above 1 is drift.
 
     `fresh` is the share of the rows that no earlier look has judged, `looked` the end of the last judged window. The
-    window is compared with the version's answers on the data, or with the same hours of its first `weeks` in service.
-    `unlabelled` counts the missing labels, if there are too many to measure quality.
+    window is compared with the version's answers on the data, with the same hours of its first `weeks` in service, or
+    with what was there `before` it. `unlabelled` counts the missing labels, if there are too many to measure quality.
+    `of` says what the rows are.
     """
 
     workload: str
@@ -69,7 +71,8 @@ class Watched(State):
     judged: bool
     fresh: float = 1.0
     looked: float = 0.0
-    usual: Literal["data", "weeks"] = "data"
+    usual: Usual = "data"
+    of: Literal["answers", "conversations"] = "answers"
     unlabelled: int = 0
     kinds: tuple[Kind, ...] = ()
     severity: float = 0.0
@@ -84,8 +87,8 @@ class Watched(State):
 
 
 @dataclass(frozen=True)
-class Sides:
-    """What is compared: the champion's usual answers, and a window of production.
+class Sides(Generic[Row]):
+    """What is compared: the champion's usual answers or conversations, and a window of production.
 
     `schema` is the workload's output; `vectors` are the embeddings of the inputs of reference and window, if available.
     `looked` is the end of the last judged window, in seconds since 1970; 0 if there was none.
@@ -93,11 +96,11 @@ class Sides:
 
     workload: str
     schema: Mapping[str, Any]
-    reference: Sequence[Observation]
-    window: Window
+    reference: Sequence[Row]
+    window: Window[Row]
     vectors: tuple[np.ndarray, np.ndarray] | None = None
     looked: float = 0.0
-    usual: Literal["data", "weeks"] = "data"
+    usual: Usual = "data"
 
     @property
     def fresh(self) -> float:
@@ -105,30 +108,42 @@ class Sides:
         rows = self.window.observations
         return sum(row.at >= self.looked for row in rows) / max(1, len(rows)) if self.looked else 1.0
 
+    def stale(self, params: WatchParams) -> bool:
+        """Whether the window has rows enough, and too few that are new."""
+        return len(self.window.observations) >= params.min_rows and self.fresh < LEAST_FRESH
+
     def enough(self, params: WatchParams) -> bool:
-        """Whether the window has enough rows to be judged, and enough new ones among them."""
-        return len(self.window.observations) >= params.min_rows and self.fresh >= LEAST_FRESH
+        """Whether the window has enough rows to be judged, and enough new ones; so has what was before it."""
+        fewest = len(self.reference) if self.usual == "before" else params.min_rows
+        return min(fewest, len(self.window.observations)) >= params.min_rows and self.fresh >= LEAST_FRESH
 
 
-def watch(sides: Sides, params: WatchParams, page: Path, seed: int = 0) -> Watched:
+def watch(sides: Sides[Observation], params: WatchParams, page: Path, seed: int = 0) -> Watched:
     """Compare both sides, if the window has enough rows and enough new ones; then writes Evidently's page.
-
-    A look gets a part of the level in proportion to its new rows. So false alarms over a window's worth of answers are
-    as rare as declared, however often one looks.
 
     Raises:
         DataError: The reference is empty.
     """
+    found = unjudged(sides, params)
+    if not found.judged:
+        return found
+    rows = sides.window.observations
+    table = compare(sides.reference, rows, sides.schema, sides.vectors, params.embedding_columns)
+    return judged(found, table, params, page, seed)
+
+
+def unjudged(sides: Sides[Any], params: WatchParams) -> Watched:
+    """A look before its rows are compared: what it is a look at, and whether that is enough to be judged.
+
+    Looks share the level by what is new to them: over all looks at as many rows as a window has, false alarms are as
+    rare as declared, however often one looks.
+    """
     window = sides.window
-    look = Watched(
+    return Watched(
         workload=sides.workload, version=window.version, since=window.since, until=window.until, total=window.total,
         rows=len(window.observations), judged=sides.enough(params),
         fresh=sides.fresh, looked=sides.looked, usual=sides.usual, unlabelled=window.unlabelled,
     )  # fmt: skip
-    if not look.judged:
-        return look
-    table = compare(sides.reference, window.observations, sides.schema, sides.vectors, params.embedding_columns)
-    return judged(look, table, params, page, seed)
 
 
 def judged(look: Watched, table: Columns, params: WatchParams, page: Path, seed: int = 0) -> Watched:
@@ -188,12 +203,12 @@ def _slice(table: Columns, name: str, column: str, rows: tuple[pd.DataFrame, pd.
 
 def sentence(look: Watched) -> str:
     """The result of a look in a sentence."""
-    few = "too few answers to judge" if look.fresh >= LEAST_FRESH else "too few new answers to judge"
+    few = f"too few {'' if look.fresh >= LEAST_FRESH else 'new '}{look.of} to judge"
     state = few if not look.judged else "nothing moved"
     if look.drifted:
         state = f"drift in {' and '.join(look.kinds)}, {look.severity:.1f} times what chance allows"
     quality = f" Quality is not told: {look.unlabelled:,} answers wait for a label." if look.unlabelled else ""
-    return f"{look.workload}, version {look.version}: {look.rows:,} of {look.total:,} answers, {state}.{quality}"
+    return f"{look.workload}, version {look.version}: {look.rows:,} of {look.total:,} {look.of}, {state}.{quality}"
 
 
 def table(look: Watched) -> "Table":
@@ -204,6 +219,6 @@ def table(look: Watched) -> "Table":
     for item in look.moved:
         drawn.add_row(item.column, f"{item.distance:.3f}", f"{item.limit:.3f}", item.reference, item.current)
     for item in look.slices:
-        shares = f"{item.reference_share:.1%} of answers", f"{item.current_share:.1%} of answers"
+        shares = f"{item.reference_share:.1%} of {look.of}", f"{item.current_share:.1%} of {look.of}"
         drawn.add_row(f"slice {item.slice}", "", "", *shares)
     return drawn

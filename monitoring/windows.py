@@ -6,24 +6,29 @@ same hours and weekdays of its first weeks. Quality is measured on the labelling
 labelled: unprompted feedback is mostly about wrong answers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 from zlib import crc32
 
 from components.params import LabellingParams
 from components.records import Observation, Scored, Trace
+from monitoring.columns import Placed
 from monitoring.labelling import Sample, drawn, is_checked, sample, sample_read
 from monitoring.lake import Lake
 
 HOUR_S = 3600.0
 WEEK_S = 168 * HOUR_S
 MOST_WEEKS_BACK = 12  # in which a version's first weeks are looked for
+Row = TypeVar("Row", bound=Placed)
 SOURCES = ("judge", "scorer", "feedback")  # of scores, the most trusted last
 
 
 @dataclass(frozen=True)
-class Window:
-    """Answers of a version in a time window [since, until), in seconds since 1970; `total` is before sampling.
+class Window(Generic[Row]):
+    """Answers or conversations of a version in a time window [since, until), in seconds since 1970.
+
+    `total` is before sampling.
 
     `unlabelled` counts the labelling sample's answers without a label, if too many are missing to measure quality.
     """
@@ -32,7 +37,7 @@ class Window:
     since: float
     until: float
     total: int
-    observations: tuple[Observation, ...]
+    observations: tuple[Row, ...]
     unlabelled: int = 0
 
 
@@ -46,7 +51,7 @@ class Stream:
     labelling: LabellingParams = field(default_factory=LabellingParams)
 
 
-def current_window(stream: Stream, window: tuple[float, float], most: int) -> Window:
+def current_window(stream: Stream, window: tuple[float, float], most: int) -> Window[Observation]:
     """At most `most` random answers of a version to callers, without those to callers' own prompts.
 
     Answers drawn for labelling come first, and have scores if nearly all of them are labelled.
@@ -78,17 +83,26 @@ def labelled(stream: Stream, window: tuple[float, float]) -> tuple[Sequence[Trac
 def usual_window(stream: Stream, window: tuple[float, float], most: int, weeks: int) -> tuple[Observation, ...]:
     """A version's answers at the hours and weekdays of a window, in its first `weeks` whole weeks of service.
 
-    The first weeks, because the last ones would follow a slow drift. Empty if the version is too young.
+    Empty if the version is too young.
     """
-    observations: list[Observation] = []
+    return first_weeks(window, weeks, lambda earlier: current_window(stream, earlier, most).observations)
+
+
+def first_weeks(
+    window: tuple[float, float], weeks: int, read: Callable[[tuple[float, float]], Sequence[Row]]
+) -> tuple[Row, ...]:
+    """Rows at the hours and weekdays of a window in the first `weeks` weeks that had any.
+
+    The first weeks, because the last ones would follow a slow drift.
+    """
+    rows: list[Row] = []
     taken = 0
     for back in range(MOST_WEEKS_BACK, 0, -1):
         if taken == weeks:
             break
-        earlier = window[0] - back * WEEK_S, window[1] - back * WEEK_S
-        if rows := current_window(stream, earlier, most).observations:
-            observations, taken = [*observations, *rows], taken + 1
-    return tuple(observations)
+        if week := read((window[0] - back * WEEK_S, window[1] - back * WEEK_S)):
+            rows, taken = [*rows, *week], taken + 1
+    return tuple(rows)
 
 
 def observed(trace: Trace, right: bool | None) -> Observation:

@@ -4,17 +4,20 @@ Decides what is kept: right answers only, corrected ones before those that were 
 already in other words, and no more than a cap of each kind and of each sender. Models are judged by requests that were
 drawn before anybody knew how they were answered, and that reviewers labelled in full: what feedback brings is selected
 by whether the champion was right, and whoever is judged by it looks better than the champion. It is learnt from, and
-fills dev; what was drawn is never learnt from. Where the answers come from is the caller's business.
+fills dev; what was drawn is never learnt from. An agent's tries train alone: to be judged by a task, a model has to try
+it, and how its environment began in production nobody knows. Where the answers come from is the caller's business.
 """
 
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Literal
 
+from components.data.masking import mask
 from components.data.shares import falls_in
 from components.data.similarity import near_duplicates
 from components.params import HarvestParams, SplitName, SplitShares
 from components.records import Example, Record
+from components.tasks import heard_in
 
 HARVEST = "harvest"  # the folder under data/<workload>/
 SPLIT = "split"  # the purpose of the draw: the same answer serves the same split in every harvest
@@ -27,7 +30,8 @@ class Candidate(Record):
     """An answer of production that is known to be right: as people corrected it, or as it was scored.
 
     `sender` says by whose word, as records name it; `reviewed` whether that is a reviewer's; `drawn` whether it was set
-    aside for labelling before it was answered, and so may judge models.
+    aside for labelling before it was answered, and so may judge models. Of an agent's try, `answer` is the try as a
+    demonstration, and `heard` what it was told on its way; None of an answer.
     """
 
     trace_id: str
@@ -38,6 +42,12 @@ class Candidate(Record):
     sender: str = ""
     reviewed: bool = False
     drawn: bool = False
+    heard: tuple[str, ...] | None = None
+
+    @property
+    def asked(self) -> str:
+        """What tells it from others."""
+        return "\n".join((*self.input.values(), *(self.heard or ())))
 
 
 class Harvested(Record):
@@ -101,14 +111,21 @@ def _of_each_sender(ranked: Sequence[Candidate], most: int) -> list[Candidate]:
 
 def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], similarity: float) -> list[Candidate]:
     """The candidates that no known example and no candidate before them resembles."""
-    texts = ["\n".join(example.input[name] for name in _columns(ranked, example)) for example in known]
-    alike = near_duplicates([*texts, *("\n".join(one.input.values()) for one in ranked)], similarity)
+    tries = any(one.heard is not None for one in ranked)
+    texts = [_asked(example, _columns(ranked, example), tries=tries) for example in known]
+    alike = near_duplicates([*texts, *(one.asked for one in ranked)], similarity)
     taken, fresh = set(alike[: len(texts)]), list[Candidate]()
     for one, bundle in zip(ranked, alike[len(texts) :], strict=True):
         if bundle not in taken:
             fresh.append(one)
         taken.add(bundle)
     return fresh
+
+
+def _asked(example: Example, columns: Sequence[str], *, tries: bool) -> str:
+    """What tells a known example from others, as production's are told: masked, what was heard in a try included."""
+    heard = map(mask, heard_in(example.demonstration)) if tries else ()
+    return "\n".join((*(example.input[name] for name in columns), *heard))
 
 
 def _columns(ranked: Sequence[Candidate], example: Example) -> list[str]:
@@ -118,10 +135,16 @@ def _columns(ranked: Sequence[Candidate], example: Example) -> list[str]:
 
 
 def _example(one: Candidate, params: HarvestParams) -> Harvested:
+    """What becomes of a candidate. A try has no reference, because nobody knows how its environment began."""
     example = Example(
-        id=f"P-{one.trace_id}", input=one.input, demonstration=one.answer, reference=one.answer,
+        id=f"P-{one.trace_id}", input=one.input, demonstration=one.answer,
+        reference=one.answer if one.heard is None else "",
         group=f"P-{one.trace_id}", slices={ORIGIN: "production"},
     )  # fmt: skip
+    if one.heard is not None:
+        return Harvested(
+            example=example, split="train", source=one.source, sender=one.sender, reviewed=one.reviewed
+        )  # fmt: skip
     split = _judging(one.trace_id, params.splits) if one.drawn else _teaching(one.trace_id, params.splits)
     return Harvested(example=example, split=split, source=one.source, sender=one.sender, reviewed=one.reviewed)
 

@@ -55,7 +55,7 @@ def join(traces: Sequence[Trace], scores: Mapping[str, float] | None = None) -> 
     turns = [
         _Turn(trace, list(_names(trace)))
         for trace in sorted(traces, key=lambda one: one.at)
-        if trace.returned and _has_tools(trace)
+        if trace.returned and trace.is_turn
     ]
     _connect(turns)
     found: list[Joined] = []
@@ -100,10 +100,6 @@ def is_failure(result: str) -> bool:
     except (ValueError, RecursionError):
         return _TOLD.match(result.lstrip()) is not None
     return isinstance(value, dict) and bool(value.get("error"))  # pyright: ignore[reportUnknownMemberType]
-
-
-def _has_tools(trace: Trace) -> bool:
-    return bool(trace.tools or trace.calls) or any(message.tool_calls for message in trace.messages)
 
 
 def _names(trace: Trace) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from components.errors import ConfigError, DataError
 from components.params import Columns, FileSource, GeneratedSource, HuggingFaceSource, Workload
 from components.records import Example, Trajectory, read_jsonl, to_json
 from components.scorers.answers import write
+from components.tasks import heard_in
 
 TICKET_FIELDS = ("id", "gold", "demonstration", "slices", "group")
 EVIDENCE = "evidence"  # a generator's data for verifiers, besides the reference
@@ -32,7 +33,7 @@ class Row:
     """An example, the part of the source that it comes from ("all" if the source has no parts), and its place there.
 
     A harvested row comes from production's answers, and has the split from its file. For an agent's task, the state in
-    which its environment begins is part of the input.
+    which its environment begins is part of the input; of a try from production, where nobody knows it, what was heard.
     """
 
     example: Example
@@ -44,7 +45,10 @@ class Row:
     @property
     def asked(self) -> tuple[str, ...]:
         """All that tells what is asked from what others ask."""
-        return (*self.example.input.values(), *(self.example.evidence.values() if self.agent else ()))
+        if not self.agent:
+            return tuple(self.example.input.values())
+        known = self.example.evidence.values() or heard_in(self.example.demonstration)
+        return (*self.example.input.values(), *known)
 
 
 def read(workload: Workload, folder: Path, surplus: float = 1.0) -> list[Row]:
@@ -74,7 +78,8 @@ def _harvested(workload: Workload, folder: Path) -> Iterator[Row]:
         for number, harvested in enumerate(read_jsonl(path, Harvested), start=1):
             inputs = {column: harvested.example.input.get(column, "") for column in columns}
             example = harvested.example.model_copy(update={"input": inputs})
-            yield Row(example, harvested.split, f"{path}:{number}", harvested=True)
+            where = f"{path}:{number}"
+            yield Row(example, harvested.split, where, harvested=True, agent=workload.agent is not None)
 
 
 def input_columns(workload: Workload) -> tuple[str, ...]:

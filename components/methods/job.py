@@ -19,6 +19,7 @@ from components.params import HackingParams, Profile, Workload
 from components.prompts import Prompt, load_prompt
 from components.records import AnyRecord, Completion, Example, Score, read_jsonl
 from components.scorers import Failures, JsonSchemaScorer, Outcome, Scorer, score_all, scores_of
+from components.tasks import can_be_tried
 from components.training import Draws, Look, Sample, TrainingTask
 
 NO_MODEL = "expected a rung or base to start from, found none"
@@ -87,6 +88,11 @@ class Job:
         """Copy the prompt to the rung's folder, where it is looked for when the rung is opened."""
         self.out.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.prompt_file, self.out / f"{PROMPT_FILE}.md")
+
+    @property
+    def tasks(self) -> Sequence[Example]:
+        """The examples of train that a model can answer and be judged by: an agent's tries of production are none."""
+        return self.train if self.workload.agent is None else [one for one in self.train if can_be_tried(one)]
 
     @property
     def model(self) -> Path:

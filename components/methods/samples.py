@@ -59,7 +59,7 @@ def scored_samples(job: Job, params: SamplingParams) -> list[Sampled]:
         EngineError: The model does not open.
         ScorerError: The scorer fails on more than `scorer.max_failed_share`.
     """
-    asked = random.Random(job.seed).sample(list(job.train), min(params.sampled_prompts, len(job.train)))
+    asked = random.Random(job.seed).sample(list(job.tasks), min(params.sampled_prompts, len(job.tasks)))
     path = job.work.parent / f"samples-{_identity(job, params, asked)}.jsonl"
     done = read_jsonl(path, Sampled) if path.is_file() else []
     if len(done) == len(asked):

@@ -56,6 +56,11 @@ class Trace(Record):
         return self.finish_reason == "error"
 
     @property
+    def is_turn(self) -> bool:
+        """Whether it is a turn of a conversation with tools, and no answer of the workload."""
+        return bool(self.tools or self.calls) or any(message.tool_calls for message in self.messages)
+
+    @property
     def reply(self) -> Message:
         """The answer as a message."""
         return Message(role="assistant", content=self.text, tool_calls=self.calls)

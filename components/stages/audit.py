@@ -15,7 +15,7 @@ from components.schema import fields_of
 from components.scorers import Failures, score_all
 from components.stages.run import Run
 from components.stages.scoring import scorer
-from components.tasks import completion_of, demonstrated
+from components.tasks import can_be_tried, completion_of, demonstrated
 from components.tracking import Tracker
 
 SUSPECTS = "suspects.jsonl"
@@ -49,8 +49,8 @@ def _answers(run: Run) -> tuple[Audit, list[Suspect]]:
 
 
 def _tries(run: Run) -> tuple[Audit, list[Suspect]]:
-    """The audit of an agent's tries, by the workload's scorer."""
-    examples = run.examples("train")
+    """The audit of an agent's tries at tasks, by the workload's scorer, which cannot judge tries of production."""
+    examples = [example for example in run.examples("train") if can_be_tried(example)]
     outcomes = score_all(scorer(run), [(example, completion_of(demonstrated(example))) for example in examples])
     Failures(run.workload.scorer.max_failed_share).add(outcomes)
     listed = suspect_tries(examples, outcomes)

@@ -19,6 +19,7 @@ from components.scorers import Outcome, Pair, build, score_all
 from components.stages.answers import opened_rung
 from components.stages.certified import certificate_file, permit, permit_file, verdict
 from components.stages.run import Run
+from components.tasks import can_be_tried
 from components.tracking import Tracker
 
 LABELS = "labels.jsonl"
@@ -41,6 +42,8 @@ def certify(run: Run, tracker: Tracker) -> None:
 def certificate(run: Run) -> Certificate:
     """Test the workload's scorer."""
     rng, dev, train = random.Random(run.seed), run.examples("dev"), run.examples("train")
+    if run.workload.agent is not None:
+        train = [one for one in train if can_be_tried(one)]
     examples = rng.sample(dev, min(len(dev), run.certificate.examples))
     examples += rng.sample(train, min(len(train), run.certificate.examples - len(examples)))  # where dev is small
     if run.workload.agent is not None:

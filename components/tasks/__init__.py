@@ -4,7 +4,7 @@ Decides how a try proceeds and when it ends, the same in evaluation, RL and play
 """
 
 from components.tasks.calls import call_text
-from components.tasks.demonstrations import demonstrated, is_clean, problem_of, under, unfit
+from components.tasks.demonstrations import can_be_tried, demonstrated, heard_in, is_clean, problem_of, under, unfit
 from components.tasks.environment import EnvironmentSpec, open_environment
 from components.tasks.policy import Dialogue, EnginePolicy, Policy, Replay, Said
 from components.tasks.rollout import Rolled, Start, attempted, completion_of, roll, start_of, trial_id
@@ -20,8 +20,10 @@ __all__ = [
     "Start",
     "attempted",
     "call_text",
+    "can_be_tried",
     "completion_of",
     "demonstrated",
+    "heard_in",
     "is_clean",
     "open_environment",
     "problem_of",

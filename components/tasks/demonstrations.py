@@ -46,6 +46,21 @@ def is_clean(demonstration: str) -> bool:
     return trajectory is not None and unfit(trajectory) is None and not trajectory.invalid_calls
 
 
+def can_be_tried(example: Example) -> bool:
+    """Whether an agent's task has a right end that is known; a try of production is imitated, and not tried."""
+    return bool(example.reference)
+
+
+def heard_in(demonstration: str) -> tuple[str, ...]:
+    """What an agent was told after its first turn, by its user and its tools; nothing where there is no try.
+
+    It tells tries at the same request apart whose environment's beginning nobody knows.
+    """
+    trajectory, _ = _read(demonstration)
+    turns = () if trajectory is None else trajectory.messages[trajectory.first_turn or 0 :]
+    return tuple(turn.content for turn in turns if turn.role in ("user", "tool"))
+
+
 def under(messages: Sequence[Message], trajectory: Trajectory) -> Trajectory:
     """A try as it would be after another prompt's messages, with the environment's greeting."""
     assert trajectory.first_turn is not None, "expected a turn of the assistant"

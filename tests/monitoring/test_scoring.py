@@ -8,7 +8,7 @@ import pytest
 
 from components.errors import ScorerError
 from components.params import FieldMatch, ScorerParams
-from components.records import Completion, Example, Feedback, Message, Score, Scored, Trace, Usage
+from components.records import Completion, Example, Feedback, Message, Score, Scored, Tool, Trace, Usage
 from components.scorers import build
 from monitoring.lake import Lake
 from monitoring.scoring import Scoring, score_window
@@ -187,3 +187,14 @@ def test_a_reviewers_later_word_is_scored_anew_and_stands(lake: Lake) -> None:
     assert run(lake) == Scoring(before=1)
     best = best_scores(lake.read(Scored, "triage"))["x"]
     assert (best.passed, best.sender, best.reviewer) == (False, "r", True)
+
+
+def test_a_turn_of_a_conversation_with_tools_is_worth_what_people_say_and_is_never_compared_with_a_correction(
+    lake: Lake,
+) -> None:
+    tool = Tool(name="look", parameters={"type": "object"})
+    keep(lake, trace("a", tools=(tool,)), trace("b", tools=(tool,)), trace("c", tools=(tool,)))
+    keep(lake, told("a", 0.5, RIGHT), told("b", None, RIGHT), told("c", 1.0))
+    counts = score_window(lake, "triage", SCORER, 0, DAY)
+    assert (counts.feedback, counts.scorer, counts.silent, counts.failed) == (2, 0, 1, 0)
+    assert scores(lake) == {"a": ("feedback", 0.5, False), "c": ("feedback", 1.0, True)}

@@ -1,7 +1,7 @@
 """Two worlds of an agent: what changed in the second is told, and where nothing changed nothing is."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,32 +11,32 @@ import pytest
 from components.data.joining import Joined
 from components.errors import DataError
 from components.params import Limits, WatchParams
-from components.records import Example, Feedback, Message, Scored, Tool, ToolCall, Trace, Trajectory, Usage
+from components.records import Feedback, Message, Scored, Tool, ToolCall, Trace, Trajectory, Usage
 from components.tasks import Replay, roll, start_of
 from components.tasks.environment import spec_of
-from components.workloads.desk import Desk, cases, demonstrated
+from components.workloads.desk import Desk, cases, demonstrated, drifted
 from monitoring.calibration import limits, measured
+from monitoring.conversations import conversations
 from monitoring.lake import Lake
-from monitoring.tries import MOST_COLUMNS, MOST_FIELDS, compare_tries, conversations, watch_tries
+from monitoring.tries import MOST_COLUMNS, MOST_FIELDS, compare_tries, in_slices, watch_tries
+from monitoring.watch import Sides, sentence
+from monitoring.windows import Window
 from tests.components.workloads.desk_settings import PROMPT
 
 PARAMS = WatchParams(min_rows=100, resamples=500, false_alarms=0.01)
-Change = Callable[[Example], Example]
 
 
-def same(example: Example) -> Example:
-    return example
-
-
-def tries(
-    count: int, seed: int, kind: type[Desk] = Desk, change: Change = same, written: tuple[str, str] = ("", "")
-) -> list[Joined]:
-    """Demonstrations of cases in a world; in calls the first text reads as the second."""
-    examples = [change(example) for example in cases(count, seed)]
-    said = {name: [turn.replace(*written) for turn in turns] for name, turns in demonstrated(examples).items()}
+def tries(count: int, seed: int, kind: type[Desk] = Desk) -> list[Joined]:
+    """Demonstrations of cases in an environment."""
+    examples = cases(count, seed)
     starts = [start_of(example, PROMPT.messages(example)) for example in examples]
-    rolled = roll(spec_of(kind, "desk"), Replay(said), starts, Limits())
+    rolled = roll(spec_of(kind, "desk"), Replay(demonstrated(examples)), starts, Limits())
     return [Joined(trajectory=one.trajectory, traces=()) for one in rolled]
+
+
+def beside(before: Sequence[Joined], now: Sequence[Joined]) -> Sides[Joined]:
+    """What is compared of a window: what was there before it, as long as nobody says otherwise."""
+    return Sides("desk", {}, before, Window(1, 0.0, 60.0, len(now), tuple(now)), usual="before")
 
 
 @cache
@@ -48,32 +48,6 @@ def moved(now: list[Joined]) -> set[str]:
     table = compare_tries(usual(), now)
     allowed, found = limits(table, 0.01, 500, 0), measured(table)
     return {name for name in found if found[name] > allowed[name]}
-
-
-class Away(Desk):
-    """A shop that does not answer one call in five."""
-
-    def get_order(self, order_id: str) -> str:
-        """Show an order.
-
-        Args:
-            order_id: Its number.
-        """
-        if sum(map(ord, order_id)) % 5 == 0:
-            raise TimeoutError("the shop does not answer")
-        return super().get_order(order_id)
-
-
-class Renamed(Desk):
-    """A shop whose orders have another name."""
-
-    def get_order(self, number: str) -> str:  # type: ignore[override]
-        """Show an order.
-
-        Args:
-            number: Its number.
-        """
-        return super().get_order(number)
 
 
 class Counting(Desk):
@@ -101,44 +75,60 @@ class Nested(Desk):
         return json.dumps({"order": json.loads(super().get_order(order_id))})
 
 
-def returned(example: Example) -> Example:
-    """A case in which some of what was delivered has been returned."""
-    orders: list[dict[str, Any]] = json.loads(example.evidence["orders"])
-    for order in orders:
-        if order["status"] == "delivered" and order["paid"] > 120:
-            order["status"] = "returned"
-    return example.model_copy(update={"evidence": {**example.evidence, "orders": json.dumps(orders)}})
-
-
 @pytest.mark.parametrize("seed", range(2, 6))
 def test_where_nothing_changed_nothing_is_told(seed: int) -> None:
     assert moved(tries(150, seed)) == set()
 
 
+def moved_by(drift: str) -> set[str]:
+    return moved([Joined(trajectory=task.demonstration, traces=()) for task in drifted(150, 9, drift)])
+
+
 def test_a_tool_that_fails_in_one_of_five_calls_is_seen() -> None:
-    found = moved(tries(150, 9, Away))
-    assert {"tools.errors", "tools.get_order.failed"} <= found
+    found = moved_by("failing")
+    assert {"tools.errors", "tools.get_order.failed", "tools.get_order.error"} <= found
     assert not any(name.endswith(".schema") for name in found)
 
 
-RENAMED = '"get_order", "arguments": {"order_id"', '"get_order", "arguments": {"number"'
-
-
 def test_an_argument_that_was_renamed_is_seen_in_schema_and_calls() -> None:
-    now = tries(150, 9, Renamed, written=RENAMED)
-    found = moved(now)
+    found = moved_by("argument")
     assert {"tools.get_order.schema", "tools.get_order.given"} <= found
     assert not any("hand_over" in name or "failed" in name for name in found)
 
 
+def test_a_policy_that_changed_is_seen_in_what_is_called_by_whoever_acts_by_it() -> None:
+    found = moved_by("policy")
+    assert "tools.hand_over.calls" in found
+    assert not any(name.endswith((".schema", ".failed")) for name in found)
+
+
+def test_a_policy_that_changed_is_seen_in_scores_where_an_agent_acts_as_before() -> None:
+    def scored(n: int, seed: int, forbidden: str) -> list[Joined]:
+        """Usual conversations; people call those wrong that are, and those in which what is forbidden was called."""
+        return [
+            Joined(trajectory=task.demonstration.model_copy(update={"reward": float(right)}), traces=())
+            for task in drifted(n, seed, "none")
+            for right in [
+                task.slices["demonstration"] == "right"
+                and not any(call.name == forbidden for call in task.demonstration.calls)
+            ]
+        ]
+
+    table = compare_tries(scored(400, 1, "nothing"), scored(300, 9, "hand_over"))
+    allowed, found = limits(table, 0.01, 500, 0), measured(table)
+    assert {name for name in found if found[name] > allowed[name]} == {"quality.score"}
+
+
 def test_a_status_that_is_new_is_seen_and_told_by_its_name(tmp_path: Path) -> None:
-    now = tries(150, 9, change=returned)
-    found = watch_tries("desk", usual(), now, PARAMS, tmp_path / "tries.html")
+    now = [Joined(trajectory=task.demonstration, traces=()) for task in drifted(150, 9, "status")]
+    found = watch_tries(beside(usual(), now), PARAMS, tmp_path / "tries.html")
     (status,) = [one for one in found.moved if one.column == "tools.get_order.gave.status"]
     assert status.current.startswith(("returned ", "delivered "))
-    assert found.kinds == ("tools",) and found.severity > 1
+    assert found.kinds == ("tools",) and found.severity > 1 and found.of == "conversations"
     assert "returned" in set(compare_tries(usual(), now).current["tools.get_order.gave.status"])
     assert (tmp_path / "tries.html").is_file()
+    of_it = [in_slices(one.trajectory, ["tools.get_order.gave.status=returned"]) for one in now]
+    assert of_it == ['"status": "returned"' in str(one.trajectory.messages) for one in now] and any(of_it)
 
 
 def test_results_in_another_form_or_in_another_unit_are_seen() -> None:
@@ -146,13 +136,18 @@ def test_results_in_another_form_or_in_another_unit_are_seen() -> None:
     assert "tools.get_order.gave.paid" in moved(tries(150, 9, Counting))
 
 
-def test_fewer_conversations_than_are_needed_are_not_judged_and_none_before_is_an_error(tmp_path: Path) -> None:
-    few = list(usual()[:99])
-    found = watch_tries("desk", usual(), few, PARAMS, tmp_path / "page.html")
-    assert (found.judged, found.rows, found.moved) == (False, 99, ())
+def test_fewer_conversations_than_are_needed_on_either_side_are_not_judged(tmp_path: Path) -> None:
+    few = usual()[:99]
+    for before, now in ((usual(), few), (few, usual())):
+        found = watch_tries(beside(before, now), PARAMS, tmp_path / "page.html")
+        assert (found.judged, found.rows, found.moved) == (False, len(now), ())
+        assert (
+            sentence(found)
+            == f"desk, version 1: {len(now)} of {len(now)} conversations, too few conversations to judge."
+        )
     assert not (tmp_path / "page.html").exists()
     with pytest.raises(DataError, match="expected conversations on both sides, found 0 before and 200 now"):
-        watch_tries("desk", (), usual(), PARAMS, tmp_path / "page.html")
+        compare_tries((), usual())
 
 
 def told(result: str, number: int = 0) -> Joined:
@@ -198,6 +193,20 @@ def test_results_that_are_keyed_by_numbers_are_no_columns_without_end() -> None:
 def test_of_an_object_with_fields_without_end_the_first_are_compared() -> None:
     before, now = ([told(json.dumps(dict.fromkeys(map(str, range(500)), value)))] * 40 for value in (1, 2))
     assert sum(name.startswith("tools.look.gave.") for name in compare_tries(before, now).columns) == MOST_FIELDS
+
+
+def test_failures_are_told_apart_by_their_words_and_not_by_their_numbers() -> None:
+    """One call in four fails on both sides: that an order is unknown before, now that the shop is away."""
+
+    def side(error: str) -> list[Joined]:
+        return [told(json.dumps({"error": f"{error} W{at}"} if at % 4 == 0 else {"a": 1}), at) for at in range(200)]
+
+    before, same, now = side("there is no order"), side("there is no order"), side("the shop is away, order")
+    table = compare_tries(before, now)
+    allowed, found = limits(table, 0.01, 500, 0), measured(table)
+    assert [name for name in found if found[name] > allowed[name]] == ["tools.look.error"]
+    assert set(table.current["tools.look.error"]) == {"none", "the shop is away, order #"}
+    assert not measured(compare_tries(before, same)).get("tools.look.error", 0.0)
 
 
 def test_results_that_are_all_different_texts_are_no_labels() -> None:

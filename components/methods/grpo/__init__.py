@@ -27,7 +27,7 @@ class Grpo:
         return frozenset({"reward"})
 
     def make(self, job: Job, params: GrpoParams, tracker: Tracker) -> Made:
-        task, agent = job.task(params.dev_examples, watched=True), job.workload.agent
+        task, agent = job.task(params.dev_examples, job.tasks, watched=True), job.workload.agent
         if agent is None:
             trained = train_rl(task, params, reward(job, tracker), tracker, job.sample())
         else:

@@ -9,8 +9,8 @@ from components.params import Limits
 from components.records import Example, Message, Trajectory
 from components.tasks import Replay, open_environment, roll, start_of
 from components.workloads.desk.cases import cases, demonstrated
+from components.workloads.desk.world import USUAL, World
 
-ENVIRONMENT = "components.workloads.desk:Desk"
 BLOCK = 256  # cases whose tries are in memory at once
 
 
@@ -29,7 +29,12 @@ class Task:
 
 def generate(n: int, seed: int) -> Iterator[Task]:
     """Tasks 0 to n - 1 of a seed."""
-    examples, spec = cases(n, seed), open_environment(ENVIRONMENT)
+    return tasks(n, seed, USUAL)
+
+
+def tasks(n: int, seed: int, world: World) -> Iterator[Task]:
+    """Tasks 0 to n - 1 of a seed in a world."""
+    examples, spec = cases(n, seed, world), open_environment(world.environment)
     for first in range(0, n, BLOCK):
         block = examples[first : first + BLOCK]
         starts = [start_of(case, [Message(role="user", content=case.input["message"])]) for case in block]

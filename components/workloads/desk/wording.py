@@ -30,5 +30,5 @@ REFUSALS = {
     "owner": ("another owner", "has this order"),
     "packing": ("no longer packing", "is what it is"),
     "delivered": ("not delivered", "yet"),
-    "days": ("more than 30 days", "have passed"),
+    "days": ("more than {days} days", "have passed"),
 }

@@ -6,7 +6,8 @@ import pytest
 
 from components.data.harvest import Candidate, Harvested, answering, harvest
 from components.params import HarvestParams, SplitShares
-from components.records import Example
+from components.records import Example, Message, Trajectory, Usage
+from components.tasks import heard_in
 
 PARAMS = HarvestParams(splits=SplitShares(dev=0.1, test=0.1, sealed=0.2))
 
@@ -136,3 +137,36 @@ def test_nobody_is_a_reviewer_and_nothing_drawn_unless_it_is_said() -> None:
     plain = Candidate(trace_id="1", input={"message": "x"}, answer="{}", source="scored")
     assert (plain.moved, plain.sender, plain.reviewed, plain.drawn) == (False, "", False, False)
     assert not Harvested(example=known("x"), split="train", source="scored").reviewed
+
+
+def a_try(number: int, asked: str, *heard: str) -> Candidate:
+    said = (Message(role="user", content=asked), Message(role="assistant", content="Which one?"))
+    told = tuple(Message(role="user", content=text) for text in heard)
+    demonstration = Trajectory(
+        id=str(number), example_id=str(number), messages=(*said, *told, Message(role="assistant", content="Done.")),
+        stop_reason="completed", usage=Usage(input_tokens=0, output_tokens=0),
+    ).demonstration  # fmt: skip
+    return Candidate(
+        trace_id=str(number), input={"message": asked}, answer=demonstration, source="scored", reviewed=True,
+        heard=heard_in(demonstration),
+    )  # fmt: skip
+
+
+def test_tries_train_alone_and_have_no_reference() -> None:
+    every = [a_try(number, "Cancel my lamp.", f"It is number W{number * 7919 % 9973}.") for number in range(60)]
+    found = harvest(every, [], 0.9, PARAMS)
+    assert len(found) == 60 and {one.split for one in found} == {"train"}
+    assert {(one.example.reference, one.example.demonstration) for one in found} == {("", one.answer) for one in every}
+    answers = harvest([candidate(number) for number in range(60)], [], 0.9, PARAMS)
+    assert {one.split for one in answers} == {"train", "dev"}
+
+
+def test_a_try_is_told_from_others_by_what_was_heard_in_it_and_not_by_its_request_alone() -> None:
+    order = "The number is W4711, the mail ada17@mail.example, and the lamp was sent to Graz on a Monday."
+    known_try = a_try(0, "Cancel my lamp.", order)
+    known_one = Example(id="K", input=known_try.input, demonstration=known_try.answer, reference="{}", group="K")
+    masked = order.replace("ada17@mail.example", "<email>")  # as production keeps it
+    same, other = a_try(1, "Cancel my lamp.", masked), a_try(2, "Cancel my lamp.", "Never mind, it came after all.")
+    assert [one.example.id for one in harvest([same, other], [known_one], 0.9, PARAMS)] == ["P-2"]
+    again = a_try(3, "Cancel my lamp.", f"{masked}!")
+    assert [one.example.id for one in harvest([same, other, again], [], 0.9, PARAMS)] == ["P-1", "P-2"]

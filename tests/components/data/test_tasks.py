@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from components.data.harvest import Harvested
 from components.data.prepare import Taken, prepare
 from components.data.tokens import TokenLimit, TryTokens
 from components.errors import DataError
 from components.params import GeneratedSource, Workload
-from components.records import Example, Trajectory, read_jsonl
+from components.records import Example, Trajectory, read_jsonl, write_jsonl
 from components.tasks import demonstrated, under
 from components.tracking import NullTracker
 from components.training.encode import encode_trajectories
-from components.workloads.desk import Task, generate
+from components.workloads.desk import Task, drifted, generate
 from tests.components.workloads.desk_settings import PROMPT, SHORT
 from tests.components.workloads.desk_settings import WORKLOAD as DESK
 
@@ -102,3 +103,36 @@ def test_tokens_of_a_try_are_those_that_training_reads_under_the_longest_prompt(
     limit = TokenLimit("max_tokens", min(trained(0)) - 1, partial(counted.longest, PROMPTS[:1]))
     with pytest.raises(DataError, match=r"prompt and answer are too long \(max_tokens\)"):
         prepared(tmp_path, workload(), Taken([limit]))
+
+
+def production(at: int, task: Any) -> Harvested:
+    """A try of production at a task, as a harvest keeps it."""
+    example = Example(
+        id=f"P-{at}", input={"message": task.message}, demonstration=task.demonstration.demonstration,
+        reference="", group=f"P-{at}", slices={"origin": "production"},
+    )  # fmt: skip
+    return Harvested(example=example, split="train", source="scored")
+
+
+def test_tries_of_production_train_beside_the_tasks_and_change_no_other_split(tmp_path: Path) -> None:
+    drifted_tasks = list(drifted(12, 77, "argument"))
+    rows = [production(at, task) for at, task in enumerate(drifted_tasks)]
+    bare = drifted_tasks[0].demonstration.model_copy(update={"tools": ()})
+    rows += [
+        production(12, drifted_tasks[3]),  # the same as one before
+        production(13, odd(drifted_tasks[0], message="Hello.", demonstration=bare)),
+    ]
+    folder = tmp_path / "none" / "harvest"
+    folder.mkdir(parents=True)
+    write_jsonl(folder / "tries.jsonl", rows)
+    lenient = DESK.validation.model_copy(update={"max_quarantined_share": 0.1})
+    own = prepared(tmp_path, workload().model_copy(update={"validation": lenient}))
+    all_of = prepared(tmp_path, workload().model_copy(update={"harvest": ("tries.jsonl",), "validation": lenient}))
+    for split in ("dev", "test", "sealed"):
+        assert [one.id for one in all_of[split]] == [one.id for one in own[split]]
+    assert [one.id for one in all_of["train"]] == [one.id for one in own["train"]] + [f"P-{at}" for at in range(12)]
+    assert [demonstrated(one).calls for one in all_of["train"][-12:]] == [
+        one.demonstration.calls for one in drifted_tasks
+    ]
+    refused = (tmp_path / "out" / "quarantine.jsonl").read_text(encoding="utf-8")
+    assert "repeats P-3" in refused and "no schema of the tool" in refused

@@ -1,0 +1,84 @@
+"""Conversations with tools in the lake, and the two sides of a watch of them.
+
+Decides whose word says what a conversation was worth, and what a window of them is compared with: the conversations of
+the same version at the same hours of its first weeks, or until it is so old, those of the week before the window.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+from components.data.joining import Joined, join
+from components.params import WatchParams
+from components.records import Feedback, Scored
+from monitoring.lake import Lake
+from monitoring.voices import Voices, voices
+from monitoring.watch import Sides
+from monitoring.windows import WEEK_S, Stream, Window, best_scores, first_weeks
+
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Word:
+    """What somebody said that an answer is worth, in [0, 1]."""
+
+    value: float
+    sender: str
+    reviewer: bool
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Conversations of a window, oldest first, and what is known of their turns, by trace."""
+
+    conversations: Sequence[Joined]
+    words: Mapping[str, Word]
+    voices: Voices
+
+    def word(self, conversation: Joined) -> Word | None:
+        """The last that is known of a conversation: its reward is its value."""
+        return next((self.words[trace] for trace in reversed(conversation.traces) if trace in self.words), None)
+
+
+def heard(lake: Lake, workload: str, window: Span) -> Heard:
+    """The conversations of a window [since, until): people's word stands above scores."""
+    traces = lake.with_tools(workload, window)
+    said = voices(lake.read(Feedback, workload, window[0]), traces)
+    scores = best_scores(lake.read(Scored, workload, window[0]))
+    words = {name: Word(score.value, score.sender, score.reviewer) for name, score in scores.items()}
+    words |= {
+        name: Word(word.score, word.sender, word.reviewer)
+        for name, word in said.counts.items()
+        if word.score is not None
+    }  # fmt: skip
+    return Heard(join(traces, {name: word.value for name, word in words.items()}), words, said)
+
+
+def conversations(lake: Lake, workload: str, window: Span) -> list[Joined]:
+    """The conversations with tools of a window of time [since, until), with what people or scorers said of them."""
+    return list(heard(lake, workload, window).conversations)
+
+
+def sides(stream: Stream, window: Span, params: WatchParams) -> Sides[Joined]:
+    """What is compared: a version's conversations of a window with its usual ones."""
+    current, total = _of_version(stream, window, params.window_rows)
+    weeks = first_weeks(window, params.weeks, lambda earlier: _of_version(stream, earlier, params.window_rows)[0])
+    usual = weeks
+    if len(weeks) < params.min_rows:
+        usual, _ = _of_version(stream, (window[0] - WEEK_S, window[0]), params.window_rows)
+    return Sides(
+        stream.workload, {}, usual, Window(stream.version, *window, total, tuple(current)),
+        usual="weeks" if usual is weeks else "before",
+    )  # fmt: skip
+
+
+def _of_version(stream: Stream, window: Span, most: int) -> tuple[list[Joined], int]:
+    """At most so many conversations that a version alone took part in, the same ones at every call; and of how many."""
+    own = [
+        conversation
+        for conversation in conversations(stream.lake, stream.workload, window)
+        if conversation.trajectory.policy_version == str(stream.version)
+    ]
+    kept = sorted(own, key=lambda conversation: crc32(conversation.trajectory.id.encode()))[:most]
+    return sorted(kept, key=lambda conversation: conversation.at), len(own)

@@ -1,0 +1,141 @@
+"""Which conversations join the data: right ones by the word of who may say so, that something can be learnt from."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.params import LabellingParams
+from components.records import Feedback, Message, Record, Scored, Trajectory
+from components.tasks import problem_of
+from components.workloads.desk import generate
+from monitoring.candidates import Terms
+from monitoring.labelling import is_drawn
+from monitoring.lake import Lake
+from monitoring.right_tries import Asked, RightTries, right_tries
+from tests.components.workloads.desk_settings import PROMPT, SHORT
+from tests.monitoring.conversed import conversed, praised
+
+TASKS = [one for one in generate(8, 3) if one.slices["demonstration"] == "right"]
+TASK = TASKS[0]
+TRY = TASK.demonstration
+ASKED = Asked([SHORT, PROMPT], ("message",))
+TERMS = Terms(min_score=1.0)
+SINCE = 1000.0
+
+
+def taken(folder: Path, *records: Record, terms: Terms = TERMS, since: float = SINCE) -> RightTries:
+    lake = Lake(folder)
+    lake.store("s", [one.model_dump_json() for one in records])
+    return right_tries(lake, "desk", since, terms, ASKED)
+
+
+def test_a_conversation_that_is_called_right_is_a_try_under_the_workloads_input(tmp_path: Path) -> None:
+    turns = conversed(TRY, "a", SINCE, caller="k")
+    (one,) = taken(tmp_path, *turns, praised(turns)).candidates
+    assert (one.trace_id, one.input, one.source, one.sender) == (
+        "chatcmpl-ax0",
+        {"message": TASK.message},
+        "scored",
+        "k",
+    )
+    assert problem_of(one.answer) is None
+    made = Trajectory.model_validate_json(one.answer)
+    assert [len(message.tool_calls) for message in made.messages] == [
+        len(message.tool_calls) for message in TRY.messages
+    ]
+    assert {tool.name for tool in made.tools} == {tool.name for tool in TRY.tools}
+    assert one.heard and "@" not in one.asked and one.asked.startswith(f"{TASK.message}\n")
+
+
+@pytest.mark.parametrize("system", [SHORT.system, PROMPT.system, "You are Ada's own agent."])
+def test_the_input_is_what_the_user_said_whatever_prompt_stands_before_it(tmp_path: Path, system: str) -> None:
+    turns = conversed(TRY, "a", SINCE, system=system)
+    (one,) = taken(tmp_path, *turns, praised(turns)).candidates
+    assert one.input == {"message": TASK.message}
+
+
+def test_a_prompts_own_words_around_the_message_are_no_part_of_the_input() -> None:
+    from dataclasses import replace
+
+    wordy = replace(SHORT, user="A customer (new) says: {message} What now?")
+    opening = [
+        Message(role="system", content=wordy.system),
+        Message(role="user", content="A customer (new) says: Hi. What now?"),
+    ]
+    trajectory = TRY.model_copy(update={"messages": (*opening, *TRY.messages[1:])})
+    assert Asked([wordy], ("message",)).inputs(trajectory) == {"message": "Hi."}
+    assert Asked([replace(wordy, system="Another.")], ("message",)).inputs(trajectory) == {
+        "message": opening[1].content
+    }
+
+
+@pytest.mark.parametrize(
+    ("score", "sender", "reviewer", "kept"),
+    [(1.0, "k", False, 1), (0.99, "k", False, 0), (1.0, "other", False, 0), (1.0, "r", True, 1)],
+)  # fmt: skip
+def test_whose_word_counts_is_as_for_answers(
+    tmp_path: Path, score: float, sender: str, reviewer: bool, kept: int
+) -> None:
+    turns = conversed(TRY, "a", SINCE, caller="k")
+    told = taken(tmp_path, *turns, praised(turns, score, sender=sender, reviewer=reviewer))
+    assert [one.reviewed for one in told.candidates] == [reviewer] * kept and told.refused == []
+
+
+def test_a_scorers_score_counts_where_people_say_nothing(tmp_path: Path) -> None:
+    turns = conversed(TRY, "a", SINCE)
+    scored = Scored(trace_id=turns[-1].id, at=SINCE + 20, workload="desk", source="scorer", value=1.0, passed=True)
+    assert len(taken(tmp_path / "scored", *turns, scored).candidates) == 1
+    assert taken(tmp_path / "not", *turns).candidates == []
+    assert taken(tmp_path / "people", *turns, scored, praised(turns, 0.0)).candidates == []
+
+
+def test_corrections_that_contradict_each_other_leave_a_conversation_out(tmp_path: Path) -> None:
+    turns = conversed(TRY, "a", SINCE)
+    disputed: list[Any] = [
+        Feedback(trace_id=turns[1].id, at=SINCE + 9 + at, workload="desk", corrected=text, sender=name, reviewer=True)
+        for at, (name, text) in enumerate({"r1": "yes", "r2": "no"}.items())
+    ]
+    assert taken(tmp_path, *turns, praised(turns), *disputed).candidates == []
+
+
+def test_nothing_is_learnt_from_what_was_set_aside_by_its_first_request(tmp_path: Path) -> None:
+    terms = Terms(min_score=1.0, labelling=LabellingParams(share=0.5))
+    every = {
+        name: conversed(TASKS[at % len(TASKS)].demonstration, name, SINCE - 3 + at)
+        for at, name in enumerate("abcdefgh")
+    }
+    told = taken(tmp_path, *(one for turns in every.values() for one in (*turns, praised(turns))), terms=terms)
+    free = {turns[0].id for turns in every.values() if not is_drawn(turns[0].id, 0.5)}
+    assert {one.trace_id for one in told.candidates} == free and 0 < len(free) < 8
+
+
+def test_what_is_right_and_teaches_nothing_is_refused_by_its_name(tmp_path: Path) -> None:
+    nameless = conversed(TRY, "nameless", SINCE, customer="a", tools=())
+    cut = conversed(TRY, "cut", SINCE, customer="b")
+    cut[-1] = cut[-1].model_copy(update={"finish_reason": "length"})
+    first = Message(role="user", content="Hello?")
+    twice = conversed(TRY.model_copy(update={"messages": (first, *TRY.messages)}), "twice", SINCE)
+    told = taken(tmp_path, *(one for turns in (nameless, cut, twice) for one in (*turns, praised(turns))))
+    assert told.candidates == []
+    reasons = {name: why for name in ("nameless", "cut", "twice") for why in told.refused if name in why}
+    assert len(told.refused) == 3 and "schema of each tool" in reasons["nameless"]
+    assert "ended by itself" in reasons["cut"] and "one message of the user" in reasons["twice"]
+
+
+def test_those_of_a_slice_that_moved_are_marked_and_older_ones_are_none(tmp_path: Path) -> None:
+    status = next(one for one in TASKS if "delivered" in str(one.demonstration.messages)).demonstration
+    turns = conversed(status, "a", SINCE)
+    moved = Terms(min_score=1.0, moved=["tools.get_order.gave.status=delivered"])
+    assert [one.moved for one in taken(tmp_path, *turns, praised(turns), terms=moved).candidates] == [True]
+    assert taken(tmp_path, since=SINCE + 60).candidates == []
+
+
+def test_two_tries_at_one_task_have_names_of_their_own(tmp_path: Path) -> None:
+    turns = conversed(TRY, "a", SINCE)
+    other = [
+        one.model_copy(update={"id": f"chatcmpl-b{at}", "at": one.at + 60, "text": f"{one.text} Yes."})
+        for at, one in enumerate(turns)
+    ]
+    told = taken(tmp_path, *turns, *other[-1:], praised(turns), praised(other))
+    assert [one.trace_id for one in told.candidates] == ["chatcmpl-ax0", "chatcmpl-ax0-101"]
