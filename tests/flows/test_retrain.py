@@ -1,8 +1,10 @@
 """A retraining as a person starts it: what production taught becomes a data version, a ladder and a decision."""
 
 import json
+import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from components.data.harvest import Harvested
 from components.records import Example, Feedback, Message, Record, Trace, Usage, read_jsonl, write_record
 from components.stages.run import Run
 from monitoring.lake import Lake
-from tests.flows.conftest import RUN, Project
+from tests.flows.conftest import ROOT, RUN, Project
 
 ANSWER = {
     "intent": "not_received", "product": "wifi_router", "order_id": "DK-20418", "amount": None, "wants_refund": False,
@@ -82,10 +84,11 @@ def test_what_production_taught_climbs_on_a_branch_of_its_own(climbed: Project) 
     assert own < new
 
 
-def test_drift_waits_for_the_cooldown_and_a_person_does_not(climbed: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drift_waits_for_the_cooldown_and_a_person_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows.retrain import BY_HAND, Retrained, cooling_h, record_path
 
-    monkeypatch.chdir(climbed.folder)
+    shutil.copytree(ROOT / "params", tmp_path / "params")  # all that it needs of a project
+    monkeypatch.chdir(tmp_path)
     run = Run.load(RUN)
     assert cooling_h(run, "drift: input", 0.0) == 0  # there was none before
     last = Retrained(workload="triage", reason=BY_HAND, started=3600.0, outcome="Version 2 is champion.")
@@ -97,5 +100,3 @@ def test_drift_waits_for_the_cooldown_and_a_person_does_not(climbed: Project, mo
     record_path(run).write_text('{"workload": "triage", "reason": ')
     assert cooling_h(run, "drift: input", 3 * 3600.0) == 0  # half a file says nothing, and holds up nothing
     assert [path.name for path in record_path(run).parent.glob("*.broken")] == ["triage.json.broken"]
-    write_record(record_path(run), last)
-    record_path(run).unlink()
