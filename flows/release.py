@@ -47,7 +47,9 @@ def release(workload: str, profile: str = "nano") -> Judged:
     While neither is shown it stays the canary; called again, the release goes on from what it has seen.
     """
     run, version, champion = Run.of(workload, profile), registered(workload, "canary"), registered(workload)
-    found = refused(version) if needs_approval(run, Keys.read()) else None
+    found = interrupted(version, champion)
+    if found is None and needs_approval(run, Keys.read()):
+        found = refused(version)
     found = found or tried(run, version, champion, started(run, version))
     if found.decision == "promoted":
         promote(workload, version.number)
@@ -58,6 +60,13 @@ def release(workload: str, profile: str = "nano") -> Judged:
     for reason in found.reasons:
         get_run_logger().info("version %s %s: %s", version.number, found.decision, reason)
     return found
+
+
+def interrupted(version: Version, champion: Version) -> Judged | None:
+    """What an earlier release had decided, where it ended between making the canary champion and the last step."""
+    if version.number != champion.number:
+        return None
+    return Judged(decision="promoted", reasons=("An earlier release had made it champion, and was interrupted.",))
 
 
 def needs_approval(run: Run, keys: Keys) -> bool:

@@ -205,6 +205,8 @@ def withdraw(workload: str, alias: Alias) -> None:
 def promote(workload: str, number: int) -> Version:
     """Make a version the champion by hand; the former champion gets the alias `previous`.
 
+    A champion that is still the canary was on its way here when it was interrupted: the rest is done.
+
     Raises:
         RegistryError: There is no such version, it was never verified, its files are missing or changed, or it is the
         champion.
@@ -215,9 +217,10 @@ def promote(workload: str, number: int) -> Version:
         raise RegistryError(f"expected a version that was verified, found models:/{workload}/{number}, which was not")
     client = connect()
     current = _champion(client, workload)
-    if current is not None and int(current.version) == number:
+    if current is None or int(current.version) != number:
+        _point(client, workload, current, str(number))
+    elif not _no_canary(client, workload, str(number)):
         raise RegistryError(f"expected another version than the champion, found models:/{workload}/{number}")
-    _point(client, workload, current, str(number))
     return _version(version, folder)
 
 
@@ -244,8 +247,8 @@ def _earlier(workload: str) -> int:
 def _point(client: Any, name: str, current: Any, version: str) -> None:
     """Move the alias `champion` to a version, and `previous` to the former champion.
 
-    The next command can continue after any of the three calls: killed after the second, `previous` is the champion
-    itself, and its former target is still in the tag BEFORE_TAG.
+    The next command can continue after any of the calls: killed before `champion` moves, `previous` is the champion
+    itself, and its former target is still in the tag BEFORE_TAG; killed after that, the champion is still the canary.
     """
     with expecting(f"the alias `{CHAMPION}` of {name} to move to version {version}"):
         if current is not None:
@@ -254,8 +257,16 @@ def _point(client: Any, name: str, current: Any, version: str) -> None:
                 client.set_registered_model_tag(name, BEFORE_TAG, str(earlier))
             client.set_registered_model_alias(name, PREVIOUS, current.version)
         client.set_registered_model_alias(name, CHAMPION, version)
-        if str(client.get_registered_model(name).aliases.get(CANARY)) == version:  # the canary has become champion
+    _no_canary(client, name, version)
+
+
+def _no_canary(client: Any, name: str, version: str) -> bool:
+    """Remove the alias `canary` from a version that has become champion; whether it had it."""
+    with expecting(f"the alias `{CANARY}` of {name} to be taken from version {version}"):
+        was = str(client.get_registered_model(name).aliases.get(CANARY)) == version
+        if was:
             client.delete_registered_model_alias(name, CANARY)
+    return was
 
 
 def verify(source: Path | str, check: Check) -> Path:

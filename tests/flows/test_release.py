@@ -69,3 +69,15 @@ def test_a_canary_without_traffic_is_promoted(climbed: Project, record: Any) -> 
     done = climbed.call("flows.cli", "release", "triage")
     assert done.returncode == 0, done.stderr
     assert aliases(record) == {"champion": canary, "previous": before}
+
+
+def test_a_release_that_was_interrupted_after_it_had_moved_the_champion_is_finished(
+    climbed: Project, record: Any
+) -> None:
+    before, canary = aliases(record)["champion"], aliases(record)["canary"]
+    record.set_registered_model_alias("triage", "previous", before)
+    record.set_registered_model_alias("triage", "champion", canary)
+    done = climbed.call("flows.cli", "release", "triage")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "promoted: An earlier release had made it champion, and was interrupted.\n"
+    assert aliases(record) == {"champion": canary, "previous": before}

@@ -103,3 +103,28 @@ def test_a_move_that_is_interrupted_can_be_taken_back(
     assert rollback(name).number == 1
     assert promote(name, third).number == third
     assert rollback(name).number == 1
+
+
+def test_a_canary_whose_move_was_interrupted_ceases_to_be_one(
+    record: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Champion 1, canary 2; promoting 2 ends after `champion` has moved: called again, it does the rest."""
+    for text in ("a", "b"):
+        register("canaries", tmp_path, text)
+    promote("canaries", 1)
+    client = connect()
+    client.set_registered_model_alias("canaries", "canary", "2")
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "delete_registered_model_alias", die)
+        with pytest.raises(KeyboardInterrupt):
+            promote("canaries", 2)
+    assert client.get_registered_model("canaries").aliases.keys() == {"champion", "canary", "previous"}
+    assert promote("canaries", 2).number == 2
+    named = {alias: int(number) for alias, number in client.get_registered_model("canaries").aliases.items()}
+    assert named == {"champion": 2, "previous": 1}
+    with pytest.raises(RegistryError, match="expected another version than the champion"):
+        promote("canaries", 2)
