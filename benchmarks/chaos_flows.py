@@ -26,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,15 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "benchmarks" / "faults"
 CALM_TRIES = 3  # of the command without faults: the first ones may end with instructions for a person
 COMMAND_S = 1500.0
-SERVED_S = 120.0  # maximum lifetime of a server
+STARTS_S, SERVED_S = 300.0, 120.0  # at most, until a server's first answer and from then on
+KILLED_S = 60.0  # at most, or a fifth of what the command takes undisturbed: what is done is not done again
 # What differs between two climbs with the same settings: times, ids of runs, and paths.
 CHANGES = re.compile(
     r'"(seconds|latency_ms|p50_ms|p95_ms|at|date|started|began|finished|git_commit|commit|run_id|milliseconds[a-z_]*|'
     r'[a-z_]*_seconds|[a-z_]*usd[a-z_]*|throughput|created)": ?(\{[^{}]*\}|\[[^\]\[]*\]|"[^"]*"|[^,}\]\n]+)'
 )
+
+MADE = re.compile(r"data/.*\.jsonl|rungs/[^/]+/artifact/|answers/.*\.jsonl")
 
 
 def main() -> None:
@@ -49,10 +53,10 @@ def main() -> None:
     record: dict[str, Any] = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
     flows: dict[str, Any] = record.get("flows", {})
     with tempfile.TemporaryDirectory(prefix="gradus-chaos-") as place:
-        bench = Bench(Path(place), options.seed, options.tries)
+        bench = Bench(Path(place), options.seed, options.tries, options.climbed)
         for name in options.scenarios:
             flows[name] = SCENARIOS[name](bench)
-            flows[name] |= {"date": time.strftime("%Y-%m-%d", time.gmtime()), "command": command(), **machine()}
+            flows[name] |= machine() | {"command": command()}
             print(json.dumps({name: flows[name]}, indent=1), flush=True)
             write(options.output, record | {"flows": flows})
     if any(row["results_differ"] or row.get("lost") or row.get("doubled") for row in flows.values()):
@@ -65,6 +69,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--tries", type=int, default=6, help="disturbed runs of each command")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--climbed", type=Path, help="a folder that keeps the undisturbed climb from call to call")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "chaos.json")
     return parser.parse_args()
 
@@ -77,8 +82,8 @@ def command() -> str:
 class Bench:
     """The undisturbed small project, and copies of it."""
 
-    def __init__(self, place: Path, seed: int, tries: int) -> None:
-        self.place, self.rng, self.tries = place, random.Random(seed), tries
+    def __init__(self, place: Path, seed: int, tries: int, kept: Path | None = None) -> None:
+        self.place, self.rng, self.tries, self._kept = place, random.Random(seed), tries, kept
         self.happened: Counter[str] = Counter()
         self._log, self._read = place / "faults.log", 0
         self._template: Any = None
@@ -97,12 +102,22 @@ class Bench:
     def climbed(self) -> Any:
         """A project that has a champion."""
         if self._climbed is None:
-            project = self.fresh()
-            done = project.climb()
-            if done.returncode:
-                raise SystemExit(f"expected an undisturbed climb, found\n{done.stderr[-2000:]}")
-            self._climbed = project
+            self._climbed = self._climb()
         return self._copy(self._climbed)
+
+    def _climb(self) -> Any:
+        """The undisturbed climb, that of an earlier call where it was kept."""
+        from tests.flows import conftest as small
+
+        if self._kept is not None and self._kept.is_dir():
+            return small.Project(self._kept)
+        project = self.fresh()
+        done = project.climb()
+        if done.returncode:
+            raise SystemExit(f"expected an undisturbed climb, found\n{done.stderr[-2000:]}")
+        if self._kept is not None:
+            shutil.copytree(project.folder, self._kept, symlinks=True)
+        return project
 
     def served(self) -> Any:
         """A project whose champion is a model of two layers; it has not climbed."""
@@ -121,8 +136,8 @@ class Bench:
         shutil.copytree(project.folder, to, dirs_exist_ok=True, symlinks=True)
         return type(project)(to)
 
-    def disturbed(self, project: Any, words: list[str]) -> int:
-        """Run a command under faults, perhaps killed at a random moment; return its exit code."""
+    def disturbed(self, project: Any, words: list[str], seconds: float) -> int:
+        """Run a command under faults, perhaps killed at a random moment, at most so late; return its exit code."""
         faults = {
             "GRADUS_FAULTS": f"{self.rng.random()}:{self.rng.choice((150, 600, 3000))}",
             "GRADUS_FAULTS_FOLDER": str(project.folder), "GRADUS_FAULTS_LOG": str(self._log),
@@ -135,7 +150,7 @@ class Bench:
         with self._record_in_the_way(project):
             if self.rng.random() < 0.6:
                 with suppress(subprocess.TimeoutExpired):
-                    process.wait(self.rng.uniform(1, 60))
+                    process.wait(self.rng.uniform(1, seconds))
             else:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(COMMAND_S)
@@ -195,10 +210,12 @@ class Bench:
             self._read = len(lines)
 
 
-def calm(project: Any, words: list[str]) -> tuple[bool, str]:
-    """Run the command without faults; return whether it succeeded, and its last output."""
+def calm(project: Any, words: list[str], is_done: Callable[[Any], bool] = lambda project: False) -> tuple[bool, str]:
+    """Run the command without faults, unless nothing is left to do; whether it succeeded, and its last output."""
     output = ""
     for _ in range(CALM_TRIES):
+        if is_done(project):
+            return True, output
         done = project.call("flows.cli", *words)
         output = (done.stderr or done.stdout)[-600:]
         if done.returncode == 0:
@@ -213,11 +230,21 @@ def results(project: Any) -> dict[str, str]:
         name = path.relative_to(project.artifacts).as_posix()
         if not path.is_file() or name.startswith("stages/") or path.suffix in (".html", ".part", ".png", ".svg"):
             continue
-        content = path.read_bytes()
-        if path.suffix in (".json", ".jsonl"):
-            content = CHANGES.sub("", content.decode()).encode()
-        hashes[name] = hashlib.sha256(content).hexdigest()
+        hashes[name] = digest_of(path)
     return hashes
+
+
+def seconds_of(project: Any) -> float:
+    """How long the stages of a climb took."""
+    return sum(record.seconds for record in project.stages().values())
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file; of JSON without what always differs."""
+    content = path.read_bytes()
+    if path.suffix in (".json", ".jsonl"):
+        content = CHANGES.sub("", content.decode()).encode()
+    return hashlib.sha256(content).hexdigest()
 
 
 def aliases(project: Any) -> dict[str, int]:
@@ -228,14 +255,26 @@ def aliases(project: Any) -> dict[str, int]:
     return {name: int(number) for name, number in client.get_registered_model("triage").aliases.items()}
 
 
-def compared(
-    bench: Bench, project: Any, words: list[str], result: Callable[[Any], Any], expected: Any
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Flow:
+    """A command, what it results in, by name, and how long it takes undisturbed.
+
+    `is_done` says where a command would only report that nothing is left to do.
+    """
+
+    words: list[str]
+    result: Callable[[Any], dict[str, Any]]
+    seconds: float
+    is_done: Callable[[Any], bool] = lambda project: False
+
+
+def compared(bench: Bench, project: Any, flow: Flow, expected: dict[str, Any]) -> dict[str, Any]:
     """Disturb a command several times, let it finish, and compare."""
     bench.happened.clear()
-    codes = Counter(str(bench.disturbed(project, words)) for _ in range(bench.tries))
-    ended, output = calm(project, words)
-    actual = result(project) if ended else {}
+    latest = max(KILLED_S, flow.seconds / 5)
+    codes = Counter(str(bench.disturbed(project, flow.words, latest)) for _ in range(bench.tries))
+    ended, output = calm(project, flow.words, flow.is_done)
+    actual = flow.result(project) if ended else {}
     odd = sorted(name for name in {*expected, *actual} if expected.get(name) != actual.get(name))
     row: dict[str, Any] = {
         "tries": bench.tries, "faults": sum(bench.happened.values()), "kinds": dict(sorted(bench.happened.items())),
@@ -246,7 +285,8 @@ def compared(
 
 def climb(bench: Bench) -> dict[str, Any]:
     """A climb from scratch. Differences that also occur between undisturbed climbs are ignored."""
-    row = compared(bench, bench.fresh(), ["run", "triage"], results, results(bench.climbed()))
+    expected = results(bench.climbed())
+    row = compared(bench, bench.fresh(), Flow(["run", "triage"], results, seconds_of(bench.climbed())), expected)
     if row["results_differ"] and "differ" in row:
         again = bench.fresh()
         assert again.climb().returncode == 0
@@ -271,14 +311,16 @@ def release(bench: Bench) -> dict[str, Any]:
         client.set_registered_model_alias("triage", "canary", second.version)
         return project
 
-    calmly = prepared()
-    ended, said = calm(calmly, ["release", "triage"])
+    words, calmly, began = ["release", "triage"], prepared(), time.monotonic()
+    ended, said = calm(calmly, words)
     assert ended, said
-    return compared(bench, prepared(), ["release", "triage"], aliases, aliases(calmly))
+    flow = Flow(words, aliases, time.monotonic() - began, lambda project: "canary" not in aliases(project))
+    return compared(bench, prepared(), flow, aliases(calmly))
 
 
 def retrain(bench: Bench) -> dict[str, Any]:
-    """A retraining with 120 corrected production answers: the data of its version."""
+    """A retraining with 120 corrected production answers: the data of its version, and the climb on its branch."""
+    from tests.flows.conftest import Project
     from tests.flows.test_retrain import answered, corrected, put
 
     def prepared() -> Any:
@@ -287,19 +329,19 @@ def retrain(bench: Bench) -> dict[str, Any]:
         return project
 
     def learnt(project: Any) -> dict[str, str]:
-        """The last branch's harvest, whose rows do not depend on when they were gathered."""
-        listed = subprocess.run(
-            ["git", "branch", "--list", "retrain/*", "--format=%(refname:short)"], cwd=project.folder,
-            capture_output=True, text=True, check=True,
-        ).stdout.split()  # fmt: skip
-        folders = sorted((project.folder / "state" / "retrain").glob("*/*/data/triage/harvest/*.jsonl"))
-        digest = hashlib.sha256(folders[-1].read_bytes()).hexdigest() if folders else "none"
-        return {"harvest": digest, "branches": "some" if listed else "none"}
+        """What is checked out on the last branch: the harvest, and what the climb made of it.
 
-    calmly = prepared()
-    ended, said = calm(calmly, ["retrain", "triage"])
+        Not its records, which name the harvest's file, and thus the second in which it was gathered.
+        """
+        branch = Project(project.folder / "state" / "retrain" / "triage")
+        harvest = sorted((branch.folder / "data" / "triage" / "harvest").glob("*.jsonl"))
+        made = {name: one for name, one in results(branch).items() if MADE.match(name)}
+        return {**{f"harvest {place}": digest_of(path) for place, path in enumerate(harvest)}, **made}
+
+    words, calmly, began = ["retrain", "triage"], prepared(), time.monotonic()
+    ended, said = calm(calmly, words)
     assert ended, said
-    return compared(bench, prepared(), ["retrain", "triage"], learnt, learnt(calmly))
+    return compared(bench, prepared(), Flow(words, learnt, time.monotonic() - began), learnt(calmly))
 
 
 def serve(bench: Bench) -> dict[str, Any]:
@@ -324,7 +366,7 @@ def serve(bench: Bench) -> dict[str, Any]:
             [sys.executable, "-m", "flows.cli", "serve", "triage", "--port", str(port)], cwd=project.folder,
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        ends, text = time.monotonic() + SERVED_S, json.dumps({"message": "Where is DK-20418?", "channel": "mail"})
+        ends, text = time.monotonic() + STARTS_S, json.dumps({"message": "Where is DK-20418?", "channel": "mail"})
         body = {"model": "triage", "messages": [{"role": "user", "content": text}]}
         answered, most = 0, bench.rng.randrange(20, 80)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
@@ -334,6 +376,8 @@ def serve(bench: Bench) -> dict[str, Any]:
                 except httpx.TransportError:
                     time.sleep(0.2)
                     continue
+                if reply.status_code == 200 and not answered:
+                    ends = time.monotonic() + SERVED_S
                 answered += reply.status_code == 200
                 refused[str(reply.status_code)] += 1
                 if reply.status_code == 200:

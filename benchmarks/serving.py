@@ -38,7 +38,7 @@ WORK = ROOT / "state" / "bench" / "serving"  # a separate project, so that no tr
 WORKLOAD, RUN = "triage", "triage-nano"
 SEED = 20261122
 THROUGHPUT_TARGET = 3.0  # relative to `transformers serve`, with the most clients
-START_SECONDS = 120
+START_SECONDS = 300
 Rounds = dict[int, dict[str, list[dict[str, float]]]]  # by number of clients and server
 
 

@@ -31,7 +31,8 @@ from tests.flows.conftest import PROFILE, WORKLOAD, merged, save_tiny_model
 
 # Where results do not hang on it: how many processes share the work out, and where an interrupted one goes on.
 MACHINE = {
-    ("components.models", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"),  # how much memory the CPU's library keeps
+    ("components.models", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"),  # how much memory the CPU's libraries keep
+    ("components.models", "LRU_CACHE_CAPACITY"),
     ("components.data.contract", "GX_ANALYTICS_ENABLED"),
     ("components.stages.rungs", "RANK"),
     ("components.stages.run", "GRADUS_COMMIT"),  # the commit, where no git is that would say it
