@@ -21,6 +21,7 @@ from components.serving.refusals import RequestError
 _SALT_BYTES = 32
 _SHOWN = 32  # hexadecimal digits of a salted hash
 _MOST_REMEMBERED = 50_000  # answers whose caller is known without a look into the lake
+_MOST_SENDERS = 10_000  # whose feedbacks of a day are counted: without keys every address is one
 _DAY_S = 86_400
 
 
@@ -112,10 +113,12 @@ class Owners:
         return sender
 
     def _takes_one(self, caller: str) -> bool:
-        """Count a feedback of a caller, if it may still give one on this day (UTC)."""
+        """Count a feedback of a caller, if it may still give one on this day (UTC); the longest silent is forgotten."""
         with self._lock:
             if (today := int(time.time() // _DAY_S)) != self._day:
                 self._day, self._said = today, {}
-            count = self._said.get(caller, 0)
+            count = self._said.pop(caller, 0)
             self._said[caller] = min(count + 1, self._params.most_per_day)
+            if len(self._said) > _MOST_SENDERS:
+                self._said.pop(next(iter(self._said)))
             return count < self._params.most_per_day

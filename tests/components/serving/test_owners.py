@@ -120,6 +120,22 @@ def test_a_clock_that_is_set_back_silences_nobody(monkeypatch: pytest.MonkeyPatc
             owners.speaks("x", HASHES["asker"])
 
 
+def test_of_ten_thousand_senders_a_day_the_longest_silent_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without keys every address is a sender: what is counted of them takes no more memory, however many there are."""
+    monkeypatch.setattr("time.time", lambda: 10.0)
+    owners = Owners(params=FeedbackParams(most_per_day=1))
+    for caller in ("silent", "speaks"):
+        owners.speaks("x", caller)
+    with pytest.raises(RequestError, match="at most 1 feedbacks"):
+        owners.speaks("x", "speaks")
+    for number in range(9_999):  # one more than there is room for
+        owners.speaks("x", str(number))
+    with pytest.raises(RequestError, match="at most 1 feedbacks"):
+        owners.speaks("x", "speaks")
+    owners.speaks("x", "silent")
+    assert len(owners._said) == 10_000
+
+
 def test_over_http_an_answer_is_its_askers_and_reviewers_to_correct(
     tmp_path: Path, run_server: Callable[..., Any]
 ) -> None:
