@@ -92,11 +92,14 @@ def check_out(project: Path, workload: str, commit: str, folder: Path) -> Path:
 def git(folder: Path, *words: str) -> str:
     """The output of a git command in a folder.
 
+    It takes no lock that it can do without: killed, it would leave one that keeps people from committing.
+
     Raises:
         DataError: It fails.
     """
+    command = ["git", "--no-optional-locks", *words]
     try:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         output = str(getattr(error, "stderr", "") or error).strip().splitlines()
         raise DataError(
@@ -148,11 +151,13 @@ def _inside(project: Path, worktree: Path) -> Path:
 
 
 def _remove(project: Path, folder: Path) -> None:
-    if folder.exists():
-        subprocess.run(
-            ["git", "worktree", "remove", "--force", str(folder)], cwd=project, check=False, capture_output=True
-        )
-        shutil.rmtree(folder, ignore_errors=True)
+    """Remove a worktree, whatever is left of it.
+
+    `--force` twice: git locks a worktree while it makes it, and one that was killed meanwhile stays locked for ever.
+    """
+    remove = ["git", "worktree", "remove", "--force", "--force", str(folder)]
+    subprocess.run(remove, cwd=project, check=False, capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)
     git(project, "worktree", "prune")
 
 

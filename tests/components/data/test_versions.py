@@ -1,5 +1,6 @@
 """A data version in a real repository: a branch of its own, data in DVC's cache and remote, nothing else touched."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from components.data.harvest import Harvested
-from components.data.versions import Origin, check_out, new_version
+from components.data.versions import Origin, check_out, new_version, uncommitted
 from components.errors import ConfigError
 from components.records import Example, Record, Thumb, read_jsonl
 
@@ -125,6 +126,27 @@ def test_a_commit_that_lacks_what_the_project_has_since_is_no_start(project: Pat
     second = new_version(project, "shop", harvested("b"), "two", Origin(first.commit))
     assert (second.folder / "params" / "more.yaml").is_file()
     assert not (second.folder / "data" / "shop" / "harvest" / "one.jsonl").exists()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_worktree_that_git_was_killed_in_while_it_made_it_is_made_anew(project: Path, gone: bool) -> None:
+    """git locks a worktree until all files are there; a kill leaves the lock, perhaps without the folder."""
+    folder = project / "state" / "retrain" / "shop"
+    run(project, "git", "worktree", "add", "--quiet", "-B", "retrain/shop/one", str(folder), "HEAD")
+    (project / ".git" / "worktrees" / "shop" / "locked").write_text("initializing")
+    if gone:
+        shutil.rmtree(folder)
+    assert new_version(project, "shop", harvested("a"), "two").branch == "retrain/shop/two"
+    assert check_out(project, "shop", "HEAD", folder) == folder
+
+
+def test_a_look_for_changes_takes_no_lock(project: Path) -> None:
+    """Without it `git status` rewrites the index of a file that is as it was, but newer."""
+    index = project / ".git" / "index"
+    before = index.read_bytes()
+    os.utime(project / "params" / "workloads" / "shop.yaml", (1e9, 1e9))
+    assert uncommitted(project) == []
+    assert index.read_bytes() == before
 
 
 def test_what_is_not_committed_is_named_and_nothing_is_made(project: Path) -> None:
