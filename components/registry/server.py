@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from components.registry.created import create
 from components.registry.moved import relocate
 from components.registry.store import POSTGRES, SQLITE, addresses, await_database, expecting
 
@@ -41,6 +42,8 @@ def application(project: Path) -> Callable[..., Any]:
     with expecting("a record of runs that opens"):
         if uri.startswith(POSTGRES):
             await_database(uri)
+        if uri.startswith(SQLITE):
+            create(Path(uri.removeprefix(SQLITE)))
         initialize_backend_stores(uri, uri, artifacts)
         if uri.startswith(SQLITE):
             relocate(Path(uri.removeprefix(SQLITE)), folder)

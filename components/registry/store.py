@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from components.errors import RegistryError
+from components.registry.created import create
 from components.registry.moved import ARTIFACTS, relocate
 from components.registry.redaction import redact
 
@@ -111,11 +112,11 @@ def _client(uri: str) -> Any:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     with expecting("a record of runs that opens"):
         if uri.startswith(SQLITE):
-            Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+            create(Path(uri.removeprefix(SQLITE)))
         if uri.startswith(POSTGRES):
             await_database(uri)
         client = MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)  # opens the database, and creates its tables
+        client.search_experiments(max_results=1)  # opens the database
         if uri.startswith(SQLITE):
             database = Path(uri.removeprefix(SQLITE))
             relocate(database, database.parent / ARTIFACTS)

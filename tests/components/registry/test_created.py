@@ -1,0 +1,50 @@
+"""A record is whole or not there: a process that is killed while it makes one does not keep others from making it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.registry.created import create
+from components.registry.store import connect
+
+ROOT = Path(__file__).resolve().parents[3]
+KILLED = """
+import os, signal
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from components.registry.store import connect
+
+left = [600]
+
+@event.listens_for(Engine, "after_cursor_execute")
+def count(*_):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+connect()
+"""
+
+
+@pytest.mark.slow  # MLflow makes 60 tables, twice
+def test_a_kill_amid_the_making_of_a_record_leaves_room_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 600 of the 1,700 statements there are tables that the next process would make a second time."""
+    database = tmp_path / "state" / "mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    assert subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, check=False).returncode == -signal.SIGKILL
+    assert not database.exists()
+    assert connect().get_experiment_by_name("Default") is not None
+    assert sorted(path.suffix for path in database.parent.iterdir() if path.is_file()) == [".db"]
+
+
+def test_a_record_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    database = tmp_path / "mlflow.db"
+    database.write_bytes(b"a record")
+    create(database)
+    assert database.read_bytes() == b"a record"
+    assert os.listdir(tmp_path) == ["mlflow.db"]
