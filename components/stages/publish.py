@@ -84,10 +84,12 @@ def publish(run: Run, tracker: Tracker, alias: Alias = "champion") -> Published:
     if record.champion is not None:
         made = run.rung(record.champion)
         given: Alias = alias if record.replaced is not None else "champion"
-        version = _register(run, _candidate(run, made, record, tracker), given)
+        candidate = _candidate(run, made, record, tracker)
+        # Before it is registered: what is killed in between is registered again by another run, or not at all.
         write_jsonl(run.folder / "reference" / REFERENCE, reference(run, made))
         tracker.artifact(run.folder / "reference" / REFERENCE, REFERENCE_FOLDER)
         keep_card(run, made, tracker)
+        version = _register(run, candidate, given)
         done = done.model_copy(update={"version": version, "alias": given, "reproduced": REPRODUCED})
     write_record(published_file(run), done)
     return done

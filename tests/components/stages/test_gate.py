@@ -11,6 +11,7 @@ from components.models import folder_digest
 from components.params import MustPass
 from components.records import Completion, Usage, write_record
 from components.registry import Alias, open_run, promote, reference_of, registered
+from components.stages import publish as publication
 from components.stages.evaluate import Evaluations
 from components.stages.gate import GateRecord, decided, gate, replayed
 from components.stages.publish import Published, is_published, publish
@@ -199,6 +200,27 @@ def test_what_a_champion_answered_is_kept_as_the_watchs_reference(make_run: Make
     usual = reference_of(registered("usual"))
     assert (len(usual), sum(each.score or 0 for each in usual)) == (120, 108)  # test and sealed, 54 of 60 right in each
     assert usual[0].input == example(0).input
+
+
+def test_a_publication_that_is_cut_off_leaves_no_champion_without_its_reference(
+    make_run: MakeRun, record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends when the alias has moved; the next one registers nothing, and the version keeps the first one's run."""
+    run = make_run("cut-off", min_examples=60)
+    climbed(run, {"classical": 60})
+    real = publication.register_winner
+
+    def die(*arguments: Any) -> None:
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(publication, "register_winner", die)
+        climb(run)
+    assert (registered("cut-off").number, is_published(run)) == (1, False)
+    assert len(reference_of(registered("cut-off"))) == 120
+    assert climb(run)[1].version == 1
+    assert len(reference_of(registered("cut-off"))) == 120
 
 
 def test_a_challenge_with_other_answers_is_another_look_at_a_stricter_level(make_run: MakeRun, record: Any) -> None:
