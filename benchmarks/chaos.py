@@ -15,6 +15,7 @@ import errno
 import hashlib
 import importlib
 import io
+import json
 import os
 import random
 import shutil
@@ -51,7 +52,10 @@ def main() -> None:
     for name, value in record.items():
         print(f"{name:16} {value}")
     command = " ".join(["python -m benchmarks.chaos", *sys.argv[1:]])
-    write(options.output, record | machine() | {"command": command, "date": time.strftime("%Y-%m-%d", time.gmtime())})
+    before = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
+    others = {"flows": before["flows"]} if "flows" in before else {}  # of `benchmarks.chaos_flows`
+    where = machine() | {"command": command, "date": time.strftime("%Y-%m-%d", time.gmtime())}
+    write(options.output, record | where | others)
     if record["lost"] or record["doubled"] or record["misdirected"] or record["results_differ"]:
         raise SystemExit("traces were lost, doubled, misdirected or changed")
 
