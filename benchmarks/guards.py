@@ -279,11 +279,14 @@ def main() -> None:
         done = {row["promise"] for row in json.loads(options.output.read_text(encoding="utf-8"))["rows"]}
         chosen = [candidate for candidate in chosen if candidate.promise not in done]
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder, tree(Path(folder) / "tree") as copy:
-        for guard in chosen:
+    for guard in chosen:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            tree(Path(folder) / "tree", guard.file, guard.arguments) as copy,
+        ):
             rows.append({"promise": guard.promise, "file": guard.file, "tests": guard.tests, **tried(guard, copy)})
-            print(f"{rows[-1]['found']:32} {guard.promise} ({guard.file})", flush=True)
-            keep(rows, options.output)
+        print(f"{rows[-1]['found']:32} {guard.promise} ({guard.file})", flush=True)
+        keep(rows, options.output)
     noticed = sum(row["found"] == NOTICED for row in rows)
     print(f"{noticed} of {len(rows)} guards are missed by their tests when they are taken out")
     sys.exit(noticed < len(rows))
