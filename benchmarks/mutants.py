@@ -120,9 +120,9 @@ def main() -> None:
         record["modules"][module] = {
             "killed": sum(killed), "survived": len(survivors), "drawn_of": len(every), "share": share.value,
             "interval": [share.low, share.high], "tests": " ".join(tests),
-            "left": survivors, "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "left": survivors, "date": datetime.now(UTC).isoformat(timespec="seconds"), "command": command(),
         }  # fmt: skip
-        record |= {"target": TARGET, "seed": SEED, "machine": machine(), "command": command()}
+        record |= {"target": TARGET, "seed": SEED, "machine": machine()}
         part = options.output.with_name(options.output.name + ".part")
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         part.replace(options.output)
