@@ -165,10 +165,10 @@ class Job:
         return draw
 
     def _dev_score(self, dev: Sequence[Example]) -> Callable[[Any, Any], float]:
-        """Measures the share of dev examples that a model answers right, greedily, in [0, 1]."""
+        """Measures the share of dev examples that a model answers right, asked as it is evaluated, in [0, 1]."""
 
         def measure(model: Any, tokenizer: Any) -> float:
-            answers = self.opened_over(model, tokenizer).answer(dev, self.seed).completions
+            answers = self.opened_over(model, tokenizer).attempt(dev, self.seed, 1).completions
             scores = self.score(dev, answers)
             return sum(score.passed for score in scores.values()) / len(scores)
 
@@ -180,7 +180,7 @@ class Job:
         sealed_scorer = self.sealed_scorer
 
         def look(model: Any, tokenizer: Any) -> Look:
-            answers = by_example(dev, self.opened_over(model, tokenizer).answer(dev, self.seed).completions)
+            answers = by_example(dev, self.opened_over(model, tokenizer).attempt(dev, self.seed, 1).completions)
             pairs = [(example, answers[example.id]) for example in dev]
             rewards, sealed = self.outcomes(pairs), score_all(sealed_scorer, pairs)
             passed = [outcome.passed for outcome in rewards if isinstance(outcome, Score)]

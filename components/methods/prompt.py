@@ -27,6 +27,6 @@ class WrittenPrompt:
 
     def make(self, job: Job, params: PromptParams, tracker: Tracker) -> Made:
         started, dev = time.monotonic(), job.dev_sample(job.profile.dev_examples)
-        right, valid = job.dev_shares(job.open_prompt(job.prompt).answer(dev, job.seed).completions)
+        right, valid = job.dev_shares(job.open_prompt(job.prompt).attempt(dev, job.seed, 1).completions)
         job.keep_prompt()
         return Made(seconds=time.monotonic() - started, dev_score=right, dev_validity=valid, dev_examples=len(dev))

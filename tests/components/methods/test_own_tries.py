@@ -1,9 +1,20 @@
-"""Rejection sampling of an agent: tries that pass are learnt from, unless they have an invalid call."""
+"""Rungs of an agent: what is learnt from own tries, and which tries its checkpoints are chosen by."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from components.methods.rejection_sampling import RejectionSamplingParams, accepted, only_clean
 from components.methods.samples import Sampled
 from components.records import Example, Message, Score, Trajectory, Usage
-from components.tasks import demonstrated
+from components.scorers import build
+from components.tasks import Replay, demonstrated, roll
+from components.workloads.desk import cases
+from components.workloads.desk import demonstrated as turns_of
+from tests.components.methods import small
+from tests.components.workloads.desk_settings import SHORT, WORKLOAD
 
 RIGHT, WRONG = Score(value=1.0, passed=True), Score(value=0.0, passed=False)
 PARAMS = RejectionSamplingParams(
@@ -33,3 +44,28 @@ def test_a_task_that_only_unclean_tries_solve_is_left_out() -> None:
     assert sampled.texts == ()
     example = Example(id="a", input={"text": "Ring."}, demonstration="", reference="", group="a")
     assert accepted([example], [sampled], PARAMS, seed=1) == []
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_checkpoints_are_chosen_by_tries_that_are_drawn_as_those_that_are_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sealed: bool
+) -> None:
+    from components.models import open_model
+
+    dev, drawn = cases(4, 1), list[tuple[float, int]]()
+
+    def rolled(spec: Any, policy: Any, starts: Sequence[Any], limits: Any) -> Any:
+        drawn.append((policy._temperature, len(starts)))
+        return roll(spec, Replay(turns_of(dev)), starts, limits)
+
+    monkeypatch.setattr("components.opening.roll", rolled)
+    assert WORKLOAD.agent is not None
+    scorer = build(WORKLOAD.scorer, WORKLOAD.output)
+    job = small.job(
+        tmp_path, workload=WORKLOAD, columns=("message",), dev=dev, prompt=SHORT, scorer=scorer,
+        sealed_scorer=scorer if sealed else None,
+    )  # fmt: skip
+    score = job.task(4, watched=sealed).score_dev(*open_model(tmp_path / "model"))
+    assert drawn == [(WORKLOAD.agent.temperature, 4)]
+    right = [example.slices["demonstration"] == "right" for example in dev]
+    assert (score if isinstance(score, float) else score.score) == sum(right) / 4
