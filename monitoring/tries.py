@@ -32,7 +32,7 @@ NEW = "another"
 MOST_COLUMNS = 300  # of those the most common: objects may be keyed by numbers, and results come from callers
 MOST_FIELDS, MOST_SHAPE = 60, 2000  # of one object, and characters of its form
 MOST_ERROR = 60  # characters of a failure's words
-_NUMBERED = re.compile(r"\S*\d\S*")
+_WORD = re.compile(r"\S+")
 Row = dict[str, Any]
 
 
@@ -137,7 +137,7 @@ def _error(result: str) -> str:
     """What kind of failure a result tells of: its words, whatever numbers and names with digits stand among them."""
     value = _parsed(result)
     text = str(value["error"]) if isinstance(value, dict) else result
-    return _NUMBERED.sub("#", text)[:MOST_ERROR]
+    return _WORD.sub(lambda word: "#" if any(map(str.isdecimal, word[0])) else word[0], text)[:MOST_ERROR]
 
 
 def _described(name: str, value: Any) -> Row:

@@ -97,7 +97,8 @@ def test_when_a_canary_began_is_kept_until_it_is_decided(
     path = release.begun_path(run)
     write_record(path, release.Begun(version=2, since=1.0))
     monkeypatch.setattr(release.Run, "of", lambda workload, profile: run)
-    monkeypatch.setattr(release, "registered", lambda workload, alias="champion": CANARY)
+    champion = replace(CANARY, number=1)
+    monkeypatch.setattr(release, "registered", lambda workload, alias="": CANARY if alias == "canary" else champion)
     monkeypatch.setattr(release, "needs_approval", lambda run, keys: False)
     monkeypatch.setattr(release, "tried", lambda *things: release.Judged(decision=decision, reasons=()))
     for name in ("promote", "withdraw"):

@@ -98,7 +98,7 @@ def test_a_model_is_trained_on_its_own_tries_with_one_reward_each(tmp_path: Path
 
     params = GrpoParams(
         steps=1, learning_rate=1e-4, prompts_per_step=2, generations=2, device_batch_rollouts=4, max_new_tokens=16,
-        probe_prompts=0, evaluations=1,
+        probe_prompts=0, evaluations=1, temperature=3.0,
     )  # fmt: skip
     tries = at_the_bell(reward, turns=2, turn_tokens=16)
     trained = train_on_tries(task, params, tries, NullTracker())
