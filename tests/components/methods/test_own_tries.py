@@ -11,6 +11,7 @@ from components.methods.samples import Sampled
 from components.records import Example, Message, Score, Trajectory, Usage
 from components.scorers import build
 from components.tasks import Replay, demonstrated, roll
+from components.training import Look
 from components.workloads.desk import cases
 from components.workloads.desk import demonstrated as turns_of
 from tests.components.methods import small
@@ -68,4 +69,4 @@ def test_checkpoints_are_chosen_by_tries_that_are_drawn_as_those_that_are_evalua
     score = job.task(4, watched=sealed).score_dev(*open_model(tmp_path / "model"))
     assert drawn == [(WORKLOAD.agent.temperature, 4)]
     right = [example.slices["demonstration"] == "right" for example in dev]
-    assert (score if isinstance(score, float) else score.score) == sum(right) / 4
+    assert (score.score if isinstance(score, Look) else score) == sum(right) / 4
