@@ -4,12 +4,14 @@ MLflow makes its tables in 1,700 statements that are no transaction, and opens n
 are made in a file of their own, which gets the record's name when it is whole.
 """
 
+import errno
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+# What disks say that know no second name of a file, such as exFAT's and some of a network.
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 PREFIX = ".mlflow-"  # of folders in which a record is made; a kill leaves one
 
 
@@ -29,5 +31,12 @@ def create(database: Path) -> None:
         made, whole = Path(folder) / "made.db", Path(folder) / "whole.db"
         MlflowClient(tracking_uri=f"sqlite:///{made}").search_experiments(max_results=1)
         shutil.copyfile(made, whole)  # MLflow keeps the other one open
-        with suppress(FileExistsError):
+        try:
             os.link(whole, database)
+        except FileExistsError:
+            pass  # another process was faster
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            if not database.exists():
+                whole.rename(database)

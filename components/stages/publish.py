@@ -112,15 +112,15 @@ def reference(run: Run, made: Rung) -> list[Observation]:
         asked = {example.id: example for example in run.asked(split)}
         judged = {judgement.example_id: judgement for judgement in judged_of(run, split, made.name)}
         for answer in completions_of(run, split, made.name):
-            judgement_of = judged[answer.example_id]
+            judgement = judged[answer.example_id]
             observed.append(
                 Observation(
                     input={column: mask(asked[answer.example_id].input[column]) for column in columns},
                     text=mask(answer.text),
                     output_tokens=answer.usage.output_tokens,
-                    valid=judgement_of.valid,
+                    valid=judgement.valid,
                     confidence=answer.confidence,
-                    score=None if judgement_of.score is None else float(judgement_of.score.passed),
+                    score=None if judgement.score is None else float(judgement.score.passed),
                     customer=asked[answer.example_id].group,
                 )
             )

@@ -1,10 +1,12 @@
 """A record is whole or not there: a process that is killed while it makes one does not keep others from making it."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,3 +50,37 @@ def test_a_record_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     create(database)
     assert database.read_bytes() == b"a record"
     assert os.listdir(tmp_path) == ["mlflow.db"]
+
+
+class Made:
+    """MLflow's client as far as it makes a file; the real one takes seconds."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        Path(tracking_uri.removeprefix("sqlite:///")).write_bytes(b"a new record")
+
+    def search_experiments(self, **_: Any) -> None: ...
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_disk_without_hard_links_holds_a_record_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(number, "no hard links here")
+
+    monkeypatch.setattr("mlflow.MlflowClient", Made)
+    monkeypatch.setattr(os, "link", refused)
+    create(tmp_path / "mlflow.db")
+    assert (tmp_path / "mlflow.db").read_bytes() == b"a new record"
+    assert os.listdir(tmp_path) == ["mlflow.db"]
+
+
+def test_a_disk_that_is_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr("mlflow.MlflowClient", Made)
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(OSError, match="no space"):
+        create(tmp_path / "mlflow.db")
+    assert os.listdir(tmp_path) == []
