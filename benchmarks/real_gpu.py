@@ -332,7 +332,6 @@ def work(bench: Bench, pipe: Any) -> None:
     """A worker: receives jobs through the pipe, and returns rows and ends."""
     from components.methods.sft import trainer as sft_trainer
 
-    _bridge_versions()
     plain, attempts, first = sft_trainer.compiled, list(ATTEMPTS), True
     while (job := pipe.recv()) is not None:
         began = time.perf_counter()
@@ -351,20 +350,6 @@ def work(bench: Bench, pipe: Any) -> None:
                 attempts.pop(0)
         first = False
         pipe.send(("done", {"job": job.name, "seconds": time.perf_counter() - began}))
-
-
-def _bridge_versions() -> None:
-    """Translate current trainer settings for a machine whose transformers has another name for one of them."""
-    import trl
-
-    current: Any = trl.SFTConfig
-    if "activation_checkpointing" in current.__dataclass_fields__:
-        return
-
-    def config(activation_checkpointing: bool, **others: Any) -> Any:
-        return current(gradient_checkpointing=activation_checkpointing, **others)
-
-    trl.SFTConfig = config  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Board:

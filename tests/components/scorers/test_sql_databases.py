@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -385,3 +386,12 @@ def test_a_script_that_does_not_run_is_refused(dialect: Dialect, tmp_path: Path)
         with pytest.raises(ConfigError, match=r"sql_execution.databases: expected a database for (SQLite|DuckDB)"):
             Databases(params)
         assert len(children()) == before
+
+
+def test_a_script_is_run_and_a_database_file_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "shop.sql").write_text(SCRIPTS[0])
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.executescript(SCRIPTS[0])
+    for name in ("shop.sql", "shop.db"):
+        databases = Databases(SqlExecutionParams(databases=(str(tmp_path / name),)))
+        assert list(databases.rows("SELECT a, b FROM t")) == [[(1, "x")]]
