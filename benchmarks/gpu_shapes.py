@@ -19,6 +19,7 @@ appendix B), though frozen weights have no gradients. The peak is that of dense 
 """
 
 import argparse
+import importlib
 import json
 import multiprocessing
 import os
@@ -26,6 +27,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -34,14 +36,24 @@ from typing import Any
 from benchmarks.gpu_shapes_rollouts import grpo, rollouts
 from benchmarks.gpu_shapes_training import FULL, PROFILE, SHORT, TWO, bare_sft, our_sft, sft
 
-# Seconds that a part has at most; what one leaves, the others have.
-PARTS: dict[str, tuple[Callable[..., None], float]] = {
-    "sft": (sft(our_sft, (FULL, SHORT)), 50),
-    "rollouts": (rollouts, 35),
-    "sft_bare": (sft(bare_sft, (FULL, SHORT)), 50),
-    "grpo": (grpo, 50),
-    "sft_settings": (sft(our_sft, (PROFILE, TWO)), 60),
-    "sft_compiled": (sft(our_sft, (FULL,), compiled=True), 120),
+
+@dataclass(frozen=True)
+class Part:
+    """What measures, what it imports before its turn, and its seconds at most; what one leaves, the others have."""
+
+    run: Callable[..., None]
+    imports: str
+    seconds: float
+
+
+SFT = "components.methods.sft.trainer"
+PARTS = {
+    "sft": Part(sft(our_sft, (FULL, SHORT)), SFT, 50),
+    "rollouts": Part(rollouts, "components.engines.transformers_engine", 35),
+    "sft_bare": Part(sft(bare_sft, (FULL, SHORT)), SFT, 50),
+    "grpo": Part(grpo, "components.methods.grpo.trainer", 50),
+    "sft_settings": Part(sft(our_sft, (PROFILE, TWO)), SFT, 60),
+    "sft_compiled": Part(sft(our_sft, (FULL,), compiled=True), SFT, 120),
 }
 LEAST = 10.0  # seconds without which no part is begun
 GRACE = 4.0  # between the time at which a part is to end and that at which it is ended
@@ -50,21 +62,14 @@ GRACE = 4.0  # between the time at which a part is to end and that at which it i
 def work(part: str, tiny: bool, pipe: Any) -> None:
     """A part's process: imports, waits for its turn, and sends what it measures."""
     try:
-        warm_up()
+        importlib.import_module(PARTS[part].imports)
         pipe.send(("ready", None))
         seconds: float = pipe.recv()
         pipe.send(("machine", card()))
-        PARTS[part][0](tiny, time.perf_counter() + seconds, lambda row: pipe.send(("row", row)))
+        PARTS[part].run(tiny, time.perf_counter() + seconds, lambda row: pipe.send(("row", row)))
     except Exception:  # a failed part must not end the others; it is reported with its cause
         pipe.send(("failed", {"failed": traceback.format_exc()[-2000:]}))
     pipe.send(("done", {}))
-
-
-def warm_up() -> None:
-    """Import what all parts need, while another part has the GPU."""
-    import components.engines.transformers_engine
-    import components.methods.grpo.trainer
-    import components.methods.sft.trainer  # noqa: F401
 
 
 def card() -> str:
@@ -107,12 +112,14 @@ class Board:
 
 def ratios(rows: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
     """How many times as fast as the bare side, by part and kind of rows."""
-    bare = {row["name"]: row for row in rows.get("sft_bare", []) if "name" in row}
-    trained = [row for row in rows.get("sft", []) if row.get("name") in bare]
+    bare = {
+        (row["name"], row["longest"]): row["tokens_per_second"] for row in rows.get("sft_bare", []) if "name" in row
+    }
+    trained = [row for row in rows.get("sft", []) if (row.get("name"), row.get("longest")) in bare]
     drawn = [row for row in rows.get("rollouts", []) if "ratio" in row]
     steps = [row for row in rows.get("grpo", []) if "ratio" in row]
     return (
-        {f"sft, {row['name']}": row["tokens_per_second"] / bare[row["name"]]["tokens_per_second"] for row in trained}
+        {f"sft, {row['name']}": row["tokens_per_second"] / bare[row["name"], row["longest"]] for row in trained}
         | {f"rollouts, {row['shared_prompt_tokens']} shared tokens": row["ratio"] for row in drawn}
         | {f"grpo, {row['new_tokens']} new tokens": row["ratio"] for row in steps}
     )
@@ -126,7 +133,7 @@ def follow(board: Board, part: str, process: Any, pipe: Any, limit: float) -> No
             kind, content = pipe.recv()
             board.take(part, kind, content)
             if kind == "ready":
-                until = min(limit, board.seconds() + PARTS[part][1])
+                until = min(limit, board.seconds() + PARTS[part].seconds)
                 pipe.send(until - board.seconds() - GRACE)
             if kind == "done":
                 return

@@ -21,7 +21,7 @@ from benchmarks.gpu_shapes_training import (
     synchronise,
     task_of,
     tokenizer_of,
-)  # fmt: skip
+)
 from components.training.task import Draws
 
 BATCH_TOKENS = 262_144  # engine.batch_tokens for a card of 80 GB

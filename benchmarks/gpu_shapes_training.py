@@ -263,7 +263,7 @@ def trained(build: Callable[..., Any], batches: Batches, tiny: bool, until: floa
     return asdict(batches) | {
         "timed_steps": len(seconds), "seconds_per_step": statistics.median(seconds), "tokens": tokens,
         "tokens_per_second": tokens / sum(seconds), "mfu": needed / possible if peak() else None,
-        "mfu_6n": usual / possible if peak() else None, "needed_flops_per_token": needed / tokens,
+        "mfu_6n": usual / possible if peak() else None, "needed_flops_per_token": needed / tokens, "peak": peak(),
         "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry][:1],
         "peak_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
     }  # fmt: skip
