@@ -1,12 +1,12 @@
-"""Compares methods on one GPU: every rung of a ladder, on several workloads with several seeds, as many as fit in a time.
+"""Compares methods on one GPU: every rung of a ladder on several workloads with several seeds, as many as time allows.
 
     python -m benchmarks.methods_gpu prepare worlds --snips FOLDER      # on CPUs: data, label audit, certificate
     python -m benchmarks.methods_gpu climb worlds.tar.gz --out OUT --seconds 540
 
 The first command makes a project for each world and seed and packs them; the second unpacks them and makes their rungs,
-several at a time, each in a process of its own: with the product's stage `rung`, and then with the answers to test, judged
-by the workload's scorer. Rungs are made by priority, none before what it starts from. OUT/rows.jsonl has a row a rung,
-with an outcome for each test example; OUT/answers.tar.gz has the answers. MLflow, DVC and Prefect are not needed.
+several at a time, each in a process of its own: with the product's stage `rung`, and then with the answers to test,
+judged by the workload's scorer. Rungs are made by priority, none before what it starts from. OUT/rows.jsonl has a row a
+rung, with an outcome for each test example; OUT/answers.tar.gz has the answers. MLflow, DVC and Prefect are not needed.
 
 A world is a workload with its own demonstrations, or with a share of wrong ones:
 
@@ -40,7 +40,9 @@ TEACHER = {"kind": "rung", "rung": "grpo"}
 SAMPLED = {"method": "rejection_sampling", "from": "sft"}
 RELABEL = {
     "method": "relabel", **PUPIL,
-    "settings": {"teacher": {"kind": "rung", "rung": "sft"}, "members": ["teacher", "classical", "neighbours", "audit"]},
+    "settings": {
+        "teacher": {"kind": "rung", "rung": "sft"}, "members": ["teacher", "classical", "neighbours", "audit"],
+    },
 }  # fmt: skip
 SFT = {"method": "sft", "from": "base"}
 ALL: dict[str, Any] = {
@@ -108,9 +110,7 @@ def main() -> None:
     preparing.add_argument("folder", type=Path)
     preparing.add_argument("--worlds", nargs="+", default=[world.name for world in WORLDS])
     preparing.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    preparing.add_argument(
-        "--snips", type=Path, help="the folder that `python -m components.data.published snips` made"
-    )
+    preparing.add_argument("--snips", type=Path, help="what `python -m components.data.published snips` made")
     climbing = commands.add_parser("climb", help="make the rungs")
     climbing.add_argument("packed", type=Path)
     climbing.add_argument("--out", type=Path, required=True)
@@ -351,8 +351,9 @@ def ended(task: Task, out: Path, failed: set[str], now: float) -> None:
     row = json.loads(task.row.read_text()) | {"world": task.world.name, "wall": round(took, 1), "ended": round(now, 1)}
     with (out / "rows.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
-    print(f"{now:4.0f} s {task.name}: {100 * row['value']:.1f} % right of {row['n']}, {100 * row['valid']:.1f} % valid, "
-          f"dev {row['dev_score']:.3f}; {row['seconds']:.0f} s made, {took:.0f} s in all", flush=True)  # fmt: skip
+    print(f"{now:4.0f} s {task.name}: {100 * row['value']:.1f} % right of {row['n']}, {100 * row['valid']:.1f} % "
+          f"valid, dev {row['dev_score']:.3f}; {row['seconds']:.0f} s made, {took:.0f} s in all",
+          flush=True)  # fmt: skip
 
 
 def keep(work: Path, out: Path) -> None:
@@ -373,8 +374,8 @@ def make(project: Path, run_name: str, rung: str) -> None:
     from components.evaluation.metrics import wilson
     from components.records import write_jsonl
     from components.stages.answers import answers_folder, judge, opened_rung
-    from components.stages.rungs import rung as make_rung
     from components.stages.run import Run
+    from components.stages.rungs import rung as make_rung
     from components.tracking import NullTracker
 
     run = Run.load(run_name)
