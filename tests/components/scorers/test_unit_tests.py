@@ -14,6 +14,7 @@ from components.params.sandbox import SandboxParams, UnitTestsParams
 from components.records import Completion, Example, Score, Usage
 from components.scorers.sandbox import Answer, Execution
 from components.scorers.unit_tests import UnitTest, UnitTestsScorer, read_tests, same, verdict
+from tests.components.scorers.sandbox_here import require
 
 TESTS = [
     {"call": "share", "args": [1, 4], "expected": 0.25},
@@ -41,12 +42,8 @@ def completion(code: Any, error: str | None = None) -> Completion:
 
 @pytest.fixture(scope="module")
 def scorer() -> Iterator[UnitTestsScorer]:
-    found = UnitTestsScorer(UnitTestsParams(sandbox=SandboxParams(cpu_seconds=1)))
-    try:
-        found.score(example(), completion(RIGHT))
-    except ScorerError as error:
-        pytest.skip(str(error))
-    yield found
+    require()
+    yield UnitTestsScorer(UnitTestsParams(sandbox=SandboxParams(cpu_seconds=1)))
 
 
 @pytest.mark.parametrize(

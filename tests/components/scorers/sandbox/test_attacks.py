@@ -17,6 +17,7 @@ from components.errors import ScorerError
 from components.params.sandbox import Isolation, SandboxParams
 from components.scorers.sandbox import Answer, Call, Execution, Program, Sandbox
 from components.scorers.unit_tests import UnitTest, verdict
+from tests.components.scorers.sandbox_here import require
 
 # The mark is in two parts, so that a program that shows its own text does not seem to have got out.
 HELPERS = """\
@@ -110,12 +111,9 @@ def _listen(listener: socket.socket, heard: list[str]) -> None:
 def opened(isolation: Isolation, wall_seconds: float) -> Sandbox:
     """A sandbox with short limits; skips where this isolation does not work."""
     params = SandboxParams(isolation=isolation, cpu_seconds=1, wall_seconds=wall_seconds, memory_mb=256, answer_kb=256)
+    require(isolation)
     sandbox = Sandbox(params)
-    try:
-        assert sandbox.isolation
-    except ScorerError as error:
-        sandbox.close()
-        pytest.skip(str(error))
+    assert sandbox.isolation
     return sandbox
 
 

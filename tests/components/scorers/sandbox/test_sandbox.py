@@ -17,6 +17,7 @@ from components.errors import ScorerError
 from components.params.sandbox import SandboxParams
 from components.scorers.sandbox import Answer, Call, Execution, Program, Sandbox
 from components.scorers.sandbox.isolation import ENVIRONMENT
+from tests.components.scorers.sandbox_here import require
 
 SLEEP = "import time\ndef f(n):\n    time.sleep(n)\n    return n\n"
 
@@ -33,11 +34,9 @@ def answers(execution: Execution | ScorerError) -> list[object]:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
+    require()
     with Sandbox(SandboxParams(cpu_seconds=1, memory_mb=256, answer_kb=64)) as opened:
-        try:
-            assert opened.isolation
-        except ScorerError as error:
-            pytest.skip(str(error))
+        assert opened.isolation
         yield opened
 
 
