@@ -1,5 +1,7 @@
-"""What all trainers share: an infinite or undefined loss stops the training, and checkpoints have no model cards."""
+"""What all trainers share: steps without a finite gradient change nothing, and checkpoints have no model cards."""
 
+import logging
+import math
 from typing import Any
 
 import torch
@@ -7,9 +9,15 @@ import torch
 from components.errors import TrainingError
 from components.training.sharding import allow_on_cpus, refuse_whole
 
+IN_A_ROW = 3  # steps without a finite gradient, after which the training has failed
+log = logging.getLogger(__name__)
+
 
 class Guarded:
     """A mixin, to be listed before the trainer's class."""
+
+    _loss: torch.Tensor  # of the last pass
+    _undefined: int = 0  # steps in a row without a finite gradient
 
     def create_accelerator_and_postprocess(self) -> None:
         """The trainer's accelerator, by which its weights may be shared out."""
@@ -20,14 +28,37 @@ class Guarded:
         """One forward and backward pass.
 
         Raises:
-            TrainingError: The loss is not finite, or weights that were to be shared out are not.
+            TrainingError: Weights that were to be shared out are not.
         """
         refuse_whole(self.model)  # pyright: ignore[reportAttributeAccessIssue]
         loss: torch.Tensor = super().training_step(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
-        if not torch.isfinite(loss):
-            step: int = self.state.global_step + 1  # pyright: ignore[reportAttributeAccessIssue]
-            raise TrainingError(f"expected a finite loss, found {loss.item()} at step {step}; lower the learning rate")
+        self._loss = loss  # read only where a gradient is not finite: reading waits for the GPU
         return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> float:
+        """The gradient's norm. One that is not finite is dropped, so that the step leaves the weights as they are.
+
+        On a GPU a kernel may give NaN for a rare batch; one such step would make every weight NaN.
+
+        Raises:
+            TrainingError: Weights are not finite, or there was no finite gradient for `IN_A_ROW` steps.
+        """
+        norm = float(super()._get_grad_norm(model, grad_norm=grad_norm))  # pyright: ignore[reportAttributeAccessIssue]
+        if math.isfinite(norm):
+            self._undefined = 0
+            return norm
+        model.zero_grad(set_to_none=True)
+        self._undefined += 1
+        step: int = self.state.global_step + 1  # pyright: ignore[reportAttributeAccessIssue]
+        broken = not all(bool(torch.isfinite(weight).all()) for weight in model.parameters())
+        if broken or self._undefined == IN_A_ROW:
+            reason = "with weights that are not finite" if broken else f"as in the {IN_A_ROW - 1} steps before"
+            raise TrainingError(
+                f"expected a finite loss, found {self._loss} and a gradient of {norm} at step {step}, {reason}; "
+                "lower the learning rate"
+            )
+        log.warning("Step %s has a gradient of %s (loss %s), and is left out.", step, norm, self._loss)
+        return norm
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Write no card: only this package reads checkpoints."""

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from components.errors import ConfigError, TrainingError
 from components.methods.sft.settings import SftParams
+from components.methods.sft.trainer import AnswerTrainer
 from components.methods.sft.training import train_sft
 from components.models import open_model
 from components.params import LoraParams
@@ -115,6 +116,27 @@ def test_a_loss_that_is_not_finite_ends_the_training_and_leaves_the_old_result(
     with pytest.raises(TrainingError, match=r"finite loss, found (nan|inf)"):
         train_sft(make_task(), PARAMS.model_copy(update={"learning_rate": 1e38}), NullTracker())
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_step_without_a_finite_gradient_is_left_out_and_several_end_the_training(
+    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    undefined, losses = {2}, iter(range(1, 100))
+    loss_of = AnswerTrainer.compute_loss
+
+    def loss(*args: Any, **kwargs: Any) -> Any:
+        return loss_of(*args, **kwargs) * (float("nan") if next(losses) in undefined else 1.0)
+
+    monkeypatch.setattr(AnswerTrainer, "compute_loss", loss)
+    params = PARAMS.model_copy(update={"batch_examples": 2, "device_batch_examples": 2, "epochs": 1, "evaluations": 1})
+    train_sft(make_task(), params, NullTracker())
+    assert "Step 2 has a gradient of nan" in caplog.text
+    weights = load_file(tmp_path / "out" / "model.safetensors")
+    assert all(bool(torch.isfinite(weight).all()) for weight in weights.values())
+
+    undefined, losses = {1, 2, 3}, iter(range(1, 100))
+    with pytest.raises(TrainingError, match=r"finite loss, found nan and a gradient of nan at step 3, as in the 2"):
+        train_sft(make_task(work=tmp_path / "other"), params, NullTracker())
 
 
 def test_the_loss_is_the_one_that_trl_computes(make_task: MakeTask, tmp_path: Path) -> None:
