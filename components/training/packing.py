@@ -115,6 +115,11 @@ def visible(numbers: Tensor) -> Tensor:
     return same & torch.ones(same.shape[-2:], dtype=torch.bool, device=same.device).tril()
 
 
+def decoder_of(model: Any) -> Any:
+    """A causal model's layers without its output embeddings, adapters included."""
+    return (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
+
+
 def compiled(layers: Any) -> Callable[..., Any]:
     """A model's layers, compiled if there is a C++ compiler; the first call then takes half a minute.
 

@@ -16,7 +16,7 @@ from components.training.batches import WEIGHT, LengthSampler
 from components.training.encode import IGNORED
 from components.training.guard import Guarded
 from components.training.optimiser import make_optimiser
-from components.training.packing import Packing, compiled, packed_states
+from components.training.packing import Packing, compiled, decoder_of, packed_states
 
 # Otherwise every number of answer tokens would be a new shape, for which the CPU's library builds and keeps kernels.
 ANSWER_BLOCK = 256
@@ -88,7 +88,7 @@ class AnswerTrainer(Guarded, SFTTrainer):
     def _packed_loss(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any) -> torch.Tensor:
         """The loss of packed rows; unsupported are models that change logits after their output embeddings."""
         if self._layers is None:
-            self._layers = compiled(model.base_model)
+            self._layers = compiled(decoder_of(model))
         labels = inputs["labels"][:, 1:].flatten()
         places, wanted = answer_places(labels)
         with self.accelerator.autocast():
