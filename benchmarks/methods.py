@@ -52,9 +52,8 @@ def main() -> None:
     if options.out.is_file():
         record = json.loads(options.out.read_text(encoding="utf-8"))
     for workload, seed, method in missing(options, record["rows"]):
-        row = made(options, workload, method, seed)
+        row = made(options, workload, method, seed) | {"machine": machine(), "date": date.today().isoformat()}
         record["rows"] = sorted([*record["rows"], row], key=lambda one: (one["workload"], one["method"], one["seed"]))
-        record |= {"command": "python -m benchmarks.methods", "machine": machine(), "date": date.today().isoformat()}
         options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(json.dumps(row), flush=True)
 

@@ -114,6 +114,7 @@ def row(told: dict[str, Any], answers: Any, groups: dict[str, dict[str, str]]) -
     line = {
         "workload": world, "method": method, "seed": told["seed"], **{k: round(v, 4) for k, v in numbers.items()},
         "n": len(passed), "seconds": told["seconds"], "usd": round(usd, 5), "dev_score": round(told["dev_score"], 4),
+        "machine": told["machine"],
     }  # fmt: skip
     if tries := tries_of(mine["Completion"], mine["Judged"]):
         line |= {"tries": json.loads(tries.model_dump_json())}
