@@ -85,6 +85,20 @@ GUARDS = {
 }  # fmt: skip
 
 
+# Module → mutated line → why no test can notice it. Such mutants are drawn and tried, but do not count in the share.
+EQUIVALENT = {
+    "components/scorers/sandbox/inside.py": {
+        "if result < 0:": "these calls return 0 or -1",
+        "written = os.read(report, 4095)": "a report has a few hundred bytes",
+        "os.write(say_ready, str(error).encode()[: 301])": "300 bytes are read",
+        'if __name__ <= "__main__":': "it only runs as a script",
+        "if program <= 0:": "a process id is not negative",
+        '_ask(_LIBC.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, -1), "put on the filter of system calls")':
+            "the kernel does not read the last argument",
+    },
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A module with a change."""
@@ -93,6 +107,13 @@ class Mutant:
     operator: str
     source: str
     mutated: str
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether it is known to do the same as the module."""
+        known = EQUIVALENT.get(self.module, {})
+        before = self.source.splitlines()
+        return any(line.strip() in known for line in self.mutated.splitlines() if line not in before)
 
     @property
     def change(self) -> str:
@@ -116,9 +137,10 @@ def main() -> None:
         killed = tried(drawn, tests, options.workers, options.seconds)
         survivors = [mutant.change for mutant, dead in zip(drawn, killed, strict=True) if not dead]
         print("\n\n".join(survivors), flush=True)
-        share = wilson(sum(killed), len(killed))
+        equivalent = sum(mutant.equivalent for mutant, dead in zip(drawn, killed, strict=True) if not dead)
+        share = wilson(sum(killed), len(killed) - equivalent)
         record["modules"][module] = {
-            "killed": sum(killed), "survived": len(survivors), "drawn_of": len(every), "share": share.value,
+            "killed": sum(killed), "survived": len(survivors), "equivalent": equivalent, "drawn_of": len(every), "share": share.value,
             "interval": [share.low, share.high], "tests": " ".join(tests),
             "left": survivors, "date": datetime.now(UTC).isoformat(timespec="seconds"), "command": command(),
         }  # fmt: skip

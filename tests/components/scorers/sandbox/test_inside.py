@@ -1,11 +1,18 @@
 """Inside the isolation: how a program is run, what it finds there, and what of it comes out."""
 
+import json
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.params.sandbox import SandboxParams
-from components.scorers.sandbox import Answer, Call, Execution, Program, Sandbox
+from components.scorers.sandbox import Answer, Call, Execution, Program, Sandbox, inside
 from tests.components.scorers.sandbox_here import require
 
 
@@ -138,3 +145,40 @@ def test_the_end_of_a_program_is_reported(sandbox: Sandbox) -> None:
 def test_time_that_a_program_computes_is_reported(sandbox: Sandbox) -> None:
     code = "import time\ndef f():\n    while time.process_time() < 0.1: pass\n    return 1\n"
     assert 0.1 <= run(sandbox, code).cpu_seconds < 2
+
+
+def end_of(code: str, **changed: Any) -> dict[str, Any]:
+    """What the script itself says of a program's end, started with changed settings and without isolation."""
+    settings: dict[str, Any] = {"isolated": False, "wall_seconds": 30, "limits": {}, "filter": ""}
+    settings = {name: value for name, value in (settings | changed).items() if value is not None}
+    control, theirs = socket.socketpair()
+    (task, to_task), (answered, answers) = os.pipe(), os.pipe()
+    script = Path(inside.__file__).read_text(encoding="utf-8")
+    with (
+        control,
+        theirs,
+        subprocess.Popen(
+            [sys.executable, "-c", script, json.dumps(settings)], stdin=theirs.fileno(), stdout=subprocess.DEVNULL
+        ) as process,
+    ):
+        assert control.recv(3) == b"{}\n"
+        socket.send_fds(control, [b"."], [task, answers])
+        os.write(to_task, json.dumps({"code": code, "calls": []}).encode())
+        for pipe in (to_task, task, answers, answered):
+            os.close(pipe)
+        said = json.loads(control.recv(4096))
+        control.shutdown(socket.SHUT_RDWR)
+        process.wait(30)
+    return said
+
+
+def test_what_keeps_a_program_from_beginning_is_said() -> None:
+    assert end_of("", limits={"RLIMIT_NONE": 1}) == {"broken": "module 'resource' has no attribute 'RLIMIT_NONE'"}
+    assert end_of("", wall_seconds=None) == {"broken": "'wall_seconds'"}  # the warden itself fails
+
+
+def test_a_killed_program_has_a_signal_and_no_status() -> None:
+    end = end_of("import os\nos.kill(os.getpid(), 9)")
+    assert (end["status"], end["signal"], end["timed_out"]) == (0, 9, False)
+    end = end_of("import os\nos._exit(7)")
+    assert (end["status"], end["signal"]) == (7, None)
