@@ -140,8 +140,8 @@ def main() -> None:
         equivalent = sum(mutant.equivalent for mutant, dead in zip(drawn, killed, strict=True) if not dead)
         share = wilson(sum(killed), len(killed) - equivalent)
         record["modules"][module] = {
-            "killed": sum(killed), "survived": len(survivors), "equivalent": equivalent, "drawn_of": len(every), "share": share.value,
-            "interval": [share.low, share.high], "tests": " ".join(tests),
+            "killed": sum(killed), "survived": len(survivors), "equivalent": equivalent,
+            "drawn_of": len(every), "share": share.value, "interval": [share.low, share.high], "tests": " ".join(tests),
             "left": survivors, "date": datetime.now(UTC).isoformat(timespec="seconds"), "command": command(),
         }  # fmt: skip
         record |= {"target": TARGET, "seed": SEED, "machine": machine()}
