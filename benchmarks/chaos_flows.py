@@ -244,7 +244,11 @@ def seconds_of(project: Any) -> float:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file; of JSON without what always differs."""
+    """SHA-256 of a file; of JSON without what always differs, of a classifier (a zip with times) what it has learnt."""
+    if path.suffix == ".skops":
+        from components.evaluation import classical
+
+        return classical.load(path.parent).digest()
     content = path.read_bytes()
     if path.suffix in (".json", ".jsonl"):
         content = CHANGES.sub("", content.decode()).encode()
