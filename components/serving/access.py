@@ -1,6 +1,6 @@
-"""Who may ask, how often, and in which role: API keys by their SHA-256, and a bucket of requests for each caller.
+"""Who may ask, how often, and in which role: API keys by their SHA-256, and a token bucket for each caller.
 
-Keys are random and long, so that a plain hash cannot be guessed back; the server never holds a key.
+Keys are random and long, so nobody can guess one from its plain hash; the server never stores a key.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ from components.errors import ConfigError
 from components.params import read_text
 
 VARIABLE = "GRADUS_API_KEYS"  # hashes, separated by commas
-FILE_VARIABLE = "GRADUS_API_KEYS_FILE"  # one hash a line; what follows a blank is its role or names its owner
-REVIEWER = "role=reviewer"  # behind a hash: this key may correct whatever was answered, and is believed
+FILE_VARIABLE = "GRADUS_API_KEYS_FILE"  # one hash a line, then its role or its owner's name, if any
+REVIEWER = "role=reviewer"  # after a hash: this key may correct any answer, and is trusted
 _HASH_LENGTH = 64
-_MOST_CALLERS = 10_000  # remembered at once; the longest silent is forgotten
+_MOST_CALLERS = 10_000  # remembered at once; beyond that, the one silent for longest is dropped
 
 
 def new_key() -> tuple[str, str]:
@@ -35,7 +35,7 @@ def key_hash(key: str) -> str:
 
 @dataclass(frozen=True)
 class Keys:
-    """The hashes that are let in, and those among them that may review; without any, everyone is let in."""
+    """The hashes of admitted keys, and of those among them that may review; without any, everyone is admitted."""
 
     hashes: tuple[str, ...] = ()
     reviewers: frozenset[str] = frozenset()
@@ -45,7 +45,7 @@ class Keys:
         """The hashes of the environment and of the file that it names.
 
         Raises:
-            ConfigError: The file is missing or no text, something is no SHA-256, or a role is none.
+            ConfigError: The file is missing or not text, an entry is not a SHA-256, or a role is unknown.
         """
         lines = [(VARIABLE, line) for line in environment.get(VARIABLE, "").split(",")]
         if name := environment.get(FILE_VARIABLE):
@@ -55,37 +55,43 @@ class Keys:
             lines += [(str(path), line) for line in read_text(path, "key hashes").splitlines()]
         hashes, reviewers = list[str](), set[str]()
         for source, line in lines:
-            if found := line.split("#")[0].split():
-                if len(found[0]) != _HASH_LENGTH or set(found[0].lower()) - set("0123456789abcdef"):
+            if words := line.split("#")[0].split():
+                if len(words[0]) != _HASH_LENGTH or set(words[0].lower()) - set("0123456789abcdef"):
                     raise ConfigError(f"expected SHA-256 hashes of keys, found something else ({source})")
-                roles = {word for word in found[1:] if word.startswith("role=")}
+                roles = {word for word in words[1:] if word.startswith("role=")}
                 if strange := sorted(roles - {REVIEWER}):
                     raise ConfigError(f"expected no role but {REVIEWER}, found {strange[0]} ({source})")
-                hashes.append(found[0].lower())
-                reviewers |= {found[0].lower()} if roles else set()
+                hashes.append(words[0].lower())
+                reviewers |= {words[0].lower()} if roles else set()
         return cls(tuple(hashes), frozenset(reviewers))
 
     def caller(self, authorization: str | None) -> str | None:
-        """The hash of the key in an `Authorization` header, None where it is not let in. All hashes are compared."""
+        """The hash of the key in an `Authorization` header; None if it is not admitted.
+
+        Compares with every hash, so that the time taken reveals nothing.
+        """
         scheme, _, key = (authorization or "").partition(" ")
         asked = key_hash(key.strip())
-        known = [hmac.compare_digest(asked, one) for one in self.hashes]
+        known = [hmac.compare_digest(asked, admitted) for admitted in self.hashes]
         return asked if any(known) and scheme.lower() == "bearer" else None
 
 
 @dataclass
 class Limit:
-    """At most `per_minute` requests a minute of one caller, a minute's worth or one at once; None is no limit."""
+    """At most `per_minute` requests a minute from each caller; None is no limit.
+
+    A caller may send a minute's worth at once, and always at least one.
+    """
 
     per_minute: float | None
     _left: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
 
     def wait_s(self, caller: str, now: float | None = None) -> float:
-        """Take one request of a caller: 0, or the seconds until there is one to take."""
+        """Spend one of a caller's requests; returns 0, or the seconds until the next one is allowed."""
         if self.per_minute is None:
             return 0.0
         now = time.monotonic() if now is None else now
-        most = max(1.0, self.per_minute)  # with less than one a minute, one is there all the same
+        most = max(1.0, self.per_minute)  # even with less than one a minute, one may be sent at once
         left, then = self._left.pop(caller, (most, now))
         left = min(most, left + (now - then) * self.per_minute / 60)
         taken = left >= 1

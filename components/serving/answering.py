@@ -21,11 +21,11 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 async def parsed(kind: type[Body], server: Server, request: Request) -> Body:
-    """The body of a request, read in a thread: it may be long, and other callers are to be heard.
+    """Parse the body of a request, in a thread: a long one must not hold up other callers.
 
     Raises:
         RequestError: It is too long.
-        ValidationError: It is something else.
+        ValidationError: It does not match `kind`.
     """
     return await asyncio.to_thread(kind.model_validate_json, await server.read(request))
 
@@ -37,10 +37,10 @@ class Exchange:
         self._server, self._request, self._started = server, request, time.perf_counter()
 
     async def reply(self, understood: Callable[[], Awaitable[tuple[ChatCompletionRequest, Reply]]]) -> Response:
-        """The answer to what is understood of the request.
+        """The response to the request that `understood` parses.
 
         Raises:
-            Exception: It is refused, or nothing answers; it is counted then.
+            Exception: The request is refused, or nothing answers; it has been counted.
         """
         server = self._server
         try:
@@ -48,15 +48,15 @@ class Exchange:
             asked, form = await understood()
             if asked.stream:
                 return await self._streamed(asked, form, caller)
-            found = await server.answer(form.name, asked, caller)
+            completions = await server.answer(form.name, asked, caller)
         except Exception as error:
             server.metrics.refused(refusal(error).status)
             raise
-        server.metrics.answered(time.perf_counter() - self._started, usage(found))
-        return JSONResponse(form.body(found))
+        server.metrics.answered(time.perf_counter() - self._started, usage(completions))
+        return JSONResponse(form.body(completions))
 
     async def _streamed(self, asked: ChatCompletionRequest, form: Reply, caller: str) -> Response:
-        """An answer as it is written, from its first piece on: what goes wrong before has a status of its own."""
+        """Stream an answer. The status leaves with the first piece, so that an earlier error gets its own status."""
         stream, metrics = Stream(), self._server.metrics
         answer = self._server.begin(form.name, asked, caller, stream.add)
         pieces = stream.pieces(answer)
@@ -68,19 +68,19 @@ class Exchange:
                 yield form.begins() + (form.text(*first) if first else "")
                 async for piece in pieces:
                     yield form.text(*piece)
-                found = answer.result()
+                completions = answer.result()
             except (
                 asyncio.CancelledError,
                 GeneratorExit,
-            ):  # the caller went away; the answer is written down all the same
+            ):  # the caller went away; the answer is still recorded
                 metrics.refused(CLIENT_LEFT)
                 raise
-            except Exception as error:  # of any kind: the status has left
+            except Exception as error:  # of any kind: the status was already sent
                 log.exception("A stream ended before its time.")
                 metrics.refused(refusal(error).status)
                 yield form.broken(refusal(error))
                 return
-            metrics.answered(time.perf_counter() - self._started, usage(found))
-            yield form.ends(found)
+            metrics.answered(time.perf_counter() - self._started, usage(completions))
+            yield form.ends(completions)
 
         return StreamingResponse(lines(), media_type="text/event-stream")

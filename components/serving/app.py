@@ -1,6 +1,6 @@
 """The HTTP server: OpenAI's chat completions, responses and models, feedback, health and metrics.
 
-Decides addresses, statuses and shapes; what happens to a request in between is the `Server`'s business.
+Decides routes, statuses and forms; `Server` decides what happens to a request in between.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from components.serving.server import Server
 
 
 def create_app(server: Server) -> FastAPI:
-    """The application: it follows the champion from its start to its end."""
+    """The application; while it runs, it follows the champion."""
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncGenerator[None]:
@@ -38,7 +38,7 @@ def create_app(server: Server) -> FastAPI:
         for part in (*server.followers, server.batcher, server.second_batcher):
             if part is not None:
                 await asyncio.to_thread(part.close)
-        await asyncio.gather(*server.answering, return_exceptions=True)  # whose callers went away
+        await asyncio.gather(*server.answering, return_exceptions=True)  # of callers who went away
         if server.journal is not None:
             await asyncio.to_thread(server.journal.close)
 
@@ -52,7 +52,7 @@ def create_app(server: Server) -> FastAPI:
 
 
 def _house(server: Server) -> APIRouter:
-    """For whoever looks after the server."""
+    """Routes for operators: health, readiness and metrics."""
     routes = APIRouter()
 
     @routes.get("/healthz")
@@ -62,8 +62,8 @@ def _house(server: Server) -> APIRouter:
     @routes.get("/readyz")
     async def ready(request: Request) -> dict[str, Any]:
         server.admit_house(request)
-        if found := await asyncio.to_thread(problems, server):
-            raise RequestError(503, "; ".join(found), code="not_ready", retry_after_s=1)
+        if reasons := await asyncio.to_thread(problems, server):
+            raise RequestError(503, "; ".join(reasons), code="not_ready", retry_after_s=1)
         served = server.served
         return {"status": "ok", "model": server.model, "version": served.version, "method": served.made_by}
 
@@ -79,7 +79,7 @@ def _house(server: Server) -> APIRouter:
 
 
 def _measure(server: Server) -> None:
-    """What has to be looked up for `/metrics`."""
+    """Update the metrics that are measured only when `/metrics` is read."""
     metrics, journal, served = server.metrics, server.journal, server.follower.served
     if journal is not None:
         metrics.watch(journal)
@@ -107,7 +107,7 @@ def _models(server: Server) -> APIRouter:
 
 
 def _model(server: Server) -> dict[str, Any]:
-    """The one model as OpenAI describes models; `root` says which version stands behind the name."""
+    """The model in OpenAI's form; `root` names the version that is served."""
     served = server.served
     return {
         "id": server.model, "object": "model", "created": 0, "owned_by": "gradus",
@@ -157,23 +157,23 @@ def _feedback(server: Server) -> APIRouter:
     @routes.post("/v1/feedback")
     async def feedback(request: Request) -> dict[str, str]:
         caller = server.admit(request)
-        told = await parsed(FeedbackRequest, server, request)
+        body = await parsed(FeedbackRequest, server, request)
         if server.journal is None:
             raise RequestError(501, "this server keeps no traces", code="no_traces")
         if server.corrections is not None:
-            await asyncio.to_thread(server.corrections.check, told, server.params)
-        await asyncio.to_thread(server.journal.told, told.id, told.score, told.corrected, caller)
+            await asyncio.to_thread(server.corrections.check, body, server.params)
+        await asyncio.to_thread(server.journal.told, body.id, body.score, body.corrected, caller)
         return {"status": "ok"}
 
     return routes
 
 
 def _add_errors(app: FastAPI) -> None:
-    """Every error in OpenAI's shape."""
+    """Return every error in OpenAI's form."""
 
     async def tell(_: Request, error: Exception) -> JSONResponse:
-        told = refusal(error)
-        return JSONResponse(told.body, status_code=told.status, headers=told.headers)
+        refused = refusal(error)
+        return JSONResponse(refused.body, status_code=refused.status, headers=refused.headers)
 
     for kind in (RequestError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, tell)

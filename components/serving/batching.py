@@ -1,7 +1,7 @@
-"""Requests that come together are answered together: one thread, one batch after the other.
+"""Answers concurrent requests in batches: one thread, one batch after the other.
 
-Decides how long a batch waits for more requests: nobody waits who is alone. The thread belongs to the engine, which
-computes one batch at a time; whatever goes wrong in it, it goes on, or says that it does not.
+Decides how long a batch waits for more requests: a request that is alone does not wait. The thread belongs to the
+engine, which computes one batch at a time. It survives any error in a batch, or reports that it has ended.
 """
 
 import logging
@@ -20,34 +20,35 @@ MOST_WAITING = 256
 
 
 class Batcher:
-    """A thread that answers requests, as many at once as wait; callers take turns."""
+    """A thread that answers waiting requests in batches; callers take turns."""
 
     def __init__(
         self,
         most: int,
         wait_ms: float,
-        told: Callable[[int], None] = lambda size: None,
+        on_batch: Callable[[int], None] = lambda size: None,
         *,
         most_waiting: int = MOST_WAITING,
         caller_share: float = 1.0,
     ) -> None:
-        """At most `most` completions a batch; `wait_ms` is the time for each request that is expected.
+        """Start the thread. A batch has at most `most` completions, and waits `wait_ms` for each expected request.
 
-        `told` hears the size of each batch. Of those that wait, one caller may have `caller_share`.
+        `on_batch` is called with the number of requests of each batch. Up to `most_waiting` requests wait; one caller
+        may have `caller_share` of them, in [0, 1].
         """
-        self._most, self._wait_s, self._told = most, wait_ms / 1e3, told
+        self._most, self._wait_s, self._on_batch = most, wait_ms / 1e3, on_batch
         self._waiting = Waiting(most_waiting, max(1, round(most_waiting * caller_share)))
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether anything is answered."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
-        """Requests that are not begun."""
+        """How many requests have not been started."""
         return len(self._waiting)
 
     def submit(self, request: Request) -> "Future[list[Completion]]":
@@ -62,7 +63,7 @@ class Batcher:
         return request.done
 
     def close(self) -> None:
-        """Answer what waits, then end."""
+        """Answer the waiting requests, then stop."""
         self._waiting.close()
         self._thread.join()
 
@@ -71,9 +72,9 @@ class Batcher:
             expected = 1
             while batch := self._waiting.take(self._most, expected, self._wait_s):
                 self._answer(batch)
-                # Those who have their answers now are likely to ask again: they and who waits share a batch then.
+                # Callers who have just been answered are likely to ask again, and can share a batch with others.
                 expected = len(batch) + len(self._waiting)
-        except BaseException as error:  # of this module's own making
+        except BaseException as error:  # a defect of this module
             log.critical("No request is answered any more.", exc_info=error)
         finally:
             self._waiting.close()
@@ -82,16 +83,16 @@ class Batcher:
                     request.done.set_exception(QueueFull())  # the server's fault, not the request's
 
     def _answer(self, requests: list[Request]) -> None:
-        """One batch; whatever goes wrong is told to each of its requests."""
+        """Answer one batch; an error is passed to each of its requests."""
         started = [request for request in requests if request.done.set_running_or_notify_cancel()]
         if not started:
             return
         n = started[0].sampling.n
         try:
-            self._told(len(started))
+            self._on_batch(len(started))
             completions = _completions(started)
             answers = [completions[place * n : (place + 1) * n] for place in range(len(started))]
-        except BaseException as error:  # of any kind, a library's panic too: one that ends the thread ends the server
+        except BaseException as error:  # of any kind, even a library's panic: the server needs this thread
             if not isinstance(error, Exception):
                 log.critical("A batch was given up.", exc_info=error)
                 error = RuntimeError(f"expected answers, found {type(error).__name__}: {error}")
@@ -103,7 +104,7 @@ class Batcher:
 
 
 def _completions(requests: list[Request]) -> list[Completion]:
-    """What the engine answers, told on the way to those who listen."""
+    """The engine's answers, streamed to the requests that have an `on_text`."""
     sampling, engine, chats = requests[0].sampling, requests[0].served.engine, [request.chat for request in requests]
     listeners = {
         place * sampling.n + number: partial(request.on_text, number)

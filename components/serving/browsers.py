@@ -1,7 +1,7 @@
-"""What keeps web pages away from a server: any page may send requests to any address that its reader can reach.
+"""Keeps foreign web pages away from a server: any page can send requests to any address that its reader can reach.
 
-Decides who may call by the headers that browsers set and pages cannot: the name that was called (a page may let its
-own name point here), the page that calls, and the type of a body (which a page may send without asking only as text).
+Decides by headers that browsers set and pages cannot: the host that was called (a page's own host name may point here),
+the page that calls, and the content type (without asking the server first, a page cannot send JSON).
 """
 
 from collections.abc import Collection
@@ -20,31 +20,31 @@ _OWN_SITE = frozenset({"same-origin", "none", ""})
 
 @dataclass(frozen=True)
 class Names:
-    """By which names a server may be called, None for any, and whose pages may call it besides its own."""
+    """The host names that a server answers to, None for any; and the other hosts whose pages may call it."""
 
     own: frozenset[str] | None
     friends: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, host: str, named: Collection[str], *, keyed: bool) -> "Names":
-        """Those of a server that listens on this address; `named` are those of its settings.
+        """The names of a server that listens on `host`; `named` are the hosts in its settings.
 
-        A key is what no page has: with keys and no names in the settings, every name will do.
+        No page has a key, so with keys and no hosts in the settings every name is accepted.
         """
-        friends = frozenset(name for one in named if (name := _name(f"//{one}")))
+        friends = frozenset(name for address in named if (name := _name(f"//{address}")))
         if keyed and not friends:
             return cls(None)
         return cls(friends | LOOPBACK | {host.strip("[]").lower()}, friends)
 
 
 class Guard:
-    """Goes before an application, and refuses what a foreign page may have sent."""
+    """An ASGI middleware that refuses requests that a foreign page may have sent."""
 
     def __init__(self, app: Any, names: Names) -> None:
         self._app, self._names = app, names
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Let a request through or refuse it."""
+        """Pass a request on or refuse it."""
         if scope["type"] == "http":
             try:
                 check(scope["method"], Headers(scope=scope), self._names)
@@ -58,7 +58,7 @@ def check(method: str, headers: Headers, names: Names) -> None:
     """Refuse a request by its headers.
 
     Raises:
-        RequestError: It calls another name, comes from another site's page, or its body is no JSON.
+        RequestError: It calls another name, comes from another site's page, or its body is not JSON.
     """
     if names.own is not None:
         called, origin = headers.get("host", ""), headers.get("origin")
@@ -77,7 +77,7 @@ def check(method: str, headers: Headers, names: Names) -> None:
 
 
 def _name(origin: str) -> str | None:
-    """The host in `scheme://host:port` or `//host:port`, None where there is none."""
+    """The host in `scheme://host:port` or `//host:port`; None if there is none."""
     try:
         return urlsplit(origin).hostname
     except ValueError:

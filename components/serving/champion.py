@@ -1,4 +1,4 @@
-"""Which version answers: the registry's champion, followed as it changes, and kept while the registry is away."""
+"""Which version answers: the registry's champion, followed as it changes, kept while the registry is unavailable."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -26,9 +26,9 @@ Opening = Callable[[Artifact, Workload, Profile, tuple[str, ...]], Opened]
 
 @dataclass(frozen=True)
 class Served:
-    """A version that is ready to answer: its engine, its prompt, and what holds where a request says nothing.
+    """A version that is ready to answer: its engine, its prompt, and its defaults for requests.
 
-    `inputs` are the columns that it reads, where it has no prompt that says so.
+    `inputs` are the columns that it reads if it has no prompt that names them.
     """
 
     version: int
@@ -37,16 +37,16 @@ class Served:
     prompt: Prompt | None
     max_new_tokens: int
     answer_schema: dict[str, Any] | None = None
-    price: Callable[[Usage], float | None] = lambda usage: None  # US dollars of an answer, where they are known
+    price: Callable[[Usage], float | None] = lambda usage: None  # US dollars for an answer, None if unknown
     inputs: tuple[str, ...] = ()
 
     def conversation(self, turns: Sequence[Message], *, tools: bool = False) -> tuple[list[Message], dict[str, str]]:
-        """What the engine is asked, and the inputs in it: one user message alone is put into the version's own prompt.
+        """The messages for the engine, and the inputs in them. A single user message goes into the version's prompt.
 
-        Texts are cleaned as those that were trained on. A conversation with a system prompt or several turns is asked
-        as it is otherwise, and has no inputs that are known; with `tools` the first message is put into the prompt in
-        all turns, so that a conversation goes on as it began. Where the prompt has several inputs, the message is a
-        JSON object of them; a classifier's are its columns.
+        Texts are cleaned like the training data. Other conversations (several turns, or a system prompt) are passed on
+        as they are, and their inputs are unknown; with `tools`, however, the first message goes into the prompt in
+        every turn, so that a conversation goes on as it began. If there are several inputs (a prompt's, or a
+        classifier's columns), the message is a JSON object of them.
 
         Raises:
             RequestError: The message lacks an input.
@@ -59,17 +59,17 @@ class Served:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The inputs that a user message alone stands for: the prompt's, or a classifier's."""
+        """The inputs that a single user message holds: the prompt's, or a classifier's."""
         return self.inputs or (self.prompt.placeholders if self.prompt else ())
 
 
 def open_served(version: Version, workload: Workload, profile: Profile, opening: Opening = open_artifact) -> Served:
-    """Open a registered version; `opening` opens what it left.
+    """Open a registered version; `opening` opens its artifact.
 
     Raises:
-        RegistryError: Its files are not those that were registered.
-        EngineError: Its model does not open.
-        ConfigError: Its prompt is not there.
+        RegistryError: Its files differ from those that were registered.
+        EngineError: Its model cannot be opened.
+        ConfigError: Its prompt is missing.
     """
     opened = opening(whole(version).artifact, workload, profile, input_columns(workload))
     return Served(
@@ -80,9 +80,9 @@ def open_served(version: Version, workload: Workload, profile: Profile, opening:
 
 
 def open_fallback(workload: Workload, prompt: Prompt, prices: Prices) -> Served:
-    """The second model of a workload's settings, asked with one of its prompts; its answers are held to the schema.
+    """The second model in a workload's settings, with one of its prompts; answers must follow the workload's schema.
 
-    What it costs is known where the price table has it.
+    Its cost is known if the price table has it.
 
     Raises:
         EngineError: The API's key is missing.
@@ -99,9 +99,9 @@ def open_fallback(workload: Workload, prompt: Prompt, prices: Prices) -> Served:
 
 
 class Follower:
-    """Keeps the newest version open. `served` is replaced at once, when the new version is ready.
+    """Keeps the newest version open, and replaces `served` as soon as a new version is ready.
 
-    While the registry is away the last one stays; where it says that there is none any more, none is.
+    While the registry is unavailable the last version stays; if the registry has none any more, `served` is None.
     """
 
     def __init__(
@@ -114,16 +114,16 @@ class Follower:
 
     @property
     def dead(self) -> bool:
-        """Whether it follows no more, though nobody ended it."""
+        """Whether its thread has ended without `close`."""
         return self._repeated.dead
 
     def _look(self) -> None:
-        """Ask the registry once, and open what is new."""
+        """Ask the registry once, and open a new version."""
         version = self._find()
         if version is None:
             self.served = None
         elif self.served is None or version.number != self.served.version:
-            # In a thread that ends: one that lived on would keep OpenMP threads, and with more of them than cores none
+            # In a thread that ends: a lasting one would keep its OpenMP threads, and with more of them than cores none
             # of them spins, so that an answer of nano took 720 ms instead of 220.
             with ThreadPoolExecutor(1) as opener:
                 self.served = opener.submit(self._open, version).result()
@@ -142,7 +142,7 @@ def _inputs(names: Sequence[str], content: str) -> dict[str, str]:
 
 
 def _cleaned(turn: Message, *, tools: bool) -> Message:
-    """A turn as it is asked; with tools, what the model and its tools said stays as it was."""
+    """A turn with its text cleaned; with tools, the model's and the tools' turns stay as they are."""
     if tools and turn.role in ("assistant", "tool"):
         return turn
     return turn.model_copy(update={"content": clean(turn.content)})

@@ -1,8 +1,8 @@
-"""Connections: how many there may be, and how long each may take to say what it wants.
+"""Limits connections: how many there may be, and how long a request may take to arrive.
 
-uvicorn speaks HTTP; this limits who it listens to. A connection waits while it has no request that has arrived as a
-whole, and nothing is owed to it: where there are too many, the one that has waited longest has to go. So a thousand
-callers who say nothing keep nobody out, and who sends a request at once is never the one to go.
+uvicorn speaks HTTP; this limits whom it serves. A connection waits while it has sent no complete request and no answer
+is due: if there are too many connections, the one that has waited longest is closed. So a thousand silent callers keep
+nobody out, and a caller who sends a request at once is never closed.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from components.errors import ConfigError
 from components.params import ConnectionParams, ServingParams
 from components.serving.refusals import RequestError
 
-OTHER_FILES = 128  # that a process needs besides connections: spools, models, libraries
+OTHER_FILES = 128  # open files that a process needs besides connections: spools, models, libraries
 
 
 class Door:
-    """Counts connections; `waiting` are in the order in which they began to wait."""
+    """Counts connections, and keeps the waiting ones in the order in which they began to wait."""
 
     def __init__(self, params: ConnectionParams, most: int) -> None:
         self.params, self._most = params, most
@@ -30,7 +30,7 @@ class Door:
         self._waiting: dict[Any, None] = {}
 
     def enter(self, connection: Any) -> bool:
-        """Let a new connection in, if need be for the one that has waited longest; whether there is room."""
+        """Admit a connection, if need be in place of the one that has waited longest; returns whether there is room."""
         if len(self._open) >= self._most and self._waiting:
             oldest = next(iter(self._waiting))
             self.leave(oldest)
@@ -42,25 +42,25 @@ class Door:
         return True
 
     def waits(self, connection: Any) -> None:
-        """Nothing is owed to a connection."""
+        """Note that a connection waits: no answer is due."""
         if connection in self._open:
             self._waiting.setdefault(connection)
 
     def works(self, connection: Any) -> None:
-        """A request of a connection is being answered."""
+        """Note that a connection's request is being answered."""
         self._waiting.pop(connection, None)
 
     def leave(self, connection: Any) -> None:
-        """A connection has ended."""
+        """Note that a connection has ended."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
 
 
 def guarded(door: Door) -> type[asyncio.Protocol]:
-    """Uvicorn's protocol behind this door."""
+    """Uvicorn's protocol class, with connections limited by a door."""
 
     class Guarded(AutoHTTPProtocol):  # pyright: ignore[reportGeneralTypeIssues]
-        """One connection. Of its deadlines one runs while a request arrives, one while nobody takes what is sent."""
+        """One connection, with deadlines for a request to arrive and for its client to take what is sent."""
 
         transport: Any
         loop: Any
@@ -115,16 +115,16 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
 
         @property
         def _has_headers(self) -> bool:
-            """Whether a request has begun that is not answered yet."""
+            """Whether a request's headers have arrived and it is not answered yet."""
             return self.cycle is not None and not self.cycle.response_complete
 
         @property
         def _arrived(self) -> bool:
-            """Whether a request has arrived as a whole that is not answered yet."""
+            """Whether a complete request has arrived and is not answered yet."""
             return self._has_headers and not self.cycle.more_body
 
         def _hurry(self) -> None:
-            """Begin to count the time, unless it is counted already."""
+            """Start the deadline for a request to arrive, unless it is running."""
             if self._deadline is None:
                 self._deadline = self.loop.call_later(door.params.request_s, self._too_late)
 
@@ -145,7 +145,7 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
 
 
 def config(app: Any, params: ServingParams, **settings: Any) -> Config:
-    """Uvicorn's settings for a server: its limits, and no header of a caller believed but a trusted proxy's."""
+    """Uvicorn's settings for a server: its limits; only trusted proxies may name other callers."""
     limits, proxies = params.connections, list(params.access.trusted_proxies)
     door = Door(limits, most_connections(limits))
     return Config(
@@ -165,7 +165,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A socket that listens at an address.
 
     Raises:
-        ConfigError: Somebody listens there already, or this machine has no such address.
+        ConfigError: The address is taken, or this machine does not have it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -176,7 +176,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def most_connections(limits: ConnectionParams) -> int:
-    """As the settings say, or as many as this process may open files; its limit is raised where that is allowed."""
+    """The most connections: as the settings say, or fewer if this process may not open so many files.
+
+    Raises the process's limit of open files if that is allowed.
+    """
     wanted = limits.most + OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -186,7 +189,7 @@ def most_connections(limits: ConnectionParams) -> int:
 
 
 def _reply(status: str, error: RequestError) -> bytes:
-    """A whole response, for a connection that no application sees."""
+    """A complete HTTP response, for a connection that does not reach the application."""
     body = json.dumps(error.body).encode()
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **error.headers}
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items()), "Connection: close"]

@@ -1,6 +1,6 @@
-"""What people say of an answer, as far as it can be judged on arrival: whose id it names, and whether it can be right.
+"""Checks feedback on arrival: whether it names an answer's id, and whether its correction can be right.
 
-Decides what is refused before anything is stored; whether its sender may speak of that answer is the journal's.
+Decides what is refused before anything is stored; the journal decides whether the sender may judge that answer.
 """
 
 import re
@@ -21,20 +21,20 @@ class Corrections:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = JsonSchemaScorer(schema)
 
-    def check(self, told: FeedbackRequest, params: ServingParams) -> None:
-        """Refuse what names no answer of this server's, or no answer at all as the right one.
+    def check(self, feedback: FeedbackRequest, params: ServingParams) -> None:
+        """Refuse feedback whose id is not an answer's, or whose correction the workload's schema does not allow.
 
         Raises:
             RequestError: With status 404 or 400.
         """
-        if _ID.fullmatch(told.id) is None:
+        if _ID.fullmatch(feedback.id) is None:
             raise RequestError(404, "expected the id of an answer, found another", code="unknown_id", param="id")
-        if told.corrected is None:
+        if feedback.corrected is None:
             return
         most = params.most_correction_characters
-        if len(told.corrected) > most:
+        if len(feedback.corrected) > most:
             raise RequestError(400, f"expected a corrected answer of at most {most:,} characters", param="corrected")
-        if objection := self._schema.objection(told.corrected):
+        if objection := self._schema.objection(feedback.corrected):
             raise RequestError(
                 400, f"expected an answer that the workload's schema allows, found: {objection}", param="corrected"
             )

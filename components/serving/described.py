@@ -1,4 +1,4 @@
-"""The server's interface as OpenAPI describes one: what its routes take, for tools that make requests from it."""
+"""The server's API as an OpenAPI document: what its routes take, for tools that generate requests."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _REFERENCE = "#/components/schemas/{model}"
 
 
 def described(app: FastAPI) -> dict[str, Any]:
-    """The document; it is not served, since nobody who calls OpenAI's API asks for it."""
+    """The document. It is not served, because clients of OpenAI's API do not ask for it."""
     document = get_openapi(title=app.title, version="1", routes=app.routes)
     kinds: Any = [(kind, "validation") for kind in BODIES.values()]
     names, schemas = models_json_schema(kinds, ref_template=_REFERENCE)

@@ -1,6 +1,6 @@
-"""Requests that were forgotten: what still waits in a spool of them is stored nowhere.
+"""Forgotten requests: their records that still wait in a spool are never stored.
 
-Decides how that is known to servers that run: by a file of hashes, which names no request, and which a drain reads.
+Decides how running servers know them: by a file of hashes, which does not reveal the requests; every drain reads it.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ _HEX = 64
 
 
 def note(path: Path, request: str) -> None:
-    """Write down that a request is forgotten, before anything of it is removed."""
+    """Record durably that a request is forgotten; call this before anything of it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="ascii") as file:
         file.write(f"{_digest(request)}\n")
@@ -24,7 +24,7 @@ def note(path: Path, request: str) -> None:
 
 
 def sparing(store: Store, path: Path) -> Store:
-    """A store that never gets what is forgotten."""
+    """A store that never gets the records of forgotten requests."""
 
     def stored(segment: str, lines: list[str]) -> None:
         forgotten = _forgotten(path)
@@ -36,7 +36,10 @@ def sparing(store: Store, path: Path) -> Store:
 
 
 def forget_waiting(folder: Path, request: str) -> tuple[int, int]:
-    """Take a request out of a spool's finished segments; how many lines went, and how many stay in one in use."""
+    """Remove a request from a spool's finished segments.
+
+    Returns how many lines were removed, and how many remain in a segment that a server is writing.
+    """
     gone = held = 0
     for path in [*folder.glob("*.jsonl"), *folder.glob(f"*{CORRUPT}")]:
         try:
@@ -47,11 +50,11 @@ def forget_waiting(folder: Path, request: str) -> tuple[int, int]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 mine = True
-            except BlockingIOError:  # a server writes it: its drain leaves out what is forgotten
+            except BlockingIOError:  # a server is writing it: its drain leaves out forgotten requests
                 mine = False
             lines = file.read().splitlines(keepends=True)
             kept = [line for line in lines if request.encode() not in line]
-            if len(kept) == len(lines) or not path.exists():  # who removes it or renames it has the lock
+            if len(kept) == len(lines) or not path.exists():  # only the lock's holder removes or renames it
                 continue
             if mine:
                 _replace(path, b"".join(kept))
@@ -73,14 +76,14 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _forgotten(path: Path) -> frozenset[str]:
     try:
-        lines = path.read_text(encoding="ascii", errors="replace").split("\n")  # a damaged line holds up no others
+        lines = path.read_text(encoding="ascii", errors="replace").split("\n")  # a damaged line hides no others
     except FileNotFoundError:
         return frozenset()
     return frozenset(line for line in lines if len(line) == _HEX)
 
 
 def _request(line: str) -> str:
-    """The hash of the request that a line belongs to: further completions and other routes are the request's."""
+    """The hash of a line's request; further completions and other routes belong to the same request."""
     record = production_record(line)
     return _digest(choices_id(record.id if isinstance(record, Trace) else record.trace_id))
 

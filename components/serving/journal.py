@@ -1,7 +1,7 @@
-"""What is written down of production: a trace of every answer, and what people say of it later. Personal data masked.
+"""Records production: a trace of every answer, and feedback on it, with personal data masked.
 
-A record is in a spool before its caller is answered; it reaches its store when that is possible. Which stores there
-are (the lake for all of them, MLflow for a share) is the caller's decision.
+A record is in a spool before its caller is answered; it reaches its store when that is possible. The caller decides
+which stores there are (the lake for everything, MLflow for a share).
 """
 
 import json
@@ -26,7 +26,10 @@ from components.serving.tools import call_id
 
 @dataclass(frozen=True)
 class Outlet:
-    """A store, the share in [0, 1] of the requests that it gets, and the folder where records wait for it."""
+    """A store, the share in [0, 1] of the requests that it gets, and the folder where records wait for it.
+
+    It is offered the waiting records every `every_s` seconds.
+    """
 
     folder: Path
     store: Store
@@ -35,12 +38,12 @@ class Outlet:
 
 
 class Journal:
-    """The spools of one workload, and for each the thread that empties it; none waits for another."""
+    """The spools of one workload, each with a thread that empties it; none waits for another."""
 
     def __init__(
         self, workload: str, schema: Mapping[str, Any], *outlets: Outlet, owners: Owners | None = None
     ) -> None:
-        """`schema` is the workload's output: whether an answer obeys it stands on its trace; so does who asked."""
+        """`schema` is the workload's output: traces say whether an answer obeys it, and who asked."""
         self._owners = owners or Owners()
         self._workload, self._schema = workload, JsonSchemaScorer(schema)
         self._spools = [(Spool(outlet.folder), outlet) for outlet in outlets]
@@ -48,36 +51,36 @@ class Journal:
 
     @property
     def corrupt(self) -> int:
-        """Segments of the spools that were set aside because they hold what is no record."""
+        """How many segments were set aside because they contain something that is not a record."""
         return sum(len(spool.corrupt) for spool, _ in self._spools)
 
     @property
     def dead(self) -> bool:
-        """Whether a spool is no longer emptied, though nobody ended it."""
+        """Whether a thread that empties a spool has ended without `close`."""
         return any(drain.dead for drain in self._drains)
 
     @property
     def folders(self) -> list[Path]:
-        """Where records wait."""
+        """The folders in which records wait."""
         return [outlet.folder for _, outlet in self._spools]
 
     @property
     def trouble(self) -> str:
-        """Why traces cannot be written, in words, so that no request can be answered; empty where all is well."""
+        """Why traces cannot be written, so that no request can be answered; empty if they can."""
         return "; ".join(filter(None, (spool.health() for spool, _ in self._spools)))
 
     @property
     def waiting(self) -> int:
-        """Segments of the spools that their stores have not taken yet, the open ones among them."""
+        """How many segments are not stored yet, including the open ones."""
         return sum(len(spool.waiting) for spool, _ in self._spools)
 
     def start(self) -> None:
-        """Begin to empty the spools, what an earlier process left included."""
+        """Start to empty the spools, including what an earlier process left."""
         for drain in self._drains:
             drain.start()
 
     def close(self) -> None:
-        """Empty them once more and finish."""
+        """Empty the spools once more and close them."""
         for drain, (spool, _) in zip(self._drains, self._spools, strict=True):
             if drain.close():
                 drain.once()
@@ -88,20 +91,20 @@ class Journal:
         return completion.error is None and self._schema.allows(completion.text)
 
     def asked(self, name: str, caller: str, user: str | None = None) -> str:
-        """A request came in, whose answers will be written under this name; the customer that it is made for."""
+        """Note a request, whose answers will be recorded under this name; returns the customer that it is for."""
         customer = self._owners.customer(caller, user)
         self._owners.asked(name, caller, customer)
         return customer
 
     def answered(self, name: str, answer: Answer, *, returned: bool = True) -> None:
-        """Write the traces of an answer; the first completion that the caller gets has the request's own name."""
+        """Write a trace for each completion; the first one that the caller gets has the request's own name."""
         asker, customer = self._owners.asker(name), self._owners.asked_for(name)
         name, served = name if returned else f"{name}~{answer.route}", answer.served
         masked = tuple(map(_masked, answer.messages))
         tools = tuple(_masked_tool(tool.model_dump_json()) for tool in answer.calls.tools) if answer.calls else ()
         inputs = {column: mask(value) for column, value in answer.input.items()}
-        for index, one in enumerate(answer.completions):
-            said = _said(name, index, one, answer)
+        for index, completion in enumerate(answer.completions):
+            said = _said(name, index, completion, answer)
             trace = Trace(
                 id=f"{name}-{index}" if index else name,
                 at=time.time(),
@@ -110,13 +113,13 @@ class Journal:
                 method=served.made_by,
                 input=inputs,
                 messages=masked,
-                text=mask(one.error or said.message.content),
-                finish_reason=one.finish_reason,
-                usage=one.usage,
-                latency_ms=one.latency_ms,
-                valid=self.valid(one) if answer.calls is None else one.error is None and said.whole,
-                confidence=one.confidence,
-                cost_usd=served.price(one.usage),
+                text=mask(completion.error or said.message.content),
+                finish_reason=completion.finish_reason,
+                usage=completion.usage,
+                latency_ms=completion.latency_ms,
+                valid=self.valid(completion) if answer.calls is None else completion.error is None and said.whole,
+                confidence=completion.confidence,
+                cost_usd=served.price(completion.usage),
                 route=answer.route,
                 returned=returned,
                 caller=asker,
@@ -127,7 +130,7 @@ class Journal:
             self._write(trace.id, trace)
 
     def failed(self, name: str, answer: Answer, why: str, latency_ms: float) -> None:
-        """Write that a version did not answer: a failure or a time-out is evidence as an answer is."""
+        """Record that a version did not answer: a failure or a time-out is evidence, like an answer."""
         nothing = Completion(
             example_id=name, text="", usage=Usage(input_tokens=0, output_tokens=0), latency_ms=latency_ms,
             finish_reason="error", error=why,
@@ -135,13 +138,13 @@ class Journal:
         self.answered(name, replace(answer, completions=[nothing]))
 
     def told(self, trace_id: str, score: float | None, corrected: str | None, caller: str = "") -> None:
-        """Write what a caller says of an answer.
+        """Record a caller's feedback on an answer.
 
         Raises:
-            RequestError: It may not.
+            RequestError: The caller may not judge that answer, or has used up the day's feedback.
         """
         sender = self._owners.speaks(trace_id, caller)
-        told = Feedback(
+        feedback = Feedback(
             trace_id=trace_id,
             at=time.time(),
             workload=self._workload,
@@ -150,10 +153,10 @@ class Journal:
             sender=sender.name,
             reviewer=sender.reviewer,
         )
-        self._write(trace_id, told)
+        self._write(trace_id, feedback)
 
     def _write(self, trace_id: str, record: Production) -> None:
-        """Write a record for every store whose share its request falls in; all routes of a request go together."""
+        """Write a record for every store whose share includes its request; all routes of a request go together."""
         for spool, outlet in self._spools:
             if falls_in(outlet.share, "store", request_id(trace_id)):
                 spool.append(record)
@@ -167,7 +170,7 @@ def _said(name: str, index: int, completion: Completion, answer: Answer) -> Pars
 
 
 def _masked(message: Message) -> Message:
-    """A message without personal data, its calls' arguments among it."""
+    """A message without personal data, also in its calls' arguments."""
     calls = tuple(call.model_copy(update={"arguments": mask(call.arguments)}) for call in message.tool_calls)
     return message.model_copy(update={"content": mask(message.content), "tool_calls": calls})
 
@@ -181,5 +184,5 @@ def _masked_tool(tool: str) -> Tool:
 
 
 def _emptied(spool: Spool, outlet: Outlet) -> Repeated:
-    """What empties a spool again and again."""
+    """A thread that drains a spool into its store again and again."""
     return Repeated(lambda: spool.drain(outlet.store), outlet.every_s, lambda: f"traces wait in {outlet.folder}")

@@ -1,4 +1,4 @@
-"""What `/metrics` tells Prometheus, in a registry of this server's own."""
+"""The metrics for Prometheus, in this server's own registry."""
 
 from collections.abc import Mapping
 
@@ -44,7 +44,7 @@ class Metrics:
         self.version = Gauge("gradus_champion_version", "The version that answers, 0 for none.", registry=self.registry)
 
     def watch(self, journal: Journal) -> None:
-        """How the spools are."""
+        """Update the gauges of the spools."""
         self.corrupt.set(journal.corrupt)
         self.waiting.set(journal.waiting)
         self.unwritable.set(bool(journal.trouble))

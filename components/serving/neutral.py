@@ -1,6 +1,6 @@
-"""Which parameters of OpenAI's API ask for nothing here: clients send many that change no answer.
+"""Which of OpenAI's parameters are ignored: clients send many that change no answer.
 
-Decides by name and value; what is left asks for something that this server does not do, and is refused by its name.
+Decides by name and value; any other parameter asks for something that this server does not do, and is refused by name.
 """
 
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from typing import Any
 
 from components.serving.refusals import RequestError
 
-# Whatever they say, the answer is the same: notes, accounts, caches, hints.
+# Ignored whatever their value: notes, accounts, caches, hints.
 HARMLESS = frozenset({
     "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
     "prompt_cache_options", "prediction", "parallel_tool_calls", "include", "truncation",
 })  # fmt: skip
-# Values that ask for what is done anyway; all parameters have None, False, 0 and what is empty besides.
+# Values that ask for what is done anyway, besides those in NOTHING, which all parameters may have.
 SAME: Mapping[str, tuple[Any, ...]] = {
     "best_of": (1,),
     "function_call": ("none", "auto"),
@@ -30,13 +30,17 @@ NOTHING: tuple[Any, ...] = (None, False, 0, [], {}, "")
 
 
 def refuse_unknown(extra: Mapping[str, Any]) -> None:
-    """Refuse what asks for something that this server does not do.
+    """Refuse parameters that ask for something that this server does not do.
 
     Raises:
         RequestError: Names the first such parameter.
     """
     for name, value in extra.items():
-        if name not in HARMLESS and value not in NOTHING and not any(_equal(value, one) for one in SAME.get(name, ())):
+        if (
+            name not in HARMLESS
+            and value not in NOTHING
+            and not any(_equal(value, same) for same in SAME.get(name, ()))
+        ):
             raise RequestError(
                 400, f"expected a request without `{name[:60]}`, which is not supported here, found {value!r:.60}",
                 code="unsupported_parameter", param=name[:60],
@@ -44,5 +48,5 @@ def refuse_unknown(extra: Mapping[str, Any]) -> None:
 
 
 def _equal(value: Any, same: Any) -> bool:
-    """Equal in kind too: True is no 1."""
+    """Whether two values are equal; True is not 1."""
     return value == same and isinstance(value, bool) == isinstance(same, bool)

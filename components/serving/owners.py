@@ -1,7 +1,7 @@
-"""Whose answer is whose: who asked, who may say what of it, and how often.
+"""Who asked for an answer, who may give feedback on it, and how often.
 
-Decides what stands of callers on traces and feedback: never a key nor its hash, but a hash of that with a secret salt,
-by which the same caller is known again and nobody is found. Without keys all callers are anonymous.
+Decides how traces and feedback name callers: never by a key or its hash, but by a hash of that with a secret salt,
+which recognises a caller without revealing who it is. Without keys all callers are anonymous.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ from components.serving.refusals import RequestError
 
 _SALT_BYTES = 32
 _SHOWN = 32  # hexadecimal digits of a salted hash
-_MOST_REMEMBERED = 50_000  # answers whose caller is known without a look into the lake
-_MOST_SENDERS = 10_000  # whose feedbacks of a day are counted: without keys every address is one
+_MOST_REMEMBERED = 50_000  # requests whose caller is remembered
+_MOST_SENDERS = 10_000  # whose feedback of the day is counted; without keys every address is one
 _DAY_S = 86_400
 
 
 @dataclass(frozen=True)
 class Sender:
-    """Who speaks: a salted hash, empty for the anonymous, and whether it may review."""
+    """Who gives feedback: a salted hash, empty if anonymous, and whether they may review."""
 
     name: str = ""
     reviewer: bool = False
 
 
 def salt(path: Path) -> bytes:
-    """The salt of this project, made at the first call and readable by its owner alone.
+    """The project's salt of 32 bytes, made at the first call and readable only by its owner.
 
     Raises:
         DataError: The file holds something else.
@@ -47,22 +47,22 @@ def salt(path: Path) -> bytes:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(part, path)  # whole or not at all, and only the first one
+            os.link(part, path)  # complete or not at all, and only the first process's
         finally:
             part.unlink()
     except FileExistsError:
         pass
     try:
-        found = bytes.fromhex(path.read_text(encoding="ascii"))
+        stored = bytes.fromhex(path.read_text(encoding="ascii"))
     except ValueError:
-        found = b""
-    if len(found) != _SALT_BYTES:
+        stored = b""
+    if len(stored) != _SALT_BYTES:
         raise DataError(f"expected {_SALT_BYTES} bytes in hexadecimal digits, found something else ({path})")
-    return found
+    return stored
 
 
 class Owners:
-    """Who asked what, as far as it is remembered, and what each sender may still say today."""
+    """Remembers who asked what, and counts each sender's feedback of the day."""
 
     def __init__(self, keys: Keys | None = None, salted: bytes = b"", params: FeedbackParams | None = None) -> None:
         self._keys, self._salt, self._params = keys or Keys(), salted, params or FeedbackParams()
@@ -71,37 +71,39 @@ class Owners:
         self._day, self._lock = 0, threading.Lock()
 
     def sender(self, caller: str) -> Sender:
-        """A caller, who is a key's hash where keys are asked for, as records name it."""
+        """A caller as records name it; if there are keys, `caller` is a key's hash."""
         if caller not in self._keys.hashes:
             return Sender()
         name = hmac.new(self._salt, caller.encode(), hashlib.sha256).hexdigest()[:_SHOWN]
         return Sender(name, caller in self._keys.reviewers)
 
     def customer(self, caller: str, user: str | None) -> str:
-        """Whom a caller asks for, as records name them: those that its requests name, or else the caller itself."""
+        """The customer that a caller asks for, as records name them: `user`, or else the caller itself."""
         named = f"customer {caller}\n{user or ''}"
         return hmac.new(self._salt, named.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:_SHOWN]
 
     def asked(self, name: str, caller: str, customer: str = "") -> None:
-        """A request came in, for a customer as `customer` names them."""
+        """Remember who made a request, and for which customer."""
         with self._lock:
             self._asked[name] = self.sender(caller).name, customer
             if len(self._asked) > _MOST_REMEMBERED:
                 self._asked.pop(next(iter(self._asked)))
 
     def asker(self, name: str) -> str:
-        """Who made a request, as records name it."""
+        """Who made a request, as records name it; empty if not remembered."""
         return self._asked.get(name, ("", ""))[0]
 
     def asked_for(self, name: str) -> str:
-        """Which customer a request was made for."""
+        """The customer that a request was made for; empty if not remembered."""
         return self._asked.get(name, ("", ""))[1]
 
     def speaks(self, trace_id: str, caller: str) -> Sender:
-        """Let a caller speak of an answer. What is not remembered here is compared when it is used.
+        """Check that a caller may give feedback on an answer, and count it.
+
+        Who asked for an answer that is not remembered is checked when the feedback is used.
 
         Raises:
-            RequestError: Somebody else asked (403), or it has said enough today (429).
+            RequestError: Somebody else asked (403), or the caller's feedback of the day is used up (429).
         """
         sender = self.sender(caller)
         asked = self._asked.get(trace_id, self._asked.get(trace_id.rpartition("-")[0]))
@@ -113,7 +115,10 @@ class Owners:
         return sender
 
     def _takes_one(self, caller: str) -> bool:
-        """Count a feedback of a caller, if it may still give one on this day (UTC); the longest silent is forgotten."""
+        """Count a caller's feedback; returns whether it was still allowed on this day (UTC).
+
+        If there are too many callers, the one silent for longest is dropped.
+        """
         with self._lock:
             if (today := int(time.time() // _DAY_S)) != self._day:
                 self._day, self._said = today, {}

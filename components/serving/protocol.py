@@ -1,6 +1,6 @@
-"""The shapes of OpenAI's chat completions: what a request may hold.
+"""Requests in the form of OpenAI's chat completions.
 
-What this server cannot honour is refused by name; what changes no answer is let through (`neutral`).
+Parameters that this server cannot honour are refused by name; those that change no answer are ignored (`neutral`).
 """
 
 import json
@@ -28,8 +28,8 @@ TEXTS = {
     "input_text": "text",
     "output_text": "text",
     "refusal": "refusal",
-}  # types of parts: their text
-MOST_PARTS = 1024  # of a message, and messages of a conversation
+}  # type of a part: the field with its text
+MOST_PARTS = 1024  # parts of a message, and messages of a conversation
 MOST_STOPS, MOST_STOP = 16, 256
 CUSTOMER = ("safety_identifier", "user")
 MOST_SEED = 2**63
@@ -70,7 +70,7 @@ class Turn(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_text(cls, turn: Any) -> Any:
-        """The content of parts joined; an assistant's may be null, as where it called a tool or said nothing."""
+        """Join the parts of a content; an assistant's may be null, as when it called a tool or said nothing."""
         if not isinstance(turn, dict):
             return turn
         content = turn.get("content")
@@ -85,7 +85,7 @@ class Turn(BaseModel):
         return Message(
             role="system" if self.role == "developer" else self.role,
             content=self.content,
-            tool_calls=tuple(one.call for one in self.tool_calls or ()),
+            tool_calls=tuple(tool_call.call for tool_call in self.tool_calls or ()),
             tool_call_id=self.tool_call_id if self.role == "tool" else None,
         )
 
@@ -111,16 +111,16 @@ class NamedSchema(BaseModel):
 
 
 class ResponseFormat(BaseModel):
-    """What the answer is held to."""
+    """The form that the answer must have."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: NamedSchema | None = None
 
     def answer_schema(self, most_bytes: int) -> dict[str, Any] | None:
-        """The schema that answers obey; None where they are free.
+        """The schema that answers must obey; None if any text will do.
 
         Raises:
-            RequestError: The type asks for a schema, and there is none, or one that is too long.
+            RequestError: The type asks for a schema, and there is none, or it is too long.
         """
         if self.type == "json_schema" and self.json_schema is None:
             raise RequestError(400, "expected response_format.json_schema, found none", param="response_format")
@@ -132,13 +132,13 @@ class ResponseFormat(BaseModel):
 
 
 class StreamOptions(BaseModel):
-    """Of a streamed answer."""
+    """Options of a streamed answer."""
 
     include_usage: bool = False
 
 
 class Asked(BaseModel):
-    """What all kinds of requests say alike; null is as good as nothing."""
+    """The fields that all kinds of requests share; null counts as absent."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -154,12 +154,12 @@ class Asked(BaseModel):
 
     @property
     def customer(self) -> str | None:
-        """Whom it is asked for, by either of OpenAI's names for that; what is no text names nobody."""
+        """The customer that it is asked for, by either of OpenAI's names for that; ignored if it is not text."""
         named = ((self.model_extra or {}).get(name) for name in CUSTOMER)
         return next((name for name in named if isinstance(name, str) and name), None)
 
     def refuse_unknown(self) -> None:
-        """Refuse what asks for something that this server does not do.
+        """Refuse fields that ask for something that this server does not do.
 
         Raises:
             RequestError: Names the first such field.
@@ -168,7 +168,7 @@ class Asked(BaseModel):
 
 
 class ChatCompletionRequest(Asked):
-    """A request for chat completions; the temperature is 0 unless given, since a specialist's answer is no lottery."""
+    """A request for chat completions; the temperature is 0 unless given, so that a specialist's answers do not vary."""
 
     messages: list[Turn] = Field(min_length=1, max_length=MOST_PARTS, fail_fast=True)
     max_tokens: int | None = Field(default=None, ge=1)
@@ -201,9 +201,9 @@ class ChatCompletionRequest(Asked):
     @field_validator("stop")
     @classmethod
     def _that_ends(cls, stop: tuple[str, ...]) -> tuple[str, ...]:
-        if any(len(one) > MOST_STOP for one in stop):
+        if any(len(text) > MOST_STOP for text in stop):
             raise ValueError(f"expected texts of at most {MOST_STOP} characters")
-        return tuple(one for one in stop if one)
+        return tuple(text for text in stop if text)
 
     @property
     def conversation(self) -> list[Message]:
@@ -212,14 +212,14 @@ class ChatCompletionRequest(Asked):
 
     @property
     def calling(self) -> bool:
-        """Whether it is about calls of tools: some are offered, or were called."""
+        """Whether tools are offered, or were called before."""
         return bool(self.tools) or any(turn.tool_calls for turn in self.messages)
 
     def calls(self, params: ServingParams) -> Calls | None:
-        """What the answer may call: nothing where calls were made and no tool is offered; None where all is text.
+        """What the answer may call: nothing if calls were made and no tool is offered; None if there is only text.
 
         Raises:
-            RequestError: What is offered or chosen cannot be.
+            RequestError: The tools or the choice are wrong, or `stop` is set too.
         """
         calls = calls_of(self.tools, self.tool_choice, params, several=self.parallel_tool_calls)
         if calls is None and self.calling:
@@ -232,9 +232,9 @@ class ChatCompletionRequest(Asked):
         return calls
 
     def sampling(self, max_new_tokens: int, answer_schema: dict[str, Any] | None, params: ServingParams) -> Sampling:
-        """How the engine draws the answer; the first two arguments hold where the request says nothing.
+        """How the engine samples the answer; the first two arguments are the defaults.
 
-        Whatever number it names, no more tokens are computed than the settings allow for one request.
+        Whatever the request says, no more tokens are computed than the settings allow for one request.
 
         Raises:
             RequestError: The schema that it names is missing or too long.
@@ -254,7 +254,7 @@ class ChatCompletionRequest(Asked):
 
 
 class FeedbackRequest(BaseModel):
-    """What became of an answer, by its id: how good it was in [0, 1], what would have been right, or both."""
+    """Feedback on an answer, by its id: its score in [0, 1], the right answer, or both."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -6,7 +6,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-MOST_NAMED = 300  # characters of what a client sent, in a sentence that it gets back
+MOST_NAMED = 300  # characters of a client's own text that an error repeats
 
 
 class RequestError(Exception):
@@ -28,12 +28,12 @@ class RequestError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """When to come again, in whole seconds."""
+        """When to try again (Retry-After), in whole seconds."""
         return {} if self.retry_after_s is None else {"Retry-After": str(max(1, -int(-self.retry_after_s // 1)))}
 
 
 def refusal(error: Exception) -> RequestError:
-    """Any error as one that clients read; what nobody foresaw is not told to them."""
+    """Any error as one that clients read; the message of an unforeseen one is kept from them."""
     match error:
         case RequestError():
             return error

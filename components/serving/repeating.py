@@ -1,15 +1,15 @@
-"""A function called again and again in a thread, whatever goes wrong with it."""
+"""Calls a function again and again in a thread, even if it fails."""
 
 import logging
 import threading
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
-MOST_AWAITED_S = 10.0  # of what has begun when all ends: a store that does not answer must not hold up the end
+MOST_AWAITED_S = 10.0  # for the current call at the end: a store that does not answer must not block it
 
 
 class Repeated:
-    """Calls `work` at once and then every `every_s` seconds; trouble is logged when it begins, and what `kept` says."""
+    """Calls `work` at once and then every `every_s` seconds; logs each new error once, with the words of `kept`."""
 
     def __init__(self, work: Callable[[], object], every_s: float, kept: Callable[[], str]) -> None:
         self._work, self._every_s, self._kept = work, every_s, kept
@@ -19,11 +19,11 @@ class Repeated:
 
     @property
     def dead(self) -> bool:
-        """Whether it began, and works no more though nobody ended it."""
+        """Whether the thread has ended without `close`."""
         return self._thread.ident is not None and not self._thread.is_alive() and not self._stop.is_set()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> bool:
@@ -34,11 +34,11 @@ class Repeated:
         return not self._thread.is_alive()
 
     def once(self) -> None:
-        """One call."""
+        """Call `work` once; an error is logged."""
         try:
             self._work()
             self._trouble = ""
-        except BaseException as error:  # of any kind, a library's panic too: a thread that ends never works again
+        except BaseException as error:  # of any kind, even a library's panic: a thread that ends stays ended
             if str(error) != self._trouble:
                 log.warning("%s; %s.", error, self._kept())
             self._trouble = str(error)

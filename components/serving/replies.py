@@ -1,4 +1,4 @@
-"""The shapes of OpenAI's chat completions: what answers look like, whole and as a stream of events."""
+"""Answers in the form of OpenAI's chat completions, whole and as a stream of events."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from components.serving.tools import call_id
 
 
 def new_id(prefix: str = "chatcmpl-") -> str:
-    """A name for a request's answer."""
+    """A new id for a request's answer."""
     return f"{prefix}{uuid.uuid4().hex}"
 
 
@@ -27,26 +27,26 @@ class Reply(Protocol):
         ...
 
     def begins(self) -> str:
-        """All choices begin."""
+        """The events that begin all choices."""
         ...
 
     def text(self, index: int, piece: str, /) -> str:
-        """A choice goes on."""
+        """The events for the next piece of a choice."""
         ...
 
     def ends(self, completions: Sequence[Completion]) -> str:
-        """All choices end, and so does the stream."""
+        """The events that end all choices and the stream."""
         ...
 
     def broken(self, error: RequestError) -> str:
-        """The stream ends before its time."""
+        """The event of a stream that ends early."""
         ...
 
 
 class ChatReply:
     """A `chat.completion`; as events, for each choice its role, its text in pieces and its end; then the usage.
 
-    With `calling` calls of tools are taken out of the texts: a call's name comes first, then its arguments in pieces.
+    With `calling`, calls of tools are taken out of the texts: a call's name comes first, then its arguments in pieces.
     """
 
     def __init__(self, model: str, choices: int = 1, *, include_usage: bool = False, calling: bool = False) -> None:
@@ -56,48 +56,48 @@ class ChatReply:
 
     def body(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """The answer as a whole; tokens of the prompt count once, as OpenAI counts them."""
-        choices = [self._whole(index, one) for index, one in enumerate(completions)]
+        choices = [self._whole(index, completion) for index, completion in enumerate(completions)]
         return {**self._head("chat.completion"), "choices": choices, "usage": usage(completions)}
 
     def begins(self) -> str:
-        """All choices begin."""
+        """The events that begin all choices."""
         role = {"role": "assistant", "content": ""}
         return "".join(self._choice(index, role, None) for index in range(self._choices))
 
     def text(self, index: int, piece: str) -> str:
-        """A choice goes on."""
+        """The events for the next piece of a choice."""
         if self._heard is None:
             return self._choice(index, {"content": piece}, None)
-        return "".join(self._piece(index, one) for one in self._heard[index](piece))
+        return "".join(self._piece(index, part) for part in self._heard[index](piece))
 
     def ends(self, completions: Sequence[Completion]) -> str:
-        """All choices end, and so does the stream."""
+        """The events that end all choices and the stream."""
         events: list[str] = []
-        for index, one in enumerate(completions):
+        for index, completion in enumerate(completions):
             hearing = None if self._heard is None else self._heard[index]
             events += [self._piece(index, piece) for piece in hearing.close()] if hearing else []
-            events.append(self._choice(index, {}, _reason(one, calls=bool(hearing and hearing.begun))))
+            events.append(self._choice(index, {}, _reason(completion, calls=bool(hearing and hearing.begun))))
         if self._counted:
             events.append(event({**self._head("chat.completion.chunk"), "choices": [], "usage": usage(completions)}))
         return "".join([*events, "data: [DONE]\n\n"])
 
     def broken(self, error: RequestError) -> str:
-        """The stream ends before its time."""
+        """The event of a stream that ends early."""
         return event(error.body)
 
-    def _whole(self, index: int, one: Completion) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": None}
+    def _whole(self, index: int, completion: Completion) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": completion.text, "refusal": None}
         calls: list[Any] = []
         if self._heard is not None:
-            said = parse_turn(one.text, lambda number: call_id(self.name, index, number)).message
+            said = parse_turn(completion.text, lambda number: call_id(self.name, index, number)).message
             calls = [call.openai for call in said.tool_calls]
             message |= {"content": said.content or None if calls else said.content}
             message |= {"tool_calls": calls} if calls else {}
-        reason = _reason(one, calls=bool(calls))
+        reason = _reason(completion, calls=bool(calls))
         return {"index": index, "message": message, "logprobs": None, "finish_reason": reason}
 
     def _piece(self, index: int, piece: Piece) -> str:
-        """What is said goes on, or a call begins or goes on."""
+        """The event for the next piece of a choice's text, or of a call."""
         if piece.call is None:
             return self._choice(index, {"content": piece.text}, None)
         function = {"arguments": piece.text}
@@ -116,14 +116,14 @@ class ChatReply:
 
 
 def _reason(completion: Completion, *, calls: bool) -> str:
-    """Why a choice ended; a call that was cut is one for want of tokens."""
+    """Why a choice ended; a call that was cut off did not end in `tool_calls`."""
     return "tool_calls" if calls and completion.finish_reason == "stop" else completion.finish_reason
 
 
 def usage(completions: Sequence[Completion]) -> dict[str, int]:
-    """Tokens of a request."""
-    asked, told = completions[0].usage.input_tokens, sum(one.usage.output_tokens for one in completions)
-    return {"prompt_tokens": asked, "completion_tokens": told, "total_tokens": asked + told}
+    """The tokens of a request; those of the prompt count once."""
+    asked, answered = completions[0].usage.input_tokens, sum(each.usage.output_tokens for each in completions)
+    return {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}
 
 
 def event(content: Mapping[str, Any]) -> str:

@@ -9,15 +9,15 @@ from components.records import Completion, RouteName
 from components.serving.champion import Served
 from components.serving.routing import Answer
 
-OnText = Callable[[int, str], None]  # with a completion's number, and the next piece of its text
+OnText = Callable[[int, str], None]  # takes a completion's number, and the next piece of its text
 
 
 @dataclass(eq=False)
 class Request:
-    """A conversation that waits, for the version that was champion when it came.
+    """A conversation that waits for an answer of the version that was chosen when it came.
 
-    `on_text` is called in the batches' thread while the answer is written, where the engine can stream: with the
-    beginnings of the completions' texts, so that `done` may hold more.
+    If the engine can stream, `on_text` is called in the batches' thread while the answer is written. It need not get
+    the texts to their ends; `done` has all of them.
     """
 
     served: Served
@@ -33,5 +33,5 @@ class Request:
         return Answer(route, self.served, self.chat.messages, self.input, completions, self.sampling.calls)
 
     def __post_init__(self) -> None:
-        # What requests of one batch have in common; written once, where nobody waits for it.
+        # What the requests of a batch have in common; computed once, before the request joins the queue.
         self.kind = self.served.version, self.sampling.model_dump_json()

@@ -1,6 +1,6 @@
-"""OpenAI's responses (`/v1/responses`), as far as their text goes: a chat completion in another form.
+"""OpenAI's responses (`/v1/responses`), for text only: a chat completion in another form.
 
-What keeps state on the server (`previous_response_id`) or calls tools is refused by name.
+Parameters that need state on the server (`previous_response_id`) or tools are refused by name.
 """
 
 import time
@@ -16,11 +16,11 @@ from components.serving.refusals import RequestError
 from components.serving.replies import event, new_id, usage
 
 OF_TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
-OF_CHAT = frozenset({"messages", "n", "response_format"})  # chat completions' own: what is asked is said otherwise
+OF_CHAT = frozenset({"messages", "n", "response_format"})  # fields of chat completions that responses do not have
 
 
 class Format(BaseModel):
-    """What the answer is held to."""
+    """The form that the answer must have."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
@@ -29,7 +29,7 @@ class Format(BaseModel):
 
 
 class Text(BaseModel):
-    """How the answer's text is to be."""
+    """Settings of the answer's text."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -47,10 +47,10 @@ class ResponsesRequest(Asked):
 
     @property
     def chat(self) -> ChatCompletionRequest:
-        """The chat completion that is meant.
+        """The equivalent chat completion.
 
         Raises:
-            RequestError: It holds something else than messages, or asks for something else than an answer in text.
+            RequestError: The input is not only messages, or something other than text is asked for.
         """
         if any(value not in (*NOTHING, "none") for value in self.reasoning.values()):
             raise RequestError(
@@ -97,15 +97,15 @@ class Response:
     def __init__(self, asked: ResponsesRequest, model: str) -> None:
         self.name = new_id("resp_")
         self._asked, self._model, self._at = asked, model, int(time.time())
-        self._item, self._told, self._number = self.name.replace("resp_", "msg_"), "", 0
+        self._item, self._written, self._number = self.name.replace("resp_", "msg_"), "", 0
 
     def body(self, completions: Sequence[Completion]) -> dict[str, Any]:
         """The response as a whole."""
-        one, used = completions[0], usage(completions)
-        whole = one.finish_reason != "length"
+        completion, used = completions[0], usage(completions)
+        whole = completion.finish_reason != "length"
         return self._head("completed" if whole else "incomplete") | {
             "incomplete_details": None if whole else {"reason": "max_output_tokens"},
-            "output": [self._message("completed" if whole else "incomplete", [_text(one.text)])],
+            "output": [self._message("completed" if whole else "incomplete", [_text(completion.text)])],
             "usage": {
                 "input_tokens": used["prompt_tokens"],
                 "input_tokens_details": {"cached_tokens": 0},
@@ -116,7 +116,7 @@ class Response:
         }
 
     def begins(self) -> str:
-        """The response, its message and its text begin."""
+        """The events that begin the response, its message and its text."""
         return "".join(
             [
                 self._event("response.created", response=self._head("in_progress")),
@@ -127,26 +127,26 @@ class Response:
         )
 
     def text(self, _: int, piece: str) -> str:
-        """The text goes on."""
-        self._told += piece
+        """The event for the next piece of the text."""
+        self._written += piece
         return self._part("response.output_text.delta", delta=piece, logprobs=[])
 
     def ends(self, completions: Sequence[Completion]) -> str:
-        """All of it ends."""
+        """The events that end the text, its message and the response."""
         whole = self.body(completions)
         return "".join(
             [
-                self._part("response.output_text.done", text=self._told, logprobs=[]),
-                self._part("response.content_part.done", part=_text(self._told)),
+                self._part("response.output_text.done", text=self._written, logprobs=[]),
+                self._part("response.content_part.done", part=_text(self._written)),
                 self._event("response.output_item.done", output_index=0, item=whole["output"][0]),
                 self._event(f"response.{whole['status']}", response=whole),
             ]
         )
 
     def broken(self, error: RequestError) -> str:
-        """The response ends before its time."""
-        told = {"code": "server_error" if error.status >= 500 else "invalid_prompt", "message": str(error)}
-        return self._event("response.failed", response=self._head("failed") | {"error": told})
+        """The event of a response that ends early."""
+        failure = {"code": "server_error" if error.status >= 500 else "invalid_prompt", "message": str(error)}
+        return self._event("response.failed", response=self._head("failed") | {"error": failure})
 
     def _event(self, kind: str, **content: Any) -> str:
         self._number += 1

@@ -1,8 +1,8 @@
-"""Who answers a request: the champion, or a canary for a share of the traffic; and who answers it unseen besides.
+"""Which version answers a request: the champion or, for a share of the traffic, a canary.
 
-Decides by a hash of the customer's name (the canary's) or the request's (the shadow's), so that the choice needs no
-memory and can be repeated from a trace. A customer stays with one version: were each request drawn, customers who ask
-often would be compared with themselves.
+Decides by a hash of the customer's name or the request's, so that the choice needs no memory and can be repeated from
+a trace. By customer, everyone stays with one version: if each request were drawn, customers who ask often would be
+compared with themselves.
 """
 
 from collections.abc import Mapping, Sequence

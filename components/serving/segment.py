@@ -1,6 +1,6 @@
-"""One file of a spool while it is written: whole lines, locked, and never through a number that is somebody else's.
+"""One file of a spool while it is written: whole lines, locked, and never through another file's descriptor.
 
-Decides how lines get into the file and how they are taken back; when a new one is begun is the spool's business.
+Decides how lines are written and undone; the spool decides when to begin a new file.
 """
 
 import errno
@@ -11,20 +11,20 @@ from pathlib import Path
 
 
 class Segment:
-    """A file that this process writes, locked; whoever removes or renames it has the lock.
+    """A locked file that this process writes; only the lock's holder may remove or rename it.
 
-    Its descriptor belongs to a file object, which forgets the number when it closes it: the kernel gives a number
-    that was closed to the next file or connection, and what is written to it then goes to somebody else.
+    A file object owns the descriptor, and forgets its number when it is closed: the kernel gives that number to the
+    next file or connection, which a late write would end up in.
     """
 
     def __init__(self, path: Path) -> None:
-        """Make it.
+        """Create and lock the file.
 
         Raises:
             OSError: The folder or the disk refuses; nothing is left behind.
         """
         self.broken, self._bytes, self._path = False, 0, path
-        self._file = open(path, "x+b", buffering=0, opener=_private)  # noqa: SIM115 - it is open as long as this lives
+        self._file = open(path, "x+b", buffering=0, opener=_private)  # noqa: SIM115 - it stays open as long as this object
         weakref.finalize(self, self._file.close)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -35,12 +35,12 @@ class Segment:
 
     @property
     def removed(self) -> bool:
-        """Whether no folder names it any more, so that what is written to it is gone when it is closed."""
+        """Whether the file was deleted, so that what is written to it is lost when it is closed."""
         return os.fstat(self._file.fileno()).st_nlink == 0
 
     @property
     def usable(self) -> bool:
-        """Whether it ends with a whole line, and is still to be found where it was made."""
+        """Whether it ends with a whole line, and is still at its path."""
         try:
             return not self.broken and os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path))
         except FileNotFoundError:
@@ -48,7 +48,7 @@ class Segment:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was written, or all of it taken back."""
+        """Whether nothing was written, or all of it undone."""
         return self._bytes == 0
 
     @property
@@ -60,7 +60,7 @@ class Segment:
         """Write whole lines in one call, or nothing.
 
         Raises:
-            OSError: The disk is full or refuses. The segment is as it was.
+            OSError: The disk is full or refuses; the segment is unchanged.
         """
         try:
             written = self._file.write(content) or 0
@@ -72,14 +72,14 @@ class Segment:
         self._bytes += written
 
     def _undo(self) -> None:
-        """Take back what goes beyond the last whole line; where that fails too, nothing more belongs in here."""
+        """Cut off what follows the last whole line; if that fails too, the segment takes no more."""
         try:
             os.ftruncate(self._file.fileno(), self._bytes)
         except OSError:
             self.broken = True
 
     def try_out(self) -> None:
-        """Write a page and take it back.
+        """Write a page and undo it.
 
         Raises:
             OSError: It cannot be written.
@@ -94,10 +94,10 @@ class Segment:
         self.close()
 
     def close(self) -> None:
-        """Let others have it."""
+        """Close the file, which releases its lock."""
         self._file.close()
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a file that nobody else may read; what is written goes to its end, whatever was taken back before."""
+    """Open a file that only its owner may read; writes always go to its end, even after some were undone."""
     return os.open(path, flags | os.O_APPEND, 0o600)

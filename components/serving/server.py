@@ -1,7 +1,7 @@
-"""What happens to a request between its first byte and its last: admitted, routed, answered, written down.
+"""Handles a request from its first byte to its last: admits, routes, answers and records it.
 
-Decides the order of these; who is let in, what is asked, and how requests share a batch is decided by the modules
-named after it. HTTP is `app`'s business.
+Decides the order of these steps; other modules decide who is admitted, what is asked, and how requests share a batch.
+`app` speaks HTTP.
 """
 
 import asyncio
@@ -40,9 +40,9 @@ CLIENT_LEFT = 499  # a status that no client sees: nginx's, for the metrics
 
 @dataclass
 class Server:
-    """What one server is made of; `model` is the name that clients ask for, `host` the address that it listens on.
+    """The parts of a server; `model` is the name that clients ask for, `host` the address that it listens on.
 
-    What depends on a request's length runs in threads: other callers are heard meanwhile.
+    Work that grows with a request's length runs in threads, so that it does not hold up other callers.
     """
 
     model: str
@@ -58,20 +58,20 @@ class Server:
     host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
-        self.answering = set["asyncio.Task[Sequence[Completion]]"]()  # goes on when the caller of a stream goes away
+        self.answering = set["asyncio.Task[Sequence[Completion]]"]()  # these go on if a stream's caller goes away
         self.limit = Limit(self.params.requests_per_minute)
         batcher = partial(
             Batcher, self.params.most_batched, self.params.wait_ms,
             most_waiting=self.params.most_waiting, caller_share=self.params.caller_share,
         )  # fmt: skip
         self.batcher = batcher(self.metrics.batches.observe)
-        # One of its own: what waits for another model's API must not keep others waiting.
+        # A separate one: requests that wait for another model's API must not hold up others.
         self.second_batcher = batcher() if self.fallback else None
 
     @property
     def followers(self) -> list[Follower]:
-        """All that follow the registry."""
-        return [one for one in (self.follower, self.canary, self.shadow) if one is not None]
+        """The followers that this server has."""
+        return [follower for follower in (self.follower, self.canary, self.shadow) if follower is not None]
 
     @property
     def served(self) -> Served:
@@ -80,13 +80,13 @@ class Server:
         Raises:
             RequestError: There is none yet.
         """
-        served = self.follower.served  # once: the follower's thread may take it away meanwhile
+        served = self.follower.served  # read once: the follower's thread may change it meanwhile
         if served is None:
             raise RequestError(503, f"{self.model} has no champion that is ready", code="not_ready")
         return served
 
     def known(self, request: requests.Request) -> str:
-        """The caller: the hash of its key, or its address where no keys are asked for.
+        """The caller: the hash of its key, or its address if there are no keys.
 
         Raises:
             RequestError: The key is unknown.
@@ -99,7 +99,7 @@ class Server:
         return caller
 
     def admit(self, request: requests.Request) -> str:
-        """Let a caller in, and say who it is.
+        """Admit a caller; returns who it is.
 
         Raises:
             RequestError: The key is unknown, or its requests are used up.
@@ -113,7 +113,7 @@ class Server:
         return caller
 
     def admit_house(self, request: requests.Request) -> None:
-        """Let in who looks after the server: anybody on this machine, others with a key unless the settings say so.
+        """Admit an operator: with a key, unless the server is local or the settings leave the probes open.
 
         Raises:
             RequestError: The key is unknown.
@@ -122,7 +122,7 @@ class Server:
             self.known(request)
 
     async def read(self, request: requests.Request) -> bytes:
-        """The body, read no further than it may be long.
+        """The body, read up to the longest that is allowed.
 
         Raises:
             RequestError: It is longer, or its sender went away before its end.
@@ -140,7 +140,7 @@ class Server:
     def begin(
         self, name: str, asked: ChatCompletionRequest, caller: str, on_text: OnText
     ) -> "asyncio.Task[Sequence[Completion]]":
-        """`answer` as a task that ends by itself, whoever waits for it."""
+        """`answer` as a task, which goes on if nobody waits for it."""
         task = asyncio.create_task(self.answer(name, asked, caller, on_text))
         self.answering.add(task)
         task.add_done_callback(self._ended)
@@ -154,7 +154,7 @@ class Server:
     async def answer(
         self, name: str, asked: ChatCompletionRequest, caller: str = "", on_text: OnText | None = None
     ) -> Sequence[Completion]:
-        """The completions of a request, written down under its name.
+        """The completions of a request, recorded under its name.
 
         `on_text` is called with their text as it is written, unless they may be replaced by the second model's.
 
@@ -181,25 +181,25 @@ class Server:
         return answer.completions
 
     def _write_down(self, name: str, answer: Answer, asked: ChatCompletionRequest, caller: str) -> None:
-        """The traces of what is returned; the shadow is asked then."""
+        """Record what is returned, then ask the shadow."""
         if self.journal is not None:
             self.journal.answered(name, answer)
         self._shadow(name, asked, caller)
 
     @asynccontextmanager
     async def _noted(self, name: str, unanswered: Answer) -> AsyncGenerator[None]:
-        """Write down that a version did not answer; not where nobody asked it, because too many wait.
+        """Record that a version did not answer if the body fails, unless too many waited and it was never asked.
 
         `unanswered` has no completions.
         """
         started = time.perf_counter()
         try:
             yield
-        except Exception as error:  # of any kind: it goes on
-            told = refusal(error)
-            if self.journal is not None and told.code != "overloaded":
+        except Exception as error:  # of any kind: it is raised again
+            refused = refusal(error)
+            if self.journal is not None and refused.code != "overloaded":
                 latency_ms = (time.perf_counter() - started) * 1e3
-                await asyncio.to_thread(self.journal.failed, name, unanswered, str(told), latency_ms)
+                await asyncio.to_thread(self.journal.failed, name, unanswered, str(refused), latency_ms)
             raise
 
     def _route(self, unit: str) -> tuple[RouteName, Served]:
@@ -210,10 +210,14 @@ class Server:
         return "champion", self.served
 
     async def _ask(self, batcher: Batcher, route: RouteName, request: Request, stops: Sequence[str]) -> Answer:
-        """The answer of a version."""
+        """The answer of a version.
+
+        Raises:
+            RequestError: Too many requests wait, there is no answer in time, or the engine refuses.
+        """
         try:
             waiting = asyncio.wrap_future(batcher.submit(request))
-            found = await asyncio.wait_for(waiting, self.params.timeout_s)
+            completions = await asyncio.wait_for(waiting, self.params.timeout_s)
         except QueueFull:
             raise RequestError(
                 503, "too many requests wait for their answers; try again later", code="overloaded", retry_after_s=1
@@ -222,14 +226,14 @@ class Server:
             raise RequestError(504, f"no answer within {self.params.timeout_s:g} s", code="timeout") from None
         except EngineError as error:
             raise RequestError(400, str(error)) from error
-        if error := next((one.error for one in found if one.error is not None), None):
+        if error := next((completion.error for completion in completions if completion.error is not None), None):
             raise RequestError(400, error, param="messages")
-        return request.answered(route, [cut(one, stops) for one in found])
+        return request.answered(route, [cut(completion, stops) for completion in completions])
 
     def _request(
         self, served: Served, name: str, asked: ChatCompletionRequest, caller: str, on_text: OnText | None = None
     ) -> Request:
-        """What a version is asked. Draws depend on the seed and the request's name: requests without a seed differ."""
+        """The request to a version. Without a seed, sampling depends on the request's name, so that requests differ."""
         sampling = asked.sampling(served.max_new_tokens, served.answer_schema, self.params)
         if calling := sampling.calls is not None:
             _refuse_tools(served)
@@ -240,7 +244,7 @@ class Server:
         return Request(served, chat, sampling, {} if calling else inputs, on_text, caller)
 
     def _may_fall_back(self, asked: ChatCompletionRequest) -> bool:
-        """Whether the second model may be asked; not where the caller named a form or tools of its own."""
+        """Whether the second model may be asked; not if the caller sets a response format or uses tools."""
         free = asked.response_format is None and not asked.calling
         return self.fallback is not None and self.journal is not None and free
 
@@ -248,14 +252,14 @@ class Server:
         return all(map(self._good, completions))
 
     def _good(self, completion: Completion) -> bool:
-        """Whether an answer needs no second model's: it obeys the schema, and the first model is sure enough of it."""
+        """Whether an answer obeys the schema and the model is sure enough of it, so that no second model is needed."""
         assert self.journal is not None
         named = self.params.routing.fallback
         least, sure = named and named.min_confidence, completion.confidence
         return self.journal.valid(completion) and (least is None or sure is None or sure >= least)
 
     async def _second(self, first: Answer, name: str, asked: ChatCompletionRequest, caller: str) -> Answer:
-        """The second model's answer; the first one where it has none, or only the first one obeys the schema."""
+        """The second model's answer; the first one if it has none, or only the first one obeys the schema."""
         assert self.fallback is not None and self.second_batcher is not None and self.journal is not None
         try:
             request = await asyncio.to_thread(self._request, self.fallback, name, asked, caller)
@@ -266,7 +270,7 @@ class Server:
         return await asyncio.to_thread(self._better, name, first, second)
 
     def _better(self, name: str, first: Answer, second: Answer) -> Answer:
-        """The one to return; the other one is written down."""
+        """The answer to return; the other one is only recorded."""
         assert self.journal is not None
         valid = self.journal.valid
         first_alone = all(map(valid, first.completions)) and not all(map(valid, second.completions))
@@ -289,15 +293,15 @@ class Server:
             if not done.cancelled() and done.exception() is None:
                 journal.answered(name, request.answered("shadow", done.result()), returned=False)
 
-        with suppress(QueueFull):  # what is returned comes first
+        with suppress(QueueFull):  # answers that are returned come first
             self.batcher.submit(request).add_done_callback(write)
 
 
 def _refuse_tools(served: Served) -> None:
-    """Refuse tools where what answers knows no calls.
+    """Refuse tools if the version's engine cannot call any.
 
     Raises:
-        RequestError: It does not.
+        RequestError: It cannot.
     """
     engine = served.engine
     if not isinstance(engine, CallingEngine) or not engine.calls_tools:

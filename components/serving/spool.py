@@ -1,9 +1,9 @@
 """A write-ahead spool: records are on disk before an answer leaves, and are stored elsewhere when that is possible.
 
-A record is one line, written in one call, so that a process that is killed loses none that was acknowledged and
-leaves at most one half line, which nobody was told of. Files are segments; the one that is being written is locked,
-so that another process never takes it for finished. What is no record is set aside with its segment, and blocks
-nothing. Left out: power failure (nothing waits for the disk itself).
+A record is one line, written in one call, so that a killed process loses no acknowledged record and leaves at most one
+half line, which was never acknowledged. Files are segments; the one that is being written is locked, so that another
+process never takes it for finished. A segment with something that is not a record is set aside, and blocks nothing.
+Does not protect against power failure: nothing waits for the disk itself.
 """
 
 import errno
@@ -21,7 +21,7 @@ from components.serving.segment import Segment
 
 log = logging.getLogger(__name__)
 Store = Callable[[str, list[str]], None]  # (name of the segment, its lines); storing a name again replaces it
-CORRUPT = ".corrupt"  # behind the name of a segment that was set aside
+CORRUPT = ".corrupt"  # suffix of a segment that was set aside
 
 
 class Spool:
@@ -35,23 +35,23 @@ class Spool:
 
     @property
     def corrupt(self) -> list[Path]:
-        """Segments that were set aside, and wait for somebody to look at them."""
+        """Segments that were set aside, for somebody to look at."""
         return sorted(self._folder.glob(f"*{CORRUPT}"))
 
     @property
     def waiting(self) -> list[Path]:
-        """Segments that are not stored yet, the open one among them."""
+        """Segments that are not stored yet, including the open one."""
         return sorted(path for path in self._folder.glob("*.jsonl") if not path.is_dir())
 
     def health(self) -> str:
-        """Why nothing can be written here since the last try, in words; empty where all is well."""
+        """Why the last attempt to write failed; empty if it did not."""
         return self._trouble
 
     def append(self, record: Production) -> None:
-        """Write a record; when this returns, a kill no longer loses it.
+        """Write a record; once this returns, a kill cannot lose it.
 
         Raises:
-            OSError: It cannot be written, and is not.
+            OSError: It could not be written; nothing was.
         """
         line = f"{production_line(record)}\n".encode()
         with self._lock, self._noted():
@@ -67,11 +67,11 @@ class Spool:
                 segment.close()
 
     def drain(self, store: Store) -> int:
-        """Store all finished segments, the oldest first, and remove them; the number of records.
+        """Store all finished segments, the oldest first, and remove them; returns the number of records.
 
-        A segment that could not be stored stays, and so do those after it: the error goes to the caller. One that holds
-        what is no record is set aside after its records are stored; so is one whose content the store refuses. One that
-        cannot be read stays, and holds up none.
+        If the store fails, its error is raised, and that segment and later ones stay. A segment with something that is
+        not a record is set aside after its records are stored; so is one whose content the store refuses. One that
+        cannot be read stays, and does not block others.
 
         Raises:
             OSError: No new segment could be begun, or one could not be read; all others are stored.
@@ -79,7 +79,7 @@ class Spool:
         stored, trouble = 0, None
         try:
             self._rotate()
-        except OSError as error:  # what is finished can be stored all the same
+        except OSError as error:  # finished segments can still be stored
             trouble = error
         for path in self.waiting:
             with _finished(path) as content:
@@ -107,9 +107,9 @@ class Spool:
         self._trouble = ""
 
     def _rotate(self) -> None:
-        """Go on in a new segment if there is anything in this one; where writing failed, see whether it works again.
+        """Begin a new segment if this one has records; if writing failed, try whether it works again.
 
-        The old segment stays open until there is a new one: a folder or a disk that refuses costs nothing.
+        The old segment stays open until there is a new one, so that a folder or a disk that refuses loses nothing.
         """
         with self._lock:
             segment = self._segment
@@ -120,9 +120,9 @@ class Spool:
                     self._go_on(tried=bool(self._trouble))
 
     def _go_on(self, *, tried: bool = False) -> None:
-        """Put a new segment in the place of this one; with `tried`, only if bytes can be written to it.
+        """Replace this segment with a new one; with `tried`, only if bytes can be written to it.
 
-        What stands in a segment that somebody removed is written into the new one.
+        The records of a segment that somebody deleted are copied to the new one.
         """
         old, new = self._current(), self._open()
         try:
@@ -137,10 +137,10 @@ class Spool:
         old.close()
 
     def _open(self) -> Segment:
-        """A new segment; another process may have emptied and removed it before the lock was there.
+        """A new segment; another one if a process removes it before it is locked.
 
-        Its name is later than all before it, whatever the clock says, and is never given twice: what the lake has
-        under the name of another segment would be replaced.
+        Its name is later than all earlier ones, whatever the clock says, and is never used again: the lake replaces
+        what it has under the same name.
         """
         while True:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -159,9 +159,9 @@ def _stamp(path: Path) -> int:
 
 @contextmanager
 def _finished(path: Path) -> Generator[bytes | OSError | None]:
-    """A segment's content, locked for the body; None where a process writes it, or another one has stored it.
+    """A segment's content, locked during the body; None if a process is writing it, or has stored it.
 
-    What keeps it from being read comes as the error itself.
+    An error that keeps it from being read is yielded, not raised.
     """
     with ExitStack() as held:
         yield _locked(path, held)
@@ -171,7 +171,7 @@ def _locked(path: Path, held: ExitStack) -> bytes | OSError | None:
     try:
         file = held.enter_context(path.open("rb"))
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return file.read() if path.exists() else None  # who removes it or renames it has the lock
+        return file.read() if path.exists() else None  # only the lock's holder removes or renames it
     except (FileNotFoundError, BlockingIOError):
         return None
     except OSError as error:
@@ -179,13 +179,13 @@ def _locked(path: Path, held: ExitStack) -> bytes | OSError | None:
 
 
 def _moved(path: Path, content: bytes, store: Store) -> int:
-    """Store a segment's records and remove it, or set it aside; the number of records."""
+    """Store a segment's records and remove it, or set it aside; returns the number of records."""
     lines, strange = _sorted_out(content)
     trouble = f"expected records, found {strange} lines that are none" if strange else ""
     try:
         if lines:
             store(path.stem, lines)
-    except (ValueError, ArithmeticError) as error:  # a value that no column takes; coming again would not help
+    except (ValueError, ArithmeticError) as error:  # a value that no column takes; trying again would not help
         lines, trouble = [], f"expected records that can be stored, found {error}"
     if trouble:
         path.rename(path.with_name(path.name + CORRUPT))
@@ -196,15 +196,12 @@ def _moved(path: Path, content: bytes, store: Store) -> int:
 
 
 def _sorted_out(content: bytes) -> tuple[list[str], int]:
-    """The lines that are records, as today's are, and how many are not; the last line end has half a line behind it.
-
-    An earlier version's records have been brought up to date.
-    """
+    """The lines that are records, in today's format, and how many are not, including half a line at the end."""
     *lines, rest = content.split(b"\n")
     records: list[str] = []
     for line in lines:
         try:
             records.append(production_record(line.decode()).model_dump_json())
-        except ValueError:  # a DataError is one, and what is no UTF-8 or, escaped, cannot become any
+        except ValueError:  # a DataError is one; so are errors of text that is not, or cannot become, UTF-8
             continue
     return records, len(lines) - len(records) + bool(rest)

@@ -1,4 +1,4 @@
-"""Answers that end before a text that the caller named: `stop` of OpenAI's API."""
+"""Ends answers before a text that the caller names: `stop` of OpenAI's API."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ from components.records import Completion
 
 
 def cut(completion: Completion, stops: Sequence[str]) -> Completion:
-    """A completion up to the first of these texts; whoever gets it is told that it stopped there."""
+    """A completion up to the first of these texts; if there is one, its finish reason is `stop`."""
     end = _first(completion.text, stops)
     if end is None:
         return completion
@@ -22,7 +22,7 @@ class Stopping:
         self._ended: set[int] = set()
 
     def __call__(self, index: int, piece: str) -> None:
-        """Take what the text of a choice goes on by."""
+        """Take the next piece of a choice's text."""
         if index in self._ended:
             return
         text = self._kept.pop(index, "") + piece

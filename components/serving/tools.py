@@ -1,6 +1,6 @@
-"""Tools in OpenAI's chat completions: what a request may offer, which of it is called, and what calls are answered.
+"""Tools in OpenAI's chat completions: which a request may offer, which may be called, and which calls are answered.
 
-Decides what is refused of it; how a call is written and held to its schema is the engine's business.
+Decides what is refused; the engine decides how a call is written and held to its schema.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ class OfferedTool(BaseModel):
 
 @dataclass(frozen=True)
 class Named:
-    """The one tool that is to be called."""
+    """The one tool that must be called."""
 
     name: str
 
@@ -71,10 +71,10 @@ CHOICE_SCHEMA: dict[str, Any] = {
 
 
 def choice_of(value: Any) -> ToolChoice:
-    """Which tools are to be called, as requests say it.
+    """A request's `tool_choice`: which tools may or must be called.
 
     Raises:
-        ValueError: It is none of the forms.
+        ValueError: It has none of the known forms.
     """
     if isinstance(value, str) and value in CHOICES:
         return value
@@ -88,7 +88,7 @@ def choice_of(value: Any) -> ToolChoice:
 
 
 class CalledFunction(BaseModel):
-    """A function as an assistant has called it; the arguments are the text that it wrote."""
+    """A function call by an assistant; the arguments are the text that it wrote."""
 
     name: str = Field(pattern=NAME)
     arguments: str
@@ -112,11 +112,11 @@ class MadeCall(BaseModel):
 def calls_of(
     offered: Sequence[OfferedTool], choice: ToolChoice | None, params: ServingParams, *, several: bool
 ) -> Calls | None:
-    """What a turn may call; None where nothing is offered.
+    """What a turn may call; None if nothing is offered.
 
     Raises:
-        RequestError: Too much is offered, a name comes twice, parameters are no schema, or what is to be called is not
-            offered.
+        RequestError: Too much is offered, a name comes twice, parameters are not a schema, or the tool that must be
+            called is not offered.
     """
     if not offered:
         if choice == "required" or isinstance(choice, Named):
@@ -159,7 +159,7 @@ def _refuse_no_schema(tools: Sequence[Tool]) -> None:
 
 @lru_cache(maxsize=256)  # a conversation offers the same tools in each of its turns
 def _problem(parameters: str) -> str | None:
-    """Why these are no schema of a call's arguments."""
+    """Why parameters are not a schema of a call's arguments; None if they are."""
     schema: dict[str, Any] = json.loads(parameters)
     try:
         Draft202012Validator.check_schema(schema)
@@ -172,7 +172,7 @@ def _problem(parameters: str) -> str | None:
 
 
 def refuse_unanswered(messages: Sequence[Message]) -> None:
-    """Refuse an answer to a call that was not made or is answered already, and a call that nobody answers.
+    """Refuse an answer to a call that was not made or is already answered, and a call without an answer.
 
     Raises:
         ValueError: Names the call.
@@ -197,6 +197,6 @@ def refuse_unanswered(messages: Sequence[Message]) -> None:
 
 
 def call_id(request: str, choice: int, number: int) -> str:
-    """The id of a call by its place: the same in the answer and in the trace of it."""
+    """The id of a call by its place: the same in the answer and in its trace."""
     digest = hashlib.sha256(f"{request}/{choice}/{number}".encode()).hexdigest()
     return f"call_{digest[:24]}"

@@ -1,6 +1,6 @@
-"""Requests that wait for their turn: so many at most, and one caller's no longer than others' would be.
+"""Queues requests: a limited number, and fairly between callers.
 
-Decides who is next, and who shares a batch: callers take turns, however much each of them has asked for.
+Decides who is next, and who shares a batch: callers take turns, however many requests each of them has.
 """
 
 import threading
@@ -10,11 +10,11 @@ from components.serving.request import Request
 
 
 class QueueFull(Exception):
-    """Nobody may join: too many wait, or too many of this caller."""
+    """A request may not join: too many wait, or too many of this caller."""
 
 
 class Waiting:
-    """A queue for each caller; whose turn it was goes to the end."""
+    """A queue for each caller; after its turn, a caller moves to the end."""
 
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most, self._most_of_one = most, most_of_one
@@ -26,10 +26,10 @@ class Waiting:
         return sum(map(len, self._queues.values()))
 
     def put(self, request: Request) -> None:
-        """Join.
+        """Queue a request.
 
         Raises:
-            QueueFull: There is no room, or this caller has used up its share of it, or the end has come.
+            QueueFull: There is no room, this caller has used up its share of it, or the queue is closed.
         """
         with self._changed:
             if len(self) >= self._most or len(self._queues.get(request.caller, ())) >= self._most_of_one:
@@ -42,16 +42,16 @@ class Waiting:
             self._changed.notify()
 
     def close(self) -> None:
-        """Let nobody join any more."""
+        """Take no more requests."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def take(self, most: int, expected: int, wait_s: float) -> list[Request]:
-        """The next batch, of at most `most` completions: requests of the kind of the one whose turn it is.
+        """The next batch, of at most `most` completions: the request whose turn it is, and others of its kind.
 
-        Waits for the first request, and `wait_s` for each further one until there are as many as expected. Empty at
-        the end: all is taken, and nobody may join.
+        Waits for the first request, and `wait_s` seconds for each further one until there are as many as expected.
+        Empty once the queue is closed and all requests are taken.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._queues)
@@ -62,21 +62,21 @@ class Waiting:
             return self._next(most)
 
     def drain(self) -> list[Request]:
-        """All that wait, when nobody will take them."""
+        """Remove and return all waiting requests, because nobody will take them."""
         with self._changed:
             requests = [request for queue in self._queues.values() for request in queue]
             self._queues.clear()
             return requests
 
     def _next(self, most: int) -> list[Request]:
-        """The oldest request of whoever is next, and those of its kind: one of each caller, then another of each."""
+        """The oldest request of the next caller, and others of its kind: one of each caller, then another of each."""
         batch: list[Request] = []
         rows, passed = 0, False
         while not passed:
             passed = True
             for caller in list(self._queues):
                 queue = self._queues[caller]
-                fits = next((one for one in queue if not batch or one.kind == batch[0].kind), None)
+                fits = next((request for request in queue if not batch or request.kind == batch[0].kind), None)
                 if fits is None or (batch and rows + fits.sampling.n > most):
                     continue
                 queue.remove(fits)
@@ -89,7 +89,7 @@ class Waiting:
         return batch
 
     def _drop_given_up(self) -> None:
-        """Forget those who no longer wait."""
+        """Drop requests whose callers no longer wait."""
         for caller, queue in list(self._queues.items()):
             left = deque(request for request in queue if not request.done.cancelled())
             if left:
