@@ -1,8 +1,8 @@
 """Which answers of production are known to be right: corrected by people, or scored as right by somebody.
 
-Decides what counts; how many are kept, and for which split, is the harvest's business. Of requests that were set aside
-(`labelling`) reviewers' words alone count, and only where nearly all of them have one: until then they wait, since
-those that nobody has labelled yet may be the ones that were wrong.
+Decides what counts; the harvest decides how many are kept, and for which split. In the labelling sample (`labelling`)
+only reviewers' labels count, and only once nearly all of it is labelled: answers that nobody has labelled yet may be
+the wrong ones.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +22,7 @@ from monitoring.windows import best_scores
 
 @dataclass(frozen=True)
 class Terms:
-    """What counts as right, in which form it is read, and which requests were set aside for labelling.
+    """What counts as right, in which form it is read, and which requests are in the labelling sample.
 
     `moved` are slices as `field=label`, whose answers are marked.
     """
@@ -36,14 +36,13 @@ class Terms:
 def candidates(lake: Lake, workload: str, since: float, terms: Terms) -> list[Candidate]:
     """The right answers since a time, oldest first.
 
-    Answers to prompts of a caller's own teach nothing about the workload, and are left out; so is a correction that is
-    no answer of the schema's form (a JSON object where there is none), and an answer whose corrections contradict each
-    other.
+    Answers to callers' own prompts are left out, because they teach nothing about the workload; so are corrections
+    without the schema's form (a JSON object if there is no schema), and answers with contradictory corrections.
     """
-    told, scores = lake.read(Feedback, workload, since), best_scores(lake.read(Scored, workload, since))
-    known = {request_id(name) for name in (*(one.trace_id for one in told), *scores)}
+    feedback, scores = lake.read(Feedback, workload, since), best_scores(lake.read(Scored, workload, since))
+    known = {request_id(name) for name in (*(word.trace_id for word in feedback), *scores)}
     traces = lake.about(workload, known, (since, float("inf")))[0]
-    heard = voices(told, traces)
+    heard = voices(feedback, traces)
     free, judging = list[Candidate](), list[Candidate]()
     for trace in traces:
         if not (trace.returned and trace.input) or trace.id in heard.conflicts:
@@ -58,7 +57,7 @@ def candidates(lake: Lake, workload: str, since: float, terms: Terms) -> list[Ca
 
 
 def _right(trace: Trace, said: Feedback | None, score: Scored | None, terms: Terms) -> Candidate | None:
-    """The right answer to what a trace was asked, if somebody knows it."""
+    """The right answer to a trace's request, if somebody knows it."""
     answer = None if said is None else said.corrected
     if said is not None and answer is not None:
         return _candidate(trace, answer, said, terms) if _is_answer(answer, terms.schema) else None
@@ -70,13 +69,13 @@ def _right(trace: Trace, said: Feedback | None, score: Scored | None, terms: Ter
 def _labelled_in_full(
     lake: Lake, workload: str, since: float, judging: Sequence[Candidate], labelling: LabellingParams
 ) -> Sequence[Candidate]:
-    """Those that were drawn, up to the last label; none where too many before that have none.
+    """The labelled answers of the sample; none if too many of it, up to the last label, have no label.
 
-    A failure is no answer that somebody could label, and is not waited for.
+    A failure is not an answer that somebody could label, and is not waited for.
     """
     if not judging:
         return ()
-    labelled, reached = {one.trace_id for one in judging}, 0
+    labelled, reached = {candidate.trace_id for candidate in judging}, 0
     traces = drawn(lake, workload, labelling.share, (since, float("inf")))
     traces = [trace for trace in traces if is_checked(trace.id, labelling)]
     answers = [trace for trace in traces if trace.id in labelled or not trace.failed]
@@ -86,7 +85,7 @@ def _labelled_in_full(
 
 
 def _candidate(trace: Trace, answer: str | None, word: Feedback | Scored, terms: Terms) -> Candidate:
-    """An answer that is right by somebody's word: as it was corrected, or as it was given (None)."""
+    """An answer that is right by somebody's word: corrected to `answer`, or as it was given (None)."""
     return Candidate(
         trace_id=trace.id,
         input=trace.input,
@@ -98,10 +97,10 @@ def _candidate(trace: Trace, answer: str | None, word: Feedback | Scored, terms:
     )
 
 
-def obeying(found: Sequence[Candidate], schema: Mapping[str, Any]) -> list[Candidate]:
-    """Those whose answer a workload's schema allows; what is kept of an answer is masked, and may break it by that."""
+def obeying(right: Sequence[Candidate], schema: Mapping[str, Any]) -> list[Candidate]:
+    """The candidates whose answer the workload's schema allows; masking may have broken some."""
     scorer = JsonSchemaScorer(schema)
-    return [one for one in found if scorer.allows(one.answer)]
+    return [candidate for candidate in right if scorer.allows(candidate.answer)]
 
 
 def _is_answer(text: str, schema: Mapping[str, Any] | None) -> bool:

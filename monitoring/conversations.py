@@ -1,7 +1,7 @@
 """Conversations with tools in the lake, and the two sides of a watch of them.
 
-Decides whose word says what a conversation was worth, and what a window of them is compared with: the conversations of
-the same version at the same hours of its first weeks, or until it is so old, those of the week before the window.
+Decides whose word counts for a conversation, and what a window of them is compared with: the same version's
+conversations at the same hours of its first weeks or, while it is younger, those of the week before the window.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Word:
-    """What somebody said that an answer is worth, in [0, 1]."""
+    """Somebody's score of an answer, in [0, 1]."""
 
     value: float
     sender: str
@@ -37,12 +37,12 @@ class Heard:
     voices: Voices
 
     def word(self, conversation: Joined) -> Word | None:
-        """The last that is known of a conversation: its reward is its value."""
+        """The word on a conversation's latest turn that has one; its value is the conversation's reward."""
         return next((self.words[trace] for trace in reversed(conversation.traces) if trace in self.words), None)
 
 
 def heard(lake: Lake, workload: str, window: Span) -> Heard:
-    """The conversations of a window [since, until): people's word stands above scores."""
+    """The conversations of a window [since, until); people's words take precedence over scores."""
     traces = lake.with_tools(workload, window)
     said = voices(lake.read(Feedback, workload, window[0]), traces)
     scores = best_scores(lake.read(Scored, workload, window[0]))
@@ -56,12 +56,12 @@ def heard(lake: Lake, workload: str, window: Span) -> Heard:
 
 
 def conversations(lake: Lake, workload: str, window: Span) -> list[Joined]:
-    """The conversations with tools of a window of time [since, until), with what people or scorers said of them."""
+    """The conversations with tools of a window of time [since, until), with their rewards by people or scorers."""
     return list(heard(lake, workload, window).conversations)
 
 
 def sides(stream: Stream, window: Span, params: WatchParams) -> Sides[Joined]:
-    """What is compared: a version's conversations of a window with its usual ones."""
+    """The two sides of a watch: a version's conversations of a window, and its usual ones."""
     current, total = _of_version(stream, window, params.window_rows)
     weeks = first_weeks(window, params.weeks, lambda earlier: _of_version(stream, earlier, params.window_rows)[0])
     usual = weeks
@@ -74,7 +74,7 @@ def sides(stream: Stream, window: Span, params: WatchParams) -> Sides[Joined]:
 
 
 def _of_version(stream: Stream, window: Span, most: int) -> tuple[list[Joined], int]:
-    """At most so many conversations that a version alone took part in, the same ones at every call; and of how many."""
+    """At most `most` conversations that one version alone answered, the same ones at every call; and of how many."""
     own = [
         conversation
         for conversation in conversations(stream.lake, stream.workload, window)

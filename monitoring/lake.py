@@ -1,8 +1,8 @@
 """The lake: every trace of production, every feedback and every score, as Parquet files in folders by workload and day.
 
-It lies in a folder of this machine, or in a bucket of S3 (`monitoring.bucket`).
-Decides where records lie and how they are read back; what they mean is decided where they are used. A file has the
-name of the spool's segment that it came from, so that storing a segment twice changes nothing.
+It is a folder on this machine, or a path in an S3 bucket (`monitoring.bucket`). Decides where records are stored and
+how they are read back; what they mean is decided where they are used. A file has the name of the spool's segment that
+it came from, so that storing a segment twice changes nothing.
 """
 
 import errno
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback", Scored: "scores"}
 DAY_S = 86_400.0
-MERGED = "merged-"  # before the names of files that hold what many held
+MERGED = "merged-"  # prefix of files that hold the rows of many
 LOCK = ".lock"
-ADDRESS = "GRADUS_LAKE"  # the variable that names a bucket, where the lake is shared
+ADDRESS = "GRADUS_LAKE"  # the variable that names a bucket, if the lake is shared
 log = logging.getLogger(__name__)
 
 
@@ -62,10 +62,10 @@ class Lake:
         return cls(place(address) if address else folder)
 
     def store(self, segment: str, lines: list[str]) -> None:
-        """Keep the records of a spool's segment; a second time it replaces the first.
+        """Store the records of a spool's segment; storing it again replaces them.
 
         Raises:
-            DataError: A line is no record.
+            DataError: A line is not a record.
             OSError: The disk refuses.
         """
         import pyarrow as pa
@@ -89,7 +89,7 @@ class Lake:
         return _records(kind, (row for piece in pieces for row in piece.to_pylist()))
 
     def sample(self, workload: str, version: int, window: tuple[float, float], most: int) -> tuple[list[Trace], int]:
-        """A random sample of what callers got from a version in a window of time [since, until), and of how many.
+        """At most `most` random answers that callers got from a version in a window [since, until); and of how many.
 
         The same traces are drawn at every call (bottom-k of a hash of the id).
         """
@@ -111,11 +111,11 @@ class Lake:
         return _records(Trace, [] if kept is None else kept.to_pylist()), total
 
     def share(self, workload: str, share: float, window: tuple[float, float]) -> list[Trace]:
-        """A share in [0, 1] of what callers got in a window of time [since, until), the same ones at every call."""
+        """A share in [0, 1] of the answers that callers got in a window [since, until), the same ones at every call."""
         return self.chosen(workload, lambda name: crc32(name.encode()) < share * 2**32, window)
 
     def chosen(self, workload: str, wanted: Callable[[str], bool], window: tuple[float, float]) -> list[Trace]:
-        """What callers got in a window of time [since, until), as far as its id is wanted."""
+        """The answers that callers got in a window of time [since, until) and whose id is wanted."""
         rows: list[dict[str, Any]] = []
         for batch in self._batches(Trace, workload, window, _returned()):
             places = [at for at, name in enumerate(batch["id"].to_pylist()) if wanted(name)]
@@ -123,7 +123,7 @@ class Lake:
         return _records(Trace, rows)
 
     def with_tools(self, workload: str, window: tuple[float, float]) -> list[Trace]:
-        """What callers got in a window of time [since, until) in conversations with tools, oldest first."""
+        """The answers that callers got in conversations with tools in a window [since, until), oldest first."""
         import pyarrow.compute as pc
 
         wanted = (pc.field("tools").is_valid() | pc.field("turns").is_valid()) & _returned()
@@ -132,9 +132,9 @@ class Lake:
         )
 
     def outcomes(self, workload: str, version: int, window: tuple[float, float]) -> list[tuple[str, bool]]:
-        """Of all that callers asked a version in a window [since, until): the customer, and whether it was valid.
+        """The customer, and whether the answer was valid, for all requests to a version in a window [since, until).
 
-        What a second model's answer replaced is among it.
+        Includes answers that a second model's answer replaced.
         """
         import pyarrow.compute as pc
 
@@ -147,7 +147,7 @@ class Lake:
         ]
 
     def about(self, workload: str, requests: Collection[str], window: tuple[float, float]) -> tuple[list[Trace], int]:
-        """All answers to these requests in a window of time [since, until), and how many answers there were to any."""
+        """All answers to these requests in a window of time [since, until), and the number of all answers in it."""
         rows: list[dict[str, Any]] = []
         total = 0
         for batch in self._batches(Trace, workload, window):
@@ -157,7 +157,7 @@ class Lake:
         return _records(Trace, rows), total
 
     def each(self, workload: str, wanted: "pc.Expression") -> Iterator[Trace]:
-        """The traces of which this holds, whether callers got them or not, piece by piece."""
+        """The traces that an expression selects, whether callers got them or not, read piece by piece."""
         for batch in self._batches(Trace, workload, (0.0, float("inf")), wanted):
             yield from _records(Trace, batch.to_pylist())
 
@@ -176,9 +176,9 @@ class Lake:
 
     @contextmanager
     def unchanged(self, *, alone: bool = False) -> Generator[None]:
-        """Nothing is merged or removed for the body; with `alone`, nobody reads either, because the body does so.
+        """Keep others from merging or removing files during the body; with `alone`, also from reading them.
 
-        In a bucket readers hold nothing: what they may read stays for as long as they may.
+        In a bucket readers hold no lock: files stay for as long as somebody may be reading them.
         """
         if in_bucket(self.folder):
             with lease(self.folder / LOCK) if alone else nullcontext():
@@ -216,19 +216,19 @@ class Lake:
 
     @property
     def workloads(self) -> list[str]:
-        """Those of which there is anything."""
+        """The workloads that have any records."""
         with reached():
             names = {path.name.partition("=")[2] for path in self.folder.glob("*/workload=*")}
         return sorted(names)
 
     @property
     def broken(self) -> list[Path]:
-        """Files that were set aside, and wait for somebody to look at them; in a bucket none is."""
+        """Files that were set aside, for somebody to look at; none in a bucket."""
         return [] if in_bucket(self.folder) else sorted(self.folder.rglob(f"*{BROKEN}"))
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of a day whose rows count: what was merged into another file is read there."""
+    """The files of a day whose rows count, without those that were merged into another file."""
     with reached():
         files = sorted(path for path in folder.glob("*.parquet") if not _hidden(path))
     merged = frozenset[str]().union(*(merged_in(path) for path in files if path.name.startswith(MERGED)))
@@ -240,20 +240,20 @@ def _hidden(path: Path) -> bool:
 
 
 def _returned() -> "pc.Expression":
-    """What callers got; files of the first format say it of all."""
+    """A filter for answers that callers got; in files of the first format, that is all of them."""
     import pyarrow.compute as pc
 
     return pc.field("returned").is_null() | pc.field("returned")
 
 
 def _records(kind: type[AnyRecord], rows: Iterable[dict[str, Any]]) -> list[AnyRecord]:
-    """Rows as records, oldest first; those that are none are left out, and counted in the log."""
+    """Rows as records, oldest first; invalid ones are left out, and their number is logged."""
     records: list[AnyRecord] = []
     strange = 0
     for row in rows:
         try:
             records.append(kind.model_validate(known_fields(kind, plain(row))))
-        except ValueError:  # what is no JSON; a ValidationError is one
+        except ValueError:  # not JSON; a ValidationError is one, too
             strange += 1
     if strange:
         log.warning("Expected rows of %s, found %s that are none; left out.", KINDS[kind], f"{strange:,}")

@@ -126,7 +126,7 @@ def is_open(path: Path) -> bool:
         return _format(_schema(path)) <= FORMAT
     except OSError as error:
         return error.errno not in _PASSED_OVER and not in_bucket(path)
-    except ValueError:  # no Parquet: it will be set aside
+    except ValueError:  # not Parquet: it will be set aside
         return not in_bucket(path)
 
 

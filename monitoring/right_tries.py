@@ -1,8 +1,7 @@
 """Which conversations of production count as right, and can be learnt from: an agent's counterpart of `candidates`.
 
-Decides what counts: the last that is known of a conversation says at least so much, by the word of people who may say
-so, or by a scorer. Nothing is learnt from conversations that were set aside for labelling. What is right and cannot be
-learnt from is refused by its name.
+Decides what counts: the latest score of a conversation, by people who may judge it or by a scorer, is high enough.
+Nothing is learnt from conversations in the labelling sample. Right ones that cannot be learnt from are refused by name.
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from monitoring.labelling import is_drawn
 from monitoring.lake import Lake
 from monitoring.tries import in_slices
 
-BEYOND_COMPLETIONS = 100  # numbers of completions of a request are smaller: no id is two things'
+BEYOND_COMPLETIONS = 100  # above the number of any completion of a request, so that ids stay unique
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,9 @@ class Asked:
     columns: tuple[str, ...]
 
     def inputs(self, trajectory: Trajectory) -> dict[str, str] | None:
-        """The inputs that a conversation begins with: in one of the prompts, or as a message behind a caller's own.
+        """The inputs that a conversation begins with: in one of the prompts, or in a message after a caller's own.
 
-        None where they are not one message of the user's.
+        None if it does not begin with a single message of the user.
         """
         opening = trajectory.messages[: trajectory.first_turn or 0]
         if not opening or opening[-1].role != "user" or any(message.role != "system" for message in opening[:-1]):
@@ -52,7 +51,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class RightTries:
-    """Candidates for the harvest, oldest first, and why others that are right teach nothing."""
+    """Candidates for the harvest, oldest first, and why other right tries cannot be learnt from."""
 
     candidates: Sequence[Candidate]
     refused: Sequence[str]
@@ -61,7 +60,7 @@ class RightTries:
 def right_tries(lake: Lake, workload: str, since: float, terms: Terms, asked: Asked) -> RightTries:
     """The right tries among conversations that ended since a time.
 
-    They are read from a day earlier on: whether one was set aside, its first request says.
+    They are read from a day earlier on, because a conversation's first request decides whether it is in the sample.
     """
     known = heard(lake, workload, (max(0.0, since - MOST_APART_S), float("inf")))
     candidates, refused = list[Candidate](), list[str]()
@@ -85,7 +84,7 @@ def _counts(joined: Joined, word: Word, known: Heard, terms: Terms) -> bool:
 
 
 def _problem(trajectory: Trajectory, inputs: dict[str, str] | None) -> str | None:
-    """Why nothing can be learnt from a try that is right."""
+    """Why a right try cannot be learnt from; None if it can."""
     if why := refusal(trajectory):
         return why
     if not trajectory.ended:

@@ -1,9 +1,8 @@
-"""What the watch compares of conversations with tools: a row a conversation, its columns in the groups turns and tools.
+"""Conversations with tools as the watch compares them: one row each, with columns in the groups turns and tools.
 
 `turns.` describes the conversation (how many, how long, how it ended), `tools.` what was called: how often, whether it
 failed and in which words, which schema it has, which arguments it was given, and what came back, by its shape and by
-the values of its fields. A tool that changed is told by its schema, its results and its failures before answers are
-wrong.
+the values of its fields. A changed tool shows in its schema, its results and its failures before answers are wrong.
 """
 
 import hashlib
@@ -26,26 +25,26 @@ from components.scorers.matching import is_number
 from monitoring.columns import Groups, Table, settled
 from monitoring.watch import Sides, Watched, judged, unjudged
 
-MOST_VALUES = 20  # of a field of results, beyond which it is a text and not a label
-MOST_NEW = 5  # labels that the reference never had, each by its name
+MOST_VALUES = 20  # different values of a result's field, beyond which it is text and not a label
+MOST_NEW = 5  # labels that the reference never had and that keep their name
 NEW = "another"
-MOST_COLUMNS = 300  # of those the most common: objects may be keyed by numbers, and results come from callers
-MOST_FIELDS, MOST_SHAPE = 60, 2000  # of one object, and characters of its form
+MOST_COLUMNS = 300  # the most common ones: objects may be keyed by numbers, and results come from callers
+MOST_FIELDS, MOST_SHAPE = 60, 2000  # fields of one object, and characters of its shape
 MOST_ERROR = 60  # characters of a failure's words
 _WORD = re.compile(r"\S+")
 Row = dict[str, Any]
 
 
 def watch_tries(sides: Sides[Joined], params: WatchParams, page: Path) -> Watched:
-    """Compare conversations with those that are usual; writes the page where there are enough to be judged.
+    """Compare conversations with the usual ones, if there are enough to be judged; then writes Evidently's page.
 
     Raises:
-        DataError: There are none that are usual, though there need not be as many as in a window.
+        DataError: The reference is empty.
     """
-    found = unjudged(sides, params).model_copy(update={"of": "conversations"})
-    if not found.judged:
-        return found
-    return judged(found, compare_tries(sides.reference, sides.window.observations), params, page)
+    look = unjudged(sides, params).model_copy(update={"of": "conversations"})
+    if not look.judged:
+        return look
+    return judged(look, compare_tries(sides.reference, sides.window.observations), params, page)
 
 
 def compare_tries(reference: Sequence[Joined], current: Sequence[Joined]) -> Table:
@@ -56,7 +55,7 @@ def compare_tries(reference: Sequence[Joined], current: Sequence[Joined]) -> Tab
     """
     if not reference or not current:
         raise DataError(f"expected conversations on both sides, found {len(reference)} before and {len(current)} now")
-    sides = [[_row(one.trajectory) for one in side] for side in (reference, current)]
+    sides = [[_row(joined.trajectory) for joined in side] for side in (reference, current)]
     known = Counter(name for rows in sides for row in rows for name in row)
     names = [name for name, _ in known.most_common(MOST_COLUMNS)]
     first, second = (pd.DataFrame({name: [row.get(name) for row in rows] for name in names}) for rows in sides)
@@ -65,17 +64,17 @@ def compare_tries(reference: Sequence[Joined], current: Sequence[Joined]) -> Tab
     return settled(first, second, (Groups.of(reference), Groups.of(current)))
 
 
-def in_slices(one: Trajectory, slices: Collection[str]) -> bool:
-    """Whether a conversation is of a slice that moved, as a look names it: `column=label`."""
-    row = _row(one)
+def in_slices(trajectory: Trajectory, slices: Collection[str]) -> bool:
+    """Whether a conversation is in one of the slices, which a look names as `column=label`."""
+    row = _row(trajectory)
     return any(str(row.get(name)) == label for name, _, label in (text.rpartition("=") for text in slices))
 
 
 def _typed(first: pd.DataFrame, second: pd.DataFrame, name: str) -> None:
-    """A column of numbers as such; one of labels with few of them, of which those that are new are told by name.
+    """Give a column its type: numbers, or labels, of which the most common new ones keep their names.
 
-    A field of results that is now a number and now something else is compared as labels; one with too many values of
-    which none is usual says nothing, and goes.
+    A column that has both numbers and other values is compared as labels. One with too many different values, or
+    hardly any that recur, says nothing and is dropped.
     """
     values = [value for side in (first, second) for value in side[name] if value is not None]
     if all(map(is_number, values)):
@@ -98,20 +97,20 @@ def _there(value: Any) -> bool:
     return value is not None
 
 
-def _row(one: Trajectory) -> Row:
-    """A conversation as the columns have it."""
-    calls = one.calls
+def _row(trajectory: Trajectory) -> Row:
+    """A conversation's value in each column."""
+    calls = trajectory.calls
     row: Row = {
-        "turns.count": float(one.turns),
-        "turns.tokens": float(one.usage.output_tokens),
-        "turns.stop": one.stop_reason,
-        "tools.calls": float(one.tool_calls),
-        "tools.errors": one.tool_errors / one.tool_calls if one.tool_calls else None,
+        "turns.count": float(trajectory.turns),
+        "turns.tokens": float(trajectory.usage.output_tokens),
+        "turns.stop": trajectory.stop_reason,
+        "tools.calls": float(trajectory.tool_calls),
+        "tools.errors": trajectory.tool_errors / trajectory.tool_calls if trajectory.tool_calls else None,
         "tools.first": calls[0].name if calls else "none",
-        "quality.score": one.reward,
+        "quality.score": trajectory.reward,
     }
-    results = {message.tool_call_id: message.content for message in one.messages if message.role == "tool"}
-    for tool in one.tools:
+    results = {message.tool_call_id: message.content for message in trajectory.messages if message.role == "tool"}
+    for tool in trajectory.tools:
         schema = json.dumps(tool.parameters, sort_keys=True).encode()
         row[f"tools.{tool.name}.schema"] = hashlib.sha256(schema).hexdigest()[:8]
         row |= _of_tool(tool.name, [call for call in calls if call.name == tool.name], results)
@@ -119,7 +118,7 @@ def _row(one: Trajectory) -> Row:
 
 
 def _of_tool(name: str, calls: Sequence[ToolCall], results: Mapping[str | None, str]) -> Row:
-    """How often a tool was called, whether it failed, and the last that it was given and gave."""
+    """How often a tool was called, whether it failed, and the last arguments and result."""
     row: Row = {f"tools.{name}.calls": float(len(calls))}
     answered = [(call, results[call.id]) for call in calls if call.id in results]
     if not answered:
@@ -134,14 +133,14 @@ def _of_tool(name: str, calls: Sequence[ToolCall], results: Mapping[str | None, 
 
 
 def _error(result: str) -> str:
-    """What kind of failure a result tells of: its words, whatever numbers and names with digits stand among them."""
+    """The kind of failure that a result describes: its words, with # in place of those that contain digits."""
     value = _parsed(result)
     text = str(value["error"]) if isinstance(value, dict) else result
     return _WORD.sub(lambda word: "#" if any(map(str.isdecimal, word[0])) else word[0], text)[:MOST_ERROR]
 
 
 def _described(name: str, value: Any) -> Row:
-    """A value by its shape, and the plain fields of an object by what they hold."""
+    """A value's shape and, for an object, the values of its plain fields."""
     row: Row = {name: _shape(value)[:MOST_SHAPE]}
     if isinstance(value, dict):
         fields = islice(value.items(), MOST_FIELDS)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
@@ -150,16 +149,16 @@ def _described(name: str, value: Any) -> Row:
 
 
 def _held(value: Any) -> str | float | None:
-    """A plain value as a column has it; None of what has parts."""
+    """A plain value as it stands in a column; None for anything else."""
     if isinstance(value, bool | str):
         return str(value)[:60]
     return float(value) if _is_finite(value) else None
 
 
 def _shape(value: Any) -> str:
-    """The form of a value: the fields of an object with their kinds, those of a list by its first entry."""
+    """The shape of a value: an object's fields with their kinds, or the shape of a list's first entry."""
     if isinstance(value, dict):
-        return "{" + ", ".join(sorted(f"{key}: {_kind(one)}" for key, one in value.items())) + "}"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return "{" + ", ".join(sorted(f"{key}: {_kind(entry)}" for key, entry in value.items())) + "}"  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, list):
         return f"[{_shape(value[0])}]" if value else "[]"  # pyright: ignore[reportUnknownArgumentType]
     return _kind(value)

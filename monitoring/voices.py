@@ -1,8 +1,8 @@
-"""Whose word counts: what people said of an answer, as far as they may speak of it and do not contradict each other.
+"""Whose word counts: people's feedback on an answer, if they may judge it and do not contradict each other.
 
-An answer is the business of whoever asked for it, and of reviewers; a reviewer's word stands above the asker's. Of one
-sender the latest word counts. The anonymous cannot be told apart: where two of their corrections differ, or two
-reviewers' do, neither counts, and the answer waits for a reviewer.
+Whoever asked may judge an answer, and so may reviewers; a reviewer's word takes precedence. From each sender the latest
+word counts. Anonymous senders cannot be told apart: if two of their corrections differ, or two reviewers' do, neither
+counts, and the answer waits for a reviewer.
 """
 
 import json
@@ -16,27 +16,27 @@ from components.scorers.answers import NotAnAnswer, decoded
 
 @dataclass(frozen=True)
 class Voices:
-    """What counts, by trace; what contradicts itself, by trace; and how many words were not their sender's to say."""
+    """The feedback that counts and contradictory corrections, by trace; and how many words senders were not allowed."""
 
     counts: Mapping[str, Feedback]
     conflicts: Mapping[str, Sequence[Feedback]]
     refused: int
 
 
-def voices(told: Iterable[Feedback], traces: Iterable[Trace]) -> Voices:
-    """Sort out what was said of these traces; what was said of others is left out."""
+def voices(feedback: Iterable[Feedback], traces: Iterable[Trace]) -> Voices:
+    """Sort the feedback on these traces; feedback on others is ignored."""
     askers = {trace.id: trace.caller for trace in traces}
     by_trace: dict[str, list[Feedback]] = defaultdict(list)
     refused = 0
-    for one in sorted(told, key=lambda one: one.at):
-        if one.trace_id in askers and (one.reviewer or one.sender == askers[one.trace_id]):
-            by_trace[one.trace_id].append(one)
+    for word in sorted(feedback, key=lambda word: word.at):
+        if word.trace_id in askers and (word.reviewer or word.sender == askers[word.trace_id]):
+            by_trace[word.trace_id].append(word)
         else:
-            refused += one.trace_id in askers
+            refused += word.trace_id in askers
     counts, conflicts = dict[str, Feedback](), dict[str, Sequence[Feedback]]()
     for name, words in by_trace.items():
         corrections = _corrections(words)
-        if len({content(one.corrected or "") for one in corrections}) > 1:
+        if len({content(word.corrected or "") for word in corrections}) > 1:
             conflicts[name] = corrections
         else:
             counts[name] = _merged(words, corrections)
@@ -44,17 +44,17 @@ def voices(told: Iterable[Feedback], traces: Iterable[Trace]) -> Voices:
 
 
 def _corrections(words: Sequence[Feedback]) -> list[Feedback]:
-    """Those that stand: reviewers' where there are any, of each known sender the latest."""
-    every = [one for one in words if one.corrected is not None]
-    stands = [one for one in every if one.reviewer] or every
-    latest = {one.sender or f"anonymous {number}": one for number, one in enumerate(stands)}
+    """The corrections that count: reviewers' if there are any, and only the latest of each known sender."""
+    every = [word for word in words if word.corrected is not None]
+    stands = [word for word in every if word.reviewer] or every
+    latest = {word.sender or f"anonymous {number}": word for number, word in enumerate(stands)}
     return list(latest.values())
 
 
 def _merged(words: Sequence[Feedback], corrections: Sequence[Feedback]) -> Feedback:
-    """The correction with the score that belongs to it: of several the latest, a reviewer's above others'."""
-    scores = [one for one in words if one.score is not None]
-    scored = next(reversed([one for one in scores if one.reviewer] or scores), None)
+    """The latest correction and the latest score as one word; a reviewer's score takes precedence over others'."""
+    scores = [word for word in words if word.score is not None]
+    scored = next(reversed([word for word in scores if word.reviewer] or scores), None)
     corrected = corrections[-1] if corrections else None
     said = corrected or scored
     assert said is not None  # every word is a score, a correction, or both
@@ -62,13 +62,13 @@ def _merged(words: Sequence[Feedback], corrections: Sequence[Feedback]) -> Feedb
         update={
             "score": None if scored is None else scored.score,
             "corrected": None if corrected is None else corrected.corrected,
-            "at": max(one.at for one in words),
+            "at": max(word.at for word in words),
         }
     )
 
 
 def content(text: str) -> str:
-    """What an answer says, however it is written: JSON whatever its blanks and its keys' order, else the text."""
+    """An answer's content, however it is formatted: JSON with sorted keys, or else the text without outer blanks."""
     try:
         return json.dumps(decoded(text), sort_keys=True)
     except (NotAnAnswer, RecursionError):

@@ -124,12 +124,12 @@ def watch(sides: Sides[Observation], params: WatchParams, page: Path, seed: int 
     Raises:
         DataError: The reference is empty.
     """
-    found = unjudged(sides, params)
-    if not found.judged:
-        return found
+    look = unjudged(sides, params)
+    if not look.judged:
+        return look
     rows = sides.window.observations
     table = compare(sides.reference, rows, sides.schema, sides.vectors, params.embedding_columns)
-    return judged(found, table, params, page, seed)
+    return judged(look, table, params, page, seed)
 
 
 def unjudged(sides: Sides[Any], params: WatchParams) -> Watched:
