@@ -14,7 +14,7 @@ MB = 1e6
 
 
 def tell_ahead(run: "Run") -> None:
-    """Print what a run would do and take; ends with code 1 if memory or disk are too small.
+    """Print what a run would do and take; ends with code 1 if memory or disk is too small.
 
     Raises:
         GradusError: The data or the model is wrong, or a training on a little of the data fails.

@@ -1,4 +1,4 @@
-"""A climb: the making stages, who stands, the gate, its publication, the report, and the record in MLflow."""
+"""A climb: the making stages, the standing version, the gate, publication, the report, and the record in MLflow."""
 
 import os
 
@@ -80,7 +80,7 @@ def climb(run: Run, alias: Alias = "champion", on: On = "local") -> None:
     """Climb as one MLflow run; returns at once if nothing changed.
 
     Raises:
-        GradusError: The data or the model are wrong, or a stage failed.
+        GradusError: The data or the model is wrong, or a stage failed.
     """
     _ = run.base_model  # so that a mistake is reported before work begins
     write_graph(run)

@@ -124,7 +124,7 @@ def demonstrate_drift(
 
 
 def _show(services: "Sequence[Health]") -> bool:
-    """Print the services as a table; whether all are well."""
+    """Print the services as a table; returns whether none is unhealthy."""
     from rich.console import Console
     from rich.table import Table
 

@@ -36,7 +36,7 @@ def refuse_without_repository(project: Path) -> None:
 
 
 def refuse_taken(host: str, port: int) -> None:
-    """Refuse an address on which one cannot listen: it is taken, or not of this machine.
+    """Refuse an address that cannot be listened on: it is taken, or not this machine's.
 
     Raises:
         ConfigError: The address is refused; the message says why.

@@ -1,4 +1,4 @@
-"""The release: approval, a canary beside the champion, then champion or withdrawn, or it waits and says for what."""
+"""The release: approval, a canary beside the champion, then promotion or withdrawal, or it waits and says why."""
 
 import logging
 import time
@@ -22,12 +22,12 @@ from monitoring.windows import HOUR_S, Stream
 
 log = logging.getLogger(__name__)
 LOOK_S = 15.0
-SCORE_S = 300.0  # between two calls of the scorer, which reads what people said meanwhile
-LOADED_S = 900.0  # by which a server has the canary: until then its silence says nothing
+SCORE_S = 300.0  # between two calls of the scorer, which reads new feedback
+LOADED_S = 900.0  # until a server has surely loaded the canary: before that its silence means nothing
 
 
 class Begun(State):
-    """Since when a version has been the canary: a release that waited goes on with what it has seen."""
+    """When a version became the canary, so that a release that waited goes on from what it has seen."""
 
     version: int
     since: float
@@ -42,41 +42,41 @@ class Approval(RunInput):
 
 @flow(name="release", flow_run_name="{workload}")
 def release(workload: str, profile: str = "nano") -> Judged:
-    """Let the version with the alias `canary` become champion, unless a person says no or it turns out to be worse.
+    """Promote the version with the alias `canary`, unless a person says no or it turns out to be worse.
 
-    While neither is shown it stays the canary; called again, the release goes on from what it has seen.
+    Without a decision it stays the canary; called again, the release goes on from what it has seen.
     """
     run, version, champion = Run.of(workload, profile), registered(workload, "canary"), registered(workload)
-    found = interrupted(version, champion)
-    if found is None and needs_approval(run, Keys.read()):
-        found = refused(version)
-    found = found or tried(run, version, champion, started(run, version))
-    if found.decision == "promoted":
+    judged = interrupted(version, champion)
+    if judged is None and needs_approval(run, Keys.read()):
+        judged = refused(version)
+    judged = judged or tried(run, version, champion, started(run, version))
+    if judged.decision == "promoted":
         promote(workload, version.number)
-    elif found.decision == "withdrawn":
+    elif judged.decision == "withdrawn":
         withdraw(workload, "canary")
-    if found.decision != "waiting":
+    if judged.decision != "waiting":
         begun_path(run).unlink(missing_ok=True)
-    for reason in found.reasons:
-        get_run_logger().info("version %s %s: %s", version.number, found.decision, reason)
-    return found
+    for reason in judged.reasons:
+        get_run_logger().info("version %s %s: %s", version.number, judged.decision, reason)
+    return judged
 
 
 def interrupted(version: Version, champion: Version) -> Judged | None:
-    """What an earlier release had decided, where it ended between making the canary champion and the last step."""
+    """An earlier release's decision, if it ended after it made the canary champion and before its last step."""
     if version.number != champion.number:
         return None
     return Judged(decision="promoted", reasons=("An earlier release had made it champion, and was interrupted.",))
 
 
 def needs_approval(run: Run, keys: Keys) -> bool:
-    """Whether a person has to say yes: as the settings have it, and where anybody may correct answers."""
+    """Whether a person must approve: as the settings say or, without a setting, if anybody may correct answers."""
     wanted = run.retraining.release.approval
     return not keys.hashes if wanted is None else wanted
 
 
 def refused(version: Version) -> Judged | None:
-    """Ask a person; None where they approve."""
+    """Ask a person; None if they approve."""
     said = pause_flow_run(wait_for_input=Approval.with_initial_data(description=f"Release version {version.number}?"))
     if said.approved:
         return None
@@ -84,12 +84,12 @@ def refused(version: Version) -> Judged | None:
 
 
 def begun_path(run: Run) -> Path:
-    """Where it is written down since when there is a canary, until it is decided."""
+    """The file that says when the canary began, until there is a decision."""
     return STATE / "release" / f"{run.workload.name}.json"
 
 
 def started(run: Run, version: Version) -> float:
-    """When this version's time as the canary began, in seconds since 1970; now, at the first call."""
+    """When this version became the canary, in seconds since 1970; the first call is its start."""
     path = begun_path(run)
     begun = read_state(path, Begun)
     if begun is None or begun.version != version.number or begun.since > time.time():
@@ -100,7 +100,7 @@ def started(run: Run, version: Version) -> float:
 
 @task(name="canary", cache_policy=NO_CACHE)
 def tried(run: Run, version: Version, champion: Version, since: float) -> Judged:
-    """Look at the canary beside the champion until one is shown, or it has had its time."""
+    """Compare the canary with the champion until there is a decision, or its time is up."""
     params, serving = run.retraining.release, run.workload.serving
     share = serving.routing.canary_share
     if not share:
@@ -119,17 +119,17 @@ def tried(run: Run, version: Version, champion: Version, since: float) -> Judged
             scored = now
         strangers, loaded = serving.routing.unit == "request", now > ends or now >= since + LOADED_S
         before, canary = (
-            side(Stream(lake, run.workload.name, one.number, serving.labelling), (since, now), strangers=strangers)
-            for one in (champion, version)
+            side(Stream(lake, run.workload.name, compared.number, serving.labelling), (since, now), strangers=strangers)
+            for compared in (champion, version)
         )
-        found = judge(before, canary, params, share if loaded else 0.0, serving.labelling.complete)
-        if found.decision != "waiting" or now > ends:
-            return found
+        judged = judge(before, canary, params, share if loaded else 0.0, serving.labelling.complete)
+        if judged.decision != "waiting" or now > ends:
+            return judged
         time.sleep(LOOK_S)
 
 
 def never_shown(run: Run) -> str | None:
-    """Why a canary can be neither promoted nor withdrawn, however long one waits; None where it can."""
+    """Why no decision on a canary is possible, however long one waits; None if one is."""
     release, serving = run.retraining.release, run.workload.serving
     if serving.routing.canary_share == 1:
         return "serving.routing.canary_share is 1: nobody is left to ask the champion, which a canary is compared with."
@@ -142,7 +142,7 @@ def never_shown(run: Run) -> str | None:
 
 
 def rescored(run: Run, hours: float) -> None:
-    """Score the answers of the last hours; what could not be recorded waits for the next time."""
+    """Score the answers of the last hours; scores that cannot be recorded now are recorded next time."""
     try:
         score(run.workload.name, run.profile.name, hours=hours)
     except RegistryError as error:

@@ -142,7 +142,7 @@ def forget_request(
 
 
 def _names(request: str) -> set[str]:
-    """The ids that a request's traces may have: of its completions, and of other routes."""
+    """The ids that a request's traces may have, for all completions and routes."""
     numbers = ["", *(f"-{number}" for number in range(1, MOST_COMPLETIONS))]
     routes = ["", *(f"~{route}" for route in get_args(RouteName))]
     return {f"{request}{route}{number}" for route in routes for number in numbers}

@@ -1,4 +1,4 @@
-"""The retraining: what production taught → a new data version → the ladder → the gate → a release."""
+"""The retraining: production's right answers → a new data version → the ladder → the gate → a release."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ MOST_REFUSED_TOLD = 20
 
 
 class Retrained(State):
-    """What became of a retraining; `outcome` is a sentence."""
+    """The result of a retraining; `outcome` is a sentence."""
 
     workload: str
     reason: str
@@ -52,7 +52,7 @@ class Retrained(State):
 
 @flow(name="retrain", flow_run_name="{workload}")
 def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retrained:
-    """Make a candidate of production's right answers, and release it if the gate lets it through."""
+    """Train a candidate with production's right answers, and release it if the gate agrees."""
     run, started = Run.of(workload, profile), time.time()
     with alone(f"{workload}-retrain"):
         if wait_h := cooling_h(run, reason, started):
@@ -60,25 +60,25 @@ def retrain(workload: str, profile: str = "nano", reason: str = BY_HAND) -> Retr
                 workload=workload, reason=reason, started=started, outcome=f"Cooling down for {wait_h:.1f} h more."
             ))  # fmt: skip
         score(workload, profile, hours=run.retraining.harvest.window_hours)
-        found, what = gather(run, started), "answers" if run.workload.agent is None else "tries"
-        if len(found) < (least := run.retraining.harvest.min_examples):
+        harvested, what = gather(run, started), "answers" if run.workload.agent is None else "tries"
+        if len(harvested) < (least := run.retraining.harvest.min_examples):
             return told(run, Retrained(
-                workload=workload, reason=reason, started=started, examples=len(found),
-                outcome=f"Expected at least {least} right {what} to learn from, found {len(found)}.",
+                workload=workload, reason=reason, started=started, examples=len(harvested),
+                outcome=f"Expected at least {least} right {what} to learn from, found {len(harvested)}.",
             ))  # fmt: skip
-        data = version_data(run, found, started)
+        data = version_data(run, harvested, started)
         gate, made = climb_in(data.folder, run)
         judged = release(workload, profile) if made.alias == "canary" else None
         last = judged.reasons if judged else gate.verdicts[-1].reasons
         return told(run, Retrained(
-            workload=workload, reason=reason, started=started, examples=len(found), branch=data.branch,
+            workload=workload, reason=reason, started=started, examples=len(harvested), branch=data.branch,
             version=made.version,
             outcome=f"{ending(made, judged)}: {' '.join(last)}",
         ))  # fmt: skip
 
 
 def ending(made: Published, judged: Judged | None) -> str:
-    """Who answers now."""
+    """Which version answers after the retraining, in words."""
     if made.alias is None or (judged is not None and judged.decision == "withdrawn"):
         return "The old champion stays"
     waits = judged is not None and judged.decision == "waiting"
@@ -88,76 +88,76 @@ def ending(made: Published, judged: Judged | None) -> str:
 def cooling_h(run: Run, reason: str, now: float) -> float:
     """Hours until drift may start a retraining again; 0 for one that a person starts."""
     last = None if reason == BY_HAND else read_state(record_path(run), Retrained)
-    if last is None or last.started > now:  # the clock was set back: how long ago that was, nobody knows
+    if last is None or last.started > now:  # the clock was set back, so that nobody knows how long ago that was
         return 0.0
     return max(0.0, run.retraining.cooldown_hours - (now - last.started) / HOUR_S)
 
 
 def record_path(run: Run) -> Path:
-    """Where the last retraining that went beyond its cooldown is written down."""
+    """The file with the last retraining that made a data version."""
     return STATE / "retrain" / f"{run.workload.name}.json"
 
 
-def told(run: Run, found: Retrained) -> Retrained:
-    """Say and keep what became of it."""
-    get_run_logger().info(found.outcome)
-    if found.branch:
-        write_record(record_path(run), found)
+def told(run: Run, retrained: Retrained) -> Retrained:
+    """Log and record the result of a retraining; returns it."""
+    get_run_logger().info(retrained.outcome)
+    if retrained.branch:
+        write_record(record_path(run), retrained)
     tags = {
         "run": run.name,
         "stage": "retrain",
-        "reason": found.reason,
-        "branch": found.branch,
-        "outcome": found.outcome,
+        "reason": retrained.reason,
+        "branch": retrained.branch,
+        "outcome": retrained.outcome,
     }
     with open_run(run.workload.name, f"{run.name}/retrain", tags) as tracker:
-        tracker.metrics({"retrain/examples": float(found.examples)})
-    return found
+        tracker.metrics({"retrain/examples": float(retrained.examples)})
+    return retrained
 
 
 @task(name="harvest", cache_policy=NO_CACHE)
 def gather(run: Run, now: float) -> list[Harvested]:
-    """What production has that is right and that the data has not yet, in no evaluation split and not twice."""
+    """Production's right answers that are new to the data: in none of its splits, and none twice."""
     name, params = run.workload.name, run.retraining.harvest
     since = now - HOUR_S * params.window_hours
     watched = STATE / "watch" / name / "watched.json"
     seen = read_state(watched, Watched)
-    moved = [] if seen is None else [one.slice for one in seen.slices]
+    moved = [] if seen is None else [shift.slice for shift in seen.slices]
     lake = Lake.of(STATE / "lake")
     terms = Terms(params.min_score, moved, run.workload.output, run.workload.serving.labelling)
     if run.workload.agent is None:
-        found = obeying(candidates(lake, name, since, terms), run.workload.output)
+        right = obeying(candidates(lake, name, since, terms), run.workload.output)
     else:
-        found = tries(run, lake, since, terms)
+        right = tries(run, lake, since, terms)
     known = [example for split in SPLITS for example in run.examples(split)]
-    params = answering(params, examples_asked_for(name), sum(one.drawn for one in found))
-    return harvest(found, known, run.workload.validation.near_duplicate_similarity, params)
+    params = answering(params, examples_asked_for(name), sum(candidate.drawn for candidate in right))
+    return harvest(right, known, run.workload.validation.near_duplicate_similarity, params)
 
 
 def tries(run: Run, lake: Lake, since: float, terms: Terms) -> Sequence[Candidate]:
-    """An agent's conversations that are right; those that teach nothing all the same are told by their names."""
+    """An agent's right conversations; those that cannot be learnt from are logged, with why."""
     names = dict.fromkeys((run.workload.trained_prompt, *run.workload.prompts))
     asked = Asked([run.prompt(name) for name in names], run.columns)
-    found, logger = right_tries(lake, run.workload.name, since, terms, asked), get_run_logger()
-    for why in found.refused[:MOST_REFUSED_TOLD]:
+    right, logger = right_tries(lake, run.workload.name, since, terms, asked), get_run_logger()
+    for why in right.refused[:MOST_REFUSED_TOLD]:
         logger.warning("Left out: %s.", why)
-    if (more := len(found.refused) - MOST_REFUSED_TOLD) > 0:
+    if (more := len(right.refused) - MOST_REFUSED_TOLD) > 0:
         logger.warning("Left out as well: %d tries.", more)
-    return found.candidates
+    return right.candidates
 
 
 @task(name="data version", cache_policy=NO_CACHE)
-def version_data(run: Run, found: list[Harvested], now: float) -> DataVersion:
-    """A commit on a branch of its own, checked out under state/retrain/."""
+def version_data(run: Run, harvested: list[Harvested], now: float) -> DataVersion:
+    """A new data version: a commit on a branch of its own, checked out under state/retrain/."""
     name = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
     origin = Origin(registered(run.workload.name).git_commit, run.retraining.push)
-    return new_version(Path.cwd(), run.workload.name, found, name, origin, feedback(run, found, now))
+    return new_version(Path.cwd(), run.workload.name, harvested, name, origin, feedback(run, harvested, now))
 
 
-def feedback(run: Run, found: list[Harvested], now: float) -> dict[str, list[Record]]:
-    """Preferences and thumbs of production, on no input that rungs are judged by, before or after this harvest.
+def feedback(run: Run, harvested: list[Harvested], now: float) -> dict[str, list[Record]]:
+    """Production's preferences and thumbs, except on inputs that rungs are judged by, before or after this harvest.
 
-    None of an agent: what is said of its turns is no opinion on answers.
+    None for an agent: feedback on its turns is not an opinion on answers.
     """
     if run.workload.agent is not None:
         return {}
@@ -165,7 +165,7 @@ def feedback(run: Run, found: list[Harvested], now: float) -> dict[str, list[Rec
     terms = Terms(params.min_score, schema=run.workload.output, labelling=run.workload.serving.labelling)
     said = opinions(Lake.of(STATE / "lake"), name, now - HOUR_S * params.window_hours, terms)
     judged = [example for split in ("dev", "test", "sealed") for example in run.examples(split)]
-    judged += [one.example for one in found if one.split != "train"]
+    judged += [line.example for line in harvested if line.split != "train"]
     similarity = run.workload.validation.near_duplicate_similarity
     return taught(said, judged, similarity, params.most_by_sender)
 

@@ -1,6 +1,6 @@
 """Prefect's and MLflow's servers behind the guard: `python -m flows.servers prefect 4200`. Both listen on loopback.
 
-Their own commands start them without it, and neither can be told which Host to expect.
+Their own commands start them unguarded, and neither has a setting for the Host that it expects.
 """
 
 import os
@@ -47,7 +47,7 @@ SERVERS = {"prefect": prefect, "mlflow": mlflow}
 
 
 def listen(app: ASGIApp, port: int) -> None:
-    """Answer until told to end."""
+    """Serve an application until it is stopped."""
     import uvicorn
 
     uvicorn.run(

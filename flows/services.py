@@ -65,10 +65,10 @@ def up(services: Services, report: Callable[[str], None]) -> list[Health]:
 
 
 def down() -> bool:
-    """Stop all services and whatever they started; False where there was nothing to stop.
+    """Stop all services and whatever they started; returns whether there was anything to stop.
 
     Raises:
-        ServiceError: Something does not end.
+        ServiceError: A process does not end.
     """
     pid = control("getPID")
     if pid is not None:
@@ -83,7 +83,7 @@ def down() -> bool:
 
 
 def status() -> list[Health]:
-    """How each service is; none where nothing was started."""
+    """The health of each service; empty if nothing was started."""
     if not RECORD.is_file():
         return []
     services, running = read_record(RECORD, Services), processes()
@@ -91,7 +91,7 @@ def status() -> list[Health]:
 
 
 def environment(services: Services, folder: Path, logins: Logins) -> dict[str, str]:
-    """What every service finds in its environment: where the others are, how to log in, and what infra/ asks for."""
+    """The environment of every service: the others' addresses, the logins, and what infra/ asks for."""
     own = {f"GRADUS_{name.upper()}": str(value) for name, value in services.model_dump().items()}
     return own | {
         MARK: str(folder),
@@ -101,7 +101,7 @@ def environment(services: Services, folder: Path, logins: Logins) -> dict[str, s
         **mlflow_settings(logins.mlflow),
         "PREFECT_API_URL": f"{services.addresses['prefect']}/api",
         **prefect_settings(logins.texts["prefect"], services.addresses["prefect"]),
-        # A home of its own: `gradus run` without a server has another database than one that runs.
+        # Its own home: `gradus run` without a server uses another database than a running server.
         "PREFECT_HOME": str(folder / UP / "prefect"),
         **_databases(os.environ),
         "PREFECT_LOGGING_LEVEL": "INFO",
@@ -111,7 +111,7 @@ def environment(services: Services, folder: Path, logins: Logins) -> dict[str, s
 
 
 def _databases(environment: Mapping[str, str]) -> dict[str, str]:
-    """Prefect's database, where the settings of storage name one; a temporary server keeps its own file."""
+    """Prefect's database, if the storage settings name one; a temporary server keeps its own file."""
     shared = environment.get(FLOWS)
     return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": shared} if shared else {}
 
@@ -132,7 +132,7 @@ def _is_up(services: Services) -> bool:
 
 
 def _refuse_taken(services: Services) -> None:
-    """Refuse ports on which others listen, before anything is started."""
+    """Refuse ports that others listen on, before anything is started."""
     for name in (*SERVERS, "serve"):
         port = int(services.addresses[name].rpartition(":")[2])
         try:
@@ -172,7 +172,7 @@ def _bring(services: Services, names: Sequence[str], report: Callable[[str], Non
 
 
 def _let_load(services: Services) -> None:
-    """Where there is a champion, give its server the time to open it."""
+    """If there is a champion, give its server time to open it."""
     from components.registry import registered
 
     try:

@@ -1,6 +1,6 @@
-"""The watch: a window of production against what is usual of the champion; what moved becomes an event.
+"""The watch: compares a window of production with what is usual for the champion; drift becomes an event.
 
-Of an agent's workload conversations with tools are compared, of others answers.
+For an agent's workload it compares conversations with tools, for others answers.
 """
 
 import time
@@ -29,35 +29,35 @@ DRIFT = "drift.detected"
 
 @flow(name="watch", flow_run_name="{workload}")
 def watch(workload: str, profile: str = "nano") -> Watched:
-    """Look at the newest window; where it drifted, record it and emit `drift.detected`.
+    """Look at the newest window; if it drifted, record it and emit `drift.detected`.
 
-    Once for each look: one that has nothing new to tell gives the last one's findings.
+    Once for each look: if there is too little new, the last look is returned, and no event is emitted.
     """
     run, began = Run.of(workload, profile), time.time()
-    found = look(run)
-    if found.drifted and found.until >= began:
+    watched = look(run)
+    if watched.drifted and watched.until >= began:
         emit_event(
             DRIFT,
             resource={"prefect.resource.id": resource(workload), "prefect.resource.name": workload},
             payload={
                 "workload": workload,
                 "profile": profile,
-                "kind": "+".join(found.kinds),
-                "severity": found.severity,
-                "window": {"since": found.since, "until": found.until, "rows": found.rows},
+                "kind": "+".join(watched.kinds),
+                "severity": watched.severity,
+                "window": {"since": watched.since, "until": watched.until, "rows": watched.rows},
             },
         )
-    return found
+    return watched
 
 
 def resource(workload: str) -> str:
-    """The name by which Prefect's events speak of a workload."""
+    """The id of a workload in Prefect's events."""
     return f"gradus.workload.{workload}"
 
 
 @task(name="look", cache_policy=NO_CACHE)
 def look(run: Run) -> Watched:
-    """Compare the newest window with the champion's reference; both are written to state/watch/ and to the record."""
+    """Compare the newest window with the champion's usual rows; writes to state/watch/, and if judged to MLflow."""
     name, folder = run.workload.name, STATE / "watch" / run.workload.name
     version, until = registered(name), time.time()
     hours = until - HOUR_S * run.watch.window_hours, until
@@ -66,22 +66,22 @@ def look(run: Run) -> Watched:
     looked = last.looked if last is not None and last.version == version.number and last.looked <= until else 0.0
     if run.workload.agent is not None:
         talks = replace(conversations.sides(stream, hours, run.watch), looked=looked)
-        found, stale = watch_tries(talks, run.watch, page), talks.stale(run.watch)
+        watched, stale = watch_tries(talks, run.watch, page), talks.stale(run.watch)
     else:
         sides = replace(answers(run, version, stream, hours), looked=looked)
         if sides.enough(run.watch):
             sides = replace(sides, vectors=vectors_of(run, version, sides, folder / str(version.number)))
-        found, stale = compare(sides, run.watch, page), sides.stale(run.watch)
+        watched, stale = compare(sides, run.watch, page), sides.stale(run.watch)
     if last is not None and stale:
-        return last  # nothing new to be told of it
-    write_record(folder / "watched.json", found)
-    if found.judged:
-        record(run, found, page)
-    return found
+        return last  # nothing new to report
+    write_record(folder / "watched.json", watched)
+    if watched.judged:
+        record(run, watched, page)
+    return watched
 
 
 def answers(run: Run, version: Version, stream: Stream, hours: tuple[float, float]) -> Sides[Observation]:
-    """What a version answers, beside its first weeks, or until it is so old, what it answered on the data."""
+    """A version's answers, and its usual ones: those of its first weeks or, while it is younger, those on the data."""
     window = current_window(stream, hours, run.watch.window_rows)
     weeks = usual_window(stream, hours, run.watch.window_rows, run.watch.weeks)
     usual = weeks if len(weeks) >= run.watch.min_rows else reference_of(version)
@@ -91,7 +91,7 @@ def answers(run: Run, version: Version, stream: Stream, hours: tuple[float, floa
 def vectors_of(
     run: Run, version: Version, sides: Sides[Observation], kept: Path
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The embeddings of both sides' inputs, if anything can embed them; those of the version's data are kept."""
+    """The embeddings of both sides' inputs, None if no local model can embed them; those of the data are cached."""
     model = embedding_model(run, version)
     if model is None:
         return None
@@ -101,17 +101,22 @@ def vectors_of(
 
 
 def embedding_model(run: Run, version: Version) -> Path | None:
-    """The local model whose embeddings inputs are compared in; None where there is none to ask."""
+    """The local model that embeds inputs to be compared; None if there is none."""
     if version.makes == "model":
         return whole(version).folder
     return run.base_model if version.makes == "prompt" and run.profile.prompting is None else None
 
 
-def record(run: Run, found: Watched, page: Path) -> None:
-    """Keep a look in MLflow: its numbers, and where something moved, the page."""
-    tags = {"run": run.name, "stage": "watch", "version": str(found.version), "drift": "+".join(found.kinds) or "none"}
+def record(run: Run, watched: Watched, page: Path) -> None:
+    """Record a look in MLflow: its numbers and, if something moved, the page."""
+    tags = {
+        "run": run.name,
+        "stage": "watch",
+        "version": str(watched.version),
+        "drift": "+".join(watched.kinds) or "none",
+    }
     with open_run(run.workload.name, f"{run.name}/watch", tags) as tracker:
-        tracker.metrics({"watch/severity": found.severity, "watch/rows": float(found.rows)})
+        tracker.metrics({"watch/severity": watched.severity, "watch/rows": float(watched.rows)})
         tracker.artifact(page.with_name("watched.json"), "watch")
-        if found.drifted:
+        if watched.drifted:
             tracker.artifact(page, "watch")
