@@ -116,7 +116,7 @@ def climb_ladder(
         str | None, typer.Option(help="Name of a ladder under params/ladders/; else the run's own, usually `standard`.")
     ] = None,
     alias: Annotated[
-        Literal["champion", "canary"], typer.Option(help="What the winner becomes where it replaces a champion.")
+        Literal["champion", "canary"], typer.Option(help="What the winner becomes if it replaces a champion.")
     ] = "champion",
     quick: Annotated[
         bool, typer.Option("--quick", help="A first look at a part of the data, in minutes; same as --ladder quick.")
@@ -126,7 +126,7 @@ def climb_ladder(
         typer.Option(help="Where stages run: here, or as Jobs of kubectl's cluster."),
     ] = "local",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what each stage would take; code 1 where it does not fit.")
+        bool, typer.Option("--dry-run", help="Only say what each stage would take; code 1 if it does not fit.")
     ] = False,
 ) -> None:
     """Climb a ladder: data, audit, the rungs, certificate, answers, evaluation, gate and report.

@@ -96,7 +96,7 @@ def demonstrate_drift(
 ) -> None:
     """Play the whole loop: serve, traffic, drift, event, retraining, gate, release, new champion. Prints the timeline.
 
-    Climbs the ladder first where there is no champion. Half of the answers are corrected by simulated people, who have
+    Climbs the ladder first if there is no champion. Half of the answers are corrected by simulated people, who have
     a reviewer's key.
     """
     from rich.console import Console
@@ -149,9 +149,9 @@ def simulate_traffic(
     ] = 0.3,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the tickets.")] = 1,
 ) -> None:
-    """Send simulated tickets to a server that runs, with a drift from a known ticket on, and say how many it got right.
+    """Send simulated tickets to a running server, with a drift from a known ticket on, and say how many it got right.
 
-    For a share of the answers the server is told the right one. The server's key is read from OPENAI_API_KEY.
+    For a share of the answers, the right one is sent as feedback. The server's key is read from OPENAI_API_KEY.
     """
     from components.stages.run import Run
     from monitoring.traffic import Plan, Target, replay, summary

@@ -38,10 +38,10 @@ def prefect_home() -> None:
 def serve_champion(
     workload: Workload,
     profile: Profile = "nano",
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's want API keys.")] = LOCAL,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need API keys.")] = LOCAL,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
 ) -> None:
-    """Serve a workload's champion as OpenAI's API does, and follow the registry to new ones.
+    """Serve a workload's champion by OpenAI's API, and follow the registry to new ones.
 
     A single user message is put into the champion's own prompt; other conversations are asked as they are. API keys
     are read as SHA-256 hashes from GRADUS_API_KEYS or the file GRADUS_API_KEYS_FILE; [bold]gradus key[/] makes one.
@@ -68,7 +68,7 @@ def serve_champion(
 def score_traces(
     workload: Workload,
     profile: Profile = "nano",
-    hours: Annotated[float, typer.Option(min=0, help="Traces of the last so many hours.")] = 24,
+    hours: Annotated[float, typer.Option(min=0, help="Traces of the last HOURS hours.")] = 24,
 ) -> None:
     """Score traces by people's feedback: against their corrected answers, or with the scores that they gave.
 
@@ -161,7 +161,7 @@ def roll_back(
 @production.command("review", epilog="Example: [bold]gradus review triage --hours 48[/]")
 def show_conflicts(
     workload: Workload,
-    hours: Annotated[float, typer.Option(min=0, help="Words of the last so many hours.")] = 168,
+    hours: Annotated[float, typer.Option(min=0, help="Feedback of the last HOURS hours.")] = 168,
 ) -> None:
     """Show answers whose corrections contradict each other: none counts until a reviewer corrects the answer."""
     import time
@@ -189,12 +189,12 @@ def show_conflicts(
 @production.command("key")
 def make_key(
     reviewer: Annotated[
-        bool, typer.Option("--reviewer", help="It may correct whatever was answered, and its corrections are believed.")
+        bool, typer.Option("--reviewer", help="It may correct any answer, and its corrections are trusted.")
     ] = False,
 ) -> None:
-    """Make an API key for [bold]gradus serve[/]: the key, for whoever asks, and its hash, for the server.
+    """Make an API key for [bold]gradus serve[/]: the key, for clients, and its hash, for the server.
 
-    With [bold]--reviewer[/] the hash has a role behind it, which belongs into GRADUS_API_KEYS too.
+    With [bold]--reviewer[/] a role follows the hash, which belongs in GRADUS_API_KEYS too.
     """
     from components.serving import REVIEWER, new_key
 

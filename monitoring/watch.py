@@ -207,7 +207,7 @@ def sentence(look: Watched) -> str:
     state = few if not look.judged else "nothing moved"
     if look.drifted:
         state = f"drift in {' and '.join(look.kinds)}, {look.severity:.1f} times what chance allows"
-    quality = f" Quality is not told: {look.unlabelled:,} answers wait for a label." if look.unlabelled else ""
+    quality = f" Quality is not measured: {look.unlabelled:,} answers wait for a label." if look.unlabelled else ""
     return f"{look.workload}, version {look.version}: {look.rows:,} of {look.total:,} {look.of}, {state}.{quality}"
 
 

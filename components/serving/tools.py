@@ -182,7 +182,7 @@ def refuse_unanswered(messages: Sequence[Message]) -> None:
         if message.role == "tool":
             if message.tool_call_id not in waiting:
                 raise ValueError(
-                    "expected messages of the role tool behind the calls that they answer, "
+                    "expected messages of the role tool after the calls that they answer, "
                     f"found {message.tool_call_id!r:.80}"
                 )
             waiting.remove(message.tool_call_id)
