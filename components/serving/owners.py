@@ -98,7 +98,7 @@ class Owners:
         return self._asked.get(name, ("", ""))[1]
 
     def speaks(self, trace_id: str, caller: str) -> Sender:
-        """Check that a caller may give feedback on an answer, and count it.
+        """Check that a caller may give feedback on an answer, and count it unless a reviewer gives it.
 
         Who asked for an answer that is not remembered is checked when the feedback is used.
 
