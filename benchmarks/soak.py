@@ -135,7 +135,8 @@ def summary(looks: Looks, asked: Asked) -> dict[str, Any]:
     """The figures, and whether they are constant."""
     second, last = (quarter(looks.rss_mb, number) for number in (1, 3))
     files, threads = ([max(part(values, number)) for number in (1, 3)] for values in (looks.descriptors, looks.threads))
-    good = sum(asked.statuses[name] for name in ("200", "feedback: 200", "wrong: 400", "taken back"))
+    expected = ("200", "feedback: 200", "feedback: 429", "wrong: 400", "taken back")  # 429: a sender's cap of a day
+    good = sum(asked.statuses[name] for name in expected)
     return {
         "requests": asked.statuses.total(), "statuses": dict(sorted(asked.statuses.items())),
         "waited_ms_p50": percentile(asked.waited_ms, 50), "waited_ms_p99": percentile(asked.waited_ms, 99),
