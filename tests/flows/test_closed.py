@@ -10,10 +10,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from components.errors import ConfigError
+from flows import servers
 from flows.health import Services
 from flows.logins import (
     USER,
@@ -267,6 +270,25 @@ def test_no_password_stands_on_a_command_line() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address of the machine")
+@pytest.mark.parametrize(
+    ("server", "missing"),
+    [
+        (servers.prefect, "PREFECT_SERVER_API_AUTH_STRING"),
+        (servers.mlflow, "MLFLOW_TRACKING_USERNAME"),
+        (servers.mlflow, "MLFLOW_TRACKING_PASSWORD"),
+    ],
+)
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_server_without_a_login_to_ask_for_does_not_start(
+    server: Any, missing: str, value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PREFECT_SERVER_API_AUTH_STRING", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "set")
+    monkeypatch.setenv(missing, "") if value == "" else monkeypatch.delenv(missing)
+    with pytest.raises(ConfigError, match=missing):
+        server("http://127.0.0.1:1")
+
+
 def test_servers_listen_on_loopbacks_own_address_alone() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -11,6 +11,7 @@ from components.errors import RegistryError
 from components.params import LabellingParams, ReleaseParams, RoutingParams
 from components.records import Message, Trace, Usage, write_record
 from components.registry import Version
+from components.serving import Keys
 from components.stages.run import Run
 from flows import release
 from monitoring.lake import Lake
@@ -88,6 +89,21 @@ def test_a_record_that_is_away_ends_no_release(
     monkeypatch.setattr(release, "score", away)
     assert tried(settings(run, hours=1e-12), time.time() - 10).decision == "waiting"
     assert "expected MLflow, found nobody" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("approval", "keys", "asked"),
+    [(None, (), True), (None, ("ab" * 32,), False), (True, ("ab" * 32,), True), (False, (), False)],
+)
+def test_a_person_is_asked_where_anybody_may_correct_answers_or_as_the_settings_say(
+    run: Run, *, approval: bool | None, keys: tuple[str, ...], asked: bool
+) -> None:
+    params = run.retraining.model_copy(update={"release": ReleaseParams(approval=approval)})
+    assert release.needs_approval(replace(run, retraining=params), Keys(keys)) is asked
+
+
+def test_what_the_repository_ships_asks_a_person_where_there_are_no_keys(run: Run) -> None:
+    assert release.needs_approval(run, Keys())
 
 
 @pytest.mark.parametrize(("decision", "kept"), [("promoted", False), ("withdrawn", False), ("waiting", True)])

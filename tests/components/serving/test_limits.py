@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -17,7 +17,7 @@ import pytest
 from components.engines import ChatRequest, Engine, Sampling
 from components.params import ConnectionParams, ServingParams
 from components.records import Completion
-from components.serving import Follower
+from components.serving import Follower, bind, config
 from components.serving.connections import OTHER_FILES, Door, most_connections
 from tests.components.serving.conftest import running
 
@@ -96,6 +96,51 @@ def test_who_sends_a_byte_now_and_then_is_cut_off_too(run_server: RunServer, ope
             for _ in range(200):
                 slow.sendall(b"X")
                 time.sleep(0.05)
+
+
+@contextmanager
+def generous(params: ServingParams, chunks: int) -> Generator[str]:
+    """The address of an application behind the door that answers with so many megabytes."""
+    import uvicorn
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for left in reversed(range(chunks)):
+            await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": left > 0})
+
+    listening = bind("127.0.0.1", 0)
+    http = uvicorn.Server(config(app, params, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=http.run, args=([listening],), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        http.should_exit = True
+        thread.join(20)
+        listening.close()
+
+
+def taken(connection: socket.socket) -> int:
+    """How many bytes come over a connection until it ends."""
+    number = 0
+    with suppress(ConnectionError):
+        while part := connection.recv(1 << 20):
+            number += len(part)
+    return number
+
+
+def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_takes_it_slowly_is_not(opened: Opened) -> None:
+    megabytes = 40  # more than the sockets of both sides hold
+    with generous(ServingParams(connections=ConnectionParams(request_s=0.5)), megabytes) as address:
+        asks = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        idle, slow = opened(address, asks), opened(address, asks)
+        number = 0
+        for _ in range(10):  # twice as long as the limit, and never idle so long
+            number += len(slow.recv(1 << 20))
+            time.sleep(0.1)
+        assert taken(idle) < megabytes * 1_000_000
+        assert number + taken(slow) > megabytes * 1_000_000
 
 
 def test_headers_without_end_are_refused(run_server: RunServer, opened: Opened) -> None:
