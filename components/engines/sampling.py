@@ -8,6 +8,8 @@ from torch import Tensor
 
 from components.engines.base import Sampling
 
+COLDEST = 1e-5  # a temperature below it is as good as 0, and float32 cannot divide every logit by less
+
 
 def uniforms(example_id: str, sample: int, seed: int, n: int) -> np.ndarray:
     """The random numbers in [0, 1) that decide the first `n` tokens of one completion.
@@ -21,9 +23,9 @@ def choose(logits_RV: Tensor, uniforms_R: Tensor | None, sampling: Sampling) -> 
     """The next token of each row, by inverting the cumulative distribution at a uniform number.
 
     `top_p` keeps the smallest set of likeliest tokens whose probability reaches it (Holtzman et al. 2020,
-    arXiv:1904.09751). Without uniforms, or at temperature 0, the likeliest token is taken.
+    arXiv:1904.09751). Without uniforms, or at a temperature below `COLDEST`, the likeliest token is taken.
     """
-    if uniforms_R is None or sampling.temperature == 0:
+    if uniforms_R is None or sampling.temperature < COLDEST:
         return logits_RV.argmax(-1)
     chances_RV = (logits_RV.float() / sampling.temperature).softmax(-1)
     if sampling.top_p == 1:

@@ -19,6 +19,7 @@ from components.params import ConnectionParams, ServingParams
 from components.serving.refusals import RequestError
 
 OTHER_FILES = 128  # open files that a process needs besides connections: spools, models, libraries
+MOST_AHEAD = 64  # requests that one connection may send before it has the answer to the first
 
 
 class Door:
@@ -68,6 +69,8 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
         _deadline: asyncio.TimerHandle | None = None
         _untaken: asyncio.TimerHandle | None = None
         _header_bytes = 0
+        _field_bytes = 0
+        pipeline: Any = ()
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -88,6 +91,9 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
             if self.transport.is_closing():
                 return
             super().data_received(data)
+            if len(self.pipeline) > MOST_AHEAD:
+                self.transport.abort()
+                return
             if self._arrived:
                 self._in_time()
                 self._header_bytes = 0
@@ -96,9 +102,25 @@ def guarded(door: Door) -> type[asyncio.Protocol]:
             self._hurry()
             self._header_bytes += len(data) * (not self._has_headers)
             if self._header_bytes > door.params.most_header_bytes:
-                refusal = RequestError(431, "too long headers", code="headers_too_large")
-                self.transport.write(_reply("431 Request Header Fields Too Large", refusal))
-                self.transport.close()
+                self._refuse_headers()
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()  # pyright: ignore[reportAttributeAccessIssue]
+            self._field_bytes = 0
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            """A header, or a trailer behind a body in chunks, which the parser adds to the headers."""
+            super().on_header(name, value)  # pyright: ignore[reportAttributeAccessIssue]
+            self._field_bytes += len(name) + len(value)
+            if self._field_bytes > door.params.most_header_bytes:
+                self._refuse_headers()
+
+        def _refuse_headers(self) -> None:
+            if self.transport.is_closing():
+                return
+            refusal = RequestError(431, "too long headers", code="headers_too_large")
+            self.transport.write(_reply("431 Request Header Fields Too Large", refusal))
+            self.transport.close()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()  # pyright: ignore[reportAttributeAccessIssue]

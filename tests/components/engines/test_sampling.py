@@ -41,6 +41,12 @@ def test_temperature_zero_takes_the_likeliest_token() -> None:
     assert chosen(0.99, Sampling()) == 1
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-320, 1e-46, 1e-40, 1e-38, 1e-10, 9e-6, 1e-5])
+def test_a_temperature_near_zero_takes_it_too_and_never_what_a_schema_forbids(temperature: float) -> None:
+    logits = torch.tensor([float("-inf"), 900.0, 1000.0, -1000.0])
+    assert [chosen(uniform, Sampling(temperature=temperature), logits) for uniform in (0.0, 0.5, 0.99)] == [2, 2, 2]
+
+
 @given(st.lists(st.floats(-20, 20), min_size=2, max_size=30), st.floats(0, 1, exclude_max=True), st.floats(0.01, 1))
 def test_likelier_tokens_than_the_chosen_one_weigh_less_than_top_p_and_than_the_number(
     logits: list[float], uniform: float, top_p: float

@@ -17,8 +17,8 @@ import pytest
 from components.engines import ChatRequest, Engine, Sampling
 from components.params import ConnectionParams, ServingParams
 from components.records import Completion
-from components.serving import Follower, bind, config
-from components.serving.connections import OTHER_FILES, Door, most_connections
+from components.serving import Corrections, Follower, Journal, Outlet, Server, bind, config
+from components.serving.connections import MOST_AHEAD, OTHER_FILES, Door, most_connections
 from tests.components.serving.conftest import running
 
 RunServer = Callable[..., Any]
@@ -154,6 +154,26 @@ def test_headers_without_end_are_refused(run_server: RunServer, opened: Opened) 
         assert number < 200
 
 
+def test_trailers_without_end_are_refused_too(run_server: RunServer, opened: Opened) -> None:
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with run_server(params=ServingParams(connections=ConnectionParams(most_header_bytes=2048))) as address:
+        endless = opened(address, head + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n")
+        number = 0
+        with suppress(ConnectionError):
+            for number in range(400):
+                endless.sendall(f"X-{number}: {'x' * 90}\r\n".encode())
+                time.sleep(0.005)
+        assert number < 200
+
+
+def test_headers_that_come_in_one_piece_are_counted_as_well(run_server: RunServer, opened: Opened) -> None:
+    with run_server(params=ServingParams(connections=ConnectionParams(most_header_bytes=32_768))) as address:
+        for number, status in ((300, b"200"), (600, b"431")):
+            fields = b"".join(b"X-%d: %s\r\n" % (place, b"x" * 90) for place in range(number))
+            asks = opened(address, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + fields + b"\r\n")
+            assert asks.recv(12) == b"HTTP/1.1 " + status
+
+
 def test_callers_who_say_nothing_keep_nobody_out(run_server: RunServer, opened: Opened) -> None:
     with run_server(params=ServingParams(connections=ConnectionParams(most=8, request_s=60))) as address:
         half_open = [opened(address, b"POST /v1/chat") for _ in range(60)]
@@ -258,8 +278,6 @@ def longest_call(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_nothing_that_a_caller_sends_keeps_the_event_loop(
     follow: Callable[..., Follower], longest_call: list[float], name: str, tmp_path: Any
 ) -> None:
-    from components.serving import Corrections, Journal, Outlet, Server
-
     path, body = HOSTILE[name]
     lists = [{"type": "array", "items": {"enum": [one, one + 1]}} for one in range(10, 30)] + [{"type": "array"}]
     schema = {"type": "object", "properties": {"kind": {"type": "string"}}, "additionalProperties": {"anyOf": lists}}
@@ -270,6 +288,24 @@ def test_nothing_that_a_caller_sends_keeps_the_event_loop(
         longest_call.clear()
         status = httpx.post(f"{address}/v1/{path}", content=body, headers=JSON, timeout=30).status_code
     assert status in (200, 400, 413)
+    assert longest_call and max(longest_call) < MOST_S
+
+
+def test_who_asks_on_without_waiting_for_answers_is_cut_off(
+    follow: Callable[..., Follower], opened: Opened, longest_call: list[float]
+) -> None:
+    asks = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with running(Server("triage", follow()), loop="asyncio") as address:
+        few = opened(address, asks * MOST_AHEAD)
+        said = b""
+        while said.count(b"HTTP/1.1 200") < MOST_AHEAD:
+            said += few.recv(65_536)
+        longest_call.clear()
+        many, answers = opened(address, asks * 5_000), b""
+        with suppress(ConnectionError):
+            while part := many.recv(65_536):
+                answers += part
+    assert answers.count(b"HTTP/1.1 200") < 300
     assert longest_call and max(longest_call) < MOST_S
 
 
