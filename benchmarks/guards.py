@@ -176,6 +176,8 @@ GUARDS = [
           "if self._closed or len(queue) >= self._most_of_one:", f"{SERVING}/test_waiting.py share_of_the_places"),
     Guard("callers take turns", "components/serving/waiting.py",
           "self._queues.move_to_end(caller)", "pass", f"{SERVING}/test_waiting.py take_turns"),
+    Guard("callers have a limit where the settings name none", "components/params/serving.py",
+          "default=6000, gt=0,", "default=None, gt=0,", f"{SERVING}/test_access.py name_none"),
     Guard("only so many callers are remembered", "components/serving/access.py",
           "if len(self._left) > _MOST_CALLERS:", "if False:", f"{SERVING}/test_access.py longest_silent"),
     Guard("what a caller sends is masked apart from the event loop", "components/serving/app.py",

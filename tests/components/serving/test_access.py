@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.errors import ConfigError
+from components.params import ServingParams
 from components.serving.access import Keys, Limit, key_hash, new_key
 
 
@@ -94,3 +95,8 @@ def test_of_ten_thousand_callers_the_longest_silent_is_forgotten() -> None:
     assert limit.wait_s("speaks", 0.0) == 30
     assert limit.wait_s("silent", 0.0) == 0  # it is nobody the server has seen
     assert len(limit._left) == 10_000
+
+
+def test_callers_have_a_limit_where_the_settings_name_none() -> None:
+    limit = Limit(ServingParams().requests_per_minute)
+    assert [limit.wait_s("eve", 0.0) > 0 for _ in range(6_001)] == [False] * 6_000 + [True]
