@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.engines import Sampling
+from components.engines.decoding import Chooser, Row
 from components.engines.sampling import choose, uniforms
 
 # Tokens 0, 1 and 2 with the probabilities 0.3, 0.5 and 0.2; in order of probability 1, 0, 2.
@@ -70,6 +71,13 @@ def test_random_numbers_depend_only_on_seed_example_and_sample() -> None:
 
 def test_a_longer_limit_changes_no_number() -> None:
     assert np.array_equal(uniforms("T1", 0, 3, 5), uniforms("T1", 0, 3, 999)[:5])
+
+
+def test_numbers_are_drawn_for_the_tokens_that_fit_and_only_where_tokens_are_drawn() -> None:
+    rows = [Row(5, "T1", 0, None), Row(3, "T2", 0, None)]
+    drawn = Chooser(rows, Sampling(temperature=1, max_new_tokens=10**6), frozenset()).uniforms_RT
+    assert drawn is not None and drawn.shape == (2, 5)
+    assert Chooser(rows, Sampling(max_new_tokens=10**6), frozenset()).uniforms_RT is None
 
 
 @pytest.mark.parametrize("wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"max_new_tokens": 0}, {"n": 0}])
