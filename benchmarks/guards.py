@@ -202,7 +202,7 @@ GUARDS = [
           f"{SERVING}/test_browsers.py what_a_browser_says"),
     Guard("answers are masked apart from the event loop", "components/serving/server.py",
           "await asyncio.to_thread(self._write_down, name, answer, asked, caller)",
-          "self._write_down(name, answer, asked, caller)", f"{SERVING}/test_limits.py event_loop"),
+          "self._write_down(name, answer, asked, caller)", f"{SERVING}/test_limits.py written_down"),
     Guard("a correction has a length", "components/serving/corrections.py",
           "if len(told.corrected) > most:", "if False:", f"{SERVING}/test_corrections.py as_long"),
     # -- what production teaches

@@ -291,6 +291,22 @@ def test_nothing_that_a_caller_sends_keeps_the_event_loop(
     assert longest_call and max(longest_call) < MOST_S
 
 
+def test_what_is_written_down_is_masked_apart_from_the_event_loop(
+    follow: Callable[..., Follower], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal("triage", {"type": "object"}, Outlet(tmp_path, lambda segment, lines: None, every_s=60))
+    loops, write = list[object](), journal.answered
+
+    def noted(*things: Any, **more: Any) -> None:
+        loops.append(asyncio._get_running_loop())
+        write(*things, **more)
+
+    monkeypatch.setattr(journal, "answered", noted)
+    with running(Server("triage", follow(), journal=journal)) as address:
+        assert asked(address).status_code == 200
+    assert loops == [None]
+
+
 def test_who_asks_on_without_waiting_for_answers_is_cut_off(
     follow: Callable[..., Follower], opened: Opened, longest_call: list[float]
 ) -> None:
