@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from components.errors import ConfigError, GradusError, RegistryError, ServiceError
+from components.params import Pipeline, RetentionParams, load
 from components.records import read_record, write_record
 from components.stages.storage import FLOWS, TRACKING, refuse_absent, storage
 from flows.health import LOCAL, Health, Services, ask
@@ -42,7 +43,9 @@ def up(services: Services, report: Callable[[str], None]) -> list[Health]:
     logins = saved_logins() if running else new_logins()
     if not running:  # MLflow's server keeps its record where the settings say, whatever its clients ask
         refuse_absent(storage(folder), {name: value for name, value in os.environ.items() if name != TRACKING})
-    os.environ.update(environment(services, folder, logins))
+    os.environ.update(
+        environment(services, folder, logins) | kept(load(Path("params/pipeline.yaml"), Pipeline).retention)
+    )
     if not running:
         sweep(folder)
         _refuse_taken(services)
@@ -108,6 +111,14 @@ def environment(services: Services, folder: Path, logins: Logins) -> dict[str, s
         "PREFECT_LOGGING_EXTRA_LOGGERS": "components,flows,monitoring",
         "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait would slow all the others
     }
+
+
+def kept(retention: RetentionParams) -> dict[str, str]:
+    """How long Prefect's server keeps flow runs: its own service deletes older ones, hour by hour."""
+    days, service = retention.flow_run_days, "PREFECT_SERVER_SERVICES_DB_VACUUM"
+    if days is None:
+        return {}
+    return {f"{service}_ENABLED": "events,flow_runs", f"{service}_RETENTION_PERIOD": str(int(days * 86400))}
 
 
 def _databases(environment: Mapping[str, str]) -> dict[str, str]:

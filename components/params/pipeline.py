@@ -135,6 +135,11 @@ class RetentionParams(Settings):
 
     lake_days: float | None = Field(default=365.0, gt=0, description="Of traces, feedback and scores in the lake.")
     trace_days: float | None = Field(default=90.0, gt=0, description="Of traces in MLflow.")
+    flow_run_days: float | None = Field(
+        default=90.0,
+        ge=1,
+        description="Of flow runs and their logs, which the Prefect server of `make up` deletes.",
+    )
     broken_days: float | None = Field(default=90.0, gt=0, description="Of files that were set aside.")
     compared_days: float | None = Field(default=90.0, gt=0, description="Of answers kept for `gradus compare`.")
     branches: int | None = Field(default=10, ge=0, description="Newest branches of retrainings of each workload.")

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from components.errors import ConfigError
+from components.params import RetentionParams
 from flows import servers
 from flows.health import Services
 from flows.logins import (
@@ -28,7 +29,7 @@ from flows.logins import (
     saved_logins,
     temporary_prefect,
 )
-from flows.services import environment
+from flows.services import environment, kept
 from tests.flows.conftest import ROOT, posted, wait_until
 
 EVIL = "https://evil.example"
@@ -234,6 +235,17 @@ def test_every_program_of_up_is_handed_what_closes_the_servers(tmp_path: Path) -
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
     }
     assert {name: handed.get(name) for name in expected} == expected
+
+
+def test_prefects_server_deletes_old_flow_runs_itself() -> None:
+    assert kept(RetentionParams(flow_run_days=None)) == {}
+    script = (
+        "from prefect.settings import get_current_settings as now; of = now().server.services.db_vacuum; "
+        "print(sorted(of.enabled_vacuum_types), of.retention_period.days)"
+    )
+    variables = {**os.environ, **kept(RetentionParams(flow_run_days=30))}
+    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout == "['events', 'flow_runs', 'orphans'] 30\n"
 
 
 def test_commands_start_their_temporary_server_closed_and_leave_one_that_is_named_alone() -> None:
