@@ -1,7 +1,11 @@
 """What is installed beside Gradus: pinned with hashes, and under licences that were looked at."""
 
+import json
 import re
+import subprocess
+import sys
 import tomllib
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, PackagePath, distribution, files
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -44,6 +48,29 @@ def test_every_dependency_has_a_licence_that_was_looked_at() -> None:
     odd = {name: value for name, value in found.items() if value is not None and value not in allowed}
     assert odd.keys() <= LICENCES["exceptions"].keys(), odd
     assert LICENCES["exceptions"].keys() <= odd.keys() | {n for n, value in found.items() if value is None}  # none old
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_has_each_package_that_is_installed_with_version_and_licence(tmp_path: Path) -> None:
+    tools, bill = Path(sys.executable).parent, tmp_path / "sbom.json"
+    command = re.search(r"cyclonedx-py (.*?)\n\n", (ROOT / "Makefile").read_text().replace("\\\n", ""), re.DOTALL)
+    assert command
+    words = command[1].replace("$(BIN)/python", sys.executable).replace("sbom.json", str(bill)).split()
+    subprocess.run([tools / "cyclonedx-py", *words], cwd=ROOT, check=True, capture_output=True)
+    components = json.loads(bill.read_text(encoding="utf-8"))["components"]
+    named = {canonicalize_name(part["name"]): part["version"] for part in components}
+    here = {part["name"]: part["version"] for part in known_distributions()}
+    assert {name: named.get(name) for name in here} == here
+    assert sum("licenses" in part for part in components) > 0.95 * len(components)
+
+
+def known_distributions() -> list[dict[str, str]]:
+    """What is installed of the lock."""
+    rows: list[dict[str, str]] = []
+    for name in sorted(names(LOCK)):
+        with suppress(PackageNotFoundError):
+            rows.append({"name": canonicalize_name(name), "version": distribution(name).version})
+    return rows
 
 
 @pytest.mark.parametrize("name", ["huey", "skops"])
