@@ -10,7 +10,8 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ class Classifier:
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{FILE}.part"
         content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        content["features"] = _changed(self.features, _as_text)
         skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
         part.replace(folder / FILE)
 
@@ -143,6 +145,7 @@ def load(folder: Path) -> Classifier:
 
     try:
         content: Any = skops.io.load(path)
+        content["features"] = _changed(content["features"], _as_columns)
         return Classifier(**content)
     except Exception as error:  # skops passes on what zipfile, json and numpy raise for a bad file
         raise EngineError(f"expected a classifier that skops loads, found {error} ({path})") from error
@@ -171,6 +174,27 @@ def _fit_features(texts: list[str]) -> tuple[Any, Any]:
         return features, features.fit_transform(texts)
     except ValueError as error:
         raise DataError(f"expected words in the demonstrations' input, found {error}") from error
+
+
+def _changed(features: Any, change: Callable[[Any], Any]) -> Any:
+    """A copy of the features, each part's vocabulary changed; None if there are none."""
+    if features is None:
+        return None
+    union, parts = copy(features), [(name, copy(part)) for name, part in features.transformer_list]
+    for _, part in parts:
+        part.vocabulary_ = change(part.vocabulary_)
+    union.transformer_list = parts
+    return union
+
+
+def _as_text(vocabulary: dict[str, int]) -> str:
+    """The terms in the order of their columns, one a line: of a dictionary skops writes a paragraph for each entry."""
+    return "\n".join(sorted(vocabulary, key=vocabulary.__getitem__))
+
+
+def _as_columns(kept: str | dict[str, int]) -> dict[str, int]:
+    """Term → column; files of earlier versions have it so."""
+    return kept if isinstance(kept, dict) else {term: column for column, term in enumerate(kept.split("\n"))}
 
 
 def _fit_models(rows: Any, labels: Mapping[str, list[str | None]]) -> dict[str, Any]:

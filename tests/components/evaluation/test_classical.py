@@ -88,6 +88,21 @@ def test_a_saved_classifier_answers_the_same(fitted: classical.Classifier, tmp_p
     assert texts[0] == texts[1]
 
 
+def test_a_vocabulary_is_kept_as_a_text_and_one_that_was_kept_term_by_term_is_read(
+    fitted: classical.Classifier, tmp_path: Path
+) -> None:
+    import skops.io
+
+    before = fitted.digest()
+    fitted.save(tmp_path)
+    assert fitted.digest() == before == classical.load(tmp_path).digest()
+    with zipfile.ZipFile(tmp_path / classical.FILE) as kept:
+        assert len(kept.read("schema.json")) < 100_000  # a paragraph for each term would be millions of characters
+    content = {name: getattr(fitted, name) for name in fitted.__dataclass_fields__}
+    skops.io.dump(content, tmp_path / classical.FILE)  # as version 0.2.0 wrote it
+    assert classical.load(tmp_path).digest() == before
+
+
 def test_null_wins_a_tie_of_the_majority() -> None:
     two = [example(0, "some words", order_id="A1"), example(1, "other words")]
     found = classical.fit(two, SCHEMA, ("text",)).predict(ASKED[:1])
