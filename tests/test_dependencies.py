@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from infra.install import entry, install, installed
 from infra.lock import CUDA_HEADER, EXTRAS, HEADER, entries, merged, written
@@ -59,18 +59,18 @@ def test_the_bill_of_materials_has_each_package_that_is_installed_with_version_a
     subprocess.run([tools / "cyclonedx-py", *words], cwd=ROOT, check=True, capture_output=True)
     components = json.loads(bill.read_text(encoding="utf-8"))["components"]
     named = {canonicalize_name(part["name"]): part["version"] for part in components}
-    here = {part["name"]: part["version"] for part in known_distributions()}
+    here = versions_here()
     assert {name: named.get(name) for name in here} == here
     assert sum("licenses" in part for part in components) > 0.95 * len(components)
 
 
-def known_distributions() -> list[dict[str, str]]:
-    """What is installed of the lock."""
-    rows: list[dict[str, str]] = []
+def versions_here() -> dict[NormalizedName, str]:
+    """The version of each package of the lock that is installed."""
+    versions: dict[NormalizedName, str] = {}
     for name in sorted(names(LOCK)):
         with suppress(PackageNotFoundError):
-            rows.append({"name": canonicalize_name(name), "version": distribution(name).version})
-    return rows
+            versions[canonicalize_name(name)] = distribution(name).version
+    return versions
 
 
 @pytest.mark.parametrize("name", ["huey", "skops"])
