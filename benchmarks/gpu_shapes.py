@@ -35,6 +35,7 @@ from typing import Any
 
 from benchmarks.gpu_shapes_rollouts import grpo, rollouts
 from benchmarks.gpu_shapes_training import FULL, PROFILE, SHORT, TWO, bare_sft, our_sft, sft
+from benchmarks.ladder import machine
 
 
 @dataclass(frozen=True)
@@ -65,18 +66,11 @@ def work(part: str, tiny: bool, pipe: Any) -> None:
         importlib.import_module(PARTS[part].imports)
         pipe.send(("ready", None))
         seconds: float = pipe.recv()
-        pipe.send(("machine", card()))
+        pipe.send(("machine", machine()))
         PARTS[part].run(tiny, time.perf_counter() + seconds, lambda row: pipe.send(("row", row)))
     except Exception:  # a failed part must not end the others; it is reported with its cause
         pipe.send(("failed", {"failed": traceback.format_exc()[-2000:]}))
     pipe.send(("done", {}))
-
-
-def card() -> str:
-    """The GPU's name, or the CPU's cores."""
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 class Board:

@@ -268,12 +268,12 @@ def spread(values: list[float], digits: int = 4) -> dict[str, Any]:
 
 
 def machine() -> str:
-    """The processor's name."""
+    """The GPU's name, or else the processor's."""
     import torch
 
     from components.base.pretrain import hardware
 
-    return hardware(torch.device("cpu"))
+    return hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ladder import ROOT, edit, prepare, surroundings
+from benchmarks.ladder import ROOT, edit, machine, prepare, surroundings
 
 LADDER = "compared"
 SEEDS = (1, 2, 3)
@@ -406,13 +406,6 @@ def plain() -> None:
     from components.methods.sft import trainer
 
     trainer.compiled = lambda layers: layers
-
-
-def machine() -> str:
-    """The GPU's name, or the CPU's cores."""
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 if __name__ == "__main__":

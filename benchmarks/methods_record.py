@@ -48,13 +48,16 @@ def main() -> None:
     options = parser.parse_args()
     told = [json.loads(line) for line in (options.out / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
     told.sort(key=lambda row: (row["world"], row["method"], row["seed"]))
+    older = json.loads(options.record.read_text(encoding="utf-8"))["rows"] if options.record.is_file() else []
+    here = {key_of(one | {"workload": one["world"]}) for one in told}
+    kept = [one for one in older if key_of(one) not in here]
     groups, answers = groups_of(options.worlds), answers_of(options.out / "answers.tar.gz")
     record: dict[str, Any] = {
         "command": " ".join(["python -m benchmarks.methods_record", *sys.argv[1:]]),
         "machine": told[0]["machine"],
         "date": date.today().isoformat(),
         "note": NOTE,
-        "rows": [row(one, answers, groups) for one in told],
+        "rows": sorted([*kept, *(row(one, answers, groups) for one in told)], key=key_of),
         "against_sft": list(against_sft(answers, groups)),
         "failed": failed(options.out),
     }
@@ -64,6 +67,11 @@ def main() -> None:
         print(f"{one['workload']:12} {one['method']:20} {100 * one['delta']:+5.1f} ({100 * one['low']:+.1f} to "
               f"{100 * one['high']:+.1f}), p {one['p_value']:.2g}, n {one['n']:,}; by seed "
               f"{', '.join(f'{100 * delta:+.1f}' for delta in one['by_seed'].values())}")  # fmt: skip
+
+
+def key_of(made: dict[str, Any]) -> tuple[str, str, int]:
+    """What a row is known by."""
+    return made["workload"], made["method"], made["seed"]
 
 
 def groups_of(worlds: Path) -> dict[str, dict[str, str]]:
@@ -147,7 +155,8 @@ def add_real(record: dict[str, Any], answers: Any, path: Path) -> None:
     """Replace nano's rows in the record of real data by the SNIPS rows of this one."""
     real = json.loads(path.read_text(encoding="utf-8"))
     real["rows"] = [one for one in real["rows"] if one["model"] != "nano"]
-    of_snips = [one for one in record["rows"] if one["workload"].startswith("snips")]
+    of_snips = [one for one in record["rows"] if (f"{one['workload']}-{one['seed']}", one["method"]) in answers]
+    of_snips = [one for one in of_snips if one["workload"].startswith("snips")]
     for one in sorted(of_snips, key=lambda one: list(NOISY).index(one["method"])):
         noise = int(one["workload"].rpartition("-")[2]) / 100
         passed = passed_of(answers[f"{one['workload']}-{one['seed']}", one["method"]])

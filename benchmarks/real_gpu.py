@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmarks import real_noise
+from benchmarks.ladder import machine
 from benchmarks.real_scores import measure
 from components.methods.sft.settings import SftParams
 from components.params import LoraParams, Workload, load
@@ -490,13 +491,6 @@ def main() -> None:
         supervise(bench, Board(arguments.out, listed, machine(), arguments.rate), arguments.workers, arguments.seconds)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def machine() -> str:
-    """The GPU's name, or the CPU's cores."""
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def up(services: Services, report: Callable[[str], None]) -> list[Health]:
     if not running:  # MLflow's server keeps its record where the settings say, whatever its clients ask
         refuse_absent(storage(folder), {name: value for name, value in os.environ.items() if name != TRACKING})
     os.environ.update(
-        environment(services, folder, logins) | kept(load(Path("params/pipeline.yaml"), Pipeline).retention)
+        environment(services, folder, logins)
+        | prefect_retention(load(Path("params/pipeline.yaml"), Pipeline).retention)
     )
     if not running:
         sweep(folder)
@@ -113,7 +114,7 @@ def environment(services: Services, folder: Path, logins: Logins) -> dict[str, s
     }
 
 
-def kept(retention: RetentionParams) -> dict[str, str]:
+def prefect_retention(retention: RetentionParams) -> dict[str, str]:
     """How long Prefect's server keeps flow runs: its own service deletes older ones, hour by hour."""
     days, service = retention.flow_run_days, "PREFECT_SERVER_SERVICES_DB_VACUUM"
     if days is None:

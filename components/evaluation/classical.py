@@ -100,7 +100,7 @@ class Classifier:
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{FILE}.part"
         content = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        content["features"] = _changed(self.features, _as_text)
+        content["features"] = _with_vocabularies(self.features, _as_text)
         skops.io.dump(content, part, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
         part.replace(folder / FILE)
 
@@ -145,7 +145,7 @@ def load(folder: Path) -> Classifier:
 
     try:
         content: Any = skops.io.load(path)
-        content["features"] = _changed(content["features"], _as_columns)
+        content["features"] = _with_vocabularies(content["features"], _as_columns)
         return Classifier(**content)
     except Exception as error:  # skops passes on what zipfile, json and numpy raise for a bad file
         raise EngineError(f"expected a classifier that skops loads, found {error} ({path})") from error
@@ -176,7 +176,7 @@ def _fit_features(texts: list[str]) -> tuple[Any, Any]:
         raise DataError(f"expected words in the demonstrations' input, found {error}") from error
 
 
-def _changed(features: Any, change: Callable[[Any], Any]) -> Any:
+def _with_vocabularies(features: Any, change: Callable[[Any], Any]) -> Any:
     """A copy of the features, each part's vocabulary changed; None if there are none."""
     if features is None:
         return None

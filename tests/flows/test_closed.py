@@ -29,7 +29,7 @@ from flows.logins import (
     saved_logins,
     temporary_prefect,
 )
-from flows.services import environment, kept
+from flows.services import environment, prefect_retention
 from tests.flows.conftest import ROOT, posted, wait_until
 
 EVIL = "https://evil.example"
@@ -238,12 +238,12 @@ def test_every_program_of_up_is_handed_what_closes_the_servers(tmp_path: Path) -
 
 
 def test_prefects_server_deletes_old_flow_runs_itself() -> None:
-    assert kept(RetentionParams(flow_run_days=None)) == {}
+    assert prefect_retention(RetentionParams(flow_run_days=None)) == {}
     script = (
         "from prefect.settings import get_current_settings as now; of = now().server.services.db_vacuum; "
         "print(sorted(of.enabled_vacuum_types), of.retention_period.days)"
     )
-    variables = {**os.environ, **kept(RetentionParams(flow_run_days=30))}
+    variables = {**os.environ, **prefect_retention(RetentionParams(flow_run_days=30))}
     done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
     assert done.stdout == "['events', 'flow_runs', 'orphans'] 30\n"
 

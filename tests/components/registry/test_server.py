@@ -51,7 +51,7 @@ def _await_health(address: str) -> None:
         except httpx.HTTPError:
             pass
         time.sleep(1)
-    pytest.skip("the MLflow server did not start within two minutes")
+    pytest.fail("expected an MLflow server within two minutes, found none")
 
 
 def test_a_champion_travels_to_a_server_and_back(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
