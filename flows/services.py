@@ -43,10 +43,8 @@ def up(services: Services, report: Callable[[str], None]) -> list[Health]:
     logins = saved_logins() if running else new_logins()
     if not running:  # MLflow's server keeps its record where the settings say, whatever its clients ask
         refuse_absent(storage(folder), {name: value for name, value in os.environ.items() if name != TRACKING})
-    os.environ.update(
-        environment(services, folder, logins)
-        | prefect_retention(load(Path("params/pipeline.yaml"), Pipeline).retention)
-    )
+    retention = prefect_retention(load(Path("params/pipeline.yaml"), Pipeline).retention)
+    os.environ.update(environment(services, folder, logins) | retention)
     if not running:
         sweep(folder)
         _refuse_taken(services)

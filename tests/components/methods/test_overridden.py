@@ -1,10 +1,11 @@
-"""TRL's methods that the trainers override have not changed since the overriding code was written."""
+"""Methods of TRL and transformers that the trainers override have not changed since the overriding code was written."""
 
 import hashlib
 import inspect
 from typing import Any
 
 import pytest
+from transformers import Trainer
 from trl import DistillationTrainer, DPOTrainer, GRPOTrainer, SFTTrainer
 
 from components.methods.distilling import Distiller
@@ -26,6 +27,7 @@ WRITTEN_FOR = {
     (DistillationTrainer, "_get_last_hidden_state"): "12dc17e4ad4b1999",
     (DistillationTrainer, "_tokenize_prompts"): "30568810007eb3f7",
     (DPOTrainer, "_prepare_dataset"): "35e349e8e8266df4",
+    (Trainer, "_get_grad_norm"): "913ba6f52f074d10",
 }
 
 
