@@ -31,7 +31,8 @@ from components.evaluation import (
     shared,
     sketch,
 )
-from components.evaluation.clusters import bounded_z, flip_p, grouped
+from components.evaluation.bounded import bounded_z
+from components.evaluation.clusters import flip_p, grouped
 from components.evaluation.metrics import wilson
 from components.evaluation.paired import mean_p
 from components.params import GateParams, Pipeline, load
