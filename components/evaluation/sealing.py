@@ -92,6 +92,6 @@ def _undecided(numbers: GateNumbers, challenger: str) -> str:
         return ""
     apart = 2 * checks.undecided_part(numbers)
     return (
-        f"; about {numbers.undecided / numbers.n:.0%} of the examples, which the scorer could not decide, count against "
-        f"{challenger} and hide up to {100 * apart:.0f} points of a gain"
+        f"; about {numbers.undecided / numbers.n:.0%} of the examples, which the scorer could not decide, count "
+        f"against {challenger} and hide up to {100 * apart:.0f} points of a gain"
     )
