@@ -270,7 +270,9 @@ def test_what_the_record_tells_of_a_split_in_use_has_no_levels_and_no_difference
 ) -> None:
     run = make_run("kept_back", min_examples=60)
     climbed(run, {"classical": 30, "one": 54})
-    result, _ = climb(run)
+    stand(run, NullTracker())
+    gate(run, NullTracker())
+    result = decided(run)
     told = gate_file(run).read_text(encoding="utf-8")
     assert result.verdicts[1].decision == "promoted"
     assert '"fixed"' not in told and "points" not in told and "right on" not in told
