@@ -159,7 +159,7 @@ def _pass_1(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
 def _pass_8(rng: np.random.Generator, groups: NDArray[Any]) -> bool:
     """As `headroom` computes it, without pass@1, which takes most of its time."""
     passed, _, eight = _tries(rng, groups)
-    return _holds(share_of(passed.any(axis=1).tolist(), [f"{group}" for group in groups]), eight)
+    return _holds(share_of(np.asarray(passed.any(axis=1)).tolist(), [f"{group}" for group in groups]), eight)
 
 
 def _kappa(rng: np.random.Generator, groups: NDArray[Any]) -> bool:

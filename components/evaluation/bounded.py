@@ -89,7 +89,7 @@ def _root(null: Hypothesis) -> float:
         high *= 2
     from scipy.optimize import brentq
 
-    solved: Any = brentq(lambda tilt: tilted(tilt)[0] - null.mean, 0.0, high, rtol=1e-10)
+    solved: Any = brentq(lambda tilt: tilted(tilt)[0] - null.mean, 0.0, high, xtol=1e-12 * high)
     return math.sqrt(max(0.0, 2 * null.k * (solved * (null.mean - top) - tilted(solved)[1])))
 
 
