@@ -87,7 +87,9 @@ class Opened:
         started = time.perf_counter()
         drawn = self._given(examples, self.sampling(seed, self.agent.temperature, trials))
         names = [trial_id(example.id, trial, trials) for example in examples for trial in range(trials)]
-        named = [one.model_copy(update={"example_id": name}) for one, name in zip(drawn, names, strict=True)]
+        named = [
+            completion.model_copy(update={"example_id": name}) for completion, name in zip(drawn, names, strict=True)
+        ]
         return Answers(named, time.perf_counter() - started)
 
     def _given(self, examples: Sequence[Example], sampling: Sampling) -> list[Completion]:
@@ -98,7 +100,7 @@ class Opened:
             )
         policy = EnginePolicy(self.engine, sampling.temperature, sampling.seed)
         asked = [(example, self.messages(example)) for example in examples]
-        starts = [start_of(*one, trial) for one in asked for trial in range(sampling.n)]
+        starts = [start_of(*pair, trial) for pair in asked for trial in range(sampling.n)]
         rolled = roll(open_environment(self.agent.environment), policy, starts, self.agent.limits)
         return [completion_of(attempt.trajectory) for attempt in rolled]
 

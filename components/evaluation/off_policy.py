@@ -47,9 +47,9 @@ class Limits:
 
 def effective_size(weights: Sequence[float] | NDArray[np.float64]) -> float:
     """Kish's effective sample size of weights that are at least 0: n where all are equal, 1 where one has all."""
-    found = np.asarray(weights, dtype=float)
-    squares = float((found**2).sum())
-    return float(found.sum()) ** 2 / squares if squares else 0.0
+    weight_N = np.asarray(weights, dtype=float)
+    squares = float((weight_N**2).sum())
+    return float(weight_N.sum()) ** 2 / squares if squares else 0.0
 
 
 def off_policy(scores: Sequence[float], log_ratios: Sequence[float], limits: Limits = Limits()) -> OffPolicy:
@@ -67,9 +67,9 @@ def off_policy(scores: Sequence[float], log_ratios: Sequence[float], limits: Lim
     # What clipping takes off is told in shares of all weight, so that the largest weight as unit does no harm.
     weight_N = np.minimum(full_N, np.exp(min(0.0, math.log(limits.clip) - float(ratio_N.max()))))
     effective, clipped = effective_size(weight_N), 1.0 - float(weight_N.sum() / full_N.sum())
-    found = OffPolicy(value=_interval(reward_N, weight_N, effective), n=len(reward_N), effective=effective,
+    estimate = OffPolicy(value=_interval(reward_N, weight_N, effective), n=len(reward_N), effective=effective,
                       clipped=clipped)  # fmt: skip
-    return found.model_copy(update={"silent": _silent(found, limits)})
+    return estimate.model_copy(update={"silent": _silent(estimate, limits)})
 
 
 def _interval(reward_N: NDArray[np.float64], weight_N: NDArray[np.float64], effective: float) -> Interval:
@@ -91,13 +91,13 @@ def _interval(reward_N: NDArray[np.float64], weight_N: NDArray[np.float64], effe
     return Interval(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
 
 
-def _silent(found: OffPolicy, limits: Limits) -> str:
-    needed = max(limits.least_answers, math.ceil(limits.least_effective * found.n))
-    if found.effective < needed:
+def _silent(estimate: OffPolicy, limits: Limits) -> str:
+    needed = max(limits.least_answers, math.ceil(limits.least_effective * estimate.n))
+    if estimate.effective < needed:
         return (
-            f"{found.n:,} logged answers say as much as {found.effective:,.0f} of its own, where {needed:,} are "
+            f"{estimate.n:,} logged answers say as much as {estimate.effective:,.0f} of its own, where {needed:,} are "
             "needed: it answers otherwise than what was logged"
         )
-    if found.clipped > limits.most_clipped:
-        return f"{found.clipped:.0%} of the weight had to be clipped, where {limits.most_clipped:.0%} are allowed"
+    if estimate.clipped > limits.most_clipped:
+        return f"{estimate.clipped:.0%} of the weight had to be clipped, where {limits.most_clipped:.0%} are allowed"
     return ""
