@@ -45,20 +45,30 @@ THIRD = trace("c", following(SECOND, user("And when?")), 3.0, "Soon.", version=4
 
 
 def paths(traces: Sequence[Trace]) -> list[tuple[str, ...]]:
-    return [one.traces for one in join(traces)]
+    return [conversation.traces for conversation in join(traces)]
 
 
 def test_requests_that_go_on_from_each_other_are_one_try_with_all_that_is_known_of_it() -> None:
-    (one,) = join([THIRD, FIRST, SECOND], {"b": 0.25, "c": 1.0, "z": 0.0})
-    assert one == Joined(trajectory=one.trajectory, traces=("a", "b", "c"), customer="c1", at=3.0)
-    found = one.trajectory
-    assert [message.role for message in found.messages] == [
+    (conversation,) = join([THIRD, FIRST, SECOND], {"b": 0.25, "c": 1.0, "z": 0.0})
+    assert conversation == Joined(trajectory=conversation.trajectory, traces=("a", "b", "c"), customer="c1", at=3.0)
+    trajectory = conversation.trajectory
+    assert [message.role for message in trajectory.messages] == [
         "system", "user", "assistant", "tool", "assistant", "user", "assistant",
     ]  # fmt: skip
-    assert (found.id, found.example_id, found.trial, found.answer) == ("a#0", "a", 0, "Soon.")
-    assert (found.turns, found.tool_calls, found.tool_errors, found.stop_reason) == (3, 1, 0, "completed")
-    assert (found.usage.input_tokens, found.usage.output_tokens, found.latency_ms) == (30, 12, 6.0)
-    assert (found.reward, found.policy_version, found.tools, found.error) == (1.0, "3+4", (LOOK,), None)
+    assert (trajectory.id, trajectory.example_id, trajectory.trial, trajectory.answer) == ("a#0", "a", 0, "Soon.")
+    assert (trajectory.turns, trajectory.tool_calls, trajectory.tool_errors, trajectory.stop_reason) == (
+        3,
+        1,
+        0,
+        "completed",
+    )
+    assert (trajectory.usage.input_tokens, trajectory.usage.output_tokens, trajectory.latency_ms) == (30, 12, 6.0)
+    assert (trajectory.reward, trajectory.policy_version, trajectory.tools, trajectory.error) == (
+        1.0,
+        "3+4",
+        (LOOK,),
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,13 +94,13 @@ def test_a_request_never_goes_on_from_a_later_one() -> None:
 def test_two_conversations_that_begin_alike_stay_two() -> None:
     again = [FIRST.model_copy(update={"id": "a2", "at": 1.5}), SECOND.model_copy(update={"id": "b2", "at": 2.5})]
     assert sorted(paths([FIRST, SECOND, *again])) == [("a", "b2"), ("a2", "b")]  # which is whose, nobody can tell
-    assert all(len(one.trajectory.messages) == 5 for one in join([FIRST, SECOND, *again]))
+    assert all(len(conversation.trajectory.messages) == 5 for conversation in join([FIRST, SECOND, *again]))
 
 
 def test_a_conversation_that_goes_on_in_two_ways_is_two_tries_at_one_task() -> None:
     other = trace("b2", following(FIRST, answer("x", '{"error": "LookupError"}')), 2.5, "There is none.")
-    tries = [one.trajectory for one in join([FIRST, SECOND, other])]
-    assert [(one.id, one.example_id, one.trial, one.tool_errors) for one in tries] == [
+    tries = [conversation.trajectory for conversation in join([FIRST, SECOND, other])]
+    assert [(attempt.id, attempt.example_id, attempt.trial, attempt.tool_errors) for attempt in tries] == [
         ("a#0", "a", 0, 0), ("a#1", "a", 1, 1),
     ]  # fmt: skip
 
@@ -106,9 +116,12 @@ def test_completions_that_nobody_went_on_from_are_no_tries() -> None:
 def test_a_failure_that_was_asked_again_is_none_and_one_that_was_not_says_nothing_of_the_agent() -> None:
     failed = trace("f", SECOND.messages, 1.5, "no answer within 60 s", finish_reason="error", valid=False)
     assert paths([FIRST, failed, SECOND]) == [("a", "b")]
-    (one,) = join([FIRST, failed])
-    assert (one.trajectory.stop_reason, one.trajectory.error) == ("engine_error", "no answer within 60 s")
-    assert one.trajectory.messages == failed.messages and one.trajectory.turns == 1
+    (conversation,) = join([FIRST, failed])
+    assert (conversation.trajectory.stop_reason, conversation.trajectory.error) == (
+        "engine_error",
+        "no answer within 60 s",
+    )
+    assert conversation.trajectory.messages == failed.messages and conversation.trajectory.turns == 1
 
 
 def test_how_a_conversation_ended_is_told_where_it_is_known() -> None:
@@ -124,12 +137,12 @@ def test_requests_without_tools_and_answers_that_nobody_got_are_no_conversations
 
 
 def test_a_try_whose_tools_have_no_schema_is_refused_by_its_name() -> None:
-    bare = [one.model_copy(update={"tools": ()}) for one in (FIRST, SECOND)]
+    bare = [turn.model_copy(update={"tools": ()}) for turn in (FIRST, SECOND)]
     whole, unknown = join([FIRST, SECOND])[0].trajectory, join(bare)[0].trajectory
     assert refusal(whole) is None
-    told = "expected the schema of each tool that is called, found none of 'look' (a#0)"
-    assert refusal(unknown) == told
-    assert refusal(unknown, "line 3") == told.replace("a#0", "line 3")
+    message = "expected the schema of each tool that is called, found none of 'look' (a#0)"
+    assert refusal(unknown) == message
+    assert refusal(unknown, "line 3") == message.replace("a#0", "line 3")
 
 
 def test_a_client_that_writes_arguments_anew_goes_on_from_the_same_call() -> None:

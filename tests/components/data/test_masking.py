@@ -103,11 +103,11 @@ def test_a_fourth_look_still_finds_a_number() -> None:
 @pytest.mark.parametrize("name", ["development", "held_out"])
 def test_texts_of_fifteen_countries_are_masked_as_promised(name: str) -> None:
     texts = read(HERE / "masking" / f"{name}.txt")
-    assert len({one.country for one in texts} - {"XX"}) == 15
-    found = summary([counted(texts)])
-    assert found["recall"] >= 0.97
-    assert found["false_alarms"] <= 0.014  # one of some seventy
-    assert set(PROMISED) <= found["kinds"].keys()
+    assert len({text.country for text in texts} - {"XX"}) == 15
+    figures = summary([counted(texts)])
+    assert figures["recall"] >= 0.97
+    assert figures["false_alarms"] <= 0.014  # one of some seventy
+    assert set(PROMISED) <= figures["kinds"].keys()
 
 
 LETTERS = "0123456789٣４ +-()./@<>{}\"\\\n\tABCDEabcde,:'ßé\u00a0\u200b"

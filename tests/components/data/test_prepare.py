@@ -280,7 +280,7 @@ def test_triage_has_exactly_its_sizes_and_no_leak(tmp_path: Path) -> None:
         examples = read_jsonl(tmp_path / "out" / f"{split}.jsonl", Example)
         assert len(examples) == n
         groups[split] = {example.group for example in examples}
-    assert sum(len(found) for found in groups.values()) == len(set.union(*groups.values()))
+    assert sum(len(split_groups) for split_groups in groups.values()) == len(set.union(*groups.values()))
     assert 0.85 < (report.summary.demonstration_accuracy or 0) < 0.97
 
 

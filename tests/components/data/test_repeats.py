@@ -25,7 +25,9 @@ TEMPLATE = (
 
 
 def split_texts(out: Path) -> dict[str, list[str]]:
-    return {split: [one.input["text"] for one in read_jsonl(out / f"{split}.jsonl", Example)] for split in SPLITS}
+    return {
+        split: [example.input["text"] for example in read_jsonl(out / f"{split}.jsonl", Example)] for split in SPLITS
+    }
 
 
 def prepared(workload: Workload, folder: Path, out: Path) -> DataReport:
@@ -129,7 +131,9 @@ def test_labels_are_mended_on_request_to_the_commonest_that_the_schema_knows(
     report = prepared(workload, folder, tmp_path / "out")
     assert report.quarantined == {}
     answers = {
-        one.demonstration for split in SPLITS for one in read_jsonl(tmp_path / "out" / f"{split}.jsonl", Example)
+        example.demonstration
+        for split in SPLITS
+        for example in read_jsonl(tmp_path / "out" / f"{split}.jsonl", Example)
     }
     assert all('"Lieferung"' in answer or '"Rückgabe"' in answer for answer in answers)
 

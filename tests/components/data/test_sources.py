@@ -75,14 +75,14 @@ def test_a_saved_dataset_gives_class_names(make_workload: MakeWorkload, tmp_path
     rows = {"text": ["a", "b", "c"], "label": [1, 0, -1], "sum": [1.5, None, 2.0]}
     dataset = datasets.Dataset.from_dict(rows, features=features)
     datasets.DatasetDict({"train": dataset, "validation": dataset.select([0])}).save_to_disk(str(tmp_path / "saved"))
-    found = read(hugging_face(make_workload, {"train": "train", "dev": "validation"}), tmp_path)
-    assert [row.part for row in found] == ["train", "train", "train", "dev"]
-    assert [json.loads(row.example.demonstration) for row in found[:3]] == [
+    read_rows = read(hugging_face(make_workload, {"train": "train", "dev": "validation"}), tmp_path)
+    assert [row.part for row in read_rows] == ["train", "train", "train", "dev"]
+    assert [json.loads(row.example.demonstration) for row in read_rows[:3]] == [
         {"intent": "delivery", "amount": 1.5},
         {"intent": "refund", "amount": None},
         {"intent": None, "amount": 2},
     ]
-    assert found[3].where == "validation:1"
+    assert read_rows[3].where == "validation:1"
     with pytest.raises(DataError, match="expected the split `test`, found train, validation"):
         read(hugging_face(make_workload, {"all": "test"}), tmp_path)
 

@@ -48,12 +48,12 @@ def from_files(files: dict[str, str], **shares: float) -> Workload:
 
 def firsts(n: int, pairs: list[tuple[int, int]]) -> list[int]:
     """For each of n rows the first one of its bundle."""
-    found = list(range(n))
+    labels = list(range(n))
     for _ in pairs:
-        for one, other in pairs:
-            least = min(found[one], found[other])
-            found = [least if label in (found[one], found[other]) else label for label in found]
-    return found
+        for first, other in pairs:
+            least = min(labels[first], labels[other])
+            labels = [least if label in (labels[first], labels[other]) else label for label in labels]
+    return labels
 
 
 GROUPS = st.lists(st.integers(0, 30), min_size=60, max_size=120)

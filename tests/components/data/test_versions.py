@@ -47,13 +47,13 @@ def harvested(name: str) -> list[Harvested]:
 
 def test_a_version_is_a_commit_beside_the_project(project: Path, tmp_path: Path) -> None:
     head = run(project, "git", "rev-parse", "HEAD")
-    found = new_version(project, "shop", harvested("a"), "one")
+    version = new_version(project, "shop", harvested("a"), "one")
     assert (run(project, "git", "rev-parse", "HEAD"), run(project, "git", "status", "--porcelain")) == (head, "")
-    assert run(project, "git", "rev-parse", f"{found.commit}^") == head
-    settings = (found.folder / "params" / "workloads" / "shop.yaml").read_text(encoding="utf-8")
+    assert run(project, "git", "rev-parse", f"{version.commit}^") == head
+    settings = (version.folder / "params" / "workloads" / "shop.yaml").read_text(encoding="utf-8")
     assert settings.startswith("# Orders.\nname: shop   # short\n")
     assert yaml.safe_load(settings)["harvest"] == ["one.jsonl"]
-    assert (found.folder / "data" / "shop" / "orders.csv").read_text(encoding="utf-8") == "text\nhello\n"
+    assert (version.folder / "data" / "shop" / "orders.csv").read_text(encoding="utf-8") == "text\nhello\n"
 
 
 def test_what_lies_beside_a_harvest_is_in_its_commit_and_stays_in_the_next(project: Path) -> None:

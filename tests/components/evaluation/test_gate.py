@@ -291,7 +291,7 @@ def test_validity_respects_groups_of_all_answers_whichever_the_champion_gave() -
     assert alone.valid == beside.valid and alone.valid and independent.valid
     assert alone.valid.low < independent.valid.low
     asked = [
-        next(one for one in bounds(PARAMS.model_copy(update={"min_validity": 0.97}), numbers, "grpo")).needed
+        next(bound for bound in bounds(PARAMS.model_copy(update={"min_validity": 0.97}), numbers, "grpo")).needed
         for numbers in (alone, independent)
     ]
     assert asked[0] and asked[1] and asked[0] == pytest.approx(alone.valid_effect * asked[1], abs=1)

@@ -47,11 +47,11 @@ def test_a_server_that_is_not_there_is_named_within_seconds(monkeypatch: pytest.
     with (
         pytest.raises(
             RegistryError, match=r"expected an MLflow server at MLFLOW_TRACKING_URI, found .*127\.0\.0\.1:9"
-        ) as told,
+        ) as error,
         open_run("x", "y", {}),
     ):
         pass
-    assert "hunter22" not in str(told.value)
+    assert "hunter22" not in str(error.value)
     assert time.monotonic() - started < 10
 
 

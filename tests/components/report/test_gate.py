@@ -33,8 +33,8 @@ def test_every_comparison_is_told_with_its_level_and_what_it_lacks(ladder: Ladde
     assert first.numbers is not None
     alone = first.model_copy(update={"numbers": first.numbers.model_copy(update={"versus": None})})
     last = verdict(sliced("channel=chat", -0.1), undecided=True, more_examples=1234)
-    told = ladder.model_copy(update={"gate": last, "climb": (alone, last)})
-    page = read(render(told, Evidence(calls_per_year=1_000), tmp_path / "report.html"))
+    decided = ladder.model_copy(update={"gate": last, "climb": (alone, last)})
+    page = read(render(decided, Evidence(calls_per_year=1_000), tmp_path / "report.html"))
     expected = (
         "1,234 more sealed examples are asked for", "look 3 at it", "30 / 18", "p = 0.160", "0.0167",
         "undecided, 1,234 more asked for", "grpo against sft, slice by slice", "channel=chat",

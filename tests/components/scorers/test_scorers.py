@@ -246,11 +246,11 @@ def test_a_users_own_scorer_is_loaded_and_called_with_the_schema(
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "named"),
     [("json_shema", "json_shema"), ("no_such:Class", "no_such"), ("json:Nothing", "Nothing"), ("json:loads", "none")],
 )
-def test_an_unknown_scorer_is_refused_by_name(name: str, found: str) -> None:
-    with pytest.raises(ConfigError, match=rf"scorer\.weighted: expected .*{found}"):
+def test_an_unknown_scorer_is_refused_by_name(name: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=rf"scorer\.weighted: expected .*{named}"):
         build(ScorerParams(weighted={name: 1}), SCHEMA)
 
 

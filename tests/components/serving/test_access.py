@@ -26,15 +26,15 @@ def test_hashes_are_read_from_the_environment_and_a_file_with_names(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "message"),
     [
         ({"GRADUS_API_KEYS": "gradus-secret"}, "expected SHA-256 hashes of keys, found something else"),
         *(({"GRADUS_API_KEYS": digits}, "expected SHA-256 hashes") for digits in ("a" * 63, "a" * 65, "g" * 64)),
         ({"GRADUS_API_KEYS_FILE": "nowhere"}, "expected a file of key hashes, found none at nowhere"),
     ],
 )
-def test_what_is_no_hash_is_refused_and_never_repeated(environment: dict[str, str], told: str) -> None:
-    with pytest.raises(ConfigError, match=told) as raised:
+def test_what_is_no_hash_is_refused_and_never_repeated(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
         Keys.read(environment)
     assert "gradus-secret" not in str(raised.value)
 
@@ -51,10 +51,10 @@ def test_a_minutes_worth_of_requests_is_there_at_once_and_comes_back_evenly() ->
 def test_the_seconds_that_a_caller_is_told_to_wait_are_neither_too_many_nor_too_few() -> None:
     limit = Limit(7)
     assert [limit.wait_s("a", 0.0) for _ in range(7)] == [0.0] * 7
-    told = limit.wait_s("a", 0.0)
-    assert told == pytest.approx(60 / 7)
-    assert limit.wait_s("a", told - 0.1) == pytest.approx(0.1)
-    assert limit.wait_s("a", told + 0.1) == 0
+    wait_s = limit.wait_s("a", 0.0)
+    assert wait_s == pytest.approx(60 / 7)
+    assert limit.wait_s("a", wait_s - 0.1) == pytest.approx(0.1)
+    assert limit.wait_s("a", wait_s + 0.1) == 0
 
 
 def test_less_than_one_request_a_minute_is_one_every_few_minutes() -> None:

@@ -42,7 +42,7 @@ def request(engine: Echo, text: str, name: str = "x", version: int = 1, **sampli
 
 
 def texts(done: "Future[list[Completion]]") -> list[str]:
-    return [one.text for one in done.result(10)]
+    return [completion.text for completion in done.result(10)]
 
 
 def test_what_waits_is_answered_together_and_each_gets_its_own() -> None:
@@ -66,9 +66,9 @@ def test_other_versions_and_other_sampling_are_other_batches() -> None:
     while not engine.batches:
         pass
     kinds = [request(engine, "a"), request(engine, "b", version=2), request(engine, "c", seed=3), request(engine, "d")]
-    waiting = [batcher.submit(one) for one in kinds]
+    waiting = [batcher.submit(kind) for kind in kinds]
     engine.go.set()
-    assert [texts(one) for one in [first, *waiting]] == [["x0"], ["a0"], ["b0"], ["c0"], ["d0"]]
+    assert [texts(done) for done in [first, *waiting]] == [["x0"], ["a0"], ["b0"], ["c0"], ["d0"]]
     batcher.close()
     assert engine.batches == [1, 2, 1, 1]
 

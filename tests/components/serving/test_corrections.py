@@ -14,11 +14,11 @@ ID = "chatcmpl-" + "0" * 32
 RIGHT = '{"kind": "refund"}'  # 18 characters
 
 
-def refused(most: int = 100, **told: Any) -> tuple[int, str | None, str | None] | None:
+def refused(most: int = 100, **words: Any) -> tuple[int, str | None, str | None] | None:
     """The status, the field and the code of a refusal; None where it is let in."""
     try:
         CORRECTIONS.check(
-            FeedbackRequest.model_validate({"id": ID, **told}), ServingParams(most_correction_characters=most)
+            FeedbackRequest.model_validate({"id": ID, **words}), ServingParams(most_correction_characters=most)
         )
     except RequestError as error:
         return error.status, error.param, error.code

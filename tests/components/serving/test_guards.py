@@ -140,7 +140,7 @@ def test_a_proxy_of_the_settings_is_believed(run_server: RunServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("feedback", "expected"),
     [
         ({"id": "x", "score": 1}, (404, "id")),
         ({"id": "chatcmpl-" + "0" * 31, "score": 1}, (404, "id")),
@@ -156,13 +156,13 @@ def test_a_proxy_of_the_settings_is_believed(run_server: RunServer) -> None:
     ],
 )
 def test_what_can_be_no_correction_is_refused_on_arrival(
-    run_server: RunServer, journal: Journal, tmp_path: Path, told: dict[str, Any], expected: tuple[int, str | None]
+    run_server: RunServer, journal: Journal, tmp_path: Path, feedback: dict[str, Any], expected: tuple[int, str | None]
 ) -> None:
     with run_server(journal=journal, corrections=Corrections(SCHEMA)) as address:
-        reply = httpx.post(f"{address}/v1/feedback", json=told)
+        reply = httpx.post(f"{address}/v1/feedback", json=feedback)
         kept = "".join(path.read_text() for path in (tmp_path / "spool").glob("*.jsonl"))
     assert (reply.status_code, reply.json().get("error", {}).get("param")) == expected
-    assert (told["id"] in kept) == reply.is_success
+    assert (feedback["id"] in kept) == reply.is_success
 
 
 def readiness(address: str) -> tuple[int, str]:

@@ -231,8 +231,8 @@ def test_who_finds_no_place_to_wait_is_told_to_come_again(
         replies = [other.result(30) for other in others]
     assert first.result().status_code == 200
     assert sorted(reply.status_code for reply in replies) == [200] * 4 + [503] * 8
-    told = next(reply for reply in replies if reply.status_code == 503)
-    assert (told.json()["error"]["code"], told.headers["retry-after"]) == ("overloaded", "1")
+    refusal = next(reply for reply in replies if reply.status_code == 503)
+    assert (refusal.json()["error"]["code"], refusal.headers["retry-after"]) == ("overloaded", "1")
 
 
 HOSTILE: dict[str, tuple[str, bytes]] = {
@@ -279,7 +279,9 @@ def test_nothing_that_a_caller_sends_keeps_the_event_loop(
     follow: Callable[..., Follower], longest_call: list[float], name: str, tmp_path: Any
 ) -> None:
     path, body = HOSTILE[name]
-    lists = [{"type": "array", "items": {"enum": [one, one + 1]}} for one in range(10, 30)] + [{"type": "array"}]
+    lists = [{"type": "array", "items": {"enum": [number, number + 1]}} for number in range(10, 30)] + [
+        {"type": "array"}
+    ]
     schema = {"type": "object", "properties": {"kind": {"type": "string"}}, "additionalProperties": {"anyOf": lists}}
     journal = Journal("triage", schema, Outlet(tmp_path, lambda segment, lines: None, every_s=60))
     server = Server("triage", follow(), journal=journal, corrections=Corrections(schema))

@@ -162,9 +162,9 @@ def test_over_http_an_answer_is_its_askers_and_reviewers_to_correct(
                 assert statuses == [200, 403, 200]
     owners = Owners(KNOWN, SALT)
     asker, reviewer = (owners.sender(HASHES[who]).name for who in ("asker", "reviewer"))
-    assert [one.caller for one in lake.read(Trace, "triage")] == [asker] * 4
-    told = [(one.sender, one.reviewer) for one in lake.read(Feedback, "triage")]
-    assert told == [(asker, False), (reviewer, True)] * 4
+    assert [trace.caller for trace in lake.read(Trace, "triage")] == [asker] * 4
+    senders = [(correction.sender, correction.reviewer) for correction in lake.read(Feedback, "triage")]
+    assert senders == [(asker, False), (reviewer, True)] * 4
 
 
 def test_without_keys_everybody_is_anonymous(tmp_path: Path, run_server: Callable[..., Any]) -> None:
@@ -174,5 +174,5 @@ def test_without_keys_everybody_is_anonymous(tmp_path: Path, run_server: Callabl
         asked = {"model": "triage", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
         name = httpx.post(f"{address}/v1/chat/completions", json=asked).json()["id"]
         assert httpx.post(f"{address}/v1/feedback", json={"id": name, "corrected": "{}"}).status_code == 200
-    assert [one.caller for one in lake.read(Trace, "triage")] == [""]
-    assert [(one.sender, one.reviewer) for one in lake.read(Feedback, "triage")] == [("", False)]
+    assert [trace.caller for trace in lake.read(Trace, "triage")] == [""]
+    assert [(correction.sender, correction.reviewer) for correction in lake.read(Feedback, "triage")] == [("", False)]

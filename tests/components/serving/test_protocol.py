@@ -57,7 +57,7 @@ def test_calls_and_their_answers_are_kept_as_they_were_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("turn", "told"),
+    ("turn", "message"),
     [
         ({"role": "tool", "content": "a"}, "expected tool_call_id"),
         ({"role": "function", "content": "a"}, "messages of the role function are not supported here"),
@@ -83,8 +83,8 @@ def test_calls_and_their_answers_are_kept_as_they_were_written() -> None:
         ("late", "valid dictionary"),
     ],
 )
-def test_a_message_that_holds_anything_else_is_refused(turn: Any, told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_a_message_that_holds_anything_else_is_refused(turn: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Turn.model_validate(turn)
 
 
@@ -157,7 +157,7 @@ def test_what_an_answer_may_call_is_what_is_offered_and_nothing_behind_calls_wit
     turns = [{"role": "user", "content": "late"}, {"role": "assistant", "tool_calls": [CALL]},
              {"role": "tool", "content": "3", "tool_call_id": "1"}]  # fmt: skip
     text, offered, called = asked(stop="x"), asked(tools=offer), asked(messages=turns)
-    assert [one.calling for one in (text, offered, called)] == [False, True, True]
+    assert [sent.calling for sent in (text, offered, called)] == [False, True, True]
     assert text.calls(PARAMS) is text.sampling(12, None, PARAMS).calls is None
     assert (calls := offered.calls(PARAMS)) and calls.most is None
     assert (alone := asked(tools=offer, parallel_tool_calls=False).calls(PARAMS)) and alone.most == 1

@@ -133,8 +133,8 @@ def test_what_cannot_be_locked_is_not_left_behind(path: Path, monkeypatch: pytes
 def test_what_is_discarded_is_gone_even_where_somebody_was_faster(path: Path) -> None:
     segment, other = Segment(path), Segment(path.with_name("2-1.jsonl"))
     path.unlink()
-    for one in (segment, other):
-        one.discard()
+    for holder in (segment, other):
+        holder.discard()
     assert list(path.parent.iterdir()) == []
 
 

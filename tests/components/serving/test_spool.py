@@ -45,8 +45,8 @@ class Kept:
     @property
     def ids(self) -> list[str]:
         lines = [line for segment in sorted(self.segments) for line in self.segments[segment]]
-        found = [production_record(line) for line in lines]
-        return [one.trace_id for one in found if isinstance(one, Feedback)]
+        records = [production_record(line) for line in lines]
+        return [record.trace_id for record in records if isinstance(record, Feedback)]
 
 
 def feedback(name: str) -> Feedback:
@@ -177,7 +177,7 @@ def test_a_value_that_the_lake_cannot_hold_holds_up_nothing(
     assert spool.drain(lake.store) == 1
     assert [path.name for path in spool.corrupt] == ["1-1.jsonl.corrupt"]
     assert "expected records that can be stored, found" in caplog.text
-    assert [one.trace_id for one in lake.read(Feedback, "w")] == ["c"]
+    assert [word.trace_id for word in lake.read(Feedback, "w")] == ["c"]
 
 
 def test_half_a_line_at_the_end_is_set_aside_too(tmp_path: Path) -> None:

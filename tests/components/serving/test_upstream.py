@@ -44,8 +44,8 @@ def version(folder: Path, makes: Any = "model") -> Version:
 def elsewhere(engine: Engine) -> Any:
     """A server that knows one model, `triage-7`, and has no prompt of its own."""
     served = Served(1, "base", engine, None, 16)
-    found = Version(1, "base", "model", "", Path())
-    return lambda: running(Server("triage-7", Follower(lambda: found, lambda _: served, every_s=0.02)))
+    upstream = Version(1, "base", "model", "", Path())
+    return lambda: running(Server("triage-7", Follower(lambda: upstream, lambda _: served, every_s=0.02)))
 
 
 def asked(address: str, model: str, *messages: dict[str, str]) -> Any:

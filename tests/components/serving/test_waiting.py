@@ -12,13 +12,13 @@ from tests.components.serving.test_batching import Echo, request
 
 
 def asked(caller: str, name: str, **sampling: Any) -> Request:
-    one = request(Echo(), name, name, **sampling)
-    one.caller = caller
-    return one
+    waiting = request(Echo(), name, name, **sampling)
+    waiting.caller = caller
+    return waiting
 
 
 def names(batch: list[Request]) -> list[str]:
-    return [one.chat.example_id for one in batch]
+    return [waiting.chat.example_id for waiting in batch]
 
 
 def test_callers_take_turns_however_much_one_of_them_asks_for() -> None:
@@ -76,8 +76,8 @@ def test_nobody_joins_after_the_end_and_all_who_wait_are_taken() -> None:
 def test_places_of_those_who_gave_up_are_free_where_a_caller_has_used_up_its_share() -> None:
     waiting = Waiting(100, 2)
     given_up, stays = asked("a", "a0"), asked("a", "a1")
-    for one in (given_up, stays, asked("b", "b0")):
-        waiting.put(one)
+    for entry in (given_up, stays, asked("b", "b0")):
+        waiting.put(entry)
     assert given_up.done.cancel()
     waiting.put(asked("a", "a2"))
     with pytest.raises(QueueFull):
@@ -87,9 +87,9 @@ def test_places_of_those_who_gave_up_are_free_where_a_caller_has_used_up_its_sha
 
 def test_a_caller_all_of_whose_requests_were_given_up_has_no_turn() -> None:
     waiting = Waiting(2, 2)
-    for one in (gone := [asked("a", "a0"), asked("a", "a1")]):
-        waiting.put(one)
-    assert all(one.done.cancel() for one in gone)
+    for entry in (gone := [asked("a", "a0"), asked("a", "a1")]):
+        waiting.put(entry)
+    assert all(entry.done.cancel() for entry in gone)
     waiting.put(asked("b", "b0"))
     assert len(waiting) == 1
     assert names(waiting.take(9, 1, 0)) == ["b0"]
