@@ -28,13 +28,13 @@ def lines(*records: Trace | Feedback) -> list[str]:
 def test_records_come_back_whole_by_kind_workload_and_window(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     first, second, free = trace("a", 10.0), trace("b", DAY + 5), trace("free", 2 * DAY)
-    other, told = trace("c", 10.0, "other"), Feedback(trace_id="a", at=20.0, workload="triage", score=0.5)
-    lake.store("1", lines(second, first, other, told))
+    other, feedback = trace("c", 10.0, "other"), Feedback(trace_id="a", at=20.0, workload="triage", score=0.5)
+    lake.store("1", lines(second, first, other, feedback))
     lake.store("2", lines(free))
     assert lake.read(Trace, "triage") == [first, second, free]
     assert lake.read(Trace, "triage", since=10.5, until=2 * DAY) == [second]
     assert lake.read(Trace, "other") == [other]
-    assert lake.read(Feedback, "triage") == [told]
+    assert lake.read(Feedback, "triage") == [feedback]
     assert lake.read(Trace, "nobody") == []
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_record_is_refused_and_nothing_is_written(tmp_path: Path) -> 
 
 
 def ids(traces: list[Trace]) -> list[str]:
-    return [one.id for one in traces]
+    return [stored.id for stored in traces]
 
 
 def kept(folder: Path, *records: Trace | Feedback) -> Lake:
