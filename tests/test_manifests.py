@@ -197,7 +197,7 @@ def allowed_hosts(place: str) -> list[str]:
         ("compose", "elsewhere", False),
     ],
 )  # fmt: skip
-def test_the_record_is_asked_by_the_names_that_it_has_there_and_by_no_other(place: str, host: str, taken: bool) -> None:
+def test_mlflow_answers_only_to_the_names_that_it_has_there(place: str, host: str, taken: bool) -> None:
     from mlflow.server.security_utils import is_allowed_host_header
 
     assert is_allowed_host_header(allowed_hosts(place), host) is taken

@@ -52,7 +52,7 @@ def at_terminal(folder: Path, typed: str) -> int:
     return process.returncode
 
 
-def test_without_a_terminal_it_shows_what_it_understood_and_writes_only_when_told(folder: Path) -> None:
+def test_without_a_terminal_it_shows_what_it_understood_and_writes_only_with_yes(folder: Path) -> None:
     shown = run(folder)
     assert shown.returncode == 2
     assert (
@@ -69,7 +69,7 @@ def test_without_a_terminal_it_shows_what_it_understood_and_writes_only_when_tol
     assert first == {"text": sentence(0), "label": "a"}
 
 
-def test_a_role_that_is_none_is_refused_by_name(folder: Path) -> None:
+def test_an_unknown_role_is_refused_by_name(folder: Path) -> None:
     for role, message in (
         ("note", "COLUMN=ROLE"),
         ("note=boss", "expected a role of"),

@@ -49,7 +49,7 @@ def test_drift_is_an_event_of_the_look_that_saw_it_and_of_no_later_one(monkeypat
         assert watch.watch.fn("triage").drifted and said == events
 
 
-def test_what_moved_is_told_kept_and_recorded(climbed: Project) -> None:
+def test_what_moved_is_printed_kept_and_recorded(climbed: Project) -> None:
     few = climbed.call("flows.cli", "watch", "triage")
     assert few.returncode == 0, few.stderr
     assert "too few answers to judge" in few.stdout

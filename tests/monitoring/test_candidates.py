@@ -66,12 +66,12 @@ def test_a_sample_of_a_window_is_the_same_each_time_and_counts_all(tmp_path: Pat
     assert store.sample("shop", 3, (0.0, 103.0), 100) == ([], 0)
 
 
-def test_the_least_score_is_of_the_value(tmp_path: Path) -> None:
+def test_the_least_score_applies_to_the_value(tmp_path: Path) -> None:
     store = lake(tmp_path, answered("a"), answered("b"), scored("a", 0.9), scored("b", 0.7))
     assert [candidate.trace_id for candidate in candidates(store, "shop", 0.0, Terms(0.8))] == ["a"]
 
 
-def test_what_others_said_or_what_contradicts_itself_teaches_nothing(tmp_path: Path) -> None:
+def test_feedback_of_others_and_contradictions_teach_nothing(tmp_path: Path) -> None:
     def corrected(name: str, text: str, **sender: object) -> Feedback:
         words = {"trace_id": name, "at": 101.0, "workload": "shop", "corrected": text, **sender}
         return Feedback.model_validate(words)
@@ -115,7 +115,7 @@ def taken(folder: Path, *records: Record) -> dict[str, bool]:
     return {candidate.trace_id: candidate.drawn for candidate in kept}
 
 
-def test_what_was_drawn_judges_once_nearly_all_of_it_is_labelled_and_waits_until_then(tmp_path: Path) -> None:
+def test_drawn_answers_judge_once_nearly_all_are_labelled_and_wait_until_then(tmp_path: Path) -> None:
     names = DRAWN[:20]
     answers = [answered(name, at=100.0 + at / 100) for at, name in enumerate([*names, OTHER])]
     others = [name for at, name in enumerate(names) if at not in (3, 5)]  # 18 of 20: nine tenths
@@ -135,6 +135,6 @@ def test_drawn_answers_after_the_last_label_are_not_reached_yet(tmp_path: Path) 
     assert taken(tmp_path, *answers, *map(reviewed, DRAWN[:5])) == dict.fromkeys(DRAWN[:5], True)
 
 
-def test_a_customers_word_on_a_drawn_answer_neither_judges_nor_teaches(tmp_path: Path) -> None:
+def test_a_customers_feedback_on_a_drawn_answer_neither_judges_nor_teaches(tmp_path: Path) -> None:
     own = reviewed(DRAWN[0]).model_copy(update={"sender": "", "reviewer": False})
     assert taken(tmp_path, answered(DRAWN[0]), own) == {}

@@ -202,7 +202,7 @@ def test_a_broken_file_is_set_aside_once_and_the_others_are_read(
     assert caplog.text == ""
 
 
-def test_strange_folders_and_what_cannot_be_opened_are_passed_over(lake: Lake) -> None:
+def test_strange_folders_and_unreadable_files_are_passed_over(lake: Lake) -> None:
     before = read_all(lake)
     (lake.folder / "traces" / "workload=shop" / "day=bad").mkdir()
     (lake.folder / "traces" / "workload=shop" / "day=bad" / "x.parquet").write_text("x")
@@ -214,9 +214,7 @@ def test_strange_folders_and_what_cannot_be_opened_are_passed_over(lake: Lake) -
     assert read_all(lake) == before
 
 
-def test_files_that_run_out_are_nobodys_fault_and_nothing_is_set_aside(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_running_out_of_open_files_sets_no_file_aside(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_more_files(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
@@ -235,7 +233,7 @@ def test_a_later_format_is_passed_over_and_kept(lake: Lake) -> None:
     assert (place(lake) / "later.parquet").is_file()
 
 
-def test_a_row_that_is_no_record_is_left_out(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_row_that_is_not_a_record_is_left_out(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
     path = place(lake) / "s.parquet"
     table = pq.read_table(path, partitioning=None)  # pyright: ignore[reportArgumentType]
     at = table.column_names.index("route")

@@ -74,7 +74,7 @@ def test_a_prompts_own_words_around_the_message_are_no_part_of_the_input() -> No
     ("score", "sender", "reviewer", "kept"),
     [(1.0, "k", False, 1), (0.99, "k", False, 0), (1.0, "other", False, 0), (1.0, "r", True, 1)],
 )  # fmt: skip
-def test_whose_word_counts_is_as_for_answers(
+def test_feedback_counts_by_the_rules_for_answers(
     tmp_path: Path, score: float, sender: str, reviewer: bool, kept: int
 ) -> None:
     turns = conversed(TRY, "a", SINCE, caller="k")
@@ -110,7 +110,7 @@ def test_nothing_is_learnt_from_what_was_set_aside_by_its_first_request(tmp_path
     assert {candidate.trace_id for candidate in learnt.candidates} == free and 0 < len(free) < 8
 
 
-def test_what_is_right_and_teaches_nothing_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_right_conversations_that_teach_nothing_are_refused_by_name(tmp_path: Path) -> None:
     nameless = conversed(TRY, "nameless", SINCE, customer="a", tools=())
     cut = conversed(TRY, "cut", SINCE, customer="b")
     cut[-1] = cut[-1].model_copy(update={"finish_reason": "length"})
@@ -123,7 +123,7 @@ def test_what_is_right_and_teaches_nothing_is_refused_by_its_name(tmp_path: Path
     assert "ended by itself" in reasons["cut"] and "one message of the user" in reasons["twice"]
 
 
-def test_those_of_a_slice_that_moved_are_marked_and_older_ones_are_none(tmp_path: Path) -> None:
+def test_tries_of_a_slice_that_moved_are_marked_and_older_ones_left_out(tmp_path: Path) -> None:
     status = next(task for task in TASKS if "delivered" in str(task.demonstration.messages)).demonstration
     turns = conversed(status, "a", SINCE)
     moved = Terms(min_score=1.0, moved=["tools.get_order.gave.status=delivered"])

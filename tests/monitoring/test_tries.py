@@ -76,7 +76,7 @@ class Nested(Desk):
 
 
 @pytest.mark.parametrize("seed", range(2, 6))
-def test_where_nothing_changed_nothing_is_told(seed: int) -> None:
+def test_where_nothing_changed_nothing_is_reported(seed: int) -> None:
     assert moved(tries(150, seed)) == set()
 
 
@@ -119,7 +119,7 @@ def test_a_policy_that_changed_is_seen_in_scores_where_an_agent_acts_as_before()
     assert {name for name in distances if distances[name] > allowed[name]} == {"quality.score"}
 
 
-def test_a_status_that_is_new_is_seen_and_told_by_its_name(tmp_path: Path) -> None:
+def test_a_new_status_is_seen_and_named(tmp_path: Path) -> None:
     now = [Joined(trajectory=task.demonstration, traces=()) for task in drifted(150, 9, "status")]
     watched = watch_tries(beside(usual(), now), PARAMS, tmp_path / "tries.html")
     (status,) = [change for change in watched.moved if change.column == "tools.get_order.gave.status"]
@@ -182,7 +182,7 @@ def test_whatever_a_tool_gives_can_be_compared(strange: str) -> None:
     assert not [name for name in compare_tries(before, before).columns]
 
 
-def test_results_that_are_keyed_by_numbers_are_no_columns_without_end() -> None:
+def test_results_keyed_by_numbers_do_not_become_endless_columns() -> None:
     def side(value: int) -> list[Joined]:
         keyed = [json.dumps({f"{at}-{key}": value for key in range(20)}) for at in range(40)]
         return [told(result, at) for at, result in enumerate([*keyed, *[json.dumps({"a": value})] * 40])]
@@ -192,12 +192,12 @@ def test_results_that_are_keyed_by_numbers_are_no_columns_without_end() -> None:
     assert 200 < len(columns) <= MOST_COLUMNS
 
 
-def test_of_an_object_with_fields_without_end_the_first_are_compared() -> None:
+def test_of_an_object_with_very_many_fields_the_first_are_compared() -> None:
     before, now = ([told(json.dumps(dict.fromkeys(map(str, range(500)), value)))] * 40 for value in (1, 2))
     assert sum(name.startswith("tools.look.gave.") for name in compare_tries(before, now).columns) == MOST_FIELDS
 
 
-def test_failures_are_told_apart_by_their_words_and_not_by_their_numbers() -> None:
+def test_failures_are_distinguished_by_their_words_and_not_by_their_numbers() -> None:
     """One call in four fails on both sides: that an order is unknown before, now that the shop is away."""
 
     def side(error: str) -> list[Joined]:
@@ -211,7 +211,7 @@ def test_failures_are_told_apart_by_their_words_and_not_by_their_numbers() -> No
     assert not measured(compare_tries(before, same)).get("tools.look.error", 0.0)
 
 
-def test_results_that_are_all_different_texts_are_no_labels() -> None:
+def test_results_that_are_all_different_texts_are_not_labels() -> None:
     before, now = ([told(json.dumps({"id": f"{side}{at}"}), at) for at in range(60)] for side in "ab")
     assert not any(name.endswith(".id") for name in compare_tries(before, now).columns)
 

@@ -45,7 +45,7 @@ def said(at: int, corrected: str | None, who: dict[str, Any], score: float | Non
         ("", [(A, ANY), (B, ANY), (B, REVIEWER)], B, 0),
     ],
 )
-def test_a_word_counts_if_it_is_its_senders_to_say(
+def test_feedback_counts_if_its_sender_may_give_it(
     caller: str, words: list[tuple[str, dict[str, Any]]], counts: str | None, refused: int
 ) -> None:
     heard = voices([said(at, text, who) for at, (text, who) in enumerate(words)], [trace(caller)])
@@ -62,7 +62,7 @@ def test_lists_texts_and_kinds_that_differ_contradict_each_other(text: str, othe
 
 
 @pytest.mark.parametrize(("caller", "first", "second"), [("", ANY, ANY), ("asker", REVIEWER, SECOND)])
-def test_where_words_contradict_each_other_none_counts(
+def test_where_feedback_contradicts_itself_none_counts(
     caller: str, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     words = [said(1, A, first, 1.0), said(2, B, second, 0.0)]
@@ -87,6 +87,6 @@ def test_the_asker_is_known_by_its_name_however_that_was_read() -> None:
     assert (list(heard.counts), heard.refused) == (["x"], 0)
 
 
-def test_words_about_answers_that_nobody_knows_are_left_out() -> None:
+def test_feedback_on_unknown_answers_is_left_out() -> None:
     heard = voices([said(1, A, ANY).model_copy(update={"trace_id": "unknown"})], [trace("")])
     assert (heard.counts, heard.conflicts, heard.refused) == ({}, {}, 0)

@@ -179,7 +179,7 @@ def test_rough_lessons_are_untidy_and_the_answers_stay_within_the_schema() -> No
                 assert answer[field.key] in field.schema().get("enum", [answer[field.key]])  # pyright: ignore
 
 
-def test_tidy_lessons_draw_nothing_for_roughness() -> None:
+def test_tidy_lessons_draw_no_numbers_for_roughness() -> None:
     weights = {"mixed": 1.0}
     tidy, never = Curriculum(weights, 0.01, 2), Curriculum(weights, 0.01, 2, rough_share=0.0)
     first, second = random.Random(3), random.Random(3)

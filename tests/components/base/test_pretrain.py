@@ -120,7 +120,7 @@ def test_capitals_and_digits_are_tokens_of_their_own(tiny_model: Path, text: str
     assert [tokenizer.decode([token]) for token in tokenizer.encode(text, add_special_tokens=False)] == pieces
 
 
-def test_a_word_is_cut_alike_behind_a_blank_before_a_colon_and_behind_a_quote(tiny_model: Path) -> None:
+def test_a_word_is_split_the_same_after_a_space_before_a_colon_and_after_a_quote(tiny_model: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     word = tokenizer.encode("zorbin_mal", add_special_tokens=False)
     for frame in ("- zorbin_mal: x", '{"zorbin_mal": 1}', "one of zorbin_mal, y"):
@@ -128,7 +128,7 @@ def test_a_word_is_cut_alike_behind_a_blank_before_a_colon_and_behind_a_quote(ti
         assert any(ids[at : at + len(word)] == word for at in range(len(ids)))
 
 
-def test_a_killed_training_goes_on_and_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
+def test_a_killed_training_resumes_and_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
     params = tiny_params(tokens=12_288)
     pretrain.run(params, tmp_path / "whole", tmp_path / "work-whole")
 

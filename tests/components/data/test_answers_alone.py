@@ -69,7 +69,7 @@ def test_a_list_reads_back_as_it_was_written(values: list[str]) -> None:
     assert read(write({"answer": values}, LIST), LIST) == {"answer": values}
 
 
-def test_an_object_is_read_and_written_as_ever() -> None:
+def test_an_object_is_read_and_written_as_before() -> None:
     assert write({"label": "x", "n": 2.0}, OBJECT) == '{"label": "x", "n": 2}'
     assert read('{"label": "x"}', OBJECT) == read('{"label": "x"}', None) == {"label": "x"}
     with pytest.raises(NotAnAnswer, match="not JSON"):
@@ -90,7 +90,7 @@ def test_an_object_is_read_and_written_as_ever() -> None:
         (LIST, "a, b", False),
     ],
 )
-def test_validity_is_what_it_can_mean(schema: dict[str, Any], text: str, valid: bool) -> None:
+def test_plain_answers_are_valid_by_their_own_schema(schema: dict[str, Any], text: str, valid: bool) -> None:
     assert JsonSchemaScorer(schema).score(example(0, "", ""), completion(text)).passed is valid
 
 
@@ -167,7 +167,7 @@ def test_listed_values_of_a_nested_object_are_learned_and_its_lists_are_copied_f
     assert JsonSchemaScorer(schema).score(example(0, "", ""), classifier.predict([train[-1]])[0]).passed
 
 
-def test_what_has_no_list_in_the_nearest_demonstration_takes_that_of_the_next() -> None:
+def test_a_list_that_the_nearest_demonstration_lacks_comes_from_the_next() -> None:
     assert classical._nearest([0.9, 0.2, 0.5], [None, "a", "b"]) == "b"
 
 
@@ -180,11 +180,11 @@ def test_what_has_no_list_in_the_nearest_demonstration_takes_that_of_the_next() 
         {"$defs": {"Reply": {"type": "string"}}, "anyOf": [{"$ref": "#/$defs/Reply"}]},
     ],
 )
-def test_a_text_alone_is_one_in_whichever_form_its_schema_is_written(schema: dict[str, Any]) -> None:
+def test_a_plain_text_is_recognised_in_every_form_of_its_schema(schema: dict[str, Any]) -> None:
     assert is_text(enveloped(schema))
 
 
-def test_an_object_in_another_form_is_no_value_alone() -> None:
+def test_an_object_schema_in_another_form_is_not_a_plain_value() -> None:
     for schema in ({"type": ["object"]}, {"anyOf": [OBJECT, {"type": "object"}]}, {"allOf": [OBJECT]}):
         assert enveloped(schema) == schema
 

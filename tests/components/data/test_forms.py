@@ -23,7 +23,7 @@ DECOMPOSED = unicodedata.normalize("NFD", "Rückgabe für Zoë")
         ("❤\ufe0f", "❤"),
     ],
 )
-def test_texts_that_differ_in_form_alone_are_the_same(text: str, other: str) -> None:
+def test_texts_that_differ_only_in_form_are_the_same(text: str, other: str) -> None:
     assert plain(text) == other
 
 
@@ -38,7 +38,7 @@ def test_texts_that_differ_in_form_alone_are_the_same(text: str, other: str) -> 
         ("m²", "m2"),
     ],
 )
-def test_what_a_script_or_a_reader_tells_apart_stays_apart(text: str, other: str) -> None:
+def test_texts_that_a_script_or_a_reader_distinguishes_stay_different(text: str, other: str) -> None:
     assert plain(text) != plain(other)
 
 

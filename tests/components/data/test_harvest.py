@@ -35,7 +35,7 @@ def known(text: str) -> Example:
     return Example(id="K", input={"message": text, "channel": "mail"}, demonstration="", reference="", group="K")
 
 
-def test_what_the_data_has_in_other_words_does_not_join_it() -> None:
+def test_near_duplicates_of_known_examples_are_not_harvested() -> None:
     said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
     kept = harvest([candidate(1, said + "!"), candidate(2)], [known(said)], 0.9, PARAMS)
     assert [row.example.id for row in kept] == ["P-2"]
@@ -47,7 +47,7 @@ def test_of_near_duplicates_the_corrected_one_stays() -> None:
     assert [(row.example.id, row.source) for row in kept] == [("P-2", "corrected")]
 
 
-def test_a_cap_keeps_what_moved() -> None:
+def test_under_a_cap_candidates_of_moved_slices_come_first() -> None:
     params = HarvestParams(most_corrected=2)
     kept = harvest([candidate(1), candidate(2, moved=True), candidate(3, moved=True)], [], 0.9, params)
     assert [row.example.id for row in kept] == ["P-2", "P-3"]
@@ -59,7 +59,7 @@ def test_each_source_has_its_own_cap() -> None:
     assert [row.example.id for row in kept] == ["P-1"]
 
 
-def test_splits_have_their_shares_and_an_answer_always_the_same() -> None:
+def test_splits_have_their_shares_and_an_answer_always_goes_to_the_same_one() -> None:
     kept = harvest([candidate(number, drawn=number < 600) for number in range(1200)], [], 0.99, PARAMS)
     counts = Counter(row.split for row in kept)
     assert counts["sealed"] + counts["test"] == 600  # all that were drawn, and no others
@@ -69,7 +69,7 @@ def test_splits_have_their_shares_and_an_answer_always_the_same() -> None:
     assert {row.example.id: row.split for row in again}.items() <= {row.example.id: row.split for row in kept}.items()
 
 
-def test_the_correction_is_what_is_learnt() -> None:
+def test_the_correction_becomes_demonstration_and_reference() -> None:
     [row] = harvest([candidate(1).model_copy(update={"answer": '{"a": 1}'})], [], 0.9, PARAMS)
     assert (row.example.demonstration, row.example.reference) == ('{"a": 1}', '{"a": 1}')
     assert row.example.slices == {"origin": "production"}
@@ -89,7 +89,7 @@ def test_the_sealed_split_gets_as_many_drawn_examples_as_a_gate_asked_for_and_le
     assert sealed[0] < sealed[1]  # what would have been sealed anyway still is
 
 
-def test_what_was_drawn_is_kept_whatever_the_caps_and_however_it_was_answered() -> None:
+def test_drawn_answers_are_kept_whatever_the_caps_and_the_answer() -> None:
     params = HarvestParams(most_corrected=0, most_scored=0, most_by_sender=0)
     drawn = [candidate(n, drawn=True, source="scored" if n % 2 else "corrected") for n in range(40)]
     assert len(harvest(drawn, [], 0.99, params)) == 40
@@ -116,7 +116,7 @@ def test_a_thousand_words_on_answers_that_were_not_drawn_reach_neither_test_nor_
     assert {(row.sender, row.reviewed) for row in kept} == {(sender, reviewed)}
 
 
-def test_a_sender_has_a_cap_that_reviewers_have_not() -> None:
+def test_a_sender_has_a_cap_and_a_reviewer_has_none() -> None:
     params = HarvestParams(most_by_sender=2)
     mass = [candidate(number, reviewed=False, sender=sender) for number, sender in enumerate("aaaabbb")]
     mass += [candidate(number, reviewed=False) for number in range(10, 15)]
@@ -133,7 +133,7 @@ def test_of_near_duplicates_the_reviewed_one_stays() -> None:
     assert [row.example.id for row in kept] == ["P-2"]
 
 
-def test_nobody_is_a_reviewer_and_nothing_drawn_unless_it_is_said() -> None:
+def test_by_default_nobody_is_a_reviewer_and_nothing_was_drawn() -> None:
     plain = Candidate(trace_id="1", input={"message": "x"}, answer="{}", source="scored")
     assert (plain.moved, plain.sender, plain.reviewed, plain.drawn) == (False, "", False, False)
     assert not Harvested(example=known("x"), split="train", source="scored").reviewed
@@ -152,7 +152,7 @@ def a_try(number: int, asked: str, *heard: str) -> Candidate:
     )  # fmt: skip
 
 
-def test_tries_train_alone_and_have_no_reference() -> None:
+def test_tries_only_train_and_have_no_reference() -> None:
     every = [a_try(number, "Cancel my lamp.", f"It is number W{number * 7919 % 9973}.") for number in range(60)]
     kept = harvest(every, [], 0.9, PARAMS)
     assert len(kept) == 60 and {row.split for row in kept} == {"train"}
@@ -163,7 +163,7 @@ def test_tries_train_alone_and_have_no_reference() -> None:
     assert {row.split for row in answers} == {"train", "dev"}
 
 
-def test_a_try_is_told_from_others_by_what_was_heard_in_it_and_not_by_its_request_alone() -> None:
+def test_tries_differ_by_what_was_heard_in_them_and_not_only_by_their_request() -> None:
     order = "The number is W4711, the mail ada17@mail.example, and the lamp was sent to Graz on a Monday."
     known_try = a_try(0, "Cancel my lamp.", order)
     known_one = Example(id="K", input=known_try.input, demonstration=known_try.answer, reference="{}", group="K")

@@ -139,7 +139,7 @@ def test_near_duplicates_without_a_split_stay_together(
         assert 2 * len(texts) == report.summary.model_dump()[split]
 
 
-def test_wrong_gold_is_told_apart_from_wrong_demonstrations(
+def test_wrong_gold_is_distinguished_from_wrong_demonstrations(
     make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
 ) -> None:
     rows = [[*cells, "refund" if number else "no such"] for number, cells in enumerate(good_rows)]

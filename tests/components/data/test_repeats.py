@@ -81,7 +81,7 @@ def test_a_draft_runs_although_inputs_repeat_with_other_answers(
     )
 
 
-def test_of_conflicting_rows_none_stays_on_request(
+def test_conflicting_rows_are_all_left_out_on_request(
     make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
 ) -> None:
     workload = make_workload(validation={"conflicting_inputs": "none"})

@@ -53,7 +53,7 @@ WORDS = st.lists(st.sampled_from(["card", "lost", "arrive", "my", "refund", "ple
 
 
 @given(st.lists(WORDS.map(" ".join), max_size=30), st.sampled_from([0.3, 0.5, 0.7, 0.8, 0.9, 1.0]))
-def test_the_bundles_are_those_of_a_comparison_of_all(texts: list[str], threshold: float) -> None:
+def test_bundles_equal_those_of_comparing_every_pair(texts: list[str], threshold: float) -> None:
     assert near_duplicates(texts, threshold) == bundled(texts, threshold)
 
 

@@ -93,7 +93,7 @@ def test_a_larger_train_split_leaves_the_others_as_they_are() -> None:
     assert set(small["train"]) < set(large["train"])
 
 
-def test_too_few_generated_rows_are_told() -> None:
+def test_too_few_generated_rows_are_refused() -> None:
     with pytest.raises(TooFewRowsError, match=r"expected 9 rows for train, found 7 \(a:b\)"):
         assign([row(number) for number in range(10)], [], generated(train=9, dev=1, test=1, sealed=1))
 

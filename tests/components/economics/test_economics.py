@@ -72,7 +72,7 @@ def test_a_right_call_costs_at_least_a_call_and_a_year_is_its_calls(
 
 
 @pytest.mark.parametrize("throughput", [0.0, -1.0, float("nan")])
-def test_a_throughput_that_is_none_is_refused(throughput: float) -> None:
+def test_an_impossible_throughput_is_refused(throughput: float) -> None:
     with pytest.raises(DataError, match="throughput above 0"):
         owned_cost(MACHINE, throughput, DEMAND)
 

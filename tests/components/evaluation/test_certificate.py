@@ -118,7 +118,7 @@ def test_a_rewritten_list_is_the_same_list() -> None:
     assert variants["no_spaces"] == '[{"name":"café","count":2},{"name":"bar","count":3}]'
 
 
-def test_a_value_that_nothing_can_be_written_otherwise_in_has_other_white_space() -> None:
+def test_a_value_that_cannot_be_rewritten_gets_other_white_space() -> None:
     assert rewritten("true", {}, enveloped({"type": "boolean"})) == {"spacing": "\n true \n"}
     assert rewritten("7", {}, enveloped({"type": "number"})) == {"number_format": "7.0"}
 
@@ -209,7 +209,7 @@ class Lenient:
         return Score(value=float(good), passed=good)
 
 
-def test_a_scorer_that_any_label_pleases_is_below_it_and_says_why() -> None:
+def test_a_scorer_that_passes_any_label_falls_below_the_floor_with_reasons() -> None:
     certificate = certified(Lenient())
     assert not certificate.passed
     assert certificate.false_positive is not None
@@ -267,7 +267,7 @@ class Broken:
         return self.sound.score(example, completion)
 
 
-def test_failures_are_counted_and_are_no_verdicts() -> None:
+def test_failures_are_counted_and_are_not_verdicts() -> None:
     certificate = certified(Broken())
     assert certificate.false_positive is not None
     assert (certificate.false_positive.value, certificate.false_positive.n) == (0.0, 40)

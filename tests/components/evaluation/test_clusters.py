@@ -60,7 +60,7 @@ def test_losses_too_rare_to_be_seen_do_not_make_a_gain() -> None:
     assert mean_p(np.full(200, 0.05), None, seed=0)[0] < 0.01  # the share would be 0.05: 0.95²⁰⁰ = 0.00004
 
 
-def test_a_few_large_gains_do_not_make_one_either() -> None:
+def test_a_few_large_gains_do_not_make_a_gain_either() -> None:
     change = np.full(200, -0.009)
     change[:4] = 0.9
     assert mean_p(change, None, seed=0)[0] > 0.05

@@ -70,7 +70,7 @@ def evaluated(
     return line, scores_in(judged), {verdict.example_id: verdict.valid for verdict in judged}
 
 
-def test_everything_that_reports_read_by_hand() -> None:
+def test_the_figures_of_a_report_by_hand() -> None:
     result, scores, valid = evaluated(FOUR)
     assert (result.name, result.method, result.parent, result.n) == ("short", "prompt", "loose", 4)
     assert (result.seconds, result.mlflow_run_id, result.vs_parent) == (2.5, "run", None)

@@ -79,7 +79,7 @@ def test_planted_errors_are_among_the_suspects_with_what_is_right() -> None:
     assert all(f"about order {suspect.suggested.strip(chr(34))}" in texts[suspect.example_id] for suspect in orders)
 
 
-def test_fields_of_free_texts_are_told_to_be_unseen() -> None:
+def test_fields_of_free_text_are_reported_as_unseen() -> None:
     given, _ = examples(120, 12)
     doubtful = doubts(given, SCHEMA, ("text",), PARAMS, seed=1)
     assert summarise(given, doubtful, [], tuple(SCHEMA["properties"])).unseen == ("note",)
@@ -131,7 +131,7 @@ def test_trees_grow_from_fewer_rows_than_the_linear_model_learns_from(monkeypatc
     assert all(len(opinion.probabilities) == 200 for opinion in opinions.values())
 
 
-def test_a_value_that_stands_there_once_is_not_doubted() -> None:
+def test_a_value_that_occurs_once_is_not_doubted() -> None:
     answers = [{"due": due} for due in ["now", "later"] * 20 + ["never"]]
     opinions = judge("due", Texts(["now now", "later on"] * 20 + ["now now"]), answers, 4, 0)
     probability, likeliest = opinions["text"].of([to_json(answer["due"]) for answer in answers])

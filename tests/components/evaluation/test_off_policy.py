@@ -37,7 +37,7 @@ def test_a_common_factor_changes_nothing() -> None:
     assert ends[1].value == pytest.approx(ends[2].value)
 
 
-def test_clipping_is_told_as_the_share_of_weight_that_it_takes() -> None:
+def test_clipping_is_reported_as_the_share_of_weight_that_it_takes() -> None:
     # Weights 8 and 1 and 1 are clipped at 4: 4 of 10 are taken off.
     estimate = off_policy([1.0, 0.0, 0.0], [math.log(8), 0.0, 0.0], Limits(clip=4))
     assert estimate.value.value == pytest.approx(4 / 6)
@@ -87,7 +87,7 @@ def _simulated(rng: np.random.Generator, n: int, logged: Table, other: Table, ri
     return off_policy(scores.tolist(), np.log(other[kinds, drawn] / logged[kinds, drawn]).tolist())
 
 
-def test_logs_of_quite_another_policy_cannot_tell() -> None:
+def test_logs_of_a_very_different_policy_are_inconclusive() -> None:
     rng = np.random.default_rng(1)
     estimate = off_policy(rng.integers(2, size=1000).tolist(), (rng.normal(size=1000) * 4).tolist(), Limits(clip=1e9))
     assert estimate.effective < 30
@@ -95,13 +95,13 @@ def test_logs_of_quite_another_policy_cannot_tell() -> None:
     assert "it answers otherwise than what was logged" in estimate.silent
 
 
-def test_logs_whose_weight_had_to_be_clipped_cannot_tell() -> None:
+def test_logs_whose_weight_had_to_be_clipped_are_inconclusive() -> None:
     ratios = [math.log(200.0)] * 40 + [0.0] * 960
     estimate = off_policy([1.0] * 40 + [0.0] * 960, ratios, Limits(least_effective=0.01))
     assert "of the weight had to be clipped, where 5% are allowed" in estimate.silent
 
 
-def test_what_is_no_log_is_refused() -> None:
+def test_invalid_logs_are_refused() -> None:
     with pytest.raises(DataError, match="at least two scores, each with a ratio, found 1 and 1"):
         off_policy([1.0], [0.0])
     with pytest.raises(DataError, match="finite scores and probabilities"):

@@ -48,7 +48,7 @@ def test_tango_covers_the_truth_where_few_examples_change_sides() -> None:
 
 
 @pytest.mark.parametrize("counts", [(0, 0, 0), (5, 6, 10), (-1, 0, 10)])
-def test_counts_that_cannot_be_are_refused(counts: tuple[int, int, int]) -> None:
+def test_impossible_counts_are_refused(counts: tuple[int, int, int]) -> None:
     with pytest.raises(DataError, match="expected counts"):
         tango(*counts)
 
@@ -69,14 +69,14 @@ def test_the_interval_of_a_mean_is_wilsons_for_right_and_wrong_and_tangos_for_pa
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-3)
 
 
-def test_where_all_scores_agree_a_rare_failure_is_reckoned_with() -> None:
+def test_where_all_scores_agree_a_rare_failure_is_allowed_for() -> None:
     # of 100 ones, t(0.975, 99)² = 3.937: at the low end m, (1 − m)² = 3.937 · 99⁻¹ · m (1 − m) nearly, so m = 0.962
     interval = mean_of(np.ones(100), None, (0.0, 1.0))
     assert (interval.value, interval.high) == (1.0, 1.0)
     assert interval.low == pytest.approx(1 / (1 + 3.937 / 99), abs=2e-3)
 
 
-def test_of_one_group_nothing_is_known_but_the_ends() -> None:
+def test_with_one_group_only_the_ends_are_known() -> None:
     assert (mean_of(np.array([0.5])).low, mean_of(np.array([0.5])).high) == (-1, 1)
     assert (mean_of(np.array([0.5, 0.6]), ["a", "a"], (0.0, 1.0)).low) == 0.0
 
@@ -168,7 +168,7 @@ def test_a_small_split_is_known_exactly() -> None:
     assert shared(sketch(examples(range(40))), sketch(examples(range(30, 90)))) == 10 / 40
 
 
-def test_a_split_is_known_again_by_what_stayed_of_it() -> None:
+def test_a_split_is_recognised_by_what_stayed_of_it() -> None:
     before = sketch(examples(range(300)))
     reordered = examples(range(300))[::-1]
     written = [example.model_copy(update={"reference": '{"a": 1}'}) for example in reordered]

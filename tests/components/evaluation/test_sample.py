@@ -20,7 +20,7 @@ def examples(groups: list[str]) -> list[Example]:
     ]
 
 
-def test_of_a_split_that_is_sorted_by_label_all_labels_are_drawn() -> None:
+def test_all_labels_are_drawn_from_a_split_sorted_by_label() -> None:
     rows = [
         Example(id=f"{label}{at}", input={}, demonstration=label, reference=label, group=f"{label}{at}")
         for label in "abcdefg"

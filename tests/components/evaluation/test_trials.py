@@ -26,7 +26,7 @@ def test_the_estimate_is_the_share_of_all_choices_of_k_trials() -> None:
     assert 1 - all_of(2, 5, 2) == sum(map(any, chosen)) / len(chosen) == 0.9
 
 
-def test_each_task_counts_once_and_only_for_k_that_it_was_tried() -> None:
+def test_each_task_counts_once_and_only_up_to_as_many_tries_as_it_had() -> None:
     counted = pass_by_k([*tries("a", 1, 1, 0, 0), *tries("b", 1, 1), *tries("c", 0)])
     at_1, at_2, at_3, at_4 = counted.by_k
     assert (at_1.every.value, at_1.tasks) == (0.5, 3)  # (1/2 + 1 + 0) / 3
@@ -37,7 +37,7 @@ def test_each_task_counts_once_and_only_for_k_that_it_was_tried() -> None:
     assert (counted.tasks, counted.trials, counted.undecided) == (3, 7, 0)
 
 
-def test_rewards_near_one_are_solved_and_none_says_nothing() -> None:
+def test_rewards_near_one_count_as_solved_and_missing_ones_as_undecided() -> None:
     counted = pass_by_k(tries("a", 1.0000001, 0.9999999, 0.999, 1.01, None))
     assert counted.by_k[0].every.value == 0.5 and counted.undecided == 1
     with pytest.raises(DataError, match="rewards"):

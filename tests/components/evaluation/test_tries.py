@@ -36,7 +36,7 @@ def judged(*scores: Score | None) -> list[Judged]:
     return [Judged(example_id=name, valid=True, score=score) for name, score in zip(names, scores, strict=True)]
 
 
-def test_tries_are_told_by_task_and_calls_by_whether_they_could_be_carried_out() -> None:
+def test_tries_are_counted_by_task_and_calls_by_whether_they_could_be_carried_out() -> None:
     tries = [
         tried("a", 0),
         tried("a", 1, tool_calls=4, tool_errors=1),
@@ -51,14 +51,14 @@ def test_tries_are_told_by_task_and_calls_by_whether_they_could_be_carried_out()
     assert summary.stop_reasons == {"completed": 3, "max_turns": 1}
 
 
-def test_what_the_scorer_could_not_decide_is_left_out_of_pass_k_and_texts_are_no_tries() -> None:
+def test_undecided_tries_are_left_out_of_pass_k_and_texts_are_not_tries() -> None:
     tries = [tried(task, trial) for task in "ab" for trial in range(2)]
     summary = tries_of(tries, judged(RIGHT, RIGHT, RIGHT, None))
     assert summary is not None and [(at_k.k, at_k.tasks) for at_k in summary.by_k] == [(1, 2), (2, 1)]
     assert tries_of([Completion.of_text("a", "x")], []) is None
 
 
-def test_a_try_that_a_limit_ended_is_no_valid_answer() -> None:
+def test_a_try_that_a_limit_ended_is_not_a_valid_answer() -> None:
     said = (Message(role="user", content="-"), Message(role="assistant", content="Done."))
     scorer = JsonSchemaScorer(DESK.output)
     assert scorer.score(EXAMPLES[0], tried("a", 0, messages=said)).passed
@@ -85,7 +85,7 @@ def test_the_desk_s_scorer_passes_its_trial() -> None:
     assert {name: rate.value for name, rate in certificate.sensitive.items()} == {"calls": 1.0, "said": 1.0}
 
 
-def test_a_scorer_that_pays_whoever_does_nothing_is_refused() -> None:
+def test_a_scorer_that_rewards_doing_nothing_is_refused() -> None:
     certificate = certified(DESK.scorer.model_copy(update={"weighted": {"efficiency": 1.0}}))
     assert not certificate.passed
     assert any(reason.startswith("passing share of the trick does_nothing: 1.000") for reason in certificate.reasons)
@@ -103,7 +103,7 @@ def test_looks_that_must_be_made_come_before_the_calls_that_change_something() -
     assert calls_of({"calls": [change], "must": [look, change]}) == [look, change]
 
 
-def test_demonstrations_that_their_scorer_does_not_pass_are_suspects_and_undecided_ones_none() -> None:
+def test_demonstrations_that_fail_their_scorer_are_suspects_and_undecided_ones_are_not() -> None:
     scorer = build(DESK.scorer, DESK.output)
     outcomes = score_all(scorer, [(example, completion_of(demonstrated(example))) for example in EXAMPLES])
     wrong = [example.id for example in EXAMPLES if example.slices["demonstration"] == "wrong"]

@@ -84,7 +84,7 @@ def test_files_and_folders_are_kept(record: Any, tmp_path: Path) -> None:
     assert [item.path for item in record.list_artifacts(run.run_id, "data-docs")] == ["data-docs/index.html"]
 
 
-def test_a_file_that_is_not_there_is_named(record: Any, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(record: Any, tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"found none at .*report\.html"), open_run("triage-nano", "x", {}) as run:
         run.artifact(tmp_path / "report.html")
 

@@ -99,7 +99,7 @@ def test_traces_are_found_by_route_version_and_validity(record: Any) -> None:
     assert names == ["right"]
 
 
-def test_a_segment_that_comes_again_changes_nothing(record: Any) -> None:
+def test_a_segment_that_is_stored_again_changes_nothing(record: Any) -> None:
     segment = [trace("first", "again"), trace("second", "again"), feedback("first"), scored("second")]
     store(*segment[:1])  # as far as it came the first time
     for _ in range(2):
@@ -111,14 +111,14 @@ def test_a_segment_that_comes_again_changes_nothing(record: Any) -> None:
     assert [len(found(record, name).data.spans) for name in ("first", "second")] == [1, 1]
 
 
-def test_what_people_say_are_a_feedback_and_an_expectation(record: Any) -> None:
+def test_what_people_say_becomes_feedback_and_an_expectation(record: Any) -> None:
     store(trace("told"), feedback("told", 0.5, '{"intent": "x"}'))
     assert said(record, "told") == [
         ("expected_response", '{"intent": "x"}', "HUMAN"), ("feedback", 0.5, "HUMAN"),
     ]  # fmt: skip
 
 
-def test_what_people_say_later_stands_beside_what_they_said_before(record: Any) -> None:
+def test_later_feedback_stands_beside_earlier_feedback(record: Any) -> None:
     store(trace("twice"), feedback("twice", 0.0))
     store(feedback("twice", 1.0, at=START + 120))
     assert said(record, "twice") == [("feedback", 0.0, "HUMAN"), ("feedback", 1.0, "HUMAN")]

@@ -109,7 +109,7 @@ def test_prices_that_nobody_measured_are_marked(page: Page) -> None:
     assert "≈ $1,868" in page.text and "≈ $5.67" not in page.text
 
 
-def test_answers_that_the_scorer_could_not_decide_are_told(ladder: Ladder, page: Page, tmp_path: Path) -> None:
+def test_answers_that_the_scorer_could_not_decide_are_reported(ladder: Ladder, page: Page, tmp_path: Path) -> None:
     undecided = ladder.rungs[1].model_copy(update={"n": 990, "scorer_errors": 10})
     incomplete = ladder.model_copy(update={"rungs": (ladder.rungs[0], undecided, *ladder.rungs[2:])})
     shown = read(render(incomplete, Evidence(calls_per_year=1_000), tmp_path / "report.html"))
@@ -180,7 +180,7 @@ def test_a_ladder_without_rungs_is_refused_and_nothing_written(ladder: Ladder, t
     assert not list(tmp_path.iterdir())
 
 
-def test_prices_are_told_with_their_source() -> None:
+def test_prices_are_shown_with_their_source() -> None:
     prices = Prices(
         characters_per_token=4,
         models={

@@ -215,18 +215,18 @@ def test_the_watch_looks_at_the_same_columns() -> None:
         (False, ()),
     ],
 )
-def test_the_values_that_a_schema_leaves(schema: Any, values: tuple[Any, ...]) -> None:
+def test_a_schemas_values_are_listed(schema: Any, values: tuple[Any, ...]) -> None:
     assert shape_of(schema).values == values
 
 
 @pytest.mark.parametrize(
     "schema", [True, {}, {"type": "string"}, {"type": "integer", "minimum": 0}, {"anyOf": [{"enum": ["a"]}, True]}]
 )
-def test_what_is_open_has_no_list_of_values(schema: Any) -> None:
+def test_an_open_schema_has_no_list_of_values(schema: Any) -> None:
     assert shape_of(schema).values is None
 
 
-def test_a_schema_may_hold_itself() -> None:
+def test_a_schema_may_be_recursive() -> None:
     tree: dict[str, Any] = {
         "type": "object",
         "properties": {"label": {"enum": ["a", "b"]}, "children": {"type": "array", "items": {"$ref": "#"}}},

@@ -60,7 +60,7 @@ def test_the_error_stands_in_the_place_of_the_score(scorer: Says) -> None:
     assert list(scores_of(["a", "b", "c"], [first, second, third])) == ["a", "c"]
 
 
-def test_what_takes_batches_gets_one() -> None:
+def test_a_scorer_that_takes_batches_gets_one() -> None:
     scorer = Batches()
     score_all(WeightedScorer({"mine": (scorer, 1)}), PAIRS)
     assert scorer.batches == [3]

@@ -37,7 +37,7 @@ MEMO = "Problem: the lamp broke.\nDone: a refund.\n\nNext: a call on Monday!"
         ({"pattern": r"[A-Z]{2}-\d+"}, ["AB-1"], ["AB-1 ", "see AB-1", "ab-1"]),
     ],
 )
-def test_texts_that_keep_to_a_rule_and_others(rules: Any, right: list[str], wrong: list[str]) -> None:
+def test_texts_that_keep_a_rule_pass_and_others_fail(rules: Any, right: list[str], wrong: list[str]) -> None:
     for text in right:
         assert judged({"text": rules}, text).passed, text
     for text in wrong:

@@ -102,7 +102,7 @@ def test_batches_come_back_in_order(server: Server) -> None:
     assert sorted(len(json.loads(content)["items"]) for _, content in server.seen) == [2, 8, 8, 8, 8, 8, 8]
 
 
-def test_the_server_is_told_what_it_needs_and_nothing_of_the_demonstration(server: Server) -> None:
+def test_the_server_gets_what_it_needs_and_nothing_of_the_demonstration(server: Server) -> None:
     scorer(server).score(*pair("yes"))
     (headers, content), = server.seen  # fmt: skip
     assert json.loads(content) == {
@@ -132,13 +132,13 @@ def test_a_secret_that_is_missing_is_named(server: Server, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("trouble", [(503, {}, b"busy"), (429, {"retry-after": "0"}, b"slow down"), (200, {}, None)])
-def test_trouble_that_passes_is_outlived(server: Server, trouble: Reply) -> None:
+def test_passing_trouble_is_retried(server: Server, trouble: Reply) -> None:
     server.first = [trouble, trouble]
     assert scorer(server, max_retries=2).score(*pair("yes")).passed
     assert len(server.seen) == 3
 
 
-def test_trouble_that_stays_is_an_error_for_each_answer_and_no_zero(server: Server) -> None:
+def test_lasting_trouble_is_an_error_for_each_answer_and_not_a_zero(server: Server) -> None:
     server.reply = lambda _: (500, {}, b"out of memory")
     outcomes = score_all(scorer(server, max_retries=1, batch=2), [pair("yes")] * 3)
     assert [type(outcome) for outcome in outcomes] == [ScorerError] * 3
@@ -153,7 +153,7 @@ def test_a_request_that_is_refused_is_not_repeated(server: Server) -> None:
     assert len(server.seen) == 1
 
 
-def test_a_server_that_is_too_slow_or_away_is_an_error(server: Server) -> None:
+def test_a_slow_or_unreachable_server_is_an_error(server: Server) -> None:
     server.reply = lambda body: (time.sleep(0.5), scores(body))[1]
     with pytest.raises(ScorerError, match=r"no whole answer within 0\.05 s in the last of 1 attempts"):
         scorer(server, timeout_s=0.05, max_retries=0).score(*pair("yes"))
@@ -206,7 +206,7 @@ DRIPS = {
 
 
 @pytest.mark.parametrize("where", DRIPS)
-def test_an_answer_that_comes_drop_by_drop_has_the_time_limit_as_a_whole(server: Server, where: str) -> None:
+def test_a_reply_that_trickles_in_is_held_to_the_time_limit_as_a_whole(server: Server, where: str) -> None:
     def drip(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection, contextlib.suppress(OSError):

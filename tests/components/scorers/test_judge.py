@@ -133,7 +133,7 @@ def test_the_better_of_two_is_found_in_either_place(make: Make, server: Server) 
     assert make().compare(example, "no", "thank you").first == 0.0
 
 
-def test_a_judge_that_prefers_a_place_prefers_nothing(make: Make, server: Server) -> None:
+def test_a_judge_that_prefers_a_place_prefers_neither_answer(make: Make, server: Server) -> None:
     comparison = make().compare(pair("")[0], "yes", "no")  # neither has thanks, so that the rule takes the first shown
     assert (comparison.first, comparison.consistent) == (0.5, False)
 

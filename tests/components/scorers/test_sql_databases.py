@@ -70,7 +70,7 @@ def test_each_database_answers_in_order(dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_the_rows_before_a_failure_are_told(dialect: Dialect) -> None:
+def test_the_rows_before_a_failure_are_returned(dialect: Dialect) -> None:
     query = "SELECT abs(CASE WHEN count(*) = 0 THEN -9223372036854775807 - 1 ELSE 5 END) FROM t"
     rows = opened(dialect).rows(query)
     assert next(rows) == [(5,)]
@@ -307,7 +307,7 @@ def framed(message: object) -> bytes:
         (framed(5), "what is no row"),
     ],
 )
-def test_what_a_process_says_is_not_believed(message: bytes, problem: str) -> None:
+def test_the_output_of_a_process_is_not_believed(message: bytes, problem: str) -> None:
     databases = opened("sqlite")
     databases._idle.pop().end()
     databases._idle.append(speaking(message))

@@ -214,7 +214,7 @@ def test_threads_score_at_the_same_time(dialect: Dialect) -> None:
         ({"field": "query"}, "expected one of sql, found query"),
     ],
 )
-def test_databases_that_cannot_be_had_are_refused(changes: dict[str, Any], problem: str) -> None:
+def test_databases_that_cannot_be_opened_are_refused(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         scorer("sqlite", **changes)
 

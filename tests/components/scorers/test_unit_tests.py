@@ -99,7 +99,7 @@ def test_an_answer_without_a_program_is_worth_nothing(scorer: UnitTestsScorer, a
         ('[{"call": "f", "raises": "print"}]', "must be a built-in exception"),
     ],
 )
-def test_an_example_without_tests_is_the_datas_error_and_no_zero(tests: str, problem: str) -> None:
+def test_an_example_without_tests_is_the_datas_error_and_not_a_zero(tests: str, problem: str) -> None:
     scorer = UnitTestsScorer(UnitTestsParams())
     with pytest.raises(ScorerError, match=f"expected a list of tests, found .*{problem}.*of example e7"):
         scorer.score(example(tests=tests), completion(RIGHT))
@@ -124,7 +124,7 @@ def test_equal_arguments_of_different_types_are_different_tests(scorer: UnitTest
     assert [outcome.passed for outcome in scorer.score_many(pairs) if isinstance(outcome, Score)] == [True] * 3
 
 
-def test_a_subclass_of_the_expected_exception_will_do_and_another_will_not() -> None:
+def test_a_subclass_of_the_expected_exception_passes_and_another_does_not() -> None:
     tests = [UnitTest(call="f", raises="LookupError")]
 
     def passed(raised: str) -> bool:

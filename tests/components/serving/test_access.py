@@ -9,7 +9,7 @@ from components.params import ServingParams
 from components.serving.access import Keys, Limit, key_hash, new_key
 
 
-def test_a_new_key_is_let_in_by_its_hash_and_no_other_is() -> None:
+def test_a_new_key_is_accepted_by_its_hash_and_no_other_is() -> None:
     key, its_hash = new_key()
     keys = Keys((key_hash("another"), its_hash))
     assert keys.caller(f"Bearer {key}") == its_hash
@@ -33,7 +33,7 @@ def test_hashes_are_read_from_the_environment_and_a_file_with_names(tmp_path: Pa
         ({"GRADUS_API_KEYS_FILE": "nowhere"}, "expected a file of key hashes, found none at nowhere"),
     ],
 )
-def test_what_is_no_hash_is_refused_and_never_repeated(environment: dict[str, str], message: str) -> None:
+def test_a_value_that_is_not_a_hash_is_refused_and_never_repeated(environment: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         Keys.read(environment)
     assert "gradus-secret" not in str(raised.value)
@@ -62,7 +62,7 @@ def test_less_than_one_request_a_minute_is_one_every_few_minutes() -> None:
     assert [limit.wait_s("a", now) for now in (0.0, 0.0, 60.0, 120.0, 120.0)] == [0, 120, 60, 0, 120]
 
 
-def test_without_a_moment_the_machines_own_clock_counts() -> None:
+def test_without_a_given_time_the_machines_clock_counts() -> None:
     limit = Limit(1)
     assert limit.wait_s("a") == 0
     assert 0 < limit.wait_s("a") <= 60

@@ -79,7 +79,7 @@ def test_an_answer_is_held_to_a_schema_that_is_asked_for(run_server: RunServer) 
             ask(address, response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 3}}})
 
 
-def test_many_at_once_are_answered_as_one_by_one(run_server: RunServer) -> None:
+def test_requests_at_once_get_the_same_answers_as_one_by_one(run_server: RunServer) -> None:
     texts = [f"order {number} is late" for number in range(24)]
     with run_server() as address:
         alone = [ask(address, text).choices[0].message.content for text in texts]
@@ -132,7 +132,7 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(run_server: RunServer) -
     assert all(reply.json()["error"]["type"] == "invalid_request_error" for reply in (broken, large, absent))
 
 
-def test_only_known_keys_are_let_in_and_health_needs_none(run_server: RunServer) -> None:
+def test_only_known_keys_are_accepted_and_health_needs_none(run_server: RunServer) -> None:
     key, its_hash = new_key()
     with run_server(keys=Keys((its_hash,))) as address:
         assert [model.id for model in client(address, key).models.list()] == ["triage"]

@@ -26,7 +26,7 @@ def refused(method: str = "POST", known: Names | None = None, **headers: str) ->
     return None
 
 
-def test_a_server_goes_by_its_address_this_machines_names_and_those_of_its_settings() -> None:
+def test_a_servers_names_are_its_address_the_machines_and_those_of_its_settings() -> None:
     assert names("10.0.0.7").own == LOOPBACK | {"10.0.0.7"}
     assert names("127.0.0.1").own == LOOPBACK
     assert names("[FD00::7]").own == LOOPBACK | {"fd00::7"}
@@ -35,7 +35,7 @@ def test_a_server_goes_by_its_address_this_machines_names_and_those_of_its_setti
     assert named.own == LOOPBACK | {"10.0.0.7", "models.example"}
 
 
-def test_with_keys_every_name_will_do_unless_the_settings_name_some() -> None:
+def test_with_keys_every_name_is_accepted_unless_the_settings_name_some() -> None:
     anyone = names("10.0.0.7", keyed=True)
     assert (anyone.own, anyone.friends) == (None, frozenset())
     assert names("10.0.0.7", "models.example", keyed=True) == names("10.0.0.7", "models.example")
@@ -52,7 +52,7 @@ def test_with_keys_every_name_will_do_unless_the_settings_name_some() -> None:
         ("[", False), ("models.example@evil.example", False),
     ],
 )  # fmt: skip
-def test_only_a_servers_own_names_are_called(host: str, lets_in: bool) -> None:
+def test_only_a_servers_own_names_are_accepted(host: str, lets_in: bool) -> None:
     assert refused(host=host) == (None if lets_in else (403, "host"))
 
 

@@ -75,7 +75,7 @@ def test_a_store_gets_its_share_and_all_that_belongs_to_those_requests(tmp_path:
     assert [record.trace_id for record in some.records if isinstance(record, Feedback)] == chosen
 
 
-def test_the_choice_repeats(tmp_path: Path, follower: Any) -> None:
+def test_the_same_requests_are_chosen_each_time(tmp_path: Path, follower: Any) -> None:
     chosen: list[list[str]] = []
     for place in "ab":
         kept = Kept()

@@ -75,7 +75,7 @@ def text_of(reply: Any) -> str:
     return reply.choices[0].message.content
 
 
-def test_a_share_is_drawn_by_name_alike_each_time_and_routes_draw_apart() -> None:
+def test_a_name_is_drawn_the_same_each_time_and_routes_draw_independently() -> None:
     names = [f"chatcmpl-{number}" for number in range(4000)]
     canary, shadow = ([falls_in(0.25, route, name) for name in names] for route in ("canary", "shadow"))
     assert canary == [falls_in(0.25, "canary", name) for name in names]
@@ -271,7 +271,7 @@ def test_without_a_canary_that_is_ready_the_champion_answers_all(
     assert reply.choices[0].message.content is not None
 
 
-def test_a_canary_that_is_withdrawn_answers_no_more_and_one_whose_registry_is_away_does() -> None:
+def test_a_withdrawn_canary_stops_answering_and_one_whose_registry_is_away_does_not() -> None:
     version: list[Version | Exception | None] = [
         Version(2, "grpo", "model", "short", Path()),
         RegistryError("away"),

@@ -65,7 +65,7 @@ def test_records_are_stored_in_order_and_their_segments_removed(tmp_path: Path) 
     assert len(list(tmp_path.iterdir())) == 1  # the one that is open
 
 
-def test_what_a_store_that_is_down_did_not_take_is_stored_later(tmp_path: Path) -> None:
+def test_what_a_store_could_not_take_while_down_is_stored_later(tmp_path: Path) -> None:
     spool, kept = Spool(tmp_path), Kept()
     kept.down = True
     for name in "ab":
@@ -85,7 +85,7 @@ def test_a_living_process_keeps_its_segment(tmp_path: Path) -> None:
     assert mine.drain(kept) == 1
 
 
-def test_a_trouble_that_lasts_is_told_once_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_lasting_trouble_is_reported_once_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spool, kept = Spool(tmp_path), Kept()
     kept.down = True
     spool.append(feedback("a"))
@@ -188,7 +188,7 @@ def test_half_a_line_at_the_end_is_set_aside_too(tmp_path: Path) -> None:
     assert len(spool.corrupt) == 1
 
 
-def test_a_strange_line_and_half_a_one_are_two(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_strange_line_and_half_a_line_count_as_two(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     written(WHOLE[0], b"strange\n", WHOLE[1][:12], to=tmp_path / "1-1.jsonl")
     spool, kept = Spool(tmp_path), Kept()
     assert spool.drain(kept) == 1
@@ -233,7 +233,7 @@ def test_a_segment_that_another_process_has_stored_is_left_alone(tmp_path: Path)
     assert kept.ids == ["a"]
 
 
-def test_what_is_written_after_the_end_is_refused(tmp_path: Path) -> None:
+def test_writing_after_the_end_is_refused(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.close()
     with pytest.raises(OSError, match="expected a spool that is open"):

@@ -136,7 +136,7 @@ def test_a_folder_that_goes_is_made_again_with_what_only_this_process_still_has(
         assert sorted(kept.ids) == ["a", "b", "c"]
 
 
-def test_a_folder_that_cannot_be_made_again_is_told_and_gets_everything_later(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_again_is_reported_and_gets_everything_later(tmp_path: Path) -> None:
     folder, kept = tmp_path / "spool", Kept()
     spool = Spool(folder)
     spool.append(feedback("a"))

@@ -86,7 +86,7 @@ def test_nothing_is_called_where_the_request_says_so(client: openai.OpenAI) -> N
 
 
 @pytest.mark.parametrize("choice", ["auto", "required", "none", NAMED])
-def test_a_stream_tells_the_same_turn_in_pieces(client: openai.OpenAI, choice: Any) -> None:
+def test_a_stream_carries_the_same_turn_in_pieces(client: openai.OpenAI, choice: Any) -> None:
     whole = ask(client, tool_choice=choice, n=4, max_tokens=100)
     said, calls, reasons = dict.fromkeys(range(4), ""), dict[Any, list[Any]](), dict[int, Any]()
     for chunk in ask(client, tool_choice=choice, n=4, max_tokens=100, stream=True):
@@ -195,7 +195,7 @@ def deep(levels: int) -> dict[str, Any]:
         ({"stop": "x"}, "stop", "without `stop`"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_in_openai_s_form(
+def test_impossible_requests_are_refused_in_openai_s_form(
     address: str, changed: dict[str, Any], param: str | None, message: str
 ) -> None:
     body = {"model": "triage", "messages": HELLO, "tools": TOOLS, "max_tokens": 5, **changed}
@@ -227,7 +227,7 @@ class Silent:
         return [Completion.of_text(request.example_id, "said") for request in requests]
 
 
-def test_tools_are_refused_by_what_has_no_form_for_calls() -> None:
+def test_tools_are_refused_by_models_that_have_no_form_for_calls() -> None:
     with running(Server("triage", follower(Silent()))) as address:
         alone = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
         with pytest.raises(openai.BadRequestError, match="has no form for calls of tools"):
@@ -253,7 +253,7 @@ def test_no_second_model_is_asked_for_a_turn_with_tools(engine: Engine, tmp_path
     assert {stored[plain.id], stored[f"{plain.id}~champion"]} == {"fallback", "champion"}
 
 
-def test_a_request_without_tools_answers_as_if_there_were_none(address: str) -> None:
+def test_empty_tools_change_no_answer(address: str) -> None:
     asked: dict[str, Any] = {"model": "triage", "messages": HELLO, "max_tokens": 12}
     plain, *others = [
         httpx.post(f"{address}/chat/completions", json={**asked, **more}).json()

@@ -73,7 +73,7 @@ def test_nobody_joins_after_the_end_and_all_who_wait_are_taken() -> None:
     assert Taking(waiting, expected=1, wait_s=HOUR_S).batch() == []
 
 
-def test_places_of_those_who_gave_up_are_free_where_a_caller_has_used_up_its_share() -> None:
+def test_places_of_given_up_requests_become_free_when_a_caller_has_used_up_its_share() -> None:
     waiting = Waiting(100, 2)
     given_up, stays = asked("a", "a0"), asked("a", "a1")
     for entry in (given_up, stays, asked("b", "b0")):
@@ -103,7 +103,7 @@ def test_a_batch_is_of_the_kind_of_its_first_and_leaves_the_others_in_their_orde
         assert names(waiting.take(9, 1, 0)) == batch
 
 
-def test_all_who_wait_are_drained_and_nobody_is_left() -> None:
+def test_draining_takes_every_waiting_request() -> None:
     waiting = Waiting(100, 100)
     for name in ("a0", "b0", "a1"):
         waiting.put(asked(name[0], name))
@@ -169,14 +169,14 @@ def test_a_batch_that_is_full_waits_for_nobody() -> None:
     assert Taking(waiting, expected=5, wait_s=HOUR_S, most=3).batch() == ["a", "b", "c"]
 
 
-def test_who_does_not_come_in_time_is_not_waited_for() -> None:
+def test_a_batch_does_not_wait_for_requests_that_come_too_late() -> None:
     waiting = Waiting(100, 100)
     waiting.put(asked("a", "a0"))
     assert Taking(waiting, expected=2, wait_s=0.01).batch() == ["a0"]
 
 
 @pytest.mark.parametrize("there", [[], ["a"]])
-def test_the_end_wakes_who_waits_for_a_request(there: list[str]) -> None:
+def test_closing_wakes_the_thread_that_waits_for_a_request(there: list[str]) -> None:
     waiting = Waiting(100, 100)
     for name in there:
         waiting.put(asked(name, name))

@@ -83,7 +83,9 @@ def test_a_rising_reward_with_a_falling_sealed_score_is_hacking() -> None:
         ([0.9] * 40, [0.0] * 3 + [1.0] * 37),  # three broken of forty: p = 1/8
     ],
 )
-def test_what_is_no_hacking_does_not_stop(reward: list[float | None], sealed: list[float | None]) -> None:
+def test_changes_that_are_not_hacking_do_not_stop_the_training(
+    reward: list[float | None], sealed: list[float | None]
+) -> None:
     seen = [(0, look([0.5] * 40, [1.0] * 40)), (8, look(reward, sealed))]
     assert divergence(seen, planned=5, params=PARAMS) is None
 

@@ -44,7 +44,7 @@ def logged(
     ]
 
 
-def test_an_answer_weighs_by_how_far_it_is_above_what_is_usual(examples: list[Example]) -> None:
+def test_an_answer_weighs_by_how_far_it_is_above_the_usual_score(examples: list[Example]) -> None:
     log_weights = log_weights_of(logged(examples), PARAMS)  # usual: 0.5; temperature 0.3
     assert log_weights[:2] == [pytest.approx(0.5 / 0.3), pytest.approx(-0.5 / 0.3)]
     weights = weights_of(log_weights)
@@ -57,7 +57,7 @@ def test_no_answer_weighs_more_than_allowed(examples: list[Example]) -> None:
     assert max(log_weights) == pytest.approx(math.log(4))
 
 
-def test_what_is_usual_is_that_of_the_kind_drawn_to_all(examples: list[Example]) -> None:
+def test_the_usual_score_is_that_of_the_kind_drawn_towards_that_of_all(examples: list[Example]) -> None:
     easy = [example.model_copy(update={"slices": {"kind": "easy"}}) for example in examples[:4]]
     hard = [example.model_copy(update={"slices": {"kind": "hard"}}) for example in examples[4:]]
     rows = logged(easy, 1.0, 0.8) + logged(hard, 0.2, 0.0)
@@ -67,7 +67,7 @@ def test_what_is_usual_is_that_of_the_kind_drawn_to_all(examples: list[Example])
     assert log_weights[8] == pytest.approx((0.2 - 3.3 / 13) / 0.3)
 
 
-def test_logs_that_cannot_tell_are_refused(examples: list[Example]) -> None:
+def test_inconclusive_logs_are_refused(examples: list[Example]) -> None:
     def refused(rows: list[tuple[Example, Logged]], said: str, **changes: Any) -> None:
         params = PARAMS.model_copy(update=changes)
         with pytest.raises(TrainingError, match=said):
@@ -92,7 +92,7 @@ def test_the_loss_of_a_row_is_multiplied_by_its_weight() -> None:
     assert float(total(logits, labels, torch.ones(2))) == pytest.approx(float(total(logits, labels, None)))
 
 
-def test_weights_of_one_train_as_none_do_and_others_do_not(make_task: MakeTask, tmp_path: Path) -> None:
+def test_weights_of_one_train_like_no_weights_and_others_do_not(make_task: MakeTask, tmp_path: Path) -> None:
     params = SftParams(**{key: value for key, value in SETTINGS.items() if key in SftParams.model_fields})
     learned = []
     for number, weights in enumerate((None, [1.0] * 8, [2.0, 0.0] * 4)):

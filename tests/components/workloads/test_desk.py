@@ -147,7 +147,7 @@ def done() -> tuple[Example, Trajectory]:
         ({"must": [{"name": "find_orders", "arguments": {"email": "x"}}]}, "calls"),
     ],
 )
-def test_each_part_of_a_reference_is_looked_at(done: tuple[Example, Trajectory], changes: Any, part: str) -> None:
+def test_each_part_of_a_reference_is_checked(done: tuple[Example, Trajectory], changes: Any, part: str) -> None:
     example, attempt = done
     (right,), (wrong,) = scored([example], [attempt]), scored([rewritten(example, **changes)], [attempt])
     assert right.passed and right.parts[part] == 1 and not wrong.passed and wrong.parts[part] == 0
@@ -161,7 +161,7 @@ def test_a_change_before_a_look_is_wrong_though_the_state_is_right(done: tuple[E
     assert score.parts["final_state"] == 1 and score.parts["calls"] == 0 and "before get_order" in score.reason
 
 
-def test_the_same_thing_is_told_by_a_tools_first_parameter_in_whatever_order_arguments_stand(
+def test_a_tools_first_parameter_names_its_object_in_any_order_of_arguments(
     done: tuple[Example, Trajectory],
 ) -> None:
     example, attempt = done
@@ -180,7 +180,7 @@ def test_the_same_thing_is_told_by_a_tools_first_parameter_in_whatever_order_arg
     assert score.parts["calls"] == 1
 
 
-def test_what_did_not_end_by_itself_is_wrong_and_what_failed_is_not_decided(done: tuple[Example, Trajectory]) -> None:
+def test_a_try_that_was_cut_off_is_wrong_and_one_that_failed_is_undecided(done: tuple[Example, Trajectory]) -> None:
     example, attempt = done
     cut = attempt.model_copy(update={"stop_reason": "max_turns"})
     failed = attempt.model_copy(update={"stop_reason": "environment_error", "error": "broken"})

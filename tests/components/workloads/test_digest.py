@@ -162,7 +162,7 @@ def test_facts_count_and_what_is_false_or_invented_forfeits_everything(
 
 
 @pytest.mark.parametrize("answer", ["", "no JSON", "[]", '{"problem": 3, "done": null}'])
-def test_what_is_no_digest_states_nothing(answer: str) -> None:
+def test_an_answer_that_is_not_a_digest_states_nothing(answer: str) -> None:
     score = coverage(EXAMPLE, answer)
     assert (score.value, score.passed) == (0.0, False)
 

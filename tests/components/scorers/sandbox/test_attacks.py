@@ -174,11 +174,11 @@ def test_no_attack_escapes_and_none_scores(target: Target) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["bubblewrap", "unshare"])
-def test_no_attack_escapes_from_either_wall(isolation: Isolation, target: Target) -> None:
+def test_no_attack_escapes_from_either_isolation(isolation: Isolation, target: Target) -> None:
     attack_all(isolation, target, wall_seconds=1.0)
 
 
-def test_without_a_wall_the_same_attacks_reach_what_they_are_after(target: Target) -> None:
+def test_without_isolation_the_same_attacks_reach_what_they_are_after(target: Target) -> None:
     codes = [attacks()[name] for name in ("secrets: file_by_its_path", "outside: write_a_file")]
     with opened("none_i_trust_the_code", wall_seconds=5.0) as sandbox:
         read, wrote = sandbox.run_many([target.program(code) for code in codes])

@@ -92,7 +92,7 @@ def test_a_failure_says_what_happened(sandbox: Sandbox, code: str, failure: str)
     assert execution.failure == failure
 
 
-def test_time_is_up_for_a_program_that_waits() -> None:
+def test_a_program_that_waits_runs_out_of_time() -> None:
     with Sandbox(SandboxParams(wall_seconds=0.3)) as short:
         (execution,) = short.run_many([program(SLEEP, 60)])
     assert isinstance(execution, Execution)
@@ -119,7 +119,7 @@ def test_nothing_of_a_program_is_left_for_the_next() -> None:
     assert before[0][:6] == [[], None, "/tmp", False, False, False]  # type: ignore[index]
 
 
-def test_workers_answer_alike() -> None:
+def test_workers_give_the_same_answers() -> None:
     code = "import random\ndef f(): return [list({'a', 'b', 'c', 'd', 'e'}), random.random()]\n"
     returned: list[object] = []
     for _ in range(2):
@@ -176,7 +176,7 @@ def test_a_program_whose_worker_is_lost_runs_again_in_a_fresh_one() -> None:
     assert [answers(execution) for execution in executions] == [[3], [0]]
 
 
-def test_a_program_that_brings_down_two_workers_is_charged_and_the_next_is_not() -> None:
+def test_a_program_that_brings_down_two_workers_is_blamed_and_the_next_is_not() -> None:
     with Sandbox(SandboxParams(workers=1)) as small:
         assert small.isolation
         with killing(2):
@@ -228,7 +228,9 @@ def test_without_tools_it_refuses_and_says_how_to_go_on(tmp_path: Path, monkeypa
         assert answers(trusting.run_many([program(SLEEP, 0)])[0]) == [0]
 
 
-def test_a_wall_that_does_not_stand_is_the_sandboxs_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_isolation_that_does_not_start_is_the_sandboxs_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'No permissions to create a new namespace' >&2\nexit 1\n")
     broken.chmod(0o755)
