@@ -200,4 +200,4 @@ def inputs_of(columns: Sequence[str], content: str) -> dict[str, str]:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")

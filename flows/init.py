@@ -72,13 +72,13 @@ def _agreed(source: Path, options: "Options", roles: dict[str, str]) -> dict[str
     from components.data.showing import lines
 
     if not sys.stdin.isatty():
-        raise ConfigError("expected --yes where there is no terminal to ask at, found neither; nothing is written")
+        raise ConfigError("expected a terminal to ask at, or --yes, found neither; nothing was written")
     while True:
         answer = typer.prompt("Write it? y, n, or COLUMN=ROLE", default="y").strip()
         if answer.lower() in ("y", "yes"):
             return roles
         if answer.lower() in ("n", "no"):
-            raise ConfigError("nothing is written")
+            raise ConfigError("nothing was written")
         try:
             changed = roles | dict([_role(answer)])
             reading = read_input(source, options, changed)

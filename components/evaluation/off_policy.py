@@ -2,7 +2,7 @@
 
 Self-normalised importance sampling with clipped weights (Swaminathan and Joachims, NeurIPS 2015; Ionides, JCGS 2008):
 each logged answer counts as much as the other policy is likelier to give it. Pure: numbers in, numbers out. Decides
-when logs cannot tell: too few answers count, or too much of the weight had to be clipped.
+when logs are inconclusive: too few answers count, or too much of the weight had to be clipped.
 """
 
 import math
@@ -62,7 +62,7 @@ def off_policy(scores: Sequence[float], log_ratios: Sequence[float], limits: Lim
     if len(reward_N) < 2 or len(reward_N) != len(ratio_N):
         raise DataError(f"expected at least two scores, each with a ratio, found {len(reward_N)} and {len(ratio_N)}")
     if not (np.isfinite(reward_N).all() and np.isfinite(ratio_N).all()):
-        raise DataError("expected finite scores and probabilities, found others")
+        raise DataError("expected finite scores and probabilities, found some that are not")
     full_N = np.exp(ratio_N - ratio_N.max())
     # What clipping takes off is told in shares of all weight, so that the largest weight as unit does no harm.
     weight_N = np.minimum(full_N, np.exp(min(0.0, math.log(limits.clip) - float(ratio_N.max()))))
@@ -96,7 +96,7 @@ def _silent(estimate: OffPolicy, limits: Limits) -> str:
     if estimate.effective < needed:
         return (
             f"{estimate.n:,} logged answers say as much as {estimate.effective:,.0f} of its own, where {needed:,} are "
-            "needed: it answers otherwise than what was logged"
+            "needed: it answers differently from what was logged"
         )
     if estimate.clipped > limits.most_clipped:
         return f"{estimate.clipped:.0%} of the weight had to be clipped, where {limits.most_clipped:.0%} are allowed"

@@ -55,10 +55,7 @@ def at_terminal(folder: Path, typed: str) -> int:
 def test_without_a_terminal_it_shows_what_it_understood_and_writes_only_with_yes(folder: Path) -> None:
     shown = run(folder)
     assert shown.returncode == 2
-    assert (
-        shown.stderr
-        == "gradus: expected --yes where there is no terminal to ask at, found neither; nothing is written\n"
-    )
+    assert shown.stderr == "gradus: expected a terminal to ask at, or --yes, found neither; nothing was written\n"
     assert "  input      text\n" in shown.stdout
     assert shown.stdout.count("    -> ") == 10
     assert sorted(path.name for path in folder.iterdir()) == ["mails.jsonl", "params"]

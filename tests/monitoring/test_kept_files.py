@@ -239,7 +239,7 @@ def test_a_row_that_is_not_a_record_is_left_out(lake: Lake, caplog: pytest.LogCa
     at = table.column_names.index("route")
     pq.write_table(table.set_column(at, "route", pa.array(["champion", "a later route"])), path)
     assert [each.id for each in lake.read(Trace, "shop")] == ["a"]
-    assert "found 1 that are none; left out" in caplog.text
+    assert "found 1 that are not; left out" in caplog.text
 
 
 def test_a_cut_or_binary_file_of_records_is_an_error_in_words(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_cut_or_binary_file_of_records_is_an_error_in_words(tmp_path: Path) ->
         read_jsonl(tmp_path / "x.jsonl", Feedback)
     (tmp_path / "x.jsonl").write_bytes(b"\xff\xfe\n")
     for read in (read_jsonl, read_record):
-        with pytest.raises(DataError, match="found bytes that are no text"):
+        with pytest.raises(DataError, match="found bytes that are not text"):
             read(tmp_path / "x.jsonl", Feedback)
 
 

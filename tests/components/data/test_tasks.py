@@ -79,7 +79,7 @@ def test_a_demonstration_without_the_schemas_of_its_tools_is_refused_by_its_rule
     of = workload(f"{__name__}:broken")
     of = of.model_copy(update={"validation": of.validation.model_copy(update={"max_quarantined_share": 0.2})})
     report = prepare(of, tmp_path / "none", tmp_path / "out", NullTracker())
-    assert report.quarantined == {"demonstration is no try": 2}
+    assert report.quarantined == {"demonstration is not a try": 2}
     assert report.summary.demonstration_accuracy is None
 
 

@@ -144,7 +144,7 @@ def test_a_corrupt_segment_is_set_aside_and_holds_up_nothing(
     assert kept.ids == ["a", "b", "c"]
     assert [path.name for path in spool.corrupt] == ["1-1.jsonl.corrupt"]
     assert spool.corrupt[0].read_bytes() == WHOLE[0] + strange + WHOLE[1]
-    assert f"{first}: expected records, found 1 lines that are none; set aside." in caplog.text
+    assert f"{first}: expected records, found 1 lines that are not records; set aside." in caplog.text
     assert spool.drain(kept) == 0
 
 
@@ -193,7 +193,7 @@ def test_a_strange_line_and_half_a_line_count_as_two(tmp_path: Path, caplog: pyt
     spool, kept = Spool(tmp_path), Kept()
     assert spool.drain(kept) == 1
     assert len(spool.corrupt) == 1
-    assert "expected records, found 2 lines that are none" in caplog.text
+    assert "expected records, found 2 lines that are not records" in caplog.text
 
 
 def test_a_clock_that_jumps_back_neither_reuses_a_name_nor_changes_the_order(

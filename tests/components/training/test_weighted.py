@@ -74,12 +74,12 @@ def test_inconclusive_logs_are_refused(examples: list[Example]) -> None:
             require_informative(rows, log_weights_of(rows, params), params)
 
     refused(logged(examples[:2]), "at least 8 logged answers with a score, found 4")
-    refused(logged(examples, 0.7, 0.7), "logs cannot tell: all 16 answers scored 0.7, so none is better")
+    refused(logged(examples, 0.7, 0.7), "logs are inconclusive: all 16 answers scored 0.7, so none is better")
     lonely = [
         (example, log.model_copy(update={"score": float(at == 0)}))
         for at, (example, log) in enumerate(logged(examples))
     ]
-    refused(lonely, "logs cannot tell: 16 logged answers say as much as", temperature=0.05, most_weight=1e6)
+    refused(lonely, "logs are inconclusive: 16 logged answers say as much as", temperature=0.05, most_weight=1e6)
     assert require_informative(logged(examples), log_weights_of(logged(examples), PARAMS), PARAMS).value.value > 0.9
 
 
@@ -106,7 +106,7 @@ def test_weights_of_one_train_like_no_weights_and_others_do_not(make_task: MakeT
 def test_packed_rows_cannot_be_weighted(make_task: MakeTask) -> None:
     known = {name: value for name, value in SETTINGS.items() if name in SftParams.model_fields}
     params = SftParams.model_validate({**known, "packed_tokens": 256})
-    with pytest.raises(ConfigError, match="packed_tokens is for examples that weigh alike"):
+    with pytest.raises(ConfigError, match="packed_tokens is for examples of equal weight"):
         train_sft(make_task(), params, NullTracker(), [1.0] * 8)
 
 

@@ -60,7 +60,7 @@ def test_a_returned_value_that_is_not_json_is_refused(sandbox: Sandbox) -> None:
     for text in ("float('nan')", "float('inf')", "{1, 2}", "{(1, 2): 3}"):
         (answer,) = run(sandbox, f"def f(): return {text}").answers
         assert answer.reason is not None
-        assert answer.reason.startswith("returned what is no JSON: ")
+        assert answer.reason.startswith("returned a value that is not JSON: ")
 
 
 def test_an_exception_is_its_nearest_built_in_class(sandbox: Sandbox) -> None:
