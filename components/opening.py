@@ -147,7 +147,7 @@ def prompt_of(artifact: Artifact, columns: tuple[str, ...]) -> Prompt:
 
     Raises:
         ConfigError: It is not there.
-        DataError: The shots beside it are none.
+        DataError: The shots beside it cannot be read.
     """
     prompt = load_prompt(artifact.folder, PROMPT_FILE, columns)
     return replace(prompt, name=artifact.prompt or PROMPT_FILE, shots=shots_in(artifact.folder))
@@ -183,10 +183,10 @@ def user_message(inputs: dict[str, str]) -> str:
 def inputs_of(columns: Sequence[str], content: str) -> dict[str, str]:
     """The inputs that a user message holds: what `user_message` wrote, or a caller did.
 
-    They are texts as the data's are: cleaned, nothing for null, and what is no text as JSON.
+    They are texts as the data's are: cleaned, nothing for null, and other values as JSON.
 
     Raises:
-        DataError: It is no JSON object of these columns.
+        DataError: It is not a JSON object of these columns.
     """
     if len(set(columns)) == 1:
         return {columns[0]: clean(content)}

@@ -20,8 +20,8 @@ Name = Annotated[str, typer.Argument(help="Name of the new workload: small lette
 Source = Annotated[Path, typer.Option("--from", help="A file or a folder with inputs and right answers.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Write without asking.")]
 Roles = Annotated[list[str] | None, typer.Option(help="COLUMN=ROLE: input, answer, id, group, slice, date or leave.")]
-Encoding = Annotated[str | None, typer.Option(help="Encoding of the files; without it, it is detected.")]
-Sheet = Annotated[str | None, typer.Option(help="Sheet of a workbook; without it, the one with the most rows.")]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of the files; by default it is detected.")]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of a workbook; by default the one with the most rows.")]
 
 
 @init.command("init", epilog="Example: [bold]gradus init complaints --from complaints.csv[/]")

@@ -1,4 +1,4 @@
-"""Makes requirements.lock anew: all that Gradus and its tests need, each with the SHA-256 of every file it comes in.
+"""Rebuilds requirements.lock: all that Gradus and its tests need, each with the SHA-256 of every file it comes in.
 
 `make lock` calls it; pins stay where pyproject.toml allows them, `make lock ARGS=--upgrade` lets them go. uv resolves
 for all platforms and Pythons at once. What only torch's CUDA build needs (several GB) goes into a lock of its own.

@@ -1,4 +1,4 @@
-"""A whole climb on a cluster against one on this machine: benchmarks/scale_climb.py, run anew, and the record of it."""
+"""A whole climb on a cluster against one on this machine: benchmarks/scale_climb.py, run again, and its record."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One training on one process and on two: benchmarks/scale_training.py, run anew, and the record of it."""
+"""One training on one process and on two: benchmarks/scale_training.py, run again, and its record."""
 
 import json
 from pathlib import Path

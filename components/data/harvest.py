@@ -127,7 +127,7 @@ def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], si
 
 
 def _asked(example: Example, columns: Sequence[str], *, tries: bool) -> str:
-    """What tells a known example from others, as production's are told: masked, what was heard in a try included."""
+    """What distinguishes a known example, as for production's: masked, and with what was heard in a try."""
     heard = map(mask, heard_in(example.demonstration)) if tries else ()
     return "\n".join((*(example.input[name] for name in columns), *heard))
 

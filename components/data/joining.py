@@ -47,9 +47,9 @@ class _Turn:
 
 
 def join(traces: Sequence[Trace], scores: Mapping[str, float] | None = None) -> list[Joined]:
-    """The conversations of these traces, in the order in which they ended; requests without tools are none.
+    """The conversations of these traces, in the order in which they ended; requests without tools are left out.
 
-    A conversation that was gone on from in two ways is two tries at one task. `scores` are what is known of answers,
+    A conversation that was continued in two ways is two tries at one task. `scores` are what is known of answers,
     by trace; the last that is known of a conversation's is its reward.
     """
     turns = [
@@ -140,7 +140,7 @@ def _connect(turns: Sequence[_Turn]) -> None:
 def _leaves(turns: Sequence[_Turn]) -> list[_Turn]:
     """The last turns of conversations.
 
-    Left out are completions beside the one that was gone on with, or beside the first one, and failures that were asked
+    Left out are completions beside the one that was continued, or beside the first one, and failures that were asked
     again.
     """
     taken = {choices_id(turn.trace.id) for turn in turns if turn.children}

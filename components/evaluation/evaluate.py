@@ -51,7 +51,7 @@ def evaluate_rung(
 ) -> RungResult:
     """A rung's line in the record, from its completions and what they are worth; `parent` are the other's scores.
 
-    An answer that the scorer could not decide is left out of everything that is told of scores, and counted. Tokens
+    An answer that the scorer could not decide is left out of all figures of scores, and counted. Tokens
     are means a call.
 
     Raises:

@@ -108,7 +108,7 @@ def parsed(examples: Sequence[Example], schema: Mapping[str, Any]) -> list[Mappi
 
 
 def origins(sample: Sequence[Labelled]) -> dict[str, int]:
-    """How many answers come from where, right ones and wrong ones told apart."""
+    """How many answers come from where, right and wrong ones counted apart."""
     counts = Counter(f"{'right' if answer.right else 'wrong'}: {answer.origin}" for answer in sample)
     return dict(sorted(counts.items()))
 

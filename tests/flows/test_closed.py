@@ -1,4 +1,4 @@
-"""Prefect's and MLflow's servers answer nobody but those who have the login, and no page but their own."""
+"""Prefect's and MLflow's servers answer only those who have the login, and only their own pages."""
 
 import json
 import os

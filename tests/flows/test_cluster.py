@@ -1,4 +1,4 @@
-"""Stages as Jobs: a climb in which only DVC's remote stands between the pods, kills, and two who ask for the same."""
+"""Stages as Jobs: a climb in which only DVC's remote stands between the pods, kills, and two callers of one stage."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ def test_a_missing_template_is_named(tmp_path: Path) -> None:
 
 
 def kubeconfig(address: str) -> str:
-    """What kubectl would be told of the server."""
+    """The server as kubectl's settings describe it."""
     return yaml.safe_dump({
         "apiVersion": "v1", "kind": "Config", "current-context": "here",
         "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],

@@ -1,4 +1,4 @@
-"""What is old goes, what was asked to be forgotten is gone wherever this machine reaches, and the rest is told."""
+"""Old data is removed, forgotten requests are gone wherever this machine reaches, and the rest is reported."""
 
 import os
 import subprocess

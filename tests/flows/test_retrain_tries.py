@@ -56,7 +56,7 @@ def git(project: Project, *words: str) -> str:
 
 
 def hold(project: Project, name: str, tasks: Iterable[Task], at: float) -> list[list[Trace]]:
-    """Conversations with the champion, ten seconds after each other, of which people call the right ones so."""
+    """Conversations with the champion, ten seconds apart, whose right ones people call right."""
     talks, words = list[list[Trace]](), list[Record]()
     for number, task in enumerate(tasks):
         talks.append(conversed(task.demonstration, f"{name}{number}", at + 10 * number, caller="k"))

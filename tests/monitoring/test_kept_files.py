@@ -1,6 +1,6 @@
-"""What earlier versions wrote is read by this one; what is broken or foreign is set aside, counted, and stops nobody.
+"""What earlier versions wrote is read by this one; what is broken or foreign is set aside, counted, and blocks nothing.
 
-The files in kept/ were written by the version before formats were named; they are never written anew.
+The files in kept/ were written by the version before formats were named; they are never rewritten.
 """
 
 import json
@@ -180,7 +180,7 @@ def bytes_that_are_no_text(path: Path) -> None:
 
 
 def no_text(rows: int) -> pa.Array:
-    """An array of strings as Parquet keeps them, whose bytes are no UTF-8."""
+    """An array of strings as Parquet keeps them, whose bytes are not UTF-8."""
     offsets = pa.py_buffer(np.arange(0, 2 * rows + 1, 2, dtype=np.int32))
     return pa.Array.from_buffers(pa.string(), rows, [None, offsets, pa.py_buffer(b"\xc8\x20" * rows)])
 

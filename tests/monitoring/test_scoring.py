@@ -1,4 +1,4 @@
-"""Scores follow once from people's feedback, and a scorer's failure is no score."""
+"""Scores follow once from people's feedback, and a scorer's failure is not a score."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two worlds of an agent: what changed in the second is told, and where nothing changed nothing is."""
+"""Two worlds of an agent: changes in the second are reported, and nothing else is."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def tries(count: int, seed: int, kind: type[Desk] = Desk) -> list[Joined]:
 
 
 def beside(before: Sequence[Joined], now: Sequence[Joined]) -> Sides[Joined]:
-    """What is compared of a window: what was there before it, as long as nobody says otherwise."""
+    """What is compared with a window: what came before it, unless the call says otherwise."""
     return Sides("desk", {}, before, Window(1, 0.0, 60.0, len(now), tuple(now)), usual="before")
 
 

@@ -1,4 +1,4 @@
-"""Whose word counts: the asker's, above it a reviewer's, and nobody's where words contradict each other."""
+"""Whose feedback counts: the asker's, above it a reviewer's, and none where feedback contradicts itself."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The contract as a suite: what it holds against a table, and that a check which cannot be made is no pass."""
+"""The contract as a suite: what it holds against a table, and that a check that cannot be made does not pass."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What joins the data: right answers that it has not yet, each for one split, no more than the caps."""
+"""What a harvest adds to the data: right answers that are new, each for one split, up to the caps."""
 
 from collections import Counter
 

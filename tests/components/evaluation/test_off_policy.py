@@ -1,4 +1,4 @@
-"""Off-policy evaluation: right values by hand, intervals that hold the truth, and logs that cannot tell."""
+"""Off-policy evaluation: right values by hand, intervals that hold the truth, and logs that are inconclusive."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How an agent's tries went, on the page and in the terminal; nothing of it where answers are none."""
+"""How an agent's tries went, on the page and in the terminal; nothing is shown where answers are not tries."""
 
 from pathlib import Path
 

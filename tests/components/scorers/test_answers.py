@@ -1,4 +1,4 @@
-"""Reading answers: what is one, what is none and why, and that it is written as it is read."""
+"""Reading answers: which texts are answers, which are not and why, and that what was read is written the same."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A scorer's failure is counted and told, and never a zero; behind a gate nothing is asked."""
+"""A scorer's failure is counted and reported, and never a zero; behind a failed gate no scorer is asked."""
 
 from typing import Any
 

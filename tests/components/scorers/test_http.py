@@ -65,7 +65,7 @@ class Turn(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are no news."""
+        """Requests are not logged."""
 
 
 @pytest.fixture

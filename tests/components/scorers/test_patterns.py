@@ -33,7 +33,7 @@ def soon(started: float, matches: int = 1) -> bool:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shorter time limit than the usual one, of which messages speak."""
+    """A shorter time limit than the usual one, which messages name."""
     monkeypatch.setitem(patterns._LIMITS, "timeout", MATCH_SECONDS / 10)
 
 

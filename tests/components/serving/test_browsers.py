@@ -17,7 +17,7 @@ def names(host: str = "10.0.0.7", *named: str, keyed: bool = False) -> Names:
 
 
 def refused(method: str = "POST", known: Names | None = None, **headers: str) -> tuple[int, str | None] | None:
-    """The status and the code of a refusal; None where it is let in. A `_` in a name is a hyphen."""
+    """The status and the code of a refusal; None if it is accepted. A `_` in a name is a hyphen."""
     given = {"host": "models.example", **JSON, **{name.replace("_", "-"): value for name, value in headers.items()}}
     try:
         check(method, Headers(given), known or names("10.0.0.7", "models.example", "friend.example:8443"))

@@ -15,7 +15,7 @@ RIGHT = '{"kind": "refund"}'  # 18 characters
 
 
 def refused(most: int = 100, **words: Any) -> tuple[int, str | None, str | None] | None:
-    """The status, the field and the code of a refusal; None where it is let in."""
+    """The status, the field and the code of a refusal; None if it is accepted."""
     try:
         CORRECTIONS.check(
             FeedbackRequest.model_validate({"id": ID, **words}), ServingParams(most_correction_characters=most)

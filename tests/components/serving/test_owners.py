@@ -1,4 +1,4 @@
-"""Who may speak of an answer, over HTTP and below it; what stands on records is no key, and no hash of one."""
+"""Who may give feedback on an answer, over HTTP and below it; records hold neither a key nor the hash of one."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Canary, shadow and fallback: who answered stands on the trace, and the caller gets one answer."""
+"""Canary, shadow and fallback: the trace says who answered, and the caller gets one answer."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One file of a spool: whole lines or nothing, in the order in which they came, and nobody else's to read."""
+"""One file of a spool: whole lines or nothing, in order of arrival, readable by its owner alone."""
 
 import fcntl
 import os

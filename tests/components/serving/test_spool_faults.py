@@ -58,7 +58,7 @@ def idle_connections(number: int = 20) -> Generator[list[socket.socket]]:
 
 
 def heard(connections: list[socket.socket]) -> list[bytes]:
-    """What came out of connections on which nobody spoke."""
+    """What arrived on connections that nobody wrote to."""
     words: list[bytes] = []
     for connection in connections:
         try:

@@ -1,4 +1,4 @@
-"""An engine elsewhere behind this server: a second one stands for it, over HTTP; prompts, masks and traces are ours."""
+"""An engine elsewhere behind this server: a second server plays it, over HTTP; prompts, masks and traces are ours."""
 
 import shutil
 from collections.abc import Callable

@@ -97,7 +97,7 @@ def write_rows(path: Path, n: int) -> None:
 
 
 def planned(rungs: dict[str, Any], workload: Workload, profile: Profile) -> tuple[PlannedRung, ...]:
-    """The rungs of a ladder; those of a group share no settings, so that whose are read can be told."""
+    """The rungs of a ladder; those of a group share no settings, so that it shows whose are read."""
     ladder = LadderParams.model_validate({"rungs": rungs})
     sources = Sources(ladder, workload, profile, {}, "declared", LADDERS, PROFILES, PIPELINE)
     return tuple(replace(rung, settings=rung.settings.model_copy()) for rung in plan(sources))

@@ -1,4 +1,4 @@
-"""The argument by which activations are computed anew, in whichever transformers is installed."""
+"""The argument that makes activations be recomputed, in whichever transformers is installed."""
 
 import pytest
 from transformers import TrainingArguments

@@ -1,4 +1,4 @@
-"""Training on scored logs: what an answer weighs, when logs cannot tell, and what the record says afterwards."""
+"""Training on scored logs: what an answer weighs, when logs are inconclusive, and what the record says afterwards."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Programs that try to get out or to score: none does either, and the honest program after each still passes."""
+"""Programs that try to escape or to score: none succeeds, and the honest program after each still passes."""
 
 import os
 import platform
