@@ -61,7 +61,7 @@ def test_without_a_terminal_it_shows_what_it_understood_and_writes_only_with_yes
     assert sorted(path.name for path in folder.iterdir()) == ["mails.jsonl", "params"]
     written = run(folder, "--yes", "--role", "note=leave")
     assert written.returncode == 0, written.stderr
-    assert "  left out   note: as told\n" in written.stdout
+    assert "  left out   note: as requested\n" in written.stdout
     first = json.loads((folder / "data/mails/all.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert first == {"text": sentence(0), "label": "a"}
 

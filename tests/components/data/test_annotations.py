@@ -177,7 +177,7 @@ def test_argilla_counts_what_most_say(tmp_path: Path) -> None:
 )
 def test_markup_is_named(tmp_path: Path, text: str, kind: str) -> None:
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(DataError, match=f"expected rows of data, found {kind}: bring its rows as .csv or .jsonl"):
+    with pytest.raises(DataError, match=f"expected rows of data, found {kind}: convert its rows to .csv or .jsonl"):
         read_input(tmp_path / "a.csv", Options())
 
 

@@ -497,7 +497,7 @@ def test_a_batchs_answers_find_their_questions_in_the_folder_and_are_refused_alo
     reading = read(tmp_path / "d")
     pairs = {(row["text"], row["answer"]) for row in reading.source.parts["all"].rows}
     assert pairs == {(row["text"], row["label"]) for row in ROWS}
-    with pytest.raises(DataError, match="answers alone: put the batch's request file beside it"):
+    with pytest.raises(DataError, match="only answers: put the batch's request file into the same folder"):
         read(alone)
 
 

@@ -147,7 +147,7 @@ def test_labels_of_which_nothing_is_learnt_or_measured_are_told(
         prepared(make_workload(source={"shares": shares(seed)}), folder, tmp_path / f"{seed}").warnings
         for seed in range(30)
     }
-    assert ("intent: `refund` has one row, in sealed: nothing is learnt of it",) in said
+    assert ("intent: `refund` has one row, in sealed: nothing is learnt about it",) in said
     assert ("intent: `refund` has one row, in train: no split measures it",) in said
 
 
