@@ -1,5 +1,6 @@
 """Quality against what was spent: which rungs are on the line, what they took, and a picture of all of them."""
 
+import itertools
 import re
 from xml.etree import ElementTree
 
@@ -50,6 +51,27 @@ def test_the_picture_has_every_rung_twice_with_its_interval_and_is_xml(chained: 
     assert len(circles) == 12
     assert all(0 <= x <= 720 and 0 <= y <= 300 for x, y in circles)
     assert len(re.findall("<polyline", picture)) == 2
+
+
+def test_names_of_rungs_that_cost_and_answer_alike_do_not_cover_each_other(chained: Ladder) -> None:
+    alike = [
+        rung.model_copy(update={"seconds": 40.0, "accuracy": chained.rungs[0].accuracy, "starts_from": None})
+        for rung in chained.rungs
+    ]
+    root = ElementTree.fromstring(frontier(chained.model_copy(update={"rungs": tuple(alike)}), {}))
+    names = [rung.name for rung in alike]
+    texts = [text for text in root.iter("{http://www.w3.org/2000/svg}text") if text.text in names]
+    heights = sorted(float(text.get("y", "")) for text in texts[: len(names)])
+    assert all(above - below > 12.9 for below, above in itertools.pairwise(heights))
+
+
+def test_times_stand_at_seconds_minutes_and_hours(chained: Ladder) -> None:
+    texts = [
+        text.text for text in ElementTree.fromstring(frontier(chained, {})).iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert [text for text in texts if text in {"1 s", "10 s", "1 min", "1.67 min", "10 min"}] == [
+        "1 s", "10 s", "1 min", "10 min",
+    ]  # fmt: skip
 
 
 def test_a_name_is_escaped(chained: Ladder) -> None:
