@@ -31,7 +31,7 @@ METHODS = {
     "sft": ("continuum", "sft"),
     "rejection_sampling": ("continuum", "rejection_sampling"),
     "dpo": ("continuum", "dpo"),
-    "kto": ("continuum", "kto"),
+    "kto": ("preferences", "kto"),
     "grpo": ("continuum", "grpo"),
 }
 OUT = ROOT / "benchmarks" / "methods.json"
