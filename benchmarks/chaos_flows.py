@@ -347,7 +347,7 @@ def retrain(bench: Bench) -> dict[str, Any]:
         """
         branch = Project(project.folder / "state" / "retrain" / "triage")
         harvest = sorted((branch.folder / "data" / "triage" / "harvest").glob("*.jsonl"))
-        made = {name: one for name, one in results(branch).items() if MADE.match(name)}
+        made = {name: digest for name, digest in results(branch).items() if MADE.match(name)}
         return {**{f"harvest {place}": digest_of(path) for place, path in enumerate(harvest)}, **made}
 
     words, calmly, began = ["retrain", "triage"], prepared(), time.monotonic()

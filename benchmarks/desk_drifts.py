@@ -34,13 +34,14 @@ def main() -> None:
     params = load(Path("params/pipeline.yaml"), Pipeline).watch
     seen: dict[str, list[list[str]]] = {}
     for seed in range(options.seeds):
-        before = told(drifted(options.before, REFERENCE_SEEDS + seed, "none"), as_shown)
+        before = with_rewards(drifted(options.before, REFERENCE_SEEDS + seed, "none"), as_shown)
         tasks = {drift: list(drifted(options.now, WINDOW_SEEDS + seed, drift)) for drift in DRIFTS}
         for name, (drift, right) in WINDOWS.items():
-            table = compare_tries(before, told(tasks[drift], right))
-            allowed, found = limits(table, params.false_alarms, params.resamples, 0), measured(table)
+            table = compare_tries(before, with_rewards(tasks[drift], right))
+            allowed, moves = limits(table, params.false_alarms, params.resamples, 0), measured(table)
             moved = sorted(
-                (one for one in found if found[one] > allowed[one]), key=lambda one: allowed[one] / found[one]
+                (measure for measure in moves if moves[measure] > allowed[measure]),
+                key=lambda measure: allowed[measure] / moves[measure],
             )
             seen.setdefault(name, []).append(moved)
             print(f"seed {seed}, {name}: {', '.join(moved[:4]) or 'nothing moved'}", flush=True)
@@ -79,10 +80,10 @@ WINDOWS: dict[str, tuple[str, Right]] = {
 }
 
 
-def told(tasks: Iterable[Task], right: Right) -> list[Joined]:
+def with_rewards(tasks: Iterable[Task], right: Right) -> list[Joined]:
     """Conversations of which people say whether they were right."""
     rewarded = [task.demonstration.model_copy(update={"reward": float(right(task))}) for task in tasks]
-    return [Joined(trajectory=one, traces=(), at=number + 1.0) for number, one in enumerate(rewarded)]
+    return [Joined(trajectory=trajectory, traces=(), at=number + 1.0) for number, trajectory in enumerate(rewarded)]
 
 
 def parse(arguments: Sequence[str] | None = None) -> Any:

@@ -58,13 +58,13 @@ def compared(workload: str, options: argparse.Namespace) -> dict[str, Any]:
         edit(path, lambda settings: settings["first_look"].update(train=options.train))
     environment = {**surroundings(project), "PYTHONPATH": str(project)}
     kept, load, started = project / "state" / "measured.json", os.getloadavg()[0], time.monotonic()
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", FORETELL, name, options.clock], cwd=project, env=environment, check=True,
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     took = time.monotonic() - started
-    first, *commands = told.stdout.strip().splitlines()
-    foretold = {one["stage"]: one for one in json.loads(first)["stages"]}
+    first, *commands = printed.stdout.strip().splitlines()
+    foretold = {stage["stage"]: stage for stage in json.loads(first)["stages"]}
     measured: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if options.again else {}
     for stage, command in zip(foretold, commands, strict=True):
         if stage not in measured:
@@ -73,13 +73,13 @@ def compared(workload: str, options: argparse.Namespace) -> dict[str, Any]:
             kept.write_text(json.dumps(measured), encoding="utf-8")
         print(stage, measured[stage], foretold[stage], flush=True)
     stages = [row(stage, measured[stage["stage"]]) for stage in foretold.values()]
-    found = {
+    record = {
         "run": name, "clock": options.clock, "train": options.train, "foretelling_seconds": round(took, 1),
         "load_before": round(load, 2),
         "load_after": round(os.getloadavg()[0], 2), **summary(stages), "stages": stages,
     }  # fmt: skip
-    print(json.dumps({key: value for key, value in found.items() if key != "stages"}), flush=True)
-    return found
+    print(json.dumps({key: value for key, value in record.items() if key != "stages"}), flush=True)
+    return record
 
 
 def row(stage: dict[str, Any], measured: tuple[float, int]) -> dict[str, Any]:
@@ -94,12 +94,15 @@ def row(stage: dict[str, Any], measured: tuple[float, int]) -> dict[str, Any]:
 
 def summary(stages: list[dict[str, Any]]) -> dict[str, Any]:
     """Of the stages that are foretold: all seconds, the largest memory, and how far off both are."""
-    both = [one for one in stages if one["seconds_foretold"] is not None]
-    totals = {key: round(sum(one[key] for one in both), 1) for key in ("seconds", "seconds_foretold")}
-    peaks = {key: max(one[key] for one in both) for key in ("peak_mb", "peak_mb_foretold")}
+    both = [stage for stage in stages if stage["seconds_foretold"] is not None]
+    totals = {key: round(sum(stage[key] for stage in both), 1) for key in ("seconds", "seconds_foretold")}
+    peaks = {key: max(stage[key] for stage in both) for key in ("peak_mb", "peak_mb_foretold")}
     within = {
-        f"stages_{name}_within_30": sum(abs(one[told] / one[seen] - 1) <= 0.3 for one in both)
-        for name, seen, told in (("seconds", "seconds", "seconds_foretold"), ("peak", "peak_mb", "peak_mb_foretold"))
+        f"stages_{name}_within_30": sum(abs(stage[foretold] / stage[seen] - 1) <= 0.3 for stage in both)
+        for name, seen, foretold in (
+            ("seconds", "seconds", "seconds_foretold"),
+            ("peak", "peak_mb", "peak_mb_foretold"),
+        )
     }
     return {
         **totals, **peaks, "seconds_off": round(totals["seconds_foretold"] / totals["seconds"] - 1, 3),

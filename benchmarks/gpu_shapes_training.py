@@ -107,7 +107,7 @@ def settings_of(profile: str, method: str, **changed: Any) -> dict[str, Any]:
 
 
 def peak() -> float | None:
-    """The card's FLOP/s, None where there is none that is known."""
+    """The card's FLOP/s, None where it is unknown."""
     import torch
 
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
@@ -123,7 +123,7 @@ def synchronise() -> None:
 
 
 def free() -> None:
-    """Release the GPU's memory, and start to measure its peak anew."""
+    """Release the GPU's memory, and start to measure its peak again."""
     import torch
 
     gc.collect()

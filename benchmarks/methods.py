@@ -31,7 +31,7 @@ METHODS = {
     "sft": ("continuum", "sft"),
     "rejection_sampling": ("continuum", "rejection_sampling"),
     "dpo": ("continuum", "dpo"),
-    "kto": ("continuum", "kto"),
+    "kto": ("preferences", "kto"),
     "grpo": ("continuum", "grpo"),
 }
 OUT = ROOT / "benchmarks" / "methods.json"
@@ -53,7 +53,9 @@ def main() -> None:
         record = json.loads(options.out.read_text(encoding="utf-8"))
     for workload, seed, method in missing(options, record["rows"]):
         row = made(options, workload, method, seed) | {"machine": machine(), "date": date.today().isoformat()}
-        record["rows"] = sorted([*record["rows"], row], key=lambda one: (one["workload"], one["method"], one["seed"]))
+        record["rows"] = sorted(
+            [*record["rows"], row], key=lambda other: (other["workload"], other["method"], other["seed"])
+        )
         options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(json.dumps(row), flush=True)
 

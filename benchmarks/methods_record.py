@@ -46,27 +46,27 @@ def main() -> None:
     parser.add_argument("--record", type=Path, default=OUT)
     parser.add_argument("--real", type=Path, default=ROOT / "benchmarks" / "real.json")
     options = parser.parse_args()
-    told = [json.loads(line) for line in (options.out / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
-    told.sort(key=lambda row: (row["world"], row["method"], row["seed"]))
+    rungs = [json.loads(line) for line in (options.out / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    rungs.sort(key=lambda row: (row["world"], row["method"], row["seed"]))
     older = json.loads(options.record.read_text(encoding="utf-8"))["rows"] if options.record.is_file() else []
-    here = {key_of(one | {"workload": one["world"]}) for one in told}
-    kept = [one for one in older if key_of(one) not in here]
+    here = {key_of(rung | {"workload": rung["world"]}) for rung in rungs}
+    kept = [old for old in older if key_of(old) not in here]
     groups, answers = groups_of(options.worlds), answers_of(options.out / "answers.tar.gz")
     record: dict[str, Any] = {
         "command": " ".join(["python -m benchmarks.methods_record", *sys.argv[1:]]),
-        "machine": told[0]["machine"],
+        "machine": rungs[0]["machine"],
         "date": date.today().isoformat(),
         "note": NOTE,
-        "rows": sorted([*kept, *(row(one, answers, groups) for one in told)], key=key_of),
+        "rows": sorted([*kept, *(row(rung, answers, groups) for rung in rungs)], key=key_of),
         "against_sft": list(against_sft(answers, groups)),
         "failed": failed(options.out),
     }
     options.record.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     add_real(record, answers, options.real)
-    for one in record["against_sft"]:
-        print(f"{one['workload']:12} {one['method']:20} {100 * one['delta']:+5.1f} ({100 * one['low']:+.1f} to "
-              f"{100 * one['high']:+.1f}), p {one['p_value']:.2g}, n {one['n']:,}; by seed "
-              f"{', '.join(f'{100 * delta:+.1f}' for delta in one['by_seed'].values())}")  # fmt: skip
+    for line in record["against_sft"]:
+        print(f"{line['workload']:12} {line['method']:20} {100 * line['delta']:+5.1f} ({100 * line['low']:+.1f} to "
+              f"{100 * line['high']:+.1f}), p {line['p_value']:.2g}, n {line['n']:,}; by seed "
+              f"{', '.join(f'{100 * delta:+.1f}' for delta in line['by_seed'].values())}")  # fmt: skip
 
 
 def key_of(made: dict[str, Any]) -> tuple[str, str, int]:
@@ -111,18 +111,18 @@ def group_of(world: str, seed: str, example: str, groups: dict[str, dict[str, st
     return group if world.startswith("snips") else f"{seed}/{group}"
 
 
-def row(told: dict[str, Any], answers: Any, groups: dict[str, dict[str, str]]) -> dict[str, Any]:
+def row(rung: dict[str, Any], answers: Any, groups: dict[str, dict[str, str]]) -> dict[str, Any]:
     """A rung's figures."""
-    world, seed, method = told["world"], str(told["seed"]), told["method"]
+    world, seed, method = rung["world"], str(rung["seed"]), rung["method"]
     mine = answers[f"{world}-{seed}", method]
     passed = passed_of(mine)
     share = share_of(passed.values(), [group_of(world, seed, example, groups) for example in passed])
-    usd = load_prices(ROOT / "params" / "prices.yaml").machine(MACHINE).usd(told["seconds"])
-    numbers = {"value": share.value, "low": share.low, "high": share.high, "valid": told["valid"]}
+    usd = load_prices(ROOT / "params" / "prices.yaml").machine(MACHINE).usd(rung["seconds"])
+    numbers = {"value": share.value, "low": share.low, "high": share.high, "valid": rung["valid"]}
     line = {
-        "workload": world, "method": method, "seed": told["seed"], **{k: round(v, 4) for k, v in numbers.items()},
-        "n": len(passed), "seconds": told["seconds"], "usd": round(usd, 5), "dev_score": round(told["dev_score"], 4),
-        "machine": told["machine"],
+        "workload": world, "method": method, "seed": rung["seed"], **{k: round(v, 4) for k, v in numbers.items()},
+        "n": len(passed), "seconds": rung["seconds"], "usd": round(usd, 5), "dev_score": round(rung["dev_score"], 4),
+        "machine": rung["machine"],
     }  # fmt: skip
     if tries := tries_of(mine["Completion"], mine["Judged"]):
         line |= {"tries": json.loads(tries.model_dump_json())}
@@ -145,7 +145,7 @@ def against_sft(answers: Any, groups: dict[str, dict[str, str]]) -> Iterator[dic
             before += [old[example] for example in both]
             after += [new[example] for example in both]
             names += [group_of(world, seed, example, groups) for example in both]
-            by_seed[seed] = round(sum(new[one] - old[one] for one in both) / len(both), 4)
+            by_seed[seed] = round(sum(new[example] - old[example] for example in both) / len(both), 4)
         result = compare_values(np.array(before, float), np.array(after, float), 0, "accuracy", names)
         yield {"workload": world, "method": method, "n": len(names), "groups": len(set(names)), "by_seed": by_seed,
                **json.loads(result.model_dump_json())}  # fmt: skip
@@ -154,24 +154,28 @@ def against_sft(answers: Any, groups: dict[str, dict[str, str]]) -> Iterator[dic
 def add_real(record: dict[str, Any], answers: Any, path: Path) -> None:
     """Replace nano's rows in the record of real data by the SNIPS rows of this one."""
     real = json.loads(path.read_text(encoding="utf-8"))
-    real["rows"] = [one for one in real["rows"] if one["model"] != "nano"]
-    of_snips = [one for one in record["rows"] if (f"{one['workload']}-{one['seed']}", one["method"]) in answers]
-    of_snips = [one for one in of_snips if one["workload"].startswith("snips")]
-    for one in sorted(of_snips, key=lambda one: list(NOISY).index(one["method"])):
-        noise = int(one["workload"].rpartition("-")[2]) / 100
-        passed = passed_of(answers[f"{one['workload']}-{one['seed']}", one["method"]])
+    real["rows"] = [entry for entry in real["rows"] if entry["model"] != "nano"]
+    of_snips = [
+        entry for entry in record["rows"] if (f"{entry['workload']}-{entry['seed']}", entry["method"]) in answers
+    ]
+    of_snips = [entry for entry in of_snips if entry["workload"].startswith("snips")]
+    for entry in sorted(of_snips, key=lambda entry: list(NOISY).index(entry["method"])):
+        noise = int(entry["workload"].rpartition("-")[2]) / 100
+        passed = passed_of(answers[f"{entry['workload']}-{entry['seed']}", entry["method"]])
         published = share_of([right for example, right in passed.items() if example.startswith("test-")])
-        same = {"set": "snips", "model": "nano", "method": one["method"], "noise": noise, "seed": one["seed"]}
-        rest = {"train_examples": real_noise.SUBSET, "seconds": one["seconds"], "machine": record["machine"]}
+        same = {"set": "snips", "model": "nano", "method": entry["method"], "noise": noise, "seed": entry["seed"]}
+        rest = {"train_examples": real_noise.SUBSET, "seconds": entry["seconds"], "machine": record["machine"]}
         for metric, share, n in (
-            ("exact", one, one["n"]),
+            ("exact", entry, entry["n"]),
             ("exact_test", published.model_dump(), sum(example.startswith("test-") for example in passed)),
         ):
             real["rows"].append({**same, "metric": metric, **{key: share[key] for key in ("value", "low", "high")},
                                  "n": n, **rest})  # fmt: skip
     real["nano"] = {
         **{key: record[key] for key in ("command", "machine", "date")},
-        "against_sft": [one for one in record["against_sft"] if one["workload"].startswith("snips")],
+        "against_sft": [
+            comparison for comparison in record["against_sft"] if comparison["workload"].startswith("snips")
+        ],
         "failed": [line for line in record["failed"] if line.startswith("snips")],
     }
     path.write_text(json.dumps(real, indent=1) + "\n", encoding="utf-8")

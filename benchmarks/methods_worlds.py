@@ -30,38 +30,38 @@ CALL_USD = 0.0004  # of a teacher's or a reflecting model's answer
 
 def made(world: "Simulated") -> dict[str, tuple["Table", ...]]:
     """By method that can be made next: what comes of it."""
-    w, found = world.world, dict[str, tuple["Table", ...]]()
+    w, tables = world.world, dict[str, tuple["Table", ...]]()
     if w.stands == "prompt":
         if w.reads_examples and w.demonstrations:
-            found["few_shot"] = (shown(world),)
+            tables["few_shot"] = (shown(world),)
         if w.mended_by_words:
-            found["gepa"] = (searched(world),)
+            tables["gepa"] = (searched(world),)
         if w.long_prompt_usd:
-            found["prompt_distillation"] = (distilled(world, world.standing_table),)
+            tables["prompt_distillation"] = (distilled(world, world.standing_table),)
     if w.demonstrations and w.family > 1:
-        found["relabel"] = (counted(relabelled(world), softmax(world.base), PRIOR),)
+        tables["relabel"] = (counted(relabelled(world), softmax(world.base), PRIOR),)
     if world.teaches is not None:
-        found["on_policy_distillation" if w.teacher_here else "teacher_answers"] = (
+        tables["on_policy_distillation" if w.teacher_here else "teacher_answers"] = (
             distilled(world, world.teaches) if w.teacher_here else taught(world, world.teaches),
         )
     if not w.teacher_stands:
-        found["rejection_sampling"] = (sampled(world),)
+        tables["rejection_sampling"] = (sampled(world),)
     if w.stands != "prompt":
-        found |= _by_opinions(world)
+        tables |= _by_opinions(world)
         if w.generator and w.thin:
-            found["synthetic"] = (enriched(world),)
-    return found
+            tables["synthetic"] = (enriched(world),)
+    return tables
 
 
 def _by_opinions(world: "Simulated") -> dict[str, tuple["Table", ...]]:
-    w, found = world.world, dict[str, tuple["Table", ...]]()
+    w, tables = world.world, dict[str, tuple["Table", ...]]()
     if w.pairs:
-        found["pairs"] = (preferred(world),)
+        tables["pairs"] = (preferred(world),)
     if w.thumbs:
-        found["thumbs"] = (thumbed(world),)
+        tables["thumbs"] = (thumbed(world),)
     if w.logs:
-        found["weighted_sft"] = (weighted(world),)
-    return found
+        tables["weighted_sft"] = (weighted(world),)
+    return tables
 
 
 def once(world: "Simulated", train_usd: float, prompt_usd: float, years: float) -> dict[str, float]:
@@ -106,8 +106,8 @@ def feedback(world: "Simulated") -> Feedback:
     thumbs = opinions(world, world.world.thumbs, 31)[2]
     kinds, drawn, good = logged(world)
     lines = [Logged(example_id=str(at), text=str(drawn[at]), score=float(good[at])) for at in range(len(kinds))]
-    found = log_evidence(lines)
-    return found.model_copy(update={
+    evidence = log_evidence(lines)
+    return evidence.model_copy(update={
         "pairs": int((~opinions(world, world.world.pairs, 33)[2]).sum()), "good": int(thumbs.sum()),
         "bad": int((~thumbs).sum()),
     })  # fmt: skip
@@ -281,8 +281,8 @@ def enriched(world: "Simulated") -> "Table":
     rng = np.random.default_rng([world.world.seed, 51])
     scarce = world.weights * world.thin
     new = rng.choice(len(scarce), size=NEW, p=scarce / scarce.sum())
-    told = np.array([world.demonstrated(int(kind)) for kind in new])
-    return counted(counts_of(np.r_[kinds, new], np.r_[labels, told]), softmax(world.base), PRIOR)
+    demonstrated = np.array([world.demonstrated(int(kind)) for kind in new])
+    return counted(counts_of(np.r_[kinds, new], np.r_[labels, demonstrated]), softmax(world.base), PRIOR)
 
 
 def draw(chance: "Table", rng: np.random.Generator) -> NDArray[Any]:
@@ -292,5 +292,5 @@ def draw(chance: "Table", rng: np.random.Generator) -> NDArray[Any]:
 
 def softmax(logits: "Table") -> "Table":
     """Row by row."""
-    found = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return found / found.sum(axis=-1, keepdims=True)
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return raised / raised.sum(axis=-1, keepdims=True)

@@ -48,7 +48,7 @@ WORLDS = (
 
 def covered(world: World, policies: int, logs: int, seed: int) -> dict[str, Any]:
     """How often the interval held the truth, of the logs that could tell."""
-    rng, held, told = np.random.default_rng([seed, world.n, int(10 * world.apart), len(world.scores)]), 0, 0
+    rng, held, decided = np.random.default_rng([seed, world.n, int(10 * world.apart), len(world.scores)]), 0, 0
     for _ in range(policies):
         logits = world.peaked * rng.normal(size=(KINDS, ANSWERS))
         logged, other = _chances(logits), _chances(logits + world.apart * rng.normal(size=(KINDS, ANSWERS)))
@@ -58,15 +58,15 @@ def covered(world: World, policies: int, logs: int, seed: int) -> dict[str, Any]
             kinds = rng.integers(KINDS, size=world.n)
             drawn = (logged[kinds].cumsum(axis=1) > rng.random((world.n, 1))).argmax(axis=1).clip(max=ANSWERS - 1)
             scores, ratios = _scores(world, right[kinds, drawn], rng), np.log((other / logged)[kinds, drawn])
-            found = off_policy(scores.tolist(), ratios.tolist())
-            if not found.silent:
-                told += 1
-                held += found.value.low <= truth <= found.value.high
-    share = wilson(held, told) if told else None
+            estimate = off_policy(scores.tolist(), ratios.tolist())
+            if not estimate.silent:
+                decided += 1
+                held += estimate.value.low <= truth <= estimate.value.high
+    share = wilson(held, decided) if decided else None
     interval = share.model_dump() if share else {}
     return {
         "n": world.n, "apart": world.apart, "scores": world.scores, "peaked": world.peaked, "logs": policies * logs,
-        "told": told, **{key: round(value, 4) for key, value in interval.items()},
+        "told": decided, **{key: round(value, 4) for key, value in interval.items()},
     }  # fmt: skip
 
 
@@ -90,13 +90,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     started = time.monotonic()
     worlds = [covered(world, options.policies, options.logs, options.seed) for world in WORLDS]
-    for one in worlds:
-        print(json.dumps(one))
-    held = sum(round(one.get("value", 0) * one["told"]) for one in worlds)
+    for figures in worlds:
+        print(json.dumps(figures))
+    held = sum(round(figures.get("value", 0) * figures["told"]) for figures in worlds)
     record = {
         "command": " ".join(["python -m benchmarks.off_policy", *sys.argv[1:]]), "machine": machine(),
         "date": date.today().isoformat(), "simulated": True, "seconds": round(time.monotonic() - started, 1),
-        "all": wilson(held, sum(one["told"] for one in worlds)).model_dump(), "worlds": worlds,
+        "all": wilson(held, sum(figures["told"] for figures in worlds)).model_dump(), "worlds": worlds,
     }  # fmt: skip
     print(record["all"])
     options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

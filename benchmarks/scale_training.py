@@ -1,7 +1,7 @@
 """One training by one process and by two, with whole copies (DDP) and with shared-out weights (FSDP2): is it the same?
 
 A random model of two layers is trained by `sft` for 20 steps on CPUs, over gloo: correctness, no speed. Losses are
-compared step by step and published weights one by one; a training that two processes began is gone on with by one.
+compared step by step and published weights one by one; a training that two processes began is resumed by one.
 `make bench-scale-training` writes the result into benchmarks/scale.json.
 """
 

@@ -293,7 +293,7 @@ class Simulated:
 
     def worth(self) -> dict[str, float]:
         """Dollars over the horizon of each next rung that can be made, over staying."""
-        lasting = {name: one[1] - self.reached["stay"][1] for name, one in self.reached.items()}
+        lasting = {name: figures[1] - self.reached["stay"][1] for name, figures in self.reached.items()}
         unowned = {"stay", "prompt", "few_shot", "gepa"}
         saves = set(self.once) - unowned if self.world.stands == "prompt" else set[str]()
         return {name: self._dollars(gain, self.once[name], owned=name in saves) for name, gain in lasting.items()}

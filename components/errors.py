@@ -29,7 +29,7 @@ class DataError(GradusError, ValueError):
 
 
 class EngineError(GradusError, RuntimeError):
-    """Completions cannot be had: a model that does not load, an API that refuses or stays silent.
+    """Completions cannot be made: a model that does not load, an API that refuses or stays silent.
 
     Raised when an engine starts or after its retries are spent. One item that failed among many is
     recorded on that item instead.

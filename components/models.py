@@ -141,7 +141,7 @@ def _literal(value: Any) -> str:
 
 
 def check_files(folder: Path) -> None:
-    """Refuse what is no folder, lacks a file, or holds weights that cannot be read."""
+    """Refuse a path that is not a folder, lacks a file, or holds weights that cannot be read."""
     if not folder.is_dir():
         raise EngineError(f"expected a model folder, found none at {folder}")
     for name in REQUIRED_FILES:

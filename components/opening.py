@@ -87,7 +87,9 @@ class Opened:
         started = time.perf_counter()
         drawn = self._given(examples, self.sampling(seed, self.agent.temperature, trials))
         names = [trial_id(example.id, trial, trials) for example in examples for trial in range(trials)]
-        named = [one.model_copy(update={"example_id": name}) for one, name in zip(drawn, names, strict=True)]
+        named = [
+            completion.model_copy(update={"example_id": name}) for completion, name in zip(drawn, names, strict=True)
+        ]
         return Answers(named, time.perf_counter() - started)
 
     def _given(self, examples: Sequence[Example], sampling: Sampling) -> list[Completion]:
@@ -98,7 +100,7 @@ class Opened:
             )
         policy = EnginePolicy(self.engine, sampling.temperature, sampling.seed)
         asked = [(example, self.messages(example)) for example in examples]
-        starts = [start_of(*one, trial) for one in asked for trial in range(sampling.n)]
+        starts = [start_of(*pair, trial) for pair in asked for trial in range(sampling.n)]
         rolled = roll(open_environment(self.agent.environment), policy, starts, self.agent.limits)
         return [completion_of(attempt.trajectory) for attempt in rolled]
 
@@ -145,7 +147,7 @@ def prompt_of(artifact: Artifact, columns: tuple[str, ...]) -> Prompt:
 
     Raises:
         ConfigError: It is not there.
-        DataError: The shots beside it are none.
+        DataError: The shots beside it cannot be read.
     """
     prompt = load_prompt(artifact.folder, PROMPT_FILE, columns)
     return replace(prompt, name=artifact.prompt or PROMPT_FILE, shots=shots_in(artifact.folder))
@@ -181,10 +183,10 @@ def user_message(inputs: dict[str, str]) -> str:
 def inputs_of(columns: Sequence[str], content: str) -> dict[str, str]:
     """The inputs that a user message holds: what `user_message` wrote, or a caller did.
 
-    They are texts as the data's are: cleaned, nothing for null, and what is no text as JSON.
+    They are texts as the data's are: cleaned, nothing for null, and other values as JSON.
 
     Raises:
-        DataError: It is no JSON object of these columns.
+        DataError: It is not a JSON object of these columns.
     """
     if len(set(columns)) == 1:
         return {columns[0]: clean(content)}
@@ -198,4 +200,4 @@ def inputs_of(columns: Sequence[str], content: str) -> dict[str, str]:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")

@@ -67,7 +67,7 @@ class Prompt:
         return [*turns, self._asked(example.input)]
 
     def _asked(self, inputs: dict[str, str]) -> Message:
-        user = _PLACEHOLDER.sub(lambda found: inputs[found[1]], self.user)
+        user = _PLACEHOLDER.sub(lambda placeholder: inputs[placeholder[1]], self.user)
         return Message(role="user", content=user)
 
     def inputs_of(self, said: str) -> dict[str, str] | None:

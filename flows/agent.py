@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from components.stages.agents import Played
 
 agent = typer.Typer(
-    help="Agents: tries at tasks with tools, taken in, counted and watched.", no_args_is_help=True, add_completion=False
+    help="Agents: tries at tasks with tools, imported, counted and watched.", no_args_is_help=True, add_completion=False
 )
-Workload = Annotated[str, typer.Argument(help="Name of a workload of agents, as desk.")]
+Workload = Annotated[str, typer.Argument(help="Name of a workload of agents, such as desk.")]
 File = Annotated[
     Path,
     typer.Argument(
@@ -29,7 +29,9 @@ File = Annotated[
 @agent.command("import", epilog="Example: [bold]gradus agent import gpt-4o-airline.json --to airline.jsonl[/]")
 def import_trajectories(
     file: File,
-    to: Annotated[Path | None, typer.Option("--to", help="File to write; else FILE with .trajectories.jsonl.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="File to write; by default FILE with the ending .trajectories.jsonl.")
+    ] = None,
 ) -> None:
     """Take in tries of an agent: one trajectory a line, with its reward as it was.
 
@@ -65,7 +67,7 @@ def play(
     ] = "model",
     model: Annotated[Path, typer.Option(help="Folder of the model.")] = Path("models/nano"),
     case: Annotated[int, typer.Option(min=0, help="Number of the case.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the cases.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cases.")] = 0,
 ) -> None:
     """Show a try at one case step by step: what is said, what is called, what comes back, and how it is judged."""
     from components.stages.agents import played
@@ -77,7 +79,7 @@ def play(
 def certify(
     workload: Workload,
     cases: Annotated[int, typer.Option(min=1, help="How many cases are tried.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of the cases.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cases.")] = 0,
 ) -> None:
     """Try the scorer of an agent's work with agents that do none: one does nothing, one hands over, one calls all.
 

@@ -19,9 +19,9 @@ GB = 1e9
 def show_bases(
     workload: Workload,
     tried: Annotated[
-        bool, typer.Option("--try", help="Train each that is here and fits on a few examples, and measure it.")
+        bool, typer.Option("--try", help="Train each model that is here and fits on a few examples, and measure it.")
     ] = False,
-    examples: Annotated[int, typer.Option(min=16, help="Demonstrations of such a training.")] = 256,
+    examples: Annotated[int, typer.Option(min=16, help="Demonstrations that each of these trainings uses.")] = 256,
 ) -> None:
     """Show which base model fits: which are here, what this machine can train, what their machines cost an hour.
 

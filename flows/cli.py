@@ -195,13 +195,13 @@ def make_base(
 
     folder = Path("models") / name
     made = make(name, folder)
-    typer.echo(folder if made else f"{folder} is there already")
+    typer.echo(folder if made else f"{folder} already exists")
 
 
 @nano.command("pretrain", epilog="Example: [bold]gradus nano pretrain --profile nano[/]")
 def pretrain_nano(
     profile: Annotated[str, typer.Option(help="Name of a profile under params/profiles/.")] = "nano",
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, dropping an earlier checkpoint.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start again, dropping an earlier checkpoint.")] = False,
 ) -> None:
     """Train the base model on worlds generated from the profile's seed: tidy ones first, then untidy ones.
 

@@ -194,7 +194,9 @@ def reviewing(environment: Mapping[str, str]) -> dict[str, str]:
     if Keys.read(environment).hashes:
         return {}
     if status():
-        raise ConfigError("expected that nothing is up, so that the server learns a new key; `make down` ends it")
+        raise ConfigError(
+            "expected no running services, because the server has to learn a new key; `make down` stops them"
+        )
     key, its_hash = new_key()
     return {VARIABLE: f"{its_hash} {REVIEWER}", KEY_VARIABLE: key}
 

@@ -20,8 +20,8 @@ Name = Annotated[str, typer.Argument(help="Name of the new workload: small lette
 Source = Annotated[Path, typer.Option("--from", help="A file or a folder with inputs and right answers.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Write without asking.")]
 Roles = Annotated[list[str] | None, typer.Option(help="COLUMN=ROLE: input, answer, id, group, slice, date or leave.")]
-Encoding = Annotated[str | None, typer.Option(help="Encoding of the files; without it, it is detected.")]
-Sheet = Annotated[str | None, typer.Option(help="Sheet of a workbook; without it, the one with the most rows.")]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of the files; by default it is detected.")]
+Sheet = Annotated[str | None, typer.Option(help="Sheet of a workbook; by default the one with the most rows.")]
 
 
 @init.command("init", epilog="Example: [bold]gradus init complaints --from complaints.csv[/]")
@@ -72,13 +72,13 @@ def _agreed(source: Path, options: "Options", roles: dict[str, str]) -> dict[str
     from components.data.showing import lines
 
     if not sys.stdin.isatty():
-        raise ConfigError("expected --yes where there is no terminal to ask at, found neither; nothing is written")
+        raise ConfigError("expected a terminal to ask at, or --yes, found neither; nothing was written")
     while True:
         answer = typer.prompt("Write it? y, n, or COLUMN=ROLE", default="y").strip()
         if answer.lower() in ("y", "yes"):
             return roles
         if answer.lower() in ("n", "no"):
-            raise ConfigError("nothing is written")
+            raise ConfigError("nothing was written")
         try:
             changed = roles | dict([_role(answer)])
             reading = read_input(source, options, changed)

@@ -38,7 +38,9 @@ def prefect_home() -> None:
 def serve_champion(
     workload: Workload,
     profile: Profile = "nano",
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's need API keys.")] = LOCAL,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; addresses other than this machine's need API keys.")
+    ] = LOCAL,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
 ) -> None:
     """Serve a workload's champion by OpenAI's API, and follow the registry to new ones.

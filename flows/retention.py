@@ -34,7 +34,7 @@ class Going:
 @retention.command("prune", epilog="Example: [bold]gradus prune triage --dry-run[/]")
 def prune(
     workload: Workload,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be deleted.")] = False,
 ) -> None:
     """Delete what is older than the settings keep it, and merge the lake's files (params/pipeline.yaml, `retention`).
 

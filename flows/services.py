@@ -137,7 +137,7 @@ def _is_up(services: Services) -> bool:
     running = read_record(RECORD, Services)
     if running != services:
         said = ", ".join(f"{name}={value}" for name, value in running.model_dump().items())
-        raise ConfigError(f"expected nothing else to run here, found {said}; `make down` ends it")
+        raise ConfigError(f"expected nothing else to run here, found {said}; `make down` stops it")
     return True
 
 

@@ -21,10 +21,10 @@ MOST_CHARACTERS = 400  # of an input or an answer
 def compare_two(
     workload: Workload,
     before: Annotated[str, typer.Argument(help="A rung, a prompt, a version's number, or an alias.")],
-    after: Annotated[str, typer.Argument(help="Another one, which is looked at for what it changed.")],
+    after: Annotated[str, typer.Argument(help="Another one, whose changes are shown.")],
     profile: Profile = "nano",
-    split: Annotated[Literal["dev", "test"], typer.Option(help="Which examples.")] = "test",
-    examples: Annotated[int, typer.Option(min=0, help="Shown of those fixed, and of those broken.")] = 3,
+    split: Annotated[Literal["dev", "test"], typer.Option(help="The split whose examples are compared.")] = "test",
+    examples: Annotated[int, typer.Option(min=0, help="How many fixed and how many broken examples are shown.")] = 3,
     json_out: Annotated[Path | None, typer.Option(help="Also write everything, all examples, to this file.")] = None,
 ) -> None:
     """Show what a version fixed and broke against another, on which slices, with examples.
@@ -55,7 +55,7 @@ def compare_two(
 def replay_gate(
     workload: Workload,
     profile: Profile = "nano",
-    file: Annotated[Path | None, typer.Option(help="A gate.json; without it that of the run's last climb.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A gate.json; by default that of the run's last climb.")] = None,
 ) -> None:
     """Make the gate's decisions again from their stored numbers and settings; ends with code 1 if one differs.
 

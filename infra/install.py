@@ -64,7 +64,7 @@ def install_torch() -> None:
 
 def needs_cuda() -> bool:
     """Whether the installed torch is a build for NVIDIA's GPUs."""
-    return sys.platform == "linux" and any(one.startswith(("nvidia-", "cuda-")) for one in requires("torch") or ())
+    return sys.platform == "linux" and any(name.startswith(("nvidia-", "cuda-")) for name in requires("torch") or ())
 
 
 def install(*, cuda: bool | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Makes requirements.lock anew: all that Gradus and its tests need, each with the SHA-256 of every file it comes in.
+"""Rebuilds requirements.lock: all that Gradus and its tests need, each with the SHA-256 of every file it comes in.
 
 `make lock` calls it; pins stay where pyproject.toml allows them, `make lock ARGS=--upgrade` lets them go. uv resolves
 for all platforms and Pythons at once. What only torch's CUDA build needs (several GB) goes into a lock of its own.
@@ -25,10 +25,10 @@ CUDA_HEADER = (
 
 def entries(text: str) -> dict[str, tuple[str, frozenset[str]]]:
     """The entries of a lock by `name==version`: the whole first line, and the hashes."""
-    found: dict[str, tuple[str, frozenset[str]]] = {}
+    entries_by_pin: dict[str, tuple[str, frozenset[str]]] = {}
     for line, hashes in _blocks(text):
-        found[line.split(" ")[0]] = (line, hashes)
-    return found
+        entries_by_pin[line.split(" ")[0]] = (line, hashes)
+    return entries_by_pin
 
 
 def _blocks(text: str) -> Iterator[tuple[str, frozenset[str]]]:
@@ -36,12 +36,14 @@ def _blocks(text: str) -> Iterator[tuple[str, frozenset[str]]]:
     for line in joined.splitlines():
         if line and not line.startswith("#"):
             requirement, *hashes = line.split(" --hash=")
-            yield requirement.strip(), frozenset(one.strip() for one in hashes)
+            yield requirement.strip(), frozenset(digest.strip() for digest in hashes)
 
 
-def written(found: dict[str, tuple[str, frozenset[str]]], header: str) -> str:
+def written(pinned: dict[str, tuple[str, frozenset[str]]], header: str) -> str:
     """A lock as text."""
-    lines = [" \\\n    ".join((line, *(f"--hash={one}" for one in sorted(hashes)))) for line, hashes in found.values()]
+    lines = [
+        " \\\n    ".join((line, *(f"--hash={digest}" for digest in sorted(hashes)))) for line, hashes in pinned.values()
+    ]
     return header + "".join(f"{line}\n" for line in lines)
 
 
@@ -71,13 +73,15 @@ def main() -> None:
     parser.add_argument("--wheel", type=Path, action="append", default=[], help="a build of torch to be allowed too")
     options = parser.parse_args()
     earlier = "".join(path.read_text(encoding="utf-8") for path in (LOCK, CUDA) if path.is_file())
-    found = merged(entries(resolved(earlier, options.upgrade)), entries(earlier))
+    lock = merged(entries(resolved(earlier, options.upgrade)), entries(earlier))
     for wheel in options.wheel:
         name, version = wheel.name.split("-")[:2]
         pin = f"{name}=={version.partition('+')[0]}"
-        line, hashes = found[pin]
-        found[pin] = line, hashes | {f"sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"}
-    parts = ({pin: one for pin, one in found.items() if bool(ONLY_CUDA.match(pin)) is cuda} for cuda in (False, True))
+        line, hashes = lock[pin]
+        lock[pin] = line, hashes | {f"sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"}
+    parts = (
+        {pin: entry for pin, entry in lock.items() if bool(ONLY_CUDA.match(pin)) is cuda} for cuda in (False, True)
+    )
     for path, part, header in zip((LOCK, CUDA), parts, (HEADER, CUDA_HEADER), strict=True):
         path.write_text(written(part, header), encoding="utf-8")
 

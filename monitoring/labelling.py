@@ -99,7 +99,7 @@ def _unheard(people: Sample, errs: Interval | None, both: int, params: Labelling
         return f"People and the judge have both read {both:,} answers: waiting for {params.least_checked:,}."
     if errs.high > params.most_misread:
         return (
-            f"The judge reads up to {errs.high:.0%} of {both:,} answers otherwise than people, where "
+            f"The judge reads up to {errs.high:.0%} of {both:,} answers differently from people, where "
             f"{params.most_misread:.0%} are allowed: it is ignored."
         )
     return ""

@@ -256,7 +256,7 @@ def _records(kind: type[AnyRecord], rows: Iterable[dict[str, Any]]) -> list[AnyR
         except ValueError:  # not JSON; a ValidationError is one, too
             strange += 1
     if strange:
-        log.warning("Expected rows of %s, found %s that are none; left out.", KINDS[kind], f"{strange:,}")
+        log.warning("Expected rows of %s, found %s that are not; left out.", KINDS[kind], f"{strange:,}")
     return sorted(records, key=attrgetter("at"))
 
 

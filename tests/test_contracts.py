@@ -87,7 +87,7 @@ def test_the_base_models_stages_are_those_of_the_root_graph() -> None:
 
 
 def test_few_lines_outside_of_the_methods_name_a_method() -> None:
-    found = [
+    naming = [
         f"{path}:{number}"
         for folder in ("components", "flows", "monitoring")
         for path in sorted((ROOT / folder).rglob("*.py"))
@@ -95,7 +95,7 @@ def test_few_lines_outside_of_the_methods_name_a_method() -> None:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if re.search(COUNTED, line)
     ]
-    assert len(found) <= 15, found
+    assert len(naming) <= 15, naming
 
 
 @pytest.mark.parametrize("name", NAMES)

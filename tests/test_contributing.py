@@ -74,12 +74,12 @@ def test_the_method_of_the_page_runs_as_a_rung_and_answers(climbing: Run) -> Non
     assert (made.method, made.starts_from, made.dev_score) == ("best_of_n:BestOfN", "two", 1.0)
     prompt = climbing.prompt_of(made).system
     assert prompt.startswith(f"{PROMPTS['two']}\n\nExamples:")
-    known = {one.input["text"]: one.reference for one in climbing.examples("train")}
+    known = {row.input["text"]: row.reference for row in climbing.examples("train")}
     shown = [part.split("\n") for part in prompt.split("\n\n")[2:]]
     assert len(shown) == 3
     assert all(known[text] == text_of for text, text_of in shown)
     answer(climbing, NullTracker(), "best_of_n")
-    assert all(one.score and one.score.passed for one in judged_of(climbing, "sealed", "best_of_n"))
+    assert all(judged.score and judged.score.passed for judged in judged_of(climbing, "sealed", "best_of_n"))
 
 
 def test_the_method_of_the_page_has_fewer_than_60_lines() -> None:
@@ -130,7 +130,7 @@ def echoed(text: str) -> Any:
     """The page's engine, which answers with what it is asked."""
     asked = [ChatRequest(name, [Message(role="user", content=text)]) for name in "ab"]
     completions = importlib.import_module("echo").Echo().generate(asked, Sampling(n=2))
-    assert [one.example_id for one in completions] == ["a", "a", "b", "b"]
+    assert [completion.example_id for completion in completions] == ["a", "a", "b", "b"]
     return completions[0]
 
 

@@ -22,8 +22,8 @@ NO_OBJECTS = [b"", b"{", b"\xff", b"[]", b"null", b"[" * 5000, b"{}", b'{"identi
 
 @pytest.mark.parametrize("files", FILES, ids=lambda files: files.name.replace(" ", "-"))
 def test_damaged_files_are_read_refused_or_set_aside(files: Files) -> None:
-    found = fuzz_files(files, 30, number=1)
-    assert (found.count, found.failures) == (30, [])
+    outcome = fuzz_files(files, 30, number=1)
+    assert (outcome.count, outcome.failures) == (30, [])
 
 
 @pytest.mark.parametrize("content", NO_OBJECTS)

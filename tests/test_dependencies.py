@@ -35,19 +35,25 @@ def licence(name: str) -> str | None:
         metadata: Any = distribution(name).metadata
     except PackageNotFoundError:
         return None
-    told = [one.rpartition("::")[2].strip() for one in metadata.get_all("Classifier") or [] if "License ::" in one]
-    told = [one for one in told if one != "OSI Approved"]
+    classifiers = [
+        classifier.rpartition("::")[2].strip()
+        for classifier in metadata.get_all("Classifier") or []
+        if "License ::" in classifier
+    ]
+    classifiers = [classifier for classifier in classifiers if classifier != "OSI Approved"]
     text = str(metadata.get("License") or "").strip().partition("\n")[0]
-    return str(metadata.get("License-Expression") or "") or ", ".join(told) or text or "none"
+    return str(metadata.get("License-Expression") or "") or ", ".join(classifiers) or text or "none"
 
 
 def test_every_dependency_has_a_licence_that_was_looked_at() -> None:
     allowed = {*LICENCES["permissive"], *LICENCES["by_file"]}
-    found = {name: licence(name) for name in sorted(names(LOCK))}
-    assert sum(value is not None for value in found.values()) > 200
-    odd = {name: value for name, value in found.items() if value is not None and value not in allowed}
+    licences = {name: licence(name) for name in sorted(names(LOCK))}
+    assert sum(value is not None for value in licences.values()) > 200
+    odd = {name: value for name, value in licences.items() if value is not None and value not in allowed}
     assert odd.keys() <= LICENCES["exceptions"].keys(), odd
-    assert LICENCES["exceptions"].keys() <= odd.keys() | {n for n, value in found.items() if value is None}  # none old
+    assert LICENCES["exceptions"].keys() <= odd.keys() | {
+        n for n, value in licences.items() if value is None
+    }  # none old
 
 
 @pytest.mark.slow
@@ -83,13 +89,13 @@ def test_every_entry_of_the_locks_is_pinned_with_hashes() -> None:
     for lock in (LOCK, CUDA):
         for pin, (line, hashes) in entries(lock).items():
             assert re.fullmatch(r"[a-z0-9.-]+==[^\s*]+", pin), line
-            assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), pin
+            assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in hashes), pin
         assert "://" not in lock and "--index" not in lock and "--find-links" not in lock
 
 
 def test_the_lock_has_everything_that_the_project_names() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *(one for extra in EXTRAS for one in project["optional-dependencies"][extra])]
+    wanted = [*project["dependencies"], *(text for extra in EXTRAS for text in project["optional-dependencies"][extra])]
     pins = dict(pin.split("==") for pin in entries(LOCK))
     for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
@@ -98,7 +104,7 @@ def test_the_lock_has_everything_that_the_project_names() -> None:
 def test_torch_comes_as_cpu_and_as_cuda_build_and_what_only_cuda_needs_is_apart() -> None:
     assert names(CUDA) >= {"triton", "nvidia-cublas"} and not names(CUDA) & names(LOCK)
     assert not [name for name in names(LOCK) if name.startswith("nvidia")]
-    ((_, hashes),) = [one for pin, one in entries(LOCK).items() if pin.startswith("torch==")]
+    ((_, hashes),) = [locked for pin, locked in entries(LOCK).items() if pin.startswith("torch==")]
     assert (
         "sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b" in hashes
     )  # CPU, CPython 3.11, Linux
@@ -130,15 +136,20 @@ def test_nothing_is_installed_whose_hash_is_not_checked(monkeypatch: pytest.Monk
     monkeypatch.chdir(ROOT)
     install(cuda=True)
     words = [command[command.index("pip") :] for command in calls]
-    assert [one[2] for one in words] == ["download", "install", "install", "install"]  # torch, all others, CUDA's
-    assert all("--require-hashes" in one for one in words if "install" in one)
+    assert [arguments[2] for arguments in words] == [
+        "download",
+        "install",
+        "install",
+        "install",
+    ]  # torch, all others, CUDA's
+    assert all("--require-hashes" in arguments for arguments in words if "install" in arguments)
 
 
 def test_the_gpus_lock_has_what_its_environment_wants_and_no_prefect() -> None:
     text = (ROOT / "requirements-gpu.lock").read_text(encoding="utf-8")
     pins = dict(pin.split("==") for pin in entries(text))
     listed = wanted(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")))
-    assert {"vllm", "trl", "mlflow", "dvc"} <= {Requirement(one).name for one in listed} and "prefect" not in pins
+    assert {"vllm", "trl", "mlflow", "dvc"} <= {Requirement(line).name for line in listed} and "prefect" not in pins
     for requirement in map(Requirement, listed):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
     assert all(hashes for _, hashes in entries(text).values()) and "://" not in text

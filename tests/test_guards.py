@@ -18,10 +18,10 @@ def _unknown(guard: Guard) -> list[str]:
 
 
 def test_every_guard_stands_in_its_file_and_has_a_file_of_tests() -> None:
-    gone = [one.promise for one in GUARDS if one.source not in (ROOT / one.file).read_text(encoding="utf-8")]
+    gone = [guard.promise for guard in GUARDS if guard.source not in (ROOT / guard.file).read_text(encoding="utf-8")]
     assert gone == []
-    assert [one.tests for one in GUARDS if not (ROOT / one.arguments[0]).is_file()] == []
+    assert [guard.tests for guard in GUARDS if not (ROOT / guard.arguments[0]).is_file()] == []
 
 
 def test_every_guards_tests_are_there_by_their_names() -> None:
-    assert {one.promise: words for one in GUARDS if (words := _unknown(one))} == {}
+    assert {guard.promise: words for guard in GUARDS if (words := _unknown(guard))} == {}

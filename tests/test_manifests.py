@@ -32,11 +32,11 @@ def problems(value: Any, kind: str, at: str) -> Iterator[str]:
         if not isinstance(value, list):
             yield f"{at}: expected a list, found {value!r}"
             return
-        for number, one in enumerate(value):
-            yield from problems(one, listed[1], f"{at}[{number}]")
+        for number, part in enumerate(value):
+            yield from problems(part, listed[1], f"{at}[{number}]")
     elif mapped := re.fullmatch(r"Dict\[str, (.+)\]", kind):
-        for key, one in value.items():
-            yield from problems(one, mapped[1], f"{at}.{key}")
+        for key, part in value.items():
+            yield from problems(part, mapped[1], f"{at}.{key}")
     elif kind in PLAIN:
         if not isinstance(value, PLAIN[kind]) or (kind == "int" and isinstance(value, bool)):
             yield f"{at}: expected {kind}, found {value!r}"
@@ -49,20 +49,20 @@ def _of_a_model(value: Any, model: Any, at: str) -> Iterator[str]:
         yield f"{at}: expected {model.__name__}, found {value!r}"
         return
     fields = {shown: field for field, shown in model.attribute_map.items()}
-    for key, one in value.items():
+    for key, part in value.items():
         if key in fields:
-            yield from problems(one, model.openapi_types[fields[key]], f"{at}.{key}")
+            yield from problems(part, model.openapi_types[fields[key]], f"{at}.{key}")
         else:
             yield f"{at}.{key}: unknown to {model.__name__}"
     try:
-        model(**{fields[key]: one for key, one in value.items() if key in fields})
+        model(**{fields[key]: part for key, part in value.items() if key in fields})
     except ValueError as error:
         yield f"{at}: {error}"
 
 
 def manifests() -> dict[str, dict[str, Any]]:
-    found = (one for path in FILES for one in yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    return {f"{one['kind']}/{one['metadata']['name']}": one for one in found}
+    documents = (document for path in FILES for document in yaml.safe_load_all(path.read_text(encoding="utf-8")))
+    return {f"{document['kind']}/{document['metadata']['name']}": document for document in documents}
 
 
 @pytest.mark.parametrize("name", sorted(manifests()))
@@ -98,12 +98,14 @@ def test_the_jobs_of_every_pool_are_what_kubernetes_takes(path: Path, tmp_path: 
 
 def pods() -> dict[str, dict[str, Any]]:
     deployed = {
-        name: one["spec"]["template"]["spec"] for name, one in manifests().items() if one["kind"] == "Deployment"
+        name: manifest["spec"]["template"]["spec"]
+        for name, manifest in manifests().items()
+        if manifest["kind"] == "Deployment"
     }
     pooled = {
         path.stem: json.loads(path.read_text(encoding="utf-8"))["job_configuration"]["job_manifest"] for path in POOLS
     }
-    return deployed | {name: one["spec"]["template"]["spec"] for name, one in pooled.items()}
+    return deployed | {name: manifest["spec"]["template"]["spec"] for name, manifest in pooled.items()}
 
 
 @pytest.mark.parametrize("name", sorted(pods()))
@@ -128,8 +130,8 @@ def test_every_server_has_probes_and_a_service_and_policies_that_reach_it(name: 
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert all(port["targetPort"] in ports for port in all_of_them[f"Service/{server}"]["spec"]["ports"])
     letting_in = [
-        rule for one in all_of_them.values() if one["kind"] == "NetworkPolicy"
-        and one["spec"]["podSelector"].get("matchLabels") == labels for rule in one["spec"]["ingress"]
+        rule for manifest in all_of_them.values() if manifest["kind"] == "NetworkPolicy"
+        and manifest["spec"]["podSelector"].get("matchLabels") == labels for rule in manifest["spec"]["ingress"]
     ]  # fmt: skip
     assert {port["port"] for rule in letting_in for port in rule["ports"]} == set(ports.values())
 
@@ -159,7 +161,7 @@ def test_images_start_from_a_named_digest_and_end_without_root(path: Path) -> No
     starts = [line.split()[1] for line in lines if line.startswith("FROM ")]
     arguments = [line.split()[1] for line in lines if line.startswith("ARG ")]
     assert starts and set(starts) <= {"${PYTHON}", "${BASE}"}  # neither has a default, so that who builds pins them
-    assert not [one for one in arguments if "=" in one]
+    assert not [argument for argument in arguments if "=" in argument]
     assert [line for line in lines if line.startswith("USER ")][-1] == "USER 10001:10001"
     copied = [
         word for line in lines if line.startswith("COPY ") and "--from" not in line for word in line.split()[1:-1]
@@ -171,9 +173,9 @@ def test_what_compose_starts_has_no_image_and_no_password_by_default() -> None:
     text = (ROOT / "infra/compose.yaml").read_text(encoding="utf-8")
     services = yaml.safe_load(text)["services"]
     assert services.keys() == {"postgres", "s3", "mlflow", "prefect"}
-    assert all(one["image"].startswith("${") for one in services.values())
+    assert all(service["image"].startswith("${") for service in services.values())
     assert ":-" not in text
-    assert all("127.0.0.1:" in port for one in services.values() for port in one.get("ports", ()))
+    assert all("127.0.0.1:" in port for service in services.values() for port in service.get("ports", ()))
 
 
 def allowed_hosts(place: str) -> list[str]:
@@ -182,7 +184,9 @@ def allowed_hosts(place: str) -> list[str]:
         services = yaml.safe_load((ROOT / "infra/compose.yaml").read_text(encoding="utf-8"))["services"]
         return services["mlflow"]["environment"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
     container = manifests()["Deployment/mlflow"]["spec"]["template"]["spec"]["containers"][0]
-    return {one["name"]: one["value"] for one in container["env"]}["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    return {variable["name"]: variable["value"] for variable in container["env"]}["MLFLOW_SERVER_ALLOWED_HOSTS"].split(
+        ","
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def allowed_hosts(place: str) -> list[str]:
         ("compose", "elsewhere", False),
     ],
 )  # fmt: skip
-def test_the_record_is_asked_by_the_names_that_it_has_there_and_by_no_other(place: str, host: str, taken: bool) -> None:
+def test_mlflow_answers_only_to_the_names_that_it_has_there(place: str, host: str, taken: bool) -> None:
     from mlflow.server.security_utils import is_allowed_host_header
 
     assert is_allowed_host_header(allowed_hosts(place), host) is taken

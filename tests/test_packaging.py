@@ -22,8 +22,8 @@ LISTED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["t
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    found = (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+    paths = (path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def test_a_new_project_has_the_repositorys_files_and_one_commit_with_all_of_them(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_an_empty_folder_becomes_a_project_and_stays_the_same_folder(tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["file", "full", "link"])
-def test_what_is_there_is_not_overwritten(tmp_path: Path, kind: str) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "taken"
     if kind == "file":
         folder.write_text("mine", encoding="utf-8")
@@ -67,7 +67,7 @@ def test_code_is_the_projects_own_where_it_has_it_and_the_installed_one_elsewher
     assert parted([own, installed, neither]) == ([own, neither], [installed])
 
 
-def test_a_hash_of_code_hangs_on_names_and_contents_and_not_on_what_python_compiles(
+def test_a_hash_of_code_depends_on_names_and_contents_and_not_on_what_python_compiles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def now() -> str:

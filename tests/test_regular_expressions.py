@@ -28,16 +28,16 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 
 def patterns() -> dict[str, re.Pattern[str]]:
     """Those that a module holds, and those that are written where they are used."""
-    found: dict[str, re.Pattern[str]] = {}
+    compiled: dict[str, re.Pattern[str]] = {}
     for name, tree in modules():
         held = vars(importlib.import_module(name))
-        found |= {f"{name}.{key}": value for key, value in held.items() if isinstance(value, re.Pattern)}
+        compiled |= {f"{name}.{key}": value for key, value in held.items() if isinstance(value, re.Pattern)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
                 owner, first = node.func.value, node.args[0] if node.args else None
                 if isinstance(owner, ast.Name) and owner.id == "re" and isinstance(first, ast.Constant):
-                    found[f"{name}:{node.lineno}"] = re.compile(str(first.value))
-    return found
+                    compiled[f"{name}:{node.lineno}"] = re.compile(str(first.value))
+    return compiled
 
 
 PATTERNS = patterns()

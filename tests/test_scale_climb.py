@@ -1,4 +1,4 @@
-"""A whole climb on a cluster against one on this machine: benchmarks/scale_climb.py, run anew, and the record of it."""
+"""A whole climb on a cluster against one on this machine: benchmarks/scale_climb.py, run again, and its record."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def holds_as_recorded(figures: dict[str, Any]) -> None:
     assert 0 < figures["killed_after_step"] <= figures["resumed_at_step"]
 
 
-def test_the_record_shows_it() -> None:
+def test_the_record_shows_that_a_climb_on_a_cluster_leaves_the_same() -> None:
     holds_as_recorded(json.loads(RECORD.read_text(encoding="utf-8"))[FIELD])
 
 
@@ -43,7 +43,7 @@ def test_records_are_compared_without_the_moment_and_with_all_else() -> None:
     assert lasting({"decision": "0123456789abcdef", "version": 1}) == {"version": 1}  # a hash of what has latencies
 
 
-def test_a_changed_file_a_missing_one_and_one_more_are_told(tmp_path: Path) -> None:
+def test_changed_missing_and_extra_files_are_reported(tmp_path: Path) -> None:
     folder = tmp_path / "artifacts" / RUN
     for name, text in (("data/train.jsonl", "{}"), ("gate/gate.json", '{"latency_ms_p95": 1}'), ("rungs/x", "x")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

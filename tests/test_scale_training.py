@@ -1,4 +1,4 @@
-"""One training on one process and on two: benchmarks/scale_training.py, run anew, and the record of it."""
+"""One training on one process and on two: benchmarks/scale_training.py, run again, and its record."""
 
 import json
 from pathlib import Path
@@ -23,12 +23,12 @@ def test_the_record_keeps_the_bounds() -> None:
 
 @pytest.mark.slow
 def test_two_processes_end_where_one_does_and_one_goes_on_from_two(tmp_path: Path) -> None:
-    found = compared(tmp_path)
+    figures = compared(tmp_path)
     for strategy in ("ddp", "fsdp2"):
-        row = found[strategy]
+        row = figures[strategy]
         assert max(row["loss_difference"], row["resumed_loss_difference"]) < LOSS, strategy
         assert max(row["weight_difference"], row["resumed_weight_difference"]) < WEIGHTS, strategy
-    assert found["fsdp2"]["shards"] >= 4 and found["fsdp2"]["resumed_from_step"] == 10
+    assert figures["fsdp2"]["shards"] >= 4 and figures["fsdp2"]["resumed_from_step"] == 10
     launched(tmp_path, "other-seed", 1, "ddp", seed=2)  # the bounds tell trainings apart
     loss, weights = apart(tmp_path, "other-seed", "alone")
     assert loss > 100 * LOSS and weights > 10 * WEIGHTS

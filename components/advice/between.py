@@ -22,7 +22,7 @@ PAYS: dict[Rung, Training] = {
     "on_policy_distillation": "imitate", "prompt_distillation": "prompt_distillation", "rejection_sampling": "reward",
     "reward": "reward", "judged_grpo": "reward", "weighted_sft": "reward", "pairs": "reward", "thumbs": "reward",
 }  # fmt: skip
-ANEW = "It trains the base model anew, and what a reward has taught would be lost."
+ANEW = "It trains the base model from the start again, and what a reward has taught would be lost."
 
 
 def shown(evidence: Evidence, params: AdviceParams) -> Option:
@@ -137,7 +137,7 @@ def weighted(evidence: Evidence, params: AdviceParams) -> Option:
 def preferred(evidence: Evidence, params: AdviceParams) -> Option:
     """Pairs of a better and a worse answer: a share of the errors that grows with the number of pairs."""
     known = evidence.feedback or Feedback()
-    out = "" if known.pairs >= LEAST else f"{known.pairs:,} pairs are there, where {LEAST} are the least."
+    out = "" if known.pairs >= LEAST else f"{known.pairs:,} pairs, where at least {LEAST} are needed."
     return _by_feedback("pairs", known.pairs, out, evidence, params)
 
 
@@ -236,17 +236,17 @@ def _weights_here(evidence: Evidence) -> bool:
 
 def _logs(known: Feedback, scored: bool) -> str:
     if known.logs < LEAST:
-        return f"{known.logs:,} answers have scores, where {LEAST} are the least."
+        return f"{known.logs:,} answers have scores, where at least {LEAST} are needed."
     if not known.uneven_logs:
-        return "All logged answers scored alike."
+        return "All logged answers have the same score."
     if known.silent:
-        return f"Logs cannot tell: {known.silent}."
+        return f"The logs are inconclusive: {known.silent}."
     return "A scorer that can be trusted draws better ones than logs have." if scored else ""
 
 
 def _thumbs(known: Feedback) -> str:
     if known.good + known.bad < LEAST:
-        return f"{known.good + known.bad:,} thumbs are there, where {LEAST} are the least."
+        return f"{known.good + known.bad:,} thumbs, where at least {LEAST} are needed."
     if min(known.good, known.bad) * MOST_UNEVEN < max(known.good, known.bad):
         return f"{known.good:,} good and {known.bad:,} bad: more than {MOST_UNEVEN} of one kind for one of the other."
     return "" if known.pairs < LEAST else "There are pairs, which say more."

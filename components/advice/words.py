@@ -175,7 +175,7 @@ def _headroom(headroom: Headroom | None) -> Line:
     return Line(
         question=question,
         finding=f"pass@1 {share(headroom.pass_1)}, pass@{headroom.k} {share(headroom.pass_k)}, on "
-        f"{headroom.n:,} dev examples; all {headroom.k} answers alike in {share(headroom.zero_variance)}",
+        f"{headroom.n:,} dev examples; all {headroom.k} answers score the same in {share(headroom.zero_variance)}",
         reading=f"{points(headroom.gap)} points above what it answers now",
     )
 

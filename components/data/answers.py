@@ -81,7 +81,7 @@ def _best(field: Any, readings: list[Any]) -> Any:
 
 
 def _refuse(constant: str) -> Never:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _finite(number: str) -> float:

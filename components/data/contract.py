@@ -146,7 +146,7 @@ def _of_tries() -> Iterator["Expectation"]:
     yield gxe.ExpectColumnValuesToBeNull(
         column="problem.demonstration",
         description="The demonstration is a try with turns of the assistant and the schemas of the tools it calls.",
-        meta=_meta("demonstration is no try", "demonstration: {value}"),
+        meta=_meta("demonstration is not a try", "demonstration: {value}"),
     )
 
 

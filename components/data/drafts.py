@@ -139,7 +139,7 @@ def _validation(draft: Draft) -> list[list[str]]:
     if repeated <= USUAL_QUARANTINE * n:
         return []
     share = min(1.0, math.ceil(100 * repeated / n + 3) / 100)
-    why = f"{repeated:,} of {n:,} rows repeat another's input and are put aside"
+    why = f"{repeated:,} of {n:,} rows repeat another's input and are set aside"
     return [["validation:", f"  max_quarantined_share: {share:g}   # {why}"]]
 
 

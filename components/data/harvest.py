@@ -73,10 +73,14 @@ def harvest(
     ranked = sorted(candidates, key=_rank)
     fresh = _without_repeats(_of_each_sender(ranked, params.most_by_sender), known, similarity)
     caps = {"corrected": params.most_corrected, "scored": params.most_scored}
-    free = [one for one in fresh if not one.drawn]
-    kept = {one.trace_id for source, most in caps.items() for one in [x for x in free if x.source == source][:most]}
-    kept |= {one.trace_id for one in fresh if one.drawn}
-    return [_example(one, params) for one in candidates if one.trace_id in kept]
+    free = [candidate for candidate in fresh if not candidate.drawn]
+    kept = {
+        candidate.trace_id
+        for source, most in caps.items()
+        for candidate in [x for x in free if x.source == source][:most]
+    }
+    kept |= {candidate.trace_id for candidate in fresh if candidate.drawn}
+    return [_example(candidate, params) for candidate in candidates if candidate.trace_id in kept]
 
 
 def answering(params: HarvestParams, asked: int, candidates: int) -> HarvestParams:
@@ -92,38 +96,38 @@ def answering(params: HarvestParams, asked: int, candidates: int) -> HarvestPara
     return params.model_copy(update={"splits": changed})
 
 
-def _rank(one: Candidate) -> tuple[bool, ...]:
+def _rank(candidate: Candidate) -> tuple[bool, ...]:
     """Which of two near-duplicates, or under a cap, comes first."""
-    return () if one.drawn else (not one.reviewed, one.source != "corrected", not one.moved)
+    return () if candidate.drawn else (not candidate.reviewed, candidate.source != "corrected", not candidate.moved)
 
 
 def _of_each_sender(ranked: Sequence[Candidate], most: int) -> list[Candidate]:
     """The first of each sender; reviewers and what was drawn have no cap, and the anonymous are one sender."""
     counts: Counter[str] = Counter()
     kept: list[Candidate] = []
-    for one in ranked:
-        free = one.reviewed or one.drawn
-        counts[one.sender] += not free
-        if free or counts[one.sender] <= most:
-            kept.append(one)
+    for candidate in ranked:
+        free = candidate.reviewed or candidate.drawn
+        counts[candidate.sender] += not free
+        if free or counts[candidate.sender] <= most:
+            kept.append(candidate)
     return kept
 
 
 def _without_repeats(ranked: Sequence[Candidate], known: Collection[Example], similarity: float) -> list[Candidate]:
     """The candidates that no known example and no candidate before them resembles."""
-    tries = any(one.heard is not None for one in ranked)
+    tries = any(candidate.heard is not None for candidate in ranked)
     texts = [_asked(example, _columns(ranked, example), tries=tries) for example in known]
-    alike = near_duplicates([*texts, *(one.asked for one in ranked)], similarity)
+    alike = near_duplicates([*texts, *(candidate.asked for candidate in ranked)], similarity)
     taken, fresh = set(alike[: len(texts)]), list[Candidate]()
-    for one, bundle in zip(ranked, alike[len(texts) :], strict=True):
+    for candidate, bundle in zip(ranked, alike[len(texts) :], strict=True):
         if bundle not in taken:
-            fresh.append(one)
+            fresh.append(candidate)
         taken.add(bundle)
     return fresh
 
 
 def _asked(example: Example, columns: Sequence[str], *, tries: bool) -> str:
-    """What tells a known example from others, as production's are told: masked, what was heard in a try included."""
+    """What distinguishes a known example, as for production's: masked, and with what was heard in a try."""
     heard = map(mask, heard_in(example.demonstration)) if tries else ()
     return "\n".join((*(example.input[name] for name in columns), *heard))
 
@@ -134,19 +138,23 @@ def _columns(ranked: Sequence[Candidate], example: Example) -> list[str]:
     return [name for name in example.input if name in named]
 
 
-def _example(one: Candidate, params: HarvestParams) -> Harvested:
+def _example(candidate: Candidate, params: HarvestParams) -> Harvested:
     """What becomes of a candidate. A try has no reference, because nobody knows how its environment began."""
     example = Example(
-        id=f"P-{one.trace_id}", input=one.input, demonstration=one.answer,
-        reference=one.answer if one.heard is None else "",
-        group=f"P-{one.trace_id}", slices={ORIGIN: "production"},
+        id=f"P-{candidate.trace_id}", input=candidate.input, demonstration=candidate.answer,
+        reference=candidate.answer if candidate.heard is None else "",
+        group=f"P-{candidate.trace_id}", slices={ORIGIN: "production"},
     )  # fmt: skip
-    if one.heard is not None:
-        return Harvested(
-            example=example, split="train", source=one.source, sender=one.sender, reviewed=one.reviewed
+    if candidate.heard is not None:
+        split: SplitName = "train"
+    else:
+        split = (
+            _judging(candidate.trace_id, params.splits)
+            if candidate.drawn else _teaching(candidate.trace_id, params.splits)
         )  # fmt: skip
-    split = _judging(one.trace_id, params.splits) if one.drawn else _teaching(one.trace_id, params.splits)
-    return Harvested(example=example, split=split, source=one.source, sender=one.sender, reviewed=one.reviewed)
+    return Harvested(
+        example=example, split=split, source=candidate.source, sender=candidate.sender, reviewed=candidate.reviewed
+    )
 
 
 def _judging(name: str, shares: SplitShares) -> SplitName:

@@ -47,24 +47,24 @@ class _Turn:
 
 
 def join(traces: Sequence[Trace], scores: Mapping[str, float] | None = None) -> list[Joined]:
-    """The conversations of these traces, in the order in which they ended; requests without tools are none.
+    """The conversations of these traces, in the order in which they ended; requests without tools are left out.
 
-    A conversation that was gone on from in two ways is two tries at one task. `scores` are what is known of answers,
+    A conversation that was continued in two ways is two tries at one task. `scores` are what is known of answers,
     by trace; the last that is known of a conversation's is its reward.
     """
     turns = [
         _Turn(trace, list(_names(trace)))
-        for trace in sorted(traces, key=lambda one: one.at)
+        for trace in sorted(traces, key=lambda trace: trace.at)
         if trace.returned and trace.is_turn
     ]
     _connect(turns)
-    found: list[Joined] = []
+    conversations: list[Joined] = []
     trials = Counter[str]()
     for leaf in _leaves(turns):
         path = leaf.path
-        found.append(_joined(path, trials[path[0].trace.id], scores or {}))
+        conversations.append(_joined(path, trials[path[0].trace.id], scores or {}))
         trials[path[0].trace.id] += 1
-    return found
+    return conversations
 
 
 def kindred(request: Sequence[Trace], others: Iterable[Trace]) -> set[str]:
@@ -129,9 +129,9 @@ def _connect(turns: Sequence[_Turn]) -> None:
     ended: dict[bytes, list[_Turn]] = defaultdict(list)
     for turn in turns:
         known = [ended[name] for name in turn.names[:-1] if name in ended]
-        near = [one for one in (known[-1] if known else ()) if turn.trace.at - one.trace.at <= MOST_APART_S]
+        near = [earlier for earlier in (known[-1] if known else ()) if turn.trace.at - earlier.trace.at <= MOST_APART_S]
         if near:
-            turn.parent = next((one for one in reversed(near) if not one.children), near[-1])
+            turn.parent = next((earlier for earlier in reversed(near) if not earlier.children), near[-1])
             turn.parent.children.append(turn)
         if not turn.trace.failed:
             ended[turn.names[-1]].append(turn)
@@ -140,19 +140,19 @@ def _connect(turns: Sequence[_Turn]) -> None:
 def _leaves(turns: Sequence[_Turn]) -> list[_Turn]:
     """The last turns of conversations.
 
-    Left out are completions beside the one that was gone on with, or beside the first one, and failures that were asked
+    Left out are completions beside the one that was continued, or beside the first one, and failures that were asked
     again.
     """
     taken = {choices_id(turn.trace.id) for turn in turns if turn.children}
     answered = {turn.names[-2] for turn in turns if not turn.trace.failed}
-    found: list[_Turn] = []
+    leaves: list[_Turn] = []
     for turn in turns:
         request = choices_id(turn.trace.id)
         again = turn.trace.failed and turn.names[-2] in answered
         if not turn.children and request not in taken and not again:
-            found.append(turn)
+            leaves.append(turn)
             taken.add(request)
-    return found
+    return leaves
 
 
 def _joined(path: Sequence[_Turn], trial: int, scores: Mapping[str, float]) -> Joined:

@@ -85,10 +85,10 @@ def _lonely(label: str, by_split: Counter[str]) -> str:
     if total == 1:
         split = next(iter(by_split))
         return f"`{label}` has one row, in {split}: " + (
-            "no split measures it" if learnt else "nothing is learnt of it"
+            "no split measures it" if learnt else "nothing is learnt about it"
         )
     if not learnt:
-        return f"`{label}` has {total:,} rows, none of them in train: nothing is learnt of it"
+        return f"`{label}` has {total:,} rows, none of them in train: nothing is learnt about it"
     return ""
 
 

@@ -59,7 +59,7 @@ def _date_texts(meaning: Understood) -> list[str | None]:
     values = meaning.columns[meaning.date].values
     filled = iso_dates([value for value in values if value is not None])
     if filled is None:
-        raise DataError(f"expected dates in `{meaning.date}`, found others, such as {str(values[0])[:40]!r}")
+        raise DataError(f"expected dates in `{meaning.date}`, found other values, such as {str(values[0])[:40]!r}")
     dates = iter(filled)
     return [None if value is None else next(dates) for value in values]
 

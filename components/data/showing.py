@@ -38,7 +38,7 @@ def lines(reading: Reading) -> Iterator[str]:
     if source.system:
         yield f"  prompt     the system prompt of the source becomes the first version: {_short(source.system)}"
     if meaning.repeated:
-        yield f"  repeated   {meaning.repeated:,} rows have the input of another: the data stage puts them aside"
+        yield f"  repeated   {meaning.repeated:,} rows repeat the input of another: the data stage sets them aside"
     for guess in meaning.guesses:
         yield f"  guessed    {guess}"
     yield ""

@@ -119,7 +119,7 @@ def generated_example(workload: Workload, item: Any) -> Example:
     Of an agent's task the demonstration is a `Trajectory`, and `gold` what its scorer reads as reference.
 
     Raises:
-        DataError: It lacks an attribute of a triage ticket, or its demonstration is none.
+        DataError: It lacks an attribute of a triage ticket, or its demonstration is not valid.
     """
     names = _attributes(item)
     if missing := [name for name in TICKET_FIELDS if name not in names]:

@@ -112,7 +112,7 @@ class TryTokens:
         self._known: dict[str, int] = {}
 
     def longest(self, prompts: Sequence[Prompt], examples: Sequence[Example]) -> list[int]:
-        """Tokens of each example's try under the prompt that makes it longest; 0 of what is no try.
+        """Tokens of each example's try under the prompt that makes it longest; 0 for a demonstration that is not a try.
 
         Raises:
             ConfigError: The chat template refuses tools, or turns of a try.

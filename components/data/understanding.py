@@ -242,7 +242,7 @@ def _assign_role(meaning: Understood, column: Column, role: str) -> None:
     elif role == "date":
         meaning.date = column.name
     else:
-        meaning.left_out[column.name] = "as told"
+        meaning.left_out[column.name] = "as requested"
 
 
 def _settle(

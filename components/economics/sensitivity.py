@@ -43,14 +43,14 @@ def assumptions(case: Case, utilisation: float) -> list[tuple[str, Change, Chang
         _factors("machine's price", ("owned_usd", "machine_usd_per_hour"), 0.5, 2.0),
         (
             "utilisation",
-            (f"{utilisation / 2:.0%}", lambda one: one.changed(owned_usd=one.owned_usd * 2)),
-            (f"{busiest:.0%}", lambda one: one.changed(owned_usd=one.owned_usd * utilisation / busiest)),
+            (f"{utilisation / 2:.0%}", lambda varied: varied.changed(owned_usd=varied.owned_usd * 2)),
+            (f"{busiest:.0%}", lambda varied: varied.changed(owned_usd=varied.owned_usd * utilisation / busiest)),
         ),
         _factors("one-off costs", ("investment_usd",), 0.5, 2.0),
         (
             "growth a year",
-            ("−50%", lambda one: one.changed(growth_per_year=-0.5)),
-            ("+100%", lambda one: one.changed(growth_per_year=1.0)),
+            ("−50%", lambda varied: varied.changed(growth_per_year=-0.5)),
+            ("+100%", lambda varied: varied.changed(growth_per_year=1.0)),
         ),
     ]
     if case.usd_per_error:

@@ -50,11 +50,11 @@ class Trial:
 def certify(trial: Trial, judge: Judge, params: CertificateParams) -> Certificate:
     """Try a scorer, and hold the figures against the floor. A failure of the scorer is counted, never a verdict."""
     clerk = Clerk(judge)
-    answers = [(one.example, one.text) for one in trial.sample]
+    answers = [(labelled.example, labelled.text) for labelled in trial.sample]
     verdicts, *repeated = [clerk.scores(answers, "error rates and repetition") for _ in range(params.repetitions)]
     right = clerk.scores([(example, example.reference) for example in trial.examples], "references")
     kappa, alpha, people_alpha = agreement(trial.sample, verdicts)
-    found = Certificate(
+    certificate = Certificate(
         workload=trial.workload,
         source=trial.source,
         origins=origins(trial.sample),
@@ -73,7 +73,7 @@ def certify(trial: Trial, judge: Judge, params: CertificateParams) -> Certificat
         failure=clerk.failure,
         override=params.override.get(trial.workload),
     )
-    return found.model_copy(update={"reasons": tuple(below_floor(found, params))})
+    return certificate.model_copy(update={"reasons": tuple(below_floor(certificate, params))})
 
 
 class Clerk:
@@ -89,10 +89,10 @@ class Clerk:
 
     def judged(self, pairs: Sequence[Pair], what: str) -> list[Score | None]:
         """The score of each completion, None where the scorer could not decide."""
-        found: list[Score | None] = []
+        scores: list[Score | None] = []
         for start in tqdm(range(0, len(pairs), BATCH), f"certify: {what}", leave=False):
-            found += [self._decided(outcome) for outcome in self._judge(pairs[start : start + BATCH])]
-        return found
+            scores += [self._decided(outcome) for outcome in self._judge(pairs[start : start + BATCH])]
+        return scores
 
     def _decided(self, outcome: Outcome) -> Score | None:
         self.scored += 1
@@ -110,38 +110,44 @@ def _cluster(example: Example) -> str:
 
 def error_rate(sample: Sequence[Labelled], verdicts: Sequence[Score | None], *, right: bool) -> Share | None:
     """The share of wrong answers that pass, or of right ones that do not; None where there is none of the kind."""
-    found = [
-        (_cluster(one.example), verdict.passed != right)
-        for one, verdict in zip(sample, verdicts, strict=True)
-        if verdict is not None and one.right == right
+    mistaken = [
+        (_cluster(labelled.example), verdict.passed != right)
+        for labelled, verdict in zip(sample, verdicts, strict=True)
+        if verdict is not None and labelled.right == right
     ]
-    return share(found) if found else None
+    return share(mistaken) if mistaken else None
 
 
 def agreement(
     sample: Sequence[Labelled], verdicts: Sequence[Score | None]
 ) -> tuple[float | None, float | None, float | None]:
     """Kappa between the scorer and the labels; alpha with the scorer as one more rater; alpha of the people alone."""
-    judged = [(one, verdict.passed) for one, verdict in zip(sample, verdicts, strict=True) if verdict is not None]
-    kappa = cohens_kappa([one.right for one, _ in judged], [passes for _, passes in judged]) if judged else None
-    raters = [{**(one.people or {"labels": one.right}), "scorer": passes} for one, passes in judged]
-    return kappa, krippendorffs_alpha(raters), krippendorffs_alpha([one.people for one in sample])
+    judged = [
+        (labelled, verdict.passed) for labelled, verdict in zip(sample, verdicts, strict=True) if verdict is not None
+    ]
+    kappa = (
+        cohens_kappa([labelled.right for labelled, _ in judged], [passes for _, passes in judged]) if judged else None
+    )
+    raters = [{**(labelled.people or {"labels": labelled.right}), "scorer": passes} for labelled, passes in judged]
+    return kappa, krippendorffs_alpha(raters), krippendorffs_alpha([labelled.people for labelled in sample])
 
 
 def kappa_range(sample: Sequence[Labelled], verdicts: Sequence[Score | None]) -> Interval | None:
     """The interval of kappa; answers about examples of one group are a cluster."""
-    judged = [(one, verdict.passed) for one, verdict in zip(sample, verdicts, strict=True) if verdict is not None]
+    judged = [
+        (labelled, verdict.passed) for labelled, verdict in zip(sample, verdicts, strict=True) if verdict is not None
+    ]
     if not judged:
         return None
-    clusters = [_cluster(one.example) for one, _ in judged]
-    return kappa_interval(clusters, [one.right for one, _ in judged], [passes for _, passes in judged])
+    clusters = [_cluster(labelled.example) for labelled, _ in judged]
+    return kappa_interval(clusters, [labelled.right for labelled, _ in judged], [passes for _, passes in judged])
 
 
 def repeatable(sample: Sequence[Labelled], again: Sequence[Sequence[Score | None]]) -> Share | None:
     """The share of answers that every repetition scored the same."""
     same = [
-        (_cluster(one.example), max(values) - min(values) <= SAME)
-        for one, *scores in zip(sample, *again, strict=True)
+        (_cluster(labelled.example), max(values) - min(values) <= SAME)
+        for labelled, *scores in zip(sample, *again, strict=True)
         if len(values := [score.value for score in scores if score is not None]) == len(scores)
     ]
     return share(same) if same else None
@@ -159,7 +165,7 @@ def sensitivity(trial: Trial, clerk: Clerk, right: Sequence[Score | None]) -> di
     variants = [mistakes(example.reference, trial.schema, donors, rng) for example in trial.examples]
     ignored = set(trial.probes.ignored)
     passed_over = {field.name for field in fields_of(trial.schema).places if {field.name, field.top} & ignored}
-    kept = [{key: text for key, text in one.items() if key not in passed_over} for one in variants]
+    kept = [{key: text for key, text in texts.items() if key not in passed_over} for texts in variants]
     return _compared(trial.examples, kept, right, clerk, lambda was, now: now < was - SAME)
 
 
@@ -167,7 +173,7 @@ def tricks(trial: Trial, clerk: Clerk) -> dict[str, Exploit]:
     """What each cheap trick earns, and how often it passes, where the reference is another answer."""
     usual = Usual.of(trial.answers)
     tried = [exploits(trial.asked(example), trial.schema, usual) for example in trial.examples]
-    found: dict[str, Exploit] = {}
+    earned: dict[str, Exploit] = {}
     for name in dict.fromkeys(name for texts in tried for name in texts):
         asked = [
             (example, texts[name])
@@ -180,8 +186,8 @@ def tricks(trial: Trial, clerk: Clerk) -> dict[str, Exploit]:
         if decided:
             value = sum(score.value for _, score in decided) / len(decided)
             passed = share([(key, score.passed) for key, score in decided])
-            found[name] = Exploit(value=value, passed=passed, answer=asked[0][1][:300])
-    return found
+            earned[name] = Exploit(value=value, passed=passed, answer=asked[0][1][:300])
+    return earned
 
 
 def _compared(
@@ -199,11 +205,11 @@ def _compared(
         for kind, text in texts.items()
     ]
     scores = clerk.scores([(example, text) for _, example, _, text in rows], "changes")
-    found: dict[str, list[tuple[str, bool]]] = {}
+    by_kind: dict[str, list[tuple[str, bool]]] = {}
     for (kind, example, before, _), after in zip(rows, scores, strict=True):
         if after is not None:
-            found.setdefault(kind, []).append((_cluster(example), holds(before.value, after.value)))
-    return {kind: share(verdicts) for kind, verdicts in found.items()}
+            by_kind.setdefault(kind, []).append((_cluster(example), holds(before.value, after.value)))
+    return {kind: share(verdicts) for kind, verdicts in by_kind.items()}
 
 
 def _same(text: str, reference: str, schema: Mapping[str, Any]) -> bool:

@@ -51,7 +51,7 @@ def evaluate_rung(
 ) -> RungResult:
     """A rung's line in the record, from its completions and what they are worth; `parent` are the other's scores.
 
-    An answer that the scorer could not decide is left out of everything that is told of scores, and counted. Tokens
+    An answer that the scorer could not decide is left out of all figures of scores, and counted. Tokens
     are means a call.
 
     Raises:
@@ -60,7 +60,7 @@ def evaluate_rung(
     completions, judged = answers
     by_id = by_example(measured_by.examples, completions)
     if parent is not None and (foreign := parent.keys() - by_id.keys()):
-        raise DataError(f"expected a parent scored on the same examples, found others, such as {min(foreign)}")
+        raise DataError(f"expected a parent scored on the same examples, found other examples, such as {min(foreign)}")
     scores = scores_in(judged)
     decided = [example for example in measured_by.examples if example.id in scores]
     groups = {example.id: example.group for example in measured_by.examples}

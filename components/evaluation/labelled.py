@@ -52,11 +52,11 @@ def of_people(labels: Sequence[Label], examples: Sequence[Example]) -> list[Labe
     by_input = {_key(example.input): example for example in examples}
     verdicts: dict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
     for number, label in enumerate(labels, start=1):
-        found = by_id.get(label.example_id or "") or by_input.get(_key(label.input or {}))
-        if found is None:
+        example = by_id.get(label.example_id or "") or by_input.get(_key(label.input or {}))
+        if example is None:
             asked = label.example_id or str(label.input)[:60]
             raise DataError(f"expected labels of examples of train or dev, found {asked} (labels.jsonl:{number})")
-        verdicts[found.id, label.answer][label.annotator] = label.right
+        verdicts[example.id, label.answer][label.annotator] = label.right
     return [
         Labelled(by_id[key], text, 2 * sum(people.values()) > len(people), "people", people)
         for (key, text), people in verdicts.items()
@@ -77,11 +77,11 @@ def built(
     surely differs from the reference is taken for the wrong one as often as a reference with one field wrong.
     """
     donors = parsed(examples, schema)
-    found: list[Labelled] = []
+    answered: list[Labelled] = []
     for example in examples:
         same = {REFERENCE: example.reference, **rewritten(example.reference, synonyms, schema)}
         origin = rng.choice(sorted(same))
-        found.append(Labelled(example, same[origin], True, origin, {}))
+        answered.append(Labelled(example, same[origin], True, origin, {}))
         wrong = {
             f"answer of {model}": texts[example.id]
             for model, texts in answers.items()
@@ -92,24 +92,24 @@ def built(
             wrong[ONE_FIELD] = made[rng.choice(sorted(made))]
         if wrong:
             origin = rng.choice(sorted(wrong))
-            found.append(Labelled(example, wrong[origin], False, origin, {}))
-    return found
+            answered.append(Labelled(example, wrong[origin], False, origin, {}))
+    return answered
 
 
 def parsed(examples: Sequence[Example], schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The references that can be read."""
-    found: list[Mapping[str, Any]] = []
+    references: list[Mapping[str, Any]] = []
     for example in examples:
         try:
-            found.append(read(example.reference, schema))
+            references.append(read(example.reference, schema))
         except NotAnAnswer:
             continue
-    return found
+    return references
 
 
 def origins(sample: Sequence[Labelled]) -> dict[str, int]:
-    """How many answers come from where, right ones and wrong ones told apart."""
-    counts = Counter(f"{'right' if one.right else 'wrong'}: {one.origin}" for one in sample)
+    """How many answers come from where, right and wrong ones counted apart."""
+    counts = Counter(f"{'right' if answer.right else 'wrong'}: {answer.origin}" for answer in sample)
     return dict(sorted(counts.items()))
 
 

@@ -2,7 +2,7 @@
 
 Self-normalised importance sampling with clipped weights (Swaminathan and Joachims, NeurIPS 2015; Ionides, JCGS 2008):
 each logged answer counts as much as the other policy is likelier to give it. Pure: numbers in, numbers out. Decides
-when logs cannot tell: too few answers count, or too much of the weight had to be clipped.
+when logs are inconclusive: too few answers count, or too much of the weight had to be clipped.
 """
 
 import math
@@ -47,9 +47,9 @@ class Limits:
 
 def effective_size(weights: Sequence[float] | NDArray[np.float64]) -> float:
     """Kish's effective sample size of weights that are at least 0: n where all are equal, 1 where one has all."""
-    found = np.asarray(weights, dtype=float)
-    squares = float((found**2).sum())
-    return float(found.sum()) ** 2 / squares if squares else 0.0
+    weight_N = np.asarray(weights, dtype=float)
+    squares = float((weight_N**2).sum())
+    return float(weight_N.sum()) ** 2 / squares if squares else 0.0
 
 
 def off_policy(scores: Sequence[float], log_ratios: Sequence[float], limits: Limits = Limits()) -> OffPolicy:
@@ -62,14 +62,14 @@ def off_policy(scores: Sequence[float], log_ratios: Sequence[float], limits: Lim
     if len(reward_N) < 2 or len(reward_N) != len(ratio_N):
         raise DataError(f"expected at least two scores, each with a ratio, found {len(reward_N)} and {len(ratio_N)}")
     if not (np.isfinite(reward_N).all() and np.isfinite(ratio_N).all()):
-        raise DataError("expected finite scores and probabilities, found others")
+        raise DataError("expected finite scores and probabilities, found some that are not")
     full_N = np.exp(ratio_N - ratio_N.max())
     # What clipping takes off is told in shares of all weight, so that the largest weight as unit does no harm.
     weight_N = np.minimum(full_N, np.exp(min(0.0, math.log(limits.clip) - float(ratio_N.max()))))
     effective, clipped = effective_size(weight_N), 1.0 - float(weight_N.sum() / full_N.sum())
-    found = OffPolicy(value=_interval(reward_N, weight_N, effective), n=len(reward_N), effective=effective,
+    estimate = OffPolicy(value=_interval(reward_N, weight_N, effective), n=len(reward_N), effective=effective,
                       clipped=clipped)  # fmt: skip
-    return found.model_copy(update={"silent": _silent(found, limits)})
+    return estimate.model_copy(update={"silent": _silent(estimate, limits)})
 
 
 def _interval(reward_N: NDArray[np.float64], weight_N: NDArray[np.float64], effective: float) -> Interval:
@@ -91,13 +91,13 @@ def _interval(reward_N: NDArray[np.float64], weight_N: NDArray[np.float64], effe
     return Interval(value=value, low=max(0.0, value - half), high=min(1.0, value + half))
 
 
-def _silent(found: OffPolicy, limits: Limits) -> str:
-    needed = max(limits.least_answers, math.ceil(limits.least_effective * found.n))
-    if found.effective < needed:
+def _silent(estimate: OffPolicy, limits: Limits) -> str:
+    needed = max(limits.least_answers, math.ceil(limits.least_effective * estimate.n))
+    if estimate.effective < needed:
         return (
-            f"{found.n:,} logged answers say as much as {found.effective:,.0f} of its own, where {needed:,} are "
-            "needed: it answers otherwise than what was logged"
+            f"{estimate.n:,} logged answers say as much as {estimate.effective:,.0f} of its own, where {needed:,} are "
+            "needed: it answers differently from what was logged"
         )
-    if found.clipped > limits.most_clipped:
-        return f"{found.clipped:.0%} of the weight had to be clipped, where {limits.most_clipped:.0%} are allowed"
+    if estimate.clipped > limits.most_clipped:
+        return f"{estimate.clipped:.0%} of the weight had to be clipped, where {limits.most_clipped:.0%} are allowed"
     return ""

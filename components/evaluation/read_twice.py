@@ -17,10 +17,10 @@ def worth(verdicts: Mapping[str, bool], truths: Mapping[str, bool], share: float
 
     `truths` are people's words on a random `share`, in (0, 1], of those answers.
     """
-    found = {name: float(passed) for name, passed in verdicts.items()}
-    for name in truths.keys() & found.keys():
-        found[name] += (float(truths[name]) - found[name]) / share
-    return found
+    values = {name: float(passed) for name, passed in verdicts.items()}
+    for name in truths.keys() & values.keys():
+        values[name] += (float(truths[name]) - values[name]) / share
+    return values
 
 
 def misread(verdicts: Mapping[str, bool], truths: Mapping[str, bool]) -> Interval | None:

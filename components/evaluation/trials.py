@@ -51,7 +51,7 @@ def shares_by_k(outcomes: Sequence[Sequence[bool]]) -> tuple[TrialShare, ...]:
 
 
 def tries_of(completions: Sequence[Completion], judged: Sequence[Judged]) -> TriesResult | None:
-    """How an agent's tries went; None where answers are none. What no scorer decided is left out of pass^k."""
+    """How an agent's tries went; None where answers are not tries. What no scorer decided is left out of pass^k."""
     tries = {answer.example_id: answer.trajectory for answer in completions if answer.trajectory is not None}
     if not tries:
         return None

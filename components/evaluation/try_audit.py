@@ -1,6 +1,6 @@
 """The audit of an agent's demonstrations: the scorer of tries says of each whether it is right.
 
-Decides how that is told: as other audits are, each wrong try a suspect of which the scorer is sure.
+Decides how that is reported: as other audits are, each wrong try a suspect of which the scorer is sure.
 """
 
 from collections.abc import Sequence

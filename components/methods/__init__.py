@@ -43,7 +43,7 @@ def method_of(name: str) -> Method:
     """The method of a name: one of `NAMES`, or `module:Class`.
 
     Raises:
-        ConfigError: There is none, or it is no method.
+        ConfigError: There is no such class, or it is not a method.
     """
     address = NAMES.get(name, name)
     module, colon, attribute = address.partition(":")

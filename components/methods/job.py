@@ -92,7 +92,9 @@ class Job:
     @property
     def tasks(self) -> Sequence[Example]:
         """The examples of train that a model can answer and be judged by: an agent's tries of production are none."""
-        return self.train if self.workload.agent is None else [one for one in self.train if can_be_tried(one)]
+        return (
+            self.train if self.workload.agent is None else [example for example in self.train if can_be_tried(example)]
+        )
 
     @property
     def model(self) -> Path:

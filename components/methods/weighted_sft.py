@@ -97,7 +97,7 @@ class WeightedSft:
             ratios = [new - (answer.log_probability or 0.0) for new, (_, answer) in zip(chances, drawn, strict=True)]
             value = off_policy([answer.score for _, answer in drawn], ratios, _limits(params, params.clip))
             if value.silent:
-                log.warning("%s: logs cannot tell what %s scores: %s.", job.rung, folder, value.silent)
+                log.warning("%s: logs do not show what %s scores: %s.", job.rung, folder, value.silent)
             metrics |= {**_interval_metrics(name, value), f"{name}_tells": float(not value.silent)}
         return metrics
 
@@ -130,10 +130,12 @@ def require_informative(logged: Sequence[Scored], log_weights: Sequence[float], 
             f"{len(scores):,}"
         )
     if max(scores) - min(scores) < 1e-9:
-        raise TrainingError(f"logs cannot tell: all {len(scores):,} answers scored {scores[0]:g}, so none is better")
+        raise TrainingError(
+            f"logs are inconclusive: all {len(scores):,} answers scored {scores[0]:g}, so none is better"
+        )
     estimate = off_policy(scores, log_weights, _limits(params, math.inf))
     if estimate.silent:
-        raise TrainingError(f"logs cannot tell: {estimate.silent}")
+        raise TrainingError(f"logs are inconclusive: {estimate.silent}")
     return estimate
 
 

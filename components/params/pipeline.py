@@ -91,7 +91,9 @@ class HarvestParams(Settings):
     most_corrected: int = Field(default=2000, ge=0, description="Corrected answers, at most.")
     most_scored: int = Field(default=1000, ge=0, description="Answers scored as right, at most.")
     most_by_sender: int = Field(
-        default=500, ge=0, description="From feedback of one sender who is no reviewer; all anonymous ones are one."
+        default=500,
+        ge=0,
+        description="From feedback of one sender who is not a reviewer; the anonymous are one sender.",
     )
     splits: SplitShares = SplitShares(dev=0.1, test=0.15, sealed=0.2)
 

@@ -1,4 +1,4 @@
-"""What models are told and say: the turns of a conversation, and the tools that are called in them."""
+"""What models read and say: the turns of a conversation, and the tools that are called in them."""
 
 import json
 from contextlib import suppress
@@ -23,7 +23,7 @@ class ToolCall(Record):
 
     @property
     def plain_arguments(self) -> str:
-        """The arguments in one way of writing, by which those are equal that a client has written anew."""
+        """The arguments in one way of writing, so that arguments that a client has rewritten stay equal."""
         with suppress(ValueError, RecursionError):
             return json.dumps(json.loads(self.arguments), sort_keys=True)
         return self.arguments
@@ -35,7 +35,7 @@ class ToolCall(Record):
 
 
 class Tool(Record):
-    """A tool as a model is told of it; `parameters` is the JSON Schema of its arguments."""
+    """A tool as it is described to a model; `parameters` is the JSON Schema of its arguments."""
 
     name: str
     description: str = ""

@@ -128,7 +128,7 @@ def production_record(line: str) -> Production:
     What a line has beyond a record's fields is left out, what it lacks has its usual value.
 
     Raises:
-        DataError: It is none, or of a later format.
+        DataError: It is not a record, or has a later format.
     """
     try:
         content: Any = json.loads(line)

@@ -89,5 +89,5 @@ def _text(path: Path, record: type[Record]) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"expected a file of {record.__name__} records, found bytes that are no text ({path})"
+            f"expected a file of {record.__name__} records, found bytes that are not text ({path})"
         ) from error

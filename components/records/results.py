@@ -76,7 +76,7 @@ class RungResult(Record):
 
     `parent` is the rung that it was compared with, `starts_from` the one whose weights it had at first. `n` counts the
     answers that the scorer could decide, `scorer_errors` the others: they are neither right nor wrong. `effective_n` is
-    how many independent answers say as much, where examples come in groups. `tries` is told of agents alone: their
+    how many independent answers say as much, where examples come in groups. Only agents have `tries`: their
     trials of one task are examples of one group.
     """
 

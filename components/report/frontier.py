@@ -15,6 +15,8 @@ WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 24, 46, 42
 PANEL = (WIDTH - 2 * LEFT - RIGHT) / 2
 INK, LINE, GREEN = "#3465a4", "#bbb", "#0a7d4f"
+TIMES = (0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36_000.0, 360_000.0)  # seconds, as people count them
+LETTER, LINE_HEIGHT = 6.5, 13.0  # of a name beside its point, pixels
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def frontier(ladder: Ladder, spent_usd: Mapping[str, float]) -> str:
         f'style="font-family:system-ui,sans-serif;font-size:11px" role="img" aria-label="{escape(summary(seconds))}">'
         f'<rect width="100%" height="100%" fill="#fff"/>'
         f'<text x="12" y="18" font-weight="600" font-size="13">{escape(title)}</text>'
-        f"{_panel(seconds, LEFT, 'seconds to make, logarithmic', _time)}"
-        f"{_panel(usd, 2 * LEFT + PANEL, 'US dollars to make, logarithmic', _dollars)}</svg>\n"
+        f"{_panel(seconds, LEFT, 'time to make, logarithmic', _time, TIMES)}"
+        f"{_panel(usd, 2 * LEFT + PANEL, 'US dollars to make, logarithmic', _dollars, None)}</svg>\n"
     )
 
 
@@ -72,7 +74,14 @@ def summary(points: Sequence[Point]) -> str:
     return f"The Pareto line: {line}."
 
 
-def _panel(points: Sequence[Point], left: float, label: str, label_of: Callable[[float], str]) -> str:
+def _panel(
+    points: Sequence[Point],
+    left: float,
+    label: str,
+    label_of: Callable[[float], str],
+    marks_at: Sequence[float] | None,
+) -> str:
+    """A panel with ticks at these costs, or at powers of ten."""
     positive = [point.spent for point in points if point.spent > 0]
     least, most = (min(positive), max(positive)) if positive else (1.0, 10.0)
     first, last = math.floor(math.log10(least)), max(math.ceil(math.log10(most)), math.floor(math.log10(least)) + 1)
@@ -83,8 +92,10 @@ def _panel(points: Sequence[Point], left: float, label: str, label_of: Callable[
         return left + share * PANEL
 
     step = max(1, math.ceil((last - first) / 5))
-    ticks = "".join(_tick(x(10.0**exponent), label_of(10.0**exponent)) for exponent in range(first, last + 1, step))
-    marks = "".join(_mark(point, x(point.spent)) for point in points)
+    powers = [10.0**exponent for exponent in range(first, last + 1, step)]
+    shown = powers if marks_at is None else [cost for cost in marks_at if 10.0**first <= cost <= 10.0**last]
+    ticks = "".join(_tick(x(cost), label_of(cost)) for cost in shown)
+    marks = "".join(_mark(point, x(point.spent)) for point in points) + _names(points, x)
     return f"{_grid(left)}{ticks}{_line(points, x, left + PANEL)}{marks}" + (
         f'<text x="{left + PANEL / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle" fill="#555">{label}</text>'
     )
@@ -114,14 +125,31 @@ def _line(points: Sequence[Point], x: Callable[[float], float], end: float) -> s
 
 def _mark(point: Point, x: float) -> str:
     color = GREEN if point.best else INK
-    right = x > WIDTH / 2 + PANEL / 2 or (x < WIDTH / 2 and x > LEFT + PANEL * 0.7)
-    name = escape(point.name if len(point.name) <= 20 else point.name[:19] + "…")
     return (
         f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_y(point.low):.1f}" y2="{_y(point.high):.1f}" stroke="{color}" '
         f'stroke-width="2"/><circle cx="{x:.1f}" cy="{_y(point.value):.1f}" r="4" fill="{color}"/>'
-        f'<text x="{x - 7 if right else x + 7:.1f}" y="{_y(point.value) - 5:.1f}" '
-        f'text-anchor="{"end" if right else "start"}" fill="{color}">{name}</text>'
     )
+
+
+def _names(points: Sequence[Point], x: Callable[[float], float]) -> str:
+    """The points' names beside them, each moved up until it covers none of those below it."""
+    placed: list[tuple[float, float, float]] = []  # left end, right end and baseline
+    texts: list[str] = []
+    for point in sorted(points, key=lambda point: point.value):
+        name = point.name if len(point.name) <= 20 else point.name[:19] + "…"
+        at, width, baseline = x(point.spent), len(name) * LETTER, _y(point.value) - 5
+        before = at > WIDTH / 2 + PANEL / 2 or (at < WIDTH / 2 and at > LEFT + PANEL * 0.7)
+        start = at - 7 - width if before else at + 7
+        while any(
+            start < end and begin < start + width and abs(baseline - y) < LINE_HEIGHT for begin, end, y in placed
+        ):
+            baseline -= 1
+        placed.append((start, start + width, baseline))
+        texts.append(
+            f'<text x="{at - 7 if before else at + 7:.1f}" y="{baseline:.1f}" '
+            f'text-anchor="{"end" if before else "start"}" fill="{GREEN if point.best else INK}">{escape(name)}</text>'
+        )
+    return "".join(texts)
 
 
 def _y(share: float) -> float:

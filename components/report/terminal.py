@@ -43,7 +43,7 @@ def glance(workload: str, profile: str, rungs: Sequence[RungResult], *, simulate
         right, valid = percent(rung.accuracy.value), percent(rung.validity.value)
         shown.add_row(*map(escape, (rung.name, right, intervals[0], valid, intervals[1])))
     n = max(rung.n for rung in rungs)
-    caption = f"{n:,} test examples, little training: too few to decide by"
+    caption = f"{n:,} test examples, little training: too few to decide on"
     shown.caption = "\n".join([caption, *filter(None, map(tries_line, rungs))])
     shown.caption_justify = "left"
     return shown

@@ -150,7 +150,7 @@ class Process:
         try:
             return _Plain(io.BytesIO(self._read(size, deadline))).load()
         except (pickle.UnpicklingError, ValueError, TypeError, EOFError, LookupError, AttributeError, ArithmeticError):
-            raise Lost("its process answered with what is no row") from None
+            raise Lost("its process answered with something other than rows") from None
 
     @property
     def runs(self) -> bool:
@@ -198,7 +198,7 @@ def _checked(answer: Any, databases: int) -> list[list[Row] | str]:
     shaped = isinstance(answer, list) and all(isinstance(rows, str) or _are_rows(rows) for rows in answer)
     whole = shaped and (len(answer) == databases or (answer and isinstance(answer[-1], str)))
     if not whole or any(isinstance(rows, str) for rows in answer[:-1]):
-        raise Lost("its process answered with what is no row")
+        raise Lost("its process answered with something other than rows")
     return answer
 
 

@@ -60,7 +60,7 @@ class SqlExecutionScorer:
         """The reference's query, which has been run on each database.
 
         Raises:
-            ScorerError: There is none, or it fails.
+            ScorerError: There is no such query, or it fails.
         """
         try:
             query = _query(read_reference(example, self._schema), self._params.field)

@@ -130,7 +130,7 @@ class Follower:
             log.info("Version %s (%s) answers.", version.number, self.served.made_by)
 
     def _kept(self) -> str:
-        return f"version {self.served.version} is kept" if self.served else "there is none to answer"
+        return f"version {self.served.version} is kept" if self.served else "there is no version to answer"
 
 
 def _inputs(names: Sequence[str], content: str) -> dict[str, str]:

@@ -181,7 +181,7 @@ def _locked(path: Path, held: ExitStack) -> bytes | OSError | None:
 def _moved(path: Path, content: bytes, store: Store) -> int:
     """Store a segment's records and remove it, or set it aside; returns the number of records."""
     lines, strange = _sorted_out(content)
-    trouble = f"expected records, found {strange} lines that are none" if strange else ""
+    trouble = f"expected records, found {strange} lines that are not records" if strange else ""
     try:
         if lines:
             store(path.stem, lines)

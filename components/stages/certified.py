@@ -54,7 +54,7 @@ def require_permit(run: Run) -> None:
     if not permit_given.granted:
         raise TrainingError(
             f"expected a scorer above the floor before RL, found {'; '.join(permit_given.reasons)} "
-            f"({certificate_file(run)}); mend the scorer, or say why RL may go on under certificate.override."
+            f"({certificate_file(run)}); fix the scorer, or say why RL may go on under certificate.override."
             f"{run.workload.name} in {PIPELINE}"
         )
     if permit_given.override:

@@ -43,7 +43,7 @@ def certificate(run: Run) -> Certificate:
     """Test the workload's scorer."""
     rng, dev, train = random.Random(run.seed), run.examples("dev"), run.examples("train")
     if run.workload.agent is not None:
-        train = [one for one in train if can_be_tried(one)]
+        train = [example for example in train if can_be_tried(example)]
     examples = rng.sample(dev, min(len(dev), run.certificate.examples))
     examples += rng.sample(train, min(len(train), run.certificate.examples - len(examples)))  # where dev is small
     if run.workload.agent is not None:

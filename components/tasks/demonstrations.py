@@ -17,7 +17,7 @@ def demonstrated(example: Example) -> Trajectory:
     """The try in an example's demonstration.
 
     Raises:
-        DataError: The demonstration is no try.
+        DataError: The demonstration is not a try.
     """
     trajectory, problem = _read(example.demonstration)
     if trajectory is None:

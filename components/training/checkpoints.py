@@ -31,11 +31,11 @@ def claim(work: Path, identity: str) -> None:
         TrainingError: The folder has checkpoints of other settings, data or starting weights.
     """
     mark = work / IDENTITY
-    owner = (_object(mark) or {}).get("identity", "what is no mark of a training") if mark.is_file() else None
+    owner = (_object(mark) or {}).get("identity", "no mark of a training") if mark.is_file() else None
     if owner != identity and (owner is not None or any(work.glob("checkpoint-*"))):
         raise TrainingError(
             f"expected checkpoints of these settings, data and weights ({identity}), found others ({owner}) in {work}; "
-            "remove the folder to start anew"
+            "remove the folder to start again"
         )
     work.mkdir(parents=True, exist_ok=True)
     if owner is None:

@@ -43,7 +43,7 @@ def desk(tmp_path: Path, **changes: Any) -> Workload:
         ),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_an_agent_is_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+def test_settings_that_do_not_fit_an_agent_are_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         desk(tmp_path, **changes)
 

@@ -8,10 +8,10 @@ def test_shifted_products_equal_the_causal_convolution_and_its_gradient() -> Non
     torch.manual_seed(0)
     states, weight, bias = torch.randn(2, 5, 11), torch.randn(5, 3), torch.randn(5)
     ours, theirs = states.clone().requires_grad_(), states.clone().requires_grad_()
-    found = shifted_convolution(ours, weight, bias)
+    shifted = shifted_convolution(ours, weight, bias)
     expected = conv1d(theirs, weight[:, None], bias, padding=2, groups=5)[:, :, :11]
-    torch.testing.assert_close(found, expected)
-    found.square().sum().backward()
+    torch.testing.assert_close(shifted, expected)
+    shifted.square().sum().backward()
     expected.square().sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
 

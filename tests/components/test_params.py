@@ -40,7 +40,7 @@ def test_a_missing_section_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["- a list\n", "just words", ""])
-def test_what_is_no_mapping_is_refused(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_mapping_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "gate.yaml"
     path.write_text(content)
     with pytest.raises(ConfigError, match="expected a mapping of settings"):
@@ -54,7 +54,7 @@ def test_broken_yaml_is_refused(tmp_path: Path) -> None:
         load(path, GateParams)
 
 
-def test_broken_yaml_is_told_on_one_line_with_its_place(tmp_path: Path) -> None:
+def test_broken_yaml_is_reported_on_one_line_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "gate.yaml"
     path.write_text("alpha: 0.05\nmin_delta: [1, 2\nmin_validity: 0.9")
     with pytest.raises(ConfigError) as caught:
@@ -97,7 +97,7 @@ def test_the_fingerprint_changes_with_every_value() -> None:
     ["2024-13-01", "9" * 5000, "!!bool perhaps", "!!int ''", "!!timestamp soon", "2024-01-01 00:00:00+99:99",
      "[" * 5000, "{[a]: 1}"],
 )  # fmt: skip
-def test_what_yaml_itself_cannot_read_is_told_in_one_line(tmp_path: Path, value: str) -> None:
+def test_what_yaml_itself_cannot_read_is_reported_in_one_line(tmp_path: Path, value: str) -> None:
     path = tmp_path / "gate.yaml"
     path.write_text(f"alpha: {value}\n")
     with pytest.raises(ConfigError, match=r"expected YAML in UTF-8, found .") as caught:
@@ -105,7 +105,7 @@ def test_what_yaml_itself_cannot_read_is_told_in_one_line(tmp_path: Path, value:
     assert "\n" not in str(caught.value)
 
 
-def test_a_value_that_names_itself_many_times_over_is_told_briefly(tmp_path: Path) -> None:
+def test_a_value_that_names_itself_many_times_over_is_reported_briefly(tmp_path: Path) -> None:
     path = tmp_path / "gate.yaml"
     lists = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lists += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)]  # 9^9 members
@@ -115,7 +115,7 @@ def test_a_value_that_names_itself_many_times_over_is_told_briefly(tmp_path: Pat
     assert len(str(caught.value)) < 20_000
 
 
-def test_bytes_that_are_no_text_are_told_with_their_file(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_reported_with_their_file(tmp_path: Path) -> None:
     path = tmp_path / "gate.yaml"
     path.write_bytes(b"alpha: \xff\n")
     with pytest.raises(ConfigError, match=r"expected YAML in UTF-8, found .*0xff.*gate\.yaml"):

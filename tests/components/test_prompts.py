@@ -16,14 +16,14 @@ def write(tmp_path: Path, text: str) -> Path:
 
 def test_a_prompt_becomes_a_system_and_a_user_message_with_the_input_untouched(tmp_path: Path) -> None:
     prompt = load_prompt(write(tmp_path, "Sort it.\n---user---\nTicket: {message}\n"), "v", ("message",))
-    assert [(one.role, one.content) for one in prompt.messages(EXAMPLE)] == [
+    assert [(message.role, message.content) for message in prompt.messages(EXAMPLE)] == [
         ("system", "Sort it."), ("user", "Ticket: {braces} and $1"),
     ]  # fmt: skip
 
 
 def test_a_prompt_without_a_divider_is_a_user_message(tmp_path: Path) -> None:
     prompt = load_prompt(write(tmp_path, "Sort {message}"), "v", ("message",))
-    assert [one.role for one in prompt.messages(EXAMPLE)] == ["user"]
+    assert [message.role for message in prompt.messages(EXAMPLE)] == ["user"]
 
 
 def test_a_prompt_without_its_placeholder_is_refused(tmp_path: Path) -> None:

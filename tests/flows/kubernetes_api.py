@@ -107,7 +107,7 @@ class Api:
 
 @contextmanager
 def serving(api: Api) -> Generator[str]:
-    """The server's address, while the block goes on."""
+    """The server's address, while the block runs."""
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self, code: int, content: Any) -> None:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 
 
-def test_tries_are_taken_in_and_counted_from_the_command_line(tmp_path: Path) -> None:
+def test_tries_are_imported_and_counted_from_the_command_line(tmp_path: Path) -> None:
     tries = [{"task_id": task, "trial": trial, "reward": float(trial <= task), "info": {}, "traj": []}
              for task in range(2) for trial in range(2)]  # fmt: skip
     file = tmp_path / "tries.json"

@@ -121,13 +121,13 @@ def test_a_wrong_setting_is_refused_with_its_file_and_field(
         assert words in sentence
 
 
-def test_what_is_no_yaml_is_refused_with_its_file_and_line(project: Project) -> None:
+def test_broken_yaml_is_refused_with_its_file_and_line(project: Project) -> None:
     (project.folder / "params" / "profiles" / "nano.yaml").write_text("name: nano\nsft: [1, 2\n")
     with pytest.raises(GradusError, match=r"(?s)expected YAML in UTF-8.*line 3.*\(params/profiles/nano.yaml\)"):
         Run.load(RUN)
 
 
-def test_a_run_that_is_not_there_is_refused_with_where_it_would_stand(project: Project) -> None:
+def test_an_unknown_run_is_refused_with_where_it_would_stand(project: Project) -> None:
     sentence = refusal(lambda: Run.load("triage-nono"))
     for words in ("params/workloads", "params/profiles", "found none for the run triage-nono"):
         assert words in sentence
@@ -175,7 +175,7 @@ def test_an_unknown_label_is_refused_with_the_label_and_where_it_stands(rows: Pa
     assert "found 10 of 70" in sentence and "intent is 'refnud', not one of the 2 labels at rows.csv:62" in sentence
 
 
-def test_a_model_folder_that_is_none_is_refused_before_the_climb(project: Project) -> None:
+def test_an_invalid_model_folder_is_refused_before_the_climb(project: Project) -> None:
     (project.folder / "models" / "nano" / "tokenizer.json").unlink()
     result = project.climb()
     assert (result.returncode, result.stdout) == (2, "")
@@ -184,7 +184,7 @@ def test_a_model_folder_that_is_none_is_refused_before_the_climb(project: Projec
     assert not (project.folder / "artifacts").exists()
 
 
-def test_the_command_says_a_wrong_setting_in_one_line_with_code_2(project: Project) -> None:
+def test_the_command_reports_a_wrong_setting_in_one_line_with_code_2(project: Project) -> None:
     project.set("prices.yaml", {"machines": {"laptop_2_cores": {"usd_per_hour": -1}}})
     result = project.climb()
     assert (result.returncode, result.stdout) == (2, "")
@@ -193,7 +193,7 @@ def test_the_command_says_a_wrong_setting_in_one_line_with_code_2(project: Proje
     assert not (project.folder / "artifacts").exists()
 
 
-def test_the_stage_says_wrong_data_in_one_line_with_code_2(rows: Path, project: Project) -> None:
+def test_the_stage_reports_wrong_data_in_one_line_with_code_2(rows: Path, project: Project) -> None:
     write(rows, ["text"], [row[:1] for row in ROWS])
     result = project.call("components.stages", "data", CSV_RUN)
     assert (result.returncode, result.stdout) == (2, "")

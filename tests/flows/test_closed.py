@@ -1,4 +1,4 @@
-"""Prefect's and MLflow's servers answer nobody but those who have the login, and no page but their own."""
+"""Prefect's and MLflow's servers answer only those who have the login, and only their own pages."""
 
 import json
 import os
@@ -132,7 +132,7 @@ class TestServers:
 
 @pytest.mark.slow
 @pytest.mark.services
-def test_prefects_events_want_the_login_and_a_page_of_its_own(tmp_path: Path) -> None:
+def test_prefects_events_need_the_login_and_prefects_own_page(tmp_path: Path) -> None:
     from websockets.exceptions import ConnectionClosed, InvalidStatus
     from websockets.sync.client import connect
     from websockets.typing import Origin, Subprotocol

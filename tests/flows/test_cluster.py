@@ -1,4 +1,4 @@
-"""Stages as Jobs: a climb in which only DVC's remote stands between the pods, kills, and two who ask for the same."""
+"""Stages as Jobs: a climb in which only DVC's remote stands between the pods, kills, and two callers of one stage."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ def test_a_missing_template_is_named(tmp_path: Path) -> None:
 
 
 def kubeconfig(address: str) -> str:
-    """What kubectl would be told of the server."""
+    """The server as kubectl's settings describe it."""
     return yaml.safe_dump({
         "apiVersion": "v1", "kind": "Config", "current-context": "here",
         "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
@@ -119,7 +119,7 @@ def test_a_jobs_command_has_the_secret_and_a_folder_of_its_own(small: tuple[Api,
     assert pod.log.split("\n")[:2] == ["of the Secret, by the flow", "2"]  # . and ..
 
 
-def test_a_killed_pod_is_started_again_and_who_waits_is_told_nothing_of_it(small: tuple[Api, Cluster, Path]) -> None:
+def test_a_killed_pod_is_started_again_and_the_caller_waits_on(small: tuple[Api, Cluster, Path]) -> None:
     api, cluster, template = small
     made = job(template, "gradus-1", ["sh", "-c", "test -e ../once || { touch ../once; sleep 60; }"], {})
     submit(cluster, made)
@@ -129,7 +129,7 @@ def test_a_killed_pod_is_started_again_and_who_waits_is_told_nothing_of_it(small
     assert [pod.process.returncode for pod in api.pods["gradus-1"]] == [-9, 0]
 
 
-def test_two_who_ask_for_the_same_wait_for_one_job(small: tuple[Api, Cluster, Path]) -> None:
+def test_two_callers_of_the_same_stage_wait_for_one_job(small: tuple[Api, Cluster, Path]) -> None:
     api, cluster, template = small
     made = job(template, "gradus-1", ["sh", "-c", "sleep 0.3; echo x >> ../runs"], {})
     with ThreadPoolExecutor(2) as two:
@@ -139,7 +139,7 @@ def test_two_who_ask_for_the_same_wait_for_one_job(small: tuple[Api, Cluster, Pa
     assert sorted(code for verb, _, code in api.asked if verb == "POST") == [201, 409]
 
 
-def test_a_stage_that_refuses_is_tried_once_told_and_tried_again_when_asked_again(
+def test_a_stage_that_refuses_is_tried_once_reported_and_tried_again_when_asked_again(
     small: tuple[Api, Cluster, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     api, cluster, template = small
@@ -211,7 +211,7 @@ def test_a_cluster_that_stays_away_ends_the_waiting(
     assert api.refusals == [503]  # thirty looks
 
 
-def test_the_newest_pod_is_told_of(small: tuple[Api, Cluster, Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_newest_pod_is_reported(small: tuple[Api, Cluster, Path], caplog: pytest.LogCaptureFixture) -> None:
     api, cluster, template = small
     command = "test -e ../once && { echo the last word; exit 2; }; touch ../once; echo an early word; exit 1"
     made = job(template, "gradus-1", ["sh", "-c", command], {})
@@ -297,7 +297,7 @@ def test_a_killed_pod_goes_on_from_its_checkpoint(make_project: Callable[[], Pro
 
 
 @pytest.mark.slow
-def test_a_stage_that_refuses_its_input_is_tried_once_and_told(
+def test_a_stage_that_refuses_its_input_is_tried_once_and_reported(
     make_project: Callable[[], Project], tmp_path: Path
 ) -> None:
     project = make_project()

@@ -16,7 +16,7 @@ def test_a_first_look_shows_a_table_and_publishes_nothing(make_project: Callable
     looked = project.call("flows.cli", "run", "triage", "--quick")
     assert looked.returncode == 0, looked.stderr
     assert "A first look at triage on nano (simulated)" in looked.stdout
-    assert "10 test examples, little training: too few to decide by" in looked.stdout
+    assert "10 test examples, little training: too few to decide on" in looked.stdout
     assert "Nothing was decided. The whole climb: gradus run triage --profile nano" in looked.stdout
     artifacts = project.folder / "artifacts" / "triage-nano-quick"
     assert {path.name for path in artifacts.iterdir()} == {"answers", "best", "data", "evaluation", "rungs", "stages"}

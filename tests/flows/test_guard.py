@@ -54,7 +54,7 @@ def client(app: Any = _answered, login: str | None = "gradus:pw") -> TestClient:
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/health", "/api/ready"])
-def test_whether_a_server_runs_is_told_without_the_login_and_nothing_else_is(path: str) -> None:
+def test_health_needs_no_login_and_everything_else_does(path: str) -> None:
     assert client().get(path).status_code == 200
     assert client().get(f"{path}/").status_code == client().get(f"/x{path}").status_code == 401
     assert client().get(path, headers={"host": "evil.example"}).status_code == 421
@@ -77,7 +77,7 @@ def test_a_refusal_says_what_was_expected_and_asks_a_browser_for_the_login() -> 
     assert "www-authenticate" not in foreign.headers
 
 
-def test_what_is_answered_may_be_framed_by_no_other_page_unless_the_server_says_so_itself() -> None:
+def test_answers_may_be_framed_by_no_other_page_unless_the_server_says_so_itself() -> None:
     async def lax(scope: Any, receive: Any, send: Any) -> None:
         await PlainTextResponse("in", headers={"x-frame-options": "DENY"})(scope, receive, send)
 
@@ -122,16 +122,16 @@ CLOSED: tuple[list[str], list[dict[str, Any]]] = ([], [{"type": "websocket.close
         ("/events", [LOGIN], CLOSED),
     ],
 )  # fmt: skip
-def test_a_socket_is_let_in_as_a_request_is_and_closed_otherwise(
+def test_a_socket_is_accepted_by_the_rules_of_requests_and_closed_otherwise(
     path: str, headers: list[tuple[bytes, bytes]], expected: tuple[list[str], list[dict[str, Any]]]
 ) -> None:
     assert passed("websocket", path, *headers) == expected
 
 
-def test_two_hosts_are_none() -> None:
+def test_a_second_host_header_is_refused() -> None:
     came, sent = passed("http", "/any", HOST, HOST, LOGIN)
     assert (came, sent[0]["status"]) == ([], 421)
 
 
-def test_what_is_neither_a_request_nor_a_socket_is_the_servers_own() -> None:
+def test_messages_that_are_neither_request_nor_socket_reach_the_server() -> None:
     assert passed("lifespan", "") == (["lifespan"], [])

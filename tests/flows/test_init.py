@@ -52,24 +52,21 @@ def at_terminal(folder: Path, typed: str) -> int:
     return process.returncode
 
 
-def test_without_a_terminal_it_shows_what_it_understood_and_writes_only_when_told(folder: Path) -> None:
+def test_without_a_terminal_it_shows_what_it_understood_and_writes_only_with_yes(folder: Path) -> None:
     shown = run(folder)
     assert shown.returncode == 2
-    assert (
-        shown.stderr
-        == "gradus: expected --yes where there is no terminal to ask at, found neither; nothing is written\n"
-    )
+    assert shown.stderr == "gradus: expected a terminal to ask at, or --yes, found neither; nothing was written\n"
     assert "  input      text\n" in shown.stdout
     assert shown.stdout.count("    -> ") == 10
     assert sorted(path.name for path in folder.iterdir()) == ["mails.jsonl", "params"]
     written = run(folder, "--yes", "--role", "note=leave")
     assert written.returncode == 0, written.stderr
-    assert "  left out   note: as told\n" in written.stdout
+    assert "  left out   note: as requested\n" in written.stdout
     first = json.loads((folder / "data/mails/all.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert first == {"text": sentence(0), "label": "a"}
 
 
-def test_a_role_that_is_none_is_refused_by_name(folder: Path) -> None:
+def test_an_unknown_role_is_refused_by_name(folder: Path) -> None:
     for role, message in (
         ("note", "COLUMN=ROLE"),
         ("note=boss", "expected a role of"),

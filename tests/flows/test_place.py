@@ -159,6 +159,6 @@ def test_a_taken_port_is_one_sentence(project: Project, arguments: tuple[str, ..
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
-def test_an_address_of_others_is_one_sentence(host: str) -> None:
+def test_an_address_of_another_machine_is_refused_in_one_sentence(host: str) -> None:
     with pytest.raises(ConfigError, match=f"expected to listen on {host}, port 1234, found: "):
         refuse_taken(host, 1234)

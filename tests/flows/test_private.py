@@ -1,4 +1,4 @@
-"""What Gradus writes is its owner's, whoever starts what writes it and whatever their umask is."""
+"""Only its owner can read what Gradus writes, whoever starts the process and whatever the umask is."""
 
 import subprocess
 import sys

@@ -44,7 +44,7 @@ def answer(project: Project, version: int, valid: int, n: int = 250) -> None:
         for number in range(n)
     ]  # fmt: skip
     Lake(project.folder / "state" / "lake").store(
-        f"{version}-{time.time_ns()}", [one.model_dump_json() for one in traces]
+        f"{version}-{time.time_ns()}", [trace.model_dump_json() for trace in traces]
     )
 
 

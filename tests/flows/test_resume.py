@@ -1,4 +1,4 @@
-"""A climb that is killed goes on where it was, and leaves nothing behind that would be in its way."""
+"""A killed climb resumes where it was, and leaves nothing behind that would be in its way."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""What is old goes, what was asked to be forgotten is gone wherever this machine reaches, and the rest is told."""
+"""Old data is removed, forgotten requests are gone wherever this machine reaches, and the rest is reported."""
 
 import os
 import subprocess
@@ -77,7 +77,7 @@ def ids() -> list[str]:
     return sorted(each.id for each in Lake(Path("state/lake")).read(Trace, "shop"))
 
 
-def test_a_request_is_forgotten_everywhere_and_what_is_left_is_told(project: Path) -> None:
+def test_a_request_is_forgotten_everywhere_and_what_is_left_is_reported(project: Path) -> None:
     spool = Spool(project / "state" / "spool" / "shop" / "lake")
     spool.append(trace(GONE, time.time()))  # a server that runs has it in the segment that it writes
     idle = Spool(project / "state" / "spool" / "shop" / "mlflow")
@@ -118,11 +118,11 @@ def test_the_turns_of_a_conversation_that_hold_a_request_go_with_it(project: Pat
     assert [each.example.id for each in read_jsonl(Path("data/shop/harvest/1.jsonl"), Harvested)] == [f"P-{STAYS}"]
 
 
-def test_an_id_that_is_none_is_refused() -> None:
+def test_an_invalid_id_is_refused() -> None:
     assert isinstance(CliRunner().invoke(retention, ["forget", "shop", "c"]).exception, ConfigError)
 
 
-def test_what_is_old_is_shown_and_goes(project: Path) -> None:
+def test_old_data_is_listed_and_removed(project: Path) -> None:
     params = RetentionParams(branches=None, dvc_cache=False)
     broken = project / "state" / "lake" / "x.parquet.broken"
     broken.write_text("x")

@@ -37,7 +37,7 @@ def corrected(number: int) -> Feedback:
 
 
 def put(project: Project, *records: Record) -> None:
-    Lake(project.folder / "state" / "lake").store("1", [one.model_dump_json() for one in records])
+    Lake(project.folder / "state" / "lake").store("1", [record.model_dump_json() for record in records])
 
 
 def git(project: Project, *words: str) -> str:
@@ -48,7 +48,7 @@ def git(project: Project, *words: str) -> str:
 def test_few_answers_and_uncommitted_changes_start_nothing(climbed: Project) -> None:
     few = climbed.call("flows.cli", "retrain", "triage")
     assert (few.returncode, few.stdout) == (0, "Expected at least 100 right answers to learn from, found 0.\n")
-    put(climbed, *(one for number in range(120) for one in (answered(number), corrected(number))))
+    put(climbed, *(record for number in range(120) for record in (answered(number), corrected(number))))
     climbed.set("pipeline.yaml", {"retraining": {"cooldown_hours": 2}})
     dirty = climbed.call("flows.cli", "retrain", "triage")
     assert dirty.returncode == 2
@@ -59,7 +59,7 @@ def test_few_answers_and_uncommitted_changes_start_nothing(climbed: Project) -> 
 
 @pytest.mark.slow
 def test_what_production_taught_climbs_on_a_branch_of_its_own(climbed: Project) -> None:
-    put(climbed, *(one for number in range(120) for one in (answered(number), corrected(number))))
+    put(climbed, *(record for number in range(120) for record in (answered(number), corrected(number))))
     before = git(climbed, "rev-parse", "HEAD"), git(climbed, "status", "--porcelain", "--", "params", "components")
     done = climbed.call("flows.cli", "retrain", "triage")
     assert done.returncode == 0, done.stderr
@@ -75,12 +75,14 @@ def test_what_production_taught_climbs_on_a_branch_of_its_own(climbed: Project) 
     assert any(path.endswith(".jsonl.dvc") for path in files)
     there = climbed.folder / "state" / "retrain" / "triage"
     harvests = list((there / "data" / "triage" / "harvest").glob("*.jsonl"))
-    found = read_jsonl(harvests[0], Harvested)
+    harvested = read_jsonl(harvests[0], Harvested)
     for split in ("train", "dev", "test", "sealed"):
-        examples = {one.id for one in read_jsonl(there / "artifacts" / RUN / "data" / f"{split}.jsonl", Example)}
-        assert {one.example.id for one in found if one.split == split} <= examples
-    own = {one.id for one in read_jsonl(climbed.artifacts / "data" / "sealed.jsonl", Example)}
-    new = {one.id for one in read_jsonl(there / "artifacts" / RUN / "data" / "sealed.jsonl", Example)}
+        examples = {
+            example.id for example in read_jsonl(there / "artifacts" / RUN / "data" / f"{split}.jsonl", Example)
+        }
+        assert {row.example.id for row in harvested if row.split == split} <= examples
+    own = {example.id for example in read_jsonl(climbed.artifacts / "data" / "sealed.jsonl", Example)}
+    new = {example.id for example in read_jsonl(there / "artifacts" / RUN / "data" / "sealed.jsonl", Example)}
     assert own < new
 
 

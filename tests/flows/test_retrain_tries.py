@@ -56,13 +56,13 @@ def git(project: Project, *words: str) -> str:
 
 
 def hold(project: Project, name: str, tasks: Iterable[Task], at: float) -> list[list[Trace]]:
-    """Conversations with the champion, ten seconds after each other, of which people call the right ones so."""
+    """Conversations with the champion, ten seconds apart, whose right ones people call right."""
     talks, words = list[list[Trace]](), list[Record]()
     for number, task in enumerate(tasks):
         talks.append(conversed(task.demonstration, f"{name}{number}", at + 10 * number, caller="k"))
         words.append(praised(talks[-1], float(task.slices["demonstration"] == "right"), sender="r", reviewer=True))
     records = [*(turn for talk in talks for turn in talk), *words]
-    Lake(project.folder / "state" / "lake").store(name, [one.model_dump_json() for one in records])
+    Lake(project.folder / "state" / "lake").store(name, [record.model_dump_json() for record in records])
     return talks
 
 
@@ -78,7 +78,7 @@ def test_a_renamed_argument_is_seen_and_what_people_call_right_under_it_is_learn
     watched = desk.call("flows.cli", "watch", "desk")
     assert watched.returncode == 0, watched.stderr
     look = read_record(desk.folder / "state" / "watch" / "desk" / "watched.json", Watched)
-    assert "tools.get_order.schema" in {one.column for one in look.moved}
+    assert "tools.get_order.schema" in {shift.column for shift in look.moved}
 
     done = desk.call("flows.cli", "retrain", "desk")
     assert done.returncode == 0, done.stderr
@@ -91,17 +91,19 @@ def test_a_renamed_argument_is_seen_and_what_people_call_right_under_it_is_learn
     assert f"({len(kept)} answers of production)" in branch and len(kept) >= FEWEST
     pairs = zip(talks, tasks, strict=True)
     right = {talk[0].id for talk, task in pairs if task.slices["demonstration"] == "right"}
-    renamed = {one.example.id.removeprefix("P-") for one in kept} & right
+    renamed = {row.example.id.removeprefix("P-") for row in kept} & right
     assert len(renamed) > 0.8 * len(right)
     data = there / "artifacts" / RUN / "data"
-    train = {one.id: one for one in read_jsonl(data / "train.jsonl", Example)}
-    assert {one.example.id for one in kept} <= set(train)
+    train = {row.id: row for row in read_jsonl(data / "train.jsonl", Example)}
+    assert {row.example.id for row in kept} <= set(train)
     for name in renamed:
         calls = [call for call in demonstrated(train[f"P-{name}"]).calls if call.name == "get_order"]
         assert calls and all(call.arguments.startswith('{"number": ') for call in calls)
     for split in ("dev", "test", "sealed"):
-        own = [one.id for one in read_jsonl(desk.folder / "artifacts" / RUN / "data" / f"{split}.jsonl", Example)]
-        assert own == [one.id for one in read_jsonl(data / f"{split}.jsonl", Example)]
+        own = [
+            example.id for example in read_jsonl(desk.folder / "artifacts" / RUN / "data" / f"{split}.jsonl", Example)
+        ]
+        assert own == [example.id for example in read_jsonl(data / f"{split}.jsonl", Example)]
     ladder = read_record(there / "artifacts" / RUN / "report" / "ladder.json", Ladder)
     assert [rung.name for rung in ladder.rungs] == ["policies", "sft", "rejection_sampling"]
     files = git(desk, "show", "--name-only", "--format=", branch.removeprefix("Branch: ").split()[0]).split()

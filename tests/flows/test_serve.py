@@ -45,7 +45,7 @@ def test_the_champion_is_served_and_a_kill_loses_no_trace(climbed: Project, port
     }
 
 
-def test_listening_beyond_this_machine_wants_keys(climbed: Project) -> None:
+def test_listening_beyond_this_machine_needs_keys(climbed: Project) -> None:
     result = climbed.call("flows.cli", "serve", "triage", "--host", "0.0.0.0")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("gradus: --host 0.0.0.0: expected API keys in GRADUS_API_KEYS")

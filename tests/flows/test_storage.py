@@ -50,7 +50,7 @@ def test_a_version_is_kept_in_database_and_bucket_and_found_from_another_folder(
     assert registered("shop").number == champion.version
 
 
-def test_a_bucket_that_is_away_is_told_as_the_record_that_refuses(
+def test_an_unreachable_bucket_is_reported_as_a_refusal_of_the_record(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # MLflow keeps a client for each address that its own variable names.

@@ -28,7 +28,7 @@ def test_below_the_floor_rl_does_not_start_and_says_why(climbed: Project) -> Non
     assert "expected a scorer above the floor before RL, found wrong answers that pass" in stopped.stderr
 
 
-def test_a_certificate_can_be_had_before_anything_is_trained(make_project: Callable[[], Project]) -> None:
+def test_a_certificate_can_be_made_before_anything_is_trained(make_project: Callable[[], Project]) -> None:
     project = make_project()
     done = project.call("flows.cli", "certify", "triage")
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ def test_two_rungs_are_compared_by_slice_and_with_examples(climbed: Project) -> 
     assert done.stdout.count("\nBroken: ") == min(1, len(result["broken"]))
 
 
-def test_a_version_that_nobody_has_is_told_in_a_sentence(climbed: Project) -> None:
+def test_an_unknown_version_is_reported_in_a_sentence(climbed: Project) -> None:
     done = climbed.call("flows.cli", "compare", "triage", "classical", "nobody")
     assert done.returncode == 2 and "gradus: expected a model at models:/triage@nobody" in done.stderr
 

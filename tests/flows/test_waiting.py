@@ -102,7 +102,7 @@ def test_a_person_is_asked_where_anybody_may_correct_answers_or_as_the_settings_
     assert release.needs_approval(replace(run, retraining=params), Keys(keys)) is asked
 
 
-def test_what_the_repository_ships_asks_a_person_where_there_are_no_keys(run: Run) -> None:
+def test_the_shipped_settings_ask_a_person_where_there_are_no_keys(run: Run) -> None:
     assert release.needs_approval(run, Keys())
 
 
@@ -123,7 +123,7 @@ def test_when_a_canary_began_is_kept_until_it_is_decided(
     assert path.exists() == kept
 
 
-def test_an_answer_that_is_typed_anew_is_right_and_another_is_a_correction(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retyping_an_answer_calls_it_right_and_another_text_corrects_it(monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import label
 
     usage, schema = Usage(input_tokens=1, output_tokens=1), {"type": "object", "required": ["kind"]}

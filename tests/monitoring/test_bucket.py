@@ -88,7 +88,7 @@ def test_a_request_is_forgotten_though_its_merged_files_are_still_there(lake: La
         assert "0-0" not in table[("id" if "id" in table.column_names else "trace_id")].to_pylist(), path
 
 
-def test_days_that_are_over_go(lake: Lake) -> None:
+def test_days_beyond_their_term_are_removed(lake: Lake) -> None:
     put(lake)
     lake.store("new", [answered("new", at=5 * DAY).model_dump_json()])
     for folder in old_days(lake, 2 * DAY, "shop"):
@@ -96,7 +96,7 @@ def test_days_that_are_over_go(lake: Lake) -> None:
     assert [each.id for each in lake.read(Trace, "shop")] == ["new"]
 
 
-def test_an_object_that_is_no_parquet_is_passed_over_and_stays(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_object_that_is_not_parquet_is_passed_over_and_stays(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
     put(lake)
     strange = lake.folder / "traces" / "workload=shop" / "day=1970-01-01" / "x.parquet"
     strange.write_bytes(b"a letter")
@@ -105,7 +105,7 @@ def test_an_object_that_is_no_parquet_is_passed_over_and_stays(lake: Lake, caplo
     assert len(lake.read(Trace, "shop")) == 12 and strange.exists() and lake.broken == []
 
 
-def test_a_service_that_is_away_is_an_error_of_the_system_and_never_an_empty_lake() -> None:
+def test_an_unreachable_service_is_a_system_error_and_never_an_empty_lake() -> None:
     from upath import UPath
 
     reached = {"endpoint_url": "http://127.0.0.1:9"}
@@ -146,7 +146,7 @@ def test_objects_that_may_not_be_read_are_an_error_and_not_passed_over(
         lake.read(Trace, "shop")
 
 
-def test_what_a_dead_holder_left_is_taken_over_and_a_living_ones_is_not(
+def test_a_dead_holders_lock_is_taken_over_and_a_living_ones_is_not(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket, "LOOK_S", 0.05)
@@ -193,7 +193,7 @@ def test_a_service_without_conditional_writes_is_an_error_without_waiting(
         pass
 
 
-def test_two_that_write_at_the_same_moment_try_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writers_at_the_same_moment_try_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket, "LOOK_S", 0.05)
     remote, conflicts = cast(Any, lake.folder).fs, [answered_by_s3(409, errno.EIO)]
     write = remote.pipe_file

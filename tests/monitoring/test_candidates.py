@@ -22,39 +22,40 @@ def scored(name: str, value: float) -> Scored:
 
 
 def lake(folder: Path, *records: Record) -> Lake:
-    found = Lake(folder)
-    found.store("1", [one.model_dump_json() for one in records])
-    return found
+    stored = Lake(folder)
+    stored.store("1", [record.model_dump_json() for record in records])
+    return stored
 
 
 def test_corrected_and_right_answers_teach(tmp_path: Path) -> None:
-    told = Feedback(trace_id="a", at=101.0, workload="shop", corrected='{"kind": "bill"}')
-    found = candidates(
-        lake(tmp_path, answered("a"), answered("b"), answered("c"), answered("d"), told, scored("a", 0.0),
+    correction = Feedback(trace_id="a", at=101.0, workload="shop", corrected='{"kind": "bill"}')
+    kept = candidates(
+        lake(tmp_path, answered("a"), answered("b"), answered("c"), answered("d"), correction, scored("a", 0.0),
              scored("b", 1.0), scored("c", 0.5)),
         "shop", 0.0, Terms(1.0, ["kind=late"]),
     )  # fmt: skip
-    assert [(one.trace_id, one.answer, one.source) for one in found] == [
+    assert [(candidate.trace_id, candidate.answer, candidate.source) for candidate in kept] == [
         ("a", '{"kind": "bill"}', "corrected"), ("b", '{"kind": "late"}', "scored"),
     ]  # fmt: skip
-    assert all(one.moved for one in found)
+    assert all(candidate.moved for candidate in kept)
 
 
 def test_unseen_answers_free_conversations_and_broken_corrections_do_not(tmp_path: Path) -> None:
-    told = [Feedback(trace_id=name, at=101.0, workload="shop", corrected=text)
-            for name, text in {"shadow": "{}", "free": "{}", "broken": "a lamp"}.items()]  # fmt: skip
-    found = candidates(
-        lake(tmp_path, answered("shadow", returned=False), answered("free", input={}), answered("broken"), *told),
+    corrections = [Feedback(trace_id=name, at=101.0, workload="shop", corrected=text)
+                   for name, text in {"shadow": "{}", "free": "{}", "broken": "a lamp"}.items()]  # fmt: skip
+    kept = candidates(
+        lake(tmp_path, answered("shadow", returned=False), answered("free", input={}), answered("broken"),
+             *corrections),
         "shop", 0.0, Terms(1.0),
     )  # fmt: skip
-    assert found == []
+    assert kept == []
 
 
 def test_a_sample_of_a_window_is_the_same_each_time_and_counts_all(tmp_path: Path) -> None:
     store = Lake(tmp_path)
     for part in range(3):
         traces = [answered(f"{part}-{number}", at=100.0 + part) for number in range(500)]
-        store.store(str(part), [one.model_dump_json() for one in traces])
+        store.store(str(part), [trace.model_dump_json() for trace in traces])
     other = answered("other", version=2)
     store.store("other", [other.model_dump_json()])
     rows, total = store.sample("shop", 1, (0.0, 103.0), 100)
@@ -65,38 +66,38 @@ def test_a_sample_of_a_window_is_the_same_each_time_and_counts_all(tmp_path: Pat
     assert store.sample("shop", 3, (0.0, 103.0), 100) == ([], 0)
 
 
-def test_the_least_score_is_of_the_value(tmp_path: Path) -> None:
+def test_the_least_score_applies_to_the_value(tmp_path: Path) -> None:
     store = lake(tmp_path, answered("a"), answered("b"), scored("a", 0.9), scored("b", 0.7))
-    assert [one.trace_id for one in candidates(store, "shop", 0.0, Terms(0.8))] == ["a"]
+    assert [candidate.trace_id for candidate in candidates(store, "shop", 0.0, Terms(0.8))] == ["a"]
 
 
-def test_what_others_said_or_what_contradicts_itself_teaches_nothing(tmp_path: Path) -> None:
-    def told(name: str, text: str, **sender: object) -> Feedback:
+def test_feedback_of_others_and_contradictions_teach_nothing(tmp_path: Path) -> None:
+    def corrected(name: str, text: str, **sender: object) -> Feedback:
         words = {"trace_id": name, "at": 101.0, "workload": "shop", "corrected": text, **sender}
         return Feedback.model_validate(words)
 
     records = [
-        answered("mine", caller="asker"), told("mine", "{}", sender="asker"),
-        answered("theirs", caller="asker"), told("theirs", "{}", sender="another"),
-        answered("open"), told("open", "{}"),
-        answered("disputed"), told("disputed", "{}"), told("disputed", '{"a": 1}'), scored("disputed", 1.0),
-        answered("reviewed", caller="asker"), told("reviewed", "{}", sender="r", reviewer=True),
+        answered("mine", caller="asker"), corrected("mine", "{}", sender="asker"),
+        answered("theirs", caller="asker"), corrected("theirs", "{}", sender="another"),
+        answered("open"), corrected("open", "{}"),
+        answered("disputed"), corrected("disputed", "{}"), corrected("disputed", '{"a": 1}'), scored("disputed", 1.0),
+        answered("reviewed", caller="asker"), corrected("reviewed", "{}", sender="r", reviewer=True),
         scored("theirs", 1.0),
     ]  # fmt: skip
-    found = candidates(lake(tmp_path, *records), "shop", 0.0, Terms(1.0))
-    assert {one.trace_id: (one.source, one.sender, one.reviewed) for one in found} == {
+    kept = candidates(lake(tmp_path, *records), "shop", 0.0, Terms(1.0))
+    assert {candidate.trace_id: (candidate.source, candidate.sender, candidate.reviewed) for candidate in kept} == {
         "mine": ("corrected", "asker", False), "open": ("corrected", "", False), "reviewed": ("corrected", "r", True),
         "theirs": ("scored", "", False),
     }  # fmt: skip
 
 
 def test_an_answer_that_breaks_the_schema_is_left_out(tmp_path: Path) -> None:
-    told = [Feedback(trace_id=name, at=101.0, workload="shop", corrected=text)
-            for name, text in {"a": '{"kind": "late"}', "b": '{"kind": "<phone>"}'}.items()]  # fmt: skip
-    found = candidates(lake(tmp_path, answered("a"), answered("b"), *told), "shop", 0.0, Terms(1.0))
+    corrections = [Feedback(trace_id=name, at=101.0, workload="shop", corrected=text)
+                   for name, text in {"a": '{"kind": "late"}', "b": '{"kind": "<phone>"}'}.items()]  # fmt: skip
+    kept = candidates(lake(tmp_path, answered("a"), answered("b"), *corrections), "shop", 0.0, Terms(1.0))
     schema = {"type": "object", "properties": {"kind": {"enum": ["late"]}}}
-    assert [one.trace_id for one in found] == ["a", "b"]
-    assert [one.trace_id for one in obeying(found, schema)] == ["a"]
+    assert [candidate.trace_id for candidate in kept] == ["a", "b"]
+    assert [candidate.trace_id for candidate in obeying(kept, schema)] == ["a"]
 
 
 DRAWN = [name for name in map(str, range(400)) if is_drawn(name, 0.1)]
@@ -110,17 +111,17 @@ def reviewed(name: str) -> Feedback:
 
 def taken(folder: Path, *records: Record) -> dict[str, bool]:
     """The candidates, and whether each was drawn to judge by."""
-    found = candidates(lake(folder, *records), "shop", 0.0, Terms(1.0, labelling=LABELLING))
-    return {one.trace_id: one.drawn for one in found}
+    kept = candidates(lake(folder, *records), "shop", 0.0, Terms(1.0, labelling=LABELLING))
+    return {candidate.trace_id: candidate.drawn for candidate in kept}
 
 
-def test_what_was_drawn_judges_once_nearly_all_of_it_is_labelled_and_waits_until_then(tmp_path: Path) -> None:
+def test_drawn_answers_judge_once_nearly_all_are_labelled_and_wait_until_then(tmp_path: Path) -> None:
     names = DRAWN[:20]
     answers = [answered(name, at=100.0 + at / 100) for at, name in enumerate([*names, OTHER])]
     others = [name for at, name in enumerate(names) if at not in (3, 5)]  # 18 of 20: nine tenths
-    told = [reviewed(name) for name in (*others, OTHER)]
-    assert taken(tmp_path / "enough", *answers, *told) == {**dict.fromkeys(others, True), OTHER: False}
-    assert taken(tmp_path / "few", *answers, *told[1:]) == {OTHER: False}  # 17: the three may be those that were wrong
+    words = [reviewed(name) for name in (*others, OTHER)]
+    assert taken(tmp_path / "enough", *answers, *words) == {**dict.fromkeys(others, True), OTHER: False}
+    assert taken(tmp_path / "few", *answers, *words[1:]) == {OTHER: False}  # 17: the three may be those that were wrong
 
 
 def test_a_failure_that_was_drawn_is_not_waited_for(tmp_path: Path) -> None:
@@ -134,6 +135,6 @@ def test_drawn_answers_after_the_last_label_are_not_reached_yet(tmp_path: Path) 
     assert taken(tmp_path, *answers, *map(reviewed, DRAWN[:5])) == dict.fromkeys(DRAWN[:5], True)
 
 
-def test_a_customers_word_on_a_drawn_answer_neither_judges_nor_teaches(tmp_path: Path) -> None:
+def test_a_customers_feedback_on_a_drawn_answer_neither_judges_nor_teaches(tmp_path: Path) -> None:
     own = reviewed(DRAWN[0]).model_copy(update={"sender": "", "reviewer": False})
     assert taken(tmp_path, answered(DRAWN[0]), own) == {}

@@ -70,7 +70,7 @@ def test_conversations_of_another_version_are_none_and_of_many_the_same_sample_i
 
 
 @pytest.mark.parametrize(("sender", "reviewer", "value"), [("k", False, 0.5), ("other", False, None), ("r", True, 0.5)])
-def test_the_last_word_of_who_may_speak_is_what_a_conversation_was_worth(
+def test_a_conversation_is_worth_the_last_feedback_of_those_who_may_give_it(
     tmp_path: Path, sender: str, reviewer: bool, value: float | None
 ) -> None:
     lake = Lake(tmp_path)

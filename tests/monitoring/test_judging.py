@@ -1,4 +1,4 @@
-"""A judge scores a share of production's answers once, and a failed verdict is no score."""
+"""A judge scores a share of production's answers once, and a failed verdict is not a score."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""What earlier versions wrote is read by this one; what is broken or foreign is set aside, counted, and stops nobody.
+"""What earlier versions wrote is read by this one; what is broken or foreign is set aside, counted, and blocks nothing.
 
-The files in kept/ were written by the version before formats were named; they are never written anew.
+The files in kept/ were written by the version before formats were named; they are never rewritten.
 """
 
 import json
@@ -180,7 +180,7 @@ def bytes_that_are_no_text(path: Path) -> None:
 
 
 def no_text(rows: int) -> pa.Array:
-    """An array of strings as Parquet keeps them, whose bytes are no UTF-8."""
+    """An array of strings as Parquet keeps them, whose bytes are not UTF-8."""
     offsets = pa.py_buffer(np.arange(0, 2 * rows + 1, 2, dtype=np.int32))
     return pa.Array.from_buffers(pa.string(), rows, [None, offsets, pa.py_buffer(b"\xc8\x20" * rows)])
 
@@ -202,7 +202,7 @@ def test_a_broken_file_is_set_aside_once_and_the_others_are_read(
     assert caplog.text == ""
 
 
-def test_strange_folders_and_what_cannot_be_opened_are_passed_over(lake: Lake) -> None:
+def test_strange_folders_and_unreadable_files_are_passed_over(lake: Lake) -> None:
     before = read_all(lake)
     (lake.folder / "traces" / "workload=shop" / "day=bad").mkdir()
     (lake.folder / "traces" / "workload=shop" / "day=bad" / "x.parquet").write_text("x")
@@ -214,9 +214,7 @@ def test_strange_folders_and_what_cannot_be_opened_are_passed_over(lake: Lake) -
     assert read_all(lake) == before
 
 
-def test_files_that_run_out_are_nobodys_fault_and_nothing_is_set_aside(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_running_out_of_open_files_sets_no_file_aside(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_more_files(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
@@ -235,13 +233,13 @@ def test_a_later_format_is_passed_over_and_kept(lake: Lake) -> None:
     assert (place(lake) / "later.parquet").is_file()
 
 
-def test_a_row_that_is_no_record_is_left_out(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_row_that_is_not_a_record_is_left_out(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
     path = place(lake) / "s.parquet"
     table = pq.read_table(path, partitioning=None)  # pyright: ignore[reportArgumentType]
     at = table.column_names.index("route")
     pq.write_table(table.set_column(at, "route", pa.array(["champion", "a later route"])), path)
     assert [each.id for each in lake.read(Trace, "shop")] == ["a"]
-    assert "found 1 that are none; left out" in caplog.text
+    assert "found 1 that are not; left out" in caplog.text
 
 
 def test_a_cut_or_binary_file_of_records_is_an_error_in_words(tmp_path: Path) -> None:
@@ -250,7 +248,7 @@ def test_a_cut_or_binary_file_of_records_is_an_error_in_words(tmp_path: Path) ->
         read_jsonl(tmp_path / "x.jsonl", Feedback)
     (tmp_path / "x.jsonl").write_bytes(b"\xff\xfe\n")
     for read in (read_jsonl, read_record):
-        with pytest.raises(DataError, match="found bytes that are no text"):
+        with pytest.raises(DataError, match="found bytes that are not text"):
             read(tmp_path / "x.jsonl", Feedback)
 
 

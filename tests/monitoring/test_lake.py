@@ -28,17 +28,17 @@ def lines(*records: Trace | Feedback) -> list[str]:
 def test_records_come_back_whole_by_kind_workload_and_window(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     first, second, free = trace("a", 10.0), trace("b", DAY + 5), trace("free", 2 * DAY)
-    other, told = trace("c", 10.0, "other"), Feedback(trace_id="a", at=20.0, workload="triage", score=0.5)
-    lake.store("1", lines(second, first, other, told))
+    other, feedback = trace("c", 10.0, "other"), Feedback(trace_id="a", at=20.0, workload="triage", score=0.5)
+    lake.store("1", lines(second, first, other, feedback))
     lake.store("2", lines(free))
     assert lake.read(Trace, "triage") == [first, second, free]
     assert lake.read(Trace, "triage", since=10.5, until=2 * DAY) == [second]
     assert lake.read(Trace, "other") == [other]
-    assert lake.read(Feedback, "triage") == [told]
+    assert lake.read(Feedback, "triage") == [feedback]
     assert lake.read(Trace, "nobody") == []
 
 
-def test_of_a_version_count_the_answers_that_a_second_models_replaced_and_no_unseen_ones(tmp_path: Path) -> None:
+def test_a_versions_replaced_answers_count_and_unseen_ones_do_not(tmp_path: Path) -> None:
     replaced = {"returned": False, "valid": False, "route": "canary", "customer": "b"}
     answers = [
         trace("a", 1.0).model_copy(update={"customer": "a"}),
@@ -66,14 +66,14 @@ def test_files_are_plain_parquet_in_folders_by_workload_and_day(tmp_path: Path) 
     assert table.loc[0, "text"] == '{"a": 1}' and table.loc[0, "usage"] == {"input_tokens": 5, "output_tokens": 4}
 
 
-def test_what_is_no_record_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_invalid_records_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected a trace, a feedback or a score, found '\{\"x\": 1\}' \(segment 1\)"):
         Lake(tmp_path).store("1", [*lines(trace("a", 1.0)), '{"x": 1}'])
     assert not list(tmp_path.iterdir())
 
 
 def ids(traces: list[Trace]) -> list[str]:
-    return [one.id for one in traces]
+    return [stored.id for stored in traces]
 
 
 def kept(folder: Path, *records: Trace | Feedback) -> Lake:
@@ -142,7 +142,7 @@ def test_a_window_opens_no_file_of_a_day_outside_it(tmp_path: Path) -> None:
     assert len(lake.broken) == 2
 
 
-def test_folders_that_are_no_days_hide_none(tmp_path: Path) -> None:
+def test_folders_that_are_not_days_hide_none(tmp_path: Path) -> None:
     lake = kept(tmp_path, trace("a", 1.0), trace("b", DAY))
     for name in ("day=", "day=0000", "day=1970-01-01x", "day=today"):
         (tmp_path / "traces" / "workload=triage" / name).mkdir()
@@ -167,7 +167,7 @@ def free(folder: Path, how: int) -> bool:
         return True
 
 
-def test_while_somebody_reads_others_read_too_and_who_changes_files_is_alone(tmp_path: Path) -> None:
+def test_readers_share_the_lake_and_whoever_changes_files_is_alone(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     with lake.unchanged():
         assert (free(tmp_path, fcntl.LOCK_SH), free(tmp_path, fcntl.LOCK_EX)) == (True, False)
@@ -181,7 +181,7 @@ def test_while_somebody_reads_others_read_too_and_who_changes_files_is_alone(tmp
 @pytest.mark.parametrize(
     ("number", "read"), [(errno.EROFS, True), (errno.EACCES, True), (errno.EMFILE, False), (errno.ENOSPC, False)]
 )
-def test_a_lake_that_nobody_can_write_is_read_and_changed_by_nobody(
+def test_a_read_only_lake_is_read_and_never_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, read: bool
 ) -> None:
     lake, opened = kept(tmp_path, trace("a", 1.0)), Path.open

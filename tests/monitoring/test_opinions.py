@@ -96,7 +96,7 @@ def test_nothing_is_learnt_from_the_labelling_sample_on_any_route_or_with_any_nu
     assert {each.said.model_dump()["example_id"] for each in result} == {f"P-{free}"}
 
 
-def test_a_scorers_word_is_no_thumb_of_people_but_a_scored_log(tmp_path: Path) -> None:
+def test_a_scorers_verdict_is_a_scored_log_and_not_a_thumb(tmp_path: Path) -> None:
     by_scorer = Scored(trace_id="a", at=101.0, workload="shop", source="scorer", value=0.25, passed=False)
     result = heard(tmp_path, answered("a"), answered("unscored"), by_scorer)
     assert [each.said for each in result] == [Logged(example_id="P-a", text=LATE, score=0.25, input={"message": "a"})]
@@ -107,7 +107,7 @@ def opinion(name: str, message: str, **word: object) -> Opinion:
     return Opinion.model_validate({"said": thumb, **word})
 
 
-def test_what_evaluation_splits_resemble_is_not_taught() -> None:
+def test_opinions_that_resemble_evaluation_splits_are_not_taught() -> None:
     judged = [Example(id="T", input={"message": "my parcel is late"}, demonstration="", reference="", group="T")]
     given = [opinion("a", "My  parcel is LATE"), opinion("b", "where is the invoice for last month")]
     result = taught(given, judged, 0.9, 10)

@@ -16,7 +16,7 @@ from monitoring.right_tries import Asked, RightTries, right_tries
 from tests.components.workloads.desk_settings import PROMPT, SHORT
 from tests.monitoring.conversed import conversed, praised
 
-TASKS = [one for one in generate(8, 3) if one.slices["demonstration"] == "right"]
+TASKS = [task for task in generate(8, 3) if task.slices["demonstration"] == "right"]
 TASK = TASKS[0]
 TRY = TASK.demonstration
 ASKED = Asked([SHORT, PROMPT], ("message",))
@@ -26,33 +26,33 @@ SINCE = 1000.0
 
 def taken(folder: Path, *records: Record, terms: Terms = TERMS, since: float = SINCE) -> RightTries:
     lake = Lake(folder)
-    lake.store("s", [one.model_dump_json() for one in records])
+    lake.store("s", [record.model_dump_json() for record in records])
     return right_tries(lake, "desk", since, terms, ASKED)
 
 
 def test_a_conversation_that_is_called_right_is_a_try_under_the_workloads_input(tmp_path: Path) -> None:
     turns = conversed(TRY, "a", SINCE, caller="k")
-    (one,) = taken(tmp_path, *turns, praised(turns)).candidates
-    assert (one.trace_id, one.input, one.source, one.sender) == (
+    (candidate,) = taken(tmp_path, *turns, praised(turns)).candidates
+    assert (candidate.trace_id, candidate.input, candidate.source, candidate.sender) == (
         "chatcmpl-ax0",
         {"message": TASK.message},
         "scored",
         "k",
     )
-    assert problem_of(one.answer) is None
-    made = Trajectory.model_validate_json(one.answer)
+    assert problem_of(candidate.answer) is None
+    made = Trajectory.model_validate_json(candidate.answer)
     assert [len(message.tool_calls) for message in made.messages] == [
         len(message.tool_calls) for message in TRY.messages
     ]
     assert {tool.name for tool in made.tools} == {tool.name for tool in TRY.tools}
-    assert one.heard and "@" not in one.asked and one.asked.startswith(f"{TASK.message}\n")
+    assert candidate.heard and "@" not in candidate.asked and candidate.asked.startswith(f"{TASK.message}\n")
 
 
 @pytest.mark.parametrize("system", [SHORT.system, PROMPT.system, "You are Ada's own agent."])
 def test_the_input_is_what_the_user_said_whatever_prompt_stands_before_it(tmp_path: Path, system: str) -> None:
     turns = conversed(TRY, "a", SINCE, system=system)
-    (one,) = taken(tmp_path, *turns, praised(turns)).candidates
-    assert one.input == {"message": TASK.message}
+    (candidate,) = taken(tmp_path, *turns, praised(turns)).candidates
+    assert candidate.input == {"message": TASK.message}
 
 
 def test_a_prompts_own_words_around_the_message_are_no_part_of_the_input() -> None:
@@ -74,12 +74,12 @@ def test_a_prompts_own_words_around_the_message_are_no_part_of_the_input() -> No
     ("score", "sender", "reviewer", "kept"),
     [(1.0, "k", False, 1), (0.99, "k", False, 0), (1.0, "other", False, 0), (1.0, "r", True, 1)],
 )  # fmt: skip
-def test_whose_word_counts_is_as_for_answers(
+def test_feedback_counts_by_the_rules_for_answers(
     tmp_path: Path, score: float, sender: str, reviewer: bool, kept: int
 ) -> None:
     turns = conversed(TRY, "a", SINCE, caller="k")
-    told = taken(tmp_path, *turns, praised(turns, score, sender=sender, reviewer=reviewer))
-    assert [one.reviewed for one in told.candidates] == [reviewer] * kept and told.refused == []
+    learnt = taken(tmp_path, *turns, praised(turns, score, sender=sender, reviewer=reviewer))
+    assert [candidate.reviewed for candidate in learnt.candidates] == [reviewer] * kept and learnt.refused == []
 
 
 def test_a_scorers_score_counts_where_people_say_nothing(tmp_path: Path) -> None:
@@ -105,37 +105,37 @@ def test_nothing_is_learnt_from_what_was_set_aside_by_its_first_request(tmp_path
         name: conversed(TASKS[at % len(TASKS)].demonstration, name, SINCE - 3 + at)
         for at, name in enumerate("abcdefgh")
     }
-    told = taken(tmp_path, *(one for turns in every.values() for one in (*turns, praised(turns))), terms=terms)
+    learnt = taken(tmp_path, *(record for turns in every.values() for record in (*turns, praised(turns))), terms=terms)
     free = {turns[0].id for turns in every.values() if not is_drawn(turns[0].id, 0.5)}
-    assert {one.trace_id for one in told.candidates} == free and 0 < len(free) < 8
+    assert {candidate.trace_id for candidate in learnt.candidates} == free and 0 < len(free) < 8
 
 
-def test_what_is_right_and_teaches_nothing_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_right_conversations_that_teach_nothing_are_refused_by_name(tmp_path: Path) -> None:
     nameless = conversed(TRY, "nameless", SINCE, customer="a", tools=())
     cut = conversed(TRY, "cut", SINCE, customer="b")
     cut[-1] = cut[-1].model_copy(update={"finish_reason": "length"})
     first = Message(role="user", content="Hello?")
     twice = conversed(TRY.model_copy(update={"messages": (first, *TRY.messages)}), "twice", SINCE)
-    told = taken(tmp_path, *(one for turns in (nameless, cut, twice) for one in (*turns, praised(turns))))
-    assert told.candidates == []
-    reasons = {name: why for name in ("nameless", "cut", "twice") for why in told.refused if name in why}
-    assert len(told.refused) == 3 and "schema of each tool" in reasons["nameless"]
+    learnt = taken(tmp_path, *(record for turns in (nameless, cut, twice) for record in (*turns, praised(turns))))
+    assert learnt.candidates == []
+    reasons = {name: why for name in ("nameless", "cut", "twice") for why in learnt.refused if name in why}
+    assert len(learnt.refused) == 3 and "schema of each tool" in reasons["nameless"]
     assert "ended by itself" in reasons["cut"] and "one message of the user" in reasons["twice"]
 
 
-def test_those_of_a_slice_that_moved_are_marked_and_older_ones_are_none(tmp_path: Path) -> None:
-    status = next(one for one in TASKS if "delivered" in str(one.demonstration.messages)).demonstration
+def test_tries_of_a_slice_that_moved_are_marked_and_older_ones_left_out(tmp_path: Path) -> None:
+    status = next(task for task in TASKS if "delivered" in str(task.demonstration.messages)).demonstration
     turns = conversed(status, "a", SINCE)
     moved = Terms(min_score=1.0, moved=["tools.get_order.gave.status=delivered"])
-    assert [one.moved for one in taken(tmp_path, *turns, praised(turns), terms=moved).candidates] == [True]
+    assert [candidate.moved for candidate in taken(tmp_path, *turns, praised(turns), terms=moved).candidates] == [True]
     assert taken(tmp_path, since=SINCE + 60).candidates == []
 
 
 def test_two_tries_at_one_task_have_names_of_their_own(tmp_path: Path) -> None:
     turns = conversed(TRY, "a", SINCE)
     other = [
-        one.model_copy(update={"id": f"chatcmpl-b{at}", "at": one.at + 60, "text": f"{one.text} Yes."})
-        for at, one in enumerate(turns)
+        turn.model_copy(update={"id": f"chatcmpl-b{at}", "at": turn.at + 60, "text": f"{turn.text} Yes."})
+        for at, turn in enumerate(turns)
     ]
-    told = taken(tmp_path, *turns, *other[-1:], praised(turns), praised(other))
-    assert [one.trace_id for one in told.candidates] == ["chatcmpl-ax0", "chatcmpl-ax0-101"]
+    learnt = taken(tmp_path, *turns, *other[-1:], praised(turns), praised(other))
+    assert [candidate.trace_id for candidate in learnt.candidates] == ["chatcmpl-ax0", "chatcmpl-ax0-101"]

@@ -1,4 +1,4 @@
-"""Scores follow once from people's feedback, and a scorer's failure is no score."""
+"""Scores follow once from people's feedback, and a scorer's failure is not a score."""
 
 import json
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_without_a_correction_the_score_that_people_gave_counts(lake: Lake) -> N
     }  # fmt: skip
 
 
-def test_of_several_words_the_latest_counts_and_a_correction_more_than_a_score(lake: Lake) -> None:
+def test_of_several_feedbacks_the_latest_counts_and_a_correction_more_than_a_score(lake: Lake) -> None:
     words = [(0.0, None, 150), (None, HALF, 160), (None, RIGHT, 170)]
     keep(lake, *(told("x", score, corrected, at, sender="asker") for score, corrected, at in words))
     keep(lake, trace("x", caller="asker"), trace("y"), told("y", 0.9, at=400), told("y", 0.1, at=300))
@@ -133,7 +133,7 @@ def test_only_traces_of_the_window_are_scored(lake: Lake) -> None:
     assert set(scores(lake)) == {"20.0"}
 
 
-def test_a_reference_that_the_scorer_cannot_read_is_a_failure_and_no_zero(
+def test_a_reference_that_the_scorer_cannot_read_is_a_failure_and_not_a_zero(
     lake: Lake, caplog: pytest.LogCaptureFixture
 ) -> None:
     keep(lake, trace("x"), trace("y"), told("x", corrected="you should know"), told("y", corrected=RIGHT))
@@ -171,7 +171,7 @@ def test_the_answer_is_the_traces_own_text(lake: Lake) -> None:
     assert scores(lake) == {"x": ("scorer", 1.0, True)}
 
 
-def test_corrections_that_contradict_each_other_and_words_of_others_score_nothing(lake: Lake) -> None:
+def test_contradicting_corrections_and_feedback_of_others_score_nothing(lake: Lake) -> None:
     keep(lake, trace("x"), told("x", corrected=HALF), told("x", corrected=RIGHT))
     keep(lake, trace("y", caller="asker"), told("y", 1.0, RIGHT, sender="another"), told("y", 1.0))
     assert run(lake) == Scoring(silent=1, conflicts=1, refused=2)
@@ -179,7 +179,7 @@ def test_corrections_that_contradict_each_other_and_words_of_others_score_nothin
     assert "1 with corrections that contradict each other (gradus review)" in str(run(lake))
 
 
-def test_a_reviewers_later_word_is_scored_anew_and_stands(lake: Lake) -> None:
+def test_a_reviewers_later_feedback_is_scored_again_and_stands(lake: Lake) -> None:
     keep(lake, trace("x", HALF, caller="asker"), told("x", corrected=HALF, sender="asker"))
     assert run(lake) == Scoring(scorer=1)
     keep(lake, told("x", corrected=RIGHT, at=150.0, sender="r", reviewer=True))

@@ -98,7 +98,7 @@ def test_a_request_that_fails_is_counted_and_does_not_end_the_others(recorded: F
     assert "0 answers, none right; 12 failures, the first: Error code: 501" in summary(plan, replies)[0]
 
 
-def test_a_server_that_does_not_answer_is_one_sentence() -> None:
+def test_a_server_that_does_not_answer_is_reported_in_one_sentence() -> None:
     with pytest.raises(EngineError, match=r"^expected triage to be served, found Connection error\. \(http://127"):
         replay(WORKLOAD, PLAN, target("http://127.0.0.1:9"))
 

@@ -1,4 +1,4 @@
-"""Two worlds of an agent: what changed in the second is told, and where nothing changed nothing is."""
+"""Two worlds of an agent: changes in the second are reported, and nothing else is."""
 
 import json
 from collections.abc import Sequence
@@ -31,11 +31,11 @@ def tries(count: int, seed: int, kind: type[Desk] = Desk) -> list[Joined]:
     examples = cases(count, seed)
     starts = [start_of(example, PROMPT.messages(example)) for example in examples]
     rolled = roll(spec_of(kind, "desk"), Replay(demonstrated(examples)), starts, Limits())
-    return [Joined(trajectory=one.trajectory, traces=()) for one in rolled]
+    return [Joined(trajectory=made.trajectory, traces=()) for made in rolled]
 
 
 def beside(before: Sequence[Joined], now: Sequence[Joined]) -> Sides[Joined]:
-    """What is compared of a window: what was there before it, as long as nobody says otherwise."""
+    """What is compared with a window: what came before it, unless the call says otherwise."""
     return Sides("desk", {}, before, Window(1, 0.0, 60.0, len(now), tuple(now)), usual="before")
 
 
@@ -46,8 +46,8 @@ def usual() -> tuple[Joined, ...]:
 
 def moved(now: list[Joined]) -> set[str]:
     table = compare_tries(usual(), now)
-    allowed, found = limits(table, 0.01, 500, 0), measured(table)
-    return {name for name in found if found[name] > allowed[name]}
+    allowed, distances = limits(table, 0.01, 500, 0), measured(table)
+    return {name for name in distances if distances[name] > allowed[name]}
 
 
 class Counting(Desk):
@@ -76,7 +76,7 @@ class Nested(Desk):
 
 
 @pytest.mark.parametrize("seed", range(2, 6))
-def test_where_nothing_changed_nothing_is_told(seed: int) -> None:
+def test_where_nothing_changed_nothing_is_reported(seed: int) -> None:
     assert moved(tries(150, seed)) == set()
 
 
@@ -85,21 +85,21 @@ def moved_by(drift: str) -> set[str]:
 
 
 def test_a_tool_that_fails_in_one_of_five_calls_is_seen() -> None:
-    found = moved_by("failing")
-    assert {"tools.errors", "tools.get_order.failed", "tools.get_order.error"} <= found
-    assert not any(name.endswith(".schema") for name in found)
+    columns = moved_by("failing")
+    assert {"tools.errors", "tools.get_order.failed", "tools.get_order.error"} <= columns
+    assert not any(name.endswith(".schema") for name in columns)
 
 
 def test_an_argument_that_was_renamed_is_seen_in_schema_and_calls() -> None:
-    found = moved_by("argument")
-    assert {"tools.get_order.schema", "tools.get_order.given"} <= found
-    assert not any("hand_over" in name or "failed" in name for name in found)
+    columns = moved_by("argument")
+    assert {"tools.get_order.schema", "tools.get_order.given"} <= columns
+    assert not any("hand_over" in name or "failed" in name for name in columns)
 
 
 def test_a_policy_that_changed_is_seen_in_what_is_called_by_whoever_acts_by_it() -> None:
-    found = moved_by("policy")
-    assert "tools.hand_over.calls" in found
-    assert not any(name.endswith((".schema", ".failed")) for name in found)
+    columns = moved_by("policy")
+    assert "tools.hand_over.calls" in columns
+    assert not any(name.endswith((".schema", ".failed")) for name in columns)
 
 
 def test_a_policy_that_changed_is_seen_in_scores_where_an_agent_acts_as_before() -> None:
@@ -115,20 +115,22 @@ def test_a_policy_that_changed_is_seen_in_scores_where_an_agent_acts_as_before()
         ]
 
     table = compare_tries(scored(400, 1, "nothing"), scored(300, 9, "hand_over"))
-    allowed, found = limits(table, 0.01, 500, 0), measured(table)
-    assert {name for name in found if found[name] > allowed[name]} == {"quality.score"}
+    allowed, distances = limits(table, 0.01, 500, 0), measured(table)
+    assert {name for name in distances if distances[name] > allowed[name]} == {"quality.score"}
 
 
-def test_a_status_that_is_new_is_seen_and_told_by_its_name(tmp_path: Path) -> None:
+def test_a_new_status_is_seen_and_named(tmp_path: Path) -> None:
     now = [Joined(trajectory=task.demonstration, traces=()) for task in drifted(150, 9, "status")]
-    found = watch_tries(beside(usual(), now), PARAMS, tmp_path / "tries.html")
-    (status,) = [one for one in found.moved if one.column == "tools.get_order.gave.status"]
+    watched = watch_tries(beside(usual(), now), PARAMS, tmp_path / "tries.html")
+    (status,) = [change for change in watched.moved if change.column == "tools.get_order.gave.status"]
     assert status.current.startswith(("returned ", "delivered "))
-    assert found.kinds == ("tools",) and found.severity > 1 and found.of == "conversations"
+    assert watched.kinds == ("tools",) and watched.severity > 1 and watched.of == "conversations"
     assert "returned" in set(compare_tries(usual(), now).current["tools.get_order.gave.status"])
     assert (tmp_path / "tries.html").is_file()
-    of_it = [in_slices(one.trajectory, ["tools.get_order.gave.status=returned"]) for one in now]
-    assert of_it == ['"status": "returned"' in str(one.trajectory.messages) for one in now] and any(of_it)
+    of_it = [in_slices(conversation.trajectory, ["tools.get_order.gave.status=returned"]) for conversation in now]
+    assert of_it == ['"status": "returned"' in str(conversation.trajectory.messages) for conversation in now] and any(
+        of_it
+    )
 
 
 def test_results_in_another_form_or_in_another_unit_are_seen() -> None:
@@ -139,10 +141,10 @@ def test_results_in_another_form_or_in_another_unit_are_seen() -> None:
 def test_fewer_conversations_than_are_needed_on_either_side_are_not_judged(tmp_path: Path) -> None:
     few = usual()[:99]
     for before, now in ((usual(), few), (few, usual())):
-        found = watch_tries(beside(before, now), PARAMS, tmp_path / "page.html")
-        assert (found.judged, found.rows, found.moved) == (False, len(now), ())
+        watched = watch_tries(beside(before, now), PARAMS, tmp_path / "page.html")
+        assert (watched.judged, watched.rows, watched.moved) == (False, len(now), ())
         assert (
-            sentence(found)
+            sentence(watched)
             == f"desk, version 1: {len(now)} of {len(now)} conversations, too few conversations to judge."
         )
     assert not (tmp_path / "page.html").exists()
@@ -175,12 +177,12 @@ def test_whatever_a_tool_gives_can_be_compared(strange: str) -> None:
     before = [told('{"a": 1}', number) for number in range(40)]
     now = [told(strange, number) for number in range(40)]
     table = compare_tries(before, now)
-    allowed, found = limits(table, 0.01, 200, 0), measured(table)
-    assert any(found[name] > allowed[name] for name in found if name.startswith("tools.look"))
+    allowed, distances = limits(table, 0.01, 200, 0), measured(table)
+    assert any(distances[name] > allowed[name] for name in distances if name.startswith("tools.look"))
     assert not [name for name in compare_tries(before, before).columns]
 
 
-def test_results_that_are_keyed_by_numbers_are_no_columns_without_end() -> None:
+def test_results_keyed_by_numbers_do_not_become_endless_columns() -> None:
     def side(value: int) -> list[Joined]:
         keyed = [json.dumps({f"{at}-{key}": value for key in range(20)}) for at in range(40)]
         return [told(result, at) for at, result in enumerate([*keyed, *[json.dumps({"a": value})] * 40])]
@@ -190,12 +192,12 @@ def test_results_that_are_keyed_by_numbers_are_no_columns_without_end() -> None:
     assert 200 < len(columns) <= MOST_COLUMNS
 
 
-def test_of_an_object_with_fields_without_end_the_first_are_compared() -> None:
+def test_of_an_object_with_very_many_fields_the_first_are_compared() -> None:
     before, now = ([told(json.dumps(dict.fromkeys(map(str, range(500)), value)))] * 40 for value in (1, 2))
     assert sum(name.startswith("tools.look.gave.") for name in compare_tries(before, now).columns) == MOST_FIELDS
 
 
-def test_failures_are_told_apart_by_their_words_and_not_by_their_numbers() -> None:
+def test_failures_are_distinguished_by_their_words_and_not_by_their_numbers() -> None:
     """One call in four fails on both sides: that an order is unknown before, now that the shop is away."""
 
     def side(error: str) -> list[Joined]:
@@ -203,13 +205,13 @@ def test_failures_are_told_apart_by_their_words_and_not_by_their_numbers() -> No
 
     before, same, now = side("there is no order"), side("there is no order"), side("the shop is away, order")
     table = compare_tries(before, now)
-    allowed, found = limits(table, 0.01, 500, 0), measured(table)
-    assert [name for name in found if found[name] > allowed[name]] == ["tools.look.error"]
+    allowed, distances = limits(table, 0.01, 500, 0), measured(table)
+    assert [name for name in distances if distances[name] > allowed[name]] == ["tools.look.error"]
     assert set(table.current["tools.look.error"]) == {"none", "the shop is away, order #"}
     assert not measured(compare_tries(before, same)).get("tools.look.error", 0.0)
 
 
-def test_results_that_are_all_different_texts_are_no_labels() -> None:
+def test_results_that_are_all_different_texts_are_not_labels() -> None:
     before, now = ([told(json.dumps({"id": f"{side}{at}"}), at) for at in range(60)] for side in "ab")
     assert not any(name.endswith(".id") for name in compare_tries(before, now).columns)
 
@@ -229,10 +231,14 @@ def test_conversations_come_from_the_lake_with_what_was_said_of_them(tmp_path: P
     plain = Trace(id="p", at=11.0, messages=asked, text="so", **without)
     said = Feedback(trace_id="b", at=12.0, workload="desk", score=0.5, sender="k")
     forged = Feedback(trace_id="b", at=13.0, workload="desk", score=0.0, sender="other")
-    lake.store("s", [one.model_dump_json() for one in (first, second, plain, said, forged)])
+    lake.store("s", [record.model_dump_json() for record in (first, second, plain, said, forged)])
     assert lake.read(Trace, "desk") == [first, second, plain]  # nothing is lost on the way
-    (one,) = conversations(lake, "desk", (0.0, 20.0))
-    assert (one.traces, one.trajectory.reward, one.trajectory.calls) == (("a", "b"), 0.5, (call,))
+    (conversation,) = conversations(lake, "desk", (0.0, 20.0))
+    assert (conversation.traces, conversation.trajectory.reward, conversation.trajectory.calls) == (
+        ("a", "b"),
+        0.5,
+        (call,),
+    )
     scored = Scored(trace_id="a", at=14.0, workload="desk", source="scorer", value=1.0, passed=True)
     lake.store("t", [scored.model_dump_json()])
     assert conversations(lake, "desk", (0.0, 20.0))[0].trajectory.reward == 0.5  # the last turn's

@@ -49,7 +49,7 @@ def test_the_files_of_a_day_become_one_with_the_same_records(tmp_path: Path) -> 
     assert [path.name for path in lake.folder.rglob("*.part")] == []
 
 
-def test_what_comes_later_joins_and_what_is_stored_again_counts_once(tmp_path: Path) -> None:
+def test_later_records_join_and_repeated_ones_count_once(tmp_path: Path) -> None:
     lake = filled(tmp_path)
     compact(lake, 3 * DAY)
     before = contents(lake)
@@ -164,7 +164,7 @@ def test_a_trace_belongs_to_its_request() -> None:
     ]  # fmt: skip
 
 
-def test_days_that_are_over_go(tmp_path: Path) -> None:
+def test_days_beyond_their_term_are_removed(tmp_path: Path) -> None:
     lake = filled(tmp_path, at=100.0)
     lake.store("new", [answered("new", at=5 * DAY).model_dump_json()])
     gone = old_days(lake, 2 * DAY, "shop")

@@ -1,4 +1,4 @@
-"""Whose word counts: the asker's, above it a reviewer's, and nobody's where words contradict each other."""
+"""Whose feedback counts: the asker's, above it a reviewer's, and none where feedback contradicts itself."""
 
 from typing import Any
 
@@ -45,24 +45,24 @@ def said(at: int, corrected: str | None, who: dict[str, Any], score: float | Non
         ("", [(A, ANY), (B, ANY), (B, REVIEWER)], B, 0),
     ],
 )
-def test_a_word_counts_if_it_is_its_senders_to_say(
+def test_feedback_counts_if_its_sender_may_give_it(
     caller: str, words: list[tuple[str, dict[str, Any]]], counts: str | None, refused: int
 ) -> None:
     heard = voices([said(at, text, who) for at, (text, who) in enumerate(words)], [trace(caller)])
-    assert {name: one.corrected for name, one in heard.counts.items()} == ({} if counts is None else {"x": counts})
+    assert {name: voice.corrected for name, voice in heard.counts.items()} == ({} if counts is None else {"x": counts})
     assert (heard.refused, heard.conflicts) == (refused, {})
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [('["a", "b"]', '["b", "a"]'), ("late", "bill"), ("1", '"1"'), ("1", "true")]
+    ("text", "other"), [('["a", "b"]', '["b", "a"]'), ("late", "bill"), ("1", '"1"'), ("1", "true")]
 )
-def test_lists_texts_and_kinds_that_differ_contradict_each_other(one: str, other: str) -> None:
-    words = [said(1, one, ANY), said(2, other, ANY)]
+def test_lists_texts_and_kinds_that_differ_contradict_each_other(text: str, other: str) -> None:
+    words = [said(1, text, ANY), said(2, other, ANY)]
     assert dict(voices(words, [trace("")]).conflicts) == {"x": words}
 
 
 @pytest.mark.parametrize(("caller", "first", "second"), [("", ANY, ANY), ("asker", REVIEWER, SECOND)])
-def test_where_words_contradict_each_other_none_counts(
+def test_where_feedback_contradicts_itself_none_counts(
     caller: str, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     words = [said(1, A, first, 1.0), said(2, B, second, 0.0)]
@@ -72,14 +72,14 @@ def test_where_words_contradict_each_other_none_counts(
 
 def test_a_correction_comes_with_its_senders_name_and_role_and_the_score_of_who_is_trusted_most() -> None:
     words = [said(1, A, ASKER, 1.0), said(2, None, REVIEWER, 0.0), said(3, None, ASKER, 0.5)]
-    one = voices(words, [trace("asker")]).counts["x"]
-    assert (one.corrected, one.sender, one.reviewer, one.score, one.at) == (A, "asker", False, 0.0, 3.0)
+    voice = voices(words, [trace("asker")]).counts["x"]
+    assert (voice.corrected, voice.sender, voice.reviewer, voice.score, voice.at) == (A, "asker", False, 0.0, 3.0)
 
 
 def test_scores_alone_count_and_contradict_nothing() -> None:
     heard = voices([said(1, None, ANY, 1.0), said(2, None, ANY, 0.0)], [trace("")])
-    one = heard.counts["x"]
-    assert (one.corrected, one.score, one.at, heard.conflicts) == (None, 0.0, 2.0, {})  # of several the latest
+    voice = heard.counts["x"]
+    assert (voice.corrected, voice.score, voice.at, heard.conflicts) == (None, 0.0, 2.0, {})  # of several the latest
 
 
 def test_the_asker_is_known_by_its_name_however_that_was_read() -> None:
@@ -87,6 +87,6 @@ def test_the_asker_is_known_by_its_name_however_that_was_read() -> None:
     assert (list(heard.counts), heard.refused) == (["x"], 0)
 
 
-def test_words_about_answers_that_nobody_knows_are_left_out() -> None:
+def test_feedback_on_unknown_answers_is_left_out() -> None:
     heard = voices([said(1, A, ANY).model_copy(update={"trace_id": "unknown"})], [trace("")])
     assert (heard.counts, heard.conflicts, heard.refused) == ({}, {}, 0)

@@ -98,7 +98,7 @@ def test_quality_is_not_judged_by_a_handful_of_scores(draw: Draw, tmp_path: Path
     assert not looked(draw(800, 1), rows, tmp_path / "page.html").drifted
 
 
-def test_few_scores_are_given_the_room_that_few_scores_need(draw: Draw) -> None:
+def test_few_scores_get_wider_limits(draw: Draw) -> None:
     reference, current = draw(800, 1), draw(300, 2)
     few = [each.model_copy(update={"score": each.score if at < 60 else None}) for at, each in enumerate(current)]
     wide, narrow = (limits(compare(reference, side, SCHEMA, None, 0), 0.05, 400, seed=0) for side in (few, current))

@@ -22,7 +22,7 @@ _SIGNATURES = (
 # Formats that are recognised only in order to refuse them with advice.
 _REFUSED = (
     (b"\xd0\xcf\x11\xe0", "an old or encrypted Office file", "save it as .xlsx without a password, or as .csv"),
-    (b"%PDF", "a PDF", "bring its rows as .csv or .jsonl"),
+    (b"%PDF", "a PDF", "convert its rows to .csv or .jsonl"),
     (b"SQLite format 3\x00", "a SQLite database", "export the table as .csv"),
     (b"BZh", "a file packed by bzip2", "unpack it first"),
     (b"\xfd7zXZ", "a file packed by xz", "unpack it first"),

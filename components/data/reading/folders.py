@@ -105,7 +105,7 @@ def read_file(path: Path, options: Options | None = None) -> Table:
 def _of_text(text: str, path: Path) -> Table:
     """The table in a text: JSON if it begins like JSON, else by the file's name, else delimited."""
     if (markup := _markup(text)) is not None:
-        raise DataError(f"expected rows of data, found {markup}: bring its rows as .csv or .jsonl ({path})")
+        raise DataError(f"expected rows of data, found {markup}: convert its rows to .csv or .jsonl ({path})")
     suffix = path.suffix.lower().removesuffix(".gz") or Path(path.stem).suffix.lower()
     if suffix in (".yaml", ".yml"):
         return parse_yaml(text, path)
@@ -241,10 +241,10 @@ def _joined(tables: list[Table], notes: list[str]) -> Table:
         )
         raise DataError(
             f"expected files of the same columns, found {listed(first.columns)} in {first.path.name} and "
-            f"{listed(other.columns)} in {other.path.name}: bring one of them, or put them into folders of their own "
+            f"{listed(other.columns)} in {other.path.name}: pass one of them, or put each into a folder of its own "
             f"({first.path.parent})"
         )
-    notes.append(f"{listed([table.path.name for table in tables])} are read one behind the other")
+    notes.append(f"{listed([table.path.name for table in tables])} are read one after the other")
     columns = dict.fromkeys(name for table in tables for name in table.columns)
     return Table(
         tables[0].path.parent,
@@ -318,9 +318,9 @@ def _shaped(path: Path, parts: dict[Part, Table], notes: list[str], options: Opt
 def _lacking(table: Table) -> str:
     """What is missing in a table of known records that gave no rows."""
     if {"custom_id", "response"} <= set(table.columns):
-        return "answers alone: put the batch's request file beside it into one folder and bring the folder"
+        return "only answers: put the batch's request file into the same folder and pass the folder"
     if {"custom_id", "body"} <= set(table.columns):
-        return "requests alone: put the batch's output file beside it into one folder and bring the folder"
+        return "only requests: put the batch's output file into the same folder and pass the folder"
     return f"no record that has both (keys: {listed(table.columns)})"
 
 

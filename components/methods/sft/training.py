@@ -81,7 +81,7 @@ def sft_job(  # noqa: PLR0913, PLR0917 - what a trainer is made of are six thing
     several = accumulation(params.batch_examples, device_batch, compute, "sft.batch_examples")
     packing = None
     if weights is not None and params.packed_tokens is not None:
-        raise ConfigError("packed_tokens is for examples that weigh alike, found weights")
+        raise ConfigError("packed_tokens is for examples of equal weight, found weights")
     if params.packed_tokens is not None:
         if compute.state().num_processes > 1:
             raise ConfigError("sft.packed_tokens is for one process, found several (launcher.processes)")

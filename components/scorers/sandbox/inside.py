@@ -207,7 +207,7 @@ def _answer(names: dict[str, Any], call: dict[str, Any]) -> str:
     try:
         return json.dumps({"value": value}, allow_nan=False)
     except BaseException as error:
-        return json.dumps({"reason": f"returned what is no JSON: {_described(error)}"})
+        return json.dumps({"reason": f"returned a value that is not JSON: {_described(error)}"})
 
 
 def _built_in(error: BaseException) -> str:

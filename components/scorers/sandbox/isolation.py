@@ -40,7 +40,7 @@ def missing(isolation: Isolation) -> str | None:
     if isolation == "none_i_trust_the_code":
         return None
     if sys.platform != "linux":
-        return f"namespaces are Linux's, and this is {sys.platform}"
+        return f"namespaces need Linux, and this is {sys.platform}"
     tools = ("bwrap",) if isolation == "bubblewrap" else ("setpriv", "unshare", "mount", "pivot_root")
     absent = [tool for tool in tools if shutil.which(tool, path=ENVIRONMENT["PATH"]) is None]
     return f"no {absent[0]} is installed" if absent else None

@@ -71,7 +71,7 @@ def read_execution(program: Program, end: End, written: bytes, params: SandboxPa
     try:
         answers = tuple(Answer.model_validate(json.loads(line)) for line in written.splitlines())
     except (ValidationError, ValueError, RecursionError) as error:
-        return Execution(failure=f"wrote what is no answer: {str(error)[:100]}", cpu_seconds=end.cpu_seconds)
+        return Execution(failure=f"wrote a line that is not an answer: {str(error)[:100]}", cpu_seconds=end.cpu_seconds)
     if len(answers) != len(program.calls):
         failure = f"gave {len(answers)} answers to {len(program.calls)} calls"
         return Execution(failure=failure, cpu_seconds=end.cpu_seconds)

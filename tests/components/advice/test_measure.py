@@ -60,7 +60,7 @@ def test_a_wrong_answer_differs_from_the_reference_in_one_field() -> None:
     assert {field for _, field, _ in wrong_answers(EXAMPLES[0], DONORS, 1)} == {"label", "size"}
 
 
-def test_a_scorer_that_overlooks_a_field_is_found_out() -> None:
+def test_a_scorer_that_overlooks_a_field_is_detected() -> None:
     def looks_at_label(examples: list[Example], answers: list[str]) -> list[bool | None]:
         return [json.loads(each.reference)["label"] == json.loads(text)["label"]
                 for each, text in zip(examples, answers, strict=True)]  # fmt: skip
@@ -111,7 +111,7 @@ def test_labels_that_came_up_in_the_later_half_are_movement() -> None:
     assert result.span_years == pytest.approx(1.9, abs=0.1)
 
 
-def test_labels_that_stay_are_none() -> None:
+def test_labels_that_stay_are_no_movement() -> None:
     rng = np.random.default_rng(2)
     still = [
         example(number, "abc"[rng.integers(3)], when=f"2025-{1 + number % 12:02}-{1 + number % 28:02}")
@@ -124,7 +124,7 @@ def test_labels_that_stay_are_none() -> None:
     assert movement(EXAMPLES, "nothing", ("label",), 1) is None
 
 
-def test_a_power_law_is_found_again() -> None:
+def test_a_power_law_is_recovered_from_its_points() -> None:
     sizes = np.array([250.0, 500.0, 1000.0, 2000.0])
     law = 1 - 3 * sizes**-0.5
     assert extrapolate(sizes, law[None], np.array([8000.0]), np.zeros(1))[0, 0] == pytest.approx(

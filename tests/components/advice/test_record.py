@@ -33,7 +33,7 @@ def made(name: str, method: str, needs: tuple[Need, ...], makes: Makes = "model"
         ("label", "sft", ("demonstrations",), True),
     ],
 )
-def test_an_advice_is_judged_by_a_rung_of_its_own_method(
+def test_advice_is_judged_by_a_rung_of_its_own_method(
     advised: Rung, method: str, needs: tuple[Need, ...], follows: bool
 ) -> None:
     given = advise(known(), PARAMS, Asked(workload="w", profile="p", at="", data_version="", mlflow_run_id=None))
@@ -43,7 +43,7 @@ def test_an_advice_is_judged_by_a_rung_of_its_own_method(
     assert (became is not None and became.right) is follows
 
 
-def test_a_prompt_with_examples_is_no_other_written_prompt() -> None:
+def test_a_prompt_with_examples_does_not_settle_advice_for_a_written_one() -> None:
     given = advise(known(), PARAMS, Asked(workload="w", profile="p", at="", data_version="", mlflow_run_id=None))
     choice = given.choice.model_copy(update={"rung": "prompt"})
     rungs = [made("prompt", "prompt", (), "prompt"), made("similar", "few_shot", ("demonstrations",), "prompt")]

@@ -146,7 +146,7 @@ def test_a_task_that_moves_on_before_training_has_paid_is_not_trained() -> None:
     assert advised(movement=moving, paying={"imitate": pays(0.1)}) == "imitate"
 
 
-def test_as_good_at_a_lower_price_is_reason_enough() -> None:
+def test_equal_quality_at_a_lower_price_is_reason_enough() -> None:
     assert advised(learning=learns(0.7)) == "imitate"
     assert advised(learning=learns(0.65)) != "imitate"
 

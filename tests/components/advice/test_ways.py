@@ -111,7 +111,7 @@ def test_nothing_learns_from_a_scorer_whose_errors_are_many_or_unknown(
         None,
     ],
 )
-def test_a_judge_that_was_not_surely_like_people_is_no_way(judge: JudgeTrial | None) -> None:
+def test_a_judge_that_may_disagree_with_people_opens_no_way(judge: JudgeTrial | None) -> None:
     given = after_sft(scoring=scores(), headroom=room(0.1), at_hand=AtHand(judge=judge))
     assert "judged_grpo" not in open_ways(given)
 

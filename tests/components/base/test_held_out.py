@@ -19,8 +19,8 @@ def words(text: str) -> list[str]:
 
 
 def runs(text: str, length: int = WORDS_IN_A_ROW) -> set[tuple[str, ...]]:
-    found = words(text)
-    return {tuple(found[at : at + length]) for at in range(len(found) - length + 1)}
+    in_order = words(text)
+    return {tuple(in_order[at : at + length]) for at in range(len(in_order) - length + 1)}
 
 
 def literal_pieces(template: str) -> list[str]:

@@ -33,8 +33,8 @@ def test_a_full_schema_prompt_names_every_key_and_its_answer_has_exactly_these(s
     made = lesson(skill, seed)
     assert made.world is not None
     prompt, answer = made.turns[0].content, json.loads(made.turns[-1].content)
-    assert list(answer) == [one.key for one in made.world.fields]
-    assert all(one.key in prompt for one in made.world.fields)
+    assert list(answer) == [field.key for field in made.world.fields]
+    assert all(field.key in prompt for field in made.world.fields)
 
 
 @given(seed=SEEDS)
@@ -67,9 +67,9 @@ def test_words_that_decide_between_labels_belong_to_one_label_only(seed: int) ->
 def test_copied_values_stand_in_the_message_as_in_the_answer(seed: int) -> None:
     made = lesson("role", seed)
     assert made.world is not None
-    for one in made.world.fields:
-        value = made.answers[0][one.key]
-        if isinstance(one, Slot) and value is not None and not isinstance(one.kind, Amount):
+    for field in made.world.fields:
+        value = made.answers[0][field.key]
+        if isinstance(field, Slot) and value is not None and not isinstance(field.kind, Amount):
             assert str(value) in made.turns[-2].content
 
 
@@ -78,14 +78,18 @@ def test_held_out_lessons_use_only_keys_labels_and_copied_values_of_the_held_out
     made = lesson(skill, seed, held_out=True)
     if made.world is None:
         return
-    for one in made.world.fields:
-        assert is_common(one.key) or is_held_out(one.key)
-        if isinstance(one, Choice):
-            assert all(is_held_out(label) for label, _ in one.meanings)
+    for field in made.world.fields:
+        assert is_common(field.key) or is_held_out(field.key)
+        if isinstance(field, Choice):
+            assert all(is_held_out(label) for label, _ in field.meanings)
     for answer in made.answers:
-        for one in made.world.fields:
-            value = answer[one.key]
-            if isinstance(one, Slot) and isinstance(value, str) and one.kind.name in ("id", "code", "name", "phrase"):
+        for field in made.world.fields:
+            value = answer[field.key]
+            if (
+                isinstance(field, Slot)
+                and isinstance(value, str)
+                and field.kind.name in ("id", "code", "name", "phrase")
+            ):
                 assert is_held_out(value)
 
 
@@ -94,10 +98,10 @@ def test_training_lessons_use_none_of_the_held_out_side(seed: int, skill: str) -
     made = lesson(skill, seed)
     if made.world is None:
         return
-    for one in made.world.fields:
-        assert is_common(one.key) or not is_held_out(one.key)
-        if isinstance(one, Choice):
-            assert not any(is_held_out(label) for label, _ in one.meanings)
+    for field in made.world.fields:
+        assert is_common(field.key) or not is_held_out(field.key)
+        if isinstance(field, Choice):
+            assert not any(is_held_out(label) for label, _ in field.meanings)
 
 
 @given(seed=SEEDS, kind=st.sampled_from(sorted(set(COPIED + NORMALISED), key=lambda kind: kind.__name__)))
@@ -148,7 +152,7 @@ def test_lessons_are_easy_at_the_start() -> None:
     rng = random.Random(3)
     early = [curriculum.lesson(rng, 0.0) for _ in range(50)]
     late = [curriculum.lesson(rng, 1.0) for _ in range(50)]
-    size = [sum(len(turn.content) for one in group for turn in one.turns) for group in (early, late)]
+    size = [sum(len(turn.content) for made in group for turn in made.turns) for group in (early, late)]
     assert size[0] < size[1] / 2
 
 
@@ -158,7 +162,7 @@ def test_loose_answers_are_often_no_json_with_the_worlds_keys() -> None:
         made = lesson("loose", seed)
         assert made.world is not None
         answer = made.turns[-1].content
-        fitting += answer.startswith("{") and list(json.loads(answer)) == [one.key for one in made.world.fields]
+        fitting += answer.startswith("{") and list(json.loads(answer)) == [field.key for field in made.world.fields]
     assert fitting < 40
 
 
@@ -171,11 +175,11 @@ def test_rough_lessons_are_untidy_and_the_answers_stay_within_the_schema() -> No
     for lesson in lessons:
         assert lesson.world is not None
         for answer in lesson.answers:
-            for one in lesson.world.fields:
-                assert answer[one.key] in one.schema().get("enum", [answer[one.key]])  # pyright: ignore
+            for field in lesson.world.fields:
+                assert answer[field.key] in field.schema().get("enum", [answer[field.key]])  # pyright: ignore
 
 
-def test_tidy_lessons_draw_nothing_for_roughness() -> None:
+def test_tidy_lessons_draw_no_numbers_for_roughness() -> None:
     weights = {"mixed": 1.0}
     tidy, never = Curriculum(weights, 0.01, 2), Curriculum(weights, 0.01, 2, rough_share=0.0)
     first, second = random.Random(3), random.Random(3)

@@ -49,7 +49,7 @@ def test_the_folder_has_the_model_its_licence_and_its_digest(
     assert [path.name for path in out.parent.iterdir()] == ["small"]
 
 
-def test_it_is_made_once_and_does_not_need_the_package_then(
+def test_the_folder_is_made_once_and_then_needs_no_package(
     carried: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packaged, "unpack", copied)
@@ -58,7 +58,7 @@ def test_it_is_made_once_and_does_not_need_the_package_then(
     assert make("small", tmp_path / "small") is False
 
 
-def test_another_file_than_expected_is_refused_and_nothing_is_left(carried: Path, tmp_path: Path) -> None:
+def test_an_unexpected_file_is_refused_and_nothing_is_left(carried: Path, tmp_path: Path) -> None:
     (carried / "carrier" / "model.gguf").write_bytes(CONTENT + b".")
     with pytest.raises(EngineError, match=f"expected SHA-256 {CARRIER.sha256}, found "):
         make("small", tmp_path / "small")

@@ -67,7 +67,7 @@ def test_the_chat_template_equals_the_training_text_and_marks_the_answers(tiny_m
         ids, answers = encode(lesson, tokenizer)
         marked = tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
         assert marked["input_ids"] == ids
-        assert marked["assistant_masks"] == [int(one) for one in answers]
+        assert marked["assistant_masks"] == [int(is_answer) for is_answer in answers]
         assert tokenizer.decode(ids) == "".join(text for text, _ in segments(lesson))
 
 
@@ -117,10 +117,10 @@ def test_a_tool_without_arguments_has_a_signature(tiny_model: Path, parameters: 
 ])  # fmt: skip
 def test_capitals_and_digits_are_tokens_of_their_own(tiny_model: Path, text: str, pieces: list[str]) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
-    assert [tokenizer.decode([one]) for one in tokenizer.encode(text, add_special_tokens=False)] == pieces
+    assert [tokenizer.decode([token]) for token in tokenizer.encode(text, add_special_tokens=False)] == pieces
 
 
-def test_a_word_is_cut_alike_behind_a_blank_before_a_colon_and_behind_a_quote(tiny_model: Path) -> None:
+def test_a_word_is_split_the_same_after_a_space_before_a_colon_and_after_a_quote(tiny_model: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     word = tokenizer.encode("zorbin_mal", add_special_tokens=False)
     for frame in ("- zorbin_mal: x", '{"zorbin_mal": 1}', "one of zorbin_mal, y"):
@@ -128,7 +128,7 @@ def test_a_word_is_cut_alike_behind_a_blank_before_a_colon_and_behind_a_quote(ti
         assert any(ids[at : at + len(word)] == word for at in range(len(ids)))
 
 
-def test_a_killed_training_goes_on_and_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
+def test_a_killed_training_resumes_and_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
     params = tiny_params(tokens=12_288)
     pretrain.run(params, tmp_path / "whole", tmp_path / "work-whole")
 
@@ -191,7 +191,7 @@ def test_a_batch_depends_on_seed_and_step_alone_and_no_lesson_sees_another(tiny_
 def test_packed_logits_equal_those_of_a_lesson_alone(tiny_model: Path) -> None:
     tokenizer, params = AutoTokenizer.from_pretrained(tiny_model), tiny_params()
     data = Steps(pretrain.make_curriculum(params), tokenizer, params)
-    batch = next(one for one in (data[step] for step in range(4)) if len(one.lessons_B_T[0].unique()) > 2)
+    batch = next(drawn for drawn in (data[step] for step in range(4)) if len(drawn.lessons_B_T[0].unique()) > 2)
     model = AutoModelForCausalLM.from_pretrained(tiny_model)
     second = batch.lessons_B_T[0] == batch.lessons_B_T[0, 0] + 1
     mask = {"full_attention": batch.mask(), "conv": None}

@@ -50,7 +50,7 @@ def test_what_is_expected_is_the_answer_to_inputs(tmp_path: Path, record: Any) -
     assert reading.meaning.kind == "label"
 
 
-def test_expected_objects_and_several_inputs_stay_apart(tmp_path: Path) -> None:
+def test_fields_of_an_expected_object_and_several_inputs_become_columns(tmp_path: Path) -> None:
     records = [
         {
             "input": {"ticket": text, "channel": "mail" if n % 2 else "chat"},
@@ -108,7 +108,7 @@ def test_prodigy_counts_what_was_accepted(tmp_path: Path) -> None:
     assert [(row["text"], row["answer"]["label"]) for row in got] == wanted
 
 
-def test_prodigys_marks_are_pieces_of_the_text_and_no_trace(tmp_path: Path) -> None:
+def test_prodigys_spans_are_pieces_of_the_text_and_not_a_trace(tmp_path: Path) -> None:
     records = [
         {"text": text, "spans": [{"start": 0, "end": 3, "label": label}], "answer": "accept"} for text, label in ROWS
     ]
@@ -117,7 +117,7 @@ def test_prodigys_marks_are_pieces_of_the_text_and_no_trace(tmp_path: Path) -> N
     ]
 
 
-def test_a_text_that_prodigy_shows_without_marks_is_answered_by_none(tmp_path: Path) -> None:
+def test_a_text_without_spans_in_prodigy_has_an_empty_answer(tmp_path: Path) -> None:
     records = [
         {"text": text, "spans": [{"start": 0, "end": 3, "label": label}] if n % 2 else [], "answer": "accept"}
         for n, (text, label) in enumerate(ROWS)
@@ -177,7 +177,7 @@ def test_argilla_counts_what_most_say(tmp_path: Path) -> None:
 )
 def test_markup_is_named(tmp_path: Path, text: str, kind: str) -> None:
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(DataError, match=f"expected rows of data, found {kind}: bring its rows as .csv or .jsonl"):
+    with pytest.raises(DataError, match=f"expected rows of data, found {kind}: convert its rows to .csv or .jsonl"):
         read_input(tmp_path / "a.csv", Options())
 
 

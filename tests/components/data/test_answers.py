@@ -54,9 +54,9 @@ SCHEMA = AnswerSchema(
     ],
 )
 def test_a_cell_takes_the_type_that_the_schema_wants_or_stays_text(field: str, cell: Any, value: Any) -> None:
-    found = SCHEMA.typed(field, cell)
-    assert found == value
-    assert type(found) is type(value)
+    typed = SCHEMA.typed(field, cell)
+    assert typed == value
+    assert type(typed) is type(value)
 
 
 @given(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.none())

@@ -69,7 +69,7 @@ def test_a_list_reads_back_as_it_was_written(values: list[str]) -> None:
     assert read(write({"answer": values}, LIST), LIST) == {"answer": values}
 
 
-def test_an_object_is_read_and_written_as_ever() -> None:
+def test_an_object_is_read_and_written_as_before() -> None:
     assert write({"label": "x", "n": 2.0}, OBJECT) == '{"label": "x", "n": 2}'
     assert read('{"label": "x"}', OBJECT) == read('{"label": "x"}', None) == {"label": "x"}
     with pytest.raises(NotAnAnswer, match="not JSON"):
@@ -90,7 +90,7 @@ def test_an_object_is_read_and_written_as_ever() -> None:
         (LIST, "a, b", False),
     ],
 )
-def test_validity_is_what_it_can_mean(schema: dict[str, Any], text: str, valid: bool) -> None:
+def test_plain_answers_are_valid_by_their_own_schema(schema: dict[str, Any], text: str, valid: bool) -> None:
     assert JsonSchemaScorer(schema).score(example(0, "", ""), completion(text)).passed is valid
 
 
@@ -116,24 +116,24 @@ def test_the_floor_of_labels_is_a_classifier_that_answers_plainly(tmp_path: Any)
     words = {"refund": "my money back", "delivery": "where is the parcel"}
     train = [example(n, f"{words[label]} {n}", label) for n in range(20) for label in words]
     classical.fit(train, LABEL, ("text",)).save(tmp_path)
-    found = classical.load(tmp_path).predict(
+    answers = classical.load(tmp_path).predict(
         [example(90, "is my parcel there", ""), example(91, "the money please", "")]
     )
-    assert [one.text for one in found] == ["delivery", "refund"]
+    assert [answer.text for answer in answers] == ["delivery", "refund"]
 
 
 def test_the_floor_of_free_texts_is_the_nearest_demonstrations_answer(tmp_path: Any) -> None:
     train = [example(0, "the kettle is broken", "Kettle."), example(1, "the router has vanished", "Router.")]
     fitted = classical.fit(train, TEXT, ("text",))
     fitted.save(tmp_path)
-    found = classical.load(tmp_path)
+    loaded = classical.load(tmp_path)
     assert [
-        one.text for one in found.predict([example(2, "a router vanished", ""), example(3, "broken kettle", "")])
+        answer.text for answer in loaded.predict([example(2, "a router vanished", ""), example(3, "broken kettle", "")])
     ] == [
         "Router.",
         "Kettle.",
     ]
-    assert found.digest() == fitted.digest() != classical.fit(train[::-1], TEXT, ("text",)).digest()
+    assert loaded.digest() == fitted.digest() != classical.fit(train[::-1], TEXT, ("text",)).digest()
 
 
 def test_the_floor_of_a_nested_field_is_the_nearest_demonstrations_value() -> None:
@@ -143,8 +143,8 @@ def test_the_floor_of_a_nested_field_is_the_nearest_demonstrations_value() -> No
         example(1, "book a table in Rome", json.dumps({"slots": {"city": ["Rome"]}, "sum": 1})),
         example(2, "book a table in Rome now", json.dumps({"slots": {"city": ["Rome"]}, "sum": 2})),
     ]
-    (found,) = classical.fit(train, schema, ("text",)).predict([example(3, "jazz, play it", "")])
-    assert json.loads(found.text) == {"slots": {"genre": ["jazz"]}, "sum": 1}
+    (answer,) = classical.fit(train, schema, ("text",)).predict([example(3, "jazz, play it", "")])
+    assert json.loads(answer.text) == {"slots": {"genre": ["jazz"]}, "sum": 1}
 
 
 def test_listed_values_of_a_nested_object_are_learned_and_its_lists_are_copied_from_where_it_is() -> None:
@@ -160,14 +160,14 @@ def test_listed_values_of_a_nested_object_are_learned_and_its_lists_are_copied_f
         for n, (text, city, rooms) in enumerate(known)
     ]
     train += [example(9, "nothing of that, a kitchen in no town", json.dumps({"place": None}))]
-    found = classical.fit(train, schema, ("text",))
-    assert (set(found.models), set(found.neighbours)) == ({"place", "place.city"}, {"place.rooms"})
-    answers = [json.loads(one.text) for one in found.predict([example(0, "the kitchen in Bonn", "")])]
+    classifier = classical.fit(train, schema, ("text",))
+    assert (set(classifier.models), set(classifier.neighbours)) == ({"place", "place.city"}, {"place.rooms"})
+    answers = [json.loads(answer.text) for answer in classifier.predict([example(0, "the kitchen in Bonn", "")])]
     assert answers == [{"place": {"city": "Bonn", "rooms": ["kitchen"]}}]
-    assert JsonSchemaScorer(schema).score(example(0, "", ""), found.predict([train[-1]])[0]).passed
+    assert JsonSchemaScorer(schema).score(example(0, "", ""), classifier.predict([train[-1]])[0]).passed
 
 
-def test_what_has_no_list_in_the_nearest_demonstration_takes_that_of_the_next() -> None:
+def test_a_list_that_the_nearest_demonstration_lacks_comes_from_the_next() -> None:
     assert classical._nearest([0.9, 0.2, 0.5], [None, "a", "b"]) == "b"
 
 
@@ -180,11 +180,11 @@ def test_what_has_no_list_in_the_nearest_demonstration_takes_that_of_the_next() 
         {"$defs": {"Reply": {"type": "string"}}, "anyOf": [{"$ref": "#/$defs/Reply"}]},
     ],
 )
-def test_a_text_alone_is_one_in_whichever_form_its_schema_is_written(schema: dict[str, Any]) -> None:
+def test_a_plain_text_is_recognised_in_every_form_of_its_schema(schema: dict[str, Any]) -> None:
     assert is_text(enveloped(schema))
 
 
-def test_an_object_in_another_form_is_no_value_alone() -> None:
+def test_an_object_schema_in_another_form_is_not_a_plain_value() -> None:
     for schema in ({"type": ["object"]}, {"anyOf": [OBJECT, {"type": "object"}]}, {"allOf": [OBJECT]}):
         assert enveloped(schema) == schema
 
@@ -196,8 +196,10 @@ def test_the_audit_finds_a_wrong_plain_label() -> None:
     ]
     given_[7] = example(7, given_[7].input["text"], "delivery")
     params = AuditParams()
-    found = suspects(given_, doubts(given_, LABEL, ("text",), params, 1), params, LABEL)
-    assert [(one.example_id, one.value, one.suggested) for one in found] == [("e7", '"delivery"', '"refund"')]
+    suspected = suspects(given_, doubts(given_, LABEL, ("text",), params, 1), params, LABEL)
+    assert [(suspect.example_id, suspect.value, suspect.suggested) for suspect in suspected] == [
+        ("e7", '"delivery"', '"refund"')
+    ]
 
 
 def test_mistakes_and_exploits_are_plain_answers_too() -> None:

@@ -53,7 +53,7 @@ CARDS = [
 
 
 @pytest.mark.parametrize("number", CARDS)
-def test_a_card_of_each_scheme_is_one_and_none_with_another_digit_is(number: str) -> None:
+def test_a_card_of_each_scheme_is_valid_and_with_a_digit_changed_is_not(number: str) -> None:
     assert is_card(number)
     for place, digit in enumerate(number):
         assert not is_card(f"{number[:place]}{(int(digit) + 1) % 10}{number[place + 1 :]}")
@@ -62,7 +62,7 @@ def test_a_card_of_each_scheme_is_one_and_none_with_another_digit_is(number: str
 @pytest.mark.parametrize(
     "number", ["2220000000000002", "2721000000000004", "5600000000000", "7000000000000005", "3528000000000"]
 )
-def test_numbers_of_no_scheme_are_no_cards(number: str) -> None:
+def test_numbers_of_no_scheme_are_not_cards(number: str) -> None:
     last = next(digit for digit in "0123456789" if luhn(number[:-1] + digit))
     assert not is_card(number[:-1] + last)
 
@@ -103,7 +103,7 @@ FIRST = [("2221", "2220", 16), ("2720", "2721", 16), ("55", "59", 16), ("34", "3
 
 
 @pytest.mark.parametrize(("inside", "outside", "length"), FIRST)
-def test_a_schemes_first_digits_have_an_end(inside: str, outside: str, length: int) -> None:
+def test_a_schemes_range_of_first_digits_ends(inside: str, outside: str, length: int) -> None:
     assert is_card(closed(inside.ljust(length - 1, "0")))
     assert not is_card(closed(outside.ljust(length - 1, "0")))
 
@@ -120,11 +120,11 @@ LENGTHS = [
 
 
 @pytest.mark.parametrize(("first", "lengths"), LENGTHS)
-def test_a_schemes_cards_have_its_lengths_alone(first: str, lengths: set[int]) -> None:
+def test_a_schemes_cards_have_only_its_lengths(first: str, lengths: set[int]) -> None:
     of_any_length = {length: closed(first.ljust(length - 1, "0")) for length in range(11, 22)}
     assert {length for length, number in of_any_length.items() if is_card(number)} == lengths
 
 
 @pytest.mark.parametrize("number", ["665", "667", "899", "899019999", "219100001", "001019999"])
-def test_an_american_number_next_to_those_never_issued_is_one(number: str) -> None:
+def test_an_american_number_next_to_those_never_issued_is_valid(number: str) -> None:
     assert is_american(number.ljust(9, "1"))

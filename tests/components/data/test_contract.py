@@ -1,4 +1,4 @@
-"""The contract as a suite: what it holds against a table, and that a check which cannot be made is no pass."""
+"""The contract as a suite: what it holds against a table, and that a check that cannot be made does not pass."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_a_row_lists_all_its_failures(make_workload: MakeWorkload) -> None:
     }
 
 
-def test_a_missing_field_is_a_failure_and_an_allowed_null_is_none(make_workload: MakeWorkload) -> None:
+def test_a_missing_field_is_a_failure_and_an_allowed_null_is_not(make_workload: MakeWorkload) -> None:
     output = make_workload().model_dump()["output"]
     output["properties"]["intent"]["enum"] = ["refund", "delivery", None]
     workload = make_workload(output=output)
@@ -58,7 +58,7 @@ def test_choices_of_text_are_label_sets_of_what_is_valid(make_workload: MakeWork
     assert label_sets(workload) == {"a": ["x", "y"], "b": ["x"], "d": ["x"]}
 
 
-def test_a_field_may_be_called_as_the_contract_calls_its_own_columns(make_workload: MakeWorkload) -> None:
+def test_a_field_may_share_its_name_with_the_contracts_own_columns(make_workload: MakeWorkload) -> None:
     properties = {"problem": {"type": "string", "maxLength": 5}, "share": {"enum": ["yes", "no"]}}
     workload = make_workload(output={"type": "object", "properties": properties})
     rows = [

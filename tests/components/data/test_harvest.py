@@ -1,4 +1,4 @@
-"""What joins the data: right answers that it has not yet, each for one split, no more than the caps."""
+"""What a harvest adds to the data: right answers that are new, each for one split, up to the caps."""
 
 from collections import Counter
 
@@ -35,44 +35,44 @@ def known(text: str) -> Example:
     return Example(id="K", input={"message": text, "channel": "mail"}, demonstration="", reference="", group="K")
 
 
-def test_what_the_data_has_in_other_words_does_not_join_it() -> None:
+def test_near_duplicates_of_known_examples_are_not_harvested() -> None:
     said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
-    found = harvest([candidate(1, said + "!"), candidate(2)], [known(said)], 0.9, PARAMS)
-    assert [one.example.id for one in found] == ["P-2"]
+    kept = harvest([candidate(1, said + "!"), candidate(2)], [known(said)], 0.9, PARAMS)
+    assert [row.example.id for row in kept] == ["P-2"]
 
 
 def test_of_near_duplicates_the_corrected_one_stays() -> None:
     said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
-    found = harvest([candidate(1, said, source="scored"), candidate(2, said + "!")], [], 0.9, PARAMS)
-    assert [(one.example.id, one.source) for one in found] == [("P-2", "corrected")]
+    kept = harvest([candidate(1, said, source="scored"), candidate(2, said + "!")], [], 0.9, PARAMS)
+    assert [(row.example.id, row.source) for row in kept] == [("P-2", "corrected")]
 
 
-def test_a_cap_keeps_what_moved() -> None:
+def test_under_a_cap_candidates_of_moved_slices_come_first() -> None:
     params = HarvestParams(most_corrected=2)
-    found = harvest([candidate(1), candidate(2, moved=True), candidate(3, moved=True)], [], 0.9, params)
-    assert [one.example.id for one in found] == ["P-2", "P-3"]
+    kept = harvest([candidate(1), candidate(2, moved=True), candidate(3, moved=True)], [], 0.9, params)
+    assert [row.example.id for row in kept] == ["P-2", "P-3"]
 
 
 def test_each_source_has_its_own_cap() -> None:
     params = HarvestParams(most_corrected=1, most_scored=0)
-    found = harvest([candidate(1), candidate(2), candidate(3, source="scored")], [], 0.9, params)
-    assert [one.example.id for one in found] == ["P-1"]
+    kept = harvest([candidate(1), candidate(2), candidate(3, source="scored")], [], 0.9, params)
+    assert [row.example.id for row in kept] == ["P-1"]
 
 
-def test_splits_have_their_shares_and_an_answer_always_the_same() -> None:
-    found = harvest([candidate(number, drawn=number < 600) for number in range(1200)], [], 0.99, PARAMS)
-    counts = Counter(one.split for one in found)
+def test_splits_have_their_shares_and_an_answer_always_goes_to_the_same_one() -> None:
+    kept = harvest([candidate(number, drawn=number < 600) for number in range(1200)], [], 0.99, PARAMS)
+    counts = Counter(row.split for row in kept)
     assert counts["sealed"] + counts["test"] == 600  # all that were drawn, and no others
     assert 365 < counts["sealed"] < 435  # 400 expected: 0.2 to 0.1; three standard deviations are 35
     assert 55 < counts["dev"] < 117  # 86 expected: 0.1 of 0.7
     again = harvest([candidate(number, drawn=number < 600) for number in range(500, 700)], [], 0.99, PARAMS)
-    assert {one.example.id: one.split for one in again}.items() <= {one.example.id: one.split for one in found}.items()
+    assert {row.example.id: row.split for row in again}.items() <= {row.example.id: row.split for row in kept}.items()
 
 
-def test_the_correction_is_what_is_learnt() -> None:
-    [one] = harvest([candidate(1).model_copy(update={"answer": '{"a": 1}'})], [], 0.9, PARAMS)
-    assert (one.example.demonstration, one.example.reference) == ('{"a": 1}', '{"a": 1}')
-    assert one.example.slices == {"origin": "production"}
+def test_the_correction_becomes_demonstration_and_reference() -> None:
+    [row] = harvest([candidate(1).model_copy(update={"answer": '{"a": 1}'})], [], 0.9, PARAMS)
+    assert (row.example.demonstration, row.example.reference) == ('{"a": 1}', '{"a": 1}')
+    assert row.example.slices == {"origin": "production"}
 
 
 def test_the_sealed_split_gets_as_many_drawn_examples_as_a_gate_asked_for_and_leaves_some_to_test() -> None:
@@ -84,12 +84,12 @@ def test_the_sealed_split_gets_as_many_drawn_examples_as_a_gate_asked_for_and_le
     assert answering(params, 700, 1000).splits.test == pytest.approx(0.3 * 0.35)
     raised = answering(params, 700, 1000)
     drawn = [candidate(n, drawn=True) for n in range(400)]
-    before, after = (harvest(drawn, [], 0.99, one) for one in (params, raised))
-    sealed = [{one.example.id for one in found if one.split == "sealed"} for found in (before, after)]
+    before, after = (harvest(drawn, [], 0.99, shares) for shares in (params, raised))
+    sealed = [{row.example.id for row in rows if row.split == "sealed"} for rows in (before, after)]
     assert sealed[0] < sealed[1]  # what would have been sealed anyway still is
 
 
-def test_what_was_drawn_is_kept_whatever_the_caps_and_however_it_was_answered() -> None:
+def test_drawn_answers_are_kept_whatever_the_caps_and_the_answer() -> None:
     params = HarvestParams(most_corrected=0, most_scored=0, most_by_sender=0)
     drawn = [candidate(n, drawn=True, source="scored" if n % 2 else "corrected") for n in range(40)]
     assert len(harvest(drawn, [], 0.99, params)) == 40
@@ -97,8 +97,8 @@ def test_what_was_drawn_is_kept_whatever_the_caps_and_however_it_was_answered() 
 
 def test_of_near_duplicates_a_drawn_one_stays_though_another_was_corrected() -> None:
     said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
-    found = harvest([candidate(1, said), candidate(2, said + "!", source="scored", drawn=True)], [], 0.9, PARAMS)
-    assert [one.example.id for one in found] == ["P-2"]
+    kept = harvest([candidate(1, said), candidate(2, said + "!", source="scored", drawn=True)], [], 0.9, PARAMS)
+    assert [row.example.id for row in kept] == ["P-2"]
 
 
 @pytest.mark.parametrize("source", ["corrected", "scored"])
@@ -109,31 +109,31 @@ def test_a_thousand_words_on_answers_that_were_not_drawn_reach_neither_test_nor_
 ) -> None:
     params = HarvestParams(splits=SplitShares(dev=0.1, test=0.3, sealed=0.5), most_by_sender=1000)
     mass = [candidate(number, reviewed=reviewed, sender=sender, source=source) for number in range(1000)]
-    found = harvest(mass, [], 0.99, params)
-    counts = Counter(one.split for one in found)
+    kept = harvest(mass, [], 0.99, params)
+    counts = Counter(row.split for row in kept)
     assert counts.keys() == {"train", "dev"}
     assert 430 < counts["dev"] < 570  # 500 expected: 0.1 of the 0.2 that are left to dev and train
-    assert {(one.sender, one.reviewed) for one in found} == {(sender, reviewed)}
+    assert {(row.sender, row.reviewed) for row in kept} == {(sender, reviewed)}
 
 
-def test_a_sender_has_a_cap_that_reviewers_have_not() -> None:
+def test_a_sender_has_a_cap_and_a_reviewer_has_none() -> None:
     params = HarvestParams(most_by_sender=2)
     mass = [candidate(number, reviewed=False, sender=sender) for number, sender in enumerate("aaaabbb")]
     mass += [candidate(number, reviewed=False) for number in range(10, 15)]
     mass += [candidate(number, sender="a") for number in range(20, 25)]
-    found = harvest(mass, [], 0.99, params)
-    assert Counter((one.sender, one.reviewed) for one in found) == {
+    kept = harvest(mass, [], 0.99, params)
+    assert Counter((row.sender, row.reviewed) for row in kept) == {
         ("a", False): 2, ("b", False): 2, ("", False): 2, ("a", True): 5,
     }  # fmt: skip
 
 
 def test_of_near_duplicates_the_reviewed_one_stays() -> None:
     said = "Where is my parcel with the coffee machine that I ordered on Monday last week?"
-    found = harvest([candidate(1, said, reviewed=False), candidate(2, said + "!", source="scored")], [], 0.9, PARAMS)
-    assert [one.example.id for one in found] == ["P-2"]
+    kept = harvest([candidate(1, said, reviewed=False), candidate(2, said + "!", source="scored")], [], 0.9, PARAMS)
+    assert [row.example.id for row in kept] == ["P-2"]
 
 
-def test_nobody_is_a_reviewer_and_nothing_drawn_unless_it_is_said() -> None:
+def test_by_default_nobody_is_a_reviewer_and_nothing_was_drawn() -> None:
     plain = Candidate(trace_id="1", input={"message": "x"}, answer="{}", source="scored")
     assert (plain.moved, plain.sender, plain.reviewed, plain.drawn) == (False, "", False, False)
     assert not Harvested(example=known("x"), split="train", source="scored").reviewed
@@ -141,9 +141,9 @@ def test_nobody_is_a_reviewer_and_nothing_drawn_unless_it_is_said() -> None:
 
 def a_try(number: int, asked: str, *heard: str) -> Candidate:
     said = (Message(role="user", content=asked), Message(role="assistant", content="Which one?"))
-    told = tuple(Message(role="user", content=text) for text in heard)
+    replies = tuple(Message(role="user", content=text) for text in heard)
     demonstration = Trajectory(
-        id=str(number), example_id=str(number), messages=(*said, *told, Message(role="assistant", content="Done.")),
+        id=str(number), example_id=str(number), messages=(*said, *replies, Message(role="assistant", content="Done.")),
         stop_reason="completed", usage=Usage(input_tokens=0, output_tokens=0),
     ).demonstration  # fmt: skip
     return Candidate(
@@ -152,21 +152,23 @@ def a_try(number: int, asked: str, *heard: str) -> Candidate:
     )  # fmt: skip
 
 
-def test_tries_train_alone_and_have_no_reference() -> None:
+def test_tries_only_train_and_have_no_reference() -> None:
     every = [a_try(number, "Cancel my lamp.", f"It is number W{number * 7919 % 9973}.") for number in range(60)]
-    found = harvest(every, [], 0.9, PARAMS)
-    assert len(found) == 60 and {one.split for one in found} == {"train"}
-    assert {(one.example.reference, one.example.demonstration) for one in found} == {("", one.answer) for one in every}
+    kept = harvest(every, [], 0.9, PARAMS)
+    assert len(kept) == 60 and {row.split for row in kept} == {"train"}
+    assert {(row.example.reference, row.example.demonstration) for row in kept} == {
+        ("", attempt.answer) for attempt in every
+    }
     answers = harvest([candidate(number) for number in range(60)], [], 0.9, PARAMS)
-    assert {one.split for one in answers} == {"train", "dev"}
+    assert {row.split for row in answers} == {"train", "dev"}
 
 
-def test_a_try_is_told_from_others_by_what_was_heard_in_it_and_not_by_its_request_alone() -> None:
+def test_tries_differ_by_what_was_heard_in_them_and_not_only_by_their_request() -> None:
     order = "The number is W4711, the mail ada17@mail.example, and the lamp was sent to Graz on a Monday."
     known_try = a_try(0, "Cancel my lamp.", order)
     known_one = Example(id="K", input=known_try.input, demonstration=known_try.answer, reference="{}", group="K")
     masked = order.replace("ada17@mail.example", "<email>")  # as production keeps it
     same, other = a_try(1, "Cancel my lamp.", masked), a_try(2, "Cancel my lamp.", "Never mind, it came after all.")
-    assert [one.example.id for one in harvest([same, other], [known_one], 0.9, PARAMS)] == ["P-2"]
+    assert [row.example.id for row in harvest([same, other], [known_one], 0.9, PARAMS)] == ["P-2"]
     again = a_try(3, "Cancel my lamp.", f"{masked}!")
-    assert [one.example.id for one in harvest([same, other, again], [], 0.9, PARAMS)] == ["P-1", "P-2"]
+    assert [row.example.id for row in harvest([same, other, again], [], 0.9, PARAMS)] == ["P-1", "P-2"]

@@ -142,7 +142,7 @@ def test_nothing_is_overwritten(tmp_path: Path, project: Path, there: str) -> No
 
 
 @pytest.mark.parametrize("blocked", ["data", "params/prompts"])
-def test_a_failure_while_writing_takes_back_what_was_written(tmp_path: Path, project: Path, blocked: str) -> None:
+def test_a_failure_while_writing_removes_what_was_written(tmp_path: Path, project: Path, blocked: str) -> None:
     (project / blocked).parent.mkdir(parents=True, exist_ok=True)
     (project / blocked).write_text("a file where a folder has to be, or a folder where a file has to be")
     before = contents(project)
@@ -170,7 +170,7 @@ def test_a_file_that_gives_no_workload_is_refused_and_nothing_written(
 
 
 @pytest.mark.parametrize("name", ["Shop", "../shop", "", "a b"])
-def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_invalid_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="name must be of lower-case letters"):
         init(name, write(tmp_path / "a.csv"), tmp_path / "project")
     assert not (tmp_path / "project").exists()

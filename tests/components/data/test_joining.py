@@ -45,20 +45,30 @@ THIRD = trace("c", following(SECOND, user("And when?")), 3.0, "Soon.", version=4
 
 
 def paths(traces: Sequence[Trace]) -> list[tuple[str, ...]]:
-    return [one.traces for one in join(traces)]
+    return [conversation.traces for conversation in join(traces)]
 
 
-def test_requests_that_go_on_from_each_other_are_one_try_with_all_that_is_known_of_it() -> None:
-    (one,) = join([THIRD, FIRST, SECOND], {"b": 0.25, "c": 1.0, "z": 0.0})
-    assert one == Joined(trajectory=one.trajectory, traces=("a", "b", "c"), customer="c1", at=3.0)
-    found = one.trajectory
-    assert [message.role for message in found.messages] == [
+def test_requests_that_continue_each_other_are_one_try_with_all_that_is_known_of_it() -> None:
+    (conversation,) = join([THIRD, FIRST, SECOND], {"b": 0.25, "c": 1.0, "z": 0.0})
+    assert conversation == Joined(trajectory=conversation.trajectory, traces=("a", "b", "c"), customer="c1", at=3.0)
+    trajectory = conversation.trajectory
+    assert [message.role for message in trajectory.messages] == [
         "system", "user", "assistant", "tool", "assistant", "user", "assistant",
     ]  # fmt: skip
-    assert (found.id, found.example_id, found.trial, found.answer) == ("a#0", "a", 0, "Soon.")
-    assert (found.turns, found.tool_calls, found.tool_errors, found.stop_reason) == (3, 1, 0, "completed")
-    assert (found.usage.input_tokens, found.usage.output_tokens, found.latency_ms) == (30, 12, 6.0)
-    assert (found.reward, found.policy_version, found.tools, found.error) == (1.0, "3+4", (LOOK,), None)
+    assert (trajectory.id, trajectory.example_id, trajectory.trial, trajectory.answer) == ("a#0", "a", 0, "Soon.")
+    assert (trajectory.turns, trajectory.tool_calls, trajectory.tool_errors, trajectory.stop_reason) == (
+        3,
+        1,
+        0,
+        "completed",
+    )
+    assert (trajectory.usage.input_tokens, trajectory.usage.output_tokens, trajectory.latency_ms) == (30, 12, 6.0)
+    assert (trajectory.reward, trajectory.policy_version, trajectory.tools, trajectory.error) == (
+        1.0,
+        "3+4",
+        (LOOK,),
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,25 +87,25 @@ def test_another_sender_another_day_or_other_words_are_another_conversation(chan
     assert sorted(paths([FIRST, SECOND.model_copy(update=changed)])) == [("a",), ("b",)]
 
 
-def test_a_request_never_goes_on_from_a_later_one() -> None:
+def test_a_request_never_continues_a_later_one() -> None:
     assert sorted(paths([FIRST.model_copy(update={"at": 9.0}), SECOND])) == [("a",), ("b",)]
 
 
 def test_two_conversations_that_begin_alike_stay_two() -> None:
     again = [FIRST.model_copy(update={"id": "a2", "at": 1.5}), SECOND.model_copy(update={"id": "b2", "at": 2.5})]
     assert sorted(paths([FIRST, SECOND, *again])) == [("a", "b2"), ("a2", "b")]  # which is whose, nobody can tell
-    assert all(len(one.trajectory.messages) == 5 for one in join([FIRST, SECOND, *again]))
+    assert all(len(conversation.trajectory.messages) == 5 for conversation in join([FIRST, SECOND, *again]))
 
 
-def test_a_conversation_that_goes_on_in_two_ways_is_two_tries_at_one_task() -> None:
+def test_a_conversation_continued_in_two_ways_is_two_tries_at_one_task() -> None:
     other = trace("b2", following(FIRST, answer("x", '{"error": "LookupError"}')), 2.5, "There is none.")
-    tries = [one.trajectory for one in join([FIRST, SECOND, other])]
-    assert [(one.id, one.example_id, one.trial, one.tool_errors) for one in tries] == [
+    tries = [conversation.trajectory for conversation in join([FIRST, SECOND, other])]
+    assert [(attempt.id, attempt.example_id, attempt.trial, attempt.tool_errors) for attempt in tries] == [
         ("a#0", "a", 0, 0), ("a#1", "a", 1, 1),
     ]  # fmt: skip
 
 
-def test_completions_that_nobody_went_on_from_are_no_tries() -> None:
+def test_completions_that_nobody_continued_are_not_tries() -> None:
     name = "chatcmpl-0f"
     first, second = trace(name, ASKED, 1.0, calls=(call("x"),)), trace(f"{name}-1", ASKED, 1.1, calls=(call("y"),))
     taken = trace("chatcmpl-1f", following(second, answer("y")), 2.0, "Sent.")
@@ -103,15 +113,18 @@ def test_completions_that_nobody_went_on_from_are_no_tries() -> None:
     assert paths([first, second]) == [(name,)]
 
 
-def test_a_failure_that_was_asked_again_is_none_and_one_that_was_not_says_nothing_of_the_agent() -> None:
+def test_a_retried_failure_is_left_out_and_another_is_the_engines_error() -> None:
     failed = trace("f", SECOND.messages, 1.5, "no answer within 60 s", finish_reason="error", valid=False)
     assert paths([FIRST, failed, SECOND]) == [("a", "b")]
-    (one,) = join([FIRST, failed])
-    assert (one.trajectory.stop_reason, one.trajectory.error) == ("engine_error", "no answer within 60 s")
-    assert one.trajectory.messages == failed.messages and one.trajectory.turns == 1
+    (conversation,) = join([FIRST, failed])
+    assert (conversation.trajectory.stop_reason, conversation.trajectory.error) == (
+        "engine_error",
+        "no answer within 60 s",
+    )
+    assert conversation.trajectory.messages == failed.messages and conversation.trajectory.turns == 1
 
 
-def test_how_a_conversation_ended_is_told_where_it_is_known() -> None:
+def test_the_end_of_a_conversation_is_recorded_where_it_is_known() -> None:
     (cut,) = join([FIRST, SECOND.model_copy(update={"finish_reason": "length"})])
     (left,) = join([FIRST])
     assert (cut.trajectory.stop_reason, left.trajectory.stop_reason) == ("max_sampled_tokens", "imported")
@@ -124,15 +137,15 @@ def test_requests_without_tools_and_answers_that_nobody_got_are_no_conversations
 
 
 def test_a_try_whose_tools_have_no_schema_is_refused_by_its_name() -> None:
-    bare = [one.model_copy(update={"tools": ()}) for one in (FIRST, SECOND)]
+    bare = [turn.model_copy(update={"tools": ()}) for turn in (FIRST, SECOND)]
     whole, unknown = join([FIRST, SECOND])[0].trajectory, join(bare)[0].trajectory
     assert refusal(whole) is None
-    told = "expected the schema of each tool that is called, found none of 'look' (a#0)"
-    assert refusal(unknown) == told
-    assert refusal(unknown, "line 3") == told.replace("a#0", "line 3")
+    message = "expected the schema of each tool that is called, found none of 'look' (a#0)"
+    assert refusal(unknown) == message
+    assert refusal(unknown, "line 3") == message.replace("a#0", "line 3")
 
 
-def test_a_client_that_writes_arguments_anew_goes_on_from_the_same_call() -> None:
+def test_a_client_that_rewrites_arguments_continues_the_same_call() -> None:
     def written(arguments: str) -> Message:
         made = ToolCall(id="x", name="look", arguments=arguments)
         return FIRST.reply.model_copy(update={"tool_calls": (made,)})
@@ -144,7 +157,7 @@ def test_a_client_that_writes_arguments_anew_goes_on_from_the_same_call() -> Non
     assert sorted(paths([FIRST, other])) == [("a",), ("b",)]
 
 
-def test_a_conversation_of_many_turns_is_one_try_however_deep_calls_may_be() -> None:
+def test_a_conversation_longer_than_the_recursion_limit_is_one_try() -> None:
     traces = [trace("0", ASKED, 0.0, "0")]
     for number in range(1, 200):
         traces.append(trace(str(number), following(traces[-1], user("?")), float(number), str(number)))
@@ -157,7 +170,7 @@ def test_a_conversation_of_many_turns_is_one_try_however_deep_calls_may_be() -> 
     assert len(path) == 200
 
 
-def test_what_holds_the_text_of_a_request_is_known_by_it() -> None:
+def test_every_trace_that_repeats_the_text_of_a_request_is_found() -> None:
     plain: dict[str, Any] = {"tools": (), "calls": ()}
     first = trace("a", ASKED, 1.0, "Sent.", **plain)
     second = trace("b", following(first, user("When?")), 2.0, "Soon.", **plain)
@@ -171,7 +184,7 @@ def test_what_holds_the_text_of_a_request_is_known_by_it() -> None:
     assert kindred([stranger], every) == set()
 
 
-def test_a_message_that_was_put_into_a_prompt_is_known_where_it_stands_without_it() -> None:
+def test_a_message_is_found_inside_and_outside_of_its_prompt() -> None:
     prompt = (Message(role="system", content="Sort tickets."), user("Ticket: Where is it?"))
     first = trace("a", prompt, 1.0, "delivery", tools=(), input={"ticket": "Where is it?"})
     later = trace("b", (user("Where is it?"), first.reply, user("Sure?")), 2.0, "Yes.", tools=())
@@ -195,5 +208,5 @@ def test_a_message_that_was_put_into_a_prompt_is_known_where_it_stands_without_i
         ("[" * 100_000, False),
     ],
 )
-def test_a_failure_of_a_tool_is_told_by_its_answer(result: str, failed: bool) -> None:
+def test_a_tools_failure_is_recognised_by_its_answer(result: str, failed: bool) -> None:
     assert is_failure(result) == failed

@@ -69,7 +69,7 @@ def row(number: int, part: Part, group: str | None = None) -> Row:
     return Row(example, part, "")
 
 
-def test_a_row_leaks_where_its_like_or_its_group_is_in_a_less_strict_part() -> None:
+def test_a_row_leaks_if_a_near_duplicate_or_its_group_is_in_a_less_strict_part() -> None:
     rows = [row(0, "train", "g"), row(1, "dev"), row(2, "test"), row(3, "test", "g"), row(4, "test"), row(5, "dev")]
     alike = [0, 0, 0, 3, 4, 4]
     # dev: 1 by train; test: 2 by train, through 1, 3 by its group, 4 by dev. 5 has its like in a stricter part only.

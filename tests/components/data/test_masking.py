@@ -72,7 +72,7 @@ def test_what_retraining_needs_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize("code", [0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, 0x2066, 0x2069, 0xFEFF])
-def test_characters_that_are_not_seen_hide_nothing(code: int) -> None:
+def test_invisible_characters_hide_nothing(code: int) -> None:
     assert mask(f"Ring 01{chr(code)}71 234{chr(code)}5678!") == "Ring <phone>!"
 
 
@@ -95,7 +95,7 @@ def test_a_mark_brings_a_word_nearer_to_the_number_after_it(long: str, mark: str
     assert mask(f"tel {filler} {long} 1234567") == f"tel {filler} {mark} <phone>"
 
 
-def test_a_fourth_look_still_finds_a_number() -> None:
+def test_a_fourth_pass_still_finds_a_number() -> None:
     between = f" {'x' * 48} "  # so that each number stands near the mark of the one before it alone
     assert mask(f"tel {between.join(['1234567'] * 4)}") == f"tel {between.join(['<phone>'] * 4)}"
 
@@ -103,11 +103,11 @@ def test_a_fourth_look_still_finds_a_number() -> None:
 @pytest.mark.parametrize("name", ["development", "held_out"])
 def test_texts_of_fifteen_countries_are_masked_as_promised(name: str) -> None:
     texts = read(HERE / "masking" / f"{name}.txt")
-    assert len({one.country for one in texts} - {"XX"}) == 15
-    found = summary([counted(texts)])
-    assert found["recall"] >= 0.97
-    assert found["false_alarms"] <= 0.014  # one of some seventy
-    assert set(PROMISED) <= found["kinds"].keys()
+    assert len({text.country for text in texts} - {"XX"}) == 15
+    figures = summary([counted(texts)])
+    assert figures["recall"] >= 0.97
+    assert figures["false_alarms"] <= 0.014  # one of some seventy
+    assert set(PROMISED) <= figures["kinds"].keys()
 
 
 LETTERS = "0123456789٣４ +-()./@<>{}\"\\\n\tABCDEabcde,:'ßé\u00a0\u200b"
@@ -135,7 +135,7 @@ def test_masking_twice_changes_nothing_more(text: str) -> None:
     ),
     st.booleans(),
 )
-def test_a_json_answer_stays_one_with_its_keys_and_numbers(answer: dict[str, object], ascii_only: bool) -> None:
+def test_a_json_answer_stays_json_with_its_keys_and_numbers(answer: dict[str, object], ascii_only: bool) -> None:
     text = json.dumps(answer, ensure_ascii=ascii_only)
 
     def expected(value: object) -> object:

@@ -83,7 +83,7 @@ def test_words_that_a_sign_marks_are_a_name(text: str, name: str) -> None:
         "我叫王",
     ],
 )
-def test_other_words_are_none(text: str) -> None:
+def test_other_words_are_not_a_name(text: str) -> None:
     assert named(text) == []
 
 

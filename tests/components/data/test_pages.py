@@ -79,10 +79,10 @@ def documented(make_workload: MakeWorkload, hostile: str) -> str:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_data_docs_show_what_is_in_the_data_as_text(make_workload: MakeWorkload, hostile: str) -> None:
-    found = documented(make_workload, hostile)
-    markup = Markup(found)
+    html = documented(make_workload, hostile)
+    markup = Markup(html)
     assert markup.tags.isdisjoint({"img", "svg", "iframe", "form", "link", "base", "math", "details", "button"})
-    assert found.count("<script") == 1 == found.count("<style")
+    assert html.count("<script") == 1 == html.count("<style")
     assert not [name for name, _ in markup.attributes if name.startswith("on") or name in ("style", "src", "srcdoc")]
     assert all(value.startswith("#") for name, value in markup.attributes if name == "href")
     for start in ("<", "$", "&"):  # complete where it does not break a line or hold what no page can
@@ -91,12 +91,12 @@ def test_data_docs_show_what_is_in_the_data_as_text(make_workload: MakeWorkload,
 
 
 def test_the_page_allows_its_own_style_and_script_alone() -> None:
-    found = page("<p>text</p>")
-    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', found)
+    html = page("<p>text</p>")
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
     assert policy is not None
     assert policy[1].startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy[1]
-    assert found.index("Content-Security-Policy") < found.index("<style")
+    assert html.index("Content-Security-Policy") < html.index("<style")
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -132,9 +132,9 @@ def test_no_script_of_the_data_runs_in_a_browser(make_workload: MakeWorkload, tm
         (tmp_path / name).write_text(text, encoding="utf-8")
         command = [browser, *options, *private, (tmp_path / name).as_uri()]
         dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
-        found = re.search(r"<title>(.*?)</title>", dom)
-        assert found is not None, dom[:200]
-        return found[1]
+        match = re.search(r"<title>(.*?)</title>", dom)
+        assert match is not None, dom[:200]
+        return match[1]
 
     assert title("live.html", f"<title>t</title>{HOSTILE[1]}") == "HIT"  # the browser runs what it is given
     assert title("docs.html", documented(make_workload, "".join(HOSTILE).replace("\0", ""))) == "Data Docs"

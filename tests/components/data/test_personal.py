@@ -30,7 +30,7 @@ def test_cards_are_written_in_their_groups(card: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["4111 11111 111 1111", "41 11 11 11 11 11 11 11", "4111 1111 1111 1111x"])
-def test_digits_in_other_groups_are_no_card(text: str) -> None:
+def test_digits_in_other_groups_are_not_a_card(text: str) -> None:
     assert personal(text) == []
 
 
@@ -41,12 +41,12 @@ IDS = [
 
 
 @pytest.mark.parametrize("number", IDS)
-def test_a_national_id_is_one_by_its_groups_and_check_digits(number: str) -> None:
+def test_a_national_id_is_recognised_by_its_groups_and_check_digits(number: str) -> None:
     assert personal(f"mine: {number}.") == [("id", number)]
 
 
 @pytest.mark.parametrize("number", ["000-09-9999", *(f"{right[:-1]}{(int(right[-1]) + 1) % 10}" for right in IDS[1:])])
-def test_with_another_digit_it_is_none(number: str) -> None:
+def test_a_national_id_with_a_digit_changed_is_not_recognised(number: str) -> None:
     assert personal(f"mine: {number}.") == []
 
 
@@ -57,7 +57,7 @@ def test_ids_with_letters_are_marked_whole(text: str) -> None:
     assert personal(f"Mine is {text}!") == [("id", text)]
 
 
-def test_a_word_for_ids_makes_eight_to_fifteen_digits_one() -> None:
+def test_after_a_word_for_ids_eight_to_fifteen_digits_are_an_id() -> None:
     assert [count for count in range(6, 18) if personal("BSN " + "1" * count)] == list(range(8, 16))
     assert personal("BSN 123456782") == [("id", "123456782")]
     assert personal("BSN\n11111111") == []
@@ -72,7 +72,7 @@ FORMATS = [
 
 
 @pytest.mark.parametrize("number", FORMATS)
-def test_a_phone_number_is_one_by_its_format_alone(number: str) -> None:
+def test_a_phone_number_is_recognised_by_its_format_alone(number: str) -> None:
     assert personal(f"Ask {number}, please") == [("phone", number)]
 
 
@@ -84,7 +84,7 @@ def test_a_phone_number_is_one_by_its_format_alone(number: str) -> None:
         "192.168.100.200", "12.05.2024 ", "2024-05-12", "12:30:45",
     ],
 )  # fmt: skip
-def test_other_numbers_are_none(number: str) -> None:
+def test_other_numbers_are_not_phone_numbers(number: str) -> None:
     assert personal(f"Ask {number}, please") == []
 
 
@@ -92,7 +92,7 @@ def test_a_number_from_abroad_has_no_more_than_fifteen_digits() -> None:
     assert [count for count in range(10, 20) if personal(f"0049{'3' * (count - 2)}")] == list(range(10, 16))
 
 
-def test_a_word_for_phones_makes_seven_to_thirteen_digits_one() -> None:
+def test_after_a_word_for_phones_seven_to_thirteen_digits_are_a_phone_number() -> None:
     assert [count for count in range(5, 16) if personal("tel " + "1" * count)] == list(range(7, 14))
     assert [year for year in ("18", "19", "20", "21") if personal(f"tel {year}260101")] == ["18", "21"]
     assert personal("tel\n1234567") == []
@@ -126,6 +126,6 @@ def test_addresses_come_in_order() -> None:
 
 
 @pytest.mark.parametrize("date", ["4.7.1991", "1991-07-04", "4th of July 1991", "4 de julho de 1991", "July 4, 1991"])
-def test_a_date_that_is_called_a_birth_is_one(date: str) -> None:
+def test_a_date_is_masked_if_it_is_called_a_birth(date: str) -> None:
     assert personal(f"born on {date}, it") == [("birth", date)]
     assert personal(f"on {date}, it") == []

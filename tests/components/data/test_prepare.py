@@ -139,7 +139,7 @@ def test_near_duplicates_without_a_split_stay_together(
         assert 2 * len(texts) == report.summary.model_dump()[split]
 
 
-def test_wrong_gold_is_told_apart_from_wrong_demonstrations(
+def test_wrong_gold_is_distinguished_from_wrong_demonstrations(
     make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
 ) -> None:
     rows = [[*cells, "refund" if number else "no such"] for number, cells in enumerate(good_rows)]
@@ -162,7 +162,7 @@ def test_rare_and_absent_labels_are_warnings(
     assert report.warnings == (
         "intent: fewer than 5.00% of 60 rows have delivery (1)",
         "intent: no row has praise",
-        "intent: `delivery` has one row, in test: nothing is learnt of it",
+        "intent: `delivery` has one row, in test: nothing is learnt about it",
     )
     assert report.quarantined == {}
 
@@ -280,7 +280,7 @@ def test_triage_has_exactly_its_sizes_and_no_leak(tmp_path: Path) -> None:
         examples = read_jsonl(tmp_path / "out" / f"{split}.jsonl", Example)
         assert len(examples) == n
         groups[split] = {example.group for example in examples}
-    assert sum(len(found) for found in groups.values()) == len(set.union(*groups.values()))
+    assert sum(len(split_groups) for split_groups in groups.values()) == len(set.union(*groups.values()))
     assert 0.85 < (report.summary.demonstration_accuracy or 0) < 0.97
 
 

@@ -57,13 +57,13 @@ def usual(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("delimiter", ["\t", "|", ";", "^", "\x1f"])
-def test_any_delimiter(tmp_path: Path, delimiter: str) -> None:
+def test_every_delimiter_is_recognised(tmp_path: Path, delimiter: str) -> None:
     rows = [f"{row['text'].replace(',', ' ')}{delimiter}{row['label']}" for row in ROWS]
     assert usual(write(tmp_path / "a.csv", "\n".join([f"text{delimiter}label", *rows])))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_any_unicode(tmp_path: Path, encoding: str) -> None:
+def test_every_unicode_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     text = "text,label\n" + "".join(f'"{row["text"]} für €",{row["label"]}\n' for row in ROWS)
     path = write(tmp_path / "a.csv", text.encode(encoding))
     assert usual(path)
@@ -74,7 +74,7 @@ def test_any_unicode(tmp_path: Path, encoding: str) -> None:
     ("encoding", "word"),
     [("cp1252", "schön für „müde“ Käufer"), ("cp1251", "где моя посылка"), ("cp932", "荷物はどこですか")],
 )
-def test_legacy_encodings_are_detected_and_told(tmp_path: Path, encoding: str, word: str) -> None:
+def test_legacy_encodings_are_detected_and_reported(tmp_path: Path, encoding: str, word: str) -> None:
     text = "text,label\n" + "".join(f'"{row["text"]} {word}",{row["label"]}\n' for row in ROWS)
     reading = read(write(tmp_path / "a.csv", text.encode(encoding)))
     assert reading.source.parts["all"].rows[0]["text"].endswith(word)
@@ -88,7 +88,7 @@ def test_damaged_utf_8_is_refused_and_not_guessed(tmp_path: Path) -> None:
         read(write(tmp_path / "a.csv", damaged))
 
 
-def test_old_line_ends_quotes_with_backslashes_single_quotes_and_empty_lines(tmp_path: Path) -> None:
+def test_old_line_ends_escaped_and_single_quotes_and_empty_lines_are_read(tmp_path: Path) -> None:
     lines = [f'"{row["text"]}",{row["label"]}' for row in ROWS]
     assert usual(write(tmp_path / "mac.csv", "\r".join(["text,label", *lines])))
     assert usual(write(tmp_path / "empty.csv", "\n\n".join(["text,label", *lines]) + "\n\n\n"))
@@ -100,26 +100,26 @@ def test_old_line_ends_quotes_with_backslashes_single_quotes_and_empty_lines(tmp
     assert usual(write(tmp_path / "single.csv", "\n".join(["'text','label'", *single])))
 
 
-def test_tabs_with_stray_quotes(tmp_path: Path) -> None:
+def test_stray_quotes_between_tabs_are_read(tmp_path: Path) -> None:
     rows = [f'"{row["text"]}\t{row["label"]}' for row in ROWS]
     assert usual(write(tmp_path / "a.tsv", "\n".join(["text\tlabel", *rows])))
 
 
-def test_a_title_above_the_names_and_a_delimiter_at_each_end(tmp_path: Path) -> None:
+def test_a_title_above_the_header_and_trailing_delimiters_are_skipped(tmp_path: Path) -> None:
     rows = [f"{row['text'].replace(',', '')};{row['label']};" for row in ROWS]
     path = write(tmp_path / "a.csv", "\n".join(["Export of May", "", "text;label;", *rows]))
     assert usual(path)
     assert "skipped 1 line above the columns' names" in read(path).source.notes
 
 
-def test_a_file_without_names(tmp_path: Path) -> None:
+def test_a_file_without_a_header_is_read(tmp_path: Path) -> None:
     rows = [f"{row['label']}\t{row['text']} and so on, as long as it takes" for row in ROWS]
     reading = read(write(tmp_path / "SMSSpamCollection", "\n".join(rows)))
     assert (reading.meaning.inputs, list(reading.meaning.output)) == ({"column_2": "column_2"}, ["column_1"])
     assert len(reading.source.parts["all"].rows) == N
 
 
-def test_a_row_cut_off_at_the_end_is_left_out_and_told_but_one_in_the_middle_is_not(tmp_path: Path) -> None:
+def test_a_row_cut_off_at_the_end_is_left_out_and_reported_but_one_in_the_middle_is_not(tmp_path: Path) -> None:
     lines = ["text,label", *(f'"{row["text"]}",{row["label"]}' for row in ROWS)]
     reading = read(write(tmp_path / "cut.csv", "\n".join([*lines, '"the last']) + "\n"))
     assert len(reading.source.parts["all"].rows) == N
@@ -142,7 +142,7 @@ def test_a_row_cut_off_at_the_end_is_left_out_and_told_but_one_in_the_middle_is_
         jsonl(ROWS).replace("\n", "\r\n"),
     ],
 )
-def test_json_in_any_layout(tmp_path: Path, content: str) -> None:
+def test_json_is_read_in_any_layout(tmp_path: Path, content: str) -> None:
     assert usual(write(tmp_path / "a.json", content))
 
 
@@ -151,7 +151,7 @@ def test_json_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     assert usual(write(tmp_path / name, jsonl(ROWS)))
 
 
-def test_csv_that_is_named_json(tmp_path: Path) -> None:
+def test_csv_that_is_named_json_is_read_as_csv(tmp_path: Path) -> None:
     rows = "\n".join(["text\tlabel", *(f"{row['text']}\t{row['label']}" for row in ROWS)])
     assert usual(write(tmp_path / "a.json", rows))
 
@@ -208,7 +208,7 @@ def test_the_data_stage_names_a_parquet_file_that_is_called_csv(tmp_path: Path) 
         read_table(write(tmp_path / "a.csv", b"PAR1" + b"\0" * 20), "csv")
 
 
-def test_a_dataset_that_the_library_saved_and_one_of_parquet_files(tmp_path: Path) -> None:
+def test_saved_datasets_and_folders_of_parquet_files_are_read(tmp_path: Path) -> None:
     import datasets
 
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=list(LABELS))})
@@ -270,7 +270,7 @@ def test_a_folder_gives_its_files_the_parts_of_their_names(tmp_path: Path) -> No
     assert {part: len(table.rows) for part, table in reading.source.parts.items()} == {"train": N, "dev": N, "test": N}
 
 
-def test_a_column_that_names_the_split(tmp_path: Path) -> None:
+def test_a_column_may_name_the_split(tmp_path: Path) -> None:
     rows = [{**row, "split": "train" if n % 3 else "validation"} for n, row in enumerate(ROWS)]
     reading = read(write(tmp_path / "a.jsonl", jsonl(rows)))
     assert {part: len(table.rows) for part, table in reading.source.parts.items()} == {"dev": 10, "train": 20}
@@ -497,11 +497,11 @@ def test_a_batchs_answers_find_their_questions_in_the_folder_and_are_refused_alo
     reading = read(tmp_path / "d")
     pairs = {(row["text"], row["answer"]) for row in reading.source.parts["all"].rows}
     assert pairs == {(row["text"], row["label"]) for row in ROWS}
-    with pytest.raises(DataError, match="answers alone: put the batch's request file beside it"):
+    with pytest.raises(DataError, match="only answers: put the batch's request file into the same folder"):
         read(alone)
 
 
-def test_promptfoo_tests_in_csv_json_and_yaml(tmp_path: Path) -> None:
+def test_promptfoo_tests_are_read_from_csv_json_and_yaml(tmp_path: Path) -> None:
     tests = [{"vars": {"mail": row["text"]}, "assert": [{"type": "equals", "value": row["label"]}]} for row in ROWS]
     rows = ["mail,__expected", *(f'"{row["text"]}",equals:{row["label"]}' for row in ROWS)]
     import yaml
@@ -530,14 +530,14 @@ def test_langfuse_as_its_client_writes_it(tmp_path: Path) -> None:
         assert usual(path)
 
 
-def test_mlflow_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mlflow_traces_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     reading = read(clients.mlflow_traces(tmp_path / "traces.jsonl", PAIRS[:6], tmp_path / "mlflow.db"))
     assert {row["text"] for row in reading.source.parts["all"].rows} == {row["text"] for row in ROWS[:6]}
     assert reading.source.system == clients.SYSTEM
 
 
-def test_labels_at_the_beginning_of_lines(tmp_path: Path) -> None:
+def test_labels_at_the_beginning_of_lines_are_read(tmp_path: Path) -> None:
     assert usual(write(tmp_path / "a.txt", "".join(f"__label__{row['label']} {row['text']}\n" for row in ROWS)))
 
 
@@ -596,7 +596,7 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path: Path, name: st
     assert "\n" not in str(raised.value)
 
 
-def test_a_zip_archive_is_told_what_it_holds(tmp_path: Path) -> None:
+def test_a_refused_zip_archive_is_described_by_what_it_holds(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("train.csv", "text,label\n")
@@ -632,6 +632,6 @@ def test_a_schema_of_values_holds_for_each_of_them(values: list[Any]) -> None:
         assert [value for value in cleaned if value is not None and not validator.is_valid(value)] == []
 
 
-def test_a_span_that_the_translation_cannot_read_is_no_traceback() -> None:
+def test_a_span_that_cannot_be_translated_gives_no_traceback() -> None:
     damaged = {"gen_ai.input.messages": "9" * 5000}
     assert translated(damaged, []) == damaged

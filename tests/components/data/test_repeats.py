@@ -25,7 +25,9 @@ TEMPLATE = (
 
 
 def split_texts(out: Path) -> dict[str, list[str]]:
-    return {split: [one.input["text"] for one in read_jsonl(out / f"{split}.jsonl", Example)] for split in SPLITS}
+    return {
+        split: [example.input["text"] for example in read_jsonl(out / f"{split}.jsonl", Example)] for split in SPLITS
+    }
 
 
 def prepared(workload: Workload, folder: Path, out: Path) -> DataReport:
@@ -79,7 +81,7 @@ def test_a_draft_runs_although_inputs_repeat_with_other_answers(
     )
 
 
-def test_of_conflicting_rows_none_stays_on_request(
+def test_conflicting_rows_are_all_left_out_on_request(
     make_workload: MakeWorkload, write_csv: WriteCsv, good_rows: Rows, tmp_path: Path
 ) -> None:
     workload = make_workload(validation={"conflicting_inputs": "none"})
@@ -129,7 +131,9 @@ def test_labels_are_mended_on_request_to_the_commonest_that_the_schema_knows(
     report = prepared(workload, folder, tmp_path / "out")
     assert report.quarantined == {}
     answers = {
-        one.demonstration for split in SPLITS for one in read_jsonl(tmp_path / "out" / f"{split}.jsonl", Example)
+        example.demonstration
+        for split in SPLITS
+        for example in read_jsonl(tmp_path / "out" / f"{split}.jsonl", Example)
     }
     assert all('"Lieferung"' in answer or '"Rückgabe"' in answer for answer in answers)
 
@@ -143,7 +147,7 @@ def test_labels_of_which_nothing_is_learnt_or_measured_are_told(
         prepared(make_workload(source={"shares": shares(seed)}), folder, tmp_path / f"{seed}").warnings
         for seed in range(30)
     }
-    assert ("intent: `refund` has one row, in sealed: nothing is learnt of it",) in said
+    assert ("intent: `refund` has one row, in sealed: nothing is learnt about it",) in said
     assert ("intent: `refund` has one row, in train: no split measures it",) in said
 
 

@@ -16,18 +16,18 @@ def grams(text: str) -> set[str]:
 def bundled(texts: list[str], threshold: float) -> list[int]:
     """By a comparison of all pairs: each text takes the first of whatever it resembles, until nothing changes."""
     sets = [grams(text) for text in texts]
-    found, before = list(range(len(sets))), list[int]()
-    while found != before:
-        before = found
-        found = [
+    firsts, before = list(range(len(sets))), list[int]()
+    while firsts != before:
+        before = firsts
+        firsts = [
             min(
                 before[other]
                 for other in range(len(sets))
-                if len(sets[one] & sets[other]) >= threshold * len(sets[one] | sets[other]) - 1e-9
+                if len(sets[at] & sets[other]) >= threshold * len(sets[at] | sets[other]) - 1e-9
             )
-            for one in range(len(sets))
+            for at in range(len(sets))
         ]
-    return found
+    return firsts
 
 
 def test_the_index_is_the_share_of_common_five_grams() -> None:
@@ -53,7 +53,7 @@ WORDS = st.lists(st.sampled_from(["card", "lost", "arrive", "my", "refund", "ple
 
 
 @given(st.lists(WORDS.map(" ".join), max_size=30), st.sampled_from([0.3, 0.5, 0.7, 0.8, 0.9, 1.0]))
-def test_the_bundles_are_those_of_a_comparison_of_all(texts: list[str], threshold: float) -> None:
+def test_bundles_equal_those_of_comparing_every_pair(texts: list[str], threshold: float) -> None:
     assert near_duplicates(texts, threshold) == bundled(texts, threshold)
 
 

@@ -75,19 +75,19 @@ def test_a_saved_dataset_gives_class_names(make_workload: MakeWorkload, tmp_path
     rows = {"text": ["a", "b", "c"], "label": [1, 0, -1], "sum": [1.5, None, 2.0]}
     dataset = datasets.Dataset.from_dict(rows, features=features)
     datasets.DatasetDict({"train": dataset, "validation": dataset.select([0])}).save_to_disk(str(tmp_path / "saved"))
-    found = read(hugging_face(make_workload, {"train": "train", "dev": "validation"}), tmp_path)
-    assert [row.part for row in found] == ["train", "train", "train", "dev"]
-    assert [json.loads(row.example.demonstration) for row in found[:3]] == [
+    read_rows = read(hugging_face(make_workload, {"train": "train", "dev": "validation"}), tmp_path)
+    assert [row.part for row in read_rows] == ["train", "train", "train", "dev"]
+    assert [json.loads(row.example.demonstration) for row in read_rows[:3]] == [
         {"intent": "delivery", "amount": 1.5},
         {"intent": "refund", "amount": None},
         {"intent": None, "amount": 2},
     ]
-    assert found[3].where == "validation:1"
+    assert read_rows[3].where == "validation:1"
     with pytest.raises(DataError, match="expected the split `test`, found train, validation"):
         read(hugging_face(make_workload, {"all": "test"}), tmp_path)
 
 
-def test_a_dataset_that_is_nowhere_is_refused(make_workload: MakeWorkload, tmp_path: Path) -> None:
+def test_a_missing_dataset_is_refused(make_workload: MakeWorkload, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected a dataset in a folder or in the local cache .*nobody/nothing"):
         read(hugging_face(make_workload, {"all": "train"}, "nobody/nothing"), tmp_path)
 
@@ -102,7 +102,7 @@ def test_generated_rows_have_the_texts_as_input_and_gold_as_reference() -> None:
 
 
 @pytest.mark.parametrize("generator", ["no.such.module:generate", "components.workloads.triage:nothing"])
-def test_a_generator_that_is_none_is_refused(make_workload: MakeWorkload, tmp_path: Path, generator: str) -> None:
+def test_an_invalid_generator_is_refused(make_workload: MakeWorkload, tmp_path: Path, generator: str) -> None:
     settings = make_workload().model_dump()
     settings["source"] = {"kind": "generated", "generator": generator, "seed": 1, "sizes": {"train": 1}}
     with pytest.raises(ConfigError, match=r"source\.generator must be module:function, found"):

@@ -48,12 +48,12 @@ def from_files(files: dict[str, str], **shares: float) -> Workload:
 
 def firsts(n: int, pairs: list[tuple[int, int]]) -> list[int]:
     """For each of n rows the first one of its bundle."""
-    found = list(range(n))
+    labels = list(range(n))
     for _ in pairs:
-        for one, other in pairs:
-            least = min(found[one], found[other])
-            found = [least if label in (found[one], found[other]) else label for label in found]
-    return found
+        for first, other in pairs:
+            least = min(labels[first], labels[other])
+            labels = [least if label in (labels[first], labels[other]) else label for label in labels]
+    return labels
 
 
 GROUPS = st.lists(st.integers(0, 30), min_size=60, max_size=120)
@@ -93,7 +93,7 @@ def test_a_larger_train_split_leaves_the_others_as_they_are() -> None:
     assert set(small["train"]) < set(large["train"])
 
 
-def test_too_few_generated_rows_are_told() -> None:
+def test_too_few_generated_rows_are_refused() -> None:
     with pytest.raises(TooFewRowsError, match=r"expected 9 rows for train, found 7 \(a:b\)"):
         assign([row(number) for number in range(10)], [], generated(train=9, dev=1, test=1, sealed=1))
 

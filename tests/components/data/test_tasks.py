@@ -63,21 +63,23 @@ def prepared(tmp_path: Path, of: Workload, taken: Taken | None = None) -> dict[s
 def test_tasks_that_begin_alike_are_tasks_of_their_own_and_no_task_is_in_two_splits(tmp_path: Path) -> None:
     splits = prepared(tmp_path, workload())
     assert {split: len(rows) for split, rows in splits.items()} == SIZES
-    tasks = [(*one.input.values(), *one.evidence.values()) for rows in splits.values() for one in rows]
-    assert len(set(tasks)) == len(tasks) > len({one.input["message"] for rows in splits.values() for one in rows})
-    assert all(demonstrated(one).tool_calls for rows in splits.values() for one in rows[:3])
+    tasks = [(*example.input.values(), *example.evidence.values()) for rows in splits.values() for example in rows]
+    assert (
+        len(set(tasks)) == len(tasks) > len({example.input["message"] for rows in splits.values() for example in rows})
+    )
+    assert all(demonstrated(example).tool_calls for rows in splits.values() for example in rows[:3])
 
 
 def test_the_same_task_again_is_left_out(tmp_path: Path) -> None:
     splits = prepared(tmp_path, workload(f"{__name__}:again"))
-    assert not [one.id for rows in splits.values() for one in rows if one.id.endswith("-again")]
+    assert not [example.id for rows in splits.values() for example in rows if example.id.endswith("-again")]
 
 
 def test_a_demonstration_without_the_schemas_of_its_tools_is_refused_by_its_rule(tmp_path: Path) -> None:
     of = workload(f"{__name__}:broken")
     of = of.model_copy(update={"validation": of.validation.model_copy(update={"max_quarantined_share": 0.2})})
     report = prepare(of, tmp_path / "none", tmp_path / "out", NullTracker())
-    assert report.quarantined == {"demonstration is no try": 2}
+    assert report.quarantined == {"demonstration is not a try": 2}
     assert report.summary.demonstration_accuracy is None
 
 
@@ -93,8 +95,8 @@ def test_tokens_of_a_try_are_those_that_training_reads_under_the_longest_prompt(
     rows, counted = prepared(tmp_path, workload())["train"][:6], TryTokens(tokenizer)
 
     def trained(at: int) -> list[int]:
-        tries: list[Trajectory] = [under(PROMPTS[at].messages(one), demonstrated(one)) for one in rows]
-        return [len(one.ids) for one in encode_trajectories(tokenizer, tries, 4096)]
+        tries: list[Trajectory] = [under(PROMPTS[at].messages(example), demonstrated(example)) for example in rows]
+        return [len(encoded.ids) for encoded in encode_trajectories(tokenizer, tries, 4096)]
 
     for at in range(2):
         difference = [a - b for a, b in zip(counted.longest([PROMPTS[at]], rows), trained(at), strict=True)]
@@ -129,10 +131,12 @@ def test_tries_of_production_train_beside_the_tasks_and_change_no_other_split(tm
     own = prepared(tmp_path, workload().model_copy(update={"validation": lenient}))
     all_of = prepared(tmp_path, workload().model_copy(update={"harvest": ("tries.jsonl",), "validation": lenient}))
     for split in ("dev", "test", "sealed"):
-        assert [one.id for one in all_of[split]] == [one.id for one in own[split]]
-    assert [one.id for one in all_of["train"]] == [one.id for one in own["train"]] + [f"P-{at}" for at in range(12)]
-    assert [demonstrated(one).calls for one in all_of["train"][-12:]] == [
-        one.demonstration.calls for one in drifted_tasks
+        assert [example.id for example in all_of[split]] == [example.id for example in own[split]]
+    assert [example.id for example in all_of["train"]] == [example.id for example in own["train"]] + [
+        f"P-{at}" for at in range(12)
+    ]
+    assert [demonstrated(example).calls for example in all_of["train"][-12:]] == [
+        example.demonstration.calls for example in drifted_tasks
     ]
     refused = (tmp_path / "out" / "quarantine.jsonl").read_text(encoding="utf-8")
     assert "repeats P-3" in refused and "no schema of the tool" in refused

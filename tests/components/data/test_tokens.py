@@ -87,7 +87,7 @@ def test_the_prompt_that_makes_an_example_longest_counts() -> None:
 @given(texts=st.lists(st.text(alphabet="abcusen<|_im> \n") | st.sampled_from(["", "<|im_end|>", " again"]), min_size=1))
 def test_tokens_are_those_of_the_whole_conversation(kind: str, texts: list[str]) -> None:
     tokenizer, examples = build_once(kind), [example(text) for text in texts]
-    prompts = Chat(tokenizer).prompts([LONG.messages(one) for one in examples])
+    prompts = Chat(tokenizer).prompts([LONG.messages(row) for row in examples])
     answer = len(tokenizer("12345", add_special_tokens=False)["input_ids"])
     expected = [len(ids) + answer + 1 for ids in prompts]
     assert ConversationTokens(tokenizer).longest([LONG], examples) == expected
@@ -124,7 +124,7 @@ def test_a_prompt_that_the_chat_template_refuses_is_named() -> None:
 
 
 def characters(examples: Sequence[Example]) -> list[int]:
-    return [100 * len(one.input["text"]) for one in examples]
+    return [100 * len(row.input["text"]) for row in examples]
 
 
 def test_rows_beyond_a_limit_are_quarantined_with_number_and_limit(

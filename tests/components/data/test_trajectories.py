@@ -35,40 +35,55 @@ def tau(task: int | str, reward: Any, trial: int | None = 0, traj: Any = SAID, *
 
 def test_tau_bench_s_files_are_read_with_their_rewards(tmp_path: Path) -> None:
     content = [tau(0, 1.0, 0), tau(0, 0.9999999, 1), tau(1, 0, 0, None), tau(1, 0.0, 1, [], error="timeout")]
-    found = read_trajectories(written(tmp_path, content))
-    assert [one.reward for one in found] == [1.0, 0.9999999, 0.0, 0.0]
-    assert [(one.example_id, one.trial) for one in found] == [("0", 0), ("0", 1), ("1", 0), ("1", 1)]
-    first = found[0]
+    trajectories = read_trajectories(written(tmp_path, content))
+    assert [trajectory.reward for trajectory in trajectories] == [1.0, 0.9999999, 0.0, 0.0]
+    assert [(trajectory.example_id, trajectory.trial) for trajectory in trajectories] == [
+        ("0", 0),
+        ("0", 1),
+        ("1", 0),
+        ("1", 1),
+    ]
+    first = trajectories[0]
     assert [turn.role for turn in first.messages] == ["system", "user", "assistant", "tool", "assistant"]
     assert first.messages[2].content == "" and first.messages[2].tool_calls[0].arguments == '{"id": "W1"}'
     assert (first.messages[3].tool_call_id, first.messages[3].content) == ("c1", "")
     assert (first.turns, first.tool_calls, first.answer) == (2, 1, "Sent.")
-    assert found[2].messages == () and found[3].error == "timeout"
-    shares = [one.every.value for one in pass_by_k(found).by_k]
+    assert trajectories[2].messages == () and trajectories[3].error == "timeout"
+    shares = [share.every.value for share in pass_by_k(trajectories).by_k]
     assert shares == [0.5, 0.5]
 
 
 def test_trials_that_are_not_numbered_or_not_apart_count_in_the_order_of_the_file(tmp_path: Path) -> None:
     content = [tau("a", 1, None), tau("b", 0, 3), tau("a", 0, None), tau("c", 1, 0), tau("c", 0, 0)]
-    found = read_trajectories(written(tmp_path, content))
-    assert [(one.example_id, one.trial) for one in found] == [("a", 0), ("b", 3), ("a", 1), ("c", 0), ("c", 1)]
+    trajectories = read_trajectories(written(tmp_path, content))
+    assert [(trajectory.example_id, trajectory.trial) for trajectory in trajectories] == [
+        ("a", 0),
+        ("b", 3),
+        ("a", 1),
+        ("c", 0),
+        ("c", 1),
+    ]
 
 
 def test_openai_messages_with_tools_are_read_line_by_line_and_written_ones_again(tmp_path: Path) -> None:
     record = {"messages": SAID, "tools": [TOOL], "score": 0.25, "task_id": "t"}
     path = written(tmp_path, json.dumps(record) + "\n" + json.dumps({**record, "reward": True}) + "\n")
-    found = read_trajectories(path)
-    assert [one.reward for one in found] == [0.25, 1.0]
-    assert found[0].tools[0].name == "get_order"
-    write_jsonl(tmp_path / "own.jsonl", found)
-    assert read_trajectories(tmp_path / "own.jsonl") == found
+    trajectories = read_trajectories(path)
+    assert [trajectory.reward for trajectory in trajectories] == [0.25, 1.0]
+    assert trajectories[0].tools[0].name == "get_order"
+    write_jsonl(tmp_path / "own.jsonl", trajectories)
+    assert read_trajectories(tmp_path / "own.jsonl") == trajectories
 
 
 @pytest.mark.parametrize("graded", [{"reward": 1}, {"reward_info": {"reward": 1}, "reward": 1}])
 def test_openai_messages_of_a_task_with_a_reward_keep_their_tools(tmp_path: Path, graded: dict[str, Any]) -> None:
     record = {"messages": SAID, "tools": [TOOL], "task_id": "t", **graded}
-    (one,) = read_trajectories(written(tmp_path, [record]))
-    assert ([tool.name for tool in one.tools], one.reward, one.example_id) == (["get_order"], 1.0, "t")
+    (trajectory,) = read_trajectories(written(tmp_path, [record]))
+    assert ([tool.name for tool in trajectory.tools], trajectory.reward, trajectory.example_id) == (
+        ["get_order"],
+        1.0,
+        "t",
+    )
 
 
 def otlp(**attributes: Any) -> list[dict[str, Any]]:
@@ -116,11 +131,11 @@ def genai(tools: bool = True, history: bool = True) -> dict[str, Any]:
 def test_genai_spans_become_one_trajectory_whether_the_last_call_has_the_history_or_not(
     tmp_path: Path, history: bool
 ) -> None:
-    (one,) = read_trajectories(written(tmp_path, genai(history=history)))
-    roles = [turn.role for turn in one.messages if turn.role != "system"]
+    (trajectory,) = read_trajectories(written(tmp_path, genai(history=history)))
+    roles = [turn.role for turn in trajectory.messages if turn.role != "system"]
     assert roles == ["user", "assistant", "tool", "assistant"]
-    assert one.calls[0].arguments == '{"id": 1}' and one.answer == "Sent."
-    assert one.messages[-2].content == '{"status": "sent"}' and one.messages[-2].tool_call_id == "c1"
+    assert trajectory.calls[0].arguments == '{"id": 1}' and trajectory.answer == "Sent."
+    assert trajectory.messages[-2].content == '{"status": "sent"}' and trajectory.messages[-2].tool_call_id == "c1"
 
 
 def test_mlflow_traces_become_trajectories(tmp_path: Path) -> None:
@@ -131,8 +146,8 @@ def test_mlflow_traces_become_trajectories(tmp_path: Path) -> None:
         "mlflow.chat.tools": json.dumps([TOOL]),
     }
     trace = {"info": {"trace_id": "tr-1"}, "data": {"spans": [{"name": "llm", "attributes": attributes}]}}
-    (one,) = read_trajectories(written(tmp_path, trace))
-    assert (one.example_id, one.tool_calls, one.answer) == ("tr-1", 1, "Sent.")
+    (trajectory,) = read_trajectories(written(tmp_path, trace))
+    assert (trajectory.example_id, trajectory.tool_calls, trajectory.answer) == ("tr-1", 1, "Sent.")
     attributes.pop("mlflow.chat.tools")
     with pytest.raises(DataError, match=r"'get_order' \(trace tr-1\)"):
         read_trajectories(written(tmp_path, trace))

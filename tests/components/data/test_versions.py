@@ -47,16 +47,16 @@ def harvested(name: str) -> list[Harvested]:
 
 def test_a_version_is_a_commit_beside_the_project(project: Path, tmp_path: Path) -> None:
     head = run(project, "git", "rev-parse", "HEAD")
-    found = new_version(project, "shop", harvested("a"), "one")
+    version = new_version(project, "shop", harvested("a"), "one")
     assert (run(project, "git", "rev-parse", "HEAD"), run(project, "git", "status", "--porcelain")) == (head, "")
-    assert run(project, "git", "rev-parse", f"{found.commit}^") == head
-    settings = (found.folder / "params" / "workloads" / "shop.yaml").read_text(encoding="utf-8")
+    assert run(project, "git", "rev-parse", f"{version.commit}^") == head
+    settings = (version.folder / "params" / "workloads" / "shop.yaml").read_text(encoding="utf-8")
     assert settings.startswith("# Orders.\nname: shop   # short\n")
     assert yaml.safe_load(settings)["harvest"] == ["one.jsonl"]
-    assert (found.folder / "data" / "shop" / "orders.csv").read_text(encoding="utf-8") == "text\nhello\n"
+    assert (version.folder / "data" / "shop" / "orders.csv").read_text(encoding="utf-8") == "text\nhello\n"
 
 
-def test_what_lies_beside_a_harvest_is_in_its_commit_and_stays_in_the_next(project: Path) -> None:
+def test_files_beside_a_harvest_are_in_its_commit_and_in_the_next(project: Path) -> None:
     thumb = Thumb(example_id="P-1", text="{}", good=True)
     beside = {"thumbs": [thumb], "preferences": list[Record]()}
     first = new_version(project, "shop", harvested("a"), "one", beside=beside)
@@ -118,7 +118,7 @@ def test_a_later_version_of_the_champions_commit_has_the_earlier_harvest(project
     assert {path.name for path in (third.folder / "data" / "shop" / "harvest").glob("*.jsonl")} == {"three.jsonl"}
 
 
-def test_a_commit_that_lacks_what_the_project_has_since_is_no_start(project: Path) -> None:
+def test_a_commit_that_lacks_later_work_of_the_project_is_not_built_on(project: Path) -> None:
     first = new_version(project, "shop", harvested("a"), "one")
     (project / "params" / "more.yaml").write_text("a: 1\n", encoding="utf-8")
     run(project, "git", "add", ".")
@@ -129,7 +129,7 @@ def test_a_commit_that_lacks_what_the_project_has_since_is_no_start(project: Pat
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_worktree_that_git_was_killed_in_while_it_made_it_is_made_anew(project: Path, gone: bool) -> None:
+def test_a_worktree_that_a_killed_git_left_half_made_is_made_again(project: Path, gone: bool) -> None:
     """git locks a worktree until all files are there; a kill leaves the lock, perhaps without the folder."""
     folder = project / "state" / "retrain" / "shop"
     run(project, "git", "worktree", "add", "--quiet", "-B", "retrain/shop/one", str(folder), "HEAD")

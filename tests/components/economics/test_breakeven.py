@@ -69,8 +69,8 @@ def test_errors_cost_on_both_sides() -> None:
 
 
 def test_draws_are_computed_beside_each_other() -> None:
-    found = payback_years(CASE.changed(incumbent_usd=np.array([0.001, 0.0006, 0.0001])))
-    assert found.tolist() == pytest.approx([1.25, 2.5, np.inf])
+    years = payback_years(CASE.changed(incumbent_usd=np.array([0.001, 0.0006, 0.0001])))
+    assert years.tolist() == pytest.approx([1.25, 2.5, np.inf])
 
 
 @given(st.floats(1e-6, 1e-2), st.floats(0, 1e4), st.floats(-0.5, 2.0))
@@ -95,24 +95,24 @@ def test_an_account_names_the_day_of_the_payback() -> None:
     right = [1, 0] * 100
     prompt = calls("schema", 0.001, right, owned=False)
     owned = calls("sft", 0.0002, right, owned=True, spent=400.0)
-    found = {one.name: one for one in draw_up([prompt, owned], "schema", setting()).rungs}
-    assert found["schema"].payback is None
-    payback = found["sft"].payback
+    by_name = {rung.name: rung for rung in draw_up([prompt, owned], "schema", setting()).rungs}
+    assert by_name["schema"].payback is None
+    payback = by_name["sft"].payback
     assert payback is not None and payback.years == pytest.approx(0.5)
     assert payback.date == "2027-05-25"  # 182.6 days later
     assert payback.low is not None and payback.high is not None and payback.low < 0.5 < payback.high
     assert payback.likely == 1.0
     assert payback.net_usd.value == pytest.approx(1200)
-    correct = found["sft"].usd_per_1k_correct
+    correct = by_name["sft"].usd_per_1k_correct
     assert correct is not None and correct.value == pytest.approx(0.4)
     assert correct.low < 0.4 < correct.high
-    assert found["sft"].usd_per_year[1].value == pytest.approx(200)
+    assert by_name["sft"].usd_per_year[1].value == pytest.approx(200)
 
 
 def test_what_never_pays_back_has_no_day() -> None:
     right = [1] * 50
-    found = draw_up([calls("a", 1e-6, right, owned=False), calls("b", 1e-3, right, owned=True)], "a", setting())
-    payback = found.rungs[1].payback
+    account = draw_up([calls("a", 1e-6, right, owned=False), calls("b", 1e-3, right, owned=True)], "a", setting())
+    payback = account.rungs[1].payback
     assert payback is not None
     assert (payback.years, payback.date, payback.likely) == (None, None, 0.0)
 
@@ -127,37 +127,37 @@ def test_an_account_says_what_it_leaves_out() -> None:
 
 
 def test_rungs_of_different_examples_are_refused() -> None:
-    one, other = calls("a", 1e-3, [1] * 3, owned=False), calls("b", 1e-3, [1] * 4, owned=True)
+    first, other = calls("a", 1e-3, [1] * 3, owned=False), calls("b", 1e-3, [1] * 4, owned=True)
     with pytest.raises(DataError, match="same examples"):
-        draw_up([one, other], "a", setting())
+        draw_up([first, other], "a", setting())
     with pytest.raises(DataError, match="one of the rungs a as incumbent, found c"):
-        draw_up([one], "c", setting())
+        draw_up([first], "c", setting())
 
 
 def test_intervals_of_the_cost_of_a_right_call_hold_the_truth() -> None:
     # 300 accounts of 200 calls, right with chance 0.7: the interval should hold 0.001 / 0.7 dollars in 95 % of them.
     rng, held = np.random.default_rng(3), 0
     for number in range(300):
-        one = calls("a", 0.001, (rng.random(200) < 0.7).astype(int).tolist(), owned=False)
-        found = draw_up([one], "a", Setting(setting().traffic, EconomicsParams(), MACHINE, date(2026, 1, 1), number))
-        interval = found.rungs[0].usd_per_1k_correct
+        rung = calls("a", 0.001, (rng.random(200) < 0.7).astype(int).tolist(), owned=False)
+        account = draw_up([rung], "a", Setting(setting().traffic, EconomicsParams(), MACHINE, date(2026, 1, 1), number))
+        interval = account.rungs[0].usd_per_1k_correct
         assert interval is not None
         held += interval.low <= 1 / 0.7 <= interval.high
     assert 0.92 <= held / 300 <= 0.98
 
 
 def test_the_assumption_that_moves_most_comes_first() -> None:
-    found = swings(CASE, 2.0, 0.5)
-    by_name = {swing.name: swing for swing in found}
-    assert found[0].name == "incumbent's price"  # twice: 0.0018 a call, 1,800 a year
-    assert found[0].net_usd_high == pytest.approx(2600)
+    ranked = swings(CASE, 2.0, 0.5)
+    by_name = {swing.name: swing for swing in ranked}
+    assert ranked[0].name == "incumbent's price"  # twice: 0.0018 a call, 1,800 a year
+    assert ranked[0].net_usd_high == pytest.approx(2600)
     assert by_name["incumbent's price"].payback_low == pytest.approx(1000 / 300)
     # twice the calls: 1,600 a year, 3,200 in two years, less 1,000
     assert by_name["calls a year"].net_usd_high == pytest.approx(2200)
     assert by_name["calls a year"].payback_low == pytest.approx(2.5)
     # at half the utilisation a call takes twice the hours: 0.0006 saved
     assert by_name["utilisation"].net_usd_low == pytest.approx(200)
-    assert [swing.width for swing in found] == sorted((swing.width for swing in found), reverse=True)
+    assert [swing.width for swing in ranked] == sorted((swing.width for swing in ranked), reverse=True)
 
 
 def test_the_interval_of_a_payback_is_that_of_the_throughput() -> None:

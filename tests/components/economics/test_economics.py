@@ -40,21 +40,21 @@ def write(path: Path, **values: str) -> Path:
 
 def test_an_api_is_priced_from_its_tokens() -> None:
     # 1,000 · 0.4 + 50 · 1.6 = 480 dollars a million calls: 0.48 a thousand, 0.6 a thousand right ones
-    found = api_cost(MODEL, 1000, 50, DEMAND)
-    assert found.usd_per_1k_calls == pytest.approx(0.48)
-    assert found.usd_per_year == pytest.approx(2400)
-    assert found.usd_per_1k_correct == pytest.approx(0.6)
-    assert not found.measured
+    cost = api_cost(MODEL, 1000, 50, DEMAND)
+    assert cost.usd_per_1k_calls == pytest.approx(0.48)
+    assert cost.usd_per_year == pytest.approx(2400)
+    assert cost.usd_per_1k_correct == pytest.approx(0.6)
+    assert not cost.measured
     assert api_cost(MODEL, 1000, 50, DEMAND, measured=True).measured
 
 
 def test_an_owned_model_is_priced_from_its_machines_hours() -> None:
     # 36,000 calls a busy hour, 18,000 a paid one: 0.9 / 18,000 = 0.05 a thousand calls
-    found = owned_cost(MACHINE, calls_per_hour(1000, 100.0), DEMAND)
-    assert found.usd_per_1k_calls == pytest.approx(0.05)
-    assert found.usd_per_year == pytest.approx(250)
-    assert found.usd_per_1k_correct == pytest.approx(0.0625)
-    assert found.measured
+    cost = owned_cost(MACHINE, calls_per_hour(1000, 100.0), DEMAND)
+    assert cost.usd_per_1k_calls == pytest.approx(0.05)
+    assert cost.usd_per_year == pytest.approx(250)
+    assert cost.usd_per_1k_correct == pytest.approx(0.0625)
+    assert cost.measured
 
 
 def test_a_rung_that_is_never_right_has_no_cost_of_a_right_call() -> None:
@@ -65,14 +65,14 @@ def test_a_rung_that_is_never_right_has_no_cost_of_a_right_call() -> None:
 def test_a_right_call_costs_at_least_a_call_and_a_year_is_its_calls(
     tokens_in: float, tokens_out: float, accuracy: float, calls: int
 ) -> None:
-    found = api_cost(MODEL, tokens_in, tokens_out, Demand(calls, accuracy))
-    assert found.usd_per_1k_correct is not None
-    assert 0 <= found.usd_per_1k_calls <= found.usd_per_1k_correct
-    assert found.usd_per_year == pytest.approx(found.usd_per_1k_calls * calls / 1000)
+    cost = api_cost(MODEL, tokens_in, tokens_out, Demand(calls, accuracy))
+    assert cost.usd_per_1k_correct is not None
+    assert 0 <= cost.usd_per_1k_calls <= cost.usd_per_1k_correct
+    assert cost.usd_per_year == pytest.approx(cost.usd_per_1k_calls * calls / 1000)
 
 
 @pytest.mark.parametrize("throughput", [0.0, -1.0, float("nan")])
-def test_a_throughput_that_is_none_is_refused(throughput: float) -> None:
+def test_an_impossible_throughput_is_refused(throughput: float) -> None:
     with pytest.raises(DataError, match="throughput above 0"):
         owned_cost(MACHINE, throughput, DEMAND)
 

@@ -20,7 +20,7 @@ def batch_of(rows: int) -> Batch:
 
 
 @given(st.data())
-def test_rows_that_stay_keep_what_is_theirs_wherever_they_move(data: st.DataObject) -> None:
+def test_rows_that_stay_keep_their_own_states_wherever_they_move(data: st.DataObject) -> None:
     rows = data.draw(st.integers(1, 12))
     staying = sorted(data.draw(st.sets(st.integers(0, rows - 1), min_size=1)))
     batch = batch_of(rows)

@@ -120,7 +120,7 @@ def test_the_tag_of_a_call_cannot_be_put_together_of_pieces(tokenizer: Any, most
         constraint.take([0], [last])
 
 
-def test_a_turn_that_was_cut_is_no_beginning_of_the_next(engine: TransformersEngine) -> None:
+def test_a_turn_that_was_cut_does_not_begin_the_next(engine: TransformersEngine) -> None:
     held = Sampling(max_new_tokens=6, calls=calls(least=1, most=1))
     (cut,) = engine.generate(REQUESTS[:1], held)
     assert cut.finish_reason == "length"

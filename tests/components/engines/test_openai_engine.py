@@ -181,7 +181,9 @@ def test_requests_keep_the_pace_retries_included(api: Api, make_engine: MakeEngi
     assert max(api.times) - min(api.times) >= 0.4 - 0.05
 
 
-def test_what_an_api_refuses_is_left_out(api: Api, make_engine: MakeEngine, make_request: MakeRequest) -> None:
+def test_parameters_that_an_api_refuses_are_left_out(
+    api: Api, make_engine: MakeEngine, make_request: MakeRequest
+) -> None:
     engine = make_engine(
         omit=("temperature", "top_p", "seed"),
         limit_field="max_completion_tokens",

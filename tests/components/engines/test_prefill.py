@@ -14,7 +14,7 @@ def test_every_prompt_keeps_a_token_of_its_own() -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=8))
-def test_the_prefix_is_common_and_no_longer_one_is(prompts: list[list[int]]) -> None:
+def test_the_prefix_is_common_and_no_longer_prefix_is(prompts: list[list[int]]) -> None:
     length, shortest = common_prefix(prompts), min(map(len, prompts))
     assert len({tuple(prompt[:length]) for prompt in prompts}) == 1
     assert length == shortest - 1 or len({tuple(prompt[: length + 1]) for prompt in prompts}) > 1

@@ -46,10 +46,10 @@ EXAMPLES = [example(number) for number in range(60)]
 
 
 def trial(sample: Sequence[Labelled] | None = None, workload: str = "boxes") -> Trial:
-    found = built(EXAMPLES, {}, SCHEMA, {}, random.Random(1)) if sample is None else sample
+    labelled = built(EXAMPLES, {}, SCHEMA, {}, random.Random(1)) if sample is None else sample
     return Trial(
-        workload=workload, schema=SCHEMA, sample=found, source="built", examples=EXAMPLES,
-        asked=lambda one: one.input["text"], answers=[one.demonstration for one in EXAMPLES], probes=ProbeParams(),
+        workload=workload, schema=SCHEMA, sample=labelled, source="built", examples=EXAMPLES,
+        asked=lambda box: box.input["text"], answers=[box.demonstration for box in EXAMPLES], probes=ProbeParams(),
         seed=1,
     )  # fmt: skip
 
@@ -73,15 +73,15 @@ def test_alpha_counts_disagreement_against_chance() -> None:
     # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", binary data of two observers: alpha = 0.095.
     meg = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]
     owen = [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
-    rows = [{"meg": bool(one), "owen": bool(other)} for one, other in zip(meg, owen, strict=True)]
+    rows = [{"meg": bool(mark), "owen": bool(other)} for mark, other in zip(meg, owen, strict=True)]
     assert krippendorffs_alpha(rows) == pytest.approx(0.095, abs=0.001)
     assert krippendorffs_alpha([{"meg": True}, {"owen": False}]) is None
 
 
 def test_a_share_of_independent_answers_has_wilsons_interval() -> None:
-    found = share([(str(number), number < 5) for number in range(50)])
-    assert (found.value, found.n) == (0.1, 50)
-    assert (found.low, found.high) == (pytest.approx(0.0435, abs=1e-4), pytest.approx(0.2136, abs=1e-4))
+    rate = share([(str(number), number < 5) for number in range(50)])
+    assert (rate.value, rate.n) == (0.1, 50)
+    assert (rate.low, rate.high) == (pytest.approx(0.0435, abs=1e-4), pytest.approx(0.2136, abs=1e-4))
 
 
 def test_answers_that_are_copies_tell_no_more_than_their_examples() -> None:
@@ -100,25 +100,25 @@ def test_a_share_of_nothing_is_refused() -> None:
 
 def test_a_rewritten_answer_is_the_same_object() -> None:
     text = to_json({"label": "a", "amount": 12, "note": "a café", "urgent": True})
-    found = rewritten(text, {"café": "coffee house"}, SCHEMA)
-    same = {kind: one for kind, one in found.items() if kind != "synonyms"}
+    variants = rewritten(text, {"café": "coffee house"}, SCHEMA)
+    same = {kind: variant for kind, variant in variants.items() if kind != "synonyms"}
     assert set(same) == {"line_breaks", "no_spaces", "key_order", "number_format", "character_escapes"}
-    assert all(read_object(one) == read_object(text) for one in same.values())
-    assert '"amount": 12.0' in found["number_format"]
-    assert read_object(found["synonyms"])["note"] == "a coffee house"
+    assert all(read_object(variant) == read_object(text) for variant in same.values())
+    assert '"amount": 12.0' in variants["number_format"]
+    assert read_object(variants["synonyms"])["note"] == "a coffee house"
 
 
 def test_a_rewritten_list_is_the_same_list() -> None:
     schema = enveloped({"type": "array", "items": {"type": "object"}})
     text = '[{"name": "café", "count": 2}, {"name": "bar", "count": 3}]'
-    found = rewritten(text, {}, schema)
-    assert set(found) == {"line_breaks", "no_spaces", "key_order", "number_format", "character_escapes"}
-    assert all(json.loads(one) == json.loads(text) for one in found.values())
-    assert found["key_order"] == '[{"count": 2, "name": "café"}, {"count": 3, "name": "bar"}]'
-    assert found["no_spaces"] == '[{"name":"café","count":2},{"name":"bar","count":3}]'
+    variants = rewritten(text, {}, schema)
+    assert set(variants) == {"line_breaks", "no_spaces", "key_order", "number_format", "character_escapes"}
+    assert all(json.loads(variant) == json.loads(text) for variant in variants.values())
+    assert variants["key_order"] == '[{"count": 2, "name": "café"}, {"count": 3, "name": "bar"}]'
+    assert variants["no_spaces"] == '[{"name":"café","count":2},{"name":"bar","count":3}]'
 
 
-def test_a_value_that_nothing_can_be_written_otherwise_in_has_other_white_space() -> None:
+def test_a_value_that_cannot_be_rewritten_gets_other_white_space() -> None:
     assert rewritten("true", {}, enveloped({"type": "boolean"})) == {"spacing": "\n true \n"}
     assert rewritten("7", {}, enveloped({"type": "number"})) == {"number_format": "7.0"}
 
@@ -132,11 +132,11 @@ def test_a_rewritten_text_keeps_its_words_but_for_synonyms() -> None:
 
 @given(st.integers(0, 59), st.randoms())
 def test_a_mistake_changes_one_field_and_keeps_the_schema(number: int, rng: random.Random) -> None:
-    donors = [read_object(one.reference) for one in EXAMPLES]
+    donors = [read_object(box.reference) for box in EXAMPLES]
     right = read_object(EXAMPLES[number].reference)
-    found = mistakes(EXAMPLES[number].reference, SCHEMA, donors, rng)
-    assert set(found) == set(right)
-    for field, text in found.items():
+    variants = mistakes(EXAMPLES[number].reference, SCHEMA, donors, rng)
+    assert set(variants) == set(right)
+    for field, text in variants.items():
         wrong = read_object(text)
         assert [key for key in right if right[key] != wrong[key]] == [field]
         assert differs(right[field], wrong[field])
@@ -161,23 +161,23 @@ def test_a_free_text_that_differs_is_not_surely_wrong() -> None:
 
 
 def test_tricks_need_no_reading() -> None:
-    found = exploits("Box 3!", SCHEMA, Usual.of([one.demonstration for one in EXAMPLES]))
-    assert found["empty"] == ""
-    assert found["prompt_echoed"] == "Box 3!"
-    assert json.loads(found["prompt_echoed_in_fields"])["note"] == "Box 3!"
-    assert json.loads(found["all_labels"])["label"] == ["a", "b", "c"]
-    assert json.loads(found["schema_defaults"]) == {"label": "a", "amount": None, "note": "", "urgent": False}
-    assert len(set(found.values())) == len(found)
+    tricks = exploits("Box 3!", SCHEMA, Usual.of([box.demonstration for box in EXAMPLES]))
+    assert tricks["empty"] == ""
+    assert tricks["prompt_echoed"] == "Box 3!"
+    assert json.loads(tricks["prompt_echoed_in_fields"])["note"] == "Box 3!"
+    assert json.loads(tricks["all_labels"])["label"] == ["a", "b", "c"]
+    assert json.loads(tricks["schema_defaults"]) == {"label": "a", "amount": None, "note": "", "urgent": False}
+    assert len(set(tricks.values())) == len(tricks)
 
 
 def test_a_built_sample_has_a_right_and_a_wrong_answer_of_each_example() -> None:
     answers = {
         "sft": {"E0": to_json({**read_object(EXAMPLES[0].reference), "label": "c"}), "E1": EXAMPLES[1].reference}
     }
-    found = built(EXAMPLES, answers, SCHEMA, {}, random.Random(3))
-    assert sum(one.right for one in found) == sum(not one.right for one in found) == 60
-    assert all(read_object(one.text) == read_object(one.example.reference) for one in found if one.right)
-    assert "answer of sft" not in {one.origin for one in found if one.example.id != "E0"}
+    sample = built(EXAMPLES, answers, SCHEMA, {}, random.Random(3))
+    assert sum(answer.right for answer in sample) == sum(not answer.right for answer in sample) == 60
+    assert all(read_object(answer.text) == read_object(answer.example.reference) for answer in sample if answer.right)
+    assert "answer of sft" not in {answer.origin for answer in sample if answer.example.id != "E0"}
 
 
 def test_people_decide_by_majority_and_ties_are_left_out() -> None:
@@ -186,19 +186,19 @@ def test_people_decide_by_majority_and_ties_are_left_out() -> None:
         for who, right in (("ann", True), ("bob", True), ("cem", False))
     ]
     tie = [Label(input={"text": "Box 2!"}, answer="y", right=right, annotator=str(right)) for right in (True, False)]
-    (found,) = of_people([*labels, *tie], EXAMPLES)
-    assert (found.example.id, found.text, found.right, len(found.people)) == ("E1", "x", True, 3)
+    (labelled,) = of_people([*labels, *tie], EXAMPLES)
+    assert (labelled.example.id, labelled.text, labelled.right, len(labelled.people)) == ("E1", "x", True, 3)
     with pytest.raises(DataError, match="train or dev, found E99"):
         of_people([Label(example_id="E99", answer="x", right=True)], EXAMPLES)
 
 
 def test_a_sound_scorer_is_above_the_floor() -> None:
-    found = certified(build(EXACT, SCHEMA))
-    assert found.reasons == ()
-    assert found.passed
-    assert found.false_positive is not None
-    assert (found.false_positive.value, found.kappa, found.alpha) == (0.0, 1.0, 1.0)
-    assert set(found.sensitive) == {"label", "amount", "note", "urgent"}
+    certificate = certified(build(EXACT, SCHEMA))
+    assert certificate.reasons == ()
+    assert certificate.passed
+    assert certificate.false_positive is not None
+    assert (certificate.false_positive.value, certificate.kappa, certificate.alpha) == (0.0, 1.0, 1.0)
+    assert set(certificate.sensitive) == {"label", "amount", "note", "urgent"}
 
 
 class Lenient:
@@ -209,15 +209,15 @@ class Lenient:
         return Score(value=float(good), passed=good)
 
 
-def test_a_scorer_that_any_label_pleases_is_below_it_and_says_why() -> None:
-    found = certified(Lenient())
-    assert not found.passed
-    assert found.false_positive is not None
-    assert found.false_positive.value == 1.0
-    assert any("wrong answers that pass" in reason for reason in found.reasons)
-    assert any("score lower with amount wrong" in reason for reason in found.reasons)
-    assert found.exploits["all_labels"].value == 1.0
-    assert found.exploits["empty"].value == 0.0
+def test_a_scorer_that_passes_any_label_falls_below_the_floor_with_reasons() -> None:
+    certificate = certified(Lenient())
+    assert not certificate.passed
+    assert certificate.false_positive is not None
+    assert certificate.false_positive.value == 1.0
+    assert any("wrong answers that pass" in reason for reason in certificate.reasons)
+    assert any("score lower with amount wrong" in reason for reason in certificate.reasons)
+    assert certificate.exploits["all_labels"].value == 1.0
+    assert certificate.exploits["empty"].value == 0.0
 
 
 def test_the_floor_is_overridden_only_in_writing() -> None:
@@ -231,9 +231,9 @@ def test_the_floor_is_overridden_only_in_writing() -> None:
 
 
 def test_a_scorer_of_texts_is_not_indifferent_to_spacing() -> None:
-    found = certified(build(ScorerParams(weighted={"exact": 1.0}), SCHEMA))
-    assert found.indifferent["line_breaks"].value == 0.0
-    assert any("the same with line_breaks" in reason for reason in found.reasons)
+    certificate = certified(build(ScorerParams(weighted={"exact": 1.0}), SCHEMA))
+    assert certificate.indifferent["line_breaks"].value == 0.0
+    assert any("the same with line_breaks" in reason for reason in certificate.reasons)
 
 
 class Moody:
@@ -248,10 +248,10 @@ class Moody:
 
 
 def test_a_scorer_that_changes_its_mind_is_not_repeatable() -> None:
-    found = certified(Moody())
-    assert found.repeatable is not None
-    assert found.repeatable.value < 0.5
-    assert any("score the same again" in reason for reason in found.reasons)
+    certificate = certified(Moody())
+    assert certificate.repeatable is not None
+    assert certificate.repeatable.value < 0.5
+    assert any("score the same again" in reason for reason in certificate.reasons)
 
 
 class Broken:
@@ -267,10 +267,10 @@ class Broken:
         return self.sound.score(example, completion)
 
 
-def test_failures_are_counted_and_are_no_verdicts() -> None:
-    found = certified(Broken())
-    assert found.false_positive is not None
-    assert (found.false_positive.value, found.false_positive.n) == (0.0, 40)
-    assert found.failed == found.scored // 3
-    assert found.failure == "expected a verdict, found the line dead"
-    assert found.reasons[-1] == "answers on which the scorer fails: 0.333, at most 0.02 allowed"
+def test_failures_are_counted_and_are_not_verdicts() -> None:
+    certificate = certified(Broken())
+    assert certificate.false_positive is not None
+    assert (certificate.false_positive.value, certificate.false_positive.n) == (0.0, 40)
+    assert certificate.failed == certificate.scored // 3
+    assert certificate.failure == "expected a verdict, found the line dead"
+    assert certificate.reasons[-1] == "answers on which the scorer fails: 0.333, at most 0.02 allowed"

@@ -68,14 +68,14 @@ def test_enumerated_fields_are_learned_and_others_get_the_majority(fitted: class
 def test_every_answer_is_complete_and_valid(fitted: classical.Classifier) -> None:
     scorer = build(ScorerParams(weighted={"json_schema": 1}), SCHEMA)
     completions = fitted.predict(ASKED)
-    assert all(scorer.score(asked, found).passed for asked, found in zip(ASKED, completions, strict=True))
+    assert all(scorer.score(asked, completion).passed for asked, completion in zip(ASKED, completions, strict=True))
 
 
 def test_the_latency_is_measured_and_there_are_no_tokens(fitted: classical.Classifier) -> None:
-    found = fitted.predict(ASKED)
-    assert [completion.example_id for completion in found] == ["e90", "e91", "e92", "e93"]
-    assert all(completion.latency_ms > 0 for completion in found)
-    assert {(completion.usage.input_tokens, completion.usage.output_tokens) for completion in found} == {(0, 0)}
+    completions = fitted.predict(ASKED)
+    assert [completion.example_id for completion in completions] == ["e90", "e91", "e92", "e93"]
+    assert all(completion.latency_ms > 0 for completion in completions)
+    assert {(completion.usage.input_tokens, completion.usage.output_tokens) for completion in completions} == {(0, 0)}
 
 
 def test_a_saved_classifier_answers_the_same(fitted: classical.Classifier, tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_a_vocabulary_is_kept_as_a_text_and_one_that_was_kept_term_by_term_is_re
 
 def test_null_wins_a_tie_of_the_majority() -> None:
     two = [example(0, "some words", order_id="A1"), example(1, "other words")]
-    found = classical.fit(two, SCHEMA, ("text",)).predict(ASKED[:1])
-    assert json.loads(found[0].text)["order_id"] is None
+    completions = classical.fit(two, SCHEMA, ("text",)).predict(ASKED[:1])
+    assert json.loads(completions[0].text)["order_id"] is None
 
 
 def test_fields_that_do_not_vary_need_no_model() -> None:
@@ -166,5 +166,7 @@ def test_banking77_reaches_the_reference_of_91_5_percent() -> None:
     intents = sorted({json.loads(example.reference)["intent"] for example in splits["train"]})
     schema = {"type": "object", "properties": {"intent": {"enum": intents}}}
     completions = classical.fit(splits["train"], schema, ("text",)).predict(splits["test"])
-    right = sum(found.text == example.reference for found, example in zip(completions, splits["test"], strict=True))
+    right = sum(
+        completion.text == example.reference for completion, example in zip(completions, splits["test"], strict=True)
+    )
     assert right / len(completions) == pytest.approx(0.915, abs=0.003)

@@ -17,10 +17,10 @@ def test_copies_in_groups_of_four_count_as_one() -> None:
     # 50 groups, 40 right: Σ u² = 40 · (4 − 3.2)² + 10 · 3.2² = 128, over 1 − 4/200; independent: 32 · 200/199;
     # half a group of each extreme adds ½ · (0.8² + 0.2²) · 4² = 5.44 above and 1.36 below
     values, groups = np.repeat(np.repeat([1.0, 0.0], [40, 10]), 4), np.repeat(np.arange(50), 4)
-    found = design(values, groups, (0.0, 1.0))
-    assert found.effect == pytest.approx((128 / 0.98 + 5.44) / (32 * 200 / 199 + 1.36))
-    assert found.freedom == 49
-    assert effective(values == 1.0, [f"{one}" for one in groups]) == pytest.approx(200 / found.effect)
+    measured = design(values, groups, (0.0, 1.0))
+    assert measured.effect == pytest.approx((128 / 0.98 + 5.44) / (32 * 200 / 199 + 1.36))
+    assert measured.freedom == 49
+    assert effective(values == 1.0, [f"{group}" for group in groups]) == pytest.approx(200 / measured.effect)
 
 
 def test_examples_that_are_groups_of_their_own_are_independent() -> None:
@@ -51,8 +51,8 @@ def test_flips_of_groups_of_one_are_mcnemars_test() -> None:
 
 def test_the_statistic_of_a_bounded_mean_is_wilsons_for_shares() -> None:
     # (0.9 − 0.8) / √(0.8 · 0.2 / 100), with 99 for 100 in the variance
-    found = bounded_z(grouped(np.repeat([1.0, 0.0], [90, 10]), None), (0.0, 1.0), 0.8)
-    assert found == pytest.approx(0.1 / math.sqrt(0.16 / 100) * math.sqrt(99 / 100), rel=1e-6)
+    statistic = bounded_z(grouped(np.repeat([1.0, 0.0], [90, 10]), None), (0.0, 1.0), 0.8)
+    assert statistic == pytest.approx(0.1 / math.sqrt(0.16 / 100) * math.sqrt(99 / 100), rel=1e-6)
 
 
 def test_few_groups_widen_tests_by_students_t_and_intervals_by_the_effect_alone() -> None:
@@ -82,7 +82,7 @@ def test_losses_too_rare_to_be_seen_do_not_make_a_gain() -> None:
     assert mean_p(np.full(200, 0.05), None, seed=0)[0] < 0.01  # the share would be 0.05: 0.95²⁰⁰ = 0.00004
 
 
-def test_a_few_large_gains_do_not_make_one_either() -> None:
+def test_a_few_large_gains_do_not_make_a_gain_either() -> None:
     change = np.full(200, -0.009)
     change[:4] = 0.9
     assert mean_p(change, None, seed=0)[0] > 0.05
@@ -92,9 +92,9 @@ def test_tangos_interval_is_that_of_as_many_pairs_as_groups_are_worth() -> None:
     groups = np.repeat(np.arange(75), 4)
     change = np.repeat(np.repeat([1.0, -1.0, 0.0], [6, 4, 65]), 4)
     grouped_by_four = design(change, groups, (-1.0, 1.0))
-    e, found = grouped_by_four.effect, tango(24, 16, 300, design=grouped_by_four)
+    e, measured = grouped_by_four.effect, tango(24, 16, 300, design=grouped_by_four)
     fewer = tango(24 / e, 16 / e, 300 / e)  # as many as they are worth
-    assert (found.low, found.high) == pytest.approx((fewer.low, fewer.high), abs=1e-6)
+    assert (measured.low, measured.high) == pytest.approx((fewer.low, fewer.high), abs=1e-6)
 
 
 def test_kappa_has_an_interval_that_few_clusters_widen() -> None:

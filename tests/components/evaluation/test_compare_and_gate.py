@@ -32,10 +32,10 @@ def test_fixed_and_broken_are_named() -> None:
 
 def test_the_comparison_by_hand() -> None:
     # 9 fixed, 1 broken, 10 unchanged: (9 − 1) / 20, p = 22 / 1024
-    found = compare(scores("0" * 9 + "1" * 11), scores("1" * 9 + "0" + "1" * 10), seed=0)
-    assert (found.delta, found.fixed, found.broken) == (0.4, 9, 1)
-    assert found.p_value == pytest.approx(0.0215, abs=5e-5)
-    assert 0.0 < found.low < 0.4 < found.high < 0.8
+    comparison = compare(scores("0" * 9 + "1" * 11), scores("1" * 9 + "0" + "1" * 10), seed=0)
+    assert (comparison.delta, comparison.fixed, comparison.broken) == (0.4, 9, 1)
+    assert comparison.p_value == pytest.approx(0.0215, abs=5e-5)
+    assert 0.0 < comparison.low < 0.4 < comparison.high < 0.8
 
 
 def test_the_order_of_examples_does_not_matter() -> None:
@@ -51,9 +51,9 @@ def test_other_examples_are_refused() -> None:
 @given(st.lists(st.tuples(st.sampled_from("01"), st.sampled_from("01")), min_size=1, max_size=40))
 def test_delta_is_what_was_fixed_less_what_was_broken(outcomes: list[tuple[str, str]]) -> None:
     before, after = ("".join(side) for side in zip(*outcomes, strict=True))
-    found = compare(scores(before), scores(after))
-    assert found.delta == pytest.approx((found.fixed - found.broken) / len(outcomes))
-    assert 0 < found.p_value <= 1
+    comparison = compare(scores(before), scores(after))
+    assert comparison.delta == pytest.approx((comparison.fixed - comparison.broken) / len(outcomes))
+    assert 0 < comparison.p_value <= 1
 
 
 def test_a_significantly_better_challenger_is_promoted_with_the_numbers() -> None:

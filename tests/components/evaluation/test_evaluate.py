@@ -67,10 +67,10 @@ def evaluated(
     """The rung's line, its scores, and which answers are valid."""
     judged = judge_answers("short", examples, completions, Judging(SCORER, SCHEMA, most))
     line = evaluate_rung(RUNG, (completions, judged), EvalSet(examples, SCHEMA, ("side",)), price, parent)
-    return line, scores_in(judged), {one.example_id: one.valid for one in judged}
+    return line, scores_in(judged), {verdict.example_id: verdict.valid for verdict in judged}
 
 
-def test_everything_that_reports_read_by_hand() -> None:
+def test_the_figures_of_a_report_by_hand() -> None:
     result, scores, valid = evaluated(FOUR)
     assert (result.name, result.method, result.parent, result.n) == ("short", "prompt", "loose", 4)
     assert (result.seconds, result.mlflow_run_id, result.vs_parent) == (2.5, "run", None)
@@ -92,9 +92,9 @@ def test_the_order_of_completions_does_not_matter() -> None:
 def test_the_parents_scores_give_the_comparison() -> None:
     parent = evaluated(FOUR)[1]
     child = answers(*[json.dumps({"label": "a", "n": i}) for i in range(4)])
-    found = evaluated(child, parent)[0].vs_parent
-    assert found is not None
-    assert (found.delta, found.fixed, found.broken, found.p_value) == (0.75, 3, 0, 0.25)
+    comparison = evaluated(child, parent)[0].vs_parent
+    assert comparison is not None
+    assert (comparison.delta, comparison.fixed, comparison.broken, comparison.p_value) == (0.75, 3, 0, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -148,5 +148,5 @@ def test_fields_behind_a_gate_are_not_right() -> None:
     gated = build(ScorerParams(weighted={"json_schema": 1, "field_match": 1}, gates=("json_schema",)), SCHEMA)
     mixed = answers('{"label": "a", "n": 0}', '{"label": "c", "n": 1}', "no", "")
     judged = judge_answers("short", EXAMPLES, mixed, Judging(gated, SCHEMA))
-    found = evaluate_rung(RUNG, (mixed, judged), EvalSet(EXAMPLES, SCHEMA), price)
-    assert found.fields == {"label": 0.25, "n": 0.25}
+    line = evaluate_rung(RUNG, (mixed, judged), EvalSet(EXAMPLES, SCHEMA), price)
+    assert line.fields == {"label": 0.25, "n": 0.25}

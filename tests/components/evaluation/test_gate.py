@@ -47,7 +47,7 @@ def test_a_slice_that_got_worse_keeps_the_champion_though_the_whole_is_better() 
     assert decide(PARAMS, challenger, champion).decision == "promoted"
 
 
-def test_until_a_split_retires_nothing_tells_which_slice_speaks_against_a_challenger() -> None:
+def test_until_a_split_retires_the_slices_against_a_challenger_are_not_named() -> None:
     champion = contender("sft", "0" * 170 + "1" * 680 + "1" * 150)
     challenger = contender("grpo", "1" * 170 + "1" * 680 + "0" * 30 + "1" * 120)
     verdict = decide(PARAMS, challenger, champion, slices=sliced(850, 150))
@@ -77,7 +77,7 @@ def test_what_must_be_ruled_out_on_a_slice_grows_without_a_step() -> None:
     assert [tolerated(PARAMS, share) for share in shares] == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_slice_of_ten_that_breaks_in_whole_is_seen() -> None:
+def test_a_slice_of_ten_that_breaks_entirely_is_detected() -> None:
     # its ten examples count beside nine of the whole, which gained 5 points: −53 + 2, and no interval of a certainty
     champion = contender("sft", "0" * 60 + "1" * 930 + "1" * 10)
     challenger = contender("grpo", "1" * 60 + "1" * 930 + "0" * 10)
@@ -120,7 +120,7 @@ def test_examples_of_one_group_count_as_one() -> None:
     assert asked[0] > asked[1] == 0
 
 
-def test_undecided_answers_count_against_the_challenger_and_both_bounds_are_told() -> None:
+def test_undecided_answers_count_against_the_challenger_and_both_bounds_are_reported() -> None:
     # of 200, 20 are fixed; 10 of the challenger's are undecided, and 6 of the champion's, 4 of them with the same text
     champion = contender("sft", "0" * 20 + "1" * 174, undecided={f"e{at:04}": "same" for at in range(194, 200)})
     theirs = {f"e{at:04}": "same" if at < 198 else "other" for at in range(190, 200)}
@@ -169,7 +169,7 @@ def test_latency_and_cost_are_hard_bounds_where_they_are_declared(
 
 
 @pytest.mark.parametrize("champion", [contender("sft", "0" * 30 + "1" * 70), None])
-def test_a_broken_must_pass_case_is_a_no_that_names_it(champion: Contender | None) -> None:
+def test_a_broken_must_pass_case_keeps_the_champion_and_is_named(champion: Contender | None) -> None:
     verdict = decide(PARAMS, contender("grpo", "1" * 100, failed_cases=("smoke",)), champion)
     assert verdict.decision == "kept" and not verdict.undecided
     assert verdict.reasons[-1] == "grpo fails what it must pass: smoke."
@@ -254,7 +254,7 @@ def test_too_few_examples_are_asked_for_without_a_champion_too() -> None:
     assert (verdict.undecided, verdict.more_examples) == (True, 1)
 
 
-def test_non_inferiority_lets_an_equal_challenger_pass_and_no_worse_one() -> None:
+def test_non_inferiority_passes_an_equal_challenger_and_refuses_a_worse_one() -> None:
     params = PARAMS.model_copy(update={"test": "non_inferiority", "margin": 0.05})
     champion = contender("prompt", "1" * 900 + "0" * 100)
     equal = contender("sft", "0" * 10 + "1" * 890 + "1" * 10 + "0" * 90)
@@ -315,7 +315,7 @@ def test_what_is_asked_for_names_the_gain_or_the_loss_that_would_be_found() -> N
 
 
 @pytest.mark.parametrize("name", ["a model", "sft"])  # before and behind the word for none
-def test_the_level_is_told_where_there_was_a_test(name: str) -> None:
+def test_the_level_is_reported_where_there_was_a_test(name: str) -> None:
     numbers = measure(PARAMS, contender("grpo", "1" * 200), contender(name, "0" * 20 + "1" * 180), Split())
     assert judge(PARAMS, ("grpo", name), numbers, Level(2, 0.01)).alpha == 0.01
     assert decide(PARAMS, contender("grpo", "1" * 200), None).alpha is None
@@ -351,7 +351,7 @@ def test_validity_respects_groups_of_all_answers_whichever_the_champion_gave() -
     assert alone.valid == beside.valid and alone.valid and independent.valid
     assert alone.valid.low < independent.valid.low
     asked = [
-        next(one for one in bounds(PARAMS.model_copy(update={"min_validity": 0.97}), numbers, "grpo")).needed
+        next(bound for bound in bounds(PARAMS.model_copy(update={"min_validity": 0.97}), numbers, "grpo")).needed
         for numbers in (alone, independent)
     ]
     assert asked[0] and asked[1] and asked[0] == pytest.approx(alone.valid_effect * asked[1], abs=1)

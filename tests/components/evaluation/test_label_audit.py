@@ -44,7 +44,7 @@ def case(number: int, rng: random.Random) -> tuple[dict[str, object], str]:
 
 def examples(n: int = 240, wrong: int = 24) -> tuple[list[Example], dict[str, str]]:
     """Examples, and example id → the field that was planted wrong in its demonstration."""
-    rng, found, planted = random.Random(5), list[Example](), dict[str, str]()
+    rng, rows, planted = random.Random(5), list[Example](), dict[str, str]()
     for number in range(n):
         right, text = case(number, rng)
         shown = dict(right)
@@ -57,30 +57,32 @@ def examples(n: int = 240, wrong: int = 24) -> tuple[list[Example], dict[str, st
                 "urgent": not right["urgent"], "order": other,
             }[field]  # fmt: skip
         # The reference is nonsense on purpose: an audit that read it would find every demonstration wrong.
-        found.append(
+        rows.append(
             Example(id=f"E{number}", input={"text": text}, demonstration=to_json(shown), reference="{}", group="g")
         )
-    return found, planted
+    return rows, planted
 
 
 def test_planted_errors_are_among_the_suspects_with_what_is_right() -> None:
     given, planted = examples()
-    found = doubts(given, SCHEMA, ("text",), PARAMS, seed=1)
-    listed = suspects(given, found, PARAMS, SCHEMA)
-    named = {(one.example_id, one.field) for one in listed}
+    doubtful = doubts(given, SCHEMA, ("text",), PARAMS, seed=1)
+    listed = suspects(given, doubtful, PARAMS, SCHEMA)
+    named = {(suspect.example_id, suspect.field) for suspect in listed}
     hit = named & set(planted.items())
     assert len(hit) >= 20  # of 24
     assert len(hit) >= 0.7 * len(named)
-    assert [one.probability for one in listed] == sorted((one.probability for one in listed), reverse=True)
-    orders = [one for one in listed if one.field == "order" and (one.example_id, "order") in hit]
-    texts = {one.id: one.input["text"] for one in given}
-    assert all(f"about order {one.suggested.strip(chr(34))}" in texts[one.example_id] for one in orders)
+    assert [suspect.probability for suspect in listed] == sorted(
+        (suspect.probability for suspect in listed), reverse=True
+    )
+    orders = [suspect for suspect in listed if suspect.field == "order" and (suspect.example_id, "order") in hit]
+    texts = {example.id: example.input["text"] for example in given}
+    assert all(f"about order {suspect.suggested.strip(chr(34))}" in texts[suspect.example_id] for suspect in orders)
 
 
-def test_fields_of_free_texts_are_told_to_be_unseen() -> None:
+def test_fields_of_free_text_are_reported_as_unseen() -> None:
     given, _ = examples(120, 12)
-    found = doubts(given, SCHEMA, ("text",), PARAMS, seed=1)
-    assert summarise(given, found, [], tuple(SCHEMA["properties"])).unseen == ("note",)
+    doubtful = doubts(given, SCHEMA, ("text",), PARAMS, seed=1)
+    assert summarise(given, doubtful, [], tuple(SCHEMA["properties"])).unseen == ("note",)
 
 
 def test_a_demonstration_with_two_suspect_fields_counts_once_by_the_surer() -> None:
@@ -90,8 +92,8 @@ def test_a_demonstration_with_two_suspect_fields_counts_once_by_the_surer() -> N
         for field, sure in (("intent", 0.9), ("urgent", 0.6))
     ]
     judged = {"intent": Doubts(ways={"text": [0.0, 0.9, 0.0, 0.0]}, likelier=["2"] * 4, reason="")}
-    found = summarise(given, judged, listed, ())
-    assert (found.suspects, found.expected_wrong, found.ceiling) == (1, 0.9, pytest.approx(1 - 0.9 / 4))
+    audit = summarise(given, judged, listed, ())
+    assert (audit.suspects, audit.expected_wrong, audit.ceiling) == (1, 0.9, pytest.approx(1 - 0.9 / 4))
 
 
 def test_rules_between_fields_are_seen_by_the_trees_alone() -> None:
@@ -126,10 +128,10 @@ def test_trees_grow_from_fewer_rows_than_the_linear_model_learns_from(monkeypatc
         "LinearSVC": (pytest.approx(100, abs=2), True),
         "RandomForestClassifier": (pytest.approx(40, abs=2), True),
     }
-    assert all(len(one.probabilities) == 200 for one in opinions.values())
+    assert all(len(opinion.probabilities) == 200 for opinion in opinions.values())
 
 
-def test_a_value_that_stands_there_once_is_not_doubted() -> None:
+def test_a_value_that_occurs_once_is_not_doubted() -> None:
     answers = [{"due": due} for due in ["now", "later"] * 20 + ["never"]]
     opinions = judge("due", Texts(["now now", "later on"] * 20 + ["now now"]), answers, 4, 0)
     probability, likeliest = opinions["text"].of([to_json(answer["due"]) for answer in answers])
@@ -139,8 +141,8 @@ def test_a_value_that_stands_there_once_is_not_doubted() -> None:
 
 def test_where_no_field_can_be_judged_there_is_no_ceiling() -> None:
     given, _ = examples(40, 0)
-    found = summarise(given, {}, [], ("note",))
-    assert (found.ceiling, found.unseen) == (None, ("note",))
+    audit = summarise(given, {}, [], ("note",))
+    assert (audit.ceiling, audit.unseen) == (None, ("note",))
 
 
 def test_a_field_of_one_value_gives_no_opinion() -> None:
@@ -151,16 +153,24 @@ def test_calibration_finds_the_temperature_of_a_coin() -> None:
     # Logits of ±10 that are right three times in four: log-odds of 3 are ±ln(3) apart.
     codes = np.array([0, 0, 0, 1] * 25)
     logits = np.tile([10.0, -10.0], (100, 1))
-    found = calibrate(logits, codes)
-    assert np.exp(found[0, 0]) == pytest.approx(0.75, abs=0.01)
-    assert surprise(found, codes) == pytest.approx(0.5623, abs=0.001)  # −(¾ ln ¾ + ¼ ln ¼)
+    calibrated = calibrate(logits, codes)
+    assert np.exp(calibrated[0, 0]) == pytest.approx(0.75, abs=0.01)
+    assert surprise(calibrated, codes) == pytest.approx(0.5623, abs=0.001)  # −(¾ ln ¾ + ¼ ln ¼)
 
 
 def test_candidates_are_what_the_pattern_or_a_number_names() -> None:
     pattern = shape_of(SCHEMA["properties"]["order"])
-    assert [one.value for one in offered(0, "not AX-123 but BX-456, please", pattern)] == ["AX-123", "BX-456"]
+    assert [candidate.value for candidate in offered(0, "not AX-123 but BX-456, please", pattern)] == [
+        "AX-123",
+        "BX-456",
+    ]
     number = shape_of({"type": ["number", "null"]})
-    assert [one.value for one in offered(0, "1,299.50 or 1299,5 or 1.299 or 7", number)] == [1299.5, 1299.5, 1299, 7]
+    assert [candidate.value for candidate in offered(0, "1,299.50 or 1299,5 or 1.299 or 7", number)] == [
+        1299.5,
+        1299.5,
+        1299,
+        7,
+    ]
     assert offered(0, "any text", shape_of({"type": "string"})) == []
 
 

@@ -24,16 +24,16 @@ def example(name: str, **slices: str) -> Example:
     ("successes", "n", "low", "high"), [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0)]
 )
 def test_wilson_by_hand(successes: int, n: int, low: float, high: float) -> None:
-    found = metrics.wilson(successes, n)
-    assert (found.value, found.low, found.high) == pytest.approx((successes / n, low, high), abs=5e-5)
+    interval = metrics.wilson(successes, n)
+    assert (interval.value, interval.low, interval.high) == pytest.approx((successes / n, low, high), abs=5e-5)
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_holds_the_proportion_within_0_and_1_and_mirrors(counts: tuple[int, int]) -> None:
     successes, n = counts
-    found, mirrored = metrics.wilson(successes, n), metrics.wilson(n - successes, n)
-    assert 0 <= found.low <= found.value <= found.high <= 1
-    assert found.low == pytest.approx(1 - mirrored.high, abs=1e-12)
+    interval, mirrored = metrics.wilson(successes, n), metrics.wilson(n - successes, n)
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
+    assert interval.low == pytest.approx(1 - mirrored.high, abs=1e-12)
 
 
 def test_wilson_covers_the_truth_in_about_95_of_100_samples() -> None:
@@ -73,8 +73,8 @@ def test_mcnemar_by_hand(fixed: int, broken: int, p_value: float) -> None:
 
 
 def test_latency_percentiles_interpolate() -> None:
-    found = metrics.latency_percentiles([50, 10, 30, 20, 40])
-    assert (found.p50, found.p95) == pytest.approx((30, 48))
+    percentiles = metrics.latency_percentiles([50, 10, 30, 20, 40])
+    assert (percentiles.p50, percentiles.p95) == pytest.approx((30, 48))
 
 
 def test_groups_of_equal_rewards_have_no_variance() -> None:

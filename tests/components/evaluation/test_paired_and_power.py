@@ -23,8 +23,8 @@ COUNTS = st.integers(1, 400).flatmap(
 # Bentur et al. 2009, 21 children before and after a transplantation, 1 and 7 discordant: −0.517 to −0.026
 # (Fagerland, Lydersen and Laake 2017, Statistical Analysis of Contingency Tables, chapter 8).
 def test_tangos_interval_of_a_published_table() -> None:
-    found = tango(1, 7, 21)
-    assert (found.value, found.low, found.high) == pytest.approx((-6 / 21, -0.517, -0.026), abs=5e-4)
+    interval = tango(1, 7, 21)
+    assert (interval.value, interval.low, interval.high) == pytest.approx((-6 / 21, -0.517, -0.026), abs=5e-4)
 
 
 def test_tangos_statistic_at_no_difference_is_mcnemars() -> None:
@@ -35,20 +35,20 @@ def test_tangos_statistic_at_no_difference_is_mcnemars() -> None:
 @settings(deadline=None)
 def test_tangos_interval_holds_the_difference_within_its_range_and_mirrors(counts: tuple[int, int, int]) -> None:
     fixed, broken, n = counts
-    found, mirrored = tango(fixed, broken, n), tango(broken, fixed, n)
-    assert -1 <= found.low <= found.value <= found.high <= 1
-    assert found.low == pytest.approx(-mirrored.high, abs=1e-6)
+    interval, mirrored = tango(fixed, broken, n), tango(broken, fixed, n)
+    assert -1 <= interval.low <= interval.value <= interval.high <= 1
+    assert interval.low == pytest.approx(-mirrored.high, abs=1e-6)
 
 
 def test_tango_covers_the_truth_where_few_examples_change_sides() -> None:
     # of 100 examples 3 are fixed and 1 broken on average: the percentile bootstrap holds the truth in 92 of 100 samples
     draws = np.random.default_rng(1).multinomial(100, [0.03, 0.01, 0.96], size=3000)
     ends = [tango(int(fixed), int(broken), 100) for fixed, broken, _ in draws]
-    assert 0.93 < np.mean([one.low <= 0.02 <= one.high for one in ends]) < 0.97
+    assert 0.93 < np.mean([interval.low <= 0.02 <= interval.high for interval in ends]) < 0.97
 
 
 @pytest.mark.parametrize("counts", [(0, 0, 0), (5, 6, 10), (-1, 0, 10)])
-def test_counts_that_cannot_be_are_refused(counts: tuple[int, int, int]) -> None:
+def test_impossible_counts_are_refused(counts: tuple[int, int, int]) -> None:
     with pytest.raises(DataError, match="expected counts"):
         tango(*counts)
 
@@ -62,22 +62,22 @@ def test_not_worse_by_the_margin_is_the_interval_read_from_below() -> None:
 def test_the_interval_of_a_mean_is_about_wilsons_for_right_and_wrong_and_tangos_for_pairs() -> None:
     # half of the statistic is the same, and the likelihood root differs little where neither end is near
     right = np.repeat([1.0, 0.0], [180, 20])
-    found, expected = mean_of(right, None, (0.0, 1.0)), wilson(180, 200)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=2e-3)
+    measured, expected = mean_of(right, None, (0.0, 1.0)), wilson(180, 200)
+    assert (measured.low, measured.high) == pytest.approx((expected.low, expected.high), abs=2e-3)
     change = np.repeat([1.0, -1.0, 0.0], [24, 15, 261])
-    found, expected = mean_of(change), tango(24, 15, 300)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-3)
+    interval, expected = mean_of(change), tango(24, 15, 300)
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-3)
 
 
-def test_where_all_scores_agree_a_rare_failure_is_reckoned_with() -> None:
+def test_where_all_scores_agree_a_rare_failure_is_allowed_for() -> None:
     # of 100 ones, at the low end m = 0.9741 the score √(100 (1 − m) / m) = 1.630 and the likelihood root
     # √(−200 ln m) = 2.290 are 1.96 in the mean
-    found = mean_of(np.ones(100), None, (0.0, 1.0))
-    assert (found.value, found.high) == (1.0, 1.0)
-    assert found.low == pytest.approx(0.9741, abs=1e-4)
+    measured = mean_of(np.ones(100), None, (0.0, 1.0))
+    assert (measured.value, measured.high) == (1.0, 1.0)
+    assert measured.low == pytest.approx(0.9741, abs=1e-4)
 
 
-def test_of_one_group_nothing_is_known_but_the_ends() -> None:
+def test_with_one_group_only_the_ends_are_known() -> None:
     assert (mean_of(np.array([0.5])).low, mean_of(np.array([0.5])).high) == (-1, 1)
     assert (mean_of(np.array([0.5, 0.6]), ["a", "a"], (0.0, 1.0)).low) == 0.0
 
@@ -111,8 +111,10 @@ def test_power_is_what_simulation_finds() -> None:
     from components.evaluation.metrics import mcnemar_exact
 
     draws = np.random.default_rng(2).multinomial(1000, [0.06, 0.04, 0.9], size=4000)
-    found = np.mean([fixed > broken and mcnemar_exact(int(fixed), int(broken)) < 0.05 for fixed, broken, _ in draws])
-    assert mcnemar_power(1000, 0.1, 0.02, 0.05) == pytest.approx(found, abs=0.025)
+    simulated = np.mean(
+        [fixed > broken and mcnemar_exact(int(fixed), int(broken)) < 0.05 for fixed, broken, _ in draws]
+    )
+    assert mcnemar_power(1000, 0.1, 0.02, 0.05) == pytest.approx(simulated, abs=0.025)
 
 
 def test_the_examples_asked_for_have_the_power_and_little_more() -> None:
@@ -146,7 +148,7 @@ def test_holms_level_grows_with_each_comparison_that_was_won() -> None:
             for name, p in p_values.items()
         ]
 
-    assert [one.decision for one in holm_climb(0.05, 3, walk)] == ["promoted"] * 3
+    assert [verdict.decision for verdict in holm_climb(0.05, 3, walk)] == ["promoted"] * 3
     assert asked == pytest.approx([0.05 / 3, 0.05 / 2, 0.05, 0.05])
 
 
@@ -167,19 +169,24 @@ def test_a_small_split_is_known_exactly() -> None:
     assert shared(sketch(examples(range(40))), sketch(examples(range(30, 90)))) == 10 / 40
 
 
-def test_a_split_is_known_again_by_what_stayed_of_it() -> None:
+def test_a_split_is_recognised_by_what_stayed_of_it() -> None:
     before = sketch(examples(range(300)))
     reordered = examples(range(300))[::-1]
-    written = [one.model_copy(update={"reference": '{"a": 1}'}) for one in reordered]
-    wider = [one.model_copy(update={"input": {**one.input, "more": f"m{one.id}", "kind": "k"}}) for one in written]
-    renamed = [one.model_copy(update={"id": f"x{one.id}"}) for one in wider]
+    written = [example.model_copy(update={"reference": '{"a": 1}'}) for example in reordered]
+    wider = [
+        example.model_copy(update={"input": {**example.input, "more": f"m{example.id}", "kind": "k"}})
+        for example in written
+    ]
+    renamed = [example.model_copy(update={"id": f"x{example.id}"}) for example in wider]
     for today in (written, wider, renamed):
         assert shared(sketch(today), before) == 1.0
     # labels that every split has tell nothing
-    other = [one.model_copy(update={"input": {**one.input, "kind": "k"}}) for one in examples(range(500, 800))]
+    other = [
+        example.model_copy(update={"input": {**example.input, "kind": "k"}}) for example in examples(range(500, 800))
+    ]
     assert shared(sketch(other), sketch(wider)) == 0.0
 
 
 def test_a_sketch_of_an_earlier_version_is_still_understood() -> None:
     today = sketch(examples(range(100)))
-    assert shared(today, [one for one in today if len(one) == 8]) == 1.0
+    assert shared(today, [mark for mark in today if len(mark) == 8]) == 1.0

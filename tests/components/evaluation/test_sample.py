@@ -20,13 +20,13 @@ def examples(groups: list[str]) -> list[Example]:
     ]
 
 
-def test_of_a_split_that_is_sorted_by_label_all_labels_are_drawn() -> None:
+def test_all_labels_are_drawn_from_a_split_sorted_by_label() -> None:
     rows = [
         Example(id=f"{label}{at}", input={}, demonstration=label, reference=label, group=f"{label}{at}")
         for label in "abcdefg"
         for at in range(100)
     ]
-    drawn = Counter(one.reference for one in sample(rows, 300, 1))
+    drawn = Counter(row.reference for row in sample(rows, 300, 1))
     assert set(drawn) == set("abcdefg")  # the first 300 rows have three
     assert all(20 <= count <= 70 for count in drawn.values())
 

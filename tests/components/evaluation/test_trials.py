@@ -26,20 +26,20 @@ def test_the_estimate_is_the_share_of_all_choices_of_k_trials() -> None:
     assert 1 - all_of(2, 5, 2) == sum(map(any, chosen)) / len(chosen) == 0.9
 
 
-def test_each_task_counts_once_and_only_for_k_that_it_was_tried() -> None:
-    found = pass_by_k([*tries("a", 1, 1, 0, 0), *tries("b", 1, 1), *tries("c", 0)])
-    one, two, three, four = found.by_k
-    assert (one.every.value, one.tasks) == (0.5, 3)  # (1/2 + 1 + 0) / 3
-    assert (two.every.value, two.tasks) == (pytest.approx((1 / 6 + 1) / 2), 2)
-    assert two.some.value == pytest.approx((5 / 6 + 1) / 2)
-    assert (three.every.value, three.some.value, three.tasks) == (0.0, 1.0, 1)
-    assert (four.every.value, four.some.value) == (0.0, 1.0)
-    assert (found.tasks, found.trials, found.undecided) == (3, 7, 0)
+def test_each_task_counts_once_and_only_up_to_as_many_tries_as_it_had() -> None:
+    counted = pass_by_k([*tries("a", 1, 1, 0, 0), *tries("b", 1, 1), *tries("c", 0)])
+    at_1, at_2, at_3, at_4 = counted.by_k
+    assert (at_1.every.value, at_1.tasks) == (0.5, 3)  # (1/2 + 1 + 0) / 3
+    assert (at_2.every.value, at_2.tasks) == (pytest.approx((1 / 6 + 1) / 2), 2)
+    assert at_2.some.value == pytest.approx((5 / 6 + 1) / 2)
+    assert (at_3.every.value, at_3.some.value, at_3.tasks) == (0.0, 1.0, 1)
+    assert (at_4.every.value, at_4.some.value) == (0.0, 1.0)
+    assert (counted.tasks, counted.trials, counted.undecided) == (3, 7, 0)
 
 
-def test_rewards_near_one_are_solved_and_none_says_nothing() -> None:
-    found = pass_by_k(tries("a", 1.0000001, 0.9999999, 0.999, 1.01, None))
-    assert found.by_k[0].every.value == 0.5 and found.undecided == 1
+def test_rewards_near_one_count_as_solved_and_missing_ones_as_undecided() -> None:
+    counted = pass_by_k(tries("a", 1.0000001, 0.9999999, 0.999, 1.01, None))
+    assert counted.by_k[0].every.value == 0.5 and counted.undecided == 1
     with pytest.raises(DataError, match="rewards"):
         pass_by_k(tries("a", None))
 
@@ -47,7 +47,7 @@ def test_rewards_near_one_are_solved_and_none_says_nothing() -> None:
 def test_intervals_are_over_tasks_and_not_over_their_trials() -> None:
     alike = pass_by_k([trial for task in range(10) for trial in tries(str(task), *[float(task < 5)] * 8)])
     once = pass_by_k([trial for task in range(10) for trial in tries(str(task), float(task < 5))])
-    width = [one.by_k[0].every.high - one.by_k[0].every.low for one in (alike, once)]
+    width = [counted.by_k[0].every.high - counted.by_k[0].every.low for counted in (alike, once)]
     assert width[0] == pytest.approx(width[1])  # eight trials that agree say no more than one
     mixed = pass_by_k(
         [trial for task in range(10) for trial in tries(str(task), *[1, 0, 0, 1, 1, 0, task % 2, task % 2])]

@@ -36,29 +36,29 @@ def judged(*scores: Score | None) -> list[Judged]:
     return [Judged(example_id=name, valid=True, score=score) for name, score in zip(names, scores, strict=True)]
 
 
-def test_tries_are_told_by_task_and_calls_by_whether_they_could_be_carried_out() -> None:
+def test_tries_are_counted_by_task_and_calls_by_whether_they_could_be_carried_out() -> None:
     tries = [
         tried("a", 0),
         tried("a", 1, tool_calls=4, tool_errors=1),
         tried("b", 0, invalid_calls=2, stop_reason="max_turns"),
         tried("b", 1, turns=7, tool_calls=0),
     ]
-    told = tries_of(tries, judged(RIGHT, RIGHT, RIGHT, WRONG))
-    assert told is not None
-    assert [(one.k, one.every.value, one.some.value) for one in told.by_k] == [(1, 0.75, 0.75), (2, 0.5, 1.0)]
-    assert (told.tasks, told.tries, told.turns, told.calls) == (2, 4, 4.0, 2.5)
-    assert (told.invalid_calls, told.tool_errors) == (2 / 10, 1 / 8)
-    assert told.stop_reasons == {"completed": 3, "max_turns": 1}
+    summary = tries_of(tries, judged(RIGHT, RIGHT, RIGHT, WRONG))
+    assert summary is not None
+    assert [(at_k.k, at_k.every.value, at_k.some.value) for at_k in summary.by_k] == [(1, 0.75, 0.75), (2, 0.5, 1.0)]
+    assert (summary.tasks, summary.tries, summary.turns, summary.calls) == (2, 4, 4.0, 2.5)
+    assert (summary.invalid_calls, summary.tool_errors) == (2 / 10, 1 / 8)
+    assert summary.stop_reasons == {"completed": 3, "max_turns": 1}
 
 
-def test_what_the_scorer_could_not_decide_is_left_out_of_pass_k_and_texts_are_no_tries() -> None:
+def test_undecided_tries_are_left_out_of_pass_k_and_texts_are_not_tries() -> None:
     tries = [tried(task, trial) for task in "ab" for trial in range(2)]
-    told = tries_of(tries, judged(RIGHT, RIGHT, RIGHT, None))
-    assert told is not None and [(one.k, one.tasks) for one in told.by_k] == [(1, 2), (2, 1)]
+    summary = tries_of(tries, judged(RIGHT, RIGHT, RIGHT, None))
+    assert summary is not None and [(at_k.k, at_k.tasks) for at_k in summary.by_k] == [(1, 2), (2, 1)]
     assert tries_of([Completion.of_text("a", "x")], []) is None
 
 
-def test_a_try_that_a_limit_ended_is_no_valid_answer() -> None:
+def test_a_try_that_a_limit_ended_is_not_a_valid_answer() -> None:
     said = (Message(role="user", content="-"), Message(role="assistant", content="Done."))
     scorer = JsonSchemaScorer(DESK.output)
     assert scorer.score(EXAMPLES[0], tried("a", 0, messages=said)).passed
@@ -82,10 +82,10 @@ def test_the_desk_s_scorer_passes_its_trial() -> None:
     assert certificate.reasons == () and certificate.passed
     assert set(certificate.origins.values()) == {60}
     assert certificate.exploits.keys() == {"does_nothing", "always_hands_over", "calls_everything"}
-    assert {name: one.value for name, one in certificate.sensitive.items()} == {"calls": 1.0, "said": 1.0}
+    assert {name: rate.value for name, rate in certificate.sensitive.items()} == {"calls": 1.0, "said": 1.0}
 
 
-def test_a_scorer_that_pays_whoever_does_nothing_is_refused() -> None:
+def test_a_scorer_that_rewards_doing_nothing_is_refused() -> None:
     certificate = certified(DESK.scorer.model_copy(update={"weighted": {"efficiency": 1.0}}))
     assert not certificate.passed
     assert any(reason.startswith("passing share of the trick does_nothing: 1.000") for reason in certificate.reasons)
@@ -103,12 +103,12 @@ def test_looks_that_must_be_made_come_before_the_calls_that_change_something() -
     assert calls_of({"calls": [change], "must": [look, change]}) == [look, change]
 
 
-def test_demonstrations_that_their_scorer_does_not_pass_are_suspects_and_undecided_ones_none() -> None:
+def test_demonstrations_that_fail_their_scorer_are_suspects_and_undecided_ones_are_not() -> None:
     scorer = build(DESK.scorer, DESK.output)
-    outcomes = score_all(scorer, [(one, completion_of(demonstrated(one))) for one in EXAMPLES])
-    wrong = [one.id for one in EXAMPLES if one.slices["demonstration"] == "wrong"]
+    outcomes = score_all(scorer, [(example, completion_of(demonstrated(example))) for example in EXAMPLES])
+    wrong = [example.id for example in EXAMPLES if example.slices["demonstration"] == "wrong"]
     listed = suspect_tries(EXAMPLES, outcomes)
-    assert [one.example_id for one in listed] == wrong and all(one.reason for one in listed)
+    assert [suspect.example_id for suspect in listed] == wrong and all(suspect.reason for suspect in listed)
     audit = summarise_tries([*outcomes[1:], ScorerError("away")], listed)
     assert (audit.demonstrations, audit.suspects) == (59, len(wrong))
     assert audit.ceiling == pytest.approx(1 - len(wrong) / 59)

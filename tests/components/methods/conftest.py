@@ -55,7 +55,7 @@ class _Turn(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are no news."""
+        """Requests are not logged."""
 
 
 def _speaker() -> Iterator[Speaker]:

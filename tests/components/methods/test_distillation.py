@@ -62,7 +62,7 @@ def test_a_student_comes_nearer_to_its_teacher(tmp_path: Path) -> None:
     assert (of.out / "tokenizer.json").is_file()
 
 
-def test_who_is_its_own_teacher_has_nothing_to_learn_but_from_another_prompt(tmp_path: Path) -> None:
+def test_a_model_that_teaches_itself_learns_only_from_another_prompt(tmp_path: Path) -> None:
     of = job(tmp_path)
     same = divergences(tmp_path, of, TeacherModel(of.model, of.prompt), params(steps=1))
     assert same[0] == pytest.approx(0.0, abs=1e-6)
@@ -91,7 +91,7 @@ def test_the_teacher_reads_its_own_prompt_before_the_students_answer(tmp_path: P
     assert torch.allclose(batched, alone, atol=1e-4)
 
 
-def test_other_tokens_are_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_a_teacher_with_another_vocabulary_is_refused(tmp_path: Path) -> None:
     of = job(tmp_path)
     wise = other(tmp_path / "wise", of).folder
     require_same_vocabulary(of.model, wise)
@@ -117,7 +117,7 @@ def test_a_teacher_without_weights_is_refused(tmp_path: Path) -> None:
         )
 
 
-def test_who_is_not_better_does_not_teach(tmp_path: Path) -> None:
+def test_a_teacher_that_is_not_better_does_not_teach(tmp_path: Path) -> None:
     of = job(tmp_path)
     of = replace(of, teacher=other(tmp_path / "wise", of))
     with pytest.raises(TrainingError, match=r"expected a teacher that is surely at least 0.0 points better"):
@@ -126,7 +126,7 @@ def test_who_is_not_better_does_not_teach(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["on_policy_distillation", "prompt_distillation"])
-def test_it_needs_no_demonstrations(tmp_path: Path, method: str) -> None:
+def test_distillation_needs_no_demonstrations(tmp_path: Path, method: str) -> None:
     of = job(tmp_path)
     blank = [example.model_copy(update={"demonstration": "?", "reference": "?"}) for example in of.train]
     of = replace(of, train=blank, teacher=other(tmp_path / "wise", of))

@@ -134,9 +134,9 @@ def test_better_logged_answers_become_likelier_and_the_logs_say_what_that_is_wor
     assert reported["weighted_score"] == pytest.approx(1 / (1 + math.exp(-1 / 0.3)))
 
 
-def test_logs_that_cannot_tell_leave_no_rung(tiny: Run) -> None:
+def test_inconclusive_logs_leave_no_rung(tiny: Run) -> None:
     logs = [Logged(example_id=f"train-{at:03}", text="same", score=1.0) for at in range(12)]
     write_jsonl(tiny.data_source / "logs.jsonl", logs)
-    with pytest.raises(TrainingError, match="logs cannot tell: all 12 answers scored 1, so none is better"):
+    with pytest.raises(TrainingError, match="logs are inconclusive: all 12 answers scored 1, so none is better"):
         rung(tiny, NullTracker(), "logs")
     assert not tiny.is_made("logs")

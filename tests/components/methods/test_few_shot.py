@@ -58,7 +58,7 @@ def test_an_example_is_never_shown_to_itself() -> None:
     assert len(made.of(asked("the parcel is late", "S0"))) == 1
 
 
-def test_what_would_be_too_long_is_left_out_whole() -> None:
+def test_shots_that_would_be_too_long_are_left_out_whole() -> None:
     made = shots("a" * 50, "b" * 10, "c" * 10, chosen="first", shown=3, most=30)
     assert [each.id for each in made.of(asked("d"))] == ["S1", "S2"]  # 11 characters each, with the answer
 

@@ -96,7 +96,7 @@ def test_a_worse_proposal_leaves_the_prompt_that_it_started_from(
     assert prompt_of(run.artifact(run.rung("searched")), run.columns).system == "Sort."
 
 
-def test_what_is_chosen_by_chance_is_not_kept(search: Callable[..., Run], speaker: Speaker) -> None:
+def test_a_prompt_that_is_better_by_chance_is_not_kept(search: Callable[..., Run], speaker: Speaker) -> None:
     """Better only on what it was chosen on: the held-out examples decide."""
     run = search()
     parts = parts_of(job_of(run, run.planned("searched")), GepaParams(**SMALL))
@@ -148,7 +148,7 @@ def test_a_budget_that_allows_no_proposal_is_refused_before_any_call(
     assert speaker.asked == []
 
 
-def test_dollars_want_a_price_and_a_search_wants_a_reflecting_model(search: Callable[..., Run]) -> None:
+def test_a_budget_in_dollars_needs_a_price_and_a_search_a_reflecting_model(search: Callable[..., Run]) -> None:
     run = search(most_usd=1.0, reflection_model="nobody")
     with pytest.raises(ConfigError, match="expected a model with a price"):
         rung(run, NullTracker(), "searched")

@@ -88,7 +88,7 @@ def test_without_suspects_the_data_stay_as_they_are(tmp_path: Path) -> None:
     assert result.train == [example(n) for n in range(40)]
 
 
-def test_the_doubted_vote_on_nothing(tmp_path: Path) -> None:
+def test_doubted_examples_teach_no_member_of_the_committee(tmp_path: Path) -> None:
     # All demonstrations of one kind of text are wrong alike: who learnt from them would confirm them.
     train = [wrong(example(n), intent="delivery") if n % 2 == 0 else example(n) for n in range(40)]
     doubted = [suspect(each, "intent", "refund") for each in train[0:40:2]]
@@ -166,7 +166,7 @@ def test_a_committee_with_a_model_trains_on_the_mended_data(tmp_path: Path) -> N
     assert Example.model_validate_json(kept.files["relabelled.jsonl"]).demonstration == example(4).reference
 
 
-def test_nothing_but_doubt_is_nothing_to_train_on(tmp_path: Path) -> None:
+def test_only_doubted_examples_leave_nothing_to_train_on(tmp_path: Path) -> None:
     train = [example(4)]
     of = with_suspects(tmp_path, [suspect(train[0], "order", "AB-777")], train=train)
     with pytest.raises(TrainingError, match="expected demonstrations to train on, found all 1 in doubt"):
@@ -199,7 +199,7 @@ def test_needs_follow_from_who_answers_and_who_decides(changes: dict[str, Any], 
         ),
     ],
 )
-def test_a_committee_that_cannot_be_is_refused_with_its_place(rung: dict[str, Any], message: str) -> None:
+def test_an_impossible_committee_is_refused_with_its_place(rung: dict[str, Any], message: str) -> None:
     ladder = LadderParams.model_validate({"rungs": {"relabel": {"method": "relabel", "settings": rung}}})
     here = Path("x.yaml")
     sft = {name: value for name, value in settings("sft").model_dump().items() if name != "dev_examples"}

@@ -61,7 +61,7 @@ def test_thin_slices_are_those_below_the_share_the_rarest_first() -> None:
     assert thin(train, [], 1.0) == []
 
 
-def test_new_ones_are_of_the_slice_unknown_to_every_split_and_not_in_doubt(tmp_path: Path) -> None:
+def test_new_examples_are_of_the_slice_unlike_every_split_and_not_in_doubt(tmp_path: Path) -> None:
     new, counts = made(generated(tmp_path))
     assert {each.slices["channel"] for each in new} == {"chat"}
     result = numbers(new)
@@ -81,7 +81,7 @@ def test_what_drifted_is_named(tmp_path: Path) -> None:
         made(generated(tmp_path), thin_share=0.0)
 
 
-def test_likeness_is_of_any_split_in_any_case_and_among_themselves() -> None:
+def test_new_examples_are_compared_with_every_split_in_any_case_and_with_each_other() -> None:
     known = {"train": [example(1)], "sealed": [example(2)]}
     loud = example(2).model_copy(update={"input": {"text": example(2).input["text"].upper()}})
     near = example(2).model_copy(update={"input": {"text": example(2).input["text"] + "!"}})
@@ -119,7 +119,7 @@ def test_a_teacher_writes_inputs_and_answers_them(tmp_path: Path) -> None:
     assert (bill.asked, bill.usd) == (1 + 9, pytest.approx(10 * 0.02))
 
 
-def test_a_model_is_trained_on_both(tmp_path: Path) -> None:
+def test_a_model_is_trained_on_old_and_new_examples(tmp_path: Path) -> None:
     of = generated(tmp_path)
     params = settings("synthetic", thin_share=0.2, examples=12, most_drawn=900, epochs=0.1)
     result = method_of("synthetic").make(of, params, NullTracker())
@@ -129,7 +129,7 @@ def test_a_model_is_trained_on_both(tmp_path: Path) -> None:
     assert method_of("synthetic").needs(params) == {"demonstrations", "novelty"}
 
 
-def test_nothing_new_is_nothing_to_train_on(tmp_path: Path) -> None:
+def test_without_new_examples_there_is_nothing_to_train_on(tmp_path: Path) -> None:
     of = replace(generated(tmp_path), resembled=lambda new: ["sealed"] * len(new))
     with pytest.raises(TrainingError, match="expected new examples to train on, found none: made 12, like sealed 12"):
         method_of("synthetic").make(of, settings("synthetic", thin_share=0.2, examples=12), NullTracker())

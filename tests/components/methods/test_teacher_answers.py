@@ -74,7 +74,7 @@ def test_a_teacher_behind_an_api_is_asked_with_its_own_prompt_and_paid_once(tmp_
     assert (made.paid_usd, made.metrics["teacher_usd"]) == (pytest.approx(0.8), pytest.approx(0.8))
 
 
-def test_other_settings_other_answers(tmp_path: Path) -> None:
+def test_other_settings_ask_for_new_answers(tmp_path: Path) -> None:
     with serving(right) as server:
         of = job(tmp_path, prices=PRICES)
         asking(of, api(address(server))).answer(of.train[:4])

@@ -33,7 +33,7 @@ connect()
 
 
 @pytest.mark.slow  # MLflow makes 60 tables, twice
-def test_a_kill_amid_the_making_of_a_record_leaves_room_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_while_a_record_is_created_leaves_room_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After 600 of the 1,700 statements there are tables that the next process would make a second time."""
     database = tmp_path / "state" / "mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")

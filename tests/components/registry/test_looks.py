@@ -15,12 +15,12 @@ def split(numbers: range) -> tuple[str, ...]:
 
 def look(workload: str, numbers: range, question: str, asked: int = 0) -> int:
     with open_run(workload, "gate", {}) as tracker:
-        found = count_look(workload, split(numbers), question, tracker.run_id)
+        looks = count_look(workload, split(numbers), question, tracker.run_id)
         tracker.metrics({MORE_EXAMPLES: float(asked)})
-    return found
+    return looks
 
 
-def test_each_new_question_of_a_split_is_one_look_more_and_an_old_one_is_none(record: Any) -> None:
+def test_each_new_question_to_a_split_is_a_look_and_a_repeated_one_is_not(record: Any) -> None:
     questions = ["a", "b", "a", "c", "b"]
     assert [look("counted", range(200), question) for question in questions] == [1, 2, 1, 3, 2]
 

@@ -45,7 +45,7 @@ def test_a_version_says_why_the_gate_chose_it_and_where_it_comes_from(
     assert version.tags["gradus.verified"] == "10 completions reproduced"
 
 
-def test_the_champion_of_before_stays_as_previous(record: Any, models: Models, checks: Checks, tmp_path: Path) -> None:
+def test_the_former_champion_stays_as_previous(record: Any, models: Models, checks: Checks, tmp_path: Path) -> None:
     register_winner(candidate("moves", models[0]), checks[0])
     second = register_winner(candidate("moves", models[1]), checks[1])
     assert second.version == 2
@@ -78,7 +78,7 @@ def test_the_same_files_are_not_stored_twice(record: Any, models: Models, checks
     assert len(record.search_model_versions("name='again'")) == 1
 
 
-def test_a_model_that_answers_otherwise_does_not_become_champion(record: Any, models: Models, checks: Checks) -> None:
+def test_a_model_that_answers_differently_does_not_become_champion(record: Any, models: Models, checks: Checks) -> None:
     register_winner(candidate("kept", models[0]), checks[0])
     with pytest.raises(RegistryError, match=r"expected '.*', found '.*' \(completion \d+ of 10 from models:/kept/2\)"):
         register_winner(candidate("kept", models[1]), checks[0])
@@ -151,7 +151,7 @@ def test_a_check_without_expectations_or_with_too_few_answers_fails(models: Mode
         verify(models[0], Check(checks[0].expected, lambda folder, conversations: []))
 
 
-def test_what_is_not_registered_is_named(record: Any, checks: Checks) -> None:
+def test_an_unregistered_version_is_named(record: Any, checks: Checks) -> None:
     with pytest.raises(RegistryError, match="expected a model at models:/nobody@champion, found"):
         registered("nobody")
     with pytest.raises(RegistryError, match="expected an address such as"):

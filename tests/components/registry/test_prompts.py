@@ -38,8 +38,8 @@ def test_an_alias_points_to_the_prompt_exactly_and_moves(record: Any) -> None:
 
 def test_mlflow_itself_can_fill_in_a_registered_prompt(record: Any) -> None:
     register_prompt("filled", LOOSE, ("best",))
-    found = record.get_prompt_version_by_alias("filled-prompt", "best")
-    assert found.format(message="Hi") == [{"role": "user", "content": "Read this: Hi"}]
+    version = record.get_prompt_version_by_alias("filled-prompt", "best")
+    assert version.format(message="Hi") == [{"role": "user", "content": "Read this: Hi"}]
 
 
 def test_an_alias_that_mlflow_reserves_is_refused(record: Any) -> None:

@@ -23,7 +23,7 @@ def test_settings_that_hold_secrets_are_known_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["max_new_tokens", "batch_tokens", "eos_token", "tokenizer", "keys", "secretary"])
-def test_settings_that_only_sound_like_it_are_kept(name: str) -> None:
+def test_settings_that_only_sound_secret_are_kept(name: str) -> None:
     assert not is_secret(name)
 
 

@@ -69,9 +69,9 @@ def test_data_is_recorded_with_name_digest_and_split(record: Any, tmp_path: Path
         run.dataset(Dataset("triage", "a" * 64, "train", tmp_path / "train.jsonl", 3_000))
         run.dataset(Dataset("triage", "b" * 12, "test", tmp_path / "test.jsonl", 1_000))
     inputs = record.get_run(run.run_id).inputs.dataset_inputs
-    found = {found.tags[0].value: (found.dataset.name, found.dataset.digest, found.dataset.profile) for found in inputs}
-    assert found["train"] == ("triage", "a" * 36, '{"num_rows": 3000}')
-    assert found["test"][1] == "b" * 12
+    recorded = {item.tags[0].value: (item.dataset.name, item.dataset.digest, item.dataset.profile) for item in inputs}
+    assert recorded["train"] == ("triage", "a" * 36, '{"num_rows": 3000}')
+    assert recorded["test"][1] == "b" * 12
 
 
 def test_files_and_folders_are_kept(record: Any, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_files_and_folders_are_kept(record: Any, tmp_path: Path) -> None:
     assert [item.path for item in record.list_artifacts(run.run_id, "data-docs")] == ["data-docs/index.html"]
 
 
-def test_a_file_that_is_not_there_is_named(record: Any, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(record: Any, tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"found none at .*report\.html"), open_run("triage-nano", "x", {}) as run:
         run.artifact(tmp_path / "report.html")
 

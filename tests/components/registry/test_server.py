@@ -68,7 +68,7 @@ def test_a_champion_travels_to_a_server_and_back(server: str, tmp_path: Path, mo
     assert kept.tags["gradus.text_hash"] == prompt.version
 
 
-def test_traces_travel_to_a_server_once_and_a_server_that_is_away_is_told_at_once(
+def test_traces_travel_to_a_server_once_and_an_unreachable_server_is_reported_at_once(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = Usage(input_tokens=5, output_tokens=2)

@@ -41,22 +41,22 @@ def test_importing_the_registry_imports_no_mlflow_and_writes_nothing(tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
-def test_a_server_that_is_not_there_is_named_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_named_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:hunter22@127.0.0.1:9")
     started = time.monotonic()
     with (
         pytest.raises(
             RegistryError, match=r"expected an MLflow server at MLFLOW_TRACKING_URI, found .*127\.0\.0\.1:9"
-        ) as told,
+        ) as error,
         open_run("x", "y", {}),
     ):
         pass
-    assert "hunter22" not in str(told.value)
+    assert "hunter22" not in str(error.value)
     assert time.monotonic() - started < 10
 
 
 @needs_postgres
-def test_a_postgresql_that_is_away_is_named_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_postgresql_is_named_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("GRADUS_RECORD", f"postgresql+psycopg2://me@127.0.0.1:{free_port()}/mlflow")
     started = time.monotonic()
@@ -75,7 +75,7 @@ def test_the_shared_database_and_bucket_are_found_and_mlflows_own_variable_wins(
     assert artifact_root({}, tmp_path) == f"file://{tmp_path}/state/mlflow-artifacts"
 
 
-def test_a_database_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_database_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mlflow.db").write_text("this is a letter, and no database" * 100)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     refused = pytest.raises(RegistryError, match=r"expected a record of runs that opens, found .*not a database")

@@ -46,7 +46,10 @@ def found(record: Any, name: str) -> Any:
 
 def said(record: Any, name: str) -> list[tuple[str, Any, str]]:
     there = found(record, name).info.assessments
-    return sorted((one.name, (one.feedback or one.expectation).value, one.source.source_type) for one in there)
+    return sorted(
+        (assessment.name, (assessment.feedback or assessment.expectation).value, assessment.source.source_type)
+        for assessment in there
+    )
 
 
 def test_a_trace_has_all_that_we_know_of_an_answer(record: Any) -> None:
@@ -73,10 +76,10 @@ def test_a_turn_that_calls_tools_can_be_read_back_as_a_conversation_with_their_s
     store(trace("calling", messages=asked, text="", tools=(look,), calls=(call.model_copy(update={"id": "y"}),)))
     path = tmp_path / "trace.json"
     path.write_text(json.dumps(found(record, "calling").to_dict()), encoding="utf-8")
-    (one,) = read_trajectories(path, translated)
-    assert one.tools == (look,)
-    assert [call.id for call in one.calls] == ["x", "y"]
-    assert one.messages[:4] == asked
+    (trajectory,) = read_trajectories(path, translated)
+    assert trajectory.tools == (look,)
+    assert [call.id for call in trajectory.calls] == ["x", "y"]
+    assert trajectory.messages[:4] == asked
 
 
 def test_a_trace_ends_when_it_was_written_and_lasted_as_long_as_the_answer(record: Any) -> None:
@@ -92,30 +95,30 @@ def test_traces_are_found_by_route_version_and_validity(record: Any) -> None:
     store(trace("left", "searched", route="champion"), trace("right", "searched", valid=False))
     place = record.get_experiment_by_name("searched").experiment_id
     search = "tag.`gradus.route` = 'canary' AND tag.`gradus.valid` = 'False' AND tag.`gradus.version` = '3'"
-    names = [one.info.client_request_id for one in record.search_traces(locations=[place], filter_string=search)]
+    names = [stored.info.client_request_id for stored in record.search_traces(locations=[place], filter_string=search)]
     assert names == ["right"]
 
 
-def test_a_segment_that_comes_again_changes_nothing(record: Any) -> None:
+def test_a_segment_that_is_stored_again_changes_nothing(record: Any) -> None:
     segment = [trace("first", "again"), trace("second", "again"), feedback("first"), scored("second")]
     store(*segment[:1])  # as far as it came the first time
     for _ in range(2):
         store(*segment)
     place = record.get_experiment_by_name("again").experiment_id
     there = record.search_traces(locations=[place])
-    assert sorted(one.info.client_request_id for one in there) == ["first", "second"]
-    assert [len(one.info.assessments) for one in there] == [1, 1]
+    assert sorted(stored.info.client_request_id for stored in there) == ["first", "second"]
+    assert [len(stored.info.assessments) for stored in there] == [1, 1]
     assert [len(found(record, name).data.spans) for name in ("first", "second")] == [1, 1]
 
 
-def test_what_people_say_are_a_feedback_and_an_expectation(record: Any) -> None:
+def test_what_people_say_becomes_feedback_and_an_expectation(record: Any) -> None:
     store(trace("told"), feedback("told", 0.5, '{"intent": "x"}'))
     assert said(record, "told") == [
         ("expected_response", '{"intent": "x"}', "HUMAN"), ("feedback", 0.5, "HUMAN"),
     ]  # fmt: skip
 
 
-def test_what_people_say_later_stands_beside_what_they_said_before(record: Any) -> None:
+def test_later_feedback_stands_beside_earlier_feedback(record: Any) -> None:
     store(trace("twice"), feedback("twice", 0.0))
     store(feedback("twice", 1.0, at=START + 120))
     assert said(record, "twice") == [("feedback", 0.0, "HUMAN"), ("feedback", 1.0, "HUMAN")]

@@ -73,7 +73,7 @@ def test_a_follower_keeps_the_last_good_version(record: Any, tmp_path: Path, cap
 
 
 @pytest.mark.parametrize("call", ["set_registered_model_tag", "set_registered_model_alias", "second alias"])
-def test_a_move_that_is_interrupted_can_be_taken_back(
+def test_an_interrupted_move_can_be_undone(
     record: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     """Champion 2, previous 1; promoting 3 ends between any two calls: rollback then finds a version to go back to."""
@@ -105,7 +105,7 @@ def test_a_move_that_is_interrupted_can_be_taken_back(
     assert rollback(name).number == 1
 
 
-def test_a_canary_whose_move_was_interrupted_ceases_to_be_one(
+def test_a_canary_whose_move_was_interrupted_stops_being_the_canary(
     record: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Champion 1, canary 2; promoting 2 ends after `champion` has moved: called again, it does the rest."""

@@ -118,7 +118,7 @@ def ladder() -> Ladder:
 def evidence() -> Evidence:
     wrong = [ticket for ticket in generate(400, 5) if ticket.demonstration != ticket.gold]
     right = [ticket for ticket in generate(40, 6) if ticket.demonstration == ticket.gold]
-    gold, taught = (lambda one: to_json(one.gold)), (lambda one: to_json(one.demonstration))
+    gold, taught = (lambda ticket: to_json(ticket.gold)), (lambda ticket: to_json(ticket.demonstration))
     loose = "The customer is unhappy about a parcel and it seems to be urgent. They may want their money back."
     return Evidence(
         description=(
@@ -128,13 +128,13 @@ def evidence() -> Evidence:
         model="models/nano", incumbent="gpt-4.1-mini", calls_per_year=CALLS,
         changes={
             "schema": Changes(
-                fixed=tuple(example(one, loose, gold(one)) for one in right[:5]),
-                broken=tuple(example(one, gold(one), '{"intent": "wrong_item", "prio') for one in right[5:7]),
+                fixed=tuple(example(ticket, loose, gold(ticket)) for ticket in right[:5]),
+                broken=tuple(example(ticket, gold(ticket), '{"intent": "wrong_item", "prio') for ticket in right[5:7]),
             ),
-            "sft": Changes(fixed=tuple(example(one, taught(one), gold(one)) for one in wrong[10:15])),
+            "sft": Changes(fixed=tuple(example(ticket, taught(ticket), gold(ticket)) for ticket in wrong[10:15])),
             "grpo": Changes(
-                fixed=tuple(example(one, taught(one), gold(one)) for one in wrong[:7]),
-                broken=tuple(example(one, gold(one), taught(one)) for one in wrong[20:23]),
+                fixed=tuple(example(ticket, taught(ticket), gold(ticket)) for ticket in wrong[:7]),
+                broken=tuple(example(ticket, gold(ticket), taught(ticket)) for ticket in wrong[20:23]),
             ),
         },
         curves={

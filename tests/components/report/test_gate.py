@@ -28,13 +28,13 @@ def verdict(*slices: SliceComparison, **more: object) -> Verdict:
     )  # fmt: skip
 
 
-def test_every_comparison_is_told_with_its_level_and_what_it_lacks(ladder: Ladder, tmp_path: Path) -> None:
+def test_every_comparison_is_shown_with_its_level_and_what_it_lacks(ladder: Ladder, tmp_path: Path) -> None:
     first = verdict(challenger="sft", champion="none", decision="promoted", alpha=None)
     assert first.numbers is not None
     alone = first.model_copy(update={"numbers": first.numbers.model_copy(update={"versus": None})})
     last = verdict(sliced("channel=chat", -0.1), undecided=True, more_examples=1234)
-    told = ladder.model_copy(update={"gate": last, "climb": (alone, last)})
-    page = read(render(told, Evidence(calls_per_year=1_000), tmp_path / "report.html"))
+    decided = ladder.model_copy(update={"gate": last, "climb": (alone, last)})
+    page = read(render(decided, Evidence(calls_per_year=1_000), tmp_path / "report.html"))
     expected = (
         "1,234 more sealed examples are asked for", "look 3 at it", "30 / 18", "p = 0.160", "0.0167",
         "undecided, 1,234 more asked for", "grpo against sft, slice by slice", "channel=chat",
@@ -47,7 +47,7 @@ def test_every_comparison_is_told_with_its_level_and_what_it_lacks(ladder: Ladde
     assert "fails smoke" in page.text and "slice by slice" not in page.text
 
 
-def test_the_worst_slices_are_drawn_first_on_an_axis_that_holds_nought() -> None:
+def test_the_worst_slices_are_drawn_first_on_an_axis_that_includes_zero() -> None:
     drawn = slice_picture([verdict(sliced("a=good", 0.2), sliced("a=bad", -0.1), sliced("a=same", 0.0))])
     assert drawn is not None
     assert [mark.name for mark in drawn.marks] == ["a=bad", "a=same", "a=good"]

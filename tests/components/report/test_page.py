@@ -109,10 +109,10 @@ def test_prices_that_nobody_measured_are_marked(page: Page) -> None:
     assert "≈ $1,868" in page.text and "≈ $5.67" not in page.text
 
 
-def test_answers_that_the_scorer_could_not_decide_are_told(ladder: Ladder, page: Page, tmp_path: Path) -> None:
+def test_answers_that_the_scorer_could_not_decide_are_reported(ladder: Ladder, page: Page, tmp_path: Path) -> None:
     undecided = ladder.rungs[1].model_copy(update={"n": 990, "scorer_errors": 10})
-    told = ladder.model_copy(update={"rungs": (ladder.rungs[0], undecided, *ladder.rungs[2:])})
-    shown = read(render(told, Evidence(calls_per_year=1_000), tmp_path / "report.html"))
+    incomplete = ladder.model_copy(update={"rungs": (ladder.rungs[0], undecided, *ladder.rungs[2:])})
+    shown = read(render(incomplete, Evidence(calls_per_year=1_000), tmp_path / "report.html"))
     assert f"{undecided.name}: the scorer could not decide on 10 of 1,000 answers" in shown.text
     assert "could not decide" not in page.text
 
@@ -134,13 +134,13 @@ def test_what_users_wrote_is_shown_and_never_run(ladder: Ladder, evidence: Evide
             "gate": Verdict(champion=EVIL, challenger="grpo", decision="promoted", reasons=(EVIL,)),
         }
     )  # fmt: skip
-    told = evidence.model_copy(
+    injected = evidence.model_copy(
         update={
             "description": EVIL, "incumbent": EVIL, "quarantine": {EVIL: 1}, "warnings": (EVIL,),
             "changes": {"grpo": Changes(fixed=(evil,))}, "curves": {EVIL: {EVIL: [(0, 1.0), (1, 2.0)]}},
         }
     )  # fmt: skip
-    page = read(render(hurt, told, tmp_path / "report.html"))
+    page = read(render(hurt, injected, tmp_path / "report.html"))
     assert not page.named("script") and not page.named("img")
     assert page.text.count("<script>alert('x')</script>") >= 12
 
@@ -180,7 +180,7 @@ def test_a_ladder_without_rungs_is_refused_and_nothing_written(ladder: Ladder, t
     assert not list(tmp_path.iterdir())
 
 
-def test_prices_are_told_with_their_source() -> None:
+def test_prices_are_shown_with_their_source() -> None:
     prices = Prices(
         characters_per_token=4,
         models={

@@ -25,20 +25,20 @@ def points(text: str) -> list[tuple[float, float]]:
     ],
 )
 def test_ticks_are_round_and_enclose_the_range(low: float, high: float, expected: tuple[float, ...]) -> None:
-    found = ticks(low, high)
+    values = ticks(low, high)
     if low < high:
-        assert found == pytest.approx(expected)
-    assert found[0] <= low and found[-1] >= high
+        assert values == pytest.approx(expected)
+    assert values[0] <= low and values[-1] >= high
 
 
 @example(1e-9, 3e-9)
 @given(finite, finite)
 def test_there_are_never_fewer_than_two_nor_more_than_eight_ticks(a: float, b: float) -> None:
     low, high = min(a, b), max(a, b)
-    found = ticks(low, high)
+    values = ticks(low, high)
     slack = 1e-6 * max(abs(low), abs(high), 1e-9)
-    assert 2 <= len(found) <= 8
-    assert found[0] <= low + slack and found[-1] >= high - slack
+    assert 2 <= len(values) <= 8
+    assert values[0] <= low + slack and values[-1] >= high - slack
 
 
 def test_a_straight_line_runs_from_corner_to_corner() -> None:

@@ -35,7 +35,7 @@ def test_markup_in_a_name_is_text(ladder: Ladder) -> None:
     assert "[red]a[/red]" in shown(ladder.model_copy(update={"rungs": (named, *ladder.rungs[1:])}))
 
 
-def test_answers_that_the_scorer_could_not_decide_are_told(ladder: Ladder) -> None:
+def test_answers_that_the_scorer_could_not_decide_are_reported(ladder: Ladder) -> None:
     undecided = ladder.rungs[0].model_copy(update={"scorer_errors": 7})
     text = " ".join(shown(ladder.model_copy(update={"rungs": (undecided, *ladder.rungs[1:])})).split())
     assert f"{undecided.name}: the scorer could not decide on 7 answers, which are left out" in text

@@ -1,4 +1,4 @@
-"""How an agent's tries went, on the page and in the terminal; nothing of it where answers are none."""
+"""How an agent's tries went, on the page and in the terminal; nothing is shown where answers are not tries."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def acting(ladder: Ladder) -> Ladder:
     return ladder.model_copy(update={"rungs": (*before, last.model_copy(update={"tries": TRIES}))})
 
 
-def test_a_line_tells_reliability_calls_and_ends(ladder: Ladder) -> None:
+def test_a_line_shows_reliability_calls_and_ends(ladder: Ladder) -> None:
     line = tries_line(acting(ladder).rungs[-1])
     assert line == (
         "grpo: pass^1 70.0%, pass^2 35.0%, pass@2 90.0%; 3.2 turns, 1.5 calls, 0.8% of them invalid; "

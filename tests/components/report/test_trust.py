@@ -18,13 +18,13 @@ def share(value: float) -> Share:
 
 
 def certificate(**changes: Any) -> Certificate:
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "workload": "triage", "source": "built", "origins": {}, "false_positive": share(0.03),
         "false_negative": share(0.0), "kappa": 0.97, "alpha": 0.97, "people_alpha": None, "repeatable": share(1.0),
         "indifferent": {"key_order": share(1.0)}, "sensitive": {"intent": share(0.99)},
         "exploits": {"empty": Exploit(value=0.0, passed=share(0.0), answer="")}, "scored": 900, "failed": 0,
     }  # fmt: skip
-    return Certificate(**{**found, **changes})
+    return Certificate(**{**fields, **changes})
 
 
 HACKED = Divergence(

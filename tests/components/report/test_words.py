@@ -102,12 +102,12 @@ def test_without_a_gate_the_simplest_of_the_most_accurate_rungs_wins(ladder: Lad
 
 def test_the_best_prompt_is_the_one_that_dev_chose_and_not_the_one_that_test_would(ladder: Ladder) -> None:
     luckier = changed(ladder, "loose", 0.99)
-    found = words.best_prompt(luckier)
-    assert found is not None
-    assert found.name == "schema_definitions"
+    best = words.best_prompt(luckier)
+    assert best is not None
+    assert best.name == "schema_definitions"
     untrained = luckier.model_copy(
         update={"rungs": tuple(r for r in luckier.rungs if r.method in ("classical", "prompt"))}
     )
-    found = words.best_prompt(untrained)
-    assert found is not None
-    assert found.name == "loose"
+    best = words.best_prompt(untrained)
+    assert best is not None
+    assert best.name == "loose"

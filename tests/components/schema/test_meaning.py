@@ -110,7 +110,7 @@ OTHERWISE: dict[str, Any] = {
 
 
 def shop(n: int, seed: int = 0) -> list[Example]:
-    rng, found = random.Random(seed), list[Example]()
+    rng, examples = random.Random(seed), list[Example]()
     for number in range(n):
         intent, city = rng.choice(["late", "broken", "bill"]), rng.choice(["Bonn", "Kiel"])
         tags = [tag for tag in ("urgent", "angry", "again") if rng.random() < 0.4]
@@ -126,29 +126,29 @@ def shop(n: int, seed: int = 0) -> list[Example]:
         }
         text = f"It is {intent} here in {city}, order {order}. {' '.join(f'This is {tag}!' for tag in tags)} {number}"
         gold = json.dumps(answer, ensure_ascii=False)
-        found.append(
+        examples.append(
             Example(id=f"e{number}", input={"text": text}, demonstration=gold, reference=gold, group=f"{number}")
         )
-    return found
+    return examples
 
 
 def test_the_classical_rung_learns_the_same_from_the_same_meaning() -> None:
     train, dev = shop(200), shop(60, 1)
     first, second = (classical.fit(train, schema, ("text",)) for schema in (SCHEMA, OTHERWISE))
     assert first.digest() == second.digest()
-    answers = [one.text for one in first.predict(dev)]
-    assert answers == [one.text for one in second.predict(dev)]
-    right = [(json.loads(text), json.loads(one.reference)) for text, one in zip(answers, dev, strict=True)]
+    answers = [completion.text for completion in first.predict(dev)]
+    assert answers == [completion.text for completion in second.predict(dev)]
+    right = [(json.loads(text), json.loads(example.reference)) for text, example in zip(answers, dev, strict=True)]
     for field in ("intent", "refund", "tags"):
-        assert sum(found[field] == gold[field] for found, gold in right) >= 57, field
-    assert sum(found["place"]["city"] == gold["place"]["city"] for found, gold in right) >= 57
+        assert sum(answer[field] == gold[field] for answer, gold in right) >= 57, field
+    assert sum(answer["place"]["city"] == gold["place"]["city"] for answer, gold in right) >= 57
 
 
 def test_a_nested_classifier_answers_the_same_after_it_was_stored(tmp_path: Path) -> None:
     fitted = classical.fit(shop(60), OTHERWISE, ("text",))
     fitted.save(tmp_path)
     before, after = (model.predict(shop(9, 1)) for model in (fitted, classical.load(tmp_path)))
-    assert [one.text for one in before] == [one.text for one in after]
+    assert [completion.text for completion in before] == [completion.text for completion in after]
 
 
 def test_the_audit_doubts_the_same() -> None:
@@ -158,8 +158,8 @@ def test_the_audit_doubts_the_same() -> None:
     examples[5] = examples[5].model_copy(update={"demonstration": json.dumps(wrong)})
     listed = [
         [
-            (one.example_id, one.field, one.value, one.suggested, round(one.probability, 6))
-            for one in suspects(examples, doubts(examples, schema, ("text",), params, 1), params, schema)
+            (suspect.example_id, suspect.field, suspect.value, suspect.suggested, round(suspect.probability, 6))
+            for suspect in suspects(examples, doubts(examples, schema, ("text",), params, 1), params, schema)
         ]
         for schema in (SCHEMA, OTHERWISE)
     ]
@@ -169,14 +169,14 @@ def test_the_audit_doubts_the_same() -> None:
 
 def test_mistakes_and_tricks_are_the_same() -> None:
     examples = shop(40)
-    donors = [read_object(one.reference) for one in examples]
+    donors = [read_object(example.reference) for example in examples]
     made = [
-        [mistakes(one.reference, schema, donors, random.Random(3)) for one in examples]
+        [mistakes(example.reference, schema, donors, random.Random(3)) for example in examples]
         for schema in (SCHEMA, OTHERWISE)
     ]
     assert made[0] == made[1]
     assert {"intent", "refund", "place.city", "tags"} <= made[0][0].keys()
-    usual = Usual.of([one.demonstration for one in examples])
+    usual = Usual.of([example.demonstration for example in examples])
     assert exploits("asked", SCHEMA, usual) == exploits("asked", OTHERWISE, usual)
     nothing = Usual("", "", {})
     assert exploits("asked", SCHEMA, nothing) == exploits("asked", OTHERWISE, nothing)
@@ -188,8 +188,8 @@ def test_mistakes_and_tricks_are_the_same() -> None:
 
 def test_the_watch_looks_at_the_same_columns() -> None:
     rows = [
-        Observation(input=one.input, text=one.reference, output_tokens=40 + at % 7, valid=True)
-        for at, one in enumerate(shop(120))
+        Observation(input=example.input, text=example.reference, output_tokens=40 + at % 7, valid=True)
+        for at, example in enumerate(shop(120))
     ]
     first, second = (compare(rows[:80], rows[80:], schema, None, 0) for schema in (SCHEMA, OTHERWISE))
     assert first.reference.equals(second.reference) and first.current.equals(second.current)
@@ -215,18 +215,18 @@ def test_the_watch_looks_at_the_same_columns() -> None:
         (False, ()),
     ],
 )
-def test_the_values_that_a_schema_leaves(schema: Any, values: tuple[Any, ...]) -> None:
+def test_a_schemas_values_are_listed(schema: Any, values: tuple[Any, ...]) -> None:
     assert shape_of(schema).values == values
 
 
 @pytest.mark.parametrize(
     "schema", [True, {}, {"type": "string"}, {"type": "integer", "minimum": 0}, {"anyOf": [{"enum": ["a"]}, True]}]
 )
-def test_what_is_open_has_no_list_of_values(schema: Any) -> None:
+def test_an_open_schema_has_no_list_of_values(schema: Any) -> None:
     assert shape_of(schema).values is None
 
 
-def test_a_schema_may_hold_itself() -> None:
+def test_a_schema_may_be_recursive() -> None:
     tree: dict[str, Any] = {
         "type": "object",
         "properties": {"label": {"enum": ["a", "b"]}, "children": {"type": "array", "items": {"$ref": "#"}}},

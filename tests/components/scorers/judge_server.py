@@ -54,18 +54,18 @@ class Turn(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are no news."""
+        """Requests are not logged."""
 
 
 @contextmanager
 def judging() -> Generator[Server]:
     """A server that runs meanwhile."""
-    found = Server()
-    thread = threading.Thread(target=found.serve_forever, args=(0.01,))
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield found
+        yield server
     finally:
-        found.shutdown()
+        server.shutdown()
         thread.join()
-        found.server_close()
+        server.server_close()

@@ -1,4 +1,4 @@
-"""Reading answers: what is one, what is none and why, and that it is written as it is read."""
+"""Reading answers: which texts are answers, which are not and why, and that what was read is written the same."""
 
 from typing import Any
 
@@ -73,7 +73,9 @@ def test_an_answer_is_written_as_the_schema_says(schema: dict[str, Any], answer:
         (TEXT, " \n", "no text"),
     ],
 )
-def test_what_is_no_answer_says_why_and_whose_it_is(schema: dict[str, Any], text: str, reason: str) -> None:
+def test_an_invalid_answer_says_why_and_an_invalid_reference_whose_it_is(
+    schema: dict[str, Any], text: str, reason: str
+) -> None:
     with pytest.raises(NotAnAnswer) as refused:
         read_answer(Completion.of_text("e7", text), schema)
     assert str(refused.value) == reason
@@ -93,7 +95,7 @@ def test_what_is_no_answer_says_why_and_whose_it_is(schema: dict[str, Any], text
         ("null", "null"),
     ],
 )  # fmt: skip
-def test_a_value_that_is_no_object_is_named(text: str, kind: str) -> None:
+def test_a_value_that_is_not_an_object_is_named(text: str, kind: str) -> None:
     with pytest.raises(NotAnAnswer) as refused:
         read_object(text)
     assert str(refused.value) == f"not an object but {kind}"
@@ -111,14 +113,14 @@ def test_a_value_that_is_no_object_is_named(text: str, kind: str) -> None:
         ("1 2", "not JSON: Extra data at character 2"),
     ],
 )
-def test_what_json_does_not_have_is_refused(text: str, reason: str) -> None:
+def test_values_that_json_does_not_have_are_refused(text: str, reason: str) -> None:
     with pytest.raises(NotAnAnswer) as refused:
         decoded(text)
     assert str(refused.value) == reason
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "[" * 100_000, '{"a":' * 100_000])
-def test_what_python_cannot_read_is_refused(text: str) -> None:
+def test_json_that_python_cannot_read_is_refused(text: str) -> None:
     with pytest.raises(NotAnAnswer, match=r"^not readable as JSON: "):
         decoded(text)
 

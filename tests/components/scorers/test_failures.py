@@ -1,4 +1,4 @@
-"""A scorer's failure is counted and told, and never a zero; behind a gate nothing is asked."""
+"""A scorer's failure is counted and reported, and never a zero; behind a failed gate no scorer is asked."""
 
 from typing import Any
 
@@ -42,7 +42,10 @@ class Batches(Says):
 
     def score_many(self, pairs: Any) -> list[Outcome]:
         self.batches.append(len(pairs))
-        return [ScorerError("away") if one.text == "?" else self.score(example, one) for example, one in pairs]
+        return [
+            ScorerError("away") if completion.text == "?" else self.score(example, completion)
+            for example, completion in pairs
+        ]
 
 
 PAIRS = [pair(text) for text in ("yes", "?", "no")]
@@ -57,7 +60,7 @@ def test_the_error_stands_in_the_place_of_the_score(scorer: Says) -> None:
     assert list(scores_of(["a", "b", "c"], [first, second, third])) == ["a", "c"]
 
 
-def test_what_takes_batches_gets_one() -> None:
+def test_a_scorer_that_takes_batches_gets_one() -> None:
     scorer = Batches()
     score_all(WeightedScorer({"mine": (scorer, 1)}), PAIRS)
     assert scorer.batches == [3]
@@ -65,7 +68,7 @@ def test_what_takes_batches_gets_one() -> None:
 
 def test_a_sum_with_an_undecided_part_is_undecided() -> None:
     both = WeightedScorer({"a": (Says(), 1), "b": (Batches(), 1)})
-    assert [isinstance(one, ScorerError) for one in score_all(both, PAIRS)] == [False, True, False]
+    assert [isinstance(outcome, ScorerError) for outcome in score_all(both, PAIRS)] == [False, True, False]
     with pytest.raises(ScorerError, match="found \\?"):
         both.score(*PAIRS[1])
 
@@ -87,15 +90,15 @@ def test_a_gates_own_part_counts_where_it_passes_in_part() -> None:
             return Score(value=0.5, passed=False, reason="half")
 
     scorer = WeightedScorer({"gate": (Half(), 1), "other": (Says(), 3)}, gates=["gate"])
-    found = scorer.score(*pair("yes"))
-    assert (found.value, found.passed, found.reason) == (0.125, False, "half")  # 1/4 of 0.5, and nothing else
+    score = scorer.score(*pair("yes"))
+    assert (score.value, score.passed, score.reason) == (0.125, False, "half")  # 1/4 of 0.5, and nothing else
 
 
 def test_gates_are_named_in_the_settings() -> None:
     schema = {"type": "object", "properties": {"label": {"enum": ["yes"]}}, "required": ["label"]}
     params = ScorerParams(weighted={"exact": 1, "json_schema": 1}, gates=("json_schema",))
-    found = build(params, schema).score(*pair("yes"))  # the reference word for word, and no JSON
-    assert (found.value, found.passed) == (0.0, False)
+    score = build(params, schema).score(*pair("yes"))  # the reference word for word, and no JSON
+    assert (score.value, score.passed) == (0.0, False)
     with pytest.raises(ValueError, match="gates must name some of weighted"):
         ScorerParams(weighted={"exact": 1}, gates=("json_schema",))
 

@@ -37,7 +37,7 @@ MEMO = "Problem: the lamp broke.\nDone: a refund.\n\nNext: a call on Monday!"
         ({"pattern": r"[A-Z]{2}-\d+"}, ["AB-1"], ["AB-1 ", "see AB-1", "ab-1"]),
     ],
 )
-def test_texts_that_keep_to_a_rule_and_others(rules: Any, right: list[str], wrong: list[str]) -> None:
+def test_texts_that_keep_a_rule_pass_and_others_fail(rules: Any, right: list[str], wrong: list[str]) -> None:
     for text in right:
         assert judged({"text": rules}, text).passed, text
     for text in wrong:
@@ -46,9 +46,9 @@ def test_texts_that_keep_to_a_rule_and_others(rules: Any, right: list[str], wron
 
 def test_the_value_is_the_share_of_kept_rules_and_the_reason_names_the_broken() -> None:
     rules = {"fields": {"summary": {"max_words": 3, "required": ["refund", "Monday"], "forbidden": ["sorry"]}}}
-    found = judged(rules, to_json({"summary": "refund, sorry, on its way"}))
-    assert (found.value, found.passed) == (0.25, False)  # one of four: the refund
-    assert found.reason == (
+    score = judged(rules, to_json({"summary": "refund, sorry, on its way"}))
+    assert (score.value, score.passed) == (0.25, False)  # one of four: the refund
+    assert score.reason == (
         "summary: 5 words, at most 3 expected; summary: 'Monday' is missing; summary: 'sorry' is forbidden"
     )
 
@@ -56,8 +56,8 @@ def test_the_value_is_the_share_of_kept_rules_and_the_reason_names_the_broken() 
 @pytest.mark.parametrize("text", ["no JSON", "{}", '{"summary": 7}', "[]"])
 def test_a_field_without_a_text_breaks_all_its_rules(text: str) -> None:
     rules = {"text": {"max_characters": 50}, "fields": {"summary": {"max_words": 3, "forbidden": ["sorry", "AI"]}}}
-    found = judged(rules, text)
-    assert (found.value, found.passed) == (0.25, False)  # only the length of the whole text
+    score = judged(rules, text)
+    assert (score.value, score.passed) == (0.25, False)  # only the length of the whole text
 
 
 def test_a_failed_call_keeps_no_rule() -> None:

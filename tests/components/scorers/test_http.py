@@ -24,8 +24,8 @@ Reply = tuple[int, dict[str, str], bytes | None]  # status, headers, body; None:
 
 def judge(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Right is what equals the reference."""
-    return [{"value": float(one["text"] == one["reference"]), "passed": one["text"] == one["reference"]}
-            for one in body["items"]]  # fmt: skip
+    return [{"value": float(item["text"] == item["reference"]), "passed": item["text"] == item["reference"]}
+            for item in body["items"]]  # fmt: skip
 
 
 def scores(body: dict[str, Any]) -> Reply:
@@ -65,19 +65,19 @@ class Turn(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are no news."""
+        """Requests are not logged."""
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(http, "BACKOFF_S", (0.01, 0.05))
-    found = Server()
-    thread = threading.Thread(target=found.serve_forever, args=(0.01,))
+    running = Server()
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
-    yield found
-    found.shutdown()
+    yield running
+    running.shutdown()
     thread.join()
-    found.server_close()
+    running.server_close()
 
 
 def scorer(server: Server, **changes: Any) -> Scorer:
@@ -95,12 +95,14 @@ def pair(text: str, error: str | None = None) -> Pair:
 
 def test_batches_come_back_in_order(server: Server) -> None:
     pairs = [pair("yes" if number % 3 else "no") for number in range(50)]
-    found = score_all(scorer(server, batch=8, concurrency=3), pairs)
-    assert [one.passed for one in found if isinstance(one, Score)] == [bool(number % 3) for number in range(50)]
+    outcomes = score_all(scorer(server, batch=8, concurrency=3), pairs)
+    assert [outcome.passed for outcome in outcomes if isinstance(outcome, Score)] == [
+        bool(number % 3) for number in range(50)
+    ]
     assert sorted(len(json.loads(content)["items"]) for _, content in server.seen) == [2, 8, 8, 8, 8, 8, 8]
 
 
-def test_the_server_is_told_what_it_needs_and_nothing_of_the_demonstration(server: Server) -> None:
+def test_the_server_gets_what_it_needs_and_nothing_of_the_demonstration(server: Server) -> None:
     scorer(server).score(*pair("yes"))
     (headers, content), = server.seen  # fmt: skip
     assert json.loads(content) == {
@@ -130,17 +132,17 @@ def test_a_secret_that_is_missing_is_named(server: Server, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("trouble", [(503, {}, b"busy"), (429, {"retry-after": "0"}, b"slow down"), (200, {}, None)])
-def test_trouble_that_passes_is_outlived(server: Server, trouble: Reply) -> None:
+def test_passing_trouble_is_retried(server: Server, trouble: Reply) -> None:
     server.first = [trouble, trouble]
     assert scorer(server, max_retries=2).score(*pair("yes")).passed
     assert len(server.seen) == 3
 
 
-def test_trouble_that_stays_is_an_error_for_each_answer_and_no_zero(server: Server) -> None:
+def test_lasting_trouble_is_an_error_for_each_answer_and_not_a_zero(server: Server) -> None:
     server.reply = lambda _: (500, {}, b"out of memory")
-    found = score_all(scorer(server, max_retries=1, batch=2), [pair("yes")] * 3)
-    assert [type(one) for one in found] == [ScorerError] * 3
-    assert "status 500: 'out of memory' in the last of 2 attempts (http://127" in str(found[0])
+    outcomes = score_all(scorer(server, max_retries=1, batch=2), [pair("yes")] * 3)
+    assert [type(outcome) for outcome in outcomes] == [ScorerError] * 3
+    assert "status 500: 'out of memory' in the last of 2 attempts (http://127" in str(outcomes[0])
     assert len(server.seen) == 4
 
 
@@ -151,7 +153,7 @@ def test_a_request_that_is_refused_is_not_repeated(server: Server) -> None:
     assert len(server.seen) == 1
 
 
-def test_a_server_that_is_too_slow_or_away_is_an_error(server: Server) -> None:
+def test_a_slow_or_unreachable_server_is_an_error(server: Server) -> None:
     server.reply = lambda body: (time.sleep(0.5), scores(body))[1]
     with pytest.raises(ScorerError, match=r"no whole answer within 0\.05 s in the last of 1 attempts"):
         scorer(server, timeout_s=0.05, max_retries=0).score(*pair("yes"))
@@ -182,8 +184,8 @@ def test_anything_but_scores_is_an_error(server: Server, body: str, words: str) 
 
 
 def test_the_server_may_give_reasons_and_parts_or_say_that_it_cannot_decide(server: Server) -> None:
-    told = [{"value": 0.5, "passed": False, "reason": "half", "parts": {"tone": 0.5}}, {"error": "no such order"}]
-    server.reply = lambda _: (200, {}, json.dumps({"scores": told}).encode())
+    verdicts = [{"value": 0.5, "passed": False, "reason": "half", "parts": {"tone": 0.5}}, {"error": "no such order"}]
+    server.reply = lambda _: (200, {}, json.dumps({"scores": verdicts}).encode())
     first, second = score_all(scorer(server), [pair("yes"), pair("no")])
     assert isinstance(first, Score)
     assert (first.value, first.reason, first.parts["tone"]) == (0.5, "half", 0.5)
@@ -204,7 +206,7 @@ DRIPS = {
 
 
 @pytest.mark.parametrize("where", DRIPS)
-def test_an_answer_that_comes_drop_by_drop_has_the_time_limit_as_a_whole(server: Server, where: str) -> None:
+def test_a_reply_that_trickles_in_is_held_to_the_time_limit_as_a_whole(server: Server, where: str) -> None:
     def drip(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection, contextlib.suppress(OSError):
@@ -219,14 +221,14 @@ def test_an_answer_that_comes_drop_by_drop_has_the_time_limit_as_a_whole(server:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         own = scorer(server, url=url, timeout_s=0.4, max_retries=0)
         started = time.monotonic()
-        (found,) = score_all(own, [pair("yes")])
+        (outcome,) = score_all(own, [pair("yes")])
         assert time.monotonic() - started < 5  # dripping takes 10
-        assert "no whole answer within 0.4 s" in str(found)
+        assert "no whole answer within 0.4 s" in str(outcome)
         thread.join()
 
 
 def test_an_answer_larger_than_any_scores_is_an_error(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "LARGEST_REPLY", 1_000)
     server.reply = lambda body: (200, {}, b" " * 1_001)
-    (found,) = score_all(scorer(server, max_retries=0), [pair("yes")])
-    assert "found over 1,000 bytes" in str(found)
+    (outcome,) = score_all(scorer(server, max_retries=0), [pair("yes")])
+    assert "found over 1,000 bytes" in str(outcome)

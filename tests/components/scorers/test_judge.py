@@ -17,8 +17,8 @@ from tests.components.scorers.judge_server import RUBRIC, Server, by_rule, judgi
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with judging() as found:
-        yield found
+    with judging() as running:
+        yield running
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def test_an_answer_cannot_end_its_own_mark(make: Make, server: Server) -> None:
 
 def test_votes_are_averaged_and_drawn_with_different_seeds(make: Make, server: Server) -> None:
     server.answer = lambda body, _: json.dumps({"reason": "r", "mark": (5, 4, 2)[body["seed"] % 3]})
-    found = make(votes=3, temperature=0.7).score(*pair("no"))
-    assert (found.value, found.passed) == (pytest.approx((11 / 3 - 1) / 4), False)  # mean mark 3 2/3 of 1 to 5
+    score = make(votes=3, temperature=0.7).score(*pair("no"))
+    assert (score.value, score.passed) == (pytest.approx((11 / 3 - 1) / 4), False)  # mean mark 3 2/3 of 1 to 5
     assert sorted(body["seed"] for body in server.seen) == [0, 1, 2]
     with pytest.raises(ValueError, match="temperature must be above 0"):
         make(votes=3)
@@ -128,27 +128,27 @@ def test_most_votes_suffice_and_half_do_not(make: Make, server: Server) -> None:
 
 def test_the_better_of_two_is_found_in_either_place(make: Make, server: Server) -> None:
     example = pair("")[0]
-    found = make().compare(example, "thank you", "no")
-    assert (found.first, found.consistent, len(server.seen)) == (1.0, True, 2)
+    comparison = make().compare(example, "thank you", "no")
+    assert (comparison.first, comparison.consistent, len(server.seen)) == (1.0, True, 2)
     assert make().compare(example, "no", "thank you").first == 0.0
 
 
-def test_a_judge_that_prefers_a_place_prefers_nothing(make: Make, server: Server) -> None:
-    found = make().compare(pair("")[0], "yes", "no")  # neither has thanks, so that the rule takes the first shown
-    assert (found.first, found.consistent) == (0.5, False)
+def test_a_judge_that_prefers_a_place_prefers_neither_answer(make: Make, server: Server) -> None:
+    comparison = make().compare(pair("")[0], "yes", "no")  # neither has thanks, so that the rule takes the first shown
+    assert (comparison.first, comparison.consistent) == (0.5, False)
 
 
 def test_a_failed_call_is_a_wrong_answer_that_nobody_judges(make: Make, server: Server) -> None:
-    found = make().score(*pair("", error="timed out"))
-    assert (found.value, found.reason, server.seen) == (0.0, "no answer: timed out", [])
+    score = make().score(*pair("", error="timed out"))
+    assert (score.value, score.reason, server.seen) == (0.0, "no answer: timed out", [])
 
 
 def test_behind_the_schema_the_judge_is_not_paid_for_nonsense(make: Make, server: Server) -> None:
     settings = make().params
     params = ScorerParams(weighted={"judge": 1, "json_schema": 1}, gates=("json_schema",), judge=settings)
     scorer = build(params, {"type": "object", "properties": {"text": {"type": "string"}}})
-    found = score_all(scorer, [pair("thank you"), pair('{"text": "thank you"}')])
-    assert [one.value for one in found if isinstance(one, Score)] == [0.0, 1.0]
+    outcomes = score_all(scorer, [pair("thank you"), pair('{"text": "thank you"}')])
+    assert [outcome.value for outcome in outcomes if isinstance(outcome, Score)] == [0.0, 1.0]
     assert len(server.seen) == 1
 
 

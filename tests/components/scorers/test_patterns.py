@@ -33,7 +33,7 @@ def soon(started: float, matches: int = 1) -> bool:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shorter time limit than the usual one, of which messages speak."""
+    """A shorter time limit than the usual one, which messages name."""
     monkeypatch.setitem(patterns._LIMITS, "timeout", MATCH_SECONDS / 10)
 
 
@@ -64,9 +64,9 @@ def test_a_rule_whose_pattern_takes_too_long_is_broken() -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}}
     params = ScorerParams(weighted={"format_rules": 1}, format_rules=rules)
     started = time.process_time()
-    found = judged(params, schema, {"a": TEXT})
-    assert (found.value, found.passed) == (0.0, False)
-    assert "cannot be matched within" in found.reason
+    score = judged(params, schema, {"a": TEXT})
+    assert (score.value, score.passed) == (0.0, False)
+    assert "cannot be matched within" in score.reason
     assert soon(started)
     assert judged(params, schema, {"a": "a" * 60}).passed
 
@@ -86,9 +86,9 @@ SLOW_SCHEMAS: list[dict[str, Any]] = [
 def test_an_answer_that_a_schema_cannot_be_held_against_in_time_is_invalid(schema: dict[str, Any]) -> None:
     schema = {"type": "object"} | schema
     started = time.process_time()
-    found = judged(ScorerParams(weighted={"json_schema": 1}), schema, {TEXT: 1, "a": TEXT})
-    assert not found.passed
-    assert "within 0.5 s" in found.reason
+    score = judged(ScorerParams(weighted={"json_schema": 1}), schema, {TEXT: 1, "a": TEXT})
+    assert not score.passed
+    assert "within 0.5 s" in score.reason
     assert AnswerSchema(schema).problems({TEXT: 1, "a": TEXT})
     assert soon(started, matches=6)
 
@@ -96,8 +96,8 @@ def test_an_answer_that_a_schema_cannot_be_held_against_in_time_is_invalid(schem
 @pytest.mark.usefixtures("brief")
 def test_a_field_whose_pattern_takes_too_long_offers_nothing() -> None:
     assert offered(0, TEXT, shape_of({"type": "string", "pattern": ENDLESS + "!"})) == []
-    (found,) = offered(0, "my KD-10345 here", shape_of({"type": "string", "pattern": r"^[A-Z]{2}-\d{5}$"}))
-    assert found.value == "KD-10345"
+    (candidate,) = offered(0, "my KD-10345 here", shape_of({"type": "string", "pattern": r"^[A-Z]{2}-\d{5}$"}))
+    assert candidate.value == "KD-10345"
 
 
 PATTERNS = [
@@ -117,7 +117,7 @@ def test_a_pattern_matches_what_pythons_own_does(pattern: str, text: str) -> Non
     mine = Pattern(pattern)
     assert mine.search(text) == bool(re.search(pattern, text))
     assert mine.fullmatch(text) == bool(re.fullmatch(pattern, text))
-    assert mine.spans(text) == [found.span() for found in re.finditer(pattern, text)]
+    assert mine.spans(text) == [match.span() for match in re.finditer(pattern, text)]
 
 
 @pytest.mark.parametrize("answer", [{"a": "xy"}, {"a": "abc"}, {"a": 5}, {"zz": 1}, {"b1": "x"}, {"b1": 2}, [], {}])

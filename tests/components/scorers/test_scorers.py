@@ -100,7 +100,7 @@ def test_a_nested_key_that_comes_twice_is_invalid_too() -> None:
 
 
 @pytest.mark.parametrize("schema", [{"type": "objekt"}, {"type": "object", "properties": {"a": {"pattern": "("}}}])
-def test_a_schema_that_is_none_is_refused(schema: dict[str, Any]) -> None:
+def test_an_invalid_schema_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="output must be a JSON Schema"):
         JsonSchemaScorer(schema)
 
@@ -163,7 +163,7 @@ def test_an_answer_that_is_no_object_has_no_right_field() -> None:
         ("text", "Straße  Nr. 1", ["straße nr. 1", " STRASSE\nNr.\u00a01 ", "Ｓtraße Nr. 1"], ["straße nr 1", None, 1]),
     ],
 )
-def test_kinds_of_match(kind: Any, reference: Any, right: list[Any], wrong: list[Any]) -> None:
+def test_each_kind_of_match_compares_in_its_way(kind: Any, reference: Any, right: list[Any], wrong: list[Any]) -> None:
     scorer = FieldMatchScorer({"f": FieldMatch(match=kind, tolerance=0.005)})
     for value in right:
         assert judge(scorer, {"f": value}, {"f": reference}).passed, value
@@ -179,13 +179,13 @@ def test_the_rounding_of_decimals_does_not_decide() -> None:
 @pytest.mark.parametrize(
     ("kind", "reference"), [("number", "49.9"), ("number", True), ("date", "soon"), ("set", "a"), ("text", 1)]
 )
-def test_a_reference_of_another_kind_is_the_scorers_failure_not_a_zero(kind: Any, reference: Any) -> None:
+def test_a_reference_of_another_type_is_the_scorers_failure_not_a_zero(kind: Any, reference: Any) -> None:
     with pytest.raises(ScorerError, match=r"^f: expected .* in the reference, found .* \(example e1\)$"):
         judge(FieldMatchScorer({"f": FieldMatch(match=kind)}), {"f": 1}, {"f": reference})
 
 
 @pytest.mark.parametrize("reference", ["refund_status", "[1]", '{"a": 1, "a": 2}'])
-def test_a_reference_that_is_no_object_is_the_scorers_failure_not_a_zero(reference: str) -> None:
+def test_a_reference_that_is_not_an_object_is_the_scorers_failure_not_a_zero(reference: str) -> None:
     with pytest.raises(ScorerError, match="as reference"):
         judge(FieldMatchScorer({"intent": FieldMatch()}), RIGHT, reference)
 
@@ -222,7 +222,7 @@ class Parts:
         return Score(value=self.value, passed=True, parts={self.part: self.value})
 
 
-def test_parts_of_the_same_name_are_told_apart() -> None:
+def test_parts_of_the_same_name_are_kept_under_different_ones() -> None:
     both = WeightedScorer({"a": (Parts("x"), 1), "b": (Parts("x"), 1), "c": (Parts("a"), 1)})
     assert set(judge(both, RIGHT).parts) == {"a", "b", "c", "x", "b.x", "c.a"}
 
@@ -246,11 +246,11 @@ def test_a_users_own_scorer_is_loaded_and_called_with_the_schema(
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "named"),
     [("json_shema", "json_shema"), ("no_such:Class", "no_such"), ("json:Nothing", "Nothing"), ("json:loads", "none")],
 )
-def test_an_unknown_scorer_is_refused_by_name(name: str, found: str) -> None:
-    with pytest.raises(ConfigError, match=rf"scorer\.weighted: expected .*{found}"):
+def test_an_unknown_scorer_is_refused_by_name(name: str, named: str) -> None:
+    with pytest.raises(ConfigError, match=rf"scorer\.weighted: expected .*{named}"):
         build(ScorerParams(weighted={name: 1}), SCHEMA)
 
 

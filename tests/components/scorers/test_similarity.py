@@ -56,13 +56,13 @@ def test_a_field_of_an_object_is_scored() -> None:
     assert scorer.score(example(right), completion("Thank you")).value == 0.0
 
 
-def test_nothing_is_worth_nothing_and_a_reference_without_text_is_an_error() -> None:
+def test_an_empty_answer_scores_zero_and_an_empty_reference_is_an_error() -> None:
     scorer = SimilarityScorer(SimilarityParams(field="reply"), OBJECT)
     assert scorer.score(example('{"reply": "x"}'), completion('{"reply": 1}')).value == 0.0
     with pytest.raises(ScorerError, match=r"expected a text as reply, found None \(example e\)"):
         scorer.score(example("{}"), completion("{}"))
 
 
-def test_a_field_that_is_none_is_refused_when_the_scorer_is_built() -> None:
+def test_an_unusable_field_is_refused_when_the_scorer_is_built() -> None:
     with pytest.raises(ConfigError, match=r"scorer.similarity.field: expected one of reply, found answer"):
         build(ScorerParams.model_validate({"weighted": {"similarity": 1}, "similarity": {}}), OBJECT)

@@ -52,7 +52,9 @@ def duckdb() -> Databases:
 
 def children() -> list[psutil.Process]:
     gc.collect()  # those of scorers that nobody holds any more end with them
-    return [one for one in psutil.Process().children() if any("sql_inside" in part for part in one.cmdline())]
+    return [
+        process for process in psutil.Process().children() if any("sql_inside" in part for part in process.cmdline())
+    ]
 
 
 def reason(databases: Databases, query: str) -> str:
@@ -68,7 +70,7 @@ def test_each_database_answers_in_order(dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_the_rows_before_a_failure_are_told(dialect: Dialect) -> None:
+def test_the_rows_before_a_failure_are_returned(dialect: Dialect) -> None:
     query = "SELECT abs(CASE WHEN count(*) = 0 THEN -9223372036854775807 - 1 ELSE 5 END) FROM t"
     rows = opened(dialect).rows(query)
     assert next(rows) == [(5,)]
@@ -88,8 +90,8 @@ def test_a_function_that_no_engine_can_interrupt_ends_with_its_process() -> None
 
 def test_a_process_that_falls_silent_is_not_waited_for(sqlite: Databases) -> None:
     process = sqlite._started()
-    (found,) = [one for one in children() if one.pid == process._process.pid]
-    os.kill(found.pid, signal.SIGSTOP)
+    (spawned,) = [child for child in children() if child.pid == process._process.pid]
+    os.kill(spawned.pid, signal.SIGSTOP)
     with pytest.raises(Lost, match="fell silent"):
         process.ask("SELECT 1", 0.2)
     assert process.end() == -signal.SIGKILL
@@ -228,10 +230,10 @@ def test_memory_has_a_limit(dialect: Dialect) -> None:
 
 def test_an_endless_query_stops_without_the_end_of_its_process() -> None:
     databases = opened("sqlite", time_limit_s=0.2)
-    before = [one.pid for one in children()]
+    before = [process.pid for process in children()]
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     assert reason(databases, endless) == "no result within 0.2 s"
-    assert [one.pid for one in children()] == before
+    assert [process.pid for process in children()] == before
 
 
 def test_values_of_every_kind_come_through(duckdb: Databases) -> None:
@@ -281,35 +283,35 @@ def framed(message: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("message", "found"),
+    ("message", "problem"),
     [
         (b"", "ended"),
         (b"\xff\xff\xff\xff", "4,294,967,295 bytes"),
         (b"\0\0\0\x09short", "ended"),
-        (b"\0\0\0\x04abcd", "what is no row"),
-        (b"\0\0\0\0", "what is no row"),  # nothing to unpickle
-        (sized(b"\x80\x04cuuid\nUUID\n)\x81}b."), "what is no row"),  # a UUID without a number
-        (sized(b"\x80\x04cdecimal\nDecimal\n)\x81}\x8c\x01xK\x01sb."), "what is no row"),  # a number with an attribute
-        (framed(Call(date, "x")), "what is no row"),
-        (framed(Call(os.remove, "/nowhere")), "what is no row"),
-        (framed(Call(eval, "1")), "what is no row"),
-        (framed(Call(Decimal, "x")), "what is no row"),
-        (framed(Call(date, 0, 0, 0)), "what is no row"),
-        (framed([[(1,)]]), "what is no row"),  # one database of two
-        (framed([[(1,)], [(1,)], [(1,)]]), "what is no row"),
-        (framed(["late", [(1,)]]), "what is no row"),
-        (framed([[(1,)], [[1]]]), "what is no row"),
-        (framed([[(1,)], [((1,),)]]), "what is no row"),
-        (framed([[(1,)], {}]), "what is no row"),
-        (framed([]), "what is no row"),
-        (framed(5), "what is no row"),
+        (b"\0\0\0\x04abcd", "other than rows"),
+        (b"\0\0\0\0", "other than rows"),  # nothing to unpickle
+        (sized(b"\x80\x04cuuid\nUUID\n)\x81}b."), "other than rows"),  # a UUID without a number
+        (sized(b"\x80\x04cdecimal\nDecimal\n)\x81}\x8c\x01xK\x01sb."), "other than rows"),  # a number with an attribute
+        (framed(Call(date, "x")), "other than rows"),
+        (framed(Call(os.remove, "/nowhere")), "other than rows"),
+        (framed(Call(eval, "1")), "other than rows"),
+        (framed(Call(Decimal, "x")), "other than rows"),
+        (framed(Call(date, 0, 0, 0)), "other than rows"),
+        (framed([[(1,)]]), "other than rows"),  # one database of two
+        (framed([[(1,)], [(1,)], [(1,)]]), "other than rows"),
+        (framed(["late", [(1,)]]), "other than rows"),
+        (framed([[(1,)], [[1]]]), "other than rows"),
+        (framed([[(1,)], [((1,),)]]), "other than rows"),
+        (framed([[(1,)], {}]), "other than rows"),
+        (framed([]), "other than rows"),
+        (framed(5), "other than rows"),
     ],
 )
-def test_what_a_process_says_is_not_believed(message: bytes, found: str) -> None:
+def test_the_output_of_a_process_is_not_believed(message: bytes, problem: str) -> None:
     databases = opened("sqlite")
     databases._idle.pop().end()
     databases._idle.append(speaking(message))
-    assert found in reason(databases, "SELECT 1")
+    assert problem in reason(databases, "SELECT 1")
     assert list(databases.rows("SELECT 1")) == [[(1,)], [(1,)]]
 
 

@@ -102,9 +102,9 @@ def test_a_query_that_returns_the_same_is_right(dialect: Dialect, reference: str
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize(("reference", "query", "reason"), WRONG)
 def test_a_query_that_returns_anything_else_is_wrong(dialect: Dialect, reference: str, query: str, reason: str) -> None:
-    found = judged(BOTH[dialect], query, reference)
-    assert (found.value, found.passed) == (0.0, False)
-    assert reason in found.reason
+    score = judged(BOTH[dialect], query, reference)
+    assert (score.value, score.passed) == (0.0, False)
+    assert reason in score.reason
 
 
 HARM = [
@@ -138,10 +138,10 @@ HARM = [
 def test_a_query_that_does_more_than_read_earns_nothing_and_changes_nothing(dialect: Dialect, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("name\n")
     for harm in HARM:
-        found = judged(BOTH[dialect], harm.format(folder=tmp_path), "SELECT name FROM goods")
-        assert (found.value, found.passed) == (0.0, False), harm
+        score = judged(BOTH[dialect], harm.format(folder=tmp_path), "SELECT name FROM goods")
+        assert (score.value, score.passed) == (0.0, False), harm
         assert judged(BOTH[dialect], "SELECT name FROM goods", "SELECT name FROM goods").passed, harm
-    assert [one.name for one in tmp_path.iterdir()] == ["secret.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["secret.txt"]
 
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
@@ -201,12 +201,12 @@ def test_a_database_in_a_file_is_opened_for_reading(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_threads_score_at_the_same_time(dialect: Dialect) -> None:
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda i: judged(BOTH[dialect], f"SELECT {i % 2}", "SELECT 1").passed, range(40)))
-    assert found == [i % 2 == 1 for i in range(40)]
+        passed = list(threads.map(lambda i: judged(BOTH[dialect], f"SELECT {i % 2}", "SELECT 1").passed, range(40)))
+    assert passed == [i % 2 == 1 for i in range(40)]
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"),
+    ("changes", "problem"),
     [
         ({"databases": "no_such_module:databases"}, "no_such_module"),
         ({"databases": ("no/such/file.db",)}, "no/such/file.db"),
@@ -214,8 +214,8 @@ def test_threads_score_at_the_same_time(dialect: Dialect) -> None:
         ({"field": "query"}, "expected one of sql, found query"),
     ],
 )
-def test_databases_that_cannot_be_had_are_refused(changes: dict[str, Any], found: str) -> None:
-    with pytest.raises(ConfigError, match=found):
+def test_databases_that_cannot_be_opened_are_refused(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
         scorer("sqlite", **changes)
 
 

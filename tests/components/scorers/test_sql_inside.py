@@ -51,7 +51,7 @@ def test_a_query_ends_by_itself_or_when_its_time_is_up(database: Any) -> None:
 @pytest.mark.parametrize(
     "query", ["SELEC 1", "SELECT missing FROM t", "DELETE FROM t", "SELECT 1; SELECT 2", "", "BEGIN"]
 )
-def test_what_is_no_reading_query_is_refused_in_one_line(database: Any, query: str) -> None:
+def test_a_query_that_does_not_only_read_is_refused_in_one_line(database: Any, query: str) -> None:
     reason = refusal(database, query)
     assert len(reason) > 5
     assert "\n" not in reason
@@ -93,7 +93,7 @@ def test_a_file_is_opened_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES.values())
-def test_what_is_no_database_is_refused(engine: type[Any], tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(engine: type[Any], tmp_path: Path) -> None:
     (tmp_path / "broken").write_bytes(b"no database" * 100)
     broken = (tmp_path / "broken").as_uri() if engine is Sqlite else str(tmp_path / "broken")
     for source in (("script", "CREATE TABEL t"), ("file", broken)):

@@ -89,7 +89,7 @@ def test_an_answer_without_a_program_is_worth_nothing(scorer: UnitTestsScorer, a
 
 
 @pytest.mark.parametrize(
-    ("tests", "found"),
+    ("tests", "problem"),
     [
         ("", "Invalid JSON"),
         ("[]", "an empty one"),
@@ -99,9 +99,9 @@ def test_an_answer_without_a_program_is_worth_nothing(scorer: UnitTestsScorer, a
         ('[{"call": "f", "raises": "print"}]', "must be a built-in exception"),
     ],
 )
-def test_an_example_without_tests_is_the_datas_error_and_no_zero(tests: str, found: str) -> None:
+def test_an_example_without_tests_is_the_datas_error_and_not_a_zero(tests: str, problem: str) -> None:
     scorer = UnitTestsScorer(UnitTestsParams())
-    with pytest.raises(ScorerError, match=f"expected a list of tests, found .*{found}.*of example e7"):
+    with pytest.raises(ScorerError, match=f"expected a list of tests, found .*{problem}.*of example e7"):
         scorer.score(example(tests=tests), completion(RIGHT))
 
 
@@ -113,18 +113,18 @@ def test_a_batch_keeps_its_order_and_runs_equal_pairs_once(scorer: UnitTestsScor
     slow = RIGHT + "import time\ntime.sleep(0.2)\n"
     pairs = [(example(), completion(slow)), (example(), completion("")), (example("no tests"), completion(slow))] * 20
     started = time.perf_counter()
-    found = scorer.score_many(pairs)
+    outcomes = scorer.score_many(pairs)
     assert time.perf_counter() - started < 2.0  # twenty times 0.2 s would take 2 s on two workers
-    assert [one.value if isinstance(one, Score) else None for one in found] == [1.0, 0.0, None] * 20
+    assert [outcome.value if isinstance(outcome, Score) else None for outcome in outcomes] == [1.0, 0.0, None] * 20
 
 
 def test_equal_arguments_of_different_types_are_different_tests(scorer: UnitTestsScorer) -> None:
     code = completion("def f(x): return type(x).__name__")
     pairs = [(example([{"call": "f", "args": [x], "expected": type(x).__name__}]), code) for x in (1, True, 1.0)]
-    assert [one.passed for one in scorer.score_many(pairs) if isinstance(one, Score)] == [True] * 3
+    assert [outcome.passed for outcome in scorer.score_many(pairs) if isinstance(outcome, Score)] == [True] * 3
 
 
-def test_a_subclass_of_the_expected_exception_will_do_and_another_will_not() -> None:
+def test_a_subclass_of_the_expected_exception_passes_and_another_does_not() -> None:
     tests = [UnitTest(call="f", raises="LookupError")]
 
     def passed(raised: str) -> bool:
@@ -140,7 +140,7 @@ def test_a_json_value_is_the_same_as_itself_written_and_read(value: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("expected", "found", "equal"),
+    ("expected", "returned", "equal"),
     [
         (1, 1.0, True), (1, True, False), (0, False, False), (None, False, False), (0.1 + 0.2, 0.3, True),
         (1.0, 1.000001, False), (10**30, 10**30 + 1, False), (1.5, "1.5", False), (1.5, 10**400, False),
@@ -149,5 +149,5 @@ def test_a_json_value_is_the_same_as_itself_written_and_read(value: Any) -> None
         (0.0, 1e-300, False), (1, float("nan"), False),
     ],
 )  # fmt: skip
-def test_values_are_compared_by_type_and_fractions_with_tolerance(expected: Any, found: Any, equal: bool) -> None:
-    assert same(expected, found, 1e-9) is equal
+def test_values_are_compared_by_type_and_fractions_with_tolerance(expected: Any, returned: Any, equal: bool) -> None:
+    assert same(expected, returned, 1e-9) is equal

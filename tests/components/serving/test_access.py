@@ -9,7 +9,7 @@ from components.params import ServingParams
 from components.serving.access import Keys, Limit, key_hash, new_key
 
 
-def test_a_new_key_is_let_in_by_its_hash_and_no_other_is() -> None:
+def test_a_new_key_is_accepted_by_its_hash_and_no_other_is() -> None:
     key, its_hash = new_key()
     keys = Keys((key_hash("another"), its_hash))
     assert keys.caller(f"Bearer {key}") == its_hash
@@ -26,15 +26,15 @@ def test_hashes_are_read_from_the_environment_and_a_file_with_names(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"),
+    ("environment", "message"),
     [
         ({"GRADUS_API_KEYS": "gradus-secret"}, "expected SHA-256 hashes of keys, found something else"),
         *(({"GRADUS_API_KEYS": digits}, "expected SHA-256 hashes") for digits in ("a" * 63, "a" * 65, "g" * 64)),
         ({"GRADUS_API_KEYS_FILE": "nowhere"}, "expected a file of key hashes, found none at nowhere"),
     ],
 )
-def test_what_is_no_hash_is_refused_and_never_repeated(environment: dict[str, str], told: str) -> None:
-    with pytest.raises(ConfigError, match=told) as raised:
+def test_a_value_that_is_not_a_hash_is_refused_and_never_repeated(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
         Keys.read(environment)
     assert "gradus-secret" not in str(raised.value)
 
@@ -51,10 +51,10 @@ def test_a_minutes_worth_of_requests_is_there_at_once_and_comes_back_evenly() ->
 def test_the_seconds_that_a_caller_is_told_to_wait_are_neither_too_many_nor_too_few() -> None:
     limit = Limit(7)
     assert [limit.wait_s("a", 0.0) for _ in range(7)] == [0.0] * 7
-    told = limit.wait_s("a", 0.0)
-    assert told == pytest.approx(60 / 7)
-    assert limit.wait_s("a", told - 0.1) == pytest.approx(0.1)
-    assert limit.wait_s("a", told + 0.1) == 0
+    wait_s = limit.wait_s("a", 0.0)
+    assert wait_s == pytest.approx(60 / 7)
+    assert limit.wait_s("a", wait_s - 0.1) == pytest.approx(0.1)
+    assert limit.wait_s("a", wait_s + 0.1) == 0
 
 
 def test_less_than_one_request_a_minute_is_one_every_few_minutes() -> None:
@@ -62,7 +62,7 @@ def test_less_than_one_request_a_minute_is_one_every_few_minutes() -> None:
     assert [limit.wait_s("a", now) for now in (0.0, 0.0, 60.0, 120.0, 120.0)] == [0, 120, 60, 0, 120]
 
 
-def test_without_a_moment_the_machines_own_clock_counts() -> None:
+def test_without_a_given_time_the_machines_clock_counts() -> None:
     limit = Limit(1)
     assert limit.wait_s("a") == 0
     assert 0 < limit.wait_s("a") <= 60

@@ -86,19 +86,19 @@ def served(engine: Engine) -> Server:
 def flat(messages: Sequence[Any]) -> list[Any]:
     """Messages without the ids of calls, and a text for null."""
     return [
-        (one["role"], one.get("content") or "", [call["function"] for call in one.get("tool_calls") or ()])
-        for one in messages
+        (message["role"], message.get("content") or "", [call["function"] for call in message.get("tool_calls") or ()])
+        for message in messages
     ]
 
 
 def tokens_of(rolled: Rolled) -> list[tuple[int, int]]:
     """The tokens read and written at each turn of the loop's."""
-    dialogue, found = rolled.dialogue, list[tuple[int, int]]()
+    dialogue, tokens = rolled.dialogue, list[tuple[int, int]]()
     edges = [0, *dialogue.mask, 0]
     for at in range(1, len(edges)):
         if edges[at] > edges[at - 1]:
-            found.append((dialogue.prompt_tokens + at - 1, edges.index(0, at) - at))
-    return found
+            tokens.append((dialogue.prompt_tokens + at - 1, edges.index(0, at) - at))
+    return tokens
 
 
 class Held:
@@ -160,8 +160,8 @@ def learnt_by_heart(folder: Path, examples: Sequence[Example]) -> None:
 
     from components.training.encode import encode_trajectories
 
-    starts = [start_of(one, PROMPT.messages(one)) for one in examples]
-    tries = [one.trajectory for one in roll(SPEC, Replay(demonstrated(examples)), starts, Limits())]
+    starts = [start_of(example, PROMPT.messages(example)) for example in examples]
+    tries = [rolled.trajectory for rolled in roll(SPEC, Replay(demonstrated(examples)), starts, Limits())]
     nano = ROOT / "models" / "nano"
     tokenizer: Any = AutoTokenizer.from_pretrained(nano)
     model: Any = AutoModelForCausalLM.from_pretrained(nano, dtype=torch.float32)
@@ -183,15 +183,19 @@ def learnt_by_heart(folder: Path, examples: Sequence[Example]) -> None:
 
 @pytest.mark.slow
 def test_nano_solves_cases_of_the_desk_for_an_agent_as_in_the_loop(tmp_path: Path) -> None:
-    right = [one for one in cases(40, 7) if one.slices["demonstration"] == "right" and one.slices["intent"] != "status"]
-    examples = [next(one for one in right if one.slices["end"] == end) for end in ("act", "refuse")]
+    right = [
+        example
+        for example in cases(40, 7)
+        if example.slices["demonstration"] == "right" and example.slices["intent"] != "status"
+    ]
+    examples = [next(example for example in right if example.slices["end"] == end) for end in ("act", "refuse")]
     learnt_by_heart(tmp_path / "model", examples)
     engine = TransformersEngine.open(tmp_path / "model", 8192, "fp32")
-    starts = [start_of(one, PROMPT.messages(one)) for one in examples]
+    starts = [start_of(example, PROMPT.messages(example)) for example in examples]
     tries = roll(SPEC, EnginePolicy(engine), starts, Limits(turn_tokens=TURN_TOKENS))  # free, as models are trained
     scorer = build(WORKLOAD.scorer, WORKLOAD.output)
     scores = score_all(
-        scorer, [(one, completion_of(rolled.trajectory)) for one, rolled in zip(examples, tries, strict=True)]
+        scorer, [(example, completion_of(rolled.trajectory)) for example, rolled in zip(examples, tries, strict=True)]
     )
     assert [getattr(score, "passed", score) for score in scores] == [True] * 2
     with running(served(engine)) as address:

@@ -42,15 +42,15 @@ def test_an_answer_is_the_engines_own_to_the_champions_prompt(run_server: RunSer
     asked = [Message(role="system", content="Say it."), Message(role="user", content="Ticket: hello")]
     expected = engine.generate([ChatRequest("x", asked)], Sampling(max_new_tokens=12))[0]
     with run_server() as address:
-        found = ask(address)
+        reply = ask(address)
         turns: list[Any] = [message.model_dump() for message in asked]
         whole = client(address).chat.completions.create(model="triage", messages=turns)
-    assert found.choices[0].message.content == whole.choices[0].message.content == expected.text
-    assert (found.usage.prompt_tokens, found.usage.completion_tokens) == (
+    assert reply.choices[0].message.content == whole.choices[0].message.content == expected.text
+    assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (
         expected.usage.input_tokens, expected.usage.output_tokens,
     )  # fmt: skip
-    assert found.usage.total_tokens == found.usage.prompt_tokens + found.usage.completion_tokens
-    assert (found.model, found.object, found.choices[0].finish_reason) == (
+    assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
+    assert (reply.model, reply.object, reply.choices[0].finish_reason) == (
         "triage", "chat.completion", expected.finish_reason,
     )  # fmt: skip
 
@@ -59,11 +59,11 @@ def test_a_stream_holds_the_same_answer(run_server: RunServer) -> None:
     with run_server() as address:
         plain = ask(address, n=2, seed=3, temperature=1.0)
         events = list(ask(address, n=2, seed=3, temperature=1.0, stream=True, stream_options={"include_usage": True}))
-    told = {0: "", 1: ""}
+    streamed = {0: "", 1: ""}
     for event in events:
         for choice in event.choices:
-            told[choice.index] += choice.delta.content or ""
-    assert told == {choice.index: choice.message.content for choice in plain.choices}
+            streamed[choice.index] += choice.delta.content or ""
+    assert streamed == {choice.index: choice.message.content for choice in plain.choices}
     assert events[-1].usage == plain.usage
     assert [choice.finish_reason for event in events for choice in event.choices if choice.finish_reason] == [
         choice.finish_reason for choice in plain.choices
@@ -73,28 +73,28 @@ def test_a_stream_holds_the_same_answer(run_server: RunServer) -> None:
 def test_an_answer_is_held_to_a_schema_that_is_asked_for(run_server: RunServer) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "ticket", "schema": SCHEMA, "strict": True}}
     with run_server() as address:
-        found = json.loads(ask(address, response_format=form, max_tokens=64).choices[0].message.content)
-        assert found.keys() == {"intent", "late"} and found["intent"] in ("refund", "delivery")
+        answer = json.loads(ask(address, response_format=form, max_tokens=64).choices[0].message.content)
+        assert answer.keys() == {"intent", "late"} and answer["intent"] in ("refund", "delivery")
         with pytest.raises(openai.BadRequestError, match="expected a schema"):
             ask(address, response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 3}}})
 
 
-def test_many_at_once_are_answered_as_one_by_one(run_server: RunServer) -> None:
+def test_requests_at_once_get_the_same_answers_as_one_by_one(run_server: RunServer) -> None:
     texts = [f"order {number} is late" for number in range(24)]
     with run_server() as address:
         alone = [ask(address, text).choices[0].message.content for text in texts]
         with ThreadPoolExecutor(24) as pool:
             together = list(pool.map(lambda text: ask(address, text).choices[0].message.content, texts))
-        told = httpx.get(f"{address}/metrics").text
+        metrics = httpx.get(f"{address}/metrics").text
     assert together == alone
-    requests, batches = (float(re.search(rf"^{name} (\S+)$", told, re.M)[1]) for name in (  # type: ignore[index]
+    requests, batches = (float(re.search(rf"^{name} (\S+)$", metrics, re.M)[1]) for name in (  # type: ignore[index]
         r'gradus_requests_total\{status="200"\}', "gradus_batch_size_count",
     ))  # fmt: skip
     assert requests == 48 and batches < 48
 
 
 @pytest.mark.parametrize(
-    ("request_", "error", "told"),
+    ("request_", "error", "message"),
     [
         ({"model": "gpt-9", "messages": HELLO}, openai.NotFoundError, "expected the model triage, found gpt-9"),
         ({"model": "triage", "messages": []}, openai.BadRequestError, "messages"),
@@ -113,9 +113,9 @@ def test_many_at_once_are_answered_as_one_by_one(run_server: RunServer) -> None:
     ],
 )
 def test_wrong_requests_get_openais_error_shape(
-    run_server: RunServer, request_: dict[str, Any], error: type[openai.APIStatusError], told: str
+    run_server: RunServer, request_: dict[str, Any], error: type[openai.APIStatusError], message: str
 ) -> None:
-    with run_server() as address, pytest.raises(error, match=re.escape(told)) as raised:
+    with run_server() as address, pytest.raises(error, match=re.escape(message)) as raised:
         client(address).chat.completions.create(**request_)
     assert isinstance(raised.value.body, dict)
     assert raised.value.body.keys() == {"message", "type", "param", "code"}
@@ -132,7 +132,7 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(run_server: RunServer) -
     assert all(reply.json()["error"]["type"] == "invalid_request_error" for reply in (broken, large, absent))
 
 
-def test_only_known_keys_are_let_in_and_health_needs_none(run_server: RunServer) -> None:
+def test_only_known_keys_are_accepted_and_health_needs_none(run_server: RunServer) -> None:
     key, its_hash = new_key()
     with run_server(keys=Keys((its_hash,))) as address:
         assert [model.id for model in client(address, key).models.list()] == ["triage"]
@@ -154,14 +154,14 @@ def test_every_answer_and_what_is_said_of_it_reach_the_store_masked(run_server: 
     stored = list[str]()
     journal = Journal("triage", SCHEMA, Outlet(tmp_path, lambda segment, lines: stored.extend(lines), every_s=60))
     with run_server(journal=journal) as address:
-        found = ask(address, "I am jo@example.com", n=2, temperature=1.0)
-        told = {"id": found.id, "score": 0.5, "corrected": "to jo@example.com"}
-        reply, empty = (httpx.post(f"{address}/v1/feedback", json=body) for body in (told, {"id": found.id}))
-        assert found.id in "".join(path.read_text() for path in tmp_path.glob("*.jsonl"))  # before the answer left
+        answer = ask(address, "I am jo@example.com", n=2, temperature=1.0)
+        feedback = {"id": answer.id, "score": 0.5, "corrected": "to jo@example.com"}
+        reply, empty = (httpx.post(f"{address}/v1/feedback", json=body) for body in (feedback, {"id": answer.id}))
+        assert answer.id in "".join(path.read_text() for path in tmp_path.glob("*.jsonl"))  # before the answer left
     assert (reply.status_code, empty.status_code) == (200, 400)
     traces = [Trace.model_validate_json(line) for line in stored[:2]]
-    assert [trace.id for trace in traces] == [found.id, f"{found.id}-1"]
-    assert [trace.text for trace in traces] == [choice.message.content for choice in found.choices]
+    assert [trace.id for trace in traces] == [answer.id, f"{answer.id}-1"]
+    assert [trace.text for trace in traces] == [choice.message.content for choice in answer.choices]
     assert traces[0].messages[-1].content == "Ticket: I am <email>"
     assert (traces[0].version, traces[0].method, traces[0].valid) == (1, "grpo", False)
     assert Feedback.model_validate_json(stored[2]).corrected == "to <email>"

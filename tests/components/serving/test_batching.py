@@ -42,10 +42,10 @@ def request(engine: Echo, text: str, name: str = "x", version: int = 1, **sampli
 
 
 def texts(done: "Future[list[Completion]]") -> list[str]:
-    return [one.text for one in done.result(10)]
+    return [completion.text for completion in done.result(10)]
 
 
-def test_what_waits_is_answered_together_and_each_gets_its_own() -> None:
+def test_waiting_requests_are_answered_together_and_each_gets_its_own_answer() -> None:
     engine, sizes = Echo(), list[int]()
     batcher = Batcher(6, 0, sizes.append)  # completions, of which the others want two each
     first = batcher.submit(request(engine, "a"))
@@ -59,21 +59,21 @@ def test_what_waits_is_answered_together_and_each_gets_its_own() -> None:
     assert engine.batches == sizes == [1, 3, 1]
 
 
-def test_other_versions_and_other_sampling_are_other_batches() -> None:
+def test_other_versions_and_other_sampling_go_into_other_batches() -> None:
     engine = Echo()
     batcher = Batcher(8, 0)
     first = batcher.submit(request(engine, "x"))
     while not engine.batches:
         pass
     kinds = [request(engine, "a"), request(engine, "b", version=2), request(engine, "c", seed=3), request(engine, "d")]
-    waiting = [batcher.submit(one) for one in kinds]
+    waiting = [batcher.submit(kind) for kind in kinds]
     engine.go.set()
-    assert [texts(one) for one in [first, *waiting]] == [["x0"], ["a0"], ["b0"], ["c0"], ["d0"]]
+    assert [texts(done) for done in [first, *waiting]] == [["x0"], ["a0"], ["b0"], ["c0"], ["d0"]]
     batcher.close()
     assert engine.batches == [1, 2, 1, 1]
 
 
-def test_who_is_alone_waits_for_nobody_and_those_who_had_answers_together_are_waited_for() -> None:
+def test_a_single_caller_waits_for_nobody_and_callers_answered_together_are_waited_for() -> None:
     engine, minute_ms = Echo(), 60_000.0
     engine.go.set()
     batcher = Batcher(8, minute_ms)
@@ -92,7 +92,7 @@ def test_who_is_alone_waits_for_nobody_and_those_who_had_answers_together_are_wa
     assert engine.batches == [1, 1, 2, 1]
 
 
-def test_a_failure_is_told_to_its_batch_alone_and_the_thread_goes_on() -> None:
+def test_a_failure_reaches_only_its_batch_and_the_thread_goes_on() -> None:
     engine = Echo()
     engine.go.set()
     batcher = Batcher(1, 0)

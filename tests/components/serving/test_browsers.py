@@ -17,7 +17,7 @@ def names(host: str = "10.0.0.7", *named: str, keyed: bool = False) -> Names:
 
 
 def refused(method: str = "POST", known: Names | None = None, **headers: str) -> tuple[int, str | None] | None:
-    """The status and the code of a refusal; None where it is let in. A `_` in a name is a hyphen."""
+    """The status and the code of a refusal; None if it is accepted. A `_` in a name is a hyphen."""
     given = {"host": "models.example", **JSON, **{name.replace("_", "-"): value for name, value in headers.items()}}
     try:
         check(method, Headers(given), known or names("10.0.0.7", "models.example", "friend.example:8443"))
@@ -26,7 +26,7 @@ def refused(method: str = "POST", known: Names | None = None, **headers: str) ->
     return None
 
 
-def test_a_server_goes_by_its_address_this_machines_names_and_those_of_its_settings() -> None:
+def test_a_servers_names_are_its_address_the_machines_and_those_of_its_settings() -> None:
     assert names("10.0.0.7").own == LOOPBACK | {"10.0.0.7"}
     assert names("127.0.0.1").own == LOOPBACK
     assert names("[FD00::7]").own == LOOPBACK | {"fd00::7"}
@@ -35,7 +35,7 @@ def test_a_server_goes_by_its_address_this_machines_names_and_those_of_its_setti
     assert named.own == LOOPBACK | {"10.0.0.7", "models.example"}
 
 
-def test_with_keys_every_name_will_do_unless_the_settings_name_some() -> None:
+def test_with_keys_every_name_is_accepted_unless_the_settings_name_some() -> None:
     anyone = names("10.0.0.7", keyed=True)
     assert (anyone.own, anyone.friends) == (None, frozenset())
     assert names("10.0.0.7", "models.example", keyed=True) == names("10.0.0.7", "models.example")
@@ -52,7 +52,7 @@ def test_with_keys_every_name_will_do_unless_the_settings_name_some() -> None:
         ("[", False), ("models.example@evil.example", False),
     ],
 )  # fmt: skip
-def test_only_a_servers_own_names_are_called(host: str, lets_in: bool) -> None:
+def test_only_a_servers_own_names_are_accepted(host: str, lets_in: bool) -> None:
     assert refused(host=host) == (None if lets_in else (403, "host"))
 
 

@@ -28,8 +28,8 @@ def address(engine: Engine) -> Generator[str]:
 
     version = Version(1, "grpo", "model", "short", Path())
     follower = Follower(lambda: version, lambda _: Served(1, "grpo", engine, PROMPT, 12), every_s=1)
-    with running(Server("triage", follower)) as found:
-        yield f"{found}/v1"
+    with running(Server("triage", follower)) as origin:
+        yield f"{origin}/v1"
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_turns_as_clients_send_them_are_taken(address: str, turns: list[dict[str
 
 
 @pytest.mark.parametrize(
-    ("turn", "told"),
+    ("turn", "message"),
     [
         ({"role": "function", "content": "3", "name": "a"}, "messages of the role function are not supported"),
         ({"role": "user", "content": None}, "expected content"),
@@ -121,10 +121,10 @@ def test_turns_as_clients_send_them_are_taken(address: str, turns: list[dict[str
         ({"role": "assistant", "function_call": {"name": "f"}}, "`function_call` is not supported"),
     ],
 )
-def test_turns_that_are_no_text_are_refused_in_words(address: str, turn: dict[str, Any], told: str) -> None:
+def test_turns_that_are_no_text_are_refused_in_words(address: str, turn: dict[str, Any], message: str) -> None:
     reply = post(address, "chat/completions", {"model": "triage", "messages": [*HELLO, turn]})
     assert reply.status_code == 400
-    assert told in reply.json()["error"]["message"]
+    assert message in reply.json()["error"]["message"]
     assert reply.json()["error"]["param"].startswith("messages.1")
 
 
@@ -134,15 +134,15 @@ def test_an_answer_ends_before_a_text_that_was_named(client: openai.OpenAI, stre
     whole = client.chat.completions.create(model="triage", messages=turns, temperature=1.5, seed=4, max_tokens=60)
     text = str(whole.choices[0].message.content)
     stop, before = text[20:24], text[: text.index(text[20:24])]
-    found: Any = client.chat.completions.create(
+    reply: Any = client.chat.completions.create(
         model="triage", messages=turns, temperature=1.5, seed=4, max_tokens=60, stop=[stop, "\0never"], stream=stream
     )
     if stream:
-        events = list(found)
+        events = list(reply)
         assert "".join(event.choices[0].delta.content or "" for event in events) == before
         assert events[-1].choices[0].finish_reason == "stop"
     else:
-        assert (found.choices[0].message.content, found.choices[0].finish_reason) == (before, "stop")
+        assert (reply.choices[0].message.content, reply.choices[0].finish_reason) == (before, "stop")
 
 
 def test_a_response_holds_the_same_answer_whole_and_in_pieces(client: openai.OpenAI, plain: str) -> None:
@@ -163,11 +163,11 @@ def test_a_response_holds_the_same_answer_whole_and_in_pieces(client: openai.Ope
 
 def test_a_response_is_held_to_its_schema(client: openai.OpenAI) -> None:
     form: Any = {"format": {"type": "json_schema", "name": "ticket", "schema": FORM, "strict": True}}
-    found = client.responses.create(
+    response = client.responses.create(
         model="triage", input="hello", text=form, instructions="Sort it.", max_output_tokens=40
     )
-    assert json.loads(found.output_text)["kind"] in ("refund", "delivery")
-    assert found.status == "completed"
+    assert json.loads(response.output_text)["kind"] in ("refund", "delivery")
+    assert response.status == "completed"
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ def test_the_official_client_parses_into_a_model(client: openai.OpenAI) -> None:
         kind: Literal["refund", "delivery"]
 
     turns: Any = HELLO
-    found = client.chat.completions.parse(model="triage", messages=turns, response_format=Ticket, max_tokens=40)
-    assert found.choices[0].message.parsed is not None
+    reply = client.chat.completions.parse(model="triage", messages=turns, response_format=Ticket, max_tokens=40)
+    assert reply.choices[0].message.parsed is not None
 
 
 @pytest.mark.skipif(importlib.util.find_spec("langchain_openai") is None, reason="langchain-openai is not installed")

@@ -14,11 +14,11 @@ ID = "chatcmpl-" + "0" * 32
 RIGHT = '{"kind": "refund"}'  # 18 characters
 
 
-def refused(most: int = 100, **told: Any) -> tuple[int, str | None, str | None] | None:
-    """The status, the field and the code of a refusal; None where it is let in."""
+def refused(most: int = 100, **words: Any) -> tuple[int, str | None, str | None] | None:
+    """The status, the field and the code of a refusal; None if it is accepted."""
     try:
         CORRECTIONS.check(
-            FeedbackRequest.model_validate({"id": ID, **told}), ServingParams(most_correction_characters=most)
+            FeedbackRequest.model_validate({"id": ID, **words}), ServingParams(most_correction_characters=most)
         )
     except RequestError as error:
         return error.status, error.param, error.code
@@ -35,11 +35,11 @@ def test_the_ids_of_answers_are_known(name: str) -> None:
     ["x", ID[:-1], f"{ID}0", f"x{ID}", f"{ID}-", f"{ID}-100", f"{ID}~shadow", f"{ID}\n", "chatcmpl-" + "A" * 32,
      "0" * 32, "req_" + "0" * 32],
 )  # fmt: skip
-def test_what_is_no_id_of_an_answer_is_unknown(name: str) -> None:
+def test_other_ids_are_unknown(name: str) -> None:
     assert refused(id=name, score=1) == refused(id=name, corrected=RIGHT) == (404, "id", "unknown_id")
 
 
-def test_a_correction_is_as_long_as_it_may_be_and_no_longer() -> None:
+def test_a_correction_up_to_the_limit_is_accepted_and_a_longer_one_is_not() -> None:
     assert [refused(most, corrected=RIGHT) for most in (1000, 19, 18)] == [None] * 3
     assert refused(17, corrected=RIGHT) == (400, "corrected", None)
 

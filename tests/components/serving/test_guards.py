@@ -41,7 +41,7 @@ def journal(tmp_path: Path) -> Journal:
     return Journal("triage", SCHEMA, Outlet(tmp_path / "spool", lambda segment, lines: None, every_s=60))
 
 
-def test_every_route_wants_a_key_where_there_are_keys(run_server: RunServer, journal: Journal) -> None:
+def test_every_route_needs_a_key_where_there_are_keys(run_server: RunServer, journal: Journal) -> None:
     key, its_hash = new_key()
     with run_server(keys=Keys((its_hash,)), journal=journal) as address:
         for path in ROUTES:
@@ -53,7 +53,7 @@ def test_every_route_wants_a_key_where_there_are_keys(run_server: RunServer, jou
 @pytest.mark.parametrize(("host", "open_probes", "status"), [
     ("0.0.0.0", False, 401), ("0.0.0.0", True, 200), ("127.0.0.1", False, 200),
 ])  # fmt: skip
-def test_what_a_server_says_of_itself_wants_a_key_where_others_can_ask(
+def test_a_servers_own_figures_need_a_key_where_others_can_ask(
     run_server: RunServer, host: str, open_probes: bool, status: int
 ) -> None:
     key, its_hash = new_key()
@@ -115,7 +115,7 @@ def test_without_keys_only_own_names_and_pages_are_let_in(
         assert call(address, "/metrics", headers=headers).status_code == status
 
 
-def test_with_keys_any_name_will_do_unless_the_settings_name_some(run_server: RunServer) -> None:
+def test_with_keys_any_name_is_accepted_unless_the_settings_name_some(run_server: RunServer) -> None:
     key, its_hash = new_key()
     headers = {"Authorization": f"Bearer {key}", "Host": "models.example"}
     with run_server(keys=Keys((its_hash,))) as address:
@@ -125,7 +125,7 @@ def test_with_keys_any_name_will_do_unless_the_settings_name_some(run_server: Ru
         assert call(address, "/v1/models", headers=headers).status_code == 403
 
 
-def test_a_header_gives_nobody_another_ones_requests(run_server: RunServer) -> None:
+def test_a_header_gives_nobody_the_requests_of_another(run_server: RunServer) -> None:
     with run_server(params=ServingParams(requests_per_minute=2)) as address:
         replies = [call(address, "/v1/models", headers={"X-Forwarded-For": f"10.0.0.{n}"}) for n in range(4)]
     assert [reply.status_code for reply in replies] == [200, 200, 429, 429]
@@ -140,7 +140,7 @@ def test_a_proxy_of_the_settings_is_believed(run_server: RunServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("feedback", "expected"),
     [
         ({"id": "x", "score": 1}, (404, "id")),
         ({"id": "chatcmpl-" + "0" * 31, "score": 1}, (404, "id")),
@@ -156,13 +156,13 @@ def test_a_proxy_of_the_settings_is_believed(run_server: RunServer) -> None:
     ],
 )
 def test_what_can_be_no_correction_is_refused_on_arrival(
-    run_server: RunServer, journal: Journal, tmp_path: Path, told: dict[str, Any], expected: tuple[int, str | None]
+    run_server: RunServer, journal: Journal, tmp_path: Path, feedback: dict[str, Any], expected: tuple[int, str | None]
 ) -> None:
     with run_server(journal=journal, corrections=Corrections(SCHEMA)) as address:
-        reply = httpx.post(f"{address}/v1/feedback", json=told)
+        reply = httpx.post(f"{address}/v1/feedback", json=feedback)
         kept = "".join(path.read_text() for path in (tmp_path / "spool").glob("*.jsonl"))
     assert (reply.status_code, reply.json().get("error", {}).get("param")) == expected
-    assert (told["id"] in kept) == reply.is_success
+    assert (feedback["id"] in kept) == reply.is_success
 
 
 def readiness(address: str) -> tuple[int, str]:
@@ -172,13 +172,13 @@ def readiness(address: str) -> tuple[int, str]:
     return reply.status_code, reply.text
 
 
-def test_a_nearly_full_disk_is_told(run_server: RunServer, journal: Journal) -> None:
+def test_a_nearly_full_disk_is_reported(run_server: RunServer, journal: Journal) -> None:
     with run_server(journal=journal, params=ServingParams(least_free_mb=1e12)) as address:
         status, said = readiness(address)
     assert status == 503 and "MB free for traces" in said
 
 
-def test_traces_that_cannot_be_written_are_told(
+def test_traces_that_cannot_be_written_are_reported(
     run_server: RunServer, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -222,7 +222,7 @@ def test_a_panic_in_the_engine_ends_its_batch_alone(
         assert readiness(address)[0] == 200
 
 
-def test_a_thread_that_died_is_told_and_nobody_waits_for_it(follow: Callable[..., Follower]) -> None:
+def test_a_thread_that_died_is_reported_and_nobody_waits_for_it(follow: Callable[..., Follower]) -> None:
     server = Server("triage", follow())
 
     def broken(*_: Any) -> Any:

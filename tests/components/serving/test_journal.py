@@ -36,7 +36,7 @@ class Kept:
 
     @property
     def ids(self) -> list[str]:
-        return [one.id for one in self.records if isinstance(one, Trace)]
+        return [record.id for record in self.records if isinstance(record, Trace)]
 
 
 def answered(journal: Journal, follower: Any, name: str, *, returned: bool = True) -> None:
@@ -72,19 +72,19 @@ def test_a_store_gets_its_share_and_all_that_belongs_to_those_requests(tmp_path:
     chosen = [name for name in some.ids if "~" not in name]
     assert 150 < len(chosen) < 250  # 200 of 1000, four standard deviations of 12.6
     assert [name for name in some.ids if "~" in name] == [f"{name}~shadow" for name in chosen]
-    assert [one.trace_id for one in some.records if isinstance(one, Feedback)] == chosen
+    assert [record.trace_id for record in some.records if isinstance(record, Feedback)] == chosen
 
 
-def test_the_choice_repeats(tmp_path: Path, follower: Any) -> None:
-    found: list[list[str]] = []
+def test_the_same_requests_are_chosen_each_time(tmp_path: Path, follower: Any) -> None:
+    chosen: list[list[str]] = []
     for place in "ab":
         kept = Kept()
         journal = Journal("triage", SCHEMA, Outlet(tmp_path / place, kept, 60, share=0.5))
         for number in range(50):
             answered(journal, follower, f"chatcmpl-{number}")
         journal.close()
-        found.append(kept.ids)
-    assert found[0] == found[1]
+        chosen.append(kept.ids)
+    assert chosen[0] == chosen[1]
 
 
 @pytest.mark.parametrize("lost", [0, 1])
@@ -126,7 +126,7 @@ def test_a_store_that_never_answers_holds_up_neither_answers_nor_the_end_of_the_
         names = [client.chat.completions.create(model="triage", messages=turns, max_tokens=2).id for _ in range(5)]
         wait_until(lambda: kept.ids == names, most_s=10)
     assert time.monotonic() - started < 20
-    assert [one.name for one in (tmp_path / "mlflow").glob("*.jsonl")]  # it waits
+    assert [path.name for path in (tmp_path / "mlflow").glob("*.jsonl")]  # it waits
 
 
 def test_a_corrupt_segment_is_counted_for_prometheus(tmp_path: Path, run_server: Callable[..., Any]) -> None:

@@ -76,7 +76,7 @@ def test_no_more_tokens_are_computed_for_a_request_than_the_settings_allow(run_s
     assert [choice["finish_reason"] for choice in reply["choices"]] == ["length"] * n
 
 
-def test_who_sends_no_whole_request_is_cut_off_in_time(run_server: RunServer, opened: Opened) -> None:
+def test_a_client_that_sends_no_whole_request_is_cut_off_in_time(run_server: RunServer, opened: Opened) -> None:
     params = ServingParams(connections=ConnectionParams(request_s=0.4, idle_s=30))
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     with run_server(params=params) as address:
@@ -89,7 +89,7 @@ def test_who_sends_no_whole_request_is_cut_off_in_time(run_server: RunServer, op
         assert time.monotonic() - started < 10
 
 
-def test_who_sends_a_byte_now_and_then_is_cut_off_too(run_server: RunServer, opened: Opened) -> None:
+def test_a_client_that_sends_a_byte_now_and_then_is_cut_off_too(run_server: RunServer, opened: Opened) -> None:
     with run_server(params=ServingParams(connections=ConnectionParams(request_s=0.5))) as address:
         slow = opened(address, b"GET /healthz HTTP/1.1\r\n")
         with pytest.raises(ConnectionError):
@@ -130,7 +130,7 @@ def taken(connection: socket.socket) -> int:
     return number
 
 
-def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_takes_it_slowly_is_not(opened: Opened) -> None:
+def test_a_client_that_reads_nothing_is_cut_off_and_one_that_reads_slowly_is_not(opened: Opened) -> None:
     megabytes = 40  # more than the sockets of both sides hold
     with generous(ServingParams(connections=ConnectionParams(request_s=0.5)), megabytes) as address:
         asks = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
@@ -143,7 +143,7 @@ def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_takes_it_slowly_is_no
         assert number + taken(slow) > megabytes * 1_000_000
 
 
-def test_headers_without_end_are_refused(run_server: RunServer, opened: Opened) -> None:
+def test_endless_headers_are_refused(run_server: RunServer, opened: Opened) -> None:
     with run_server(params=ServingParams(connections=ConnectionParams(most_header_bytes=2048))) as address:
         endless = opened(address, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         number = 0
@@ -154,7 +154,7 @@ def test_headers_without_end_are_refused(run_server: RunServer, opened: Opened) 
         assert number < 200
 
 
-def test_trailers_without_end_are_refused_too(run_server: RunServer, opened: Opened) -> None:
+def test_endless_trailers_are_refused_too(run_server: RunServer, opened: Opened) -> None:
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     with run_server(params=ServingParams(connections=ConnectionParams(most_header_bytes=2048))) as address:
         endless = opened(address, head + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\n")
@@ -174,7 +174,7 @@ def test_headers_that_come_in_one_piece_are_counted_as_well(run_server: RunServe
             assert asks.recv(12) == b"HTTP/1.1 " + status
 
 
-def test_callers_who_say_nothing_keep_nobody_out(run_server: RunServer, opened: Opened) -> None:
+def test_silent_connections_keep_nobody_out(run_server: RunServer, opened: Opened) -> None:
     with run_server(params=ServingParams(connections=ConnectionParams(most=8, request_s=60))) as address:
         half_open = [opened(address, b"POST /v1/chat") for _ in range(60)]
         for _ in range(3):
@@ -183,7 +183,7 @@ def test_callers_who_say_nothing_keep_nobody_out(run_server: RunServer, opened: 
         assert sum(map(ended, half_open[:40])) == 40  # the oldest have gone
 
 
-def test_a_door_that_is_full_of_callers_who_are_answered_refuses_others() -> None:
+def test_a_server_full_of_connections_in_use_refuses_others() -> None:
     door = Door(ConnectionParams(), 2)
     first, second, third = object(), object(), object()
     assert door.enter(first) and door.enter(second)
@@ -214,7 +214,7 @@ class Held:
         return self.engine.generate(requests, sampling)
 
 
-def test_who_finds_no_place_to_wait_is_told_to_come_again(
+def test_a_caller_who_finds_no_place_to_wait_is_told_to_come_again(
     run_server: RunServer, follow: Callable[..., Follower], engine: Engine
 ) -> None:
     held = Held(engine)
@@ -231,8 +231,8 @@ def test_who_finds_no_place_to_wait_is_told_to_come_again(
         replies = [other.result(30) for other in others]
     assert first.result().status_code == 200
     assert sorted(reply.status_code for reply in replies) == [200] * 4 + [503] * 8
-    told = next(reply for reply in replies if reply.status_code == 503)
-    assert (told.json()["error"]["code"], told.headers["retry-after"]) == ("overloaded", "1")
+    refusal = next(reply for reply in replies if reply.status_code == 503)
+    assert (refusal.json()["error"]["code"], refusal.headers["retry-after"]) == ("overloaded", "1")
 
 
 HOSTILE: dict[str, tuple[str, bytes]] = {
@@ -279,7 +279,9 @@ def test_nothing_that_a_caller_sends_keeps_the_event_loop(
     follow: Callable[..., Follower], longest_call: list[float], name: str, tmp_path: Any
 ) -> None:
     path, body = HOSTILE[name]
-    lists = [{"type": "array", "items": {"enum": [one, one + 1]}} for one in range(10, 30)] + [{"type": "array"}]
+    lists = [{"type": "array", "items": {"enum": [number, number + 1]}} for number in range(10, 30)] + [
+        {"type": "array"}
+    ]
     schema = {"type": "object", "properties": {"kind": {"type": "string"}}, "additionalProperties": {"anyOf": lists}}
     journal = Journal("triage", schema, Outlet(tmp_path, lambda segment, lines: None, every_s=60))
     server = Server("triage", follow(), journal=journal, corrections=Corrections(schema))
@@ -307,7 +309,7 @@ def test_what_is_written_down_is_masked_apart_from_the_event_loop(
     assert loops == [None]
 
 
-def test_who_asks_on_without_waiting_for_answers_is_cut_off(
+def test_a_client_that_asks_on_without_waiting_for_answers_is_cut_off(
     follow: Callable[..., Follower], opened: Opened, longest_call: list[float]
 ) -> None:
     asks = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -325,7 +327,7 @@ def test_who_asks_on_without_waiting_for_answers_is_cut_off(
     assert longest_call and max(longest_call) < MOST_S
 
 
-def test_who_goes_away_in_the_middle_of_a_request_is_no_fault_of_the_server(
+def test_a_client_that_leaves_in_the_middle_of_a_request_is_no_error_of_the_server(
     run_server: RunServer, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

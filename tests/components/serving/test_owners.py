@@ -1,4 +1,4 @@
-"""Who may speak of an answer, over HTTP and below it; what stands on records is no key, and no hash of one."""
+"""Who may give feedback on an answer, over HTTP and below it; records hold neither a key nor the hash of one."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ KNOWN = Keys.read({"GRADUS_API_KEYS": f"{HASHES['asker']},{HASHES['other']},{HAS
 SALT = b"a secret salt"
 
 
-def test_a_role_stands_behind_a_hash_and_none_but_the_reviewers_is_known(tmp_path: Path) -> None:
+def test_the_only_role_of_a_key_is_reviewer(tmp_path: Path) -> None:
     assert KNOWN.reviewers == {HASHES["reviewer"]}
     (tmp_path / "keys").write_text(f"{HASHES['asker']} reviewer\n{HASHES['reviewer']} Ann {REVIEWER}\n")
     assert Keys.read({"GRADUS_API_KEYS_FILE": str(tmp_path / "keys")}).reviewers == {HASHES["reviewer"]}
@@ -31,7 +31,7 @@ def test_a_role_stands_behind_a_hash_and_none_but_the_reviewers_is_known(tmp_pat
         Keys.read({"GRADUS_API_KEYS": f"{HASHES['asker']} role=root"})
 
 
-def test_the_salt_is_made_once_by_whoever_comes_first_and_is_its_owners(tmp_path: Path) -> None:
+def test_the_salt_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "state" / "serving" / "salt"
     before = os.umask(0)
     try:
@@ -46,14 +46,14 @@ def test_the_salt_is_made_once_by_whoever_comes_first_and_is_its_owners(tmp_path
 
 
 @pytest.mark.parametrize("content", [b"", b"ab" * 31, b"ab" * 33, b"no" * 32, b"\xff" * 64])
-def test_a_salt_that_is_none_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_salt_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "salt").write_bytes(content)
     with pytest.raises(DataError, match="expected 32 bytes in hexadecimal digits"):
         salt(tmp_path / "salt")
     assert (tmp_path / "salt").read_bytes() == content
 
 
-def test_the_name_of_a_caller_tells_neither_its_key_nor_that_ones_hash() -> None:
+def test_a_callers_name_reveals_neither_its_key_nor_the_keys_hash() -> None:
     owners, elsewhere = Owners(KNOWN, SALT), Owners(KNOWN, b"another salt")
     name = owners.sender(HASHES["asker"]).name
     assert name == Owners(KNOWN, SALT).sender(HASHES["asker"]).name != elsewhere.sender(HASHES["asker"]).name
@@ -72,7 +72,7 @@ def test_who_asked_is_known_by_the_request_and_so_is_the_customer() -> None:
 
 
 @pytest.mark.parametrize(("asker", "other"), [("asker", "other"), ("other", "asker")])
-def test_an_answer_is_its_askers_and_reviewers_to_speak_of_whoever_asked(asker: str, other: str) -> None:
+def test_only_the_asker_and_reviewers_may_give_feedback_on_an_answer(asker: str, other: str) -> None:
     owners = Owners(KNOWN, SALT)
     owners.asked("x", HASHES[asker])
     for trace_id in ("x", "x-1"):
@@ -136,7 +136,7 @@ def test_of_ten_thousand_senders_a_day_the_longest_silent_is_forgotten(monkeypat
     assert len(owners._said) == 10_000
 
 
-def test_over_http_an_answer_is_its_askers_and_reviewers_to_correct(
+def test_over_http_only_the_asker_and_reviewers_may_correct_an_answer(
     tmp_path: Path, run_server: Callable[..., Any]
 ) -> None:
     lake = Lake(tmp_path / "lake")
@@ -162,9 +162,9 @@ def test_over_http_an_answer_is_its_askers_and_reviewers_to_correct(
                 assert statuses == [200, 403, 200]
     owners = Owners(KNOWN, SALT)
     asker, reviewer = (owners.sender(HASHES[who]).name for who in ("asker", "reviewer"))
-    assert [one.caller for one in lake.read(Trace, "triage")] == [asker] * 4
-    told = [(one.sender, one.reviewer) for one in lake.read(Feedback, "triage")]
-    assert told == [(asker, False), (reviewer, True)] * 4
+    assert [trace.caller for trace in lake.read(Trace, "triage")] == [asker] * 4
+    senders = [(correction.sender, correction.reviewer) for correction in lake.read(Feedback, "triage")]
+    assert senders == [(asker, False), (reviewer, True)] * 4
 
 
 def test_without_keys_everybody_is_anonymous(tmp_path: Path, run_server: Callable[..., Any]) -> None:
@@ -174,5 +174,5 @@ def test_without_keys_everybody_is_anonymous(tmp_path: Path, run_server: Callabl
         asked = {"model": "triage", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
         name = httpx.post(f"{address}/v1/chat/completions", json=asked).json()["id"]
         assert httpx.post(f"{address}/v1/feedback", json={"id": name, "corrected": "{}"}).status_code == 200
-    assert [one.caller for one in lake.read(Trace, "triage")] == [""]
-    assert [(one.sender, one.reviewer) for one in lake.read(Feedback, "triage")] == [("", False)]
+    assert [trace.caller for trace in lake.read(Trace, "triage")] == [""]
+    assert [(correction.sender, correction.reviewer) for correction in lake.read(Feedback, "triage")] == [("", False)]

@@ -70,6 +70,6 @@ def test_line_ends_and_white_space_of_a_text_are_those_of_the_data(text: str, tm
 @pytest.mark.parametrize(
     "content", ["x", "[1]", '{"a": 1}', '{"a": NaN, "b": 1}', "[" * 100_000, '{"a": 1' + "0" * 5000 + "}"]
 )
-def test_what_is_no_object_of_all_inputs_is_refused(content: str) -> None:
+def test_a_message_that_is_not_an_object_of_all_inputs_is_refused(content: str) -> None:
     with pytest.raises(RequestError, match="expected a JSON object with a, b as user message"):
         served("{a} {b}").conversation(user(content))

@@ -57,7 +57,7 @@ def test_calls_and_their_answers_are_kept_as_they_were_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("turn", "told"),
+    ("turn", "message"),
     [
         ({"role": "tool", "content": "a"}, "expected tool_call_id"),
         ({"role": "function", "content": "a"}, "messages of the role function are not supported here"),
@@ -83,12 +83,12 @@ def test_calls_and_their_answers_are_kept_as_they_were_written() -> None:
         ("late", "valid dictionary"),
     ],
 )
-def test_a_message_that_holds_anything_else_is_refused(turn: Any, told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_a_message_that_holds_anything_else_is_refused(turn: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         Turn.model_validate(turn)
 
 
-def test_a_strange_type_is_named_no_longer_than_a_line() -> None:
+def test_an_unknown_type_is_named_in_no_more_than_a_line() -> None:
     with pytest.raises(ValidationError, match=f"of the type {'x' * 40} is not"):
         Turn.model_validate({"role": "user", "content": [{"type": "x" * 41}]})
 
@@ -106,17 +106,17 @@ OUTSIDE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", INSIDE, ids=str)
-def test_a_bound_is_allowed(fields: dict[str, Any]) -> None:
+def test_a_value_at_a_bound_is_allowed(fields: dict[str, Any]) -> None:
     asked(**fields)
 
 
 @pytest.mark.parametrize("fields", OUTSIDE, ids=str)
-def test_what_is_beyond_a_bound_is_refused(fields: dict[str, Any]) -> None:
+def test_a_value_beyond_a_bound_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         asked(**fields)
 
 
-def test_null_is_as_good_as_nothing_and_a_single_stop_a_list_of_one() -> None:
+def test_null_counts_as_missing_and_a_single_stop_as_a_list_of_one() -> None:
     given = asked(temperature=None, top_p=None, n=None, stream=None, stop=None, stream_options=None)
     assert (given.temperature, given.top_p, given.n, given.stream, given.stop) == (0.0, 1.0, 1, False, ())
     assert given.stream_options is None
@@ -127,7 +127,7 @@ def test_null_is_as_good_as_nothing_and_a_single_stop_a_list_of_one() -> None:
         ChatCompletionRequest.model_validate([])
 
 
-def test_what_the_server_does_not_do_is_refused_by_name() -> None:
+def test_unsupported_parameters_are_refused_by_name() -> None:
     asked(odd_for_nobody=None).refuse_unknown()
     with pytest.raises(RequestError, match="functions"):
         asked(functions=[{"name": "f"}]).refuse_unknown()
@@ -152,12 +152,12 @@ def test_a_request_is_its_messages_and_whom_it_is_asked_for() -> None:
     assert asked(user="Ann").customer == asked(user="Bob", safety_identifier="Ann").customer == "Ann"
 
 
-def test_what_an_answer_may_call_is_what_is_offered_and_nothing_behind_calls_without_an_offer() -> None:
+def test_an_answer_may_call_what_is_offered_and_nothing_after_calls_without_an_offer() -> None:
     offer = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
     turns = [{"role": "user", "content": "late"}, {"role": "assistant", "tool_calls": [CALL]},
              {"role": "tool", "content": "3", "tool_call_id": "1"}]  # fmt: skip
     text, offered, called = asked(stop="x"), asked(tools=offer), asked(messages=turns)
-    assert [one.calling for one in (text, offered, called)] == [False, True, True]
+    assert [sent.calling for sent in (text, offered, called)] == [False, True, True]
     assert text.calls(PARAMS) is text.sampling(12, None, PARAMS).calls is None
     assert (calls := offered.calls(PARAMS)) and calls.most is None
     assert (alone := asked(tools=offer, parallel_tool_calls=False).calls(PARAMS)) and alone.most == 1
@@ -196,7 +196,7 @@ def test_a_schema_that_is_missing_or_too_long_is_refused() -> None:
     assert (long.value.status, long.value.param) == (400, "response_format")
 
 
-def test_a_word_on_an_answer_says_something() -> None:
+def test_feedback_holds_a_score_or_a_correction() -> None:
     assert FeedbackRequest(id="a", score=0).score == 0
     assert FeedbackRequest(id="a" * 100, score=1).corrected is None
     assert FeedbackRequest(id="a", corrected="").corrected == ""
@@ -208,6 +208,6 @@ def test_a_word_on_an_answer_says_something() -> None:
      {"id": "a", "score": 1.01}, {"id": "a", "corrected": 7}, {"score": 1}, {"id": "a", "score": 1, "odd": 1}],
     ids=str,
 )  # fmt: skip
-def test_a_word_that_says_nothing_or_something_else_is_refused(word: dict[str, Any]) -> None:
+def test_empty_and_unknown_feedback_is_refused(word: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FeedbackRequest.model_validate(word)

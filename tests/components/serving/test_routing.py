@@ -1,4 +1,4 @@
-"""Canary, shadow and fallback: who answered stands on the trace, and the caller gets one answer."""
+"""Canary, shadow and fallback: the trace says who answered, and the caller gets one answer."""
 
 import time
 from collections.abc import Callable
@@ -40,10 +40,10 @@ class Says:
         usage = Usage(input_tokens=3, output_tokens=2)
         return [
             Completion(
-                example_id=one.example_id, text=self.text, usage=usage, latency_ms=1.0, error=self.error,
+                example_id=request.example_id, text=self.text, usage=usage, latency_ms=1.0, error=self.error,
                 finish_reason="error" if self.error else "stop", confidence=self.confidence,
             )
-            for one in requests
+            for request in requests
             for _ in range(sampling.n)
         ]  # fmt: skip
 
@@ -71,11 +71,11 @@ def routed(**shares: Any) -> ServingParams:
     return ServingParams(routing=RoutingParams(**shares))
 
 
-def text_of(found: Any) -> str:
-    return found.choices[0].message.content
+def text_of(reply: Any) -> str:
+    return reply.choices[0].message.content
 
 
-def test_a_share_is_drawn_by_name_alike_each_time_and_routes_draw_apart() -> None:
+def test_a_name_is_drawn_the_same_each_time_and_routes_draw_independently() -> None:
     names = [f"chatcmpl-{number}" for number in range(4000)]
     canary, shadow = ([falls_in(0.25, route, name) for name in names] for route in ("canary", "shadow"))
     assert canary == [falls_in(0.25, "canary", name) for name in names]
@@ -95,9 +95,9 @@ def test_the_canary_answers_its_share_and_the_champion_the_rest(
             pass
         answers, users = dict[str, str](), dict[str, set[str]]()
         for number in range(40):
-            found, user = ask(address, user=f"u{number % 20}"), f"u{number % 20}"
-            answers[found.id] = text_of(found)
-            users.setdefault(user, set()).add(text_of(found))
+            reply, user = ask(address, user=f"u{number % 20}"), f"u{number % 20}"
+            answers[reply.id] = text_of(reply)
+            users.setdefault(user, set()).add(text_of(reply))
     assert set(answers.values()) == {"canary", "champion"}
     assert {trace.id: trace.text for trace in written.traces} == answers
     assert all(
@@ -184,12 +184,12 @@ def test_the_shadow_answers_unseen(run_server: RunServer, follow: Callable[..., 
     with run_server(champion, shadow=shadow, params=routed(shadow_share=1), journal=written.journal) as address:
         while shadow.served is None:
             pass
-        found = ask(address)
-    assert text_of(found) == VALID
-    told = {trace.id: (trace.route, trace.text, trace.returned, trace.valid) for trace in written.traces}
-    assert told == {
-        found.id: ("champion", VALID, True, True),
-        f"{found.id}~shadow": ("shadow", "shadow", False, False),
+        reply = ask(address)
+    assert text_of(reply) == VALID
+    stored = {trace.id: (trace.route, trace.text, trace.returned, trace.valid) for trace in written.traces}
+    assert stored == {
+        reply.id: ("champion", VALID, True, True),
+        f"{reply.id}~shadow": ("shadow", "shadow", False, False),
     }
 
 
@@ -199,13 +199,13 @@ def test_an_answer_that_breaks_the_schema_is_replaced_by_the_second_models(
     second = Says(VALID)
     fallback = Served(0, "api", second, PROMPT, 64, SCHEMA)
     with run_server(follow(opened=lambda _: Says("no JSON")), fallback=fallback, journal=written.journal) as address:
-        found = ask(address, "Where is it?")
+        reply = ask(address, "Where is it?")
         free = ask(address, "Say hello.", response_format={"type": "text"})
-    assert (text_of(found), text_of(free), second.asked) == (VALID, "no JSON", ["Ticket: Where is it?"])
-    told = {trace.id: (trace.route, trace.returned, trace.valid) for trace in written.traces}
-    assert told == {
-        f"{found.id}~champion": ("champion", False, False),
-        found.id: ("fallback", True, True),
+    assert (text_of(reply), text_of(free), second.asked) == (VALID, "no JSON", ["Ticket: Where is it?"])
+    stored = {trace.id: (trace.route, trace.returned, trace.valid) for trace in written.traces}
+    assert stored == {
+        f"{reply.id}~champion": ("champion", False, False),
+        reply.id: ("fallback", True, True),
         free.id: ("champion", True, False),
     }
 
@@ -237,11 +237,13 @@ def test_an_answer_that_the_first_model_is_not_sure_of_is_replaced_and_both_are_
     )
     fallback = Served(0, "api", Says(other), PROMPT, 64, SCHEMA, price=lambda usage: 2.0)
     with run_server(champion, fallback=fallback, params=UNSURE, journal=written.journal) as address:
-        found = ask(address)
-    told = {trace.id: (trace.text, trace.returned, trace.cost_usd, trace.confidence) for trace in written.traces}
+        reply = ask(address)
+    stored = {trace.id: (trace.text, trace.returned, trace.cost_usd, trace.confidence) for trace in written.traces}
     first = (VALID, not asks, 0.5, confidence)
-    assert text_of(found) == (other if asks else VALID)
-    assert told == ({f"{found.id}~champion": first, found.id: (other, True, 2.0, None)} if asks else {found.id: first})
+    assert text_of(reply) == (other if asks else VALID)
+    assert stored == (
+        {f"{reply.id}~champion": first, reply.id: (other, True, 2.0, None)} if asks else {reply.id: first}
+    )
 
 
 def test_an_unsure_answer_that_obeys_the_schema_is_kept_where_the_second_one_breaks_it(
@@ -250,10 +252,10 @@ def test_an_unsure_answer_that_obeys_the_schema_is_kept_where_the_second_one_bre
     champion = follow(opened=lambda _: Says(VALID, confidence=0.1))
     fallback = Served(0, "api", Says("no JSON"), PROMPT, 64, SCHEMA)
     with run_server(champion, fallback=fallback, params=UNSURE, journal=written.journal) as address:
-        found = ask(address)
-    told = {trace.id: (trace.route, trace.returned) for trace in written.traces}
-    assert text_of(found) == VALID
-    assert told == {found.id: ("champion", True), f"{found.id}~fallback": ("fallback", False)}
+        reply = ask(address)
+    stored = {trace.id: (trace.route, trace.returned) for trace in written.traces}
+    assert text_of(reply) == VALID
+    assert stored == {reply.id: ("champion", True), f"{reply.id}~fallback": ("fallback", False)}
 
 
 def test_without_a_canary_that_is_ready_the_champion_answers_all(
@@ -265,11 +267,11 @@ def test_without_a_canary_that_is_ready_the_champion_answers_all(
         raise RegistryError("expected a model at models:/triage@canary, found none")
 
     with run_server(canary=follow(none), params=routed(canary_share=1.0)) as address:
-        found = ask(address)
-    assert found.choices[0].message.content is not None
+        reply = ask(address)
+    assert reply.choices[0].message.content is not None
 
 
-def test_a_canary_that_is_withdrawn_answers_no_more_and_one_whose_registry_is_away_does() -> None:
+def test_a_withdrawn_canary_stops_answering_and_one_whose_registry_is_away_does_not() -> None:
     version: list[Version | Exception | None] = [
         Version(2, "grpo", "model", "short", Path()),
         RegistryError("away"),
@@ -277,13 +279,13 @@ def test_a_canary_that_is_withdrawn_answers_no_more_and_one_whose_registry_is_aw
     ]
 
     def find() -> Version | None:
-        found = version[0] if len(version) == 1 else version.pop(0)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        answer = version[0] if len(version) == 1 else version.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     served: list[int | None] = []
-    canary = Follower(find, lambda found: Served(found.number, found.method, Says(VALID), PROMPT, 12), every_s=0.01)
+    canary = Follower(find, lambda newest: Served(newest.number, newest.method, Says(VALID), PROMPT, 12), every_s=0.01)
     canary.start()
     ends = time.monotonic() + 20
     while canary.served is not None or not served or len(version) > 1:

@@ -1,4 +1,4 @@
-"""One file of a spool: whole lines or nothing, in the order in which they came, and nobody else's to read."""
+"""One file of a spool: whole lines or nothing, in order of arrival, readable by its owner alone."""
 
 import fcntl
 import os
@@ -45,7 +45,7 @@ def test_lines_are_in_the_file_when_they_are_written_one_behind_the_other(path: 
     assert not segment.empty
 
 
-def test_a_file_that_is_there_is_nobodys_to_begin_anew(path: Path) -> None:
+def test_an_existing_file_is_never_begun_again(path: Path) -> None:
     path.write_bytes(b"a\n")
     with pytest.raises(FileExistsError):
         Segment(path)
@@ -65,9 +65,7 @@ def test_half_a_line_is_taken_back_and_the_next_goes_on_behind_the_last_whole_on
     assert path.read_bytes() == segment.content == b"whole\n" + LONG
 
 
-def test_where_half_a_line_stays_nothing_more_belongs_into_the_file(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_half_a_line_stays_the_file_takes_no_more_lines(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     segment = Segment(path)
     segment.write(b"whole\n")
     monkeypatch.setattr(os, "ftruncate", broken)
@@ -78,7 +76,7 @@ def test_where_half_a_line_stays_nothing_more_belongs_into_the_file(
     assert path.read_bytes() == b"whole\nxxxx"
 
 
-def test_what_was_tried_out_leaves_no_trace(path: Path) -> None:
+def test_a_trial_write_leaves_no_trace(path: Path) -> None:
     segment = Segment(path)
     segment.try_out()
     assert (path.read_bytes(), segment.content, segment.empty) == (b"", b"", True)
@@ -89,14 +87,14 @@ def test_what_was_tried_out_leaves_no_trace(path: Path) -> None:
     assert path.read_bytes() == b"a\n"
 
 
-def test_trying_out_needs_room_for_a_page(path: Path) -> None:
+def test_a_trial_write_needs_room_for_a_page(path: Path) -> None:
     segment = Segment(path)
     with files_of_at_most(4000), pytest.raises(OSError, match="expected 4096 bytes to be written, found 4000"):
         segment.try_out()
     assert path.read_bytes() == b""
 
 
-def test_it_is_of_use_only_where_it_was_made(path: Path) -> None:
+def test_a_segment_is_usable_only_while_its_file_is_in_place(path: Path) -> None:
     moved, removed = Segment(path), Segment(path.with_name("2-1.jsonl"))
     removed.write(b"a\n")
     path.rename(path.with_name("elsewhere"))
@@ -108,7 +106,7 @@ def test_it_is_of_use_only_where_it_was_made(path: Path) -> None:
     assert not moved.usable
 
 
-def test_it_is_locked_until_it_is_closed(path: Path) -> None:
+def test_a_segment_is_locked_until_it_is_closed(path: Path) -> None:
     segment = Segment(path)
     with path.open("rb") as file:
         with pytest.raises(BlockingIOError):
@@ -118,7 +116,9 @@ def test_it_is_locked_until_it_is_closed(path: Path) -> None:
 
 
 @pytest.mark.parametrize("removed", [False, True])
-def test_what_cannot_be_locked_is_not_left_behind(path: Path, monkeypatch: pytest.MonkeyPatch, removed: bool) -> None:
+def test_a_segment_that_cannot_be_locked_is_not_left_behind(
+    path: Path, monkeypatch: pytest.MonkeyPatch, removed: bool
+) -> None:
     def refused(*_: object) -> None:
         if removed:  # by somebody else, meanwhile
             path.unlink()
@@ -130,15 +130,15 @@ def test_what_cannot_be_locked_is_not_left_behind(path: Path, monkeypatch: pytes
     assert not path.exists()
 
 
-def test_what_is_discarded_is_gone_even_where_somebody_was_faster(path: Path) -> None:
+def test_discarding_a_file_that_is_already_gone_is_no_error(path: Path) -> None:
     segment, other = Segment(path), Segment(path.with_name("2-1.jsonl"))
     path.unlink()
-    for one in (segment, other):
-        one.discard()
+    for holder in (segment, other):
+        holder.discard()
     assert list(path.parent.iterdir()) == []
 
 
-def test_only_its_owner_may_read_it(path: Path) -> None:
+def test_only_its_owner_may_read_a_segment(path: Path) -> None:
     before = os.umask(0)
     try:
         Segment(path)

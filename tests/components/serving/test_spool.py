@@ -45,8 +45,8 @@ class Kept:
     @property
     def ids(self) -> list[str]:
         lines = [line for segment in sorted(self.segments) for line in self.segments[segment]]
-        found = [production_record(line) for line in lines]
-        return [one.trace_id for one in found if isinstance(one, Feedback)]
+        records = [production_record(line) for line in lines]
+        return [record.trace_id for record in records if isinstance(record, Feedback)]
 
 
 def feedback(name: str) -> Feedback:
@@ -65,7 +65,7 @@ def test_records_are_stored_in_order_and_their_segments_removed(tmp_path: Path) 
     assert len(list(tmp_path.iterdir())) == 1  # the one that is open
 
 
-def test_what_a_store_that_is_down_did_not_take_is_stored_later(tmp_path: Path) -> None:
+def test_what_a_store_could_not_take_while_down_is_stored_later(tmp_path: Path) -> None:
     spool, kept = Spool(tmp_path), Kept()
     kept.down = True
     for name in "ab":
@@ -85,7 +85,7 @@ def test_a_living_process_keeps_its_segment(tmp_path: Path) -> None:
     assert mine.drain(kept) == 1
 
 
-def test_a_trouble_that_lasts_is_told_once_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_lasting_trouble_is_reported_once_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spool, kept = Spool(tmp_path), Kept()
     kept.down = True
     spool.append(feedback("a"))
@@ -144,7 +144,7 @@ def test_a_corrupt_segment_is_set_aside_and_holds_up_nothing(
     assert kept.ids == ["a", "b", "c"]
     assert [path.name for path in spool.corrupt] == ["1-1.jsonl.corrupt"]
     assert spool.corrupt[0].read_bytes() == WHOLE[0] + strange + WHOLE[1]
-    assert f"{first}: expected records, found 1 lines that are none; set aside." in caplog.text
+    assert f"{first}: expected records, found 1 lines that are not records; set aside." in caplog.text
     assert spool.drain(kept) == 0
 
 
@@ -177,7 +177,7 @@ def test_a_value_that_the_lake_cannot_hold_holds_up_nothing(
     assert spool.drain(lake.store) == 1
     assert [path.name for path in spool.corrupt] == ["1-1.jsonl.corrupt"]
     assert "expected records that can be stored, found" in caplog.text
-    assert [one.trace_id for one in lake.read(Feedback, "w")] == ["c"]
+    assert [word.trace_id for word in lake.read(Feedback, "w")] == ["c"]
 
 
 def test_half_a_line_at_the_end_is_set_aside_too(tmp_path: Path) -> None:
@@ -188,12 +188,12 @@ def test_half_a_line_at_the_end_is_set_aside_too(tmp_path: Path) -> None:
     assert len(spool.corrupt) == 1
 
 
-def test_a_strange_line_and_half_a_one_are_two(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_strange_line_and_half_a_line_count_as_two(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     written(WHOLE[0], b"strange\n", WHOLE[1][:12], to=tmp_path / "1-1.jsonl")
     spool, kept = Spool(tmp_path), Kept()
     assert spool.drain(kept) == 1
     assert len(spool.corrupt) == 1
-    assert "expected records, found 2 lines that are none" in caplog.text
+    assert "expected records, found 2 lines that are not records" in caplog.text
 
 
 def test_a_clock_that_jumps_back_neither_reuses_a_name_nor_changes_the_order(
@@ -233,7 +233,7 @@ def test_a_segment_that_another_process_has_stored_is_left_alone(tmp_path: Path)
     assert kept.ids == ["a"]
 
 
-def test_what_is_written_after_the_end_is_refused(tmp_path: Path) -> None:
+def test_writing_after_the_end_is_refused(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.close()
     with pytest.raises(OSError, match="expected a spool that is open"):

@@ -48,7 +48,7 @@ def idle_connections(number: int = 20) -> Generator[list[socket.socket]]:
     """The far ends of connections: whatever a process writes to a number that is not its own comes out of one."""
     with ExitStack() as held:
         pairs = [socket.socketpair() for _ in range(number)]
-        for side in (one for pair in pairs for one in pair):
+        for side in (end for pair in pairs for end in pair):
             held.enter_context(side)
             side.setblocking(False)
         yield [far for _, far in pairs]
@@ -58,11 +58,11 @@ def idle_connections(number: int = 20) -> Generator[list[socket.socket]]:
 
 
 def heard(connections: list[socket.socket]) -> list[bytes]:
-    """What came out of connections on which nobody spoke."""
+    """What arrived on connections that nobody wrote to."""
     words: list[bytes] = []
-    for one in connections:
+    for connection in connections:
         try:
-            words.append(one.recv(1000))
+            words.append(connection.recv(1000))
         except BlockingIOError:
             continue
     return words
@@ -136,7 +136,7 @@ def test_a_folder_that_goes_is_made_again_with_what_only_this_process_still_has(
         assert sorted(kept.ids) == ["a", "b", "c"]
 
 
-def test_a_folder_that_cannot_be_made_again_is_told_and_gets_everything_later(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_again_is_reported_and_gets_everything_later(tmp_path: Path) -> None:
     folder, kept = tmp_path / "spool", Kept()
     spool = Spool(folder)
     spool.append(feedback("a"))
@@ -164,11 +164,11 @@ def test_a_full_disk_refuses_records_and_joins_none_to_half_of_another(
 ) -> None:
     """A limit on the size of files cuts a write as a full disk does; where half a line stays, a new file is begun."""
     command = [sys.executable, "-c", LIMITED, str(tmp_path), way_back]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=60)
-    acknowledged = found.stdout.split()
-    assert "refused" in found.stderr
-    assert "expected to write to the spool" in found.stderr
-    assert "health ''" in found.stderr
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True, timeout=60)
+    acknowledged = finished.stdout.split()
+    assert "refused" in finished.stderr
+    assert "expected to write to the spool" in finished.stderr
+    assert "health ''" in finished.stderr
     kept = Kept()
     spool = Spool(tmp_path)
     spool.drain(kept)
@@ -266,10 +266,10 @@ def test_idle_clients_of_a_server_hear_nothing_while_its_spool_fails(
             statuses = [asked(address) for _ in range(5)]
             resource.setrlimit(resource.RLIMIT_NOFILE, limit)
             assert set(statuses) == {500} if fault is not None else 200 not in statuses or not journal.trouble
-            for one in idle:
-                one.settimeout(0.05)
+            for connection in idle:
+                connection.settimeout(0.05)
                 with pytest.raises(TimeoutError):
-                    one.recv(1000)
+                    connection.recv(1000)
             if fault is not None:
                 folder.unlink()
             wait_until(lambda: journal.trouble == "", most_s=10)

@@ -44,8 +44,8 @@ class Pauses:
             raise RuntimeError(self.error)
         usage = Usage(input_tokens=3, output_tokens=2)
         return [
-            Completion(example_id=one.example_id, text=self.text, usage=usage, latency_ms=1.0)
-            for one in requests
+            Completion(example_id=request.example_id, text=self.text, usage=usage, latency_ms=1.0)
+            for request in requests
             for _ in range(sampling.n)
         ]
 
@@ -62,8 +62,8 @@ def test_text_arrives_before_the_answer_is_complete(run_server: RunServer, follo
         assert first.choices[0].delta.content == VALID[: len(VALID) // 2] and not engine.go.is_set()
         engine.go.set()
         assert first.choices[0].delta.content + "".join(pieces(events)) == VALID
-        told = httpx.get(f"{address}/metrics").text
-    assert "gradus_first_token_seconds_count 1.0" in told and 'gradus_requests_total{status="200"} 1.0' in told
+        metrics = httpx.get(f"{address}/metrics").text
+    assert "gradus_first_token_seconds_count 1.0" in metrics and 'gradus_requests_total{status="200"} 1.0' in metrics
 
 
 def test_streams_share_batches_with_others_and_each_gets_its_own_answer_in_pieces(run_server: RunServer) -> None:
@@ -78,12 +78,12 @@ def test_streams_share_batches_with_others_and_each_gets_its_own_answer_in_piece
     with run_server() as address:
         alone = [whole(text) for text in texts]
         with ThreadPoolExecutor(16) as pool:
-            told, answers = pool.map(streamed, texts), pool.map(whole, texts)
+            streams, answers = pool.map(streamed, texts), pool.map(whole, texts)
             assert list(answers) == alone
-            found = list(told)
+            received = list(streams)
         sizes = httpx.get(f"{address}/metrics").text
-    assert ["".join(one) for one in found] == alone
-    assert max(map(len, found)) > 5
+    assert ["".join(parts) for parts in received] == alone
+    assert max(map(len, received)) > 5
     assert "gradus_batch_size_count 24.0" not in sizes  # not one by one
 
 
@@ -99,11 +99,11 @@ def test_an_error_in_the_middle_ends_the_stream_with_openais_error_and_the_serve
             list(ask(address, stream=True))
         engine.error = None
         assert "".join(pieces(ask(address, stream=True))) == VALID
-        told = httpx.get(f"{address}/metrics").text
+        metrics = httpx.get(f"{address}/metrics").text
     assert not isinstance(raised.value, openai.APIStatusError)  # the status has left long before
     last = reply.text.strip().split("\n\n")[-1]
     assert json.loads(last.removeprefix("data: "))["error"].keys() == {"message", "type", "param", "code"}
-    assert 'gradus_requests_total{status="500"} 2.0' in told
+    assert 'gradus_requests_total{status="500"} 2.0' in metrics
 
 
 def test_what_is_refused_before_the_first_piece_has_its_status(run_server: RunServer) -> None:

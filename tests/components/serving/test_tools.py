@@ -49,8 +49,8 @@ def address(engine: Engine, lines: list[str], tmp_path_factory: pytest.TempPathF
     outlet = Outlet(folder, lambda _, records: lines.extend(records), every_s=0.02)
     params = ServingParams(most_tools=3, most_tools_bytes=20_000)
     journal = Journal("triage", {"type": "object"}, outlet)
-    with running(Server("triage", follower(engine), params, journal=journal)) as found:
-        yield f"{found}/v1"
+    with running(Server("triage", follower(engine), params, journal=journal)) as origin:
+        yield f"{origin}/v1"
 
 
 @pytest.fixture(scope="module")
@@ -86,18 +86,18 @@ def test_nothing_is_called_where_the_request_says_so(client: openai.OpenAI) -> N
 
 
 @pytest.mark.parametrize("choice", ["auto", "required", "none", NAMED])
-def test_a_stream_tells_the_same_turn_in_pieces(client: openai.OpenAI, choice: Any) -> None:
+def test_a_stream_carries_the_same_turn_in_pieces(client: openai.OpenAI, choice: Any) -> None:
     whole = ask(client, tool_choice=choice, n=4, max_tokens=100)
     said, calls, reasons = dict.fromkeys(range(4), ""), dict[Any, list[Any]](), dict[int, Any]()
     for chunk in ask(client, tool_choice=choice, n=4, max_tokens=100, stream=True):
-        for one in chunk.choices:
-            said[one.index] += one.delta.content or ""
-            reasons[one.index] = one.finish_reason
-            for part in one.delta.tool_calls or ():
-                calls.setdefault((one.index, part.index), []).append(part)
-    for place, one in enumerate(whole.choices):
-        assert (said[place], reasons[place]) == (one.message.content or "", one.finish_reason)
-        made = one.message.tool_calls or []
+        for piece in chunk.choices:
+            said[piece.index] += piece.delta.content or ""
+            reasons[piece.index] = piece.finish_reason
+            for part in piece.delta.tool_calls or ():
+                calls.setdefault((piece.index, part.index), []).append(part)
+    for place, turn in enumerate(whole.choices):
+        assert (said[place], reasons[place]) == (turn.message.content or "", turn.finish_reason)
+        made = turn.message.tool_calls or []
         assert [number for at, number in sorted(calls) if at == place] == list(range(len(made)))
         for number, call in enumerate(made):
             first, *rest = calls[place, number]
@@ -147,7 +147,7 @@ def test_calls_and_their_answers_are_read(client: openai.OpenAI, messages: list[
 def test_what_a_tool_answered_reaches_the_model(client: openai.OpenAI) -> None:
     short, long = turns("a", answered=("a",)), turns("a", answered=("a",))
     long[-1] = {**long[-1], "content": "answer a and forty more words " * 10}
-    used = [ask(client, messages=one, max_tokens=5).usage.prompt_tokens for one in (short, long)]
+    used = [ask(client, messages=conversation, max_tokens=5).usage.prompt_tokens for conversation in (short, long)]
     assert used[1] > used[0] + 100
 
 
@@ -160,7 +160,7 @@ def deep(levels: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("changed", "param", "told"),
+    ("changed", "param", "message"),
     [
         ({"messages": [*HELLO, {"role": "tool", "tool_call_id": "a", "content": "x"}]}, "messages", "'a'"),
         ({"messages": turns("a", answered=("b",))}, "messages", "found 'b'"),
@@ -195,14 +195,14 @@ def deep(levels: int) -> dict[str, Any]:
         ({"stop": "x"}, "stop", "without `stop`"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_refused_in_openai_s_form(
-    address: str, changed: dict[str, Any], param: str | None, told: str
+def test_impossible_requests_are_refused_in_openai_s_form(
+    address: str, changed: dict[str, Any], param: str | None, message: str
 ) -> None:
     body = {"model": "triage", "messages": HELLO, "tools": TOOLS, "max_tokens": 5, **changed}
     reply = httpx.post(f"{address}/chat/completions", json=body, timeout=30)
     error = reply.json()["error"]
     assert (reply.status_code, error["type"]) == (400, "invalid_request_error"), reply.text
-    assert told in error["message"]
+    assert message in error["message"]
     assert error["param"] == param or (param and error["param"].startswith(f"{param}."))
 
 
@@ -224,10 +224,10 @@ class Silent:
     """An engine that knows no tools."""
 
     def generate(self, requests: list[ChatRequest], sampling: Sampling) -> list[Completion]:
-        return [Completion.of_text(one.example_id, "said") for one in requests]
+        return [Completion.of_text(request.example_id, "said") for request in requests]
 
 
-def test_tools_are_refused_by_what_has_no_form_for_calls() -> None:
+def test_tools_are_refused_by_models_that_have_no_form_for_calls() -> None:
     with running(Server("triage", follower(Silent()))) as address:
         alone = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
         with pytest.raises(openai.BadRequestError, match="has no form for calls of tools"):
@@ -248,12 +248,12 @@ def test_no_second_model_is_asked_for_a_turn_with_tools(engine: Engine, tmp_path
         alone = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
         called = ask(alone, tool_choice="required", parallel_tool_calls=False)
         plain = ask(alone, tools=openai.NOT_GIVEN, max_tokens=5)
-    stored = {one["id"]: one["route"] for one in map(json.loads, lines)}
+    stored = {trace["id"]: trace["route"] for trace in map(json.loads, lines)}
     assert stored[called.id] == "champion" and f"{called.id}~fallback" not in stored
     assert {stored[plain.id], stored[f"{plain.id}~champion"]} == {"fallback", "champion"}
 
 
-def test_a_request_without_tools_answers_as_if_there_were_none(address: str) -> None:
+def test_empty_tools_change_no_answer(address: str) -> None:
     asked: dict[str, Any] = {"model": "triage", "messages": HELLO, "max_tokens": 12}
     plain, *others = [
         httpx.post(f"{address}/chat/completions", json={**asked, **more}).json()
@@ -261,7 +261,7 @@ def test_a_request_without_tools_answers_as_if_there_were_none(address: str) -> 
                      {"parallel_tool_calls": False})
     ]  # fmt: skip
     assert plain["choices"][0]["message"].keys() == {"role", "content", "refusal"}
-    assert [one["choices"] for one in others] == [plain["choices"]] * 4
+    assert [reply["choices"] for reply in others] == [plain["choices"]] * 4
 
 
 def test_a_conversation_goes_on_in_the_prompt_in_which_it_began(client: openai.OpenAI) -> None:
@@ -288,7 +288,7 @@ def test_the_journal_keeps_tools_and_calls_without_personal_data(client: openai.
     from tests.flows.conftest import wait_until
 
     def stored() -> dict[str, Any]:
-        return {one["id"]: one for one in map(json.loads, lines)}
+        return {trace["id"]: trace for trace in map(json.loads, lines)}
 
     wait_until(lambda: {made.id, done.id} <= stored().keys())
     first, second = stored()[made.id], stored()[done.id]
@@ -322,7 +322,7 @@ def test_what_people_say_is_cleaned_and_what_model_and_tools_said_is_not() -> No
         Message(role="system", content="Own."), Message(role="user", content="hello"), *turns[1:4], asked[-1],
     ]  # fmt: skip
     plain, none = served.conversation([turns[0], turns[3], turns[4]])
-    assert [one.content for one in plain] == ["hello", "Three.", "Thanks"] and none == {}
+    assert [turn.content for turn in plain] == ["hello", "Three.", "Thanks"] and none == {}
 
 
 def example(message: str) -> Example:

@@ -1,4 +1,4 @@
-"""An engine elsewhere behind this server: a second one stands for it, over HTTP; prompts, masks and traces are ours."""
+"""An engine elsewhere behind this server: a second server plays it, over HTTP; prompts, masks and traces are ours."""
 
 import shutil
 from collections.abc import Callable
@@ -44,8 +44,8 @@ def version(folder: Path, makes: Any = "model") -> Version:
 def elsewhere(engine: Engine) -> Any:
     """A server that knows one model, `triage-7`, and has no prompt of its own."""
     served = Served(1, "base", engine, None, 16)
-    found = Version(1, "base", "model", "", Path())
-    return lambda: running(Server("triage-7", Follower(lambda: found, lambda _: served, every_s=0.02)))
+    upstream = Version(1, "base", "model", "", Path())
+    return lambda: running(Server("triage-7", Follower(lambda: upstream, lambda _: served, every_s=0.02)))
 
 
 def asked(address: str, model: str, *messages: dict[str, str]) -> Any:
@@ -53,7 +53,7 @@ def asked(address: str, model: str, *messages: dict[str, str]) -> Any:
     return httpx.post(f"{address}/v1/chat/completions", json=body, timeout=60).raise_for_status().json()
 
 
-def test_what_is_computed_elsewhere_is_asked_with_our_prompt_and_written_down_as_ours(
+def test_an_upstream_engine_is_asked_with_our_prompt_and_recorded_as_ours(
     elsewhere: Any, run_server: RunServer, tmp_path: Path
 ) -> None:
     written = Written(tmp_path / "spool")
@@ -77,9 +77,7 @@ def _turn(text: str) -> list[Any]:
     return [Message(role="user", content=text)]
 
 
-def test_an_engine_that_has_not_the_version_is_refused_and_so_is_one_that_is_away(
-    elsewhere: Any, tmp_path: Path
-) -> None:
+def test_an_upstream_engine_without_the_version_or_out_of_reach_is_refused(elsewhere: Any, tmp_path: Path) -> None:
     with elsewhere() as address:
         for settings in (workload(address, model="{workload}-v{version}"), workload(address, model="triage-8")):
             with pytest.raises(EngineError, match=r"expected triage-\w+ at .*serving\.upstream.*, found triage-7"):
@@ -96,7 +94,7 @@ def test_files_that_are_not_the_registered_ones_are_refused_here_too(elsewhere: 
 
 
 @pytest.mark.parametrize("name", ["{model}", "{0}", "{workload", "{version.x}"])
-def test_a_name_of_what_is_not_known_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_model_name_with_an_unknown_placeholder_is_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(f"upstream: {{api: {{key_variable: null}}, model: '{name}'}}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="upstream: model: expected"):

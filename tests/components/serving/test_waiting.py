@@ -12,13 +12,13 @@ from tests.components.serving.test_batching import Echo, request
 
 
 def asked(caller: str, name: str, **sampling: Any) -> Request:
-    one = request(Echo(), name, name, **sampling)
-    one.caller = caller
-    return one
+    waiting = request(Echo(), name, name, **sampling)
+    waiting.caller = caller
+    return waiting
 
 
 def names(batch: list[Request]) -> list[str]:
-    return [one.chat.example_id for one in batch]
+    return [waiting.chat.example_id for waiting in batch]
 
 
 def test_callers_take_turns_however_much_one_of_them_asks_for() -> None:
@@ -73,11 +73,11 @@ def test_nobody_joins_after_the_end_and_all_who_wait_are_taken() -> None:
     assert Taking(waiting, expected=1, wait_s=HOUR_S).batch() == []
 
 
-def test_places_of_those_who_gave_up_are_free_where_a_caller_has_used_up_its_share() -> None:
+def test_places_of_given_up_requests_become_free_when_a_caller_has_used_up_its_share() -> None:
     waiting = Waiting(100, 2)
     given_up, stays = asked("a", "a0"), asked("a", "a1")
-    for one in (given_up, stays, asked("b", "b0")):
-        waiting.put(one)
+    for entry in (given_up, stays, asked("b", "b0")):
+        waiting.put(entry)
     assert given_up.done.cancel()
     waiting.put(asked("a", "a2"))
     with pytest.raises(QueueFull):
@@ -87,9 +87,9 @@ def test_places_of_those_who_gave_up_are_free_where_a_caller_has_used_up_its_sha
 
 def test_a_caller_all_of_whose_requests_were_given_up_has_no_turn() -> None:
     waiting = Waiting(2, 2)
-    for one in (gone := [asked("a", "a0"), asked("a", "a1")]):
-        waiting.put(one)
-    assert all(one.done.cancel() for one in gone)
+    for entry in (gone := [asked("a", "a0"), asked("a", "a1")]):
+        waiting.put(entry)
+    assert all(entry.done.cancel() for entry in gone)
     waiting.put(asked("b", "b0"))
     assert len(waiting) == 1
     assert names(waiting.take(9, 1, 0)) == ["b0"]
@@ -103,7 +103,7 @@ def test_a_batch_is_of_the_kind_of_its_first_and_leaves_the_others_in_their_orde
         assert names(waiting.take(9, 1, 0)) == batch
 
 
-def test_all_who_wait_are_drained_and_nobody_is_left() -> None:
+def test_draining_takes_every_waiting_request() -> None:
     waiting = Waiting(100, 100)
     for name in ("a0", "b0", "a1"):
         waiting.put(asked(name[0], name))
@@ -169,14 +169,14 @@ def test_a_batch_that_is_full_waits_for_nobody() -> None:
     assert Taking(waiting, expected=5, wait_s=HOUR_S, most=3).batch() == ["a", "b", "c"]
 
 
-def test_who_does_not_come_in_time_is_not_waited_for() -> None:
+def test_a_batch_does_not_wait_for_requests_that_come_too_late() -> None:
     waiting = Waiting(100, 100)
     waiting.put(asked("a", "a0"))
     assert Taking(waiting, expected=2, wait_s=0.01).batch() == ["a0"]
 
 
 @pytest.mark.parametrize("there", [[], ["a"]])
-def test_the_end_wakes_who_waits_for_a_request(there: list[str]) -> None:
+def test_closing_wakes_the_thread_that_waits_for_a_request(there: list[str]) -> None:
     waiting = Waiting(100, 100)
     for name in there:
         waiting.put(asked(name, name))

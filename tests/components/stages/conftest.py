@@ -101,7 +101,7 @@ class Turn(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are no news."""
+        """Requests are not logged."""
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def rows(project: Path) -> int:
         return int(database.execute("SELECT count(*) FROM numbers").fetchone()[0])
 
 
-def test_a_restored_project_has_everything_that_does_not_come_by_itself(project: Path, tmp_path: Path) -> None:
+def test_a_restored_project_has_everything_that_cannot_be_made_again(project: Path, tmp_path: Path) -> None:
     file, again = tmp_path / "kept.tar.gz", tmp_path / "restored" / "here"
     head = run(project, "git", "rev-parse", "HEAD", "retrain/shop/one")
     backup(project, file)
@@ -82,7 +82,7 @@ def test_a_restored_project_has_everything_that_does_not_come_by_itself(project:
     assert "corrected" in (again / "data/shop/harvest/one.jsonl").read_text()
 
 
-def test_a_database_that_is_written_meanwhile_is_whole(project: Path, tmp_path: Path) -> None:
+def test_a_database_written_to_during_a_backup_is_whole(project: Path, tmp_path: Path) -> None:
     ended = threading.Event()
 
     def write() -> None:
@@ -119,7 +119,7 @@ def test_nothing_is_overwritten(project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", ["cut", "another byte", "no archive", "one file more", "one file less"])
-def test_what_is_no_whole_backup_leaves_nothing(project: Path, tmp_path: Path, harm: str) -> None:
+def test_an_incomplete_backup_leaves_nothing(project: Path, tmp_path: Path, harm: str) -> None:
     file, again = tmp_path / "kept.tar.gz", tmp_path / "again"
     backup(project, file)
     raw = bytearray(gzip.decompress(file.read_bytes()))

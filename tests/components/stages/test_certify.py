@@ -39,7 +39,7 @@ def test_without_labels_of_people_answers_are_made_from_dev_and_train(make_run: 
     require_permit(run)
 
 
-def test_the_answers_of_rungs_that_are_there_are_tried(make_run: MakeRun) -> None:
+def test_the_answers_of_finished_rungs_are_tried(make_run: MakeRun) -> None:
     run = make_run()
     # A classifier that learnt from demonstrations which say the opposite is wrong on purpose.
     turned = [

@@ -97,7 +97,7 @@ def write_rows(path: Path, n: int) -> None:
 
 
 def planned(rungs: dict[str, Any], workload: Workload, profile: Profile) -> tuple[PlannedRung, ...]:
-    """The rungs of a ladder; those of a group share no settings, so that whose are read can be told."""
+    """The rungs of a ladder; those of a group share no settings, so that it shows whose are read."""
     ladder = LadderParams.model_validate({"rungs": rungs})
     sources = Sources(ladder, workload, profile, {}, "declared", LADDERS, PROFILES, PIPELINE)
     return tuple(replace(rung, settings=rung.settings.model_copy()) for rung in plan(sources))
@@ -140,7 +140,7 @@ def undeclared(heard: Heard, node: StageNode) -> dict[str, Any]:
     return {**heard.undeclared(node), **({"variables": variables} if variables else {})}
 
 
-def test_what_makes_answers_and_decides_reads_nothing_that_it_does_not_declare(small: Run) -> None:
+def test_stages_that_answer_and_decide_read_nothing_that_they_do_not_declare(small: Run) -> None:
     write_data(small)  # reading and auditing real rows takes most of a minute
     assert problems(small, without=("data", "audit", "report")) == {}
 
@@ -168,7 +168,7 @@ def test_no_stage_that_trains_reads_or_writes_what_it_does_not_declare(trained: 
         ('os.environ.get("HOME")', "variables"),
     ],
 )
-def test_what_is_undeclared_is_heard(small: Run, monkeypatch: pytest.MonkeyPatch, code: str, kind: str) -> None:
+def test_undeclared_inputs_are_detected(small: Run, monkeypatch: pytest.MonkeyPatch, code: str, kind: str) -> None:
     write_data(small)
     Path("secrets.txt").write_text("s", encoding="utf-8")
     as_before = WrittenPrompt.make
@@ -182,7 +182,7 @@ def test_what_is_undeclared_is_heard(small: Run, monkeypatch: pytest.MonkeyPatch
     assert undeclared(heard_of(small, node), node).keys() == {kind}
 
 
-def test_traffic_and_money_make_no_data_no_rung_and_no_answer_anew(small: Run) -> None:
+def test_changed_traffic_and_prices_remake_no_data_rung_or_answer(small: Run) -> None:
     for setting in ("workload.traffic.calls_per_year", "workload.economics.usd_per_label"):
         hung = {node.command[0] for node in nodes(small) if not outside([setting], node.settings, ".")}
         assert hung <= {"evaluate", "report"}

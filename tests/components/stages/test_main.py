@@ -64,7 +64,7 @@ def test_a_stage_that_another_process_runs_is_refused_until_that_one_is_gone(
 @pytest.mark.parametrize(
     "arguments", [[], ["data"], ["data", "triage-nano", "more"], ["rung", "triage-nano"], ["flight", "triage-nano"]]
 )
-def test_what_names_no_stage_and_run_is_refused_with_the_names(arguments: list[str]) -> None:
+def test_an_unknown_stage_or_run_is_refused_with_the_names(arguments: list[str]) -> None:
     with pytest.raises(
         ConfigError,
         match=r"NAME one of pretrain, examine, data, .* RUN RUNG with NAME one of rung, best, answer",

@@ -27,7 +27,7 @@ def repo(tmp_path: Path) -> Iterator[Any]:
 
 @pytest.mark.parametrize("step", ["pull", "reproduce", "push"])
 @pytest.mark.parametrize("kind", [DownloadError, UploadError])
-def test_files_that_do_not_come_or_go_are_left_to_another_try(
+def test_a_failed_transfer_is_left_to_another_attempt(
     repo: Any, monkeypatch: pytest.MonkeyPatch, step: str, kind: type[FileTransferError]
 ) -> None:
     with pytest.raises(kind):
@@ -41,7 +41,7 @@ def test_a_transfer_that_ends_a_stage_is_no_refusal_either(repo: Any, monkeypatc
         _with_a_fault(repo, monkeypatch, "reproduce", failure)
 
 
-def test_what_dvc_refuses_it_would_refuse_again(repo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_of_dvc_is_final(repo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="expected DVC to run"):
         _with_a_fault(repo, monkeypatch, "reproduce", DvcException("a stage that is none"))
 

@@ -19,12 +19,12 @@ __all__ = ["desk"]
 @pytest.fixture
 def mixed(desk: Run) -> Run:
     """A run with as many tries of production as tasks in train."""
-    tasks = [generated_example(desk.workload, one) for one in drifted(20, 3, "none")]
+    tasks = [generated_example(desk.workload, task) for task in drifted(20, 3, "none")]
     tries = [
-        generated_example(desk.workload, one).model_copy(
+        generated_example(desk.workload, task).model_copy(
             update={"id": f"P-{at}", "reference": "", "evidence": {}, "slices": {"origin": "production"}}
         )
-        for at, one in enumerate(drifted(12, 4, "argument"))
+        for at, task in enumerate(drifted(12, 4, "argument"))
     ]
     for split, examples in {"train": [*tasks[:12], *tries], "dev": tasks[12:14], "test": tasks[14:]}.items():
         write_jsonl(desk.folder / "data" / f"{split}.jsonl", examples)
@@ -41,6 +41,6 @@ def test_the_audit_and_the_certificate_are_about_tasks_alone(mixed: Run) -> None
 def test_own_tries_are_made_at_tasks_and_demonstrations_are_all_of_them(mixed: Run) -> None:
     planned = {rung.name: rung for rung in mixed.rungs}
     job = job_of(mixed, planned["sft"])
-    assert [one.id for one in job.train if one.id.startswith("P-")] == [f"P-{at}" for at in range(12)]
-    assert len(job.tasks) == 12 and not any(one.id.startswith("P-") for one in job.tasks)
-    assert all(demonstrated(one).tools for one in job.train)
+    assert [example.id for example in job.train if example.id.startswith("P-")] == [f"P-{at}" for at in range(12)]
+    assert len(job.tasks) == 12 and not any(example.id.startswith("P-") for example in job.tasks)
+    assert all(demonstrated(example).tools for example in job.train)

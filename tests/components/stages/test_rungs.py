@@ -69,7 +69,7 @@ def test_a_rungs_record_has_what_it_was_made_from(make_run: MakeRun) -> None:
     assert made.dev_examples == 60
 
 
-def test_a_rung_that_the_ladder_has_not_is_refused_with_those_that_it_has(make_run: MakeRun) -> None:
+def test_an_unknown_rung_is_refused_with_those_of_the_ladder(make_run: MakeRun) -> None:
     with pytest.raises(ConfigError, match="expected one of the rungs classical, one, two, three, sft, grpo, found dpo"):
         rung(make_run(), NullTracker(), "dpo")
 

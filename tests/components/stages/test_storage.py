@@ -21,12 +21,12 @@ def project(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_what_the_repository_ships_names_no_storage_and_changes_nothing(tmp_path: Path) -> None:
+def test_the_shipped_settings_name_no_storage_and_change_nothing(tmp_path: Path) -> None:
     assert storage(ROOT) == StorageParams() == storage(tmp_path)
     assert variables(storage(ROOT)) == {}
 
 
-def test_everybody_finds_what_the_settings_name(tmp_path: Path) -> None:
+def test_the_settings_become_variables_of_every_process(tmp_path: Path) -> None:
     folder = project(tmp_path, (
         "artifacts: s3://team/mlflow/\nlake: s3://team/lake\nrecord: postgresql://me@db.example:5433/mlflow\n"
         "flows: postgres://me@db.example/prefect\ns3: {endpoint: 'http://s3.example:9000/', region: eu-west-1}\n"
@@ -41,7 +41,7 @@ def test_everybody_finds_what_the_settings_name(tmp_path: Path) -> None:
     }
 
 
-def test_what_a_person_has_set_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_a_person_has_set_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADUS_LAKE", "s3://mine/lake")
     monkeypatch.delenv("GRADUS_ARTIFACTS", raising=False)
     apply(project(tmp_path, "lake: s3://team/lake\nartifacts: s3://team/mlflow\n"))
@@ -72,7 +72,7 @@ def test_what_a_person_has_set_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("records: null", "records: extra"),
     ],
 )
-def test_what_is_no_address_or_holds_a_secret_is_refused_and_no_secret_repeated(
+def test_invalid_addresses_and_those_with_a_secret_are_refused_without_repeating_it(
     tmp_path: Path, setting: str, message: str
 ) -> None:
     folder = project(tmp_path, setting + "\n")
@@ -107,7 +107,7 @@ def test_without_settings_dvcs_own_are_not_touched(tmp_path: Path) -> None:
     assert not (folder / ".dvc" / "config.local").exists()
 
 
-def test_what_stays_as_it_is_is_not_written_again(tmp_path: Path) -> None:
+def test_unchanged_settings_are_not_written_again(tmp_path: Path) -> None:
     folder = project(tmp_path, "data: s3://team/dvc\n")
     attach_data(folder, storage(folder))
     before = (folder / ".dvc" / "config.local").stat().st_mtime_ns
@@ -131,14 +131,14 @@ def test_a_bucket_is_not_checked_if_the_environment_names_another(tmp_path: Path
 
 
 @needs_postgres
-def test_a_database_that_is_away_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_reported_in_one_sentence(tmp_path: Path) -> None:
     folder = project(tmp_path, f"flows: postgresql://me@127.0.0.1:{free_port()}/prefect\n")
     with pytest.raises(ServiceError, match=r"expected PostgreSQL at postgresql://me@127.*refused.*storage.yaml, flows"):
         refuse_absent(storage(folder), {})
 
 
 @needs_s3
-def test_a_bucket_that_is_away_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_bucket_is_reported_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     folder = project(tmp_path, f"lake: s3://team/lake\ns3: {{endpoint: '{endpoint}'}}\n")
     for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", **variables(storage(folder))}.items():

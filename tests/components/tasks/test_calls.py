@@ -35,7 +35,7 @@ def test_a_call_ends_with_its_tag_and_not_with_one_in_its_texts(text: str, said:
 
 
 @pytest.mark.parametrize("inside", ["", "{", '{"name": "note", "arguments": {"x": "', "no JSON", f"{call()} more"])
-def test_what_is_no_call_ends_at_the_next_tag(inside: str) -> None:
+def test_text_that_is_not_a_call_ends_at_the_next_tag(inside: str) -> None:
     said, calls = split(f"a<tool_call>{inside}</tool_call>b<tool_call>{call(x='y')}</tool_call>")
     assert said == "ab" and calls[1] == written(x="y")
     assert calls[0].problem.startswith("the call is not JSON")

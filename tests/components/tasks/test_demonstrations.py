@@ -59,7 +59,7 @@ def test_a_try_that_cannot_be_learnt_from_has_a_reason(demonstration: str, says:
     assert not is_clean(demonstration)
 
 
-def test_a_text_is_no_demonstration() -> None:
+def test_a_plain_text_is_not_a_demonstration() -> None:
     with pytest.raises(DataError, match=r"expected a trajectory as demonstration, found .* \(example e1\)"):
         demonstrated(held("Rung."))
 

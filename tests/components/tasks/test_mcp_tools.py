@@ -139,7 +139,7 @@ def test_a_server_that_hangs_or_is_gone_does_not_count_against_the_agent(
         ("mcp:http://127.0.0.1:9/mcp", "expected an MCP server, found"),
     ],
 )
-def test_what_is_no_server_is_refused_in_words(address: str, message: str) -> None:
+def test_a_command_that_is_not_a_server_is_refused_in_words(address: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as refused:
         open_environment(address)
     assert "\n" not in str(refused.value)

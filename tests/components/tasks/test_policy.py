@@ -21,7 +21,7 @@ NANO = Path(__file__).parents[3] / "models" / "nano"
 
 
 class Echo:
-    """Repeats what it is told."""
+    """Repeats what it is given."""
 
     def __init__(self) -> None:
         self._text = ""

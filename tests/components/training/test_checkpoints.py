@@ -27,7 +27,7 @@ def test_a_folder_of_another_training_is_refused(tmp_path: Path) -> None:
         claim(tmp_path / "work", "bbbb")
 
 
-def test_checkpoints_of_nobody_are_refused(tmp_path: Path) -> None:
+def test_checkpoints_that_no_training_claims_are_refused(tmp_path: Path) -> None:
     checkpoint(tmp_path, 10, "{}")
     with pytest.raises(TrainingError, match=r"found others \(None\)"):
         claim(tmp_path, "aaaa")

@@ -102,8 +102,8 @@ def test_equal_rollouts_in_different_micro_batches_are_computed_once(build: Call
         {name: value[part] if value.dim() else value for name, value in merged.items()}
         for part in (order[:3], order[3:])
     ]
-    found = gradient(build(RolloutTrainer, "Lfm2", micro_batches=2), *halves)
-    torch.testing.assert_close(found, gradient(build(GRPOTrainer, "Lfm2"), whole), rtol=1e-4, atol=1e-6)
+    split = gradient(build(RolloutTrainer, "Lfm2", micro_batches=2), *halves)
+    torch.testing.assert_close(split, gradient(build(GRPOTrainer, "Lfm2"), whole), rtol=1e-4, atol=1e-6)
 
 
 def with_tools(inputs: dict[str, Any], said: int) -> dict[str, Any]:

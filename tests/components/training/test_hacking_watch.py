@@ -53,8 +53,8 @@ def test_the_choice_of_the_best_earlier_look_is_paid_for() -> None:
 
 def test_a_fall_is_seen_however_many_looks_are_planned() -> None:
     before, after = look([0.5] * 200, [1.0] * 200), look([0.9] * 200, [0.0] * 40 + [1.0] * 160)
-    found = divergence([(0, before), (8, after)], planned=33, params=PARAMS)
-    assert found is not None and found.p_value <= found.limit == pytest.approx(0.05 / 32)
+    fall = divergence([(0, before), (8, after)], planned=33, params=PARAMS)
+    assert fall is not None and fall.p_value <= fall.limit == pytest.approx(0.05 / 32)
 
 
 @settings(deadline=None, max_examples=20)
@@ -66,13 +66,13 @@ def test_a_rise_is_never_a_fall(before: list[float], rng: Any) -> None:
 
 def test_a_rising_reward_with_a_falling_sealed_score_is_hacking() -> None:
     seen = [(0, look([0.5] * 40, [1.0] * 40)), (8, look([0.9] * 40, [0.0] * 20 + [1.0] * 20))]
-    found = divergence(seen, planned=5, params=PARAMS)
-    assert found is not None
-    assert (found.step, found.best_step) == (8, 0)
-    assert found.reward == (pytest.approx(0.5), pytest.approx(0.9))
-    assert found.sealed == (1.0, 0.5)
-    assert found.limit == pytest.approx(0.05 / 4)  # of five looks the first shows nothing
-    assert [one.example_id for one in found.examples] == ["E0", "E1"]
+    fall = divergence(seen, planned=5, params=PARAMS)
+    assert fall is not None
+    assert (fall.step, fall.best_step) == (8, 0)
+    assert fall.reward == (pytest.approx(0.5), pytest.approx(0.9))
+    assert fall.sealed == (1.0, 0.5)
+    assert fall.limit == pytest.approx(0.05 / 4)  # of five looks the first shows nothing
+    assert [change.example_id for change in fall.examples] == ["E0", "E1"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,9 @@ def test_a_rising_reward_with_a_falling_sealed_score_is_hacking() -> None:
         ([0.9] * 40, [0.0] * 3 + [1.0] * 37),  # three broken of forty: p = 1/8
     ],
 )
-def test_what_is_no_hacking_does_not_stop(reward: list[float | None], sealed: list[float | None]) -> None:
+def test_changes_that_are_not_hacking_do_not_stop_the_training(
+    reward: list[float | None], sealed: list[float | None]
+) -> None:
     seen = [(0, look([0.5] * 40, [1.0] * 40)), (8, look(reward, sealed))]
     assert divergence(seen, planned=5, params=PARAMS) is None
 
@@ -92,21 +94,21 @@ def test_the_best_earlier_checkpoint_is_the_sealed_scores() -> None:
     fallen = [0.0] * 30 + [1.0] * 10
     seen = [(0, look([0.2] * 40, [0.0] * 10 + [1.0] * 30)), (4, look([0.5] * 40, [1.0] * 40)),
             (8, look([0.7] * 40, fallen))]  # fmt: skip
-    found = divergence(seen, planned=3, params=PARAMS)
-    assert found is not None
-    assert found.best_step == 4
+    fall = divergence(seen, planned=3, params=PARAMS)
+    assert fall is not None
+    assert fall.best_step == 4
     assert best_sealed(seen) == seen[1]
 
 
 def test_what_a_scorer_could_not_decide_is_left_out_and_counted() -> None:
     before, after = look([0.5] * 12, [1.0] * 12), look([0.9] * 12, [None, *[0.0] * 11])
-    found = divergence([(0, before), (4, after)], planned=2, params=PARAMS)
-    assert found is not None
-    assert found.sealed == (1.0, 0.0)
-    history = [{"step": 0, **entry(before)}, {"step": 4, **entry(after), "divergence": found.model_dump(mode="json")}]
+    fall = divergence([(0, before), (4, after)], planned=2, params=PARAMS)
+    assert fall is not None
+    assert fall.sealed == (1.0, 0.0)
+    history = [{"step": 0, **entry(before)}, {"step": 4, **entry(after), "divergence": fall.model_dump(mode="json")}]
     watch = watched(history)
     assert watch is not None
-    assert (watch.looks, watch.examples, watch.failed, watch.stopped) == (2, 12, 1, found)
+    assert (watch.looks, watch.examples, watch.failed, watch.stopped) == (2, 12, 1, fall)
 
 
 def test_a_look_comes_back_from_the_history_as_json_keeps_it() -> None:
@@ -114,8 +116,8 @@ def test_a_look_comes_back_from_the_history_as_json_keeps_it() -> None:
     kept = json.loads(json.dumps([{"step": 3, **entry(seen)}, {"step": 4, **entry(0.25)}]))
     assert kept[0]["trained_reward"] == 0.5
     assert kept[1] == {"step": 4, "dev_score": 0.25}
-    ((step, found),) = looks(kept)
-    assert (step, list(found.trained), list(found.sealed)) == (3, [0.5, None], [1.0, 0.0])
+    ((step, restored),) = looks(kept)
+    assert (step, list(restored.trained), list(restored.sealed)) == (3, [0.5, None], [1.0, 0.0])
     assert watched([{"step": 4, **entry(0.25)}]) is None
 
 
@@ -128,10 +130,10 @@ class Judge:
     def __call__(self, model: Any, tokenizer: Any) -> Look:
         if self.seen == len(self.left):
             raise KeyboardInterrupt
-        found = look([0.1 * (self.seen + 1)] * 12, self.left[self.seen])
+        coming = look([0.1 * (self.seen + 1)] * 12, self.left[self.seen])
         self.seen += 1
-        return Look(score=0.1 * self.seen, trained=found.trained, sealed=found.sealed, answers=found.answers,
-                    ids=found.ids)  # fmt: skip
+        return Look(score=0.1 * self.seen, trained=coming.trained, sealed=coming.sealed, answers=coming.answers,
+                    ids=coming.ids)  # fmt: skip
 
 
 def reward(examples: list[Example], completions: list[str]) -> list[float]:

@@ -21,14 +21,16 @@ GOOD, BAD = '{"n": 1}', '{"n": 9}'
 
 
 def answers(examples: Sequence[Example], good: int = 8, bad: int = 8) -> list[Answer]:
-    found = [Answer(one, GOOD, True) for one in examples[:good]] + [Answer(one, BAD, False) for one in examples[:bad]]
-    return found[::2] + found[1::2]
+    alternating = [Answer(example, GOOD, True) for example in examples[:good]] + [
+        Answer(example, BAD, False) for example in examples[:bad]
+    ]
+    return alternating[::2] + alternating[1::2]
 
 
 def likelihood(folder: Path, task: TrainingTask, text: str) -> float:
     """Mean log-likelihood of a text as the answer to the task's examples."""
     model, tokenizer = open_model(folder)
-    rows = encoded(tokenizer, task.prompt, [Answer(one, text, True) for one in task.train])
+    rows = encoded(tokenizer, task.prompt, [Answer(example, text, True) for example in task.train])
     total = 0.0
     for asked, answer in zip(rows["prompt_ids"], rows["completion_ids"], strict=True):
         with torch.no_grad():
@@ -75,7 +77,7 @@ def test_where_nothing_is_better_the_start_is_kept(make_task: MakeTask, examples
 
 def test_for_the_kl_each_prompt_has_the_answer_of_the_one_before(make_task: MakeTask, tokenizer: Any) -> None:
     task = make_task()
-    rows = encoded(tokenizer, task.prompt, [Answer(one, one.reference, True) for one in task.train[:3]])
+    rows = encoded(tokenizer, task.prompt, [Answer(example, example.reference, True) for example in task.train[:3]])
     first, second, third = rows["completion_ids"]
     assert rows["KL_completion_ids"] == [third, first, second]
     assert tokenizer.decode(first) == '{"n": 1}<|im_end|>'

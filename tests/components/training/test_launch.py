@@ -41,7 +41,7 @@ def test_one_process_that_is_to_share_out_its_weights_is_refused() -> None:
 
 @pytest.mark.slow
 def test_a_launched_module_that_fails_is_an_error() -> None:
-    one = LauncherParams(kind="accelerate", processes=1)
-    launch(one, "json.tool", ["--help"], lambda: None)
+    launcher = LauncherParams(kind="accelerate", processes=1)
+    launch(launcher, "json.tool", ["--help"], lambda: None)
     with pytest.raises(TrainingError, match="exit code 0, found 1"):
-        launch(one, "no.such.module", [], lambda: None)
+        launch(launcher, "no.such.module", [], lambda: None)

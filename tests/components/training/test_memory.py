@@ -1,4 +1,4 @@
-"""The argument by which activations are computed anew, in whichever transformers is installed."""
+"""The argument that makes activations be recomputed, in whichever transformers is installed."""
 
 import pytest
 from transformers import TrainingArguments
@@ -13,7 +13,7 @@ def test_the_trainer_takes_the_argument_and_does_as_it_says(wanted: bool) -> Non
     assert getattr(settings, name) is wanted
 
 
-def test_a_transformers_of_before_gets_the_name_that_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_transformers_gets_the_name_that_it_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import make_dataclass
 
     older = make_dataclass("TrainingArguments", ["gradient_checkpointing"])

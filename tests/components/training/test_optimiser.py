@@ -50,5 +50,5 @@ def test_a_restored_optimiser_goes_on_exactly() -> None:
     fresh.load_state_dict(theirs.state_dict())
     take_step(model, ours, 2)
     take_step(twin, fresh, 2)
-    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
-        assert torch.equal(one, other)
+    for parameter, other in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(parameter, other)

@@ -81,7 +81,7 @@ def test_packed_examples_have_the_states_that_they_have_alone(tokenizer: Any) ->
     model = tiny_model("Llama", tokenizer).eval()
     examples = [Encoded("a", (5, 6, 7), (8, 9)), Encoded("b", (10, 11), (12,))]
     packed = packed_states(model, model.base_model, lay_out([examples], 12))[0]
-    alone = [model.base_model(torch.tensor([one.input_ids])).last_hidden_state[0] for one in examples]
+    alone = [model.base_model(torch.tensor([example.input_ids])).last_hidden_state[0] for example in examples]
     torch.testing.assert_close(packed[:8], torch.cat(alone), rtol=1e-5, atol=1e-5)
 
 
@@ -140,9 +140,9 @@ def test_rows_hold_the_longest_example_that_may_be(make_task: MakeTask, tmp_path
 @pytest.mark.usefixtures("without_compiling")
 def test_adapters_learn_the_same_from_packed_rows(make_task: MakeTask, tmp_path: Path) -> None:
     lora = LoraParams(rank=4, alpha=8)
-    one = {"batch_examples": 8, "device_batch_examples": 8, "epochs": 3, "evaluations": 1, "lora": lora}
+    whole = {"batch_examples": 8, "device_batch_examples": 8, "epochs": 3, "evaluations": 1, "lora": lora}
     plain, packed = (
-        train_sft(make_task(work=tmp_path / str(tokens)), PARAMS.model_copy(update={**one, "packed_tokens": tokens}),
+        train_sft(make_task(work=tmp_path / str(tokens)), PARAMS.model_copy(update={**whole, "packed_tokens": tokens}),
                   NullTracker()).curves["loss"]
         for tokens in (None, 200)
     )  # fmt: skip

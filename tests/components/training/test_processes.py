@@ -69,19 +69,19 @@ def trained(
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(model_folder: Callable[..., Path], tmp_path: Path) -> None:
-    one = trained([], model_folder(), tmp_path / "one")
-    two = trained(
+    single = trained([], model_folder(), tmp_path / "one")
+    double = trained(
         ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"], model_folder(), tmp_path / "two"
     )
-    for alone, together in zip(one, two, strict=True):
+    for alone, together in zip(single, double, strict=True):
         assert together["dev_score"] == alone["dev_score"] == 0.1
         assert together["steps"] == alone["steps"]
     shared_out = trained(
         ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"], model_folder(), tmp_path / "shared",
         SETTINGS,
     )  # fmt: skip
-    losses = [[value for _, value in run[0]["curves"]["loss"]] for run in (one, two, shared_out)]
+    losses = [[value for _, value in run[0]["curves"]["loss"]] for run in (single, double, shared_out)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert losses[2] == pytest.approx(losses[0], rel=1e-4)
-    assert shared_out[1]["curves"].keys() == one[1]["curves"].keys()  # RL draws other rollouts on each process
-    assert two[1]["curves"].keys() == one[1]["curves"].keys()
+    assert shared_out[1]["curves"].keys() == single[1]["curves"].keys()  # RL draws other rollouts on each process
+    assert double[1]["curves"].keys() == single[1]["curves"].keys()

@@ -104,7 +104,7 @@ def test_prompts_are_probed_with_the_callers_sampler_and_chosen_by_variance(
         assert (draws.n, draws.temperature, draws.max_new_tokens) == (4, 1.0, 6)
         varied = [text.split("\nassistant")[0].endswith(("1", "3")) for text in texts]
         letters: list[list[int]] = tokenizer(["a", "bb", "a", "a"])["input_ids"]
-        return [letters if one else [letters[0]] * 4 for one in varied]
+        return [letters if varies else [letters[0]] * 4 for varies in varied]
 
     all_probed = PARAMS.model_copy(update={"probe_prompts": 100, "easy_share": 0.0})
     train_rl(task, all_probed, reward, NullTracker(), answer)

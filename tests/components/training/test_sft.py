@@ -143,9 +143,9 @@ def test_the_loss_is_the_one_that_trl_computes(make_task: MakeTask, tmp_path: Pa
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    one = PARAMS.model_copy(update={"batch_examples": 8, "device_batch_examples": 8, "epochs": 1, "evaluations": 1})
-    ours = train_sft(make_task(), one, NullTracker()).curves["loss"]
-    halves = one.model_copy(update={"device_batch_examples": 4})
+    whole = PARAMS.model_copy(update={"batch_examples": 8, "device_batch_examples": 8, "epochs": 1, "evaluations": 1})
+    ours = train_sft(make_task(), whole, NullTracker()).curves["loss"]
+    halves = whole.model_copy(update={"device_batch_examples": 4})
     accumulated = train_sft(make_task(work=tmp_path / "b"), halves, NullTracker()).curves["loss"]
     task = make_task()
     model, tokenizer = open_model(task.model)

@@ -59,10 +59,10 @@ def test_tries_become_rollouts_with_their_mask_and_an_empty_one_a_token_that_nob
     record = Trajectory(id="a#0", example_id="a", messages=(), stop_reason="completed", usage=nothing)
     spoken = Dialogue("a", 0, (), [], ids=[1, 2, 3, 4, 5], prompt_tokens=2, mask=[1, 0, 1])
     silent = Dialogue("b", 0, (), [])
-    found = as_rollouts([Rolled(record, spoken), Rolled(record, silent)], end=9)
-    assert found["prompt_ids"] == [[1, 2], [9]]
-    assert found["completion_ids"] == [[3, 4, 5], [9]]
-    assert found["env_mask"] == [[1, 0, 1], [0]]
+    rollouts = as_rollouts([Rolled(record, spoken), Rolled(record, silent)], end=9)
+    assert rollouts["prompt_ids"] == [[1, 2], [9]]
+    assert rollouts["completion_ids"] == [[3, 4, 5], [9]]
+    assert rollouts["env_mask"] == [[1, 0, 1], [0]]
 
 
 def test_tasks_whose_tries_differ_in_reward_are_chosen_before_others(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_tasks_whose_tries_differ_in_reward_are_chosen_before_others(tmp_path: P
     trials: list[tuple[str, int]] = []
 
     def reward(asked: list[Example], tries: list[Trajectory]) -> list[float]:
-        trials.extend((one.example_id, one.trial) for one in tries)
-        return [float(one.id == "e2" and attempt.trial == 1) for one, attempt in zip(asked, tries, strict=True)]
+        trials.extend((attempt.example_id, attempt.trial) for attempt in tries)
+        return [float(example.id == "e2" and attempt.trial == 1) for example, attempt in zip(asked, tries, strict=True)]
 
     params = GrpoParams(
         steps=3, learning_rate=1e-4, prompts_per_step=2, generations=2, device_batch_rollouts=4, max_new_tokens=16,
@@ -93,7 +93,7 @@ def test_a_model_is_trained_on_its_own_tries_with_one_reward_each(tmp_path: Path
     seen: list[tuple[list[str], list[Trajectory]]] = []
 
     def reward(asked: list[Example], tries: list[Trajectory]) -> list[float]:
-        seen.append(([one.id for one in asked], tries))
+        seen.append(([example.id for example in asked], tries))
         return [float(at % 2) for at in range(len(tries))]
 
     params = GrpoParams(
@@ -104,10 +104,10 @@ def test_a_model_is_trained_on_its_own_tries_with_one_reward_each(tmp_path: Path
     trained = train_on_tries(task, params, tries, NullTracker())
     (asked, made), *_ = seen
     assert sorted(asked) == ["e0", "e0", "e1", "e1"]
-    assert [one.example_id for one in made] == asked and {one.trial for one in made} == {0, 1}
+    assert [attempt.example_id for attempt in made] == asked and {attempt.trial for attempt in made} == {0, 1}
     assert trained.curves["turns"][0][1] >= 1 and trained.curves["reward"][0][1] == 0.5
     assert (tmp_path / "out" / "model.safetensors").is_file()
-    first, second = (one for one in made if one.example_id == "e0")
+    first, second = (attempt for attempt in made if attempt.example_id == "e0")
     assert first.messages != second.messages  # trials draw apart
 
 
@@ -138,23 +138,23 @@ def trajectory(**changes: Any) -> Trajectory:
 
 def test_only_what_the_assistant_said_and_called_is_trained_on() -> None:
     tokenizer = AutoTokenizer.from_pretrained(NANO)
-    (one,) = encode_trajectories(tokenizer, [trajectory()], 2048)
-    kept = [token for token in one.labels if token != IGNORED]
+    (encoded,) = encode_trajectories(tokenizer, [trajectory()], 2048)
+    kept = [token for token in encoded.labels if token != IGNORED]
     call = '<tool_call>{"name": "ring", "arguments": {"times": 2}}</tool_call>'
     assert tokenizer.decode(kept) == f"{call}<|im_end|>Rung.<|im_end|>"
     messages = [message.openai for message in trajectory().messages[:5]]
     whole = tokenizer.apply_chat_template(messages, tools=[tool.openai for tool in trajectory().tools], tokenize=False)
-    assert tokenizer.decode(one.input_ids) == whole.removesuffix("\n")
+    assert tokenizer.decode(encoded.input_ids) == whole.removesuffix("\n")
 
 
 def test_tries_that_cannot_be_trained_on_are_refused_by_name() -> None:
     tokenizer = AutoTokenizer.from_pretrained(NANO)
-    for one, said in (
+    for odd, said in (
         (trajectory(tools=()), r"no schema of the tool 'ring' \(e#0\)"),
         (trajectory(messages=trajectory().messages[:2]), r"no turn of the assistant.*e#0"),
     ):
         with pytest.raises(DataError, match=said):
-            encode_trajectories(tokenizer, [one], 2048)
+            encode_trajectories(tokenizer, [odd], 2048)
     with pytest.raises(DataError, match=r"at most 32 tokens.*e#0"):
         encode_trajectories(tokenizer, [trajectory()], 32)
     with pytest.raises(DataError, match="at least one"):

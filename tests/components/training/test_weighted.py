@@ -1,4 +1,4 @@
-"""Training on scored logs: what an answer weighs, when logs cannot tell, and what the record says afterwards."""
+"""Training on scored logs: what an answer weighs, when logs are inconclusive, and what the record says afterwards."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -38,13 +38,13 @@ def logged(
     examples: Sequence[Example], good: float = 1.0, bad: float = 0.0, **known: Any
 ) -> list[tuple[Example, Logged]]:
     return [
-        (one, Logged(example_id=one.id, text=text, score=score))
-        for one in examples
+        (example, Logged(example_id=example.id, text=text, score=score))
+        for example in examples
         for text, score in ((GOOD, good), (BAD, bad))
     ]
 
 
-def test_an_answer_weighs_by_how_far_it_is_above_what_is_usual(examples: list[Example]) -> None:
+def test_an_answer_weighs_by_how_far_it_is_above_the_usual_score(examples: list[Example]) -> None:
     log_weights = log_weights_of(logged(examples), PARAMS)  # usual: 0.5; temperature 0.3
     assert log_weights[:2] == [pytest.approx(0.5 / 0.3), pytest.approx(-0.5 / 0.3)]
     weights = weights_of(log_weights)
@@ -57,9 +57,9 @@ def test_no_answer_weighs_more_than_allowed(examples: list[Example]) -> None:
     assert max(log_weights) == pytest.approx(math.log(4))
 
 
-def test_what_is_usual_is_that_of_the_kind_drawn_to_all(examples: list[Example]) -> None:
-    easy = [one.model_copy(update={"slices": {"kind": "easy"}}) for one in examples[:4]]
-    hard = [one.model_copy(update={"slices": {"kind": "hard"}}) for one in examples[4:]]
+def test_the_usual_score_is_that_of_the_kind_drawn_towards_that_of_all(examples: list[Example]) -> None:
+    easy = [example.model_copy(update={"slices": {"kind": "easy"}}) for example in examples[:4]]
+    hard = [example.model_copy(update={"slices": {"kind": "hard"}}) for example in examples[4:]]
     rows = logged(easy, 1.0, 0.8) + logged(hard, 0.2, 0.0)
     log_weights = log_weights_of(rows, PARAMS.model_copy(update={"usual_by": "kind"}))
     # Of all 0.5; of 8 easy ones 0.9, drawn to 0.5 by five answers: (7.2 + 2.5) / 13.
@@ -67,16 +67,19 @@ def test_what_is_usual_is_that_of_the_kind_drawn_to_all(examples: list[Example])
     assert log_weights[8] == pytest.approx((0.2 - 3.3 / 13) / 0.3)
 
 
-def test_logs_that_cannot_tell_are_refused(examples: list[Example]) -> None:
+def test_inconclusive_logs_are_refused(examples: list[Example]) -> None:
     def refused(rows: list[tuple[Example, Logged]], said: str, **changes: Any) -> None:
         params = PARAMS.model_copy(update=changes)
         with pytest.raises(TrainingError, match=said):
             require_informative(rows, log_weights_of(rows, params), params)
 
     refused(logged(examples[:2]), "at least 8 logged answers with a score, found 4")
-    refused(logged(examples, 0.7, 0.7), "logs cannot tell: all 16 answers scored 0.7, so none is better")
-    lonely = [(one, log.model_copy(update={"score": float(at == 0)})) for at, (one, log) in enumerate(logged(examples))]
-    refused(lonely, "logs cannot tell: 16 logged answers say as much as", temperature=0.05, most_weight=1e6)
+    refused(logged(examples, 0.7, 0.7), "logs are inconclusive: all 16 answers scored 0.7, so none is better")
+    lonely = [
+        (example, log.model_copy(update={"score": float(at == 0)}))
+        for at, (example, log) in enumerate(logged(examples))
+    ]
+    refused(lonely, "logs are inconclusive: 16 logged answers say as much as", temperature=0.05, most_weight=1e6)
     assert require_informative(logged(examples), log_weights_of(logged(examples), PARAMS), PARAMS).value.value > 0.9
 
 
@@ -89,29 +92,29 @@ def test_the_loss_of_a_row_is_multiplied_by_its_weight() -> None:
     assert float(total(logits, labels, torch.ones(2))) == pytest.approx(float(total(logits, labels, None)))
 
 
-def test_weights_of_one_train_as_none_do_and_others_do_not(make_task: MakeTask, tmp_path: Path) -> None:
+def test_weights_of_one_train_like_no_weights_and_others_do_not(make_task: MakeTask, tmp_path: Path) -> None:
     params = SftParams(**{key: value for key, value in SETTINGS.items() if key in SftParams.model_fields})
-    found = []
+    learned = []
     for number, weights in enumerate((None, [1.0] * 8, [2.0, 0.0] * 4)):
         task = make_task(work=tmp_path / f"work{number}", out=tmp_path / f"out{number}")
         train_sft(task, params, NullTracker(), weights)
-        found.append(open_model(task.out)[0].state_dict()["model.embed_tokens.weight"])
-    assert torch.allclose(found[0], found[1], atol=1e-6)
-    assert not torch.allclose(found[0], found[2], atol=1e-4)
+        learned.append(open_model(task.out)[0].state_dict()["model.embed_tokens.weight"])
+    assert torch.allclose(learned[0], learned[1], atol=1e-6)
+    assert not torch.allclose(learned[0], learned[2], atol=1e-4)
 
 
 def test_packed_rows_cannot_be_weighted(make_task: MakeTask) -> None:
     known = {name: value for name, value in SETTINGS.items() if name in SftParams.model_fields}
     params = SftParams.model_validate({**known, "packed_tokens": 256})
-    with pytest.raises(ConfigError, match="packed_tokens is for examples that weigh alike"):
+    with pytest.raises(ConfigError, match="packed_tokens is for examples of equal weight"):
         train_sft(make_task(), params, NullTracker(), [1.0] * 8)
 
 
 def test_a_likelihood_is_the_product_of_the_answers_tokens(model_folder: Callable[..., Path], prompt: Prompt) -> None:
-    one, other = (Example(id=n, input={"text": n * 9}, demonstration="", reference="", group="") for n in "ab")
+    first, other = (Example(id=n, input={"text": n * 9}, demonstration="", reference="", group="") for n in "ab")
     folder = model_folder()
-    alone = log_likelihoods(folder, prompt, [(one, GOOD)])[0]
-    together = log_likelihoods(folder, prompt, [(other, GOOD * 4), (one, GOOD)])
+    alone = log_likelihoods(folder, prompt, [(first, GOOD)])[0]
+    together = log_likelihoods(folder, prompt, [(other, GOOD * 4), (first, GOOD)])
     assert together[1] == pytest.approx(alone, abs=1e-3)
     # A model of random weights gives each of 264 tokens about the same chance: 8 letters and the end.
     assert alone == pytest.approx(9 * math.log(1 / 264), rel=0.05)

@@ -26,18 +26,20 @@ SCORER = build(WORKLOAD.scorer, WORKLOAD.output)
 
 def tried(examples: Sequence[Example], turns: dict[str, list[str]]) -> list[Trajectory]:
     starts = [start_of(example, PROMPT.messages(example)) for example in examples]
-    return [one.trajectory for one in roll(SPEC, Replay(turns), starts, Limits())]
+    return [rolled.trajectory for rolled in roll(SPEC, Replay(turns), starts, Limits())]
 
 
 def scored(examples: Sequence[Example], tries: Sequence[Trajectory]) -> list[Any]:
-    return score_all(SCORER, [(example, completion_of(one)) for example, one in zip(examples, tries, strict=True)])
+    return score_all(
+        SCORER, [(example, completion_of(attempt)) for example, attempt in zip(examples, tries, strict=True)]
+    )
 
 
 def test_right_demonstrations_pass_and_those_that_are_wrong_on_purpose_do_not() -> None:
-    found = scored(EXAMPLES, tried(EXAMPLES, demonstrated(EXAMPLES)))
-    assert all(isinstance(one, Score) for one in found)
+    outcomes = scored(EXAMPLES, tried(EXAMPLES, demonstrated(EXAMPLES)))
+    assert all(isinstance(outcome, Score) for outcome in outcomes)
     verdicts = Counter(
-        (example.slices["demonstration"], one.passed) for example, one in zip(EXAMPLES, found, strict=True)
+        (example.slices["demonstration"], outcome.passed) for example, outcome in zip(EXAMPLES, outcomes, strict=True)
     )
     assert set(verdicts) == {("right", True), ("wrong", False)}
     assert 0.08 < verdicts["wrong", False] / len(EXAMPLES) < 0.24
@@ -47,13 +49,14 @@ def test_a_task_s_demonstration_is_the_try_that_its_turns_make_and_is_judged_as_
     assert isinstance(WORKLOAD.source, GeneratedSource)
     source = WORKLOAD.source.model_copy(update={"seed": 7})
     examples = list(generated(WORKLOAD, source, 40))
-    assert [one.input for one in examples] == [one.input for one in EXAMPLES[:40]]
-    made = [demonstration_of(one) for one in examples]
-    assert [one.messages[1:] for one in made] == [
-        one.messages[2:] for one in tried(EXAMPLES[:40], demonstrated(EXAMPLES))
+    assert [example.input for example in examples] == [example.input for example in EXAMPLES[:40]]
+    made = [demonstration_of(example) for example in examples]
+    assert [attempt.messages[1:] for attempt in made] == [
+        attempt.messages[2:] for attempt in tried(EXAMPLES[:40], demonstrated(EXAMPLES))
     ]
     verdicts = {
-        (one.slices["demonstration"], found.passed) for one, found in zip(examples, scored(examples, made), strict=True)
+        (example.slices["demonstration"], outcome.passed)
+        for example, outcome in zip(examples, scored(examples, made), strict=True)
     }
     assert verdicts == {("right", True), ("wrong", False)}
 
@@ -82,11 +85,15 @@ def test_many_tries_go_in_blocks_and_come_back_in_order() -> None:
 def test_agents_without_work_do_what_their_names_say() -> None:
     agents = agents_without_work("hand_over", 3)
     asked = [start_of(example, PROMPT.messages(example)) for example in EXAMPLES[:40]]
-    made = {name: [one.trajectory for one in roll(SPEC, policy, asked, Limits())] for name, policy in agents.items()}
-    called = {name: {call.name for one in tries for call in one.calls} for name, tries in made.items()}
+    made = {
+        name: [rolled.trajectory for rolled in roll(SPEC, policy, asked, Limits())] for name, policy in agents.items()
+    }
+    called = {name: {call.name for attempt in tries for call in attempt.calls} for name, tries in made.items()}
     assert called["does_nothing"] == set() and called["always_hands_over"] == {"hand_over"}
     assert called["calls_everything"] == {tool.name for tool in SPEC.tools} and len(SPEC.tools) >= 5
-    handed = [one for one in made["always_hands_over"] if one.final_state and one.final_state["handovers"]]
+    handed = [
+        attempt for attempt in made["always_hands_over"] if attempt.final_state and attempt.final_state["handovers"]
+    ]
     assert len(handed) > 20  # it does hand over, where the number is right
 
 
@@ -94,7 +101,7 @@ def test_facts_come_bit_by_bit_and_sometimes_wrong_and_some_cases_end_in_a_refus
     ends = Counter(example.slices["end"] for example in EXAMPLES)
     numbers = Counter(example.slices["number"] for example in EXAMPLES)
     assert ends["refuse"] > 20 and numbers["corrected"] > 15
-    example = next(one for one in EXAMPLES if one.slices["number"] == "corrected")
+    example = next(case for case in EXAMPLES if case.slices["number"] == "corrected")
     right = json.loads(example.reference)["said"][-1]
     said = json.loads(example.evidence["script"])
     assert "@" in said[0] and right not in said[1] and right in said[2]
@@ -104,7 +111,7 @@ def test_facts_come_bit_by_bit_and_sometimes_wrong_and_some_cases_end_in_a_refus
 def test_cases_depend_on_the_seed_alone() -> None:
     first, again, other = cases(5, 1), cases(5, 1), cases(5, 2)
     assert first == again
-    assert [one.input for one in first] != [one.input for one in other]
+    assert [case.input for case in first] != [case.input for case in other]
 
 
 def test_one_environment_serves_several_cases_as_a_fresh_one_would() -> None:
@@ -126,8 +133,8 @@ def rewritten(example: Example, **changes: Any) -> Example:
 def done() -> tuple[Example, Trajectory]:
     """A refund that went well."""
     example = next(
-        one for one in EXAMPLES if one.slices["intent"] == "refund" and one.slices["end"] == "act"
-        and one.slices["demonstration"] == "right" and one.slices["number"] == "given"
+        case for case in EXAMPLES if case.slices["intent"] == "refund" and case.slices["end"] == "act"
+        and case.slices["demonstration"] == "right" and case.slices["number"] == "given"
     )  # fmt: skip
     return example, tried([example], demonstrated([example]))[0]
 
@@ -140,9 +147,9 @@ def done() -> tuple[Example, Trajectory]:
         ({"must": [{"name": "find_orders", "arguments": {"email": "x"}}]}, "calls"),
     ],
 )
-def test_each_part_of_a_reference_is_looked_at(done: tuple[Example, Trajectory], changes: Any, part: str) -> None:
-    example, one = done
-    (right,), (wrong,) = scored([example], [one]), scored([rewritten(example, **changes)], [one])
+def test_each_part_of_a_reference_is_checked(done: tuple[Example, Trajectory], changes: Any, part: str) -> None:
+    example, attempt = done
+    (right,), (wrong,) = scored([example], [attempt]), scored([rewritten(example, **changes)], [attempt])
     assert right.passed and right.parts[part] == 1 and not wrong.passed and wrong.parts[part] == 0
 
 
@@ -150,14 +157,14 @@ def test_a_change_before_a_look_is_wrong_though_the_state_is_right(done: tuple[E
     example, _ = done
     turns = demonstrated([example])[example.id]
     swapped = [*turns[:2], turns[3], turns[2], turns[4]]
-    (found,) = scored([example], tried([example], {example.id: swapped}))
-    assert found.parts["final_state"] == 1 and found.parts["calls"] == 0 and "before get_order" in found.reason
+    (score,) = scored([example], tried([example], {example.id: swapped}))
+    assert score.parts["final_state"] == 1 and score.parts["calls"] == 0 and "before get_order" in score.reason
 
 
-def test_the_same_thing_is_told_by_a_tools_first_parameter_in_whatever_order_arguments_stand(
+def test_a_tools_first_parameter_names_its_object_in_any_order_of_arguments(
     done: tuple[Example, Trajectory],
 ) -> None:
-    example, one = done
+    example, attempt = done
 
     def backwards(call: ToolCall) -> ToolCall:
         arguments = dict(reversed(json.loads(call.arguments).items()))
@@ -165,18 +172,18 @@ def test_the_same_thing_is_told_by_a_tools_first_parameter_in_whatever_order_arg
 
     turned = tuple(
         turn.model_copy(update={"tool_calls": tuple(backwards(call) for call in turn.tool_calls)})
-        for turn in one.messages
+        for turn in attempt.messages
     )
-    other = one.model_copy(update={"messages": turned})
-    assert other.calls != one.calls  # some call has more than one argument
-    (found,) = scored([example], [other])
-    assert found.parts["calls"] == 1
+    other = attempt.model_copy(update={"messages": turned})
+    assert other.calls != attempt.calls  # some call has more than one argument
+    (score,) = scored([example], [other])
+    assert score.parts["calls"] == 1
 
 
-def test_what_did_not_end_by_itself_is_wrong_and_what_failed_is_not_decided(done: tuple[Example, Trajectory]) -> None:
-    example, one = done
-    cut = one.model_copy(update={"stop_reason": "max_turns"})
-    failed = one.model_copy(update={"stop_reason": "environment_error", "error": "broken"})
+def test_a_try_that_was_cut_off_is_wrong_and_one_that_failed_is_undecided(done: tuple[Example, Trajectory]) -> None:
+    example, attempt = done
+    cut = attempt.model_copy(update={"stop_reason": "max_turns"})
+    failed = attempt.model_copy(update={"stop_reason": "environment_error", "error": "broken"})
     assert not scored([example], [cut])[0].passed
     assert isinstance(scored([example], [failed])[0], ScorerError)
     assert isinstance(score_all(SCORER, [(example, Completion.of_text(example.id, "Done."))])[0], ScorerError)
@@ -186,13 +193,13 @@ def test_what_did_not_end_by_itself_is_wrong_and_what_failed_is_not_decided(done
 def test_a_reference_that_says_nothing_of_a_try_is_the_scorer_s_failure(
     done: tuple[Example, Trajectory], reference: str
 ) -> None:
-    example, one = done
+    example, attempt = done
     broken = example.model_copy(update={"reference": reference})
-    assert isinstance(scored([broken], [one])[0], ScorerError)
+    assert isinstance(scored([broken], [attempt])[0], ScorerError)
 
 
 def test_a_reference_whose_calls_cannot_be_made_is_the_scorer_s_failure(done: tuple[Example, Trajectory]) -> None:
-    example, one = done
+    example, attempt = done
     for call in ({"name": "get_order", "arguments": {"order_id": "W0"}}, {"name": "fly", "arguments": {}}):
-        (found,) = scored([rewritten(example, calls=[call])], [one])
-        assert isinstance(found, ScorerError) and "can be made" in str(found)
+        (outcome,) = scored([rewritten(example, calls=[call])], [attempt])
+        assert isinstance(outcome, ScorerError) and "can be made" in str(outcome)

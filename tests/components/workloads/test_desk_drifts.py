@@ -42,7 +42,9 @@ def examples(drift: str) -> tuple[Example, ...]:
 
 def outcomes(drift: str, tries: list[Trajectory]) -> list[Outcome]:
     scorer = build(judged_in(drift), WORKLOAD.output)
-    return score_all(scorer, [(one, completion_of(made)) for one, made in zip(examples(drift), tries, strict=True)])
+    return score_all(
+        scorer, [(example, completion_of(made)) for example, made in zip(examples(drift), tries, strict=True)]
+    )
 
 
 def test_the_usual_cases_are_those_that_the_shipped_figures_were_measured_on() -> None:
@@ -55,10 +57,10 @@ def test_without_a_drift_the_tasks_are_the_usual_ones() -> None:
 
 @pytest.mark.parametrize("drift", DRIFTS)
 def test_right_demonstrations_of_a_drift_pass_in_its_world_and_wrong_ones_do_not(drift: str) -> None:
-    found = outcomes(drift, [demonstration_of(one) for one in examples(drift)])
+    judged = outcomes(drift, [demonstration_of(example) for example in examples(drift)])
     verdicts = {
-        (one.slices["demonstration"], verdict.passed if isinstance(verdict, Score) else str(verdict))
-        for one, verdict in zip(examples(drift), found, strict=True)
+        (example.slices["demonstration"], verdict.passed if isinstance(verdict, Score) else str(verdict))
+        for example, verdict in zip(examples(drift), judged, strict=True)
     }
     assert verdicts == {("right", True), ("wrong", False)}
 
@@ -97,35 +99,38 @@ def test_what_is_right_follows_the_policy_of_the_world() -> None:
 
 
 def test_a_refusal_names_the_days_that_hold_now() -> None:
-    said = [one.demonstration.answer for one in tasks("days") if "days have passed" in one.demonstration.answer]
-    assert said and all("more than 14 days have passed" in one for one in said)
+    said = [task.demonstration.answer for task in tasks("days") if "days have passed" in task.demonstration.answer]
+    assert said and all("more than 14 days have passed" in answer for answer in said)
 
 
 def test_returned_orders_are_asked_for_and_paid_back() -> None:
-    returned = [one for one in tasks("status") if json.loads(one.evidence["orders"])[0]["status"] == "returned"]
+    returned = [task for task in tasks("status") if json.loads(task.evidence["orders"])[0]["status"] == "returned"]
     assert len(returned) > 4
-    assert any("come back to you" in one.message for one in tasks("status"))
-    owned = [one for one in returned if "owner" not in one.demonstration.answer]
-    ends = {one.slices["intent"]: one for one in owned if one.slices["demonstration"] == "right"}
+    assert any("come back to you" in task.message for task in tasks("status"))
+    owned = [task for task in returned if "owner" not in task.demonstration.answer]
+    ends = {task.slices["intent"]: task for task in owned if task.slices["demonstration"] == "right"}
     assert ends["status"].demonstration.answer.endswith("is returned.")
     assert ends["refund"].demonstration.answer.startswith("Done")
 
 
 def test_a_renamed_argument_is_in_the_schema_and_in_every_look() -> None:
-    for one in tasks("argument"):
-        (schema,) = [tool.parameters for tool in one.demonstration.tools if tool.name == "get_order"]
+    for task in tasks("argument"):
+        (schema,) = [tool.parameters for tool in task.demonstration.tools if tool.name == "get_order"]
         assert list(schema["properties"]) == ["number"]
-        looks = [call for call in one.demonstration.calls if call.name == "get_order"]
+        looks = [call for call in task.demonstration.calls if call.name == "get_order"]
         assert all(list(json.loads(call.arguments)) == ["number"] for call in looks)
-        assert one.demonstration.invalid_calls == 0
+        assert task.demonstration.invalid_calls == 0
 
 
 def test_one_look_in_five_fails_and_is_made_again() -> None:
-    made = [one.demonstration for one in drifted(200, SEED, "failing")]
-    looks = sum(call.name == "get_order" for one in made for call in one.calls)
-    failed = sum("does not answer" in message.content for one in made for message in one.messages)
+    made = [task.demonstration for task in drifted(200, SEED, "failing")]
+    looks = sum(call.name == "get_order" for attempt in made for call in attempt.calls)
+    failed = sum("does not answer" in message.content for attempt in made for message in attempt.messages)
     assert 0.17 < failed / looks < 0.23
-    assert any(one.tool_errors and one.stop_reason == "completed" and one.answer.startswith("Done") for one in made)
+    assert any(
+        attempt.tool_errors and attempt.stop_reason == "completed" and attempt.answer.startswith("Done")
+        for attempt in made
+    )
 
 
 def test_an_unknown_drift_and_a_negative_count_are_refused() -> None:

@@ -74,7 +74,7 @@ def example_of(digest: Digest) -> Example:
 
 def test_a_seed_gives_the_same_threads_however_many_are_drawn(digests: list[Digest]) -> None:
     assert list(generate(50, SEED)) == digests[:50]
-    assert not {one.message for one in generate(300, SEED + 1)} & {one.message for one in digests}
+    assert not {digest.message for digest in generate(300, SEED + 1)} & {digest.message for digest in digests}
 
 
 def test_a_negative_count_is_refused() -> None:
@@ -86,7 +86,7 @@ def test_gold_and_demonstrations_obey_the_schema(digests: list[Digest]) -> None:
     assert WORKLOAD.fields == FIELD_NAMES
     assert WORKLOAD.simulated
     validator = Draft202012Validator(WORKLOAD.output)
-    assert all(validator.is_valid(one.gold) and validator.is_valid(one.demonstration) for one in digests)
+    assert all(validator.is_valid(digest.gold) and validator.is_valid(digest.demonstration) for digest in digests)
 
 
 def test_the_verifier_passes_gold_and_refuses_every_slip(digests: list[Digest]) -> None:
@@ -97,7 +97,7 @@ def test_the_verifier_passes_gold_and_refuses_every_slip(digests: list[Digest]) 
 
 
 def test_an_action_that_was_not_taken_is_false_beside_those_that_were(digests: list[Digest]) -> None:
-    digest = next(one for one in digests if one.gold["done"] == "cleaned")
+    digest = next(drawn for drawn in digests if drawn.gold["done"] == "cleaned")
     assert coverage(example_of(digest), digest.gold | {"done": "cleaned, carrier asked"}).reason == (
         "done: 'carrier asked' is false"
     )
@@ -105,10 +105,10 @@ def test_an_action_that_was_not_taken_is_false_beside_those_that_were(digests: l
 
 
 def test_about_a_tenth_of_the_demonstrations_is_wrong_and_a_majority_of_every_kind_right(digests: list[Digest]) -> None:
-    wrong = [one for one in digests if one.gold != one.demonstration]
+    wrong = [digest for digest in digests if digest.gold != digest.demonstration]
     assert 0.075 < len(wrong) / len(digests) < 0.115
-    kinds = Counter(one.slices["difficulty"] for one in digests)
-    struck = Counter(one.slices["difficulty"] for one in wrong)
+    kinds = Counter(digest.slices["difficulty"] for digest in digests)
+    struck = Counter(digest.slices["difficulty"] for digest in wrong)
     assert set(kinds) == {"plain", "other_order", "wished_day", "dropped_promise", "asked_not_done"}
     assert set(struck) == set(kinds) - {"plain"}
     for kind, n in struck.items():
@@ -162,7 +162,7 @@ def test_facts_count_and_what_is_false_or_invented_forfeits_everything(
 
 
 @pytest.mark.parametrize("answer", ["", "no JSON", "[]", '{"problem": 3, "done": null}'])
-def test_what_is_no_digest_states_nothing(answer: str) -> None:
+def test_an_answer_that_is_not_a_digest_states_nothing(answer: str) -> None:
     score = coverage(EXAMPLE, answer)
     assert (score.value, score.passed) == (0.0, False)
 

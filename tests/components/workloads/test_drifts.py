@@ -55,8 +55,8 @@ def test_gold_is_valid_and_its_ids_stand_in_the_text(drift: str, tickets: dict[s
     validator = Draft202012Validator(workload["output"])
     for ticket in tickets[drift]:
         assert validator.is_valid(json.loads(json.dumps(ticket.gold))), ticket.gold
-        found = set(re.findall(r"\b[A-Z]{2}-\d{5}\b", ticket.message))
-        assert (ticket.gold["order_id"] in found) == (ticket.gold["order_id"] is not None), ticket.message
+        ids = set(re.findall(r"\b[A-Z]{2}-\d{5}\b", ticket.message))
+        assert (ticket.gold["order_id"] in ids) == (ticket.gold["order_id"] is not None), ticket.message
         assert "{" not in ticket.message
 
 
@@ -105,8 +105,8 @@ def test_a_shifted_mix_has_four_times_as_many_billing_errors_and_the_words_of_be
 
 def test_a_broken_field_loses_nothing_of_the_text(tickets: dict[str, list[Ticket]]) -> None:
     for broken, usual in zip(tickets["broken-field"], tickets["none"], strict=True):
-        found = re.search(r"<p>(.*)</p></div>$", broken.message)
-        assert found and html.unescape(found[1].replace("<br>", "\n")) == usual.message
+        paragraph = re.search(r"<p>(.*)</p></div>$", broken.message)
+        assert paragraph and html.unescape(paragraph[1].replace("<br>", "\n")) == usual.message
         assert broken.gold == usual.gold
 
 

@@ -76,8 +76,8 @@ def test_a_slip_changes_what_its_habit_changes(orders: list[Order]) -> None:
     for order in orders:
         assert len(wrong_fields(order)) <= 1
         assert wrong_fields(order) <= several
-    found = {name for order in orders for name in wrong_fields(order)}
-    assert found == several
+    slipped = {name for order in orders for name in wrong_fields(order)}
+    assert slipped == several
 
 
 def drawn(make: Any, wanted: str) -> Any:

@@ -76,9 +76,9 @@ def test_the_sandbox_agrees_on_right_programs_and_on_slips(requests: list[Reques
         outcomes = score_all(build(WORKLOAD.scorer, WORKLOAD.output), pairs)
     except ConfigError as error:
         pytest.skip(f"programs cannot be isolated here: {error}")
-    failed = [one for one in outcomes if isinstance(one, ScorerError)]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, ScorerError)]
     assert not failed
-    passed = [not isinstance(one, ScorerError) and one.passed for one in outcomes]
+    passed = [not isinstance(outcome, ScorerError) and outcome.passed for outcome in outcomes]
     assert passed == [True] * len(wrong) + [False] * len(wrong)
 
 
@@ -97,9 +97,9 @@ def test_within_every_habit_the_majority_is_right(requests: list[Request]) -> No
         for habit in case_of(request).program.habits:
             right[habit].append(request.gold == request.demonstration)
     assert right.keys() == HABITS.keys()
-    for habit, found in right.items():
-        assert len(found) > 30, habit
-        assert 0.5 < sum(found) / len(found) < 0.85, habit
+    for habit, verdicts in right.items():
+        assert len(verdicts) > 30, habit
+        assert 0.5 < sum(verdicts) / len(verdicts) < 0.85, habit
 
 
 def test_tests_see_through_nearly_every_slip(requests: list[Request]) -> None:
@@ -108,7 +108,7 @@ def test_tests_see_through_nearly_every_slip(requests: list[Request]) -> None:
         program = case_of(request).program
         for habit in program.habits:
             seen[habit].append(not passes(program.code(habit), request.evidence["tests"]))
-    assert min(sum(found) / len(found) for found in seen.values()) > 0.85
+    assert min(sum(caught) / len(caught) for caught in seen.values()) > 0.85
 
 
 def test_tests_begin_with_an_empty_input_and_no_two_splits_of_them_are_alike(requests: list[Request]) -> None:

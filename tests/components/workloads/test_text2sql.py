@@ -88,9 +88,9 @@ def test_within_every_habit_the_majority_is_right(questions: list[Question]) -> 
         for habit in case_of(question).query.habits:
             right[habit].append(question.gold == question.demonstration)
     assert right.keys() == HABITS.keys()
-    for habit, found in right.items():
-        assert len(found) > 30, habit
-        assert 0.5 < sum(found) / len(found) < 0.8, habit
+    for habit, verdicts in right.items():
+        assert len(verdicts) > 30, habit
+        assert 0.5 < sum(verdicts) / len(verdicts) < 0.8, habit
 
 
 def test_the_verifier_sees_through_most_slips_of_every_habit(questions: list[Question], scorer: Scorer) -> None:
@@ -99,7 +99,7 @@ def test_the_verifier_sees_through_most_slips_of_every_habit(questions: list[Que
         example, query = generated_example(WORKLOAD, question), case_of(question).query
         for habit in query.habits:
             seen[habit].append(not passes(scorer, example, f'{{"sql": "{query.sql(habit)}"}}'))
-    shares = {habit: sum(found) / len(found) for habit, found in seen.items()}
+    shares = {habit: sum(caught) / len(caught) for habit, caught in seen.items()}
     assert min(shares.values()) > 0.6, shares
     assert sum(map(sum, seen.values())) / sum(map(len, seen.values())) > 0.75
 
@@ -109,8 +109,8 @@ def test_names_and_numbers_of_the_query_stand_in_the_question(questions: list[Qu
         sql = question.gold["sql"]
         for value in re.findall(r"(?:=|<>) '([^'\d]+)'", sql):
             assert value in question.question or value == "cancelled", question
-        if (found := re.search(r"limit (\d+)(?: offset (\d+))?$", sql)) is not None:
-            said = found[1] if found[2] is None else ordinal(int(found[2]) + 1)
+        if (limit := re.search(r"limit (\d+)(?: offset (\d+))?$", sql)) is not None:
+            said = limit[1] if limit[2] is None else ordinal(int(limit[2]) + 1)
             assert said in question.question, question
 
 
@@ -151,8 +151,8 @@ def test_databases_share_their_tables_and_no_two_have_the_same_rows() -> None:
             ("products", "title", TITLES),
             ("orders", "status", STATUSES),
         ):
-            found = connection.execute(f"select distinct {column} from {table}").fetchall()
-            assert {value for (value,) in found} == set(values)
+            distinct = connection.execute(f"select distinct {column} from {table}").fetchall()
+            assert {value for (value,) in distinct} == set(values)
         ((names, people),) = connection.execute("select count(distinct name), count(*) from customers").fetchall()
         assert names == people  # so that a group by name is one by customer
         connection.close()

@@ -53,9 +53,9 @@ def wrong_fields(ticket: Ticket) -> set[str]:
 
 def numbers_in(message: str) -> set[float]:
     """Return every number in a message, with "1,249.00" and "49,90" read as people read them."""
-    found = re.findall(r"\d[\d,]*(?:\.\d+)?", message)
-    plain = {float(text.replace(",", "")) for text in found}
-    return plain | {float(text.replace(",", ".")) for text in found if re.fullmatch(r"\d+,\d\d", text)}
+    written = re.findall(r"\d[\d,]*(?:\.\d+)?", message)
+    plain = {float(text.replace(",", "")) for text in written}
+    return plain | {float(text.replace(",", ".")) for text in written if re.fullmatch(r"\d+,\d\d", text)}
 
 
 def test_a_seed_gives_the_same_tickets_every_time() -> None:

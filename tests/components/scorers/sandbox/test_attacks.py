@@ -1,4 +1,4 @@
-"""Programs that try to get out or to score: none does either, and the honest program after each still passes."""
+"""Programs that try to escape or to score: none succeeds, and the honest program after each still passes."""
 
 import os
 import platform
@@ -38,12 +38,12 @@ FOLDER = Path(__file__).parent / "attacks"
 
 def attacks() -> dict[str, str]:
     """Kind and name → program."""
-    found: dict[str, str] = {}
+    programs: dict[str, str] = {}
     for path in sorted(FOLDER.glob("*.txt")):
         for text in path.read_text(encoding="utf-8").split("## ")[1:]:
             name, code = text.split("\n", 1)
-            found[f"{path.stem}: {name}"] = code
-    return found
+            programs[f"{path.stem}: {name}"] = code
+    return programs
 
 
 @dataclass(frozen=True)
@@ -133,15 +133,35 @@ def attack_all(isolation: Isolation, target: Target, wall_seconds: float) -> Non
         executions = sandbox.run_many([program for attack in programs for program in (attack, HONEST)])
         honest = executions[1::2]
         for _ in range(5):  # such short a time may be over before a busy machine gets round to it
-            tired = [one for one in honest if isinstance(one, Execution) and "did not end" in (one.failure or "")]
-            honest = [one for one in honest if one not in tired] + sandbox.run_many([HONEST] * len(tired))
-    failed = {name: str(one) for name, one in zip(names, executions[::2], strict=True) if isinstance(one, ScorerError)}
-    found = {name: one for name, one in zip(names, executions[::2], strict=True) if isinstance(one, Execution)}
+            tired = [
+                execution
+                for execution in honest
+                if isinstance(execution, Execution) and "did not end" in (execution.failure or "")
+            ]
+            honest = [execution for execution in honest if execution not in tired] + sandbox.run_many(
+                [HONEST] * len(tired)
+            )
+    failed = {
+        name: str(outcome)
+        for name, outcome in zip(names, executions[::2], strict=True)
+        if isinstance(outcome, ScorerError)
+    }
+    executed = {
+        name: execution
+        for name, execution in zip(names, executions[::2], strict=True)
+        if isinstance(execution, Execution)
+    }
     assert failed == {}, "what an attack does is never the sandbox's failure"
-    assert [name for name, one in found.items() if verdict(tests, one, 0.0).value > 0] == []
-    got_out = [name for name, one in found.items() if "ESCAPED" in repr(one) or target.secret in repr(one)]
+    assert [name for name, execution in executed.items() if verdict(tests, execution, 0.0).value > 0] == []
+    got_out = [
+        name for name, execution in executed.items() if "ESCAPED" in repr(execution) or target.secret in repr(execution)
+    ]
     assert got_out == []
-    assert [one for one in honest if not isinstance(one, Execution) or one.answers != (Answer(value=36),)] == []
+    assert [
+        execution
+        for execution in honest
+        if not isinstance(execution, Execution) or execution.answers != (Answer(value=36),)
+    ] == []
     assert list(target.outside.iterdir()) == []
     assert target.secret_file.read_text() == target.secret
     assert target.heard == []
@@ -154,11 +174,11 @@ def test_no_attack_escapes_and_none_scores(target: Target) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["bubblewrap", "unshare"])
-def test_no_attack_escapes_from_either_wall(isolation: Isolation, target: Target) -> None:
+def test_no_attack_escapes_from_either_isolation(isolation: Isolation, target: Target) -> None:
     attack_all(isolation, target, wall_seconds=1.0)
 
 
-def test_without_a_wall_the_same_attacks_reach_what_they_are_after(target: Target) -> None:
+def test_without_isolation_the_same_attacks_reach_what_they_are_after(target: Target) -> None:
     codes = [attacks()[name] for name in ("secrets: file_by_its_path", "outside: write_a_file")]
     with opened("none_i_trust_the_code", wall_seconds=5.0) as sandbox:
         read, wrote = sandbox.run_many([target.program(code) for code in codes])

@@ -56,11 +56,11 @@ def test_code_that_fails_is_every_calls_reason(sandbox: Sandbox) -> None:
         assert all(answer.reason is not None and answer.reason.startswith(reason) for answer in answers)
 
 
-def test_what_is_no_json_is_no_value(sandbox: Sandbox) -> None:
+def test_a_returned_value_that_is_not_json_is_refused(sandbox: Sandbox) -> None:
     for text in ("float('nan')", "float('inf')", "{1, 2}", "{(1, 2): 3}"):
         (answer,) = run(sandbox, f"def f(): return {text}").answers
         assert answer.reason is not None
-        assert answer.reason.startswith("returned what is no JSON: ")
+        assert answer.reason.startswith("returned a value that is not JSON: ")
 
 
 def test_an_exception_is_its_nearest_built_in_class(sandbox: Sandbox) -> None:
@@ -172,7 +172,7 @@ def end_of(code: str, **changed: Any) -> dict[str, Any]:
     return said
 
 
-def test_what_keeps_a_program_from_beginning_is_said() -> None:
+def test_the_reason_that_a_program_does_not_start_is_reported() -> None:
     assert end_of("", limits={"RLIMIT_NONE": 1}) == {"broken": "module 'resource' has no attribute 'RLIMIT_NONE'"}
     assert end_of("", wall_seconds=None) == {"broken": "'wall_seconds'"}  # the warden itself fails
 

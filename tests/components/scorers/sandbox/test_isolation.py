@@ -36,9 +36,9 @@ def test_the_first_tool_that_is_missing_is_named(
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_namespaces_are_linuxs(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_namespaces_need_linux(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", platform)
-    assert missing("bubblewrap") == missing("unshare") == f"namespaces are Linux's, and this is {platform}"
+    assert missing("bubblewrap") == missing("unshare") == f"namespaces need Linux, and this is {platform}"
     assert missing("none_i_trust_the_code") is None
 
 

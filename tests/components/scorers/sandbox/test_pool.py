@@ -57,7 +57,7 @@ def test_one_worker_runs_all_programs(sandbox: Sandbox, monkeypatch: pytest.Monk
     assert len(sandbox._idle) == 1
 
 
-def test_a_program_that_loses_two_workers_is_charged_and_tried_no_more(
+def test_a_program_that_loses_two_workers_is_blamed_and_not_tried_again(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = behaving(monkeypatch, lost)
@@ -114,7 +114,7 @@ WRONG = Execution(answers=(Answer(value=41),))
         (ScorerError("no process"), "no process"),
     ],
 )
-def test_a_worker_that_cannot_do_the_first_sum_is_none(
+def test_a_worker_that_fails_the_first_sum_is_not_used(
     outcome: Execution | Exception, why: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing(what: Program, before: int) -> Execution:

@@ -49,8 +49,8 @@ def test_another_number_of_answers_is_a_failure(lines: int, calls: int) -> None:
 def test_other_lines_are_no_answers(line: bytes) -> None:
     execution = read(line, end=End(cpu_seconds=0.5))
     assert execution.failure is not None
-    assert execution.failure.startswith("wrote what is no answer: ")
-    assert len(execution.failure) <= len("wrote what is no answer: ") + 100
+    assert execution.failure.startswith("wrote a line that is not an answer: ")
+    assert len(execution.failure) <= len("wrote a line that is not an answer: ") + 100
     assert (execution.answers, execution.cpu_seconds) == ((), 0.5)
 
 

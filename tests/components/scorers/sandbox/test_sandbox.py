@@ -43,14 +43,14 @@ def sandbox() -> Iterator[Sandbox]:
 def test_each_program_answers_its_own_calls_in_order(sandbox: Sandbox) -> None:
     programs = [program(f"count = {n}\ndef f():\n    global count\n    count += 1\n    return count\n", calls=2)
                 for n in range(20)]  # fmt: skip
-    assert [answers(one) for one in sandbox.run_many(programs)] == [[n + 1, n + 2] for n in range(20)]
+    assert [answers(outcome) for outcome in sandbox.run_many(programs)] == [[n + 1, n + 2] for n in range(20)]
 
 
 def test_an_exception_comes_out_as_the_built_in_one_that_it_is(sandbox: Sandbox) -> None:
     code = "class Mine(KeyError): pass\ndef f(): raise Mine('x')\n"
-    (found,) = sandbox.run_many([program(code)])
-    assert isinstance(found, Execution)
-    assert found.answers == (Answer(raised="KeyError", reason="Mine: 'x'"),)
+    (execution,) = sandbox.run_many([program(code)])
+    assert isinstance(execution, Execution)
+    assert execution.answers == (Answer(raised="KeyError", reason="Mine: 'x'"),)
 
 
 @pytest.mark.parametrize(
@@ -87,16 +87,16 @@ def test_what_honest_programs_use_works(sandbox: Sandbox, code: str, expected: o
     ],
 )
 def test_a_failure_says_what_happened(sandbox: Sandbox, code: str, failure: str) -> None:
-    (found,) = sandbox.run_many([program(code)])
-    assert isinstance(found, Execution)
-    assert found.failure == failure
+    (execution,) = sandbox.run_many([program(code)])
+    assert isinstance(execution, Execution)
+    assert execution.failure == failure
 
 
-def test_time_is_up_for_a_program_that_waits() -> None:
+def test_a_program_that_waits_runs_out_of_time() -> None:
     with Sandbox(SandboxParams(wall_seconds=0.3)) as short:
-        (found,) = short.run_many([program(SLEEP, 60)])
-    assert isinstance(found, Execution)
-    assert found.failure == "did not end within 0.3 s"
+        (execution,) = short.run_many([program(SLEEP, 60)])
+    assert isinstance(execution, Execution)
+    assert execution.failure == "did not end within 0.3 s"
 
 
 def test_nothing_of_a_program_is_left_for_the_next() -> None:
@@ -110,22 +110,22 @@ def test_nothing_of_a_program_is_left_for_the_next() -> None:
         "os.listdir('/tmp'), os.environ.get('LEFT'), os.getcwd(), hasattr(json, 'left'), hasattr(builtins, 'left'), "
         "hasattr(sys, 'left'), random.random()]\n"
     )
-    with Sandbox(SandboxParams(workers=1)) as one:
+    with Sandbox(SandboxParams(workers=1)) as small:
         before, left, after = (
-            answers(found) for found in one.run_many([program(code) for code in (look, leave, look)])
+            answers(execution) for execution in small.run_many([program(code) for code in (look, leave, look)])
         )
     assert left == [["left"]]
     assert before == after
     assert before[0][:6] == [[], None, "/tmp", False, False, False]  # type: ignore[index]
 
 
-def test_workers_answer_alike() -> None:
+def test_workers_give_the_same_answers() -> None:
     code = "import random\ndef f(): return [list({'a', 'b', 'c', 'd', 'e'}), random.random()]\n"
-    found: list[object] = []
+    returned: list[object] = []
     for _ in range(2):
-        with Sandbox(SandboxParams(workers=1)) as one:
-            found.append(answers(one.run_many([program(code)])[0]))
-    assert found[0] == found[1]
+        with Sandbox(SandboxParams(workers=1)) as small:
+            returned.append(answers(small.run_many([program(code)])[0]))
+    assert returned[0] == returned[1]
 
 
 HEAVY_SLEEP = "import time\ndef f(n):\n    held = b'x' * (96 << 20)\n    time.sleep(n)\n    return n\n"
@@ -169,18 +169,18 @@ def killing(times: int) -> Generator[None]:
 
 
 def test_a_program_whose_worker_is_lost_runs_again_in_a_fresh_one() -> None:
-    with Sandbox(SandboxParams(workers=1)) as one:
-        assert one.isolation
+    with Sandbox(SandboxParams(workers=1)) as small:
+        assert small.isolation
         with killing(1):
-            found = one.run_many([program(HEAVY_SLEEP, 3), program(SLEEP, 0)])
-    assert [answers(execution) for execution in found] == [[3], [0]]
+            executions = small.run_many([program(HEAVY_SLEEP, 3), program(SLEEP, 0)])
+    assert [answers(execution) for execution in executions] == [[3], [0]]
 
 
-def test_a_program_that_brings_down_two_workers_is_charged_and_the_next_is_not() -> None:
-    with Sandbox(SandboxParams(workers=1)) as one:
-        assert one.isolation
+def test_a_program_that_brings_down_two_workers_is_blamed_and_the_next_is_not() -> None:
+    with Sandbox(SandboxParams(workers=1)) as small:
+        assert small.isolation
         with killing(2):
-            lost, after = one.run_many([program(HEAVY_SLEEP, 9), program(SLEEP, 0)])
+            lost, after = small.run_many([program(HEAVY_SLEEP, 9), program(SLEEP, 0)])
     assert isinstance(lost, Execution)
     assert lost.failure == "brought down two workers"
     assert answers(after) == [0]
@@ -220,20 +220,22 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
 def test_without_tools_it_refuses_and_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENVIRONMENT, "PATH", str(tmp_path))
     with Sandbox(SandboxParams()) as refusing:
-        found = refusing.run_many([program(SLEEP, 0)] * 2)
-    assert [type(one) for one in found] == [ScorerError, ScorerError]
-    assert "bubblewrap: no bwrap is installed; unshare: no " in str(found[0])
-    assert "isolation: none_i_trust_the_code" in str(found[0])
+        outcomes = refusing.run_many([program(SLEEP, 0)] * 2)
+    assert [type(outcome) for outcome in outcomes] == [ScorerError, ScorerError]
+    assert "bubblewrap: no bwrap is installed; unshare: no " in str(outcomes[0])
+    assert "isolation: none_i_trust_the_code" in str(outcomes[0])
     with Sandbox(SandboxParams(isolation="none_i_trust_the_code")) as trusting:
         assert answers(trusting.run_many([program(SLEEP, 0)])[0]) == [0]
 
 
-def test_a_wall_that_does_not_stand_is_the_sandboxs_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_isolation_that_does_not_start_is_the_sandboxs_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = tmp_path / "bwrap"
     broken.write_text("#!/bin/sh\necho 'No permissions to create a new namespace' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setitem(ENVIRONMENT, "PATH", str(tmp_path))
     with Sandbox(SandboxParams(isolation="bubblewrap")) as refusing:
-        (found,) = refusing.run_many([program(SLEEP, 0)])
-    assert isinstance(found, ScorerError)
-    assert "bubblewrap did not start: No permissions to create a new namespace" in str(found)
+        (error,) = refusing.run_many([program(SLEEP, 0)])
+    assert isinstance(error, ScorerError)
+    assert "bubblewrap did not start: No permissions to create a new namespace" in str(error)
