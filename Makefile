@@ -145,7 +145,7 @@ bench-scorers: setup ## Answers a second of the schema, SQL and unit tests in th
 bench-verdicts: setup ## The gate's verdicts on simulated challengers of known quality; coverage of intervals (minutes, one core)
 	$(BIN)/python -m benchmarks.verdicts $(ARGS)
 
-bench-guarantees: setup ## Where the gate's promises hold: groups, adaptive challengers, undecided answers (half an hour, one core)
+bench-guarantees: setup ## Where the gate's promises hold: groups, adaptive challengers, undecided answers (a quarter of an hour, one core)
 	$(BIN)/python -m benchmarks.guarantees $(ARGS)
 
 bench-advice: setup ## Is the advice right? Simulated workloads whose best next rung is known (two minutes)

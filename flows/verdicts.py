@@ -59,16 +59,16 @@ def replay_gate(
 ) -> None:
     """Make the gate's decisions again from their stored numbers and settings; ends with code 1 if one differs.
 
-    A decision stores all that it was made from: counts, intervals, p-values, slices, the look and the level.
+    A decision stores all that it was made from: counts, intervals, p-values, slices, the look and the level. What stays
+    sealed while the split is in use lies in `sealed.json` beside it, is read, and is not shown.
     """
     from rich.console import Console
 
-    from components.records import read_record
-    from components.stages.gate import GateRecord, replayed
+    from components.stages.gate import replayed
     from components.stages.run import Run
 
     path = file or Run.of(workload, profile).folder / "gate" / "gate.json"
-    pairs = replayed(read_record(path, GateRecord))
+    pairs = replayed(path)
     Console(width=max(120, Console().width)).print(replay_table(pairs))
     if any(kept != again for kept, again in pairs):
         raise typer.Exit(1)

@@ -22,7 +22,7 @@ from components.records import Interval, Record
 
 YEARS = (1, 2, 3)
 _DAYS_PER_YEAR = 365.25
-DOMINATED = 0.15  # of the cost, in the most expensive hundredth of calls: lognormal calls with σ = 1.29
+DOMINATED = 0.12  # of the cost, in the most expensive hundredth of calls: lognormal calls with σ = 1.15
 Array = NDArray[np.floating[Any]]
 
 

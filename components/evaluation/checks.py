@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from components.evaluation import slices as sliced
-from components.evaluation.looks import alpha_of_look
+from components.evaluation.looks import alpha_of_look, retires
 from components.evaluation.metrics import wilson
 from components.evaluation.power import mcnemar_examples, mean_examples
 from components.params import GateParams
@@ -112,10 +112,10 @@ def better(params: GateParams, numbers: GateNumbers, names: tuple[str, str], lev
     versus = numbers.versus
     if versus is None or numbers.p_value is None or numbers.champion_level is None:
         return []
-    proven = versus.delta > -_tolerated(params) and numbers.p_value < level.alpha
-    least = params.min_delta if params.test == "superiority" else -params.margin
+    proven = shown_better(params, numbers, level)
+    least = least_delta(params)
     gains = versus.delta >= least
-    needed = _needed(params, numbers, level) if versus.high >= _worth(params) else None
+    needed = lacking(params, numbers, level)
     return [
         Check(gains, f"{_levels(params, numbers, names)}: {_change(versus)}, {_at_least(gains)} the "
                      f"{points(least)} that the gate asks for{_undecided(numbers, names[0])}.", needed),
@@ -123,28 +123,18 @@ def better(params: GateParams, numbers: GateNumbers, names: tuple[str, str], lev
     ]  # fmt: skip
 
 
-def slices(params: GateParams, numbers: GateNumbers, challenger: str, level: Level) -> list[Check]:
-    """No slice got significantly worse, and on each the intolerable loss is ruled out.
-
-    Slices against a challenger are named only at the last look, because otherwise the next challenger could be fitted
-    to them; earlier looks give the decision and what is needed to act on it.
-    """
+def slices(params: GateParams, numbers: GateNumbers, challenger: str) -> list[Check]:
+    """No slice got significantly worse, and on each the intolerable loss is ruled out; those that refuse are named."""
     tally = numbers.sliced or sliced.findings(params, numbers)
     if tally is None:
         return []
     if not tally.against:
-        return [Check(True, f"None of {tally.n} slices speaks against {challenger}{_shown(tally)}.")]
-    if numbers.slices and level.look >= params.looks:
-        return _shortened(_named(params, numbers))
-    return [
-        Check(False, f"{tally.against} of {tally.n} slices speak against {challenger} ({tally.refused} significantly "
-                     f"worse, {tally.against - tally.refused} with a loss that is not ruled out){_shown(tally)}; which "
-                     "ones stays sealed, so that no challenger is fitted to them: the test split shows its own.",
-              tally.needed)
-    ]  # fmt: skip
+        return [Check(True, f"None of {tally.n} slices speaks against {challenger}{shown(tally)}.")]
+    return _shortened(_named(params, numbers))
 
 
-def _shown(tally: SliceFindings) -> str:
+def shown(tally: SliceFindings) -> str:
+    """How small a loss slices could have shown."""
     if tally.least is None or tally.most is None:
         return ""
     most = "no loss at all" if tally.most >= 1 else f"{100 * tally.most:.0f} points"
@@ -184,23 +174,42 @@ def points(delta: float) -> str:
     return f"{100 * delta:+.1f}"
 
 
-def _tolerated(params: GateParams) -> float:
-    """The loss from which a challenger counts as worse."""
-    return params.margin if params.test == "non_inferiority" else 0.0
+def shown_better(params: GateParams, numbers: GateNumbers, level: Level) -> bool:
+    """Whether the declared test finds the challenger better or, if that is asked for, not worse."""
+    loss = params.margin if params.test == "non_inferiority" else 0.0
+    assert numbers.versus is not None and numbers.p_value is not None
+    return numbers.versus.delta > -loss and numbers.p_value < level.alpha
 
 
-def _worth(params: GateParams) -> float:
-    """The difference that makes more examples worth while, as long as it is not ruled out."""
-    return params.margin if params.test == "superiority" else 0.0
+def least_delta(params: GateParams) -> float:
+    """The measured difference that the gate asks for."""
+    return params.min_delta if params.test == "superiority" else -params.margin
 
 
-def _needed(params: GateParams, numbers: GateNumbers, level: Level) -> int | None:
-    """The total of examples that would show a gain of the margin, or an equal challenger's non-inferiority, next time.
+def lacking(params: GateParams, numbers: GateNumbers, level: Level) -> int | None:
+    """The total of examples that would find the margin at the next look; None if more are not worth while.
+
+    They are if so few as there were miss the margin too often, unless the challenger is significantly worse. How many
+    examples change sides decides, and not to which side: otherwise it would tell where the next challenger could gain
+    by chance. After the last look, more than half of the examples have to be new.
+    """
+    versus = numbers.versus
+    assert versus is not None
+    if versus.delta < 0 and versus.p_value < level.alpha:
+        return None
+    if level.alpha and (enough := _needed(params, numbers, level.alpha)) is not None and enough <= numbers.n:
+        return None
+    examples = _needed(params, numbers, level.after(params))
+    return max(examples, 2 * numbers.n + 1) if examples and retires(params, level.look) else examples
+
+
+def _needed(params: GateParams, numbers: GateNumbers, alpha: float) -> int | None:
+    """The total of examples that would show a gain of the margin, or an equal challenger's non-inferiority, at alpha.
 
     Undecided answers count against the challenger, which makes a gain look smaller by half of the distance between the
     two bounds; None if that leaves less than a quarter of the margin.
     """
-    alpha, versus = level.after(params), numbers.versus
+    versus = numbers.versus
     assert versus is not None and numbers.deviation is not None
     discordant = _discordant(versus, numbers.n)
     seen = params.margin - undecided_part(numbers)
@@ -240,10 +249,11 @@ def _discordant(versus: Comparison, n: int) -> float:
 
 
 def _levels(params: GateParams, numbers: GateNumbers, names: tuple[str, str]) -> str:
-    (challenger, champion), before = names, numbers.champion_level
+    (challenger, champion), level, before = names, numbers.level, numbers.champion_level
+    assert level is not None
     if params.measure == "score":
-        return f"{challenger} scores {numbers.level.value:.3f}, {champion} {before:.3f}"
-    return f"{challenger} is right on {numbers.level.value:.1%}, {champion} on {before:.1%}"
+        return f"{challenger} scores {level.value:.3f}, {champion} {before:.3f}"
+    return f"{challenger} is right on {level.value:.1%}, {champion} on {before:.1%}"
 
 
 def _change(versus: Comparison) -> str:
@@ -258,20 +268,31 @@ def _tested(params: GateParams, numbers: GateNumbers, challenger: str, level: Le
     versus, p = numbers.versus, numbers.p_value
     assert versus is not None and p is not None
     moved = f"{versus.fixed:,} examples fixed and {versus.broken:,} broken"
-    level_in_words = f"alpha {level.alpha:.3g}" + (f", look {level.look} of {params.looks}" if level.look > 1 else "")
+    at = level_in_words(params, level)
     if params.test == "non_inferiority":
         outcome = "not worse" if proven else "not shown to be not worse"
-        by = f"{outcome} by {points(params.margin)}"
-        return f"{moved}: non-inferiority p = {p:.2g} at {level_in_words}, so {challenger} is {by}."
-    test = "McNemar's exact" if params.measure == "accuracy" else "the test for bounded scores has"
-    if params.measure == "accuracy" and numbers.groups is not None and numbers.groups < numbers.n:
-        test = "the exact test of whole groups has"
-    return (
-        f"{moved}: {test} p = {p:.2g} at {level_in_words}, so {challenger} is {_outcome(versus.delta, p, level.alpha)}."
-    )
+        return f"{moved}: non-inferiority p = {p:.2g} at {at}, so {challenger} is {outcome} by {points(params.margin)}."
+    test = test_in_words(params, numbers)
+    return f"{moved}: {test} has p = {p:.2g} at {at}, so {challenger} is {outcome_of(versus.delta, p, level.alpha)}."
 
 
-def _outcome(delta: float, p_value: float, alpha: float) -> str:
+def level_in_words(params: GateParams, level: Level) -> str:
+    """The significance level and, from the second on, the look."""
+    return f"alpha {level.alpha:.3g}" + (f", look {level.look} of {params.looks}" if level.look > 1 else "")
+
+
+def test_in_words(params: GateParams, numbers: GateNumbers) -> str:
+    """The declared test."""
+    if params.test == "non_inferiority":
+        return "the test of non-inferiority"
+    if params.measure == "score":
+        return "the test for bounded scores"
+    grouped = numbers.groups is not None and numbers.groups < numbers.n
+    return "the exact test of whole groups" if grouped else "McNemar's exact test"
+
+
+def outcome_of(delta: float, p_value: float, alpha: float) -> str:
+    """The outcome of a two-sided test."""
     if p_value >= alpha:
         return "not significantly different"
     return "significantly better" if delta > 0 else "significantly worse"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import DataError
-from components.evaluation import checks
+from components.evaluation import checks, sealing
 from components.evaluation.checks import Check, Level
 from components.evaluation.clusters import codes_of
 from components.evaluation.compare import (
@@ -26,7 +26,7 @@ from components.evaluation.compare import (
     paired_design,
     slice_members,
 )
-from components.evaluation.looks import NO_CHAMPION
+from components.evaluation.looks import NO_CHAMPION, retires
 from components.evaluation.metrics import share_design, wilson
 from components.evaluation.paired import mean_p, tango_p_not_worse
 from components.evaluation.slices import findings
@@ -155,9 +155,10 @@ def against(
 def judge(params: GateParams, names: tuple[str, str], numbers: GateNumbers, level: Level) -> Verdict:
     """The verdict that numbers lead to; `names` are the challenger's and the champion's."""
     challenger, champion = names
-    tried = [checks.enough_examples(params, numbers), *checks.bounds(params, numbers, challenger)]
-    tried += [_first(numbers, challenger)] if champion == NO_CHAMPION else checks.better(params, numbers, names, level)
-    tried += [*checks.slices(params, numbers, challenger, level), *checks.pinned_cases(numbers, challenger)]
+    tried = (
+        _told(params, numbers, names, level) if retires(params, level.look) else _sealed(params, numbers, names, level)
+    )
+    tried = [checks.enough_examples(params, numbers), *tried, *checks.pinned_cases(numbers, challenger)]
     failed = [check for check in tried if not check.passed]
     needed = [check.needed for check in failed if check.needed is not None]
     undecided = bool(failed) and len(needed) == len(failed)
@@ -171,31 +172,43 @@ def judge(params: GateParams, names: tuple[str, str], numbers: GateNumbers, leve
         more_examples=more,
         alpha=None if champion == NO_CHAMPION else level.alpha,
         look=level.look,
-        numbers=_sealed(params, numbers, level),
+        numbers=numbers if retires(params, level.look) else sealing.sealed(numbers),
     )
 
 
-def _sealed(params: GateParams, numbers: GateNumbers, level: Level) -> GateNumbers:
-    """The numbers without those of single slices, which stay sealed until the last look."""
-    if level.look >= params.looks:
-        return numbers
-    return numbers.model_copy(update={"slices": (), "sliced": numbers.sliced or findings(params, numbers)})
+def _told(params: GateParams, numbers: GateNumbers, names: tuple[str, str], level: Level) -> list[Check]:
+    """The conditions with all numbers, for a split that retires."""
+    challenger, champion = names
+    tried = checks.bounds(params, numbers, challenger)
+    tried += [_first(numbers, challenger)] if champion == NO_CHAMPION else checks.better(params, numbers, names, level)
+    return [*tried, *checks.slices(params, numbers, challenger)]
 
 
-def repeated(params: GateParams, verdict: Verdict) -> Verdict:
-    """The verdict that a kept one's numbers lead to today.
+def _sealed(params: GateParams, numbers: GateNumbers, names: tuple[str, str], level: Level) -> list[Check]:
+    """The conditions with what a split that is still in use may tell."""
+    challenger, champion = names
+    alone = champion == NO_CHAMPION
+    tried = [sealing.first(challenger)] if alone else sealing.better(params, numbers, names, level)
+    proven = all(check.passed for check in tried)
+    tried += sealing.slices(params, numbers, challenger, proven=proven)
+    return [*sealing.bounds(params, numbers, challenger), *tried]
+
+
+def repeated(params: GateParams, verdict: Verdict, numbers: GateNumbers | None) -> Verdict:
+    """The verdict that a kept one's complete numbers lead to today.
 
     Raises:
-        DataError: It was made before numbers were kept.
+        DataError: It was made before numbers were kept, or only what may be told of them is at hand.
     """
-    if verdict.numbers is None:
-        raise DataError(f"expected the numbers of a decision, found none ({verdict.challenger})")
+    if numbers is None or numbers.level is None:
+        raise DataError(f"expected the complete numbers of a decision, found none ({verdict.challenger})")
     level = Level(verdict.look, params.alpha if verdict.alpha is None else verdict.alpha)
-    return judge(params, (verdict.challenger, verdict.champion), verdict.numbers, level)
+    return judge(params, (verdict.challenger, verdict.champion), numbers, level)
 
 
 def _first(numbers: GateNumbers, challenger: str) -> Check:
     level = numbers.level
+    assert level is not None
     return Check(
         True,
         f"{challenger} is right on {level.value:.1%} (95 % interval {level.low:.1%} to {level.high:.1%}), "

@@ -26,6 +26,11 @@ def alpha_of_look(params: GateParams, look: int) -> float:
     return params.alpha / (params.looks - 1) if look <= params.looks else 0.0
 
 
+def retires(params: GateParams, look: int) -> bool:
+    """Whether a sealed split is not asked again after this look, so that everything may be told of it."""
+    return look >= params.looks
+
+
 def holm_climb(alpha: float, comparisons: int, walk: Callable[[float], Sequence[Verdict]]) -> Sequence[Verdict]:
     """Climb with Holm's correction (1979): at alpha / comparisons, then with a comparison less for each one won.
 

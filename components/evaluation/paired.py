@@ -7,12 +7,14 @@ Other modules draw the conclusions.
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Any
 
 from numpy.typing import NDArray
 
 from components.errors import DataError
-from components.evaluation.clusters import INDEPENDENT, Design, bounded_z, freedom, grouped
+from components.evaluation.bounded import bounded_root, bounded_z
+from components.evaluation.clusters import INDEPENDENT, Design, freedom, grouped
 from components.records import Interval
 
 Groups = Sequence[Any] | NDArray[Any] | None  # the group of each example; None: each is its own
@@ -67,20 +69,19 @@ def mean_of(
     ends: tuple[float, float] = (-1.0, 1.0),
     confidence: float = 0.95,
 ) -> Interval:
-    """The mean of values between `ends`, with the interval of all means that its studentised test does not reject.
+    """The mean of values between `ends`, with the interval of all means that are not too many standard errors away.
 
-    A score interval for bounded means (`clusters.bounded_z`): even if all values agree it is not a point, because
+    An interval for bounded means (`bounded.bounded_root`): even if all values agree it is not a point, because
     values at the other end may have been too rare to be seen. A single group gives only `ends`.
     """
     import numpy as np
-    from scipy.stats import t
 
     parts, mean = grouped(values, groups), float(np.mean(values))
     if len(parts.sums) == 1:
         return Interval(value=mean, low=ends[0], high=ends[1])
-    critical = float(t.ppf((1 + confidence) / 2, freedom(parts.sizes)))
-    low = _bound(mean, ends[0], lambda at: bounded_z(parts, ends, at) <= critical, 1e-6)
-    high = _bound(mean, ends[1], lambda at: bounded_z(parts, ends, at) >= -critical, 1e-6)
+    critical = NormalDist().inv_cdf((1 + confidence) / 2)
+    low = _bound(mean, ends[0], lambda at: bounded_root(parts, ends, at) <= critical, 1e-6)
+    high = _bound(mean, ends[1], lambda at: bounded_root(parts, ends, at) >= -critical, 1e-6)
     return Interval(value=mean, low=low, high=high)
 
 

@@ -84,14 +84,15 @@ def needed(params: GateParams, numbers: GateNumbers, part: SliceComparison) -> i
 def smallest_loss(params: GateParams, numbers: GateNumbers, part: SliceComparison) -> float:
     """About the smallest loss that would count against a challenger with a chance of 80 %; 1 if none would.
 
-    By normal approximation, with the whole's deviation: the slice's own outcomes are not used.
+    By normal approximation, with the whole's deviation. Of outcomes only the number of changes is used, so that it may
+    be told of a sealed split.
     """
     assert numbers.versus is not None
     share, z = part.n / numbers.n, NormalDist().inv_cdf
     error = _deviation(numbers) * math.sqrt(numbers.versus.effect / part.n)
     own = part.n / (part.n + borrowed(params, share))
     reach = z(1 - INTERVAL_ALPHA / 2) * math.sqrt(own) * error
-    not_ruled_out = (tolerated(params, share) - reach + (1 - own) * numbers.versus.delta) / own + z(POWER) * error
+    not_ruled_out = (tolerated(params, share) - reach) / own + z(POWER) * error
     level = params.slices.alpha / len(numbers.slices)
     significant = (z(1 - level / 2) + z(POWER)) * error if 2.0 ** (1 - part.n) < level else 1.0
     return min(1.0, max(0.0, not_ruled_out), significant)

@@ -36,8 +36,8 @@ class GateNumbers(Record):
     test that was declared (two-sided, or twice a one-sided one), `deviation` is that of one example's difference.
     Answers that the scorer could not decide, `undecided` of them, count against the challenger; `best_delta` is the
     difference if they counted for it. `groups` says in how many groups the examples come, `valid_effect` is the design
-    effect of validity. `slices` are kept only when
-    the sealed split retires; before that `sliced` says what a decision needs of them.
+    effect of validity, `sliced` sums the slices up. Until the split retires, a verdict has only what does not say how
+    the contenders answered: shares in whole percent, and no level, difference or slice.
     """
 
     n: int
@@ -47,7 +47,7 @@ class GateNumbers(Record):
     groups: int | None = None
     undecided: int = 0
     best_delta: float | None = None
-    level: Interval
+    level: Interval | None = None
     failed_cases: tuple[str, ...] = ()
     latency_ms_p95: float | None = None
     usd_per_1k_calls: float | None = None

@@ -53,6 +53,10 @@ class Climb:
         """Whether a contender would replace a champion with different files."""
         return self.standing.version is not None and self.standing.digest != answered(self.run, name).digest
 
+    def numbers_of(self, verdict: Verdict) -> GateNumbers:
+        """The complete numbers by which a verdict was made."""
+        return self._numbers[(verdict.challenger, verdict.champion)]
+
     def _walk(self, level: Level) -> list[Verdict]:
         verdicts: list[Verdict] = []
         champion: Contender | None = None

@@ -92,12 +92,12 @@ def figures(result: RungResult) -> dict[str, float]:
 
 
 def gate_figures(verdict: Verdict) -> dict[str, float]:
-    """A challenger's figures on the sealed split, and the level at which it was tested."""
+    """A challenger's figures on the sealed split, and the level at which it was tested; few until the split retires."""
     numbers = verdict.numbers
     if numbers is None:
         return {}
     figures_by_name: dict[str, float | None] = {
-        **_interval("level", numbers.level),
+        **({} if numbers.level is None else _interval("level", numbers.level)),
         "validity": numbers.validity,
         "examples": numbers.n,
         "delta": numbers.versus.delta if numbers.versus else None,

@@ -11,7 +11,7 @@ from pathlib import Path
 from components.errors import DataError
 from components.evaluation import repeated
 from components.params import GateParams
-from components.records import Record, Verdict, read_record, write_record
+from components.records import GateNumbers, Record, Verdict, read_record, write_record
 from components.registry import MORE_EXAMPLES
 from components.stages.climb import Climb
 from components.stages.evaluate import evaluated
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 class GateRecord(Record):
     """All verdicts in order, and who stands at the end: a rung, or the registry's version (nobody if both are None).
 
-    `replaced` is the version that the winner replaces. `params` are the gate's settings: with the numbers in each
-    verdict the decision can be made again. `decided_on` is the day from which the account counts its payback.
+    `replaced` is the version that the winner replaces. `params` are the gate's settings: with the sealed numbers each
+    decision can be made again. `decided_on` is the day from which the account counts its payback.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -35,6 +35,12 @@ class GateRecord(Record):
     replaced: int | None = None
     params: GateParams | None = None
     decided_on: date
+
+
+class SealedNumbers(Record):
+    """The complete numbers by which a record's verdicts were made, in their order; only `replay` reads them."""
+
+    numbers: tuple[GateNumbers, ...]
 
 
 def gate(run: Run, tracker: Tracker) -> None:
@@ -52,6 +58,7 @@ def gate(run: Run, tracker: Tracker) -> None:
         params=run.gate,
         decided_on=datetime.now(UTC).date(),
     )
+    write_record(sealed_file(gate_file(run)), SealedNumbers(numbers=tuple(map(climb.numbers_of, verdicts))))
     write_record(gate_file(run), record)
     _tell(run, tracker, record)
 
@@ -61,20 +68,35 @@ def gate_file(run: Run) -> Path:
     return run.folder / "gate" / "gate.json"
 
 
+def sealed_file(record: Path) -> Path:
+    """The file of the numbers that stay sealed while the split is in use, beside a gate's record."""
+    return record.with_name("sealed.json")
+
+
 def decided(run: Run) -> GateRecord:
     """The gate's record."""
     return read_record(gate_file(run), GateRecord)
 
 
-def replayed(record: GateRecord) -> list[tuple[Verdict, Verdict]]:
+def replayed(path: Path) -> list[tuple[Verdict, Verdict]]:
     """Each verdict of a record, and the verdict that today's code reaches from its numbers and settings.
 
     Raises:
-        DataError: The record was made before settings and numbers were kept.
+        DataError: The record was made before settings and numbers were kept, or its sealed numbers are not beside it.
     """
+    record, beside = read_record(path, GateRecord), sealed_file(path)
     if record.params is None:
         raise DataError("expected a record of the gate with its settings, found one of an earlier version")
-    return [(verdict, repeated(record.params, verdict)) for verdict in record.verdicts]
+    complete = read_record(beside, SealedNumbers).numbers if beside.is_file() else None
+    if complete is None and any(verdict.numbers and verdict.numbers.level is None for verdict in record.verdicts):
+        raise DataError(f"expected the sealed numbers of the gate's record beside it, found no {beside}")
+    numbers = complete or tuple(verdict.numbers for verdict in record.verdicts)
+    if len(numbers) != len(record.verdicts):
+        raise DataError(f"expected numbers of {len(record.verdicts)} verdicts, found {len(numbers)} ({beside})")
+    return [
+        (verdict, repeated(record.params, verdict, of_verdict))
+        for verdict, of_verdict in zip(record.verdicts, numbers, strict=True)
+    ]
 
 
 def _tell(run: Run, tracker: Tracker, record: GateRecord) -> None:
@@ -85,3 +107,4 @@ def _tell(run: Run, tracker: Tracker, record: GateRecord) -> None:
     last = record.verdicts[-1]
     tracker.metrics({MORE_EXAMPLES: float(last.more_examples), "gate/look": float(last.look)})
     tracker.artifact(gate_file(run), "gate")
+    tracker.artifact(sealed_file(gate_file(run)), "gate")

@@ -1,4 +1,4 @@
-"""What the gate says at the first look at a sealed split."""
+"""What the gate says at the first look at a sealed split, and at the last, when everything may be told."""
 
 from components.evaluation import NO_CHAMPION, Contender, Level, Split, judge, measure
 from components.evaluation.gate import Slices
@@ -18,3 +18,16 @@ def decide(
     return judge(
         params, names, measure(params, challenger, champion, Split(slices or {}, groups)), Level(1, params.alpha)
     )
+
+
+def opened(
+    params: GateParams,
+    challenger: Contender,
+    champion: Contender | None,
+    slices: Slices | None = None,
+    groups: dict[str, str] | None = None,
+) -> Verdict:
+    """The same at the look at which the split retires, at the first look's level."""
+    names = (challenger.name, champion.name if champion else NO_CHAMPION)
+    numbers = measure(params, challenger, champion, Split(slices or {}, groups))
+    return judge(params, names, numbers, Level(params.looks, params.alpha))

@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 
 from components.evaluation.agreement import kappa_interval
-from components.evaluation.clusters import bounded_z, design, flip_p, freedom, grouped
+from components.evaluation.bounded import bounded_root, bounded_z
+from components.evaluation.clusters import Design, design, flip_p, freedom, grouped
 from components.evaluation.metrics import effective, mcnemar_exact, share_of, wilson
-from components.evaluation.paired import mean_p, tango
+from components.evaluation.paired import mean_of, mean_p, tango
 from components.records import Interval
 
 
 def test_copies_in_groups_of_four_count_as_one() -> None:
     # 50 groups, 40 right: Σ u² = 40 · (4 − 3.2)² + 10 · 3.2² = 128, over 1 − 4/200; independent: 32 · 200/199;
-    # a quarter of a group of each extreme adds ¼ · (0.8² + 0.2²) · 4² = 2.72 above and 0.68 below
+    # half a group of each extreme adds ½ · (0.8² + 0.2²) · 4² = 5.44 above and 1.36 below
     values, groups = np.repeat(np.repeat([1.0, 0.0], [40, 10]), 4), np.repeat(np.arange(50), 4)
-    clustering = design(values, groups, (0.0, 1.0))
-    assert clustering.effect == pytest.approx((128 / 0.98 + 2.72) / (32 * 200 / 199 + 0.68))
-    assert clustering.freedom == 49
-    assert effective(values == 1.0, [f"{group}" for group in groups]) == pytest.approx(200 / clustering.effect)
+    measured = design(values, groups, (0.0, 1.0))
+    assert measured.effect == pytest.approx((128 / 0.98 + 5.44) / (32 * 200 / 199 + 1.36))
+    assert measured.freedom == 49
+    assert effective(values == 1.0, [f"{group}" for group in groups]) == pytest.approx(200 / measured.effect)
 
 
 def test_examples_that_are_groups_of_their_own_are_independent() -> None:
@@ -54,6 +55,27 @@ def test_the_statistic_of_a_bounded_mean_is_wilsons_for_shares() -> None:
     assert statistic == pytest.approx(0.1 / math.sqrt(0.16 / 100) * math.sqrt(99 / 100), rel=1e-6)
 
 
+def test_few_groups_widen_tests_by_students_t_and_intervals_by_the_effect_alone() -> None:
+    # t(0.975, 9) = 2.2622, and 1.95996 is the normal quantile; both in errors of independent examples, √4 as large
+    few = Design(4.0, 9.0)
+    assert few.tail(2 * 2.2622) == pytest.approx(0.025, abs=1e-5)
+    assert few.critical() == pytest.approx(2 * 1.95996, abs=1e-4)
+
+
+def test_the_interval_of_a_bounded_mean_weighs_the_score_with_the_likelihood_root() -> None:
+    # three of 200 fail, 0.5 % do under the hypothesis: score (3 − 1) / √(200 · 0.005 · 0.995) = 2.00502, root
+    # √(2 (3 ln 3 + 197 ln (197 / 199))) = 1.61612; Wilson's interval misses that truth, and theirs holds it
+    values = np.repeat([0.9, 0.0], [197, 3])
+    found = bounded_root(grouped(values, None), (0.0, 1.0), 0.9 * 0.995)
+    assert found == pytest.approx(-(2.00502 + 1.61612) / 2, abs=1e-4)
+    assert wilson(3, 200).low > 0.005 and mean_of(values, None, (0.0, 1.0)).high > 0.9 * 0.995
+
+
+def test_the_likelihood_root_where_all_values_agree_is_that_of_what_was_not_seen() -> None:
+    # all of 20 are 1, where the mean is 0.8: score √(20 · 0.2 / 0.8) = 2.23607, root √(−2 · 20 · ln 0.8) = 2.98763
+    assert bounded_root(grouped(np.ones(20), None), (0.0, 1.0), 0.8) == pytest.approx((2.23607 + 2.98763) / 2, abs=1e-4)
+
+
 def test_losses_too_rare_to_be_seen_do_not_make_a_gain() -> None:
     # 200 gains of 0.009 and no loss: of losses of 1 with a share of 0.009 none is seen with a chance of 16 %
     assert mean_p(np.full(200, 0.009), None, seed=0)[0] > 0.05
@@ -70,9 +92,9 @@ def test_tangos_interval_is_that_of_as_many_pairs_as_groups_are_worth() -> None:
     groups = np.repeat(np.arange(75), 4)
     change = np.repeat(np.repeat([1.0, -1.0, 0.0], [6, 4, 65]), 4)
     grouped_by_four = design(change, groups, (-1.0, 1.0))
-    e, interval = grouped_by_four.effect, tango(24, 16, 300, design=grouped_by_four)
-    fewer = tango(24 / e, 16 / e, 300 / e)  # as many as they are worth; t(0.975, 74) = 1.9925 for 1.95996
-    assert interval.high - interval.low == pytest.approx((fewer.high - fewer.low) * 1.9925 / 1.95996, rel=0.005)
+    e, measured = grouped_by_four.effect, tango(24, 16, 300, design=grouped_by_four)
+    fewer = tango(24 / e, 16 / e, 300 / e)  # as many as they are worth
+    assert (measured.low, measured.high) == pytest.approx((fewer.low, fewer.high), abs=1e-6)
 
 
 def test_kappa_has_an_interval_that_few_clusters_widen() -> None:

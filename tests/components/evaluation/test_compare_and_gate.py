@@ -8,7 +8,7 @@ from components.errors import DataError
 from components.evaluation import Contender, changes, compare
 from components.params import GateParams
 from components.records import Score
-from tests.components.evaluation.first_look import decide
+from tests.components.evaluation.first_look import decide, opened
 
 # of 20 valid answers the lower end is 1 / (1 + 1.96² / 20) = 83.9 %
 PARAMS = GateParams(alpha=0.05, min_delta=0.0, min_validity=0.8, min_examples=20)
@@ -57,23 +57,23 @@ def test_delta_is_what_was_fixed_less_what_was_broken(outcomes: list[tuple[str, 
 
 
 def test_a_significantly_better_challenger_is_promoted_with_the_numbers() -> None:
-    verdict = decide(PARAMS, contender("grpo", "1" * 9 + "0" + "1" * 10), contender("sft", "0" * 9 + "1" * 11))
+    verdict = opened(PARAMS, contender("grpo", "1" * 9 + "0" + "1" * 10), contender("sft", "0" * 9 + "1" * 11))
     assert (verdict.decision, verdict.champion, verdict.challenger) == ("promoted", "sft", "grpo")
     assert verdict.reasons[0] == "20 sealed examples, at least the 20 that the gate asks for."
     assert "grpo is right on 95.0%, sft on 55.0%: +40.0 points" in verdict.reasons[2]
-    assert "9 examples fixed and 1 broken: McNemar's exact p = 0.021" in verdict.reasons[3]
+    assert "9 examples fixed and 1 broken: McNemar's exact test has p = 0.021" in verdict.reasons[3]
     assert verdict.reasons[3].endswith("so grpo is significantly better.")
 
 
 def test_a_better_challenger_by_chance_is_not_promoted() -> None:
     # 5 fixed, 0 broken: p = 0.0625
-    verdict = decide(PARAMS, contender("grpo", "1" * 20), contender("sft", "0" * 5 + "1" * 15))
+    verdict = opened(PARAMS, contender("grpo", "1" * 20), contender("sft", "0" * 5 + "1" * 15))
     assert verdict.decision == "kept"
     assert verdict.reasons[3].endswith("so grpo is not significantly different.")
 
 
 def test_a_significantly_worse_challenger_is_not_promoted() -> None:
-    verdict = decide(
+    verdict = opened(
         PARAMS.model_copy(update={"min_delta": -1.0}), contender("grpo", "0" * 20), contender("sft", "1" * 20)
     )
     assert verdict.decision == "kept"
@@ -98,8 +98,8 @@ def test_each_bound_alone_keeps_the_champion(change: dict[str, float], valid: in
     champion = contender("sft", "0" * 10 + "1" * 10)
     assert decide(PARAMS, contender("grpo", "1" * 20), champion).decision == "promoted"
     challenger = contender("grpo", "1" * 20, valid)
-    verdict = decide(PARAMS.model_copy(update=change), challenger, champion)
-    assert verdict.decision == "kept"
+    verdict = opened(PARAMS.model_copy(update=change), challenger, champion)
+    assert verdict.decision == decide(PARAMS.model_copy(update=change), challenger, champion).decision == "kept"
     assert words in verdict.reasons[place]
 
 

@@ -9,11 +9,12 @@ import pytest
 from components.errors import DataError, RegistryError
 from components.models import folder_digest
 from components.params import MustPass
-from components.records import Completion, Usage, write_record
+from components.records import Completion, Usage, read_record, write_record
 from components.registry import Alias, open_run, promote, reference_of, registered
 from components.stages import publish as publication
 from components.stages.evaluate import Evaluations
-from components.stages.gate import GateRecord, decided, gate, replayed
+from components.stages.figures import gate_figures
+from components.stages.gate import GateRecord, SealedNumbers, decided, gate, gate_file, replayed, sealed_file
 from components.stages.publish import Published, is_published, publish
 from components.stages.run import Run
 from components.stages.rungs import rung
@@ -231,19 +232,52 @@ def test_a_challenge_with_other_answers_is_another_look_at_a_stricter_level(make
     second = climb(run)[0].verdicts
     assert {each.look for each in second} == {2}
     assert second[1].alpha == pytest.approx(0.05 / 9 / 2)  # two contenders: one comparison, and the registry's champion
-    assert "look 2 of 10" in second[1].reasons[3]
+    assert "look 2 of 10" in second[1].reasons[2]
 
 
 def test_decisions_are_made_again_from_what_was_kept(make_run: MakeRun, record: Any) -> None:
     run = make_run("replayed", min_examples=60)
     climbed(run, {"classical": 30, "one": 31})
     result, _ = climb(run)
-    assert [kept == again for kept, again in replayed(result)] == [True, True]
+    assert [kept == again for kept, again in replayed(gate_file(run))] == [True, True]
     assert result.params is not None
     stricter = result.model_copy(update={"params": result.params.model_copy(update={"min_examples": 61})})
-    assert [kept == again for kept, again in replayed(stricter)] == [False, False]
+    write_record(gate_file(run), stricter)
+    assert [kept == again for kept, again in replayed(gate_file(run))] == [False, False]
+    write_record(gate_file(run), result.model_copy(update={"params": None}))
     with pytest.raises(DataError, match="one of an earlier version"):
-        replayed(result.model_copy(update={"params": None}))
+        replayed(gate_file(run))
+
+
+def test_a_record_without_its_sealed_numbers_or_with_those_of_another_is_not_replayed(
+    make_run: MakeRun, record: Any
+) -> None:
+    run = make_run("unsealed", min_examples=60)
+    climbed(run, {"classical": 30, "one": 31})
+    climb(run)
+    beside = sealed_file(gate_file(run))
+    whole = read_record(beside, SealedNumbers)
+    write_record(beside, SealedNumbers(numbers=whole.numbers[:1]))
+    with pytest.raises(DataError, match="expected numbers of 2 verdicts, found 1"):
+        replayed(gate_file(run))
+    beside.unlink()
+    with pytest.raises(DataError, match="expected the sealed numbers of the gate's record beside it, found no"):
+        replayed(gate_file(run))
+
+
+def test_what_the_record_tells_of_a_split_in_use_has_no_levels_and_no_differences(
+    make_run: MakeRun, record: Any
+) -> None:
+    run = make_run("kept_back", min_examples=60)
+    climbed(run, {"classical": 30, "one": 54})
+    stand(run, NullTracker())
+    gate(run, NullTracker())
+    result = decided(run)
+    told = gate_file(run).read_text(encoding="utf-8")
+    assert result.verdicts[1].decision == "promoted"
+    assert '"fixed"' not in told and "points" not in told and "right on" not in told
+    assert "delta" not in {name.rpartition("/")[2] for verdict in result.verdicts for name in gate_figures(verdict)}
+    assert read_record(sealed_file(gate_file(run)), SealedNumbers).numbers[1].versus is not None
 
 
 def test_a_challenger_that_breaks_a_pinned_case_is_refused_by_name(make_run: MakeRun, record: Any) -> None:

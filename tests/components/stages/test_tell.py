@@ -94,7 +94,8 @@ def test_figures_have_the_same_names_in_every_rungs_run(run: Run, record: Any) -
     assert reported["one"]["test/latency_ms_p50"] == pytest.approx(29.5, abs=0.6)
     assert (reported["one"]["test/tokens_input"], reported["one"]["test/tokens_output"]) == (100, 10)
     best_prompt = run.resolved("prompts") or ""
-    assert reported[best_prompt]["sealed/level"] == 0.9 and "sealed/p_value" in reported[best_prompt]
+    assert reported[best_prompt]["sealed/examples"] == 60 and "sealed/alpha" in reported[best_prompt]
+    assert not {"sealed/level", "sealed/delta", "sealed/p_value"} & reported[best_prompt].keys()  # the split is in use
 
 
 def test_a_rungs_settings_are_parameters_and_its_data_inputs(run: Run, record: Any) -> None:
