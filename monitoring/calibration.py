@@ -23,6 +23,7 @@ _FEW = 8.5
 _FAR = 4.0  # standard errors at which limits for many columns lie
 _LEAST_DEGREES = 4.0  # of freedom of a mean effect: with fewer, limits would leave nothing to see
 _LAG = 3  # distance of time blocks from which they are taken as independent
+_LEAST = 1e-9  # limit of a column that no resample moves
 _ENOUGH = 20  # resamples beyond a quantile that suffice to read it off
 
 
@@ -34,7 +35,8 @@ def limits(table: Table, level: float, resamples: int, seed: int) -> dict[str, f
     Tails are extrapolated of squared distances: those of shares near normal ones are exponential (chi-squared).
     """
     drawn = _drawn(table, resamples, np.random.default_rng(seed))
-    return {name: beyond(np.concatenate(parts) ** 2, level / len(drawn)) ** 0.5 for name, parts in drawn.items()}
+    squares = {name: beyond(np.concatenate(parts) ** 2, level / len(drawn)) for name, parts in drawn.items()}
+    return {name: max(square**0.5, _LEAST) for name, square in squares.items()}
 
 
 def beyond(values: np.ndarray, level: float) -> float:

@@ -52,12 +52,11 @@ def test_the_choice_of_the_best_earlier_look_is_paid_for() -> None:
 
 
 def test_what_an_earlier_look_would_have_stopped_is_paid_for() -> None:
-    # Of eight draws of signs one keeps all three falls of the second look. Had the first look, at which one of three
-    # fell, stopped as many draws as 1/8 allows, it would have been one more; ties go on, and half of its draws are tied.
-    assert p_fallen([[1, 1, 1], [1, 1, 0]], [0, 0, 0], level=1 / 8) == pytest.approx(1 / 8)
-    # At the first look all fell, in one draw of eight, which is stopped; the second has risen again by one of three: of
-    # the seven that are left three show as large a fall from the first look (two of three, in either order).
-    assert p_fallen([[1, 1, 1], [0, 0, 0]], [0, 0, 1], level=1 / 8) == pytest.approx(2 / 8)
+    # The third example fell from the first look: of eight draws of signs the four that keep its own show as large a
+    # fall. At the second look the largest fall is that of the signs (+, +, −), which are none of these: where a look
+    # may stop one draw of eight, they have stopped there.
+    assert p_fallen([[1, 1, 0.5], [0, 0, 1]], [1, 1, 0], level=1 / 16) == pytest.approx(4 / 8)
+    assert p_fallen([[1, 1, 0.5], [0, 0, 1]], [1, 1, 0], level=1 / 8) == pytest.approx(5 / 8)
 
 
 def test_looks_spend_the_level_together() -> None:
