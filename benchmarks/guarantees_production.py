@@ -127,7 +127,7 @@ def judged(rng: Rng, right: np.ndarray, share: float) -> np.ndarray:
 def watch_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """The watch's columns: an amount (mostly 0) as a label and as a number, and whether answers were right."""
     zero, score = frame["output.amount"] == 0, frame["quality.score"]
-    labels = score.map({1.0: "1", 0.0: "another"}).astype(object).where(score.notna(), None)
+    labels = pd.Series(np.where(score == 1, "1", "another"), dtype=object).where(score.notna(), None)
     others = frame["output.amount"].where(~zero)
     amount = zero.map(lambda is_zero: "0" if is_zero else "another")
     amounts = {"output.amount": amount, "output.amount (others)": others}

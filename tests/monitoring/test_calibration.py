@@ -57,7 +57,7 @@ def test_an_effect_by_time_that_columns_disagree_about_is_widened() -> None:
 def test_a_column_with_large_chance_distances_does_not_widen_the_limits_of_others() -> None:
     rng = np.random.default_rng(0)
     both = pd.DataFrame({"a": rng.normal(size=300), "b": np.exp(rng.normal(0, 3, 300))})
-    alone = limits(Table(both[["a"]], both[["a"]], ("a",), ()), 0.02, 400, 0)
+    alone = limits(Table(both.filter(["a"]), both.filter(["a"]), ("a",), ()), 0.02, 400, 0)
     together = limits(Table(both, both, ("a", "b"), ()), 0.04, 400, 0)  # each takes half of the level
     assert together["a"] == alone["a"]
 
@@ -69,7 +69,8 @@ def test_a_column_that_chance_never_moves_has_a_limit_all_the_same() -> None:
 
 def test_the_tail_of_shares_is_chi_squareds() -> None:
     labels = np.repeat(["x", "y", "z"], 5000)
-    limit = limits(Table(*[pd.DataFrame({"a": labels})] * 2, (), ("a",)), 1e-5, 4000, 0)["a"]
+    side = pd.DataFrame({"a": labels})
+    limit = limits(Table(side, side, (), ("a",)), 1e-5, 4000, 0)["a"]
     # Of two degrees of freedom 23.03 is exceeded by 1e-5; 8 n of the squared distance is chi-squared, 1/n = 2/15000.
     exact = (23.03 * (1 / 15000 + 1 / 15000) / 8) ** 0.5
     assert exact < limit < 1.15 * exact
