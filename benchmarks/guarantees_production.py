@@ -6,6 +6,7 @@ that many repetitions are possible.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,14 +17,25 @@ import pandas as pd
 
 from components.data.harvest import Candidate, harvest
 from components.evaluation.looks import alpha_of_look
-from components.params import GateParams, HackingParams, HarvestParams, Pipeline, ReleaseParams, Workload, load
-from components.records import Example, Observation
+from components.params import (
+    GateParams,
+    HackingParams,
+    HarvestParams,
+    LabellingParams,
+    Pipeline,
+    ReleaseParams,
+    Workload,
+    load,
+)
+from components.records import Example, Observation, Scored, Trace, Usage
 from components.training.hacking_watch import Look, divergence
 from monitoring.calibration import limits, measured
 from monitoring.canary import Side, compared, judge
 from monitoring.columns import Groups, Table, compare
+from monitoring.labelling import is_drawn, sample
 from monitoring.sequence import Share, variance_of
 from monitoring.traffic import Plan, tickets
+from monitoring.windows import by_reviewers
 
 Rng = np.random.Generator
 Happens = Callable[[Rng], bool]
@@ -54,13 +66,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Traffic: how often customers ask, whether it has a weekend's mix, and the labelled share of answers."""
+    """Traffic: how often customers ask, whether it has a weekend's mix, and the labelled share of answers.
+
+    With `spoken` people also say unasked which answers are right, of wrong ones more often.
+    """
 
     repeats: int = 1
     weekend: bool = False
     labelled: float = 1.0
     right: float = 0.9
     named: bool = True
+    spoken: bool = False
 
     def rows(self, rng: Rng, n: int) -> tuple[pd.DataFrame, Groups]:
         """Rows in time order; a customer asks nearly the same thing several times in a row and gets the same answer."""
@@ -70,7 +86,10 @@ class Traffic:
         words = np.exp(rng.normal(2 + 0.3 * self.weekend, 0.5, count))[customers]
         amount = np.where(rng.random(count) < 0.7, 0.0, np.exp(rng.normal(3, 1, count)))[customers]
         score = (rng.random(count) < self.right)[customers].astype(float)
-        score[rng.random(n) >= self.labelled] = np.nan
+        if self.spoken:
+            score = judged(rng, score, self.labelled)
+        else:
+            score[rng.random(n) >= self.labelled] = np.nan
         frame = pd.DataFrame({
             "input.words": words + rng.normal(0, 0.1, n), "output.amount": amount,
             "output.confidence": rng.beta(9, 1, count)[customers],
@@ -80,10 +99,35 @@ class Traffic:
         return frame, Groups(customers if self.named else None, np.arange(n) // int(np.ceil(2 * n ** (1 / 3))))
 
 
+def judged(rng: Rng, right: np.ndarray, share: float) -> np.ndarray:
+    """Scores as the product takes them; NaN where it has none.
+
+    People say unasked that half of the wrong answers are wrong, and that 5 % of the right ones are right. A share of
+    all answers is drawn by the hash of their ids; reviewers label 95 % of those.
+    """
+    ids = [f"chatcmpl-{number:x}" for number in rng.integers(1 << 62, size=len(right))]
+    usage = Usage(input_tokens=90, output_tokens=50)
+    traces = [
+        Trace(id=name, at=at + 1.0, workload="triage", version=1, method="sft", input={"message": name}, messages=(),
+              text="{}", finish_reason="stop", usage=usage, latency_ms=20.0, valid=True)
+        for at, name in enumerate(ids)
+    ]  # fmt: skip
+    spoken, read = rng.random(len(right)) < np.where(right > 0, 0.05, 0.5), rng.random(len(right)) < 0.95
+    drawn = np.array([is_drawn(name, share) for name in ids])
+    words = [
+        Scored(trace_id=ids[at], at=at + 2.0, workload="triage", source="feedback", value=right[at],
+               passed=bool(right[at]), reviewer=reviewer)
+        for reviewer, rows in ((False, spoken), (True, drawn & read)) for at in np.flatnonzero(rows)
+    ]  # fmt: skip
+    labels = sample([trace for trace, is_in in zip(traces, drawn, strict=True) if is_in], by_reviewers(words))
+    known = labels.right if labels.complete(LabellingParams().complete) else {}
+    return np.array([float(known[name]) if name in known else np.nan for name in ids])
+
+
 def watch_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """The watch's columns: an amount (mostly 0) as a label and as a number, and whether answers were right."""
     zero, score = frame["output.amount"] == 0, frame["quality.score"]
-    labels = score.map(lambda right: {1.0: "1", 0.0: "another"}.get(right)).where(score.notna(), None)
+    labels = pd.Series(np.where(score == 1, "1", "another"), dtype=object).where(score.notna(), None)
     others = frame["output.amount"].where(~zero)
     amount = zero.map(lambda is_zero: "0" if is_zero else "another")
     amounts = {"output.amount": amount, "output.amount (others)": others}
@@ -183,6 +227,13 @@ def released(
     rng: Rng, good: tuple[float, float], repeats: int = 1, labelled: float = 1.0, *, mixed: bool = True
 ) -> str:
     """The fate of a canary compared with the champion (shares of good answers), in sixty looks at 40,000 requests."""
+    return fate(rng, good, repeats, labelled, mixed=mixed)[0]
+
+
+def fate(
+    rng: Rng, good: tuple[float, float], repeats: int = 1, labelled: float = 1.0, *, mixed: bool = True
+) -> tuple[str, str]:
+    """The decision about such a canary, and its reason."""
     ends = np.unique(np.geomspace(0.005, 1, 60))
     sides: list[list[Share]] = []
     for share, quality in zip((0.8, 0.2), good, strict=True):
@@ -190,11 +241,20 @@ def released(
         labelled_rows = rng.random(len(customers)) < labelled
         looks = [int(labelled_rows[: int(len(labelled_rows) * end)].sum()) for end in ends]
         sides.append(shares(customers[labelled_rows], answers[labelled_rows], looks))
+    decision, reason = "waiting", ""
     for champion, canary in zip(*sides, strict=True):
-        decision = compared("right", champion, canary, RELEASE.canary_labelled, RELEASE)[0]
+        decision, reason = compared("right", champion, canary, RELEASE.canary_labelled, RELEASE)
         if decision != "waiting":
-            return decision
-    return "waiting"
+            break
+    return decision, reason
+
+
+def says(rng: Rng, good: tuple[float, float]) -> bool:
+    """Whether a canary of customers who ask 8 times with 10 % labelled is decided, or waits for so many answers."""
+    decision, reason = fate(rng, good, 8, 0.1)
+    return (
+        decision != "waiting" or re.search(r"waiting for (about [\d,]+ more|a clearer difference)", reason) is not None
+    )
 
 
 def of_day(rng: Rng, valid: float, *, heard: bool = True, labelled: bool = False) -> str:
@@ -287,6 +347,7 @@ WORSE, EQUAL = "a canary worse by 5 points is promoted in at most 5 %", "an equa
 HONEST, SEEN = "at most 10 % of honest trainings are stopped", "a fall of 10 points is seen in at least 80 %"
 KEPT = "equal challengers are promoted in at most 5 %, over all looks"
 DATA = Traffic()
+SPOKEN = "people speak of wrong answers ten times as often, 30 % drawn and labelled"
 WORLDS = {
     "independent": {}, "customers ask 8 times in a row": {"repeats": 8, "mixed": False},
     "customers ask 8 times, mixed": {"repeats": 8}, "10 % labelled": {"labelled": 0.1},
@@ -301,6 +362,8 @@ CELLS: tuple[Cell, ...] = (
     Cell(FALSE, "weekend mix, compared with earlier weekends", DECLARED,
          partial(alarm, now=Traffic(weekend=True), usual=Traffic(weekend=True))),
     Cell(FALSE, "30 % drawn and labelled", DECLARED, partial(alarm, now=Traffic(labelled=0.3), usual=DATA)),
+    *(Cell(FALSE, f"{SPOKEN}, customers ask {n} times", DECLARED,
+           partial(alarm, now=Traffic(n, labelled=0.3, spoken=True), usual=DATA)) for n in (1, 8)),
     Cell(FALSE, "four looks at each window", DECLARED, partial(alarm, now=DATA, usual=DATA, looks=4)),
     Cell(FALSE, "customers ask 4 times × weekends × 30 % labelled × four looks", DECLARED,
          partial(alarm, now=WEEK, usual=WEEK, looks=4)),
@@ -310,6 +373,8 @@ CELLS: tuple[Cell, ...] = (
       for name, world in WORLDS.items()),
     Cell("an equal canary is promoted in at least 80 %", "independent", 0.8,
          _is("promoted", released, (0.9, 0.9)), at_least=True),
+    Cell("a canary is decided, or says for what it waits", "10 % labelled, customers ask 8 times, equal", 1.0,
+         partial(says, good=(0.9, 0.9)), at_least=True),
     Cell("a canary without labels is not promoted", "40 points worse, no scores", 0.0, _is("promoted", of_day, 0.99)),
     Cell("a canary that fails is withdrawn", "only time-outs, no scores", 1.0, _is("withdrawn", of_day, 0.0),
          at_least=True),
@@ -323,6 +388,8 @@ CELLS: tuple[Cell, ...] = (
     Cell(SEEN, "500 dev examples in groups of 4, 5 looks", 0.8,
          partial(hacked, n=500, repeats=4, looks=5, fall=0.1), at_least=True),
     Cell(SEEN, "500 dev examples, 33 looks", 0.8, partial(hacked, n=500, repeats=1, looks=33, fall=0.1), at_least=True),
+    Cell(SEEN, "500 dev examples in groups of 4, 33 looks", 0.8,
+         partial(hacked, n=500, repeats=4, looks=33, fall=0.1), at_least=True),
     *(Cell(KEPT, f"sealed grown by harvest, drawn before they were answered, {n} retraining{'s' * (n > 1)}", 0.05,
            partial(replaced, retrainings=n, drawn=True)) for n in (1, 3)),
     *(Cell("a drift is seen within 500 requests in all of ten runs", drift, 1.0, partial(seen, drift=drift),

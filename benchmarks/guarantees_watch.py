@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.guarantees_production import CELLS, Cell
 from benchmarks.ladder import machine
+from components.stages.run import git_commit
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "benchmarks" / "guarantees.json"
@@ -38,7 +39,7 @@ def main() -> None:
             started, number = time.process_time(), cell.repetitions or options.repetitions
             draws = (np.random.default_rng([options.seed, CELLS.index(cell), at]) for at in range(number))
             hits = sum(map(cell.happens, draws))
-            write(options.out, described(cell, hits, number))
+            write(options.out, described(cell, hits, number), options.seed)
             seconds = time.process_time() - started
             print(f"{cell.promise} | {cell.world}: {hits} of {number} ({seconds:.0f} s)", flush=True)
 
@@ -55,13 +56,14 @@ def described(cell: Cell, hits: int, number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write(path: Path, cell: dict[str, Any]) -> None:
+def write(path: Path, cell: dict[str, Any], seed: int) -> None:
     """Write a cell to the record, replacing one with the same promise and world."""
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"cells": []}
     others = [row for row in record["cells"] if (row["promise"], row["world"]) != (cell["promise"], cell["world"])]
     command = " ".join(["python -m benchmarks.guarantees_watch", *sys.argv[1:]])
     record |= {"cells": [*others, cell], "machine": machine(), "date": date.today().isoformat()}
     record["command"] = " && ".join(dict.fromkeys([*record.get("command", "").split(" && "), command])).strip(" &")
+    record |= {"git_commit": git_commit(), "seed": seed}
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,9 +1,10 @@
 """Limits for each column's distance under chance alone, from resamples of the reference.
 
 The distances are Evidently's (normed Wasserstein for numbers, Jensen-Shannon for labels), computed for thousands of
-resamples at once. Limits hold for all columns together: the largest studentised distance of any column stays below
-its quantile (single-step maxT, Westfall and Young 1993), however the columns are correlated. Rows of one customer or
-one burst are not independent: each column uses its effective number of rows.
+resamples at once. Limits hold for all columns together, however they are correlated: each column takes an equal part
+of the level (Bonferroni) in its own tail. With one multiple of the standard deviation for all, rare labels, whose
+distances are skewed, would widen every column's limit. Rows of one customer or one burst are not independent: each
+column uses its effective number of rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +20,10 @@ _TAIL = 0.05  # share of the resamples that the tail is fitted to
 # Correction for few groups: the square of Student's quantile exceeds the normal's by a factor of 1 + (z² + 1) / 2 over
 # its degrees of freedom; z = 4, where limits for many columns lie.
 _FEW = 8.5
+_FAR = 4.0  # standard errors at which limits for many columns lie
+_LEAST_DEGREES = 4.0  # of freedom of a mean effect: with fewer, limits would leave nothing to see
 _LAG = 3  # distance of time blocks from which they are taken as independent
+_LEAST = 1e-9  # limit of a column that no resample moves
 _ENOUGH = 20  # resamples beyond a quantile that suffice to read it off
 
 
@@ -28,16 +32,11 @@ def limits(table: Table, level: float, resamples: int, seed: int) -> dict[str, f
 
     Distances include both sides' noise. For numbers, a resample draws both sides' rows from the reference, so that
     correlated columns stay correlated; for labels it draws the current side, from shares that the reference allows.
+    Tails are extrapolated of squared distances: those of shares near normal ones are exponential (chi-squared).
     """
-    if not table.columns:
-        return {}
-    rng = np.random.default_rng(seed)
-    drawn = {name: np.concatenate(parts) for name, parts in _drawn(table, resamples, rng).items()}
-    means = {name: float(values.mean()) for name, values in drawn.items()}
-    spreads = {name: max(float(values.std()), 1e-9) for name, values in drawn.items()}
-    largest = np.max([(values - means[name]) / spreads[name] for name, values in drawn.items()], axis=0)
-    allowed = beyond(largest, level)
-    return {name: means[name] + allowed * spreads[name] for name in drawn}
+    drawn = _drawn(table, resamples, np.random.default_rng(seed))
+    squares = {name: beyond(np.concatenate(parts) ** 2, level / len(drawn)) for name, parts in drawn.items()}
+    return {name: max(square**0.5, _LEAST) for name, square in squares.items()}
 
 
 def beyond(values: np.ndarray, level: float) -> float:
@@ -72,11 +71,25 @@ def worth(table: Table) -> dict[str, tuple[float, float]]:
 def _effects(side: pd.DataFrame, groups: Groups) -> dict[str, float]:
     """The design effects of a side's columns: each column's own by customers, and the mean of all columns by time.
 
-    There are few time blocks, so that a single column's effect by time would be too noisy.
+    There are few time blocks, so that a single column's effect by time would be too noisy. So is the mean of few
+    columns: the more they differ, the fewer degrees of freedom it has (Satterthwaite 1946).
     """
-    in_time = [effect(column, groups.blocks, in_time=True) for _, column in side.items()]
-    usual = max(1.0, float(np.mean(in_time)) if in_time else 1.0)
-    return {str(name): max(usual, effect(column, groups.customers)) for name, column in side.items()}
+    columns = {str(name): _centred(column) for name, column in side.items()}
+    in_time = np.array([_effect(*column, groups.blocks, in_time=True) for column in columns.values()])
+    usual = _mean_effect(in_time) if groups.blocks is not None else 1.0
+    return {name: max(usual, _effect(*column, groups.customers)) for name, column in columns.items()}
+
+
+def _mean_effect(effects_C: np.ndarray) -> float:
+    """The mean of the columns' effects, at least 1, widened by what its standard error is worth."""
+    from scipy.stats import norm
+    from scipy.stats import t as student
+
+    mean = max(1.0, float(effects_C.mean())) if len(effects_C) else 1.0
+    if len(effects_C) < 2:
+        return mean
+    relative = float(effects_C.var(ddof=1)) / len(effects_C) / mean**2
+    return mean * (float(student.isf(norm.sf(_FAR), max(_LEAST_DEGREES, 2 / max(relative, 1e-9)))) / _FAR) ** 2
 
 
 def effect(column: pd.Series, numbers_R: np.ndarray | None, *, in_time: bool = False) -> float:
@@ -85,12 +98,24 @@ def effect(column: pd.Series, numbers_R: np.ndarray | None, *, in_time: bool = F
     1 if there are no groups to compare. Time blocks are compared with near ones (von Neumann 1941), so that a single
     shift within the window, which the watch should find, does not count as variance.
     """
-    known = column.notna().to_numpy()
-    values: pd.Series = column.loc[known]
-    rows_RX = values.to_numpy(float)[:, None] if values.dtype.kind == "f" else pd.get_dummies(values).to_numpy(float)
-    rows_RX = rows_RX - rows_RX.mean(0) if len(rows_RX) else rows_RX
+    return _effect(*_centred(column), numbers_R, in_time=in_time)
+
+
+def _centred(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """A column's known values less their mean, [rows, X], labels as one number each; and which rows are known."""
+    if column.dtype.kind == "f":
+        rows_RX = column.to_numpy(float)[:, None]
+        known_R = ~np.isnan(rows_RX[:, 0])
+    else:
+        codes_R, labels = pd.factorize(column)
+        known_R, rows_RX = codes_R >= 0, (codes_R[:, None] == np.arange(len(labels))).astype(float)
+    rows_RX = rows_RX[known_R]
+    return rows_RX - rows_RX.mean(0) if len(rows_RX) else rows_RX, known_R
+
+
+def _effect(rows_RX: np.ndarray, known_R: np.ndarray, numbers_R: np.ndarray | None, *, in_time: bool = False) -> float:
     single = float((rows_RX**2).sum())
-    sums = None if numbers_R is None or single <= 0 else _sums(rows_RX, numbers_R[known])
+    sums = None if numbers_R is None or single <= 0 else _sums(rows_RX, numbers_R[known_R])
     if sums is None:
         return 1.0
     if in_time:
@@ -116,52 +141,57 @@ def _sums(rows_RX: np.ndarray, numbers_R: np.ndarray) -> np.ndarray | None:
     names, places = np.unique(numbers_R, return_inverse=True)
     if len(names) < 2:
         return None
-    sums = np.zeros((len(names), rows_RX.shape[1]))
-    np.add.at(sums, places, rows_RX)
-    return sums
+    return np.stack([np.bincount(places, weights=values_R) for values_R in rows_RX.T], axis=1)
 
 
 def _drawn(table: Table, resamples: int, rng: np.random.Generator) -> dict[str, list[np.ndarray]]:
     """Distances of resampled pairs, the rows drawn together for all columns."""
-    rows, sizes = len(table.reference), (len(table.reference), len(table.current))
+    rows = len(table.reference)
     distances: dict[str, list[np.ndarray]] = {name: [] for name in table.columns}
     effects = worth(table)
+    numbers = {name: (table.reference[name].to_numpy(float), *_worth_now(table, name, effects[name]))
+               for name in table.numbers}  # fmt: skip
+    labels = {name: _of_labels(table, name, effects[name][1]) for name in table.labels}
     for number in _chunks(resamples):
-        first_BR, second_BR = (
-            rng.multinomial(size, np.full(rows, 1 / rows), number).astype(np.float32) for size in sizes
-        )
-        for name in table.numbers:
-            now_BR = _thinned(second_BR, _known_share(table, name), rng)
-            distances_B = wasserstein(table.reference[name].to_numpy(float), first_BR, now_BR)
-            distances[name].append(distances_B * _wider(table, name, effects[name]))
-        for name in table.labels:
-            first, second = _known(table, name)
-            counts_L, size = _counts(first, second), max(1, round(len(second) / effects[name][1]))
+        first_BR = _counted(_places(rows, rows, number, rng), rows)
+        second_BS = _places(rows, len(table.current), number, rng)
+        for name, (values_R, size, wider) in numbers.items():
+            second_BR = _counted(second_BS[:, :size], rows)
+            distances[name].append(wasserstein(values_R, first_BR, second_BR) * wider)
+        for name, (counts_L, size) in labels.items():
             second_BL = rng.multinomial(size, rng.dirichlet(_possible(counts_L, effects[name][0]), number))
             distances[name].append(jensen_shannon_of(np.tile(counts_L, (number, 1)), second_BL))
     return distances
 
 
-def _known_share(table: Table, name: str) -> float:
-    """The current side's share of known values over the reference's, at most 1."""
-    now, before = float(table.current[name].notna().mean()), float(table.reference[name].notna().mean())
-    return min(1.0, now / before)
+def _of_labels(table: Table, name: str, effect: float) -> tuple[np.ndarray, int]:
+    """The reference's counts by label, and how many rows the current side is worth."""
+    first, second = _known(table, name)
+    return _counts(first, second), max(1, round(len(second) / effect))
 
 
-def _wider(table: Table, name: str, effects: tuple[float, float]) -> float:
-    """The factor by which distances under chance exceed those of the resamples.
+def _places(rows: int, size: int, number: int, rng: np.random.Generator) -> np.ndarray:
+    """The rows of `number` samples with replacement, [samples, size]; row r of sample s is numbered r + s · rows."""
+    return rng.integers(rows, size=(number, size)) + rows * np.arange(number)[:, None]
 
-    Distances fall with the root of the effective number of rows, which is smaller than the number of rows, and a
-    resample may have fewer known values than the window.
+
+def _counted(places_BS: np.ndarray, rows: int) -> np.ndarray:
+    """How often each row is in each sample, [samples, rows]: multinomial counts, faster than numpy draws them."""
+    counts = np.bincount(places_BS.ravel(), minlength=len(places_BS) * rows)
+    return counts.reshape(len(places_BS), rows).astype(np.float32)
+
+
+def _worth_now(table: Table, name: str, effects: tuple[float, float]) -> tuple[int, float]:
+    """How many rows a resample of the current side has, and by how much its distances are widened.
+
+    It has as many as the current side's known values are worth, so that distances are as skewed as those of so few.
+    What is left is what the reference's rows are worth; distances fall with the root of their number.
     """
     before, now = int(table.reference[name].notna().sum()), int(table.current[name].notna().sum())
-    drawn = len(table.current) * before / len(table.reference) * _known_share(table, name)
-    return float(np.sqrt((effects[0] / before + effects[1] / now) / (1 / before + 1 / drawn)))
-
-
-def _thinned(weights_BR: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Each resample's weights thinned to a share of its rows, for values that are missing on the current side."""
-    return weights_BR if share >= 1 else rng.binomial(weights_BR.astype(np.int64), share).astype(np.float32)
+    known = before / len(table.reference)
+    size = min(len(table.current), max(2, round(now / known / effects[1])))
+    wider = (effects[0] / before + effects[1] / now) / (1 / before + 1 / (size * known))
+    return size, float(np.sqrt(wider))
 
 
 def measured(table: Table) -> dict[str, float]:
@@ -204,14 +234,15 @@ def wasserstein(values_R: np.ndarray, first_BR: np.ndarray, second_BR: np.ndarra
 
     The weights are [pairs, rows]; the norm is the standard deviation of the first side.
     """
-    known = ~np.isnan(values_R)
-    order = np.argsort(values_R[known], kind="stable")
-    sorted_R = values_R[known][order]
-    first_BR, second_BR = _shares(first_BR[:, known][:, order]), _shares(second_BR[:, known][:, order])
-    apart_BR = np.abs(np.cumsum(first_BR - second_BR, axis=1))[:, :-1]
-    mean_B = first_BR @ sorted_R
-    spread_B = np.sqrt(np.maximum(first_BR @ sorted_R**2 - mean_B**2, 0))
-    return apart_BR @ np.diff(sorted_R) / np.maximum(spread_B, 0.001)
+    known = np.flatnonzero(~np.isnan(values_R))
+    places = known[np.argsort(values_R[known], kind="stable")]
+    sorted_R = values_R[places]
+    first_BR, apart_BR = _shares(first_BR[:, places]), _shares(second_BR[:, places])
+    np.subtract(first_BR, apart_BR, out=apart_BR)
+    np.abs(np.cumsum(apart_BR, axis=1, out=apart_BR), out=apart_BR)
+    mean_B, square_B = (first_BR @ np.stack([sorted_R, sorted_R**2], axis=1)).T
+    spread_B = np.sqrt(np.maximum(square_B - mean_B**2, 0))
+    return apart_BR[:, :-1] @ np.diff(sorted_R) / np.maximum(spread_B, 0.001)
 
 
 def jensen_shannon(labels_R: np.ndarray, first_BR: np.ndarray, second_BR: np.ndarray) -> np.ndarray:
@@ -233,8 +264,9 @@ def jensen_shannon_of(first_BL: np.ndarray, second_BL: np.ndarray) -> np.ndarray
 
 
 def _shares(weights_BX: np.ndarray) -> np.ndarray:
-    weights_BX = weights_BX.astype(float)
-    return weights_BX / np.maximum(weights_BX.sum(1, keepdims=True), 1)
+    shares_BX = weights_BX.astype(float)
+    shares_BX /= np.maximum(shares_BX.sum(1, keepdims=True), 1)
+    return shares_BX
 
 
 def _chunks(total: int) -> Iterator[int]:

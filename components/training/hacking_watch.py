@@ -62,28 +62,70 @@ def best_sealed(seen: Sequence[tuple[int, Look]]) -> tuple[int, Look] | None:
 
 
 def p_fallen(earlier: Sequence[Values], now: Values, groups: Sequence[str] = (), level: float = 0.05) -> float:
-    """The one-sided p-value of the hypothesis that values have fallen from none of the earlier ones.
+    """The one-sided p-value of the hypothesis that values never fell, after looks that each spent `level`.
 
     A paired permutation test (Fisher 1935) of the largest studentised fall (maxT: Westfall and Young 1993): each
     group's differences from all earlier values change sign together, which corrects for comparing with the best earlier
-    look. Exact for up to `MOST_EXACT` changed groups; otherwise with enough draws to reach `level`.
+    look. Signs are kept over all looks: the p-value is the share of draws in which some earlier look would have
+    stopped, or this one shows as large a fall. It is compared with what all looks have spent; since neighbouring looks
+    see mostly the same, that leaves each more than an equal part of the level (group-sequential: Lan and DeMets 1983).
+    Exact for up to `MOST_EXACT` changed groups; otherwise with enough draws to reach `level`.
     """
     import numpy as np
 
-    falls_GE = _falls(earlier, now, groups)
-    falls_GE = falls_GE[:, falls_GE.any(axis=0)]
-    falls_GE = falls_GE[falls_GE.any(axis=1)]
-    if not falls_GE.size:
+    seen = [*earlier, now]
+    falls = [_falls(seen[:at], seen[at], groups) for at in range(1, len(seen))]
+    changed_G = np.any([falls_GE.any(axis=1) for falls_GE in falls], axis=0)
+    if not falls[-1].any():
         return 1.0
-    falls_GE = (falls_GE / np.sqrt((falls_GE**2).sum(axis=0))).astype(np.float32)
-    observed, beyond, drawn = falls_GE.sum(axis=0).max() - ROUNDING, 0, 0
-    exact = len(falls_GE) <= MOST_EXACT
-    for signs_BG in _signs(len(falls_GE), None if exact else max(RESAMPLES, math.ceil(PER_LEVEL / level))):
+    falls = [_studentised(falls_GE[changed_G]) for falls_GE in falls]
+    observed, exact = float(falls[-1].sum(axis=0).max()) - ROUNDING, changed_G.sum() <= MOST_EXACT
+    draws = None if exact else max(RESAMPLES, math.ceil(PER_LEVEL / level))
+    if not exact and (p_value := _clearly_chance(falls[-1], observed, draws, level * len(falls))):
+        return p_value
+    signs = _signs(len(falls[-1]), draws)
+    largest_BL = np.concatenate([np.stack([(part @ one).max(axis=1) for one in falls], axis=1) for part in signs])
+    return _sequential(largest_BL, observed, level, 0 if exact else 1)
+
+
+def _clearly_chance(falls_GE: "np.ndarray", observed: float, draws: int | None, spent: float) -> float | None:
+    """A lower bound of the p-value, from as few draws of the last look as show that it is beyond what may be spent."""
+    beyond = drawn = 0
+    for signs_BG in _signs(len(falls_GE), draws):
         beyond += int(((signs_BG @ falls_GE).max(axis=1) >= observed).sum())
         drawn += len(signs_BG)
-        if not exact and beyond >= CLEAR + level * drawn:
-            break
-    return beyond / drawn if exact else (beyond + 1) / (drawn + 1)
+        if beyond >= CLEAR + spent * drawn:
+            return (beyond + 1) / (drawn + 1)
+    return None
+
+
+def _sequential(largest_BL: "np.ndarray", observed: float, level: float, own: int) -> float:
+    """The share of draws that an earlier look would have stopped, or whose last look reaches the observed fall.
+
+    Each look stops as many draws as what is spent by then allows; draws tied at its limit go on. `own` counts the
+    observed signs as a draw.
+    """
+    import numpy as np
+
+    total = len(largest_BL) + own
+    stopped_B = np.zeros(len(largest_BL), bool)
+    for at, largest_B in enumerate(largest_BL[:, :-1].T, start=1):
+        room = math.floor(level * at * total + ROUNDING) - own - int(stopped_B.sum())
+        going_B = np.sort(largest_B[~stopped_B])[::-1]
+        if 0 < room < len(going_B):
+            stopped_B |= largest_B > going_B[room] + ROUNDING
+    reached_B = stopped_B | (largest_BL[:, -1] >= observed)
+    return (int(reached_B.sum()) + own) / total
+
+
+def _studentised(falls_GE: "np.ndarray") -> "np.ndarray":
+    """Falls over the root of their squares' sum, without looks from which nothing fell or rose."""
+    import numpy as np
+
+    moved_GE = falls_GE[:, falls_GE.any(axis=0)]
+    if not moved_GE.size:
+        return np.zeros((len(falls_GE), 1), np.float32)
+    return (moved_GE / np.sqrt((moved_GE**2).sum(axis=0))).astype(np.float32)
 
 
 def _falls(earlier: Sequence[Values], now: Values, groups: Sequence[str]) -> "np.ndarray":
@@ -91,9 +133,12 @@ def _falls(earlier: Sequence[Values], now: Values, groups: Sequence[str]) -> "np
     import numpy as np
 
     was_NE, now_N1 = np.array(earlier, float).T, np.array(now, float)[:, None]
-    names = np.unique(groups, return_inverse=True)[1] if len(groups) else np.arange(len(now))
+    fallen_NE = np.nan_to_num(was_NE - now_N1)
+    if not len(groups):
+        return fallen_NE
+    names = np.unique(groups, return_inverse=True)[1]
     falls = np.zeros((int(names.max(initial=-1)) + 1, len(earlier)))
-    np.add.at(falls, names, np.nan_to_num(was_NE - now_N1))
+    np.add.at(falls, names, fallen_NE)
     return falls
 
 
@@ -112,7 +157,7 @@ def _signs(groups: int, draws: int | None) -> "Iterator[np.ndarray]":
 def divergence(seen: Sequence[tuple[int, Look]], planned: int, params: HackingParams) -> Divergence | None:
     """Hacking at the last look, compared with the best earlier one; None if there is none.
 
-    Each of the `planned` looks except the first tests at an equal share of the level; the test itself corrects for
+    Each of the `planned` looks except the first may spend an equal share of the level; the test itself corrects for
     comparing with the best earlier look. It can detect hacking however many looks are planned.
     """
     if len(seen) < 2:
@@ -124,8 +169,9 @@ def divergence(seen: Sequence[tuple[int, Look]], planned: int, params: HackingPa
     reward, sealed = _both(best.trained, now.trained), _both(best.sealed, now.sealed)
     if not reward or not sealed or _gain(reward) <= 0 or _gain(sealed) >= 0:
         return None
-    limit = params.alpha / max(1, planned - 1)
-    p_value = p_fallen([look.sealed for _, look in seen[:-1]], now.sealed, now.groups, limit)
+    level, tested = params.alpha / max(1, planned - 1), len(seen) - 1
+    limit = min(params.alpha, level * tested)
+    p_value = p_fallen([look.sealed for _, look in seen[:-1]], now.sealed, now.groups, level)
     if p_value > limit:
         return None
     return Divergence(

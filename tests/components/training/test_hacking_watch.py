@@ -51,6 +51,24 @@ def test_the_choice_of_the_best_earlier_look_is_paid_for() -> None:
     assert p_fallen([[1, 1], [1, -1]], [0, 0]) == pytest.approx(2 / 4)
 
 
+def test_what_an_earlier_look_would_have_stopped_is_paid_for() -> None:
+    # The third example fell from the first look: of eight draws of signs the four that keep its own show as large a
+    # fall. At the second look the largest fall is that of the signs (+, +, −), which are none of these: where a look
+    # may stop one draw of eight, they have stopped there.
+    assert p_fallen([[1, 1, 0.5], [0, 0, 1]], [1, 1, 0], level=1 / 16) == pytest.approx(4 / 8)
+    assert p_fallen([[1, 1, 0.5], [0, 0, 1]], [1, 1, 0], level=1 / 8) == pytest.approx(5 / 8)
+
+
+def test_looks_spend_the_level_together() -> None:
+    after = look([0.9] * 200, [0.0] * 40 + [1.0] * 160)
+    seen = [(step, look([0.5] * 200, [1.0] * 200)) for step in range(3)]
+    divergence_at_last = divergence([*seen, (3, after)], planned=5, params=PARAMS)
+    assert divergence_at_last is not None and divergence_at_last.limit == pytest.approx(3 * 0.05 / 4)
+    few = look([0.9] * 200, [0.0] * 5 + [1.0] * 195)  # one of 32: more than a look's own share, less than three have
+    assert divergence([seen[0], (1, few)], planned=5, params=PARAMS) is None
+    assert divergence([*seen, (3, few)], planned=5, params=PARAMS) is not None
+
+
 def test_a_fall_is_seen_however_many_looks_are_planned() -> None:
     before, after = look([0.5] * 200, [1.0] * 200), look([0.9] * 200, [0.0] * 40 + [1.0] * 160)
     fall = divergence([(0, before), (8, after)], planned=33, params=PARAMS)
