@@ -101,16 +101,17 @@ def _check(config: Any, folder: Path) -> None:
     """Refuse a model that the file would describe wrongly."""
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    activation = getattr(config, "hidden_act", "silu")
+    biased = [name for name in BIASES if getattr(config, name, False)]
     wanted: dict[str, tuple[bool, object]] = {
         f"a model of type {' or '.join(ARCHITECTURES)}": (config.model_type in ARCHITECTURES, config.model_type),
-        f"layers of {' or '.join(sorted(KNOWN_LAYERS))}": (kinds <= KNOWN_LAYERS, sorted(kinds)),
+        f"layers of {' or '.join(sorted(KNOWN_LAYERS))}": (kinds <= KNOWN_LAYERS, " and ".join(sorted(kinds))),
         "positions without scaling": (rope == "default", rope),
-        "the activation silu": (getattr(config, "hidden_act", "silu") in ("silu", "swish"), None),
-        "layers without biases": (not any(getattr(config, name, False) for name in BIASES), "some"),
+        "the activation silu": (activation in ("silu", "swish"), activation),
+        "layers without biases": (not biased, ", ".join(biased)),
     }
     for expected, (holds, seen) in wanted.items():
         if not holds:
-            seen = config.hidden_act if seen is None else seen
             raise EngineError(f"engine.kind llama_cpp: expected {expected}, found {seen} ({folder})")
 
 

@@ -5,9 +5,7 @@ transformers engine, token for token, unless two tokens are equally likely up to
 Answers are held to a schema by the same grammar library, and read once more by it afterwards.
 """
 
-import importlib
 import math
-import os
 import shutil
 import tempfile
 import threading
@@ -28,6 +26,7 @@ from components.engines.calling import answer_grammar
 from components.engines.chat import Chat
 from components.engines.constraint import Grammar, Vocabulary
 from components.engines.gguf_files import FILES, Converted, Weights, converted
+from components.engines.llama_cpp_server import Written, library, started
 from components.engines.sampling import COLDEST
 from components.engines.thinking import AnswerFilter, answer_of
 from components.errors import EngineError
@@ -35,7 +34,6 @@ from components.params import LlamaCppParams, Precision
 from components.records import Completion, Usage
 
 WEIGHTS: dict[Precision, Weights] = {"auto": "f16", "bf16": "bf16", "fp32": "f32"}
-ROUND_TOKENS = 256  # llama.cpp rounds a sequence's room up to these
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class LlamaCppEngine:
         self._model, self._cache_prompt = model, params.cache_prompt
         socket = tempfile.mkdtemp(prefix="gradus-")  # a folder that only this user may open
         weakref.finalize(self, shutil.rmtree, socket, ignore_errors=True)
-        self._server = _started(model, params, self.context, Path(socket))
+        self._server = started(model, params, self.context, Path(socket))
 
     @classmethod
     def open(
@@ -85,8 +83,8 @@ class LlamaCppEngine:
         """
         from transformers import AutoTokenizer
 
-        _library("xllamacpp")
-        _library("gguf")
+        library("xllamacpp")
+        library("gguf")
         model = converted(folder, params.weights or WEIGHTS[precision], files)
         return cls(model, AutoTokenizer.from_pretrained(folder), params)
 
@@ -222,66 +220,3 @@ class Held:
         """
         if not self._grammar.reads(text, ended=ended):
             raise EngineError("expected a schema that constrained decoding can follow, found one that it gave up on")
-
-
-class Written:
-    """Collects what llama.cpp tells of one completion, and passes its text on as it is written."""
-
-    def __init__(self, on_text: Callable[[str], None] | None) -> None:
-        self._on_text = on_text
-        self.text, self.count, self.error = "", 0, None
-        self.tokens: list[int] = []
-        self.logprobs: list[float] = []
-        self.reason: Any = None
-
-    def __call__(self, reply: dict[str, Any]) -> bool:
-        """Take the next part; False says that the completion should go on."""
-        if "error" in reply:
-            self.error = str(reply["error"].get("message", reply["error"]))
-            return False
-        choice = reply["choices"][0]
-        self.logprobs += [token["logprob"] for token in (choice["logprobs"] or {}).get("content", ())]
-        self.tokens += reply.get("__verbose", {}).get("tokens", ())
-        self.text += choice["text"]
-        if choice["finish_reason"] is not None:
-            self.reason, self.count = choice["finish_reason"], reply["usage"]["completion_tokens"]
-        if self._on_text is not None and choice["text"]:
-            self._on_text(choice["text"])
-        return False
-
-
-def _library(name: str) -> Any:
-    """An optional library.
-
-    Raises:
-        EngineError: It is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise EngineError(
-            f"engine.kind llama_cpp needs {name} (`pip install 'gradus[llama]'`), found none: {error}"
-        ) from error
-
-
-def _started(model: Converted, params: LlamaCppParams, context: int, folder: Path) -> Any:
-    """llama.cpp's scheduler over a model. It always listens: on a socket in `folder`, which only this user may open."""
-    library = _library("xllamacpp")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = library.CommonParams()
-    asked.model.path = str(model.file)
-    asked.hostnames = [str(folder / "llama.sock")]
-    asked.n_parallel = params.parallel
-    asked.n_ctx = params.parallel * (-(-(context + 1) // ROUND_TOKENS) * ROUND_TOKENS)
-    asked.cpuparams.n_threads = asked.cpuparams_batch.n_threads = params.threads or cores
-    if (
-        model.weights == "f32"
-    ):  # keys and values are kept in f16 otherwise; in f32 its own attention kernel is the slower one
-        asked.cache_type_k = asked.cache_type_v = library.ggml_type.GGML_TYPE_F32
-        asked.flash_attn_type = library.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    asked.n_gpu_layers, asked.verbosity, asked.warmup = 0, -1, True
-    asked.cache_ram_mib, asked.ctx_shift, asked.n_threads_http = 0, False, 1
-    try:
-        return library.Server(asked)
-    except Exception as error:  # xllamacpp raises RuntimeError and whatever C++ does
-        raise EngineError(f"expected a model that llama.cpp loads, found {error} ({model.file})") from error
