@@ -276,13 +276,14 @@ def show(precision: str, figures: dict[str, Any]) -> None:
 
 def serve_llama(file: Path, port: int) -> None:
     """llama.cpp's own server over a model file, with its defaults but for room for 32 clients, until it is stopped."""
-    import xllamacpp
+    from components.engines.llama_cpp_server import library
 
-    params = xllamacpp.CommonParams()
+    llama = library("xllamacpp")
+    params = llama.CommonParams()
     params.model.path, params.port, params.verbosity = str(file), port, -1
     params.n_parallel, params.n_ctx, params.n_threads_http = 32, 32 * MOST_CONTEXT, 34
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = os.cpu_count() or 1
-    server = xllamacpp.Server(params)
+    server = llama.Server(params)
     print(server.listening_address, flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.pause()

@@ -1,4 +1,4 @@
-"""Engines: local transformers, any OpenAI-compatible API, vLLM, behind one protocol.
+"""Engines: transformers, llama.cpp and vLLM here, any OpenAI-compatible API, behind one protocol.
 
 Decides how completions are computed. What is asked and how answers are scored is decided elsewhere.
 """
