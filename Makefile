@@ -118,6 +118,9 @@ bench-chaos: setup ## Faults and kills at random moments: is every acknowledged 
 bench-serve: setup ## Requests a second and waiting times against transformers serve (ARGS="--model FOLDER")
 	$(BIN)/python -m benchmarks.serving $(ARGS)
 
+bench-peers: setup ## gradus serve by transformers and llama.cpp beside llama.cpp's and vLLM's servers (ten minutes)
+	$(BIN)/python -m benchmarks.serving_peers $(ARGS)
+
 bench-pressure: setup ## A started server under 1,000 silent connections and ten times its load: who is still answered?
 	$(BIN)/python -m benchmarks.pressure $(ARGS)
 

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 from tqdm import tqdm
@@ -46,10 +46,20 @@ Rounds = dict[int, dict[str, list[dict[str, float]]]]  # by number of clients an
 class Way:
     """A server: its address, its name for the model, and its request for a ticket."""
 
+    path: ClassVar[str] = "v1/chat/completions"
     name: str
     address: str
     model: str
     conversations: Sequence[list[dict[str, str]]]
+
+    def body(self, place: int, new_tokens: int) -> dict[str, Any]:
+        """The request for a ticket, by its index."""
+        messages = self.conversations[place]
+        return {"model": self.model, "messages": messages, "max_tokens": new_tokens, "temperature": 0}
+
+    def text(self, response: dict[str, Any]) -> str:
+        """The answer in a response."""
+        return response["choices"][0]["message"]["content"]
 
 
 @dataclass(frozen=True)
@@ -239,15 +249,13 @@ async def ask_all(way: Way, places: Sequence[int], clients: int, new_tokens: int
 
     async def ask() -> None:
         for place in waiting:
-            body = {
-                "model": way.model, "messages": way.conversations[place], "max_tokens": new_tokens, "temperature": 0,
-            }  # fmt: skip
+            body = way.body(place, new_tokens)
             started = time.perf_counter()
-            reply = (await http.post(f"{way.address}/v1/chat/completions", json=body)).raise_for_status()
+            reply = (await http.post(f"{way.address}/{way.path}", json=body)).raise_for_status()
             seconds = time.perf_counter() - started
             response = reply.json()
-            used, text = response["usage"], response["choices"][0]["message"]["content"]
-            by_place[place] = Answered(seconds, used["completion_tokens"], used["prompt_tokens"], text)
+            used = response["usage"]
+            by_place[place] = Answered(seconds, used["completion_tokens"], used["prompt_tokens"], way.text(response))
 
     async with httpx.AsyncClient(timeout=600, limits=httpx.Limits(max_connections=clients)) as http:
         await asyncio.gather(*(ask() for _ in range(clients)))
@@ -265,22 +273,27 @@ def round_of(answered: dict[int, Answered], seconds: float) -> dict[str, float]:
     }
 
 
-def summary(rounds_by_clients: Rounds, answered: dict[str, dict[int, Answered]]) -> dict[str, Any]:
-    """Medians over rounds, and whether the targets are met."""
-    medians = {
+def medians(rounds_by_clients: Rounds) -> dict[int, dict[str, dict[str, float]]]:
+    """The medians over rounds, by number of clients, server and figure."""
+    return {
         clients: {
             name: {figure: statistics.median(figures[figure] for figures in rounds) for figure in rounds[0]}
             for name, rounds in by_way.items()
         }
         for clients, by_way in rounds_by_clients.items()
     }
-    most, fewest = max(medians), min(medians)
+
+
+def summary(rounds_by_clients: Rounds, answered: dict[str, dict[int, Answered]]) -> dict[str, Any]:
+    """Medians over rounds, and whether the targets are met."""
+    by_clients = medians(rounds_by_clients)
+    most, fewest = max(by_clients), min(by_clients)
     ours, theirs = answered
     pairs = [(answered[ours][place], answered[theirs][place]) for place in answered[ours]]
-    throughput = medians[most][ours]["requests_per_second"] / medians[most][theirs]["requests_per_second"]
-    p50 = medians[fewest][ours]["p50_ms"] / medians[fewest][theirs]["p50_ms"]
+    throughput = by_clients[most][ours]["requests_per_second"] / by_clients[most][theirs]["requests_per_second"]
+    p50 = by_clients[fewest][ours]["p50_ms"] / by_clients[fewest][theirs]["p50_ms"]
     return {
-        "clients": medians,
+        "clients": by_clients,
         "all_rounds": rounds_by_clients,
         "throughput_ratio": {"clients": most, "value": throughput, "target": THROUGHPUT_TARGET},
         "p50_ratio": {"clients": fewest, "value": p50, "target": 1.0},

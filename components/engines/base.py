@@ -97,6 +97,16 @@ class CallingEngine(StreamingEngine, Protocol):
         ...
 
 
+@runtime_checkable
+class ConcurrentEngine(Engine, Protocol):
+    """An engine that several threads may call, and that decodes what they ask for together."""
+
+    @property
+    def at_once(self) -> int:
+        """How many completions it decodes together."""
+        ...
+
+
 def failed(request: ChatRequest, reason: str) -> Completion:
     """The completion of a request that could not be answered."""
     usage = Usage(input_tokens=0, output_tokens=0)

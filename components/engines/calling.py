@@ -40,6 +40,14 @@ def grammar_of(calls: Calls, answer_schema: dict[str, Any] | None, tags: tuple[s
     return "\n".join(rules)
 
 
+def answer_grammar(schema: dict[str, Any]) -> str:
+    """The grammar of an answer that is held to a schema, as llguidance's Lark.
+
+    It never encodes what must come next as tokens of its own, for which it would need the model's tokenizer.
+    """
+    return f'%llguidance {{"no_forcing": true}}\nstart: {_json(schema)}'
+
+
 def _start(calls: Calls, *, free: bool, answer: str) -> str:
     """The start rule: in which order text and calls may come."""
     several = calls.most is None

@@ -59,6 +59,18 @@ class Grammar:
             raise EngineError(f"expected a schema for constrained decoding, found: {problem.splitlines()[0]}")
         self._vocabulary = vocabulary
 
+    def reads(self, text: str, *, ended: bool) -> bool:
+        """Whether a text is an answer; one that has not `ended` need only be the beginning of one.
+
+        What may be half a character at its end does not count.
+        """
+        from llguidance import LLMatcher
+
+        matcher = LLMatcher(self._vocabulary.tokens, self._grammar)
+        tokens = self._vocabulary.tokens.tokenize_str(text if ended else text.rstrip("\ufffd"))
+        taken = matcher.try_consume_tokens(tokens)
+        return taken == len(tokens) and (matcher.is_accepting() or not ended)
+
     def constraint(self, rows: int) -> "Constraint":
         """The initial state of `rows` answers."""
         from llguidance import LLMatcher

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from components.engines.base import Engine
 from components.models import model_folder
-from components.params import ApiParams, EngineParams, Precision, Profile
+from components.params import ApiParams, EngineParams, LlamaCppParams, Precision, Profile
 
 
 def open_engine(settings: EngineParams | ApiParams, model: str | Path, precision: Precision = "auto") -> Engine:
@@ -24,6 +24,10 @@ def open_engine(settings: EngineParams | ApiParams, model: str | Path, precision
         from components.engines.vllm_engine import VllmEngine
 
         return VllmEngine(str(model), precision)
+    if settings.kind == "llama_cpp":
+        from components.engines.llama_cpp_engine import LlamaCppEngine
+
+        return LlamaCppEngine.open(Path(model), settings.llama_cpp or LlamaCppParams(), precision)
     from components.engines.transformers_engine import TransformersEngine
 
     return TransformersEngine.open(Path(model), settings.batch_tokens, precision)

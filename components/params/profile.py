@@ -30,12 +30,43 @@ class LoraParams(Settings):
     targets: tuple[str, ...] | Literal["all-linear"] = "all-linear"
 
 
-class EngineParams(Settings):
-    """How completions are generated."""
+class LlamaCppParams(Settings):
+    """How llama.cpp runs a model."""
 
-    kind: Literal["transformers", "vllm"] = "transformers"
+    weights: Literal["f32", "f16", "bf16", "q8_0"] | None = Field(
+        default=None, description="None: as model.precision says, f16 where that is auto."
+    )
+    parallel: int = Field(default=32, ge=1, le=256, description="Sequences that are decoded together.")
+    context: int = Field(
+        default=4096, ge=64, description="Most tokens of a sequence, prompt included; never more than the model's own."
+    )
+    threads: int | None = Field(default=None, ge=1, le=512, description="None: one for each core of this process.")
+    cache_prompt: bool = Field(
+        default=False,
+        description="Read what a prompt has in common with an earlier one only once. By rounding, an answer then "
+        "depends on what was asked before. Models with short convolutions (lfm2) gain little.",
+    )
+
+
+class EngineParams(Settings):
+    """How completions are generated.
+
+    It is about models that are trained already: while one is trained, its rollouts and dev scores come from
+    transformers, whatever the kind; an agent's turns need that kind.
+    """
+
+    kind: Literal["transformers", "llama_cpp", "vllm"] = "transformers"
     batch_tokens: int = Field(default=32_768, ge=256, description="Prompt and new tokens of one batch, padded.")
     max_new_tokens: int = Field(default=128, ge=1)
+    llama_cpp: LlamaCppParams | None = Field(
+        default=None, exclude_if=lambda params: params is None, description="Only where kind is llama_cpp."
+    )
+
+    @model_validator(mode="after")
+    def _is_of_its_kind(self) -> "EngineParams":
+        if self.llama_cpp is not None and self.kind != "llama_cpp":
+            raise ValueError(f"llama_cpp: expected these settings where kind is llama_cpp, found kind {self.kind}")
+        return self
 
 
 class ApiParams(Settings):

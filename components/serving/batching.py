@@ -2,21 +2,23 @@
 
 Decides how long a batch waits for more requests: a request that is alone does not wait. The thread belongs to the
 engine, which computes one batch at a time. It survives any error in a batch, or reports that it has ended.
+Requests to an engine that joins callers itself are handed to it one by one, as soon as it has room.
 """
 
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from components.engines import StreamingEngine
+from components.engines import ConcurrentEngine, StreamingEngine
 from components.records import Completion
 from components.serving.request import Request
 from components.serving.waiting import QueueFull, Waiting
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 256
+MOST_AT_ONCE = 256  # threads that wait for an engine's answers
 
 
 class Batcher:
@@ -38,6 +40,8 @@ class Batcher:
         """
         self._most, self._wait_s, self._on_batch = most, wait_ms / 1e3, on_batch
         self._waiting = Waiting(most_waiting, max(1, round(most_waiting * caller_share)))
+        self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="answers")
+        self._running, self._ended = 0, threading.Condition()
         self._thread = threading.Thread(target=self._run, name="batches", daemon=True)
         self._thread.start()
 
@@ -69,18 +73,42 @@ class Batcher:
 
     def _run(self) -> None:
         try:
-            expected = 1
-            while batch := self._waiting.take(self._most, expected, self._wait_s):
+            most, expected = self._most, 1
+            while batch := self._waiting.take(most, expected, self._wait_s):
+                engine = batch[0].served.engine
+                if isinstance(engine, ConcurrentEngine):
+                    most, expected = self._hand_over(batch, min(engine.at_once, MOST_AT_ONCE)), 1
+                    continue
                 self._answer(batch)
                 # Callers who have just been answered are likely to ask again, and can share a batch with others.
-                expected = len(batch) + len(self._waiting)
+                most, expected = self._most, len(batch) + len(self._waiting)
         except BaseException as error:  # a defect of this module
             log.critical("No request is answered any more.", exc_info=error)
         finally:
+            self._pool.shutdown()
             self._waiting.close()
             for request in self._waiting.drain():
                 if request.done.set_running_or_notify_cancel():
                     request.done.set_exception(QueueFull())  # the server's fault, not the request's
+
+    def _hand_over(self, requests: list[Request], at_once: int) -> int:
+        """Have each request answered by itself, and wait until there is room for more; returns for how many."""
+        for request in requests:
+            with self._ended:
+                self._ended.wait_for(lambda: self._running < at_once)
+                self._running += 1
+            self._pool.submit(self._answer_alone, request)
+        with self._ended:
+            self._ended.wait_for(lambda: self._running < at_once)
+            return at_once - self._running
+
+    def _answer_alone(self, request: Request) -> None:
+        try:
+            self._answer([request])
+        finally:
+            with self._ended:
+                self._running -= 1
+                self._ended.notify()
 
     def _answer(self, requests: list[Request]) -> None:
         """Answer one batch; an error is passed to each of its requests."""

@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,13 @@ def build(kind: str, **changes: Any) -> Any:
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., Any]:
     return build
+
+
+def saved(model: Any, tokenizer: Any, folder: Path) -> Path:
+    """A model's folder."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def chat_request(name: str, user: str, system: str = "") -> ChatRequest:

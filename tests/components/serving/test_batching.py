@@ -1,6 +1,7 @@
 """Batches, with an engine that waits until it is let go."""
 
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from components.records import Completion, Message, Usage
 from components.serving.batching import Batcher
 from components.serving.champion import Served
 from components.serving.request import Request
+from components.serving.waiting import QueueFull
 
 
 @dataclass
@@ -115,3 +117,43 @@ def test_a_request_that_was_given_up_is_not_computed() -> None:
     assert texts(first) == ["a0"]
     batcher.close()
     assert engine.batches == [1]
+
+
+@dataclass
+class Joining(Echo):
+    """Answers several calls at once."""
+
+    at_once: int = 2
+
+
+def test_an_engine_that_joins_callers_gets_each_by_itself_while_it_has_room() -> None:
+    engine, sizes = Joining(), list[int]()
+    batcher = Batcher(8, 60_000.0, sizes.append, most_waiting=1)
+    running: list[Future[list[Completion]]] = []
+    for begun, text in enumerate("ab"):
+        running.append(batcher.submit(request(engine, text)))
+        wait(engine, begun + 1)  # the second one does not wait for the first one's answer
+    waiting = batcher.submit(request(engine, "c"))
+    with pytest.raises(QueueFull):
+        batcher.submit(request(engine, "d"))
+    assert engine.batches == [1, 1]
+    engine.go.set()
+    assert [texts(one) for one in [*running, waiting]] == [["a0"], ["b0"], ["c0"]]
+    bad = batcher.submit(request(engine, "a", "bad"))
+    with pytest.raises(RuntimeError, match="no"):
+        bad.result(10)
+    engine.go.clear()
+    last = batcher.submit(request(engine, "e", n=2))
+    wait(engine, 5)
+    threading.Timer(0.05, engine.go.set).start()
+    batcher.close()  # waits for what has begun
+    assert last.done() and texts(last) == ["e0", "e1"]
+    assert sizes == [1] * 5
+
+
+def wait(engine: Echo, calls: int) -> None:
+    """Wait until so many calls have begun."""
+    ends = time.monotonic() + 10
+    while len(engine.batches) < calls:
+        assert time.monotonic() < ends
+        time.sleep(0.001)
