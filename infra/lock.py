@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LOCK, CUDA = Path("requirements.lock"), Path("requirements-cuda.lock")
-EXTRAS = ("serve", "dev", "k8s", "s3", "postgres", "mcp")
+EXTRAS = ("serve", "dev", "k8s", "s3", "postgres", "mcp", "llama")
 OLDEST = "3.11"
 ONLY_CUDA = re.compile(r"(?:nvidia|cuda)-|triton\b")
 HEADER = "# Made by `make lock`; installed by `make setup`, which takes no file with another hash.\n"
