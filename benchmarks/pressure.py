@@ -9,7 +9,6 @@ Reported are the 99th percentile of /healthz, the answered share of the others' 
 
 import argparse
 import asyncio
-import http.client
 import multiprocessing
 import shutil
 import socket
@@ -23,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from http.client import HTTPConnection
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def look_on(port: int, ends: float, seen: Watched) -> None:
     """Request /healthz twenty times a second, each time over a new connection."""
     while time.monotonic() < ends:
         started = time.perf_counter()
-        connection = http.client.HTTPConnection(PRESSER, port, timeout=20)
+        connection = HTTPConnection(PRESSER, port, timeout=20)
         try:
             connection.request("GET", "/healthz")
             ok = connection.getresponse().status == 200

@@ -326,6 +326,7 @@ def test_how_far_one_examples_difference_strays_is_counted() -> None:
     champion = contender("sft", "0" * 12 + "1" * 488)
     numbers = measure(PARAMS, contender("grpo", "1" * 12 + "0" * 8 + "1" * 480), champion, Split())
     assert numbers.deviation == pytest.approx((0.04 - 0.008**2) ** 0.5)
+    assert numbers.level is not None
     assert (numbers.champion_level, numbers.level.value, numbers.groups) == (0.976, 0.984, None)
 
 
@@ -333,6 +334,7 @@ def test_without_a_champion_undecided_answers_are_wrong() -> None:
     numbers = measure(
         PARAMS, contender("grpo", "1" * 150, undecided={f"u{at}": "?" for at in range(50)}), None, Split()
     )
+    assert numbers.level is not None
     assert (numbers.n, numbers.level.value, numbers.undecided, numbers.best_delta) == (200, 0.75, 50, None)
 
 
