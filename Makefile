@@ -166,6 +166,9 @@ bench-foretold: setup ## What --dry-run foretells of two first looks beside what
 bench-trust: setup ## Certificates' coverage, ten hacked and ten honest trainings, the label audit (after make demo)
 	$(BIN)/python -m benchmarks.trust $(ARGS)
 
+bench-guarantees-intervals: setup ## Which intervals hold the truth in groups: candidates beside each other (a minute or two)
+	$(BIN)/python -m benchmarks.guarantees_intervals $(ARGS)
+
 bench-guarantees-watch: setup ## Promises of watch, canary, hacking watch and harvest in worlds with groups, weeks, few labels
 	$(BIN)/python -m benchmarks.guarantees_watch $(ARGS)
 

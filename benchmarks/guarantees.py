@@ -191,34 +191,35 @@ class Bench:
 
 def adaptive_cells(params: GateParams) -> Iterator[Cell]:
     """Challengers assembled, slice by slice, from what earlier looks revealed."""
-    ways = (
-        "routed by what verdicts tell of slices", "routed by differences of the whole",
-        "routed by decisions over a weak rung", "routed, split grown by drawn examples after each look",
-    )  # fmt: skip
+    ways: dict[str, Way] = {
+        "routed by what verdicts tell of slices": Router.by_slices,
+        "routed by differences of the whole": Router.by_the_whole,
+        "routed by decisions over a weak rung": Router.over_a_weak_rung,
+        "routed, split grown by drawn examples after each look": Router.while_it_grows,
+    }
     for kind in (Kind(1), Kind(4)):
         for undecided in (0.0, 0.02):
             world = f"{kind}" + (", 2 % undecided" if undecided else "")
-            for way in ways:
+            for name, way in ways.items():
                 yield (
-                    "equal challengers promoted, ten looks", f"{world}, {way}", EQUAL,
-                    _routed(params, kind, undecided, ways.index(way)),
+                    "equal challengers promoted, ten looks", f"{world}, {name}", EQUAL,
+                    _routed(params, kind, undecided, way),
                 )  # fmt: skip
 
 
-def _routed(params: GateParams, kind: Kind, undecided: float, way: int) -> Callable[[np.random.Generator, int], int]:
+def _routed(params: GateParams, kind: Kind, undecided: float, way: "Way") -> Callable[[np.random.Generator, int], int]:
     def count(rng: np.random.Generator, times: int) -> int:
         promoted = 0
         for _ in range(times):
             world = Grouped.drawn(rng, 1000, kind)
             router = Router(params, world, world.answers(undecided), world.answers(undecided))
-            tricks = (router.by_slices, router.by_the_whole, router.over_a_weak_rung, router.while_it_grows)
-            promoted += tricks[way](undecided)
+            promoted += way(router, undecided)
         return promoted
 
     return count
 
 
-def told(verdict: Verdict) -> float:
+def tale_of(verdict: Verdict) -> float:
     """What a verdict tells of a challenger's gain: the difference, or else what its decision and its advice say."""
     numbers = verdict.numbers
     assert numbers is not None
@@ -276,7 +277,7 @@ class Router:
             verdict = Bench(self.params).verdict(this.world, challenger, this.champion, look)
             if verdict.decision == "promoted":
                 return True
-            tales[look] = told(verdict)
+            tales[look] = tale_of(verdict)
             this = this.grown(undecided) if grows else this
         return False
 
@@ -309,6 +310,9 @@ class Router:
             if bench.verdict(self.world, router, weak, look, level).decision == "promoted":
                 gained |= pair
         return False
+
+
+Way = Callable[[Router, float], bool]  # with the share that the scorer cannot decide: whether it gets promoted
 
 
 def graded_cells(params: GateParams) -> Iterator[Cell]:

@@ -5,16 +5,25 @@ no search for its ends. Shares are Wilson's with the design effect, differences 
 the effect for what was not seen (in groups of each extreme), and in the quantile. Means of bounded values differ in the
 statistic. The product's own are marked with *; `guarantees` measures those themselves.
 
-    python -m benchmarks.guarantees_intervals             # a table of per cent, a minute or two on one core
+    python -m benchmarks.guarantees_intervals             # per cent, a minute or two on one core
 """
 
 import argparse
+import json
+import sys
 from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
+from benchmarks.ladder import machine
+from components.stages.run import git_commit
+
+OUT = Path(__file__).resolve().parent / "guarantees-intervals.json"
 Array = NDArray[np.floating]
 Candidate = tuple[float, str]  # what is added to the effect, and the quantile
 WORLDS = ((125, 4), (125, -4), (60, -4), (30, 4), (30, 8), (30, -4), (10, 4), (10, -4))  # negative: geometric sizes
@@ -24,23 +33,41 @@ MEANS = ("score, t", "score, z", "root, z", "both, z *", "likelihood, z")
 
 
 def main() -> None:
-    """Print the coverage of each candidate in each world."""
+    """Print and record the coverage of each candidate in each world."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=9061)
-    parser.add_argument("--repetitions", type=int, default=4000)
+    parser.add_argument("--repetitions", type=int, default=2000)
+    parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    rng = np.random.default_rng(options.seed)
-    print("shares and differences |", " | ".join(SHARES))
+    rows: list[dict[str, Any]] = []
+    for row in coverages(np.random.default_rng(options.seed), options.repetitions):
+        print(json.dumps(row, ensure_ascii=False), flush=True)
+        rows.append(row)
+    record = {
+        "command": " ".join(["python -m benchmarks.guarantees_intervals", *sys.argv[1:]]), "machine": machine(),
+        "date": date.today().isoformat(), "git_commit": git_commit(), "seed": options.seed, "simulated": True,
+        "repetitions": options.repetitions, "rows": rows,
+    }  # fmt: skip
+    options.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def coverages(rng: np.random.Generator, repetitions: int) -> Iterator[dict[str, Any]]:
+    """For each world and figure, in how many per cent of samples each candidate holds the truth."""
+
+    def row(k: int, size: int, name: str, candidates: tuple[str, ...], covered: list[float]) -> dict[str, Any]:
+        groups = f"{k} groups of {size}" if size > 0 else f"{k} groups of 1 to many, mean {-size}"
+        return {"world": groups, "figure": name} | {
+            candidate: round(100 * part, 1) for candidate, part in zip(candidates, covered, strict=True)
+        }
+
     for k, size in WORLDS:
-        sizes = sizes_of(rng, options.repetitions, k, size)
+        sizes = sizes_of(rng, repetitions, k, size)
         for name, covered in shares(rng, sizes):
-            print(f"{k} of {size}, {name} |", " | ".join(f"{100 * part:.1f}" for part in covered), flush=True)
-    print("means |", " | ".join(MEANS))
+            yield row(k, size, name, tuple(SHARES), covered)
     for k, size in (*WORLDS, (200, 1)):
-        sizes = sizes_of(rng, options.repetitions // 2, k, size)
+        sizes = sizes_of(rng, repetitions // 2, k, size)
         for name, sums, truth in means(rng, sizes):
-            covered = mean_candidates(sums, sizes, truth)
-            print(f"{k} of {size}, {name} |", " | ".join(f"{100 * part:.1f}" for part in covered), flush=True)
+            yield row(k, size, name, MEANS, mean_candidates(sums, sizes, truth))
 
 
 def sizes_of(rng: np.random.Generator, times: int, k: int, size: int) -> Array:

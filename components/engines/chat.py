@@ -20,6 +20,11 @@ _BRACKETED = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")  # <think>, </tool_call>, [INS
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private characters: no text is normalised into them
 
 
+def too_long(tokens: int, context: int) -> str:
+    """Why a prompt of so many tokens is not answered."""
+    return f"expected a prompt of 1 to {context - 1:,} tokens, found {tokens:,}"
+
+
 class Chat:
     """Encodes conversations with a tokenizer and its chat template.
 
@@ -50,6 +55,22 @@ class Chat:
             Exception: Whatever the chat template raises, of any type.
         """
         return self.encoded([self.rendered(conversation) for conversation in conversations])
+
+    def prompts_within(self, conversations: Sequence[Sequence[Message]], context: int) -> list[list[int] | str]:
+        """Like `prompts`, for prompts of less than `context` tokens; in the place of any other, why there is none."""
+        texts: list[str] = []
+        reasons: dict[int, str] = {}
+        for at, conversation in enumerate(conversations):
+            try:
+                texts.append(self.rendered(conversation))
+            except Exception as error:  # templates raise anything: for an unknown role, for no message
+                reasons[at] = f"expected messages that the chat template takes, found: {error}"
+                texts.append("")
+        encoded = self.encoded(texts)
+        for at, tokens in enumerate(encoded):
+            if at not in reasons and not 0 < len(tokens) < context:
+                reasons[at] = too_long(len(tokens), context)
+        return [reasons.get(at, tokens) for at, tokens in enumerate(encoded)]
 
     def rendered(
         self, conversation: Sequence[Message], tools: Sequence[Tool] = (), *, generation_prompt: bool = True

@@ -108,8 +108,8 @@ class LlamaCppEngine:
         held = None if schema is None else Held(Grammar(self._vocabulary, sampling), schema)
         answers: list[Completion | None] = [None] * (len(requests) * sampling.n)
         jobs: list[Job] = []
-        for at, request in enumerate(requests):
-            tokens = self._prompt(request)
+        prompts = self.chat.prompts_within([request.messages for request in requests], self.context)
+        for at, (request, tokens) in enumerate(zip(requests, prompts, strict=True)):
             for sample in range(sampling.n):
                 place = at * sampling.n + sample
                 if isinstance(tokens, str):
@@ -160,14 +160,14 @@ class LlamaCppEngine:
             text = self.tokenizer.decode(written.tokens, skip_special_tokens=True)
         if held is not None:
             held.check(text, ended=written.reason == "stop")
-        told = len(written.logprobs) == written.count
+        complete = len(written.logprobs) == written.count
         return Completion(
             example_id=job.request.example_id,
             text=answer_of(text, thinking=self.chat.thinking),
             usage=Usage(input_tokens=len(job.tokens), output_tokens=written.count),
             latency_ms=milliseconds,
             finish_reason=written.reason,
-            confidence=min(1.0, math.exp(sum(written.logprobs))) if told else None,
+            confidence=min(1.0, math.exp(sum(written.logprobs))) if complete else None,
         )
 
     def _body(self, job: Job, sampling: Sampling, held: "Held | None") -> dict[str, Any]:
@@ -189,16 +189,6 @@ class LlamaCppEngine:
             "return_tokens": True,
             **({} if held is None else {"grammar": held.lark}),
         }
-
-    def _prompt(self, request: ChatRequest) -> list[int] | str:
-        """The tokens of a request, or why there are none."""
-        try:
-            (tokens,) = self.chat.prompts([request.messages])
-        except Exception as error:  # templates raise anything: for an unknown role, for no message
-            return f"expected messages that the chat template takes, found: {error}"
-        if not 0 < len(tokens) < self.context:
-            return f"expected a prompt of 1 to {self.context - 1:,} tokens, found {len(tokens):,}"
-        return tokens
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

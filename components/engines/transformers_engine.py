@@ -24,7 +24,7 @@ from tqdm import tqdm
 from components.engines.base import ChatRequest, Listeners, Sampling, failed
 from components.engines.batch import ATTENTION, Batch, assemble, attention
 from components.engines.calling import OPEN
-from components.engines.chat import Chat
+from components.engines.chat import Chat, too_long
 from components.engines.constraint import Grammar, Vocabulary
 from components.engines.conversations import Conversations
 from components.engines.decoding import Chooser, Finished, Row, decode
@@ -296,34 +296,15 @@ class TransformersEngine:
     def _prompts(self, requests: list[ChatRequest], sampling: Sampling) -> list[list[int] | str]:
         """Tokens of each request, or why there are none; with tools, remembered conversations keep their tokens."""
         if sampling.calls is None:
-            return self._encode(requests)
+            return self.chat.prompts_within([request.messages for request in requests], self.context)
         encoded: list[list[int] | str] = []
         for request in requests:
             try:
                 tokens = self._conversations.prompt(request, sampling.calls.tools)
-                encoded.append(tokens if len(tokens) < self.context else self._too_long(len(tokens)))
+                encoded.append(tokens if len(tokens) < self.context else too_long(len(tokens), self.context))
             except EngineError as error:
                 encoded.append(str(error))
         return encoded
-
-    def _too_long(self, tokens: int) -> str:
-        return f"expected a prompt of 1 to {self.context - 1:,} tokens, found {tokens:,}"
-
-    def _encode(self, requests: list[ChatRequest]) -> list[list[int] | str]:
-        """Tokens of each request, or why there are none."""
-        texts: list[str] = []
-        reasons: dict[int, str] = {}
-        for at, request in enumerate(requests):
-            try:
-                texts.append(self.chat.rendered(request.messages))
-            except Exception as error:  # templates raise anything: for an unknown role, for no message
-                reasons[at] = f"expected messages that the chat template takes, found: {error}"
-                texts.append("")
-        encoded = self.chat.encoded(texts)
-        for at, tokens in enumerate(encoded):
-            if at not in reasons and not 0 < len(tokens) < self.context:
-                reasons[at] = self._too_long(len(tokens))
-        return [reasons.get(at, tokens) for at, tokens in enumerate(encoded)]
 
 
 @contextmanager

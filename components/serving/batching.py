@@ -85,11 +85,11 @@ class Batcher:
         except BaseException as error:  # a defect of this module
             log.critical("No request is answered any more.", exc_info=error)
         finally:
-            self._pool.shutdown()
             self._waiting.close()
             for request in self._waiting.drain():
                 if request.done.set_running_or_notify_cancel():
                     request.done.set_exception(QueueFull())  # the server's fault, not the request's
+            self._pool.shutdown()  # waits for what engines are answering
 
     def _hand_over(self, requests: list[Request], at_once: int) -> int:
         """Have each request answered by itself, and wait until there is room for more; returns for how many."""

@@ -84,7 +84,9 @@ def p_fallen(earlier: Sequence[Values], now: Values, groups: Sequence[str] = (),
     if not exact and (p_value := _clearly_chance(falls[-1], observed, draws, level * len(falls))):
         return p_value
     signs = _signs(len(falls[-1]), draws)
-    largest_BL = np.concatenate([np.stack([(part @ one).max(axis=1) for one in falls], axis=1) for part in signs])
+    largest_BL = np.concatenate(
+        [np.stack([(part @ look_GE).max(axis=1) for look_GE in falls], axis=1) for part in signs]
+    )
     return _sequential(largest_BL, observed, level, 0 if exact else 1)
 
 

@@ -14,10 +14,7 @@ def decide(
     groups: dict[str, str] | None = None,
 ) -> Verdict:
     """Measured and judged at once; without a champion the bounds and the must-pass cases decide alone."""
-    names = (challenger.name, champion.name if champion else NO_CHAMPION)
-    return judge(
-        params, names, measure(params, challenger, champion, Split(slices or {}, groups)), Level(1, params.alpha)
-    )
+    return at_look(1, params, challenger, champion, Split(slices or {}, groups))
 
 
 def opened(
@@ -28,6 +25,10 @@ def opened(
     groups: dict[str, str] | None = None,
 ) -> Verdict:
     """The same at the look at which the split retires, at the first look's level."""
+    return at_look(params.looks, params, challenger, champion, Split(slices or {}, groups))
+
+
+def at_look(look: int, params: GateParams, challenger: Contender, champion: Contender | None, split: Split) -> Verdict:
+    """The verdict at a look, at the first one's level."""
     names = (challenger.name, champion.name if champion else NO_CHAMPION)
-    numbers = measure(params, challenger, champion, Split(slices or {}, groups))
-    return judge(params, names, numbers, Level(params.looks, params.alpha))
+    return judge(params, names, measure(params, challenger, champion, split), Level(look, params.alpha))

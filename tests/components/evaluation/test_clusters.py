@@ -66,8 +66,8 @@ def test_the_interval_of_a_bounded_mean_weighs_the_score_with_the_likelihood_roo
     # three of 200 fail, 0.5 % do under the hypothesis: score (3 − 1) / √(200 · 0.005 · 0.995) = 2.00502, root
     # √(2 (3 ln 3 + 197 ln (197 / 199))) = 1.61612; Wilson's interval misses that truth, and theirs holds it
     values = np.repeat([0.9, 0.0], [197, 3])
-    found = bounded_root(grouped(values, None), (0.0, 1.0), 0.9 * 0.995)
-    assert found == pytest.approx(-(2.00502 + 1.61612) / 2, abs=1e-4)
+    root = bounded_root(grouped(values, None), (0.0, 1.0), 0.9 * 0.995)
+    assert root == pytest.approx(-(2.00502 + 1.61612) / 2, abs=1e-4)
     assert wilson(3, 200).low > 0.005 and mean_of(values, None, (0.0, 1.0)).high > 0.9 * 0.995
 
 

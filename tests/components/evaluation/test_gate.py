@@ -229,24 +229,24 @@ def sealed_text(fixed: int, broken: int) -> str:
 
 
 def test_kept_challengers_cannot_be_told_apart_by_how_much_they_gained_while_the_split_is_in_use() -> None:
-    told = {sealed_text(fixed, 40 - fixed) for fixed in range(12, 29)}
-    assert len(told) == 1 and '"kept"' in told.pop()
+    texts = {sealed_text(fixed, 40 - fixed) for fixed in range(12, 29)}
+    assert len(texts) == 1 and '"kept"' in texts.pop()
 
 
 def test_a_promoted_challenger_does_not_tell_its_gain_either_until_the_split_retires() -> None:
-    told = {sealed_text(fixed, 40 - fixed) for fixed in (36, 38, 40)}
-    assert len(told) == 1 and '"promoted"' in told.pop()
+    texts = {sealed_text(fixed, 40 - fixed) for fixed in (36, 38, 40)}
+    assert len(texts) == 1 and '"promoted"' in texts.pop()
     champion, challenger = contender("sft", "0" * 36 + "1" * 564), contender("grpo", "1" * 36 + "0" * 4 + "1" * 560)
     assert "+5.3 points" in opened(PARAMS, challenger, champion).reasons[2]
 
 
 def test_first_contenders_tell_neither_their_level_nor_their_exact_validity() -> None:
-    told = {
+    texts = {
         decide(PARAMS, contender("sft", "1" * right + "0" * (400 - right), invalid=frozenset(names)), None)
         .model_dump_json()
         for right, names in ((300, ("e0001",)), (310, ()), (320, ("e0001", "e0002")))
     }  # fmt: skip
-    assert len(told) == 2  # 400 and 399 valid round to 100 %, 398 to 99 or 100
+    assert len(texts) == 2  # 400 and 399 valid round to 100 %, 398 to 99 or 100
 
 
 def test_too_few_examples_are_asked_for_without_a_champion_too() -> None:

@@ -138,7 +138,7 @@ def test_an_engine_that_joins_callers_gets_each_by_itself_while_it_has_room() ->
         batcher.submit(request(engine, "d"))
     assert engine.batches == [1, 1]
     engine.go.set()
-    assert [texts(one) for one in [*running, waiting]] == [["a0"], ["b0"], ["c0"]]
+    assert [texts(answer) for answer in [*running, waiting]] == [["a0"], ["b0"], ["c0"]]
     bad = batcher.submit(request(engine, "a", "bad"))
     with pytest.raises(RuntimeError, match="no"):
         bad.result(10)

@@ -273,9 +273,9 @@ def test_what_the_record_tells_of_a_split_in_use_has_no_levels_and_no_difference
     stand(run, NullTracker())
     gate(run, NullTracker())
     result = decided(run)
-    told = gate_file(run).read_text(encoding="utf-8")
+    text = gate_file(run).read_text(encoding="utf-8")
     assert result.verdicts[1].decision == "promoted"
-    assert '"fixed"' not in told and "points" not in told and "right on" not in told
+    assert '"fixed"' not in text and "points" not in text and "right on" not in text
     assert "delta" not in {name.rpartition("/")[2] for verdict in result.verdicts for name in gate_figures(verdict)}
     assert read_record(sealed_file(gate_file(run)), SealedNumbers).numbers[1].versus is not None
 
