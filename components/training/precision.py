@@ -54,6 +54,23 @@ class Compute:
             settings.fill_uninitialized_memory = filled
 
     @contextmanager
+    def sound_attention(self) -> Generator[None]:
+        """Leave cuDNN's attention out: on an H100 or H200 its gradient is undefined for some padded batches.
+
+        So it is in torch 2.11 to 2.13 (pytorch issue 196678): for masked rows of 64 tokens more than a multiple of 128,
+        where a token attends to nothing, as padding does, or to scores below -88. Other kernels take its place.
+        """
+        import torch
+
+        attention: Any = torch.backends.cuda
+        before = attention.cudnn_sdp_enabled()
+        attention.enable_cudnn_sdp(False)
+        try:
+            yield
+        finally:
+            attention.enable_cudnn_sdp(before)
+
+    @contextmanager
     def fast_convolutions(self) -> Generator[None]:
         """Avoid the slow gradient of short convolutions, which only float32 on a CPU has."""
         with fused_convolutions() if self.cpu and not self.bf16 else nullcontext():

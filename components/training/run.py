@@ -57,7 +57,7 @@ def finish(job: Job, tracker: Tracker, compute: Compute) -> Trained:
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(BestOnDev(job.plan, hooks))
         trainer.add_callback(Report(job.names, tracker))
-        with compute.repeatable(), compute.fast_convolutions(), only_training_bar():
+        with compute.repeatable(), compute.sound_attention(), compute.fast_convolutions(), only_training_bar():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         history = trainer.state.log_history
     return _publish(job, history)

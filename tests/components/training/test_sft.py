@@ -139,6 +139,19 @@ def test_a_step_without_a_finite_gradient_is_left_out_and_several_end_the_traini
         train_sft(make_task(work=tmp_path / "other"), params, NullTracker())
 
 
+def test_every_step_is_computed_without_cudnn_s_attention(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    enabled, loss_of = list[bool](), AnswerTrainer.compute_loss
+
+    def loss(*args: Any, **kwargs: Any) -> Any:
+        enabled.append(torch.backends.cuda.cudnn_sdp_enabled())
+        return loss_of(*args, **kwargs)
+
+    monkeypatch.setattr(AnswerTrainer, "compute_loss", loss)
+    train_sft(make_task(), PARAMS.model_copy(update={"epochs": 1, "evaluations": 1}), NullTracker())
+    assert enabled and not any(enabled)
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_the_loss_is_the_one_that_trl_computes(make_task: MakeTask, tmp_path: Path) -> None:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
