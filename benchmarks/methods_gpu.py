@@ -21,6 +21,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -58,6 +59,7 @@ ALL: dict[str, Any] = {
 }
 AGENT: dict[str, Any] = {"sft": SFT, "rejection_sampling": SAMPLED, "grpo": {**GRPO, "from": "rejection_sampling"}}
 NOISY: dict[str, Any] = {"sft": SFT, "rejection_sampling": SAMPLED, "grpo": GRPO}
+TRIES = 2  # at a rung that fails
 # A GPU answers and trains on more rows at a time; how many examples a step learns from is unchanged.
 ON_GPU = {"batch_tokens": 393_216, "rollouts": 64}
 SNIPS_SFT = {"epochs": 4}
@@ -88,16 +90,21 @@ WORLDS = (
     World("snips-20", "snips", NOISY, 0.2),
     World("snips-0", "snips", NOISY, 0.0),
 )
-# Which rungs come first, of all worlds.
+# Which rungs come first, of all worlds: long chains, then what few others wait for.
 ORDER = (
     *(("desk", rung) for rung in AGENT),
-    *((world, rung) for rung in ("sft", "grpo", "rejection_sampling") for world in ("triage", "normalise", "snips-10")),
-    *((world, "dpo") for world in ("triage", "normalise")),
+    *((world, rung) for rung in ("sft", "grpo") for world in ("triage", "normalise", "snips-10")),
     *(("triage-wrong", rung) for rung in ("sft", "rejection_sampling", "relabel")),
     ("triage-clean", "sft"),
-    *((world, rung) for rung in ("teacher_answers", "kto", "relabel") for world in ("triage", "normalise")),
+    *((world, "on_policy_distillation") for world in ("triage", "normalise")),
+    *(
+        (world, rung)
+        for rung in ("kto", "relabel", "teacher_answers", "synthetic")
+        for world in ("triage", "normalise")
+    ),
+    *((world, "rejection_sampling") for world in ("triage", "normalise", "snips-10")),
+    *((world, "dpo") for world in ("triage", "normalise")),
     *((world, rung) for rung in ("sft", "rejection_sampling") for world in ("snips-20", "snips-0")),
-    *((world, rung) for rung in ("on_policy_distillation", "synthetic") for world in ("triage", "normalise")),
     *((world, "grpo") for world in ("snips-20", "snips-0")),
 )
 
@@ -255,6 +262,7 @@ class Task:
     rung: str
     project: Path
     needs: tuple[str, ...]
+    tries: int = 0
     process: subprocess.Popen[bytes] | None = None
     began: float = 0.0
     log: Path = field(default_factory=Path)
@@ -271,7 +279,11 @@ class Task:
 
 
 def climb(options: argparse.Namespace) -> None:
-    """Make rungs until none is left that can be started in time."""
+    """Make rungs until none is left that can be started in time, or SIGTERM says that time is up.
+
+    A rung that failed is tried once more: processes that share a card may fall with one of them.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: setattr(options, "seconds", 0.0))
     began = time.monotonic()
     options.out.mkdir(parents=True, exist_ok=True)
     if not options.work.is_dir():
@@ -286,7 +298,12 @@ def climb(options: argparse.Namespace) -> None:
             break
         for task in [task for task in running if task.process and task.process.poll() is not None]:
             running.remove(task)
-            ended(task, options.out, failed, time.monotonic() - began)
+            ended(task, options.out, time.monotonic() - began)
+            if not task.row.is_file():
+                if task.tries == TRIES:
+                    failed.add(task.name)
+                else:
+                    waiting.append(task)
         for task in list(waiting):
             if len(running) >= options.jobs or left < 20:
                 break
@@ -337,14 +354,14 @@ def started(task: Task) -> Task:
     with task.log.open("wb") as log:
         task.process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=subprocess.STDOUT)
     task.began = time.monotonic()
+    task.tries += 1
     return task
 
 
-def ended(task: Task, out: Path, failed: set[str], now: float) -> None:
+def ended(task: Task, out: Path, now: float) -> None:
     """Report a process that ended: its row, or the end of its log."""
     took = time.monotonic() - task.began
     if not task.row.is_file():
-        failed.add(task.name)
         (out / "failed.log").open("a").write(f"--- {task.name}\n{task.log.read_text(errors='replace')[-4000:]}\n")
         print(f"{now:4.0f} s FAILED {task.name} after {took:.0f} s: {task.log.read_text(errors='replace')[-700:]}")
         return

@@ -48,18 +48,23 @@ def main() -> None:
     options = parser.parse_args()
     rungs = [json.loads(line) for line in (options.out / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
     rungs.sort(key=lambda row: (row["world"], row["method"], row["seed"]))
-    older = json.loads(options.record.read_text(encoding="utf-8"))["rows"] if options.record.is_file() else []
+    older = json.loads(options.record.read_text(encoding="utf-8")) if options.record.is_file() else {}
     here = {key_of(rung | {"workload": rung["world"]}) for rung in rungs}
-    kept = [old for old in older if key_of(old) not in here]
+    kept = [old for old in older.get("rows", ()) if key_of(old) not in here]
     groups, answers = groups_of(options.worlds), answers_of(options.out / "answers.tar.gz")
+    compared = list(against_sft(answers, groups))
+    anew = {(line["workload"], line["method"]) for line in compared}
     record: dict[str, Any] = {
         "command": " ".join(["python -m benchmarks.methods_record", *sys.argv[1:]]),
         "machine": rungs[0]["machine"],
         "date": date.today().isoformat(),
         "note": NOTE,
         "rows": sorted([*kept, *(row(rung, answers, groups) for rung in rungs)], key=key_of),
-        "against_sft": list(against_sft(answers, groups)),
-        "failed": failed(options.out),
+        "against_sft": sorted(
+            [*compared, *(old for old in older.get("against_sft", ()) if (old["workload"], old["method"]) not in anew)],
+            key=lambda line: (line["workload"], line["method"]),
+        ),
+        "failed": failed(options.out, here),
     }
     options.record.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     add_real(record, answers, options.real)
@@ -181,13 +186,15 @@ def add_real(record: dict[str, Any], answers: Any, path: Path) -> None:
     path.write_text(json.dumps(real, indent=1) + "\n", encoding="utf-8")
 
 
-def failed(out: Path) -> list[str]:
-    """The rungs that were not made, with the last line of their log."""
+def failed(out: Path, here: set[tuple[str, str, int]]) -> list[str]:
+    """The rungs that were not made, also at a second try, with the last line of their log."""
     path = out / "failed.log"
     if not path.is_file():
         return []
     parts = path.read_text(encoding="utf-8").split("--- ")[1:]
-    return [f"{part.splitlines()[0]}: {part.strip().splitlines()[-1]}" for part in parts]
+    lines = {part.splitlines()[0]: part.strip().splitlines()[-1] for part in parts}
+    made = {f"{world}/{seed}/{method}" for world, method, seed in here}
+    return [f"{rung}: {line}" for rung, line in lines.items() if rung not in made]
 
 
 if __name__ == "__main__":
