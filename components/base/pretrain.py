@@ -29,6 +29,7 @@ from components.base.model import Network, build
 from components.base.probe import make_probe, measure
 from components.models import fused_convolutions, open_model
 from components.params import MidtrainParams, OptimisationParams, PretrainParams, RoughCurriculumParams
+from components.training.optimiser import Muon
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def make_optimisers(model: nn.Module, params: OptimisationParams) -> list[torch.
     taken = {id(p) for p in matrices}
     others = [p for p in model.parameters() if id(p) not in taken]
     return [
-        torch.optim.Muon(matrices, lr=params.muon_lr, weight_decay=params.weight_decay, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, lr=params.muon_lr, weight_decay=params.weight_decay, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=params.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 

@@ -6,11 +6,15 @@ before its second training, batches of 32, rate 0.001) reached 0.12 after one ep
 Sharded parameters are not supported.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import _muon
+
+from components.models import computes_bf16
 
 
 def make_optimiser(model: nn.Module, learning_rate: float, weight_decay: float) -> "MuonWithAdamW":
@@ -24,9 +28,46 @@ def make_optimiser(model: nn.Module, learning_rate: float, weight_decay: float) 
     taken = {id(weight) for weight in matrices}
     others = [weight for weight in trained.values() if id(weight) not in taken]
     return MuonWithAdamW(
-        torch.optim.Muon(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay),
     )
+
+
+class Muon(torch.optim.Muon):
+    """PyTorch's Muon, with float32 in its iteration where the hardware has no fast products in bfloat16.
+
+    On two cores without AVX-512 BF16 a step of nano's matrices takes 14 s in bfloat16 and 0.35 s in float32.
+    """
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One step."""
+        if computes_bf16():
+            return super().step(closure)
+        with _in_float32():
+            return super().step(closure)
+
+
+@contextmanager
+def _in_float32() -> Generator[None]:
+    """Let PyTorch's Muon orthogonalise in float32."""
+    module: Any = _muon
+    reference = module._zeropower_via_newtonschulz
+    module._zeropower_via_newtonschulz = orthogonalised
+    try:
+        yield
+    finally:
+        module._zeropower_via_newtonschulz = reference
+
+
+def orthogonalised(matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+    """An (m, n) matrix with its singular values near 1, by Newton-Schulz iterations (Jordan 2024)."""
+    a, b, c = coefficients
+    wide = matrix.T if matrix.size(0) > matrix.size(1) else matrix
+    wide = wide / wide.norm().clamp(min=eps)
+    for _ in range(steps):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide.T if matrix.size(0) > matrix.size(1) else wide
 
 
 class MuonWithAdamW(torch.optim.Optimizer):

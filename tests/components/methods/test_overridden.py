@@ -1,10 +1,11 @@
-"""Methods of TRL and transformers that the trainers override have not changed since the overriding code was written."""
+"""Functions of other packages that this one overrides have not changed since the overriding code was written."""
 
 import hashlib
 import inspect
 from typing import Any
 
 import pytest
+from torch.optim import _muon
 from transformers import Trainer
 from trl import DistillationTrainer, DPOTrainer, GRPOTrainer, SFTTrainer
 
@@ -28,6 +29,8 @@ WRITTEN_FOR = {
     (DistillationTrainer, "_tokenize_prompts"): "30568810007eb3f7",
     (DPOTrainer, "_prepare_dataset"): "35e349e8e8266df4",
     (Trainer, "_get_grad_norm"): "913ba6f52f074d10",
+    (_muon, "_single_tensor_muon"): "44fba01f07983da8",
+    (_muon, "_zeropower_via_newtonschulz"): "99e2359a95e1a914",
 }
 
 

@@ -1,9 +1,12 @@
 """Muon and AdamW behind one optimiser."""
 
+import pytest
 import torch
 from torch import nn
+from torch.optim import _muon
 
-from components.training.optimiser import make_optimiser
+from components.training import optimiser
+from components.training.optimiser import make_optimiser, orthogonalised
 
 
 def small_model() -> nn.Module:
@@ -52,3 +55,27 @@ def test_a_restored_optimiser_goes_on_exactly() -> None:
     take_step(twin, fresh, 2)
     for parameter, other in zip(model.parameters(), twin.parameters(), strict=True):
         assert torch.equal(parameter, other)
+
+
+@pytest.mark.parametrize("shape", [(24, 8), (8, 24), (16, 16)])
+def test_without_fast_bfloat16_muon_computes_the_same_in_float32(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    settings = (_muon.DEFAULT_A, _muon.DEFAULT_B, _muon.DEFAULT_C), _muon.DEFAULT_NS_STEPS, _muon.EPS
+    matrix = torch.randn(shape)
+    exact, rounded = orthogonalised(matrix, *settings), _muon._zeropower_via_newtonschulz(matrix, *settings)
+    assert exact.dtype == torch.float32
+    assert rounded.dtype == torch.bfloat16
+    assert torch.allclose(exact, rounded.float(), atol=0.03)
+    values = torch.linalg.svdvals(exact)
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+    reference, used = _muon._zeropower_via_newtonschulz, list[bool]()
+    for fast in (True, False):
+        monkeypatch.setattr(optimiser, "computes_bf16", lambda fast=fast: fast)
+        monkeypatch.setattr(optimiser, "orthogonalised", lambda *given: used.append(True) or orthogonalised(*given))
+        take_step(model := small_model(), make_optimiser(model, 0.01, 0.0), 1)
+        assert used == ([] if fast else [True])
+        assert _muon._zeropower_via_newtonschulz is reference
