@@ -169,6 +169,17 @@ def computes_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())  # pyright: ignore[reportPrivateUsage]
 
 
+def widened(model: Any) -> Any:
+    """The model, in float32 if its weights are of 16 bits and this machine multiplies such slowly.
+
+    Most CPUs do: without AVX-512 BF16 a product of nano's matrices takes 40 times as long in bfloat16 as in float32.
+    """
+    import torch
+
+    half = model.dtype == torch.bfloat16 and not computes_bf16()
+    return model.float() if half or (model.dtype == torch.float16 and not torch.cuda.is_available()) else model
+
+
 def _brief(error: Exception) -> str:
     """The first line of a library's message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

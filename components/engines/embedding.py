@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from components.engines.chat import Chat
-from components.models import open_model
+from components.models import open_model, widened
 
 BATCH_TOKENS = 8192
 MOST_TOKENS = 512  # of each text; later ones are not read
@@ -26,7 +26,7 @@ def embed(folder: Path, texts: Sequence[str]) -> np.ndarray:
         EngineError: The folder holds no model that loads.
     """
     model, tokenizer = open_model(folder)
-    body: Any = model.get_decoder().to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    body: Any = widened(model).get_decoder().to("cuda" if torch.cuda.is_available() else "cpu").eval()
     tokens = [ids[:MOST_TOKENS] for ids in Chat(tokenizer).texts(texts)]
     vectors_TH = np.zeros((len(tokens), model.config.get_text_config(decoder=True).hidden_size), np.float32)
     with torch.inference_mode(), tqdm(total=len(tokens), desc="embeddings", unit="text") as bar:

@@ -1,8 +1,8 @@
 """The device and the precision of a training.
 
-Master weights are float32 if all weights are trained; with LoRA, frozen weights stay as stored. `auto` computes matrix
-products in bfloat16 if the hardware does: on CPUs with AVX-512 BF16 a training step of a 5 M-parameter LFM2
-took 0.52 of the float32 time (one core, 32 examples of 220 tokens).
+Master weights are float32 if all weights are trained; with LoRA, frozen weights stay as stored, unless products in that
+are slow. `auto` computes matrix products in bfloat16 if the hardware does: on CPUs with AVX-512 BF16 a training step of
+a 5 M-parameter LFM2 took 0.52 of the float32 time (one core, 32 examples of 220 tokens).
 """
 
 from collections.abc import Generator

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import ConfigError, TrainingError
-from components.models import open_model
+from components.models import open_model, widened
 from components.params import LoraParams
 from components.tracking import Tracker
 from components.training.checkpoints import best_folder, last_checkpoint, publish, read_state
@@ -127,7 +127,7 @@ def synchronised(trainer: Any, score_dev: ScoreDev) -> Callable[[], float | Look
 
 
 def starting_model(task: TrainingTask, lora: LoraParams | None, compute: Compute) -> tuple[Any, Any]:
-    """(model, tokenizer) on this process's device, in float32 if all weights are trained, else as stored.
+    """(model, tokenizer) on this process's device: in float32 if all weights are trained, else as stored where fast.
 
     Raises:
         EngineError: The folder is not a loadable model.
@@ -138,7 +138,7 @@ def starting_model(task: TrainingTask, lora: LoraParams | None, compute: Compute
         if tokenizer.eos_token is None:
             raise TrainingError(f"expected an end or padding token in the tokenizer, found none ({task.model})")
         tokenizer.pad_token = tokenizer.eos_token
-    return (model if lora else model.float()).to(compute.state().device).train(), tokenizer
+    return (widened(model) if lora else model.float()).to(compute.state().device).train(), tokenizer
 
 
 def adapter(lora: LoraParams | None) -> Any:

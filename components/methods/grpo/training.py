@@ -192,7 +192,7 @@ def rollout_settings(params: GrpoParams, longest_prompt: int) -> dict[str, Any]:
 
 def starting_policy(task: TrainingTask, trainer: Any) -> Callable[..., Any]:
     """Scores with the starting model: adapters off, or a copy of it, opened when first needed."""
-    from components.models import open_model
+    from components.models import open_model, widened
 
     opened: list[Any] = []
 
@@ -202,7 +202,7 @@ def starting_policy(task: TrainingTask, trainer: Any) -> Callable[..., Any]:
             with model.disable_adapter():
                 return how(trainer.model, *batch)
         if not opened:
-            opened.append(open_model(task.model)[0].to(trainer.model.device).requires_grad_(False))
+            opened.append(widened(open_model(task.model)[0]).to(trainer.model.device).requires_grad_(False))
         return how(opened[0], *batch)
 
     return score

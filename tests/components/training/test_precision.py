@@ -1,10 +1,18 @@
 """Sums that come out the same in every run, and kernels whose gradients are defined."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
+import pytest
 import torch
 
+from components import models
+from components.engines import embedding
+from components.params import LoraParams
+from components.training import TrainingTask
 from components.training.precision import Compute
+from components.training.run import starting_model
 
 
 def test_gradients_of_indexing_are_added_up_in_one_order_whatever_the_threads_do() -> None:
@@ -31,3 +39,23 @@ def test_a_training_goes_without_cudnn_s_attention_and_leaves_the_setting_as_it_
             assert not torch.backends.cuda.cudnn_sdp_enabled()
         assert torch.backends.cuda.cudnn_sdp_enabled() is before
     torch.backends.cuda.enable_cudnn_sdp(True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="of a CPU's precision")
+@pytest.mark.parametrize(("fast", "computed"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_weights_of_16_bits_are_widened_where_their_products_are_slow(
+    make_task: Callable[..., TrainingTask],
+    model_folder: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    fast: bool,
+    computed: torch.dtype,
+) -> None:
+    monkeypatch.setattr(models, "computes_bf16", lambda: fast)
+    task, lora = make_task(model=model_folder("Qwen3", bf16=True)), LoraParams(rank=2, alpha=4)
+    assert starting_model(task, lora, Compute.choose("auto"))[0].dtype == computed
+    assert starting_model(task, None, Compute.choose("auto"))[0].dtype == torch.float32
+
+    bodies, means = list[Any](), embedding._means
+    monkeypatch.setattr(embedding, "_means", lambda body, tokens: bodies.append(body) or means(body, tokens))
+    embedding.embed(task.model, ["a text"])
+    assert bodies[0].dtype == computed
