@@ -11,6 +11,8 @@ With --reproduce, a climb's registered version is made again from its commit (`g
 With --go-on, a climb continues in the folder of an earlier call with current code and settings: DVC repeats what they
 change. Its times are partial and therefore left out. With --made, nothing is climbed: the records of project folders
 whose stages were run one by one are read, also without wall times.
+
+With --add, the record keeps the climbs of other seeds that it has; each climb says its commit, machine and date.
 """
 
 import argparse
@@ -49,10 +51,13 @@ def main() -> None:
     parser.add_argument("--reproduce", type=int, nargs="*", default=[], help="seeds whose version 1 is made again")
     parser.add_argument("--go-on", type=int, nargs="*", default=[], help="seeds whose folders are kept")
     parser.add_argument("--made", type=Path, nargs="+", help="project folders that hold the run: read, not climbed")
+    parser.add_argument("--add", action="store_true", help="keep the climbs of other seeds that the record has")
     parser.add_argument("--out", type=Path, help="default: benchmarks/ladder-RUN.json")
     options = parser.parse_args()
     out = options.out or ROOT / "benchmarks" / f"ladder-{options.run}.json"
     wanted = [made(options.run, folder) for folder in options.made] if options.made else climbed(options)
+    if options.add:
+        wanted = sorted([*others(out, wanted), *wanted], key=lambda climb: climb["seed"])
     record = {
         "command": " ".join(["python -m benchmarks.ladder", *sys.argv[1:]]),
         "machine": machine(),
@@ -71,12 +76,20 @@ def climbed(options: argparse.Namespace) -> list[dict[str, Any]]:
     climbs = finished(part, commit)
     for seed in options.seeds:
         if seed not in climbs:
-            climbs[seed] = {"git_commit": commit, **climb(options.run, seed, go_on=seed in options.go_on)}
+            where = {"git_commit": commit, "machine": machine(), "date": date.today().isoformat()}
+            climbs[seed] = {**where, **climb(options.run, seed, go_on=seed in options.go_on)}
             part.write_text(json.dumps(list(climbs.values())), encoding="utf-8")
         if seed in options.reproduce and "reproduced" not in climbs[seed]:
             climbs[seed]["reproduced"] = reproduced(options.run, seed)
             part.write_text(json.dumps(list(climbs.values())), encoding="utf-8")
     return [climbs[seed] for seed in options.seeds]
+
+
+def others(out: Path, climbs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The climbs of a record that have another seed than these."""
+    seeds = {climb["seed"] for climb in climbs}
+    earlier = json.loads(out.read_text(encoding="utf-8"))["climbs"] if out.is_file() else []
+    return [climb for climb in earlier if climb["seed"] not in seeds]
 
 
 def made(run: str, project: Path) -> dict[str, Any]:
