@@ -1,7 +1,7 @@
 """`on_policy_distillation`: a model trained on its own answers, towards a teacher's distribution of each next token.
 
-It needs inputs and a teacher whose weights are available and whose vocabulary is the student's; it needs neither
-demonstrations nor a scorer.
+It needs inputs and a teacher whose weights are available; it needs neither demonstrations nor a scorer. A teacher with
+another vocabulary is compared where its tokens and the student's end together (`gold`).
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from components.errors import DataError, TrainingError
+from components.errors import DataError
 from components.methods.contract import Made
 from components.methods.job import Job
 from components.methods.teachers import (
@@ -36,10 +36,6 @@ NAMES = {
     "loss": "divergence", "entropy": "entropy", "completions/mean_length": "completion_tokens",
     "completions/clipped_ratio": "clipped_share", "dev_score": "dev_score",
 }  # fmt: skip
-OTHER_VOCABULARY = (
-    "expected a teacher with the student's vocabulary, found {taught:,} tokens against {known:,} of which {same:,} are "
-    "the same; where they differ use teacher_answers ({folder})"
-)
 
 
 class DistillingParams(Settings):
@@ -100,10 +96,10 @@ def distilled(job: Job, params: DistillingParams, teacher: RungTeacher | Profile
     """Check that the teacher may teach, then train.
 
     Raises:
-        TrainingError: The teacher has another vocabulary, is no model, or is not surely better than its pupil.
+        TrainingError: The teacher is no model, is not surely better than its pupil, or its tokens cannot be compared.
     """
     teacher_model = TeacherModel(folder_of(job, teacher), prompt_of_teacher(job, teacher))
-    require_same_vocabulary(job.model, teacher_model.folder)
+    same_vocabulary(job.model, teacher_model.folder)  # refuses what cannot be compared, before the teacher is tried
     session = TeacherSession(job, teacher)
     require_better(session, params.teacher_dev, params.least_gain)
     tokens = params.max_new_tokens or job.profile.engine.max_new_tokens
@@ -115,16 +111,23 @@ def distilled(job: Job, params: DistillingParams, teacher: RungTeacher | Profile
     return session.bill.added_to(made)
 
 
-def require_same_vocabulary(student: Path, teacher: Path) -> None:
-    """Raises TrainingError if the vocabularies or the widths of the logits differ."""
+def same_vocabulary(student: Path, teacher: Path) -> bool:
+    """Whether both have the same tokens by the same numbers.
+
+    Raises:
+        TrainingError: They have not, and the tokens of one are no sequences of bytes.
+    """
     from transformers import AutoConfig, AutoTokenizer
 
-    student_ids, teacher_ids = (AutoTokenizer.from_pretrained(folder).get_vocab() for folder in (student, teacher))
+    tokenizers = [AutoTokenizer.from_pretrained(folder) for folder in (student, teacher)]
     widths = [AutoConfig.from_pretrained(folder).get_text_config().vocab_size for folder in (student, teacher)]
-    if student_ids != teacher_ids or widths[0] != widths[1]:
-        same = len(student_ids.items() & teacher_ids.items())
-        sizes = {"taught": max(len(teacher_ids), widths[1]), "known": max(len(student_ids), widths[0])}
-        raise TrainingError(OTHER_VOCABULARY.format(**sizes, same=same, folder=teacher))
+    if tokenizers[0].get_vocab() == tokenizers[1].get_vocab() and widths[0] == widths[1]:
+        return True
+    from components.methods.gold import require_bytes
+
+    for tokenizer in tokenizers:
+        require_bytes(tokenizer)
+    return False
 
 
 def train_distilled(
@@ -160,6 +163,7 @@ def _trainer(
     from trl import DistillationConfig
 
     from components.methods.distilling import Distiller
+    from components.methods.gold import OtherVocabularyDistiller
     from components.training.dev import Plan
     from components.training.run import accumulation, adapter, shared_settings
 
@@ -167,9 +171,12 @@ def _trainer(
     device_batch = min(params.device_batch_prompts, params.prompts_per_step)
     names = "prompts_per_step over device_batch_prompts"
     rows = scheduled(len(task.train), params.steps * params.prompts_per_step, task.seed)
-    trainer = Distiller(
+    teacher_model, teacher_tokenizer = open_model(teacher.folder)
+    teacher_model = teacher_model.to(device=model.device, dtype=model.dtype).requires_grad_(False)
+    same = same_vocabulary(task.model, teacher.folder)
+    trainer = (Distiller if same else OtherVocabularyDistiller)(
         model=model,
-        teacher_model=open_model(teacher.folder)[0].to(device=model.device, dtype=model.dtype).requires_grad_(False),
+        teacher_model=teacher_model if same else None,
         args=DistillationConfig(
             **shared_settings(task, compute),
             max_steps=params.steps,
@@ -189,7 +196,11 @@ def _trainer(
         processing_class=tokenizer,
         peft_config=adapter(params.lora),
     )
-    trainer.teacher_prompts = _teacher_prompts(task, tokenizer, teacher.prompt, rows)
+    if isinstance(trainer, OtherVocabularyDistiller):
+        prompts = _teacher_prompts(task, (tokenizer, teacher_tokenizer), teacher.prompt, rows)
+        trainer.learn_from(teacher_model, teacher_tokenizer, prompts)
+    elif teacher.prompt.version != task.prompt.version:
+        trainer.teacher_prompts = _teacher_prompts(task, (tokenizer, tokenizer), teacher.prompt, rows)
     return trainer, Plan.spread(params.steps, params.evaluations, params.patience, first=True)
 
 
@@ -209,15 +220,13 @@ def _dataset(task: TrainingTask, rows: list[int]) -> Any:
     return Dataset.from_dict({"prompt": [turns[row] for row in rows]})
 
 
-def _teacher_prompts(task: TrainingTask, tokenizer: Any, prompt: Prompt, rows: list[int]) -> Any:
-    """The teacher's prompts by the student's, as token ids; None where they are the same."""
+def _teacher_prompts(task: TrainingTask, tokenizers: tuple[Any, Any], prompt: Prompt, rows: list[int]) -> Any:
+    """The teacher's prompts by the student's, each as its own tokens."""
     from components.training.encode import encode_prompts
 
-    if prompt.version == task.prompt.version:
-        return None
     examples = [task.train[row] for row in sorted(set(rows))]
     students, teachers = (
         encode_prompts(tokenizer, [reader.messages(example) for example in examples])
-        for reader in (task.prompt, prompt)
+        for tokenizer, reader in zip(tokenizers, (task.prompt, prompt), strict=True)
     )
     return {tuple(mine): theirs for mine, theirs in zip(students, teachers, strict=True)}

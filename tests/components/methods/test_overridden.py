@@ -8,8 +8,10 @@ import pytest
 from torch.optim import _muon
 from transformers import Trainer
 from trl import DistillationTrainer, DPOTrainer, GRPOTrainer, SFTTrainer
+from trl.experimental.gold.gold_trainer import ULDLoss
 
 from components.methods.distilling import Distiller
+from components.methods.gold import OtherVocabularyDistiller
 from components.methods.grpo.trainer import RolloutTrainer
 from components.methods.sft.trainer import AnswerTrainer
 
@@ -24,6 +26,9 @@ WRITTEN_FOR = {
     (SFTTrainer, "create_optimizer"): "c798977d9dca3601",
     (SFTTrainer, "get_train_dataloader"): "205a99685f8facd9",
     (SFTTrainer, "log"): "0d4c8e5d64f894ac",
+    (DistillationTrainer, "_compute_loss"): "9fc0021cbcc0b5e9",
+    (ULDLoss, "__call__"): "dd8650a24d31c04a",
+    (ULDLoss, "_compute_distillation_loss"): "fb401c4c0c6cf443",
     (DistillationTrainer, "_generate_single_turn"): "b2cc5048ef74151f",
     (DistillationTrainer, "_get_last_hidden_state"): "12dc17e4ad4b1999",
     (DistillationTrainer, "_tokenize_prompts"): "30568810007eb3f7",
@@ -42,10 +47,15 @@ def test_what_is_overridden_is_what_the_override_was_written_for(trainer: Any, n
 
 @pytest.mark.parametrize(
     ("own", "trainer"),
-    [(RolloutTrainer, GRPOTrainer), (AnswerTrainer, SFTTrainer), (Distiller, DistillationTrainer)],
+    [
+        ([RolloutTrainer], GRPOTrainer),
+        ([AnswerTrainer], SFTTrainer),
+        ([Distiller, OtherVocabularyDistiller], DistillationTrainer),
+    ],
 )
-def test_every_override_is_watched(own: Any, trainer: Any) -> None:
-    overridden = {name for name, value in vars(own).items() if callable(value) and hasattr(trainer, name)}
+def test_every_override_is_watched(own: list[Any], trainer: Any) -> None:
+    defined = [entry for each in own for entry in vars(each).items()]
+    overridden = {name for name, value in defined if callable(value) and hasattr(trainer, name)}
     assert {name for name in overridden if not name.startswith("__")} == {
         name for watched, name in WRITTEN_FOR if watched is trainer
     }
