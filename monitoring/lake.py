@@ -31,16 +31,19 @@ from components.records import (
 from components.state import BROKEN
 from monitoring.bucket import in_bucket, lease, place, reached
 from monitoring.parquet import arrow_schema, batches, merged_in, plain, row_of, write
+from monitoring.spread import spread
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
+Part = TypeVar("Part")
 KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback", Scored: "scores"}
 DAY_S = 86_400.0
 MERGED = "merged-"  # prefix of files that hold the rows of many
 LOCK = ".lock"
+RANK = "_rank"  # a drawn row's, beside the columns of its file
 ADDRESS = "GRADUS_LAKE"  # the variable that names a bucket, if the lake is shared
 log = logging.getLogger(__name__)
 
@@ -85,30 +88,24 @@ class Lake:
         self, kind: type[AnyRecord], workload: str, since: float = 0.0, until: float = float("inf")
     ) -> list[AnyRecord]:
         """The records of a workload from a window of time [since, until), oldest first."""
-        pieces = self._batches(kind, workload, (since, until))
-        return _records(kind, (row for piece in pieces for row in piece.to_pylist()))
+        return _joined(kind, self._parts(kind, workload, (since, until), None, lambda pieces: _records(kind, pieces)))
 
     def sample(self, workload: str, version: int, window: tuple[float, float], most: int) -> tuple[list[Trace], int]:
         """At most `most` random answers that callers got from a version in a window [since, until); and of how many.
 
         The same traces are drawn at every call (bottom-k of a hash of the id).
         """
-        import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
         wanted = (pc.field("version") == version) & _returned()
-        kept, ranks, total = None, np.empty(0, np.int64), 0
-        for batch in self._batches(Trace, workload, window, wanted):
-            total += len(batch)
-            drawn = np.fromiter((crc32(name.encode()) for name in batch["id"].to_pylist()), np.int64)
-            near = np.flatnonzero(drawn < (ranks.max() if len(ranks) == most else 2**32))
-            piece = pa.Table.from_batches([batch]).take(near)
-            kept, ranks = piece if kept is None else pa.concat_tables([kept, piece]), np.append(ranks, drawn[near])
-            if len(ranks) > most:
-                best = np.sort(np.argpartition(ranks, most)[:most])
-                kept, ranks = kept.take(best).combine_chunks(), ranks[best]
-        return _records(Trace, [] if kept is None else kept.to_pylist()), total
+        total, drawn = 0, list["pa.Table"]()
+        for many, part in self._parts(Trace, workload, window, wanted, lambda pieces: _drawn(pieces, most)):
+            total += many
+            if len(part):
+                drawn = [_nearest(pa.concat_tables([*drawn, part]), most)]
+        rows = [batch for table in drawn for batch in table.drop_columns([RANK]).to_batches()]
+        return _joined(Trace, [_records(Trace, rows)]), total
 
     def share(self, workload: str, share: float, window: tuple[float, float]) -> list[Trace]:
         """A share in [0, 1] of the answers that callers got in a window [since, until), the same ones at every call."""
@@ -116,20 +113,16 @@ class Lake:
 
     def chosen(self, workload: str, wanted: Callable[[str], bool], window: tuple[float, float]) -> list[Trace]:
         """The answers that callers got in a window of time [since, until) and whose id is wanted."""
-        rows: list[dict[str, Any]] = []
-        for batch in self._batches(Trace, workload, window, _returned()):
-            places = [at for at, name in enumerate(batch["id"].to_pylist()) if wanted(name)]
-            rows += batch.take(places).to_pylist() if places else []
-        return _records(Trace, rows)
+        parts = self._parts(Trace, workload, window, _returned(), lambda pieces: _wanted(pieces, wanted)[:2])
+        return _joined(Trace, parts)
 
     def with_tools(self, workload: str, window: tuple[float, float]) -> list[Trace]:
         """The answers that callers got in conversations with tools in a window [since, until), oldest first."""
         import pyarrow.compute as pc
 
         wanted = (pc.field("tools").is_valid() | pc.field("turns").is_valid()) & _returned()
-        return _records(
-            Trace, (row for piece in self._batches(Trace, workload, window, wanted) for row in piece.to_pylist())
-        )
+        parts = self._parts(Trace, workload, window, wanted, lambda pieces: _records(Trace, pieces))
+        return _joined(Trace, parts)
 
     def outcomes(self, workload: str, version: int, window: tuple[float, float]) -> list[tuple[str, bool]]:
         """The customer, and whether the answer was valid, for all requests to a version in a window [since, until).
@@ -140,38 +133,43 @@ class Lake:
 
         asked = pc.field("route").is_null() | pc.field("route").isin(["champion", "canary"])
         wanted = (pc.field("version") == version) & asked
-        return [
-            (customer or "", bool(valid))
-            for batch in self._batches(Trace, workload, window, wanted)
-            for customer, valid in zip(batch["customer"].to_pylist(), batch["valid"].to_pylist(), strict=True)
-        ]
+        parts = self._parts(Trace, workload, window, wanted, _outcomes)
+        return [outcome for part in parts for outcome in part]
 
     def about(self, workload: str, requests: Collection[str], window: tuple[float, float]) -> tuple[list[Trace], int]:
         """All answers to these requests in a window of time [since, until), and the number of all answers in it."""
-        rows: list[dict[str, Any]] = []
-        total = 0
-        for batch in self._batches(Trace, workload, window):
-            total += len(batch)
-            places = [at for at, name in enumerate(batch["id"].to_pylist()) if request_id(name) in requests]
-            rows += batch.take(places).to_pylist() if places else []
-        return _records(Trace, rows), total
+        asked = frozenset(requests)
+        parts = list(self._parts(
+            Trace, workload, window, None, lambda pieces: _wanted(pieces, lambda name: request_id(name) in asked)
+        ))  # fmt: skip
+        return _joined(Trace, (part[:2] for part in parts)), sum(part[2] for part in parts)
 
     def each(self, workload: str, wanted: "pc.Expression") -> Iterator[Trace]:
         """The traces that an expression selects, whether callers got them or not, read piece by piece."""
         for batch in self._batches(Trace, workload, (0.0, float("inf")), wanted):
-            yield from _records(Trace, batch.to_pylist())
+            yield from _joined(Trace, [_records(Trace, [batch])])
+
+    def _parts(
+        self,
+        kind: type[Record],
+        workload: str,
+        window: tuple[float, float],
+        wanted: "pc.Expression | None",
+        work: "Callable[[Iterable[pa.RecordBatch]], Part]",
+    ) -> "Iterator[Part]":
+        """What `work` makes of the rows of each file that the window touches; files may be read on a cluster."""
+        asked = _asked(window, wanted)
+        with self.unchanged():
+            files = list(self._files(kind, workload, *window))
+            yield from spread(files, lambda path: work(batches(path, kind, asked)))
 
     def _batches(
         self, kind: type[Record], workload: str, window: tuple[float, float], wanted: "pc.Expression | None" = None
     ) -> "Iterator[pa.RecordBatch]":
         """Rows of a window, piece by piece: a window of millions takes no more memory than one of thousands."""
-        import pyarrow.compute as pc
-
-        since, until = window
-        inside = (pc.field("at") >= since) & (pc.field("at") < until)
-        asked = inside if wanted is None else inside & wanted
+        asked = _asked(window, wanted)
         with self.unchanged():
-            for path in self._files(kind, workload, since, until):
+            for path in self._files(kind, workload, *window):
                 yield from batches(path, kind, asked)
 
     @contextmanager
@@ -246,18 +244,78 @@ def _returned() -> "pc.Expression":
     return pc.field("returned").is_null() | pc.field("returned")
 
 
-def _records(kind: type[AnyRecord], rows: Iterable[dict[str, Any]]) -> list[AnyRecord]:
-    """Rows as records, oldest first; invalid ones are left out, and their number is logged."""
+def _asked(window: tuple[float, float], wanted: "pc.Expression | None") -> "pc.Expression":
+    """A filter for the rows of a window of time [since, until)."""
+    import pyarrow.compute as pc
+
+    inside = (pc.field("at") >= window[0]) & (pc.field("at") < window[1])
+    return inside if wanted is None else inside & wanted
+
+
+def _drawn(pieces: "Iterable[pa.RecordBatch]", most: int) -> "tuple[int, pa.Table]":
+    """The number of all rows, and at most `most` of them, with their ranks."""
+    import numpy as np
+    import pyarrow as pa
+
+    total, kept = 0, pa.table({})
+    for batch in pieces:
+        total += len(batch)
+        ranks = np.fromiter((crc32(name.encode()) for name in batch["id"].to_pylist()), np.int64, len(batch))
+        worst = kept[RANK].to_numpy().max() if len(kept) == most else 2**32
+        near = np.flatnonzero(ranks < worst)
+        if len(near):
+            piece = pa.Table.from_batches([batch]).take(near).append_column(RANK, pa.array(ranks[near]))
+            kept = _nearest(pa.concat_tables([kept, piece]) if len(kept) else piece, most)
+    return total, kept
+
+
+def _nearest(rows: "pa.Table", most: int) -> "pa.Table":
+    """The `most` rows of the lowest ranks, in their order."""
+    import numpy as np
+
+    if len(rows) <= most:
+        return rows
+    best = np.argpartition(rows[RANK].to_numpy(), most)[:most]
+    return rows.take(np.sort(best)).combine_chunks()
+
+
+def _wanted(pieces: "Iterable[pa.RecordBatch]", wanted: Callable[[str], bool]) -> tuple[list[Trace], int, int]:
+    """The traces whose id is wanted, how many rows of them are none, and the number of all rows."""
+    rows, total = list["pa.RecordBatch"](), 0
+    for batch in pieces:
+        total += len(batch)
+        if places := [at for at, name in enumerate(batch["id"].to_pylist()) if wanted(name)]:
+            rows.append(batch.take(places))
+    return *_records(Trace, rows), total
+
+
+def _outcomes(pieces: "Iterable[pa.RecordBatch]") -> list[tuple[str, bool]]:
+    """Customer and validity of each row."""
+    return [
+        (customer or "", bool(valid))
+        for batch in pieces
+        for customer, valid in zip(batch["customer"].to_pylist(), batch["valid"].to_pylist(), strict=True)
+    ]
+
+
+def _records(kind: type[AnyRecord], pieces: "Iterable[pa.RecordBatch]") -> tuple[list[AnyRecord], int]:
+    """Rows as records, and the number of those that are none."""
     records: list[AnyRecord] = []
     strange = 0
-    for row in rows:
+    for row in (row for piece in pieces for row in piece.to_pylist()):
         try:
             records.append(kind.model_validate(known_fields(kind, plain(row))))
         except ValueError:  # not JSON; a ValidationError is one, too
             strange += 1
-    if strange:
+    return records, strange
+
+
+def _joined(kind: type[AnyRecord], parts: Iterable[tuple[list[AnyRecord], int]]) -> list[AnyRecord]:
+    """All records, oldest first; the number of rows that are none is logged."""
+    read = list(parts)
+    if strange := sum(part[1] for part in read):
         log.warning("Expected rows of %s, found %s that are not; left out.", KINDS[kind], f"{strange:,}")
-    return sorted(records, key=attrgetter("at"))
+    return sorted((record for part in read for record in part[0]), key=attrgetter("at"))
 
 
 def _parsed(line: str, segment: str) -> Production:

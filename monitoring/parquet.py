@@ -143,6 +143,17 @@ def _format(there: "pa.Schema") -> int:
     return int((there.metadata or {}).get(FORMAT_KEY, b"1"))
 
 
+def rows_of(path: Path) -> int:
+    """The number of rows in a file; 0 if it cannot be read."""
+    import pyarrow.parquet as pq
+
+    try:
+        with reached(), path.open("rb") as file:
+            return pq.read_metadata(file).num_rows
+    except (ValueError, OSError):
+        return 0
+
+
 def batches(
     path: Path, kind: type[Record], wanted: "pc.Expression | None" = None, *, all_or_none: bool = False
 ) -> "Iterator[pa.RecordBatch]":

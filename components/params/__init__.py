@@ -62,7 +62,7 @@ from components.params.serving import (
     ServingParams,
     UpstreamParams,
 )
-from components.params.storage import S3Params, StorageParams
+from components.params.storage import RayParams, S3Params, StorageParams
 from components.params.trust import AuditParams, CertificateParams, HackingParams, ProbeParams
 from components.params.workload import (
     SPLITS,
@@ -88,9 +88,9 @@ __all__ = [
     "HttpParams", "HuggingFaceSource", "JudgeParams", "LabellingParams", "LadderParams", "LauncherParams", "Limits",
     "LlamaCppParams",
     "LoraParams", "MidtrainParams", "ModelParams", "MustPass", "OptimisationParams", "Pipeline", "Precision",
-    "PretrainParams", "ProbeParams", "Profile", "RecordParams", "ReleaseParams", "RetentionParams", "RetrainingParams",
-    "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "S3Params", "ScorerParams", "ServingParams",
-    "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares", "SqlExecutionParams",
-    "StorageParams", "TextRules", "TokenizerParams", "Traffic", "TrajectoryParams", "UpstreamParams",
-    "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_text", "read_yaml",
+    "PretrainParams", "ProbeParams", "Profile", "RayParams", "RecordParams", "ReleaseParams", "RetentionParams",
+    "RetrainingParams", "RoughCurriculumParams", "RoutingParams", "RunParams", "RungParams", "S3Params", "ScorerParams",
+    "ServingParams", "Settings", "Shares", "SimilarityParams", "SliceGateParams", "SplitName", "SplitShares",
+    "SqlExecutionParams", "StorageParams", "TextRules", "TokenizerParams", "Traffic", "TrajectoryParams",
+    "UpstreamParams", "ValidationParams", "WatchParams", "Workload", "changed", "load", "read_text", "read_yaml",
 ]  # fmt: skip

@@ -59,6 +59,16 @@ class S3Params(Settings):
     region: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$")
 
 
+class RayParams(Settings):
+    """The cluster that reads large windows of the lake."""
+
+    address: str | None = Field(
+        default=None, pattern=r"^(local|auto|(ray://)?[^/:@\s]+:\d+)$",
+        description='As HOST:PORT; "local" starts one on this machine, "auto" takes the one that it belongs to.',
+    )  # fmt: skip
+    rows: int = Field(default=1_000_000, ge=1, description="Fewest rows in the files of a window that it is used for.")
+
+
 class StorageParams(Settings):
     """Where files and records are kept; None: in the project's folder."""
 
@@ -68,6 +78,7 @@ class StorageParams(Settings):
     record: Database | None = Field(default=None, description="MLflow's database.")
     flows: Database | None = Field(default=None, description="Prefect's database.")
     s3: S3Params = S3Params()
+    ray: RayParams = RayParams()
 
     @property
     def buckets(self) -> dict[str, str]:

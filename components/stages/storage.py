@@ -15,6 +15,7 @@ from components.params import StorageParams, load
 FILE = Path("params/storage.yaml")
 REMOTE = "storage"  # the name of DVC's remote
 RECORD, ARTIFACTS, LAKE, FLOWS = "GRADUS_RECORD", "GRADUS_ARTIFACTS", "GRADUS_LAKE", "GRADUS_FLOWS"
+RAY, RAY_ROWS = "GRADUS_RAY", "GRADUS_RAY_ROWS"
 TRACKING = "MLFLOW_TRACKING_URI"  # the variable of MLflow's own clients
 S3_PACKAGES = ("boto3", "dvc_s3", "s3fs", "upath")  # of MLflow, DVC and the lake
 _ANSWER_S = 5
@@ -39,6 +40,8 @@ def variables(params: StorageParams) -> dict[str, str]:
         LAKE: params.lake,
         "AWS_ENDPOINT_URL_S3": params.s3.endpoint,
         "AWS_DEFAULT_REGION": params.s3.region,
+        RAY: params.ray.address,
+        RAY_ROWS: str(params.ray.rows) if params.ray.address else None,
     }
     return {name: value for name, value in values.items() if value}
 

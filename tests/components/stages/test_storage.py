@@ -30,6 +30,7 @@ def test_the_settings_become_variables_of_every_process(tmp_path: Path) -> None:
     folder = project(tmp_path, (
         "artifacts: s3://team/mlflow/\nlake: s3://team/lake\nrecord: postgresql://me@db.example:5433/mlflow\n"
         "flows: postgres://me@db.example/prefect\ns3: {endpoint: 'http://s3.example:9000/', region: eu-west-1}\n"
+        "ray: {address: 'head.example:6379', rows: 5000}\n"
     ))  # fmt: skip
     assert variables(storage(folder)) == {
         "GRADUS_ARTIFACTS": "s3://team/mlflow",
@@ -38,6 +39,8 @@ def test_the_settings_become_variables_of_every_process(tmp_path: Path) -> None:
         "GRADUS_FLOWS": "postgresql+asyncpg://me@db.example/prefect",
         "AWS_ENDPOINT_URL_S3": "http://s3.example:9000",
         "AWS_DEFAULT_REGION": "eu-west-1",
+        "GRADUS_RAY": "head.example:6379",
+        "GRADUS_RAY_ROWS": "5000",
     }
 
 
@@ -70,6 +73,9 @@ def test_variables_that_a_person_has_set_win(tmp_path: Path, monkeypatch: pytest
         ("s3: {region: 'eu west'}", "s3.region"),
         ("s3: {access_key: x}", "s3.access_key: extra"),
         ("records: null", "records: extra"),
+        ("ray: {address: head.example}", "ray.address"),
+        ("ray: {address: 'http://head.example:6379'}", "ray.address"),
+        ("ray: {rows: 0}", "ray.rows"),
     ],
 )
 def test_invalid_addresses_and_those_with_a_secret_are_refused_without_repeating_it(

@@ -1,0 +1,99 @@
+"""Work on the lake's files: one after the other, or many at a time on a Ray cluster if a window has many rows.
+
+Decides when a cluster is worth its overhead. The order of results is that of the files, so that both ways give the
+same. A task whose worker is lost is run again, by Ray.
+"""
+
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+from components.errors import ConfigError, ServiceError
+from monitoring.parquet import rows_of
+
+CLUSTER, LEAST = "GRADUS_RAY", "GRADUS_RAY_ROWS"  # the cluster's address, and the fewest rows that it is used for
+LEAST_ROWS = 1_000_000
+TASK_ROWS = 250_000  # of a task, so that starting it costs little
+AHEAD = 2  # tasks for each core that are handed out before their results are wanted
+ANSWER_S = 5
+RETRIES = 5  # of a task whose worker is lost
+Result = TypeVar("Result")
+
+
+def spread(files: Sequence[Path], work: Callable[[Path], Result]) -> Iterator[Result]:
+    """What `work` makes of each file, in order; `work` must be picklable if a cluster may do it.
+
+    Raises:
+        ConfigError: A cluster is named, and the package is missing.
+        ServiceError: The cluster does not answer, or lost the same task too often.
+    """
+    address = os.environ.get(CLUSTER)
+    rows = [rows_of(path) for path in files] if address else []
+    if not address or sum(rows) < int(os.environ.get(LEAST) or LEAST_ROWS):
+        yield from map(work, files)
+        return
+    yield from _on_ray(address, list(groups(files, rows)), work)
+
+
+def groups(files: Sequence[Path], rows: Sequence[int]) -> Iterator[list[Path]]:
+    """Neighbouring files that have about `TASK_ROWS` rows together, or more if a file has."""
+    group, held = list[Path](), 0
+    for path, many in zip(files, rows, strict=True):
+        if group and held + many > TASK_ROWS:
+            yield group
+            group, held = [], 0
+        group, held = [*group, path], held + many
+    if group:
+        yield group
+
+
+def _on_ray(address: str, tasks: list[list[Path]], work: Callable[[Path], Result]) -> Iterator[Result]:
+    ray = connected(address)
+
+    def read_files(what: Callable[[Path], Result], paths: list[Path]) -> list[Result]:
+        return [what(path) for path in paths]
+
+    task, shared = ray.remote(max_retries=RETRIES)(read_files), ray.put(work)
+    most = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    waiting: deque[Any] = deque()
+    try:
+        for paths in tasks:
+            waiting.append(task.remote(shared, paths))
+            if len(waiting) == most:
+                yield from ray.get(waiting.popleft())
+        while waiting:
+            yield from ray.get(waiting.popleft())
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
+    except ray.exceptions.RayError as error:
+        raise ServiceError(f"expected an answer of the Ray cluster {address}, found {error}") from error
+    finally:
+        for each in waiting:
+            ray.cancel(each)
+
+
+def connected(address: str) -> Any:
+    """The package ray, connected to a cluster; "local" starts one on this machine.
+
+    Raises:
+        ConfigError: The package is missing.
+        ServiceError: There is no such cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray: Any = import_module("ray")
+    except ImportError as error:
+        raise ConfigError("expected the package ray for storage.ray, found none: pip install gradus[ray]") from error
+    if not ray.is_initialized():
+        try:
+            if ":" in address:  # Ray itself would try for minutes
+                host, _, port = address.removeprefix("ray://").rpartition(":")
+                socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, ValueError, OSError, RuntimeError) as error:
+            raise ServiceError(f"expected a Ray cluster at {address}, found {error}") from error
+    return ray
