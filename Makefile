@@ -190,7 +190,7 @@ bench-scale: setup ## Servers and cost for 10^6 to 10^10 calls a day: queues sim
 bench-scale-training: setup ## One training by one process and by two, DDP and FSDP2 over gloo: is it the same? (minutes)
 	$(BIN)/python -m benchmarks.scale_training
 
-bench-scale-lake: setup ## Ten million traces read in one process and on Ray with one and two cores (ten minutes; wants gradus[ray])
+bench-scale-lake: setup ## Ten million traces read in one process and on Ray with one and two cores (minutes; wants gradus[ray])
 	$(BIN)/python -m benchmarks.scale_lake $(ARGS)
 
 bench-scale-climb: setup ## A whole short climb on a recording cluster with S3 and PostgreSQL against one here (minutes)

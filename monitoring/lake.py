@@ -290,12 +290,14 @@ def _wanted(pieces: "Iterable[pa.RecordBatch]", wanted: Callable[[str], bool]) -
 
 
 def _outcomes(pieces: "Iterable[pa.RecordBatch]") -> list[tuple[str, bool]]:
-    """Customer and validity of each row."""
-    return [
+    """Customer and validity of each row; equal ones are one object, which takes little memory and is sent once."""
+    known: dict[tuple[str, bool], tuple[str, bool]] = {}
+    pairs = (
         (customer or "", bool(valid))
         for batch in pieces
         for customer, valid in zip(batch["customer"].to_pylist(), batch["valid"].to_pylist(), strict=True)
-    ]
+    )
+    return [known.setdefault(pair, pair) for pair in pairs]
 
 
 def _records(kind: type[AnyRecord], pieces: "Iterable[pa.RecordBatch]") -> tuple[list[AnyRecord], int]:
