@@ -10,7 +10,7 @@ import json
 import sys
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -64,7 +64,7 @@ def main() -> None:
             [*compared, *(old for old in older.get("against_sft", ()) if (old["workload"], old["method"]) not in anew)],
             key=lambda line: (line["workload"], line["method"]),
         ),
-        "failed": failed(options.out, here),
+        "failed": failed(options.out, here, older.get("failed", ())),
     }
     options.record.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     add_real(record, answers, options.real)
@@ -186,13 +186,12 @@ def add_real(record: dict[str, Any], answers: Any, path: Path) -> None:
     path.write_text(json.dumps(real, indent=1) + "\n", encoding="utf-8")
 
 
-def failed(out: Path, here: set[tuple[str, str, int]]) -> list[str]:
-    """The rungs that were not made, also at a second try, with the last line of their log."""
+def failed(out: Path, here: set[tuple[str, str, int]], older: Iterable[str]) -> list[str]:
+    """The rungs that were not made, now or in an older record, with the last line of their log."""
     path = out / "failed.log"
-    if not path.is_file():
-        return []
-    parts = path.read_text(encoding="utf-8").split("--- ")[1:]
-    lines = {part.splitlines()[0]: part.strip().splitlines()[-1] for part in parts}
+    parts = path.read_text(encoding="utf-8").split("--- ")[1:] if path.is_file() else []
+    lines = dict(line.split(": ", 1) for line in older)
+    lines |= {part.splitlines()[0]: part.strip().splitlines()[-1] for part in parts}
     made = {f"{world}/{seed}/{method}" for world, method, seed in here}
     return [f"{rung}: {line}" for rung, line in lines.items() if rung not in made]
 

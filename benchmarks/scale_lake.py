@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--read", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.read:
-        print(json.dumps(readings(options.folder)))
+        print(json.dumps(readings(options.folder, WAYS[options.read])))
         return
     with tempfile.TemporaryDirectory() as new:
         folder = options.folder or Path(new)
@@ -104,23 +104,22 @@ def fill(folder: Path, rows: int) -> None:
 
 def in_process(way: str, folder: Path) -> dict[str, Any]:
     """A reading in a process of its own."""
-    cores = WAYS[way]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADUS_RAY")}
-    if cores:
-        environment |= {"GRADUS_RAY": "local", "GRADUS_RAY_ROWS": "1", "RAY_NUM_CPUS": str(cores)}
+    if WAYS[way]:
+        environment |= {"GRADUS_RAY": "local", "GRADUS_RAY_ROWS": "1"}
     command = [sys.executable, "-m", "benchmarks.scale_lake", "--read", way, "--folder", str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def readings(folder: Path) -> dict[str, Any]:
+def readings(folder: Path, cores: int) -> dict[str, Any]:
     """Seconds of the watch's and of scoring's reads, the peak of this process's memory, and a digest of the results."""
     import hashlib
 
     from monitoring.lake import Lake
 
     lake, window = Lake(folder), (0.0, DAY_S)
-    if cores := int(os.environ.get("RAY_NUM_CPUS", "0")):
+    if cores:
         ray: Any = import_module("ray")
         ray.init(address="local", num_cpus=cores, include_dashboard=False, log_to_driver=False)
         ray.get([ray.remote(prepared).remote() for _ in range(cores)])

@@ -166,6 +166,13 @@ def computes_bf16() -> bool:
 
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
+    return cpu_computes_bf16()
+
+
+def cpu_computes_bf16() -> bool:
+    """Whether the CPU has instructions for products in bfloat16."""
+    import torch
+
     return bool(torch.cpu._is_avx512_bf16_supported())  # pyright: ignore[reportPrivateUsage]
 
 

@@ -28,15 +28,22 @@ def spread(files: Sequence[Path], work: Callable[[Path], Result]) -> Iterator[Re
     """What `work` makes of each file, in order; `work` must be picklable if a cluster may do it.
 
     Raises:
-        ConfigError: A cluster is named, and the package is missing.
+        ConfigError: A cluster is named, and the package is missing or the fewest rows are no number.
         ServiceError: The cluster does not answer, or lost the same task too often.
     """
     address = os.environ.get(CLUSTER)
     rows = [rows_of(path) for path in files] if address else []
-    if not address or sum(rows) < int(os.environ.get(LEAST) or LEAST_ROWS):
+    if not address or sum(rows) < _least_rows():
         yield from map(work, files)
-        return
-    yield from _on_ray(address, list(groups(files, rows)), work)
+    else:
+        yield from _on_ray(address, list(groups(files, rows)), work)
+
+
+def _least_rows() -> int:
+    text = os.environ.get(LEAST) or str(LEAST_ROWS)
+    if not text.isdecimal():
+        raise ConfigError(f"expected a number of rows in {LEAST}, found {text!r}")
+    return int(text)
 
 
 def groups(files: Sequence[Path], rows: Sequence[int]) -> Iterator[list[Path]]:

@@ -27,7 +27,7 @@ from components.base.checkpoint import Checkpoint, Progress
 from components.base.curriculum import Curriculum, segments
 from components.base.model import Network, build
 from components.base.probe import make_probe, measure
-from components.models import fused_convolutions, open_model
+from components.models import cpu_computes_bf16, fused_convolutions, open_model
 from components.params import MidtrainParams, OptimisationParams, PretrainParams, RoughCurriculumParams
 from components.training.optimiser import Muon
 
@@ -240,6 +240,5 @@ def hardware(device: torch.device) -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    bf16 = torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage]
-    vectors = torch.backends.cpu.get_cpu_capability() + (" with BF16" if bf16 else "")
+    vectors = torch.backends.cpu.get_cpu_capability() + (" with BF16" if cpu_computes_bf16() else "")
     return f"{torch.get_num_threads()} threads of {names[0] if names else platform.machine()} ({vectors})"

@@ -86,8 +86,8 @@ class OtherVocabularyDistiller(Distiller):
     def _as_teacher(self, ids: list[int]) -> tuple[list[int], list[int]]:
         """What of a completion is text, from its start on, in the student's tokens and in the teacher's."""
         own: Any = self
-        tokenizer = own._tokenizer
-        control = next((place for place, token in enumerate(ids) if token in tokenizer.all_special_ids), len(ids))
+        tokenizer, special = own._tokenizer, set(own._tokenizer.all_special_ids)
+        control = next((place for place, token in enumerate(ids) if token in special), len(ids))
         ends = [0, *(end for _, end in byte_spans(tokenizer, ids[:control]))]
         size, text = next(
             (size, text)

@@ -86,10 +86,11 @@ class OnPolicyDistillation:
 
 @dataclass(frozen=True)
 class TeacherModel:
-    """The model whose distributions are learnt: its folder, and the prompt that it reads."""
+    """The model whose distributions are learnt, the prompt that it reads, and whether its tokens are the student's."""
 
     folder: Path
     prompt: Prompt
+    same_tokens: bool = True
 
 
 def distilled(job: Job, params: DistillingParams, teacher: RungTeacher | ProfileTeacher, tracker: Tracker) -> Made:
@@ -98,8 +99,8 @@ def distilled(job: Job, params: DistillingParams, teacher: RungTeacher | Profile
     Raises:
         TrainingError: The teacher is no model, is not surely better than its pupil, or its tokens cannot be compared.
     """
-    teacher_model = TeacherModel(folder_of(job, teacher), prompt_of_teacher(job, teacher))
-    same_vocabulary(job.model, teacher_model.folder)  # refuses what cannot be compared, before the teacher is tried
+    folder = folder_of(job, teacher)
+    teacher_model = TeacherModel(folder, prompt_of_teacher(job, teacher), same_vocabulary(job.model, folder))
     session = TeacherSession(job, teacher)
     require_better(session, params.teacher_dev, params.least_gain)
     tokens = params.max_new_tokens or job.profile.engine.max_new_tokens
@@ -173,10 +174,9 @@ def _trainer(
     rows = scheduled(len(task.train), params.steps * params.prompts_per_step, task.seed)
     teacher_model, teacher_tokenizer = open_model(teacher.folder)
     teacher_model = teacher_model.to(device=model.device, dtype=model.dtype).requires_grad_(False)
-    same = same_vocabulary(task.model, teacher.folder)
-    trainer = (Distiller if same else OtherVocabularyDistiller)(
+    trainer = (Distiller if teacher.same_tokens else OtherVocabularyDistiller)(
         model=model,
-        teacher_model=teacher_model if same else None,
+        teacher_model=teacher_model if teacher.same_tokens else None,
         args=DistillationConfig(
             **shared_settings(task, compute),
             max_steps=params.steps,

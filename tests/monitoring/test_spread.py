@@ -111,6 +111,9 @@ def test_few_rows_are_read_here_though_there_is_a_cluster(lake: Lake, monkeypatc
     monkeypatch.setenv(LEAST, str(FILES * ROWS))
     with pytest.raises(AssertionError, match=r"127\.0\.0\.1:1"):
         lake.read(Trace, "triage")
+    monkeypatch.setenv(LEAST, "many")
+    with pytest.raises(ConfigError, match=r"number of rows in GRADUS_RAY_ROWS, found 'many'"):
+        lake.read(Trace, "triage")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:port", "nowhere"])
