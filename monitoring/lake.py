@@ -43,7 +43,6 @@ KINDS: dict[type[Record], str] = {Trace: "traces", Feedback: "feedback", Scored:
 DAY_S = 86_400.0
 MERGED = "merged-"  # prefix of files that hold the rows of many
 LOCK = ".lock"
-RANK = "_rank"  # a drawn row's, beside the columns of its file
 ADDRESS = "GRADUS_LAKE"  # the variable that names a bucket, if the lake is shared
 log = logging.getLogger(__name__)
 
@@ -88,24 +87,28 @@ class Lake:
         self, kind: type[AnyRecord], workload: str, since: float = 0.0, until: float = float("inf")
     ) -> list[AnyRecord]:
         """The records of a workload from a window of time [since, until), oldest first."""
-        return _joined(kind, self._parts(kind, workload, (since, until), None, lambda pieces: _records(kind, pieces)))
+        asked = _asked((since, until))
+        parts = self._parts(kind, workload, (since, until), lambda path: _records(kind, batches(path, kind, asked)))
+        return _joined(kind, parts)
 
     def sample(self, workload: str, version: int, window: tuple[float, float], most: int) -> tuple[list[Trace], int]:
         """At most `most` random answers that callers got from a version in a window [since, until); and of how many.
 
         The same traces are drawn at every call (bottom-k of a hash of the id).
         """
-        import pyarrow as pa
         import pyarrow.compute as pc
 
-        wanted = (pc.field("version") == version) & _returned()
-        total, drawn = 0, list["pa.Table"]()
-        for many, part in self._parts(Trace, workload, window, wanted, lambda pieces: _drawn(pieces, most)):
-            total += many
-            if len(part):
-                drawn = [_nearest(pa.concat_tables([*drawn, part]), most)]
-        rows = [batch for table in drawn for batch in table.drop_columns([RANK]).to_batches()]
-        return _joined(Trace, [_records(Trace, rows)]), total
+        asked = _asked(window, (pc.field("version") == version) & _returned())
+        total, nearest = 0, list[tuple[int, str, Path]]()
+        with self.unchanged():
+            files = list(self._files(Trace, workload, *window))
+            heads = spread(files, lambda path: _nearest(path, asked, most))
+            for path, (ranked, many) in zip(files, heads, strict=True):
+                total += many
+                nearest = sorted([*nearest, *((*each, path) for each in ranked)])[:most]
+            names, holders = [name for _, name, _ in nearest], sorted({path for *_, path in nearest})
+            traces = _joined(Trace, spread(holders, lambda path: _named(path, asked, names)))
+        return traces[:most], total
 
     def share(self, workload: str, share: float, window: tuple[float, float]) -> list[Trace]:
         """A share in [0, 1] of the answers that callers got in a window [since, until), the same ones at every call."""
@@ -113,15 +116,19 @@ class Lake:
 
     def chosen(self, workload: str, wanted: Callable[[str], bool], window: tuple[float, float]) -> list[Trace]:
         """The answers that callers got in a window of time [since, until) and whose id is wanted."""
-        parts = self._parts(Trace, workload, window, _returned(), lambda pieces: _wanted(pieces, wanted)[:2])
-        return _joined(Trace, parts)
+        asked = _asked(window, _returned())
+
+        def choose(path: Path) -> tuple[list[Trace], int]:
+            return _named(path, asked, [name for ids in _ids(path, asked) for name in ids.to_pylist() if wanted(name)])
+
+        return _joined(Trace, self._parts(Trace, workload, window, choose))
 
     def with_tools(self, workload: str, window: tuple[float, float]) -> list[Trace]:
         """The answers that callers got in conversations with tools in a window [since, until), oldest first."""
         import pyarrow.compute as pc
 
-        wanted = (pc.field("tools").is_valid() | pc.field("turns").is_valid()) & _returned()
-        parts = self._parts(Trace, workload, window, wanted, lambda pieces: _records(Trace, pieces))
+        asked = _asked(window, (pc.field("tools").is_valid() | pc.field("turns").is_valid()) & _returned())
+        parts = self._parts(Trace, workload, window, lambda path: _records(Trace, batches(path, Trace, asked)))
         return _joined(Trace, parts)
 
     def outcomes(self, workload: str, version: int, window: tuple[float, float]) -> list[tuple[str, bool]]:
@@ -131,18 +138,24 @@ class Lake:
         """
         import pyarrow.compute as pc
 
-        asked = pc.field("route").is_null() | pc.field("route").isin(["champion", "canary"])
-        wanted = (pc.field("version") == version) & asked
-        parts = self._parts(Trace, workload, window, wanted, _outcomes)
+        routes = pc.field("route").is_null() | pc.field("route").isin(["champion", "canary"])
+        asked = _asked(window, (pc.field("version") == version) & routes)
+        parts = self._parts(Trace, workload, window, lambda path: _outcomes(path, asked))
         return [outcome for part in parts for outcome in part]
 
     def about(self, workload: str, requests: Collection[str], window: tuple[float, float]) -> tuple[list[Trace], int]:
         """All answers to these requests in a window of time [since, until), and the number of all answers in it."""
-        asked = frozenset(requests)
-        parts = list(self._parts(
-            Trace, workload, window, None, lambda pieces: _wanted(pieces, lambda name: request_id(name) in asked)
-        ))  # fmt: skip
-        return _joined(Trace, (part[:2] for part in parts)), sum(part[2] for part in parts)
+        asked, wanted = _asked(window), frozenset(requests)
+
+        def answers(path: Path) -> tuple[tuple[list[Trace], int], int]:
+            total, names = 0, list[str]()
+            for ids in _ids(path, asked):
+                total += len(ids)
+                names += [name for name in ids.to_pylist() if request_id(name) in wanted]
+            return _named(path, asked, names), total
+
+        parts = list(self._parts(Trace, workload, window, answers))
+        return _joined(Trace, (found for found, _ in parts)), sum(total for _, total in parts)
 
     def each(self, workload: str, wanted: "pc.Expression") -> Iterator[Trace]:
         """The traces that an expression selects, whether callers got them or not, read piece by piece."""
@@ -150,18 +163,11 @@ class Lake:
             yield from _joined(Trace, [_records(Trace, [batch])])
 
     def _parts(
-        self,
-        kind: type[Record],
-        workload: str,
-        window: tuple[float, float],
-        wanted: "pc.Expression | None",
-        work: "Callable[[Iterable[pa.RecordBatch]], Part]",
-    ) -> "Iterator[Part]":
-        """What `work` makes of the rows of each file that the window touches; files may be read on a cluster."""
-        asked = _asked(window, wanted)
+        self, kind: type[Record], workload: str, window: tuple[float, float], work: Callable[[Path], Part]
+    ) -> Iterator[Part]:
+        """What `work` makes of each file that the window touches; files may be read on a cluster."""
         with self.unchanged():
-            files = list(self._files(kind, workload, *window))
-            yield from spread(files, lambda path: work(batches(path, kind, asked)))
+            yield from spread(list(self._files(kind, workload, *window)), work)
 
     def _batches(
         self, kind: type[Record], workload: str, window: tuple[float, float], wanted: "pc.Expression | None" = None
@@ -244,7 +250,7 @@ def _returned() -> "pc.Expression":
     return pc.field("returned").is_null() | pc.field("returned")
 
 
-def _asked(window: tuple[float, float], wanted: "pc.Expression | None") -> "pc.Expression":
+def _asked(window: tuple[float, float], wanted: "pc.Expression | None" = None) -> "pc.Expression":
     """A filter for the rows of a window of time [since, until)."""
     import pyarrow.compute as pc
 
@@ -252,52 +258,53 @@ def _asked(window: tuple[float, float], wanted: "pc.Expression | None") -> "pc.E
     return inside if wanted is None else inside & wanted
 
 
-def _drawn(pieces: "Iterable[pa.RecordBatch]", most: int) -> "tuple[int, pa.Table]":
-    """The number of all rows, and at most `most` of them, with their ranks."""
+def _ids(path: Path, asked: "pc.Expression") -> "Iterator[pa.Array]":
+    """The ids of a file's traces; no other column is decoded."""
+    for batch in batches(path, Trace, asked, columns=["id"]):
+        yield batch["id"].drop_null()
+
+
+def _nearest(path: Path, asked: "pc.Expression", most: int) -> tuple[list[tuple[int, str]], int]:
+    """The `most` lowest ranks of a file's traces with their ids, and the number of all; a rank is a hash of the id."""
+    import numpy as np
+
+    total, lowest = 0, list[tuple[int, str]]()
+    for ids in _ids(path, asked):
+        total += len(ids)
+        ranks = np.fromiter(map(crc32, ids.cast("binary").to_pylist()), np.int64, len(ids))
+        limit = lowest[-1][0] if len(lowest) == most else 2**32
+        if most < len(ranks):
+            limit = min(limit, np.partition(ranks, most)[most])
+        near = np.flatnonzero(ranks <= limit)
+        ranked = zip(ranks[near].tolist(), ids.take(near).to_pylist(), strict=True)
+        lowest = sorted([*lowest, *ranked])[:most]
+    return lowest, total
+
+
+def _named(path: Path, asked: "pc.Expression", names: Collection[str]) -> tuple[list[Trace], int]:
+    """The traces with these ids, and the number of rows that are none."""
+    import pyarrow.compute as pc
+
+    return _records(Trace, batches(path, Trace, asked & pc.field("id").isin(names))) if names else ([], 0)
+
+
+def _outcomes(path: Path, asked: "pc.Expression") -> list[tuple[str, bool]]:
+    """Customer and validity of each row; equal ones are one object, which takes little memory and is sent once."""
     import numpy as np
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    total, kept = 0, pa.table({})
-    for batch in pieces:
-        total += len(batch)
-        ranks = np.fromiter((crc32(name.encode()) for name in batch["id"].to_pylist()), np.int64, len(batch))
-        worst = kept[RANK].to_numpy().max() if len(kept) == most else 2**32
-        near = np.flatnonzero(ranks < worst)
-        if len(near):
-            piece = pa.Table.from_batches([batch]).take(near).append_column(RANK, pa.array(ranks[near]))
-            kept = _nearest(pa.concat_tables([kept, piece]) if len(kept) else piece, most)
-    return total, kept
-
-
-def _nearest(rows: "pa.Table", most: int) -> "pa.Table":
-    """The `most` rows of the lowest ranks, in their order."""
-    import numpy as np
-
-    if len(rows) <= most:
-        return rows
-    best = np.argpartition(rows[RANK].to_numpy(), most)[:most]
-    return rows.take(np.sort(best)).combine_chunks()
-
-
-def _wanted(pieces: "Iterable[pa.RecordBatch]", wanted: Callable[[str], bool]) -> tuple[list[Trace], int, int]:
-    """The traces whose id is wanted, how many rows of them are none, and the number of all rows."""
-    rows, total = list["pa.RecordBatch"](), 0
-    for batch in pieces:
-        total += len(batch)
-        if places := [at for at, name in enumerate(batch["id"].to_pylist()) if wanted(name)]:
-            rows.append(batch.take(places))
-    return *_records(Trace, rows), total
-
-
-def _outcomes(pieces: "Iterable[pa.RecordBatch]") -> list[tuple[str, bool]]:
-    """Customer and validity of each row; equal ones are one object, which takes little memory and is sent once."""
-    known: dict[tuple[str, bool], tuple[str, bool]] = {}
-    pairs = (
-        (customer or "", bool(valid))
-        for batch in pieces
-        for customer, valid in zip(batch["customer"].to_pylist(), batch["valid"].to_pylist(), strict=True)
-    )
-    return [known.setdefault(pair, pair) for pair in pairs]
+    pieces = list(batches(path, Trace, asked, columns=["customer", "valid"]))
+    if not pieces:
+        return []
+    rows = pa.Table.from_batches(pieces).combine_chunks()
+    customers = pc.fill_null(rows["customer"], "").combine_chunks().dictionary_encode()
+    valid = pc.fill_null(rows["valid"], False).to_numpy()
+    codes = 2 * customers.indices.to_numpy() + valid
+    names, pairs = customers.dictionary.to_pylist(), np.empty(2 * len(customers.dictionary), object)
+    for code in np.flatnonzero(np.bincount(codes)):
+        pairs[code] = (names[code // 2], bool(code % 2))
+    return pairs[codes].tolist()
 
 
 def _records(kind: type[AnyRecord], pieces: "Iterable[pa.RecordBatch]") -> tuple[list[AnyRecord], int]:

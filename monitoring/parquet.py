@@ -155,12 +155,17 @@ def rows_of(path: Path) -> int:
 
 
 def batches(
-    path: Path, kind: type[Record], wanted: "pc.Expression | None" = None, *, all_or_none: bool = False
+    path: Path,
+    kind: type[Record],
+    wanted: "pc.Expression | None" = None,
+    *,
+    columns: list[str] | None = None,
+    all_or_none: bool = False,
 ) -> "Iterator[pa.RecordBatch]":
     """The rows of a file in batches; none if it cannot be read, and then it is set aside.
 
-    Missing columns are null, unknown ones are left out. With `all_or_none` an unreadable file is an error, for callers
-    that copy its rows and then remove it.
+    Only `columns` are decoded, all by default; missing ones are null, unknown ones are left out. With `all_or_none` an
+    unreadable file is an error, for callers that copy its rows and then remove it.
 
     Raises:
         OSError: The problem is not the file, such as too few descriptors or too little memory.
@@ -168,7 +173,7 @@ def batches(
     import pyarrow as pa
 
     try:
-        yield from _scanned(path, kind, wanted)
+        yield from _scanned(path, kind, wanted, columns)
     except FileNotFoundError:
         return  # merged or forgotten just now
     except OSError as error:
@@ -186,22 +191,24 @@ def batches(
         set_aside(path, error)
 
 
-def _scanned(path: Path, kind: type[Record], wanted: "pc.Expression | None") -> "Iterator[pa.RecordBatch]":
+def _scanned(
+    path: Path, kind: type[Record], wanted: "pc.Expression | None", columns: list[str] | None
+) -> "Iterator[pa.RecordBatch]":
     there = _schema(path)
-    columns = arrow_schema(kind)
+    known = arrow_schema(kind)
     lacking = [name for name, field in kind.model_fields.items() if field.is_required() and name not in there.names]
     if lacking:
         raise Unreadable(f"expected the column {lacking[0]}, found {', '.join(there.names)[:200]}")
     strange = [
-        field.name for field in columns if field.name in there.names and there.field(field.name).type != field.type
+        field.name for field in known if field.name in there.names and there.field(field.name).type != field.type
     ]
     if strange:
-        raise Unreadable(f"expected {columns.field(strange[0])}, found {there.field(strange[0])}")
+        raise Unreadable(f"expected {known.field(strange[0])}, found {there.field(strange[0])}")
     if (kept := _format(there)) > FORMAT:
         log.warning("%s: expected format %s or earlier, found %s; passed over.", path, FORMAT, kept)
         return
     with reached():
-        for batch in _dataset(path, columns).to_batches(filter=wanted, batch_size=BATCH_ROWS):
+        for batch in _dataset(path, known).to_batches(columns=columns, filter=wanted, batch_size=BATCH_ROWS):
             batch.validate(full=True)  # Parquet accepts any bytes as text; invalid UTF-8 would crash a reader
             yield batch
 
