@@ -5,7 +5,8 @@ somebody gave feedback on). The rows are made up. Each reading is repeated, and 
 
     python -m benchmarks.scale_lake --rows 10000000
 
-Its figures go into benchmarks/scale.json under `lake_on_ray`.
+Its figures go into benchmarks/scale.json under `lake_on_ray`; with --s3, where the lake is in a bucket of moto's server
+on the same machine, under `lake_on_ray_in_s3`.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import date
 from importlib import import_module
 from pathlib import Path
@@ -35,16 +38,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="a lake that an earlier call left; default: a new one, removed")
+    parser.add_argument("--s3", action="store_true", help="the lake is in a bucket instead of a folder")
+    parser.add_argument("--folder", help="a lake that an earlier call left; default: a new one, removed")
     parser.add_argument("--read", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.read:
         print(json.dumps(readings(options.folder, WAYS[options.read])))
         return
-    with tempfile.TemporaryDirectory() as new:
-        folder = options.folder or Path(new)
-        if not any(folder.glob("traces/*")):
-            fill(folder, options.rows)
+    with bucket() if options.s3 else tempfile.TemporaryDirectory() as new:
+        folder = options.folder or new
+        if not any(opened(folder).glob("traces/*")):
+            fill(opened(folder), options.rows)
         rounds: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
         for _ in range(options.rounds):
             for way in WAYS:
@@ -65,8 +69,26 @@ def main() -> None:
         },
     }  # fmt: skip
     record = json.loads(RECORD.read_text(encoding="utf-8"))
-    RECORD.write_text(json.dumps({**record, "lake_on_ray": result}, indent=1) + "\n", encoding="utf-8")
+    record["lake_on_ray_in_s3" if options.s3 else "lake_on_ray"] = result
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
+
+
+@contextmanager
+def bucket() -> Generator[str]:
+    """The address of a lake in a bucket of a service on this machine, which the environment names meanwhile."""
+    from tests.shared_storage import s3_service
+
+    with s3_service() as service:
+        os.environ.update(service.environment)
+        yield f"s3://{service.name}/lake"
+
+
+def opened(folder: str) -> Path:
+    """The path of a folder or of an address in a bucket."""
+    from monitoring.bucket import place
+
+    return place(folder) if folder.startswith("s3://") else Path(folder)
 
 
 def fill(folder: Path, rows: int) -> None:
@@ -102,23 +124,23 @@ def fill(folder: Path, rows: int) -> None:
         write(table.to_batches(), Trace, day / f"s{start:010}.parquet")
 
 
-def in_process(way: str, folder: Path) -> dict[str, Any]:
+def in_process(way: str, folder: str) -> dict[str, Any]:
     """A reading in a process of its own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADUS_RAY")}
     if WAYS[way]:
         environment |= {"GRADUS_RAY": "local", "GRADUS_RAY_ROWS": "1"}
-    command = [sys.executable, "-m", "benchmarks.scale_lake", "--read", way, "--folder", str(folder)]
+    command = [sys.executable, "-m", "benchmarks.scale_lake", "--read", way, "--folder", folder]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def readings(folder: Path, cores: int) -> dict[str, Any]:
+def readings(folder: str, cores: int) -> dict[str, Any]:
     """Seconds of the watch's and of scoring's reads, the peak of this process's memory, and a digest of the results."""
     import hashlib
 
     from monitoring.lake import Lake
 
-    lake, window = Lake(folder), (0.0, DAY_S)
+    lake, window = Lake(opened(folder)), (0.0, DAY_S)
     if cores:
         ray: Any = import_module("ray")
         ray.init(address="local", num_cpus=cores, include_dashboard=False, log_to_driver=False)

@@ -13,9 +13,11 @@ import pytest
 from components.errors import ConfigError, DataError, ServiceError
 from components.records import Feedback, Trace
 from monitoring import spread as module
+from monitoring.bucket import place
 from monitoring.lake import Lake
 from monitoring.spread import CLUSTER, LEAST, groups, spread
 from tests.monitoring.test_lake import lines, trace
+from tests.shared_storage import KEYS, needs_s3, s3_service
 
 WINDOW = (0.0, 1e9)
 FILES, ROWS = 6, 40
@@ -27,8 +29,9 @@ def cluster() -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     nodes: Any = import_module("ray.cluster_utils")
-    there = nodes.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    there.second = there.add_node(num_cpus=1)
+    node = {"num_cpus": 1, "env_vars": KEYS}
+    there = nodes.Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    there.second = there.add_node(**node)
     there.wait_for_nodes()
     yield there
     ray.shutdown()
@@ -44,7 +47,10 @@ def on_cluster(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    lake = Lake(tmp_path)
+    return filled(Lake(tmp_path))
+
+
+def filled(lake: Lake) -> Lake:
     for file in range(FILES):
         made = [trace(f"r{file}-{row}", file * 1e5 + row) for row in range(ROWS)]
         made = [each.model_copy(update={"customer": f"c{row % 7}"}) for row, each in enumerate(made)]
@@ -72,6 +78,24 @@ def test_a_cluster_reads_what_one_process_reads(lake: Lake, monkeypatch: pytest.
     assert there == here
     assert len(here[0]) == FILES * ROWS
     assert len(here[2][0]) == 25
+
+
+@pytest.mark.slow
+@needs_s3
+@pytest.mark.usefixtures("on_cluster")
+def test_the_nodes_read_a_bucket_with_keys_of_their_own(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = import_module("ray")
+    here = everything(lake)
+    ray.shutdown()  # the next reading tells the nodes where the bucket is
+    with s3_service() as service:
+        for name, value in service.environment.items():
+            monkeypatch.setenv(name, value)
+        there = Lake(place(f"s3://{service.name}/lake"))
+        filled(there)
+        assert everything(there) == here
+        files = list(there.folder.glob("traces/*/*/*.parquet"))
+        assert os.getpid() not in {number for _, number in spread(files, process)}
+    ray.shutdown()
 
 
 def process(path: Path) -> tuple[str, int]:
